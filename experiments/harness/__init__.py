@@ -13,7 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-# Public names of this package, by the module that defines them.
+# Name of a module -> public names of this package that the module defines.
 MODULES: dict[str, tuple[str, ...]] = {
     "experiments.harness.experiment": (
         "Experiment",
@@ -112,7 +112,7 @@ _MODULE_OF = {name: module for module, names in MODULES.items() for name in name
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from its module at its first use. Raises AttributeError for a name not in MODULES."""
+    """Import a public name from its module at the first use. Raises AttributeError for a name not in MODULES."""
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_MODULE_OF[name]), name)
@@ -121,5 +121,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return the names of the package, including those that are not imported yet."""
+    """Return the names of the package, including names that are not imported yet."""
     return sorted({*globals(), *_MODULE_OF})

@@ -15,12 +15,12 @@ CLAIMS_PATH = Path(__file__).resolve().parents[1] / "claims.toml"
 
 
 class ClaimsError(ValueError):
-    """The file claims.toml is invalid; the message names the entry."""
+    """Syntax error in claims.toml; the message names the entry."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Statement that captured packets, and measured times or volumes, can confirm or contradict."""
+    """Statement that captured packets, measured times or measured volumes can confirm or contradict."""
 
     id: str
     group: str
@@ -29,7 +29,7 @@ class Claim:
 
 
 def load_claims(path: Path = CLAIMS_PATH) -> dict[str, Claim]:
-    """Return the claims by id, in the order of the file. Raises ClaimsError for an invalid file."""
+    """Return the claims by id, in the order of claims.toml. Raises ClaimsError for an invalid file."""
     with path.open("rb") as stream:
         try:
             entries = tomllib.load(stream).get("claim", [])

@@ -1,4 +1,4 @@
-"""Clock of a run: real (the machine's), or virtual (a user-mode kernel's; see topologies.emulation.virtual)."""
+"""Clock of a run: real (the machine's clock) or virtual (the clock of a user-mode kernel in time-travel mode)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REAL_MEANING = "the clock was this machine's: computation and other programs of 
 
 @dataclass(frozen=True)
 class Clock:
-    """Clock of a run: `real` or `virtual`; for `virtual` also the kernel's version and configuration hash."""
+    """Clock of a run, `real` or `virtual`; for `virtual` also the kernel's version and configuration hash."""
 
     word: ClockWord = "real"
     kernel: str | None = None
@@ -40,13 +40,13 @@ class Clock:
 
 
 def current(environment: Mapping[str, str] = os.environ) -> Clock:
-    """Return the clock of this process: from the environment variable in virtual time, else real."""
+    """Return the clock of this process: virtual as described by the environment variable, otherwise real."""
     text = environment.get(VARIABLE)
     return Clock(**json.loads(text)) if text else Clock()
 
 
 def tolerance(real: float, timed_by: Clock | None = None) -> float:
-    """Return the tolerated distance of measured / theory from 1: `real` in real time, a constant in virtual time.
+    """Return the permitted deviation of measured / theory from 1: `real` in real time, a constant in virtual time.
 
     timed_by: the clock of the run; None for the clock of this process.
     """

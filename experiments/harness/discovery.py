@@ -20,12 +20,12 @@ from topologies.emulation.user_module import is_user_file
 
 
 class UnknownNameError(ValueError):
-    """The name of an experiment, matrix or topology is unknown; the message lists the known names."""
+    """Name of an experiment, matrix or topology is unknown; the message lists the known names."""
 
 
 @dataclass(frozen=True)
 class TopologyEntry:
-    """Topology with its name, its constructor, its module's docstring, and example commands.
+    """Topology with its name, constructor, module docstring, and example commands.
 
     called: the topology as written on the command line, for a user's file; else empty.
     """
@@ -37,7 +37,7 @@ class TopologyEntry:
     called: str = ""
 
 
-# A module defines an experiment or a matrix if a line starts with EXPERIMENT or MATRIX.
+# Regular expression for modules with an experiment or matrix: a line starts with EXPERIMENT or MATRIX.
 _DEFINES = re.compile(r"^(EXPERIMENT|MATRIX)\b", re.MULTILINE)
 
 
@@ -95,12 +95,12 @@ def find_matrix(name: str) -> Matrix:
 
 
 def all_topologies() -> dict[str, TopologyEntry]:
-    """Return by name every topology that a module of `topologies` exports as `topos`, as for Mininet's --custom."""
+    """Return the topologies that modules of `topologies` export as `topos` (as for `mn --custom`), by name."""
     return {entry.name: entry for module in _modules(topologies) for entry in _topology_entries(module)}
 
 
 def find_topology(name: str) -> TopologyEntry:
-    """Return a topology by name, or from a file (`my_lab.py`, or `my_lab.py:NAME` if it exports several).
+    """Return a topology by name, or from a file (`my_lab.py`, or `my_lab.py:NAME` if the file exports several).
 
     Raises UnknownNameError, UserFileError.
     """

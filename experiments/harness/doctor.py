@@ -23,7 +23,7 @@ VIRTUAL_TIME = "virtual time"
 
 @dataclass(frozen=True)
 class Finding:
-    """Capability of the machine: whether it is there, its meaning for lab7, and the remedy if it is missing.
+    """Capability of the machine: availability, meaning for lab7, and the remedy if unavailable.
 
     needed: lab7 cannot run without it; real_alone: virtual time does not need it.
     """
@@ -57,7 +57,7 @@ def ability(findings: Sequence[Finding]) -> Ability:
 
 
 def examine() -> list[Finding]:
-    """Check all capabilities of this machine without changing it, and return them in the order of the report."""
+    """Check all capabilities of this machine, without changing anything; return the findings in report order."""
     return [_sandbox(), _tap(), _netem(), _open_vswitch(), _virtual_time(), _congestion(), *_programs(), _python()]
 
 
@@ -76,7 +76,7 @@ def _tap() -> Finding:
 
 
 def _in_sandbox(*command: str) -> bool:
-    """Return whether a command exits with 0 in new Linux namespaces; kernel modules are loaded on demand."""
+    """Return True if a command succeeds in new Linux namespaces; kernel modules are loaded on demand."""
     return subprocess.run(module_command(SANDBOX, *command), capture_output=True, check=False).returncode == 0
 
 
@@ -89,7 +89,7 @@ def _netem() -> Finding:
 
 
 def _open_vswitch() -> Finding:
-    # ovs-dpctl(8) fails without Open vSwitch's kernel module, since it queries the kernel's data paths.
+    # ovs-dpctl(8) fails without Open vSwitch's kernel module, since the command queries the kernel's data paths.
     good = shutil.which("ovs-vsctl") is not None and _in_sandbox("ovs-dpctl", "dump-dps")
     meaning = "switches can be Open vSwitch" if good else "switches are Linux bridges"
     remedy = "sudo apt-get install openvswitch-switch, and a kernel with openvswitch: linux-modules-extra-$(uname -r)"

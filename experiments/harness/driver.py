@@ -1,4 +1,4 @@
-"""Driver protocol, experiment's side: requests to a client process on a host, and one-shot client programs.
+"""Requests from an experiment to a client process ("driver") on a host, and one-shot client programs.
 
     driver = Driver(bed.host("client"), ["experiments.http.drivers.visitor", "10.0.0.2", "80", "www.example.com"])
     window = driver.request({"visit": ["/"]})
@@ -20,12 +20,12 @@ from topologies.emulation.node import Host
 from topologies.emulation.watch import LabDied, how_it_ended, program_of
 
 TIMEOUT_S = 120.0
-# Time-out in seconds of a client program that is started for one page load or transfer.
+# Time-out in s of a client program that is started for one page load or transfer.
 LOAD_TIMEOUT_S = 120.0
 
 
 class DriverError(EmulationError):
-    """A request to a driver failed; the message is the driver's, `window` is the time span of the attempt."""
+    """Failure of a request to a client process; `window` is the time span of the attempt."""
 
     def __init__(self, message: str, window: Window) -> None:
         super().__init__(message)
@@ -33,17 +33,17 @@ class DriverError(EmulationError):
 
 
 class Driver:
-    """Driver (client process that executes requests) on a host; `command`: its module and arguments."""
+    """Client process on a host that executes an experiment's requests; `command` is its module and arguments."""
 
     def __init__(self, host: Host, command: Sequence[str]) -> None:
         self._service = host.start(command)
 
     def request(self, request: Any, timeout_s: float = TIMEOUT_S) -> Window:
-        """Send a request and await its response; return the request's time span. Raises DriverError, EmulationError."""
+        """Send a request and await the response; return the request's time span. Raises DriverError, EmulationError."""
         return window_of(self.call(request, timeout_s))
 
     def call(self, request: Any, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
-        """Send a request and return the driver's response. Raises DriverError, EmulationError."""
+        """Send a request and return the client process's response. Raises DriverError, EmulationError."""
         self.send(request)
         return self.receive(timeout_s)
 
@@ -52,24 +52,24 @@ class Driver:
         self._service.write_line(json.dumps(request))
 
     def receive(self, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
-        """Return the next response. Raises DriverError for a failed request, EmulationError if none comes in time."""
+        """Return the next response. Raises DriverError for a failed request, EmulationError after a time-out."""
         response: dict[str, Any] = json.loads(self._service.read_line(timeout_s))
         if "error" in response:
             raise DriverError(response["error"], window_of(response))
         return response
 
     def stop(self) -> None:
-        """Stop the driver process."""
+        """Stop the client process."""
         self._service.stop()
 
 
 def window_of(response: dict[str, Any]) -> Window:
-    """Return the time span of a request, which the driver's response states."""
+    """Return the time span of a request, as stated in the client process's response."""
     return Window(response["began_ns"], response["ended_ns"])
 
 
 def run_command(host: Host, words: Sequence[str]) -> Window:
-    """Run a client program and return its time span. Raises LoadFailedError, or LabDied if a signal ended it."""
+    """Run a client program; return the time span. Raises LoadFailedError, or LabDied if a signal ended the program."""
     start_ns = time.time_ns()
     done = host.run(words, LOAD_TIMEOUT_S)
     end_ns = time.time_ns()

@@ -1,4 +1,4 @@
-"""Driver protocol, client process's side: JSON requests on standard input, JSON responses on standard output.
+"""Client process ("driver") on a host: JSON requests on standard input, JSON responses on standard output.
 
 A driver is a client program that runs in a host for a whole experiment, so that no request pays for a new process:
 
@@ -30,11 +30,11 @@ Errors = tuple[type[Exception], ...]
 
 
 class RequestError(Exception):
-    """A request to the driver failed; the message becomes `error` in the response."""
+    """Failure of a request in the client process; the message becomes `error` in the response."""
 
 
 def serve(handle: Callable[[Any], Mapping[str, Any] | None], errors: Errors = ()) -> int:
-    """Answer every request by the result of `handle`; return the exit code at the end of standard input.
+    """Send the result of `handle` as response to every request; return the exit code at the end of standard input.
 
     An exception of `errors` becomes the response `error`, with the name of its type; any other ends the process.
     """
@@ -45,7 +45,7 @@ def serve(handle: Callable[[Any], Mapping[str, Any] | None], errors: Errors = ()
 
 
 def requests() -> Iterator[Any]:
-    """Print READY and yield each request, for drivers whose handler is a coroutine.
+    """Print READY and yield each request, for client processes whose handler is a coroutine.
 
     Reading blocks the thread and its event loop, since a driver is idle between requests.
     """

@@ -25,12 +25,12 @@ from experiments.harness.results.result import Comparison, Fidelity, Timing
 
 
 class ParameterError(ValueError):
-    """A parameter's name or value is invalid; the message lists the names, or shows a valid value."""
+    """Invalid name or value of a parameter; the message lists the names, or shows a valid value."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """Parameter of an experiment: its default as text, its parser, and its meaning.
+    """Parameter of an experiment: default as text, parser, and meaning.
 
     `full`: the default in a long run (`lab7 run --full`), if different; `full_virtual`: the default in a long run in
     virtual time, in which hours of waiting take no time, if different again.
@@ -68,7 +68,7 @@ class Run:
     faults: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def waiting(self, hosts: Mapping[str, str]) -> frozenset[str]:
-        """Return the hosts (`hosts`: by role) of servers whose delays are replayed as timers (see pathmodel.replay).
+        """Return the hosts of servers (`hosts`: role -> hosts) whose processing delays the simulation replays.
 
         These are hosts of replaced servers in virtual time: programs take no time there, so that a delay before an
         action is a timer. A user's own program is compared with the formula as lab7's are.
@@ -96,7 +96,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Declaration of an experiment: its question, claims and parameters, and the function that runs it.
+    """Declaration of an experiment: question, claims, parameters, and the function that runs the experiment.
 
     `claims`: ids of the course's claims (experiments/claims.toml) or of `own_claims`. `cost`: processor time of a run
     in virtual time, in seconds; experiments of the highest cost are started first. `judges_messages`: the
@@ -115,7 +115,7 @@ class Experiment:
     judges_messages: bool = False
 
     def read_parameters(self, given: Mapping[str, str], full: bool = False) -> dict[str, Any]:
-        """Parse all parameters: `given` values, else the defaults for a long run (`full`) and this process's clock.
+        """Parse all parameters: the values in `given`, otherwise the defaults of a short or long (`full`) run.
 
         Raises ParameterError.
         """

@@ -35,7 +35,7 @@ Faults = Mapping[str, tuple[str, ...]]
 
 
 class FaultError(ValueError):
-    """An invalid --fault; the message lists the names."""
+    """Invalid --fault option; the message lists the valid names."""
 
 
 def parse_faults(texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
@@ -51,13 +51,13 @@ def parse_faults(texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def add_faults(topo: Topo, faults: Faults, replaced: Iterable[str] = ()) -> None:
-    """Add --fault to the command lines of these hosts' services.
+    """Add the option --fault to the command lines of these hosts' services.
 
     `replaced`: hosts that run another program. Raises TopologyError for a host without a service that has the fault.
     """
     for host, names in faults.items():
         serves = topo.nodeInfo(host).get("serves") if host in topo.hosts() else []
-        # A list is changed in place, since a starter may have it.
+        # Change the list in place, since a function that starts the service may refer to the list.
         lines = serves if isinstance(serves, list) else commands(serves)
         for name in names:
             lines[:] = [_with(line, name) for line in lines]

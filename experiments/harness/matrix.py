@@ -53,35 +53,35 @@ class Cell:
 
     @property
     def column(self) -> str:
-        """Heading of the cell's column: client and protocol."""
+        """Return the heading of the cell's column: client and protocol."""
         return f"{self.client} {self.protocol}"
 
 
 @dataclass(frozen=True)
 class Column:
-    """Column of a matrix: a client, None for lab7's own."""
+    """Column of a matrix: a client program (None: lab7's own client)."""
 
     client: Implementation | None
 
     @property
     def name(self) -> str:
-        """Name of the client, `lab7` for lab7's own."""
+        """Return the name of the client; `lab7` for lab7's own."""
         return name_of(self.client)
 
     @property
     def installed(self) -> bool:
-        """True if the client is installed on this machine."""
+        """Return True if the client is installed on this machine."""
         return self.client is None or self.client.installed()
 
 
 def name_of(implementation: Implementation | None) -> str:
-    """Return the name of an implementation as shown in a matrix, `lab7` for None (lab7's own)."""
+    """Return the name of an implementation as shown in a matrix; `lab7` for None (lab7's own)."""
     return OURS if implementation is None else implementation.name
 
 
 @dataclass(frozen=True)
 class Place:
-    """Position of a cell in a matrix (server, client, protocol), with methods that create that cell's result."""
+    """Position of a cell in a matrix (server, client, protocol); methods return the cell for a result."""
 
     server: str
     client: str
@@ -94,7 +94,7 @@ class Place:
         return self.cell("not installed", implementation.how_to_get())
 
     def unsupported(self, reason: str) -> Cell:
-        """Return the cell of a protocol that server or client do not implement."""
+        """Return the cell of a protocol that the server or the client does not implement."""
         return self.cell("unsupported", reason)
 
     def failed(self, reason: str, capture: str | None = None, known_cause: str | None = None) -> Cell:
@@ -121,7 +121,7 @@ class Place:
 
 @dataclass(frozen=True)
 class MatrixRun:
-    """Input of a matrix's run: folder for captures, settings of the network, and progress callback (text, share)."""
+    """Input of a matrix's run: folder for captures, settings of the network, progress callback (text, share)."""
 
     folder: Path
     links: str
@@ -190,7 +190,7 @@ def axes(cells: Sequence[Cell]) -> tuple[list[str], list[str]]:
 
 
 def level_counts(cells: Sequence[Cell]) -> dict[str, dict[str, str]]:
-    """Return {level: {server: "passed/all"}}, the number of checks of each level that each server passes.
+    """Return, by level and server, how many of the level's checks the server passes, as text "passed/all".
 
     A server that is not installed has an empty text; an unused check counts as not passed.
     """

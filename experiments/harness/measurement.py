@@ -1,4 +1,4 @@
-"""Measurement context of an experiment: emulated network, path probes, machine monitor, capture and certificate.
+"""Measurement context of an experiment: network, path measurements, machine monitor, capture, fidelity certificate.
 
     with measured(context, topo, [EmulatedPath("client", "server", "10.0.0.2", rtt_s)]) as lab:
         client = lab.bed.host("client").start(COMMAND)      # before the capture starts
@@ -41,7 +41,7 @@ from topologies.emulation.process.program import Program
 from topologies.emulation.testbed import Starter, Testbed
 
 CAPTURE_NAME = "capture.pcapng"
-# Share of a run's progress that is reported before the paths are probed.
+# Share of a run's progress that is reported before the paths are measured.
 PROBING = 0.05
 
 
@@ -54,7 +54,7 @@ class Window:
 
 
 class LoadFailedError(Exception):
-    """A client's page load or transfer failed; the message is the client's, `window` is the attempt's time span."""
+    """Failure of a client's page load or transfer, with the client's message; `window` is the attempt's time span."""
 
     def __init__(self, message: str, window: Window | None = None) -> None:
         super().__init__(message)
@@ -80,7 +80,7 @@ class Evidence:
 
 @dataclass
 class Lab:
-    """Running network under measurement; `path` is the file of its latest capture."""
+    """Running network under measurement; `path` is the file of the latest capture."""
 
     context: Run
     bed: Testbed
@@ -89,7 +89,7 @@ class Lab:
 
     @property
     def watch(self) -> MachineWatch:
-        """Monitor of the delays that other load of the machine adds to measurements."""
+        """Return the monitor of delays that other load of the machine adds to measurements."""
         return self.evidence.watch
 
     @contextmanager
@@ -107,7 +107,7 @@ class Lab:
         self.evidence.checks += capture_checks(counts)
 
     def read_capture(self) -> CaptureFile:
-        """Read the latest capture, and extract hosts' turns (waits of the network for a host) for the monitor."""
+        """Read the latest capture, and record the hosts' processing intervals for the monitor of the machine."""
         return self.watch.read_capture(self.path, self.bed.topo)
 
     def fidelity(self, *, times: bool = True) -> Fidelity:
@@ -123,7 +123,7 @@ def measured(
     evidence: Evidence | None = None,
     progress: float | None = PROBING,
 ) -> Iterator[Lab]:
-    """Start a network, probe its paths, and yield it for measurement; stop the network afterwards.
+    """Start a network, measure its paths, and yield the network for the experiment; stop the network afterwards.
 
     `evidence`: of the run's earlier networks; `progress`: the share of the run to report before the probes, or None.
     """
@@ -140,28 +140,28 @@ class NetworkSettings(Protocol):
 
     @property
     def seed(self) -> int:
-        """Seed of the links' random loss and jitter."""
+        """Return the seed of the links' random loss and jitter."""
 
     @property
     def links(self) -> str:
-        """Kind of link emulation: auto, netem (kernel) or wire (user space)."""
+        """Return the kind of link emulation: auto, netem (kernel) or wire (user space)."""
 
     @property
     def sandboxed(self) -> bool:
-        """True if the network runs in new Linux namespaces."""
+        """Return True if the network runs in new Linux namespaces."""
 
 
 def make_testbed(context: NetworkSettings, topo: Topo, starters: Mapping[str, Starter] | None = None) -> Testbed:
-    """Return the emulated network of a topology; `starters` start other servers on hosts, by host."""
+    """Return the emulated network of a topology; `starters` (by host) start servers other than lab7's."""
     if isinstance(context, Run) and context.faults:
-        # Without a replacement all starters start lab7's own services, by the topology's command lines.
+        # Without a replacement, start lab7's own services by the topology's command lines.
         add_faults(topo, context.faults, (starters or ()) if context.replacements else ())
     kept = {host: _keeping(one, context) for host, one in (starters or {}).items()}
     return Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=kept)
 
 
 def _keeping(starter: Starter, context: NetworkSettings) -> Starter:
-    """Return a starter that keeps the output of users' programs in the result folder of a run."""
+    """Return a function that starts a server and stores the output of users' programs in a run's result folder."""
     if not isinstance(context, Run):
         return starter
 

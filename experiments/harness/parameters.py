@@ -82,7 +82,7 @@ def one_of(*known: str) -> Callable[[str], str]:
 
 
 def choices(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
-    """Return a parser of `all` or of names from a list, separated by commas; the result has the order of the list."""
+    """Return a parser of comma-separated names or `all`; parsed names have the order of the given list."""
 
     def parse(text: str) -> tuple[str, ...]:
         chosen = known if text == "all" else tuple(part.strip() for part in text.split(","))

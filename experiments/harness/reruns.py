@@ -1,4 +1,4 @@
-"""Reruns of experiments whose verdicts the machine's load may have caused, and the closing summary of a command.
+"""Selection of experiments to run again after a suspect or undecided result, and the closing summary of `lab7 run`.
 
 A run is repeated when its fidelity is suspect, a measured time lies outside its tolerance, or a claim is undecided. A
 claim that packets contradict is not repeated: its verdict does not depend on the machine. Every run keeps its result
@@ -18,13 +18,13 @@ RERUNS = 2
 
 
 def is_inconclusive(result: Result) -> bool:
-    """Return whether a result is suspect, outside a tolerance or undecided, so that a rerun could differ."""
+    """Return True if a rerun could differ: the result is suspect, outside a tolerance or undecided."""
     undecided = any(claim.verdict == "undecided" for claim in result.claims)
     return _disturbed(result) or undecided
 
 
 def should_rerun(attempts: Sequence[Result]) -> bool:
-    """Return whether to run an experiment again after these attempts, oldest first.
+    """Return True if an experiment is to be run again after these attempts, oldest first.
 
     Two runs that neither the machine nor a time disturbed and that leave the same claims undecided have shown that the
     reason lies elsewhere, for example in a parameter.

@@ -86,14 +86,14 @@ def run_experiment(
     with writing(folder):
         write_timings(folder, _beside(outcome))
         write_report(folder, result, {**load_claims(), **{one.id: one for one in experiment.own_claims}}, outcome.plot)
-        # Write result.json last, since readers take a folder with result.json as complete.
+        # Write result.json last, since a folder with result.json counts as complete.
         result.save(folder)
         complete(folder)
     return folder, result
 
 
 def _run(experiment: Experiment, context: Run) -> Outcome:
-    """Run an experiment; what a user's own program breaks is an outcome, too, if there are packets to judge."""
+    """Run an experiment; convert a failure of a user's program to an outcome if there are packets to judge."""
     try:
         return experiment.run(context)
     except (MachineError, ProgramError, TopologyError):
@@ -110,7 +110,7 @@ def _run(experiment: Experiment, context: Run) -> Outcome:
 
 
 def _has_packets(context: Run) -> bool:
-    """Return whether a run that ended early has captures whose messages are checked."""
+    """Return True if a run that ended early has captures whose messages are checked."""
     salvage_captures(context.folder)
     return is_checked(context) and any(context.folder.glob("*.pcapng"))
 
@@ -127,7 +127,7 @@ def _stored(parameters: Mapping[str, Any], repeat: int) -> dict[str, Any]:
 
 
 def _beside(outcome: Outcome) -> dict[str, list[Timing]]:
-    """Return the samples by comparison; if it has a theory, with delays by the machine's load as separate terms."""
+    """Return the samples by comparison, with delays by the machine's load as separate terms if there is a theory."""
     theories = {one.name: one.theory_terms for one in outcome.comparisons}
     return {
         name: [one.beside(theories[name]) if name in theories else one for one in some]

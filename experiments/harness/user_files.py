@@ -75,7 +75,7 @@ _BY_HAND = (
 
 @contextmanager
 def no_networks(file: str) -> Iterator[None]:
-    """Raise UserFileError if the file creates a Mininet network or node while it is loaded, outside the sandbox."""
+    """Raise UserFileError if the file creates a Mininet network or node while loading, outside the sandbox."""
     stock = {kind: kind.__init__ for kind in (Mininet, Node)}
 
     def refuse(*_args: Any, **_options: Any) -> None:
@@ -91,7 +91,7 @@ def no_networks(file: str) -> Iterator[None]:
 
 
 def _topology_classes(module: ModuleType) -> dict[str, type]:
-    """Return by name the subclasses of Topo that a module defines, except base classes of others among them."""
+    """Return the subclasses of Topo in a module, by name, without those that are base classes of others."""
     own = [
         value
         for value in vars(module).values()

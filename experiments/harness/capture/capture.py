@@ -54,12 +54,12 @@ class CaptureInterface:
 
     @property
     def namespace_path(self) -> str:
-        """Path of the namespace file, such as /proc/PID/ns/net."""
+        """Return the path of the namespace file, such as /proc/PID/ns/net."""
         return f"/proc/{self.namespace}/ns/net" if isinstance(self.namespace, int) else str(self.namespace)
 
 
 class Capture:
-    """Packet capture on several interfaces into one pcapng file; a context manager, or `start` and `stop`.
+    """Packet capture on several interfaces into one pcapng file; use as a context manager, or call start() and stop().
 
     If the body of the `with` statement raises, the capture is still finished, since it shows the failure; if the
     recorder process dies, its records up to then become the file. Within a testbed, the testbed watches the recorder.
@@ -78,7 +78,7 @@ class Capture:
         self._watch: Watch | None = None
 
     def start(self) -> None:
-        """Start the recorder process; return when all its sockets are bound. Raises CaptureError if one cannot be."""
+        """Start the recorder process; return when all sockets are bound. Raises CaptureError on a failure."""
         if self._process is not None:
             raise CaptureError("this capture has been started already")
         descriptors: list[int] = []
@@ -100,7 +100,7 @@ class Capture:
             raise
 
     def stop(self) -> dict[str, InterfaceCounts]:
-        """Read all packets sent so far, write the file, and return the packet counts by interface label."""
+        """Read all packets sent so far, write the capture file, and return the packet counts by interface label."""
         if self._process is None:
             raise CaptureError("this capture was never started")
         if not self.statistics:
@@ -157,11 +157,11 @@ class Capture:
                 self._watch.add(self._watched)
 
     def _is_death(self, code: int) -> bool:
-        """Return whether a recorder's exit code must end the run; before READY only a signal, as it reports errors."""
+        """Return True if a recorder's exit code must end the run; before READY, only a signal's code must."""
         return code != 0 if self._ready else code < 0
 
     def _last_output(self) -> str:
-        """Return the last line of the recorder's standard error, empty without output."""
+        """Return the last line of the recorder's standard error; empty without output."""
         return last_line(Path(f"/proc/self/fd/{self._errors.fileno()}"))
 
     def _send(self, line: str) -> None:
@@ -190,14 +190,14 @@ class Capture:
         return CaptureError(f"{NAME} {how_it_ended(self._process.wait())}{f': {output}' if output else ''}")
 
     def _abandon(self) -> None:
-        """Kill the recorder if it still runs, and close its descriptors; idempotent."""
+        """Kill a recorder that still runs, and close the pipes to it; idempotent."""
         if self._process is None or self._pidfd < 0:
             return
         pidfd, self._pidfd = self._pidfd, -1
         if self._watch is not None:
             self._watch.remove(self._watched)
         for stream in (self._process.stdin, self._process.stdout):
-            # Closing the pipe to a dead recorder raises BrokenPipeError for buffered data, which is ignored.
+            # Ignore BrokenPipeError, which closing the pipe to a dead recorder raises for buffered data.
             with suppress(BrokenPipeError):
                 if stream is not None:
                     stream.close()

@@ -1,4 +1,4 @@
-"""Writer of pcapng capture files (`reader` reads them).
+"""Writer of pcapng capture files; the module `reader` reads such files.
 
 Follows draft-ietf-opsawg-pcapng: one Section Header Block, one Interface Description Block per interface (if_name,
 if_tsresol), one Enhanced Packet Block per packet, and one Interface Statistics Block per interface at the end. Every
@@ -60,7 +60,7 @@ class PcapngWriter:
             self._write(INTERFACE_DESCRIPTION, _interface_body(name))
 
     def packet(self, interface: int, time_ns: int, data: bytes, wire_length: int | None = None) -> None:
-        """Append one packet captured at `time_ns`; `wire_length`: its original length in octets, None for len(data)."""
+        """Append one packet captured at `time_ns`; `wire_length` is the original length in octets (None: len(data))."""
         captured = data[:SNAP_LENGTH]
         length = len(data) if wire_length is None else wire_length
         self._last_ns = max(self._last_ns, time_ns)

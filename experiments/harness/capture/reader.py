@@ -1,4 +1,4 @@
-"""Reader of capture files: pcap and pcapng of any program, also compressed, as frames with an Ethernet header.
+"""Reader of capture files: pcap and pcapng, also compressed; returns frames with an Ethernet header.
 
 Follows draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng: both byte orders, time stamps of any resolution, several
 sections and interfaces, Enhanced, Simple and (obsolete) Packet Blocks, and the drop counts of Interface Statistics
@@ -57,16 +57,16 @@ DECOMPRESSED_BYTES_MAX = 2 << 30
 
 class _Readable(Protocol):
     def read(self, size: int, /) -> bytes:
-        """Return `size` octets, fewer only at the end of the file."""
+        """Return `size` octets, or fewer at the end of the file."""
 
 
-# Decompressor by the magic number at the start of a file.
+# Magic number at the start of a compressed file -> function that opens a decompressor.
 COMPRESSIONS: dict[bytes, Callable[[IO[bytes]], _Readable]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\x00": lzma.LZMAFile,
 }
-# Unsupported formats by magic number: a description and the way to convert such a file, for the error message.
+# Magic number of an unsupported format -> description and conversion instructions for the error message.
 FOREIGN = {
     b"\x28\xb5\x2f\xfd": ("is compressed by Zstandard", "decompress it first, by `unzstd`"),
     b"\x04\x22\x4d\x18": ("is compressed by LZ4", "decompress it first, by `unlz4`"),
@@ -92,11 +92,11 @@ _SLL, _SLL2 = struct.Struct("!HHH8sH"), struct.Struct("!HHIHBB8s")
 
 
 class CaptureReadError(EmulationError):
-    """The capture file cannot be read; the message is one sentence with the reason."""
+    """Failure to read a capture file; the message is one sentence with the reason."""
 
 
 class _FormatError(Exception):
-    """The file is no valid capture; the message is a predicate that follows the file's name."""
+    """File is not a valid capture; the message is a predicate that follows the file's name."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def read_packets(path: Path) -> tuple[list[Packet], dict[str, InterfaceCounts]]:
 
 
 class _Source:
-    """Octets of a capture file, decompressed; counts packets for the message about a file that ends too early."""
+    """Decompressed octets of a capture file; counts packets for the error message about a truncated file."""
 
     def __init__(self, stream: _Readable, compressed: bool) -> None:
         self._stream = stream
@@ -156,7 +156,7 @@ class _Source:
         self.packets = 0
 
     def take(self, size: int) -> bytes:
-        """Return `size` octets. Raises _FormatError if the file ends before."""
+        """Return `size` octets. Raises _FormatError if the file ends earlier."""
         octets = self.take_any(size)
         if len(octets) < size:
             self.cut_short()
@@ -274,7 +274,7 @@ def _byte_order(octets: bytes) -> str:
 
 
 def _block(source: _Source, order: str, head: bytes, already: bytes = b"") -> tuple[int, bytes]:
-    """Read the rest of a pcapng block and return (type, body); `head` and `already` are its octets read so far."""
+    """Read the rest of a pcapng block; return (type, body). `head` and `already` are the octets read so far."""
     block_type, length = struct.unpack(f"{order}II", head)
     if not BLOCK_BYTES_MIN <= length <= BLOCK_BYTES_MAX or length % 4:
         raise _FormatError(f"is damaged after packet {source.packets}: a block of {length} octets")
@@ -350,7 +350,7 @@ def _captured(source: _Source, data: bytes, length: int) -> bytes:
 
 
 def _note_drops(order: str, body: bytes, interfaces: list[_Interface]) -> None:
-    """Set an interface's drop count from an Interface Statistics Block, which has the total so far (section 4.6)."""
+    """Set an interface's drop count from an Interface Statistics Block (pcapng section 4.6), which has the total."""
     (number,) = _fields(order, "I", body)
     options = _options(order, body[12:])
     lost = [options[code] for code in (OPTION_ISB_IFDROP, OPTION_ISB_OSDROP) if len(options.get(code, b"")) == 8]
@@ -387,7 +387,7 @@ def _with_ethernet_header(link_type: int, data: bytes, number: int) -> bytes:
 
 
 def _frame(ethertype: int, payload: bytes, source: bytes = b"") -> bytes:
-    """Return an Ethernet frame; `source` is the sender's address if it has six octets, else the address is zero."""
+    """Return an Ethernet frame with this source address, or address zero unless `source` has six octets."""
     address = source if len(source) == ADDRESS_BYTES else bytes(ADDRESS_BYTES)
     number = ethertype if ethertype >= ETHERTYPE_MIN else ETHERTYPE_NONE
     return bytes(ADDRESS_BYTES) + address + number.to_bytes(2, "big") + payload

@@ -1,4 +1,4 @@
-"""Packet recorder: a process with one raw socket per interface, each in that interface's network namespace.
+"""Packet recorder process: one raw socket per interface, opened in the interface's network namespace.
 
 Started by `capture.Capture`, which passes it open namespace descriptors. Protocol, one JSON line or word at a time on
 its standard streams:
@@ -53,29 +53,29 @@ TIMESPEC = struct.Struct("@ll")
 RECORD = struct.Struct("=IIIQ")  # interface number, captured length, original length, time in ns
 
 RECEIVE_BUFFER_BYTES = 64 << 20
-# Pause in seconds between two rounds of reading: packets wait in the kernel, and fewer wake-ups disturb a run less.
+# Pause in s between two rounds of reading: packets wait in the kernel, and few wake-ups disturb a run less.
 PAUSE_S = 0.004
-# Pause in seconds between rounds of reading if the permitted receive buffer is less than LARGE_BUFFER_BYTES.
+# Pause in s between rounds of reading if the permitted receive buffer is smaller than LARGE_BUFFER_BYTES.
 SHORT_PAUSE_S = 0.0005
 LARGE_BUFFER_BYTES = 8 << 20
-# Pause in seconds before the last read, in which packets from the kernel's backlog reach the sockets.
+# Pause in s before the last round of reading, so that packets in the kernel's backlog reach the sockets.
 SETTLE_S = 0.02
 FILE_BUFFER_BYTES = 1 << 20
 RAW_SUFFIX = ".raw"
 # Records are flushed to the file after FLUSH_S seconds; later records are lost if the recorder is killed.
 FLUSH_S = 0.25
-# In virtual time records are synced to disk, so that they outlive a killed user-mode kernel.
-# The interval of syncs is SYNC_S seconds, or SYNC_SHARE of the elapsed time if longer, so that long runs sync rarely.
+# In virtual time records are synced to disk, so that records outlive a killed user-mode kernel.
+# Records are synced every SYNC_S s, or every SYNC_SHARE of the elapsed time if longer: long runs sync rarely.
 SYNC_S, SYNC_SHARE = 1.0, 0.02
 
 
 class CaptureStartError(OSError):
-    """A packet socket could not be opened on a requested interface."""
+    """Failure to open a packet socket on a requested interface."""
 
 
 @dataclass
 class Tap:
-    """Packet socket bound to one interface, and its packet counts."""
+    """Packet socket bound to one interface, with the interface's packet counts."""
 
     index: int
     label: str
@@ -85,7 +85,7 @@ class Tap:
 
 
 def open_taps(interfaces: list[dict[str, Any]]) -> list[Tap]:
-    """Open a bound packet socket in each interface's network namespace. Raises CaptureStartError."""
+    """Open a packet socket in each interface's network namespace and bind the socket. Raises CaptureStartError."""
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
     try:
         return [_open_tap(index, interface, home) for index, interface in enumerate(interfaces)]
@@ -194,7 +194,7 @@ class Recorder:
             os.fsync(self._raw.fileno())
 
     def finish(self) -> None:
-        """Read all packets received up to now and the kernel's drop counts, and close the sockets."""
+        """Read all packets received so far and the kernel's drop counts, and close the sockets."""
         time.sleep(SETTLE_S)
         now_ns = time.time_ns()
         for tap in self._taps:
@@ -232,7 +232,7 @@ class Recorder:
 
 
 def finalise(raw_path: Path, target: Path, taps: list[Tap]) -> None:
-    """Sort the raw records by time and write them as pcapng to `target`, by renaming a complete file."""
+    """Sort the raw records by time and write a pcapng file to `target`, atomically by a renamed temporary file."""
     partial = target.with_name(target.name + ".part")
     with partial.open("wb", FILE_BUFFER_BYTES) as stream:
         writer, _ = _write_sorted(raw_path, stream)
@@ -242,7 +242,7 @@ def finalise(raw_path: Path, target: Path, taps: list[Tap]) -> None:
 
 
 def salvage(target: Path) -> None:
-    """Write a capture, without drop counts, from the raw records that a dead recorder left; no file without records.
+    """Write a capture, without drop counts, from the raw records of a dead recorder; no file without records.
 
     If the disk is full, the raw records are kept.
     """
@@ -255,7 +255,7 @@ def salvage(target: Path) -> None:
                 partial.replace(target)
         raw_path.unlink()
     except ValueError:
-        # The recorder died before it wrote the interface labels, so that there are no records.
+        # Without interface labels there are no records either, since the recorder writes the labels first.
         raw_path.unlink()
     except OSError:
         pass
@@ -316,7 +316,7 @@ def _record(order: dict[str, Any], raw_path: Path) -> None:
 
 
 def main() -> int:
-    """Run the capture that the first line of standard input describes; return 1 if it fails."""
+    """Record packets as described in the first line of standard input; return 1 on failure."""
     # Ignore Ctrl-C, which reaches the whole process group: the parent ends the capture by "stop".
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     line = b""

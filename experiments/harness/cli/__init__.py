@@ -33,7 +33,7 @@ if _IMPORTING:
 
 SHOWN, FAILED, USAGE, CANNOT, NOT_STARTED = 0, 1, 2, 3, 4
 
-# Commands by name: the module (".name": in this package), the function in that module, the line in `lab7 --help`.
+# Command -> (module, ".name" in this package; function in the module; line in `lab7 --help`).
 COMMANDS = {
     "assignment": (
         "experiments.assignments.cli",
@@ -58,14 +58,14 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """Group of commands that imports a command's module when it is used, as scapy and mininet take two seconds."""
+    """Group of commands that imports a command's module at the first use, since scapy and mininet take two seconds."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names of all commands, sorted."""
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Return a command by name, None for an unknown name."""
+        """Return a command by name; None for an unknown name."""
         return load_command(cmd_name) if cmd_name in COMMANDS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -97,7 +97,7 @@ def lab7() -> None:
 
 
 def main() -> None:
-    """Run the command line; print an expected error as one sentence, and exit with its exit code."""
+    """Run the command line; print an expected error as one sentence, and exit with the error's exit code."""
     tools.search_system_folders()
     try:
         # With standalone_mode=False, click returns the code of an Exit exception instead of exiting.
@@ -139,7 +139,7 @@ def main() -> None:
 
 
 def _reader_has_left() -> bool:
-    """Return whether standard output is a pipe whose reader has closed it (poll(2))."""
+    """Return True if standard output is a pipe whose reader has closed the pipe (poll(2))."""
     poll = select.poll()
     poll.register(1, 0)
     return bool(poll.poll(0))

@@ -1,4 +1,4 @@
-"""The command `lab7` as a module: `python -m experiments.harness.cli`."""
+"""Entry point of `python -m experiments.harness.cli`, which runs the command `lab7`."""
 
 from experiments.harness.cli import main
 

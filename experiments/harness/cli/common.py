@@ -58,12 +58,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence
 
 
 def verdict(word: str) -> str:
-    """Return a verdict word with rich's markup for its colour."""
+    """Return a verdict word (shown, failed, undecided) with rich's markup for its colour."""
     return f"[{VERDICT_STYLES[word]}]{word}[/]"
 
 
 class Bars:
-    """Progress bars on standard error if that is a terminal; a context manager."""
+    """Progress bars on standard error if standard error is a terminal; a context manager."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)
@@ -74,7 +74,7 @@ class Bars:
             TimeElapsedColumn(),
         )
         self._shown = console.is_terminal
-        # Leave standard output and standard error as they are, since results must not pass through the progress bar.
+        # Leave standard output and standard error unchanged, so that results do not pass through the progress bar.
         self._progress = Progress(
             *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
         )
@@ -90,7 +90,7 @@ class Bars:
 
     @contextmanager
     def bar(self, name: str) -> Iterator[Step]:
-        """Show a progress bar during a block; yield the function that advances it (text, share). Thread-safe."""
+        """Show a progress bar during a block; yield the function (text, share) that advances the bar. Thread-safe."""
         task = self._progress.add_task("starting", total=1.0, name=name)
         try:
             yield lambda what, share: self._progress.update(task, description=what, completed=share)
@@ -109,7 +109,7 @@ class Bars:
 
 @contextmanager
 def progress(name: str) -> Iterator[Step]:
-    """Show one progress bar on the terminal's standard error; yield the function that advances it (text, share)."""
+    """Show one progress bar on standard error; yield the function (text, share) that advances the bar."""
     with Bars() as bars, bars.bar(name) as step:
         yield step
 
@@ -131,7 +131,7 @@ set_option = click.option(
     metavar="NAME=VALUE",
     multiple=True,
     callback=settings,
-    help="set a parameter of the experiment or topology (repeatable)",
+    help="set a parameter of the experiment or topology (repeatable; default: the values in `lab7 list`)",
 )
 links_option = click.option(
     "--links",
@@ -218,7 +218,7 @@ results_option = click.option(
 
 
 def into_sandbox(sandboxed: bool) -> None:
-    """Re-execute the command in new Linux namespaces if `sandboxed`; to be called after all arguments are validated."""
+    """Re-execute the command in new Linux namespaces if `sandboxed`; call after all arguments are validated."""
     if sandboxed:
         from experiments.harness.results.incomplete import mark_failed
 
@@ -227,14 +227,14 @@ def into_sandbox(sandboxed: bool) -> None:
 
 
 def run_clock(timed: str, links: str, sandboxed: bool) -> str:
-    """Return the clock of a run; `auto` becomes virtual if its kernel is built and the other options allow it."""
+    """Return the clock of a run; `auto` means virtual if the kernel is built and the other options permit it."""
     possible = links != "wire" and sandboxed and not kernel.unsupported() and kernel.find() is not None
     return "virtual" if timed == "auto" and possible else timed
 
 
 def virtual_time(timed: str, links: str, sandboxed: bool, seed: int = 1, full: bool = False) -> VirtualTime | None:
     """Return the runner in virtual time, or None for real time. Raises click.UsageError, MachineError."""
-    # Inside the user-mode kernel, the command runs on the kernel's own (virtual) clock.
+    # Return None inside the user-mode kernel, since the kernel's own clock is already virtual.
     if timed != "virtual" or clock.current().word == "virtual":
         return None
     if links == "wire":

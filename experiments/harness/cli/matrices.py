@@ -75,5 +75,5 @@ def _show(matrix: Matrix, cells: list[Cell]) -> None:
 
 
 def _worth_telling(cells: list[Cell]) -> list[Cell]:
-    """Return one cell per server and evidence, since a server that fails to start fails all its cells alike."""
+    """Return one cell for each pair (server, evidence), since a server that does not start fails all cells alike."""
     return list({(cell.server, cell.evidence, cell.frames or None): cell for cell in reversed(cells)}.values())[::-1]

@@ -17,7 +17,7 @@ class Shell(CLI):  # type: ignore[misc]
     """Mininet's command line (HOST COMMAND, help, exit) on a running network, read from a terminal, pipe or file."""
 
     prompt = "lab7> "
-    # Permit hyphens in command words, since host names contain them.
+    # Permit hyphens in command words, since host names contain hyphens.
     identchars = CLI.identchars + "-"
 
     def onecmd(self, line: str) -> bool:

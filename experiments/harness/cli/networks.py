@@ -118,7 +118,7 @@ def exec_command(
 
 
 def _is_script(name: str, given: dict[str, str], options: dict[str, Any]) -> bool:
-    """Run a file if it is a Mininet script; return whether it was one."""
+    """Run a file if the file is a Mininet script; return True after running a script."""
     if not script.builds_network(name):
         return False
     if given or options.pop("stp"):
@@ -130,7 +130,7 @@ def _is_script(name: str, given: dict[str, str], options: dict[str, Any]) -> boo
 
 
 class _testbed:  # noqa: N801 - used as a function
-    """Context manager that yields (topology entry, running testbed); arguments are validated before the sandbox."""
+    """Context manager that validates arguments, enters the sandbox, and yields (topology entry, running network)."""
 
     def __init__(
         self,
@@ -141,12 +141,12 @@ class _testbed:  # noqa: N801 - used as a function
         host: str | None = None,
         **options: Any,
     ) -> None:
-        """Build the topology; `host`: must be in it; `options`: passed to Testbed. Raises click.UsageError."""
+        """Build the topology, which must have the host `host`; pass `options` to Testbed. Raises click.UsageError."""
         try:
             self._entry = find_topology(topology)
         except UnknownNameError as error:
             raise click.UsageError(str(error)) from error
-        # Pass IPv6 to the topology's constructor as well: with IPv6 its DNS zones get AAAA records.
+        # Pass IPv6 to the topology's constructor as well, which then adds AAAA records to the DNS zones.
         if options.get("ipv6") is not None and "ipv6" in _parameters(self._entry.make):
             given = {"ipv6": "yes" if options["ipv6"] else "no", **given}
         topo = make_topology(self._entry, given)
@@ -170,7 +170,7 @@ def _tell(sentence: str) -> None:
 
 
 def make_topology(entry: TopologyEntry, given: dict[str, str]) -> Any:
-    """Build a topology with parameters given as text. Raises click.UsageError for unknown or missing ones."""
+    """Build a topology with parameters given as text. Raises click.UsageError for unknown or missing parameters."""
     known = _parameters(entry.make)
     for name in given:
         if name not in known:
@@ -183,7 +183,7 @@ def make_topology(entry: TopologyEntry, given: dict[str, str]) -> Any:
     try:
         return _checked(entry.make(**values), entry.name)
     except Exception as error:
-        # Report an error in a user's file by its line; an unexpected error in lab7's own topologies is raised.
+        # Report an error in a user's file with its line; re-raise unexpected errors of lab7's own topologies.
         if where := explain(error):
             raise UserFileError(where) from error
         if isinstance(error, TypeError | ValueError):
@@ -221,7 +221,7 @@ def _parameters(make: Any) -> dict[str, inspect.Parameter]:
 
 
 def _required(make: Any) -> list[str]:
-    """Return the names of parameters without a default, of build() if the class has no constructor of its own."""
+    """Return the names of required parameters, of build() if the class has no constructor of its own."""
     called = make.build if getattr(make, "__init__", None) is Topo.__init__ else make
     parameters = inspect.signature(called).parameters.values()
     unnamed = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
@@ -233,7 +233,7 @@ def _required(make: Any) -> list[str]:
 
 
 def _as_default(name: str, text: str, default: Any) -> Any:
-    """Convert a parameter's text to the type of its default; without one, to a number if possible, as `mn` does."""
+    """Convert a parameter's text to the default's type; without a default, to a number if possible."""
     if isinstance(default, bool):
         if text.lower() not in TRUTH:
             raise click.UsageError(f"{name}={text!r} is not a boolean: use true or false, for example {name}={default}")
@@ -251,7 +251,7 @@ def _as_default(name: str, text: str, default: Any) -> Any:
 
 
 def _number(text: str) -> int | float:
-    """Parse a number, as int if it has no fraction, else as float. Raises ValueError."""
+    """Parse a number: an int if it has no fraction, else a float. Raises ValueError."""
     try:
         return int(text)
     except ValueError:

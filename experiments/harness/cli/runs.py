@@ -35,7 +35,7 @@ AGAIN_MAX = 20
 @click.option(
     "--repeat",
     type=click.IntRange(1, REPEAT_MAX),
-    help="number of measurements of each time (default: the experiment's)",
+    help="number of measurements of each time (default: the experiment's own number)",
 )
 @click.option(
     "--seed",
@@ -44,11 +44,15 @@ AGAIN_MAX = 20
     show_default=True,
     help="seed of the random numbers of workload and links",
 )
-@click.option("--full", is_flag=True, help="use the parameters of a long run, which takes minutes instead of seconds")
+@click.option(
+    "--full",
+    is_flag=True,
+    help=("use the parameters of a long run, which takes minutes instead of seconds (default: short run)"),
+)
 @click.option(
     "--strict",
     is_flag=True,
-    help="exit with 1 if a run is suspect (a fidelity check of the network or the machine failed)",
+    help="exit with status 1 if a run is suspect (a fidelity check of the network or the machine failed)",
 )
 @click.option(
     "--again",
@@ -78,7 +82,7 @@ AGAIN_MAX = 20
 @click.option(
     "--twice",
     is_flag=True,
-    help="run each experiment twice in virtual time and compare all result files; exit with 1 on a difference",
+    help="run each experiment twice in virtual time and compare all result files; exit with status 1 on a difference",
 )
 @click.option(
     "--jobs",
@@ -187,7 +191,7 @@ def _request(
     replace: Sequence[str],
     fault: Sequence[str],
 ) -> dict[str, Any]:
-    """Return the JSON request for a run in virtual time: the experiment's name and its arguments as typed."""
+    """Return the JSON request for a run in virtual time: the experiment's name and the arguments as typed."""
     replaced = [text for text in replace if text.partition("=")[0] in of.roles]
     return {
         "name": name,
@@ -222,11 +226,11 @@ def _conclude(
 
 @contextmanager
 def _not_started(as_json: bool) -> Iterator[None]:
-    """Convert a user's program that does not start to its exit code, and with --json to an object of its own."""
+    """Exit with the exit code for a user's program that does not start; with --json, print the error as an object."""
     try:
         yield
     except ProgramError as error:
-        # Without a result, the folder keeps the program's output.
+        # Keep the result folder although there is no result, since the folder has the program's output.
         kept = str(error.output) if error.output.name.startswith("program-") else None
         where = f"; its output: {kept}" if kept else ""
         status = "" if error.status is None else f" (exit status {error.status})"
@@ -239,7 +243,7 @@ def _not_started(as_json: bool) -> Iterator[None]:
 
 @contextmanager
 def _user_file_errors() -> Iterator[None]:
-    """Convert an exception in a user's experiment file to UserFileError, one sentence with the line."""
+    """Convert an exception in a user's experiment file to UserFileError, one sentence with the line number."""
     try:
         yield
     except (click.ClickException, EmulationError):
@@ -256,7 +260,7 @@ def _choose(names: tuple[str, ...], given: dict[str, str]) -> list[Experiment]:
         chosen = find_experiments(names)
         unknown = [name for name in given if all(name not in experiment.parameters for experiment in chosen)]
         for experiment in chosen:
-            # A parameter applies to the experiments that have it; a parameter that no experiment has is an error.
+            # Pass a parameter to the experiments that have it; report a parameter that no experiment has.
             experiment.read_parameters({**_of(experiment, given), **{name: given[name] for name in unknown}})
     except (UnknownNameError, ParameterError) as error:
         raise click.UsageError(str(error)) from error
@@ -264,7 +268,7 @@ def _choose(names: tuple[str, ...], given: dict[str, str]) -> list[Experiment]:
 
 
 def _replacements(chosen: Sequence[Experiment], texts: tuple[str, ...]) -> dict[str, Implementation]:
-    """Return the --replace implementations by role. Raises click.UsageError, or MachineError for a missing program."""
+    """Return the programs chosen by --replace, by role. Raises click.UsageError; MachineError if not installed."""
     roles = tuple(dict.fromkeys(role for experiment in chosen for role in experiment.roles))
     found: dict[str, Implementation] = {}
     for text in texts:

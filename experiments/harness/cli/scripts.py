@@ -33,7 +33,7 @@ def script_command(file: str, arguments: tuple[str, ...], **options: Any) -> Non
 
 
 def run(file: str, arguments: tuple[str, ...] = (), *, sandboxed: bool, **options: Any) -> None:
-    """Run a Mininet script in a sandbox; `options`: those of its testbeds. Exits with the script's exit code."""
+    """Run a Mininet script in new namespaces, and exit with its exit code; `options` are passed to Testbed."""
     if not script.is_file(file):
         raise click.UsageError(f"there is no file {file!r}: give the path of a Python script")
     common.into_sandbox(sandboxed)

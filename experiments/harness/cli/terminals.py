@@ -1,4 +1,4 @@
-"""Terminal windows of hosts (commands xterm, gterm, x): check whether an X server can be reached.
+"""Check whether terminal windows of hosts (commands xterm, gterm, x) can be opened on an X server.
 
 Windows need the X server of the user: DISPLAY names it, by a socket in /tmp/.X11-unix, or by a TCP port (ssh -X), which
 the network namespace of a sandbox cannot reach.
@@ -11,13 +11,13 @@ import shutil
 
 from topologies.emulation import sandbox
 
-# Terminal program and Debian package, by Mininet's name of the terminal.
+# Mininet's name of a terminal -> (program, Debian package).
 PROGRAMS = {"xterm": ("xterm", "xterm"), "gterm": ("gnome-terminal", "gnome-terminal")}
 INSTEAD = "use `HOST COMMAND`, or `lab7 exec TOPOLOGY HOST -- bash` in another terminal for a network of its own"
 
 
 def refusal(term: str | None = None) -> str | None:
-    """Return why a terminal (None: any X client) cannot be opened here, with a remedy; None if it can be."""
+    """Return the reason why a terminal (None: any X client) cannot be opened, with a remedy; None if possible."""
     display = os.environ.get("DISPLAY", "")
     if not display:
         return f"no display for windows (DISPLAY is not set): {INSTEAD}"

@@ -1,4 +1,4 @@
-"""Parallel runs in virtual time, each in its own user-mode kernel, reported in the order of their names."""
+"""Parallel runs in virtual time, each in a separate user-mode kernel, reported in the order of their names."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SECOND = "-second"
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Callbacks that report each result in order, and each sentence that compares a result with its second run."""
+    """Callbacks for each result in order, and for each sentence that compares a result with the second run."""
 
     result: Callable[[Result], None]
     comparison: Callable[[str], None]
@@ -36,7 +36,7 @@ class Callbacks:
 
 @dataclass
 class ParallelRuns:
-    """Results of finished runs as (folder, result), and the number of results that differ from their second run."""
+    """Results of finished runs as (folder, result), and the number of results that differ from the second run."""
 
     found: list[Found] = field(default_factory=list)
     different: int = 0
@@ -45,7 +45,7 @@ class ParallelRuns:
 def run_in_parallel(
     virtual: VirtualTime, wanted: Sequence[Wanted], results: Path, jobs: int, callbacks: Callbacks, twice: bool = False
 ) -> ParallelRuns:
-    """Run experiments in virtual time, up to `jobs` at a time, each twice if `twice`. Raises EmulationError."""
+    """Run experiments in virtual time, at most `jobs` at a time, each twice if `twice`. Raises EmulationError."""
     done = ParallelRuns()
     with (
         _scratch(results, twice) as seconds,
@@ -86,7 +86,7 @@ def run_in_parallel(
 
 @contextmanager
 def _scratch(results: Path, twice: bool) -> Iterator[list[Path]]:
-    """Yield a list with one temporary folder for second runs (without `twice` an empty list), removed afterwards."""
+    """Yield a list with one temporary folder for the second runs, or an empty list without `twice`."""
     if not twice:
         yield []
         return
@@ -96,7 +96,7 @@ def _scratch(results: Path, twice: bool) -> Iterator[list[Path]]:
 
 
 def _compare(first: Found, second: Found, request: Mapping[str, Any], callbacks: Callbacks) -> bool:
-    """Report the comparison of two runs' result folders; return True if they differ, and then keep the second one."""
+    """Report the comparison of two runs' result folders; on a difference, keep the second folder and return True."""
     difference = first_difference(first[0], second[0])
     sentence_text = sentence(first[1], difference, [text.partition("=")[0] for text in request["replace"]])
     if difference is not None:

@@ -1,1 +1,1 @@
-"""Fidelity certificate of a run: measured path properties, and delays that other load of the machine added."""
+"""Fidelity certificate of a run: measured against configured path properties, and delays by other load."""

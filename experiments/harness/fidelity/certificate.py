@@ -59,17 +59,17 @@ GAP_MAX_S = 0.5
 # CLOCK_STEP_MAX_S permits NTP's slewing at 20 ppm for half an hour, but no step of the clock (adjtimex(2)).
 CLOCK_STEP_MAX_S = 0.05
 CLOCK_READINGS = 5
-# Interval in seconds of the check for suspended (stopped) processes of the network.
+# Interval in s between checks for suspended (stopped) processes of the network.
 STOPPED_PERIOD_S = 0.25
-# Pause in seconds after a failed measurement, so that one more reading can show a suspension as its cause.
+# Pause in s after a failed measurement, in which the monitor can detect that the run was suspended.
 SETTLE_S = 10 * LAG_PERIOD_S
-# Limit in seconds of the 99th percentile of the lateness of frames on user-space links.
+# Limit in s of the 99th percentile of the lateness of frames on user-space links.
 LATE_MAX_S = 0.005
 
 
 @dataclass(frozen=True)
 class EmulatedPath:
-    """Emulated path and its configured properties; rate_bps None: unlimited; loss: share of frames lost one way."""
+    """Emulated path with its configured properties; rate_bps None: unlimited; loss: share of frames lost one way."""
 
     source: str
     target: str
@@ -80,15 +80,15 @@ class EmulatedPath:
 
 
 class Span(Protocol):
-    """Time span of a measurement (sample), on the capture's clock (CLOCK_REALTIME) in ns."""
+    """Time span of a measurement in ns, on the capture's clock (CLOCK_REALTIME)."""
 
     @property
     def start_ns(self) -> int:
-        """Start of the measurement, in ns."""
+        """Return the start of the measurement in ns."""
 
     @property
     def end_ns(self) -> int:
-        """End of the measurement, in ns."""
+        """Return the end of the measurement in ns."""
 
 
 Sample = TypeVar("Sample", bound=Span)
@@ -113,7 +113,7 @@ def probe_path(bed: Testbed, path: EmulatedPath) -> list[Check]:
 
 
 def _measured(measure: Callable[[], Check]) -> Check:
-    """Measure a path and return the check; while the check fails, measure again, up to PROBES times in real time."""
+    """Measure a path and return the check; repeat failed measurements, up to PROBES attempts in real time."""
     check = measure()
     for again in range(1, PROBES if clock.current().word == "real" else 1):
         if check.verdict == "valid":
@@ -174,7 +174,7 @@ STANDSTILLS = (LONGEST_SUSPENSION, PROCESSES_SUSPENDED, CLOCK_STEP)
 
 
 class MachineWatch:
-    """Monitor of delays that other load of the machine adds to a workload; a context manager, reusable.
+    """Monitor of delays that other load of the machine adds to a workload; a reusable context manager.
 
         with MachineWatch() as watch:                           # inside of `with Testbed(...)`
             windows = watch.samples(lambda: client.load(...))   # taken again where the machine disturbed it
@@ -196,7 +196,7 @@ class MachineWatch:
         self._offset_s = 0.0
         self._step_s = 0.0
         self._stopped: set[str] = set()
-        # Number of readings that showed this process, or another one of the network, suspended.
+        # Number of readings in which this process or another process of the network was suspended.
         self._standstills = 0
         self._sampler = Sampler()
         self._record: Record | None = None
@@ -256,7 +256,7 @@ class MachineWatch:
                 began_s = time.monotonic()
 
     def samples(self, take: Callable[[], Sample], retakes: int = RETAKES) -> list[Sample]:
-        """Take a measurement, and repeat it up to `retakes` times while other load delays it; return all of them.
+        """Take a measurement; repeat a disturbed one, up to `retakes` times; return all measurements.
 
         An attempt that fails is repeated as well if the run was suspended during it: a peer may have timed out.
         """
@@ -278,16 +278,16 @@ class MachineWatch:
 
     @property
     def watching(self) -> bool:
-        """True while the machine is monitored, which it never is in virtual time."""
+        """Return True while the machine is monitored, which is never so in virtual time."""
         return self._thread is not None
 
     def begin_sample(self) -> None:
-        """Read all counters just before a measurement, so that disturbed() can compare them after it."""
+        """Read all counters just before a measurement, as the start values for disturbed()."""
         if self._thread is not None:
             self._sampler.read()
 
     def disturbed(self, sample: Span) -> bool:
-        """Return whether the machine caused over DISTURBED_SHARE of a measurement's time, judged by counters only."""
+        """Return True if the machine caused over DISTURBED_SHARE of a measurement's time, judged by counters only."""
         if self._thread is None:
             return False
         self._sampler.read()
@@ -296,13 +296,13 @@ class MachineWatch:
         return record.within(start_ns, end_ns).beyond_bound((end_ns - start_ns) / 1e9)
 
     def read_capture(self, path: Path, topo: Topo) -> CaptureFile:
-        """Read a capture made during monitoring, and extract each host's processing intervals (turns) from it."""
+        """Read a capture made during monitoring, and record the hosts' processing intervals for the monitor."""
         captured = read_capture(path)
         self.add_turns(captured, topo)
         return captured
 
     def add_turns(self, captured: CaptureFile, topo: Topo) -> None:
-        """Extract each host's processing intervals (turns), from an arrival to a transmission, from a capture."""
+        """Record the hosts' processing intervals (from an arrival to the next transmission) in a capture."""
         if clock.current().word == "virtual":
             return
         for host, turns in turns_of(captured, topo).items():
@@ -310,18 +310,18 @@ class MachineWatch:
         self._record = None
 
     def timing(self, total_s: float, terms: Mapping[str, float], start_ns: int, end_ns: int) -> Timing:
-        """Return the timing of a measurement between these times, with the delay by the machine's load in it."""
+        """Return the timing of a measurement between these times, with the delay caused by the machine's load."""
         return self.with_disturbance(Timing(total_s, terms), start_ns, end_ns)
 
     def with_disturbance(self, timing: Timing, start_ns: int, end_ns: int) -> Timing:
-        """Return a timing with the delay by the machine's load between these times; unchanged in virtual time."""
+        """Return a timing with the delay that the machine's load added; unchanged in virtual time."""
         if clock.current().word == "virtual":
             return timing
         self._has_samples = True
         return replace(timing, disturbance=self.record.within(start_ns, end_ns))
 
     def disturbance(self, start_ns: int, end_ns: int, hosts: Collection[str] | None = None) -> Disturbance:
-        """Return the delay of these hosts (None: all) by the machine's load between two times; zero in virtual time.
+        """Return the delay that the machine's load added for these hosts (None: all); zero in virtual time.
 
         For hosts that act by timers and not only on arrivals: their programs count outside of turns as well.
         """
@@ -332,7 +332,7 @@ class MachineWatch:
 
     @property
     def record(self) -> Record:
-        """Counters of the hosts' programs, and lateness of frames on user-space links, so far."""
+        """Return the readings so far: counters of the hosts' programs, and lateness of frames on user-space links."""
         if self._thread is not None:
             return self._sampler.record()
         if self._record is None:
@@ -340,7 +340,7 @@ class MachineWatch:
         return self._record
 
     def checks(self, times: bool = True) -> list[Check]:
-        """Return the checks of the machine (stolen time, lag, late frames, suspension, clock); none in virtual time.
+        """Return checks of the machine (stolen time, lag, late frames, suspension, clock); none in virtual time.
 
         Lag and late frames have no limit if measurements were taken, for which undisturbed_check decides, or if `times`
         is False, for an experiment that judges no times or only whole seconds.
@@ -386,7 +386,7 @@ class MachineWatch:
 
 
 def _waited_s() -> float:
-    """Return the run-queue delay in seconds of the main thread plus the calling thread (proc_pid_schedstat(5)).
+    """Return the run-queue delay in s of the main thread plus the calling thread (proc_pid_schedstat(5)).
 
     The delay does not grow while the threads, or the machine, are suspended. The main thread counts because the calling
     thread waits until the main thread releases the interpreter's lock.
@@ -396,7 +396,7 @@ def _waited_s() -> float:
 
 
 def _clock_offset_s() -> float:
-    """Return CLOCK_REALTIME minus CLOCK_MONOTONIC in seconds, from the fastest of CLOCK_READINGS readings."""
+    """Return CLOCK_REALTIME minus CLOCK_MONOTONIC in s, from the fastest of CLOCK_READINGS readings."""
     readings = []
     for _ in range(CLOCK_READINGS):
         before_s, real_s, after_s = time.monotonic(), time.time(), time.monotonic()
@@ -412,7 +412,7 @@ def _processor_times() -> tuple[int, int]:
 
 
 def undisturbed_check(comparisons: Iterable[Comparison]) -> list[Check]:
-    """Return the check that each compared time has a sample without undue delay by the machine; [] in virtual time."""
+    """Return the check that each compared time has an undisturbed sample; an empty list in virtual time."""
     every = [comparison for comparison in comparisons if comparison.disturbed is not None]
     if not every:
         return []
@@ -436,7 +436,7 @@ def capture_checks(statistics_: dict[str, InterfaceCounts]) -> list[Check]:
 
 
 def without_standstill(claims: Iterable[Verdict], checks: Iterable[Check]) -> tuple[Verdict, ...]:
-    """Return the verdicts; a failed one becomes undecided if the run was suspended or the clock stepped.
+    """Return the verdicts, failed ones changed to undecided if the run was suspended or the clock stepped.
 
     A late reply then shows nothing about a server.
     """

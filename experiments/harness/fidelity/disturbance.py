@@ -1,4 +1,4 @@
-"""Disturbance of a timed measurement (sample): the part of its time that the machine caused, not the protocol.
+"""Disturbance of a timed measurement (sample): the part of the measured time that other load of the machine added.
 
     record.within(start_ns, end_ns)    # Disturbance(late_s=0.0004, stolen_s=0.0, waiting_s=0.003, programs_s=0.0021)
 
@@ -45,11 +45,11 @@ NS = 1_000_000_000
 LATE_FRAMES, STOLEN, WAITING, PROGRAMS = "late_frames", "stolen", "waiting_for_processor", "programs"
 DISK = "waiting_for_disk"
 TERMS = (LATE_FRAMES, WAITING, PROGRAMS, DISK, STOLEN)
-# Causes that count towards DISTURBED_SHARE; the programs' processor time is no such cause, as every sample has it.
+# Causes that count towards DISTURBED_SHARE; the programs' processor time does not, since every sample has some.
 MACHINE_TERMS = (LATE_FRAMES, WAITING, DISK, STOLEN)
 # Maximum gap in ns between two frames of a burst: more than a full frame at 5 Mbit/s, less than any topology's RTT.
 BURST_NS = 3_000_000
-# A measurement is repeated if the machine caused more than DISTURBED_SHARE of its time.
+# A measurement is repeated if the machine caused more than DISTURBED_SHARE of the measured time.
 # DISTURBED_SHARE is relative, since a session of fifty commands waits for a processor fifty times.
 DISTURBED_SHARE = 0.1
 # Maximum number of repetitions of a disturbed measurement; the last one is kept even if disturbed.
@@ -91,7 +91,7 @@ class Counter:
 
 @dataclass(frozen=True)
 class Task:
-    """Thread of a host's program: counters of its processor time, run-queue delay and disk waits, in ns."""
+    """Thread of a host's program: counters of processor time, run-queue delay and disk waits, in ns."""
 
     host: str
     computed: Counter
@@ -101,7 +101,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Wire:
-    """One direction of a user-space link: hosts at its ends, and due and departure time of each frame in ns."""
+    """One direction of a user-space link: hosts at both ends, and due and departure time of each frame in ns."""
 
     name: str
     hosts: tuple[str, ...]
@@ -109,7 +109,7 @@ class Wire:
     left_ns: Sequence[int]
 
     def due_in(self, start_ns: int, end_ns: int) -> Sequence[int]:
-        """Return the due times in ns of the frames due within a time span, in order."""
+        """Return in order the due times in ns of the frames due within a time span."""
         return self.due_ns[bisect_left(self.due_ns, start_ns) : bisect_right(self.due_ns, end_ns)]
 
     def late_ns(self, start_ns: int = 0, end_ns: int = 1 << 63) -> list[int]:
@@ -136,7 +136,7 @@ class Wire:
 
 @dataclass(frozen=True)
 class Disturbance:
-    """Delays of one measurement by cause, in seconds; `late_frame_s` and `wire`: the latest frame and its link."""
+    """Delays of one measurement by cause, in s; `late_frame_s` and `wire`: the latest frame and its link."""
 
     late_s: float = 0.0
     waiting_s: float = 0.0
@@ -147,17 +147,17 @@ class Disturbance:
     disk_s: float = 0.0
 
     def terms(self) -> dict[str, float]:
-        """Return the delays by name of the cause, in s, in the order in which they are subtracted from a sample."""
+        """Return the delays in s by name of the cause, in the order in which they are subtracted from a sample."""
         found = (self.late_s, self.waiting_s, self.programs_s, self.disk_s, self.stolen_s)
         return dict(zip(TERMS, found, strict=True))
 
     @property
     def total_s(self) -> float:
-        """Sum of the delays by all causes, in seconds."""
+        """Return the sum in s of the delays by all causes."""
         return sum(self.terms().values())
 
     def beyond_bound(self, total_s: float) -> bool:
-        """Return whether causes in MACHINE_TERMS took more than DISTURBED_SHARE of a sample of `total_s` seconds."""
+        """Return True if causes in MACHINE_TERMS took more than DISTURBED_SHARE of a sample of `total_s` seconds."""
         return beyond_bound(sum(self.terms()[name] for name in MACHINE_TERMS), total_s)
 
 
@@ -190,7 +190,7 @@ class Record:
     def within(self, start_ns: int, end_ns: int) -> Disturbance:
         """Return the delays, by cause, in a measurement from `start_ns` to `end_ns`."""
         used = [wire for wire in self.wires if wire.late_ns(start_ns, end_ns)]
-        # Hosts without a recorded user-space link count always, since nothing shows whether they were idle.
+        # Always count hosts without a recorded user-space link, since no link shows that such a host was idle.
         idle = {host for wire in self.wires for host in wire.hosts} - {host for wire in used for host in wire.hosts}
         hosts = {task.host for task in self.tasks} - idle
         shares = [self._programs_ns(host, start_ns, end_ns) for host in sorted(hosts)]
@@ -217,14 +217,14 @@ class Record:
         return Record([task for task in self.tasks if task.host in hosts], wires, self.stolen)
 
     def on_wires(self, start_ns: int, end_ns: int) -> tuple[int, int]:
-        """Return the time span from the first to the last frame due within a time span; without frames, all of it."""
+        """Return (first, last) due time of frames within a time span; without frames, the span's start and end."""
         due = [windows for wire in self.wires if (windows := wire.due_in(start_ns, end_ns))]
         if not due:
             return start_ns, end_ns
         return min(times[0] for times in due), max(times[-1] for times in due)
 
     def _programs_ns(self, host: str, start_ns: int, end_ns: int) -> _Share:
-        """Return a host's run-queue delay, disk waits, processor time and stolen time in its processing intervals."""
+        """Return run-queue delay, disk waits, processor time and stolen time in a host's processing intervals."""
         tasks = [task for task in self.tasks if task.host == host]
         if self.turns is None or host not in self.turns:
             return _Share(
@@ -259,14 +259,14 @@ class Record:
 
 
 def beyond_bound(machine_s: float, total_s: float) -> bool:
-    """Return whether a delay by the machine exceeds DISTURBED_SHARE of a sample's duration, both in seconds."""
+    """Return True if a delay by the machine exceeds DISTURBED_SHARE of a sample's duration, both in s."""
     return machine_s > DISTURBED_SHARE * total_s
 
 
 def without_disturbance(
     total_s: float, terms: Mapping[str, float], theory: Mapping[str, float], disturbance: Disturbance
 ) -> dict[str, float]:
-    """Return a sample's terms with the delays by the machine subtracted and listed as terms; the sum is unchanged.
+    """Subtract the delays by the machine from a sample's terms, and list the delays as terms; keep the sum.
 
     The amount taken out is at most the sample's excess over theory, and in each term at most the term's own excess.
     """
@@ -287,7 +287,7 @@ def without_disturbance(
 
 
 def lateness_s(wires: Iterable[Wire]) -> dict[str, tuple[float, float]]:
-    """Return (99th percentile, maximum) of the lateness of frames in seconds, by direction of a user-space link."""
+    """Return (99th percentile, maximum) of the lateness of frames in s, by direction of a user-space link."""
     found = {}
     for wire in wires:
         if late_ns := sorted(wire.late_ns()):

@@ -27,7 +27,7 @@ from topologies.emulation import testbed
 from topologies.emulation.process import softirq
 from topologies.emulation.wire.record import Reader
 
-# Interval in ns of scans for programs that have started or exited.
+# Interval in ns between scans for programs that have started or exited.
 LOOK_NS = 100_000_000
 READ_BYTES = 200
 # A reading of a counter that takes longer than READING_NS is repeated, up to READINGS times.
@@ -105,7 +105,7 @@ class _WireSeries:
 
 
 class Sampler:
-    """Reader of the counters of all running networks, thread-safe; `close` it before the networks are stopped."""
+    """Thread-safe reader of the counters of all running networks; close() it before the networks are stopped."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -183,7 +183,7 @@ class Sampler:
                     series = _TaskSeries(host, f"/proc/{pid}/task/{tid}")
                     self._tasks.append(series)
                     if not first:
-                        # The thread has started since the last scan, at which all its counters were zero.
+                        # Start a new thread's counters at zero, since the thread did not exist at the last scan.
                         series.add(self._looked_ns, 0, 0)
             if series is not None:
                 there[pid, tid] = series

@@ -1,4 +1,4 @@
-"""Processing intervals (turns) of hosts in a capture: from an arrival at a host to the host's next transmission.
+"""Processing intervals ("turns") of hosts in a capture: from an arrival at a host to the host's next transmission.
 
     request in ──┐ turn ┌── first segment of the response out
 
@@ -40,7 +40,7 @@ def turns_of(captured: CaptureFile, topo: Topo) -> dict[str, list[Turn]]:
     found: dict[str, list[Turn]] = {}
     for label in captured.counts:
         host = label.split(":")[0]
-        # Merge the intervals at all interfaces of a host; a router's interfaces show the same arrivals again.
+        # Collect the intervals at all interfaces of a host; interfaces of a router may show the same arrival twice.
         found.setdefault(host, []).extend(_turns(captured.at(label), host, hosts))
     return {host: sorted(turns) for host, turns in found.items()}
 
@@ -65,14 +65,14 @@ def _turns(frames: Iterable[Frame], host: str, hosts: Mapping[str, str]) -> list
 
 
 def _between(since_ns: int, sent_ns: int) -> list[Turn]:
-    """Return one interval between two times, or two short ones around a timer if they are over TURN_MAX_NS apart."""
+    """Return one interval between two times; if over TURN_MAX_NS apart, two short ones around a timer."""
     if sent_ns - since_ns <= TURN_MAX_NS:
         return [(since_ns, sent_ns)]
     return [(since_ns, since_ns + TIMER_NS), (sent_ns - TIMER_NS, sent_ns)]
 
 
 def _involves_programs(packet: Any, ours: bool) -> bool:
-    """Return whether a program, not the kernel, sends a frame (`ours`) or receives an arriving one."""
+    """Return True if a program, not the kernel, sends a frame (`ours`) or receives an arriving one."""
     if layers.UDP in packet:
         return True
     if layers.TCP not in packet:

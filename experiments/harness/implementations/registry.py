@@ -31,7 +31,7 @@ FTP_PORT, SSH_PORT = 21, 22
 DNS_ROLES = ("authoritative", "local")
 # Role of the name server in the topology cdn that directs clients to a replica of their region.
 CDN_DNS_ROLE = "cdn-dns"
-# Roles that take the implementations of another role: a replica of a CDN is a proxy in reverse mode.
+# Role -> role whose implementations it takes: a replica of a CDN is a proxy in reverse mode.
 SAME: Mapping[str, tuple[str, str]] = {"replica": ("proxy", "reverse")}
 FTP_SERVER, FTP_CLIENT, SFTP_SERVER = "ftp-server", "ftp-client", "sftp-server"
 # Roles in the topology mail: MTAs (SMTP), access servers (POP3 and IMAP on the same Maildirs), user agents.
@@ -55,7 +55,7 @@ LISTS = ("speaks", "modes")
 
 
 class ReplacementError(ValueError):
-    """The value of --replace is invalid; the message lists the valid roles or names."""
+    """Invalid value of --replace; the message lists the valid roles or names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +87,12 @@ class Implementation:
     own: bool = False
 
     def supports(self, strategy: str) -> bool:
-        """Return whether the program supports a page load by this strategy; True for a user's own program."""
+        """Return True if the program can load a page by this strategy; always True for a user's own program."""
         return self.own or strategy in self.speaks or strategy in self.commands
 
     @property
     def service_port(self) -> int:
-        """TCP or UDP port of the role, such as 80, on which the server listens when ready."""
+        """Return the TCP or UDP port of the role, such as 80, on which the server listens when ready."""
         known = {FTP_SERVER: FTP_PORT, SFTP_SERVER: SSH_PORT, MTA_ROLE: SMTP_PORT, ACCESS_ROLE: IMAP_PORT}
         known |= dict.fromkeys((*DNS_ROLES, CDN_DNS_ROLE), DNS_PORT)
         return known.get(self.role, DEFAULT_PORT)
@@ -102,15 +102,15 @@ class Implementation:
         return self.ports.get(strategy, DEFAULT_PORT)
 
     def path(self) -> str | None:
-        """Return the path of the program, None if it is not installed."""
+        """Return the path of the program; None if the program is not installed."""
         return shutil.which(self.program) or shutil.which(self.program, path=UNPACKED)
 
     def installed(self) -> bool:
-        """Return whether the program, and the Python module it needs, are installed."""
+        """Return True if the program, and the Python module that it needs, are installed."""
         return self.path() is not None and (not self.module or _imports(self.program, self.module))
 
     def how_to_get(self) -> str:
-        """Return the installation instructions as text, empty for a user's own program."""
+        """Return the installation instructions as text; empty for a user's own program."""
         return self.get or (f"`sudo apt-get install {self.package}`" if self.package else "")
 
     def require(self) -> None:
@@ -120,7 +120,7 @@ class Implementation:
             raise MachineError(f"{self.program if self.own else self.name} is not installed{how}")
 
     def describe(self) -> str:
-        """Return the program's name and version for reports; only the name if it states no version."""
+        """Return the program's name and version for reports; only the name without a known version."""
         if not self.version:
             return self.name
         words = expand(self.version, {"program": self.path() or self.program})
@@ -142,7 +142,7 @@ class Implementation:
 
 @cache
 def _imports(program: str, module: str) -> bool:
-    """Return whether a Python interpreter finds a module; False if the interpreter cannot be run."""
+    """Return True if a Python interpreter finds a module; False if the interpreter cannot be run."""
     look = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"
     try:
         completed = subprocess.run([program, "-I", "-c", look, module], timeout=VERSION_TIMEOUT_S, check=False)
@@ -175,7 +175,7 @@ def of_role(role: str) -> list[Implementation]:
 
 
 def parse_replacement(text: str, roles: tuple[str, ...]) -> tuple[str, Implementation | None]:
-    """Parse ROLE=NAME or ROLE=COMMAND LINE to (role, implementation; None: lab7's own). Raises ReplacementError."""
+    """Parse ROLE=NAME or ROLE=COMMAND LINE; return (role, implementation, or None for lab7's own)."""
     role, equals, what = text.partition("=")
     if not equals or role not in roles:
         known = f"the roles are {', '.join(roles)}, as in {roles[0]}=NAME" if roles else "there is no role to replace"
@@ -204,12 +204,12 @@ def _words(text: str) -> list[str]:
 
 
 def _as_template(text: str) -> str:
-    """Convert a user's {port} to the registry's {{ port }}; a list, such as {objects}, becomes several words."""
+    """Convert {port} in a user's command line to the registry's {{ port }}; a list becomes several words."""
     return re.sub(r"\{(\w+)\}", r"{{ \1 | words }}", text)
 
 
 def _as_words(value: Any) -> str:
-    """Return a value as words of a command line: a list as one word for each of its texts."""
+    """Return a value as words of a command line; a list becomes one word per element."""
     return shlex.join(value) if isinstance(value, list | tuple) else str(value)
 
 
@@ -217,7 +217,7 @@ environment().filters["words"] = _as_words
 
 
 def as_files(known: Mapping[str, Any], folder: Path) -> dict[str, str]:
-    """Write the values that are tables to files for a user's program; return their paths by name.
+    """Write the values that are tables to files for a user's program; return the files' paths by name.
 
     zones: a line `origin<TAB>master file` each; users: a line `name:password` each.
     """
@@ -247,7 +247,7 @@ def expand(template: str, values: Mapping[str, Any]) -> list[str]:
 
 
 def of_proxy(implementation: Implementation, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a proxy's template variables: its port, and host and port of the origin. Raises EmulationError."""
+    """Return a proxy's template variables: port, and host and port of the origin. Raises EmulationError."""
     mode, origin = known["mode"], urlsplit(known["origin"])
     if not implementation.own and mode not in implementation.modes:
         raise EmulationError(
@@ -261,7 +261,7 @@ def of_proxy(implementation: Implementation, known: Mapping[str, Any]) -> dict[s
 
 
 def _confinement(writable: Sequence[Path], user_id: int | None = None) -> Callable[[Sequence[str]], list[str]]:
-    """Return the function that confines a user's program, started in a copy of the current directory."""
+    """Return the function that confines a user's program, which starts in a copy of the current directory."""
     return partial(confined, folder=Path.cwd(), writable=writable, user_id=user_id or CONFINED_ID)
 
 
@@ -306,7 +306,7 @@ def server_starter(implementation: Implementation, values: Callable[[Host], Mapp
         words = expand(implementation.command, known)
         # A user's program is confined in a copy of the current directory, so that its relative path stays valid.
         confine = _confinement([host.workdir], known.get("uid")) if implementation.own else None
-        # Await a user's name server on UDP: it may lack TCP, which the experiment then shows.
+        # Await a user's name server on UDP only, so that the experiment can show that TCP is missing.
         by_udp = implementation.own and implementation.service_port == DNS_PORT
         return host.start_program(words, known["port"], None, by_udp, confine, keep=implementation.own)
 

@@ -1,4 +1,4 @@
-"""Judge of captures: frames parsed by scapy, TCP streams reassembled, verdicts on claims with evidence.
+"""Evaluation of captures: frames parsed by scapy, TCP streams reassembled, verdicts on claims with evidence.
 
 The judge never uses a service's own parser, so that a defect of a parser cannot hide itself. From the file up: `frames`
 (a capture as numbered frames, and its TCP connections), `reassembly` (octets in order), `dialogue` (lines of line

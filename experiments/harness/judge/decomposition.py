@@ -27,7 +27,7 @@ from itertools import pairwise
 from experiments.harness.judge import layers
 from experiments.harness.judge.frames import Frame
 
-# Terms of a page load in order of priority: where intervals overlap, time counts as the first of them.
+# Terms of a page load in order of priority: time in overlapping intervals counts for the first term.
 TERMS = ("transmission", "request", "tcp_handshake", "dns")
 RESIDUAL = "residual"
 
@@ -43,7 +43,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Decomposition:
-    """Total time of a page load or session, and the terms that add up to it, in seconds."""
+    """Total time of a page load or session, and the terms that add up to the total, in s."""
 
     total_s: float
     terms: Mapping[str, float]
@@ -67,7 +67,7 @@ def sum_up(intervals: Iterable[Interval], start_ns: int, end_ns: int, priority: 
 
 
 def dns_intervals(frames: Iterable[Frame]) -> list[Interval]:
-    """Return the interval from each DNS query to its response; `frames`: of one interface, in order of time."""
+    """Return the interval from each DNS query to the response; `frames`: of one interface, in order of time."""
     asked: dict[tuple[int, int], int] = {}
     intervals: list[Interval] = []
     for frame in frames:

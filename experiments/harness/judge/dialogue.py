@@ -1,4 +1,4 @@
-"""Captured dialogues of line protocols (SMTP, POP3, IMAP, FTP control): lines, exchanges and sessions.
+"""Captured dialogues of line-based protocols (SMTP, POP3, IMAP, FTP control): lines, exchanges, sessions.
 
     C: USER ann<CRLF>                                    a Request, and
     S: 331 Please give the password.<CRLF>               its reply: an Exchange
@@ -23,35 +23,35 @@ from experiments.harness.judge.verdict import Contradiction
 
 @dataclass(frozen=True)
 class Line:
-    """Command or reply line, with any continuation lines and literals, and the segments that carried it."""
+    """Command or reply line, with continuation lines and literals, and the TCP segments that carried the line."""
 
     octets: bytes
     pieces: tuple[Piece, ...]
 
     @property
     def frame(self) -> int:
-        """Number of the frame that carried the line's last octet."""
+        """Return the number of the frame that carried the line's last octet."""
         return self.pieces[-1].frame
 
     @property
     def first_ns(self) -> int:
-        """Arrival time of the line's first octet, in ns."""
+        """Return the arrival time in ns of the line's first octet."""
         return self.pieces[0].time_ns
 
     @property
     def last_ns(self) -> int:
-        """Latest arrival time of any octet of the line in ns, which may belong to a retransmitted earlier octet."""
+        """Return the latest arrival time in ns of any octet of the line, also if a retransmitted one arrived last."""
         return max(piece.time_ns for piece in self.pieces)
 
     @property
     def text(self) -> str:
-        """First physical line, decoded for evidence texts."""
+        """Return the first physical line, decoded for evidence texts."""
         return self.octets.partition(b"\r\n")[0].decode(errors="replace")
 
 
 @dataclass(frozen=True)
 class Request(Line):
-    """Command line of the client, which the server replies to; `verb` is in capitals."""
+    """Command line of the client, to which the server replies; `verb` is in capitals."""
 
     verb: str
 
@@ -79,7 +79,7 @@ R = TypeVar("R", bound=Line)
 
 @dataclass(frozen=True)
 class Exchange(Generic[Q, R]):
-    """Command and its replies: the final reply (None: not captured), and the preliminary ones before it."""
+    """Command and the replies to it: the final reply (None: not captured), and preliminary replies before."""
 
     command: Q
     final: R | None
@@ -87,48 +87,48 @@ class Exchange(Generic[Q, R]):
 
     @property
     def verb(self) -> str:
-        """Verb of the command, in capitals."""
+        """Return the verb of the command, in capitals."""
         return self.command.verb
 
     @property
     def replies(self) -> tuple[R, ...]:
-        """All replies to the command, preliminary ones first."""
+        """Return all replies to the command, preliminary ones first."""
         return (*self.preliminary, *([self.final] if self.final is not None else []))
 
     @property
     def frames(self) -> list[int]:
-        """Numbers of the frames with the end of the command and of the final reply."""
+        """Return the numbers of the frames with the end of the command and of the final reply."""
         return [self.command.frame, *([self.final.frame] if self.final is not None else [])]
 
     @property
     def first_ns(self) -> int | None:
-        """Arrival time of the first octet of any reply in ns; None without a reply."""
+        """Return the arrival time in ns of the first octet of any reply; None without a reply."""
         return min((reply.first_ns for reply in self.replies), default=None)
 
     @property
     def octets(self) -> int:
-        """Number of octets of the command and its replies."""
+        """Return the number of octets of the command and the replies to it."""
         return len(self.command.octets) + sum(len(reply.octets) for reply in self.replies)
 
     @property
     def outcome(self) -> str:
-        """Text of the final reply, or "no reply"."""
+        """Return the text of the final reply, or "no reply"."""
         return self.final.text if self.final is not None else "no reply"
 
     @property
     def text(self) -> str:
-        """Command and outcome as text, `COMMAND - OUTCOME`, for evidence texts."""
+        """Return command and outcome, as `COMMAND - OUTCOME`, for evidence texts."""
         return f"{self.command.text} - {self.outcome}"
 
     @property
     def described(self) -> str:
-        """Clause on the command and its reply for evidence texts, such as `'NOOP' gets '200 NOOP ok.'`."""
+        """Return a clause on the command and its reply for evidence texts, such as `'NOOP' gets '200 NOOP ok.'`."""
         outcome = "no reply" if self.final is None else repr(self.final.text)
         return f"{self.command.text!r} gets {outcome}"
 
 
 def early_reply(exchanges: Iterable[Exchange[Any, Any]]) -> str | None:
-    """Return a clause about the first final reply that precedes the end of its command; None without one."""
+    """Return a clause on the first final reply that precedes the end of its command; None if there is none."""
     for exchange in exchanges:
         if exchange.final is not None and exchange.final.last_ns < exchange.command.last_ns:
             return f"the reply in frame {exchange.final.frame} precedes its command in frame {exchange.command.frame}"
@@ -142,7 +142,7 @@ G = TypeVar("G")
 
 @dataclass(frozen=True)
 class Dialogue(Generic[E, G]):
-    """Session of a line protocol: its connection, the greeting, and the exchanges in order.
+    """Session of a line-based protocol: connection, greeting, and exchanges in order.
 
     `problem`: a violation of the grammar, if any; the exchanges are those before it. `encrypted`: the frame of the
     reply that starts TLS (to STARTTLS, STLS or AUTH TLS), if any; the exchanges are those before that reply.
@@ -160,12 +160,12 @@ class Dialogue(Generic[E, G]):
 
     @property
     def frame(self) -> int:
-        """Number of the frame with the connection's SYN."""
+        """Return the number of the frame with the connection's SYN."""
         return self.connection.syn.frame
 
     @property
     def connections(self) -> list[Connection]:
-        """Connections of the session; for FTP, data connections as well."""
+        """Return the connections of the session; for FTP, with the data connections."""
         return [self.connection]
 
 
@@ -174,7 +174,7 @@ D = TypeVar("D", bound=Dialogue[Any, Any])
 
 @dataclass(frozen=True)
 class DialogueTraffic(Generic[D]):
-    """Sessions at one interface in the order of their SYNs, other connections, and the number of dropped packets."""
+    """Sessions at one interface in the order of their SYNs, other connections, and number of dropped packets."""
 
     sessions: tuple[D, ...]
     others: tuple[Connection, ...] = ()
@@ -212,12 +212,12 @@ class DialogueTraffic(Generic[D]):
 
     @property
     def absence(self) -> str | None:
-        """Clause that says that no session was captured; None if there is one."""
+        """Return a clause that says that no session was captured; None if there is one."""
         return None if self.sessions else f"no {self.session_name} in the capture"
 
     @property
     def gap(self) -> str | None:
-        """Clause about the first connection that was not captured whole or is encrypted; None if there is none."""
+        """Return a clause on the first incompletely captured or encrypted connection; None if there is none."""
         for session in self.sessions:
             if session.encrypted is not None:
                 opened = f"the {self.connection_name} opened in frame {session.frame}"
@@ -229,7 +229,7 @@ class DialogueTraffic(Generic[D]):
 
     @property
     def violation(self) -> Contradiction | None:
-        """Contradiction for the first violation of the protocol's grammar; None without one."""
+        """Return a Contradiction for the first violation of the protocol's grammar; None without a violation."""
         for session in self.sessions:
             if session.problem is not None:
                 return Contradiction(

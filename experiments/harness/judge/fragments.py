@@ -42,7 +42,7 @@ class _Fragments:
 
 
 def ipv4_offset(data: bytes) -> int:
-    """Return the offset of a frame's IPv4 header, after any VLAN tags; 0 if the frame has no complete one."""
+    """Return the offset of a frame's IPv4 header, after any VLAN tags; 0 without a complete IPv4 header."""
     at = TYPE_AT
     while data[at : at + 2] in VLAN_TAGS:
         at += TAG_BYTES
@@ -56,7 +56,7 @@ class Reassembler:
         self._waiting: dict[_Key, _Fragments] = {}
 
     def add(self, data: bytes, time_ns: int) -> bytes | None:
-        """Return a frame that is no fragment as it is; for a fragment the datagram that it completes, else None."""
+        """Return an unfragmented frame unchanged, a completed datagram for its last fragment, otherwise None."""
         start = ipv4_offset(data)
         fragment = int.from_bytes(data[start + 6 : start + 8], "big") if start else 0
         if not start or not fragment & (MORE_FRAGMENTS | OFFSET):
@@ -65,10 +65,10 @@ class Reassembler:
         (length,) = struct.unpack_from("!H", header, 2)
         header_bytes, offset = 4 * (header[0] & 0x0F), OFFSET_UNIT_BYTES * (fragment & OFFSET)
         payload = header[header_bytes:length]
-        # Ignore fragments that were captured in part, and those that end beyond the maximum datagram size.
+        # Ignore fragments that were captured in part, and fragments that end beyond the maximum datagram size.
         if header_bytes < HEADER_BYTES_MIN or length > len(header) or offset + len(payload) > DATAGRAM_BYTES_MAX:
             return None
-        # RFC 791 section 3.2: identification, the two addresses, protocol.
+        # RFC 791 section 3.2: identification, source, destination and protocol identify the fragments of a datagram.
         key = (header[4:6], header[12:20], header[9:10])
         found = self._waiting.get(key)
         if found is None or time_ns - found.began_ns > TIMER_NS:

@@ -55,12 +55,12 @@ class Frame:
 
     @cached_property
     def packet(self) -> Any:
-        """Frame as a scapy Ether packet; as scapy Raw if it is too short or cannot be dissected."""
+        """Return the frame as a scapy Ether packet; as scapy Raw if too short or malformed."""
         return _dissected(self.data)
 
     @property
     def truncated(self) -> bool:
-        """True if a part of the frame's IP packet was not captured, because of the snap length."""
+        """Return True if a part of the frame's IP packet was not captured, because of the snap length."""
         start = ipv4_offset(self.data)
         length = int.from_bytes(self.data[start + 2 : start + 4], "big") if start else 0
         return len(self.data) < min(self.wire_length, start + length if length else self.wire_length)
@@ -76,7 +76,7 @@ class Frame:
 
     @property
     def headers(self) -> Any:
-        """Frame up to the end of the UDP header as a scapy packet; the full packet for all but unfragmented UDP.
+        """Return an unfragmented UDP frame up to the UDP header's end as a scapy packet; any other frame whole.
 
         The UDP payload is left to the parser of its protocol, so that scapy does not dissect it twice.
         """
@@ -102,24 +102,24 @@ def _dissected(data: bytes) -> Any:
 
 @dataclass(frozen=True)
 class CaptureFile:
-    """Capture read from disk: frames in file order, and packet counts by interface label."""
+    """Capture read from a file: frames in file order, and packet counts by interface label."""
 
     frames: tuple[Frame, ...]
     counts: Mapping[str, InterfaceCounts]
 
     def at(self, interface: str) -> tuple[Frame, ...]:
-        """Return the frames of one interface in file order. Raises KeyError if the capture has no such interface."""
+        """Return the frames of one interface in file order. Raises KeyError without the interface."""
         if interface not in self.counts:
             raise KeyError(f"no interface {interface!r} in this capture, only {', '.join(self.counts)}")
         return tuple(frame for frame in self.frames if frame.interface == interface)
 
     def dropped(self, interface: str) -> int:
-        """Return the number of packets that the kernel dropped on this interface before their capture."""
+        """Return the number of packets on this interface that the kernel dropped instead of capturing."""
         return self.counts[interface].dropped
 
 
 def read_capture(path: Path) -> CaptureFile:
-    """Read a pcap or pcapng file of any program (see `reader`). Raises CaptureReadError with a one-sentence message."""
+    """Read a pcap or pcapng file of any program. Raises CaptureReadError with a one-sentence message."""
     packets, counts = read_packets(path)
     frames = (
         Frame(number, packet.interface, packet.time_ns, packet.data, packet.wire_length)
@@ -177,7 +177,7 @@ class Direction:
 
     @cached_property
     def stream(self) -> Stream:
-        """Reassembled octets that this end sent; empty and not whole if its SYN was not captured."""
+        """Return the reassembled octets that this end sent; empty and not whole if the SYN was not captured."""
         if self.initial_sequence is None:
             return Stream(b"", (), whole=not self.segments)
         first = self.initial_sequence + 1
@@ -196,19 +196,19 @@ class Connection:
 
     @property
     def syn(self) -> Mark:
-        """Frame and time of the client's first SYN."""
+        """Return frame number and time of the client's first SYN."""
         assert self.from_client.syn is not None
         return self.from_client.syn
 
     @property
     def established(self) -> bool:
-        """True if SYN, SYN-ACK and ACK were captured in that order."""
+        """Return True if SYN, SYN-ACK and ACK were captured in that order."""
         answer, ack = self.from_server.syn, self.from_client.first_ack
         return answer is not None and ack is not None and self.syn.frame < answer.frame < ack.frame
 
     @property
     def whole(self) -> bool:
-        """True if both streams were captured without a gap."""
+        """Return True if both streams were captured without a gap."""
         return all(way.stream.whole and not way.truncated for way in (self.from_client, self.from_server))
 
 
@@ -221,18 +221,18 @@ class ConnectionTraffic:
 
     @property
     def absence(self) -> str | None:
-        """Always None, since a capture without connections is sufficient evidence here."""
+        """Return None, since a capture without connections is sufficient evidence here."""
         return None
 
     @property
     def gap(self) -> str | None:
-        """Clause about the first connection that was not captured whole; None if all were."""
+        """Return a clause on the first incompletely captured connection; None if all are complete."""
         cut = next((connection for connection in self.connections if not connection.whole), None)
         return None if cut is None else f"the capture of the connection opened in frame {cut.syn.frame} is incomplete"
 
     @property
     def violation(self) -> None:
-        """Always None, since no grammar applies to connections of any protocol."""
+        """Return None, since no grammar applies to connections of any protocol."""
         return None
 
 
@@ -258,7 +258,7 @@ def connections(frames: Iterable[Frame]) -> list[Connection]:
 
 
 def network_layer(packet: Any) -> Any:
-    """Return the IPv4 or IPv6 layer of a scapy packet; None if it has neither."""
+    """Return the IPv4 or IPv6 layer of a scapy packet; None without one."""
     return next((packet[layer] for layer in (layers.IP, layers.IPv6) if layer in packet), None)
 
 

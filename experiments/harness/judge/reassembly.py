@@ -16,7 +16,7 @@ SEQUENCE_SPACE = 1 << 32
 
 @dataclass(frozen=True)
 class Segment:
-    """Payload of one TCP segment: sequence number of its first octet, octets, frame number and time in ns."""
+    """Payload of one TCP segment: sequence number of the first octet, octets, frame number and time in ns."""
 
     sequence: int
     payload: bytes
@@ -26,7 +26,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Piece:
-    """Range [start, end) of a stream's octets, with number and time of the first frame that carried it."""
+    """Range [start, end) of a stream's octets, with number and time of the first frame that carried the range."""
 
     start: int
     end: int
@@ -48,7 +48,7 @@ class Stream:
         self._starts = [piece.start for piece in self.pieces]
 
     def span(self, start: int, end: int) -> tuple[Piece, ...]:
-        """Return the pieces that carried the octets [start, end) of `data`. Raises IndexError beyond `data`."""
+        """Return the pieces that carried the octets [start, end) of the stream. Raises IndexError beyond the stream."""
         if not 0 <= start < end <= len(self.data):
             raise IndexError(f"octets {start} to {end} of a stream of {len(self.data)}")
         first = bisect_right(self._starts, start) - 1
@@ -57,7 +57,7 @@ class Stream:
 
 
 def reassemble(first_sequence: int, segments: Iterable[Segment], end: int | None = None) -> Stream:
-    """Reassemble one direction of a TCP connection from its segments, given in order of arrival.
+    """Reassemble one direction of a TCP connection from segments in order of arrival.
 
     `first_sequence` is the sequence number of the first octet (the SYN's plus one); `end` is the length of the stream
     as given by the sender's FIN, if one was captured.

@@ -1,4 +1,4 @@
-"""Verdict on a claim (shown, failed or undecided), with its evidence and the numbers of the frames it cites."""
+"""Verdict on a claim (shown, failed or undecided), with evidence and the numbers of the frames cited."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Concatenate, Generic, Literal, ParamSpec, Protocol, get_args
 Word = Literal["shown", "failed", "undecided"]
 P = ParamSpec("P")
 WORDS: tuple[str, ...] = get_args(Word)
-# Result of a check: evidence as one sentence, and the numbers of the frames that it cites.
+# Result of a check: evidence as one sentence, and the numbers of the frames cited in the evidence.
 Finding = tuple[str, Iterable[int]]
 
 
@@ -44,7 +44,7 @@ def undecided(claim_id: str, evidence: str, frames: Iterable[int] = ()) -> Verdi
 
 
 class Contradiction(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
-    """The captured traffic contradicts the claim; carries the evidence and the numbers of its frames."""
+    """Captured traffic contradicts the claim; the exception carries evidence text and frame numbers."""
 
     def __init__(self, evidence: str, *frames: int) -> None:
         super().__init__(evidence)
@@ -53,31 +53,31 @@ class Contradiction(Exception):  # noqa: N818 - a finding about the traffic, not
 
 
 class Inconclusive(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
-    """The captured traffic neither confirms nor contradicts the claim; the message has the reason."""
+    """Captured traffic neither confirms nor contradicts the claim; the message has the reason."""
 
 
 class Traffic(Protocol):
-    """Interface of parsed traffic at one network interface, as evidence for a claim."""
+    """Protocol of parsed traffic at one network interface (sessions, page loads) that serves as evidence."""
 
     @property
     def dropped(self) -> int:
-        """Number of packets that the capture dropped."""
+        """Return the number of packets that the capture dropped."""
 
     @property
     def absence(self) -> str | None:
-        """Clause about missing traffic, such as "no HTTP connection in the capture"; None if there is some."""
+        """Return a clause on missing traffic, such as "no HTTP connection in the capture"; None if there is some."""
 
     @property
     def gap(self) -> str | None:
-        """Clause about a connection that was not captured whole; None if all were."""
+        """Return a clause on an incompletely captured connection; None if all are complete."""
 
     @property
     def violation(self) -> Contradiction | None:
-        """Contradiction for the first violation of the protocol's grammar, which fails any claim; None without one."""
+        """Return a Contradiction for the first violation of the protocol's grammar; None without a violation."""
 
 
 def insufficiency(traffic: Iterable[Traffic]) -> str | None:
-    """Return a clause with the reason why the traffic is insufficient evidence; None if it is sufficient."""
+    """Return a clause on the reason why the traffic is insufficient evidence; None if sufficient."""
     captured = list(traffic)
     if not captured:
         return "the capture has no traffic"
@@ -108,7 +108,7 @@ def decide(claim: str, traffic: Iterable[Traffic], check: Callable[[], Finding])
 
 
 def listed(frames: Sequence[int], most: int = 8) -> str:
-    """Format frame numbers as a comma-separated list, shortened to `most` numbers and a count of the rest."""
+    """Format frame numbers as a comma-separated list, shortened to `most` numbers and a count of all others."""
     text = ", ".join(str(frame) for frame in frames[:most])
     return f"{text} and {len(frames) - most} more" if len(frames) > most else text
 
@@ -131,7 +131,7 @@ def timed(packets: Verdict, measured_s: float, theory_s: float, tolerance: float
 
 
 class ClaimDecider(Generic[P]):
-    """Function that decides one claim, bound to the claim's id by `decides`."""
+    """Function that decides one claim, bound to the claim's id by the decorator `decides`."""
 
     __name__: str
 
@@ -141,7 +141,7 @@ class ClaimDecider(Generic[P]):
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Verdict:
-        """Call the deciding function with the claim's id, and return its verdict."""
+        """Call the deciding function with the claim's id, and return the verdict."""
         return self._function(self.claim, *args, **kwargs)
 
 

@@ -73,11 +73,11 @@ class Action:
 
 
 class CausalOrderError(ValueError):
-    """The capture shows a retransmission or a gap, which the simulation cannot replay; the message names the frame."""
+    """Capture with a retransmission or a gap, which the simulation cannot replay; the message names the frame."""
 
 
 class _Streams:
-    """State of one TCP connection at one interface; its dictionaries are keyed by True (client) and False (server)."""
+    """State of one TCP connection at one interface; dictionaries have the keys True (client) and False (server)."""
 
     def __init__(self, flow: Flow) -> None:
         self.flow = flow
@@ -87,10 +87,10 @@ class _Streams:
         self.established = False
         self.writing: dict[bool, Action | None] = {True: None, False: None}
         self.written: dict[bool, Action | None] = {True: None, False: None}
-        # Stream offsets of the ends of segments in flight, and the number of them that were sent before the latest ACK.
+        # Stream offset of the end of each segment in flight; number of segments in flight before the latest ACK.
         self.flight: dict[bool, deque[int]] = {True: deque(), False: deque()}
         self.flight_before: dict[bool, int] = {True: 0, False: 0}
-        # Latest arrival on this connection at the host whose frames are read.
+        # Latest arrival on this connection at the host whose frames are processed.
         self.latest: Arrival | None = None
 
 
@@ -147,7 +147,7 @@ class _Reader:
         self._numbers: dict[tuple[tuple[str, int], tuple[str, int]], int] = {}
         self._datagrams: dict[tuple[Any, ...], int] = {}
         self._latest: tuple[Arrival, int] | None = None
-        # The arrival before the latest one; it is the trigger if the latest one was on a connection already closed.
+        # The arrival before the latest one, which triggers actions if the latest one came on a closed connection.
         self._before_closed: tuple[Arrival, int] | None = None
         self.actions: list[Action] = []
         self.arrivals: dict[int, Arrival] = {}
@@ -214,7 +214,7 @@ class _Reader:
                 self.arrivals.setdefault(frame.number, fin)
 
     def _unread(self, flow: Flow) -> None:
-        """After a RST in answer to octets, restore the trigger before them, as no application has read them."""
+        """Restore the previous trigger when a RST shows that the latest octets were not read by an application."""
         if self._before_closed is not None and self._latest is not None and self._latest[0].flow == flow:
             self._latest, self._before_closed = self._before_closed, None
 
@@ -239,7 +239,7 @@ class _Reader:
             flight.popleft()
 
     def _held_back(self, streams: _Streams, by_client: bool) -> bool:
-        """Return whether a segment belongs to an earlier write that the congestion window held back.
+        """Return True if a segment belongs to an earlier write that the congestion window held back.
 
         That is the case if the latest arrival came on the same connection when at least an initial window of segments
         was in flight: the arrival then carries the acknowledgement that opens the window, not a message to answer.

@@ -30,7 +30,7 @@ class Hop:
 
 @dataclass(frozen=True)
 class Path:
-    """Sequence of links (hops) from the client to the server."""
+    """Sequence of links from the client to the server."""
 
     hops: tuple[Hop, ...]
 
@@ -42,7 +42,7 @@ class Path:
 
 @dataclass(frozen=True)
 class Turn:
-    """Messages that one side sends before the other side continues, given as the number of octets of each write."""
+    """Messages that one side sends before the other side continues: the number of octets of each write."""
 
     by_client: bool
     writes_bytes: tuple[int, ...]
@@ -95,7 +95,7 @@ def session_s(path: Path, turns: Sequence[Turn], options: Options = FULL, connec
 
 
 def omitted_terms(path: Path, turns: Sequence[Turn], connect: bool = True) -> dict[str, float]:
-    """Return the delays of a dialogue, in s by name, beyond round trips and the transmission of messages.
+    """Return the delays in s of a dialogue, by name, that exceed round trips and transmission times.
 
     window: waits of the sender for the congestion window. acknowledgements: transmission time of acknowledgements that
     precede application data on a link.

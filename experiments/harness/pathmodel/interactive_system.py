@@ -25,7 +25,7 @@ from experiments.harness.pathmodel.tcp import Connection, Options
 
 @dataclass(frozen=True)
 class Client:
-    """Client on a host; first_think_s: think time in seconds before the first request."""
+    """Client on a host; first_think_s: think time in s before the first request."""
 
     host: str
     first_think_s: float
@@ -46,7 +46,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Request:
-    """Simulated request: number of its client, time since the start of the clients and response time in seconds."""
+    """Simulated request: number of its client, time since the start of the clients, and response time, in s."""
 
     client: int
     at_s: float
@@ -54,7 +54,7 @@ class Request:
 
 
 def requests_of(topo: Topo, plan: Plan, options: Options | None = None) -> list[Request]:
-    """Simulate the plan on a topology; return every request, in the order of the responses."""
+    """Simulate the workload on a topology; return every request, in the order of the responses."""
     clock, requests = Clock(), list[Request]()
     network = Network(topo, clock)
     for number, client in enumerate(plan.clients):

@@ -23,7 +23,7 @@ class Link:
         self._free_ns = 0
 
     def arrival_ns(self, now_ns: int, size_bytes: int) -> int:
-        """Accept a frame at `now_ns`; return the time in ns at which all of it has arrived at the other end."""
+        """Accept a frame at `now_ns`; return the time in ns at which the whole frame has arrived at the other end."""
         start_ns = max(now_ns, self._free_ns)
         # Round as netem does: rates to whole octets per second, times to whole ns (sch_netem.c, packet_time_ns).
         sending_ns = 0 if self.rate_bps is None else size_bytes * NS // int(self.rate_bps / 8)

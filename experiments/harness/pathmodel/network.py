@@ -31,7 +31,7 @@ class Network:
         self._routes: dict[tuple[str, str], Route] = {}
 
     def route(self, source: str, target: str) -> Route:
-        """Return the route with the fewest hops between two hosts. Raises KeyError if there is none."""
+        """Return the route with the fewest hops between two hosts. Raises KeyError without a route."""
         if (source, target) not in self._routes:
             path = self._path(source, target)
             links = [self._links[pair] for pair in pairwise(path)]

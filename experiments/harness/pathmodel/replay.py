@@ -38,7 +38,7 @@ from experiments.harness.pathmodel.tcp import Connection, Endpoint, Options
 FULL, ANY_WINDOW, IDEAL = Options(), Options(window=False), Options(window=False, acknowledgements=False)
 TRIPS = Options(window=False, acknowledgements=False, rates=False)
 Span = tuple[int, int]
-# Actions of a host's applications, and arrivals by frame number, by host.
+# Actions of a host's applications, and arrivals by frame number, for each host.
 ByHost = Mapping[str, tuple[list[Action], dict[int, Arrival]]]
 
 
@@ -77,7 +77,7 @@ class Replay:
         self._clock.run()
 
     def time_ns(self, frame: Frame) -> int:
-        """Return the simulated time in ns of a frame in the capture that begins an action or is an arrival.
+        """Return the simulated time in ns of a captured frame that begins an action or is an arrival.
 
         Raises CausalOrderError if the simulation has no such frame, or ends before it.
         """
@@ -94,15 +94,15 @@ class Replay:
         raise CausalOrderError(f"the model does not reach frame {frame.number}")
 
     def between_s(self, first: Frame, last: Frame) -> float:
-        """Return the simulated time between two frames of the capture, in seconds."""
+        """Return the simulated time in s between two frames of the capture."""
         return (self.time_ns(last) - self.time_ns(first)) / NS
 
     def known(self, frame: Frame) -> bool:
-        """Return whether a frame has a simulated time: it begins an action, or is an arrival."""
+        """Return True if a frame has a simulated time: it begins an action, or is an arrival."""
         return frame.number in self._times_ns or frame.number in self._arrivals
 
     def first_known(self, frames: Sequence[Frame], place: int) -> Frame:
-        """Return the first simulated frame at the time of frames[place], else the last simulated one before `place`."""
+        """Return the first simulated frame at the time of frames[place], or the last simulated one before `place`."""
         now_ns = frames[place].time_ns
         at_once = [frame for frame in frames[place:] if frame.time_ns == now_ns and self.known(frame)]
         before = (frame for frame in reversed(frames[:place]) if self.known(frame))
@@ -123,7 +123,7 @@ class Replay:
         """Perform the actions of one host in order, each after the arrival that triggered it."""
         for action in actions:
             yield self._condition(action.trigger)
-            # Also await the latest arrival on the action's own connection, which may be later here than in the capture.
+            # Also await the latest arrival on the action's own connection, since arrivals on two connections may swap.
             yield self._condition(action.own)
             if self._is_untriggered(action):
                 # Start at the captured time: a pause after an arrival would drift against other simulated hosts.
@@ -134,7 +134,7 @@ class Replay:
             self._do(action)
 
     def _is_untriggered(self, action: Action) -> bool:
-        """Return whether an action is replayed at its captured time: at the start of a sample, or after a pause."""
+        """Return True if an action is replayed at the captured time: at the start of a sample, or after a pause."""
         # Start each sample at its captured time, which determines the frames that are still queued on the links.
         if any(action.frame.time_ns == first_ns for first_ns, _ in self._spans):
             return True
@@ -190,7 +190,7 @@ class Replay:
 
 
 def actions_by_host(frames: Iterable[Frame], interfaces: Mapping[str, str], topo: Topo) -> ByHost:
-    """Return (actions, arrivals) by host, read from frames at their interfaces. Raises CausalOrderError for loss."""
+    """Return (actions, arrivals) by host, from frames at the hosts' interfaces. Raises CausalOrderError for loss."""
     by_host: dict[str, list[Frame]] = {host: [] for host in interfaces.values()}
     acting = [frame for frame in frames if frame.interface in interfaces]
     needless = needless_retransmissions(acting)
@@ -203,7 +203,7 @@ def actions_by_host(frames: Iterable[Frame], interfaces: Mapping[str, str], topo
 
 @dataclass(frozen=True)
 class OmittedTerms:
-    """Delays in s that the closed form of one sample leaves out, by name, and the simulated time without them.
+    """Delays in s, by name, that the closed form of one sample lacks, and the simulated time without them.
 
     window: waits for the congestion window. acknowledgements: transmission of acknowledgements and FINs. ideal: the
     remainder, which the closed form should give. sending: the part of `ideal` that is transmission of other frames; the
@@ -218,7 +218,7 @@ class OmittedTerms:
 
     @property
     def terms(self) -> dict[str, float]:
-        """Terms to add to a closed form by name, in seconds."""
+        """Return the terms in s, by name, to add to a closed form."""
         return {
             "window": self.window_s,
             "acknowledgements": self.acknowledgements_s,
@@ -228,7 +228,7 @@ class OmittedTerms:
 
 @dataclass(frozen=True)
 class Sample:
-    """Sample (timed measurement): capture times in ns of its first and last frame at the interface labelled `at`."""
+    """Timed measurement: capture times in ns of the first and last frame at the interface labelled `at`."""
 
     at: str
     first_ns: int
@@ -238,7 +238,7 @@ class Sample:
 def omitted_terms(
     captured: CaptureFile, topo: Topo, samples: Sequence[Sample], waiting: Collection[str] = ()
 ) -> list[OmittedTerms]:
-    """Return by simulation, for each sample, the delays that its closed form leaves out.
+    """Return for each sample the delays, computed by simulation, that the sample's closed form lacks.
 
     captured: at the interfaces `HOST:INTERFACE` of every host that acts; other labels are ignored, and so are frames
     after the last sample. waiting: hosts whose programs wait by timers of their own (see tcp.Options). Raises
@@ -281,7 +281,7 @@ def _sample_terms(runs: Sequence[Replay], frames: Sequence[Frame], sample: Sampl
 def terms_of(
     captured: CaptureFile, topo: Topo, samples: Mapping[str, Sequence[Sample]], waiting: Collection[str] = ()
 ) -> dict[str, dict[str, float]]:
-    """Return, by case of the experiment, the delays in s that its closed form leaves out (medians over samples).
+    """Return the delays in s that the closed form of each case lacks (case -> term -> median over samples).
 
     Each case has no terms if TCP lost a segment, since the path model has no loss.
     """

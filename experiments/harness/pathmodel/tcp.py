@@ -27,7 +27,7 @@ UNLIMITED = 1 << 30
 
 @dataclass(frozen=True)
 class Options:
-    """Modelled mechanisms of TCP; `window` False: unlimited; `acknowledgements` False: they take no time on a link.
+    """Modelled mechanisms of TCP; `window` False: unlimited; `acknowledgements` False: ACKs take no time on a link.
 
     rates False: a replay's links have no transmission times (see network). waiting: hosts whose programs act as long
     after their triggers as in the capture; programs of other hosts act at once.
@@ -51,7 +51,7 @@ class Endpoint:
         # Condition that becomes true when the peer's FIN has arrived.
         self.finished = Condition()
         self.received_bytes = 0
-        # History of arrivals as (time in ns, octets received by then), in order of time.
+        # History of arrivals in order of time, as (time in ns, total number of octets received).
         self.arrivals: list[tuple[int, int]] = []
         self._awaited: list[tuple[int, Condition]] = []
         # Sender's state in stream offsets; `_flight` holds (end, time sent in ns) of each unacknowledged segment.
@@ -150,7 +150,7 @@ class Endpoint:
 
     def _segment(self, size: int) -> None:
         now_ns = self._clock.now_ns
-        # A data segment also acknowledges; soon after an arrival it starts Linux's interactive (pingpong) mode.
+        # A data segment carries an ACK; if sent soon after an arrival, it starts Linux's interactive (pingpong) mode.
         self._acknowledge_sent()
         self._last_sent_ns = now_ns
         if now_ns - self._last_received_ns < self._interval_ns:
@@ -162,11 +162,11 @@ class Endpoint:
         self._route.send(size + SEGMENT_OVERHEAD_BYTES, deliver)
 
     def _send_empty(self, deliver: Callable[[], None]) -> None:
-        """Send a segment without payload, an acknowledgement or FIN, and call `deliver` at its arrival."""
+        """Send a segment without payload, an ACK or FIN, and call `deliver` at the segment's arrival."""
         self._route.send(SEGMENT_OVERHEAD_BYTES if self._options.acknowledgements else 0, deliver)
 
     def _restart(self, idle_ns: int) -> None:
-        """Halve the congestion window for each idle retransmission time-out, down to the initial one (RFC 2861)."""
+        """Halve the congestion window for each idle retransmission time-out, down to the initial window (RFC 2861)."""
         while (idle_ns := idle_ns - self._rto_ns) > 0 and self._window > INITIAL_WINDOW_SEGMENTS:
             self._window >>= 1
         self._window = max(self._window, INITIAL_WINDOW_SEGMENTS)
@@ -279,7 +279,7 @@ class Endpoint:
             self._acknowledge_later()
 
     def _read(self) -> None:
-        """Let the application read all received octets, and meet the conditions that await them."""
+        """Let the application read all received octets, and trigger the conditions that await these octets."""
         if self._scheduled and (self._pushed_twice or (self._pushed and not self._interactive)):
             self._acknowledge_now()
         ready = [condition for total, condition in self._awaited if total <= self.received_bytes]
@@ -313,7 +313,7 @@ class Endpoint:
         self._clock.at(self._clock.now_ns + wait_ns, expire)
 
     def _miss(self) -> None:
-        """Adapt the delay of acknowledgements after an acknowledgement by timer (Linux's tcp_delack_timer_handler)."""
+        """Adapt the delay of ACKs after an ACK by timer (Linux's tcp_delack_timer_handler)."""
         self._interval_ns = ATO_MIN_NS if self._interactive else min(2 * self._interval_ns, self._rto_ns)
         self._interactive = False
 

@@ -1,1 +1,1 @@
-"""Reports of results: HTML pages and plots."""
+"""Reports of experiment results: HTML pages and plots."""

@@ -28,7 +28,7 @@ from experiments.harness.template_engine import environment, render
 
 REPORT_NAME = "report.html"
 MOST_FRAMES = 12
-# Heading of the part of the report index with claims that experiments declare themselves (`own_claims`).
+# Heading of the index section for claims that experiments declare themselves (`own_claims`).
 OWN_CLAIMS = "Claims of single experiments"
 COLOURS = {
     "dns": "#CC79A7",
@@ -47,7 +47,7 @@ STYLE = {"svg.fonttype": "none", "svg.hashsalt": "lab7", "font.family": "sans-se
 
 
 class PlotUnavailable(RuntimeError):  # noqa: N818 - a state of the installation, told to the reader of the page
-    """matplotlib is not installed; the message has the installation instructions."""
+    """Missing matplotlib; the message has the installation instructions."""
 
 
 def plot_comparisons(comparisons: Sequence[Comparison]) -> str:
@@ -64,7 +64,7 @@ def plot_comparisons(comparisons: Sequence[Comparison]) -> str:
 
 
 def draw_svg(size_inches: tuple[float, float], paint: Callable[[Any], None]) -> str:
-    """Call `paint` with a matplotlib figure in lab7's style; return the drawing as one <svg> element.
+    """Call `paint` with a matplotlib figure in lab7's style; return the plot as one <svg> element.
 
     Raises PlotUnavailable if matplotlib is not installed.
     """
@@ -149,7 +149,7 @@ def _dress(axes: Any, comparisons: Sequence[Comparison]) -> None:
 
 @dataclass(frozen=True)
 class TermRow:
-    """Row of a report's table of terms, in seconds; `furthest`: this term has the largest difference from theory."""
+    """Row of a report's table of terms, in s; `furthest`: this term differs most from theory."""
 
     name: str
     measured_s: float
@@ -158,13 +158,13 @@ class TermRow:
 
     @property
     def difference_s(self) -> float:
-        """Measured time minus theory, in seconds."""
+        """Return measured time minus theory, in s."""
         return self.measured_s - self.theory_s
 
 
 @dataclass(frozen=True)
 class IndexRow:
-    """Row of the index: one run, the link to its report, and whether it is the experiment's newest run."""
+    """Row of the index: one run, the link to its report, and a flag for the experiment's newest run."""
 
     result: Result
     href: str
@@ -224,7 +224,7 @@ def write_index(results: Path, claims: Mapping[str, Claim]) -> Path:
 
 
 def term_rows(comparison: Comparison) -> list[TermRow]:
-    """Return the rows (term, measured, theory) of a comparison; a term that one side lacks counts as 0 s there."""
+    """Return the rows (term, measured, theory) of a comparison; a missing term counts as 0 s."""
     names = list(dict.fromkeys((*comparison.terms, *comparison.theory_terms)))
     pairs = {name: (comparison.terms.get(name, 0.0), comparison.theory_terms.get(name, 0.0)) for name in names}
     off = max(pairs, key=lambda name: abs(pairs[name][0] - pairs[name][1]), default=None)

@@ -1,4 +1,4 @@
-"""Message violations in a result: which claim tells of them, and the result of a run that ended early.
+"""Message violations in a result: their assignment to a claim, and the result of a run that ended early.
 
 Runs with a user's own program, or with faults, are checked by the message rules (experiments.analysis). A claim that is
 not shown may only say that a page could not be loaded; the first violation in the packets is the cause, and stands at
@@ -18,15 +18,15 @@ from experiments.harness.judge.verdict import Verdict, undecided
 from experiments.harness.results.result import Check, Fidelity, MessageViolation
 from topologies.emulation.watch import last_line
 
-# Imported by name when needed: the rules are above this layer.
+# Import FINDER by name when needed, since this layer must not import the message rules of experiments.analysis.
 PROGRAM_OUTPUTS = "program-*.log"
-# Name of the check in the certificate of a run that ended early.
+# Name of the fidelity check of a run that ended early.
 EARLY = "run"
 FINDER = "experiments.analysis.run_violations"
 
 
 def is_checked(context: Run) -> bool:
-    """Return whether the messages of a run are checked: a user's program took part, or faults are on."""
+    """Return True if a run's messages are checked: a user's program took part, or faults are on."""
     return bool(context.faults) or any(one.own for one in context.replacements.values())
 
 
@@ -49,7 +49,7 @@ def program_outputs(folder: Path) -> dict[str, str]:
 def explained(
     claims: Sequence[Verdict], violations: Sequence[MessageViolation]
 ) -> tuple[tuple[Verdict, ...], tuple[MessageViolation, ...]]:
-    """Add the first violation to the evidence of the first claim that is not shown; return claims and violations.
+    """Cite the first violation in the evidence of the first claim that is not shown; return (claims, violations).
 
     The violations have the id of that claim.
     """
@@ -57,7 +57,7 @@ def explained(
     if at is None or not violations:
         return tuple(claims), tuple(violations)
     first, claim = violations[0], claims[at]
-    # Frame numbers are those of the capture that the report names.
+    # Name the capture, since frame numbers refer to the capture of the violation.
     evidence = f"{claim.evidence.rstrip('.')}. First deviation in the messages ({first.capture}): {first.sentence}"
     frames = tuple(dict.fromkeys((*claim.frames, first.frame)))
     told = replace(claim, evidence=evidence, frames=frames)
@@ -70,7 +70,7 @@ def explained(
 
 
 def ended_early(experiment: Experiment, context: Run, reason: str) -> Outcome:
-    """Return the outcome of a run that ended before its claims were judged: all of them are undecided."""
+    """Return the outcome of a run that ended before its claims were judged: all claims are undecided."""
     captures = sorted(path.name for path in context.folder.glob("*.pcapng"))
     check = Check(EARLY, "to its end", f"ended early: {reason}", "suspect")
     return Outcome(

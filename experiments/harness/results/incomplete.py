@@ -21,7 +21,7 @@ INCOMPLETE_NAME = "incomplete"
 
 
 def make_folder(results: Path, name: str, started: datetime) -> Path:
-    """Create and return the result folder of a run. Raises EmulationError if that fails."""
+    """Create and return the result folder of a run. Raises EmulationError on a failure."""
     try:
         return new_folder(results, name, started)
     except OSError as error:
@@ -32,7 +32,7 @@ def make_folder(results: Path, name: str, started: datetime) -> Path:
 
 @contextlib.contextmanager
 def unfinished(folder: Path) -> Iterator[None]:
-    """Mark a result folder as incomplete until `complete` is called.
+    """Mark a result folder as incomplete until complete() is called.
 
     If the block fails, the mark has the reason, captured packets are kept, and an empty folder is removed.
     """
@@ -59,11 +59,11 @@ def unfinished(folder: Path) -> Iterator[None]:
 
 
 def mark_failed(folder: Path, why: str) -> bool:
-    """Write the reason into the mark of a failed run, or remove an empty folder; return True if files are kept."""
+    """Write the reason of a failure into a folder's mark, or remove an empty folder; return True if files are kept."""
     mark, kept = folder / INCOMPLETE_NAME, False
     # Ignore errors: a full disk leaves the mark as it is, and a mounted folder cannot be removed from inside.
     with contextlib.suppress(OSError):
-        # Convert the raw records that a packet recorder leaves if interrupted at its start or end.
+        # Convert the raw records of a packet recorder that was interrupted at its start or end.
         salvage_captures(folder)
         kept = any(path.name != INCOMPLETE_NAME for path in folder.iterdir())
         if kept:

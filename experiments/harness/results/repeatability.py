@@ -1,4 +1,4 @@
-"""Repeatability: two result folders of one experiment and seed, compared octet by octet.
+"""Comparison of two result folders of one experiment and seed, octet by octet, to show repeatability.
 
 Only the date and the duration of a run may differ. Any other difference is reported at its first place: in a capture
 the frame and its field, in a text the line, in result.json the field.
@@ -108,7 +108,7 @@ def _shown(value: Any) -> str:
 
 
 def sentence(result: Result, difference: str | None, replaced: list[str]) -> str:
-    """Return a sentence about the comparison of two runs; `replaced`: roles taken by programs that are not lab7's."""
+    """Return a sentence about the comparison of two runs; `replaced`: roles of programs that are not lab7's."""
     if difference is None:
         hashed = f"; SHA-256 of {result.files.capture}: {result.files.capture_sha256}" if result.files.capture else ""
         text = f"{result.experiment} twice: identical{hashed}"

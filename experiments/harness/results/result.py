@@ -53,7 +53,7 @@ FORMAT = 1
 RESULT_NAME = "result.json"
 TIMINGS_NAME = "timings.csv"
 FidelityWord = Literal["valid", "suspect"]
-# Description for error messages and accepted Python types, by annotated scalar type.
+# Type of a scalar field -> (description for error messages, accepted Python types).
 _SCALARS: dict[Any, tuple[str, Any]] = {
     str: ("a string", str),
     int: ("an integer", int),
@@ -62,7 +62,7 @@ _SCALARS: dict[Any, tuple[str, Any]] = {
 
 
 class ResultError(ValueError):
-    """Data of result.json are invalid; the message names the field by its path."""
+    """Invalid data in result.json; the message names the field by its path."""
 
 
 def decode(kind: Any, value: Any, path: str) -> Any:
@@ -110,7 +110,7 @@ def _require(fits: bool, value: Any, expected: str, path: str) -> None:
 
 @dataclass(frozen=True)
 class Timing:
-    """Timed sample: total and terms by name in s; in real time also the part that the machine's load added."""
+    """Timed sample: total and terms by name in s; in real time also the delay that the machine's load added."""
 
     total_s: float
     terms: Mapping[str, float]
@@ -125,12 +125,12 @@ class Timing:
 
     @property
     def left_s(self) -> float:
-        """Measured total in seconds, less the delays that the load of the machine added."""
+        """Return the measured total in s, without the delays that the machine's load added."""
         return self.total_s - sum(self.terms.get(name, 0.0) for name in TERMS)
 
     @property
     def disturbed(self) -> bool:
-        """True if the machine disturbed more than DISTURBED_SHARE of the sample; judged by terms after beside()."""
+        """Return True if the machine's load caused more than DISTURBED_SHARE of the sample."""
         if self.disturbance is None:
             return False
         if any(name in self.terms for name in TERMS):
@@ -159,7 +159,7 @@ class Comparison:
     formula: str
     source: str
     tolerance: float
-    # Results in the older format lack raw_s, which then equals measured_s.
+    # Set raw_s to measured_s for results in an older format, which lack raw_s.
     raw_s: float = math.nan
     disturbed: tuple[int, ...] | None = None
 
@@ -193,13 +193,13 @@ class Comparison:
 
     @property
     def adds_up(self) -> bool:
-        """True if the terms of the median sample add up to that sample's time, to the nanosecond."""
+        """Return True if the terms of the median sample add up to that sample's time, to the nanosecond."""
         terms_ns = sum(round(value_s * 1e9) for value_s in self.terms.values())
         return terms_ns in {round(sample_s * 1e9) for sample_s in self.samples_s}
 
     @property
     def within(self) -> bool:
-        """True if the ratio measured / theory is within the tolerance of 1."""
+        """Return True if the ratio measured / theory is within the tolerance of 1."""
         return abs(self.ratio - 1) <= self.tolerance
 
 
@@ -230,13 +230,13 @@ class Files:
     report: str | None = None
     # SHA-256 of the file `capture` in hexadecimal, which is equal in identical runs.
     capture_sha256: str | None = None
-    # Files with the output of users' programs, and the last line of each.
+    # Name of each file with output of a user's program -> the file's last line.
     programs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class MessageViolation:
-    """The first violation of a message rule in a run (experiments.analysis), and the claim whose evidence tells of it.
+    """First violation of a message rule in a run, and the claim whose evidence cites the violation.
 
     `frame` counts within `capture`; `offset` within the sender's stream or datagram; `octets` are in hexadecimal.
     """
@@ -299,7 +299,7 @@ class Result:
 
     @classmethod
     def load(cls, folder: Path) -> Result:
-        """Read result.json from a folder. Raises OSError if there is none, ResultError if it is invalid."""
+        """Read result.json from a folder. Raises OSError without the file, ResultError for an invalid file."""
         try:
             data = json.loads((folder / RESULT_NAME).read_text(encoding="utf-8"))
         except ValueError as error:
@@ -368,7 +368,7 @@ def find_latest(results: Path) -> dict[str, Latest]:
 
 
 def write_timings(folder: Path, timings: Mapping[str, Sequence[Timing]]) -> Path:
-    """Write timings.csv with one row per sample (comparison's name, total and terms in seconds); return its path.
+    """Write timings.csv with one row per sample (comparison, total and terms in s); return the file's path.
 
     In real time the last columns are: whether the machine disturbed the sample (DISTURBED_SHARE), the total of the
     counted disturbance (its terms are no more than the sample's slack over theory), and the latest frame with its wire.

@@ -40,30 +40,30 @@ class Queue:
 
     @property
     def utilisation(self) -> float:
-        """Share of time in which the server is busy; if at least 1, the queue grows without bound."""
+        """Return the share of time in which the server is busy; from 1 on, the queue grows without bound."""
         return self.arrival_rate * self.service_s
 
     @property
     def wait_s(self) -> float:
-        """Mean wait in seconds before service starts; infinite if the utilisation is at least 1."""
+        """Return the mean wait in s before service starts; infinite if the utilisation is at least 1."""
         load = self.utilisation
         return math.inf if load >= 1 else load * self.service_s / (2 * (1 - load))
 
     @property
     def relaxation_s(self) -> float:
-        """Relaxation time in seconds of the queue, in order of magnitude: S / (1 - rho)^2."""
+        """Return the queue's relaxation time in s, in order of magnitude: S / (1 - rho)^2."""
         return math.inf if self.utilisation >= 1 else self.service_s / (1 - self.utilisation) ** 2
 
 
 def waits_s(arrivals_s: Iterable[float], service_s: float | Iterable[float]) -> list[float]:
-    """Return the wait in seconds of each arrival at a single server, idle at first (Lindley's recursion, 1952).
+    """Return the wait in s of each arrival at a single server, idle at first (Lindley's recursion, 1952).
 
     service_s: one service time for all arrivals, or one for each.
     """
     waits: list[float] = []
     free_s = -math.inf
     services_s = repeat(service_s) if isinstance(service_s, float) else service_s
-    # zip() without strict=True, since a constant service time is an infinite iterator.
+    # Use zip() without strict=True, since a constant service time is an infinite iterator.
     for arrival_s, takes_s in zip(arrivals_s, services_s):  # noqa: B905
         start_s = max(arrival_s, free_s)
         waits.append(start_s - arrival_s)
@@ -72,7 +72,7 @@ def waits_s(arrivals_s: Iterable[float], service_s: float | Iterable[float]) -> 
 
 
 def most_under_way(arrivals_s: Sequence[float], delays_s: Sequence[float]) -> int:
-    """Return the maximum number of simultaneous requests, given their arrival times and durations in seconds."""
+    """Return the maximum number of simultaneous requests with these arrival times and durations in s."""
     changes = [(at_s, 1) for at_s in arrivals_s]
     changes += [(at_s + delay_s, -1) for at_s, delay_s in zip(arrivals_s, delays_s, strict=True)]
     # Sorting processes ends (-1) before starts (+1) at equal times.
@@ -222,7 +222,7 @@ def entries_for(weights: Sequence[float], hit_rate: float) -> int:
 
 
 class Lru:
-    """Model of an LRU cache with at most `entries` object numbers, without content."""
+    """Model of an LRU cache of at most `entries` objects, which are identified by numbers."""
 
     def __init__(self, entries: int, held: Iterable[int] = ()) -> None:
         """Create a cache that holds the objects `held`, given with the least recently used first."""
@@ -239,7 +239,7 @@ class Lru:
         return hit
 
     def find(self, number: int) -> bool:
-        """Return whether an object is stored, and if so mark it as the most recently used."""
+        """Return True if an object is stored, and mark the object as the most recently used."""
         if number not in self._held:
             return False
         self._held.move_to_end(number)

@@ -1,4 +1,4 @@
-"""Builder of closed-form durations, round trips plus transmission times: the formula's text and its value.
+"""Builder of closed forms for durations, from round trips and transmission times: text and value of the formula.
 
     form = RoundTrips(0.1, n=4)                          # RTT in seconds, variables of the formula
     form.trips("tcp_handshake", 1)
@@ -32,7 +32,7 @@ class RoundTrips:
         self._compact = compact
         self._variables = variables
         self._terms: dict[str, float] = {}
-        # Parts of the formula in order, each a text or the name of an RTT with its factor in `_factors`.
+        # Parts of the formula in order: a text, or the name of an RTT whose factor is in `_factors`.
         self._parts: list[str] = []
         self._factors: dict[str, dict[str, int]] = {}
 
@@ -70,12 +70,12 @@ class RoundTrips:
         return self
 
     def theory(self, source: str) -> Theory:
-        """Return the closed form with its total, terms, formula and this source."""
+        """Return the closed form with total, terms and formula; `source` cites the literature."""
         return Theory(sum(self._terms.values()), dict(self._terms), self.formula, source)
 
     @property
     def formula(self) -> str:
-        """Text of the formula; an RTT whose factor is 0 is left out."""
+        """Return the text of the formula, without RTTs whose factor is 0."""
         texts = (self._factor(part) if part in self._factors else part for part in self._parts)
         return " + ".join(text for text in texts if text)
 

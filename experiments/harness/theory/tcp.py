@@ -32,13 +32,13 @@ TOLERANCE_OF_DIALOGUE = 0.03
 
 
 def tolerance_of_round_trips(rtt_s: float) -> float:
-    """Return the tolerated relative error of a time that consists of round trips of this length: 0.01 at 100 ms."""
+    """Return the tolerated relative error of a time that consists of round trips of `rtt_s`: 0.01 at 100 ms."""
     return round(TOLERANCE_SHARE + TOLERANCE_OF_ROUND_TRIP_S / rtt_s, 4)
 
 
 @dataclass(frozen=True)
 class Theory:
-    """Result of a closed form: total and terms in seconds (the terms sum to the total), formula and source."""
+    """Result of a closed form: total and terms in s (the terms sum to the total), formula and source."""
 
     total_s: float
     terms: Mapping[str, float]
@@ -46,7 +46,7 @@ class Theory:
     source: str
 
     def plus(self, terms: Mapping[str, float]) -> Theory:
-        """Return the closed form with terms added for effects that the formula leaves out; terms of 0 s are dropped."""
+        """Return the closed form with terms added for effects that the formula lacks; terms of 0 s are dropped."""
         more = {name: value_s for name, value_s in terms.items() if value_s}
         every = {**self.terms, **{name: self.terms.get(name, 0.0) + value_s for name, value_s in more.items()}}
         return Theory(sum(every.values()), every, self.formula, self.source)
@@ -58,7 +58,7 @@ def segments(size_bytes: int, mss_bytes: int = MSS_BYTES) -> int:
 
 
 def transmission_time_s(size_bytes: int, rate_bps: float | None, mss_bytes: int = MSS_BYTES) -> float:
-    """Return the transmission time in seconds of `size_bytes` octets and their segments' headers on a link."""
+    """Return the transmission time in s on a link of `size_bytes` octets and their segments' headers."""
     if rate_bps is None:
         return 0.0
     on_the_wire = size_bytes + segments(size_bytes, mss_bytes) * SEGMENT_OVERHEAD_BYTES
@@ -80,7 +80,7 @@ def slow_start_stall_s(
     mss_bytes: int = MSS_BYTES,
     window_segments: int = INITIAL_WINDOW_SEGMENTS,
 ) -> float:
-    """Return the time in seconds for which slow start leaves the link idle during one response.
+    """Return the time in s for which slow start leaves the link idle during one response.
 
     After each window but the last the server waits for the first acknowledgement: one round trip and one segment, less
     the time the window itself takes to send. Source: Kurose and Ross, 3rd edition, section 3.7.2 (latency with a

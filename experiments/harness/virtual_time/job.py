@@ -91,7 +91,7 @@ KINDS: dict[str, Callable[[dict[str, Any]], None]] = {"run": _run, "matrix": _ma
 
 
 def main() -> int:
-    """Run the experiment or matrix of the request, and write the answer file with an error sentence or null."""
+    """Run the experiment or matrix of the request; write an answer file with an error sentence or null."""
     request = json.loads(os.environ.pop(REQUEST))
     error = None
     try:

@@ -1,4 +1,4 @@
-"""Host's side of a run in virtual time: result folder, boot of a user-mode kernel, supervision of its job."""
+"""Host's side of a run in virtual time: result folder, boot of a user-mode kernel, supervision of the run."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ STALL_LIMIT_S = 300.0
 LOOK_S = 1.0
 PACKAGES = ("services", "topologies", "experiments")
 # A run is ended after VIRTUAL_LIMIT_S of virtual time (100 days), since experiments take weeks at most.
-# A run whose processes are all idle reaches this limit after half a minute of processor time, for the kernel's timers.
+# A run of idle processes reaches VIRTUAL_LIMIT_S after half a minute of processor time, for the kernel's timers.
 VIRTUAL_LIMIT_S = 100 * 86_400.0
 
 
@@ -56,7 +56,7 @@ def compile_packages() -> None:
 
 
 def still_limit_s(environment: Mapping[str, str] = os.environ) -> float:
-    """Return the limit in seconds of processor time while the virtual clock stands. Raises ValueError."""
+    """Return the limit in s of processor time while the virtual clock stands. Raises ValueError."""
     text = environment.get(STILL_VARIABLE, "")
     if not text:
         return STILL_LIMIT_S
@@ -70,11 +70,11 @@ def still_limit_s(environment: Mapping[str, str] = os.environ) -> float:
 
 
 class StoppedError(EmulationError):
-    """The caller stopped the run in virtual time."""
+    """Stop of a run in virtual time by the caller."""
 
 
 class StandstillError(EmulationError):
-    """The run in virtual time was ended, since it computed without an advance of its clock, or made no progress."""
+    """End of a run in virtual time without an advance of the clock, or without progress."""
 
 
 @dataclass
@@ -133,11 +133,11 @@ class ProgressLimits:
         self._machine, self._relay = machine, relay
         self._quiet_limit_s, self._still_limit_s = quiet_limit_s, still_limit_s
         self._looked_s = self._computed_s = 0.0
-        # Processor time in seconds used until now, until the last progress step, and until the clock last advanced.
+        # Processor time in s used until now, until the last progress step, and until the clock last advanced.
         self._used_s = self._grown_used_s = self._moved_used_s = 0.0
 
     def check(self) -> None:
-        """Raise OverdueError if a limit is exceeded; checked at most every LOOK_S seconds."""
+        """Raise OverdueError if a limit is exceeded; check at most every LOOK_S seconds."""
         now_s = self._machine.real_s()
         if now_s - self._looked_s < LOOK_S:
             return
@@ -178,12 +178,12 @@ class VirtualTime:
 
     @property
     def stopped(self) -> bool:
-        """True once all runs are to stop."""
+        """Return True after stop() was called."""
         return bool(self.reasons)
 
     @property
     def clock(self) -> clock.Clock:
-        """Description of the virtual clock, as recorded in a result."""
+        """Return the description of the virtual clock, as recorded in a result."""
         return clock.Clock("virtual", self.kernel.version, self.kernel.recipe)
 
     def command(self, words: Sequence[str], what: str) -> int:
