@@ -1,1 +1,1 @@
-"""Mail experiments: SMTP transfer, reply codes and outages; mailbox access by POP3, IMAP and webmail."""
+"""Experiments on mail: SMTP transfer, reply codes and outages; mailbox access by POP3, IMAP and webmail."""

@@ -1,4 +1,4 @@
-"""Experiment mail-access: time and octets of reading a mailbox by POP3, IMAP and webmail (claims.toml: M1 to M4).
+"""Experiment on mailbox access: time and octets of reading a mailbox by POP3, IMAP and webmail (claims M1 to M4).
 
 Bob's mailbox has many messages, one with a picture. He reads it by POP3, IMAP and webmail: the headers of all messages,
 one attachment, everything; each time is compared with its round trips, term by term, and the octets with those of the
@@ -112,7 +112,7 @@ NOTE = (
 
 
 def run(context: Run) -> Outcome:
-    """Run the experiment: fill a mailbox, read it by each protocol, check the claims, compare times with theory."""
+    """Fill a mailbox, read it by each protocol, decide claims M1 to M4, and compare times with theory."""
     asked = context.parameters
     written = generate_messages(asked["messages"], asked["attachment"], context.seed)
     mails = {name: _mail(name, context.seed) for name in PASSWORDS}
@@ -213,7 +213,7 @@ def _work(
 
 
 def _pull_and_push(bed: Testbed, servers: Mapping[str, MailHost], mails: Mapping[str, bytes], done: Sessions) -> None:
-    """Load a picture by HTTP (pull) on Alice's host; then send a message by SMTP (push) from each user to the other."""
+    """Load a picture on Alice's host by HTTP (pull), and send one message in each direction by SMTP (push)."""
     alice = bed.host("alice")
     web = Driver(alice, [VISITOR, ADDRESSES[WEB], str(DEFAULT_PORT), WEB.rstrip(".")])
     done.attempt("pull", lambda: web.request({"visit": [f"/{PICTURE}"]}))
@@ -226,7 +226,7 @@ def _pull_and_push(bed: Testbed, servers: Mapping[str, MailHost], mails: Mapping
 
 
 def _browser(bed: Testbed, servers: Mapping[str, MailHost], user: str) -> Driver:
-    """Return the driver of a scripted browser on a user's host, for the webmail of the user's server."""
+    """Return the scripted browser on a user's host, connected to the webmail of the user's server."""
     address = {"alice": SENDER_ADDRESS, "bob": RECEIVER_ADDRESS}[user]
     return Driver(bed.host(user), [BROWSER, address, str(DEFAULT_PORT), servers[user].hostname])
 
@@ -244,12 +244,12 @@ def _by_webmail(bed: Testbed, servers: Mapping[str, MailHost], seed: int, done: 
 
 
 def _token(seed: int) -> str:
-    """Return a random word, by the run's seed, that identifies the webmail message in packets."""
+    """Return a random word, reproducible by the run's seed, that identifies the webmail message in packets."""
     return f"{Random(f'token {seed}').getrandbits(64):016x}"
 
 
 def _said(seed: int) -> str:
-    """Return the text of Alice's webmail message, which contains _token()."""
+    """Return the text of Alice's webmail message, which contains the word from _token()."""
     return f"It goes by {_token(seed)}, says Alice."
 
 
@@ -361,7 +361,7 @@ def _panels(context: Run, traffic: Traffic, comparisons: Sequence[Comparison], w
 
 
 def _marks(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the points of a plot line that marks each point by a short horizontal dash (NaN makes a gap)."""
+    """Return the points of a plot line with a short horizontal dash at each point (NaN makes a gap)."""
     return [each for x, y in points for each in ((x - BESIDE / 2, y), (x + BESIDE / 2, y), (math.nan, math.nan))]
 
 

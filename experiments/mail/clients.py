@@ -1,4 +1,4 @@
-"""Common interface to mail clients in experiments: lab7's user agent, programs of the registry, a user's program."""
+"""Common interface to mail clients: lab7's user agent, programs of the registry, or a user's program."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Task:
 
     @property
     def auth(self) -> bool:
-        """True if the mail server requires SMTP AUTH for submission."""
+        """Return True if the mail server requires SMTP AUTH for submission."""
         mta = self.server.mta
         return mta is None or mta.own or "auth" in mta.speaks
 
@@ -55,7 +55,7 @@ def supports(client: Implementation | None, operation: str) -> bool:
 
 
 def check_supported(client: Implementation | None, operation: str) -> None:
-    """Raise EmulationError if a client does not support an operation, MachineError if it is not installed."""
+    """Raise EmulationError if a client lacks an operation, MachineError if the client is not installed."""
     if not supports(client, operation):
         there = ", ".join(one.name for one in of_role(AGENT_ROLE) if supports(one, operation))
         raise EmulationError(

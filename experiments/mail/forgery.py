@@ -1,4 +1,4 @@
-"""Experiment on forged mail: treatment by a server without SPF, DKIM and DMARC, and with them (claims A1 to A6).
+"""Experiment on forged mail: treatment by a server without and with SPF, DKIM and DMARC (claims A1 to A6).
 
 A stranger, Mallory, sends a message in Alice's name to Bob's server, which checks nothing; then the server is restarted
 with checks, and she tries again. Alice's own message, signed by her server, goes straight to Bob and by way of a
@@ -71,19 +71,19 @@ FROM_NEWS, FROM_LISTS = "Forged news", "Forged list"
 SUBJECT = "Account"
 TEXT = "Dear Bob,\nplease pay 100 crowns into the account that you know.\nAlice\n"
 OLD_WORDS, NEW_WORDS = "100 crowns into the account that you know", "900 crowns into account 666"
-# Time-out of a delivery in seconds, during which a dozen DNS queries are sent and programs start on a busy machine.
+# Time-out of a delivery in s, enough for a dozen DNS queries and the start of programs on a busy machine.
 PATIENCE_S = 30.0
-# One-way delay of the name servers' links, in seconds.
+# One-way delay of the name servers' links in s.
 NAMES_S = 0.005
 BW_MBIT = 10.0
-# One-way delays of the links, as shares of the round-trip time between the servers.
+# One-way delay of each link, as a share of the round-trip time between the servers.
 LEGS = {"sender": 0.1, "between": 0.5, "receiver": 0.1, "stranger": 0.5}
 CAPTURED = ("alice", "mail-a", "mail-b", "dns-b", "bob", "mallory", "forward")
 AT_RESOLVER = first_interface("dns-b")
 # Zones from the root to example.org.
 ZONES = 3
 FIRST = "first check"
-# Fields that Bob's server has added on top of a message, and which are removed before it is sent again.
+# Fields that Bob's server adds at the top of a message, and that are removed before sending the message again.
 ADDED = re.compile(rb"(?:Return-Path|Received|Authentication-Results):[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*")
 OWN_CLAIMS = (
     Claim(
@@ -133,7 +133,7 @@ def letter(sender: str, name: str) -> str:
 
 
 def altered(content: bytes) -> str:
-    """Return a message of Bob's mailbox with another text and the original header, as Mallory sends it again."""
+    """Return a message of Bob's mailbox with another body and the original header, for Mallory to send again."""
     wire = re.sub(rb"\r?\n", b"\r\n", content)
     while (found := ADDED.match(wire)) is not None:
         wire = wire[found.end() :]
@@ -151,7 +151,7 @@ class Done:
     failures: dict[str, str] = field(default_factory=dict)
 
     def attempt(self, name: str, act: Callable[[], object]) -> None:
-        """Run a step of the workload, and record an error, since the packets of a failed step are judged as well."""
+        """Run a step of the workload, and record an error, since the packets of a failed step are evidence as well."""
         try:
             act()
         except EmulationError as error:
@@ -173,14 +173,14 @@ class Correspondence:
         return self._submit(sender, letter(sender, name))
 
     def alter(self) -> None:
-        """Send Alice's latest message in Bob's mailbox to Bob again, with another text. Raises EmulationError."""
+        """Send Alice's latest message in Bob's mailbox to Bob again, with another body. Raises EmulationError."""
         found = [content for content in self._contents() if f"({GENUINE})".encode() in content]
         if not found:
             raise EmulationError("Bob has no message of Alice that could be altered")
         self._submit(ALICE, altered(found[0]))
 
     def first_forgery(self) -> Window:
-        """Forge a message from Alice while the cache of Bob's resolver is empty; return its time span."""
+        """Forge a message from Alice while the cache of Bob's resolver is empty; return the time span."""
         self._bed.restart("dns-b")
         return self.forge(ALICE, FORGED)
 
@@ -209,12 +209,12 @@ class Correspondence:
         wait_for_messages(self._inbox.parent / f".{JUNK}" / "new", 1, PATIENCE_S)
 
     def read(self, folder: str) -> Window:
-        """Read a folder of Bob's mailbox by IMAP, without changing it. Raises EmulationError."""
+        """Read a folder of Bob's mailbox by IMAP, without changing the folder. Raises EmulationError."""
         steps: list[Sequence[object]] = [("login", "bob", PASSWORDS["bob"]), ("select", folder, True)]
         return self._reader.session("IMAP", [*steps, ("fetch", "1:*", "(BODY.PEEK[])"), ("logout",)])
 
     def restart(self, host: str, flags: str) -> None:
-        """Restart a mail server with further command-line flags. Raises EmulationError."""
+        """Restart a mail server with further command-line options. Raises EmulationError."""
         restart_mta(self._bed, host, flags)
 
     def _contents(self) -> list[bytes]:
@@ -222,7 +222,7 @@ class Correspondence:
 
 
 def run(context: Run) -> Outcome:
-    """Run the workload, decide claims A1 to A6, and compare the time of the first check with theory."""
+    """Run the workload, decide claims A1 to A6, and compare the time of the first sender check with theory."""
     rtt_s = context.parameters["rtt"]
     ways = {name: f"{share * rtt_s * 1e6:.0f}us" for name, share in LEGS.items()}
     topo = MailForgeryTopo(**ways, names=f"{NAMES_S * 1e6:.0f}us", bw=BW_MBIT, signs="no", checks="no")
@@ -306,7 +306,7 @@ def _verdicts(captured: CaptureFile, done: Done) -> tuple[Verdict, ...]:
 
 
 def _checks(captured: CaptureFile, done: Done) -> tuple[list[Check], Check | None, list[Traffic]]:
-    """Return (checks with an empty cache, check with a filled one or None, traffic that shows them)."""
+    """Return (sender checks with an empty cache, check with a filled cache or None, traffic that shows the checks)."""
     smtp = smtp_traffic(captured, AT_RECEIVER, [SMTP_PORT]).to(RECEIVER_ADDRESS)
     dns, upstream = dns_exchanges(captured, AT_RECEIVER), dns_exchanges(captured, AT_RESOLVER)
 

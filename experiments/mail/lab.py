@@ -45,11 +45,11 @@ __all__ = ["ALICE", "BOB", "IMAP_PORT", "PASSWORDS", "POP3_PORT", "SMTP_PORT", "
 
 USER, VISITOR = "experiments.mail.drivers.smtp", "experiments.http.drivers.visitor"
 TIMEOUT_S = 60.0
-# /proc/net/tcp shows the state TIME_WAIT by this number (TCP_TIME_WAIT in include/net/tcp_states.h).
+# Number of the state TIME_WAIT in /proc/net/tcp (TCP_TIME_WAIT in include/net/tcp_states.h).
 TIME_WAIT = "06"
-# Mailboxes are polled at this interval (seconds); delivery times are file times, so they do not depend on polling.
+# Interval in s between readings of a mailbox; it does not affect delivery times, which are file times.
 POLL_S = 0.005
-# Packets are captured on these hosts: the end of each path that opens connections, and the receiver's server.
+# Hosts with packet capture: the end of each path that opens connections, and the receiver's server.
 LEG_HOSTS = ("alice", "mail-a", "mail-b", "bob")
 LEGS = AT_ALICE, AT_SENDER, AT_RECEIVER, AT_BOB = tuple(map(first_interface, LEG_HOSTS))
 SENDER_NAME, RECEIVER_NAME = MAIL_A.rstrip("."), MAIL_B.rstrip(".")
@@ -58,7 +58,7 @@ SENDER_ADDRESS, RECEIVER_ADDRESS = ADDRESSES[MAIL_A], ADDRESSES[MAIL_B]
 
 @dataclass(frozen=True)
 class Legs:
-    """Parameters of the three paths: round-trip times in seconds, and the rate between the servers in Mbit/s."""
+    """Parameters of the three paths: round-trip times in s, and the rate between the servers in Mbit/s."""
 
     sender_s: float
     between_s: float
@@ -66,13 +66,13 @@ class Legs:
     bw_mbit: float
 
     def topology(self, **more: Any) -> MailTopo:
-        """Return the mail topology with these path parameters; `more`: further parameters of MailTopo."""
+        """Return the topology `mail` with these path parameters; `more`: further parameters of MailTopo."""
         delays = {"sender": self.sender_s, "between": self.between_s, "receiver": self.receiver_s}
         given = {name: f"{rtt_s / 2 * 1e6:.0f}us" for name, rtt_s in delays.items()}
         return MailTopo(**given, bw=self.bw_mbit, **more)
 
     def paths(self) -> list[EmulatedPath]:
-        """Return the paths whose measured delay and rate are compared with the configured values in the report."""
+        """Return the paths whose delay and rate are measured before a run and compared with the configured values."""
         return [
             EmulatedPath("alice", "mail-a", SENDER_ADDRESS, self.sender_s, None),
             EmulatedPath("mail-a", "mail-b", RECEIVER_ADDRESS, self.between_s, self.bw_mbit * 1e6),
@@ -81,7 +81,7 @@ class Legs:
 
 
 def mail_testbed(context: Run, topo: MailTopo, before: Callable[[Host], object] | None = None) -> Testbed:
-    """Return a network with mail servers, to be started; replacements of the roles mta and mailbox run on mail-b.
+    """Return the network with its mail servers, not yet started; --replace mta or mailbox applies to mail-b.
 
     `before`: called with mail-b before its services start.
     """
@@ -98,7 +98,7 @@ def mail_testbed(context: Run, topo: MailTopo, before: Callable[[Host], object] 
 
 
 class UserAgent:
-    """Mail user agent on a host, controlled through the driver process experiments.mail.drivers.smtp."""
+    """Mail user agent on a host, controlled through the client program experiments.mail.drivers.smtp."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -119,7 +119,7 @@ class UserAgent:
         return self._request({"send": names, "server": SENDER_NAME, "port": SUBMISSION_PORT, **login})
 
     def fetch(self, number: int = 1, user: str = "bob", password: str = PASSWORDS["bob"]) -> Window:
-        """Fetch and delete a message of the receiver's server by POP3; return the time span. Raises EmulationError."""
+        """Fetch and delete a message on the receiver's server by POP3; return the time span. Raises EmulationError."""
         login = {"user": user, "password": password}
         return self._request({"fetch": number, "server": RECEIVER_NAME, **login})
 
@@ -142,7 +142,7 @@ class UserAgent:
                     try:
                         at(response["reached"])
                     except EmulationError as error:
-                        # Read the driver's remaining lines, or the next request would get them as responses.
+                        # Read the client program's remaining lines, which the next request would otherwise take for its response.
                         broken = error
                 response = self._driver.call("on", TIMEOUT_S)
         except DriverError:
@@ -154,7 +154,7 @@ class UserAgent:
 
 
 class WebClient:
-    """Web client on Bob's host, Python's http.client, with one persistent connection per visit."""
+    """Web client on Bob's host (Python's http.client), with one persistent connection per visit."""
 
     def __init__(self, host: Host) -> None:
         name = WEB.rstrip(".")
@@ -166,7 +166,7 @@ class WebClient:
 
 
 def running_mta(host: Host) -> Service:
-    """Return lab7's running MTA on a host. Raises EmulationError if there is none."""
+    """Return lab7's running MTA on a host. Raises EmulationError without one."""
     for one in host.services:
         if isinstance(one, Service) and one.command.startswith(MTA_MODULE):
             return one
@@ -174,7 +174,7 @@ def running_mta(host: Host) -> Service:
 
 
 def restart_mta(bed: Testbed, name: str, flags: str = "") -> None:
-    """Restart lab7's MTA on the host `name` with further flags. Raises EmulationError."""
+    """Restart lab7's MTA on the host `name` with further command-line options. Raises EmulationError."""
     host = bed.host(name)
     line = host.params["serves"][0]
     running = running_mta(host)
@@ -199,7 +199,7 @@ def wait_for_messages(folder: Path, count: int, timeout_s: float = TIMEOUT_S) ->
 
 
 def wait_until_quiet(host: Host, port: int = SMTP_PORT, timeout_s: float = TIMEOUT_S) -> int:
-    """Wait until a host has no TCP connection to a remote port; return the time (ns). Raises EmulationError."""
+    """Wait until a host has no TCP connection to a remote port; return the time in ns. Raises EmulationError."""
     table = Path(f"/proc/{host.namespace_pid}/net/tcp")
     deadline_s = time.monotonic() + timeout_s
     while any(_goes_to(line, port) for line in table.read_text().splitlines()[1:]):

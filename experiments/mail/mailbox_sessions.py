@@ -42,11 +42,11 @@ class Sessions:
             self.failures[name] = str(error)
 
     def first(self, name: str) -> Window:
-        """Return the time span of the first session of this name, an empty time span if there is none."""
+        """Return the time span of the first session of this name; an empty time span without one."""
         return next(iter(self.windows.get(name, [])), Window(0, 0))
 
     def broken(self, claim: str, *names: str) -> Verdict | None:
-        """Return the verdict "failed" on a claim if one of these sessions failed, else None."""
+        """Return the verdict `failed` on a claim if one of these sessions failed; None otherwise."""
         first = next((name for name in names if name in self.failures), None)
         return None if first is None else failed(claim, f"The session {first} was interrupted: {self.failures[first]}.")
 
@@ -76,7 +76,7 @@ class Traffic:
         return self.http.between(window.start_ns, window.end_ns)
 
     def timed(self, protocol: str, window: Window) -> list[TimedSample]:
-        """Return the measured times of the sessions in a time span, with their terms; empty if none has a reply."""
+        """Return the durations, with terms, of the sessions in a time span; empty if none has a reply."""
         start_ns, end_ns = window.start_ns, window.end_ns
         try:
             if protocol == WEBMAIL:
@@ -103,6 +103,6 @@ class Traffic:
 
 
 def _timed(first_ns: int, found: Timing | Decomposition) -> TimedSample:
-    """Return a measured time at Bob's interface, which starts with the first SYN (`first_ns`)."""
+    """Return a duration at Bob's interface, with terms, from the first SYN (`first_ns`) on."""
     last_ns = first_ns + round(found.total_s * 1e9)
     return TimedSample(AT_BOB, first_ns, last_ns, Timing(found.total_s, found.terms))

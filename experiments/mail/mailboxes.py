@@ -44,7 +44,7 @@ WORDS = (
     "goes",
     "home",
 )
-# The first message arrives at this time (seconds since 1970), each further message one second later.
+# Arrival time in s since 1970 of the first message; each further message arrives one second later.
 FIRST_ARRIVAL = 1_760_000_000
 Steps = Sequence[Sequence[Any]]
 
@@ -60,17 +60,17 @@ class Messages:
 
     @property
     def headers(self) -> list[int]:
-        """The size in octets of each message's header, the empty line included."""
+        """Return the size in octets of each message's header, the empty line included."""
         return [len(each.partition(b"\r\n\r\n")[0]) + 4 for each in self.contents]
 
     @property
     def sizes(self) -> list[int]:
-        """The size in octets of each message."""
+        """Return the size in octets of each message."""
         return [len(each) for each in self.contents]
 
     @property
     def attached(self) -> int:
-        """The size in octets of the attachment as encoded in the message (base64)."""
+        """Return the size in octets of the attachment as encoded in the message (base64)."""
         return len(base64.encodebytes(self.attachment).replace(b"\n", b"\r\n"))
 
 
@@ -113,7 +113,7 @@ def fill(host: MailHost, user: str, contents: Sequence[bytes]) -> None:
 
 
 class Reader(Driver):
-    """Scripted POP3 and IMAP client on a host (driver process experiments.mail.drivers.mailbox)."""
+    """Scripted POP3 and IMAP client on a host (client program experiments.mail.drivers.mailbox)."""
 
     def __init__(self, host: Host, address: str) -> None:
         super().__init__(host, [READER, address])

@@ -46,7 +46,7 @@ LETTERS = generate_messages(3, 3000, seed=7)
 MESSAGE = generate_messages(2, 10, seed=8).contents[0]
 DELIVERY_S, SETTLE_S, POLL_S = 20.0, 0.5, 0.02
 Party = Implementation | None
-# Lab is a running network with the mail servers of Alice's and of Bob's domain.
+# Type of a running network with the mail servers of Alice's and of Bob's domain.
 Lab = tuple[Testbed, MailHost, MailHost]
 
 
@@ -117,7 +117,7 @@ def _testbed(context: MatrixRun, mta: Party, peer: Party, mailbox: Party) -> Ite
 
 
 def _transfer(context: MatrixRun, mta: Party, peer: Party) -> dict[Key, Cell]:
-    """Return the cell of relaying from `mta` to `peer`; if they are the same program, also of submitting clients."""
+    """Return the cell of relaying from `mta` to `peer`; for the same program, also cells of submitting clients."""
     relay = name_of(peer), MailColumn(mta, RELAY)
     sending = [each for each in columns() if each.operation == "send"] if name_of(mta) == name_of(peer) else []
     keys = [relay, *((name_of(mta), each) for each in sending)]
@@ -161,7 +161,7 @@ def _wait_for_delivery(server: MailHost) -> None:
 def _send_all(
     bed: Testbed, near: MailHost, sending: Sequence[MailColumn], path: Path
 ) -> dict[MailColumn, Window | str]:
-    """Submit a message by each installed client; return the time span or the error text of each."""
+    """Submit a message by each installed client; return the time span or error text for each client."""
     task = Task("send", near, "alice", recipient=BOB, message=path)
     there = [each for each in sending if each.installed]
     return {each: _attempt(bed, "alice", each, task) for each in there}
@@ -201,7 +201,7 @@ def _access(context: MatrixRun, mailbox: Party) -> dict[Key, Cell]:
 
 
 def _of_window(key: Key, window: Window | str | None, captured: CaptureFile, capture: str) -> Cell:
-    """Return the cell of a client's session, decided from the packets in its time span."""
+    """Return the cell of a client's session, decided from the packets in the session's time span."""
     if window is None:
         assert key[1].client is not None
         return _place(key).not_installed(key[1].client)
@@ -221,7 +221,7 @@ def _verdict(operation: str, captured: CaptureFile, window: Window) -> Verdict:
 
 
 def _known(key: Key) -> str | None:
-    """Return the registry's explanation of a client's known failure in an operation, None if there is none."""
+    """Return the registry's explanation of a client's known failure in an operation; None without one."""
     client = key[1].client
     return client.known.get(key[1].operation) if client is not None else None
 

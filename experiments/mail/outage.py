@@ -1,4 +1,4 @@
-"""Experiment mail-outage: queueing, retries and bounces while the receiving server is down (claims.toml: S5).
+"""Experiment on a mail outage: queueing, retries and bounces while the receiving server is down (claim S5).
 
 Alice submits messages while Bob's server is killed, and in another network while its cable is pulled. Her server
 retries; it is killed itself (SIGKILL) with messages in its queue, and once more during delivery. When Bob's server is
@@ -70,7 +70,7 @@ WORDS = {
 FOR_GOOD = (EXPIRE, DAYS)
 # RFC 5321 section 4.5.4.1: retry intervals are at least 30 minutes, and messages expire after 4 to 5 days.
 RFC_RETRY_S, RFC_KEPT_S, RFC_GIVE_UP_S = 1800, 4 * 86_400, 5 * 86_400
-# Few messages suffice in the case DAYS, since each message causes a DSN.
+# Number of messages in the case DAYS: few suffice, since each message causes a DSN.
 DAYS_MESSAGES = 4
 # Fixed path parameters: RTT to Alice and Bob (seconds), rate between servers, one-way delay of name servers.
 NEAR_S, BW_MBIT, NAMES_DELAY = 0.005, 10.0, "1ms"
@@ -79,9 +79,9 @@ CONNECT_TIMEOUT_S = 1
 GIVE_UP_S, LONG_S = 2, 86_400
 # The sender's server is killed after the share KILL_AT of the outage, and after the share KILL_BEHIND of deliveries.
 KILL_AT, KILL_BEHIND = 0.5, 0.25
-# An attempt's SYN may be sent this late (seconds) after it is due, because of programs and the scheduler.
+# Permitted lateness in s of a retry's SYN, which is delayed by programs and the scheduler.
 SLACK_S = 0.5
-# Servers may take this time (seconds) to close a session, in addition to round trips.
+# Permitted time in s, in addition to round trips, in which servers close a session.
 GOODBYE_S = 0.2
 # Other MTAs may deviate from the schedule by a whole interval, since they scan the queue once an interval.
 TOLERANCE_OF_OTHERS = 1.0
@@ -95,7 +95,7 @@ NOTE = (
 
 @dataclass
 class OutageEvidence(Evidence):
-    """Evidence of a run; `outages`: all runs of an outage by case; only the last one of a case is compared."""
+    """Evidence of a run; `outages`: all runs of an outage by case; only the last run of a case is compared."""
 
     outages: dict[str, list[Seen]] = field(default_factory=dict)
 
@@ -106,7 +106,7 @@ class OutageEvidence(Evidence):
 
 @dataclass(frozen=True)
 class Seen:
-    """An observed outage: captured episode, capture file name, and measured times with their theory."""
+    """Observed outage: captured episode, name of the capture file, and measured times with their theory."""
 
     episode: Episode
     capture: str
@@ -114,13 +114,13 @@ class Seen:
 
     @property
     def disturbed(self) -> bool:
-        """True if a time of the outage was delayed by a program's wait for a processor."""
+        """Return True if a program's wait for a processor delayed a measured time of the outage."""
         return any(timing.beside(theory.terms).disturbed for timing, theory in self.times)
 
 
 @dataclass(frozen=True)
 class MailNetwork:
-    """A running network with the two mail servers and Alice's mail client (None: Python's smtplib)."""
+    """Running network with the two mail servers and Alice's mail client (None: Python's smtplib)."""
 
     bed: Testbed
     sender: MailHost
@@ -129,7 +129,7 @@ class MailNetwork:
 
 
 def run(context: Run) -> Outcome:
-    """Run the experiment: each case of outage in a new network; check claim S5; compare times with theory."""
+    """Run each case of an outage in a new network; decide claim S5; compare times with theory."""
     check_supported(context.replacements.get(AGENT_ROLE), "send")
     if DAYS in context.parameters["case"] and clock.current().word != "virtual":
         raise EmulationError("the case days of mail-outage lasts five days: run it with --time virtual")
@@ -155,7 +155,7 @@ def run(context: Run) -> Outcome:
 
 
 def _outages(context: Run, case: str, evidence: OutageEvidence) -> list[Seen]:
-    """Repeat an outage, up to 1 + RETAKES runs, until the machine delays no time of it; return all runs."""
+    """Repeat an outage, up to 1 + RETAKES runs, until the machine delays no measured time; return all runs."""
     seen: list[Seen] = []
     while len(seen) <= RETAKES:
         seen.append(_seen(context, case, f"capture-{case}{f'-{len(seen) + 1}' if seen else ''}.pcapng", evidence))
@@ -175,7 +175,7 @@ def _legs(context: Run) -> Legs:
 
 
 def _seen(context: Run, case: str, name: str, evidence: OutageEvidence) -> Seen:
-    """Run an outage in a new network; return it with its packets and times."""
+    """Run an outage in a new network; return the observed outage with packets and times."""
     schedule, what = _schedule(context, case), Path(name).stem.removeprefix("capture-")
     flags = {"flags_a": schedule.flags, "flags_b": schedule.flags}
     topo = _legs(context).topology(backup="no", names=NAMES_DELAY, **flags)
@@ -194,7 +194,7 @@ def _seen(context: Run, case: str, name: str, evidence: OutageEvidence) -> Seen:
 
 
 def _read_at(case: str) -> list[str]:
-    """Return the hosts to capture on besides mail-a: mail-b and bob, or alice if her messages are returned to her."""
+    """Return the hosts to capture on besides mail-a: mail-b and bob, or alice for messages returned to her."""
     return ["alice"] if case in FOR_GOOD else ["mail-b", "bob"]
 
 
@@ -228,7 +228,7 @@ def _outage(context: Run, network: MailNetwork, case: str) -> Outage:
     began_ns = time.time_ns()
     _lose(network, case)
     _hand_in(network, _messages(asked["messages"], "during", context.seed))
-    # From now on, the queue has messages to retry; without a RST, an attempt ends by its time-out only.
+    # After the failure the queue has messages to retry; without a RST, an attempt ends only by its time-out.
     away_ns, away_s = time.time_ns(), asked["down"] + (CONNECT_TIMEOUT_S if case == LINK else 0)
     _until(away_ns, away_s * KILL_AT)
     if case == SERVICE:
@@ -274,7 +274,7 @@ def _wait_for(server: MailHost, user: str, count: int) -> None:
 
 
 def _bound_s(context: Run, case: str = SERVICE) -> float:
-    """Return the permitted time in seconds from the return of the receiving server to the next attempt."""
+    """Return the permitted time in s from the return of the receiving server to the next attempt."""
     retry_s = context.parameters["retry"] * (2 if MTA_ROLE in context.replacements else 1)
     return float(retry_s + SLACK_S + (CONNECT_TIMEOUT_S if case == LINK else 0))
 
@@ -306,7 +306,7 @@ def _hand_in(network: MailNetwork, messages: Sequence[bytes]) -> None:
 
 
 def _read(network: MailNetwork, user: str, address: str) -> None:
-    """Fetch all messages of a user's INBOX by IMAP, so that the capture contains them."""
+    """Fetch all messages of a user's INBOX by IMAP, so that the capture contains the messages."""
     steps = [
         ("login", user, PASSWORDS[user]),
         ("select", "INBOX", True),

@@ -49,7 +49,7 @@ def retry_intervals(episode: Episode) -> list[Timing]:
 
 
 def attempt_number(failed_s: Sequence[float], at_s: float, every_s: float) -> float:
-    """Return the number of the attempt at time `at_s`; connections within half an interval belong to one attempt."""
+    """Return the number of the attempt at time `at_s`; connections within half an interval are one attempt."""
     number, began_s = 1, failed_s[0]
     for one in failed_s:
         if one > at_s:

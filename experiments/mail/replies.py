@@ -1,4 +1,4 @@
-"""Experiment smtp-replies: 21 SMTP reply codes, each caused as RFC 5321 specifies (claims.toml: S6).
+"""Experiment on SMTP replies: 21 reply codes, each caused as RFC 5321 specifies (claim S6).
 
 Twenty-one dialogues with the receiver's server, one for each reply code of the course. Each has a real cause: the
 queue's disk is full or read-only, the mailbox's quota is used up, the server is stopped. Each also shows the same or a
@@ -69,10 +69,10 @@ from topologies.emulation.process.program import Program
 from topologies.emulation.testbed import Testbed
 
 BW_MBIT = 10.0
-# Reply codes for which the server is restarted with further flags, to clear its state about clients and disk.
+# Reply codes whose scenario starts with a restart of the server, to clear its state about clients and disk.
 FRESH = {450: f"--greylist {GREYLIST_S:g}", 451: "", 421: ""}
 DISK_MIB = 16
-# Deliveries time out after this time (seconds), which is long beside the network's delay.
+# Time-out of a delivery in s, far above the network's delay.
 PATIENCE_S = 10.0
 PIECE_OCTETS = 64 * 1024
 
@@ -95,7 +95,7 @@ class Queue:
                 pass
 
     def empty(self) -> None:
-        """Remove the ballast file, which frees the space."""
+        """Remove the ballast file from the queue's file system, which frees the space."""
         (self._seen / "ballast").unlink()
 
     def freeze(self) -> None:
@@ -108,13 +108,13 @@ class Queue:
 
     @property
     def free_octets(self) -> int:
-        """The free octets of the queue's file system."""
+        """Return the free octets of the queue's file system."""
         found = os.statvfs(self._seen)
         return found.f_bavail * found.f_frsize
 
     @property
     def is_read_only(self) -> bool:
-        """True if the queue's file system is read-only."""
+        """Return True if the queue's file system is read-only."""
         return bool(os.statvfs(self._seen).f_flag & os.ST_RDONLY)
 
     def _mount(self, *options: str) -> None:
@@ -136,7 +136,7 @@ class Done:
 
 
 class Scenarios:
-    """Runner of the scenarios that cause each reply code: sending and reading client, actions on the server's host."""
+    """Runner of the scenarios that cause the reply codes: sending and reading clients, actions on the server's host."""
 
     def __init__(self, bed: Testbed, queue: Queue, is_ours: bool) -> None:
         self._bed = bed
@@ -148,7 +148,7 @@ class Scenarios:
 
     @property
     def _mta(self) -> Service | Program:
-        """The MTA under test."""
+        """Return the running MTA under test."""
         return running_mta(self._server) if self._is_ours else self._bed.services["mail-b"][0]
 
     def run(self, code: int) -> tuple[Window, dict[str, float]]:
@@ -161,7 +161,7 @@ class Scenarios:
         return Window(window.start_ns, time.time_ns()), self._facts
 
     def _at(self, code: int, word: str) -> None:
-        """Do the action that a `tell` step of the dialogue names in the server's host, such as filling the disk."""
+        """Do the action on the server's host that a `tell` step of the dialogue names, such as filling the disk."""
         acts: dict[tuple[int, str], Callable[[], None]] = {
             (421, STOP): self._stop,
             (451, FREEZE): self._freeze,
@@ -222,7 +222,7 @@ class Scenarios:
 
 
 def run(context: Run) -> Outcome:
-    """Run the experiment: one SMTP dialogue per reply code, then the check of claim S6."""
+    """Run one SMTP dialogue per reply code, then decide claim S6."""
     rtt_s = context.parameters["rtt"]
     legs = Legs(rtt_s / 2, rtt_s, rtt_s / 2, BW_MBIT)
     topo = legs.topology(backup="no", accounts_a=AT_SENDER_DOMAIN, accounts_b=AT_RECEIVER_DOMAIN)

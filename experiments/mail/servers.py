@@ -34,7 +34,7 @@ from topologies.emulation.process.program import Program
 from topologies.mail import MailTopo
 
 MTA_MODULE, ACCESS_MODULES = "services.mail.mta", ("services.mail.pop3", "services.mail.imap")
-# Mailboxes belong to this user, which exists on Debian (base-passwd): other servers refuse mailboxes of root.
+# Owner of mailboxes, which exists on Debian (base-passwd), since other servers refuse mailboxes of root.
 OWNER = "mail"
 MAILDIRS = "maildirs"
 # lab7's MTA, run as OWNER, needs capabilities to bind ports below 1024 and to read files of other users.
@@ -51,7 +51,7 @@ class Schedule:
 
     @property
     def flags(self) -> str:
-        """The command-line flags of lab7's MTA for this schedule."""
+        """Return the command-line options of lab7's MTA for this schedule."""
         return f"--retry {self.retry_s} --expire {self.expire_s} --connect-timeout {self.connect_timeout_s}"
 
 
@@ -92,7 +92,7 @@ class MailHost:
         self._running.kill()
 
     def start_mta(self) -> None:
-        """Start the MTA again with the existing queue, and wait until it listens."""
+        """Start the MTA again with the existing queue, and wait until the MTA listens."""
         assert self._host is not None
         self._running = self._start_mta(self._host, wait=True)
 
@@ -110,7 +110,7 @@ class MailHost:
 
     @property
     def _is_owned(self) -> bool:
-        """True if mailboxes belong to OWNER, which is so if another implementation serves them."""
+        """Return True if mailboxes belong to OWNER, since another implementation serves them."""
         return self.mta is not None or self.access is not None
 
     def _start_mta(self, host: Host, wait: bool) -> Service | Program:
@@ -159,7 +159,7 @@ def mail_host(
 ) -> MailHost:
     """Return the mail servers of a host of the topology; `replacements`: implementations by role, else lab7's."""
     info = topo.nodeInfo(name)
-    # The topology's own list: a run with faults adds them to it (harness.faults).
+    # Use the topology's list itself, since a run with faults appends to the list (harness.faults).
     serves = info["serves"]
     words = shlex.split(serves[0])
     return MailHost(

@@ -1,4 +1,4 @@
-"""Experiment mail-story: steps of a message from Alice to Bob, and their times (claims.toml: S1 to S4, S7 to S11).
+"""Experiment on a message from Alice to Bob: steps of delivery, and their times (claims S1 to S4, S7 to S11).
 
 Alice composes a message with two pictures and submits it to her server, which resolves the MX of Bob's domain, connects
 to his server and transfers the message; Bob fetches it by POP3. Each step is timed from packets and compared with the
@@ -72,9 +72,9 @@ WHO = Addresses(ALICE_ADDRESS, SENDER_ADDRESS, RECEIVER_ADDRESS, BOB_ADDRESS)
 LETTER = "Dear Bob,\nthis is the view from my window.\nAlice\n"
 PICTURES = ("picture.jpg", "wave.png")
 LETTER_NAME = "letter.txt"
-# Deliveries time out after this time (seconds): six round trips, and programs on a busy machine.
+# Time-out of a delivery in s: six round trips, and programs on a busy machine.
 DELIVERY_S = 20.0
-# After a failed delivery, further ones time out after this time: a server that loses messages is not awaited each time.
+# Time-out in s of deliveries after a failed one, so that a server which loses messages is not awaited each time.
 FURTHER_DELIVERY_S = 3.0
 # Blocks of dots are shifted by one octet each, so that some stuffed dots lie at boundaries of TCP segments.
 DOTS = ".\n" * 400
@@ -91,7 +91,7 @@ TEXTBOOK = (
 
 @dataclass(frozen=True)
 class StoryRun:
-    """A run of one message from composition to retrieval: time span, times of events without packets, the message."""
+    """Run of one message from composition to retrieval: time span, times of events without packets, the message."""
 
     start_ns: int
     end_ns: int
@@ -100,13 +100,13 @@ class StoryRun:
 
     @property
     def window(self) -> Window:
-        """The time span of the run."""
+        """Return the time span of the run."""
         return Window(self.start_ns, self.end_ns)
 
 
 @dataclass(frozen=True)
 class RelayRun:
-    """A run that relays several messages by one method (times.Way): time span, and the delivered bodies."""
+    """Run that relays several messages by one method (times.Way): time span, and the delivered bodies."""
 
     start_ns: int
     end_ns: int
@@ -114,7 +114,7 @@ class RelayRun:
 
     @property
     def window(self) -> Window:
-        """The time span of the run."""
+        """Return the time span of the run."""
         return Window(self.start_ns, self.end_ns)
 
 
@@ -134,7 +134,7 @@ class Done:
     failures: dict[str, str] = field(default_factory=dict)
 
     def note(self, what: str, problems: Sequence[str]) -> None:
-        """Record the error texts of a part of the experiment; its packets are judged nevertheless."""
+        """Record the error texts of a part of the experiment, whose packets are evidence nevertheless."""
         if problems:
             self.failures[what] = "; ".join(problems)
 
@@ -178,9 +178,9 @@ class Correspondence:
         return StoryRun(composing.start_ns, ended_ns, inside, path.read_bytes())
 
     def relay(self, count: int, flags: str) -> RelayRun:
-        """Submit `count` messages over one connection, which Alice's server, started with `flags`, relays."""
+        """Submit `count` messages over one connection to Alice's server (with options `flags`), which relays them."""
         restart_mta(self._bed, "mail-a", flags)
-        # Number the messages, so that the bodies differ.
+        # Number the messages, so that their bodies differ.
         numbers = range(self._count + 1, self._count + 1 + count)
         paths = [self.compose(f"letter {number}", f"{number:04}. {LETTER}")[0] for number in numbers]
         began_ns = time.time_ns()
@@ -230,10 +230,10 @@ class Correspondence:
 
 
 def run(context: Run) -> Outcome:
-    """Run the experiment: send messages, check the claims, compare times with theory."""
+    """Send messages, decide the claims, and compare times with theory."""
     asked = context.parameters
     if 2 * asked["near"] > asked["rtt"]:
-        # Submission would be slower than relaying: each message would be relayed on a connection of its own.
+        # Require submission to be no slower than relaying: otherwise each message is relayed on a separate connection.
         raise EmulationError(
             "near must be at most half of rtt: otherwise the messages arrive too slowly to share a connection"
         )
@@ -260,7 +260,7 @@ def run(context: Run) -> Outcome:
 
 
 def _objects(folder: Path) -> dict[str, bytes]:
-    """Return {file name: octets} of the text and pictures, which Alice sends and the web server serves."""
+    """Return {file name: octets} of the text and pictures that Alice sends and the web server serves."""
     (folder / LETTER_NAME).write_bytes(LETTER.replace("\n", "\r\n").encode())
     for name in PICTURES:
         shutil.copyfile(PAGES / name, folder / name)

@@ -36,12 +36,12 @@ class Way:
 
     @property
     def name(self) -> str:
-        """The name of the relaying method in the report."""
+        """Return the name of the relaying method in the report."""
         return f"{'pipelined' if self.pipelining else 'one by one'}, {'together' if self.together else 'apart'}"
 
     @property
     def flags(self) -> str:
-        """The flags of services.mail.mta that select this relaying method."""
+        """Return the command-line options of services.mail.mta that select this relaying method."""
         flags = ["--remote-connections 1"]
         flags += [] if self.pipelining else ["--no-pipelining"]
         flags += [] if self.together else ["--remote-messages 1"]
@@ -72,7 +72,7 @@ def _dns(frames: Iterable[Frame]) -> Iterable[Frame]:
 
 @dataclass(frozen=True)
 class TimedSample:
-    """A measured time: interface of the capture, start and end in ns, and the duration divided into terms."""
+    """Measured time: interface of the capture, start and end in ns, and the duration divided into terms."""
 
     at: str
     first_ns: int
@@ -88,14 +88,14 @@ class TimedSample:
 
 @dataclass(frozen=True)
 class ClosedForm:
-    """A closed-form expression for a measured time, and the network path (`leg`) for which it is evaluated."""
+    """Closed-form expression for a measured time, and the network path (`leg`) to which the expression applies."""
 
     form: Callable[[Leg], Theory]
     leg: Leg
 
     @property
     def theory(self) -> Theory:
-        """The duration that the closed form predicts for the path."""
+        """Return the duration that the closed form predicts for the path."""
         return self.form(self.leg)
 
 
@@ -159,7 +159,7 @@ def way_timing(legs: MailLegs, asked: Lookups) -> TimedSample:
 
 
 def way_theory(way: Way, legs: MailLegs, between: Legs) -> ClosedForm:
-    """Return the closed form of the time that this method takes to relay the captured messages."""
+    """Return the closed form of the time that a relaying method takes for the captured messages."""
     sessions = [one for one in legs.relayed.sessions if one.messages]
     leg = Leg(between.between_s, between.bw_mbit * 1e6, _said_bytes(sessions))
     sizes = [len(message.data.octets) for session in sessions for message in session.messages]
@@ -197,7 +197,7 @@ def compared(name: str, samples: Sequence[tuple[Timing, Theory]], tolerance: flo
 
 
 def _said_bytes(sessions: Sequence[SmtpSession]) -> int:
-    """Return the mean size in octets of the commands and replies, MESSAGE_BYTES if there are none."""
+    """Return the mean size in octets of the commands and replies; MESSAGE_BYTES if there are none."""
     said = [len(one.octets) for session in sessions for one in session.replies]
     said += [
         len(one.command.octets) for session in sessions for one in session.exchanges if isinstance(one.command, Command)

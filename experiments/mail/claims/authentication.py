@@ -1,4 +1,4 @@
-"""Claims A1 to A6 on mail authentication (forged senders, SPF, DKIM, DMARC), decided at the receiver's server.
+"""Decision of claims A1 to A6 on mail authentication (SPF, DKIM, DMARC) of forged and genuine messages.
 
 A message is identified by its name in parentheses, a line of its body. SPF, DKIM and DMARC are evaluated here anew,
 from the octets of the message and from the records in the DNS responses that the receiver's server got (wire/dkim,
@@ -43,11 +43,11 @@ class Scene:
 
     @property
     def traffic(self) -> list[Traffic]:
-        """The parsed traffic whose sufficiency decide() checks."""
+        """Return the parsed traffic, which must be sufficient evidence for a decision."""
         return [self.smtp, self.dns]
 
     def message(self, name: str) -> tuple[SmtpSession, Message]:
-        """Return (session, message with `name` in its body). Raises Contradiction if no such message has arrived."""
+        """Return (session, message with `name` in the body). Raises Contradiction if no such message has arrived."""
         for session in self.smtp.sessions:
             for message in session.messages:
                 if f"({name})\r\n".encode() in message.body:
@@ -60,7 +60,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Judged:
-    """A message as received by the receiver's server, with the results of SPF, DKIM and DMARC from packets.
+    """Message as received by the receiver's server, with the results of SPF, DKIM and DMARC from packets.
 
     `spf` is the result for the envelope sender's domain; `dkim` None without a signature; `policy` is that of From.
     """
@@ -77,18 +77,18 @@ class Judged:
 
     @property
     def passes(self) -> bool:
-        """True if SPF or DKIM passes for exactly the domain of the From field."""
+        """Return True if SPF or DKIM passes for exactly the domain of the From field."""
         by_spf = self.spf == "pass" and self.envelope_domain == self.author
         return by_spf or (self.dkim is not None and self.dkim.verifies and self.signer == self.author)
 
     @property
     def code(self) -> int:
-        """The reply code to the mail data."""
+        """Return the reply code to the mail data."""
         return self.message.sent.code
 
     @property
     def reply_frame(self) -> int:
-        """The frame of the reply to the mail data."""
+        """Return the frame of the reply to the mail data."""
         return self.message.sent.frames[-1]
 
 
@@ -102,7 +102,7 @@ def judge(scene: Scene, name: str) -> Judged:
         spf, frames = spf_result(published, envelope, address)
         policy, policy_frame = dmarc_policy(published, author)
     except Inconclusive as reason:
-        # Without lookups by the server, there was no check.
+        # Without DNS responses for SPF and DMARC, the server cannot have checked the sender.
         raise Contradiction(f"{reason} So the server did not check {name!r}.", message.data.frame) from None
     frames.append(policy_frame)
     dkim, signer = None, ""
@@ -143,7 +143,7 @@ def _taken(one: Judged, what: str) -> list[int]:
 
 @decides("A1")
 def decide_forgery_without_checks(claim: str, scene: Scene, name: str, servers: Sequence[str]) -> Verdict:
-    """Decide claim A1: a server without checks accepts a forged message; `servers`: the domain's own addresses."""
+    """Decide claim A1: a server without checks accepts a forged message; `servers`: the domain's addresses."""
 
     def check() -> Finding:
         session, message = scene.message(name)
@@ -167,7 +167,7 @@ def decide_forgery_without_checks(claim: str, scene: Scene, name: str, servers: 
 
 @decides("A2")
 def decide_forgery_with_checks(claim: str, scene: Scene, forged: str, genuine: str) -> Verdict:
-    """Decide claim A2 from a forged and a genuine message with the same From field."""
+    """Decide claim A2: a server with checks rejects a forged message and accepts a genuine one of the author."""
 
     def check() -> Finding:
         bad, good = judge(scene, forged), judge(scene, genuine)
@@ -194,7 +194,7 @@ def decide_forgery_with_checks(claim: str, scene: Scene, forged: str, genuine: s
 
 @decides("A3")
 def decide_signature_of_content(claim: str, scene: Scene, genuine: str, altered: str) -> Verdict:
-    """Decide claim A3 from a signed message, and the same message with another body."""
+    """Decide claim A3: DKIM passes for a signed message, and fails for the same message with another body."""
 
     def check() -> Finding:
         good, bad = judge(scene, genuine), judge(scene, altered)
@@ -217,7 +217,7 @@ def decide_signature_of_content(claim: str, scene: Scene, genuine: str, altered:
 
 @decides("A4")
 def decide_forwarding(claim: str, scene: Scene, signed: str, unsigned: str, forwarder: str) -> Verdict:
-    """Decide claim A4 from two forwarded messages, one of which was signed by its author's domain."""
+    """Decide claim A4 from two forwarded messages, of which the author's domain signed only one."""
 
     def check() -> Finding:
         good, bad = judge(scene, signed), judge(scene, unsigned)
@@ -242,7 +242,7 @@ def decide_forwarding(claim: str, scene: Scene, signed: str, unsigned: str, forw
 
 @decides("A5")
 def decide_policies(claim: str, scene: Scene, names: Sequence[str]) -> Verdict:
-    """Decide claim A5 from forged messages of domains whose DMARC policies are none, quarantine and reject."""
+    """Decide claim A5 from forged messages of domains with the DMARC policies none, quarantine and reject."""
 
     def check() -> Finding:
         evidence, frames = [], []
@@ -286,18 +286,18 @@ class Check:
 
     @property
     def end_ns(self) -> int:
-        """Time of the reply to the mail data, in ns."""
+        """Return the time in ns of the reply to the mail data."""
         reply = self.message.sent.final
         return self.message.data.last_ns if reply is None else reply.last_ns
 
     @property
     def total_s(self) -> float:
-        """Seconds from the end of the mail data to the reply."""
+        """Return the seconds from the end of the mail data to the reply."""
         return (self.end_ns - self.message.data.last_ns) / 1e9
 
     @property
     def terms(self) -> dict[str, float]:
-        """The total divided by kind of lookup (spf, dkim, dmarc), in s; the residual is the time without lookups."""
+        """Return the check's duration in s by lookup (spf, dkim, dmarc); the residual is time without lookups."""
         kinds = {"spf": 0.0, "dkim": 0.0, "dmarc": 0.0}
         for exchange in self.lookups:
             kinds[_kind(exchange)] += exchange.duration_s or 0.0
@@ -311,7 +311,7 @@ def _kind(exchange: DnsExchange) -> str:
 
 
 def check_of(scene: Scene, upstream: DnsTraffic) -> Check | None:
-    """Return the check of the first message in a scene, None without one; `upstream`: DNS traffic at the resolver."""
+    """Return the sender check of the first message in `scene`, None without one; `upstream`: the resolver's traffic."""
     message = next((message for message in scene.smtp.messages if message.sent.final is not None), None)
     if message is None or message.sent.final is None:
         return None
@@ -323,7 +323,7 @@ def check_of(scene: Scene, upstream: DnsTraffic) -> Check | None:
 
 @decides("A6")
 def decide_lookup_cost(claim: str, traffic: Sequence[Traffic], first: Sequence[Check], later: Check | None) -> Verdict:
-    """Decide claim A6 from checks with an empty cache and one with a filled cache, by the number of lookups."""
+    """Decide claim A6: sender checks cost DNS lookups, and far fewer with a filled cache than with an empty one."""
 
     def check() -> Finding:
         if not first or later is None:

@@ -1,4 +1,4 @@
-"""Checks of message content: 7-bit transport, MIME, dot-stuffing (claims.toml: S8, S9, S11).
+"""Decision of claims S8, S9 and S11 on message content: 7-bit transport, MIME, dot-stuffing.
 
 `wire.smtp` parses the messages in captured SMTP streams, and Python's email package, which is independent of lab7, the
 MIME structure; decoded parts are compared by SHA-256 with Alice's files.
@@ -51,7 +51,7 @@ def parts(content: bytes) -> Iterator[EmailMessage]:
 
 
 def decoded(part: EmailMessage) -> bytes:
-    """Return a part's octets with the transfer encoding decoded."""
+    """Return the octets of a MIME part with the transfer encoding decoded."""
     octets = part.get_payload(decode=True)
     return octets if isinstance(octets, bytes) else b""
 
@@ -97,7 +97,7 @@ def decide_mime_picture(claim: str, legs: MailLegs, picture: bytes) -> Verdict:
 
 
 def _read_picture(legs: MailLegs, picture: bytes, sent: Message) -> Arrival:
-    """Check that the recipient gets the picture unaltered; return the message with it, as retrieved."""
+    """Check that the recipient gets the picture unaltered; return the retrieved message with the picture."""
     first = None
     for arrival in (arrival for connection in legs.reading for arrival in arrivals(connection)):
         for part in (part for part in parts(arrival.content) if part.get_content_type() == "image/jpeg"):

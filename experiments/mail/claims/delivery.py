@@ -19,20 +19,20 @@ from experiments.mail.wire import imap, pop3
 from experiments.mail.wire.imap_grammar import ImapGrammarError
 
 BLANK_LINE = b"\r\n\r\n"
-# RFC 5322 section 2.2: a match is a whole header field, folding included; group 1 is the field name.
+# Match a whole header field, folding included; group 1 is the field name (RFC 5322 section 2.2).
 FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*")
 MAY_GO = frozenset((b"return-path", b"bcc"))
-# Servers must not add these originator, destination and MIME fields.
+# Originator, destination and MIME fields, which servers must not add to a message.
 AUTHORS = frozenset(
     (b"from", b"reply-to", b"to", b"cc", b"bcc", b"in-reply-to", b"references", b"subject", b"mime-version")
 )
-# RFC 6409 section 8: a submission server may add these fields if they are missing.
+# Fields that a submission server may add if missing (RFC 6409 section 8).
 MAY_COME_ONCE = frozenset((b"sender", b"date", b"message-id"))
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """A message as its recipient's user agent retrieved it; `frame`, `time_ns`: capture frame with the last octet."""
+    """Message as retrieved by the recipient's user agent; `frame`, `time_ns`: capture frame with the last octet."""
 
     content: bytes
     frame: int
@@ -40,7 +40,7 @@ class Arrival:
 
     @property
     def body(self) -> bytes:
-        """The body: the octets after the first empty line."""
+        """Return the body: the octets after the first empty line."""
         return self.content.partition(BLANK_LINE)[2]
 
 
@@ -51,7 +51,7 @@ def header_fields(content: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def why_altered(composed: bytes, got: bytes) -> str | None:
-    """Return a description of a change that RFCs do not permit servers, None if a message has no such change."""
+    """Return a description of a change that RFCs do not permit servers; None without such a change."""
     before, after = composed.partition(BLANK_LINE)[2], got.partition(BLANK_LINE)[2]
     if before != after:
         return f"the body has {len(after)} octets (SHA-256 {digest(after)}) instead of {len(before)} ({digest(before)})"

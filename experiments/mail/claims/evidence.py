@@ -1,4 +1,4 @@
-"""Helpers for evidence texts of the mail claims: short digests, and counts of octets."""
+"""Helper functions for evidence texts of the mail claims: short digests, and counts of octets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check that IMAP works on messages in the server's mailbox: folders, flags, search, parts (claims.toml: M2).
+"""Decision of claim M2: IMAP works on messages in the server's mailbox (folders, flags, search, parts).
 
 Three changes are made in one session and verified in a later one, independent of the server's own replies: a folder, a
 copy in it, a flag. A part of a message and a search are compared with the messages themselves. Then the octets of "the
@@ -23,14 +23,14 @@ from experiments.mail.wire.imap_grammar import ImapGrammarError, Value
 from experiments.mail.wire.pop3 import Pop3Traffic
 
 WHOLE = "BODY[]"
-# RFC 3501 section 6.4.5: a partial FETCH has <first octet.number of octets> after the section.
+# A partial FETCH has <first octet.number of octets> after the section (RFC 3501 section 6.4.5).
 PARTIAL = re.compile(rb"(?i)BODY(?:\.PEEK)?\[\]<(\d+)\.(\d+)>")
 PART_NUMBER = re.compile(r"BODY\[[1-9][0-9.]*\]")
-# RFC 3501 section 6.4.6: this matches the arguments of a STORE on one message.
+# Match the arguments of a STORE command on one message (RFC 3501 section 6.4.6).
 STORED = re.compile(rb"(?i)(\d+) ([+-])FLAGS(?:\.SILENT)? \(([^)]*)\)\Z")
-# RFC 3501 section 2.3.2: in these sessions only STORE sets these flags.
+# Flags that only STORE sets in these sessions (RFC 3501 section 2.3.2).
 TOUCHED = frozenset(("\\flagged", "\\answered", "\\deleted", "\\draft"))
-# RFC 3501 section 6.4.5: these FETCH items have two names.
+# FETCH items that have two names (RFC 3501 section 6.4.5).
 SAME = {"RFC822": WHOLE, "RFC822.HEADER": "BODY[HEADER]", "RFC822.TEXT": "BODY[TEXT]"}
 
 
@@ -102,7 +102,7 @@ def _check(course: ImapCourse, contents: Sequence[bytes], asked: MailboxTask) ->
 
 
 def _one(session: ImapSession, verb: str) -> ImapExchange:
-    """Return the first exchange with this command. Raises Inconclusive without one, Contradiction if it failed."""
+    """Return the first exchange of this command. Raises Inconclusive without one, Contradiction if it failed."""
     every = session.exchanges_of(verb)
     if not every:
         raise Inconclusive(f"The session of frame {session.frame} has no {verb}.")
@@ -112,7 +112,7 @@ def _one(session: ImapSession, verb: str) -> ImapExchange:
 
 
 def fetched_messages(session: ImapSession) -> dict[int, bytes]:
-    """Return the messages fetched completely, at once or as header and text, by number. Raises ImapGrammarError."""
+    """Return the completely fetched messages, by message number. Raises ImapGrammarError."""
     parts: dict[int, dict[str, bytes]] = {}
     for exchange in session.exchanges_of("FETCH"):
         for number, items in exchange.fetched().items():
@@ -191,7 +191,7 @@ def _partial(session: ImapSession, stored: Mapping[int, bytes]) -> int:
         if not exchange.ok or not parts:
             raise Contradiction(f"{exchange.described} in frame {exchange.frames[0]}, without data.", *exchange.frames)
         for number, part in parts:
-            # RFC 3501 section 6.4.5: a partial FETCH returns at most the requested number of octets from the first on.
+            # A partial FETCH returns at most the requested number of octets (RFC 3501 section 6.4.5).
             if part != stored.get(number, b"")[start : start + most]:
                 what = f"{len(part)} octets are returned" if isinstance(part, bytes) else "No part is returned"
                 raise Contradiction(
@@ -235,7 +235,7 @@ def _flags(works: ImapSession, looks: ImapSession, number: int) -> None:
     told = {at: items.get("FLAGS") for at, items in asked.fetched().items()}
     for at, flags_said in told.items():
         have = {str(one).lower() for one in flags_said} if isinstance(flags_said, list) else set()
-        # Compare flags set by STORE only: reading may have set \Seen.
+        # Compare only the flags set by STORE, since reading may have set \Seen.
         if have & TOUCHED != expected.get(at, set()) & TOUCHED:
             stored = sorted(expected.get(at, ()))
             raise Contradiction(
@@ -268,7 +268,7 @@ def _attachment(session: ImapSession, attachment: bytes) -> int:
 
 
 def _folder(session: ImapSession, folder: str, of: ImapExchange) -> ImapExchange:
-    """Check that the folder is listed and has one message; return its STATUS exchange."""
+    """Check that the folder is listed and has one message; return the exchange of STATUS."""
     names = [_name(one.values[-1]) for exchange in session.exchanges_of("LIST") for one in exchange.data("LIST")]
     status = _one(session, "STATUS")
     if folder not in names:
@@ -302,7 +302,7 @@ def _flagged(session: ImapSession, number: int, of: ImapExchange) -> ImapExchang
 
 
 def _exists(session: ImapSession, count: int) -> ImapExchange:
-    """Check that the mailbox still has `count` messages; return the SELECT or EXAMINE exchange."""
+    """Check that the mailbox still has `count` messages; return the exchange of SELECT or EXAMINE."""
     opened = next(iter(session.exchanges_of("SELECT", "EXAMINE")), None)
     if opened is None or not opened.ok:
         raise Inconclusive(f"The session of frame {session.frame} selects no mailbox.")
@@ -315,7 +315,7 @@ def _exists(session: ImapSession, count: int) -> ImapExchange:
 
 
 def _volume(course: ImapCourse, stored: Mapping[int, bytes]) -> str:
-    """Check that fetching all headers by IMAP takes fewer octets than a POP3 download; return a clause about it."""
+    """Check that IMAP fetches all headers in fewer octets than a POP3 download; return a clause on the octets."""
     imap, top, download = course.headers.sessions[0], course.top.sessions[0], course.download.sessions[0]
     needed = sum(len(octets.partition(b"\r\n\r\n")[0]) + 4 for octets in stored.values())
     items = [each for exchange in imap.exchanges_of("FETCH") for each in exchange.fetched().items()]

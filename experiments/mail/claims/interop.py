@@ -1,4 +1,4 @@
-"""Interoperability checks on captured packets: submission, relaying, and retrieval by POP3 and IMAP."""
+"""Checks of the mail interoperability matrix: submission, relaying, retrieval by POP3 and IMAP, from packets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from experiments.mail.wire.smtp_grammar import Command
 
 
 def sent(cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str) -> Verdict:
-    """Check that a submitted message was accepted for a recipient, with the same body and header contents.
+    """Return the verdict on whether a submitted message was accepted for a recipient, unaltered.
 
     Some clients append an empty line to the body, and rewrite the header.
     """
@@ -45,7 +45,7 @@ def sent(cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str) -> 
 def relayed(
     cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str, mailbox: Sequence[bytes] | None = None
 ) -> Verdict:
-    """Check that a message was relayed to a recipient and stored unaltered; `mailbox`: contents of the files there."""
+    """Return the verdict on whether a message was relayed and stored unaltered; `mailbox`: contents of stored files."""
 
     def check() -> Finding:
         same = [one for one in traffic.messages if one.taken and why_altered(message, one.content) is None]
@@ -78,7 +78,7 @@ def _body(content: bytes) -> bytes:
 
 
 def _means_the_same(message: bytes, sent_: Message) -> None:
-    """Raise Contradiction unless From and To have the same addresses, and Subject the same text, in both messages.
+    """Raise Contradiction unless two messages have the same addresses in From and To, and the same Subject.
 
     A client may add a display name to an address, as mutt adds the user's name from the system.
     """
@@ -92,7 +92,7 @@ def _means_the_same(message: bytes, sent_: Message) -> None:
 
 
 def _said(field: Any) -> Any:
-    """Return a field's content for comparison: addresses for From and To, else the text; None if absent."""
+    """Return a field's content for comparison: addresses for From and To, otherwise the text; None if absent."""
     if field is None:
         return None
     return [address.addr_spec for address in field.addresses] if hasattr(field, "addresses") else str(field)
@@ -107,7 +107,7 @@ def _recipients(message: Message) -> list[str]:
 
 
 def fetched_by_pop3(cell_id: str, traffic: Pop3Traffic, contents: Sequence[bytes]) -> Verdict:
-    """Check that every message was retrieved completely by POP3's RETR."""
+    """Return the verdict on whether every message was retrieved completely by POP3's RETR."""
 
     def check() -> Finding:
         retr = [exchange for session in traffic.sessions for exchange in session.exchanges_of("RETR") if exchange.ok]
@@ -119,7 +119,7 @@ def fetched_by_pop3(cell_id: str, traffic: Pop3Traffic, contents: Sequence[bytes
 
 
 def fetched_by_imap(cell_id: str, traffic: ImapTraffic, contents: Sequence[bytes]) -> Verdict:
-    """Check that every message was retrieved completely by IMAP's FETCH, at once or as header and text."""
+    """Return the verdict on whether every message was retrieved completely by IMAP's FETCH."""
 
     def check() -> Finding:
         try:

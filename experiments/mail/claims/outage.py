@@ -1,4 +1,4 @@
-"""Check that an MTA queues mail while its peer is down, retries, and loses no message (claims.toml: S5).
+"""Decision of claim S5: while its peer is down, an MTA queues mail, retries, and loses no message.
 
 Known beside the packets are the times of the peer's outage, and of the sender's server's kill (SIGKILL) and restart.
 The rest is captured: messages accepted by the sender's server (its 250), attempts that the peer refuses (RST) or that
@@ -36,7 +36,7 @@ RECORDED_NS = NS // 2
 
 @dataclass(frozen=True)
 class Outage:
-    """Times of an outage: failure and return of the peer (back_ns None: no return), kills of the sender's MTA.
+    """Times of an outage in ns: failure and return of the peer (back_ns None: no return), kills of the sender's MTA.
 
     bound_s: permitted time from the return to the next attempt; receiver: the peer's address; keeping: the RFC's retry
     intervals, if required, for a peer that does not return.
@@ -53,7 +53,7 @@ class Outage:
 
 @dataclass(frozen=True)
 class Episode:
-    """Captured traffic of one outage.
+    """Captured traffic of one outage, with the times of the outage and the composed messages.
 
     submitted, leaving: messages to and from the sender's server, at its interface; arriving: messages at the peer's
     interface; mailbox: its final content (the sender's mailbox if the peer did not return); composed: the messages to
@@ -99,7 +99,7 @@ def during(episode: Episode) -> list[Attempt]:
 
 
 def next_attempt(episode: Episode) -> Attempt | None:
-    """Return the first answered attempt after the peer's return, None if there is none or the peer did not return."""
+    """Return the first answered attempt after the peer's return; None without one or without a return."""
     back_ns = episode.outage.back_ns
     if back_ns is None:
         return None
@@ -118,7 +118,7 @@ def decide_outage(claim: str, episodes: Sequence[Episode], given_up: Sequence[Ep
     """Decide claim S5; `episodes`: outages after which the peer returns; `given_up`: outages without a return."""
     every = [*episodes, *given_up]
     traffic = [part for one in every for part in (one.submitted, one.mailbox)]
-    # Leave out traffic without a session: it would make the claim undecided, but here it proves a failed delivery.
+    # Leave out traffic without a session, which would make the claim undecided but here proves a failed delivery.
     passed = [part for episode in episodes for part in (episode.leaving, episode.arriving) if part is not None]
     traffic += [part for part in passed if part.sessions or part.dropped]
 
@@ -157,7 +157,7 @@ def _course(episode: Episode) -> Finding:
 
 
 def _taken(episode: Episode) -> dict[bytes, Message]:
-    """Check that every composed message was accepted; return the accepted messages by body."""
+    """Check that every composed message was accepted by the sender's MTA; return the accepted messages by body."""
     traffic = episode.submitted
     found = {message.body: message for message in traffic.messages if message.taken}
     if not found:
@@ -179,7 +179,7 @@ def _body(content: bytes) -> bytes:
 
 
 def _none_altered(taken: dict[bytes, Message], contents: Sequence[bytes]) -> None:
-    """Raise Contradiction if a message in the mailbox has a change that RFCs do not permit (claims.delivery)."""
+    """Raise Contradiction if a message in the mailbox has a change that RFCs do not permit."""
     for content in contents:
         message = taken.get(_body(content))
         why = why_altered(message.content, content) if message is not None else None
@@ -190,7 +190,7 @@ def _none_altered(taken: dict[bytes, Message], contents: Sequence[bytes]) -> Non
 
 
 def _tried(episode: Episode) -> list[Attempt]:
-    """Check that the peer was down and the sender retried; return the failed attempts."""
+    """Check that the peer was down and the sender retried; return the failed connection attempts."""
     outage, failed = episode.outage, during(episode)
     for attempt in attempts(episode):
         # Compare the time of the answer, since a retransmitted SYN may be answered after the peer's return.
@@ -227,7 +227,7 @@ def _after_s(first: Attempt, outage: Outage) -> float:
 
 
 def _sent(episode: Episode) -> dict[bytes, list[Message]]:
-    """Return the transfers to the peer by body, with or without a reply."""
+    """Return the message transfers to the peer by body, with or without a reply."""
     found: dict[bytes, list[Message]] = {}
     for message in episode.leaving.messages:
         found.setdefault(message.body, []).append(message)
@@ -235,7 +235,7 @@ def _sent(episode: Episode) -> dict[bytes, list[Message]]:
 
 
 def _arrived(episode: Episode) -> dict[bytes, list[tuple[int, Message]]]:
-    """Return the messages accepted by the peer as {body: [(time in ns, message)]}."""
+    """Return the messages accepted by the peer: body -> list of (time in ns, message)."""
     found: dict[bytes, list[tuple[int, Message]]] = {}
     for message in episode.arriving.messages if episode.arriving is not None else ():
         if message.taken and message.sent.final is not None:
@@ -257,7 +257,7 @@ def _none_lost(taken: dict[bytes, Message], held: Counter[bytes], sent: dict[byt
 
 
 def _duplicates(episode: Episode, held: Counter[bytes], sent: dict[bytes, list[Message]]) -> str:
-    """Return a clause about duplicates; raise Contradiction for one whose earlier transfer was surely successful."""
+    """Return a clause on duplicates; raise Contradiction if the sender knew that the first transfer succeeded."""
     twice = {body: copies for body, copies in held.items() if copies > 1}
     for body, copies in twice.items():
         transfers = sent.get(body, [])
@@ -275,7 +275,7 @@ def _duplicates(episode: Episode, held: Counter[bytes], sent: dict[bytes, list[M
 
 
 def _is_in_doubt(message: Message, kills: Iterable[tuple[int, int]]) -> bool:
-    """Return True if the sender may not know a transfer's outcome: no reply, or killed before it was recorded."""
+    """Return True if the sender may not know a transfer's outcome: no reply, or killed before recording the reply."""
     reply = message.sent.final
     if reply is None:
         return True
@@ -285,7 +285,7 @@ def _is_in_doubt(message: Message, kills: Iterable[tuple[int, int]]) -> bool:
 def _killed(
     episode: Episode, kill: tuple[int, int], taken: dict[bytes, Message], sent: dict[bytes, list[Message]]
 ) -> str:
-    """Check that the queue had messages at a kill during the outage; return a clause about the kill of the MTA."""
+    """Check that the queue had messages when the MTA was killed during the outage; return a clause on the kill."""
     killed_ns, _ = kill
     queued = [
         body
@@ -304,7 +304,7 @@ def _is_done(message: Message, at_ns: int) -> bool:
 
 
 def _reported(episode: Episode) -> Finding:
-    """Check an outage without the peer's return: each message must cause a DSN; return (description, frames)."""
+    """Check that each message of an outage without return causes a DSN; return (description, frames)."""
     failed, taken = during(episode), _taken(episode)
     if not was_retried(failed):
         raise Contradiction(
@@ -345,7 +345,7 @@ def _reports(traffic: ImapTraffic) -> Iterator[bytes]:
 
 
 def _is_of(report: bytes, message: Message) -> bool:
-    """Return True if a DSN contains a message and names one of its recipients as failed (RFC 3464 section 2.3)."""
+    """Return True if a DSN contains a message and reports failure to one of its recipients (RFC 3464 section 2.3)."""
     recipients = [recipient.command.path for recipient in message.recipients if isinstance(recipient.command, Command)]
     named = [one.decode(errors="replace").lower() for one in FINAL_RECIPIENT.findall(report)]
     return _token(message.body) in report and any(recipient.lower() in one for recipient in recipients for one in named)
@@ -368,7 +368,7 @@ class Resumption:
 
 
 def resumption(episode: Episode) -> Resumption | None:
-    """Return the resumption of delivery after an outage, None if no message was delivered or no attempt failed."""
+    """Return the resumption of delivery after an outage; None without a delivery or without a failed attempt."""
     first, failed = next_attempt(episode), during(episode)
     if first is None or not failed:
         return None

@@ -1,4 +1,4 @@
-"""Check of POP3 sessions: authorization, download, and deletion or keeping of messages (claims.toml: M1).
+"""Decision of claim M1 on POP3: authorization, download, and deletion or keeping of messages.
 
 Source: RFC 1939 sections 4 (AUTHORIZATION), 5 (TRANSACTION) and 6 (UPDATE: marked messages are deleted by QUIT).
 """
@@ -13,7 +13,7 @@ from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusi
 from experiments.mail.claims.evidence import digest
 from experiments.mail.wire.pop3 import Pop3Exchange, Pop3Session, Pop3Traffic
 
-# RFC 1939 section 5: these commands are permitted in the TRANSACTION state only.
+# Commands permitted in the TRANSACTION state only (RFC 1939 section 5).
 TRANSACTIONS = ("STAT", "LIST", "RETR", "DELE", "NOOP", "RSET", "TOP", "UIDL")
 
 
@@ -34,7 +34,7 @@ class Pop3Course:
 
     @property
     def every(self) -> tuple[Pop3Traffic, ...]:
-        """All sessions in order of time."""
+        """Return all sessions in order of time."""
         return self.refused, self.keeps, self.drops, self.between, self.deletes, self.after
 
 
@@ -81,7 +81,7 @@ def _nothing_before_proof(session: Pop3Session) -> None:
 
 
 def _refused(session: Pop3Session) -> Pop3Exchange:
-    """Check that a session with wrong passwords stays unauthorized; return its last login exchange."""
+    """Check that a session with wrong passwords stays unauthorized; return the last login exchange."""
     attempts = session.exchanges_of("PASS", "APOP", "AUTH")
     if not attempts or not session.exchanges_of(*TRANSACTIONS):
         raise Inconclusive("No session requests messages after a wrong password.")
@@ -91,7 +91,7 @@ def _refused(session: Pop3Session) -> Pop3Exchange:
 
 
 def _dropped(session: Pop3Session) -> Pop3Exchange:
-    """Return the successful DELE of a session that ends without QUIT. Raises Inconclusive if there is none."""
+    """Return the successful DELE of a session that ends without QUIT. Raises Inconclusive without one."""
     marked = next((exchange for exchange in session.exchanges_of("DELE") if exchange.ok), None)
     if marked is None or session.exchanges_of("QUIT"):
         raise Inconclusive("No session marks a message for deletion and ends without QUIT.")
@@ -122,7 +122,7 @@ def count(traffic: Pop3Traffic, contents: Sequence[bytes] | None = None) -> tupl
 
 
 def downloaded(traffic: Pop3Traffic) -> list[Pop3Exchange]:
-    """Check that all RETRs of a session succeeded, and return their exchanges."""
+    """Check that all RETRs of a session succeeded, and return the exchanges of RETR."""
     asked = traffic.sessions[0].exchanges_of("RETR")
     for exchange in asked:
         if not exchange.ok:
@@ -131,7 +131,7 @@ def downloaded(traffic: Pop3Traffic) -> list[Pop3Exchange]:
 
 
 def _kept(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange]:
-    """Check that the session `keeps` retrieves all messages and all remain; return its RETRs."""
+    """Check that the session `keeps` retrieves all messages and all remain; return the exchanges of RETR."""
     asked = downloaded(course.keeps)
     _are(asked, contents)
     if len(asked) != len(contents):
@@ -164,7 +164,7 @@ def _are(asked: Sequence[Pop3Exchange], contents: Sequence[bytes]) -> None:
 
 
 def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange]:
-    """Check that the session `deletes` deletes exactly these messages; return its DELEs."""
+    """Check that the session `deletes` deletes exactly these messages; return the exchanges of DELE."""
     session = course.deletes.sessions[0]
     asked, got = session.exchanges_of("DELE"), {one.command.argument for one in downloaded(course.deletes)}
     _are(downloaded(course.deletes), contents)
@@ -194,7 +194,7 @@ def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange
 
 
 def _left(traffic: Pop3Traffic, rest: Sequence[bytes]) -> None:
-    """Raise Contradiction unless a session downloads just the messages in `rest`, with the sizes that LIST returns."""
+    """Raise Contradiction unless a session downloads just the messages in `rest`, with the sizes in LIST."""
     session, got = traffic.sessions[0], downloaded(traffic)
     if len(got) != len(rest):
         raise Inconclusive(f"{len(got)} of the {len(rest)} remaining messages were downloaded.")
@@ -218,7 +218,7 @@ def _left(traffic: Pop3Traffic, rest: Sequence[bytes]) -> None:
 
 
 def _sizes(session: Pop3Session) -> dict[str, int]:
-    """Return {message number: octets} from the scan listing of LIST (RFC 1939 section 5)."""
+    """Return message number -> octets from the scan listing of LIST (RFC 1939 section 5)."""
     asked = next((exchange for exchange in session.exchanges_of("LIST") if not exchange.command.argument), None)
     if asked is None or not asked.ok:
         raise Inconclusive(f"The session of frame {session.frame} has no LIST.")

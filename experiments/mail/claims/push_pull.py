@@ -1,4 +1,4 @@
-"""Check that HTTP pulls and SMTP pushes: direction of connection set-up and of the payload (claims.toml: M4).
+"""Decision of claim M4: HTTP pulls and SMTP pushes, by the direction of connection set-up and payload.
 
 In HTTP the receiver of the payload opens the connection (pull), in SMTP its sender (push). In both, commands and
 responses are lines of ASCII, and a response has a code of three digits.
@@ -65,7 +65,7 @@ def decide_push_and_pull(claim: str, pulls: Sequence[Pull], pushes: Sequence[Pus
 
 
 def _pulled(pull: Pull) -> int:
-    """Check that the client opened the connection that delivers the object; return the frame of its SYN."""
+    """Check that the client opened the connection that delivers the object; return the frame of the SYN."""
     for conversation in pull.load.conversations:
         for exchange in conversation.exchanges:
             if exchange.response is not None and exchange.response.body == pull.payload:
@@ -97,7 +97,7 @@ def _opened_by(connection: Connection, address: str, why: str) -> None:
 
 
 def message_with(traffic: SmtpTraffic, content: bytes) -> tuple[SmtpSession, Message] | None:
-    """Return (session, captured message) of the message, with permitted changes only; None if it is absent."""
+    """Return (session, captured message) of a message, with permitted changes only; None if absent."""
     for session in traffic.sessions:
         for message in session.messages:
             if message.taken and why_altered(content, message.content) is None:
@@ -106,7 +106,7 @@ def message_with(traffic: SmtpTraffic, content: bytes) -> tuple[SmtpSession, Mes
 
 
 def _pushed(push: Push) -> int:
-    """Check that the sender opened the connection that delivers the message; return the frame of its SYN."""
+    """Check that the sender opened the connection that delivers the message; return the frame of the SYN."""
     found = message_with(push.traffic, push.content)
     if found is None:
         frame = push.traffic.sessions[0].connection.syn.frame

@@ -1,4 +1,4 @@
-"""Checks of SMTP reply codes from 421 on: each has its specified cause, and is not sent without that cause.
+"""Checks of SMTP reply codes from 421 on: the specified cause leads to the code; without the cause, other replies.
 
     421          unsolicited, after a signal to the server; it closes the connection and accepts no new one
     450          a mailbox unavailable for now; the same RCPT is refused again within the delay, accepted after it
@@ -117,7 +117,7 @@ def insufficient_storage(scenario: Scenario) -> Finding:
 
 
 def _taken_before(scenario: Scenario, refused: SmtpExchange) -> None:
-    """Raise Contradiction unless the refused command was accepted before its cause arose."""
+    """Raise Contradiction unless the refused command was accepted before the cause of the refusal arose."""
     for session in scenario.sessions:
         for exchange in session.exchanges:
             if exchange is refused:
@@ -223,7 +223,7 @@ def user_moved(scenario: Scenario) -> Finding:
 
 
 def quota_exceeded(scenario: Scenario) -> Finding:
-    """Check 552: a message exceeds the quota; the same message is accepted before, and after the mailbox is emptied."""
+    """Check 552: a message exceeds the quota; the same message is accepted before, and after emptying the mailbox."""
     messages = [message for session in scenario.sessions for message in session.messages]
     refused = next((message for message in messages if message.sent.code == 552), None)
     if refused is None:

@@ -1,4 +1,4 @@
-"""Checks of 21 SMTP reply codes: each is sent for the cause that RFC 5321 specifies (claims.toml: S6).
+"""Decision of claim S6: each of 21 SMTP reply codes is sent for the cause that RFC 5321 specifies.
 
 A code alone is no proof: a server could send 452 at any time. For each code a scenario must therefore show the command
 and the cause, as far as packets show it; for a cause inside the host (a full disk), `Scenario.facts` has the
@@ -40,7 +40,7 @@ CODES = (211, 214, 220, 221, 250, 251, 354, 421, 450, 451, 452, 500, 501, 502, 5
 
 @dataclass(frozen=True)
 class Scenario:
-    """Captured traffic for one reply code: SMTP at client and server, and connections of the recipient's user agent.
+    """Captured traffic for one reply code: SMTP at client and server, and the recipient's mailbox connections.
 
     facts: observations inside the server's host by name, such as free disk space in octets.
     """
@@ -52,7 +52,7 @@ class Scenario:
 
     @property
     def sessions(self) -> tuple[SmtpSession, ...]:
-        """The SMTP sessions at the client."""
+        """Return the SMTP sessions at the client."""
         return self.client.sessions
 
 
@@ -63,7 +63,7 @@ Check = Callable[[Scenario], Finding]
 def decide_reply_causes(
     claim: str, scenarios: Mapping[int, Scenario], checks: Mapping[int, Check], broken: Mapping[int, str] | None = None
 ) -> Verdict:
-    """Decide claim S6 from one scenario per reply code; `checks`: the check function of each code.
+    """Decide claim S6 from one scenario per reply code; `checks`: reply code -> check function.
 
     broken: reasons by code for scenarios that could not be completed.
     """
@@ -98,7 +98,7 @@ def decide_reply_causes(
     return shown(claim, "\n".join([f"All {len(CODES)} codes have the cause that they report:", *evidence]), frames)
 
 
-# Functions that several checks share follow.
+# The following functions are shared by several checks of reply codes.
 
 
 def answered(scenario: Scenario, code: int, *verbs: str) -> tuple[SmtpSession, SmtpExchange]:
@@ -114,7 +114,7 @@ def answered(scenario: Scenario, code: int, *verbs: str) -> tuple[SmtpSession, S
 
 
 def repeated_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> SmtpExchange:
-    """Return a later exchange with the same command octets and a reply in `codes`. Raises Contradiction without one."""
+    """Return a later exchange with the same command and a reply in `codes`. Raises Contradiction without one."""
     for one in later_exchanges(scenario, first):
         if one.command.octets == first.command.octets and one.code in codes:
             return one
@@ -123,7 +123,7 @@ def repeated_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> S
 
 
 def similar_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> SmtpExchange:
-    """Return an exchange with the same verb, another argument, reply in `codes`. Raises Contradiction without one."""
+    """Return an exchange of the same verb with another argument, and a reply in `codes`, or raise Contradiction."""
     for session in scenario.sessions:
         for exchange in session.exchanges_of(first.verb):
             if exchange.command.octets != first.command.octets and exchange.code in codes:
@@ -133,13 +133,13 @@ def similar_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> Sm
 
 
 def later_exchanges(scenario: Scenario, first: SmtpExchange) -> Sequence[SmtpExchange]:
-    """Return the exchanges after `first`, in its session and in later sessions."""
+    """Return the exchanges after `first`, in the same session and in later sessions."""
     every = [exchange for session in scenario.sessions for exchange in session.exchanges]
     return every[next(place for place, one in enumerate(every) if one is first) + 1 :]
 
 
 def command(exchange: SmtpExchange) -> Command:
-    """Return the command of an exchange. Raises Contradiction if it is mail data."""
+    """Return the command of an exchange. Raises Contradiction for mail data."""
     if not isinstance(exchange.command, Command):
         raise Contradiction(f"{exchange.text!r} is not a command.", exchange.command.frame)
     return exchange.command
@@ -155,7 +155,7 @@ def of_both(first: SmtpExchange, second: SmtpExchange) -> list[int]:
     return [*first.frames, *second.frames]
 
 
-# Checks of the codes from 211 to 354 follow.
+# The following functions check the reply codes from 211 to 354.
 
 
 def system_status(scenario: Scenario) -> Finding:
@@ -173,7 +173,7 @@ def system_status(scenario: Scenario) -> Finding:
 
 
 def help_message(scenario: Scenario) -> Finding:
-    """Check 214: the reply to HELP with a verb has that command's syntax, and differs for another verb."""
+    """Check 214: the reply to HELP with a verb has the verb's syntax, and differs for another verb."""
     _, asked = answered(scenario, 214, "HELP")
     other = similar_exchange(scenario, asked, 214)
     for one in (asked, other):
@@ -213,7 +213,7 @@ def service_ready(scenario: Scenario) -> Finding:
 
 
 def closing_channel(scenario: Scenario) -> Finding:
-    """Check 221: the server sends this reply to QUIT, and then closes the connection."""
+    """Check 221: the server sends 221 in reply to QUIT, and then closes the connection."""
     session, asked = answered(scenario, 221, "QUIT")
     fin, theirs = session.connection.from_server.fin, session.connection.from_client.fin
     if fin is None or (theirs is not None and theirs.frame < fin.frame):
@@ -222,7 +222,7 @@ def closing_channel(scenario: Scenario) -> Finding:
 
 
 def mail_accepted(scenario: Scenario) -> Finding:
-    """Check 250: the mail data are accepted, and the receiver retrieves them."""
+    """Check 250: the mail data are accepted, and the recipient retrieves the message."""
     _, asked = answered(scenario, 250, ".")
     message = next(one for session in scenario.sessions for one in session.messages if one.sent is asked)
     for one in (message.mail, *message.recipients):

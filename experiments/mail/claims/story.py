@@ -1,4 +1,4 @@
-"""Check that the six steps of a message's delivery follow one another (claims.toml: S3).
+"""Decision of claim S3: the six steps of a message's delivery follow one another.
 
     1 compose    the user agent composes the message; no packets
     2 queue      submitted to the sender's server (mail data), which replies 250
@@ -39,7 +39,7 @@ class HostTimes:
 
 @dataclass(frozen=True)
 class MessagePath:
-    """Path of a message: the captured SMTP sessions of submission and relaying, and the connection of the retrieval."""
+    """Path of a message: SMTP sessions of submission and relaying, and the connection of the retrieval."""
 
     submission: SmtpSession
     handed: Message
@@ -51,7 +51,7 @@ class MessagePath:
 
 
 def message_path(legs: MailLegs) -> MessagePath:
-    """Check that the first submitted message is relayed and retrieved; return its path through the captures."""
+    """Return the captured path of the first submitted message; raise Contradiction unless relayed and retrieved."""
     first = _first(legs.submitted.sessions)
     if first is None:
         raise Contradiction(
@@ -99,7 +99,7 @@ def decide_delivery_steps(claim: str, legs: MailLegs, inside: HostTimes) -> Verd
 
 @dataclass(frozen=True)
 class _Moment:
-    """An event in a message's delivery: description, time in ns, capture frame (0: no packet)."""
+    """Event in a message's delivery: description, time in ns, capture frame (0: no packet)."""
 
     what: str
     time_ns: int
@@ -107,7 +107,7 @@ class _Moment:
 
 
 def _seen(traffic: SmtpTraffic, story: MessagePath) -> Message:
-    """Return the message as captured at a server's interface. Raises Contradiction if it is not there."""
+    """Return the message as captured at a server's interface. Raises Contradiction if absent."""
     found = next((message for message in traffic.messages if message.body == story.handed.body), None)
     if found is None or story.relay.greeting is None:
         raise Contradiction("The message is missing in the capture at a server's interface.", story.handed.data.frame)
@@ -132,7 +132,7 @@ def _moments(story: MessagePath, inside: HostTimes, at_sender: Message, at_recei
 
 
 def _durations(story: MessagePath, inside: HostTimes, at_receiver: Message) -> list[tuple[str, int]]:
-    """Return (step, duration in ns) for each step."""
+    """Return (step, duration in ns) for each step of the delivery."""
     greeting, handed, passed = story.relay.greeting, story.handed.sent.final, story.passed.sent.final
     assert greeting is not None
     assert handed is not None

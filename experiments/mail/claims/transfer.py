@@ -1,4 +1,4 @@
-"""Checks of SMTP transfer: relaying, push, dialogue, connection reuse, closing (claims.toml: S1, S2, S4, S7, S10).
+"""Decision of claims S1, S2, S4, S7 and S10 on SMTP transfer: relaying, push, dialogue, connection reuse, closing.
 
 The three legs of a message are captured at four interfaces, and "before" refers to one of them: at the sender's server
 the message arrives and leaves, at the receiver's server it arrives and is retrieved. Each function returns a Verdict;
@@ -58,17 +58,17 @@ class MailLegs:
 
     @property
     def submitted(self) -> SmtpTraffic:
-        """SMTP traffic from Alice's user agent to the sender's server, captured at Alice's host."""
+        """Return the SMTP traffic from Alice's user agent to the sender's server, captured at Alice's host."""
         return self.at_alice.to(self.who.sender)
 
     @property
     def relayed(self) -> SmtpTraffic:
-        """SMTP traffic between the servers, captured at the sender's server."""
+        """Return the SMTP traffic between the servers, captured at the sender's server."""
         return self.at_sender.to(self.who.receiver)
 
     @property
     def retrieval(self) -> ConnectionTraffic:
-        """POP3 and IMAP traffic of Bob's user agent, captured at Bob's host."""
+        """Return the POP3 and IMAP traffic of Bob's user agent, captured at Bob's host."""
         return ConnectionTraffic(self.reading, self.dropped_at_bob)
 
     def within(self, windows: Sequence[tuple[int, int]]) -> MailLegs:
@@ -103,7 +103,7 @@ def mail_legs(captured: CaptureFile, interfaces: Sequence[str], who: Addresses) 
 
 @decides("S1")
 def decide_relaying(claim: str, legs: MailLegs, composed: Sequence[bytes] = ()) -> Verdict:
-    """Decide claim S1: every submitted message is relayed to the receiver's server and retrieved from there.
+    """Decide claim S1: every submitted message is relayed to the receiver's server and retrieved there.
 
     No server may change a message beyond RFC 5321 and RFC 6409 (see `delivery`). `composed`: the messages as the agent
     composed them, all of which must be submitted.
@@ -285,7 +285,7 @@ def transcript(session: SmtpSession) -> None:
         raise Contradiction(f"The session of frame {frame} does not end with QUIT.", frame)
 
 
-# RFC 5321 sections 4.1.4 and 4.3.2, RFC 4954 section 4: commands that may come next, with permitted replies.
+# Commands permitted next, with permitted replies (RFC 5321 sections 4.1.4 and 4.3.2, RFC 4954 section 4).
 _Allowed = dict[str, tuple[int, ...]]
 _OPENING: _Allowed = {"HELO": (250,), "EHLO": (250,)}
 _BETWEEN: _Allowed = {"MAIL": (250,), "QUIT": (221,)}
@@ -319,7 +319,7 @@ def _passed_on(message: Message, relayed: SmtpTraffic) -> Message:
 
 
 def _same(content: bytes, among: Sequence[Message], what: str, frame: int) -> Message:
-    """Check that one message in `among` equals `content`, apart from permitted changes, and return that message."""
+    """Check that one message in `among` equals `content`, apart from permitted changes; return this message."""
     body = content.partition(BLANK_LINE)[2]
     same = [one for one in among if one.body == body]
     if not same:
@@ -342,7 +342,7 @@ def _read(message: Message, legs: MailLegs) -> tuple[Connection, Arrival]:
 
 
 def _pushes(session: SmtpSession, submitted: SmtpTraffic) -> tuple[int, int, int]:
-    """Check that a server has a message before it connects to port 25; return frames (arrival, SYN, transfer)."""
+    """Check that a server has a message before connecting to port 25; return frames (arrival, SYN, transfer)."""
     connection, first = session.connection, session.messages[0]
     if connection.server.port != SMTP_PORT:
         raise Contradiction(

@@ -1,4 +1,4 @@
-"""Check that webmail uses HTTP between users and servers, and SMTP between the servers (claims.toml: M3).
+"""Decision of claim M3: webmail uses HTTP between users and servers, and SMTP between the servers.
 
 Source: RFC 9110 section 9.3 (GET, POST) and RFC 5321 section 2.1 (the transfer of mail between servers).
 """
@@ -16,7 +16,7 @@ from experiments.http.wire.page_load import PageLoad
 from experiments.mail.wire.smtp import SmtpTraffic
 
 HTTP_PORT, SMTP_PORT = 80, 25
-# With webmail, the users' hosts must not connect to these ports of other mail protocols.
+# Ports of other mail protocols, to which the users' hosts must not connect for webmail.
 MAIL_PORTS = {25: "SMTP", 465: "SMTP", 587: "SMTP", 110: "POP3", 995: "POP3", 143: "IMAP", 993: "IMAP"}
 
 
@@ -46,7 +46,7 @@ class Webmail:
 
 @decides("M3")
 def decide_webmail(claim: str, webmail: Webmail) -> Verdict:
-    """Decide claim M3 (webmail): the message goes by POST, by SMTP between the servers, and by an HTTP response."""
+    """Decide claim M3: a webmail message goes by HTTP POST, SMTP between the servers, and HTTP response."""
 
     def check() -> Finding:
         for screen in (webmail.writes, webmail.reads):
@@ -79,7 +79,7 @@ def _only_http(screen: Screen) -> None:
 
 
 def _posted(load: PageLoad, token: bytes) -> int:
-    """Check that the POST which submits the message is accepted; return its frame."""
+    """Check that the POST which submits the message is accepted; return the frame of the POST."""
     for exchange in load.exchanges:
         if exchange.request.start_line[0] == b"POST" and token in exchange.request.body:
             if exchange.response is None or status_of(exchange.response) >= 400:

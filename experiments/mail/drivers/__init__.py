@@ -1,1 +1,1 @@
-"""Driver processes of the mail experiments: mail clients controlled by requests on the standard input."""
+"""Mail client programs that run on emulated hosts and take requests of an experiment on standard input."""

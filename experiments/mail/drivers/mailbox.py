@@ -1,4 +1,4 @@
-"""Driver process for scripted POP3 and IMAP sessions, on Python's poplib and imaplib.
+"""Client program for scripted POP3 and IMAP sessions, on Python's poplib and imaplib.
 
 A driver (see experiments.harness.driver_process) with the argument ADDRESS. A request is one session:
 
@@ -25,7 +25,7 @@ REFUSED = (poplib.error_proto, imaplib.IMAP4.error)
 
 
 def run_steps(client: Any, steps: Sequence[Sequence[Any]]) -> None:
-    """Run a session: call the client's method of each step. Raises OSError, EOFError and imaplib's abort."""
+    """Run a session by calling the client's method of each step. Raises OSError, EOFError and imaplib's abort."""
     known: dict[str, str] = {}
     for method, *arguments in steps:
         try:

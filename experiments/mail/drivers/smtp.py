@@ -1,4 +1,4 @@
-"""Driver process of a mail user agent: composes, submits and fetches messages, and runs scripted SMTP dialogues.
+"""Mail user agent program: composes, submits and fetches messages, and runs scripted SMTP dialogues.
 
 A driver (see experiments.harness.driver_process); requests:
 
@@ -35,7 +35,7 @@ from services.mail.agent.drafts import Attachment, ComposeError, Draft, parse_ma
 from services.mail.agent.errors import AgentError
 
 TIMEOUT_S = 20.0
-# After the last reply, the driver waits this long (seconds) for the server to close the connection.
+# Time in s after the last reply in which the client program waits for the server to close the connection.
 FAREWELL_S = 2.0
 READ_OCTETS = 4096
 POP3_PORT = 110

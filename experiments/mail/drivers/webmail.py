@@ -1,4 +1,4 @@
-"""Driver process of a scripted browser for webmail: requests pages, follows links, submits forms.
+"""Scripted browser program for webmail: requests pages, follows links, submits forms.
 
 A driver (see experiments.harness.driver_process) with the arguments ADDRESS PORT NAME. A request is a list of steps on
 one connection:
@@ -30,7 +30,7 @@ REDIRECTIONS_MAX = 5
 
 
 class PageError(Exception):
-    """Page that is not HTML, or lacks the link or form of a step."""
+    """Page is not HTML, or lacks the link or form of a step."""
 
 
 class Page(HTMLParser):
@@ -75,7 +75,7 @@ class Browser:
         self._page = Page("")
 
     def open(self, path: str, body: bytes | None = None, kind: str = "") -> None:
-        """Request a page (GET, POST with `body`), with redirections. Raises OSError, HTTPException, PageError."""
+        """Request a page (GET, or POST with `body`), with redirections. Raises OSError, HTTPException, PageError."""
         for _ in range(REDIRECTIONS_MAX):
             status, location = self._ask(path, body, kind)
             if not 300 <= status < 400:
@@ -105,7 +105,7 @@ class Browser:
             raise PageError(f"no form goes to {action}")
         fields = {**form[2], **given}
         if form[1] == "multipart/form-data":
-            # RFC 7578 section 4: encode the fields as multipart/form-data.
+            # Encode the fields as multipart/form-data (RFC 7578 section 4).
             head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="'
             parts = "".join(f'{head}{name}"\r\n\r\n{value}\r\n' for name, value in fields.items())
             self.open(action, f"{parts}--{BOUNDARY}--\r\n".encode(), f"multipart/form-data; boundary={BOUNDARY}")

@@ -20,7 +20,7 @@ TIMEOUT_S = 30.0
 
 
 def send(host: str, port: str, user: str, password: str, sender: str, recipient: str, *files: str) -> None:
-    """Send message files over one SMTP connection. Raises smtplib's errors, which end the program with a traceback."""
+    """Send message files over one SMTP connection; smtplib's errors end the program with a traceback."""
     with smtplib.SMTP(host, int(port), timeout=TIMEOUT_S) as client:
         client.ehlo_or_helo_if_needed()
         if user != "-" and client.has_extn("auth"):

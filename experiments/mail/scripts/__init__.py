@@ -1,1 +1,1 @@
-"""Scripts of client sessions for the driver processes: SMTP dialogues; POP3, IMAP and webmail steps."""
+"""Scripts of sessions for the mail client programs: SMTP dialogues; POP3, IMAP and webmail steps."""

@@ -1,4 +1,4 @@
-"""Scripts of SMTP dialogues that cause each of 21 reply codes, for the driver process drivers.smtp.
+"""Scripts of SMTP dialogues that cause each of 21 reply codes, for the client program drivers.smtp.
 
 The server is mail.example.com; the client, on Alice's host, is not in its network. Its users are bob; carol, with a
 quota of 4 000 octets; dave, whose mail is forwarded to alice@example.org; erin, who has moved to example.org. A step

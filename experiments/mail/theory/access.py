@@ -1,4 +1,4 @@
-"""Formulas for the duration of mailbox access by POP3, IMAP and webmail, as a sum of round trips.
+"""Closed forms for the duration of mailbox access by POP3, IMAP and webmail: sums of round trips.
 
     tcp_handshake   1 RTT     SYN, SYN-ACK
     greeting        1 RTT     ACK, and the greeting of the server
@@ -60,7 +60,7 @@ class Reading:
 
     @property
     def retrievals(self) -> int:
-        """The number of retrieval commands for all messages."""
+        """Return the number of retrieval commands for all messages."""
         return self.retrieval + self.message_retrieval * self.messages
 
 
@@ -97,11 +97,11 @@ def list_pages(count: int) -> int:
 
 
 def webmail_session(task: str, count: int, answers: Sequence[int], rtt_s: float) -> Theory:
-    """Return the predicted time of a webmail session, from the SYN to the last response's end; answers: their sizes.
+    """Return the predicted time of a webmail session, from the SYN to the last response's end; answers: response sizes.
 
     Raises KeyError for an unknown task.
     """
-    # Requests of each task after the login: (fixed number, number per list page, number per message).
+    # Number of requests of each task after the login: (fixed, per list page, per message).
     fixed, lists, messages = {"headers": (0, 1, 0), "attachment": (1 + 3, 0, 0), "everything": (3, 1, 1)}[task]
     session = RoundTrips(rtt_s, l=list_pages(count), n=count)
     session.trips("tcp_handshake", 1)
@@ -111,7 +111,7 @@ def webmail_session(task: str, count: int, answers: Sequence[int], rtt_s: float)
 
 
 def slow_start_windows(answers: Sequence[int]) -> int:
-    """Return the number of round trips for which slow start delays responses of these sizes, sent in sequence."""
+    """Return the number of round trips by which slow start delays consecutive responses of these sizes."""
     window, waits = INITIAL_WINDOW_SEGMENTS, 0
     for size_bytes in answers:
         count = segments(size_bytes)

@@ -1,4 +1,4 @@
-"""Closed form of a server's check of a message's sender: DNS lookups one after the other, with an empty cache.
+"""Closed form of a server's check of a message's sender: consecutive DNS lookups with an empty cache.
 
     SPF      (z + 2) RTT    the record of the sender's domain, for which the resolver queries the servers of z zones,
                             from the root on; then its MX and the address of that, for the mechanism mx

@@ -1,4 +1,4 @@
-"""Formulas for the time of delivery after an outage: last failed attempt, retry interval, SMTP dialogue.
+"""Closed forms for the time of delivery after an outage: last failed attempt, retry interval, SMTP dialogue.
 
     refusal         1 RTT     where the peer's machine refuses the connection (RST)
     wait            the retry interval: the next attempt after the return is that long after the last failed one, which
@@ -44,12 +44,12 @@ def spacing(rtt_s: float, retry_s: float) -> Theory:
 
 
 def refusal_framing_s(rate_bps: float) -> float:
-    """Return the transmission time in seconds of a SYN and of the RST that answers it."""
+    """Return the transmission time in s of a SYN and of the RST in response."""
     return (SYN_FRAME_BYTES + RST_FRAME_BYTES) * 8 / rate_bps
 
 
 def completed(theory: Theory, refused: bool, rate_bps: float, omitted: OmittedTerms | None) -> Theory:
-    """Return a prediction with added terms for effects that the closed form leaves out.
+    """Return a prediction with added terms for effects that the closed form lacks.
 
     omitted: terms of the answered connection, from its SYN on; None where the path model has no causal order for it.
     """

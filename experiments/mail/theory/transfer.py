@@ -1,4 +1,4 @@
-"""Formulas for the duration of SMTP connections, submission and POP3 retrieval, in round trips and transmission times.
+"""Closed forms for SMTP connections, submission and POP3 retrieval: round trips and transmission times.
 
 An SMTP connection from the SYN to the reply to QUIT, with n messages of one recipient each:
 
@@ -41,7 +41,7 @@ RFC_5321 = "RFC 5321, sections 3.1, 3.3 and 4.1.1: round trips counted"
 RFC_2920 = "RFC 5321, sections 3.1, 3.3 and 4.1.1, and RFC 2920, section 3.1: round trips counted"
 RFC_1035 = "RFC 1034, section 5.3.3, and RFC 5321, sections 3.1 and 5.1: round trips counted"
 RFC_1939 = "RFC 1939, sections 3 to 5: round trips counted"
-# A command or reply is assumed to have this many octets if the mean size is not measured.
+# Assumed size in octets of a command or reply, unless a mean size was measured.
 MESSAGE_BYTES = 40
 # A message takes ONE_AT_A_TIME round trips without PIPELINING, PIPELINED with MAIL, RCPT, DATA in one group.
 ONE_AT_A_TIME, PIPELINED = 4, 2
@@ -61,20 +61,20 @@ class Leg:
 
     @property
     def syns_s(self) -> float:
-        """The transmission time of SYN and SYN-ACK in seconds."""
+        """Return the transmission time in s of SYN and SYN-ACK."""
         return 0.0 if self.rate_bps is None else 2 * SYN_FRAME_BYTES * 8 / self.rate_bps
 
     @property
     def message_s(self) -> float:
-        """The transmission time of one command or reply in seconds."""
+        """Return the transmission time in s of one command or reply."""
         return transmission_time_s(self.message_bytes, self.rate_bps)
 
     def first_s(self, size_bytes: int) -> float:
-        """Return the transmission time in seconds of the first TCP segment of `size_bytes` octets."""
+        """Return the transmission time in s of the first TCP segment of `size_bytes` octets."""
         return transmission_time_s(min(size_bytes, MSS_BYTES), self.rate_bps)
 
     def rest_s(self, size_bytes: int, window_segments: int = INITIAL_WINDOW_SEGMENTS) -> float:
-        """Return the transmission time of all segments but the first, plus slow start's idle time, in seconds."""
+        """Return the transmission time in s of all segments but the first, plus slow start's idle time."""
         rest_s = transmission_time_s(size_bytes, self.rate_bps) - self.first_s(size_bytes)
         if not self.slow_start:
             return rest_s
@@ -82,7 +82,7 @@ class Leg:
 
 
 def lookup_s(asked: Sequence[int], server_rtt_s: float, local_rtt_s: float = 0.0) -> float:
-    """Return the time in seconds of consecutive DNS lookups; asked: number of name servers queried for each."""
+    """Return the time in s of consecutive DNS lookups; asked: number of name servers queried in each lookup."""
     return sum(local_rtt_s + count * server_rtt_s for count in asked)
 
 
@@ -112,7 +112,7 @@ def smtp_connection(leg: Leg, sizes_bytes: Sequence[int], pipelining: bool, toge
 
 
 def _on_connection(leg: Leg, sizes_bytes: Sequence[int], together: bool) -> list[float]:
-    """Return each message's transmission time beyond the first segment; `together`: with a shared congestion window."""
+    """Return each message's transmission time in s after the first segment; `together`: with one congestion window."""
     window, rests = INITIAL_WINDOW_SEGMENTS, []
     for size in sizes_bytes:
         rests.append(leg.rest_s(size, window))
@@ -155,7 +155,7 @@ def reading(leg: Leg, size_bytes: int, dns_s: float) -> Theory:
 
 
 def completed(form: Callable[[Leg], Theory], leg: Leg, omitted: OmittedTerms) -> Theory:
-    """Return the prediction for a network path, with added terms for effects that the closed form leaves out.
+    """Return the prediction for a network path, with added terms for effects that the closed form lacks.
 
     window: waits for the congestion window beyond the form's own slow start. acknowledgements, server_waits: see
     pathmodel.replay. framing: transmission time of the sample's frames beyond the commands, replies and mail data of
@@ -175,5 +175,5 @@ def completed(form: Callable[[Leg], Theory], leg: Leg, omitted: OmittedTerms) ->
 
 
 def to_ns(value_s: float) -> float:
-    """Round a time in seconds to the nanosecond, the resolution of all measured times."""
+    """Round a time in s to the nanosecond, the resolution of all measured times."""
     return round(value_s, 9)

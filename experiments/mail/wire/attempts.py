@@ -13,13 +13,13 @@ from itertools import pairwise
 from experiments.harness.judge.verdict import Contradiction
 
 NS = 1_000_000_000
-# Connections that start within this time (ns) of each other belong to one attempt.
+# Maximum time in ns between the starts of connections that belong to one delivery attempt.
 AGAIN_NS = 3 * NS // 10
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A connection attempt of an MTA: frame and time of the SYN, and time of the SYN-ACK or of the failure."""
+    """Connection attempt of an MTA: frame and time of the SYN, and time of the SYN-ACK or of the failure."""
 
     frame: int
     began_ns: int

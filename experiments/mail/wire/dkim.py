@@ -16,30 +16,30 @@ from dataclasses import dataclass
 
 FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:(?:[^\r\n]*\r\n)(?:[ \t][^\r\n]*\r\n)*")
 BLANK_LINE = b"\r\n\r\n"
-# RFC 8017 section 9.2, note 1: DER octets that precede a SHA-256 hash in an RSA signature.
+# DER octets that precede a SHA-256 hash in an RSA signature (RFC 8017 section 9.2, note 1).
 SHA256_PREFIX = bytes.fromhex("3031300d060960864801650304020105000420")
 SEQUENCE, INTEGER, BIT_STRING = 0x30, 0x02, 0x03
 
 
 class UnreadableSignature(ValueError):  # noqa: N818 - a finding about the traffic, not an error of the program
-    """Error for a signature or key record of a kind that this reader cannot verify."""
+    """Signature or key record has a form or algorithm that this module cannot verify."""
 
 
 @dataclass(frozen=True)
 class SignatureTags:
-    """The tags of a DKIM-Signature field, and the octets of the whole field."""
+    """Tags of a DKIM-Signature field, and the octets of the whole field."""
 
     tags: dict[str, str]
     octets: bytes
 
     @property
     def domain(self) -> str:
-        """The signing domain (d=)."""
+        """Return the signing domain (d=)."""
         return self.tags.get("d", "").lower()
 
     @property
     def key_name(self) -> str:
-        """The domain name of the key record, with its final dot (RFC 6376 section 3.6.2.1)."""
+        """Return the domain name of the key record, with its final dot (RFC 6376 section 3.6.2.1)."""
         return f"{self.tags.get('s', '').lower()}._domainkey.{self.domain}."
 
 
@@ -52,7 +52,7 @@ class SignatureCheck:
 
     @property
     def verifies(self) -> bool:
-        """True if both body and header are signed."""
+        """Return True if the signature is valid for both body and header."""
         return self.body_is_signed and self.header_is_signed
 
 
@@ -69,7 +69,7 @@ def header_of(content: bytes) -> list[tuple[str, bytes]]:
 
 
 def field_value(content: bytes, name: str) -> str:
-    """Return the unfolded value of the first field with this name, empty if there is none."""
+    """Return the unfolded value of the first field with this name; empty without the field."""
     octets = next((octets for each, octets in header_of(content) if each == name), b":")
     return re.sub(rb"\r\n(?=[ \t])", b"", octets.partition(b":")[2]).strip().decode("utf-8", "replace")
 
@@ -86,7 +86,7 @@ def signatures(content: bytes) -> list[SignatureTags]:
 
 
 def check_signature(content: bytes, signature: SignatureTags, key_record: str) -> SignatureCheck:
-    """Verify a signature by the text of its key record. Raises UnreadableSignature for an unknown algorithm or form."""
+    """Verify a signature by the text of a key record. Raises UnreadableSignature if the algorithm is unknown."""
     tags = signature.tags
     if tags.get("a") != "rsa-sha256" or "l" in tags:
         raise UnreadableSignature(f"a signature by {tags.get('a')} cannot be checked here")
@@ -119,7 +119,7 @@ def _canonical_field(octets: bytes, method: str) -> bytes:
 
 
 def _signed_header(content: bytes, signature: SignatureTags, method: str) -> bytes:
-    """Return the octets that a signature covers: fields of h= from the bottom up, then its own field."""
+    """Return the octets that a signature covers: fields of h= from the bottom up, then the DKIM-Signature field."""
     left = [(name, octets) for name, octets in header_of(content) if octets != signature.octets]
     signed = b""
     for name in signature.tags.get("h", "").lower().split(":"):
@@ -132,7 +132,7 @@ def _signed_header(content: bytes, signature: SignatureTags, method: str) -> byt
 
 
 def _verify(value: bytes, signed: bytes, modulus: int, exponent: int) -> bool:
-    """Return whether an RSA signature is valid (RFC 8017 section 8.2.2)."""
+    """Return True if an RSA signature is valid (RFC 8017 section 8.2.2)."""
     size = (modulus.bit_length() + 7) // 8
     number = int.from_bytes(value, "big")
     if len(value) != size or number >= modulus:
@@ -156,7 +156,7 @@ def _public_key(key_record: str) -> tuple[int, int]:
 
 
 def _value(octets: bytes, tag: int) -> tuple[bytes, bytes]:
-    """Return (content of the first DER element, rest); the element must have this tag (X.690 section 8.1)."""
+    """Return (content of the first DER element, remaining octets); require this tag (X.690 section 8.1)."""
     if len(octets) < 2 or octets[0] != tag:
         raise UnreadableSignature("the key is no SubjectPublicKeyInfo of RSA")
     length, start = octets[1], 2

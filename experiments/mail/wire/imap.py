@@ -27,7 +27,7 @@ from experiments.mail.wire.imap_grammar import (
 )
 
 IMAP_PORT = 143
-# Client lines of this form are no commands: base64 or "*" after AUTHENTICATE (section 6.2.2), DONE after IDLE.
+# Client lines of this form are not commands: base64 or "*" after AUTHENTICATE (section 6.2.2), DONE after IDLE.
 _NO_COMMAND = {
     "AUTHENTICATE": re.compile(rb"(?:[A-Za-z0-9+/]+={0,2}|=|\*)?\r\n"),
     "IDLE": re.compile(rb"DONE\r\n", re.IGNORECASE),
@@ -36,16 +36,16 @@ _NO_COMMAND = {
 
 @dataclass(frozen=True)
 class ImapExchange(Exchange[Command, Response]):
-    """An IMAP command, its tagged completion, and the untagged data before the completion."""
+    """IMAP command with the untagged data and the tagged completion in response."""
 
     @property
     def ok(self) -> bool:
-        """True if the completion is OK."""
+        """Return True if the completion is OK."""
         return self.final is not None and self.final.status == "OK"
 
     @property
     def outcome(self) -> str:
-        """The status of the completion (OK, NO, BAD), for evidence texts."""
+        """Return the status of the completion (OK, NO, BAD), for evidence texts."""
         return self.final.status if self.final is not None else "no completion"
 
     def data(self, name: str) -> list[Response]:
@@ -66,12 +66,12 @@ class ImapExchange(Exchange[Command, Response]):
 
 @dataclass(frozen=True)
 class ImapSession(Dialogue[ImapExchange, Response | None]):
-    """A captured IMAP session: greeting and exchanges, or the violation of the grammar as `problem`."""
+    """Captured IMAP session: greeting and exchanges, or the violation of the grammar as `problem`."""
 
 
 @dataclass(frozen=True)
 class ImapTraffic(DialogueTraffic[ImapSession]):
-    """The IMAP sessions captured at one interface."""
+    """IMAP sessions captured at one interface."""
 
     session_name = "IMAP session"
 
@@ -82,7 +82,7 @@ def imap_traffic(captured: CaptureFile, interface: str, port: int = IMAP_PORT) -
 
 
 def read_session(connection: Connection) -> ImapSession:
-    """Parse a captured connection into an IMAP session; a violation of the grammar is stored as `problem`."""
+    """Parse a captured connection into an IMAP session; store a violation of the grammar as `problem`."""
     commands, wrong_command = valid_lines(read_commands(connection.from_client.stream), ImapGrammarError)
     responses, wrong_response = valid_lines(read_responses(connection.from_server.stream), ImapGrammarError)
     started = _tls_start(commands, responses)
@@ -100,7 +100,7 @@ def read_session(connection: Connection) -> ImapSession:
 
 
 def _tls_start(commands: list[Command], responses: list[Response]) -> tuple[int, int] | None:
-    """Return the numbers of (commands, responses) up to a successful STARTTLS (section 6.2.1), None without one."""
+    """Return the numbers of (commands, responses) up to a successful STARTTLS (section 6.2.1); None without one."""
     for at, command in enumerate(commands, 1):
         for place, response in enumerate(responses, 1):
             if command.verb == "STARTTLS" and response.tag == command.tag and response.status == "OK":
@@ -109,7 +109,7 @@ def _tls_start(commands: list[Command], responses: list[Response]) -> tuple[int,
 
 
 def read_commands(stream: Stream) -> Iterator[Command]:
-    """Yield the commands of a client's stream, without the lines of AUTHENTICATE and IDLE. Raises ImapGrammarError."""
+    """Yield the commands of a client's stream, without lines of AUTHENTICATE and IDLE. Raises ImapGrammarError."""
     at, last = 0, ""
     while (octets := read_line(stream, at)) is not None:
         if last in _NO_COMMAND and _NO_COMMAND[last].fullmatch(octets):
@@ -122,7 +122,7 @@ def read_commands(stream: Stream) -> Iterator[Command]:
 
 
 def _pair(commands: list[Command], responses: list[Response]) -> list[ImapExchange]:
-    """Return each command with the completion of its tag and the untagged data before. Raises ImapGrammarError."""
+    """Return each command with its tagged completion and the untagged data before. Raises ImapGrammarError."""
     data: list[Response] = []
     found: dict[str, ImapExchange] = {}
     for command in commands:
@@ -141,7 +141,7 @@ def _pair(commands: list[Command], responses: list[Response]) -> list[ImapExchan
 
 
 def _order(greeting: Response | None, exchanges: list[ImapExchange]) -> str | None:
-    """Return a violation of the order, None without one: untagged greeting first, completions after commands."""
+    """Return a violation of the order, or None: untagged greeting first, completions after commands."""
     if greeting is not None and (greeting.tag != UNTAGGED or greeting.status not in ("OK", "PREAUTH", "BYE")):
         return f"the line in frame {greeting.frame} is not a greeting"
     return early_reply(exchanges)

@@ -38,12 +38,12 @@ Value = str | bytes | list["Value"]
 
 
 class ImapGrammarError(ValueError):
-    """Octets that violate the IMAP grammar; the text names the rule and quotes an excerpt."""
+    """Octets violate the IMAP grammar; the message names the rule and quotes an excerpt."""
 
 
 @dataclass(frozen=True)
 class Command(Request):
-    """An IMAP command: tag, name in capitals, True if prefixed by UID, arguments."""
+    """IMAP command: tag, name in capitals, True if prefixed by UID, arguments."""
 
     tag: str
     by_uid: bool
@@ -52,7 +52,7 @@ class Command(Request):
 
 @dataclass(frozen=True)
 class Response(Line):
-    """An IMAP response: tag (*, + or a command's), status, or name with optional number, and the rest of the line.
+    """IMAP response: tag (*, + or a command's), status or name with optional number, and the rest of the line.
 
     status: OK, NO, BAD, PREAUTH or BYE, empty for data; name: type of data, such as EXISTS; number: as in 3 EXISTS.
     """
@@ -89,7 +89,7 @@ def read_line(stream: Stream, start: int) -> bytes | None:
 
 
 def read_command(stream: Stream, start: int) -> Command | None:
-    """Return the command at an offset of a client's stream, None at the end. Raises ImapGrammarError."""
+    """Return the command at an offset of a client's stream; None at the end. Raises ImapGrammarError."""
     octets = read_line(stream, start)
     if octets is None:
         return None
@@ -101,7 +101,7 @@ def read_command(stream: Stream, start: int) -> Command | None:
 
 
 def read_responses(stream: Stream) -> Iterator[Response]:
-    """Yield the responses of a server's stream. Raises ImapGrammarError."""
+    """Yield the responses in a server's stream. Raises ImapGrammarError."""
     at = 0
     while (octets := read_line(stream, at)) is not None:
         yield _response(octets, stream, at)
@@ -127,7 +127,7 @@ def _response(octets: bytes, stream: Stream, start: int) -> Response:
 
 
 def read_values(data: bytes) -> list[Value]:
-    """Return the values in octets, separated by single spaces. Raises ImapGrammarError."""
+    """Parse IMAP values separated by single spaces. Raises ImapGrammarError."""
     values, at = _values(data, 0)
     if at < len(data):
         raise ImapGrammarError(f"not a value: {_excerpt(data[at:])}")

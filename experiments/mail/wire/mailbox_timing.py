@@ -1,4 +1,4 @@
-"""Division of a captured POP3 or IMAP session's duration into TCP handshake, phases of the session, transmission.
+"""Decomposition of a POP3 or IMAP session's duration into TCP handshake, phases of the session, transmission.
 
     tcp_handshake   SYN sent                              to  SYN-ACK received
     greeting        SYN-ACK received                      to  the greeting received

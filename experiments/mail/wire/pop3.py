@@ -28,37 +28,37 @@ PROOFS = ("PASS", "APOP", "AUTH")
 
 @dataclass(frozen=True)
 class Pop3Exchange(Exchange[Command, Response]):
-    """A POP3 command and its response."""
+    """POP3 command and the response to it."""
 
     @property
     def ok(self) -> bool:
-        """True if the response is +OK."""
+        """Return True if the response is +OK."""
         return self.final is not None and self.final.ok
 
     @property
     def content(self) -> bytes:
-        """The lines of a multi-line response without dot-stuffing, empty for other responses."""
+        """Return the lines of a multi-line response without dot-stuffing; empty for other responses."""
         return (self.final.content if self.final is not None else None) or b""
 
     @property
     def outcome(self) -> str:
-        """The status line of the response, for evidence texts."""
+        """Return the status line of the response, for evidence texts."""
         return self.final.text if self.final is not None else "no response"
 
 
 @dataclass(frozen=True)
 class Pop3Session(Dialogue[Pop3Exchange, Response | None]):
-    """A captured POP3 session: greeting and exchanges, or the violation of the grammar as `problem`."""
+    """Captured POP3 session: greeting and exchanges, or the violation of the grammar as `problem`."""
 
     @property
     def proof(self) -> Pop3Exchange | None:
-        """The exchange that authenticated the user, None if there is none."""
+        """Return the exchange that authenticated the user; None without one."""
         return next((exchange for exchange in self.exchanges if exchange.verb in PROOFS and exchange.ok), None)
 
 
 @dataclass(frozen=True)
 class Pop3Traffic(DialogueTraffic[Pop3Session]):
-    """The POP3 sessions captured at one interface."""
+    """POP3 sessions captured at one interface."""
 
     session_name = "POP3 session"
 
@@ -96,7 +96,7 @@ class _SessionParser:
 
 
 def read_session(connection: Connection) -> Pop3Session:
-    """Parse a captured connection into a POP3 session; a violation of the grammar is stored as `problem`."""
+    """Parse a captured connection into a POP3 session; store a violation of the grammar as `problem`."""
     reading, problem = _SessionParser(connection), None
     try:
         _read(reading)
@@ -121,7 +121,7 @@ def _read(reading: _SessionParser) -> None:
 
 
 def _order(reading: _SessionParser) -> str | None:
-    """Return a violation of the order, None without one: greeting (RFC 1939 section 4), responses after commands."""
+    """Return a violation of the order, or None: greeting first (RFC 1939 section 4), responses after commands."""
     if reading.greeting is not None and reading.greeting.status == "+":
         return "the greeting is a continuation request"
     return early_reply(reading.exchanges)

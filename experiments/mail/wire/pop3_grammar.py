@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from experiments.harness.judge.dialogue import Line, Request
 from experiments.harness.judge.reassembly import Stream
 
-# RFC 2449 section 4: commands have at most 255 octets, status lines 512, CRLF included.
+# Commands have at most 255 octets, status lines 512, CRLF included (RFC 2449 section 4).
 COMMAND_OCTETS, STATUS_OCTETS = 255, 512
 EXCERPT_OCTETS = 60
 # RFC 1939 section 3: keywords and arguments are printable ASCII; PASS may have spaces within its argument.
@@ -28,29 +28,29 @@ COMMAND = re.compile(rb"([A-Za-z]{3,4})(?: ([ -~]*))?\r\n")
 STATUS = re.compile(rb"(\+OK|-ERR|\+)(?: ([^\r\n]*))?\r\n")
 TEXT_LINE = re.compile(rb"([^\r\n]*)\r\n")
 END = b".\r\n"
-# Commands in LISTINGS have a multi-line response without an argument only, those in CONTENTS always.
+# Commands in LISTINGS have a multi-line response only without an argument; commands in CONTENTS always.
 LISTINGS, CONTENTS = ("LIST", "UIDL", "AUTH"), ("RETR", "TOP", "CAPA")
 
 
 class Pop3GrammarError(ValueError):
-    """Octets that violate the POP3 grammar; the text names the rule and quotes an excerpt."""
+    """Octets violate the POP3 grammar; the message names the rule and quotes an excerpt."""
 
 
 @dataclass(frozen=True)
 class Command(Request):
-    """A POP3 command: keyword in capitals, and argument (empty if absent)."""
+    """POP3 command: keyword in capitals, and argument (empty if absent)."""
 
     argument: bytes
 
     @property
     def has_lines(self) -> bool:
-        """True if a successful response to the command is multi-line."""
+        """Return True if a successful response to the command is multi-line."""
         return self.verb in CONTENTS or (self.verb in LISTINGS and not self.argument)
 
 
 @dataclass(frozen=True)
 class Response(Line):
-    """A POP3 response: status, text, and lines without dot-stuffing (None if not multi-line)."""
+    """POP3 response: status, text, and lines without dot-stuffing (None if not multi-line)."""
 
     status: str
     message: str
@@ -58,12 +58,12 @@ class Response(Line):
 
     @property
     def ok(self) -> bool:
-        """True if the status is +OK."""
+        """Return True if the status is +OK."""
         return self.status == "+OK"
 
 
 def read_command(stream: Stream, start: int) -> Command | None:
-    """Return the command at an offset of a client's stream, None at the end. Raises Pop3GrammarError."""
+    """Return the command at an offset of a client's stream; None at the end. Raises Pop3GrammarError."""
     if start == len(stream.data):
         return None
     found = COMMAND.match(stream.data, start)
@@ -76,7 +76,7 @@ def read_command(stream: Stream, start: int) -> Command | None:
 
 
 def read_line(stream: Stream, start: int) -> Line | None:
-    """Return the client's line after a continuation request, None at the end. Raises Pop3GrammarError."""
+    """Return the client's line after a continuation request; None at the end. Raises Pop3GrammarError."""
     if start == len(stream.data):
         return None
     found = TEXT_LINE.match(stream.data, start)
@@ -86,7 +86,7 @@ def read_line(stream: Stream, start: int) -> Line | None:
 
 
 def read_response(stream: Stream, start: int, has_lines: bool) -> Response | None:
-    """Return the response at an offset of a server's stream, None at the end. Raises Pop3GrammarError."""
+    """Return the response at an offset of a server's stream; None at the end. Raises Pop3GrammarError."""
     if start == len(stream.data):
         return None
     found = STATUS.match(stream.data, start)
@@ -102,7 +102,7 @@ def read_response(stream: Stream, start: int, has_lines: bool) -> Response | Non
 
 
 def _lines(stream: Stream, start: int) -> tuple[int, bytes]:
-    """Parse a multi-line response; return (offset of the end, lines without dot-stuffing) (RFC 1939 section 3)."""
+    """Parse a multi-line response (RFC 1939 section 3); return (end offset, lines without dot-stuffing)."""
     lines: list[bytes] = []
     at = start
     while (end := stream.data.find(b"\r\n", at)) >= 0:

@@ -1,4 +1,4 @@
-"""SPF and DMARC records in captured DNS responses, and the SPF result that they give for an address.
+"""SPF and DMARC records in captured DNS responses, and the SPF result for a client's address.
 
 RFC 7208 sections 4 and 5, with the mechanisms all, a, mx, ip4 and include and no macros; RFC 7489 section 6.3. A record
 with more, or a name of which the capture has no response, is Inconclusive.
@@ -21,13 +21,13 @@ _STRING = re.compile(r'"([^"]*)"')
 
 @dataclass(frozen=True)
 class Published:
-    """Records that a host has received: values by (name, type), and the frame of the response."""
+    """DNS records that a host has received: values by (name, type), and the frame of the response."""
 
     answers: dict[tuple[str, str], tuple[tuple[str, ...], int]]
 
     @classmethod
     def of(cls, traffic: DnsTraffic) -> Published:
-        """Collect the records of all responses in the traffic; of equal questions the latest response counts."""
+        """Collect the records of all responses in the traffic; for equal questions the latest response counts."""
         found = {}
         for exchange in traffic.exchanges:
             response, question = exchange.response, exchange.query.question
@@ -37,7 +37,7 @@ class Published:
         return cls(found)
 
     def values(self, name: str, rtype: str) -> tuple[tuple[str, ...], int]:
-        """Return (values of a name and type, frame of the response). Raises Inconclusive if there is no response."""
+        """Return (values of a name and type, frame of the response). Raises Inconclusive without a response."""
         key = (canonical(name), rtype)
         if key not in self.answers:
             raise Inconclusive(f"The capture has no response for {key[0]} {rtype}.")

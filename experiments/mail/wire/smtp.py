@@ -33,22 +33,22 @@ BLANK_LINE = b"\r\n\r\n"
 
 @dataclass(frozen=True)
 class SmtpExchange(Exchange[Command | MailData, Reply]):
-    """An SMTP command, or the mail data after a 354, and the reply."""
+    """SMTP command, or the mail data after a 354, and the reply."""
 
     @property
     def code(self) -> int:
-        """The reply code, 0 without a reply."""
+        """Return the reply code; 0 without a reply."""
         return self.final.code if self.final is not None else 0
 
     @property
     def outcome(self) -> str:
-        """The reply code as text, for evidence texts."""
+        """Return the reply code as text, for evidence texts."""
         return str(self.code or "no reply")
 
 
 @dataclass(frozen=True)
 class Message:
-    """A mail transaction: MAIL, accepted RCPTs, DATA, and the mail data with their reply."""
+    """Mail transaction: MAIL, accepted RCPTs, DATA, and the mail data with the reply to them."""
 
     mail: SmtpExchange
     recipients: tuple[SmtpExchange, ...]
@@ -57,36 +57,36 @@ class Message:
 
     @property
     def data(self) -> MailData:
-        """The mail data as captured."""
+        """Return the mail data as captured."""
         assert isinstance(self.sent.command, MailData)
         return self.sent.command
 
     @property
     def content(self) -> bytes:
-        """The header and body, without dot-stuffing."""
+        """Return the header and body of the message, without dot-stuffing."""
         return self.data.content
 
     @property
     def body(self) -> bytes:
-        """The body, after the first empty line, which servers must not change (RFC 5321 section 6.4)."""
+        """Return the body, after the first empty line, which servers must not change (RFC 5321 section 6.4)."""
         return self.content.partition(BLANK_LINE)[2]
 
     @property
     def taken(self) -> bool:
-        """True if the server accepted the message (250)."""
+        """Return True if the server accepted the message (250)."""
         return self.sent.code == 250
 
 
 @dataclass(frozen=True)
 class SmtpSession(Dialogue[SmtpExchange, Reply | None]):
-    """A captured SMTP session and its messages; `unsolicited`: replies without a command, such as 421."""
+    """Captured SMTP session and its messages; `unsolicited`: replies without a command, such as 421."""
 
     messages: tuple[Message, ...] = ()
     unsolicited: tuple[Reply, ...] = ()
 
     @property
     def replies(self) -> list[Reply]:
-        """All replies of the server in order, with greeting and unsolicited replies."""
+        """Return all replies of the server in order, with greeting and unsolicited replies."""
         first = [self.greeting] if self.greeting is not None else []
         return [
             *first,
@@ -97,7 +97,7 @@ class SmtpSession(Dialogue[SmtpExchange, Reply | None]):
 
 @dataclass(frozen=True)
 class SmtpTraffic(DialogueTraffic[SmtpSession]):
-    """The SMTP sessions captured at one interface; `others`: connections without a session."""
+    """SMTP sessions captured at one interface; `others`: connections without a session."""
 
     session_name = "SMTP session"
 
@@ -108,7 +108,7 @@ class SmtpTraffic(DialogueTraffic[SmtpSession]):
 
     @property
     def messages(self) -> list[Message]:
-        """The messages of all sessions."""
+        """Return the messages of all sessions."""
         return [message for session in self.sessions for message in session.messages]
 
 
@@ -142,7 +142,7 @@ class _SessionParser:
 
 
 def read_session(connection: Connection) -> SmtpSession:
-    """Parse a captured connection into an SMTP session; a violation of the grammar is stored as `problem`."""
+    """Parse a captured connection into an SMTP session; store a violation of the grammar as `problem`."""
     replies, wrong_reply = valid_lines(read_replies(connection.from_server.stream), SmtpGrammarError)
     greeting = replies.pop(0) if replies else None
     reading = _SessionParser(connection.from_client.stream, replies)
@@ -187,7 +187,7 @@ def _read_auth(reading: _SessionParser, exchange: SmtpExchange) -> None:
 
 
 def _read_data(reading: _SessionParser, asked: SmtpExchange) -> bool:
-    """Parse the mail data after a 354; return False if they are incomplete."""
+    """Parse the mail data after a 354; return False if incomplete."""
     data = read_mail_data(reading.stream, reading.at)
     if data is None:
         return False
@@ -210,7 +210,7 @@ def _update_transaction(reading: _SessionParser, exchange: SmtpExchange) -> None
 
 
 def _order(greeting: Reply | None, exchanges: Sequence[SmtpExchange], left: Iterable[Reply]) -> str | None:
-    """Return a violation of the order, None without one: replies follow commands, only 421 may be unsolicited."""
+    """Return a violation of the order, or None: replies follow commands, only 421 may be unsolicited."""
     first = next(iter(exchanges), None)
     if first is not None and greeting is not None and first.command.first_ns < greeting.last_ns:
         return f"{first.text!r} in frame {first.command.frame} precedes the greeting"

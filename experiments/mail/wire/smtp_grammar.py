@@ -26,13 +26,13 @@ EXCERPT_OCTETS = 60
 # RFC 5321 sections 4.5.3.1 and 4.1.1.11: maximum octets of a command (longer MAIL included), reply line, text line.
 COMMAND_OCTETS, REPLY_OCTETS, TEXT_OCTETS = 1_024, 512, 1_000
 LINE = re.compile(rb"([^\r\n]*)\r\n")
-# Exchanges of mail data, which are no command, have this placeholder as verb.
+# Placeholder for the verb in exchanges of mail data, which have no command.
 MAIL_DATA = "."
 # RFC 5321 section 4.2: a reply code's first digit is 2 to 5, the second 0 to 5; text is printable ASCII and tab.
 REPLY_LINE = re.compile(rb"([2-5][0-5][0-9])(?:([ -])([\t -~]*))?\r\n")
 VERB = re.compile(rb"([A-Za-z]{4,12})(?: +(.*?))? *\Z", re.DOTALL)
 
-# RFC 5321 sections 4.1.2 and 4.1.3: grammar of domains, address literals, mailboxes and paths.
+# Grammar of domains, address literals, mailboxes and paths (RFC 5321 sections 4.1.2 and 4.1.3).
 _SUB_DOMAIN = rb"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _DOMAIN = rb"(?:" + _SUB_DOMAIN + rb"(?:\." + _SUB_DOMAIN + rb")*)"
 _LITERAL = rb"(?:\[[!-Z^-~]+\])"
@@ -44,7 +44,7 @@ _PATH = rb"<" + _ROUTE + _MAILBOX + rb">"
 _PARAMETER = rb"[A-Za-z0-9][A-Za-z0-9-]*(?:=[!-<>-~]+)?"
 _PARAMETERS = rb"(?: " + _PARAMETER + rb"(?: " + _PARAMETER + rb")*)?"
 _STRING = rb"[!-~](?:[ -~]*[!-~])?"
-# Each verb has an argument of this form: RFC 5321 section 4.1.1, RFC 4954 section 4, RFC 3207 section 4.
+# Verb -> form of the argument (RFC 5321 section 4.1.1, RFC 4954 section 4, RFC 3207 section 4).
 ARGUMENTS: dict[str, re.Pattern[bytes]] = {
     "EHLO": re.compile(rb"(?:" + _DOMAIN + rb"|" + _LITERAL + rb")\Z"),
     "HELO": re.compile(rb"(?:" + _DOMAIN + rb"|" + _LITERAL + rb")\Z"),
@@ -60,23 +60,23 @@ ARGUMENTS: dict[str, re.Pattern[bytes]] = {
     "AUTH": re.compile(rb"[A-Za-z0-9_-]{1,20}(?: (?:=|[A-Za-z0-9+/]+={0,2}))?\Z"),
     "STARTTLS": re.compile(rb"\Z"),
 }
-# Other RFCs define these verbs: 821 (SEND SOML SAML TURN), 1985 (ETRN), 2645 (ATRN), 3030 (BDAT), 4468 (BURL).
+# Verbs defined in other RFCs: 821 (SEND SOML SAML TURN), 1985 (ETRN), 2645 (ATRN), 3030 (BDAT), 4468 (BURL).
 OTHER_VERBS = frozenset(("SEND", "SOML", "SAML", "TURN", "ETRN", "ATRN", "BDAT", "BURL"))
 
 
 class SmtpGrammarError(ValueError):
-    """Octets that violate the SMTP grammar; the text names the rule and quotes an excerpt."""
+    """Octets violate the SMTP grammar; the message names the rule and quotes an excerpt."""
 
 
 @dataclass(frozen=True)
 class Command(Request):
-    """A line sent by the client: verb in capitals (empty if the line has none), and argument."""
+    """Command line of the client: verb in capitals (empty if the line has none), and argument."""
 
     argument: bytes
 
     @property
     def why_malformed(self) -> str | None:
-        """The violation of the command grammar (RFC 5321 section 4.1.1), None for a valid command."""
+        """Return the violation of the command grammar (RFC 5321 section 4.1.1); None for a valid command."""
         if self.verb not in ARGUMENTS:
             return f"no RFC defines the command {self.verb or self.text!r}"
         if len(self.octets) > COMMAND_OCTETS:
@@ -87,14 +87,14 @@ class Command(Request):
 
     @property
     def path(self) -> str:
-        """The mailbox of MAIL or RCPT, without angle brackets and source route; empty for the null reverse-path."""
+        """Return the mailbox of MAIL or RCPT, without <> and source route; empty for the null reverse-path."""
         found = re.search(rb"<(?:@[^:>]*:)?([^>]*)>", self.argument)
         return found[1].decode(errors="replace") if found is not None else ""
 
 
 @dataclass(frozen=True)
 class Reply(Line):
-    """An SMTP reply: code, and text by lines."""
+    """SMTP reply: code, and text by lines."""
 
     code: int
     lines: tuple[str, ...]
@@ -105,17 +105,17 @@ class MailData(Request):
     """Mail data: the octets after 354 with the final dot; `content`: the message without dot-stuffing."""
 
     content: bytes
-    # Lines with a stuffed dot begin at these offsets in the stream.
+    # Offsets in the stream of the lines with a stuffed dot.
     stuffed_at: tuple[int, ...]
 
     @property
     def text(self) -> str:
-        """The size of the mail data, for evidence texts."""
+        """Return the size of the mail data, for evidence texts."""
         return f"{len(self.content)} octets of mail data"
 
 
 def read_line(stream: Stream, start: int) -> Command | None:
-    """Return the command line at an offset of a client's stream, None at the end. Raises SmtpGrammarError."""
+    """Return the command line at an offset of a client's stream; None at the end. Raises SmtpGrammarError."""
     found = LINE.match(stream.data, start)
     if found is None:
         _nothing_left(stream, start, "a command")
@@ -127,7 +127,7 @@ def read_line(stream: Stream, start: int) -> Command | None:
 
 
 def read_replies(stream: Stream) -> Iterator[Reply]:
-    """Yield the replies of a server's stream. Raises SmtpGrammarError."""
+    """Yield the replies in a server's stream. Raises SmtpGrammarError."""
     start = 0
     while start < len(stream.data):
         end, code, lines = _reply(stream, start)
@@ -151,7 +151,7 @@ def _reply(stream: Stream, start: int) -> tuple[int, int, list[str]]:
 
 
 def read_mail_data(stream: Stream, start: int) -> MailData | None:
-    """Return the mail data at an offset of a client's stream, None if incomplete. Raises SmtpGrammarError."""
+    """Return the mail data at an offset of a client's stream; None if incomplete. Raises SmtpGrammarError."""
     lines: list[bytes] = []
     stuffed: list[int] = []
     at = start

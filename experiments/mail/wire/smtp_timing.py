@@ -1,4 +1,4 @@
-"""Division of a captured mail transfer's duration into DNS lookup, TCP handshake, SMTP dialogue and transmission.
+"""Decomposition of a mail transfer's duration into DNS lookup, TCP handshake, SMTP dialogue and transmission.
 
     dns             a query sent                                 to  its response received
     tcp_handshake   SYN sent                                     to  SYN-ACK received
@@ -23,12 +23,12 @@ from experiments.harness.judge.decomposition import Decomposition, Interval, dns
 from experiments.harness.judge.frames import Connection, Frame
 from experiments.mail.wire.smtp import SmtpSession, SmtpTraffic
 
-# Time in overlapping intervals counts as the first of these terms.
+# Terms in order of priority: time in overlapping intervals counts for the first term.
 MAIL_TERMS = ("transmission", "dialogue", "tcp_handshake", "dns")
 
 
 def divide(intervals: Iterable[Interval], start_ns: int, end_ns: int) -> Decomposition:
-    """Return the time span [start_ns, end_ns) divided into terms; time in no interval is residual."""
+    """Divide the time span [start_ns, end_ns) into terms; time in no interval is residual."""
     return sum_up(intervals, start_ns, end_ns, MAIL_TERMS)
 
 
