@@ -82,7 +82,7 @@ from topologies.emulation.errors import EmulationError
 from topologies.emulation.testbed import Testbed
 from topologies.web import PROXY_ADDRESS
 
-# The textbook's example: Kurose and Ross, Computer Networking: A Top-Down Approach, section 2.2.5.
+# Object size and Internet delay of an example by Kurose and Ross, Computer Networking, section 2.2.5.
 OBJECT_BITS, INTERNET_S = 100_000, 2.0
 TEXTBOOK = "Kurose and Ross, Computer Networking: A Top-Down Approach, section 2.2.5"
 ZIPF_EXPONENT = 0.8
@@ -91,7 +91,7 @@ SLOW, FASTER, CACHE = "slow link", "faster link", "slow link and cache"
 CASES = {"slow": SLOW, "faster": FASTER, "cache": CACHE}
 # Estimated octets of a response's header section, for planning; theory uses the measured size.
 HEAD_BYTES = 280
-# The long max-age keeps all objects fresh during the run; revalidation is measured by the experiment web-cache.
+# A day's max-age keeps all objects fresh during the run, since this experiment does not measure revalidation.
 ORIGIN_FLAGS = "--cache-control '*=max-age=86400'"
 # Number of the client's connections: 15 requests/s for 3.3 s each keep 49 in use (Little's law); 51 are spare.
 CONNECTIONS = 100
@@ -140,7 +140,7 @@ def run(context: Run) -> Outcome:
             found = _measure(context, folder, case, setting, workload, entries, evidence)
             cache: Lru | Sequence[bool] | None = Lru(entries, workload.held) if case.cached else None
             if case.cached and "proxy" in context.replacements:
-                # Only lab7's proxy has `entries` configured: for other caches, theory uses the measured hit rate.
+                # Proxies other than lab7's ignore the LRU size `entries`, so theory uses the measured hit rate.
                 found = replace(found, setting=replace(setting, hit_rate=found.hit_rate))
                 cache = found.forwarded
             found = replace(found, omitted=_left_out(found, workload, cache), tolerance=tolerance(judge.WITHIN))
@@ -219,7 +219,7 @@ def _measure_span(
     """Send the scheduled requests of a time span, capture at the client, and return the measurements."""
     asked, mbit = context.parameters, setting.rate_bps / 1e6
     waits = waits_s(arrivals_s, OBJECT_BITS / setting.rate_bps)
-    # A request may take two transmission times: one for the response, and one as an upper bound for the request.
+    # Assume twice a response's transmission time for the transmission of request and response, as an upper bound.
     delays_s = [wait_s + setting.rtt_s + 2 * OBJECT_BITS / setting.rate_bps for wait_s in waits]
     longest_s = max(delays_s)
     plan = {
@@ -227,7 +227,7 @@ def _measure_span(
         "host": NAME,
         # Open no more connections than necessary, since the origin keeps all of them open for the whole span.
         "connections": most_under_way(arrivals_s, delays_s) + SPARE_CONNECTIONS,
-        # Send one warm-up request to each program; all connections except the first only have to be open.
+        # Warm up client and origin by one request; all connections except the first one only have to be open.
         "warm": ["/0.bin"],
         "requests": [[at, f"/{number}.bin"] for at, number in zip(arrivals_s, targets, strict=True)],
         "timeout_s": RUN_TIMEOUT_S + longest_s,
@@ -357,7 +357,7 @@ def _plan(workload: Workload, case: Case, mode: str) -> dict[str, object]:
 
 
 def _left_out(one: CaseFigures, workload: Workload, cache: Lru | Sequence[bool] | None) -> dict[str, float]:
-    """Return the terms that the textbook formula lacks for the drawn workload: name -> mean over all requests, in s.
+    """Return the terms in s that the textbook formula lacks for the randomly generated workload (term -> mean).
 
     arrivals: this sample's queueing delay by Lindley's recursion, less the formula's; hit rate: that of this sample;
     request: the request's frame on the link; collapsed: waits for a response that another request has already caused.

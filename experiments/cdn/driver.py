@@ -154,6 +154,6 @@ def _handle(users: Users, request: dict[str, Any]) -> dict[str, int]:
 
 def main(argv: list[str]) -> int:
     """Execute commands from the standard input until its end; argv[0] is the site's name."""
-    # Import the codec of internationalised names now, since the first lookup would otherwise take longer.
+    # Import the codec of internationalised names now, since otherwise the first DNS lookup would import the codec.
     argv[0].encode("idna")
     return serve(partial(_handle, Users(argv[0])), errors=ERRORS)

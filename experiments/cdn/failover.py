@@ -56,7 +56,7 @@ from topologies.emulation.testbed import Testbed, plug_in, unplug
 REGION, OBJECT, OBJECT_BYTES = "eu", "ring.png", 1000
 SERVICE, LINK = "service", "link"
 # BEFORE_S is the time in s for a user's lookup and first requests before the fault.
-# AFTER_S is the time in s after the permitted outage in which all requests must succeed.
+# AFTER_S is the time in s after the permitted outage during which users' requests must succeed.
 BEFORE_S, AFTER_S = 0.5, 1.0
 # Time in s until a restarted replica is ready, or a link is up again.
 RESTART_S = 0.5
@@ -115,7 +115,7 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
             "the health checks must be more frequent than the TTL: use --set interval= with less than ttl"
         )
     user, resolver = host_name("user", REGION), host_name("dns", REGION)
-    # Random time in s of each fault, after the query to the CDN's name server that starts a cycle.
+    # Random delay in s of each fault after the start of a cycle, in which the resolver caches one DNS answer.
     phases_s = [
         BEFORE_S + Random(f"fault {context.seed + number}").random() * (theory.cycle_s - 2 * BEFORE_S)
         for number in range(asked["faults"])
@@ -167,12 +167,12 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
 def _one_of_many(
     context: Run, bed: Testbed, asker: User, kind: str, theory: FailOverTheory, phase_s: float
 ) -> tuple[int, Fault]:
-    """Cause one fault in a cycle that starts now, and wait for recovery; return (start of the cycle in ns, fault)."""
+    """Cause one fault in a DNS caching cycle that starts now, await recovery; return (cycle's start in ns, fault)."""
     start_ns = time.time_ns()
     fault = _fault(context, kind, int(theory.ttl_s))
     # An answer with the failed replica may be fetched until a health check fails, and is then used for a TTL.
     lasts_s = phase_s + (fault.over_ns - fault.began_ns) / judge.NS + theory.every_s + AFTER_S
-    # Before the fault, send only the first and the last request: all between would use the cached answer.
+    # Before the fault, send only the first and the last request, since requests in between use the cached answer.
     passed_s = phase_s // theory.every_s * theory.every_s
     if passed_s:
         asker.visit([f"/{OBJECT}"])

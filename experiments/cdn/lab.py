@@ -250,7 +250,7 @@ def paths(scale: float, rate_bps: float) -> list[EmulatedPath]:
 
 
 def region_paths(region: str, scale: float) -> list[EmulatedPath]:
-    """Return the paths of one region with the CDN: user to replica, and local name server to the CDN's."""
+    """Return the network paths of one region with the CDN: user to replica, and local name server to the CDN's."""
     cdn, _, _ = SERVERS["ns-cdn"]
     return [
         EmulatedPath(host_name("user", region), host_name("edge", region), replica_address(region), 0.0),
@@ -259,5 +259,5 @@ def region_paths(region: str, scale: float) -> list[EmulatedPath]:
 
 
 def near_paths(scale: float) -> list[EmulatedPath]:
-    """Return the paths of all regions with the CDN, whose delay is measured before a run."""
+    """Return the network paths of all regions with the CDN, whose delay is measured before a run."""
     return [path for region in REGIONS for path in region_paths(region, scale)]

@@ -55,7 +55,7 @@ def _by_udp(server: str, query: bytes) -> bytes:
                 raise
             if data[:2] == query[:2]:
                 return data
-            # Shorten the time-out, since a server that has sent a wrong response rarely sends another.
+            # Wait only AFTER_RESPONSE_S for another response, since a second response of a faulty server is rare.
             wrong = data
             sock.settimeout(AFTER_RESPONSE_S)
 

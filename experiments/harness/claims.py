@@ -15,7 +15,7 @@ CLAIMS_PATH = Path(__file__).resolve().parents[1] / "claims.toml"
 
 
 class ClaimsError(ValueError):
-    """Syntax error in claims.toml; the message names the entry."""
+    """Invalid content of claims.toml; the message names the entry."""
 
 
 @dataclass(frozen=True)

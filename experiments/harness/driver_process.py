@@ -59,7 +59,7 @@ def requests() -> Iterator[Any]:
 
 @contextmanager
 def responding(errors: Errors = ()) -> Iterator[dict[str, Any]]:
-    """Yield a response dictionary to fill in; after the block, send it with the block's start and end times."""
+    """Yield a response dictionary to be filled in; send it afterwards, with the block's start and end times."""
     response: dict[str, Any] = {}
     began_ns = time.time_ns()
     try:

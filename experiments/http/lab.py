@@ -220,7 +220,7 @@ def _framing_s(conversation: Conversation, rate_bps: float, request_size_bytes: 
         return 0.0
     connection, extra_s = conversation.connection, 0.0
     last_ns = max(response.last_ns for _, response in answered)
-    # A round of requests starts with a request that the client sends after all earlier responses.
+    # Requests that the client sends without waiting for further responses form one round of requests.
     answered_ns = connection.syn.time_ns
     for request, response in sorted(answered, key=lambda each: each[0].first_ns):
         if request.first_ns >= answered_ns:

@@ -48,7 +48,7 @@ from experiments.http.lab import (
 from experiments.http.theory import http_page_load, within_initial_window
 from experiments.http.wire.page_load import Files, PageLoad
 
-# Strategy -> (id of the claim on its page load time, function that decides the claim from packets).
+# Strategy -> (id of the claim on page load time by the strategy, function that decides the claim from packets).
 STRATEGY_CLAIMS: Mapping[str, tuple[str, Callable[[Sequence[PageLoad]], Verdict]]] = {
     "1.0-serial": ("H6", judge_strategies.decide_serial_connections),
     "1.0-parallel": ("H7", judge_strategies.decide_parallel_connections),
@@ -109,7 +109,7 @@ class Pages:
 
     def files_by_name(self) -> dict[str, Files]:
         """Return the expected files (content by URL path) for each name of a page load."""
-        # Loads of single objects request the base page by its file name instead of the path /.
+        # To load a single object, a client requests the base page by its file name instead of the path /.
         single = {f"/{name}".encode(): octets for name, octets in zip(self.names, self.files.values(), strict=True)}
         return {**dict.fromkeys(STRATEGIES, self.files), **dict.fromkeys(ORDERS, single), MORE: self.more_files}
 

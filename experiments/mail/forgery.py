@@ -226,7 +226,7 @@ def run(context: Run) -> Outcome:
     rtt_s = context.parameters["rtt"]
     ways = {name: f"{share * rtt_s * 1e6:.0f}us" for name, share in LEGS.items()}
     topo = MailForgeryTopo(**ways, names=f"{NAMES_S * 1e6:.0f}us", bw=BW_MBIT, signs="no", checks="no")
-    # The path from Mallory's host to Bob's server has her own link and half of the delay between the servers.
+    # The path from Mallory's host to Bob's server has Mallory's link and half of the delay between the servers.
     paths = [
         EmulatedPath("mail-a", "mail-b", RECEIVER_ADDRESS, rtt_s, BW_MBIT * 1e6),
         EmulatedPath("mallory", "mail-b", RECEIVER_ADDRESS, 2 * (LEGS["stranger"] + LEGS["between"] / 2) * rtt_s, None),

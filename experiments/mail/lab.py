@@ -47,7 +47,7 @@ USER, VISITOR = "experiments.mail.drivers.smtp", "experiments.http.drivers.visit
 TIMEOUT_S = 60.0
 # Number of the state TIME_WAIT in /proc/net/tcp (TCP_TIME_WAIT in include/net/tcp_states.h).
 TIME_WAIT = "06"
-# Interval in s between readings of a mailbox; it does not affect delivery times, which are file times.
+# Interval in s between readings of a mailbox; delivery times do not depend on it, since file times are used.
 POLL_S = 0.005
 # Hosts with packet capture: the end of each path that opens connections, and the receiver's server.
 LEG_HOSTS = ("alice", "mail-a", "mail-b", "bob")
@@ -142,7 +142,7 @@ class UserAgent:
                     try:
                         at(response["reached"])
                     except EmulationError as error:
-                        # Read the client program's remaining lines, which the next request would otherwise take for its response.
+                        # Read all remaining lines of the client program, which are no response to the next request.
                         broken = error
                 response = self._driver.call("on", TIMEOUT_S)
         except DriverError:

@@ -135,7 +135,7 @@ def _transfer(context: MatrixRun, mta: Party, peer: Party) -> dict[Key, Cell]:
             windows = _send_all(bed, near, sending, path)
             send(bed.host("alice"), near, "alice", BOB, path)
             _wait_for_delivery(far)
-            # Wait for the reply to the mail data in transit: Exim sends it together with the reply to a pipelined QUIT.
+            # Wait for the reply to the mail data, which Exim sends together with the reply to a pipelined QUIT.
             time.sleep(SETTLE_S)
             delivered = contents_of(far, "bob")
     except (EmulationError, LoadFailedError, ServerDied) as error:

@@ -77,13 +77,13 @@ NEAR_S, BW_MBIT, NAMES_DELAY = 0.005, 10.0, "1ms"
 CONNECT_TIMEOUT_S = 1
 # Messages expire after GIVE_UP_S (seconds) in the case EXPIRE, and after LONG_S in the cases without expiry.
 GIVE_UP_S, LONG_S = 2, 86_400
-# The sender's server is killed after the share KILL_AT of the outage, and after the share KILL_BEHIND of deliveries.
+# The sender's server is killed after KILL_AT of the outage's duration, and again after KILL_BEHIND of deliveries.
 KILL_AT, KILL_BEHIND = 0.5, 0.25
 # Permitted lateness in s of a retry's SYN, which is delayed by programs and the scheduler.
 SLACK_S = 0.5
 # Permitted time in s, in addition to round trips, in which servers close a session.
 GOODBYE_S = 0.2
-# Other MTAs may deviate from the schedule by a whole interval, since they scan the queue once an interval.
+# Other MTAs may deviate from the schedule by a whole interval, since an MTA scans its queue once an interval.
 TOLERANCE_OF_OTHERS = 1.0
 # Deliveries time out after PATIENCE_S seconds, plus A_MESSAGE_S for each message.
 PATIENCE_S, A_MESSAGE_S = 10.0, 0.5

@@ -69,7 +69,7 @@ from topologies.emulation.process.program import Program
 from topologies.emulation.testbed import Testbed
 
 BW_MBIT = 10.0
-# Reply codes whose scenario starts with a restart of the server, to clear its state about clients and disk.
+# Reply code -> further command-line options, for scenarios that start with a restart of the server.
 FRESH = {450: f"--greylist {GREYLIST_S:g}", 451: "", 421: ""}
 DISK_MIB = 16
 # Time-out of a delivery in s, far above the network's delay.
@@ -83,7 +83,7 @@ class Queue:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._path = host.workdir / "queue"
-        # The host's mount namespace is accessible through /proc/PID/root of one of its processes.
+        # The host's mount namespace is accessible through /proc/PID/root of a process on the host.
         self._seen = Path(f"/proc/{host.namespace_pid}/root{self._path}")
         self._path.mkdir(exist_ok=True)
         self._mount("-o", f"size={DISK_MIB}m,mode=755")

@@ -34,7 +34,7 @@ from topologies.emulation.process.program import Program
 from topologies.mail import MailTopo
 
 MTA_MODULE, ACCESS_MODULES = "services.mail.mta", ("services.mail.pop3", "services.mail.imap")
-# Owner of mailboxes, which exists on Debian (base-passwd), since other servers refuse mailboxes of root.
+# User that owns the mailboxes, from Debian's base-passwd, since some mail servers refuse mailboxes of root.
 OWNER = "mail"
 MAILDIRS = "maildirs"
 # lab7's MTA, run as OWNER, needs capabilities to bind ports below 1024 and to read files of other users.
@@ -77,7 +77,7 @@ class MailHost:
     def start(self, host: Host) -> Service | Program:
         """Start all mail servers of the host; return the MTA, whose readiness the start of the network awaits."""
         self._host = host
-        # Start the MTA first, since it creates the directory of the mailboxes.
+        # Start the MTA first, since the MTA creates the directory of the mailboxes.
         self._running = self._start_mta(host, wait=False)
         if self.access is not None:
             server_starter(self.access, self._values)(host)
@@ -132,7 +132,7 @@ class MailHost:
         return [line for line in self.serves if shlex.split(line)[0] in modules]
 
     def _values(self, host: Host) -> dict[str, Any]:
-        """Return the values for the configuration templates of other implementations."""
+        """Return the values for the configuration files of mail servers other than lab7's."""
         owner, maildirs = _owner(), host.workdir / MAILDIRS
         return {
             "domain": self.domain,

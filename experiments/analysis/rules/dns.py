@@ -223,7 +223,7 @@ def _negative(one: Datum) -> Iterator[Violation]:
 def _cname_beside_data(one: Datum) -> Iterator[Violation]:
     answer = one.message.section(1)
     aliases = {record.owner for record in answer if record.rtype == CNAME}
-    # Permit RRSIG (46) and NSEC (47) beside a CNAME (RFC 4034 section 2): a response to ANY has all three types.
+    # Beside a CNAME, permit only RRSIG (46) and NSEC (47) records of the same name (RFC 4034 section 2).
     for record in answer:
         if record.owner in aliases and record.rtype not in (CNAME, 46, 47):
             found = f"{record.owner} has a CNAME and a record of type {record.type_name}"

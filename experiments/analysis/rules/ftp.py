@@ -57,7 +57,7 @@ _COMMAND = re.compile(TELNET + rb"([A-Za-z]{3,4})(?: (.*))?\Z", re.DOTALL)
 _REPLY = re.compile(rb"([1-5][0-9]{2})([ -])")
 TRANSFERS = frozenset({b"RETR", b"STOR", b"STOU", b"APPE", b"LIST", b"NLST", b"MLSD"})
 # Magic numbers of binary file formats: PNG, JPEG, GIF, ZIP, PDF, gzip, ELF.
-# The magic number of PNG lacks its CR LF here, since a transfer in TYPE A may convert line ends.
+# PNG's magic number is listed without its CR LF, since a transfer in TYPE A may convert the line end.
 PNG, PNG_CONVERTED = b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\r\n\x1a\r\n"
 MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"PK\x03\x04", b"%PDF-", b"\x1f\x8b", b"\x7fELF")
 

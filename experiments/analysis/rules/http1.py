@@ -148,7 +148,7 @@ class _StreamParser:
         if end > at and self.data[end - 1 : end] == b"\r":
             return self.data[at : end - 1], end + 1
         if not self.bare_lf:
-            # Report only the first LF without CR of each direction: a program with this fault ends all lines so.
+            # Report only the first LF without CR of each direction, since a faulty program ends all lines so.
             self.bare_lf = True
             shown = self.data[max(at, end - 40) : end]
             self.note(LINE_END, max(at, end - 40), end + 1, "the line ends in LF alone", f"{as_text(shown)}\\r\\n")

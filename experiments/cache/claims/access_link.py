@@ -114,7 +114,7 @@ def case_figures(
     wire = statistics.fmean(one.wire_bytes for one, _ in pairs) if pairs else 0.0
     transmission_s = wire * 8 / setting.rate_bps
     crossing_s = [(there.last_ns - here.first_ns) / 1e9 for here, there in pairs]
-    # The fastest response did not queue: its time beyond transmission is propagation, and any more time is queueing.
+    # The fastest response did not queue: its time beyond transmission is propagation; others' longer time is queueing.
     one_way_s = min(crossing_s, default=0.0) - transmission_s
     there_s = [(here.asked_ns - there.asked_ns) / 1e9 for here, there in pairs]
     request_s = _mean([transmission_time_s(here.request_bytes, setting.rate_bps) for here, _ in pairs])
@@ -178,7 +178,7 @@ def _problem(
         return f"{unseen} of {len(asked)} responses were captured incompletely"
     if paired < len(fetched):
         return f"{len(fetched) - paired} responses of the origin are missing in the capture at the link's other end"
-    # Permit one retransmission per hundred requests, which changes no mean by a tenth and may be spurious.
+    # Permit one retransmission per hundred requests, since so few change no mean by a tenth and may be spurious.
     if repeated > max(FEW_REPEATED, len(asked) / 100):
         return f"{repeated} segments were retransmitted, which the formula does not include"
     return None

@@ -117,7 +117,7 @@ def span_figures(
     delays = tuple((one.last_ns - one.asked_ns) / 1e9 for one in asked)
     acknowledgements = tuple(one.acknowledgement_bytes * 8 / setting.rate_bps for one in asked)
     sent = [delay_s - own_s for delay_s, own_s in zip(delays, acknowledgements, strict=True)]
-    # The request with the shortest response time met an empty queue, so the time beyond it is the wait of a request.
+    # The request with the shortest response time did not queue; a longer response time is the wait in the queue.
     fastest_s = min(sent)
     return SpanFigures(
         setting=setting,

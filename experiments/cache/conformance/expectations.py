@@ -1,4 +1,4 @@
-"""Expectations for one step of a cache conformance check: functions that raise Contradiction with frames.
+"""Expectations for one step of a cache conformance check: functions that raise Contradiction if not met.
 
 An expectation raises Contradiction with the frames that show it. `may(...)` wraps an expectation that the RFC allows
 and does not require: where it is not met, the cache has not used the permission, which is no error, and the rest of the

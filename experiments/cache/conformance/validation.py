@@ -1,4 +1,4 @@
-"""Conformance checks of validation, freshening and invalidation (RFC 9111 sections 4.3, 4.4 and 5.2.2.4)."""
+"""Checks of validation, freshening and invalidation (RFC 9111 sections 4.3, 4.4, 5.2.2.4; RFC 9110 section 9.3.2)."""
 
 from __future__ import annotations
 

@@ -297,7 +297,7 @@ def _answers(episode: Episode) -> list[tuple[DnsMessage, set[str]]]:
 
 
 def _no_longer_named(episode: Episode) -> DnsMessage:
-    """Check that no answer has the failed replica's address after its detection; return the last answer with it."""
+    """Check that no answer has the replica's address after the detected failure; return the last answer with it."""
     fault = episode.fault
     until_ns = fault.back_ns or max(
         (attempt.began_ns for user in episode.users for attempt in attempts(user)), default=0

@@ -29,7 +29,7 @@ from experiments.harness.results.result import Timing
 REMAINING, EARLY, PERIOD = "remaining TTL", "fetched before the check", "next request"
 SOURCE = "inspection paradox of a deterministic renewal process: Kleinrock, Queueing Systems, volume 1, section 5.2"
 QUANTILES = (0.25, 0.5, 0.75)
-# Confidence level of the tests, its normal quantile, and its quantile of Kolmogorov's distribution (Smirnov 1948).
+# Confidence level of the tests, and its quantiles of the normal and Kolmogorov's distribution (Smirnov 1948).
 LEVEL, NORMAL_Z, KOLMOGOROV = 0.99, 2.5758, 1.6276
 
 

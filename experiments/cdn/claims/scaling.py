@@ -123,7 +123,7 @@ def _problem(asked: Sequence[BulkExchange], done: Sequence[BulkExchange], traffi
     if unseen:
         return f"{unseen} of {len(asked)} responses were captured incompletely"
     repeated = sum(traffic.repeated for traffic in traffics)
-    # Permit one retransmission per hundred requests, which changes no mean by a tenth.
+    # Permit one retransmission per hundred requests, since so few change no mean by a tenth.
     if repeated > len(asked) / 100:
         return f"{repeated} segments were retransmitted, which the formula does not include"
     return None

@@ -42,7 +42,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class _Told:
-    """Cached answer: frame and TTL, and the frame and age in s of the upstream response from which it was cached."""
+    """Cached answer: frame number and TTL, and frame number and age in s of the upstream response in the cache."""
 
     fetched: int
     elapsed_s: float
@@ -115,7 +115,7 @@ def decide_cache_hit(
 
 
 def _without_authority(cached: DnsMessage) -> None:
-    """Require that AA is not set, since cached data are not authoritative (RFC 1034 section 6.2.1)."""
+    """Require AA clear: cached data are not authoritative (RFC 1034 section 6.2.1, RFC 1035 section 4.1.1)."""
     if cached.aa:
         raise Contradiction(f"The cached answer in frame {cached.frame} has AA set.", cached.frame)
 

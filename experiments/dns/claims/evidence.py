@@ -22,7 +22,7 @@ Addresses = Mapping[str, str | Collection[str]]
 # Names of response codes (RFC 1035 section 4.1.1, RFC 6891 section 9).
 RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 16: "BADVERS"}
 ADDRESS_TYPES = ("A", "AAAA")
-# Record types whose RDATA is a domain name, or ends with one (MX).
+# Record types whose RDATA is a domain name, or ends with a domain name (MX).
 _NAME_TYPES = ("NS", "CNAME", "PTR", "MX")
 
 
@@ -121,7 +121,7 @@ def is_referral(message: DnsMessage) -> bool:
 
 
 def referred_zone(message: DnsMessage) -> str | None:
-    """Return the zone whose NS records are in the authority section; None unless a single zone with the QNAME."""
+    """Return the owner of the authority section's NS records; None without one owner that encloses the QNAME."""
     owners = {record.name for record in message.authority if record.type == "NS"}
     if message.question is None or len(owners) != 1:
         return None
@@ -205,7 +205,7 @@ class GivenZones:
                 )
 
     def has(self, record: DnsRecord, frame: int) -> None:
-        """Raise Contradiction unless a captured record is in the zones with the same value and TTL."""
+        """Raise Contradiction unless the zones have a captured record with the same value and TTL."""
         what = f"{record.name} {record.type} {record.rdata}"
         values = self.values(record.name, record.type)
         if record.rdata not in values:

@@ -272,7 +272,7 @@ def _on_behalf(traffic: DnsTraffic, outer: DnsExchange, name: str, local: frozen
 
 
 def _descends(responses: Sequence[DnsMessage]) -> None:
-    """Require referrals to ever lower zones, and an authoritative answer at the end (RFC 1034 section 4.3.2)."""
+    """Require that each referral leads to a lower zone, and an authoritative final answer (RFC 1034 section 4.3.2)."""
     zone = "."
     for response in responses[:-1]:
         below = referred_zone(response)
@@ -301,7 +301,7 @@ def _role(address: str, addresses: Addresses) -> str:
 
 
 def _link(traffic: DnsTraffic, name: str, addresses: Addresses, asker: str, asked: str) -> DnsExchange:
-    """Check that role `asker` queries role `asked` only, for this name; return the first exchange with its answer."""
+    """Check that role `asker` queries only role `asked` for a name; return the first exchange, which has an answer."""
     queries = [one for one in sent_by(traffic, addresses_of(addresses, asker)) if asks_for(one, name)]
     if not queries and asker == "client":
         raise Inconclusive(f"The client does not query for {canonical(name)}.")
@@ -331,7 +331,7 @@ def _asks_only(traffic: DnsTraffic, asker: str, asked: str, addresses: Addresses
 
 
 def _nested(outer: DnsExchange, inner: DnsExchange) -> None:
-    """Require that the inner exchange takes place during the outer one, and that both have the same answer."""
+    """Require that the exchange `inner` takes place during `outer`, and that both exchanges have the same answer."""
     whole, part = answer_of(outer), answer_of(inner)
     if not outer.query.time_ns <= inner.query.time_ns <= part.time_ns <= whole.time_ns:
         raise Contradiction(

@@ -476,7 +476,7 @@ def _answers(response: DnsMessage, query: DnsMessage) -> bool:
 
 
 def _note(messages: list[DnsMessage], problems: list[Problem], octets: bytes | str, carrier: Carrier) -> None:
-    """Parse a message and append it to `messages`; append malformed octets or an error text to `problems`."""
+    """Parse a message and append the result to `messages`, or an error text to `problems` for malformed octets."""
     if isinstance(octets, bytes):
         try:
             messages.append(read_message(octets, carrier))

@@ -208,7 +208,7 @@ def _mode(
     claim_id: str, traffic: FtpTraffic, mode: Mode, syn: Callable[[Transfer, FtpSession], None], what: str
 ) -> Verdict:
     every = [(one, session) for session in traffic.sessions for one in session.transfers]
-    # Leave out transfers that the server does not implement, such as MLSD, which a client may try first.
+    # Leave out transfer commands that the server does not implement, such as MLSD, which a client may try first.
     pairs = [(one, session) for one, session in every if one.exchange.code not in NOT_IMPLEMENTED]
     if insufficiency([traffic]) is None and not pairs and all(one.problem is None for one in traffic.sessions):
         return undecided(claim_id, f"No transfer uses {mode} mode.")

@@ -23,7 +23,7 @@ from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, d
 
 CODES = (331, 125, 425, 452)
 LOGGED_IN, NOT_LOGGED_IN, NO_FILE = 230, 530, 550
-# Commands that need a login: RFC 959 section 5.4 lets a server refuse them by 530.
+# Commands that need a login, which a server may refuse by 530 before the login (RFC 959 section 5.4).
 NEED_LOGIN = ("PWD", "CWD", "CDUP", "RETR", "STOR", "LIST", "NLST", "DELE", "PORT", "PASV")
 DIRECTORY = 257
 QUOTED = re.compile(rb'[^"]*"((?:[^"]|"")*)"')
@@ -135,7 +135,7 @@ def _relative(session: FtpSession) -> tuple[FtpExchange, FtpExchange, FtpExchang
 
 
 def _is_file(transfer: Transfer, files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless the transferred data equal the file of that name."""
+    """Raise Contradiction unless the transferred data equal the content in `files` of the file transferred."""
     expected, got = files.get(transfer.base_name), transfer.stream.data
     if expected is not None and got != expected:
         frame = transfer.exchange.command.frame
@@ -308,7 +308,7 @@ def _cannot_open(traffic: FtpTraffic) -> Finding:
     command = exchange.command
     place = named_port(command)
     if place is not None:
-        # A server may connect as soon as it receives PORT, and reply 425 to PORT itself.
+        # A server may connect as soon as PORT arrives, and reply to PORT by 425.
         made = next(
             (
                 connection

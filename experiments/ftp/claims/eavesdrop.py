@@ -192,7 +192,7 @@ def _recovered(heard: Overheard, secret: Secret) -> list[tuple[str, list[int]]]:
         for one in heard.credentials[kind]:
             found.append((f"{kind} {one.what!r} in frame {one.frame}", [one.frame]))
     for what, word in (("the user's name", secret.user), ("the password", secret.password)):
-        # Skip names shorter than five octets, since they occur in random octets by chance.
+        # Skip names shorter than five octets, since short names occur in random octets by chance.
         frames = heard.words(word) if len(word) >= 5 else []
         found += [(f"{what} in frames {listed(frames)}", frames)] if frames else []
     frames = heard.words(secret.file_name)

@@ -67,7 +67,7 @@ def read_commands(stream: Stream) -> Iterator[Command]:
         if found is None:
             raise FtpGrammarError(f"not a command: {_excerpt(rest)}")
         end = start + found.end()
-        # Start the command after any Telnet commands, so that ABOR is attributed to the frame of its own line.
+        # Start the command after any Telnet commands, so that ABOR is attributed to the frame of the line with ABOR.
         first = start + found.start(1)
         yield Command(stream.data[first:end], stream.span(first, end), found[1].decode().upper(), found[2] or b"")
         start = end

@@ -264,7 +264,7 @@ def _announcement(exchange: FtpExchange, server: str) -> Announcement | None:
     if verb == "PASV" and (found := HOST_PORT.search(exchange.final.message)) is not None:
         return Announcement("passive", _endpoint(found), exchange)
     if verb == "EPSV" and (found := EXTENDED.search(exchange.final.message)) is not None:
-        # RFC 2428 section 3: reply 229 has no address; the data connection uses the control connection's.
+        # RFC 2428 section 3: reply 229 has no address; the data connection goes to the control connection's address.
         return Announcement("passive", Endpoint(server, int(found[4])), exchange)
     return None
 

@@ -274,7 +274,7 @@ def _byte_order(octets: bytes) -> str:
 
 
 def _block(source: _Source, order: str, head: bytes, already: bytes = b"") -> tuple[int, bytes]:
-    """Read the rest of a pcapng block; return (type, body). `head` and `already` are the octets read so far."""
+    """Read the remaining octets of a pcapng block, after `head` and `already`; return (type, body)."""
     block_type, length = struct.unpack(f"{order}II", head)
     if not BLOCK_BYTES_MIN <= length <= BLOCK_BYTES_MAX or length % 4:
         raise _FormatError(f"is damaged after packet {source.packets}: a block of {length} octets")
@@ -295,7 +295,7 @@ def _interface(order: str, body: bytes, number: int) -> _Interface:
     link_type, _, snap_length = _fields(order, "HHI", body)
     options = _options(order, body[8:])
     name = options.get(OPTION_IF_NAME, b"").rstrip(b"\0").decode("utf-8", "replace")
-    # The option if_tsresol (pcapng section 4.2) is a negative power of ten, or of two if the upper bit is set.
+    # Option if_tsresol is the time stamp resolution: 10^-n s, or 2^-n s if the upper bit is set (pcapng section 4.2).
     (resolution,) = options.get(OPTION_IF_TSRESOL, b"")[:1] or (DEFAULT_TSRESOL,)
     exponent = resolution & 0x7F
     offset = options.get(OPTION_IF_TSOFFSET, b"")

@@ -264,7 +264,7 @@ def salvage(target: Path) -> None:
 
 
 def raw_of(target: Path) -> Path:
-    """Return the path of the file with a capture's raw records."""
+    """Return the path of the file with a capture's raw records, which are not yet sorted by time."""
     return target.with_name(target.name + RAW_SUFFIX)
 
 

@@ -151,7 +151,10 @@ switch_option = click.option(
     type=click.Choice(SWITCHES),
     default="lxbr",
     show_default=True,
-    help="switches are Linux bridges (lxbr) or Open vSwitches (ovs), as with `mn --switch`; both learn by themselves",
+    help=(
+        "kind of switches: Linux bridges (lxbr) or Open vSwitches (ovs), as with `mn --switch`; both learn "
+        "addresses by themselves"
+    ),
 )
 stp_option = click.option(
     "--stp",

@@ -35,7 +35,7 @@ AGAIN_MAX = 20
 @click.option(
     "--repeat",
     type=click.IntRange(1, REPEAT_MAX),
-    help="number of measurements of each time (default: the experiment's own number)",
+    help="number of times that each duration is measured (default: the experiment's own number)",
 )
 @click.option(
     "--seed",
@@ -226,11 +226,11 @@ def _conclude(
 
 @contextmanager
 def _not_started(as_json: bool) -> Iterator[None]:
-    """Exit with the exit code for a user's program that does not start; with --json, print the error as an object."""
+    """End the command for a user's program that does not start; with --json, print the error as an object."""
     try:
         yield
     except ProgramError as error:
-        # Keep the result folder although there is no result, since the folder has the program's output.
+        # Cite the file with the program's output, which stays in the result folder although there is no result.
         kept = str(error.output) if error.output.name.startswith("program-") else None
         where = f"; its output: {kept}" if kept else ""
         status = "" if error.status is None else f" (exit status {error.status})"
@@ -260,7 +260,7 @@ def _choose(names: tuple[str, ...], given: dict[str, str]) -> list[Experiment]:
         chosen = find_experiments(names)
         unknown = [name for name in given if all(name not in experiment.parameters for experiment in chosen)]
         for experiment in chosen:
-            # Pass a parameter to the experiments that have it; report a parameter that no experiment has.
+            # Pass a parameter only to experiments that have this parameter; report a parameter that no experiment has.
             experiment.read_parameters({**_of(experiment, given), **{name: given[name] for name in unknown}})
     except (UnknownNameError, ParameterError) as error:
         raise click.UsageError(str(error)) from error

@@ -407,7 +407,7 @@ def _clock_offset_s() -> float:
 def _processor_times() -> tuple[int, int]:
     """Return (total, stolen) processor time of the machine in clock ticks, from /proc/stat (proc_stat(5))."""
     fields = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
-    # Sum the first eight fields only, since user time already includes guest time.
+    # Sum only the first eight fields of /proc/stat, since user time already includes guest time.
     return sum(fields[:8]), fields[7] if len(fields) > 7 else 0
 
 

@@ -105,7 +105,7 @@ class _WireSeries:
 
 
 class Sampler:
-    """Thread-safe reader of the counters of all running networks; close() it before the networks are stopped."""
+    """Thread-safe reader of the counters of all running networks; call close() before stopping a network."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

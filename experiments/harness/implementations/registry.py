@@ -31,7 +31,7 @@ FTP_PORT, SSH_PORT = 21, 22
 DNS_ROLES = ("authoritative", "local")
 # Role of the name server in the topology cdn that directs clients to a replica of their region.
 CDN_DNS_ROLE = "cdn-dns"
-# Role -> role whose implementations it takes: a replica of a CDN is a proxy in reverse mode.
+# Role -> other role with the same implementations: a replica of a CDN is a proxy in reverse mode.
 SAME: Mapping[str, tuple[str, str]] = {"replica": ("proxy", "reverse")}
 FTP_SERVER, FTP_CLIENT, SFTP_SERVER = "ftp-server", "ftp-client", "sftp-server"
 # Roles in the topology mail: MTAs (SMTP), access servers (POP3 and IMAP on the same Maildirs), user agents.
@@ -304,7 +304,7 @@ def server_starter(implementation: Implementation, values: Callable[[Host], Mapp
             (host.workdir / name).write_text(render(f"implementations/{template}", **known))
         assert implementation.command is not None
         words = expand(implementation.command, known)
-        # A user's program is confined in a copy of the current directory, so that its relative path stays valid.
+        # A user's program runs confined in a copy of the current directory, so that relative paths to the program work.
         confine = _confinement([host.workdir], known.get("uid")) if implementation.own else None
         # Await a user's name server on UDP only, so that the experiment can show that TCP is missing.
         by_udp = implementation.own and implementation.service_port == DNS_PORT

@@ -136,7 +136,7 @@ def early_reply(exchanges: Iterable[Exchange[Any, Any]]) -> str | None:
 
 
 E = TypeVar("E", bound=Exchange[Any, Any])
-# Type of the greeting: one reply or None; for FTP, whose greeting may have preliminary replies, a tuple.
+# Type of a greeting: one reply, None without one, or a tuple for FTP, whose greeting may have preliminary replies.
 G = TypeVar("G")
 
 
@@ -180,7 +180,7 @@ class DialogueTraffic(Generic[D]):
     others: tuple[Connection, ...] = ()
     dropped: int = 0
 
-    # Names of a session and its connection in evidence texts, set by each protocol's subclass.
+    # Terms for a session and for its connection in evidence texts, which each protocol's subclass sets.
     session_name: ClassVar[str]
     connection_name: ClassVar[str] = "connection"
 

@@ -90,7 +90,7 @@ class _Streams:
         # Stream offset of the end of each segment in flight; number of segments in flight before the latest ACK.
         self.flight: dict[bool, deque[int]] = {True: deque(), False: deque()}
         self.flight_before: dict[bool, int] = {True: 0, False: 0}
-        # Latest arrival on this connection at the host whose frames are processed.
+        # Latest arrival, on this TCP connection, at the host whose frames are processed.
         self.latest: Arrival | None = None
 
 
@@ -147,7 +147,7 @@ class _Reader:
         self._numbers: dict[tuple[tuple[str, int], tuple[str, int]], int] = {}
         self._datagrams: dict[tuple[Any, ...], int] = {}
         self._latest: tuple[Arrival, int] | None = None
-        # The arrival before the latest one, which triggers actions if the latest one came on a closed connection.
+        # Last arrival but one, which counts as the trigger if the last arrival came on a closed connection.
         self._before_closed: tuple[Arrival, int] | None = None
         self.actions: list[Action] = []
         self.arrivals: dict[int, Arrival] = {}

@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Callable, Generator
 from itertools import count
 
-# A simulation with more than EVENTS_MAX events raises RuntimeError, since its workload may have no end.
+# Maximum number of events in a simulation, beyond which RuntimeError is raised: a workload may be endless.
 EVENTS_MAX = 5_000_000
 
 

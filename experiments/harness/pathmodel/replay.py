@@ -126,7 +126,7 @@ class Replay:
             # Also await the latest arrival on the action's own connection, since arrivals on two connections may swap.
             yield self._condition(action.own)
             if self._is_untriggered(action):
-                # Start at the captured time: a pause after an arrival would drift against other simulated hosts.
+                # Start the action at its captured time, since pauses after arrivals would let simulated hosts drift.
                 yield self._clock.at_time(action.frame.time_ns - self._began_ns)
             elif action.lag_ns and action.host in self._options.waiting:
                 yield self._clock.after(action.lag_ns)

@@ -119,7 +119,7 @@ def _stack(
         width = terms.get(name, 0.0) * 1e3
         if width <= 0:
             continue
-        # Give each term one legend entry: matplotlib leaves out labels that begin with an underscore.
+        # Give each term one legend entry, by an underscore before all other labels, which matplotlib then leaves out.
         label = f"_{name}" if name in drawn or hatch else name.replace("_", " ")
         alpha = 0.55 if hatch else 1.0
         axes.barh(

@@ -27,7 +27,7 @@ CHE = "Che, Tung and Wang, Hierarchical Web Caching Systems, IEEE JSAC 20(7), 20
 BATCH_MEANS = "batch means: Law, Simulation Modeling and Analysis, section 9.5.3"
 # LEVEL is the confidence level; batch means use BATCHES batches of a span; quantiles come from SPANS simulated spans.
 BATCHES, SPANS, LEVEL = 10, 500, 0.99
-# Number of bisection steps for a characteristic time, each of which halves the interval.
+# Number of bisection steps in Che's approximation of a cache's hit rate; each step halves the interval.
 STEPS = 100
 
 
@@ -127,7 +127,7 @@ class WaitInterval:
         return cls(found[rank - 1], found[-rank])
 
     def around(self, waits: Sequence[float]) -> tuple[float, float]:
-        """Return the confidence interval (low, high) in s for the mean of these waits. Raises ValueError for few."""
+        """Return the confidence interval (low, high) in s for the mean wait. Raises ValueError for too few waits."""
         mean_s, error_s = batch_means(waits)
         return mean_s - self.high * error_s, mean_s - self.low * error_s
 
@@ -165,7 +165,7 @@ def cache_outcomes(
     on_the_way: OrderedDict[int, float] = OrderedDict()
     free_s, outcomes = -math.inf, list[CacheOutcome]()
     for arrival_s, number, forwards in zip(arrivals_s, objects, forwarded, strict=True):
-        # Store responses that have completed, in the order of the requests, since the link has one queue.
+        # Store completed responses in the order of the requests, since the link's single queue keeps this order.
         while on_the_way and next(iter(on_the_way.values())) <= arrival_s:
             lru.put(on_the_way.popitem(last=False)[0])
         if number in on_the_way and not forwards:

@@ -27,16 +27,16 @@ from topologies.emulation.virtual.machine import Ended, Machine, OverdueError
 from topologies.emulation.watch import Stopped, kept_in
 
 Step = Callable[[str, float], None]
-# A run is ended after STILL_LIMIT_S seconds of processor time without an advance of the virtual clock or a step.
+# A run is ended after STILL_LIMIT_S s of processor time without progress report or advance of the virtual clock.
 # Judging a capture takes less than half of STILL_LIMIT_S, while the virtual clock stands still.
 STILL_LIMIT_S = 60.0
 # Environment variable that overrides STILL_LIMIT_S, for a slow machine and for tests.
 STILL_VARIABLE = "LAB7_STILL_LIMIT"
-# Before the first step the limit is at least STILL_LIMIT_START_S, since virtual time stands while a network starts.
-# Starting a network takes 10 s of processor time, or 25 s on a loaded machine; `lab7 exec` reports no steps.
+# Before the first progress report the limit is at least STILL_LIMIT_START_S, while the network starts.
+# Starting a network takes 10 s of processor time, or 25 s on a loaded machine; `lab7 exec` reports no progress.
 STILL_LIMIT_START_S = 120.0
-# A run is ended after QUIET_LIMIT_S seconds of processor time without a step; the longest step takes a quarter.
-# QUIET_LIMIT_FULL_S is the limit of long runs (--full), whose steps take longer.
+# A run is ended after QUIET_LIMIT_S s of processor time without a progress report, four times the longest interval.
+# QUIET_LIMIT_FULL_S is the limit for long runs (--full), which report progress less often.
 QUIET_LIMIT_S = 120.0
 QUIET_LIMIT_FULL_S = 1800.0
 # A run is ended after STALL_LIMIT_S seconds of host time in which the user-mode kernel uses no processor time.
@@ -125,7 +125,7 @@ class Relay:
 
 
 class ProgressLimits:
-    """Limits of a run without progress: processor time while the clock stands or without a step, and idle host time."""
+    """Limits of a run without progress: processor time while the clock stands or without report, idle host time."""
 
     def __init__(
         self, machine: Machine, relay: Relay, quiet_limit_s: float, still_limit_s: float = STILL_LIMIT_S
@@ -133,7 +133,7 @@ class ProgressLimits:
         self._machine, self._relay = machine, relay
         self._quiet_limit_s, self._still_limit_s = quiet_limit_s, still_limit_s
         self._looked_s = self._computed_s = 0.0
-        # Processor time in s used until now, until the last progress step, and until the clock last advanced.
+        # Processor time in s used until now, until the last progress report, and until the clock last advanced.
         self._used_s = self._grown_used_s = self._moved_used_s = 0.0
 
     def check(self) -> None:
@@ -162,7 +162,7 @@ class ProgressLimits:
 
 @dataclass(frozen=True)
 class VirtualTime:
-    """Runner in virtual time for one command: kernel, seed, limits, and a way to stop all runs."""
+    """Runner of experiments in virtual time, for one command: kernel, seed, limits, and a way to stop all runs."""
 
     kernel: kernel.Kernel
     seed: int = 1

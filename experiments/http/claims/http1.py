@@ -161,7 +161,7 @@ def _content(response: Message) -> bytes:
     try:
         return content_of(response)
     except ValueError:
-        # Compare content in its encoded form if it cannot be decoded.
+        # Compare undecodable content in its encoded form.
         return response.body
 
 
@@ -240,7 +240,7 @@ def _opens_asks_gets(conversation: Conversation, port: int) -> None:
         ack, response = connection.from_client.first_ack, exchange.response
         assert ack is not None
         if response is None:
-            # RFC 9112 section 9.3.2: a server may close before it has responded to every pipelined request.
+            # RFC 9112 section 9.3.2: a server may close a connection before responding to every pipelined request.
             continue
         # A response may begin while the client still sends content, but not before a request without content ends.
         asked = exchange.request.frames[0] if exchange.request.body else max(exchange.request.frames)

@@ -247,7 +247,7 @@ def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
     ):
         # An uncompressed field takes one octet, and one length octet each for name and value (RFC 7541 section 6.2.2).
         fields = sum(3 + len(name) + len(value) for name, value in response.fields)
-        # Count :status as one octet (static table, RFC 7541 appendix A), so that indexing :status is no compression.
+        # Count :status as one octet (static table, RFC 7541 appendix A), since indexing it is no compression.
         if fields and len(response.header_block) >= 1 + fields:
             raise Contradiction(
                 f"The header block of the response in frame {response.frames[0]} has "
@@ -345,7 +345,7 @@ def decide_concurrent_streams(claim: str, loads: Sequence[PageLoad]) -> Verdict:
             f"push: {found[0][0]}{_in_all(loads)}"
         ), [frame for _, frames in found for frame in frames]
 
-    # Leave the claim undecided for fewer than two referenced objects: serial requests would look the same.
+    # Leave claim H14 undecided for fewer than two referenced objects, since serial requests would look the same.
     return _with_objects(3, decide_delivered(claim, loads, check), loads)
 
 

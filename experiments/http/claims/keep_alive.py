@@ -16,7 +16,7 @@ from experiments.http.claims.http1 import decide_delivered, response_of
 from experiments.http.wire.http1 import Conversation, Exchange
 from experiments.http.wire.page_load import PageLoad
 
-# Permitted lateness in s of a close by time-out, since lab7's server checks its connections every half second.
+# Permitted lateness in s of a server's close by time-out: lab7's server looks for idle connections every 0.5 s.
 LATE_S = 1.0
 EARLY_S = 0.01
 

@@ -164,7 +164,7 @@ def _one_connection(load: PageLoad) -> tuple[Exchange, ...]:
     for exchange in conversation.exchanges:
         of_version(exchange, b"HTTP/1.1")
         response = response_of(exchange)
-        # RFC 9110 section 2.5: a server sends the highest version to which it conforms, here HTTP/1.1.
+        # RFC 9110 section 2.5: a server's response has the server's highest version, here HTTP/1.1.
         if response.start_line[0] != b"HTTP/1.1":
             frame, said = response.frames[0], response.start_line[0].decode("latin-1")
             raise Contradiction(f"The response in frame {frame} is {said}, not HTTP/1.1.", frame)

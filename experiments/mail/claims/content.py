@@ -32,7 +32,7 @@ from experiments.mail.claims.delivery import Arrival, arrivals
 from experiments.mail.claims.transfer import MailLegs
 from experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
 
-# RFC 2045 section 6.8: a base64 line has at most 76 characters of this alphabet.
+# A base64 line has at most 76 characters of the base64 alphabet (RFC 2045 section 6.8).
 BASE64_LINE = re.compile(rb"[A-Za-z0-9+/=]{0,76}\Z")
 LINE_WITH_DOT = re.compile(rb"(?m)^\.")
 

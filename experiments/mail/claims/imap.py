@@ -28,7 +28,7 @@ PARTIAL = re.compile(rb"(?i)BODY(?:\.PEEK)?\[\]<(\d+)\.(\d+)>")
 PART_NUMBER = re.compile(r"BODY\[[1-9][0-9.]*\]")
 # Match the arguments of a STORE command on one message (RFC 3501 section 6.4.6).
 STORED = re.compile(rb"(?i)(\d+) ([+-])FLAGS(?:\.SILENT)? \(([^)]*)\)\Z")
-# Flags that only STORE sets in these sessions (RFC 3501 section 2.3.2).
+# Flags that no command except STORE sets in the captured sessions (RFC 3501 section 2.3.2).
 TOUCHED = frozenset(("\\flagged", "\\answered", "\\deleted", "\\draft"))
 # FETCH items that have two names (RFC 3501 section 6.4.5).
 SAME = {"RFC822": WHOLE, "RFC822.HEADER": "BODY[HEADER]", "RFC822.TEXT": "BODY[TEXT]"}

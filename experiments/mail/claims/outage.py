@@ -30,7 +30,7 @@ from experiments.mail.wire.smtp import BLANK_LINE, SMTP_PORT, Message, SmtpTraff
 from experiments.mail.wire.smtp_grammar import Command
 
 FINAL_RECIPIENT = re.compile(rb"(?im)^Final-Recipient:([^\r\n]*)")
-# An MTA killed within this time after a reply may not have recorded it on disk (half a second: a very slow disk).
+# Assumed maximum time in ns between an MTA's reply and its record of the reply on disk (a very slow disk).
 RECORDED_NS = NS // 2
 
 
@@ -118,7 +118,7 @@ def decide_outage(claim: str, episodes: Sequence[Episode], given_up: Sequence[Ep
     """Decide claim S5; `episodes`: outages after which the peer returns; `given_up`: outages without a return."""
     every = [*episodes, *given_up]
     traffic = [part for one in every for part in (one.submitted, one.mailbox)]
-    # Leave out traffic without a session, which would make the claim undecided but here proves a failed delivery.
+    # Leave out traffic without a session: it proves a failed delivery, but would make the claim undecided.
     passed = [part for episode in episodes for part in (episode.leaving, episode.arriving) if part is not None]
     traffic += [part for part in passed if part.sessions or part.dropped]
 
@@ -358,7 +358,7 @@ def _token(body: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Resumption:
-    """Resumption of delivery: last failed attempt, first answered attempt and its further events (times in ns)."""
+    """Resumption of delivery: last failed attempt, first answered attempt, and events after it (times in ns)."""
 
     failed: Attempt
     first: Attempt

@@ -23,7 +23,7 @@ from experiments.mail.claims.delivery import arrivals
 from experiments.mail.claims.transfer import MailLegs
 from experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
 
-# Linux's file time stamps may be one tick early, 10 ms at the lowest CONFIG_HZ (100).
+# Tolerance in ns of Linux's file times, which may be one tick early (10 ms at the lowest CONFIG_HZ, 100).
 TICK_NS = 10_000_000
 STEPS = ("compose", "queue", "connect", "transfer", "mailbox", "read")
 

@@ -90,7 +90,7 @@ DELETE: Steps = [
 
 
 def rest_steps(count: int) -> Steps:
-    """Return POP3 steps that retrieve the messages left after the session DELETE, of `count` originally."""
+    """Return POP3 steps that retrieve the messages left after the session DELETE; `count`: number before DELETE."""
     every = range(1, count - DELETED + 1)
     return [*_POP3, ("stat",), ("list",), *(("retr", number) for number in every), ("quit",)]
 

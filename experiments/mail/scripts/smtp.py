@@ -83,5 +83,5 @@ DIALOGUES: Mapping[int, Steps] = {
     451: (HELLO, ("tell", FREEZE), *whole("bob", "keep this"), ("tell", THAW), *whole("bob", "keep this"), QUIT),
     421: (HELLO, ("tell", STOP), ("listen",)),
 }
-# After 551, this dialogue with the other server shows that the mailbox in the reply is accepted.
+# Dialogue with the server named in a 551 reply, which shows that this server accepts the mailbox.
 AT_NEW_PLACE: Steps = (HELLO, MAIL, rcpt("erin", "example.org"), QUIT)

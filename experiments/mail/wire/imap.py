@@ -27,7 +27,7 @@ from experiments.mail.wire.imap_grammar import (
 )
 
 IMAP_PORT = 143
-# Client lines of this form are not commands: base64 or "*" after AUTHENTICATE (section 6.2.2), DONE after IDLE.
+# Match client lines that are no commands: base64 or "*" after AUTHENTICATE (section 6.2.2), DONE after IDLE.
 _NO_COMMAND = {
     "AUTHENTICATE": re.compile(rb"(?:[A-Za-z0-9+/]+={0,2}|=|\*)?\r\n"),
     "IDLE": re.compile(rb"DONE\r\n", re.IGNORECASE),

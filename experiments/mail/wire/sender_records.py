@@ -44,7 +44,7 @@ class Published:
         return self.answers[key]
 
     def text(self, name: str, version: str) -> tuple[str, int]:
-        """Return (TXT record that begins with `version` or "", its frame). Raises Inconclusive without a response."""
+        """Return (TXT record that begins with `version`, or ""; its frame). Raises Inconclusive without a response."""
         values, frame = self.values(name, "TXT")
         texts = ["".join(_STRING.findall(value)) for value in values]
         return next((text for text in texts if text.startswith(version)), ""), frame

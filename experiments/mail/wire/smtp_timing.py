@@ -33,7 +33,7 @@ def divide(intervals: Iterable[Interval], start_ns: int, end_ns: int) -> Decompo
 
 
 def smtp_intervals(sessions: Iterable[SmtpSession], at_server: SmtpTraffic) -> Iterator[Interval]:
-    """Yield the timed intervals of sessions captured at the client; `at_server`: the same traffic at the server."""
+    """Yield the timed intervals of sessions in the capture at the client; `at_server`: the capture at the server."""
     for session in sessions:
         yield from _dialogue(session)
         for message in (one for there in at_server.sessions if _is_same(there, session) for one in there.messages):
