@@ -1,0 +1,219 @@
+"""Ladder of a capture: its hosts as columns, and an arrow per application message with the times at both of its ends.
+
+    ladder = ladder_of(read_capture(path))
+    for arrow in ladder.arrows:
+        print(ladder.columns[arrow.source], arrow.label, arrow.sent_ns, arrow.received_ns)
+
+A conversation is read at its client's interface, which shows when the client's messages leave; where its server's
+interface was captured too, the same conversation read there shows when they arrive. TCP's own segments (SYN, FIN, RST,
+acknowledgements, repeated segments) are arrows of the level "tcp", messages are of the level "message".
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from experiments.harness.judge import layers
+from experiments.harness.judge.frames import TCP_PROTOCOL, CaptureFile, network_layer, payload_bytes
+from experiments.ladder.journeys import Journeys, host_of
+from experiments.ladder.messages import WireMessage, messages_at
+
+Level = Literal["message", "tcp"]
+# A message as read at its sender, and at its receiver (None: read at one interface only).
+_Readings = tuple[WireMessage, WireMessage | None]
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """Arrow of a ladder: columns of sender and receiver, label, and the times of its first and last octet in ns.
+
+    `received_ns` and `received_end_ns` are None where the message was lost, or the receiver was not captured (then
+    `lost` is False). `frames` are the numbers of its frames at the sender, `arrivals` those at the receiver.
+    """
+
+    source: int
+    target: int
+    protocol: str
+    label: str
+    sent_ns: int
+    sent_end_ns: int
+    received_ns: int | None
+    received_end_ns: int | None
+    frames: tuple[int, ...]
+    arrivals: tuple[int, ...]
+    octets: int
+    response: bool = False
+    lost: bool = False
+    level: Level = "message"
+
+    @property
+    def end_ns(self) -> int:
+        """Latest known time of the arrow in ns."""
+        return max(self.sent_end_ns, self.received_end_ns or 0)
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Names of the columns from left to right, and the arrows in the order of departure."""
+
+    columns: tuple[str, ...]
+    arrows: tuple[Arrow, ...]
+
+    def between(self, start_ns: int, end_ns: int) -> Ladder:
+        """Return the part of the ladder whose arrows depart within [start_ns, end_ns], with the columns they use."""
+        return self.with_arrows(arrow for arrow in self.arrows if start_ns <= arrow.sent_ns <= end_ns)
+
+    def of_level(self, level: Level) -> Ladder:
+        """Return the ladder with the arrows of one level only."""
+        return self.with_arrows(arrow for arrow in self.arrows if arrow.level == level)
+
+    def with_frames(self, frames: Collection[int]) -> Ladder:
+        """Return the ladder with the arrows that one of these frames carries."""
+        return self.with_arrows(
+            arrow for arrow in self.arrows if not {*arrow.frames, *arrow.arrivals}.isdisjoint(frames)
+        )
+
+    def with_arrows(self, arrows: Iterable[Arrow]) -> Ladder:
+        """Return a ladder of some of these arrows, without the columns that none of them uses."""
+        kept = tuple(arrows)
+        used = sorted({column for arrow in kept for column in (arrow.source, arrow.target)})
+        place = {column: index for index, column in enumerate(used)}
+        moved = (replace(arrow, source=place[arrow.source], target=place[arrow.target]) for arrow in kept)
+        return Ladder(tuple(self.columns[column] for column in used), tuple(moved))
+
+
+def ladder_of(captured: CaptureFile, *, with_tcp: bool = False) -> Ladder:
+    """Return the ladder of a capture; `with_tcp` adds the segments of TCP that carry no message."""
+    journeys = Journeys(captured)
+    names: dict[str, int] = {}
+
+    def column(address: str) -> int:
+        return names.setdefault(journeys.host(address), len(names))
+
+    arrows = [_arrow(journeys, readings, column) for readings in _readings(captured, journeys)]
+    if with_tcp:
+        arrows += _segments(captured, journeys, {number for arrow in arrows for number in arrow.frames}, column)
+    arrows.sort(key=lambda arrow: (arrow.sent_ns, arrow.frames[0]))
+    return _with_columns_in_order(Ladder(tuple(names), tuple(arrows)))
+
+
+def _readings(captured: CaptureFile, journeys: Journeys) -> Iterator[_Readings]:
+    """Yield every message once, as read at its sender's interface and at its receiver's where both were captured."""
+    found: dict[tuple[str, frozenset[str]], dict[str, list[WireMessage]]] = defaultdict(dict)
+    for interface in captured.counts:
+        for message in messages_at(captured, interface):
+            found[message.conversation].setdefault(interface, []).append(message)
+    for places in found.values():
+        for source in sorted({message.source for read in places.values() for message in read}):
+            yield from _one_way(places, source, journeys)
+
+
+def _one_way(places: Mapping[str, list[WireMessage]], source: str, journeys: Journeys) -> Iterator[_Readings]:
+    """Yield the messages of one direction of a conversation; `places`: the conversation's messages by interface."""
+    ways = {interface: [one for one in read if one.source == source] for interface, read in places.items()}
+    target = next(read[0].target for read in ways.values() if read)
+    sent = _at_host(ways, journeys.host(_address(source)))
+    received = _at_host(ways, journeys.host(_address(target)))
+    if sent is None or received is None:
+        # With one end captured, or none, the journeys of the frames give the times at the other end.
+        yield from ((one, None) for one in sent or received or max(ways.values(), key=len))
+        return
+    arrived = defaultdict[str, list[WireMessage]](list)
+    for message in received:
+        arrived[message.label].append(message)
+    departed = Counter(message.label for message in sent)
+    for message in sent:
+        # The nth of equal messages is the nth that arrived, unless one of them was lost: then frames decide.
+        equal = arrived[message.label]
+        yield message, equal.pop(0) if len(equal) == departed[message.label] and equal else None
+        departed[message.label] -= 1
+
+
+def _at_host(ways: Mapping[str, list[WireMessage]], host: str) -> list[WireMessage] | None:
+    return next((read for interface, read in ways.items() if host_of(interface) == host), None)
+
+
+def _arrow(journeys: Journeys, readings: _Readings, column: Callable[[str], int]) -> Arrow:
+    here, there = readings
+    sent = [journeys.of(number).sent for number in here.frames]
+    if there is None:
+        trips = [journeys.of(number) for number in here.frames]
+        received = [trip.received for trip in trips if trip.received is not None]
+        whole = len(received) == len(trips)
+        lost = any(trip.lost for trip in trips)
+    else:
+        received = [journeys.of(number).received or journeys.of(number).sent for number in there.frames]
+        whole, lost = True, False
+    return Arrow(
+        source=column(_address(here.source)),
+        target=column(_address(here.target)),
+        protocol=here.protocol,
+        label=here.label,
+        sent_ns=min(one.time_ns for one in sent),
+        sent_end_ns=max(one.time_ns for one in sent),
+        received_ns=min(one.time_ns for one in received) if whole else None,
+        received_end_ns=max(one.time_ns for one in received) if whole else None,
+        frames=tuple(dict.fromkeys(one.number for one in sent)),
+        arrivals=tuple(dict.fromkeys(one.number for one in received)),
+        octets=here.octets,
+        response=here.response,
+        lost=lost,
+    )
+
+
+def _segments(
+    captured: CaptureFile, journeys: Journeys, known: Collection[int], column: Callable[[str], int]
+) -> Iterator[Arrow]:
+    """Yield an arrow for each TCP segment that carries no message, at its first interface."""
+    for frame in captured.frames:
+        trip = journeys.of(frame.number)
+        if trip.sent.number != frame.number or frame.number in known or not frame.may_carry(TCP_PROTOCOL):
+            continue
+        network = network_layer(frame.packet)
+        if network is None or layers.TCP not in frame.packet:
+            continue
+        tcp = frame.packet[layers.TCP]
+        received = None if trip.received is None else trip.received.time_ns
+        yield Arrow(
+            source=column(network.src),
+            target=column(network.dst),
+            protocol="tcp",
+            label=_flags(tcp),
+            sent_ns=frame.time_ns,
+            sent_end_ns=frame.time_ns,
+            received_ns=received,
+            received_end_ns=received,
+            frames=(frame.number,),
+            arrivals=() if trip.received is None else (trip.received.number,),
+            octets=payload_bytes(tcp),
+            lost=trip.lost,
+            level="tcp",
+        )
+
+
+def _flags(tcp: Any) -> str:
+    words = [word for letter, word in _FLAGS.items() if letter in str(tcp.flags)]
+    size = payload_bytes(tcp)
+    return " ".join(words) + (f", {size:,} octets again" if size else "")
+
+
+_FLAGS = {"S": "SYN", "F": "FIN", "R": "RST", "A": "ACK"}
+
+
+def _with_columns_in_order(ladder: Ladder) -> Ladder:
+    """Return the ladder with hosts that exchange messages side by side: each new host right of its first partner."""
+    order: list[int] = []
+    for arrow in ladder.arrows:
+        for column, partner in ((arrow.source, arrow.target), (arrow.target, arrow.source)):
+            if column not in order:
+                order.insert(order.index(partner) + 1 if partner in order else len(order), column)
+    place = {column: index for index, column in enumerate(order)}
+    moved = (replace(arrow, source=place[arrow.source], target=place[arrow.target]) for arrow in ladder.arrows)
+    return Ladder(tuple(ladder.columns[column] for column in order), tuple(moved))
+
+
+def _address(endpoint: str) -> str:
+    return endpoint.rpartition(":")[0].strip("[]")

@@ -1,0 +1,207 @@
+"""Application messages at one interface of a capture: HTTP, DNS, FTP, SMTP, POP3, IMAP, and data of other protocols.
+
+    for message in messages_at(captured, "client:client-eth0"):
+        print(message.source, message.label, message.frames)
+
+Each protocol's own reader parses its connections. Octets that no reader takes (other protocols, encrypted sessions,
+streams behind a violation of the grammar) are messages with the label "data": a run of segments from one end.
+HTTP is recognised by its first line on any port; the other protocols by their ports.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.dns.wire.traffic import DNS_PORT, DnsMessage, dns_exchanges
+from experiments.ftp.wire.sessions import CONTROL_PORT, ftp_traffic
+from experiments.harness.judge.dialogue import Dialogue, Line
+from experiments.harness.judge.frames import CaptureFile, Connection, Direction, connections
+from experiments.http.wire.http1 import Message as HttpMessage
+from experiments.http.wire.http1 import converse
+from experiments.http.wire.http2 import Http2Conversation, converse_http2, is_http2
+from experiments.mail.wire import imap, pop3, smtp
+
+LABEL_MAX = 60
+_HTTP_REQUEST = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} [^ \r\n]{1,8000} HTTP/\d\.\d\r?\n|PRI \* HTTP/2\.0\r\n")
+_SESSIONS: Mapping[int, tuple[str, Callable[[Connection], Dialogue[Any, Any]]]] = {
+    **dict.fromkeys(smtp.PORTS, ("smtp", smtp.read_session)),
+    pop3.POP3_PORT: ("pop3", pop3.read_session),
+    imap.IMAP_PORT: ("imap", imap.read_session),
+}
+
+
+@dataclass(frozen=True)
+class WireMessage:
+    """Application message as one interface shows it: protocol, endpoints as address:port, label, frames, octets.
+
+    `frames` are the numbers of the frames that carried it, in order; `response`: it answers an earlier message.
+    """
+
+    protocol: str
+    source: str
+    target: str
+    label: str
+    frames: tuple[int, ...]
+    octets: int
+    response: bool = False
+
+    @property
+    def conversation(self) -> tuple[str, frozenset[str]]:
+        """Protocol and both endpoints, by which the same conversation is found at another interface."""
+        return self.protocol, frozenset((self.source, self.target))
+
+
+def messages_at(captured: CaptureFile, interface: str) -> list[WireMessage]:
+    """Return the messages at one interface in the order of their first frames; KeyError for an unknown interface."""
+    found = list(_dns(captured, interface))
+    ftp = ftp_traffic(captured, interface)
+    for session in ftp.sessions:
+        found += _dialogue("ftp", session)
+    for connection in connections(captured.at(interface)):
+        port = connection.server.port
+        if port in (CONTROL_PORT, DNS_PORT):
+            continue
+        if _HTTP_REQUEST.match(connection.from_client.stream.data):
+            found += _with_rest(connection, list(_http(connection)))
+        elif port in _SESSIONS:
+            protocol, read = _SESSIONS[port]
+            found += _with_rest(connection, list(_dialogue(protocol, read(connection))))
+        else:
+            found += _with_rest(connection, [])
+    return sorted(found, key=lambda one: (one.frames[0], one.frames[-1]))
+
+
+def _shortened(text: str) -> str:
+    printable = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return printable if len(printable) <= LABEL_MAX else printable[: LABEL_MAX - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _decoded(octets: bytes) -> str:
+    return octets.decode("utf-8", "replace")
+
+
+def _dns(captured: CaptureFile, interface: str) -> Iterator[WireMessage]:
+    traffic = dns_exchanges(captured, interface)
+    for exchange in traffic.exchanges:
+        for message in (exchange.query, *exchange.repeats, *([exchange.response] if exchange.response else [])):
+            yield _dns_message(message)
+    for stray in traffic.strays:
+        yield _dns_message(stray)
+
+
+def _dns_message(message: DnsMessage) -> WireMessage:
+    question = "" if message.question is None else f"{message.question.qname} {message.question.qtype}"
+    label = f"{question}?" if not message.is_response else _dns_outcome(message, question)
+    return WireMessage(
+        "dns",
+        _endpoint(message.source, message.source_port),
+        _endpoint(message.target, message.target_port),
+        _shortened(label),
+        (message.frame,),
+        message.size_bytes,
+        message.is_response,
+    )
+
+
+def _dns_outcome(message: DnsMessage, question: str) -> str:
+    """Describe a response as answer, referral, truncated, NODATA or error."""
+    if message.rcode:
+        return f"{_RCODES.get(message.rcode, f'rcode {message.rcode}')} {question}"
+    if message.tc:
+        return f"truncated: {question}"
+    if message.answer:
+        data = ", ".join(f"{record.type} {record.rdata}" for record in message.answer)
+        return f"{question.split(' ')[0]} {data}"
+    servers = [record for record in message.authority if record.type == "NS"]
+    if servers:
+        return f"referral to {servers[0].name}"
+    return f"NODATA {question}"
+
+
+_RCODES = {1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
+
+
+def _endpoint(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _http(connection: Connection) -> Iterator[WireMessage]:
+    read = converse_http2 if is_http2(connection) else converse
+    conversation = read(connection)
+    streams = {}
+    if isinstance(conversation, Http2Conversation):
+        streams = {id(exchange): number for number, exchange in conversation.streams}
+    for exchange in conversation.exchanges:
+        stream = f" (stream {streams[id(exchange)]})" if id(exchange) in streams else ""
+        method, target, _ = exchange.request.start_line
+        pushed = id(exchange) in streams and streams[id(exchange)] % 2 == 0
+        label = f"{'PUSH ' if pushed else ''}{_decoded(method)} {_decoded(target)}{stream}"
+        yield _http_message(connection, exchange.request, label, response=False, from_client=not pushed)
+        if exchange.response is not None:
+            _, status, reason = exchange.response.start_line
+            size = f", {len(exchange.response.body):,} octets" if exchange.response.body else ""
+            label = f"{_decoded(status)} {_decoded(reason)}".rstrip() + f"{size}{stream}"
+            yield _http_message(connection, exchange.response, label, response=True, from_client=False)
+
+
+def _http_message(
+    connection: Connection, message: HttpMessage, label: str, *, response: bool, from_client: bool
+) -> WireMessage:
+    client, server = str(connection.client), str(connection.server)
+    source, target = (client, server) if from_client else (server, client)
+    return WireMessage("http", source, target, _shortened(label), message.frames, len(message.octets), response)
+
+
+def _dialogue(protocol: str, session: Dialogue[Any, Any]) -> Iterator[WireMessage]:
+    client, server = str(session.connection.client), str(session.connection.server)
+
+    def line(one: Line, *, response: bool) -> WireMessage:
+        source, target = (server, client) if response else (client, server)
+        frames = tuple(dict.fromkeys(piece.frame for piece in one.pieces))
+        return WireMessage(protocol, source, target, _shortened(one.text), frames, len(one.octets), response)
+
+    greeting = session.greeting
+    for one in greeting if isinstance(greeting, tuple) else [greeting] if greeting is not None else []:
+        yield line(one, response=True)
+    for exchange in session.exchanges:
+        yield line(exchange.command, response=False)
+        for reply in exchange.replies:
+            yield line(reply, response=True)
+
+
+def _with_rest(connection: Connection, known: Iterable[WireMessage]) -> list[WireMessage]:
+    """Return the messages, and the octets of the connection that are in none of their frames as further messages."""
+    found = list(known)
+    taken = {frame for message in found for frame in message.frames}
+    ways = (
+        (connection.from_client, connection.client, connection.server, False),
+        (connection.from_server, connection.server, connection.client, True),
+    )
+    segments = sorted(
+        (segment.frame, str(source), str(target), len(segment.payload), response)
+        for way, source, target, response in ways
+        for segment in _first_copies(way)
+        if segment.frame not in taken
+    )
+    run: list[tuple[int, str, str, int, bool]] = []
+    for segment in [*segments, None]:
+        if run and (segment is None or segment[1] != run[-1][1]):
+            octets = sum(one[3] for one in run)
+            _, source, target, _, response = run[0]
+            frames = tuple(one[0] for one in run)
+            found.append(WireMessage("tcp", source, target, f"data, {octets:,} octets", frames, octets, response))
+            run = []
+        if segment is not None:
+            run.append(segment)
+    return found
+
+
+def _first_copies(way: Direction) -> list[Any]:
+    """Return the segments with payload that carried octets for the first time."""
+    first = {piece.frame for piece in way.stream.pieces}
+    if not first:
+        return list(way.segments)
+    return [segment for segment in way.segments if segment.frame in first]
