@@ -1,0 +1,217 @@
+"""SVG rendering of a ladder: columns of hosts, sloping arrows, a time axis; readable without scripts.
+
+An arrow is the area between the departure and the arrival of a message's first and last octet: its slope is the delay
+of the path, its thickness the time of transmission. A lost message ends in a cross. Colours are those of Okabe and Ito
+(Color Universal Design, 2008), and differ in lightness in print; every arrow has its text as a tooltip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from xml.sax.saxutils import escape, quoteattr
+
+from experiments.ladder.ladder import Arrow, Ladder
+from experiments.ladder.time_axis import Kind, TimeAxis
+
+TOP_PX, BOTTOM_PX, LEFT_PX, COLUMN_PX, MARGIN_PX = 64.0, 36.0, 92.0, 300.0, 150.0
+# Arrows thinner than THIN_PX are drawn as a line of this width.
+THIN_PX = 1.6
+HEAD_PX = 8.0
+CHARACTER_PX = 6.1
+COLOURS = {
+    "http": ("#0072B2", "#56B4E9"),
+    "dns": ("#A8487F", "#DDA0C6"),
+    "ftp": ("#9A6700", "#E69F00"),
+    "smtp": ("#B24A00", "#F2995B"),
+    "pop3": ("#00785A", "#3CCBA0"),
+    "imap": ("#00785A", "#3CCBA0"),
+    "tcp": ("#6B737C", "#A7AFB9"),
+}
+OTHER = ("#4B5661", "#C3CAD2")
+STYLE = """
+svg.ladder { font: 11.5px/1 system-ui, "Segoe UI", Roboto, Arial, sans-serif; background: var(--card, #fff); }
+.ladder text { fill: var(--ink, #1d2126); }
+.ladder .host { font-weight: 700; font-size: 13px; text-anchor: middle; }
+.ladder .life { stroke: var(--soft, #565e68); stroke-width: 1; }
+.ladder .time, .ladder .cut text { fill: var(--soft, #565e68); font-variant-numeric: tabular-nums; text-anchor: end; }
+.ladder .grid { stroke: var(--line, #dfe3e7); stroke-width: 1; }
+.ladder .cut line { stroke: var(--soft, #565e68); stroke-dasharray: 1 4; }
+.ladder .label { paint-order: stroke; stroke: var(--card, #fff); stroke-width: 4px; stroke-linejoin: round; }
+.ladder .message:hover .label, .ladder .message:focus .label { text-decoration: underline; }
+.ladder .tcp .label { fill: var(--soft, #565e68); }
+.ladder .tcp { font-size: 10.5px; }
+.ladder .mark { font-weight: 700; }
+.ladder a { text-decoration: none; }
+"""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Options of a drawing: kind of the time axis, title, text of marks and link target by arrow, and the RTT grid.
+
+    `marks`: words (for example claim ids) shown beside an arrow, by the arrow's position in the ladder; `link`: target
+    of an arrow's link, None for no link; `grid_ns`: distance of grid lines in ns, 0 for none; `standalone`: the style
+    is for a file of its own, with light and dark colours.
+    """
+
+    kind: Kind = "fitted"
+    title: str = "Messages between the hosts"
+    marks: Mapping[int, Sequence[str]] | None = None
+    link: Callable[[Arrow], str | None] | None = None
+    grid_ns: int = 0
+    standalone: bool = False
+
+
+def render_svg(ladder: Ladder, options: Drawing | None = None) -> str:
+    """Return the ladder as an <svg> element. Raises ValueError for a ladder without arrows."""
+    options = options or Drawing()
+    if not ladder.arrows:
+        raise ValueError("a ladder without messages cannot be drawn")
+    axis = _axis(ladder, options.kind)
+    width = LEFT_PX + COLUMN_PX * (len(ladder.columns) - 1) + MARGIN_PX
+    height = axis.bottom + BOTTOM_PX
+    start_ns = ladder.arrows[0].sent_ns
+    parts = [
+        f'<svg class="ladder" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'width="{width:.0f}" height="{height:.0f}" role="img" aria-label={quoteattr(options.title)}>',
+        f"<title>{escape(options.title)}</title>",
+        f"<style>{_style(options.standalone)}</style>",
+        *_background(ladder, axis, options, start_ns),
+    ]
+    for place, arrow in enumerate(ladder.arrows):
+        parts += _message(ladder, place, arrow, axis, options, start_ns)
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def describe(ladder: Ladder, arrow: Arrow, start_ns: int) -> str:
+    """Return one sentence on an arrow: hosts, label, times in ms since `start_ns`, frames."""
+    ends = f"{ladder.columns[arrow.source]} to {ladder.columns[arrow.target]}"
+    sent = f"sent at {milliseconds(arrow.sent_ns - start_ns)} ms"
+    if arrow.received_end_ns is None:
+        arrival = "lost" if arrow.lost else "arrival not captured"
+    else:
+        arrival = f"received at {milliseconds(arrow.received_end_ns - start_ns)} ms"
+    frames = f"frame {arrow.frames[0]}" if len(arrow.frames) == 1 else f"frames {arrow.frames[0]} to {arrow.frames[-1]}"
+    return f"{arrow.protocol.upper()}, {ends}: {arrow.label}; {sent}, {arrival}; {arrow.octets:,} octets, {frames}"
+
+
+def milliseconds(time_ns: int) -> str:
+    """Return a time in ms with three decimals, which are microseconds."""
+    return f"{time_ns / 1e6:,.3f}"
+
+
+def _style(standalone: bool) -> str:
+    colours = "".join(
+        f".ladder .{name} {{ --colour: {light}; }}\n" for name, (light, _) in {**COLOURS, "other": OTHER}.items()
+    )
+    dark = "".join(
+        f".ladder .{name} {{ --colour: {bright}; }}\n" for name, (_, bright) in {**COLOURS, "other": OTHER}.items()
+    )
+    variables = "svg.ladder { --card: #1d2126; --ink: #e8eaec; --soft: #a7afb9; --line: #343a42; }\n"
+    return (
+        STYLE
+        + colours
+        + "@media (prefers-color-scheme: dark) {\n"
+        + (variables if standalone else "")
+        + dark
+        + "}\n@media print { svg.ladder { --card: #fff; --ink: #000; } }\n"
+    )
+
+
+def _axis(ladder: Ladder, kind: Kind) -> TimeAxis:
+    times = {arrow.sent_ns for arrow in ladder.arrows}
+    for arrow in ladder.arrows:
+        times |= {arrow.sent_end_ns, arrow.received_ns or arrow.sent_ns, arrow.received_end_ns or arrow.sent_ns}
+    return TimeAxis(times, (arrow.sent_ns for arrow in ladder.arrows), TOP_PX, kind)
+
+
+def _x(column: int) -> float:
+    return LEFT_PX + COLUMN_PX * column
+
+
+def _background(ladder: Ladder, axis: TimeAxis, options: Drawing, start_ns: int) -> list[str]:
+    right = _x(len(ladder.columns) - 1)
+    parts = []
+    for place, name in enumerate(ladder.columns):
+        parts.append(f'<text class="host" x="{_x(place):.1f}" y="24">{escape(name)}</text>')
+        parts.append(
+            f'<line class="life" x1="{_x(place):.1f}" x2="{_x(place):.1f}" y1="34" y2="{axis.bottom + 14:.1f}"/>'
+        )
+    if options.grid_ns:
+        end_ns = max(arrow.end_ns for arrow in ladder.arrows)
+        for time_ns in range(start_ns, end_ns + 1, options.grid_ns):
+            y = axis.y(time_ns)
+            parts.append(f'<line class="grid" x1="{LEFT_PX:.1f}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
+    for cut in axis.cuts:
+        parts.append(
+            f'<g class="cut"><line x1="{LEFT_PX - 6:.1f}" x2="{right:.1f}" y1="{cut.y:.1f}" y2="{cut.y:.1f}"/>'
+            f'<text x="{LEFT_PX - 12:.1f}" y="{cut.y + 4:.1f}">+{milliseconds(cut.length_ns)}</text></g>'
+        )
+    parts.append(f'<text class="time" x="{LEFT_PX - 12:.1f}" y="44">ms</text>')
+    return parts
+
+
+def _message(ladder: Ladder, place: int, arrow: Arrow, axis: TimeAxis, options: Drawing, start_ns: int) -> list[str]:
+    target = options.link(arrow) if options.link is not None else None
+    kind = arrow.protocol if arrow.protocol in COLOURS else "other"
+    words = " ".join((options.marks or {}).get(place, ()))
+    text = describe(ladder, arrow, start_ns)
+    opened = f"<a href={quoteattr(target)}>" if target else ""
+    return [
+        f'<g class="message {kind} {arrow.level}" id="message-{place + 1}">{opened}<title>{escape(text)}</title>',
+        _shape(arrow, axis),
+        _label(arrow, axis, words),
+        f'<text class="time" x="{LEFT_PX - 12:.1f}" y="{axis.y(arrow.sent_ns) + 4:.1f}">'
+        f"{milliseconds(arrow.sent_ns - start_ns)}</text>{'</a>' if target else ''}</g>",
+    ]
+
+
+def _shape(arrow: Arrow, axis: TimeAxis) -> str:
+    start, end = _x(arrow.source), _x(arrow.target)
+    first, last = axis.y(arrow.sent_ns), axis.y(arrow.sent_end_ns)
+    paint = 'stroke="var(--colour)"'
+    if arrow.source == arrow.target:
+        return f'<path d="M{start:.1f} {first:.1f} h26 v9 h-26" fill="none" {paint} stroke-width="{THIN_PX}"/>' + _head(
+            start, first + 9, 1
+        )
+    side = 1 if end > start else -1
+    if arrow.received_ns is None or arrow.received_end_ns is None:
+        x, y = start + 0.62 * (end - start), first + 16
+        line = (
+            f'<line x1="{start:.1f}" y1="{first:.1f}" x2="{x:.1f}" y2="{y:.1f}" {paint} stroke-width="{THIN_PX}" '
+            'stroke-dasharray="6 4"/>'
+        )
+        if not arrow.lost:
+            return line
+        return line + (
+            f'<path d="M{x - 6:.1f} {y - 6:.1f} l12 12 m0 -12 l-12 12" fill="none" {paint} stroke-width="2.4"/>'
+        )
+    arrives, complete = axis.y(arrow.received_ns), axis.y(arrow.received_end_ns)
+    tip = end - side * HEAD_PX * 0.6
+    if max(last - first, complete - arrives) < THIN_PX * 2:
+        body = (
+            f'<line x1="{start:.1f}" y1="{first:.1f}" x2="{tip:.1f}" y2="{arrives:.1f}" {paint} '
+            f'stroke-width="{THIN_PX}"/>'
+        )
+    else:
+        points = f"{start:.1f},{first:.1f} {end:.1f},{arrives:.1f} {end:.1f},{complete:.1f} {start:.1f},{last:.1f}"
+        body = f'<polygon points="{points}" fill="var(--colour)" fill-opacity=".28" {paint} stroke-width="1"/>'
+    return body + _head(end, complete, -side)
+
+
+def _head(x: float, y: float, back: int) -> str:
+    """Return an arrow head with its tip at (x, y); `back` is 1 if the arrow comes from the right, else -1."""
+    across = back * HEAD_PX
+    return f'<path d="M{x:.1f} {y:.1f} l{across:.1f} -4 v8 z" fill="var(--colour)"/>'
+
+
+def _label(arrow: Arrow, axis: TimeAxis, words: str) -> str:
+    leftwards = arrow.target < arrow.source
+    x = _x(arrow.source) + (-10 if leftwards else 10)
+    y = axis.y(arrow.sent_ns) - 4
+    anchor = ' text-anchor="end"' if leftwards else ""
+    room = int((COLUMN_PX * max(abs(arrow.target - arrow.source), 1) - 16) / CHARACTER_PX)
+    label = arrow.label if len(arrow.label) <= room else arrow.label[: room - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    mark = f'<tspan class="mark">{escape(words)} </tspan>' if words else ""
+    return f'<text class="label" x="{x:.1f}" y="{y:.1f}"{anchor}>{mark}{escape(label)}</text>'
