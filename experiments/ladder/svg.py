@@ -7,12 +7,14 @@ of the path, its thickness the time of transmission. A lost message ends in a cr
 
 from __future__ import annotations
 
+import statistics
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 from experiments.ladder.ladder import Arrow, Ladder
-from experiments.ladder.time_axis import Kind, TimeAxis
+from experiments.ladder.time_axis import LABEL_PX, Kind, TimeAxis
 
 TOP_PX, BOTTOM_PX, LEFT_PX, COLUMN_PX, MARGIN_PX = 64.0, 36.0, 92.0, 300.0, 150.0
 # Arrows thinner than THIN_PX are drawn as a line of this width.
@@ -79,8 +81,11 @@ def render_svg(ladder: Ladder, options: Drawing | None = None) -> str:
         f"<style>{_style(options.standalone)}</style>",
         *_background(ladder, axis, options, start_ns),
     ]
+    left = Counter(arrow.sent_ns for arrow in ladder.arrows)
     for place, arrow in enumerate(ladder.arrows):
-        parts += _message(ladder, place, arrow, axis, options, start_ns)
+        # Labels of messages that left at the same time are above one another.
+        left[arrow.sent_ns] -= 1
+        parts += _message(ladder, place, arrow, axis, options, start_ns, left[arrow.sent_ns])
     return "\n".join([*parts, "</svg>", ""])
 
 
@@ -123,7 +128,11 @@ def _axis(ladder: Ladder, kind: Kind) -> TimeAxis:
     times = {arrow.sent_ns for arrow in ladder.arrows}
     for arrow in ladder.arrows:
         times |= {arrow.sent_end_ns, arrow.received_ns or arrow.sent_ns, arrow.received_end_ns or arrow.sent_ns}
-    return TimeAxis(times, (arrow.sent_ns for arrow in ladder.arrows), TOP_PX, kind)
+    delays = [arrow.received_ns - arrow.sent_ns for arrow in ladder.arrows if arrow.received_ns is not None]
+    delay_ns = statistics.median([delay for delay in delays if delay > 0] or [0])
+    labels = Counter(arrow.sent_ns for arrow in ladder.arrows)
+    top = TOP_PX + LABEL_PX * (labels[ladder.arrows[0].sent_ns] - 1)
+    return TimeAxis(times, labels, delay_ns, top, kind)
 
 
 def _x(column: int) -> float:
@@ -152,7 +161,9 @@ def _background(ladder: Ladder, axis: TimeAxis, options: Drawing, start_ns: int)
     return parts
 
 
-def _message(ladder: Ladder, place: int, arrow: Arrow, axis: TimeAxis, options: Drawing, start_ns: int) -> list[str]:
+def _message(
+    ladder: Ladder, place: int, arrow: Arrow, axis: TimeAxis, options: Drawing, start_ns: int, below: int
+) -> list[str]:
     target = options.link(arrow) if options.link is not None else None
     kind = arrow.protocol if arrow.protocol in COLOURS else "other"
     words = " ".join((options.marks or {}).get(place, ()))
@@ -161,7 +172,7 @@ def _message(ladder: Ladder, place: int, arrow: Arrow, axis: TimeAxis, options: 
     return [
         f'<g class="message {kind} {arrow.level}" id="message-{place + 1}">{opened}<title>{escape(text)}</title>',
         _shape(arrow, axis),
-        _label(arrow, axis, words),
+        _label(arrow, axis, words, below),
         f'<text class="time" x="{LEFT_PX - 12:.1f}" y="{axis.y(arrow.sent_ns) + 4:.1f}">'
         f"{milliseconds(arrow.sent_ns - start_ns)}</text>{'</a>' if target else ''}</g>",
     ]
@@ -206,10 +217,10 @@ def _head(x: float, y: float, back: int) -> str:
     return f'<path d="M{x:.1f} {y:.1f} l{across:.1f} -4 v8 z" fill="var(--colour)"/>'
 
 
-def _label(arrow: Arrow, axis: TimeAxis, words: str) -> str:
+def _label(arrow: Arrow, axis: TimeAxis, words: str, below: int) -> str:
     leftwards = arrow.target < arrow.source
     x = _x(arrow.source) + (-10 if leftwards else 10)
-    y = axis.y(arrow.sent_ns) - 4
+    y = axis.y(arrow.sent_ns) - 4 - LABEL_PX * below
     anchor = ' text-anchor="end"' if leftwards else ""
     room = int((COLUMN_PX * max(abs(arrow.target - arrow.source), 1) - 16) / CHARACTER_PX)
     label = arrow.label if len(arrow.label) <= room else arrow.label[: room - 1] + "\N{HORIZONTAL ELLIPSIS}"

@@ -7,15 +7,15 @@ leaves space for a label, and a maximum, beyond which the time is cut and marked
 
 from __future__ import annotations
 
-import statistics
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
 Kind = Literal["fitted", "scale"]
-LABEL_PX, NEXT_PX, MIDDLE_PX, CUT_PX = 18.0, 5.0, 30.0, 64.0
+# Pixels: of a label's line, between two times without a label, of a typical delay, and of the longest interval uncut.
+LABEL_PX, NEXT_PX, DELAY_PX, CUT_PX = 15.0, 5.0, 44.0, 150.0
 # Maximum height in pixels of an axis to scale; browsers draw no higher images reliably.
 HEIGHT_MAX_PX = 12_000.0
 
@@ -29,26 +29,28 @@ class Cut:
 
 
 class TimeAxis:
-    """Axis over all `times_ns`; at those in `labelled_ns` a label needs space above. `top` is the first time's y."""
+    """Axis over all `times_ns`, the first of which is at `top` pixels; `labels` counts the labels above each time.
 
-    def __init__(self, times_ns: Iterable[int], labelled_ns: Iterable[int], top: float, kind: Kind = "fitted") -> None:
+    `delay_ns` is a typical delay, from which the scale follows.
+    """
+
+    def __init__(
+        self, times_ns: Iterable[int], labels: Mapping[int, int], delay_ns: float, top: float, kind: Kind = "fitted"
+    ) -> None:
         self._times = sorted(set(times_ns))
-        labelled = set(labelled_ns)
-        gaps = [later - earlier for earlier, later in pairwise(self._times)]
-        long_gaps = [gap for (_, later), gap in zip(pairwise(self._times), gaps, strict=True) if later in labelled]
-        scale = MIDDLE_PX / statistics.median(long_gaps or gaps or [1])
+        span_ns = max(self._times[-1] - self._times[0], 1)
+        scale = DELAY_PX / delay_ns if delay_ns > 0 else HEIGHT_MAX_PX / 10 / span_ns
         if kind == "scale":
-            span_ns = max(self._times[-1] - self._times[0], 1)
-            scale = min(max(scale, LABEL_PX / min(long_gaps or gaps or [1])), HEIGHT_MAX_PX / span_ns)
+            scale = min(scale, HEIGHT_MAX_PX / span_ns)
         self._places = [top]
         self.cuts: list[Cut] = []
-        for (_, later), gap in zip(pairwise(self._times), gaps, strict=True):
-            height = gap * scale
+        for earlier, later in pairwise(self._times):
+            height = (later - earlier) * scale
             if kind == "fitted":
-                height = max(height, LABEL_PX if later in labelled else NEXT_PX)
-                if height > CUT_PX:
-                    height = CUT_PX
-                    self.cuts.append(Cut(self._places[-1] + CUT_PX / 2, gap))
+                height = max(height, NEXT_PX, LABEL_PX * labels.get(later, 0) + 3)
+                if height > max(CUT_PX, LABEL_PX * labels.get(later, 0) + 3):
+                    height = CUT_PX / 2
+                    self.cuts.append(Cut(self._places[-1] + height / 2, later - earlier))
             self._places.append(self._places[-1] + height)
 
     @property
@@ -66,11 +68,3 @@ class TimeAxis:
         earlier, later = self._times[index - 1 : index + 1]
         share = (time_ns - earlier) / (later - earlier)
         return self._places[index - 1] + share * (self._places[index] - self._places[index - 1])
-
-
-def labels_apart(places: Sequence[float], distance: float) -> list[float]:
-    """Return the positions, given in ascending order, moved down where needed to be `distance` pixels apart."""
-    moved: list[float] = []
-    for place in places:
-        moved.append(place if not moved else max(place, moved[-1] + distance))
-    return moved

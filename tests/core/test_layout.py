@@ -28,7 +28,8 @@ LAYERS: dict[str, set[str]] = {
     "ftp": {"harness", "dns", "http"},
     "mail": {"harness", "dns", "http", "cache"},
     "analysis": {"harness", "dns", "http", "ftp", "mail"},
-    "assignments": {"harness", "dns", "http", "cache", "cdn", "ftp", "mail", "analysis"},
+    "ladder": {"harness", "dns", "http", "ftp", "mail"},
+    "assignments": {"harness", "dns", "http", "cache", "cdn", "ftp", "mail", "analysis", "ladder"},
 }
 # Names that say nothing of a module's content, or that another module of the same role does not have.
 FORBIDDEN_STEMS = {

@@ -48,6 +48,11 @@ COMMANDS = {
         "judge_command",
         "check the messages in a capture file by the rules of the RFCs",
     ),
+    "ladder": (
+        "experiments.ladder.cli",
+        "ladder_command",
+        "draw the messages in a capture file as a ladder diagram",
+    ),
     "list": (".inspect", "list_command", "list experiments, their parameters, and topologies"),
     "matrix": (".matrices", "matrix_command", "test every server with every client, or every cache"),
     "run": (".runs", "run_command", "run experiments and judge their claims"),

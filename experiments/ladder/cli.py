@@ -1,0 +1,75 @@
+"""`lab7 ladder`: the ladder diagram of a capture file of any program, as text, SVG or Mermaid."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import click
+
+from experiments.harness.capture.reader import CaptureReadError
+from experiments.harness.cli import common
+from experiments.harness.judge.frames import read_capture
+from experiments.harness.results.result import write_atomically
+from experiments.ladder.ladder import Ladder, ladder_of
+from experiments.ladder.svg import Drawing, render_svg
+from experiments.ladder.text import render_mermaid, render_text
+
+# Suffix of the output file -> format.
+FORMATS = {".svg": "svg", ".txt": "text", ".md": "mermaid", ".mmd": "mermaid"}
+WIDTH_MIN = 60
+
+
+@click.command("ladder")
+@click.argument("capture", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("text", "svg", "mermaid")),
+    help="form of the output (default: by the suffix of --output, else text)",
+)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="write to this file")
+@click.option("--tcp", is_flag=True, help="also show the segments of TCP that carry no message (SYN, FIN, ACK ...)")
+@click.option("--scale", is_flag=True, help="SVG: time to scale; by default long waits are shortened")
+@click.option("--protocol", multiple=True, help="messages of this protocol only, such as dns or http (repeatable)")
+@click.option("--first", type=click.IntRange(1), help="the first N messages only")
+@click.option("--width", type=click.IntRange(WIDTH_MIN), help="text: characters a line (default: the terminal's)")
+def ladder_command(
+    capture: Path,
+    form: str | None,
+    output: Path | None,
+    tcp: bool,
+    scale: bool,
+    protocol: tuple[str, ...],
+    first: int | None,
+    width: int | None,
+) -> None:
+    """Draw the messages in a capture file (pcap or pcapng) as a ladder diagram.
+
+    Hosts are columns and time runs downwards. In lab7's captures, which have every packet at both ends, an arrow
+    slopes from the departure of a message to its arrival. Needs no rights.
+    """
+    try:
+        ladder = ladder_of(read_capture(capture), with_tcp=tcp)
+    except CaptureReadError as error:
+        raise click.UsageError(str(error)) from error
+    ladder = _selected(ladder, protocol, first)
+    if not ladder.arrows:
+        raise click.UsageError(f"{capture} has no such message: `lab7 ladder --tcp {capture}` shows all of TCP")
+    form = form or FORMATS.get(output.suffix if output else "", "text")
+    if form == "svg":
+        text = render_svg(ladder, Drawing("scale" if scale else "fitted", title=capture.name, standalone=True))
+    elif form == "mermaid":
+        text = render_mermaid(ladder)
+    else:
+        text = render_text(ladder, width or max(shutil.get_terminal_size().columns, WIDTH_MIN))
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_atomically(output, text)
+        common.out().print(f"{output}: {len(ladder.arrows)} messages between {len(ladder.columns)} hosts")
+
+
+def _selected(ladder: Ladder, protocols: tuple[str, ...], first: int | None) -> Ladder:
+    arrows = [arrow for arrow in ladder.arrows if not protocols or arrow.protocol in protocols]
+    return ladder.with_arrows(arrows[:first])

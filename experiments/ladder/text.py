@@ -1,0 +1,78 @@
+"""Text renderings of a ladder: for a terminal, with a lifeline per host, and as a Mermaid sequence diagram.
+
+    ms         client                 proxy                  origin
+        0.000  | GET /page/ --------->|                      |     5.001
+        5.012  |                      | GET /page/ --------->|    20.140
+
+A line of the terminal form is one message: the time in ms at which it left, and behind the columns the time at which
+it had arrived (lost: `lost`; not captured: `-`).
+"""
+
+from __future__ import annotations
+
+from experiments.ladder.ladder import Arrow, Ladder
+
+COLUMN_MIN, COLUMN_MAX = 12, 44
+TIME_WIDTH = 11
+
+
+def render_text(ladder: Ladder, width: int = 100) -> str:
+    """Return the ladder as lines of at most about `width` characters; a label that does not fit is shortened."""
+    start_ns = ladder.arrows[0].sent_ns if ladder.arrows else 0
+    gaps = max(len(ladder.columns) - 1, 1)
+    room = (width - 2 * TIME_WIDTH - 4 - len(ladder.columns[-1] if ladder.columns else "")) // gaps
+    column = min(max(room, COLUMN_MIN), COLUMN_MAX)
+    head = "".join(name.ljust(column)[: column - 1] + " " for name in ladder.columns)
+    lines = [f"{'sent, ms':>{TIME_WIDTH}}  {head.rstrip()}"]
+    for arrow in ladder.arrows:
+        if arrow.received_end_ns is not None:
+            arrival = f"{(arrow.received_end_ns - start_ns) / 1e6:.3f}"
+        else:
+            arrival = "lost" if arrow.lost else "-"
+        row = _row(arrow, len(ladder.columns), column)
+        lines.append(f"{(arrow.sent_ns - start_ns) / 1e6:>{TIME_WIDTH}.3f}  {row} {arrival:>{TIME_WIDTH}}")
+    return "\n".join([*lines, ""])
+
+
+def _row(arrow: Arrow, columns: int, width: int) -> str:
+    cells = list(("|" + " " * (width - 1)) * (columns - 1) + "|")
+    if arrow.source == arrow.target:
+        place = arrow.source * width
+        _write(cells, place + 2, arrow.label)
+        return "".join(cells)
+    low, high = sorted((arrow.source, arrow.target))
+    span = (high - low) * width - 1
+    label = arrow.label if len(arrow.label) <= span - 5 else arrow.label[: span - 6] + "\N{HORIZONTAL ELLIPSIS}"
+    dash = "-" if arrow.level == "message" else "."
+    end = "x" if arrow.lost else ">" if arrow.target > arrow.source else "<"
+    if arrow.target > arrow.source:
+        body = f" {label} ".ljust(span - 1, dash) + end
+    else:
+        body = end + f" {label} ".rjust(span - 1, dash)
+    _write(cells, low * width + 1, body)
+    return "".join(cells)
+
+
+def _write(cells: list[str], place: int, text: str) -> None:
+    for offset, character in enumerate(text):
+        if place + offset < len(cells):
+            cells[place + offset] = character
+
+
+def render_mermaid(ladder: Ladder) -> str:
+    """Return the ladder as a Mermaid sequence diagram, which GitHub and GitLab draw in Markdown."""
+    start_ns = ladder.arrows[0].sent_ns if ladder.arrows else 0
+    lines = ["sequenceDiagram"]
+    lines += [f"    participant h{place} as {_plain(name)}" for place, name in enumerate(ladder.columns)]
+    for arrow in ladder.arrows:
+        kind = "--x" if arrow.lost else "-->>" if arrow.response else "->>"
+        times = f"{(arrow.sent_ns - start_ns) / 1e6:.3f}"
+        if arrow.received_end_ns is not None:
+            times += f" to {(arrow.received_end_ns - start_ns) / 1e6:.3f}"
+        lines.append(f"    h{arrow.source}{kind}h{arrow.target}: {_plain(arrow.label)} ({times} ms)")
+    return "\n".join([*lines, ""])
+
+
+def _plain(text: str) -> str:
+    """Replace the characters that end a statement or begin a comment or an entity in Mermaid."""
+    return text.replace(";", ",").replace("#", "no. ").replace("%%", "% %").replace("\n", " ")
