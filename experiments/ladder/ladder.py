@@ -207,7 +207,9 @@ def _with_columns_in_order(ladder: Ladder) -> Ladder:
     """Return the ladder with hosts that exchange messages side by side: each new host right of its first partner."""
     order: list[int] = []
     for arrow in ladder.arrows:
-        for column, partner in ((arrow.source, arrow.target), (arrow.target, arrow.source)):
+        # The client of a conversation is on the left, also where the server speaks first.
+        ends = (arrow.source, arrow.target)
+        for column, partner in (ends[::-1], ends) if arrow.response else (ends, ends[::-1]):
             if column not in order:
                 order.insert(order.index(partner) + 1 if partner in order else len(order), column)
     place = {column: index for index, column in enumerate(order)}
