@@ -43,6 +43,7 @@ class Journeys:
 
     def __init__(self, captured: CaptureFile) -> None:
         self._captured = captured
+        self._frames = {frame.number: frame for frame in captured.frames}
         self._places: dict[int, tuple[Frame, ...]] = {}
         self._ends: dict[int, tuple[str, str]] = {}
         groups = self._groups()
@@ -56,8 +57,8 @@ class Journeys:
         return self.hosts.get(address, address)
 
     def of(self, number: int) -> Journey:
-        """Return the journey of the packet in a frame. Raises IndexError for a number beyond the file."""
-        frame = self._captured.frames[number - 1]
+        """Return the journey of the packet in a frame. Raises KeyError for a frame that the capture has not."""
+        frame = self._frames[number]
         frames = self._places.get(number, (frame,))
         sent, received = frames[0], frames[-1]
         ends = self._ends.get(number)

@@ -10,10 +10,11 @@ distinguish; theory is hatched as well, so that the two bars differ without colo
 
 from __future__ import annotations
 
+import importlib
 import io
 import statistics
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from experiments.harness.results.result import Comparison, Latest, Result, find_
 from experiments.harness.template_engine import environment, render
 
 REPORT_NAME = "report.html"
+# Module of the ladders in a report; imported by name, because its readers of protocols are above this layer.
+PICTURES = "experiments.ladder.run_pictures"
 MOST_FRAMES = 12
 # Heading of the index section for claims that experiments declare themselves (`own_claims`).
 OWN_CLAIMS = "Claims of single experiments"
@@ -171,10 +174,13 @@ class IndexRow:
     newest: bool
 
 
-def render_report(result: Result, claims: Mapping[str, Claim], own_plot: str | None = None) -> str:
+def render_report(
+    result: Result, claims: Mapping[str, Claim], own_plot: str | None = None, pictures: Any = None
+) -> str:
     """Return the HTML page of one result; a claim that is not in `claims` is listed by its id alone.
 
-    own_plot: an SVG of the experiment in place of the bar chart of comparisons.
+    own_plot: an SVG of the experiment in place of the bar chart of comparisons; pictures: ladders of the run and the
+    frames that its evidence cites (RunPictures), None for a page without them.
     """
     plot, no_plot = (Markup(own_plot), None) if own_plot else _plot(result.comparisons)
     return render(
@@ -184,12 +190,14 @@ def render_report(result: Result, claims: Mapping[str, Claim], own_plot: str | N
         counts=_counts(result.claims),
         plot=plot,
         no_plot=no_plot,
+        pictures=pictures,
     )
 
 
 def write_report(folder: Path, result: Result, claims: Mapping[str, Claim], own_plot: str | None = None) -> Path:
     """Write report.html into the folder of a result; return the file's path."""
-    return write_atomically(folder / REPORT_NAME, render_report(result, claims, own_plot))
+    pictures = importlib.import_module(PICTURES).run_pictures(folder, result)
+    return write_atomically(folder / REPORT_NAME, render_report(result, claims, own_plot, pictures))
 
 
 def render_index(runs: Sequence[IndexRow], latest: Mapping[str, Latest], claims: Mapping[str, Claim]) -> str:
@@ -272,5 +280,15 @@ def _frames(numbers: Sequence[int]) -> str:
     return f"{text} and {more} more" if more > 0 else text
 
 
-environment().filters.update(ms=_milliseconds, frames=_frames, term=_term)
+def _linked_frames(numbers: Sequence[int], known: Collection[int]) -> Markup:
+    """Return the first numbers as text, those of `known` as links to the frames at the end of the page."""
+    parts = [
+        Markup('<a href="#frame-{0}">{0}</a>').format(number) if number in known else Markup(number)
+        for number in dict.fromkeys(numbers[:MOST_FRAMES])
+    ]
+    more = len(numbers) - MOST_FRAMES
+    return Markup(", ").join(parts) + (f" and {more} more" if more > 0 else "")
+
+
+environment().filters.update(ms=_milliseconds, frames=_frames, term=_term, linked_frames=_linked_frames)
 environment().globals.update(term_rows=term_rows, spread=_spread, disturbed_share=f"{DISTURBED_SHARE:.0%}")
