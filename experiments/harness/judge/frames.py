@@ -100,6 +100,15 @@ def _dissected(data: bytes) -> Any:
     return layers.Raw(data)
 
 
+class InterfaceFrames(tuple[Frame, ...]):
+    """Frames of one interface in file order; their TCP connections are found once, for all readers of a protocol."""
+
+    @cached_property
+    def connections(self) -> tuple[Connection, ...]:
+        """The TCP connections among the frames, in the order of their SYNs."""
+        return tuple(_connections(self))
+
+
 @dataclass(frozen=True)
 class CaptureFile:
     """Capture read from a file: frames in file order, and packet counts by interface label."""
@@ -107,11 +116,18 @@ class CaptureFile:
     frames: tuple[Frame, ...]
     counts: Mapping[str, InterfaceCounts]
 
-    def at(self, interface: str) -> tuple[Frame, ...]:
+    def at(self, interface: str) -> InterfaceFrames:
         """Return the frames of one interface in file order. Raises KeyError without the interface."""
         if interface not in self.counts:
             raise KeyError(f"no interface {interface!r} in this capture, only {', '.join(self.counts)}")
-        return tuple(frame for frame in self.frames if frame.interface == interface)
+        return self._by_interface.get(interface, InterfaceFrames())
+
+    @cached_property
+    def _by_interface(self) -> dict[str, InterfaceFrames]:
+        frames: dict[str, list[Frame]] = {}
+        for frame in self.frames:
+            frames.setdefault(frame.interface, []).append(frame)
+        return {interface: InterfaceFrames(some) for interface, some in frames.items()}
 
     def dropped(self, interface: str) -> int:
         """Return the number of packets on this interface that the kernel dropped instead of capturing."""
@@ -238,6 +254,10 @@ class ConnectionTraffic:
 
 def connections(frames: Iterable[Frame]) -> list[Connection]:
     """Return the TCP connections among the frames of one interface, in the order of their SYNs."""
+    return list(frames.connections) if isinstance(frames, InterfaceFrames) else _connections(frames)
+
+
+def _connections(frames: Iterable[Frame]) -> list[Connection]:
     found: list[Connection] = []
     current: dict[frozenset[Endpoint], Connection] = {}
     for frame in datagrams(frames):
