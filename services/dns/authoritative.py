@@ -30,7 +30,7 @@ from services.faults import add_fault_flag
 from services.flags import integer, network
 from services.shell import Shell, add_common_flags, run_service
 
-# Default maximum UDP response size in octets (RFC 6891 section 6.2.5); responses near it fragment on most paths.
+# Default maximum UDP response size in octets (RFC 6891 section 6.2.5); larger responses fragment on most paths.
 UDP_SIZE_MAX = 4096
 PROCESSES_MAX = 64
 
@@ -81,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 class Periodic:
-    """A call every `period_s` seconds."""
+    """Timer that calls `act` every `period_s` seconds."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, period_s: float, act: Callable[[], None]) -> None:
         self._loop = loop
@@ -94,7 +94,7 @@ class Periodic:
         self._act()
 
     def cancel(self) -> None:
-        """End the calls."""
+        """Stop the periodic calls of `act`."""
         self._timer.cancel()
 
 

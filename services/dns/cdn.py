@@ -36,10 +36,10 @@ from services.flags import PORT_MAX, integer, seconds
 from services.shell import Shell, add_common_flags, run_service
 
 DEFAULT_CHECK_PATH = "/lab7-status"
-# Default interval between health checks of a replica, in seconds: HAProxy's.
+# Default interval between health checks of a replica, in seconds: as in HAProxy.
 DEFAULT_INTERVAL_S = 2.0
 DEFAULT_TIMEOUT_S = 1.0
-# Permitted values of --interval and --timeout in seconds: from very short ones for experiments to an hour.
+# Permitted values of --interval and --timeout in seconds: short values for experiments, up to an hour.
 SECONDS_MIN, SECONDS_MAX = 0.05, 3600.0
 FAILURES_MAX = 100
 

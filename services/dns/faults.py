@@ -1,4 +1,4 @@
-"""Faults of DNS servers, by `--fault NAME` (services/faults.py).
+"""Deliberate faults of DNS servers for exercises in troubleshooting, enabled by `--fault NAME` (services/faults.py).
 
 FaultyResponder stands before the responder of a server, and changes its responses as messages: what a zone with the
 fault, or a server with the misconception, would send. Left out: faults in the octets of a message, and zone transfers.
@@ -29,14 +29,14 @@ RESOLVER_FAULTS: Mapping[str, str] = {
     "noerror-for-nxdomain": "NOERROR for names that do not exist",
     "no-truncation": AUTHORITATIVE_FAULTS["no-truncation"],
 }
-# The last octets of the first label of the aliases that mx-to-cname invents.
+# Suffix of the first label of an alias that the fault mx-to-cname invents.
 ALIAS = b"-alias"
-# Maximum number of answers that ttl-ignored keeps.
+# Maximum number of responses that the fault ttl-ignored stores.
 ANSWERS_MAX = 4096
 
 
 class FaultyResponder:
-    """Responder with these faults around another responder."""
+    """Responder that wraps another responder and adds the enabled faults to the responses."""
 
     def __init__(self, respond: Callable[[bytes, Client], Response], faults: Collection[str]) -> None:
         self._respond = respond
@@ -81,7 +81,7 @@ class FaultyResponder:
         return octets
 
     def _canonical(self, query: Message) -> Message:
-        """Return a query for an alias that mx-to-cname invented as one for the canonical name; others unchanged."""
+        """Replace an alias that mx-to-cname invented by its canonical name in a query; do not change other queries."""
         question = query.questions[0]
         first = question.name.labels[0] if question.name.labels else b""
         if "mx-to-cname" not in self._faults or not first.endswith(ALIAS):
@@ -91,7 +91,7 @@ class FaultyResponder:
 
 
 def _with_alias(message: Message, question: Question, target: Name) -> Message:
-    """Return the response for a canonical name as one for its alias."""
+    """Return the response for a canonical name as a response for the alias of that name."""
     ttl = message.answers[0].ttl if message.answers else 0
     alias = Record(question.name, RRType.CNAME, question.rclass, ttl, CNAME(target))
     return replace(message, questions=(question,), answers=(alias, *message.answers))
@@ -120,7 +120,7 @@ def _with_mx_to_alias(message: Message) -> Message:
         else one
         for one in message.answers
     )
-    # The address records of the canonical names are not those of the aliases.
+    # The additional section is dropped: its address records belong to the canonical names, not to the aliases.
     return message if answers == message.answers else replace(message, answers=answers, additional=())
 
 

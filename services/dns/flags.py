@@ -99,7 +99,7 @@ def domain_name(text: str) -> Name:
 
 
 def zone_files(name: str, options: argparse.Namespace, log: EventLog, prepare: Prepare | None = None) -> ZoneFiles:
-    """Return the zones of --zone and --zones; what is wrong with them goes to the log and to standard error.
+    """Return the zones of --zone and --zones; report load errors to the log and to standard error.
 
     `prepare` is called with each zone that was loaded.
     """

@@ -44,7 +44,7 @@ class RecursiveAuthority:
         self._access = access
 
     def __call__(self, query: Message, client: Client) -> Handled:
-        """Return the response to a query, or an awaitable of the response."""
+        """Return the response to a query, or an awaitable of that response."""
         answer = self._authority.answer(query.questions[0])
         allowed = self._access.allows(client.host)
         own = replace(response(query, answer), ra=allowed)

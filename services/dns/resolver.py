@@ -47,7 +47,7 @@ from services.faults import add_fault_flag
 from services.flags import address, integer
 from services.shell import Shell, add_common_flags, run_service
 
-# Client name under which the resolver's own questions count in the scheduler's limit per client.
+# Client name of the resolver's own questions, which count in the scheduler's limit per client, too.
 OWN_CLIENT = "resolver"
 # RFC 8767 section 5: one to three days of expired data; no more than the maximum TTL.
 STALE_S_MAX = TTL_MAX_S
@@ -77,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
         type=integer(0, STALE_S_MAX),
         default=0,
         metavar="SECONDS",
-        help="answer with data that expired up to so long ago if its servers cannot be reached (RFC 8767; default: 0, "
+        help="answer with data that expired up to SECONDS ago if its servers are unreachable (RFC 8767; default: 0, "
         "never; 86400 is usual)",
     )
     flags.add_argument(
@@ -95,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
         "default: no validation)",
     )
     flags.add_argument(
-        "--trust-anchor-file", action="append", default=[], metavar="FILE", help="the same from a file (repeatable)"
+        "--trust-anchor-file", action="append", default=[], metavar="FILE", help="file of trust anchors (repeatable)"
     )
     flags.add_argument(
         "--aggressive-nsec",
@@ -201,7 +201,7 @@ async def open_server(
     faults: Collection[str] = (),
     unchecked: Scheduler | None = None,
 ) -> DNSServer:
-    """Listen on the shell's addresses, and answer with the results of the schedulers, with these faults."""
+    """Listen on the addresses of `shell` and answer queries from the schedulers, with the faults of --fault."""
     resolve_unchecked = None if unchecked is None else unchecked.resolve
     handler = RecursionHandler(scheduler.context, scheduler.resolve, access, scheduler.now, resolve_unchecked)
     # The response cache does not distinguish clients, so it is disabled if client subnets are sent.
@@ -214,12 +214,12 @@ async def open_server(
 
 
 async def open_encrypted(shell: Shell, options: argparse.Namespace, server: DNSServer) -> Finish | None:
-    """Listen for DNS over TLS and HTTPS as the flags say, and return the function that ends it; raises ServiceError."""
+    """Listen for DNS over TLS and HTTPS as the flags say; return the function that stops both; raises ServiceError."""
     if options.dot_port is None and options.doh_port is None:
         if options.tls is not None:
             raise ServiceError("--tls needs --dot-port or --doh-port")
         return None
-    # Imported here, because a resolver without them needs nothing of HTTP.
+    # Encrypted transports are imported only here, because a resolver without them needs no HTTP module.
     from services.dns.server.encrypted import listen_encrypted
 
     return await listen_encrypted(shell, options, server)

@@ -53,15 +53,27 @@ def parser() -> argparse.ArgumentParser:
     task.add_argument("--ds", type=domain_name, metavar="ZONE", help="print the DS records of a zone's keys, and end")
     keys = flags.add_mutually_exclusive_group()
     keys.add_argument("-K", dest="keys", default=".", metavar="DIRECTORY", help="directory of the keys (default: .)")
-    keys.add_argument("--seed", metavar="TEXT", help="derive the keys from this text, for laboratories")
+    keys.add_argument("--seed", metavar="TEXT", help="derive the keys from TEXT, for laboratories")
     names = {algorithm.name: algorithm for algorithm in Algorithm if algorithm in SIGNING}
     flags.add_argument(
-        "-a", dest="algorithm", choices=list(names), default="ED25519", help="algorithm (default: %(default)s)"
+        "-a",
+        dest="algorithm",
+        choices=list(names),
+        default="ED25519",
+        help="algorithm of new keys (default: %(default)s)",
     )
-    flags.add_argument("-o", dest="origin", type=domain_name, metavar="ORIGIN", help="origin (default: owner of SOA)")
-    flags.add_argument("-f", dest="output", metavar="FILE", help="signed file (default: FILE.signed; - for stdout)")
-    flags.add_argument("-s", dest="inception", type=_time, metavar="TIME", help="inception (default: an hour ago)")
-    flags.add_argument("-e", dest="expiration", type=_time, metavar="TIME", help="expiration (default: in 14 days)")
+    flags.add_argument(
+        "-o", dest="origin", type=domain_name, metavar="ORIGIN", help="origin of the zone (default: owner of its SOA)"
+    )
+    flags.add_argument(
+        "-f", dest="output", metavar="FILE", help="file for the signed zone (default: FILE.signed; - for stdout)"
+    )
+    flags.add_argument(
+        "-s", dest="inception", type=_time, metavar="TIME", help="inception of the signatures (default: an hour ago)"
+    )
+    flags.add_argument(
+        "-e", dest="expiration", type=_time, metavar="TIME", help="expiration of the signatures (default: in 14 days)"
+    )
     flags.add_argument("-3", dest="salt", type=_salt, metavar="SALT", help="use NSEC3; salt in hexadecimal, - for none")
     flags.add_argument(
         "-H",
@@ -71,12 +83,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="NSEC3 iterations (default: 0, as RFC 9276 requires)",
     )
-    flags.add_argument("-A", dest="opt_out", action="store_true", help="NSEC3 opt-out: no records for unsigned cuts")
+    flags.add_argument(
+        "-A", dest="opt_out", action="store_true", help="NSEC3 opt-out: no NSEC3 records for unsigned delegations"
+    )
     return flags
 
 
 def _time(text: str) -> int:
-    """Parse YYYYMMDDHHmmSS, or seconds since 1970."""
+    """Parse YYYYMMDDHHmmSS, or a number of seconds, into seconds since 1970 UTC."""
     try:
         return TIME.from_tokens(Tokens([Token(text)], ROOT), "the time")
     except TextError as error:
@@ -142,7 +156,7 @@ def _sign(options: argparse.Namespace) -> None:
 
 
 def zone_text(zone: Zone) -> str:
-    """Return a zone as a master file, a record a line."""
+    """Return a zone in master-file format, one record per line."""
     return "".join(record.to_text() + "\n" for rrset in zone.rrsets() for record in rrset.records())
 
 

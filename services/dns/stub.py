@@ -33,7 +33,7 @@ from services.flags import PORT_MAX, integer, seconds
 EXIT_USAGE = 1
 EXIT_NO_REPLY = 9
 RESOLV_CONF = Path("/etc/resolv.conf")
-# The defaults of dig.
+# Default values of dig.
 TRIES = 3
 TIMEOUT_S = 5.0
 TRIES_MAX = 100

@@ -26,7 +26,7 @@ _FAMILIES = {1: 4, 2: 16}
 
 @dataclass(frozen=True, slots=True)
 class ClientSubnet:
-    """Content of the option: the client's network, and the scope prefix length for which a response is valid."""
+    """Content of a client subnet option: the client's network, and the scope prefix length of a response."""
 
     network: IPv4Network | IPv6Network
     scope_prefix: int = 0
@@ -119,7 +119,7 @@ def with_subnet(query: Message, reply: Message, subnet: QuerySubnet | None, scop
     """Return `reply` with the query's client subnet and `scope`; unchanged if the query has no client subnet."""
     if subnet is None or query.edns is None:
         return reply
-    # RFC 3225 section 3: DO is copied.
+    # RFC 3225 section 3: the response repeats the DO bit of the query.
     edns = EDNS(UDP_SIZE_DEFAULT, do=query.edns.do, options=(subnet.echoed(scope),))
     return replace(reply, edns=edns)
 
@@ -132,7 +132,7 @@ class SubnetPolicy:
     prefix6: int = PREFIX6_RECOMMENDED
 
     def longest(self, network: Network) -> int:
-        """Return the maximum prefix length for the network's family."""
+        """Return the maximum prefix length that is sent for a network, by its address family."""
         return self.prefix4 if network.version == 4 else self.prefix6
 
     def subnet_for(self, host: str, subnet: QuerySubnet | None) -> Network:

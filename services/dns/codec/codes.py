@@ -114,7 +114,7 @@ class RRType(IntEnum):
 
 
 class RRClass(IntEnum):
-    """Classes; NONE is for UPDATE (RFC 2136), ANY for queries only."""
+    """Classes of resource records; NONE is for UPDATE (RFC 2136), ANY for queries only."""
 
     IN = 1
     CH = 3
@@ -124,7 +124,7 @@ class RRClass(IntEnum):
 
 
 class Opcode(IntEnum):
-    """Opcodes: the kinds of query."""
+    """Opcodes: kinds of DNS messages, such as QUERY and UPDATE."""
 
     QUERY = 0
     IQUERY = 1

@@ -33,11 +33,11 @@ class FieldKind(ABC, Generic[T]):
 
     @abstractmethod
     def read(self, reader: Reader) -> T:
-        """Decode the field; raises WireError."""
+        """Decode a field of rdata from wire format; raises WireError."""
 
     @abstractmethod
     def write(self, writer: Writer, value: T) -> None:
-        """Encode the field in wire format."""
+        """Encode a field of rdata in wire format."""
 
     def write_canonical(self, writer: Writer, value: T) -> None:
         """Encode the field in canonical form, for ordering and equality (RFC 4034 section 6.2)."""
@@ -49,11 +49,11 @@ class FieldKind(ABC, Generic[T]):
 
     @abstractmethod
     def to_text(self, value: T) -> str:
-        """Return the field in presentation format."""
+        """Return a field of rdata in presentation format."""
 
 
 class Unsigned(FieldKind[int]):
-    """An unsigned number of `octets` octets."""
+    """Field kind: an unsigned number of `octets` octets."""
 
     def __init__(self, octets: int) -> None:
         self._octets = octets
@@ -73,7 +73,7 @@ class Unsigned(FieldKind[int]):
 
 
 class Mnemonic(Unsigned):
-    """An unsigned number for which master files may use a mnemonic of `numbers`; it is printed as a number."""
+    """Field kind: an unsigned number, for which master files may use a mnemonic of `numbers`; printed as a number."""
 
     def __init__(self, octets: int, numbers: Mapping[str, int]) -> None:
         super().__init__(octets)
@@ -89,7 +89,7 @@ class Mnemonic(Unsigned):
 
 
 class Seconds(Unsigned):
-    """A 32-bit duration in seconds; master files may use units, such as 1h30m."""
+    """Field kind: a 32-bit duration in seconds; master files may use units, such as 1h30m."""
 
     def __init__(self) -> None:
         super().__init__(4)
@@ -100,7 +100,7 @@ class Seconds(Unsigned):
 
 
 class Time(Unsigned):
-    """A 32-bit absolute time, YYYYMMDDHHmmSS in presentation format (RFC 4034 section 3.2)."""
+    """Field kind: a 32-bit absolute time, YYYYMMDDHHmmSS in presentation format (RFC 4034 section 3.2)."""
 
     _FORMAT = "%Y%m%d%H%M%S"
     _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -128,7 +128,7 @@ class Time(Unsigned):
 
 
 class CoveredType(Unsigned):
-    """An RR type as a field, such as the type covered by an RRSIG; in text a mnemonic."""
+    """Field kind: an RR type, such as the type covered by an RRSIG; in text a mnemonic."""
 
     def __init__(self) -> None:
         super().__init__(2)
@@ -141,7 +141,7 @@ class CoveredType(Unsigned):
 
 
 class DomainName(FieldKind[Name]):
-    """A domain name: compressed when written if `sent`, accepted compressed if `received`; canonical is lower case.
+    """Field kind: a domain name, compressed when written if `sent`, accepted compressed if `received`.
 
     `folded` False keeps its case there: RFC 4034 section 6.2 lists the types whose names are folded (and RFC 6840
     section 5.1 removes NSEC).
@@ -169,7 +169,7 @@ class DomainName(FieldKind[Name]):
 
 
 class DomainNames(FieldKind[tuple[Name, ...]]):
-    """Names up to the end of the rdata, not compressed."""
+    """Field kind: names up to the end of the rdata, not compressed."""
 
     def read(self, reader: Reader) -> tuple[Name, ...]:
         names = []
@@ -189,7 +189,7 @@ class DomainNames(FieldKind[tuple[Name, ...]]):
 
 
 class AddressV4(FieldKind[IPv4Address]):
-    """An IPv4 address."""
+    """Field kind: an IPv4 address."""
 
     def read(self, reader: Reader) -> IPv4Address:
         return IPv4Address(reader.octets(4))
@@ -209,7 +209,7 @@ class AddressV4(FieldKind[IPv4Address]):
 
 
 class AddressV6(FieldKind[IPv6Address]):
-    """An IPv6 address (RFC 3596 section 2.2)."""
+    """Field kind: an IPv6 address (RFC 3596 section 2.2)."""
 
     def read(self, reader: Reader) -> IPv6Address:
         return IPv6Address(reader.octets(16))
@@ -231,7 +231,7 @@ class AddressV6(FieldKind[IPv6Address]):
 
 
 class CharacterString(FieldKind[bytes]):
-    """A character-string: a length octet and up to 255 octets."""
+    """Field kind: a character-string, which is a length octet and up to 255 octets."""
 
     def read(self, reader: Reader) -> bytes:
         return reader.character_string()
@@ -251,7 +251,7 @@ class CharacterString(FieldKind[bytes]):
 
 
 class CharacterStrings(FieldKind[tuple[bytes, ...]]):
-    """One or more character-strings, up to the end of the rdata."""
+    """Field kind: one or more character-strings, up to the end of the rdata."""
 
     _string = CharacterString()
 
@@ -276,7 +276,7 @@ class CharacterStrings(FieldKind[tuple[bytes, ...]]):
 
 
 class Octets(FieldKind[bytes]):
-    """Octets up to the end of the rdata, in hexadecimal with any blanks."""
+    """Field kind: octets up to the end of the rdata, in hexadecimal with any blanks."""
 
     def read(self, reader: Reader) -> bytes:
         return reader.octets(reader.remaining)
@@ -292,7 +292,7 @@ class Octets(FieldKind[bytes]):
 
 
 class Base64Octets(Octets):
-    """Octets up to the end of the rdata, in base64 with any blanks (RFC 4648 section 4)."""
+    """Field kind: octets up to the end of the rdata, in base64 with any blanks (RFC 4648 section 4)."""
 
     def from_tokens(self, tokens: Tokens, label: str) -> bytes:
         return octets_from_base64(_rest(tokens, label), label)
@@ -302,7 +302,7 @@ class Base64Octets(Octets):
 
 
 class CountedOctets(FieldKind[bytes]):
-    """A length octet and that many octets; in text one token of hexadecimal (base32hex if `base32`), "-" for none.
+    """Field kind: a length octet and that many octets; in text hexadecimal (base32hex if `base32`), "-" for none.
 
     In base32hex there is no form for none, as the hash of NSEC3 always has octets (RFC 5155 section 3.1.7).
     """
@@ -339,7 +339,7 @@ class CountedOctets(FieldKind[bytes]):
 
 
 class TypeBitmap(FieldKind[tuple[int, ...]]):
-    """The types in a bitmap up to the end of the rdata, in ascending order (RFC 4034 section 4.1.2)."""
+    """Field kind: the types in a bitmap up to the end of the rdata, in ascending order (RFC 4034 section 4.1.2)."""
 
     def read(self, reader: Reader) -> tuple[int, ...]:
         types: list[int] = []
@@ -413,7 +413,7 @@ def _from_base32hex(text: str, label: str) -> bytes:
 
 
 class QuotedOctets(Octets):
-    """Octets up to the end of the rdata, as one quoted string in presentation format (RFC 8659 section 4.1)."""
+    """Field kind: octets up to the end of the rdata, as one quoted string in presentation format (RFC 8659)."""
 
     def from_tokens(self, tokens: Tokens, label: str) -> bytes:
         return tokens.octets(label)
@@ -423,7 +423,7 @@ class QuotedOctets(Octets):
 
 
 def quoted(octets: bytes) -> str:
-    """Return octets as a quoted string, with escapes."""
+    """Return octets as a quoted string of a master file, with escapes."""
     return '"' + "".join(map(_quoted, octets)) + '"'
 
 
@@ -447,7 +447,7 @@ WELL_KNOWN_NAME = DomainName(sent=True, received=True)
 # RFC 3597 section 4: names in RP, AFSDB, RT, SIG, PX, NXT, NAPTR and SRV are decompressed, but not sent compressed.
 RECEIVED_NAME = DomainName(sent=False, received=True)
 
-# RFC 3597 section 4: names in types later than RFC 1035 and the listed ones are never compressed.
+# RFC 3597 section 4: names are never compressed in types later than RFC 1035, except those of RECEIVED_NAME.
 PLAIN_NAME = DomainName(sent=False, received=False)
 
 VERBATIM_NAME = DomainName(sent=False, received=False, folded=False)
@@ -489,7 +489,7 @@ class Rdata:
 
     @classmethod
     def read(cls: type[Self], reader: Reader) -> Self:
-        """Decode the fields; raises WireError."""
+        """Decode all fields of the rdata from wire format; raises WireError."""
         return cls(*[kind.read(reader) for _, kind in cls.shape])
 
     @classmethod
@@ -498,7 +498,7 @@ class Rdata:
         return cls(*[kind.from_tokens(tokens, name) for name, kind in cls.shape])
 
     def write(self, writer: Writer) -> None:
-        """Encode all fields in wire order."""
+        """Encode all fields of the rdata in wire order."""
         for name, kind in self.shape:
             kind.write(writer, getattr(self, name))
 

@@ -14,7 +14,7 @@ Gateway = IPv4Address | IPv6Address | Name | None
 
 
 def read_gateway(reader: Reader, gateway_type: int) -> Gateway:
-    """Decode a gateway of a type from 0 to 3; raises WireError."""
+    """Decode a gateway field, given its type from 0 to 3; raises WireError."""
     if gateway_type == 0:
         return None
     if gateway_type == 1:
@@ -27,7 +27,7 @@ def read_gateway(reader: Reader, gateway_type: int) -> Gateway:
 
 
 def gateway_from_tokens(tokens: Tokens, gateway_type: int, label: str) -> Gateway:
-    """Parse a gateway of a type from 0 to 3; raises TextError, with `label` as the field's name."""
+    """Parse a gateway field, given its type from 0 to 3; raises TextError, with `label` as the field's name."""
     if gateway_type == 0:
         text = tokens.token(label).text
         if text != ".":
@@ -43,7 +43,7 @@ def gateway_from_tokens(tokens: Tokens, gateway_type: int, label: str) -> Gatewa
 
 
 def write_gateway(writer: Writer, gateway: Gateway) -> None:
-    """Encode a gateway; a name is not compressed."""
+    """Encode a gateway field; a domain name is not compressed."""
     if isinstance(gateway, Name):
         writer.write(gateway.to_wire())
     elif gateway is not None:
@@ -51,5 +51,5 @@ def write_gateway(writer: Writer, gateway: Gateway) -> None:
 
 
 def gateway_to_text(gateway: Gateway) -> str:
-    """Return a gateway in presentation format; a dot stands for no gateway."""
+    """Return a gateway field in presentation format; a dot stands for no gateway."""
     return "." if gateway is None else str(gateway)

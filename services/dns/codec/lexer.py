@@ -114,7 +114,7 @@ class Tokens:
         return self._tokens[self._next - 1]
 
     def number(self, label: str, maximum: int) -> int:
-        """Consume a decimal number; raises TextError."""
+        """Consume the next token as a decimal number; raises TextError."""
         text = self.token(label).text
         if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= maximum):
             raise TextError(f"{label} is {text!r}, expected a number up to {maximum}")

@@ -31,7 +31,7 @@ FILE_OCTETS_MAX = 64 * 1024 * 1024
 # Maximum number of parsed owner names in the cache; successive records mostly share their owner.
 NAMES_MAX = 4096
 
-# Callback for warnings: takes the message (`file:line: ...`) about a mistake with which a zone is still loaded.
+# Callback for warnings: takes a message (`file:line: ...`) about a mistake that does not prevent loading the zone.
 Warn = Callable[[str], None]
 
 
@@ -163,7 +163,7 @@ class _Parser:
         stated = ttl is not None
         rdata = rdata_from_tokens(rtype, rclass, tokens)
         if ttl is None:
-            # An omitted TTL is that of $TTL (RFC 2308 section 4), else the last one stated (RFC 1035 section 5.1).
+            # A record without TTL gets the value of $TTL (RFC 2308 section 4), else the last stated TTL (RFC 1035 5.1).
             ttl = self._default_ttl if self._default_ttl is not None else self._last_ttl
             if ttl is None and isinstance(rdata, SOA):
                 ttl = rdata.minimum
@@ -183,7 +183,7 @@ class _Parser:
         return name
 
     def _ttl(self, word: str) -> int:
-        """Parse a TTL in seconds; a value of 32 bits counts as 0, as in messages (RFC 2181 section 8) and in BIND."""
+        """Parse a TTL in seconds; a TTL with bit 31 set counts as 0, as in messages (RFC 2181 section 8) and BIND."""
         ttl = ttl_from_text(word, maximum=U32_MAX)
         if ttl > TTL_MAX:
             self._warn(f"{self._place}: the TTL {word} is more than {TTL_MAX} seconds, and counts as 0")

@@ -1,4 +1,4 @@
-"""DNS messages: question, records and RRsets, the OPT pseudo-record of EDNS, and the message that carries them.
+"""DNS messages: question, records and RRsets, the OPT pseudo-record of EDNS, and the message with all of these.
 
     >>> query = Message(id=1, rd=True, questions=(Question(Name.from_text("example.com."), RRType.A),))
     >>> Message.from_wire(query.to_wire()) == query
@@ -164,7 +164,7 @@ class EDNS:
     options: tuple[Option, ...] = ()
 
     def write(self, writer: Writer, rcode: int) -> None:
-        """Encode the OPT pseudo-record."""
+        """Encode the OPT pseudo-record of EDNS."""
         writer.name(ROOT)
         writer.u16(RRType.OPT)
         writer.u16(self.udp_size)
@@ -426,7 +426,7 @@ def _opt_octets(message: Message) -> int:
 
 
 def _write_section(writer: Writer, section: Sequence[Record], limit_octets: int) -> tuple[int, bool]:
-    """Encode the RRsets of a section while they fit; return (number of records written, whether all were)."""
+    """Encode the RRsets of a section while they fit; return (number of records written, True if all were written)."""
     count = 0
     for rrset in _rrsets(section):
         before = len(writer)
@@ -457,7 +457,7 @@ def _is_answered(message: Message, written: int) -> bool:
 
 
 def _covered_type(record: Record) -> int:
-    """Return the type of a record; of a signature, the type that it covers."""
+    """Return the type of a record, or for an RRSIG record the type that it covers."""
     return record.rdata.type_covered if isinstance(record.rdata, RRSIG) else record.rtype
 
 

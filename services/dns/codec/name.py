@@ -55,7 +55,7 @@ class Name:
 
     @classmethod
     def from_text(cls, text: str, origin: "Name | None" = None) -> "Name":
-        """Parse presentation format; without a final dot the name is relative to `origin`, or absolute if that is None.
+        """Parse presentation format; a name without final dot is relative to `origin`, absolute if `origin` is None.
 
         Characters are octets (Latin-1). Raises TextError for invalid escapes and empty labels.
         """
@@ -70,7 +70,7 @@ class Name:
 
     @classmethod
     def _part(cls, labels: tuple[bytes, ...], folded: tuple[bytes, ...]) -> "Name":
-        """Construct a name from labels of a valid name, without validating them again."""
+        """Construct a name from labels of a valid name, without validating the labels again."""
         name = cls.__new__(cls)
         name.labels, name.folded, name._hash = labels, folded, hash(folded)
         return name
@@ -95,7 +95,7 @@ class Name:
         return len(self.labels)
 
     def to_text(self) -> str:
-        """Return the presentation format, with the final dot."""
+        """Return the name in presentation format, with the final dot."""
         return "".join(escape(label) + "." for label in self.labels) or "."
 
     def to_wire(self) -> bytes:
@@ -296,7 +296,7 @@ class Writer:
         return len(self.octets)
 
     def write(self, data: bytes) -> None:
-        """Append octets."""
+        """Append octets to the message."""
         self.octets += data
 
     def u8(self, number: int) -> None:
@@ -312,7 +312,7 @@ class Writer:
         self.octets += _U32.pack(number)
 
     def set_u16(self, offset: int, number: int) -> None:
-        """Overwrite the two octets at `offset`."""
+        """Overwrite the two octets at `offset` with a 16-bit number."""
         _U16.pack_into(self.octets, offset, number)
 
     def name(self, name: Name, compressed: bool = True) -> None:

@@ -194,7 +194,7 @@ class MINFO(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class RP(Rdata):
-    """The mailbox responsible for the owner, and a name with TXT records about it (RFC 1183 section 2.2)."""
+    """The mailbox responsible for the owner, and a name with TXT records about the owner (RFC 1183 section 2.2)."""
 
     shape = (("mailbox", RECEIVED_NAME), ("text", RECEIVED_NAME))
     mailbox: Name
@@ -419,7 +419,7 @@ _ANY_CLASS: dict[int, type[Rdata]] = {
     RRType.DLV: DS,
 }
 
-# Types whose rdata has a format of its own in class IN only: an A record of Chaosnet is different.
+# Types whose rdata format applies to class IN only: an A record of class CH (Chaosnet), for example, differs.
 _INTERNET: dict[int, type[Rdata]] = {
     **_ANY_CLASS,
     RRType.A: A,
@@ -442,7 +442,7 @@ _INTERNET: dict[int, type[Rdata]] = {
 }
 
 # Types whose malformed rdata makes the message malformed; malformed rdata of other types is kept as octets.
-# Types whose rdata may have compressed names (RFC 3597 section 4), or is interpreted by the services.
+# The listed types may have compressed names (RFC 3597 section 4), or are interpreted by the services.
 _INTERPRETED = frozenset(
     {
         RRType.A,

@@ -30,7 +30,7 @@ from services.dns.codec.gateway import Gateway, gateway_from_tokens, gateway_to_
 from services.dns.codec.lexer import Tokens
 from services.dns.codec.name import ROOT, Name, Reader, Writer
 
-# Names of protocols and services in WKS, from RFC 1010, which RFC 1035 cites; all others are written as numbers.
+# Names of protocols and services in WKS, from RFC 1010, which RFC 1035 cites; other values are written as numbers.
 # /etc/services is not used, because it differs from host to host.
 _PROTOCOLS = {"ICMP": 1, "IGMP": 2, "GGP": 3, "TCP": 6, "EGP": 8, "PUP": 12, "UDP": 17, "HMP": 20, "XNS-IDP": 22}
 _SERVICES = {
@@ -169,7 +169,7 @@ class ISDN(Rdata):
 
 
 class _Dotted(FieldKind[bytes]):
-    """Octets up to the end of the rdata; in text 0x and hexadecimal digits, with optional dots between them."""
+    """Octets up to the end of the rdata; in text 0x and hexadecimal digits, with optional dots between digits."""
 
     def read(self, reader: Reader) -> bytes:
         return reader.octets(reader.remaining)
@@ -376,7 +376,7 @@ class Prefix:
     address: bytes
 
     def to_text(self) -> str:
-        """Return `[!]family:address/length`."""
+        """Return the prefix as `[!]family:address/length`."""
         full = self.address.ljust(_FAMILIES[self.family][1], b"\0")
         address = IPv4Address(full) if self.family == 1 else IPv6Address(full)
         return f"{'!' * self.negated}{self.family}:{address}/{self.length}"

@@ -1,4 +1,4 @@
-"""Rdata of security types: DNSSEC, keys, certificates, and digests of them.
+"""Rdata of security types: DNSSEC, keys, certificates, and digests of keys and certificates.
 
 RFC 4034 and 3755 (DNSKEY, RRSIG, NSEC, DS and their forerunners KEY, SIG, NXT), RFC 5155 (NSEC3, NSEC3PARAM), RFC 7344
 (CDS, CDNSKEY), RFC 7477 (CSYNC), RFC 8976 (ZONEMD), RFC 6698 and 8162 (TLSA, SMIMEA), RFC 4255 (SSHFP), RFC 4398
@@ -41,7 +41,7 @@ from services.dns.codec.gateway import Gateway, gateway_from_tokens, gateway_to_
 from services.dns.codec.lexer import Tokens
 from services.dns.codec.name import Name, Reader, Writer
 
-# Mnemonics of the IANA registry of DNSSEC algorithm numbers, as BIND accepts them in place of numbers.
+# Mnemonics of the IANA registry of DNSSEC algorithm numbers, which BIND accepts in master files.
 _ALGORITHMS = {
     "DELETE": 0,
     "RSAMD5": 1,
@@ -333,7 +333,7 @@ class HIP(Rdata):
 
     @classmethod
     def read(cls, reader: Reader) -> "HIP":
-        """Decode HIP rdata; the lengths of both octet fields precede them."""
+        """Decode HIP rdata, which begins with the lengths of the identity tag and of the public key."""
         hit_octets, algorithm, key_octets = reader.u8(), reader.u8(), reader.u16()
         hit, key = reader.octets(hit_octets), reader.octets(key_octets)
         return cls(algorithm, hit, key, VERBATIM_NAMES.read(reader))

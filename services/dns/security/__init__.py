@@ -1,4 +1,4 @@
-"""DNSSEC cores: signatures, keys, zone signing, denial of existence, trust anchors (RFC 4033 to 4035, 5155, 6840).
+"""DNSSEC, sans-IO: signatures, keys, zone signing, denial of existence, trust anchors (RFC 4033 to 4035, 5155, 6840).
 
     module           does                                                                       uses cryptography
     --------------   ------------------------------------------------------------------------   -----------------

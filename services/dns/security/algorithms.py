@@ -1,4 +1,4 @@
-"""DNSSEC algorithms: signature algorithms of DNSKEY and RRSIG, digest algorithms of DS, and which of them are used.
+"""DNSSEC algorithms: signature algorithms of DNSKEY and RRSIG, digest algorithms of DS, and the implemented subsets.
 
 RFC 8624 sections 3.1 and 3.3 decide: RSASHA1 is validated and not used for signing, RSAMD5, DSA and GOST are neither.
 RFC 3110 and 5702 (RSA), RFC 6605 (ECDSA), RFC 8080 (Ed25519 and Ed448), RFC 4509 and 6605 (digests). The mathematics
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
     from cryptography.hazmat.primitives.hashes import HashAlgorithm
 
-# RFC 3110 section 2: moduli of up to 4096 bits. BIND bounds the exponent to 35 bits, as a long one makes each
-# verification slow.
+# RFC 3110 section 2 permits moduli of up to 4096 bits.
+# BIND bounds the exponent to 35 bits, because a long exponent makes each verification slow.
 RSA_BITS_MAX = 4096
 EXPONENT_BITS_MAX = 35
-# RFC 8624 section 3.1 has no size; NIST SP 800-57 accepts 2048 bits.
+# Size of new RSA keys in bits: NIST SP 800-57 accepts 2048, and RFC 8624 section 3.1 states no size.
 RSA_BITS = 2048
 RSA_EXPONENT = 65_537
-# Public keys whose decoded form is kept.
+# Maximum number of decoded public keys in the cache.
 KEYS_MAX = 1024
 
 
@@ -45,7 +45,7 @@ class Algorithm(IntEnum):
 
 
 class Digest(IntEnum):
-    """Digest algorithms of DS that are implemented."""
+    """Digest algorithms of DS records that are implemented."""
 
     SHA1 = 1
     SHA256 = 2
@@ -62,7 +62,7 @@ SIGNING = frozenset(
         Algorithm.ED448,
     }
 )
-# RFC 8624 section 3.3, column "DNSSEC Delegation".
+# Digest algorithms for new DS records: RFC 8624 section 3.3, column "DNSSEC Delegation".
 DELEGATION_DIGESTS = frozenset({Digest.SHA256, Digest.SHA384})
 
 _RSA = frozenset({Algorithm.RSASHA1, Algorithm.RSASHA1_NSEC3_SHA1, Algorithm.RSASHA256, Algorithm.RSASHA512})
@@ -82,22 +82,22 @@ _DIGESTS: dict[int, Callable[[bytes], "hashlib._Hash"]] = {
 
 
 class KeyFormatError(ValueError):
-    """A public key whose octets are invalid for its algorithm."""
+    """Error for a public key whose octets are invalid for its algorithm."""
 
 
 class PrivateKey(Protocol):
-    """A private key: its algorithm, the octets of its public key in a DNSKEY, and its signatures."""
+    """Interface of a private key: algorithm number, public key as in DNSKEY rdata, and sign()."""
 
     @property
     def algorithm(self) -> int:
-        """The algorithm's number."""
+        """The number of the key's DNSSEC algorithm."""
 
     @property
     def public(self) -> bytes:
-        """The public key as in DNSKEY rdata."""
+        """The public key in the format of DNSKEY rdata."""
 
     def sign(self, data: bytes) -> bytes:
-        """Return the signature as in RRSIG rdata."""
+        """Sign octets; return the signature as in RRSIG rdata."""
 
 
 def is_supported(algorithm: int) -> bool:
@@ -106,7 +106,7 @@ def is_supported(algorithm: int) -> bool:
 
 
 def is_digest_supported(digest_type: int) -> bool:
-    """Tell whether a digest of DS can be validated."""
+    """Tell whether DS records with a digest algorithm can be validated."""
     return digest_type in _DIGESTS
 
 
@@ -116,7 +116,7 @@ def digest(digest_type: int, data: bytes) -> bytes:
 
 
 def require_library() -> None:
-    """Import the library for signatures, so that the first one takes no longer; raise ServiceError if it is missing."""
+    """Import the signature library, so that the first signature has no delay; raise ServiceError if it is missing."""
     try:
         from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa, utils  # noqa: F401
     except ImportError as error:
@@ -147,7 +147,7 @@ def _verify(algorithm: Algorithm, public: "PublicKeyTypes", data: bytes, signatu
     if isinstance(public, rsa.RSAPublicKey):
         public.verify(signature, data, padding.PKCS1v15(), _hash(algorithm))
     elif isinstance(public, ec.EllipticCurvePublicKey):
-        # RFC 6605 section 4: r and s, each as long as a coordinate.
+        # RFC 6605 section 4: an ECDSA signature is r and s, each as long as a coordinate of the curve.
         octets = _KEY_OCTETS[algorithm]
         if len(signature) != 2 * octets:
             raise InvalidSignature
@@ -177,7 +177,7 @@ def _public_key(algorithm: Algorithm, key: bytes) -> "PublicKeyTypes":
 
 
 def _rsa_numbers(key: bytes) -> tuple[int, int]:
-    """Return exponent and modulus (RFC 3110 section 2); raises KeyFormatError."""
+    """Return (exponent, modulus) of an RSA key (RFC 3110 section 2); raises KeyFormatError."""
     size, begin = (key[0], 1) if key and key[0] else (int.from_bytes(key[1:3], "big"), 3)
     exponent, modulus = int.from_bytes(key[begin : begin + size], "big"), int.from_bytes(key[begin + size :], "big")
     if not size or exponent.bit_length() > EXPONENT_BITS_MAX or not 0 < modulus.bit_length() <= RSA_BITS_MAX:
@@ -206,7 +206,7 @@ def _curve(algorithm: Algorithm) -> "EllipticCurve":
 
 @dataclass(frozen=True, slots=True)
 class LibraryKey:
-    """A private key of the library."""
+    """Private key that signs by the `cryptography` library."""
 
     algorithm: Algorithm
     private: "PrivateKeyTypes"
@@ -229,7 +229,7 @@ class LibraryKey:
         return public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
     def sign(self, data: bytes) -> bytes:
-        """Return the signature as in RRSIG rdata; that of ECDSA is deterministic (RFC 6979) where the library can."""
+        """Sign octets as in RRSIG rdata; ECDSA signatures are deterministic (RFC 6979) if the library supports it."""
         from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa, utils
 
         private = self.private
@@ -259,7 +259,7 @@ def _octets(number: int) -> bytes:
 
 
 def derive_key(algorithm: int, secret: bytes) -> LibraryKey:
-    """Return the key that follows from a secret, always the same; raises ServiceError for an algorithm without."""
+    """Derive a private key from a secret, deterministically; raises ServiceError if `algorithm` has no derivation."""
     from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 
     octets = hashlib.shake_256(secret).digest(64)
@@ -268,7 +268,7 @@ def derive_key(algorithm: int, secret: bytes) -> LibraryKey:
     if algorithm == Algorithm.ED448:
         return LibraryKey(Algorithm.ED448, ed448.Ed448PrivateKey.from_private_bytes(octets[:57]))
     if algorithm in _ECDSA:
-        # Below the order of both curves, whose highest 32 bits are ones.
+        # The private number is below the order of both curves, because the highest 32 bits of both orders are ones.
         number = int.from_bytes(octets[: _KEY_OCTETS[Algorithm(algorithm)] - 4], "big") + 1
         return LibraryKey(Algorithm(algorithm), ec.derive_private_key(number, _curve(Algorithm(algorithm))))
     raise ServiceError(f"no key can be derived for algorithm {algorithm}: use 13, 14, 15 or 16")

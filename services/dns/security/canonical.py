@@ -20,22 +20,22 @@ _FIELDS = struct.Struct("!HBBIIIH")
 
 
 def label_count(name: Name) -> int:
-    """Return the labels of a name as RRSIG counts them: without the root and a leading asterisk (RFC 4034 3.1.3)."""
+    """Return a name's number of labels as in RRSIG: without the root and a leading asterisk (RFC 4034 3.1.3)."""
     return len(name) - (name.labels[:1] == (ASTERISK,))
 
 
 def signed_owner(name: Name, labels: int) -> Name:
-    """Return the owner that was signed: the wildcard, if `labels` is less than those of `name` (RFC 4035 5.3.2)."""
+    """Return the owner that was signed: the wildcard, if `labels` is below the labels of `name` (RFC 4035 5.3.2)."""
     return name.suffix(labels).child(ASTERISK) if labels < label_count(name) else name
 
 
 def canonical_rdata(rdatas: Iterable[Rdata]) -> list[bytes]:
-    """Return canonical rdata in order, each once (RFC 4034 section 6.3)."""
+    """Return the canonical rdata of an RRset, sorted and without duplicates (RFC 4034 section 6.3)."""
     return sorted({rdata.canonical() for rdata in rdatas})
 
 
 def signed_octets(rrset: RRset, signature: RRSIG) -> bytes:
-    """Return the octets that `signature` covers; its own signature field is not read."""
+    """Return the octets that `signature` covers; the signature field in `signature` is ignored."""
     fields = _FIELDS.pack(
         signature.type_covered,
         signature.algorithm,

@@ -1,4 +1,4 @@
-"""Denial cache: validated NSEC records of signed zones, from which further negative answers are made (RFC 8198).
+"""Denial cache: validated NSEC records of signed zones, from which negative answers are synthesized (RFC 8198).
 
     none.example.com. NXDOMAIN was proven by   mail.example.com. NSEC ns1.example.com.
     nobody.example.com. A                  ->  NXDOMAIN, by the same record and without a query
@@ -19,9 +19,9 @@ from services.dns.security.nsec import Denial, NsecRecord, denies_name, denies_t
 from services.dns.security.secured import SecuredRRset
 
 ZONES_MAX = 1000
-# Records of one zone; a zone with more is begun anew.
+# Maximum number of NSEC records per zone; when it is reached, the next proof replaces all records of the zone.
 RECORDS_PER_ZONE_MAX = 1000
-# Types for which no answer is made: those at the parent's side of a cut, of the records themselves, and all types.
+# Query types that get no synthesized answer: DS (at the parent's side of a cut), NSEC, RRSIG and ANY.
 _NOT_MADE = frozenset({RRType.DS, RRType.NSEC, RRType.RRSIG, RRType.ANY})
 
 _Key = tuple[bytes, ...]
@@ -36,7 +36,7 @@ class _Stored:
 
 @dataclass(slots=True)
 class _ZoneDenials:
-    """The records of one zone, by their owners in canonical order."""
+    """NSEC records of one zone, sorted by owner in canonical order."""
 
     soa: SecuredRRset
     expires: float
@@ -44,7 +44,7 @@ class _ZoneDenials:
     stored: dict[_Key, _Stored] = field(default_factory=dict)
 
     def at_or_before(self, name: Name, now: float) -> _Stored | None:
-        """Return the record of a name, or the last one before it; None if it has expired."""
+        """Return the NSEC record at a name, or the last one before the name; None if that record has expired."""
         index = bisect_right(self.keys, name.folded[::-1])
         found = self.stored[self.keys[index - 1]] if index else None
         return found if found is not None and found.expires > now else None
@@ -52,20 +52,20 @@ class _ZoneDenials:
 
 @dataclass(frozen=True, slots=True)
 class MadeAnswer:
-    """A negative answer made from cached records: the rcode, and the SOA with the proof and the TTL left."""
+    """Negative answer synthesized from cached NSEC records: the rcode, and the SOA with the proof and the TTL left."""
 
     rcode: int
     soa: SecuredRRset
 
 
 class DenialCache:
-    """The records of at most `zones_max` zones; 0 disables the cache."""
+    """Cache of NSEC records of at most `zones_max` zones; `zones_max` 0 disables the cache."""
 
     def __init__(self, zones_max: int = ZONES_MAX) -> None:
         self._zones: BoundedDict[Name, _ZoneDenials] = BoundedDict(zones_max)
 
     def put(self, zone: Name, soa: SecuredRRset, rrsets: Iterable[SecuredRRset], now: float) -> None:
-        """Store the SOA and the NSEC records of a proof that was validated."""
+        """Store the SOA and the NSEC records of a validated proof."""
         denials = self._zones.get(zone)
         if denials is None or len(denials.keys) >= RECORDS_PER_ZONE_MAX:
             denials = _ZoneDenials(soa, now)

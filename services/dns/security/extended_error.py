@@ -11,13 +11,13 @@ from enum import IntEnum
 from services.dns.codec.message import Message, Option
 
 OPTION_EXTENDED_ERROR = 15
-# The text is for people; a response must not become long for it.
+# Maximum octets of EXTRA-TEXT, which is for human readers and must not make responses long.
 TEXT_OCTETS_MAX = 200
 _ACRONYMS = frozenset({"DNSSEC", "DNSKEY", "DS", "NSEC", "NSEC3", "NXDOMAIN"})
 
 
 class ErrorCode(IntEnum):
-    """INFO-CODEs (RFC 8914 section 4)."""
+    """INFO-CODEs: registered reasons of extended errors (RFC 8914 section 4)."""
 
     OTHER = 0
     UNSUPPORTED_DNSKEY_ALGORITHM = 1
@@ -43,21 +43,21 @@ class ErrorCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExtendedError:
-    """An extended error: code, and a sentence for people."""
+    """Extended error of a response: INFO-CODE, and a sentence for human readers."""
 
     code: int
     text: str = ""
 
     @property
     def title(self) -> str:
-        """The name of the code, as IANA registers it; Unknown for any other."""
+        """The INFO-CODE's name in the IANA registry; Unknown for an unregistered code."""
         try:
             return _title(ErrorCode(self.code).name)
         except ValueError:
             return "Unknown"
 
     def to_option(self) -> Option:
-        """Encode the EDNS option."""
+        """Encode the extended error as an EDNS option (RFC 8914 section 2)."""
         return Option(OPTION_EXTENDED_ERROR, self.code.to_bytes(2, "big") + self.text.encode()[:TEXT_OCTETS_MAX])
 
 

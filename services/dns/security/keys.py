@@ -33,7 +33,7 @@ from services.errors import ServiceError
 
 ZONE_KEY, REVOKED, SECURE_ENTRY_POINT = 0x0100, 0x0080, 0x0001
 DNSSEC_PROTOCOL = 3
-# Keys whose tag is kept.
+# Maximum number of key tags in the cache.
 TAGS_MAX = 4096
 
 _RSAMD5 = 1
@@ -53,7 +53,7 @@ _RSA_FIELDS = (
 def key_tag(key: DNSKEY) -> int:
     """Return the key tag, which is not unique (RFC 4034 Appendix B)."""
     if key.algorithm == _RSAMD5:
-        # RFC 4034 Appendix B.1: of the last 24 bits of the modulus, the highest 16.
+        # RFC 4034 Appendix B.1: the key tag of RSA/MD5 is the highest 16 bits of the last 24 bits of the modulus.
         return int.from_bytes(key.key[-3:-1], "big")
     octets = key.to_wire()
     total = sum(octets[1::2]) + (sum(octets[0::2]) << 8)
@@ -82,7 +82,7 @@ def may_match(key: DNSKEY, ds: DS) -> bool:
 
 
 def matches(zone: Name, key: DNSKEY, ds: DS) -> bool:
-    """Tell whether a DS record is about a key (RFC 4035 section 5.2)."""
+    """Tell whether a DS record has the digest of a key (RFC 4035 section 5.2)."""
     if not may_match(key, ds):
         return False
     return digest(ds.digest_type, zone.canonical() + key.to_wire()) == ds.digest
@@ -98,12 +98,12 @@ class SigningKey:
 
     @classmethod
     def of(cls, zone: Name, private: PrivateKey, flags: int) -> "SigningKey":
-        """Return the key with these flags."""
+        """Return a zone's signing key, made from a private key and DNSKEY flags."""
         return cls(zone, DNSKEY(flags, DNSSEC_PROTOCOL, int(private.algorithm), private.public), private)
 
     @property
     def tag(self) -> int:
-        """The key tag."""
+        """The key tag of the DNSKEY record (RFC 4034 Appendix B)."""
         return key_tag(self.dnskey)
 
     @property
@@ -113,7 +113,7 @@ class SigningKey:
 
 
 def derived_keys(zone: Name, secret: str, algorithm: int = Algorithm.ED25519) -> tuple[SigningKey, SigningKey]:
-    """Return the key-signing and the zone-signing key of a zone that follow from a secret; for laboratories only."""
+    """Return (key-signing key, zone-signing key) of a zone, derived from a secret; for laboratories only."""
     names = (("ksk", ZONE_KEY | SECURE_ENTRY_POINT), ("zsk", ZONE_KEY))
     made = [
         SigningKey.of(
@@ -128,12 +128,12 @@ def derived_keys(zone: Name, secret: str, algorithm: int = Algorithm.ED25519) ->
 
 
 def file_stem(zone: Name, key: DNSKEY) -> str:
-    """Return the file name of a key without its ending, as dnssec-keygen makes it."""
+    """Return the file name of a key without extension, in the form of dnssec-keygen."""
     return f"K{zone.to_text().lower()}+{key.algorithm:03d}+{key_tag(key):05d}"
 
 
 def write_key(directory: Path, key: SigningKey) -> Path:
-    """Write the two files of a key and return the path of the private one, which its owner alone can read."""
+    """Write the .key and .private file of a key; return the path of the private file, which only its owner may read."""
     stem = directory / file_stem(key.zone, key.dnskey)
     public, private = stem.with_name(stem.name + ".key"), stem.with_name(stem.name + ".private")
     try:
@@ -146,7 +146,7 @@ def write_key(directory: Path, key: SigningKey) -> Path:
 
 
 def private_text(key: PrivateKey) -> str:
-    """Return a private key in the format of dnssec-keygen."""
+    """Return the text of a private key file, in the format of dnssec-keygen."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
@@ -201,7 +201,7 @@ def _text(path: Path) -> str:
 
 
 def records_of_text(text: str, file: str) -> list[Record]:
-    """Parse DNSKEY or DS records as key files have them, which may be without a TTL; raises ServiceError."""
+    """Parse the DNSKEY or DS records in a key file, where the TTL may be missing; raises ServiceError."""
     try:
         return [entry.record for entry in parse_master_file("$TTL 0\n" + text, ROOT, file)]
     except MasterFileError as error:

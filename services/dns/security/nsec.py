@@ -17,7 +17,7 @@ from services.dns.codec.rdata_security import NSEC, NSEC3
 
 
 class Denial(Enum):
-    """Outcome of a proof."""
+    """Result of checking a proof of nonexistence."""
 
     PROVEN = "the records prove it"
     OPT_OUT = "an opt-out span covers the name: it may exist, and is not secure then"
@@ -26,7 +26,7 @@ class Denial(Enum):
 
 @dataclass(frozen=True, slots=True)
 class NsecRecord:
-    """A validated NSEC record with its owner."""
+    """A validated NSEC record, with its owner name."""
 
     owner: Name
     rdata: NSEC
@@ -35,7 +35,7 @@ class NsecRecord:
         """Tell whether the record proves that a name of the zone does not exist (RFC 4034 section 6.1)."""
         if not name.is_below(zone) or not self.owner < name or self._is_above_cut(name):
             return False
-        # The last record of the zone points to the apex.
+        # The last NSEC record of the zone has the apex as its next name.
         return name < self.rdata.next or self.rdata.next == zone
 
     def _is_above_cut(self, name: Name) -> bool:
@@ -46,12 +46,12 @@ class NsecRecord:
 
 
 def is_cut(rdata: NSEC | NSEC3) -> bool:
-    """Tell whether a denial record is of the parent's side of a zone cut: NS without SOA."""
+    """Tell whether a denial record is from the parent's side of a zone cut: it lists NS and not SOA."""
     return RRType.NS in rdata.types and RRType.SOA not in rdata.types
 
 
 def lacks_type(rdata: NSEC | NSEC3, rtype: int, is_root: bool = False) -> bool:
-    """Tell whether a record that matches a name proves that it has neither the type nor an alias.
+    """Tell whether a record that matches a name proves that the name has neither `rtype` nor a CNAME.
 
     RFC 6840 sections 4.1 and 4.4: one from the parent's side of a cut is about DS only, one from the child's side,
     which has SOA, is not about DS.
@@ -64,7 +64,7 @@ def lacks_type(rdata: NSEC | NSEC3, rtype: int, is_root: bool = False) -> bool:
 
 
 def denies_name(records: Iterable[NsecRecord], name: Name, zone: Name) -> Denial:
-    """Check the proof of an NXDOMAIN: neither the name exists nor a wildcard that covers it."""
+    """Check the proof of an NXDOMAIN: neither the name nor a wildcard that covers the name exists."""
     known = list(records)
     covering = _covering(known, name, zone)
     if covering is None or covering.rdata.next.is_below(name):
@@ -84,7 +84,7 @@ def denies_type(records: Iterable[NsecRecord], name: Name, rtype: int, zone: Nam
     covering = _covering(known, name, zone)
     if covering is None:
         return Denial.NOT_PROVEN
-    # RFC 4592 section 4.9: a name that is only above others has no types.
+    # RFC 4592 section 4.9: a name that exists only as the ancestor of other names has no types.
     if covering.rdata.next.is_strictly_below(name):
         return Denial.PROVEN
     wildcard = wildcard_of(covering, name)
@@ -93,7 +93,7 @@ def denies_type(records: Iterable[NsecRecord], name: Name, rtype: int, zone: Nam
     matching = [record for record in known if record.owner == wildcard]
     if matching:
         return _found(lacks_type(matching[0].rdata, rtype))
-    # A wildcard without records, above others.
+    # The wildcard may be an empty non-terminal, which has no NSEC record but descendants.
     above = _covering(known, wildcard, zone)
     return _found(above is not None and above.rdata.next.is_strictly_below(wildcard))
 
@@ -115,7 +115,7 @@ def _covering(records: Sequence[NsecRecord], name: Name, zone: Name) -> NsecReco
 
 
 def wildcard_of(covering: NsecRecord, name: Name) -> Name | None:
-    """Return the wildcard that would cover a name that a record denies; None where it would be too long to exist."""
+    """Return the wildcard that would match a denied name; None if that wildcard would exceed 255 octets."""
     try:
         return _closest_encloser(covering, name).child(ASTERISK)
     except NameTooLongError:
@@ -123,12 +123,12 @@ def wildcard_of(covering: NsecRecord, name: Name) -> Name | None:
 
 
 def _closest_encloser(covering: NsecRecord, name: Name) -> Name:
-    """Return the longest ancestor of a name that exists: one of the two names around it, or above it."""
+    """Return the longest ancestor of `name` that exists, according to both names in the covering NSEC record."""
     return max((common_ancestor(name, covering.owner), common_ancestor(name, covering.rdata.next)), key=len)
 
 
 def common_ancestor(name: Name, other: Name) -> Name:
-    """Return the longest name that both are below."""
+    """Return the longest common ancestor of two names."""
     count = 0
     for label, other_label in zip(reversed(name.folded), reversed(other.folded), strict=False):
         if label != other_label:

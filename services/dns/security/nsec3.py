@@ -20,12 +20,12 @@ from services.dns.security.signature import ValidationBudget
 
 SHA1 = 1
 OPT_OUT = 1
-# RFC 9276 section 3.2: a validator may treat more as insecure. 150 is Unbound's limit, and was BIND's before 50.
+# Maximum number of NSEC3 iterations; zones with more count as insecure (RFC 9276 section 3.2). 150 is Unbound's limit.
 ITERATIONS_MAX = 150
 
 
 def nsec3_hash(name: Name, salt: bytes, iterations: int) -> bytes:
-    """Return the hash of a name (RFC 5155 section 5)."""
+    """Return the NSEC3 hash of a name (RFC 5155 section 5)."""
     octets = hashlib.sha1(name.canonical() + salt).digest()
     for _ in range(iterations):
         octets = hashlib.sha1(octets + salt).digest()
@@ -38,7 +38,7 @@ def hash_label(octets: bytes) -> bytes:
 
 
 def hash_of_label(label: bytes) -> bytes | None:
-    """Return the hash that a label is, None if it is none."""
+    """Decode the hash in the first label of an NSEC3 owner; None if the label is not a hash."""
     try:
         return base64.b32hexdecode(label.upper() + b"=" * (-len(label) % 8))
     except ValueError:
@@ -47,13 +47,13 @@ def hash_of_label(label: bytes) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class Nsec3Record:
-    """A validated NSEC3 record, and the hash that its owner is."""
+    """Validated NSEC3 record with the hash that its owner name encodes."""
 
     owner_hash: bytes
     rdata: NSEC3
 
     def covers(self, octets: bytes) -> bool:
-        """Tell whether a hash is between that of the owner and the next one; the last record wraps around."""
+        """Tell whether a hash is between the owner's hash and the next hash; the zone's last record wraps around."""
         begin, end = self.owner_hash, self.rdata.next_hash
         return begin < octets < end if begin < end else octets > begin or octets < end
 
@@ -108,7 +108,7 @@ class Nsec3Proof:
         return next((record for record in self._records if record.covers(octets)), None)
 
     def _closest_encloser(self, name: Name) -> tuple[Name, Nsec3Record] | None:
-        """Return the closest encloser that is proven and the record that covers the next closer name (section 8.3)."""
+        """Return (closest encloser, record that covers the next closer name; RFC 5155 8.3), or None if unproven."""
         for labels in range(len(name) - 1, len(self._zone) - 1, -1):
             matching = self._matching(name.suffix(labels))
             if matching is None:
@@ -133,7 +133,7 @@ class Nsec3Proof:
         return Denial.NOT_PROVEN if self._covering(wildcard) is None else _denial(covering)
 
     def denies_type(self, name: Name, rtype: int) -> Denial:
-        """Check the proof of a NODATA: at the name, at a wildcard, or in an opt-out span (sections 8.5 to 8.7)."""
+        """Check the proof of a NODATA: at the name, at a wildcard, or in an opt-out span (RFC 5155 8.5 to 8.7)."""
         matching = self._matching(name)
         if matching is not None:
             is_proven = lacks_type(matching.rdata, rtype, not len(name))
@@ -148,16 +148,16 @@ class Nsec3Proof:
             wildcard = None
         if wildcard is not None:
             return _denial(covering) if lacks_type(wildcard.rdata, rtype) else Denial.NOT_PROVEN
-        # Section 8.6 for DS; and an empty non-terminal above unsigned delegations only has no record either.
+        # RFC 5155 section 8.6: an opt-out span may hide an unsigned delegation, which has no DS.
         return Denial.OPT_OUT if covering.opts_out else Denial.NOT_PROVEN
 
     def denies_closer(self, name: Name, labels: int) -> Denial:
-        """Check the proof that no name is closer than the wildcard below the last `labels` labels (section 8.8)."""
+        """Check the proof that no name is closer than the wildcard below the last `labels` labels (RFC 5155 8.8)."""
         covering = self._covering(name.suffix(labels + 1))
         return Denial.NOT_PROVEN if covering is None else _denial(covering)
 
     def is_unsigned_cut(self, name: Name) -> bool:
-        """Tell whether the records prove a delegation without DS at the name, or an opt-out span (section 8.9)."""
+        """Tell whether the records prove a delegation without DS at the name, or an opt-out span (RFC 5155 8.9)."""
         matching = self._matching(name)
         if matching is not None:
             return is_cut(matching.rdata) and RRType.DS not in matching.rdata.types
@@ -166,5 +166,5 @@ class Nsec3Proof:
 
 
 def _denial(covering: Nsec3Record) -> Denial:
-    # Section 9.2: the name may be an unsigned delegation.
+    # RFC 5155 section 9.2: the name may be an unsigned delegation in the opt-out span.
     return Denial.OPT_OUT if covering.opts_out else Denial.PROVEN

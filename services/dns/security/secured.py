@@ -1,4 +1,4 @@
-"""Secured RRsets: an RRset with its signatures, its security status, and the proof that belongs to it.
+"""Secured RRsets: an RRset with its signatures, its security status, and the denial proof that it needs.
 
 The resolver's caches hold them in place of plain RRsets, so that data, signatures and status expire together (RFC 4035
 section 4.5: one atomic entry). The SOA of a negative answer carries the NSEC or NSEC3 records of its proof; an answer
@@ -23,19 +23,19 @@ class SecuredRRset(RRset):
     proof: tuple["SecuredRRset", ...] = ()
 
     def renamed(self, name: Name) -> "SecuredRRset":
-        """Return the set with another owner."""
+        """Return the secured RRset with another owner name."""
         return SecuredRRset(
             name, self.rtype, self.rclass, self.ttl, self.rdatas, self.signatures, self.secure, self.proof
         )
 
     def with_ttl(self, ttl: int) -> "SecuredRRset":
-        """Return the set with another TTL, and its proof with at most that TTL."""
+        """Return the secured RRset with another TTL, and its proof with at most that TTL."""
         proof = tuple([part.with_ttl(min(part.ttl, ttl)) for part in self.proof])
         return SecuredRRset(self.name, self.rtype, self.rclass, ttl, self.rdatas, self.signatures, self.secure, proof)
 
 
 def signature_records(rrset: RRset) -> Iterator[Record]:
-    """Yield the RRSIG records of a secured RRset, with the TTL of the set; none for any other."""
+    """Yield the RRSIG records of a secured RRset, with the TTL of the set; nothing for an RRset without any."""
     if isinstance(rrset, SecuredRRset):
         for signature in rrset.signatures:
             yield Record(rrset.name, RRType.RRSIG, rrset.rclass, rrset.ttl, signature)
@@ -59,7 +59,7 @@ def is_secure(answers: Iterable[RRset], authority: Iterable[RRset] = ()) -> bool
 
 
 def is_implied(rrset: RRset, dname: RRset) -> bool:
-    """Tell whether a CNAME is the one that a DNAME implies."""
+    """Tell whether a CNAME is equal to the CNAME synthesized from a DNAME."""
     if rrset.rtype != RRType.CNAME or not rrset.name.is_strictly_below(dname.name):
         return False
     implied = synthesize_cname(dname, rrset.name)

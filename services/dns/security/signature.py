@@ -23,47 +23,47 @@ from services.dns.security.canonical import label_count, signed_octets
 from services.dns.security.extended_error import ErrorCode, ExtendedError
 from services.dns.security.keys import SigningKey, is_revoked, is_zone_key, key_tag
 
-# Signatures tried of one RRset: Unbound's MAX_VALIDATE_RRSIGS.
+# Maximum number of signatures tried per RRset: Unbound's MAX_VALIDATE_RRSIGS.
 SIGNATURES_PER_RRSET_MAX = 8
-# Keys of one tag tried with one signature. Two keys with one tag are an accident that happens, more are an attack.
+# Maximum number of keys with one tag tried per signature: two may collide by accident, more indicate an attack.
 KEYS_PER_SIGNATURE_MAX = 4
-# Verifications for one client question. BIND's max-validations-per-fetch is 16; a question takes a fetch of DS and of
-# DNSKEY a zone, so this is enough for ten zones with negative answers.
+# Maximum number of verifications per client question; BIND's max-validations-per-fetch is 16 per fetch.
+# A question needs fetches of DS and DNSKEY for each zone: the limit permits ten zones with negative answers.
 VERIFICATIONS_MAX = 100
-# Verifications that fail, for one client question: BIND's max-validation-failures-per-fetch is 1.
+# Maximum number of failed verifications per client question; BIND's max-validation-failures-per-fetch is 1.
 FAILURES_MAX = 16
-# NSEC3 hashes for one client question (CVE-2023-50868): Unbound's MAX_NSEC3_CALCULATIONS is 8 at once, 16 times.
+# Maximum number of NSEC3 hashes per client question (CVE-2023-50868); Unbound computes 16 times at most 8.
 HASHES_MAX = 128
 
 _SERIAL_HALF, _SERIALS = 1 << 31, 1 << 32
 
 
 class ValidationLimitError(Exception):
-    """Validation takes more work than a resolution may cause."""
+    """Error for a client question whose validation exceeds its budget of verifications and hashes."""
 
 
 @dataclass(slots=True)
 class ValidationBudget:
-    """The cryptographic work left for one client question."""
+    """Remaining verifications, failures and NSEC3 hashes of one client question."""
 
     verifications: int = VERIFICATIONS_MAX
     failures: int = FAILURES_MAX
     hashes: int = HASHES_MAX
 
     def spend_verification(self) -> None:
-        """Count a verification; raises ValidationLimitError."""
+        """Count a signature verification; raises ValidationLimitError above the limit."""
         if self.verifications <= 0:
             raise ValidationLimitError(f"more than {VERIFICATIONS_MAX} signatures to verify")
         self.verifications -= 1
 
     def spend_failure(self) -> None:
-        """Count a verification that failed; raises ValidationLimitError."""
+        """Count a failed verification; raises ValidationLimitError above the limit."""
         if self.failures <= 0:
             raise ValidationLimitError(f"more than {FAILURES_MAX} signatures that are not valid")
         self.failures -= 1
 
     def spend_hash(self) -> None:
-        """Count an NSEC3 hash; raises ValidationLimitError."""
+        """Count an NSEC3 hash; raises ValidationLimitError above the limit."""
         if self.hashes <= 0:
             raise ValidationLimitError(f"more than {HASHES_MAX} NSEC3 hashes to compute")
         self.hashes -= 1
@@ -78,7 +78,7 @@ def is_before(serial: int, other: int) -> bool:
 
 
 def sign_rrset(rrset: RRset, key: SigningKey, inception: int, expiration: int) -> RRSIG:
-    """Sign an RRset; times are seconds since 1970."""
+    """Sign an RRset; return the RRSIG rdata; times are in seconds since 1970."""
     unsigned = RRSIG(
         type_covered=rrset.rtype,
         algorithm=key.dnskey.algorithm,
@@ -104,7 +104,7 @@ class Verified:
     ttl: int
 
     def is_expanded(self, owner: Name) -> bool:
-        """Tell whether a wildcard made the RRset with this owner (RFC 4035 section 5.3.4)."""
+        """Tell whether an RRset with this owner was synthesized from a wildcard (RFC 4035 section 5.3.4)."""
         return self.signature.labels < label_count(owner)
 
 
@@ -132,11 +132,11 @@ def verify_rrset(
         if error is None:
             return Verified(signature, _ttl_bound(rrset, signature, now))
         errors.append(error)
-    # A signature that has expired says more than one that cannot be checked.
+    # The most specific error is reported: an expired signature says more than a missing key.
     return max(errors, key=lambda error: _RANKS.get(error.code, 0))
 
 
-# The more specific the reason, the higher.
+# Rank of each error code: a more specific reason has a higher rank.
 _RANKS: dict[int, int] = {
     ErrorCode.DNSKEY_MISSING: 1,
     ErrorCode.DNSSEC_BOGUS: 2,
@@ -147,7 +147,7 @@ _RANKS: dict[int, int] = {
 
 
 def _field_error(rrset: RRset, signature: RRSIG, what: str, now: int) -> ExtendedError | None:
-    """Check the fields of a signature (RFC 4035 section 5.3.1)."""
+    """Return the first invalid field of a signature as an error (RFC 4035 section 5.3.1); None if all are valid."""
     serial = now % _SERIALS
     if not rrset.name.is_below(signature.signer) or signature.labels > label_count(rrset.name):
         return ExtendedError(ErrorCode.DNSSEC_BOGUS, f"the signature of {what} is not about this name")

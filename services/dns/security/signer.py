@@ -24,9 +24,9 @@ from services.dns.security.signature import sign_rrset
 from services.dns.zones.zone import Node, Zone
 from services.errors import ServiceError
 
-# Validity of signatures: dnssec-signzone's is 30 days, Knot DNS' 14 days.
+# Default validity of signatures in seconds: 14 days, as in Knot DNS; dnssec-signzone's default is 30 days.
 VALIDITY_S = 14 * 86_400
-# dnssec-signzone and Knot DNS date the inception back, for validators whose clock is late.
+# Seconds from inception to signing, for validators with a late clock; dnssec-signzone and Knot DNS subtract time, too.
 BACKDATED_S = 3600
 
 _GENERATED = frozenset({RRType.RRSIG, RRType.NSEC, RRType.NSEC3, RRType.NSEC3PARAM, RRType.CDS, RRType.CDNSKEY})
@@ -54,7 +54,7 @@ class SigningPolicy:
 
     @classmethod
     def at(cls, now: float, nsec3: Nsec3Policy | None = None, validity_s: int = VALIDITY_S) -> "SigningPolicy":
-        """Return the policy of signatures made now; times are whole hours, so that servers started together agree."""
+        """Return the policy for signatures made at `now`; times are whole hours, so that several servers agree."""
         hour = int(now) // 3600 * 3600
         return cls(hour - BACKDATED_S, hour + validity_s, nsec3)
 
@@ -115,7 +115,7 @@ def _add_keys(zone: Zone, nodes: dict[Key, Node], keys: Sequence[SigningKey]) ->
 
 
 def _authoritative(origin: Name, nodes: Mapping[Key, Node]) -> Iterator[tuple[Key, list[RRset]]]:
-    """Yield the names that are in the zone's chain of denials, each with its RRsets to sign (RFC 4035 section 2.2).
+    """Yield the names in the zone's NSEC or NSEC3 chain, each with its RRsets to sign (RFC 4035 section 2.2).
 
     Names below a zone cut or a DNAME are not in the zone. At a cut, only DS is signed. Empty non-terminals have none.
     """
@@ -148,7 +148,7 @@ def _negative_ttl(zone: Zone) -> int:
 
 
 def _owner(key: Key, node: Node, origin: Name) -> Name:
-    """Return the name of a node in the case of its records."""
+    """Return the name of a node in the letter case of its records."""
     return origin if key == origin.folded else next((rrset.name for rrset in node.values()), Name(key))
 
 
@@ -171,7 +171,7 @@ def _nsec3_nodes(
 ) -> dict[Key, Node]:
     """Add NSEC3PARAM, and return the nodes of the NSEC3 records (RFC 5155 section 7.1)."""
     parameters = NSEC3PARAM(SHA1, 0, policy.iterations, policy.salt)
-    # RFC 5155 section 7.1: the TTL is that of other data for servers; BIND uses 0, as no resolver needs it.
+    # NSEC3PARAM has TTL 0, as in BIND, because no resolver needs the record (RFC 5155 section 7.1).
     record = RRset(zone.origin, RRType.NSEC3PARAM, zone.rclass, 0, (parameters,))
     apex = zone.origin.folded
     nodes[apex][RRType.NSEC3PARAM] = record
@@ -199,7 +199,7 @@ def _nsec3_nodes(
 
 
 def _without_opt_out(origin: Name, nodes: Mapping[Key, Node], authoritative: Mapping[Key, list[RRset]]) -> set[Key]:
-    """Return the names that have a record or are above one that has: no unsigned delegations (section 7.1)."""
+    """Return the names with an NSEC3 record under opt-out: all but unsigned delegations and their empty ancestors."""
     kept: set[Key] = {origin.folded}
     for key, rrsets in authoritative.items():
         above = key
@@ -221,7 +221,7 @@ class _Signer:
             of_algorithm = [key for key in keys if key.dnskey.algorithm == algorithm]
             entry_points = [key for key in of_algorithm if key.is_key_signing]
             others = [key for key in of_algorithm if not key.is_key_signing]
-            # A single key has both roles.
+            # A single key signs both the DNSKEY RRset and all other RRsets.
             self._for_keys += entry_points or others
             self._for_data += others or entry_points
 

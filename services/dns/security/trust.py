@@ -22,20 +22,20 @@ from services.dns.security.extended_error import ExtendedError
 from services.dns.security.keys import records_of_text
 from services.errors import ServiceError
 
-# Zones whose state is kept; Unbound's key-cache-size of 4 MiB has room for about as many.
+# Maximum number of zones whose state is stored; Unbound's key-cache-size of 4 MiB has room for about as many.
 ZONES_MAX = 10_000
-# A zone whose keys could not be verified is tried again after this; Unbound's val-bogus-ttl is 60 s, BIND's
-# servfail-ttl 1 s. Experiments repair zones and try again.
+# Seconds until the keys of a bogus zone are verified again; Unbound's val-bogus-ttl is 60, BIND's servfail-ttl 1.
+# The time BOGUS_TTL_S is short, because experiments repair zones and query them again.
 BOGUS_TTL_S = 5.0
-# Verified keys are not kept for longer, whatever their TTL: BIND's and Unbound's max-cache-ttl for keys is a day.
+# Maximum seconds for which verified keys are cached, whatever their TTL: a day, as in BIND and Unbound.
 KEYS_TTL_MAX_S = 86_400
-# Referrals whose DS records have not been needed yet, and for how long they may be used.
+# Maximum number of stored referrals whose DS records are not needed yet, and the seconds for which each may be used.
 REFERRALS_MAX = 1000
 REFERRAL_TTL_S = 30.0
 
 
 class Security(Enum):
-    """States of data (RFC 4033 section 5)."""
+    """Security states of DNS data: secure, insecure, bogus and indeterminate (RFC 4033 section 5)."""
 
     SECURE = "a chain of signatures leads to a trust anchor"
     INSECURE = "a signed proof says that the zone is not signed, or with algorithms that are not implemented"
@@ -101,12 +101,12 @@ class SecurityContext:
         return SecurityContext({}, self.wall_clock, False)
 
     def trust(self, name: Name, now: float) -> ZoneTrust | None:
-        """Return what is known about the zone that a name is in."""
+        """Return the unexpired state stored for the zone of a name; None if there is none."""
         found = self._zones.get(name)
         return found if found is not None and found.expires > now else None
 
     def put_trust(self, name: Name, trust: ZoneTrust) -> ZoneTrust:
-        """Store the state of the zone that a name is in, and return it."""
+        """Store the trust state of the zone of a name, and return the state."""
         self._zones.put(name, trust)
         return trust
 

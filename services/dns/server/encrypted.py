@@ -1,4 +1,4 @@
-"""Encrypted transports of a DNS server: DNS over TLS (RFC 7858) and DNS over HTTPS (RFC 8484), on ports of their own.
+"""Encrypted transports of a DNS server on separate ports: DNS over TLS (RFC 7858) and DNS over HTTPS (RFC 8484).
 
 RFC 7858 section 3.1 (TLS from the first octet on) and 3.3 (messages as over TCP); RFC 8484. Both answer with the same
 function as UDP and TCP. Left out: padding (RFC 7830), which hides the lengths of messages, and client certificates.
@@ -23,7 +23,7 @@ from services.http.server.server import HTTPServer
 from services.shell import Shell
 from services.tls import HTTP_1, HTTP_2, self_signed_context, server_context
 
-# RFC 7858 section 7.1: the name of the protocol in ALPN, as IANA has registered it since.
+# Protocol name in ALPN, which IANA has registered since RFC 7858 (section 7.1).
 DOT_PROTOCOL = "dot"
 SELF_SIGNED_NAMES = ("localhost", "127.0.0.1", "::1")
 
@@ -31,13 +31,13 @@ Finish = Callable[[], Coroutine[Any, Any, None]]
 
 
 class DNSOverHTTPS:
-    """Relay of an HTTP server that answers the queries in its requests."""
+    """Relay for an HTTP server that answers the DNS queries in HTTP requests."""
 
     def __init__(self, respond: Respond) -> None:
         self._respond = respond
 
     def __call__(self, request: Request, inbound: Inbound) -> Awaitable[Response]:
-        """Return an awaitable of the HTTP response."""
+        """Handle an HTTP request; return an awaitable of the HTTP response."""
         return LazyResponse(self._answer, request, inbound)
 
     async def _answer(self, request: Request, inbound: Inbound) -> Response:
@@ -59,7 +59,7 @@ def _only_relays(request: Request, body: bytes) -> Response:
 
 
 async def listen_encrypted(shell: Shell, options: argparse.Namespace, server: DNSServer) -> Finish:
-    """Listen for DNS over TLS and over HTTPS as the flags say, and return the function that ends it."""
+    """Listen for DNS over TLS and over HTTPS as the flags say; return the function that stops both."""
     if options.dot_port is not None:
         shell.port = options.dot_port
         await shell.open_tcp(server.stream_protocol, _context(options, (DOT_PROTOCOL,)), server.connections)
@@ -74,7 +74,7 @@ async def listen_encrypted(shell: Shell, options: argparse.Namespace, server: DN
 
 
 async def _nothing() -> None:
-    """End nothing."""
+    """Do nothing, where no encrypted transport has to be stopped."""
 
 
 def _context(options: argparse.Namespace, protocols: tuple[str, ...]) -> ssl.SSLContext:

@@ -1,4 +1,4 @@
-"""DNS over HTTPS messages: the query in an HTTP request, and the HTTP response around a response (RFC 8484).
+"""DNS over HTTPS messages: the query in an HTTP request, and the HTTP response around a DNS response (RFC 8484).
 
     GET /dns-query?dns=AAABAAABAAAAAAAAA3d3dwdleGFtcGxlA2NvbQAAAQAB       the query in base64url, without padding
     POST /dns-query   content-type: application/dns-message                the query as content
@@ -18,7 +18,7 @@ from services.http.fields import Fields
 from services.http.messages import Request, Response, split_target
 from services.http.server.error_pages import page_response
 
-# RFC 8484 section 4.1 leaves the path to the server's URI template; this one is that of its examples, and of browsers.
+# Path of DNS over HTTPS: RFC 8484 section 4.1 prescribes none, but its examples and browsers use this path.
 PATH = b"/dns-query"
 MEDIA_TYPE = b"application/dns-message"
 METHODS = b"GET, HEAD, POST"
@@ -26,7 +26,7 @@ _PARAMETER = b"dns="
 
 
 def query_in(request: Request) -> bytes | None:
-    """Return the query in a request's target, None where it is the content; raises HTTPError.
+    """Return the DNS query in the target of a GET request; None for POST, whose content is the query; raises HTTPError.
 
     The statuses: 404 for another path, 405 for another method, 415 for content of another media type, 400 for a query
     that is missing or no base64url, 413 for one that is too long.

@@ -52,7 +52,7 @@ from services.dns.codec.name import Reader
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The client's address and port, and the transport."""
+    """Source of a query: address, port and transport."""
 
     host: str
     port: int
@@ -97,7 +97,7 @@ def encode_reply(query: Message, reply: Message, client: Client, udp_size_max: i
         # RFC 6891 section 6.1.1: no OPT in a response to a query without; an extended rcode becomes SERVFAIL.
         reply = replace(reply, edns=None, rcode=reply.rcode if reply.rcode <= 0xF else Rcode.SERVFAIL)
     elif reply.edns is None:
-        # RFC 3225 section 3: DO is copied.
+        # RFC 3225 section 3: the response repeats the DO bit of the query.
         reply = replace(reply, edns=EDNS(udp_size_max, do=query.edns.do))
     return encode(reply, MESSAGE_OCTETS_MAX if client.over_tcp else udp_limit(query, udp_size_max))
 
@@ -145,7 +145,7 @@ class Responder:
 
 # Maximum number of cached authoritative responses: 40 MiB at about 600 octets each.
 STATIC_RESPONSES_MAX = 65_536
-# Maximum number of cached responses of a resolver: 25 MiB at 1232 octets each, the maximum.
+# Maximum number of cached responses of a resolver: 25 MiB at the maximum of 1232 octets each.
 AGING_RESPONSES_MAX = 20_000
 # Maximum number of rotations stored per response; larger address sets are encoded anew (static) or not rotated (aging).
 ROTATIONS_MAX = 32
@@ -255,7 +255,7 @@ class _AgingResponse:
 
     def rest_at(self, now: float) -> bytes:
         """Return the octets behind the question with the TTLs left at `now`, in the next rotation."""
-        # Remaining TTLs are rounded down, as in the RRset cache; they are rewritten at most once a second.
+        # Remaining TTLs are rounded down, as in the RRset cache, and are rewritten at most once a second.
         age_s = ceil(now - self.stored)
         if age_s != self.age_s:
             self.age_s = age_s
@@ -267,7 +267,7 @@ class _AgingResponse:
         return self.rotations[rotation % len(self.rotations)]
 
     def _rotated(self) -> list[bytes]:
-        # Consecutive address records have equal sizes, so that slicing rotates them.
+        # Consecutive address records have equal sizes, so that slicing the octets rotates the records.
         begin, size, count = self.run
         end = begin + size * count
         whole = bytes(self.rest)

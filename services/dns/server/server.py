@@ -41,7 +41,7 @@ class Limits:
     idle_s: float = 30.0
     # Timeout in seconds for a client that does not read its responses; as long as the idle timeout.
     write_s: float = 30.0
-    # Time in seconds to deliver the last response after close, as long as HTTP servers take.
+    # Seconds for which unsent responses are delivered after a close, as long as in the HTTP servers.
     linger_s: float = 2.0
     # Maximum number of datagrams whose response is pending; of the order of Unbound's outgoing-range.
     pending: int = 4096
@@ -69,7 +69,7 @@ class DNSServer:
         self.shortcut = shortcut
         self.logging = log.enabled
         self._log = log
-        # RFC 7766 section 6.2.3: a server with too many connections may close them in any order.
+        # RFC 7766 section 6.2.3: a server with too many connections may close connections in any order.
         connection_limits = ConnectionLimits(self.limits.connections)
         self.connections = ConnectionSet(asyncio.get_running_loop(), connection_limits, log=log)
         self._connections: set[asyncio.Task[None]] = set()
@@ -89,7 +89,7 @@ class DNSServer:
             self._log.write("query", **_log_fields(query, response, client))
 
     def log_error(self, error: Exception) -> None:
-        """Log an exception of a handler."""
+        """Log an exception that a request handler has raised."""
         self._log.write("failed", error=f"{type(error).__name__}: {error}")
 
     def run(self, awaitable: Awaitable[None]) -> None:
@@ -132,7 +132,7 @@ class _StreamProtocol(asyncio.StreamReaderProtocol):
         self._slot = slot
 
     def connection_lost(self, _: Exception | None) -> None:
-        # A reset is treated as a close: the event loop would log the exception, which nothing retrieves.
+        # A reset is treated as a close, because the event loop would log its exception as never retrieved.
         super().connection_lost(None)
         self._slot.release()
 
@@ -151,7 +151,7 @@ class _DatagramProtocol(asyncio.DatagramProtocol):
             setattr(transport, "max_size", DATAGRAM_OCTETS_MAX)  # noqa: B010
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        # Drop queries with source port 0: they are spoofed, and a response could not be delivered.
+        # Drop queries with source port 0, which are spoofed: a response could not be delivered.
         if addr[1] == 0:
             return
         server = self._server
@@ -215,7 +215,7 @@ class _Connection:
             for task in self._pending:
                 task.cancel()
             self._writer.close()
-            # Unsent data must not keep the connection open, so it is aborted after linger_s.
+            # A connection with unsent data is aborted after linger_s, so that a slow client does not keep it open.
             asyncio.get_running_loop().call_later(self._server.limits.linger_s, self._writer.transport.abort)
 
     async def _receive(self) -> bytes | None:

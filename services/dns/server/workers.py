@@ -13,7 +13,7 @@ from pathlib import Path
 
 from services.errors import ServiceError
 
-# Environment variable that tells a worker the file descriptor of the read end of the pipe.
+# Environment variable with the descriptor of a pipe, by which a worker notices the end of the main process.
 _VARIABLE = "LAB7_DNS_WORKER"
 _MODULE = "services.dns.authoritative"
 _ROOT = Path(__file__).resolve().parents[3]
@@ -65,7 +65,7 @@ class WorkerProcesses:
                 process.send_signal(signal.SIGHUP)
 
     async def stop(self) -> None:
-        """Stop the workers and wait for them."""
+        """Stop the worker processes and wait for their exits."""
         if self._pipe is not None:
             os.close(self._pipe)
             self._pipe = None

@@ -54,7 +54,7 @@ class SteeringHandler:
         self._log_answer = log_answer
 
     def __call__(self, query: Message, client: Client) -> Message:
-        """Return the response to a query."""
+        """Return the response to a DNS query."""
         try:
             subnet = query_subnet(query)
         except WireError:

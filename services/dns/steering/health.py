@@ -32,7 +32,7 @@ from services.http.messages import Data, EndOfMessage, Event, Fault, Request, Re
 STATUS_OCTETS_MAX = 65_536
 # Maximum size in octets of a response to a health check: content, header section and interim responses.
 RESPONSE_OCTETS_MAX = 4 * STATUS_OCTETS_MAX
-# JSON keys for a replica's load, in order of preference; capacities in the region map have the same unit.
+# JSON keys of a replica's load, in order of preference; the load has the unit of capacities in the region map.
 LOAD_KEYS = ("load", "requests_under_way", "requests_per_s")
 
 
@@ -81,7 +81,7 @@ class _Health:
 
 
 class HealthTable:
-    """Health of replicas by address."""
+    """Health states and loads of replicas, by address."""
 
     def __init__(self, addresses: Iterable[Address] = (), failures_max: int = 1) -> None:
         self._health = {address: _Health() for address in addresses}
@@ -93,7 +93,7 @@ class HealthTable:
             self._health.setdefault(address, _Health())
 
     def retain(self, addresses: Collection[Address]) -> None:
-        """Remove all replicas except `addresses`."""
+        """Remove all replicas from the table except those in `addresses`."""
         self._health = {address: health for address, health in self._health.items() if address in addresses}
 
     def update(self, address: Address, result: CheckResult) -> Change | None:
@@ -123,7 +123,7 @@ class HealthTable:
 
 
 class HealthCheck:
-    """One check: send request(), then pass received data to receive() and end() until they return a CheckResult."""
+    """One check: send request(), then pass received data to receive() and end() until one returns a CheckResult."""
 
     def __init__(self, address: Address, port: int, path: str) -> None:
         host = f"[{address}]" if address.version == 6 else str(address)
@@ -135,7 +135,7 @@ class HealthCheck:
         self._octets = 0
 
     def request(self) -> bytes:
-        """Encode the HTTP request of the check."""
+        """Encode the HTTP request of the health check."""
         fields = ((b"Host", self._authority), (b"Accept", b"application/json"), (b"Connection", b"close"))
         return self._connection.send_request(Request(b"GET", self._path, Fields(fields)))
 
@@ -148,7 +148,7 @@ class HealthCheck:
         return result
 
     def end(self) -> CheckResult:
-        """Process the end of the connection, and return the result."""
+        """Process the end of the connection; return the result of the health check."""
         result = self._handle(self._connection.receive_eof())
         return CheckResult(False, detail="connection closed without a response") if result is None else result
 

@@ -1,4 +1,4 @@
-"""Health checker: checks each replica once per interval, on a connection of its own and with a timeout.
+"""Health checker: checks each replica once per interval, each time on a new connection and with a timeout.
 
 A failure is detected within one interval and one timeout, a recovery within one interval and the response time. The
 check itself is in services.dns.steering.health.
@@ -14,7 +14,7 @@ from services.dns.address_space import Address
 from services.dns.steering.health import CheckResult, HealthCheck
 
 READ_OCTETS = 65_536
-# Time in seconds for which a new replica is checked at short intervals before it counts as down.
+# Seconds for which a new replica is checked at short intervals before it counts as down.
 # Services of this project are ready within 0.5 s of their start, other HTTP caches within 1 s.
 START_GRACE_S = 1.5
 START_INTERVAL_S = 0.1
@@ -51,11 +51,11 @@ class HealthChecker:
         await asyncio.gather(*initial)
 
     async def retain(self, addresses: Collection[Address]) -> None:
-        """Stop the checks of all replicas except `addresses`."""
+        """Stop the health checks of all replicas except those in `addresses`."""
         await self._cancel([address for address in self._tasks if address not in addresses])
 
     async def stop(self) -> None:
-        """Stop all checks."""
+        """Stop all health checks."""
         await self._cancel(list(self._tasks))
 
     async def _cancel(self, addresses: Collection[Address]) -> None:

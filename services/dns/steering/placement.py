@@ -24,7 +24,7 @@ ADDRESSES_MAX = 8
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A client's region, and the network around the client's address whose clients are all in that region."""
+    """A client's region, and a network around the client's address whose clients are all in the region."""
 
     region: str
     network: Network

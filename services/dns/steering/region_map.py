@@ -53,7 +53,7 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A region; `spill` has all other regions in the order they are tried when this one is full.
+    """A region; `spill` has all other regions in the order in which they take clients when this region is full.
 
     Those of the spill statement come first, then the others in map order, from the next region on, cyclically.
     """
@@ -78,11 +78,11 @@ class RegionMap:
 
     @property
     def replicas(self) -> list[Replica]:
-        """All replicas, grouped by region."""
+        """All replicas of the region map, grouped by region."""
         return [replica for region in self.regions.values() for replica in region.replicas]
 
     def error(self, line: int, detail: str) -> RegionMapError:
-        """Return an error at a line of this map."""
+        """Return a RegionMapError for a line of this region map."""
         return RegionMapError(self.file, line, detail)
 
 
@@ -125,7 +125,7 @@ class _Statements:
         self._line = 0
 
     def parse(self, line: int, words: list[str]) -> None:
-        """Parse one statement; raises RegionMapError."""
+        """Parse one statement of a region map; raises RegionMapError."""
         self._line = line
         statement = _STATEMENTS.get(words[0])
         if statement is None:
@@ -235,7 +235,7 @@ _STATEMENTS: dict[str, Callable[[_Statements, list[str]], None]] = {
 
 
 class _Validator:
-    """Validation of a region map's statements together; missing ones are reported at the line `last`."""
+    """Validator for all statements of a region map together; a missing statement is reported at the line `last`."""
 
     def __init__(self, statements: _Statements, last: int) -> None:
         self._statements = statements
@@ -302,7 +302,7 @@ class _Validator:
         try:
             return AddressSpace((network, None) for network, _, _ in networks)
         except OverlapError as error:
-            # The error is reported at the later line, whatever the order of the statements.
+            # An overlap of networks is reported at the later of both lines, whatever the order of the statements.
             pair = (networks[error.earlier], networks[error.later])
             earlier, later = sorted(pair, key=lambda labelled: labelled[1])
             detail = f"{later[0]}{later[2]} overlaps {earlier[0]}{earlier[2]} in line {earlier[1]}"

@@ -26,16 +26,16 @@ from services.dns.codec.rdata_security import NSEC3, NSEC3PARAM
 from services.dns.security.nsec3 import SHA1, hash_of_label, nsec3_hash
 from services.dns.zones.zone import Answer, Match, MatchKind, Zone, rrsets_of_type
 
-# Hashes of existing names that are kept, per zone.
+# Maximum number of cached NSEC3 hashes of existing names, per zone.
 HASHES_MAX = 10_000
 
 
 class HashCollisionError(Exception):
-    """The hash of a name that does not exist is that of one which does (RFC 5155 section 7.2.9)."""
+    """Error for a nonexistent name whose NSEC3 hash equals the hash of an existing name (RFC 5155 section 7.2.9)."""
 
 
 class DenialRecords(Protocol):
-    """The NSEC or NSEC3 records of a zone."""
+    """Interface of the NSEC or NSEC3 records of a zone, from which proofs of nonexistence are taken."""
 
     def name_error(self, qname: Name, encloser: Name) -> Iterator[RRset | None]:
         """Yield the records which prove that neither a name nor a wildcard for it exists."""
@@ -58,7 +58,7 @@ def _wildcard(encloser: Name) -> Name | None:
 
 
 class NsecRecords:
-    """NSEC records in canonical order."""
+    """NSEC records of a zone, in canonical order of the owners."""
 
     def __init__(self, zone: Zone) -> None:
         found = [node[RRType.NSEC] for node in zone.nodes.values() if RRType.NSEC in node]
@@ -66,32 +66,32 @@ class NsecRecords:
         self._keys = [rrset.name.folded[::-1] for rrset in self._records]
 
     def _at_or_before(self, name: Name) -> RRset | None:
-        """Return the record of a name, or else the one that covers it."""
+        """Return the NSEC record at a name, or else the record that covers the name."""
         index = bisect_right(self._keys, name.folded[::-1])
         return self._records[index - 1] if index else None
 
     def name_error(self, qname: Name, encloser: Name) -> Iterator[RRset | None]:
-        """Yield what covers the name and the wildcard."""
+        """Yield the NSEC records that cover the name and its wildcard."""
         yield self._at_or_before(qname)
         wildcard = _wildcard(encloser)
         if wildcard is not None:
             yield self._at_or_before(wildcard)
 
     def no_data(self, qname: Name) -> Iterator[RRset | None]:
-        """Yield the record of the name; what covers an empty non-terminal shows a name below it."""
+        """Yield the NSEC record at the name, or, for an empty non-terminal, the record that covers the name."""
         yield self._at_or_before(qname)
 
     def no_closer(self, qname: Name, _: Name) -> Iterator[RRset | None]:
-        """Yield what covers the name."""
+        """Yield the NSEC record that covers the name."""
         yield self._at_or_before(qname)
 
     def wildcard_no_data(self, qname: Name, encloser: Name) -> Iterator[RRset | None]:
-        """Yield what covers the name and the record of the wildcard."""
+        """Yield the NSEC record that covers the name, and the record at the wildcard."""
         yield from self.name_error(qname, encloser)
 
 
 class Nsec3Records:
-    """NSEC3 records of one NSEC3PARAM in order of their hashes."""
+    """NSEC3 records with the parameters of one NSEC3PARAM, in the order of the hashes."""
 
     def __init__(self, zone: Zone, parameters: NSEC3PARAM) -> None:
         self._parameters = parameters
@@ -128,11 +128,11 @@ class Nsec3Records:
         octets = nsec3_hash(name, self._parameters.salt, self._parameters.iterations)
         if octets in self._records:
             raise HashCollisionError(f"the hash of {name} is that of another name")
-        # Index -1 is the last record, which covers what is before the first one.
+        # Index -1 is the last record, which covers the hashes before the first record.
         return self._records[self._hashes[bisect_left(self._hashes, octets) - 1]]
 
     def _encloser(self, name: Name) -> Name:
-        """Return the closest encloser that has a record: one between opt-out delegations has none (section 7.2.1)."""
+        """Return the closest encloser with an NSEC3 record; names above opt-out delegations only have none."""
         for ancestor in name.ancestors():
             if len(ancestor) <= len(self._origin) or self._match(ancestor) is not None:
                 return ancestor
@@ -143,7 +143,7 @@ class Nsec3Records:
         yield self._cover(qname.suffix(len(encloser) + 1))
 
     def name_error(self, qname: Name, encloser: Name) -> Iterator[RRset | None]:
-        """Yield the proof of section 7.2.2."""
+        """Yield the NSEC3 proof of a name error (RFC 5155 section 7.2.2)."""
         proven = self._encloser(encloser)
         yield from self._closest_encloser_proof(qname, proven)
         wildcard = _wildcard(proven)
@@ -151,7 +151,7 @@ class Nsec3Records:
             yield self._cover(wildcard)
 
     def no_data(self, qname: Name) -> Iterator[RRset | None]:
-        """Yield the proof of sections 7.2.3, 7.2.4 and 7.2.7."""
+        """Yield the NSEC3 proof that a name lacks a type (RFC 5155 sections 7.2.3, 7.2.4 and 7.2.7)."""
         matching = self._match(qname)
         if matching is not None:
             yield matching
@@ -159,11 +159,11 @@ class Nsec3Records:
         yield from self._closest_encloser_proof(qname, self._encloser(qname.parent))
 
     def no_closer(self, qname: Name, encloser: Name) -> Iterator[RRset | None]:
-        """Yield the proof of section 7.2.6."""
+        """Yield the NSEC3 proof that a wildcard is the closest match (RFC 5155 section 7.2.6)."""
         yield self._cover(qname.suffix(len(encloser) + 1))
 
     def wildcard_no_data(self, qname: Name, encloser: Name) -> Iterator[RRset | None]:
-        """Yield the proof of section 7.2.5."""
+        """Yield the NSEC3 proof that a wildcard lacks a type (RFC 5155 section 7.2.5)."""
         yield from self._closest_encloser_proof(qname, encloser)
         wildcard = _wildcard(encloser)
         if wildcard is not None:
@@ -171,12 +171,12 @@ class Nsec3Records:
 
 
 def denial_records(zone: Zone) -> DenialRecords | None:
-    """Return the records of a signed zone that deny names; None without any."""
+    """Return the NSEC or NSEC3 records of a signed zone; None if the zone has neither."""
     if not zone.is_signed:
         return None
     parameters = zone.apex.get(RRType.NSEC3PARAM)
     for rdata in () if parameters is None else parameters.rdatas:
-        # RFC 5155 section 4.1.2: parameters with flags are not for servers.
+        # RFC 5155 section 4.1.2: servers ignore NSEC3PARAM records with flags.
         if isinstance(rdata, NSEC3PARAM) and rdata.hash_algorithm == SHA1 and rdata.flags == 0:
             records = Nsec3Records(zone, rdata)
             if records:
@@ -185,7 +185,7 @@ def denial_records(zone: Zone) -> DenialRecords | None:
 
 
 class Denials:
-    """The denial records of a server's zones, collected when a zone is first asked about."""
+    """Denial records of a server's zones, collected at the first query for each zone."""
 
     def __init__(self) -> None:
         self._records: dict[Name, DenialRecords | None] = {}
@@ -198,7 +198,7 @@ class Denials:
 
 
 def secured(answer: Answer, question: Question, denials: Denials) -> Answer:
-    """Return an answer to a query with DO: with the signatures of its RRsets, and the proof of what it denies."""
+    """Return an answer for a query with DO: with the signatures of its RRsets, and the proof of a denial in it."""
     if not any(denials.of(zone) is not None for zone, _, _ in answer.matches):
         return answer
     proofs = list[RRset]()
@@ -209,7 +209,7 @@ def secured(answer: Answer, question: Question, denials: Denials) -> Answer:
         return Answer(Rcode.SERVFAIL)
     sources = _sources(answer)
     last = answer.matches[-1][0]
-    # The answer to ANY has signatures already.
+    # The answer to a query for ANY includes the signatures already.
     answer.answers = _distinct(_signed(answer.answers, sources, last))
     answer.authority = [*_signed(answer.authority, {}, last), *_distinct(proofs)]
     answer.additional = list(_signed(answer.additional, {}, last))
@@ -217,7 +217,7 @@ def secured(answer: Answer, question: Question, denials: Denials) -> Answer:
 
 
 def _sources(answer: Answer) -> dict[Name, tuple[Zone, Name]]:
-    """Return for each owner in the answer section the zone and the name whose signatures it has."""
+    """Return, by owner in the answer section, (zone, name whose signatures the owner has)."""
     sources: dict[Name, tuple[Zone, Name]] = {}
     for zone, qname, match in answer.matches:
         if match.kind is MatchKind.DNAME:
@@ -228,7 +228,7 @@ def _sources(answer: Answer) -> dict[Name, tuple[Zone, Name]]:
 
 
 def _signed(rrsets: Iterable[RRset], sources: dict[Name, tuple[Zone, Name]], default: Zone) -> Iterator[RRset]:
-    """Yield each RRset, and its signatures after it."""
+    """Yield each RRset, followed by its signatures."""
     for rrset in rrsets:
         yield rrset
         zone, source = sources.get(rrset.name, (default, rrset.name))
@@ -238,7 +238,7 @@ def _signed(rrsets: Iterable[RRset], sources: dict[Name, tuple[Zone, Name]], def
 
 
 def _distinct(rrsets: Iterable[RRset]) -> list[RRset]:
-    """Drop RRsets that are equal to one before them."""
+    """Drop duplicate RRsets, and keep the first of each."""
     return list(dict.fromkeys(rrsets))
 
 
@@ -255,7 +255,7 @@ def _denial(zone: Zone, records: DenialRecords, qname: Name, match: Match, qtype
     if match.kind is MatchKind.MISSING:
         yield from records.name_error(qname, match.name)
     elif match.kind is MatchKind.DELEGATION:
-        # RFC 4035 section 3.1.4: the DS, or the proof that there is none.
+        # RFC 4035 section 3.1.4: a referral has the DS RRset, or the proof that no DS exists.
         ds = match.node.get(RRType.DS)
         if ds is not None:
             yield ds

@@ -57,7 +57,7 @@ class Authority:
         return response(query, self.answer(query.questions[0], query.rd, dnssec_ok(query)))
 
     def answer(self, question: Question, recursion_desired: bool = True, dnssec_ok: bool = False) -> Answer:
-        """Return the sections that answer a question; with `dnssec_ok` those of a signed zone have signatures."""
+        """Return the sections that answer a question; with `dnssec_ok`, those from a signed zone include signatures."""
         if question.rtype in _TRANSFERS:
             # RFC 5936 section 4.2: AXFR over UDP is refused; zones.transfer handles transfers over TCP.
             return Answer(Rcode.REFUSED)
@@ -95,7 +95,7 @@ def rotation_count(answer: Answer) -> int:
 
 
 class AuthoritativeResponder:
-    """Responder for octets with a response cache; `rotate` rotates address sets.
+    """Responder from query octets to response octets, with a response cache; `rotate`: rotate address sets.
 
     With `responses_max` 0 each response is encoded anew, with the same octets.
     """
@@ -118,7 +118,7 @@ class AuthoritativeResponder:
         self.cached = self._cache.get
 
     def __call__(self, data: bytes, client: Client) -> bytes | None:
-        """Return the encoded response, or None for no response."""
+        """Return the encoded response to a query; None if the query is dropped."""
         if client.over_tcp:
             return self._respond(data, client)
         return self.cached(data) or self._respond(data, client)

@@ -18,12 +18,12 @@ from services.dns.zones.checks import host_warnings
 from services.dns.zones.zone import Zone, Zones
 from services.errors import ServiceError
 
-# Maximum number of warnings reported one by one for a zone; the rest are counted.
+# Maximum number of warnings reported one by one for a zone; further warnings are only counted.
 WARNINGS_MAX = 20
 
-# Callback with the kind of an event, zone_warning or zone_failed, and its message.
+# Callback for load events: takes the kind of event, zone_warning or zone_failed, and its message.
 Report = Callable[[str, str], None]
-# Makes the zone to serve from the zone that was loaded: signs it, for example. Raises ServiceError.
+# Callback that converts a loaded zone to the served zone, such as by signing; raises ServiceError.
 Prepare = Callable[[Zone], Zone]
 
 

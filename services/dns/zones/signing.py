@@ -1,4 +1,4 @@
-"""Signing of zones when they are loaded, with keys of a directory or derived from a text.
+"""Signing of zones when they are loaded, with keys from a directory or derived from a secret text.
 
 --sign-keys DIRECTORY   the zones that have keys there are signed; zone cuts whose keys are there get DS records
 --sign-seed TEXT        every zone is signed, and every zone cut gets the DS record of the key that TEXT gives its zone
@@ -17,12 +17,12 @@ from services.dns.security.signer import VALIDITY_S, Nsec3Policy, SigningPolicy,
 from services.dns.zones.zone import Zone
 from services.errors import ServiceError
 
-# Signatures are made anew when two thirds of their validity are left; BIND waits for a third.
+# Zones are signed again when two thirds of the validity are left; BIND waits until a third is left.
 RESIGN_S = VALIDITY_S / 3
 
 
 class DirectorySigner:
-    """Signs the zones that have keys in a list; the others stay as they are."""
+    """Signer of the zones that have keys in a list; zones without a key stay unsigned."""
 
     def __init__(self, keys: list[SigningKey], now: Callable[[], float], nsec3: Nsec3Policy | None) -> None:
         self._keys = keys
@@ -30,14 +30,14 @@ class DirectorySigner:
         self._nsec3 = nsec3
 
     def __call__(self, zone: Zone) -> Zone:
-        """Return the signed zone."""
+        """Return the signed zone, or the zone unchanged if it has no key."""
         if all(key.zone != zone.origin for key in self._keys):
             return zone
         return sign_zone(zone, self._keys, SigningPolicy.at(self._now(), self._nsec3), delegation_records(self._keys))
 
 
 class SeedSigner:
-    """Signs all zones but the `insecure` ones with derived keys."""
+    """Signer of all zones but those in `insecure`, with keys derived from a seed."""
 
     def __init__(
         self, seed: str, insecure: Iterable[Name], now: Callable[[], float], nsec3: Nsec3Policy | None
@@ -48,7 +48,7 @@ class SeedSigner:
         self._nsec3 = nsec3
 
     def __call__(self, zone: Zone) -> Zone:
-        """Return the signed zone."""
+        """Return the signed zone, or an insecure zone unchanged."""
         if zone.origin in self._insecure:
             return zone
         cuts = [
@@ -65,14 +65,14 @@ class SeedSigner:
 
 
 def nsec3_policy(options: argparse.Namespace) -> Nsec3Policy | None:
-    """Return the parameters of --nsec3 and --opt-out, None for NSEC; raises ServiceError."""
+    """Return the NSEC3 parameters of --nsec3 and --opt-out, None for NSEC; raises ServiceError."""
     if options.opt_out and not options.nsec3:
         raise ServiceError("--opt-out needs --nsec3")
     return Nsec3Policy(opt_out=options.opt_out) if options.nsec3 else None
 
 
 def zone_signer(options: argparse.Namespace, now: Callable[[], float]) -> DirectorySigner | SeedSigner | None:
-    """Return the signer of the flags of add_signing_flags, None without; raises ServiceError."""
+    """Return the zone signer that the flags of add_signing_flags configure, None without them; raises ServiceError."""
     nsec3 = nsec3_policy(options)
     if options.sign_keys is None and options.sign_seed is None:
         if nsec3 is not None or options.insecure:

@@ -90,7 +90,7 @@ def _serial(query: Message, zone: Zone) -> int | None:
 
 
 def _is_current(serial: int, zone: Zone) -> bool:
-    """Tell whether a client's serial number is that of the zone, or newer (RFC 1982 section 3.2)."""
+    """Tell whether a client's serial number equals the zone's or is newer (RFC 1982 section 3.2)."""
     rdata = zone.soa.rdatas[0]
     return isinstance(rdata, SOA) and (serial - rdata.serial) % 2**32 < 2**31
 

@@ -1,4 +1,4 @@
-"""Zones in memory, and the lookup of an answer in them (RFC 1034 section 4.3.2).
+"""Zones in memory, and lookup of the answer to a question (RFC 1034 section 4.3.2).
 
     answer_question(zones, Question(www.example.com. A))  ->  Answer(rcode, aa, answers, authority, additional)
 
@@ -65,7 +65,7 @@ CHAIN_MAX = 16
 # Types whose rdata names a host, the addresses of which go into the additional section.
 HOST_TYPES = frozenset({RRType.NS, RRType.MX, RRType.SRV})
 
-# As in BIND, these get no NS set: they are large, and a resolver that asks for them knows it. NSD adds it to CDS.
+# As in BIND, answers of the listed types get no NS set: they are large, and their resolver knows the NS set.
 _WITHOUT_NAME_SERVERS = frozenset({RRType.DS, RRType.DNSKEY, RRType.CDS, RRType.CDNSKEY})
 # Types allowed beside a CNAME (RFC 4035 section 2.5).
 _BESIDE_CNAME = frozenset({RRType.CNAME, RRType.RRSIG, RRType.NSEC, RRType.KEY})
@@ -115,7 +115,7 @@ class Zone:
 
     @classmethod
     def from_entries(cls, entries: Iterable[Entry], origin: Name | None = None, warn: Warn = no_warning) -> "Zone":
-        """Build a zone from the entries of a master file; records outside of it are left out, as BIND does.
+        """Build a zone from the entries of a master file; leave out records outside of the zone, as BIND does.
 
         Raises MasterFileError for an invalid entry, ZoneError where one is missing or `origin` is not the owner of
         the SOA.
@@ -292,7 +292,7 @@ class Zones:
         self._unloaded.add(origin.folded)
 
     def lacks(self, qname: Name) -> bool:
-        """Tell whether the nearest zone of a name is one that could not be loaded."""
+        """Tell whether the nearest enclosing zone of a name could not be loaded."""
         if not self._unloaded:
             return False
         for ancestor in qname.ancestors():
@@ -343,7 +343,7 @@ class Answer:
 
 
 class Completeness(Enum):
-    """Selection of the optional records in a positive response; referrals and negative answers always have theirs."""
+    """Selection of the optional records in positive responses; referrals and negative answers are always complete."""
 
     REQUIRED = "no optional records"
     ADDRESSES = "the addresses of hosts in the answer"
@@ -412,7 +412,7 @@ def _answer_node(answer: Answer, zone: Zone, match: Match, qname: Name, qtype: i
     """Answer from the node of the qname or of its wildcard; return the target if it is an alias, else None."""
     alias = match.node.get(RRType.CNAME)
     rrsets = rrsets_of_type(zone, match, qtype)
-    # RFC 4035 section 2.5: an alias has RRSIG and NSEC records of its own.
+    # RFC 4035 section 2.5: the owner of a CNAME also has RRSIG and NSEC records.
     if alias is not None and not rrsets:
         answer.answers.append(_expanded(alias, match, qname))
         rdata = alias.rdatas[0]
@@ -426,7 +426,7 @@ def _answer_node(answer: Answer, zone: Zone, match: Match, qname: Name, qtype: i
 def rrsets_of_type(zone: Zone, match: Match, qtype: int) -> list[RRset]:
     """Return the RRsets of a node that a query type matches."""
     signatures = zone.signatures.get(match.name.folded, {}).values() if qtype in (RRType.RRSIG, RRType.ANY) else ()
-    # RFC 8482 section 4 permits all RRsets, as in RFC 1034.
+    # A response to ANY has all RRsets of the name, as in RFC 1034; RFC 8482 section 4 permits it.
     if qtype == RRType.ANY:
         return [*match.node.values(), *signatures]
     rrset = match.node.get(qtype)
@@ -448,7 +448,7 @@ def _answer_dname(answer: Answer, dname: RRset, qname: Name, qtype: int) -> Name
     cname, target = synthesized
     answer.answers.append(cname)
     answer.spells_qname = True
-    # A query for CNAME ends here; so does a DNAME that leads below itself and would apply again and again, as in NSD.
+    # The alias chain ends for a query for CNAME, and, as in NSD, for a DNAME that leads below itself repeatedly.
     answer.leaves = qtype == RRType.CNAME or target.is_below(dname.name)
     return None if qtype in (RRType.CNAME, RRType.ANY) else target
 
@@ -479,7 +479,7 @@ def _add_additional(answer: Answer, zone: Zone) -> None:
 
 
 def host_of(rdata: Rdata) -> Name:
-    """Return the host that an NS, MX or SRV record names; the root for any other."""
+    """Return the host that an NS, MX or SRV record names; the root for a record of another type."""
     if isinstance(rdata, MX):
         return rdata.exchange
     return rdata.target if isinstance(rdata, SRV | SingleName) else ROOT
