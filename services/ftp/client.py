@@ -31,7 +31,7 @@ DEFAULT_PORT = 21
 EXIT_FAILED = 1
 _LISTINGS = {"ls": "LIST", "nlst": "NLST", "mlsd": "MLSD"}
 _NAMES = {"cd": "CWD", "mkdir": "MKD", "delete": "DELE"}
-# Command -> (arguments with optional ones in brackets, purpose), for --help.
+# Command -> (arguments, optional ones in brackets; purpose), for --help.
 _USAGE = {
     "get": ("REMOTE [LOCAL]", "retrieve a file; a LOCAL of - is standard output"),
     "put": ("LOCAL [REMOTE]", "store a file"),
@@ -176,7 +176,7 @@ async def _session(options: argparse.Namespace) -> SessionReport:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the commands of the command line; return the exit code: 0, or 1 if one of them failed."""
+    """Run the commands of the command line; return the exit code: 0, or 1 if a command failed."""
     options = _parser().parse_intermixed_args(argv)
     if options.commands and all(name == "help" for name, *_ in options.commands):
         # The command `help` needs no server.

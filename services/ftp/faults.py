@@ -1,4 +1,4 @@
-"""Faults of the FTP server and client, by `--fault NAME` (services/faults.py; RFC 959 sections 3.1.1.3, 4.1.2 and 5.4).
+"""Deliberate faults of the FTP server and client, enabled by `--fault NAME` (RFC 959 sections 3.1.1.3, 4.1.2 and 5.4).
 
 FaultyControlConnection is a control connection of the server that changes replies, addresses and the representation
 type. The client's one fault is a setting: TYPE A for every file.
@@ -25,7 +25,7 @@ UNREACHABLE = "192.0.2.1"
 
 
 class FaultyControlConnection(ControlConnection):
-    """A control connection of the server with these faults."""
+    """Control connection of the server that shows the enabled faults."""
 
     def __init__(self, context: ServerContext, slot: Slot, faults: Collection[str]) -> None:
         super().__init__(context, slot)

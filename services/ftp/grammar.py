@@ -1,4 +1,4 @@
-"""Parsers of FTP command arguments (RFC 959 section 5.3.2, RFC 2428, RFC 3659); they raise ArgumentError."""
+"""Parsers of FTP command arguments (RFC 959 section 5.3.2, RFC 2428, RFC 3659), which raise ArgumentError."""
 
 from dataclasses import dataclass
 from enum import Enum

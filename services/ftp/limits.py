@@ -5,7 +5,7 @@ from dataclasses import dataclass
 # Maximum length of a command line: Linux's PATH_MAX, 4096 octets, and a verb, a space and the end of the line.
 LINE_OCTETS = 4096 + 16
 
-# Maximum commands buffered while one is executed; reading is then paused. No client pipelines nearly as many.
+# Maximum commands buffered while a command is executed, above which reading pauses; no client pipelines as many.
 WAITING_COMMANDS = 64
 
 # Maximum octets buffered while a command is executed: the size of one read.
@@ -32,7 +32,7 @@ LISTED_ENTRIES = 100_000
 # Maximum lines of a reply to STAT or SITE on the control connection.
 STATUS_LINES = 1000
 
-# Maximum symbolic links followed in one path: that of Linux (path_resolution(7)).
+# Maximum symbolic links followed in one path: Linux's limit (path_resolution(7)).
 LINKS_FOLLOWED = 40
 
 # Maximum length of a file name: Linux's NAME_MAX.
@@ -55,7 +55,7 @@ RECEIVE_OCTETS = 256 * 1024
 # Maximum octets of a file that are converted to TYPE A at a time.
 ASCII_OCTETS = 256 * 1024
 
-# Milliseconds that a worker thread waits for the peer before it takes another transfer.
+# Milliseconds that a worker thread waits for a slow peer before it continues with another transfer.
 STEP_WAIT_MS = 2
 
 # Number of worker threads that read and write files for all sessions.
@@ -64,7 +64,7 @@ WORKERS = 8
 # Maximum number of refused connections from other hosts to a passive port; above it the port is closed.
 REFUSED_PEERS = 64
 
-# Longest reply that the client accepts: RFC 959 has no limit; STAT and FEAT of known servers are far shorter.
+# Maximum octets of a reply that the client accepts: RFC 959 has no limit; STAT and FEAT replies are far shorter.
 REPLY_OCTETS = 1024 * 1024
 
 

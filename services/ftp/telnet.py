@@ -62,7 +62,7 @@ class TelnetLines:
         return len(self._line)
 
     def feed(self, data: bytes) -> list[TelnetEvent]:
-        """Decode octets and return the events that they complete."""
+        """Decode octets and return the events that are complete."""
         events: list[TelnetEvent] = []
         position = 0
         while position < len(data):

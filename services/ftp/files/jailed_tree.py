@@ -1,4 +1,4 @@
-"""A directory tree confined to its root: every path is resolved below it, component by component, without races.
+"""A directory tree confined to its root: every path is resolved below the root, name by name, without races.
 
 Resolving holds a descriptor of each directory on the path and opens the next one relative to it, never through a
 symbolic link (openat(2), O_NOFOLLOW): a directory that another process moves or links meanwhile cannot lead outside.

@@ -18,7 +18,7 @@ from enum import Enum, auto
 from services.ftp.replies import one_line
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-# Half a year: for files older than that, or of the future, the year is shown instead of the hour, as by ls(1).
+# Seconds in half a year: of files that are older or in the future, LIST shows the year instead of the hour, as ls(1).
 RECENT_S = 365.2425 * 86400 / 2
 _FUTURE_S = 86400.0
 _TIME_VALUE = re.compile(r"([0-9]{14})(\.[0-9]{1,9})?")

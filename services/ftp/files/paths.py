@@ -77,7 +77,7 @@ def _in_set(members: str, character: str) -> bool:
 
 VirtualPath = tuple[str, ...]
 
-# Incomplete uploads have names with this prefix and suffix, which users cannot give to a file.
+# Prefix and suffix in the names of incomplete uploads, which users cannot give to a file.
 PARTIAL_PREFIX, PARTIAL_SUFFIX = ".", ".part"
 _DIGEST_DIGITS = 32
 _REFUSED_CHARACTERS = frozenset("\0\r\n")
@@ -127,7 +127,7 @@ def is_partial_name(name: str) -> bool:
 
 
 def strip_flags(argument: str) -> str:
-    """Strip flags of ls(1) from the argument of LIST: clients send them though no RFC defines them."""
+    """Strip flags of ls(1) from the argument of LIST: clients send such flags, though no RFC defines them."""
     while argument.startswith("-"):
         flags, _, argument = argument.partition(" ")
         if not flags[1:].isalnum() and flags != "-":

@@ -25,12 +25,12 @@ class Quota:
         return self.limit_bytes is not None and self._used >= self.limit_bytes
 
     def set_used(self, used_bytes: int) -> None:
-        """Set the octets used, after a count of all files."""
+        """Set the number of used octets, after all files of the home directory were counted."""
         with self._lock:
             self._used = used_bytes
 
     def reserve(self, size_bytes: int) -> None:
-        """Reserve octets before they are written; if the quota would be exceeded, reserve none and raise FileError."""
+        """Reserve octets before a write; if the quota would be exceeded, reserve none and raise FileError."""
         with self._lock:
             if self.limit_bytes is not None and self._used + size_bytes > self.limit_bytes:
                 raise FileError(Cause.QUOTA_EXCEEDED)
@@ -42,6 +42,6 @@ class Quota:
             self._used += size_bytes
 
     def release(self, size_bytes: int) -> None:
-        """Release octets that were deleted or not written."""
+        """Return to the quota octets that were deleted or not written."""
         with self._lock:
             self._used = max(0, self._used - size_bytes)

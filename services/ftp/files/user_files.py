@@ -170,7 +170,7 @@ class UserFiles:
             os.rmdir(name, dir_fd=parent)
 
     def _remove_file(self, request: ChangeName) -> None:
-        """Remove a file and its incomplete upload."""
+        """Remove a file, and the incomplete upload of a file with this name."""
         with self._named(request.path) as (parent, name):
             sizes = [self._unlink(parent, candidate) for candidate in (name, partial_name(name))]
             if sizes == [None, None]:
@@ -193,7 +193,7 @@ class UserFiles:
         with self._named(request.path) as (source, name), self._named(request.to) as (target, new_name):
             _check_new_name(new_name)
             replaced = None
-            # A file renamed to its own name replaces no other file, so no octets are released from the quota.
+            # A file renamed to its own name replaces no file, so no octets are released from the quota.
             if request.path != request.to and not _is_directory(target, new_name):
                 replaced = size_or_none(target, new_name)
             os.rename(name, new_name, src_dir_fd=source, dst_dir_fd=target)

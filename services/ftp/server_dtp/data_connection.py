@@ -1,4 +1,4 @@
-"""The server's data connection (server-DTP, RFC 959 section 3.2): active and passive mode, one transfer, one close.
+"""The server's data connection (server-DTP, RFC 959 section 3.2): active and passive mode, one transfer each.
 
                  active mode (PORT, EPRT)                     passive mode (PASV, EPSV)
     agreed on    client listens and sends its port            server listens and replies with its port
@@ -46,7 +46,7 @@ from services.ftp.server_dtp.sendfile_loop import SendfileLoop, TransferLoad
 from services.ftp.server_dtp.transfer import Discarder, FileSender, Transfer, Turn, end_sending
 from services.ftp.server_pi.failures import Cause, Failed
 
-# Time in seconds to read and discard the rest of a failed upload, as Apache's lingering close.
+# Seconds for reading and discarding the remaining octets of a failed upload, as Apache's lingering close.
 LINGER_S = 2.0
 # Length of the accept queue: longer than for the client's one connection, so that other hosts do not fill it.
 _LISTEN_BACKLOG = 8
@@ -203,7 +203,7 @@ class DataConnection:
             self._aborted.set_result(cause)
 
     def close(self) -> None:
-        """Close listening socket and connection; a transfer in progress is aborted, and closes both at its end."""
+        """Close listening socket and connection; a transfer in progress is aborted, and closes both when it ends."""
         if self._aborted is not None:
             self.abort(Cause.ABORTED)
             return
@@ -247,7 +247,7 @@ class DataConnection:
     async def _run_steps(
         self, transfer: Transfer, connection: socket.socket, aborted: asyncio.Future[Cause]
     ) -> Cause | None:
-        """Send cached octets on the event loop, others in worker threads; return the cause of a failure or None."""
+        """Send cached octets on the event loop, others in worker threads; return the failure's cause, else None."""
         settings = self._settings
         while True:
             ended: Turn | Cause = Turn.DISK
@@ -286,7 +286,7 @@ class DataConnection:
         await asyncio.wait(waited, timeout=self._settings.connect_s, return_when=asyncio.FIRST_COMPLETED)
 
     async def _discard(self, connection: socket.socket) -> None:
-        """Read and discard the rest of a failed upload for LINGER_S, so that the connection is not reset."""
+        """Discard the remaining octets of a failed upload for LINGER_S, so that the connection is not reset."""
         discarder, end = Discarder(), self._settings.loop.time() + LINGER_S
         try:
             while self._settings.loop.time() < end and not await self._run_in_thread(

@@ -47,7 +47,7 @@ def open_transfer(files: UserFiles, request: Opening, now: float) -> tuple[Trans
 
 
 def execute_request(files: UserFiles, request: Request, now: float) -> Result:
-    """Carry out a request that needs no data connection; raises RuntimeError for any other."""
+    """Carry out a request that needs no data connection; raises RuntimeError for any other request."""
     if isinstance(request, Stat):
         return StatResult(files.stat(request.path, request.directory))
     if isinstance(request, TransferSize):

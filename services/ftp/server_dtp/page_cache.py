@@ -28,7 +28,7 @@ def is_in_memory(device: int) -> bool:
 
 
 def is_cached(descriptor: int, first: int, last: int) -> bool:
-    """Return whether the octets `first` to `last` of a file are in the page cache, by a probe of some of them.
+    """Return whether the octets `first` to `last` of a file are in the page cache; only a sample of pages is tested.
 
     Octets between two probes may still be missing: a disk reads those few in a moment. False as well on file systems
     that do not support RWF_NOWAIT (preadv2(2)).

@@ -5,7 +5,7 @@ from random import Random
 
 # Range of dynamic ports, which are not assigned to services (RFC 6335 section 6).
 _DYNAMIC = (49_152, 65_535)
-# Number of random ports to try; if all of them are in use, the kernel selects one.
+# Number of random ports to try; if all tried ports are in use, the kernel selects one.
 _RANDOM_TRIES = 16
 
 

@@ -28,7 +28,7 @@ class TransferLoad:
 
 
 class SendfileLoop:
-    """Sends one file in short turns on the event loop; run() returns Turn.DONE, Turn.DISK or the cause of a failure."""
+    """Sender of one file in short turns on the event loop; run() returns Turn.DONE, Turn.DISK or a failure's cause."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Transfers between a data connection and a file: senders and receivers, driven in steps by worker threads or in turns.
+"""Transfers between a data connection and a file: senders and receivers that proceed in steps.
 
 A step transfers all it can without waiting for the peer, STEP_OCTETS at most, and returns whether all is done; the
 event loop waits for the peer between steps. So a few threads serve all transfers, slow ones included, and a slow disk
@@ -55,7 +55,7 @@ class Transfer(Protocol):
 
 
 class FileSender:
-    """Sends a file of `size` octets from `offset` on in TYPE I; `in_memory` files need no disk access."""
+    """Sender of a file of `size` octets from `offset` on in TYPE I; `in_memory` files need no disk access."""
 
     sends = True
 
@@ -100,7 +100,7 @@ class FileSender:
 
 
 class PieceSender:
-    """Sends pieces that are generated on demand: a listing, or a file in TYPE A."""
+    """Sender of pieces that are generated on demand: a listing, or a file in TYPE A."""
 
     sends = True
 
@@ -139,7 +139,7 @@ class PieceSender:
 
 
 class Receiver:
-    """Receives a file, and decodes TYPE A where `is_ascii`."""
+    """Receiver of an upload, which decodes TYPE A where `is_ascii`."""
 
     sends = False
 
@@ -186,7 +186,7 @@ class Receiver:
 
 
 class Discarder:
-    """Receives and discards octets of a failed upload."""
+    """Receiver that discards the octets of a failed upload."""
 
     def __init__(self) -> None:
         self._room = bytearray(RECEIVE_OCTETS)

@@ -1,4 +1,4 @@
-"""Atomic uploads: a stored file appears under its name only when it is complete, and a failed one can be resumed.
+"""Atomic uploads: a stored file appears under its name only when complete, and a failed upload can be resumed.
 
     STOR a      octets are written to .a.part; a complete upload is renamed to a
     failure     .a.part stays, and the old a as well
@@ -61,7 +61,7 @@ class Upload:
         self._sync = sync
         self._file = -1
         self._in_place = False
-        # Octets of the new file (left, in total) exempt from the quota, as the rename will free those of the old file.
+        # Octets of the new file exempt from the quota (left, in total), because the rename frees those of the old file.
         self._credit = self._replaced = 0
 
     def open(self, storing: StoreMode, offset: int) -> None:
@@ -155,7 +155,7 @@ class Upload:
         name = partial_name(self.name)
         self._file = os.open(name, os.O_RDWR | os.O_CREAT | _FLAGS, _NEW_MODE, dir_fd=self._directory)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Between open() and flock() another session may have completed and renamed the file, which must not change.
+        # Between open() and flock() another session may have renamed the complete file, which must not change then.
         opened, named = os.fstat(self._file), os.stat(name, dir_fd=self._directory, follow_symlinks=False)
         if (opened.st_dev, opened.st_ino) != (named.st_dev, named.st_ino) or not stat.S_ISREG(opened.st_mode):
             raise FileError(Cause.BUSY)

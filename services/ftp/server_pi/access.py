@@ -48,7 +48,7 @@ def reinitialise(session: ServerSession, _: str) -> None:
 
 
 def quit_session(session: ServerSession, _: str) -> None:
-    """Handle QUIT: a transfer under way ends first, since commands are executed one after the other."""
+    """Handle QUIT: a transfer in progress ends first, since commands are executed sequentially."""
     session.close(221, "Goodbye.")
 
 

@@ -16,14 +16,14 @@ from services.ftp.server_pi.failures import Failed
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send octets on the control connection."""
+    """Action of the session: send octets on the control connection."""
 
     octets: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class LogEvent:
-    """Write an event to the log."""
+    """Action of the session: write an event to the log."""
 
     event: str
     values: Mapping[str, object] = field(default_factory=dict)
@@ -31,22 +31,22 @@ class LogEvent:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close the control connection once all replies are sent."""
+    """Action of the session: close the control connection once all replies are sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class CloseData:
-    """Close the data connection and the passive port, if there is one."""
+    """Action of the session: close the data connection and the passive port, if open."""
 
 
 @dataclass(frozen=True, slots=True)
 class AbortTransfer:
-    """Abort the transfer under way; the result is Failed(ABORTED) unless the transfer has ended already."""
+    """Action of the session: abort the transfer in progress, whose result is Failed(ABORTED) if it has not ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogOut:
-    """Log the user out, and close all that is open for that user."""
+    """Action of the session: log the user out, and close all that is open for that user."""
 
 
 # Requests
@@ -196,7 +196,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """Result: the credential is valid; `next_credential` is required next, None if the login is complete.
+    """Result of Authenticate: the credential is valid; `next_credential`: the one required next, None at the end.
 
     `account_to_store`: ACCT is required before a file is stored.
     """
@@ -207,12 +207,12 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Result: the credential is invalid."""
+    """Result of Authenticate: the credential is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Result: address and port on which the server listens for the data connection."""
+    """Result of OpenPassive: address and port on which the server listens for the data connection."""
 
     address: str
     port: int
@@ -242,7 +242,7 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """Result: the transfer can start; `octets` is the size, None if unknown, `name` the name chosen for STOU."""
+    """Result of opening a file or listing: `octets` is the size, None if unknown, `name` the name chosen for STOU."""
 
     octets: int | None = None
     name: str = ""
@@ -250,7 +250,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class TransferComplete:
-    """Result: the transfer is complete; `remark` is added to the reply."""
+    """Result of StartTransfer: the transfer is complete; `remark` is added to the reply."""
 
     octets: int
     remark: str = ""

@@ -65,7 +65,7 @@ class ControlConnection(asyncio.Protocol):
         actions_to_perform = self._session.receive(data)
         self._perform(actions_to_perform)
         if not actions_to_perform:
-            # Acknowledge a partial command at once: the client may wait for the TCP ACK before it sends the rest.
+            # Acknowledge a partial command at once: the client may wait for the TCP ACK before it sends more.
             acknowledge(self._transport)
 
     def eof_received(self) -> bool:
@@ -102,7 +102,7 @@ class ControlConnection(asyncio.Protocol):
     def ready(self) -> None:
         """Greet the client with 220, now that the server can be used."""
         if self._session is not None and not self._lost:
-            # The login deadline counts from here, because until now the client has waited for the server.
+            # The login deadline begins now that the server is ready, because the client had to wait until now.
             self.deadline = self._context.now() + self._context.limits.login_s
             self._perform(self._session.ready())
 
@@ -127,7 +127,7 @@ class ControlConnection(asyncio.Protocol):
         self._end("The server is shutting down.")
 
     def abort(self) -> None:
-        """Close at once, and discard unsent octets."""
+        """Close the control connection at once, and discard unsent octets."""
         self._transport.abort()
 
     def evict(self) -> None:
@@ -189,7 +189,7 @@ class ControlConnection(asyncio.Protocol):
         self._update_reading()
 
     def _update_reading(self) -> None:
-        """Pause or resume reading, schedule buffered commands, close if the client has closed."""
+        """Pause or resume reading, schedule buffered commands, and close if the client has closed its side."""
         session = self._session
         if session is None or self._transport.is_closing():
             return

@@ -48,7 +48,7 @@ def extended_passive(session: ServerSession, argument: str) -> None:
     elif value and not (value.isascii() and value.isdigit()):
         raise ArgumentError("expected 1, 2 or ALL")
     elif value and value != str(session.connection_info.protocol):
-        # RFC 2428 section 3: reply 522 for any other protocol number, also an unassigned one.
+        # RFC 2428 section 3: a number other than the connection's protocol gets 522, even an unassigned number.
         session.reply(522, f"Network protocol not supported, use ({session.connection_info.protocol}).")
     else:
         _listen(session, 229)
@@ -94,7 +94,7 @@ def _take_target(session: ServerSession, protocol: int, target: DataAddress) -> 
     if session.only_extended_passive:
         session.reply(503, _EPSV_ONLY)
     elif protocol != session.connection_info.protocol or target.host != session.connection_info.peer_host:
-        # RFC 2577 section 3: the bounce attack.
+        # RFC 2577 section 3: an address of another host is refused, against the bounce attack.
         session.log_event("bounce_refused", asked_host=target.host, asked_port=target.port)
         session.reply(504, "The data connection must go to the client's own address.")
     elif target.port < DATA_PORT_MIN:

@@ -58,7 +58,7 @@ BATCH_COMMANDS = 32
 
 @dataclass(frozen=True, slots=True)
 class ConnectionInfo:
-    """Properties of the control connection: both addresses, the client's port or 0, and the server's name."""
+    """Properties of the control connection: both sides' addresses, client's port or 0, and the server's name."""
 
     peer_host: str
     local_host: str
@@ -212,7 +212,7 @@ class ServerSession:
         self._actions.append(LogEvent(event, values))
 
     def request(self, request: Request, on_result: Continuation) -> None:
-        """Emit a request, and call `on_result` with its result."""
+        """Emit a request for I/O, and call `on_result` with its result."""
         self._actions.append(request)
         self._on_result = on_result
         if isinstance(request, StartTransfer):
@@ -277,7 +277,7 @@ class ServerSession:
         self.forget_user()
         self._actions += [CloseData(), LogOut()]
 
-    # Methods that execute commands, one after the other.
+    # Methods that execute commands sequentially.
 
     def _buffer_line(self, line: Line | None) -> None:
         octets = None if line is None else line.octets

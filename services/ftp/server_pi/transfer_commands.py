@@ -51,7 +51,7 @@ def store_unique(session: ServerSession, argument: str) -> None:
 
 
 def list_long(session: ServerSession, argument: str) -> None:
-    """Handle LIST: send a listing like that of `ls -l`."""
+    """Handle LIST: send a listing in the format of `ls -l`."""
     _list(session, argument, Style.LONG)
 
 
@@ -126,7 +126,7 @@ def _transfer(session: ServerSession, opening: Opening, codes: Mapping[Cause, in
 
     def opened(result: Result) -> None:
         if isinstance(result, Failed):
-            # PORT or PASV is valid for one transfer: the next transfer needs another.
+            # PORT or PASV is valid for one transfer only, so a failed transfer ends the data connection, too.
             _end_data(session)
             session.fail(result, codes)
         elif isinstance(result, Opened):

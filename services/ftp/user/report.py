@@ -28,7 +28,7 @@ class TransferReport:
 
 @dataclass(frozen=True, slots=True)
 class SessionReport:
-    """Report of one session: times since its start of connection, greeting and login in s, and its duration."""
+    """Report of one session: seconds from its start to connection, greeting and login, and its duration."""
 
     host: str
     port: int

@@ -51,7 +51,7 @@ class _Data:
 
 
 class UserAgent:
-    """One client session; raises ReplyError for an unexpected reply, TimeoutError after `wait_s`."""
+    """FTP client session; methods raise ReplyError for an unexpected reply, TimeoutError after `wait_s`."""
 
     def __init__(
         self, streams: Streams, choices: ClientSettings, begun: float, transcript: Callable[[str], object]
@@ -94,7 +94,7 @@ class UserAgent:
         return reply
 
     async def command(self, verb: str, argument: str = "", codes: Iterable[int] = ()) -> Reply:
-        """Send a command and return its final reply; raises ReplyError unless that is in `codes` (default: 2yz)."""
+        """Send a command and return its final reply; raises ReplyError unless the code is in `codes` (default: 2yz)."""
         self._send(user_pi.command(verb, argument))
         return await self._final(tuple(codes))
 

@@ -50,7 +50,7 @@ class ReplyReader:
         self._size = 0
 
     def feed(self, data: bytes) -> list[Reply]:
-        """Parse octets and return the replies that they complete."""
+        """Parse octets and return the replies that are complete."""
         replies = []
         try:
             self._octets.feed(data)
@@ -110,7 +110,7 @@ def extended_port(reply: Reply) -> int:
 
 
 def active_command(host: str, port: int, extended: bool) -> bytes:
-    """Encode PORT, or EPRT where `extended` or for IPv6."""
+    """Encode the command PORT, or EPRT where `extended` is set or the address is IPv6."""
     if extended or ":" in host:
         return command("EPRT", f"|{2 if ':' in host else 1}|{host}|{port}|")
     return command("PORT", host_port(host, port))
