@@ -68,7 +68,7 @@ def is_entity_tag(value: bytes) -> bool:
 
 
 def entity_tags(value: bytes) -> list[bytes] | None:
-    """Parse the entity tags of If-Match or If-None-Match; return None unless the value is a list of them."""
+    """Parse the entity tags of If-Match or If-None-Match; return None unless the value is a list of entity tags."""
     return None if _TAG_LIST.fullmatch(value) is None else _TAG.findall(value)
 
 

@@ -1,4 +1,4 @@
-"""Cookie and Set-Cookie, the server's side (RFC 6265 sections 4.1 and 5.4).
+"""Cookies on the server's side: parser of Cookie, encoder of Set-Cookie (RFC 6265 sections 4.1 and 5.4).
 
 >>> cookies(b"a=1; session=x")["session"]
 'x'
@@ -12,7 +12,7 @@ import re
 
 from services.http.fields import FieldLine
 
-# Maximum number of cookies parsed, further ones are ignored; RFC 6265 section 6.1: clients store at least 50.
+# Maximum number of cookies parsed, more are ignored; RFC 6265 section 6.1: clients store at least 50.
 COOKIES_MAX = 100
 # RFC 6265 section 4.1.1: cookie-octet, without the optional quotes.
 _VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*\Z")
@@ -42,5 +42,5 @@ def drop_cookie(name: str, secure: bool) -> FieldLine:
 
 
 def _attributes(secure: bool) -> str:
-    # RFC 6265bis section 5.5: SameSite.
+    # RFC 6265bis section 5.5: the attribute SameSite.
     return "; Path=/; HttpOnly; SameSite=Strict" + ("; Secure" if secure else "")

@@ -11,14 +11,14 @@ class HTTPError(Exception):
 
 
 class TruncatedError(HTTPError):
-    """The connection ended inside a message, which is thus incomplete (RFC 9112 section 8)."""
+    """Error for a connection that ended inside a message, which is thus incomplete (RFC 9112 section 8)."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(400, detail)
 
 
 class UpstreamError(Exception):
-    """No usable response from an origin: status 502 for an invalid or missing response, 504 for a timeout."""
+    """Error for an origin without a usable response: status 502 for an invalid or missing one, 504 for a timeout."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -27,4 +27,4 @@ class UpstreamError(Exception):
 
 
 class LocalProtocolError(Exception):
-    """A message to send that the connection's state or the message's framing forbids."""
+    """Error for a message to send that the connection's state or the message's framing forbids."""

@@ -1,4 +1,4 @@
-"""Faults of HTTP/1 servers and of the caching proxy, by `--fault NAME` (services/faults.py).
+"""Deliberate faults of HTTP/1 servers and of the caching proxy, enabled by `--fault NAME` (services/faults.py).
 
 FaultyServerConnection sends responses with octets that RFC 9112 forbids; WrongDateProxy validates with a date that no
 response had (RFC 9111 section 4.3.1). Left out: HTTP/2, whose frames have no such text.
@@ -28,21 +28,21 @@ PROXY_FAULTS: Mapping[str, str] = {
     "wrong-condition": "If-Modified-Since with the current date in place of the Last-Modified of the stored response",
 }
 CONTENT_OF_304 = b"<p>The resource is not modified.</p>\r\n"
-# The octets that wrong-content-length leaves out of the length, as if a line or a BOM were not counted.
+# Octets that the fault wrong-content-length subtracts from Content-Length, as if a line or a BOM were not counted.
 UNCOUNTED_OCTETS = 10
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"(?<=\r\nContent-Length: )[0-9]+")
 
 
 class FaultyServerConnection(ServerConnection):
-    """A server's end of a connection whose responses have these faults."""
+    """Server's end of an HTTP/1 connection, sans-IO, that adds the enabled faults to responses."""
 
     def __init__(self, body_limit_octets: int, faults: Collection[str]) -> None:
         super().__init__(body_limit_octets)
         self._faults = faults
 
     def send_response(self, response: Response, date: bytes, close: bool = False) -> bytes:
-        """Encode a final response as ServerConnection does, with the faults of its head and of content in octets."""
+        """Encode a final response with the enabled faults of its head, and of content that is bytes."""
         octets = super().send_response(response, date, close)
         head, end, content = octets.partition(_HEAD_END)
         if "body-in-304" in self._faults and response.status == 304:
@@ -56,7 +56,7 @@ class FaultyServerConnection(ServerConnection):
         return head + end + content
 
     def send_data(self, data: bytes) -> bytes:
-        """Encode a piece of content, with its chunk size in decimal if that fault is on."""
+        """Encode a piece of content; the fault decimal-chunks writes the chunk size in decimal."""
         octets = super().send_data(data)
         if octets and self._encoder.is_chunked and "decimal-chunks" in self._faults:
             return b"%d\r\n%b\r\n" % (len(data), data)
@@ -75,12 +75,12 @@ class FaultyServerConnection(ServerConnection):
 
 
 class WrongDateProxy(CachingProxy):
-    """A caching proxy that validates with the current date, and without the entity tag."""
+    """Caching proxy with a fault: it validates by the current date instead of Last-Modified, and without entity tag."""
 
     async def exchange(
         self, routed: RoutedRequest, request: Request, content: BodyStream | None, on_interim: OnInterim | None
     ) -> Response:
-        """Send a request as Proxy does, with the wrong date if the cache has made it conditional."""
+        """Send a request as Proxy does; an If-Modified-Since that the cache has added gets the current date."""
         if routed.request.fields is not request.fields and b"if-modified-since" in request.fields:
             request = replace(request, fields=_with_wrong_date(request.fields, self._wall_clock()))
         return await super().exchange(routed, request, content, on_interim)

@@ -125,7 +125,7 @@ PROXY_AUTHENTICATION = frozenset((b"proxy-authenticate", b"proxy-authentication-
 
 
 class Fields:
-    """An immutable header or trailer section."""
+    """An immutable header or trailer section of a message."""
 
     __slots__ = ("_hash", "_index", "lines")
 
@@ -172,9 +172,9 @@ class Fields:
         return not self._index.keys().isdisjoint(names)
 
     def adding(self, *lines: FieldLine) -> "Fields":
-        """Return a copy with further lines at the end."""
+        """Return a copy of the section with further lines at the end."""
         return Fields(self.lines + lines)
 
     def without(self, names: Collection[bytes]) -> "Fields":
-        """Return a copy without the lines of the given names."""
+        """Return a copy of the section without the lines of the given names."""
         return Fields(tuple(line for line in self.lines if line[0].lower() not in names))

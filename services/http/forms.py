@@ -134,7 +134,7 @@ class _State(Enum):
 
 
 class MultipartParser:
-    """Incremental parser of one form.
+    """Incremental parser of one multipart/form-data form (RFC 7578).
 
     parser = MultipartParser(b"b")
     parser.feed(b'--b\\r\\nContent-Disposition: form-data; name="to"\\r\\n\\r\\nbob\\r\\n--b--\\r\\n')
@@ -145,7 +145,7 @@ class MultipartParser:
     def __init__(self, boundary: bytes) -> None:
         if _BOUNDARY.fullmatch(boundary) is None:
             raise HTTPError(400, "the multipart boundary is missing or invalid")
-        # RFC 2046 section 5.1.1: the line end before a delimiter is part of the delimiter; the first may have none.
+        # RFC 2046 section 5.1.1: a delimiter includes the line end before it, which the first delimiter may lack.
         self._delimiter = b"\r\n--" + boundary
         self._buffer = bytearray(b"\r\n")
         self._state = _State.PREAMBLE
@@ -191,7 +191,7 @@ class MultipartParser:
         return True
 
     def _delimiter_end(self) -> bool:
-        """Parse the rest of a delimiter (`--` or padding, line end); return False if octets of it are still missing."""
+        """Parse a delimiter's end (`--` or padding, line end); return False while octets of it are missing."""
         if len(self._buffer) < 2:
             return False
         if self._buffer.startswith(b"--"):
@@ -238,7 +238,7 @@ class MultipartParser:
 
     def _content(self, events: list[PartEvent]) -> bool:
         position = self._buffer.find(self._delimiter)
-        # The last octets of the buffer may be the start of a delimiter, so they stay in the buffer.
+        # The last octets of the buffer may be the start of a delimiter, so keep these octets in the buffer.
         end = position if position >= 0 else max(len(self._buffer) - len(self._delimiter) + 1, 0)
         if end:
             events.append(PartData(bytes(self._buffer[:end])))
@@ -357,5 +357,5 @@ class FormParser:
         if head.file_name is None:
             self._form.fields.append((head.name, content.decode("utf-8", "replace")))
         elif head.file_name or content:
-            # Skip a file input without a chosen file: browsers send an empty file without a name for it.
+            # Skip a file input without a chosen file, for which browsers send an empty file without a name.
             self._form.files.append(FormFile(head.name, head.file_name, head.content_type, content))

@@ -33,7 +33,7 @@ HTTP_1_1: Version = (1, 1)
 
 NO_FIELDS = Fields()
 PHRASES = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
-# RFC 9110 renamed these reason phrases of older registries; Python 3.11 still has the old names.
+# RFC 9110 renamed some reason phrases of older registries; Python 3.11 still has the old phrases.
 PHRASES |= {413: b"Content Too Large", 414: b"URI Too Long"}
 PHRASES |= {416: b"Range Not Satisfiable", 422: b"Unprocessable Content"}
 # RFC 9110 section 15.5.19 keeps status 418 unused.
@@ -180,7 +180,7 @@ def is_host(value: bytes) -> bool:
     match = None if value.startswith(b":") else _HOST.fullmatch(value)
     if match is None or (match["ipv6"] is not None and not _is_ipv6(match["ipv6"])):
         return False
-    # Remove leading zeros, which are allowed, so that int() is called on a short number only.
+    # Remove leading zeros of a port, which are allowed, so that int() is called on a short number only.
     port = (match["port"] or b"").lstrip(b"0")
     return len(port) <= len(str(LARGEST_PORT)) and int(port or b"0") <= LARGEST_PORT
 

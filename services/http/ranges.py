@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-# Maximum number of ranges, beyond which Range is ignored: many small ones cost the server more (RFC 9110 14.2).
+# Maximum number of ranges, above which Range is ignored: many small ranges cost the server more (RFC 9110 14.2).
 LARGEST_SET = 16
 # Maximum number of overlaps, beyond which Range is ignored: the client is broken or hostile (RFC 9110 section 14.2).
 OVERLAPS_TAKEN = 2
@@ -22,7 +22,7 @@ _LARGEST_SET_OCTETS = 1024
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A byte range from position `first` to position `last`, both inclusive."""
+    """A byte range from position `first` to position `last`, inclusive."""
 
     first: int
     last: int

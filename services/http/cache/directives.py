@@ -36,7 +36,7 @@ def delta_seconds(value: bytes) -> int | None:
 # Size of each lru_cache of parsed field values; the origins of one site send far fewer distinct values.
 VALUES_KEPT = 1024
 
-# The cache needs these stored fields for its decisions, so a qualified no-cache or private does not remove them.
+# The cache needs the listed stored fields for decisions, so a qualified no-cache or private does not remove them.
 DEPENDED_ON = frozenset(
     (b"age", b"cache-control", b"content-encoding", b"content-range", b"content-type", b"date", b"expires", b"vary")
 )
@@ -168,7 +168,7 @@ def _parse_arguments(lines: tuple[bytes, ...]) -> Arguments:
 
 
 def _unquote(argument: bytes) -> bytes:
-    """Decode a token or quoted-string, both accepted for every argument (section 5.2); empty for anything else."""
+    """Decode a token or quoted-string, as an argument may be either (RFC 9111 section 5.2); empty for other text."""
     if argument.startswith(b'"'):
         return _ESCAPED.sub(rb"\1", argument[1:-1]) if _QUOTED.fullmatch(argument) else b""
     return argument if is_token(argument) else b""

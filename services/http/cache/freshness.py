@@ -77,7 +77,7 @@ HEURISTICALLY_CACHEABLE = frozenset((200, 203, 204, 206, 300, 301, 308, 404, 405
 
 @dataclass(frozen=True, slots=True)
 class EffectiveControl:
-    """Effective cache directives of a response, and the values of Expires; () where a targeted field overrides them."""
+    """Effective cache directives of a response, and its Expires values; () where a targeted field overrides Expires."""
 
     directives: ResponseDirectives
     expires: tuple[bytes, ...]

@@ -92,7 +92,7 @@ def normalised(scheme: bytes, authority: bytes, rest: bytes) -> tuple[bytes, byt
 
 VALUES_KEPT = 4096
 
-# RFC 9110 sections 12.5.1 to 12.5.4 and 10.1.4: lists whose members have weights and whose order is insignificant.
+# Fields with lists whose members have weights and no significant order (RFC 9110 sections 10.1.4, 12.5.1 to 12.5.4).
 _NEGOTIATED = frozenset((b"accept", b"accept-charset", b"accept-encoding", b"accept-language", b"te"))
 # Fields with a single value: a comma, and white space around a comma, are part of the value.
 _SINGLE = frozenset(
@@ -165,7 +165,7 @@ def _normalised_weight(match: re.Match[bytes]) -> bytes:
 
 
 def matches_vary(stored: StoredResponse, fields: Fields) -> bool:
-    """Return True where a request with these fields matches a stored response under Vary."""
+    """Return True where a request with `fields` matches a stored response under Vary."""
     names = nominated_fields(stored.response.fields)
     if names is None:
         return False

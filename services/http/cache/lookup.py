@@ -25,13 +25,13 @@ from services.http.cache.validation import (
 from services.http.conditional import CONDITIONAL_NAMES
 from services.http.messages import Request, Response, has_content
 
-# A GET without any of these fields is plain: it has no precondition, range, cache directive or content.
+# A GET without any of the listed fields is plain: no precondition, range, cache directive or content.
 _NOT_PLAIN = CONDITIONAL_NAMES | {b"cache-control", b"pragma", b"content-length", b"transfer-encoding"}
 _READS = (b"GET", b"HEAD")
 
 
 class Reuse(Enum):
-    """Reusability of one stored response for one request."""
+    """Whether a stored response may be reused for a request, and why."""
 
     FRESH = "fresh"
     STALE = "stale, accepted by max-stale"

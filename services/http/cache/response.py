@@ -55,8 +55,8 @@ from services.http.messages import Request, Response, has_content
 
 # Invalidation.
 
-# Safe methods: those of RFC 9110 section 9.2.1, PROPFIND (RFC 4918), REPORT (RFC 3253) and SEARCH (RFC 5323).
-# All other methods count as unsafe: a successful response invalidates stored responses (RFC 9111 section 4.4).
+# Safe methods: RFC 9110 section 9.2.1, PROPFIND (RFC 4918), REPORT (RFC 3253) and SEARCH (RFC 5323).
+# Other methods are not safe: their successful response invalidates stored responses (RFC 9111 section 4.4).
 SAFE_METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PROPFIND", b"REPORT", b"SEARCH"))
 
 
@@ -86,9 +86,9 @@ _WITH_CONTENT_LOCATION = frozenset((b"POST", b"PATCH"))
 UNDERSTOOD = frozenset(
     (*range(200, 208), 226, *range(300, 304), 305, 307, 308, *range(400, 418), 421, 422, 423, 424, 426, 451)
 ) | frozenset((500, 501, 502, 503, 504, 505, 506, 507, 508))
-# A 304 updates stored responses, a 407 is the proxy's own; RFC 6585 sections 3 to 6 forbid storing all others.
+# A 304 updates stored responses, a 407 comes from the proxy itself; RFC 6585 sections 3 to 6 forbid storing the others.
 NEVER_STORED_STATUS = frozenset((304, 407, 428, 429, 431, 511))
-# RFC 9110 sections 15.5.13, 15.5.17 and 15.5.18: each status is caused by request fields outside the cache key.
+# RFC 9110 sections 15.5.13, 15.5.17 and 15.5.18: 412, 416 and 417 depend on fields outside the cache key.
 # A response with status 412, 416 or 417 is stored only if the request has none of the fields that can cause it.
 ANSWERS_TO_FIELDS = {412: CLIENT_PRECONDITIONS, 416: (b"range",), 417: (b"expect",)}
 
@@ -157,7 +157,7 @@ def _span(response: Response) -> ContentSpan | None:
 
 
 def _head(response: Response, fields: Fields, *, is_whole: bool) -> Response:
-    """Return the head to store: a 206 as an incomplete 200 with its Content-Range as span (RFC 9111 section 3.3)."""
+    """Return the head to store; a 206 becomes an incomplete 200, Content-Range its span (RFC 9111 section 3.3)."""
     # RFC 9110 section 7.6.3: Via has the version in which the response was received.
     if response.status != 206:
         return Response(response.status, fields, reason=response.reason, version=response.version)
@@ -183,7 +183,7 @@ def is_about_fields(request: Request, response: Response) -> bool:
 
 def _status_allows(request: Request, response: Response, directives: ResponseDirectives) -> bool:
     status = response.status
-    # RFC 9111 section 3: only final status codes are stored; with must-understand, only those in UNDERSTOOD.
+    # RFC 9111 section 3: only final status codes are stored; with must-understand, only the codes in UNDERSTOOD.
     if status < 200 or status in NEVER_STORED_STATUS:
         return False
     if is_about_fields(request, response):
@@ -192,7 +192,7 @@ def _status_allows(request: Request, response: Response, directives: ResponseDir
         return False
     if status != 206:
         return True
-    # RFC 9111 section 3.3: of 206 responses, only those to a GET with Range are stored (RFC 9110 section 15.3.7).
+    # RFC 9111 section 3.3: a 206 is stored only if it answers a GET with Range (RFC 9110 section 15.3.7).
     span = parse_content_range(response.fields)
     if span is None or not is_range_request(request):
         return False
@@ -201,7 +201,7 @@ def _status_allows(request: Request, response: Response, directives: ResponseDir
 
 
 def request_allows(request: Request, response: Response, policy: Policy) -> bool:
-    """Return True where a request permits storing a response to it (RFC 9111 sections 3.5 and 5.2.1.5)."""
+    """Return True where a request permits storing its response (RFC 9111 sections 3.5 and 5.2.1.5)."""
     return _request_allows(request, effective_control(response, policy).directives)
 
 
@@ -274,7 +274,7 @@ class _Exchange:
         return tuple((candidate, self.freshen(candidate)) for candidate in stored)
 
     def permitted(self, updates: Pairs) -> Pairs:
-        """Return the updates that the request permits: none where it has no-store (RFC 9111 section 5.2.1.5)."""
+        """Return the updates that the request permits: none if the request has no-store (RFC 9111 section 5.2.1.5)."""
         original = self.forward.original
         return tuple(pair for pair in updates if request_allows(original, pair[1].response, self.policy))
 
@@ -386,7 +386,7 @@ def _not_modified(exchange: _Exchange) -> ResponseActions:
         return replace(done, serve=_validated(exchange, chosen))
     says_nothing = not is_clients_own or (bool(forward.validating) and not _is_clients(exchange))
     if says_nothing and forward.request != forward.original:
-        # The 304 matches no stored response and no validator of the client: repeat without the cache's validators.
+        # The 304 matches no stored response and no validator of the client: repeat the request without validators.
         return replace(done, retry=Forward(forward.original, forward.original, forward.reason))
     return replace(done, response=_add_field_line(head, exchange.status_line(None, is_stored=False)))
 
@@ -446,7 +446,7 @@ def _completed(exchange: _Exchange, part: StoredResponse) -> ResponseActions:
 
 
 def _combined(exchange: _Exchange) -> ResponseActions | None:
-    """Combine a 206 with a stored part of the same representation; None where there is none (RFC 9111 section 3.4)."""
+    """Combine a 206 with stored content of the same representation; None without any (RFC 9111 section 3.4)."""
     new = parse_content_range(exchange.head.fields)
     fresh = exchange.storable()
     if new is None or fresh is None:
@@ -474,7 +474,7 @@ def _joined(
 
 
 def _after_head(exchange: _Exchange) -> ResponseActions:
-    """Return the actions for a response to HEAD: update the stored GET responses that it matches, remove others."""
+    """Return the actions for a response to HEAD: update the stored GET responses that it matches, remove mismatches."""
     get_responses = [candidate for candidate, _ in exchange.candidates if candidate.method != b"HEAD"]
     confirmed = [candidate for candidate in get_responses if is_confirmed(exchange.head, candidate)]
     contradicted = tuple(candidate for candidate in get_responses if candidate not in confirmed)
@@ -509,7 +509,7 @@ def _outdated(exchange: _Exchange, stored: StoredResponse | None) -> tuple[Store
         return ()
     if exchange.forward.reason == b"bypass":
         return ()
-    # RFC 9111 section 3.5: a response to one user's credentials does not outdate those for other users.
+    # RFC 9111 section 3.5: a response to one user's credentials does not outdate responses to other users.
     if b"authorization" in request.fields:
         return ()
     tag = head.fields.get(b"etag")

@@ -1,4 +1,4 @@
-"""Reuse of a stored response: the 200, 206, 304 or 416 built from it, with Age and Cache-Status (RFC 9111 section 4).
+"""Reuse of a stored response: building a 200, 206, 304 or 416, with Age and Cache-Status (RFC 9111 section 4).
 
     HTTP/1.1 206 Partial Content
     Content-Range: bytes 0-4/10
@@ -30,7 +30,7 @@ from services.http.ranges import Span, select_ranges
 
 CACHE_STATUS = b"Cache-Status"
 
-# RFC 8941 section 3.3.3: octets that a String cannot contain unescaped; they are percent-encoded in a key.
+# RFC 8941 section 3.3.3: octets that a String cannot contain unescaped; cache keys have them percent-encoded.
 _NOT_IN_STRING = re.compile(rb'[^\x20-\x7e]|["\\]')
 # RFC 8941 section 3.3.4: a Token; a host name that begins with a digit is none and is sent as a String.
 _TOKEN = re.compile(rb"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*+")
@@ -126,12 +126,12 @@ def union(old: ContentSpan, new: ContentSpan) -> ContentSpan | None:
 
 
 def is_complete(span: ContentSpan) -> bool:
-    """Return True where a part of a representation is all of it."""
+    """Return True where a part of a representation is the whole representation."""
     return span.first == 0 and span.complete_length == span.last + 1
 
 
 def pieces(stored: StoredResponse, old: ContentSpan, new: ContentSpan) -> tuple[Piece, ...]:
-    """Return the pieces of the union of two parts: the arriving part, extended on both sides by the stored one."""
+    """Return the pieces of the union of two parts: the arriving part, extended on both sides by the stored part."""
     parts = []
     if old.first < new.first:
         parts.append(Piece(stored, Span(0, new.first - old.first - 1)))

@@ -23,7 +23,7 @@ from services.http.conditional import CONDITIONAL_NAMES, entity_tags, is_entity_
 from services.http.fields import HOP_BY_HOP, PROXY_AUTHENTICATION, FieldLine, Fields, format_date, lower_tokens
 from services.http.messages import Request, Response
 
-# RFC 9111 section 3.1: fields that are never stored; Trailer is one, since trailer fields are not stored.
+# RFC 9111 section 3.1: fields that are never stored; Trailer is among them, since trailer fields are not stored.
 NEVER_STORED = HOP_BY_HOP | PROXY_AUTHENTICATION | {b"trailer"}
 # RFC 9111 section 3.2: Content-Length is never updated, and Content-Range is processed when a response is stored.
 _NOT_UPDATED = frozenset((b"content-length", b"content-range"))
@@ -38,7 +38,7 @@ def relayed(response: Response, response_time: float) -> Response:
     has_date = http_date(fields.get(b"date"), response_time) is not None
     if has_date and not fields.has_any(HOP_BY_HOP):
         return response
-    # RFC 9110 section 7.6.1: Connection must not list end-to-end fields; Cache-Control and others are kept if it does.
+    # RFC 9110 section 7.6.1: Connection must not list end-to-end fields; a listed Cache-Control is kept nevertheless.
     removed = HOP_BY_HOP | set(lower_tokens(fields.get(b"connection"))) - DEPENDED_ON
     # RFC 9112 section 6.3: Transfer-Encoding overrides Content-Length, which is not forwarded then.
     if b"transfer-encoding" in fields:
@@ -105,7 +105,7 @@ def identify_updated(
 
 
 def _is_same_entry(candidate: StoredResponse, other: StoredResponse) -> bool:
-    """Return whether both are the same entry of the store, whose fields may have been freshened meanwhile."""
+    """Return whether two responses are the same entry of the store, even if its fields were freshened in between."""
     return candidate.name == other.name if candidate.name else candidate == other
 
 
@@ -154,7 +154,7 @@ def _complete_length(stored: StoredResponse) -> bytes | None:
 
 CLIENT_PRECONDITIONS = (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since")
 _ABOUT_CHANGE = (b"if-none-match", b"if-modified-since")
-# The cache's own requests omit these fields of the client's request: its preconditions and cache directives.
+# Fields of a client's request that the cache's own requests omit: preconditions and cache directives.
 _CLIENTS_WISH = CONDITIONAL_NAMES | {b"cache-control", b"pragma"}
 
 
@@ -184,7 +184,7 @@ def add_validators(request: Request, candidates: Sequence[Candidate]) -> tuple[R
 
 
 def without_preconditions(request: Request) -> Request:
-    """Derive a request by the cache itself from a client's, without its preconditions (RFC 9111 section 4.3.1)."""
+    """Derive the cache's own request from a client's request, without the client's preconditions (RFC 9111 4.3.1)."""
     return _replace_fields(request, request.fields.without(_CLIENTS_WISH))
 
 

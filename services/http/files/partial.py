@@ -65,7 +65,7 @@ def _multipart(files: StaticFiles, representation: Representation, spans: list[S
     boundary = hashlib.sha256(representation.validators.entity_tag + repr(spans).encode()).hexdigest()[:32].encode()
     segments: list[Segment] = []
     for number, span in enumerate(spans):
-        # RFC 2046 section 5.1.1: the CRLF before a boundary belongs to it; the first boundary has none.
+        # RFC 2046 section 5.1.1: the CRLF before a boundary belongs to the boundary; the first boundary has none.
         line_end = b"\r\n" if number else b""
         content_range = _content_range(span, representation.size_octets)
         fields = b"Content-Type: %b\r\nContent-Range: %b\r\n" % (representation.content_type, content_range)

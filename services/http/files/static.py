@@ -51,7 +51,7 @@ Identity = tuple[int, int, int, int, int]
 
 
 def identity_of(status: os.stat_result) -> Identity:
-    """Return the stat() attributes by which two states of a file differ: at least one of them changes."""
+    """Return the stat() attributes that identify a file's state: every change alters at least one of the attributes."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
@@ -103,7 +103,7 @@ def represent(
 
 
 def _entity_tag(status: os.stat_result, content: bytes | None, now: float) -> bytes:
-    """Return an entity tag: a hash of the content, or if it is None, of time and size, weak for a recent change."""
+    """Return an entity tag: a hash of the content; if `content` is None, time and size, weak for a recent change."""
     # RFC 9110 section 8.8.3.1: both a hash of the content and a combination of file attributes may be an entity tag.
     if content is not None:
         return b'"%s"' % blake2b(content, digest_size=TAG_OCTETS).hexdigest().encode("ascii")
@@ -112,7 +112,7 @@ def _entity_tag(status: os.stat_result, content: bytes | None, now: float) -> by
 
 
 def _is_settled(status: os.stat_result, now: float) -> bool:
-    """Return whether another change of a file would surely change the times that stat() shows."""
+    """Return whether every later change of a file would alter its stat() times; False after a very recent change."""
     return now - status.st_ctime > SETTLED_S
 
 
@@ -124,13 +124,13 @@ class FileBody:
     """A body that is read from an open file, with literal octets in between (multipart/byteranges)."""
 
     def __init__(self, descriptor: int, segments: Sequence[Segment]) -> None:
-        """Create a body that owns `descriptor`; `segments` are literal octets, or pairs (offset, length) in it."""
+        """Create a body that owns `descriptor`; `segments` are literal octets, or (offset, length) in the file."""
         self.size_octets: int | None = sum(len(s) if isinstance(s, bytes) else s[1] for s in segments)
         self._descriptor = descriptor
         self._segments = list(reversed(segments))
 
     def read(self, limit_octets: int) -> bytes:
-        """Return the next octets; raises OSError if the file was truncated meanwhile."""
+        """Return the next octets; raises OSError if the file has been truncated since it was opened."""
         while self._segments:
             segment = self._segments.pop()
             if isinstance(segment, bytes):
@@ -235,7 +235,7 @@ class StaticFiles:
         return None if name is None else self._load(path, name)
 
     def open(self, representation: Representation) -> int:
-        """Open the file of a representation; raises FileNotFoundError if it was replaced meanwhile."""
+        """Open the file of a representation; raises FileNotFoundError if the file has been replaced since."""
         descriptor = os.open(representation.path, _READ)
         if identity_of(os.fstat(descriptor)) != representation.identity:
             os.close(descriptor)
@@ -246,7 +246,7 @@ class StaticFiles:
         """Return whether an entry is valid: the path leads to the same unchanged file, and stays below the root."""
         path = entry.representation.path
         try:
-            # The check runs for every request, so realpath() is called only for paths with a symbolic link.
+            # A cache entry is checked for every request, so realpath() is called only for paths with a symbolic link.
             if entry.directories is None and os.path.realpath(entry.name, strict=True) != path:
                 return False
             for directory in entry.directories or ():

@@ -126,7 +126,7 @@ def move(half: HalfState, signal: Signal) -> HalfState:
 
 
 class Connection:
-    """Base class of a connection's both roles: the input buffer, the two halves, and the loop over parsing steps."""
+    """Base class of client's and server's connection: input buffer, sending and receiving half, parsing loop."""
 
     def __init__(self, body_limit_octets: int) -> None:
         self.receiving = HalfState.IDLE
@@ -288,7 +288,7 @@ class ClientConnection(Connection):
         except LimitExceededError as error:
             raise HTTPError(502, "the response's header section is too long") from error
         if head is None:
-            # An input that cannot become a response is rejected at once: its end would be awaited in vain.
+            # Reject at once an input that cannot become a response: to wait for its end would be in vain.
             check_partial_head(self._buffer.peek(limits.HEAD_OCTETS), 502)
             return []
         return [self._open_response(parse_response_head(head), len(head))]
@@ -436,7 +436,7 @@ class ServerConnection(Connection):
         return format_response_head(Response(response.status, response.fields, reason=response.reason))
 
     def switch(self) -> bytes:
-        """Leave HTTP/1 after this request (Upgrade, RFC 9110 section 7.8); return the octets received after it."""
+        """Leave HTTP/1 after this request (Upgrade, RFC 9110 section 7.8); return the octets after the request."""
         self.sending = move(self.sending, Signal.WHOLE)
         return self.take_rest()
 
@@ -487,7 +487,7 @@ class ServerConnection(Connection):
         return self.sending is HalfState.BODY and self._encoder.ends_with_connection
 
     def send_data(self, data: bytes) -> bytes:
-        """Encode a piece of content."""
+        """Encode a piece of a response's content."""
         self.sending = move(self.sending, Signal.DATA)
         return self._encoder.encode_data(data)
 
@@ -503,7 +503,7 @@ class ServerConnection(Connection):
         if self.receiving is not HalfState.BODY:
             self.receiving = move(self.receiving, signal)
         self.sending = move(self.sending, signal)
-        # Forget the last request, so that an error in the next request is not attributed to it.
+        # Forget the last request, so that an error in the next request is not attributed to the last one.
         self._request, self._method, self._empty_lines = None, b"", 0
         if not self.persistent:
             return []

@@ -29,7 +29,7 @@ from services.http.messages import Request, Response
 
 STREAM_WINDOW = 16 * 1024 * 1024
 CONNECTION_WINDOW = 64 * 1024 * 1024
-# Concurrent streams assumed until SETTINGS arrive, and the limit for pushed streams: RFC 9113 section 6.5.2.
+# Concurrent streams assumed until SETTINGS arrive, and limit for pushed streams, from RFC 9113 section 6.5.2.
 ASSUMED_STREAMS = 100
 HEADER_LIST_OCTETS = 65_536
 
@@ -69,7 +69,7 @@ class StreamEnded:
 
 @dataclass(frozen=True, slots=True)
 class StreamLost:
-    """Event: a stream ended without its response; `may_retry` if the server did not process the request (8.7)."""
+    """Event: a stream ended without its response; `may_retry` if the server has not processed the request."""
 
     stream_id: int
     may_retry: bool
@@ -124,7 +124,7 @@ class Http2ClientConnection:
 
     @property
     def available_streams(self) -> int:
-        """Number of further requests that the server's SETTINGS allow, by ASSUMED_STREAMS before their arrival."""
+        """Number of further requests that SETTINGS of the server allow; before their arrival, by ASSUMED_STREAMS."""
         allowed = self._h2.remote_settings.max_concurrent_streams if self._knows_settings else ASSUMED_STREAMS
         return max(0, int(allowed) - sum(stream_id % 2 for stream_id in self._open_streams)) if self.is_open else 0
 

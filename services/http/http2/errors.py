@@ -42,4 +42,4 @@ class Http2StreamError(Exception):
 
 
 class MalformedError(Exception):
-    """A malformed header or trailer section (RFC 9113 section 8.1.1)."""
+    """Error for a malformed header or trailer section (RFC 9113 section 8.1.1)."""

@@ -40,12 +40,12 @@ class ReceiveWindows:
         self._streams = streams
         self._body_s = body_s
         self._window = limits.INITIAL_WINDOW
-        # `_growing` has the streams with an enlarged window; `_waiting` has those that wait for a place in `_growing`.
+        # `_growing` has the streams with an enlarged window; `_waiting` has streams that wait for an enlarged window.
         self._growing: set[int] = set()
         self._waiting: deque[Stream] = deque()
 
     def replenish(self) -> None:
-        """Restore the connection's window to UPLOAD_WINDOW once half of it is used."""
+        """Restore the connection's window to UPLOAD_WINDOW once half of the window is used."""
         if self._window <= limits.UPLOAD_WINDOW // 2:
             increment = limits.UPLOAD_WINDOW - self._window
             self._send(encode_frame(Kind.WINDOW_UPDATE, 0, 0, encode_uint32(increment)))
@@ -61,7 +61,7 @@ class ReceiveWindows:
         self.replenish()
 
     def widen(self, stream: Stream, now: float) -> None:
-        """Enlarge a stream's window, or queue the stream while GROWING_BODIES others have an enlarged window."""
+        """Enlarge a stream's window; queue the stream if GROWING_BODIES streams have an enlarged window already."""
         if stream.stream_id not in self._growing:
             self._widen_waiting(now)
             if len(self._growing) >= limits.GROWING_BODIES:

@@ -68,7 +68,7 @@ class FrameDecoder:
         return len(self._octets) - self._start
 
     def feed(self, data: bytes) -> None:
-        """Append octets to the buffer."""
+        """Append received octets to the decoder's buffer."""
         self._octets = data if self._start == len(self._octets) else self._octets[self._start :] + data
         self._start = 0
 
@@ -117,7 +117,7 @@ def encode_frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") ->
 
 
 def encode_header_block(kind: Kind, flags: int, stream_id: int, payload: bytes, limit_octets: int) -> bytes:
-    """Encode a header block as a `kind` frame of at most `limit_octets`, and CONTINUATION frames (section 6.10)."""
+    """Encode a header block as a `kind` frame of at most `limit_octets`, and CONTINUATION frames (RFC 9113 6.10)."""
     if len(payload) <= limit_octets:
         return encode_frame(kind, flags | END_HEADERS, stream_id, payload)
     pieces = [payload[at : at + limit_octets] for at in range(0, len(payload), limit_octets)]
@@ -128,7 +128,7 @@ def encode_header_block(kind: Kind, flags: int, stream_id: int, payload: bytes, 
 
 
 def decode_uint32(payload: bytes, at: int = 0) -> int:
-    """Decode the 32-bit number at offset `at`."""
+    """Decode the 32-bit number at offset `at` of the octets."""
     value: int = _LONG.unpack_from(payload, at)[0]
     return value
 
@@ -139,7 +139,7 @@ def encode_uint32(value: int) -> bytes:
 
 
 def strip_padding(frame: Frame) -> bytes:
-    """Return a DATA or HEADERS frame's payload without padding; raises Http2ConnectionError (sections 6.1 and 6.2)."""
+    """Return a DATA or HEADERS frame's payload without padding; raises Http2ConnectionError (RFC 9113 section 6.1)."""
     if not frame.flags & PADDED:
         return frame.payload
     if not frame.payload:

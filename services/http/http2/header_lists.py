@@ -1,4 +1,4 @@
-"""HTTP/2 header lists: parsing of requests, formatting of both messages (RFC 9113 sections 8.1.1, 8.2, 8.3).
+"""HTTP/2 header lists: parsing of requests, formatting of requests and responses (RFC 9113 sections 8.1.1, 8.2, 8.3).
 
     >>> parse_request([(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")], b"http")
     Request(method=b'GET', request_target=b'/', fields=Fields(((b'host', b'a'),)), version=(2, 0))

@@ -1,4 +1,4 @@
-"""HPACK header compression with a cache of header blocks, and their encoded sizes (RFC 9113 section 4.3, RFC 7541).
+"""HPACK header compression with a cache of header blocks, and counts of compressed octets (RFC 9113 4.3, RFC 7541).
 
 HPACK is stateful: a block may change the dynamic table with which the next one is decoded. A block of indexed fields
 only (RFC 7541 section 6.1) changes nothing, so it decodes to the same list until another kind of block is processed.
@@ -27,7 +27,7 @@ from services.http.http2.frames import (
 )
 from services.http.messages import Request
 
-# RFC 9113 section 4.1: a frame length has 24 bits. HeaderSizes only counts octets, so it sets no smaller limit.
+# HeaderSizes only counts octets, so it permits any frame length of 24 bits (RFC 9113 section 4.1).
 _LARGEST_FRAME = 2**24 - 1
 _PROMISED_ID_OCTETS = 4
 
@@ -47,7 +47,7 @@ class HeaderSizes:
         self._open: tuple[dict[int, int], int] = (self.by_stream, 0)
 
     def feed(self, data: bytes) -> None:
-        """Process octets sent or received; the block of an interim response is added to the one that follows it."""
+        """Process octets sent or received; the block of an interim response is added to the final response's block."""
         if self._owes_preface and data:
             data, self._owes_preface = data[len(PREFACE) :], False
         self._reader.feed(data)
@@ -129,7 +129,7 @@ class HeaderDecoder:
 
 
 class HeaderEncoder:
-    """Encoder of header blocks, which must be sent in the order in which they are encoded."""
+    """Encoder of header blocks, which must be sent in the order of encoding."""
 
     def __init__(self) -> None:
         self._encoder = Encoder()
@@ -138,7 +138,7 @@ class HeaderEncoder:
     def resize(self, table_octets: int) -> None:
         """Limit the dynamic table to the peer's SETTINGS_HEADER_TABLE_SIZE (RFC 7541 section 4.2)."""
         size = min(table_octets, limits.HEADER_TABLE_OCTETS)
-        # Skip an equal size: set again, it makes the hpack library drop a size update that is not yet encoded.
+        # An equal size is skipped: setting it again makes the hpack library drop a size update that is not yet encoded.
         if size != self._encoder.header_table_size:
             self._encoder.header_table_size = size
             self._cache.clear()

@@ -45,7 +45,7 @@ RESETS_PER_S = 33.0
 # Maximum burst and rate of PING, SETTINGS and other frames without progress: nghttp2's (CVE-2019-9511 to 9518).
 IDLE_FRAMES_BURST = 1000
 IDLE_FRAMES_PER_S = 33.0
-# Maximum number of WINDOW_UPDATE frames for each DATA frame sent, as in Envoy; further ones count as no progress.
+# Maximum number of WINDOW_UPDATE frames per DATA frame sent, as in Envoy; more count as frames without progress.
 WINDOW_UPDATES_PER_DATA = 10
 
 # Minimum number of closed streams whose reason for closing is kept, to ignore or reject late frames on them.
@@ -55,7 +55,7 @@ CLOSED_STREAMS = 1000
 BATCH_REQUESTS = 32
 # Maximum octets in the output buffer: above it, no further request is handled and no content is read.
 OUTGOING_OCTETS = 131_072
-# Content read and written to the socket before other connections are served: two frames.
+# Octets of content read and written to the socket before other connections are served: two frames.
 TURN_OCTETS = 32_768
 
 # Maximum number of objects pushed with one page: the concurrent streams that RFC 9113 section 6.5.2 recommends.
@@ -115,7 +115,7 @@ class RateLimits:
         self._idle_frames.consume(now)
 
     def credit(self) -> None:
-        """Permit WINDOW_UPDATES_PER_DATA more WINDOW_UPDATE frames, and one PING, for a DATA frame or a stream."""
+        """Permit WINDOW_UPDATES_PER_DATA more WINDOW_UPDATE frames, and one more PING, for a DATA frame or a stream."""
         self._window_updates += WINDOW_UPDATES_PER_DATA
         self._idle_frames.refund()
 

@@ -16,7 +16,7 @@ from services.http.messages import Request, Response
 from services.http.page_load.html_links import find_links
 from services.http.urls import parse_url
 
-# Fields copied from the page's request: a response may vary by them (RFC 9110 section 12.5.5).
+# Fields copied from the page's request into promised requests: a response may vary by the fields (RFC 9110 12.5.5).
 _COPIED = (b"user-agent", b"accept-language")
 _HTML = (b"text/html", b"application/xhtml")
 

@@ -33,7 +33,7 @@ from services.http.messages import Body, Request, Response, StreamedBody, do_not
 
 
 class BrokenBodyError(Exception):
-    """A response's content is shorter or longer than its Content-Length."""
+    """Error for a response whose content is shorter or longer than its Content-Length."""
 
 
 class Scheduler:

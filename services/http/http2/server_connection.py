@@ -134,7 +134,7 @@ class Http2ServerConnection:
 
     @property
     def is_stopped(self) -> bool:
-        """True if stop() was called."""
+        """True if stop() was called, so that no further request is accepted."""
         return self._is_draining
 
     def check_timeouts(self, now: float) -> list[Event]:
@@ -192,7 +192,7 @@ class Http2ServerConnection:
         else:
             handler(frame)
 
-    # Header blocks (RFC 9113 sections 4.3, 6.2 and 6.10): even that of a rejected stream may change the dynamic table.
+    # Header blocks (RFC 9113 sections 4.3, 6.2 and 6.10): a rejected stream's block may change the dynamic table, too.
 
     def _on_headers(self, frame: Frame) -> None:
         """Handle HEADERS, which open a stream or are trailers (RFC 9113 section 6.2)."""
@@ -471,9 +471,9 @@ class Http2ServerConnection:
         return stream
 
     def _close_stream(self, stream: Stream) -> None:
-        """Close a stream on which this side has sent its last frame: abort the rest of the request, if there is one."""
+        """Close a stream on which this side has sent its last frame: abort the request if it is still incomplete."""
         if stream.state is StreamState.HALF_CLOSED_LOCAL:
-            # RFC 9113 section 8.1: after a complete response, RST_STREAM with NO_ERROR aborts the rest of the request.
+            # RFC 9113 section 8.1: after a complete response, RST_STREAM with NO_ERROR aborts an incomplete request.
             self._scheduler.send(encode_frame(Kind.RST_STREAM, 0, stream.stream_id, encode_uint32(ErrorCode.NO_ERROR)))
             stream.move(Signal.RESET)
             stream.closing = Closing.BY_OUR_RESET
@@ -530,7 +530,7 @@ class Http2ServerConnection:
 
     @property
     def open_streams(self) -> int:
-        """Number of streams that are not closed, promised ones included."""
+        """Number of streams that are not closed, including promised streams."""
         return len(self._streams)
 
     def send_response(self, stream_id: int, response: Response, date: bytes) -> None:
@@ -572,7 +572,7 @@ class Http2ServerConnection:
 
     @property
     def outgoing_octets(self) -> int:
-        """Size of data_to_send() in octets."""
+        """Number of octets that data_to_send() would return."""
         return self._scheduler.outgoing_octets
 
     def produce(self, limit_octets: int) -> list[str]:
@@ -593,7 +593,7 @@ class Http2ServerConnection:
         return closed
 
     def stop(self) -> None:
-        """Send GOAWAY and accept no further request; those received are completed (RFC 9113 section 6.8)."""
+        """Send GOAWAY and accept no further request; received requests are completed (RFC 9113 section 6.8)."""
         if not (self._is_draining or self.is_over):
             self._is_draining = True
             self._send_goaway(ErrorCode.NO_ERROR)

@@ -47,7 +47,7 @@ class PeerSettings:
         self.max_frame_size = limits.FRAME_OCTETS
 
     def apply(self, entries: Iterable[tuple[Setting, int]]) -> None:
-        """Apply values in the order of the frame (section 6.5.3)."""
+        """Apply SETTINGS values in the order of the frame (RFC 9113 section 6.5.3)."""
         for setting, value in entries:
             if setting is Setting.ENABLE_PUSH:
                 self.enable_push = bool(value)

@@ -44,7 +44,7 @@ class Signal(IntEnum):
 
 
 class Closing(IntEnum):
-    """Reasons for which a stream closed; they decide how a late frame is handled (RFC 9113 section 5.1, closed)."""
+    """Reasons for which a stream closed, which decide how a late frame is handled (RFC 9113 section 5.1, closed)."""
 
     BY_END = auto()
     BY_PEER_RESET = auto()
@@ -90,7 +90,7 @@ class Stream:
     received: list[bytes] = field(default_factory=list)
     received_octets: int = 0
     content_length: int | None = None
-    # Content of the response: `content` is buffered, `source` has the rest, of which `owed_octets` are unread.
+    # Content of the response: `content` is buffered; `source` has further content, of which `owed_octets` are unread.
     status: int = 0
     content: bytes = b""
     source: Body | StreamedBody | None = None
@@ -102,7 +102,7 @@ class Stream:
     parent: "Stream | None" = None
     held: tuple[Response, bytes] | None = None
     pushes: "list[Stream]" = field(default_factory=list)
-    # `begun` is when the request started, for the log; `deadline` is the time limit for the rest of its content.
+    # `begun`: time at which the request started, for the log; `deadline`: time limit for the request's content.
     begun: float = 0.0
     deadline: float = 0.0
     sent_octets: int = 0
@@ -119,7 +119,7 @@ class Stream:
         return self.state in (StreamState.OPEN, StreamState.HALF_CLOSED_LOCAL)
 
     def release(self) -> None:
-        """Drop all content and close the bodies."""
+        """Drop the stream's content and close its bodies."""
         self.received = []
         self.content = b""
         source, self.source = self.source, None
@@ -131,7 +131,7 @@ class Stream:
 
 
 class StreamTable:
-    """Open streams of a connection, and the reasons (Closing) of those that closed last.
+    """Open streams of a connection, and the reasons (Closing) for which the latest closed streams closed.
 
     A late frame on a closed stream is ignored or an error, depending on the reason.
     """
@@ -187,6 +187,6 @@ class StreamTable:
         return stream_id > (self.last_request_id if stream_id % 2 else self.last_promised_id)
 
     def require_not_idle(self, frame: Frame) -> None:
-        """Raise PROTOCOL_ERROR for an idle stream, on which only HEADERS and PRIORITY are allowed (section 5.1)."""
+        """Raise PROTOCOL_ERROR for an idle stream, which permits only HEADERS and PRIORITY (RFC 9113 section 5.1)."""
         if self.is_idle(frame.stream_id):
             raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"{Kind(frame.kind).name} on an idle stream")

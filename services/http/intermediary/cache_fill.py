@@ -1,4 +1,4 @@
-"""Cache fill: write an arriving response into the store and stream it to all waiting clients at the same time.
+"""Cache fill: writing an arriving response into the store while streaming it to all waiting clients.
 
     fill = CacheFill(arrival, writer)
     body = fill.reader()         # a StreamedBody for each client, from the first octet on
@@ -19,8 +19,8 @@ from services.http.server.body_stream import BodyStream
 from services.http.storage.store import StoreReader, StoreWriter, WriterState
 
 PIECE_OCTETS = 262_144
-# All clients have disconnected: the content is fetched to its end if at most PIECE_OCTETS are missing.
-# squid's quick_abort_min is 16 KB; this larger value suits faster links.
+# If all clients have disconnected, the content is fetched to its end only if at most PIECE_OCTETS are missing.
+# PIECE_OCTETS is larger than squid's quick_abort_min of 16 KB, to suit faster links.
 QUICK_ABORT_OCTETS = 1024 * 1024
 
 
@@ -53,7 +53,7 @@ class CacheFill:
         self._is_pumping = False
 
     def start(self) -> None:
-        """Pass on the octets that the source has buffered, and subscribe to further ones."""
+        """Pass on the octets that the source has buffered, and subscribe to the octets that follow."""
         self.source.on_more = self.pump
         self.pump()
 
@@ -165,7 +165,7 @@ class CacheFill:
 
 
 class FillReader(StreamedBody):
-    """Body for one client: the octets in the store, then those that the store did not accept."""
+    """Body for one client: the octets in the store, then the octets that the store did not accept."""
 
     def __init__(self, fill: CacheFill, stored: StoreReader | None) -> None:
         super().__init__(fill.source.size_octets)
@@ -206,13 +206,13 @@ class FillReader(StreamedBody):
             return data
         if self._fill.is_storing:
             return None
-        # The stored part has been read. Octets that were not stored, and the end of the content, are in `tail`.
+        # After the stored part, `tail` has the octets that were not stored, and the end of the content.
         self._stored.close()
         self._stored = None
         return self.tail.read(limit_octets)
 
     def close(self) -> None:
-        """Release the content; idempotent."""
+        """Release the body's content; idempotent."""
         self.on_more = do_nothing
         if self._stored is not None:
             self._stored.close()

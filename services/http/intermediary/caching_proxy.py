@@ -59,7 +59,7 @@ class Outcome:
     served: Response | None = None
 
     def discard(self) -> None:
-        """Close the content and the response that no client uses."""
+        """Close the response and its content, which no client uses."""
         self.content.close()
         if self.served is not None and not isinstance(self.served.body, bytes):
             self.served.body.close()
@@ -119,11 +119,11 @@ class CollapsedRequest:
             self.task.cancel()
 
 
-# Maximum number of encoded responses kept for reuse; each is valid while its Age stays the same (one second).
+# Maximum number of encoded responses kept for reuse; a response is valid while its Age stays the same (one second).
 READY_RESPONSES = 1024
-# Maximum content of an encoded response kept for reuse: larger ones are encoded for each request.
+# Maximum content of an encoded response kept for reuse: a larger response is encoded for each request.
 READY_OCTETS = 16_384
-# Maximum number of attempts for one request, each in the form that the last response demands (ResponseActions.retry).
+# Maximum number of attempts for one request, each changed as the last response demands (ResponseActions.retry).
 ATTEMPTS = 3
 # Seconds for which requests for a URI are not collapsed after an unshareable response: Varnish's hit-for-miss.
 UNSHARED_S = 120.0
@@ -263,7 +263,7 @@ class CachingProxy(Proxy):
         try:
             outcome = await collapsed.join()
         except asyncio.CancelledError:
-            # Discard the disconnected client's content: an unread body would pause the source for the other clients.
+            # Discard the disconnected client's content: an unread body would pause the source for all other clients.
             collapsed.outcome.add_done_callback(_discard)
             raise
         if isinstance(outcome, UpstreamError):
@@ -400,7 +400,7 @@ class CachingProxy(Proxy):
             self._store.replace(old, new)
 
     def _remove_outdated(self, routed: RoutedRequest, outcome: Outcome) -> None:
-        """Remove outdated responses, after building this request's response if it comes from one of them."""
+        """Remove outdated responses, after building this request's response if an outdated one is used for it."""
         received = outcome.received
         if received.serve is not None and received.removals:
             outcome.served = self._from_storage(routed.request.method, received.serve)
@@ -446,7 +446,7 @@ class CachingProxy(Proxy):
         return ConcatenatedBody(bodies)
 
     def _duplicate(self, outcome: Outcome, arrival: BodyStream) -> StreamedBody:
-        """Duplicate the arriving content: one copy becomes outcome.content, the other is returned."""
+        """Duplicate the arriving content: one copy becomes outcome.content, the second copy is returned."""
         both = CacheFill(arrival, None)
         outcome.content = both.reader()
         branch = both.reader()

@@ -66,7 +66,7 @@ def route(request: Request, origin: Origin | None) -> Route:
 
 
 def normal_route(sent: Route) -> Route:
-    """Return a route with Host and target in the normal form, that of the cache key (cache/keys.py)."""
+    """Return a route with Host and target in normal form, as in the cache key (cache/keys.py)."""
     return Route(sent.origin, *normalised(b"http", sent.authority, sent.request_target))
 
 
@@ -116,15 +116,15 @@ NEVER_TRAILERS = NOT_FORWARDED | {
 }
 # RFC 9110 section 9.3.8: fields with credentials, which TRACE must not reflect.
 SECRET = (b"authorization", b"cookie", b"proxy-authorization")
-# RFC 9110 section 8.6: these methods define a meaning for content, so Content-Length: 0 is sent as well.
+# RFC 9110 section 8.6: methods that define a meaning for content, so that Content-Length: 0 is sent as well.
 WITH_CONTENT = frozenset((b"POST", b"PUT", b"PATCH"))
 WEBSOCKET = b"websocket"
-# RFC 5842 section 7.2: 508 Loop Detected; RFC 9110 section 7.6.3 leaves the reaction to the intermediary.
+# RFC 5842 section 7.2: a forwarding loop gets 508 Loop Detected; RFC 9110 section 7.6.3 leaves the reaction open.
 LOOP_DETECTED = 508
 
 
 def strip_hop_by_hop(request: Request) -> Request:
-    """Return a request without hop-by-hop fields, so that no later decision depends on them."""
+    """Return a request without hop-by-hop fields, so that these influence no later decision."""
     fields = without_hop_by_hop(request.fields)
     return (
         request
@@ -134,7 +134,7 @@ def strip_hop_by_hop(request: Request) -> Request:
 
 
 def without_hop_by_hop(fields: Fields) -> Fields:
-    """Return fields without hop-by-hop ones and those listed in Connection."""
+    """Return fields without hop-by-hop fields, including the fields listed in Connection."""
     if not fields.has_any(NOT_FORWARDED):
         return fields
     return fields.without(NOT_FORWARDED | set(lower_tokens(fields.get(b"connection"))))
@@ -145,7 +145,7 @@ def check_request(request: Request, name: bytes) -> None:
     if b"via" in request.fields and name.lower() in _via_names(request.fields):
         raise HTTPError(LOOP_DETECTED, "forwarding loop: Via contains the name of this proxy")
     if request.method == b"CONNECT" and request.fields.has_any((b"content-length", b"transfer-encoding")):
-        # RFC 9110 section 9.3.6: CONNECT has no content; octets after it belong to the tunnel.
+        # RFC 9110 section 9.3.6: CONNECT has no content; octets after the request belong to the tunnel.
         raise HTTPError(400, "a CONNECT request must not have content")
 
 
@@ -260,7 +260,7 @@ class ConcatenatedBody(StreamedBody):
         return b""
 
     def close(self) -> None:
-        """Close all parts."""
+        """Close all concatenated bodies."""
         while self._bodies:
             self._bodies.pop().close()
 
@@ -295,7 +295,7 @@ def parse_content_length(head: Response) -> int | None:
 def build_response(
     method: bytes, head: Response, body: bytes | Body | StreamedBody, name: bytes, version: Version = HTTP_1_1
 ) -> Response:
-    """Build the response to `method` for the client; small content that has arrived completely becomes bytes.
+    """Build the response to a client's request with `method`; small content that has arrived completely becomes bytes.
 
     `version` is the HTTP version of the received head, for Via. Of the body of a response to HEAD only the length is
     used.

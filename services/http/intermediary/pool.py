@@ -1,4 +1,4 @@
-"""Connections to origins: a pool of persistent ones, bounded per origin and in total (RFC 9112 sections 9.3 to 9.6).
+"""Pool of persistent connections to origins, bounded per origin and in total (RFC 9112 sections 9.3 to 9.6).
 
     response = await pool.exchange(origin, request, None, None)     # the head; response.body is a BodyStream
 
@@ -33,7 +33,7 @@ OnInterim = Callable[[Response], None]
 
 
 class ClosedEarlyError(UpstreamError):
-    """A persistent connection closed before the first octet of this response (RFC 9112 section 9.3.1)."""
+    """Error for a persistent connection that closed before the first octet of a response (RFC 9112 section 9.3.1)."""
 
     def __init__(self) -> None:
         super().__init__(502, "the origin closed the connection before its response")
@@ -170,7 +170,7 @@ class UpstreamConnection(asyncio.Protocol):
             try:
                 data = content.read(PIECE_OCTETS)
             except OSError:
-                # The client's content is truncated: close, so that the origin sees an incomplete request.
+                # Close the connection if the client's content is truncated: the origin then sees an incomplete request.
                 self.close()
                 return
             if data is None:
@@ -282,7 +282,7 @@ class UpstreamConnection(asyncio.Protocol):
         return UpstreamError(502, "the origin closed the connection before its response")
 
     def _note_keep_alive(self, response: Response) -> None:
-        """Shorten the idle timeout to the one in Keep-Alive, so that no request is sent on a closing connection."""
+        """Shorten the idle timeout to the time in Keep-Alive, so that no request is sent on a closing connection."""
         for parameter in lower_tokens(response.fields.get(b"keep-alive")):
             name, _, value = parameter.partition(b"=")
             if name == b"timeout" and value.isdigit() and len(value) < 10:
@@ -368,7 +368,7 @@ class Pool:
     def _has_room(self, origin: Origin) -> bool:
         of_origin = self._counts.get(origin, 0)
         if of_origin >= self._limits.connections_per_origin:
-            # The origin's limit is reached: close an idle connection to it to make room for a new one.
+            # The limit per origin is reached: close an idle connection to the origin to make room for a new one.
             return self._close_idle(origin)
         if self._count < self._limits.connections:
             return True
@@ -414,7 +414,7 @@ class Pool:
             raise
 
     def _wake(self, origin: Origin) -> None:
-        """Wake one request that waits for a connection: one for this origin, or else for any origin."""
+        """Wake one request that waits for a connection, preferably to this origin."""
         for place in (origin, *self._waiting):
             waiting = self._waiting.get(place)
             while waiting:

@@ -180,7 +180,7 @@ class Proxy:
         return routed
 
     def _own_response(self, request: Request) -> Response | None:
-        """Respond to a request for this proxy itself; return None for all others."""
+        """Respond to a request for this proxy itself; return None for a request to be forwarded."""
         if request.request_target == self.settings.status and request.method in (b"GET", b"HEAD"):
             fields = Fields(((b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store")))
             return Response(200, fields, json.dumps(self.status()).encode("ascii") + b"\n")

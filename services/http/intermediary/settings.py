@@ -56,21 +56,21 @@ KEEP_ALIVE_MARGIN_S = 1.0
 class UpstreamLimits:
     """Limits for the connections to origins: numbers, and timeouts in seconds."""
 
-    # Maximum connections: 1024 is the default of Envoy's circuit breakers, a quarter of them is for one origin.
+    # Maximum connections: 1024 is the default of Envoy's circuit breakers; a quarter of these may go to one origin.
     connections: int = 1024
     connections_per_origin: int = 256
-    # Time limit for connecting: Linux retransmits a SYN after 1, 3 and 7 s, so three retransmissions fit.
+    # Time limit in seconds for connecting: Linux retransmits a SYN after 1, 3 and 7 s, so three retransmissions fit.
     connect_s: float = 10.0
-    # Time limits for a response's head and for content without progress: nginx's proxy_read_timeout.
+    # Time limits in seconds for a response's head and for content without progress: nginx's proxy_read_timeout.
     head_s: float = 60.0
     stall_s: float = 60.0
-    # Idle time after which a connection is closed: nginx's keepalive_timeout for upstreams.
+    # Idle seconds after which a connection is closed: nginx's keepalive_timeout for upstreams.
     idle_s: float = 60.0
     # Maximum idle connections to one origin: half of its connections stay open for the next burst of requests.
     idle_connections_per_origin: int = 128
-    # Idle time after which a tunnel is closed: nginx's proxy_timeout; RFC 5382 REQ-5 requires 124 min of NATs.
+    # Idle seconds after which a tunnel is closed: nginx's proxy_timeout; RFC 5382 REQ-5 requires 124 min of NATs.
     tunnel_idle_s: float = 600.0
-    # Interval between two checks of the time limits.
+    # Seconds between two checks of the time limits.
     sweep_s: float = 0.5
 
 

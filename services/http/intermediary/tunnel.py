@@ -20,7 +20,7 @@ from services.http.urls import Origin
 
 
 class TunnelEnd(asyncio.Protocol):
-    """One of the two connections of a tunnel: forwards received octets to the other connection."""
+    """One of the two connections of a tunnel, which forwards received octets to the second connection."""
 
     def __init__(self) -> None:
         self.other: TunnelEnd | None = None
@@ -35,7 +35,7 @@ class TunnelEnd(asyncio.Protocol):
         self._transport = transport
 
     def join(self, other: "TunnelEnd") -> None:
-        """Set the other end and forward to it, starting with the octets received so far."""
+        """Set the opposite end of the tunnel and forward to it, starting with the octets received so far."""
         self.other = other
         early, self._early = self._early, []
         for data in early:
@@ -86,7 +86,7 @@ class TunnelEnd(asyncio.Protocol):
             self._transport.write(data)
 
     def end(self) -> None:
-        """Half-close this connection, or close both ends where the other direction has ended as well."""
+        """Half-close this connection, or close both connections where the opposite direction has ended as well."""
         if self._transport is None or self._transport.is_closing():
             return
         if self.has_ended:
@@ -140,7 +140,7 @@ class ClientEnd(TunnelEnd):
             self.evict()
 
     def evict(self) -> None:
-        """Close both ends at once."""
+        """Close both connections of the tunnel at once."""
         self.abort()
         if self.other is not None:
             self.other.abort()

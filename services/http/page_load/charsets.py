@@ -1,4 +1,4 @@
-"""Character encoding of an HTML page (WHATWG HTML section 13.2.3, WHATWG Encoding section 4.2).
+"""Detection of an HTML page's character encoding (WHATWG HTML section 13.2.3, WHATWG Encoding section 4.2).
 
     >>> detect_charset(b"<meta charset=latin1>", b"text/html")
     'cp1252'
@@ -17,7 +17,7 @@ _IN_META = re.compile(rb"<meta[\s/][^>]*?charset\s*=\s*[\"']?\s*([^\s\"'/>;]+)",
 PRESCAN_OCTETS = 1024
 
 _WINDOWS_1252 = "cp1252"
-# WHATWG Encoding section 4.2: labels by codec; browsers decode some by a superset, as latin1 by windows-1252.
+# Encoding labels by Python codec (WHATWG Encoding section 4.2); browsers decode latin1 as windows-1252, for example.
 _LABELS = {
     "utf-8": "utf-8 utf8 unicode-1-1-utf-8 x-unicode20utf8",
     _WINDOWS_1252: "windows-1252 cp1252 x-cp1252 iso-8859-1 iso8859-1 iso_8859-1 latin1 l1 ascii us-ascii cp819 ibm819",

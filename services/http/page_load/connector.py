@@ -40,7 +40,7 @@ class LoadLimits:
     """Limits of a page load: seconds per network operation and per page, octets per object, objects per page."""
 
     wait_s: float = 30.0
-    # For the next octets of a response that has begun.
+    # Timeout in seconds for the next octets of a response that has begun.
     stall_s: float = 30.0
     page_s: float = 300.0
     object_octets: int = 256 * 1024 * 1024

@@ -23,7 +23,7 @@ CONNECTION_ATTEMPT_DELAY_S = 0.25
 
 
 def is_ipv6(address: Address) -> bool:
-    """Return whether an address is of IPv6."""
+    """Return whether an address is an IPv6 address."""
     return ":" in address[0]
 
 

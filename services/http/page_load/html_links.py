@@ -1,4 +1,4 @@
-"""Embedded objects of an HTML page: images, scripts, style sheets and the like.
+"""Extraction of embedded objects from an HTML page: images, scripts, style sheets and the like.
 
     >>> find_objects(b'<img src="a.png"><script src="/b.js"></script>', "http://h/p/")
     ['http://h/p/a.png', 'http://h/b.js']

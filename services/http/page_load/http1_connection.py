@@ -48,11 +48,11 @@ class Http1Connection:
 
     @property
     def has_switched(self) -> bool:
-        """True if the server accepted an upgrade, so that the response follows in the other protocol."""
+        """True if the server accepted an upgrade, so that the response follows in the new protocol."""
         return self._core.has_switched
 
     def take_rest(self) -> bytes:
-        """Return the octets of the other protocol received after 101."""
+        """Return the octets of the new protocol received after 101."""
         return self._core.take_rest()
 
     async def exchange(
@@ -62,7 +62,7 @@ class Http1Connection:
         sink: Sink | None = None,
         extra: Sequence[FieldLine] = (),
     ) -> list[Fetched]:
-        """Send a GET for each link, all in one write, and return the responses in the same order.
+        """Send a GET for each link, all in one write, and return the responses in the order of the links.
 
         There are fewer responses than links if the server closes the connection between two responses, or switches to
         another protocol. Content is passed to `sink` as it arrives. Raises LoadError for an invalid response.
@@ -91,7 +91,7 @@ class Http1Connection:
         """Return the next events, an empty list at the end of the connection; raises LoadError on a timeout."""
         while self._core.unanswered:
             if self._core.receiving is HalfState.BODY or self._core.unparsed_octets:
-                # A part of a response was received, and not its end.
+                # A part of a response has been received: wait for the missing octets at most `stall_s`.
                 stall_s = self._connector.limits.stall_s
                 data = await self._stream.read(f"the response for {link.url} did not go on", stall_s)
             else:
@@ -125,6 +125,6 @@ class Http1Connection:
             request_header_size_bytes=request_size_bytes,
             response_header_size_bytes=self._core.take_head_size(),
         )
-        # Octets read beyond this response begin the next response, so they set the time of the next one's first octet.
+        # Octets read beyond a response begin the next response, whose first octet gets the time of this read.
         self._first_byte_s = self._read_s if self._core.unparsed_octets else None
         return Fetched(link, report, incoming.fields)

@@ -17,7 +17,7 @@ from services.http.urls import Link, Origin
 
 
 async def _fetch_alone(load: LoadState, link: Link, sink: Sink | None = None) -> Fetched:
-    """Fetch one object by HTTP/1.0 on a connection of its own."""
+    """Fetch one object by HTTP/1.0 on a new connection."""
     async with connect(load.connector, link.origin) as connection:
         return single_response(link, await connection.exchange([link], HTTP_1_0, sink))
 
@@ -29,7 +29,7 @@ async def single(load: LoadState) -> None:
 
 
 async def serial(load: LoadState) -> None:
-    """Load a page by strategy 1.0-serial: a new connection for each object, one after the other."""
+    """Load a page by strategy 1.0-serial: one object after another, each on a new connection."""
     load.fetched.append(await _fetch_alone(load, load.link, load.sink))
     for link in load.links():
         load.fetched.append(await _fetch_alone(load, link))

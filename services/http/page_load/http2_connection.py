@@ -181,7 +181,7 @@ class Http2Connection:
             raise LoadError(f"an object is larger than {self._connector.limits.object_octets} octets")
 
     def _promise(self, event: PushPromised, read_s: float) -> None:
-        """Accept a promise for the connection's own origin; others are not used (RFC 9113 section 8.4)."""
+        """Accept a promise for this connection's origin; ignore promises for other origins (RFC 9113 section 8.4)."""
         request: Request = event.request
         self._exchanges[event.stream_id] = _Exchange(IncomingResponse(None), read_s, pushed=True)
         if request.method == b"GET" and request.fields.get(b"host") == self._stream.origin.authority:

@@ -47,7 +47,7 @@ async def multiplexed(load: LoadState) -> None:
 
 
 async def pushed(load: LoadState) -> None:
-    """Load a page by strategy 2-push: the server pushes objects with the base page; the others are requested."""
+    """Load a page by strategy 2-push: the server pushes objects with the base page; missing ones are requested."""
     await _load(load, push=True)
 
 
@@ -80,7 +80,7 @@ async def fetch_streams(connections: Http2Connections, links: Sequence[Link], si
 
 
 async def upgraded(load: LoadState) -> None:
-    """Load a page by strategy 2-upgrade: the first request offers h2c; if declined, the rest is loaded by HTTP/1.1."""
+    """Load a page by strategy 2-upgrade: the first request offers h2c; if declined, HTTP/1.1 loads the objects."""
     if load.link.origin.scheme != "http":
         raise LoadError(f"{load.link.url} is an https URL: the version is negotiated with ALPN, not by Upgrade")
     async with AsyncExitStack() as stack:
@@ -103,7 +103,7 @@ async def upgraded(load: LoadState) -> None:
         second.start_upgraded(first.take_rest(), request_s, load.sink)
         page = await second.complete(load.link, 1)
         load.fetched.append(single_response(load.link, [page] if page else []))
-        # The page's request was sent in HTTP/1.1, so its size is that of the HTTP/1.1 head.
+        # The page's request was sent in HTTP/1.1, so the reported size is the size of an HTTP/1.1 head.
         load.fetched[0].report = replace(load.fetched[0].report, request_header_size_bytes=first.sent_octets)
         await _load_links(load, connections)
 

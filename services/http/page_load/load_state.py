@@ -59,7 +59,7 @@ def single_response(link: Link, fetched: Sequence[Fetched]) -> Fetched:
 
 
 async def run_concurrently(jobs: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
-    """Run coroutines concurrently and return their results; the first exception cancels the others and is raised."""
+    """Run coroutines concurrently and return their results; the first exception cancels all and is raised."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(job) for job in jobs]

@@ -1,4 +1,4 @@
-"""Page-load strategies: table of all strategies, load_page() and load_objects().
+"""Page-load strategies: a table of all strategies, and functions that load a page or a list of objects.
 
     report = await load_page("http://server/", "1.1-pipelined")
     report = await load_objects(["http://server/large", "http://server/small"], "2")
@@ -51,7 +51,7 @@ from services.http.page_load.timing import PageReport
 from services.http.urls import Link, parse_url
 from services.tls import Trust
 
-# Browsers open six connections to a host; for most pages of the experiments, that is all objects at once.
+# Default number of parallel connections: browsers open six to a host, enough for most pages of the experiments.
 DEFAULT_PARALLEL = 6
 
 SINGLE = "single"

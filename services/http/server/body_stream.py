@@ -1,4 +1,4 @@
-"""Streamed content with a bounded buffer, from a connection that receives it to one that sends it.
+"""Streamed content with a bounded buffer, between a receiving and a sending connection.
 
     stream = BodyStream()
     stream.feed(b"abc"); stream.read(2); stream.read(2); stream.read(2)    # b"ab", b"c", None: no data available
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from services.http.fields import Fields
 from services.http.messages import NO_FIELDS, StreamedBody, do_nothing
 
-# Buffer limit in octets: two reads of the usual size, so that neither side waits for the other.
+# Buffer limit in octets: two reads of the usual size, so that writer and reader do not wait for one another.
 BUFFER_OCTETS = 262_144
 
 
@@ -39,7 +39,7 @@ class BodyStream(StreamedBody):
 
     @property
     def is_full(self) -> bool:
-        """True if the writer should wait for on_room."""
+        """True if the buffer is full, so that the writer should wait for on_room."""
         self._was_full = self._buffered >= self._buffer_octets
         return self._was_full
 

@@ -44,7 +44,7 @@ Refuse = Callable[[Request], Response | None]
 
 
 class Served(Connection, Protocol):
-    """Interface of a client's connection for the server, the same for all HTTP versions."""
+    """Interface of a client's connection for the server, common to all HTTP versions."""
 
     phase: Phase
     deadline: float
@@ -55,25 +55,25 @@ class Served(Connection, Protocol):
 class Limits:
     """Limits for the clients of one server: counts, octets and seconds."""
 
-    # Maximum number of concurrent connections: nginx's worker_connections default.
+    # Maximum number of concurrent connections: worker_connections in nginx's sample configuration.
     connections: int = 1024
     body_octets: int = limits.REQUEST_BODY_OCTETS
-    # Time limits for a request's head, and for content, extended at a minimum rate: Apache's mod_reqtimeout defaults.
+    # Seconds for a request's head, and for content, extended at a minimum rate: Apache's mod_reqtimeout defaults.
     head_s: float = 20.0
     body_s: float = 20.0
     body_rate_octets_s: float = 500.0
-    # Idle time of a persistent connection: nginx has 75 s, Apache 5 s, too short for slow emulated links.
+    # Idle time in seconds of a persistent connection: nginx has 75, Apache 5, too short for slow emulated links.
     idle_s: float = 30.0
-    # Time without progress of a response: half of nginx's send_timeout, still many round trips of an emulated link.
+    # Seconds without progress of a response: half of nginx's send_timeout, still many round trips of an emulated link.
     stall_s: float = 30.0
-    # Time to read on after the last response: 2 s from each read as in Apache, 30 s in all as in nginx.
+    # Seconds to read on after the last response: 2 from each read as in Apache, 30 in all as in nginx.
     linger_s: float = 2.0
     linger_most_s: float = 30.0
-    # Time limit for the acknowledgement of SETTINGS: as in nghttpx.
+    # Seconds until SETTINGS must be acknowledged: as in nghttpx.
     settings_s: float = 10.0
-    # Time after SIGTERM for responses in progress: Docker kills a container after 10 s.
+    # Seconds after SIGTERM for responses in progress: Docker kills a container after 10 s.
     drain_s: float = 5.0
-    # Interval between two checks of the deadlines.
+    # Seconds between two checks of the deadlines.
     sweep_s: float = 0.5
 
     def time_limits(self) -> TimeLimits:

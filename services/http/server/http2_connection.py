@@ -1,4 +1,4 @@
-"""HTTP/2 connection of the server on asyncio; the Http1Connection in server.py hands the transport over to it.
+"""HTTP/2 connection of the server on asyncio; an Http1Connection (server.py) hands the transport over to it.
 
 It owns the socket, back-pressure and deadlines, and takes no decision of the protocol. Requests are handled while they
 are parsed, and the responses to one batch go out in one write. Content is read and written in slices as the socket
@@ -64,7 +64,7 @@ class Http2Connection(asyncio.Protocol):
     def take_over_upgraded(
         self, settings: bytes, request: Request, content: bytes, octets: bytes, write_paused: bool
     ) -> None:
-        """Start with a request received by HTTP/1.1 with Upgrade: h2c, and the octets received after it."""
+        """Start with a request received by HTTP/1.1 with Upgrade: h2c, and the octets received after the request."""
         self._write_paused = write_paused
         self._attach()
         for event in self._core.upgrade(settings, request, content):
@@ -138,7 +138,7 @@ class Http2Connection(asyncio.Protocol):
         return self._progress != before
 
     def stop(self) -> None:
-        """Accept no further request, and close once those in progress are answered."""
+        """Accept no further request, and close once requests in progress are answered."""
         self._core.stop()
         self._advance()
 
@@ -207,7 +207,7 @@ class Http2Connection(asyncio.Protocol):
         try:
             self._core.send_response(stream_id, response, date)
         except LocalProtocolError as error:
-            # The handler's response has invalid fields: an error of this stream only.
+            # Invalid header fields in the handler's response are an error of this stream only.
             self._context.log.write("failed", error=str(error))
             if not isinstance(response.body, bytes):
                 response.body.close()
@@ -238,7 +238,7 @@ class Http2Connection(asyncio.Protocol):
     # From responses to the socket.
 
     def _schedule(self) -> None:
-        """Continue in the next iteration of the event loop, after the other connections."""
+        """Continue in the next iteration of the event loop, so that other connections are served in between."""
         if not self._is_scheduled:
             self._is_scheduled = True
             self._context.loop.call_soon(self._resume)

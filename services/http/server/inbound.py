@@ -1,4 +1,4 @@
-"""Interface of a request for a relay: streamed content, the client's address, and interim responses.
+"""Interface of a request that a relay forwards: streamed content, the client's address, and interim responses.
 
 A relay is a handler that is called at the head of a request instead of at its end: an intermediary forwards content
 while it receives it (RFC 9110 sections 7.6 and 10.1.1).
@@ -29,7 +29,7 @@ class Inbound(Protocol):
 
 
 class BufferedRequest:
-    """Request with complete content: over HTTP/2, the server buffers the content before it calls a relay."""
+    """Request with complete content, which the server buffers over HTTP/2 before it calls a relay."""
 
     def __init__(self, content: bytes, peer: str) -> None:
         self.content: BodyStream | None = None

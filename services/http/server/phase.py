@@ -1,4 +1,4 @@
-"""Phases of a server's connection, each with its own time limit; the same for all HTTP versions."""
+"""Phases of a server's connection, each with a time limit; common to all HTTP versions."""
 
 from enum import Enum, auto
 

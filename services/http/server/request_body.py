@@ -29,7 +29,7 @@ async def read_body(request: Request, inbound: Inbound, consume: Callable[[bytes
     try:
         if int(request.fields.get(b"content-length") or b"0") > limit_octets:
             raise HTTPError(413, f"the content is longer than {limit_octets} octets")
-        # RFC 9110 section 10.1.1: 100 Continue requests the content of a client that waits for it.
+        # RFC 9110 section 10.1.1: 100 Continue requests the content of a client that waits for this response.
         if b"expect" in request.fields and not content.is_complete:
             inbound.send_interim(Response(100))
         has_more = asyncio.Event()

@@ -112,7 +112,7 @@ class Http1Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         raw = transport.get_extra_info("socket")
         if raw is not None:
-            # Disable Nagle's algorithm: a pipelined response must not wait for the ACK of the last one.
+            # Disable Nagle's algorithm: a pipelined response must not wait for the ACK of the previous response.
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._context.log.enabled:
             self._peer = "{}:{}".format(*(transport.get_extra_info("peername") or ("?", "?"))[:2])
@@ -127,7 +127,7 @@ class Http1Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self.phase is Phase.LINGER:
-            # RFC 9112 section 9.6: a client that still sends has not yet read the response.
+            # RFC 9112 section 9.6: a client that still sends has not yet read the response, so lingering is extended.
             self.deadline = min(self._context.now() + self._context.limits.linger_s, self._linger_end)
             return
         if self._version_detector is not None:
@@ -209,7 +209,7 @@ class Http1Connection(asyncio.Protocol):
         return self._progress != before
 
     def stop(self) -> None:
-        """Accept no further request, and close after the response in progress, if there is one."""
+        """Accept no further request, and close after the response in progress."""
         self._core.persistent = False
         if self._response_body is None and self._task is None:
             self._transport.close()
@@ -314,7 +314,7 @@ class Http1Connection(asyncio.Protocol):
             # RFC 9110 section 10.1.1: if the request's head decides the final response, send that instead of 100.
             refusal = self._context.refuse(request)
             if refusal is not None:
-                # Close: the client may send the content or not, so the start of a next request would be ambiguous.
+                # Close the connection: the client may send the content or not, so a next request would be ambiguous.
                 self._send_response(refusal, close=True)
                 return
             if not self._context.relays:
@@ -375,7 +375,7 @@ class Http1Connection(asyncio.Protocol):
 
     def _reject(self, status: int, detail: str) -> None:
         if self._core.is_sent or self._response_body is not None:
-            # Another response has started, so an error response is impossible.
+            # A response has started already, so an error response is impossible.
             self._transport.abort()
             return
         if self._task is not None:
@@ -543,7 +543,7 @@ class Http1Connection(asyncio.Protocol):
     # Phase, deadline and reading.
 
     def _update_phase(self) -> None:
-        """Set phase, deadline and reading after each step."""
+        """Update the connection's phase, deadline and reading state after each step."""
         if self.phase is Phase.LINGER or self._transport.is_closing():
             return
         waiting = self._core.unparsed_octets
@@ -558,7 +558,7 @@ class Http1Connection(asyncio.Protocol):
         self._set_reading(waiting <= UNPARSED_OCTETS and not is_full)
 
     def _await_client(self) -> None:
-        """Wait for the client to receive its responses; its pipelined requests wait meanwhile."""
+        """Wait for the client to receive its responses; until then its pipelined requests are not handled."""
         if self.phase is not Phase.ANSWER:
             self.phase = Phase.ANSWER
             self.deadline = self._context.now() + self._context.limits.stall_s

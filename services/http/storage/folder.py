@@ -1,4 +1,4 @@
-"""Directory of a store: its files, its lock, and atomic creation and removal of entries.
+"""Directory of the response store on disk: its files, its lock, and atomic creation and removal of entries.
 
     DIR/lab7-cache                   marks the directory as a store, and is locked while a process uses it
     DIR/2a/000000000000002a.new      a head that is being written
@@ -80,7 +80,7 @@ class Folder:
             os.close(lock)
 
     def scan(self) -> Iterator[tuple[Head, int]]:
-        """Yield each complete entry, in the order of names, with its disk space; remove files of incomplete ones."""
+        """Yield each complete entry, in the order of names, with its disk space; remove files of incomplete entries."""
         kinds: dict[str, set[str]] = {}
         for place in _SUBDIRECTORIES:
             for file in os.listdir(f"{self._root}/{place}"):

@@ -92,7 +92,7 @@ class Index:
         return self._by_uri.get(uri, ())
 
     def get(self, name: str) -> Entry | None:
-        """Return an entry; None if it has been removed."""
+        """Return an entry of the index; None if it has been removed."""
         return self._entries.get(name)
 
     def touch(self, name: str) -> None:
@@ -231,7 +231,7 @@ class Space:
         self._disk_fails = False
 
     def reserve(self, memory_octets: int, disk_octets: int) -> bool:
-        """Reserve octets for arriving content, or return them if negative; return False if other content takes all."""
+        """Reserve octets for arriving content, or free a negative number of octets; return False without room."""
         if (memory_octets > 0 or disk_octets > 0) and not self._index.may_reserve(memory_octets, disk_octets):
             return False
         self._index.pending_memory += memory_octets

@@ -1,4 +1,4 @@
-"""Limits of the store and their sources."""
+"""Limits of the HTTP response store, each with its source."""
 
 # Default memory for all stored responses: squid's default cache_mem.
 MEMORY_OCTETS = 256 * 1024 * 1024
@@ -21,10 +21,10 @@ URI_OCTETS = 8192
 # Maximum size of a metadata file: the largest heads of a response and its request, and the format's overhead.
 HEAD_OCTETS = 512 * 1024
 
-# Maximum size of content that is cached in memory although it is on disk; the same as for an origin's files.
+# Maximum size of content that is cached in memory although it is on disk; equal to the limit for an origin's files.
 HELD_CONTENT_OCTETS = 65_536
 
-# Memory of a stored response's CPython objects: 1200 octets were measured; the rest is for derived metadata.
+# Memory of a stored response's CPython objects: 1200 octets measured, and a margin for derived metadata.
 ENTRY_OVERHEAD_OCTETS = 2000
 # Memory of the CPython objects for one field line of a response or its request: 300 octets were measured.
 LINE_OVERHEAD_OCTETS = 400

@@ -1,4 +1,4 @@
-"""Store of responses in memory, or with a directory on disk, persistent over restarts.
+"""Store of HTTP responses in memory or, persistent over restarts, in a directory on disk.
 
     store = Store(memory_octets=64 << 20, directory=Path("cache"))
     writer = store.begin(stored)
@@ -37,7 +37,7 @@ from services.http.storage.limits import HELD_CONTENT_OCTETS, PIECE_OCTETS
 
 
 class MemoryBody:
-    """Body of content in memory, or of parts of it and literal octets; unaffected by removal of the entry."""
+    """Body of content in memory, or of parts of it and literal octets; readable after the entry is removed."""
 
     def __init__(self, content: bytes | bytearray, segments: Sequence[Segment]) -> None:
         """Create a body; `segments` are literal octets, or pairs (offset, length) of the content."""
@@ -87,7 +87,7 @@ class MemoryContent:
             return bytes(view[offset : offset + limit_octets])
 
     def close(self) -> None:
-        """Keep the octets: an entry or a reader may still use them."""
+        """Do nothing: an entry or a reader may still use the octets."""
 
 
 class FileContent:
@@ -117,7 +117,7 @@ class FileContent:
 
 
 def read_content(descriptor: int, size_octets: int, checksum: int) -> bytes:
-    """Return the complete content of a file; raises OSError where length or CRC-32 differ from those stored."""
+    """Return the complete content of a file; raises OSError where length or CRC-32 differ from the stored values."""
     content = os.pread(descriptor, size_octets + 1, 0)
     if len(content) != size_octets or zlib.crc32(content) != checksum:
         raise OSError("checksum mismatch")
@@ -125,7 +125,7 @@ def read_content(descriptor: int, size_octets: int, checksum: int) -> bytes:
 
 
 def verify_content(descriptor: int, size_octets: int, checksum: int | None) -> None:
-    """Verify a file's length, and its CRC-32 if given; raises OSError where they differ from those stored."""
+    """Verify a file's length, and its CRC-32 if given; raises OSError where a value differs from the stored one."""
     if os.fstat(descriptor).st_size != size_octets:
         raise OSError("size mismatch")
     if checksum is None:
@@ -228,7 +228,7 @@ class StoreWriter:
 
     @property
     def held(self) -> bytes | bytearray | None:
-        """The content if it is in memory, else None."""
+        """The arriving content if it is held in memory, else None."""
         if not isinstance(self.content, MemoryContent):
             return None
         octets = self.content.octets
@@ -389,7 +389,7 @@ class Store:
         return self._index.find(uri)
 
     def begin(self, stored: StoredResponse, expected_octets: int = 0) -> StoreWriter:
-        """Start storing a response; return the writer for its content, which is aborted where storing is impossible.
+        """Start storing a response; return the writer for its content, already aborted if storing is impossible.
 
         `expected_octets` is the length of the content, 0 where unknown. It avoids evictions for a response that turns
         out to be too large.
@@ -437,7 +437,7 @@ class Store:
         self._index.touch(stored.name)
 
     def replace(self, old: StoredResponse, new: StoredResponse) -> StoredResponse | None:
-        """Replace the metadata of the stored response `old` by those of `new`; keep the content (RFC 9111 section 3.2).
+        """Replace the metadata of the stored response `old` by those of `new`; keep its content (RFC 9111 section 3.2).
 
         Return the updated stored response; None where `old` was removed.
         """
