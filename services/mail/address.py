@@ -24,10 +24,10 @@ _QUOTED_STRING = re.compile(r'"((?:[ !#-\[\]-~]|\\[ -~])*)"\Z')
 _SUB_DOMAIN = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"{_SUB_DOMAIN}(?:\.{_SUB_DOMAIN})*\Z")
 _SOURCE_ROUTE = re.compile(rf"@{_SUB_DOMAIN}(?:\.{_SUB_DOMAIN})*(?:,@{_SUB_DOMAIN}(?:\.{_SUB_DOMAIN})*)*:")
-# This matches a path from "<" to its ">"; inside a quoted local part, ">" is an ordinary character.
+# Pattern of a path, from "<" to its ">"; inside a quoted local part, ">" is an ordinary character.
 _PATH = re.compile(rb'<((?:[^<>"\\]|"(?:[^"\\]|\\.)*")*)>')
 _QUOTED_PAIR = re.compile(r"\\(.)")
-# This matches an argument up to its first space outside quotes, angle brackets and comments.
+# Pattern of an argument up to its first space outside quotes, angle brackets and comments.
 _LOOSE_PATH = re.compile(rb"""(?:[^\s"<(]|"(?:[^"\\]|\\.)*"|<(?:[^<>"\\]|"(?:[^"\\]|\\.)*")*>|<|\([^()]*\))+""")
 _COMMENT = re.compile(r"""("(?:[^"\\]|\\.)*")|\([^()]*\)""")
 _IN_ANGLES = re.compile(r"""(?:[^<>"]|"(?:[^"\\]|\\.)*")*<((?:[^<>"]|"(?:[^"\\]|\\.)*")*)>?\Z""")
@@ -40,15 +40,15 @@ POSTMASTER = "postmaster"
 
 
 class PathError(ValueError):
-    """Syntax error in a path (reply 501)."""
+    """Error for a path with invalid syntax (reply 501)."""
 
 
 class PathTooLongError(PathError):
-    """A path, local part or domain longer than RFC 5321 section 4.5.3.1 permits (reply 501)."""
+    """Error for a path, local part or domain longer than RFC 5321 section 4.5.3.1 permits (reply 501)."""
 
 
 class MailboxError(ValueError):
-    """Path in brackets without a valid mailbox inside (reply 553)."""
+    """Error for a path in brackets without a valid mailbox inside (reply 553)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def parse_path(octets: bytes) -> tuple[Mailbox | None, bytes]:
 
 
 def parse_loose_path(octets: bytes) -> tuple[Mailbox | None, bytes]:
-    """Parse a path as parse_path() does, and also the malformed ones that Postfix accepts by default.
+    """Parse a path as parse_path() does, and also the malformed paths that Postfix accepts by default.
 
     As with strict_rfc821_envelopes=no, these are a mailbox without angle brackets, with one of them or with blanks
     inside, a display name or comment without

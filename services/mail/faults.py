@@ -1,4 +1,4 @@
-"""Faults of the mail services and the user agent, by `--fault NAME` (services/faults.py).
+"""Deliberate faults of the mail services and the user agent, enabled by `--fault NAME` (services/faults.py).
 
 SMTP: FaultyServerSession changes replies and received mail data, `unstuffed` is the client's encoder of mail data, and
 `late` accepts a message before it is durable. POP3 and IMAP: FaultyAccessSession changes the octets of another session.
@@ -39,19 +39,19 @@ AGENT_FAULTS: Mapping[str, str] = {
     "broken-boundary": "a boundary parameter that no line of the message has",
     "open-multipart": "a multipart message without the closing boundary line",
 }
-# Seconds between the reply 250 and the write to the queue with early-250.
+# Seconds between the reply 250 and the write to the queue with the fault early-250.
 LATE_S = 5.0
 _BOUNDARY = re.compile(rb'boundary="([^"\r\n]+)"')
 _SCAN_LISTING = re.compile(rb"(?m)^(\+OK )?([0-9]+) ([0-9]+)(?=\r$)")
 _UIDVALIDITY = re.compile(rb"(?<=\[UIDVALIDITY )[0-9]+(?=\])")
 _SIZE = re.compile(rb"(?<=RFC822\.SIZE )[0-9]+")
-# Octets of a line, on average, without its end: the faults of sizes count one octet less for each line.
+# Average octets of a line without its end: the faults of sizes count one octet less for each line.
 LINE_OCTETS = 40
 _sessions = count(1)
 
 
 class _StuffedReader(ContentReader):
-    """A reader of mail data that keeps the stuffed dots."""
+    """Reader of mail data with a fault: it keeps the dots of dot-stuffing (RFC 5321 section 4.5.2)."""
 
     def finish(self) -> bytes | Reply:
         """Return the message with the dots of dot-stuffing, or the reply that rejects it."""
@@ -61,14 +61,14 @@ class _StuffedReader(ContentReader):
 
 
 class FaultyServerSession(ServerSession):
-    """An SMTP server session with these faults."""
+    """SMTP server session that shows the enabled faults."""
 
     def __init__(self, policy: Policy, offer: Offer, client: Client, faults: Collection[str]) -> None:
         super().__init__(policy, offer, client)
         self._faults = faults
 
     def greeting(self) -> bytes:
-        """Return the greeting as ServerSession does, with the fault of line ends."""
+        """Return the greeting, with the line end that an enabled fault changes."""
         return self._line_ends(super().greeting())
 
     def _data(self, argument: bytes) -> None:
@@ -96,7 +96,7 @@ def unstuffed(octets: bytes) -> bytes:
 def late(
     loop: asyncio.AbstractEventLoop, accept: Callable[[Entry, bytes], Awaitable[None]]
 ) -> Callable[[Entry, bytes], Awaitable[None]]:
-    """Return a function that accepts a message at once, and calls `accept` LATE_S later."""
+    """Return a function that accepts a message at once, but calls `accept` LATE_S seconds later."""
 
     async def accept_later(entry: Entry, content: bytes) -> None:
         loop.call_later(LATE_S, lambda: asyncio.ensure_future(accept(entry, content), loop=loop))
@@ -105,7 +105,7 @@ def late(
 
 
 class FaultyAccessSession:
-    """A POP3 or IMAP session with these faults, around a session without them."""
+    """POP3 or IMAP session that wraps another session and adds the enabled faults."""
 
     def __init__(self, session: Session, faults: Collection[str]) -> None:
         self._session = session
@@ -136,7 +136,7 @@ class FaultyAccessSession:
         return self._changed(self._session.greeting())
 
     def receive(self, data: bytes) -> Outputs:
-        """Parse input; yield responses with the faults, and requests."""
+        """Parse input; yield requests, and responses with the enabled faults."""
         verb = data[:4].upper()
         self._in_listing, self._in_content = verb == b"LIST", verb == b"RETR"
         outputs = self._session.receive(data)
@@ -173,12 +173,12 @@ class FaultyAccessSession:
 
 
 def _counted(size: bytes) -> int:
-    """Return a size that is too small by an octet a line."""
+    """Return a message size less one octet per line, estimated by LINE_OCTETS, as if line ends were LF."""
     return int(size) - max(1, int(size) // LINE_OCTETS)
 
 
 def with_mime_faults(content: bytes, faults: Collection[str]) -> bytes:
-    """Return a composed message with these faults; one without a multipart body is returned unchanged."""
+    """Return a composed message with the enabled faults; a message without a multipart body is unchanged."""
     found = _BOUNDARY.search(content)
     if found is None:
         return content

@@ -11,7 +11,7 @@ from services.mail.accounts import Accounts
 from services.shell import Shell
 from services.tls import self_signed_context, server_context
 
-# A self-signed certificate has these subject names, in addition to the names that the program passes.
+# Subject names of a self-signed certificate, in addition to the names that the program passes.
 _SELF_SIGNED_NAMES = ("localhost", "127.0.0.1", "::1")
 
 

@@ -112,7 +112,7 @@ class MTA:
         await shell.open_tcp(self.server.protocol(Port(submission, self._accept_submitted)), connections=connections)
 
     def status(self) -> dict[str, object]:
-        """Return the numbers of queued messages, and of those with a failed attempt, which SIGUSR1 prints."""
+        """Return the number of queued messages, and how many have a failed attempt; SIGUSR1 prints both."""
         entries = self.spool.entries.values()
         return {"event": "status", "queued": len(entries), "tried": sum(entry.tries > 0 for entry in entries)}
 

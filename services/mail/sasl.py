@@ -19,15 +19,15 @@ _LOGIN_PROMPTS = (b"Username:", b"Password:")
 
 
 class SASLError(Exception):
-    """SASL exchange without credentials: the client cancelled it or sent a malformed response."""
+    """Error for a SASL exchange without credentials: the client cancelled it or sent a malformed response."""
 
 
 class CancelledError(SASLError):
-    """Cancellation by the client, which sent `*` instead of a response."""
+    """Error for a SASL exchange that the client cancelled by sending `*` instead of a response."""
 
 
 class AuthorizationError(SASLError):
-    """Request to act as another user: the authorization identity differs from the user name."""
+    """Error for a request to act as another user: the authorization identity differs from the user name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Credentials:
     password: str
 
 
-# An Exchange yields challenges, is sent the responses (both in base64), returns the credentials, raises SASLError.
+# An Exchange yields challenges and receives responses (base64), returns the credentials, or raises SASLError.
 Exchange = Generator[bytes, Any, Credentials]
 
 

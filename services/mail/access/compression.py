@@ -8,16 +8,16 @@ import zlib
 
 # RFC 4978 section 4: raw DEFLATE (RFC 1951) with a window of 32 KiB.
 _RAW = -15
-# A compressor of memory level 5 takes 150 KiB instead of 260.
+# Memory level of the compressor: level 5 takes 150 KiB, zlib's default 260 KiB.
 _MEMORY_LEVEL = 5
 
 
 class CompressionError(Exception):
-    """The peer's octets are no DEFLATE data, or follow its end."""
+    """Error for received octets that are no DEFLATE data, or that follow the end of such data."""
 
 
 class Compression:
-    """The compressor and decompressor of a connection."""
+    """Compressor and decompressor of one connection."""
 
     def __init__(self) -> None:
         # True if inflate() may return more octets without further input.
@@ -27,11 +27,11 @@ class Compression:
         self._compressed = b""
 
     def deflate(self, octets: bytes) -> bytes:
-        """Compress octets, so that the peer can decompress all of them at once."""
+        """Compress octets, so that the peer can decompress all octets at once."""
         return self._compressor.compress(octets) + self._compressor.flush(zlib.Z_SYNC_FLUSH)
 
     def inflate(self, received: bytes, limit_octets: int) -> bytes:
-        """Decompress at most `limit_octets`; the rest is left for the next call.
+        """Decompress at most `limit_octets`; further octets are decompressed by the next call.
 
         Raises CompressionError.
         """

@@ -32,19 +32,19 @@ from services.mail.accounts import Account, Accounts
 from services.mail.maildir.store import Maildir
 from services.shell import Shell
 
-# The cache keeps this many mailboxes after their last session; each costs a few hundred octets per message.
+# Maximum number of mailboxes kept in the cache after their last session; each costs a few hundred octets per message.
 MAILBOXES_KEPT = 64
-# The default limit of concurrent connections is that of Dovecot's client_limit.
+# Default limit of concurrent connections: Dovecot's client_limit.
 CONNECTIONS_MAX = 1000
-# Clients must log in within this time after connecting, as in Dovecot (3 minutes).
+# Seconds from connection to login, after which a client without login is closed: 3 minutes, as in Dovecot.
 LOGIN_S = 180.0
-# RFC 3501 section 5.4 requires an idle time-out of at least 30 minutes, RFC 1939 section 3 of at least 10.
+# Idle time-out in seconds: RFC 3501 section 5.4 requires at least 30 minutes, RFC 1939 section 3 at least 10.
 IDLE_S = 1830.0
-# Responses are collected up to this size, then written to the socket with one call.
+# Maximum octets of responses that are collected before one call writes them to the socket.
 FLUSH_OCTETS = 65_536
-# Reading from the socket pauses while more received octets than this are buffered.
+# Octets of buffered input above which reading from the socket pauses.
 INBOX_OCTETS = 262_144
-# A session may run this long (seconds) before it yields to other connections.
+# Maximum seconds for which a session runs before it yields to other connections.
 TURN_S = 0.01
 
 
@@ -78,14 +78,14 @@ class Limits:
     connections: int = CONNECTIONS_MAX
     idle_s: float = IDLE_S
     login_s: float = LOGIN_S
-    # Octets of an incomplete command extend its time-out at this rate, so slower clients time out.
+    # Rate in octets/s at which octets of an incomplete command extend its time-out, so that slower clients time out.
     rate_octets_s: float = 100.0
     write_s: float = 300.0
     handshake_s: float = 20.0
     failed_login_s: float = 1.0
-    # After the last response, the connection stays open this long for the client to read it.
+    # Seconds for which a connection stays open after the last response, so that the client can read it.
     linger_s: float = 5.0
-    # During IDLE the mailbox is polled at this interval for changes by other programs.
+    # Seconds between two polls of the mailbox for changes by other programs, during IDLE.
     poll_s: float = 0.25
 
 
@@ -139,7 +139,7 @@ class Connection(asyncio.Protocol):
         self._context = context
         self._slot = slot
         self._farewell = "The server is shutting down."
-        # At this time the current phase (login, or reception of a complete command) times out.
+        # Time at which the current phase (login, or reception of a complete command) times out.
         self._deadline = 0.0
         self._answered = False
         self._session = session
@@ -173,7 +173,7 @@ class Connection(asyncio.Protocol):
         self._woken.set()
 
     def eof_received(self) -> bool:
-        """Process the rest of the input; return True to keep sending to a client that half-closed its connection."""
+        """Process the input left; return True to keep sending to a client that half-closed its connection."""
         self._at_end = True
         self._woken.set()
         # For TLS return False: asyncio does not support half-closed TLS connections and would log a warning.
@@ -218,7 +218,7 @@ class Connection(asyncio.Protocol):
                     self._answered = False
                     await self._send(session.receive(data))
                     if not self._answered:
-                        # Acknowledge an incomplete command at once: Nagle's algorithm may delay its rest until then.
+                        # Acknowledge an incomplete command at once: Nagle's algorithm may delay its end until the ACK.
                         acknowledge(self._transport)
                     self._time(len(data))
         except TimeoutError:
@@ -248,7 +248,7 @@ class Connection(asyncio.Protocol):
         self._transport.resume_reading()
         if self._compression is None or not (data or has_more):
             return data
-        # Part of a compressed block may yield no octets yet; it is no end of file.
+        # Part of a compressed block may yield no octets yet, which is no end of file.
         return self._compression.inflate(data, INBOX_OCTETS) or None
 
     def _time(self, octets: int) -> None:
@@ -338,7 +338,7 @@ class Connection(asyncio.Protocol):
                 await asyncio.sleep(self._context.limits.failed_login_s)
             return opened
         if isinstance(request, StartCompression):
-            # Octets after the command are compressed data already, if the client did not wait for the response.
+            # Octets after COMPRESS are compressed data already, if the client did not wait for the response.
             self._compression = Compression()
             return None
         await self._start_tls()
@@ -388,7 +388,7 @@ class AccessServer:
         return Connection(self.context, self._session(), slot)
 
     async def stop(self) -> None:
-        """Send the last response (BYE or -ERR) on all connections and close them."""
+        """Send the last response (BYE or -ERR) on all connections, then close the connections."""
         await self.connections.cancel()
 
     def _refusal(self, _: Refusal) -> bytes:

@@ -148,7 +148,7 @@ def _write(directory: Path, name: str, content: bytes) -> None:
 
 @contextmanager
 def _writing_to(directory: Path) -> Iterator[None]:
-    """Convert OSErrors of writing files to AgentError, to tell them from connection errors, which are OSErrors too."""
+    """Convert OSErrors of writing files to AgentError, to distinguish them from OSErrors of the connection."""
     try:
         yield
     except OSError as error:
@@ -204,7 +204,9 @@ def _add_compose(parser: argparse.ArgumentParser) -> None:
         "--attach", action="append", type=Path, default=[], metavar="FILE", help="file to attach (repeatable)"
     )
     parser.add_argument("--in-reply-to", default="", metavar="ID", help="Message-ID of the message replied to, in <>")
-    parser.add_argument("--date", type=float, metavar="S", help="Date in seconds since 1970 UTC (default: now)")
+    parser.add_argument(
+        "--date", type=float, metavar="S", help="time of the Date field in seconds since 1970 UTC (default: now)"
+    )
     parser.add_argument("--message-id", metavar="ID", help="Message-ID without <> (default: random)")
     add_fault_flag(parser, AGENT_FAULTS)
 
@@ -261,7 +263,7 @@ def _add_read(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_keeping(parser: argparse.ArgumentParser) -> None:
-    """Add --keep and --delete to a parser; they are accepted before and after the name of the action."""
+    """Add --keep and --delete to a parser, so that both are accepted before and after the name of the action."""
     keeping = parser.add_mutually_exclusive_group()
     nothing = argparse.SUPPRESS
     keeping.add_argument(

@@ -21,7 +21,7 @@ _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
 
 
 class ComposeError(Exception):
-    """Invalid draft; the error's text is one sentence for the author of the message."""
+    """Error for an invalid draft; the text is one sentence for the author of the message."""
 
 
 @dataclass(frozen=True, slots=True)

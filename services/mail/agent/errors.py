@@ -2,7 +2,7 @@
 
 
 class AgentError(Exception):
-    """Failed or refused request to a mail server, or a file error; the text is one sentence for the user."""
+    """Error for a failed or refused request to a mail server, or for a file; the text is one sentence for the user."""
 
 
 def failure_reason(error: Exception) -> str:

@@ -86,7 +86,7 @@ def open_mailbox(access: Access) -> Iterator[Mailbox]:
 
 
 def fetch_messages(access: Access, numbers: Iterable[int] | None = None, delete: bool = False) -> list[bytes]:
-    """Return the messages with these numbers (default: all), and delete them with `delete`; raise AgentError."""
+    """Return the messages with these numbers (default: all), and with `delete` delete them; raise AgentError."""
     with open_mailbox(access) as mailbox:
         chosen = [summary.number for summary in mailbox.list_messages()] if numbers is None else list(numbers)
         contents = [mailbox.message(number) for number in chosen]

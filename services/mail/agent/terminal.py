@@ -19,7 +19,7 @@ _CONTROLS = re.compile(
 _LINE_CONTROLS = re.compile("[\t\n]")
 _FIELDS = (b"date", b"from", b"to", b"cc", b"subject")
 _TAG = re.compile(r"<[^<>]{0,10000}>")
-# The message list truncates names and subjects to these numbers of columns.
+# Columns to which the message list truncates names and subjects.
 _NAME_COLUMNS, _SUBJECT_COLUMNS = 30, 60
 
 

@@ -1,4 +1,4 @@
-"""Authentication-Results fields: format for the receiving server, and removal of forged ones (RFC 8601).
+"""Authentication-Results fields: format for the receiving server, and removal of forged fields (RFC 8601).
 
     Authentication-Results: mail.example.com;
         spf=fail smtp.mailfrom=example.org;
@@ -39,7 +39,7 @@ class Findings:
 
 
 def results_field(authserv_id: str, findings: Findings) -> bytes:
-    """Return the Authentication-Results field with these results; `none` if no method ran (RFC 8601 section 2.2)."""
+    """Return the Authentication-Results field for the given results; `none` if no method ran (RFC 8601 section 2.2)."""
     results = [*_spf(findings), *_dkim(findings), *_dmarc(findings)] or ["none"]
     text = f"{FIELD_NAME}: {_value(authserv_id)};\r\n\t" + ";\r\n\t".join(results)
     return text.encode("ascii", "replace") + b"\r\n"

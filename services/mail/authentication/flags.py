@@ -77,7 +77,7 @@ def checks_of(options: argparse.Namespace) -> Checks:
 
 
 def load_keys(files: list[KeyFile]) -> list[SigningKey]:
-    """Load the private keys of --dkim-key; raises ServiceError for an unreadable or unsuitable one."""
+    """Load the private keys of --dkim-key; raises ServiceError for an unreadable or unsuitable key."""
     if files:
         require_cryptography()
     keys = []

@@ -1,4 +1,4 @@
-"""DNS lookups of mail authentication, sans-IO: generators that yield a Lookup and are sent its Answer.
+"""DNS lookups of mail authentication, sans-IO: generators that yield questions (Lookup) and receive responses (Answer).
 
     steps = txt_records("_dmarc.example.org")
     lookup = next(steps)                        Lookup("_dmarc.example.org.", TXT)
@@ -24,7 +24,7 @@ Lookups = Generator[Lookup, Answer, T]
 
 
 class TemporaryLookupError(Exception):
-    """Error for a lookup without a usable response; the same lookup may succeed later."""
+    """Error for a lookup without a usable response; a later lookup may succeed."""
 
 
 @dataclass(frozen=True, slots=True)

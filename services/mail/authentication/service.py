@@ -1,4 +1,4 @@
-"""Mail authentication in the MTA: checks of received messages, and signatures on messages of its own users.
+"""Mail authentication in the MTA: checks of received messages, and signatures on messages of local users.
 
 Authentication-Results fields with this server's authserv-id are removed from every message that it accepts, those of
 authenticated users included: a field that is in the queue is the server's own (RFC 8601 section 5). A message is signed

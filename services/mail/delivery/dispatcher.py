@@ -129,7 +129,7 @@ class Dispatcher:
         changed = any(entry.recipients[at].last != reply for at in recipients)
         for at in recipients:
             entry.recipients[at].last = reply
-        # The record only informs users of services.mail.queue: write at tries 1, 2, 4, 8, ... to save disk writes.
+        # A retry is recorded only to inform users of services.mail.queue: tries 1, 2, 4, 8, ... suffice.
         if changed or entry.tries & (entry.tries - 1) == 0:
             self._spool.write_later(Change(entry.id, (), dict.fromkeys(recipients, reply), entry.tries, entry.next_s))
         return True
@@ -180,7 +180,7 @@ class Dispatcher:
         self.dispatch(entry, recipients)
 
     async def _bounce(self, entry: Entry, failed: Sequence[int]) -> None:
-        """Queue a bounce, and record in the same write that delivery to its recipients has failed."""
+        """Queue a bounce, and record in the same write that delivery to the bounced recipients has failed."""
         change = Change(entry.id, failed, {at: reply for at in failed if (reply := entry.recipients[at].last)})
         if entry.reverse_path is None:
             # RFC 5321 section 6.1: a message with the null reverse-path, such as a bounce, gets no bounce.

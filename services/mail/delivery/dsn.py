@@ -16,7 +16,7 @@ from services.mail.queue.entry import Recipient
 from services.mail.smtp.content import header_section
 from services.mail.smtp.syntax import Reply
 
-# Bounces of messages above this size return the header section only, as with Postfix's bounce_size_limit.
+# Maximum octets of a message that is returned in its bounce; of a larger one only the header (as in Postfix).
 RETURNED_OCTETS_MAX = 50_000
 _UNKNOWN = Reply(554, "Delivery failed", "5.0.0")
 

@@ -47,7 +47,7 @@ Report = Callable[[Entry, dict[int, Reply]], None]
 
 
 class MailboxFullError(MaildirError):
-    """Message that exceeds the mailbox's quota."""
+    """Error for a message that exceeds the mailbox's quota."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def _write(path: str, maildir: Maildir, message: LocalMessage, at: int, before_o
         raise MailboxFullError("The mailbox is full")
     seconds, fraction = divmod(int(message.date_s * 1_000_000), 1_000_000)
     base = f"{seconds}.M{fraction:06}Q{message.key}.{_HOST},S={len(stored)},W={wire_octets(stored)}"
-    # The temporary name is the same for every attempt, so a retry overwrites the file that a crash left.
+    # The temporary name is equal for every attempt, so that a retry overwrites the file that a crash left.
     temporary = f"{path}/tmp/{base}"
     descriptor = os.open(temporary, _CREATE, 0o600)
     try:
@@ -135,7 +135,7 @@ def _write(path: str, maildir: Maildir, message: LocalMessage, at: int, before_o
 
 
 def _finish(path: str, maildir: Maildir, written: Sequence[_Written], results: list[Exception | None]) -> None:
-    """Sync the files of a batch, rename them into new/ and sync the directory; set the results."""
+    """Sync the files of a batch, rename the files into new/ and sync the directory; set the results."""
     named = []
     for item in written:
         try:
@@ -150,7 +150,7 @@ def _finish(path: str, maildir: Maildir, written: Sequence[_Written], results: l
             maildir.quota.add(sum(item.octets for item in named), len(named))
             sync_directory(f"{path}/new")
     except OSError as error:
-        # Unsynced names may not survive a power failure: report an error; the retry finds the files.
+        # Unsynced names may not survive a power failure, so report an error; a retry finds the files.
         for item in named:
             results[item.at] = error
 

@@ -24,14 +24,14 @@ from services.mail.smtp.syntax import Reply
 
 # Maximum number of connections to a domain; Postfix's 20 would not help small emulated servers.
 CONNECTIONS_MAX = 4
-# Number of waiting messages per connection: for each further multiple another connection is opened.
+# Number of waiting messages for which one additional connection is opened.
 MESSAGES_A_CONNECTION = 4
-# RFC 5321 section 4.5.3.1.8: every server accepts this many recipients in one transaction.
+# Maximum number of recipients per transaction, which every server accepts (RFC 5321 section 4.5.3.1.8).
 RECIPIENTS_MAX = 100
-# A connection is closed after this many messages; Postfix instead reuses connections for 300 s.
+# Maximum number of messages per connection; Postfix instead reuses connections for 300 s.
 MESSAGES_MAX = 1_000
 
-# A connection without progress for this time is stalled: a few times a retransmission timeout (RFC 6298).
+# Seconds without progress after which a connection is stalled: a few times a retransmission timeout (RFC 6298).
 STALLED_S = 10.0
 
 NOT_IN_POLICY = Reply(451, "The mail server is not in the domain's MTA-STS policy", "4.7.5")
@@ -71,7 +71,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """Parameters and callbacks of remote delivery; `defer` records a waiting entry, False if the entry has expired."""
+    """Parameters and callbacks of remote delivery; `defer` records a waiting entry, False if that has expired."""
 
     loop: asyncio.AbstractEventLoop
     log: EventLog
@@ -145,7 +145,7 @@ class Destination:
         return sum(progress_s > since_s for progress_s in self._workers.values())
 
     def _check_stalled(self) -> None:
-        """Open further connections in place of stalled ones."""
+        """Open further connections in place of stalled connections."""
         self._stall_timer = None
         self._start_workers()
 

@@ -21,9 +21,9 @@ from services.dns.codec.rdata import AAAA, CNAME, MX, A
 from services.mail.address import literal_address
 from services.mail.smtp.syntax import Reply
 
-# At most this many MX hosts are tried (RFC 5321 section 5.1: at least two; Postfix's smtp_mx_address_limit: 5).
+# Maximum number of MX hosts tried (RFC 5321 section 5.1: at least two; Postfix's smtp_mx_address_limit: 5).
 HOSTS_MAX = 8
-# At most this many CNAME records of a response are followed, so that alias loops end.
+# Maximum number of CNAME records followed in a response, so that alias loops end.
 ALIASES_MAX = 16
 
 NO_DOMAIN = Reply(550, "Domain not found", "5.1.2")

@@ -1,4 +1,4 @@
-"""Messages of one folder as FETCH and SEARCH read them: octets, header and MIME structure, each on first use."""
+"""Messages of one folder as FETCH and SEARCH read them: octets, header and MIME structure, read on first use."""
 
 from services.mail.imap.limits import CACHE_OCTETS
 from services.mail.maildir.folder import Folder

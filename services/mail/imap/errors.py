@@ -10,7 +10,7 @@ from services.mail.maildir.errors import (
     TooManyKeywordsError,
 )
 
-# Response codes in the NO for a failure of the mailbox store (RFC 5530 section 3).
+# Response codes of NO for failures of the mailbox store (RFC 5530 section 3).
 _CODES: tuple[tuple[type[Exception], str], ...] = (
     (FolderNameError, "CANNOT"),
     (NoFolderError, "NONEXISTENT"),
@@ -20,7 +20,7 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
     (MessageTooLargeError, "TOOBIG"),
     (TooManyKeywordsError, "LIMIT"),
 )
-# RFC 5530 section 3: this code in an OK means that another session expunged some of the command's messages.
+# Response code of an OK: another session expunged some of the command's messages (RFC 5530 section 3).
 EXPUNGED_CODE = "[EXPUNGEISSUED] "
 
 

@@ -1,18 +1,18 @@
 """Limits of an IMAP session, each with its source."""
 
-# A command line, literals not counted, may have 64 KiB, as with Dovecot's imap_max_line_length.
+# Maximum octets of a command line without literals: 64 KiB, as with Dovecot's imap_max_line_length.
 LINE_OCTETS = 65_536
 
-# All literals of one command together may have as many octets as a line; messages to APPEND have a separate limit.
+# Maximum octets of all literals of one command: as many as of a line; messages to APPEND have a separate limit.
 LITERAL_OCTETS = 65_536
 
-# Before authentication a literal may have 4096 octets; RFC 7888 section 5 lets LITERAL- clients send so many at once.
+# Maximum octets of a literal before authentication: RFC 7888 section 5 lets LITERAL- clients send 4096 at once.
 EARLY_LITERAL_OCTETS = 4096
 
-# A message to APPEND may have this many octets: more than servers accept by SMTP (Postfix 10 MB, Gmail 35 MB).
+# Maximum octets of a message to APPEND: more than servers accept by SMTP (Postfix 10 MB, Gmail 35 MB).
 MESSAGE_OCTETS = 64 * 1024 * 1024
 
-# While a command runs, the connection stops reading once it has buffered this many octets.
+# Octets of buffered input above which the connection stops reading while a command runs.
 PIPELINE_OCTETS = 65_536
 
 # RFC 3501 section 9: message numbers and UIDs are unsigned 32-bit integers.
@@ -21,44 +21,44 @@ NUMBER_MAX = 4_294_967_295
 # RFC 7162 section 7: mod-sequences are unsigned 63-bit integers.
 MOD_SEQUENCE_MAX = 9_223_372_036_854_775_807
 
-# The session ends after this many consecutive syntax errors, as in Dovecot.
+# Maximum number of consecutive syntax errors, after which the session ends, as in Dovecot.
 BAD_COMMANDS_MAX = 20
 
-# The session ends after this many failed logins (RFC 3501 section 11.2 recommends protection against guessing).
+# Maximum number of failed logins, after which the session ends (RFC 3501 section 11.2: protection against guessing).
 FAILED_LOGINS_MAX = 5
 
-# SEARCH keys may be nested this deep (parentheses, NOT, OR), since the parser is recursive.
+# Maximum nesting depth of SEARCH keys (parentheses, NOT, OR), since the parser is recursive.
 SEARCH_DEPTH_MAX = 100
 
-# One SEARCH may have this many keys; a line of 64 KiB has room for few more.
+# Maximum number of keys of one SEARCH; a line of 64 KiB has room for few more.
 SEARCH_KEYS_MAX = 10_000
 
 # RFC 2971 section 3.3: an ID command has at most 30 field-value pairs.
 ID_PAIRS_MAX = 30
 
-# One SEARCH may have this many BODY and TEXT keys, because each key decodes every message again.
+# Maximum number of BODY and TEXT keys of one SEARCH, because each key decodes every message again.
 SEARCH_TEXTS_MAX = 32
 
-# A session may have this many searches whose changes are notified (RFC 5267 section 4.3.1); Dovecot has no limit.
+# Maximum number of searches per session whose changes are notified (RFC 5267 section 4.3.1); Dovecot has no limit.
 SEARCH_CONTEXTS_MAX = 16
 
-# NOTIFY watches this many mailboxes, because each is read several times a second (RFC 5465 section 5.8).
+# Maximum number of mailboxes that NOTIFY watches, since each is read several times a second (RFC 5465 section 5.8).
 NOTIFIED_MAILBOXES_MAX = 100
 
-# A SORT command may have this many keys; there are nine.
+# Maximum number of keys of a SORT command; there are nine different keys.
 SORT_KEYS_MAX = 32
 
-# THREAD considers this many message identifiers of a References field; RFC 5537 section 3.4.4 keeps at least three.
+# Maximum Message-IDs of a References field that THREAD considers; RFC 5537 section 3.4.4 keeps at least three.
 REFERENCES_MAX = 1000
 
-# A LIST pattern may have this many octets, more than any mailbox name.
+# Maximum octets of a LIST pattern, more than any mailbox name has.
 PATTERN_OCTETS = 1024
 
-# One LIST command may have this many patterns (RFC 5258); clients send two or three.
+# Maximum number of patterns of one LIST command (RFC 5258); clients send two or three.
 PATTERNS_MAX = 32
 
-# A command on many messages yields to other sessions after each batch of this many messages.
+# Number of messages after which a command yields to other sessions.
 TURN_MESSAGES = 50
 
-# A session caches the last message up to this size, so that a FETCH in pieces reads the file once.
+# Maximum octets of the message that a session caches, so that a FETCH in pieces reads its file once.
 CACHE_OCTETS = 16 * 1024 * 1024

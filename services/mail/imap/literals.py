@@ -1,4 +1,4 @@
-"""Checks on announced literals before the client sends them (RFC 3501 section 4.3, RFC 7888, RFC 4469 section 5.3).
+"""Checks on announced literals before the client sends the octets (RFC 3501 section 4.3, RFC 7888, RFC 4469 5.3).
 
 A client with a synchronising literal waits for "+", so that a refused literal is never sent.
 """

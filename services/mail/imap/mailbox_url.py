@@ -1,4 +1,4 @@
-"""IMAP URLs of messages and sections, as CATENATE takes them (RFC 5092, RFC 5550 for PARTIAL).
+"""IMAP URLs of messages and message parts in CATENATE (RFC 5092, RFC 5550 for PARTIAL).
 
     /INBOX;UIDVALIDITY=385759045/;UID=20/;SECTION=1.2/;PARTIAL=0.1024
     /;UID=20 or ;UID=20                     in the selected mailbox
@@ -36,7 +36,7 @@ class MessageUrl:
 
 
 def parse_message_url(url: bytes) -> MessageUrl:
-    """Parse a URL; raise BadError."""
+    """Parse an IMAP URL of a message or part; raise BadError for any other text."""
     match = _URL.fullmatch(url)
     if match is None:
         raise BadError("Not an IMAP URL of a message on this server.")

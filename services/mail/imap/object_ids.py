@@ -8,7 +8,7 @@ _DIGEST_OCTETS = 16
 
 
 def email_id(octets: bytes) -> bytes:
-    """Return the EMAILID of a message: a digest of its octets, so that copies have the same (RFC 8474 section 5.1)."""
+    """Return the EMAILID of a message: a digest of its octets, equal for all copies (RFC 8474 section 5.1)."""
     return b"M" + hashlib.blake2b(octets, digest_size=_DIGEST_OCTETS).hexdigest().encode("ascii")
 
 

@@ -9,14 +9,14 @@ from services.mail.mime.words import decode_transfer, text_of
 
 # RFC 8970 section 3.1: at most 256 characters; a preview of 200 is what Dovecot sends.
 PREVIEW_CHARACTERS = 200
-# The text is decoded up to this length.
+# Maximum octets of a text part that are decoded for its preview.
 _TEXT_OCTETS = 16_384
 _BLANKS = re.compile(r"\s+")
 _INVISIBLE = frozenset(("head", "script", "style", "title"))
 
 
 class _Text(HTMLParser):
-    """The visible text of HTML."""
+    """HTML parser that collects the visible text."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -24,12 +24,12 @@ class _Text(HTMLParser):
         self._hidden = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
-        """Begin an element."""
+        """Enter an HTML element, which may make its text invisible."""
         self._hidden += tag in _INVISIBLE
         self.pieces.append(" ")
 
     def handle_endtag(self, tag: str) -> None:
-        """End an element."""
+        """Leave an HTML element."""
         self._hidden = max(0, self._hidden - (tag in _INVISIBLE))
         self.pieces.append(" ")
 
@@ -52,7 +52,7 @@ def preview(content: CachedMessage) -> str:
         parser.feed(text)
         text = "".join(parser.pieces)
     else:
-        # Quoted lines say nothing new.
+        # Quoted lines are left out, because they repeat another message.
         text = "\n".join(line for line in text.splitlines() if not line.startswith(">"))
     return _BLANKS.sub(" ", text.replace("\0", "")).strip()[:PREVIEW_CHARACTERS].rstrip()
 

@@ -122,7 +122,7 @@ class Session:
             yield from self._start_tls()
         if self._state.compression_requested:
             self._state.compression_requested = False
-            # RFC 4978 section 3: what follows the command's line is compressed; a client waits for the response.
+            # RFC 4978 section 3: a client must await the response to COMPRESS; octets received before it are discarded.
             self._framer.clear()
             yield StartCompression()
 
@@ -172,7 +172,7 @@ class Session:
         except ByeError as error:
             yield from self._bye(str(error))
         except OSError:
-            # Ignore I/O errors during IDLE: the next command reports them.
+            # Ignore I/O errors during IDLE, because the next command reports such errors.
             return
 
     @property

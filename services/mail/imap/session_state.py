@@ -72,12 +72,12 @@ class SessionState:
         self.tag = b""
         self.maildir: Maildir | None = None
         self.view: View | None = None
-        # Extensions that change responses, by ENABLE (RFC 5161) or by a command that uses them (RFC 7162).
+        # Enabled extensions that change responses, by ENABLE (RFC 5161) or by a command with the extension (RFC 7162).
         self.enabled: set[str] = set()
         # UIDs of the search result variable `$` (RFC 5182), in the selected mailbox.
         self.saved_result: list[int] = []
         self.idling = False
-        # Yields notifications of NOTIFY (RFC 5465), None without.
+        # Function that yields the notifications of NOTIFY (RFC 5465); None without NOTIFY.
         self.poll_notifications: Callable[[SessionState], Iterator[bytes]] | None = None
         self.tls_requested = False
         self.compression_requested = False
@@ -106,7 +106,7 @@ class SessionState:
     def select(self, view: View | None) -> None:
         """Enter the selected state with a mailbox, or leave it with None."""
         self.view = view
-        # RFC 5182 section 2.1: selecting a mailbox empties the variable.
+        # RFC 5182 section 2.1: selecting a mailbox empties the search result variable `$`.
         self.saved_result = []
         self.state = State.AUTHENTICATED if view is None else State.SELECTED
 

@@ -14,7 +14,7 @@ from services.mail.imap.view import View
 from services.mail.mime.addresses import MISSING_HOST, Address, parse_addresses
 from services.mail.mime.words import decode_words
 
-# A value of a key: text as its casemapped octets, or a number.
+# Value of a sort key: text as its casemapped octets, or a number.
 SortValue = bytes | float
 
 
@@ -32,7 +32,7 @@ def sent_at(view: View, content: CachedMessage) -> float:
 
 
 def subject_of(content: CachedMessage) -> str:
-    """Return the decoded Subject."""
+    """Return the decoded Subject of a message."""
     return decode_words(content.header.first(b"subject") or b"")
 
 
@@ -43,7 +43,7 @@ def _first_address(content: CachedMessage, name: bytes) -> Address | None:
 
 
 def _mailbox(content: CachedMessage, name: bytes) -> bytes:
-    """Return the addr-mailbox of the first address of a field, in ENVELOPE's terms."""
+    """Return the casemapped mailbox of a field's first address (addr-mailbox of ENVELOPE); empty without any."""
     address = _first_address(content, name)
     return casemap(decode_words(address.mailbox or b"")) if address is not None else b""
 
@@ -74,7 +74,7 @@ SORT_KEYS: dict[bytes, Callable[[View, CachedMessage], SortValue]] = {
 
 @dataclass(frozen=True, slots=True)
 class SortCriterion:
-    """A sort key, in descending order if `reverse`."""
+    """Criterion of SORT: a sort key, in descending order if `reverse`."""
 
     key: bytes
     reverse: bool

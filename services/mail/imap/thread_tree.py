@@ -34,7 +34,7 @@ class ThreadMessage:
 
 @dataclass(eq=False, slots=True)
 class Node:
-    """A node of a thread."""
+    """Node of a thread: a message, or an empty container for a missing one (RFC 5256 section 3)."""
 
     message: ThreadMessage | None = None
     parent: "Node | None" = None
@@ -53,7 +53,7 @@ class Node:
             self.parent = None
 
     def descends_from(self, other: "Node") -> bool:
-        """Return True if `other` is this node or an ancestor of it."""
+        """Return True if `other` is this node or an ancestor of this node."""
         node: Node | None = self
         while node is not None:
             if node is other:
@@ -63,25 +63,25 @@ class Node:
 
     @property
     def first(self) -> ThreadMessage | None:
-        """The message, or that of the first child if there is none; the children are sorted."""
+        """The node's message, or without one the message of the first child; the children must be sorted."""
         if self.message is None and self.children:
             return self.children[0].message
         return self.message
 
     @property
     def order(self) -> tuple[float, int]:
-        """Sort key among siblings."""
+        """Sort key among siblings: the sent date and number of `first`."""
         first = self.first
         return first.order if first is not None else (0.0, 0)
 
 
 def message_ids(value: bytes | None) -> list[bytes]:
-    """Return the message identifiers in a field's value, the last REFERENCES_MAX of them."""
+    """Return the message identifiers in a field's value: the last REFERENCES_MAX of all."""
     return _MESSAGE_ID.findall(value or b"")[-REFERENCES_MAX:]
 
 
 def threads_by_subject(messages: Iterable[ThreadMessage]) -> list[Node]:
-    """Thread by base subject (ORDEREDSUBJECT): the first message of each subject is the parent of the others."""
+    """Thread by base subject (ORDEREDSUBJECT): the first message of a subject is the parent of all later ones."""
     roots: dict[str, Node] = {}
     for message in sorted(messages, key=lambda message: message.order):
         subject = message.subject.text.casefold()
@@ -105,7 +105,7 @@ def threads_by_references(messages: Iterable[ThreadMessage]) -> list[Node]:
 
 
 def _linked(messages: Iterable[ThreadMessage]) -> list[Node]:
-    """Step 1: link each message to its references; return all nodes."""
+    """Link each message to its references (step 1 of REFERENCES, RFC 5256 section 3); return all nodes."""
     nodes: dict[bytes, Node] = {}
     every: list[Node] = []
 
@@ -119,7 +119,7 @@ def _linked(messages: Iterable[ThreadMessage]) -> list[Node]:
         parent: Node | None = None
         for reference in message.references:
             node = node_of(reference)
-            # Step 1 (A): keep an existing parent, and create no loop.
+            # Step 1 (A) of REFERENCES (RFC 5256 section 3): keep an existing parent, and create no loop.
             if parent is not None and node.parent is None and not parent.descends_from(node):
                 parent.adopt(node)
             parent = node
@@ -129,7 +129,7 @@ def _linked(messages: Iterable[ThreadMessage]) -> list[Node]:
             own = Node()
             every.append(own)
         own.message = message
-        # Step 1 (B): the last reference is the parent, whatever parent was presumed before.
+        # Step 1 (B) of REFERENCES: the last reference is the parent, whatever parent was presumed before.
         own.detach()
         if parent is not None and not parent.descends_from(own):
             parent.adopt(own)
@@ -137,7 +137,7 @@ def _linked(messages: Iterable[ThreadMessage]) -> list[Node]:
 
 
 def _nodes(roots: Sequence[Node]) -> list[Node]:
-    """Return all nodes below `roots` and these, each parent before its children."""
+    """Return `roots` and all nodes below, each parent before its children."""
     every = list(roots)
     for node in every:
         every += node.children
@@ -145,7 +145,7 @@ def _nodes(roots: Sequence[Node]) -> list[Node]:
 
 
 def _prune(roots: list[Node]) -> None:
-    """Step 3: remove nodes without a message; their children take their place, but at the root only a single child."""
+    """Remove nodes without a message (step 3 of REFERENCES); children move up, at the root only a single child."""
     for node in reversed(_nodes(roots)):
         kept: list[Node] = []
         for child in node.children:
@@ -179,7 +179,7 @@ def _is_reply(node: Node) -> bool:
 
 
 def _merged(roots: list[Node]) -> list[Node]:
-    """Step 5: merge threads of the same base subject."""
+    """Merge threads with the same base subject (step 5 of REFERENCES, RFC 5256 section 3)."""
     table: dict[str, Node] = {}
     for root in roots:
         subject = _subject(root).text.casefold()
@@ -217,7 +217,7 @@ def encode_threads(roots: Iterable[Node]) -> bytes:
     pieces: list[bytes] = []
     for root in roots:
         pieces.append(b"(")
-        # Nodes and parentheses to encode; the last is next.
+        # Stack of nodes and parentheses to encode; the top is next.
         pending: list[Node | bytes] = [b")", root]
         while pending:
             node = pending.pop()

@@ -64,7 +64,7 @@ class View:
         try:
             yield from pauses(self.folder.record_steps())
         except OSError:
-            # RFC 7162 section 3.1.2.2: the mailbox can be read, but with NOMODSEQ.
+            # RFC 7162 section 3.1.2.2: without mod-sequences, the mailbox can be read, but with NOMODSEQ.
             self.has_mod_sequences = False
         self.uids = list(self.folder.uids)
         self.recent = set(self.uids[bisect_left(self.uids, first) :])
@@ -96,7 +96,7 @@ class View:
         return self._sent_flags.get(uid, frozenset())
 
     def set_flags_of_expunged(self, uid: int, flags: frozenset[str]) -> None:
-        """Set the flags of an expunged message in this session only; keywords that the folder lacks are left out."""
+        """Set the flags of an expunged message in this session only; keywords unknown to the folder are left out."""
         keywords = set(self.folder.keywords.names)
         self._record(uid, frozenset(flag for flag in flags if flag.startswith("\\") or flag in keywords))
 
@@ -197,14 +197,14 @@ class View:
         yield from self.new_keywords()
         yield from self._flag_changes()
         yield from self._context_changes()
-        # If EXPUNGE responses are outstanding, forget the folder's revision, so that the next call compares again.
+        # If EXPUNGE responses are outstanding, forget the folder's revision, so that the next updates() compares again.
         self._revision = revision if may_expunge or not expunged else -1
 
     def _record_changes(self) -> Iterator[bytes]:
         try:
             yield from pauses(self.folder.record_steps())
         except OSError:
-            # A client that uses no mod-sequences does not need the record.
+            # An error of the mod-sequence record matters only to a client that uses mod-sequences.
             if self.reports_mod_sequences:
                 raise
 
@@ -248,7 +248,7 @@ class View:
             first = self.folder.first_recent
         else:
             first = yield from pauses(self.folder.claim_recent_steps())
-        # Messages that were removed meanwhile are announced, and expunged later.
+        # Messages removed since the last scan are announced first, and expunged later.
         self.uids += arrived
         self.recent.update(uid for uid in arrived if uid >= first)
         for uid in arrived:

@@ -19,16 +19,16 @@ from itertools import count
 from services.mail.maildir.errors import MessageTooLargeError
 from services.mail.maildir.limits import MESSAGE_OCTETS, SUMS_AGE_S, SUMS_OCTETS
 
-# Flags have these letters in file names; the letter P (passed) is preserved but has no IMAP flag.
+# Letters of flags in file names; P (passed) is preserved but has no IMAP flag.
 LETTERS = {"D": "\\Draft", "F": "\\Flagged", "R": "\\Answered", "S": "\\Seen", "T": "\\Deleted"}
 FLAGS = {flag: letter for letter, flag in LETTERS.items()}
 _INFO = ":2,"
-# This matches a CRLF without a CR before it (see stored_form).
+# Pattern of a CRLF without a CR before it (see stored_form).
 _LINE_END = re.compile(rb"(?<!\r)\r\n")
 _SIZE = re.compile(r",W=(\d{1,18})(?=,|$)")
 _STORED = re.compile(r",S=(\d{1,18})(?=,|$)")
 _TIME = re.compile(r"(\d{1,18})(?:\.(?:[A-LN-Z]\w*?)?(?:M(\d{1,9}))?(?:P(\d{1,9}))?(?:Q(\d{1,18}))?)?")
-# The last second of the year 9999, the last year of a date.
+# Exclusive limit of times in seconds: the end of the year 9999, the last year that dates can have.
 _SECONDS_MAX = 253_402_300_800
 _counter = count()
 _OPEN = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -65,35 +65,35 @@ def with_flag_letters(base: str, letters: str) -> str:
 
 
 def wire_size(base: str) -> int | None:
-    """Return the size with CRLF line ends from a file name (`W=`), None if the name lacks it."""
+    """Return the size with CRLF line ends that a message's file name states (`W=`); None if the name lacks it."""
     match = _SIZE.search(base)
     return int(match[1]) if match else None
 
 
 def stored_size(base: str) -> int | None:
-    """Return the size of the file in octets from its name (`S=`), None if the name lacks it."""
+    """Return the size in octets that a message's file name states (`S=`); None if the name lacks it."""
     match = _STORED.search(base)
     return int(match[1]) if match else None
 
 
 def sort_key(base: str) -> int:
-    """Return a sort key for the time of delivery in the name; a name without a time sorts last."""
+    """Return a sort key for the time of delivery in a file name; a name without a time sorts last."""
     match = _TIME.match(base)
     if match is None:
         return 1 << 256
-    # Seconds, microseconds and the delivering process's counter, in one number.
+    # Sort key as one number: seconds, microseconds and the delivering process's counter.
     return (int(match[1]) << 128) | (int(match[2] or 0) << 64) | int(match[4] or 0)
 
 
 def delivery_time(base: str) -> float | None:
-    """Return the time of delivery in the name, in seconds since 1970 UTC, None if the name has none."""
+    """Return the time of delivery in a file name, in seconds since 1970 UTC; None if the name has none."""
     match = _TIME.match(base)
     seconds = int(match[1]) if match is not None else 0
     return float(seconds) if 0 < seconds < _SECONDS_MAX else None
 
 
 def sync_directory(path: str) -> None:
-    """Sync a directory, so that names created in it survive a power failure."""
+    """Sync a directory, so that its new file names survive a power failure."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -251,7 +251,7 @@ class Quota:
             return self._read_sums() or self._recalculate()
 
     def allows(self, octets: int, messages: int) -> bool:
-        """Return True if so much more fits in the quota; recalculates the sums before a refusal if they are old."""
+        """Return True if more octets and messages fit the quota; recalculate old sums before a refusal."""
         if not self.quota_octets:
             return True
         with locked(self._lock):

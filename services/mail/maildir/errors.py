@@ -2,32 +2,32 @@
 
 
 class MaildirError(Exception):
-    """Operation that the store cannot do; the text is one sentence for the client."""
+    """Error for an operation that the store cannot do; the text is one sentence for the client."""
 
 
 class FolderNameError(MaildirError):
-    """Invalid folder name."""
+    """Error for an invalid folder name."""
 
 
 class NoFolderError(MaildirError):
-    """Name of a folder that does not exist."""
+    """Error for the name of a folder that does not exist."""
 
 
 class FolderExistsError(MaildirError):
-    """Name of a new folder that exists already."""
+    """Error for a new folder whose name exists already."""
 
 
 class MessageGoneError(MaildirError):
-    """Message that is no longer in the folder, since another process removed it."""
+    """Error for a message that another process has removed from the folder."""
 
 
 class QuotaExceededError(MaildirError):
-    """Message for which the user's quota has no room."""
+    """Error for a message for which the user's quota has no room."""
 
 
 class MessageTooLargeError(MaildirError):
-    """Message above the store's size limit (MESSAGE_OCTETS)."""
+    """Error for a message above the store's size limit (MESSAGE_OCTETS)."""
 
 
 class TooManyKeywordsError(MaildirError):
-    """New keyword for a folder that has no letter left (KEYWORDS_MAX)."""
+    """Error for a new keyword in a folder that has no letter left (KEYWORDS_MAX)."""

@@ -57,7 +57,7 @@ _Result = TypeVar("_Result")
 
 
 def _run(steps: Generator[None, None, _Result]) -> _Result:
-    """Run all steps without a pause; return their result."""
+    """Run a generator of steps to its end without pauses; return its result."""
     while True:
         try:
             next(steps)
@@ -113,10 +113,10 @@ class Folder:
         self._unrecorded: set[int] = set()
         # UIDs by file name, relative to the folder.
         self._files = {message.name: uid for uid, message in self.messages.items()}
-        # Counts changes of `messages`, so that a refresh in steps notices those of other sessions.
+        # Counter of changes of `messages`, by which a refresh in steps notices changes by other sessions.
         self._changes = 0
         if self.messages:
-            # The index has moved along, and with it the UIDs.
+            # The index was moved with the directory, so the UIDs stay the same.
             self._index.read()
         self._scanner = Scanner(path, self._wall_clock)
 
@@ -136,7 +136,7 @@ class Folder:
         return self._index.first_recent
 
     def refresh(self, added: Sequence[str] = ()) -> None:
-        """Read the changes of other processes; assign UIDs to new messages, to those in `added` in the given order.
+        """Read changes by other processes; assign UIDs to new messages, in the order of `added` if listed there.
 
         Raises NoFolderError if the folder was removed.
         """
@@ -148,15 +148,15 @@ class Folder:
         for _ in range(REFRESHES_MAX):
             if (yield from self._refresh_once(added)):
                 return
-        # Other sessions change the folder again and again: finish without a pause.
+        # Other sessions change the folder again and again, so finish the refresh without a pause.
         while not _run(self._refresh_once(added)):
             pass
 
     def _refresh_once(self, added: Sequence[str]) -> Generator[None, None, bool]:
-        """Apply the differences to the last listing; False if another session changed the folder meanwhile."""
+        """Apply the differences to the last listing; return False if another session changed the folder in between."""
         listing = self._scanner.scan()
         if listing is None:
-            # Read the index again even so: another process may have claimed the \\Recent messages.
+            # Read the index even if no file has changed: another process may have claimed the \\Recent messages.
             self._index.read()
             if self.uidvalidity:
                 return True
@@ -184,7 +184,7 @@ class Folder:
         bases: dict[str, str] = {}
         for index, name in enumerate(fresh):
             base = split_name(name[_PLACE:])[0]
-            # A file that was renamed during the scan is listed in new/ too.
+            # A file that is renamed during the scan is listed in new/ as well as in cur/.
             if base not in bases or name.startswith("cur/"):
                 bases[base] = name
             if index % STEP_MESSAGES == 0:
@@ -194,7 +194,7 @@ class Folder:
         return changes == self._changes and (yield from self._apply(bases, gone))
 
     def _identify(self, bases: Collection[str], added: Sequence[str], live: int) -> Generator[None, None, bool]:
-        """Assign UIDs to new files: by time of delivery, then those in `added` in its order; compact the index.
+        """Assign UIDs to new files by time of delivery, then to the files in `added` in order; compact the index.
 
         Return False if the index was recreated: then all UIDs change.
         """
@@ -232,14 +232,14 @@ class Folder:
                 self._index.assign([base for base in bases if base not in self._index.uids])
 
     def _apply(self, bases: Mapping[str, str], gone: Set[str]) -> Generator[None, None, bool]:
-        """Remove the messages whose names are gone, and add or rename those in `bases`, unique part to file name."""
+        """Remove the messages whose names are gone; add or rename the files in `bases` (unique part -> file name)."""
         changes = self._changes
         uids = self._index.uids
         names: dict[int, tuple[str, str]] = {}
         for index, (base, name) in enumerate(bases.items()):
             uid = uids.get(base)
             if uid is None:
-                # Another process has replaced the index meanwhile.
+                # The UID is unknown if another process has replaced the index meanwhile.
                 return False
             names[uid] = base, name
             if index % STEP_MESSAGES == 0:
@@ -247,7 +247,7 @@ class Folder:
         if changes != self._changes:
             return False
         removed = {uid for name in gone if (uid := self._files.pop(name)) not in names}
-        # A message that was listed in new/ and in cur/, while it was renamed, has lost only one of its names.
+        # A file renamed during the scan is listed in new/ and cur/; the loss of one name does not remove its message.
         self._remove([uid for uid in sorted(removed) if uid in self.messages and self.messages[uid].name in gone])
         for batch in batches(sorted(names), STEP_MESSAGES):
             self._add(batch, names)
@@ -312,7 +312,7 @@ class Folder:
             self._compare_all_if(self.mod_sequences.read(lock, self.uidvalidity))
 
     def _compare_all_if(self, read_anew: bool) -> None:
-        """Mark all messages as unrecorded if the record was read anew."""
+        """Mark all messages as unrecorded if the file of mod-sequences was read anew."""
         if not read_anew:
             return
         if not self.messages.keys() >= self.mod_sequences.observed:
@@ -322,7 +322,7 @@ class Folder:
         self._unrecorded |= self.messages.keys() | self.mod_sequences.observed
 
     def claim_recent(self) -> int:
-        """Claim new messages for a session: move them to cur/; returns the lowest UID that is recent in the session."""
+        """Claim new messages for a session: move them to cur/; return the lowest UID that is \\Recent in it."""
         return _run(self.claim_recent_steps())
 
     def claim_recent_steps(self) -> Generator[None, None, int]:
@@ -378,7 +378,7 @@ class Folder:
         return len(self.read(uid)) if message.size_octets is None else message.size_octets
 
     def ends_in_line_end(self, uid: int) -> bool:
-        """Return True if a message ends in a line end, without reading all of it; raises MessageGoneError."""
+        """Return True if a message ends in a line end, reading only its last octets; raises MessageGoneError."""
         descriptor = self._open(uid)
         try:
             return os.pread(descriptor, 1, max(0, os.fstat(descriptor).st_size - 1)) in (b"", b"\n")
@@ -448,7 +448,7 @@ class Folder:
         return len(self.keywords.names) < KEYWORDS_MAX
 
     def has_room(self, octets: int) -> bool:
-        """Return True if the quota has room for a message of so many octets."""
+        """Return True if the quota has room for a message of this size in octets."""
         return self._quota.allows(octets, 1)
 
     def append(self, messages: Sequence[NewMessage], flags: Sequence[frozenset[str]] = ()) -> list[int]:
@@ -520,7 +520,7 @@ class Folder:
         return name
 
     def expunge(self, uids: Iterable[int]) -> None:
-        """Remove messages; those already removed are skipped."""
+        """Remove messages; skip messages that are removed already."""
         for _ in self.expunge_steps(uids):
             pass
 

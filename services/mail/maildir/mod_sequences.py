@@ -34,11 +34,11 @@ _Ranges = list[tuple[int, int]]
 
 
 class Flagged(Protocol):
-    """A message with the letters of its flags."""
+    """Interface of a message with the letters of its flags."""
 
     @property
     def letters(self) -> str:
-        """The letters of the flags."""
+        """Letters of the message's flags, as in its file name."""
 
 
 def ranges_of(numbers: Iterable[int]) -> _Ranges:
@@ -209,7 +209,7 @@ class ModSequences:
             self._forgotten = forgotten[-1][0]
             self._vanished = self._vanished[-VANISHED_MAX:]
         self._rewrite()
-        # Twice the lines that are left: the cost of a compaction is spread over as many changes.
+        # The next compaction is due at twice the lines left, so that its cost is spread over as many changes.
         self._lines_max = max(MOD_SEQUENCE_LINES_MAX, 2 * self._lines)
 
     def _rewrite(self) -> None:
@@ -217,7 +217,7 @@ class ModSequences:
         for uid in sorted(self._states):
             by_state.setdefault(self._states[uid], []).append(uid)
         lines = [_HEADER + b"%d\n" % self._uidvalidity, b"F %d\n" % self._forgotten]
-        # Without a state at the highest mod-sequence, this line keeps it.
+        # This line preserves the highest mod-sequence even if no state has it.
         lines.append(b"H %d\n" % self.highest)
         lines += [_state_line(mod_sequence, letters, uids) for (mod_sequence, letters), uids in by_state.items()]
         lines += [b"V %d %b\n" % (removed, _encode(ranges)) for removed, ranges in self._vanished]

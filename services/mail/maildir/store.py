@@ -143,7 +143,7 @@ class Maildir:
         return self._path(checked(name))
 
     def names(self) -> list[str]:
-        """Return the names of all folders, INBOX first, the others sorted."""
+        """Return the names of all folders: INBOX first, then sorted."""
         names = (name_of(entry.name) for entry in os.scandir(self._root) if entry.is_dir(follow_symlinks=False))
         return [INBOX, *sorted(name for name in names if name is not None and name != INBOX)]
 

@@ -38,7 +38,7 @@ _HEADER = b"lab7-uids 1 "
 
 
 class UidIndex:
-    """The UIDs of one folder as of the last read(), and the file that stores them.
+    """The UIDs of one folder as of the last read(), and the file in which the UIDs are stored.
 
     read() may be called at any time; assign(), compact() and claim_recent() only after a read(), with the
     folder's lock held. They raise OSError.
@@ -55,7 +55,7 @@ class UidIndex:
         self.first_recent = 1
         self.uids: dict[str, int] = {}
         self._offset = 0
-        # Lines of the file, its header not counted.
+        # Number of lines of the index file, without its header.
         self.lines = 0
 
     def read(self) -> bool:
@@ -65,12 +65,12 @@ class UidIndex:
         return self.uidvalidity > 0
 
     def read_steps(self) -> Iterator[None]:
-        """Read as read() does, in steps."""
+        """Read the index as read() does, in steps between which other sessions run."""
         while self._read_piece():
             yield
 
     def _read_piece(self) -> bool:
-        """Read a piece of the file; return True if there is more."""
+        """Read a piece of the index file; return True if more is left."""
         try:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
@@ -142,7 +142,7 @@ class UidIndex:
         return first
 
     def compact(self, live: Iterable[str]) -> None:
-        """Remove the lines of messages not in `live` from the index file, if they are the majority (DEAD_LINES_MAX)."""
+        """Remove the lines of messages not in `live` from the index file, if most lines are such (DEAD_LINES_MAX)."""
         if self.lines < DEAD_LINES_MAX:
             return
         live_uids = {base: self.uids[base] for base in live if base in self.uids}

@@ -9,7 +9,7 @@ from services.mail.mime.words import decode_words
 
 @dataclass(frozen=True, slots=True)
 class UncheckedNameAddr:
-    """A display name (may be empty) and a mailbox as received: both parts may be empty or invalid."""
+    """A display name (may be empty) and a mailbox as received, either of which may be empty or invalid."""
 
     name: str
     mailbox: Mailbox

@@ -17,7 +17,7 @@ MISSING_MAILBOX = b"MISSING_MAILBOX"
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The four parts of an address in ENVELOPE; without a host, `mailbox` names a group's start, None its end."""
+    """The four parts of an address in ENVELOPE; without a host, `mailbox` starts a named group, None ends it."""
 
     name: bytes | None
     route: bytes | None
@@ -88,7 +88,7 @@ def _phrase(lexer: Lexer) -> bytes | None:
 
 
 def _bare(lexer: Lexer) -> Address:
-    """Parse an address without angle brackets; a comment after it becomes the display name."""
+    """Parse an address without angle brackets; a comment after the address becomes the display name."""
     begin = lexer.place
     lexer.comment = None
     mailbox = _local_part(lexer)
@@ -137,7 +137,7 @@ def _local_part(lexer: Lexer) -> bytes | None:
             break
         pieces.append(word)
         lexer.skip_blanks()
-        # Without a dot before or after it, a blank ends the local part.
+        # A blank without a dot before or after it ends the local part.
         if not (word.endswith(b".") or lexer.next_is(b".")):
             break
     return b"".join(pieces) or None

@@ -28,11 +28,11 @@ class Lexer:
 
     @property
     def at_end(self) -> bool:
-        """True if the value is consumed."""
+        """True if the field's value is consumed to its end."""
         return self.place >= len(self.octets)
 
     def next_is(self, mark: bytes) -> bool:
-        """Return True if the octets `mark` are next, without consuming them."""
+        """Return True if the octets `mark` are next, without consuming the octets."""
         return self.octets.startswith(mark, self.place)
 
     def accept(self, mark: bytes) -> bool:

@@ -136,14 +136,14 @@ class _Parser:
 
     def _close(self, part: Part) -> None:
         if self._delimiter is not None and self._delimiter.begin == part.body_begin:
-            # RFC 2046 section 5.1.1: the CRLF before a delimiter belongs to the delimiter, not to the header here.
+            # RFC 2046 section 5.1.1: the CRLF before a delimiter belongs to the delimiter, not to the part's header.
             part.body_begin = self._before(self._delimiter.begin, part.header_begin)
         end = len(self._octets) if self._delimiter is None else self._before(self._delimiter.begin, part.body_begin)
         part.body_end = max(end, part.body_begin)
         part.lines = self._octets.count(b"\n", part.body_begin, part.body_end)
 
     def _before(self, begin: int, least: int) -> int:
-        """Return a body's end before a delimiter line, whose CRLF before it is not body (RFC 2046 section 5.1.1)."""
+        """Return the end of a body before a delimiter line, without the delimiter's CRLF (RFC 2046 section 5.1.1)."""
         return max(begin - 2, least) if self._octets.startswith(b"\r\n", begin - 2) else begin
 
     def _next_delimiter(self, limit: int) -> _Delimiter | None:
@@ -196,5 +196,5 @@ def _content_type(header: Header, default_type: bytes) -> Parametric:
 
 
 def parse(octets: bytes) -> Part:
-    """Return the root part of a message with CRLF line ends."""
+    """Parse the MIME structure of a message with CRLF line ends; return the root part."""
     return _Parser(octets).part(0, _TEXT)

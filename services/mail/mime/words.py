@@ -10,7 +10,7 @@ from services.mail.mime.limits import FIELD_OCTETS_MAX
 
 _ENCODED_WORD = re.compile(rb"=\?([^?*\s]{1,40})(?:\*[^?\s]{1,40})?\?([BbQq])\?([^?\s]*)\?=")
 _BETWEEN = re.compile(rb"(\?=)[ \t\r\n]+(=\?)")
-# Python codecs that are refused: they are no character sets, and the first two take quadratic time.
+# Python codecs that are refused, because they are no character sets; the first two take quadratic time.
 _NO_CHARSETS = frozenset(("punycode", "idna", "unicode_escape", "raw_unicode_escape", "undefined"))
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 

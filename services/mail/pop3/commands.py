@@ -7,7 +7,7 @@ from services.mail.pop3.session_state import State
 _FIRST = frozenset((State.AUTHORIZATION,))
 _THEN = frozenset((State.TRANSACTION,))
 _BOTH = _FIRST | _THEN
-# RFC 1939 section 7: a password may contain spaces, so the argument of PASS is the rest of the line.
+# RFC 1939 section 7: a password may contain spaces, so PASS takes all text after the first space.
 REST_OF_LINE = frozenset((b"PASS",))
 
 COMMANDS: dict[bytes, Command] = {

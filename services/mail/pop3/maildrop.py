@@ -19,7 +19,7 @@ _OPEN = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class InUseError(MaildirError):
-    """Maildrop that another session has locked."""
+    """Error for a maildrop that another session has locked."""
 
 
 class Maildrop:

@@ -42,7 +42,7 @@ def parse_intervals(text: str) -> tuple[float, ...]:
 
 
 class DecodeError(ValueError):
-    """Journal line that cannot be decoded."""
+    """Error for a journal line that cannot be decoded."""
 
 
 @dataclass(slots=True)

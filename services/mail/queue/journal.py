@@ -45,16 +45,16 @@ RECORD_HEADER_OCTETS = _RECORD_HEADER.size
 ENTRY = b"E"
 CHANGE = b"C"
 
-# A segment is full at this size, small enough for a fast recovery and large enough to make new files rare.
+# Octets at which a segment is full: small enough for a fast recovery, large enough to make new files rare.
 SEGMENT_OCTETS = 16 * 1024 * 1024
-# Segments are preallocated with zeros in steps of this many octets.
+# Octets by which a segment is preallocated with zeros at a time.
 PREALLOCATION_OCTETS = 4 * 1024 * 1024
-# Above this number of segments, the open entries of the oldest segment are copied into the newest.
+# Maximum number of segments, above which the open entries of the oldest segment are copied into the newest.
 SEGMENTS_MAX = 8
-# From this size on, a segment without open entries is closed, so that it can be removed.
+# Octets from which a segment without open entries is closed, so that it can be removed.
 IDLE_SEGMENT_OCTETS = 4 * 1024 * 1024
 _NAME = re.compile(r"([0-9]{8,})\.journal\Z")
-# One writev() takes at most this many buffers (IOV_MAX of Linux).
+# Maximum number of buffers of one writev(): IOV_MAX of Linux.
 _PIECES_MAX = 1024
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -185,7 +185,7 @@ class Journal:
         try:
             os.fdatasync(active.descriptor)
         except OSError:
-            # Use a new segment after a failed fdatasync: a later one may report success although data are lost.
+            # Use a new segment after a failed fdatasync: a later fdatasync may report success although data are lost.
             self._roll_back(active, None)
             self._close_active()
             raise

@@ -14,11 +14,11 @@ from services.eventlog import EventLog
 from services.mail.queue.entry import Change, ContentLocation, Entry
 from services.mail.queue.journal import Journal, JournalItem
 
-# A batch has at most this many octets of content, which bounds the delay of the following records.
+# Maximum octets of content in a batch, which bounds the delay of the following records.
 BATCH_OCTETS = 8 * 1024 * 1024
-# Contents of undelivered messages use this much memory; beyond it they are read back from the journal.
+# Maximum memory in octets for contents of undelivered messages; beyond it they are read back from the journal.
 CACHED_OCTETS = 64 * 1024 * 1024
-# A failed write of changes is retried after this time (seconds).
+# Seconds until a failed write of changes is retried.
 RETRY_S = 1.0
 # _NEWEST is above any segment number and lets release() remove all segments but the active one.
 _NEWEST = 1 << 62
@@ -56,7 +56,7 @@ class Spool:
             self._enter(entry)
 
     async def add(self, entries: Sequence[Entry], change: Change | None = None) -> None:
-        """Write entries to disk, with a change in the same write, and wait for the sync; raises OSError."""
+        """Write entries and, in the same write, a change to disk; wait for the sync; raises OSError."""
         written: asyncio.Future[None] = self._loop.create_future()
         items: list[JournalItem] = [*entries, *([] if change is None else [change])]
         self._enqueue(_PendingWrite(items, True, written, sum(len(entry.content or b"") for entry in entries)))
@@ -159,7 +159,7 @@ class Spool:
         for pending in batch:
             if pending.written is None:
                 if error is not None:
-                    # Retry the write of changes until the disk has space.
+                    # Writes of changes are retried until the disk has space.
                     self._loop.call_later(RETRY_S, self._enqueue, pending)
             elif not pending.written.cancelled():
                 pending.written.set_result(None) if error is None else pending.written.set_exception(error)
@@ -177,7 +177,7 @@ class Spool:
             known.place = place
             self._count(known, 1)
         else:
-            # The entry ended during its copy: its end is recorded again behind the copy, or recovery would reopen it.
+            # If the entry ended during its copy, record the end again behind the copy: recovery would reopen the entry.
             self._copying.discard(entry.id)
             self.write_later(Change(entry.id, range(len(entry.recipients))))
 
@@ -198,7 +198,7 @@ class Spool:
             return
         if entry.id not in self.entries or entry.id in self._copying:
             return
-        # Write a copy of the entry's state, so that changes made meanwhile follow as Change records.
+        # Write a copy of the entry's state, so that changes during the copy follow as Change records.
         self._copying.add(entry.id)
         copy = replace(entry, content=content, recipients=[replace(recipient) for recipient in entry.recipients])
         written: asyncio.Future[None] = self._loop.create_future()

@@ -32,7 +32,7 @@ class Timeouts:
     data_s: float = 120.0
     block_s: float = 180.0
     end_s: float = 600.0
-    # RFC 5321 section 4.1.1.10: the server closes after its 221; the client waits for that this long.
+    # RFC 5321 section 4.1.1.10: seconds for which the client waits for the server to close after its reply 221.
     farewell_s: float = 2.0
 
     def for_step(self, step: Step) -> float:
@@ -68,7 +68,7 @@ class ConnectionFailedError(Exception):
 
 
 class Connection:
-    """An SMTP connection that sends messages one after the other."""
+    """An SMTP connection that sends messages sequentially."""
 
     def __init__(self, session: ClientSession, timeouts: Timeouts, transcript: list[TranscriptEntry] | None) -> None:
         self.session = session

@@ -115,7 +115,7 @@ class ClientSession:
         self.failure: Reply | None = None
         self.uses_tls = False
         self.tls_failed = False
-        # True between the end of the mail data and its reply: a server that is lost then may have accepted the message.
+        # True between the end of the mail data and its reply: if the connection is lost then, delivery is uncertain.
         self.in_doubt = False
         self._input = OctetBuffer(_UNREAD_OCTETS)
         self._reader = ReplyReader()
@@ -155,7 +155,7 @@ class ClientSession:
         if not envelope.forward_paths:
             raise ValueError("no recipients")
         self.outcome = None
-        # Shorten the lines first, since MAIL declares the size.
+        # Shorten long lines before MAIL, which declares the size of the result.
         envelope = replace(envelope, content=shorten_lines(envelope.content))
         refusal = self._cannot_send(envelope)
         if refusal is not None:

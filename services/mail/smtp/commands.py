@@ -82,7 +82,7 @@ COMMANDS: dict[bytes, Command] = {
     b"STARTTLS": Command(_OUTSIDE, "_starttls", "STARTTLS"),
 }
 
-# Reply 502: RFC 821 (SEND SOML SAML TURN), RFC 1985 (ETRN), RFC 2645 (ATRN), RFC 3030 (BDAT), RFC 4468 (BURL).
+# Verbs that get 502: SEND SOML SAML TURN (RFC 821), ETRN (RFC 1985), ATRN (2645), BDAT (3030), BURL (4468).
 NOT_IMPLEMENTED = frozenset((b"SEND", b"SOML", b"SAML", b"TURN", b"ETRN", b"ATRN", b"BDAT", b"BURL"))
 
 OK = Reply(250, "OK", "2.0.0")
@@ -102,7 +102,7 @@ BAD_OCTETS = Reply(500, "Invalid characters in the command; lines must end in CR
 START_MAIL_INPUT = Reply(354, "Start mail input; end with <CRLF>.<CRLF>")
 TOO_MANY_RECIPIENTS = Reply(452, "Too many recipients: send the others in another transaction", "4.5.3")
 
-# A command in the wrong state gets one of these replies, by verb and state.
+# Replies to commands in the wrong state, by verb and state.
 ORDER: dict[tuple[bytes, State], Reply] = {
     (b"MAIL", State.CONNECTED): HELLO_FIRST,
     (b"MAIL", State.MAIL): NESTED,

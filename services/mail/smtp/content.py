@@ -17,7 +17,7 @@ from services.mail.smtp.syntax import Reply
 
 CRLF = b"\r\n"
 END = b"\r\n.\r\n"
-# This matches a line of one dot with a bare LF before or after it, the sequence of SMTP smuggling.
+# Pattern of a line of one dot with a bare LF before or after it, the sequence of SMTP smuggling.
 _SMUGGLED = re.compile(rb"\n\.\n|(?<!\r)\n\.\r\n")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _RECEIVED = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE)
@@ -26,7 +26,7 @@ TOO_BIG = Reply(552, "The message exceeds the size limit", "5.3.4")
 HEADER_TOO_BIG = Reply(552, "The header section exceeds the size limit", "5.3.4")
 SMUGGLING = Reply(550, "The message contains a bare CR, or a line with a single dot that ends in a bare LF", "5.6.0")
 NUL = Reply(550, "The message contains a NUL octet", "5.6.0")
-# After messages rejected with these replies, further octets may be the hidden part of SMTP smuggling.
+# Replies that reject a message whose further octets may be the hidden part of SMTP smuggling.
 SMUGGLING_SUSPECTED = frozenset((SMUGGLING, NUL))
 LINE_TOO_LONG = Reply(500, "The message contains a line of more than 1000 octets", "5.6.0")
 LOOP = Reply(554, "Too many Received fields: mail loop", "5.4.6")
@@ -39,7 +39,7 @@ class ContentReader:
         """Create an empty buffer; with `strict`, messages with lines above TEXT_LINE_OCTETS are rejected."""
         self._limit_octets = limit_octets
         self._strict = strict
-        # Begin with the CRLF of the DATA command, since the first line may be the final dot.
+        # The buffer begins with the CRLF of the DATA command, since the first line may be the final dot.
         self._octets = bytearray(CRLF)
         self._searched = 0
         self._dropped = 0
@@ -74,7 +74,7 @@ class ContentReader:
     def finish(self) -> bytes | Reply:
         """Return the message (CRLF line ends, without dot-stuffing), or the reply that rejects it."""
         raw, self._octets = bytes(self._octets), bytearray()
-        # Check again, so that the limit does not depend on how the octets were divided into reads.
+        # Check the size limit again, so that it does not depend on how the octets were divided into reads.
         if self._dropped or self._exceeds_limit(len(raw) + len(CRLF)):
             return TOO_BIG
         fault = _check_data(raw, self._strict)

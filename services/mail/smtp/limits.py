@@ -7,7 +7,7 @@ COMMAND_LINE_OCTETS = 512
 MAIL_LINE_OCTETS = COMMAND_LINE_OCTETS + 26 + 17 + 500
 # RFC 4954 section 4: a base64 line of an AUTH exchange has at most 12,288 octets without CRLF.
 AUTH_LINE_OCTETS = 12_288 + 2
-# A line that is too long is discarded as it arrives; above this many octets the connection is closed.
+# Octets of a line that is discarded as too long, above which the connection is closed.
 ENDLESS_LINE_OCTETS = 65_536
 # RFC 5321 section 4.5.3.1.6: servers must accept text lines of 1,000 octets, CRLF included.
 TEXT_LINE_OCTETS = 1_000
@@ -15,11 +15,11 @@ TEXT_LINE_OCTETS = 1_000
 RECIPIENTS = 1_000
 # RFC 5321 section 4.5.3.1.7: servers must accept messages of 64 KB; Postfix's message_size_limit is 10,240,000.
 MESSAGE_OCTETS = 10_240_000
-# A header section may have room for 1,000 addresses of maximum length (Postfix's header_size_limit: 102,400).
+# Maximum octets of a header section: room for 1,000 long addresses (Postfix's header_size_limit: 102,400).
 HEADER_OCTETS = 393_216
 # RFC 5321 section 6.3: a loop is assumed only above 100 Received fields.
 HOPS = 100
-# The server closes after this many unknown or misplaced commands (Postfix's smtpd_hard_error_limit).
+# Maximum number of unknown or misplaced commands, after which the server closes (Postfix's smtpd_hard_error_limit).
 ERRORS = 20
-# The server closes after this many failed AUTH commands (RFC 4954 section 4 leaves the number to servers).
+# Maximum number of failed AUTH commands, after which the server closes (RFC 4954 section 4 leaves the number open).
 AUTH_FAILURES = 3

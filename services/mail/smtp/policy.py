@@ -59,7 +59,7 @@ def _room_for_all() -> int:
 
 @dataclass
 class Policy:
-    """Access policy of a server; `used_octets`: size of a mailbox; `free_octets`: free disk space (both functions)."""
+    """Access policy of a server; functions: `used_octets` (size of a mailbox), `free_octets` (free disk space)."""
 
     accounts: Accounts
     relay_from: Sequence[Network] = ()
@@ -68,7 +68,7 @@ class Policy:
     verifies: bool = True
     used_octets: Callable[[Account], int] = _nothing_used
     free_octets: Callable[[], int] = _room_for_all
-    # This many octets must stay free on disk after a message is written to the queue and to a mailbox.
+    # Octets that must stay free on disk after a message is written to the queue and to a mailbox.
     reserve_octets: int = field(default=1 << 20)
     # Domains in lower case for which this server is a backup MX and relays mail.
     relay_for: Collection[str] = ()

@@ -31,23 +31,23 @@ from services.mail.smtp.syntax import Reply
 # SWEEP_S: seconds between checks of deadlines; STOP_S: maximum wait at shutdown for messages being written.
 SWEEP_S = 1.0
 STOP_S = 5.0
-# Shutdown waits this many seconds more for clients to read their 421 and close.
+# Seconds for which shutdown then waits for clients to read their 421 and close.
 FAREWELL_S = 0.5
 _LOCAL_ERROR = Reply(451, "Local error in processing", "4.3.0")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of the SMTP server on connections, time and memory (limits.py has those of the protocol)."""
+    """Limits of the SMTP server on connections, time and memory (limits.py has the protocol's limits)."""
 
     # Concurrent connections may exceed Postfix's default_process_limit (100), since a session is no process here.
     connections: int = 1_000
     connections_of_client: int = 256
     # RFC 5321 section 4.5.3.2.7: a server should wait at least 5 minutes for the next command.
     idle_s: float = 300.0
-    # Received mail data extend the deadline at this rate, so slower clients time out.
+    # Rate in octets/s at which received mail data extend the deadline, so that slower clients time out.
     rate_octets_s: float = 100.0
-    # Above this many octets buffered for all clients together, a connection that sends more gets 421.
+    # Maximum octets buffered for all clients together, above which a connection that sends more gets 421.
     held_octets: int = 256 * 1024 * 1024
     handshake_s: float = 20.0
     linger_s: float = 2.0
@@ -71,7 +71,7 @@ class ServerContext:
     limits: Limits
     tls: ssl.SSLContext | None = None
     held_octets: int = 0
-    # A server with faults has another (services/mail/faults.py).
+    # Class of the SMTP session; a server with deliberate faults uses a subclass (services/mail/faults.py).
     session: Callable[[Policy, Offer, Client], ServerSession] = ServerSession
 
     def now(self) -> float:
@@ -134,7 +134,7 @@ class ServerConnection(asyncio.Protocol):
         self._extend_deadline(session, len(data), bool(out))
         self._send(session, out)
         if not out and session.request is None:
-            # Acknowledge incomplete input at once: Nagle's algorithm may delay its rest until then.
+            # Acknowledge incomplete input at once: Nagle's algorithm may delay its end until the ACK.
             acknowledge(self._transport)
 
     def eof_received(self) -> bool:

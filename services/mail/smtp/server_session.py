@@ -31,7 +31,7 @@ from services.mail.smtp.content import SMUGGLING_SUSPECTED, ContentReader
 from services.mail.smtp.policy import AUTH_REQUIRED, Client, Policy
 from services.mail.smtp.syntax import CommandLines, EndlessLineError, Reply, line_limit
 
-# HELO and EHLO accept any name or literal of valid characters: section 4.1.4 forbids rejection of a wrong name.
+# RFC 5321 section 4.1.4 forbids rejection of a wrong name, so any name or literal of valid characters is accepted.
 _HELLO = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[!-Z^-~]{1,255}\])\Z")
 # Commands must not contain control characters, above all no bare CR or LF (RFC 5321 section 2.3.8).
 _NOT_IN_COMMANDS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -45,10 +45,10 @@ class Offer:
     size_octets: int = limits.MESSAGE_OCTETS
     starttls: bool = False
     auth: bool = False
-    # RFC 4954 section 4: without this flag, passwords are accepted inside TLS only, if the server has TLS.
+    # RFC 4954 section 4: if False, passwords are accepted inside TLS only, provided that the server has TLS.
     auth_in_clear: bool = False
     auth_required: bool = False
-    # With strict_syntax, paths beyond the grammar and lines above section 4.5.3.1.6 are rejected.
+    # With strict_syntax, paths beyond the grammar and lines above 1000 octets (RFC 5321 4.5.3.1.6) are rejected.
     strict_syntax: bool = False
 
 
@@ -86,7 +86,7 @@ class ServerSession:
         return self._advance()
 
     def accepted(self, reply: Reply) -> bytes:
-        """Complete the request Accept: return its reply, and the replies to commands buffered meanwhile."""
+        """Complete the request Accept: return its reply, and the replies to commands buffered during the write."""
         self._end_request(State.GREETED)
         self._reply(reply)
         return self._advance()
@@ -326,7 +326,7 @@ class ServerSession:
             self._reply(replies.NO_ARGUMENT)
         else:
             self._reply(Reply(220, "Ready to start TLS", "2.0.0"))
-            # Discard commands received in plain text before TLS: an attacker on the path may have injected them.
+            # Discard commands received in plain text before TLS: an attacker on the path may have injected commands.
             self._input.clear()
             self._set_request(StartTLS())
 

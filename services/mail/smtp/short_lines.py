@@ -24,7 +24,7 @@ CRLF = b"\r\n"
 LINE_OCTETS = 998
 # RFC 2045 section 6.8: a line of base64 has at most 76 characters.
 _BASE64_LINE_OCTETS = 76
-# This finds the last blanks between two words, so that folding there leaves no line of blanks only.
+# Pattern of the last blanks between two words, so that folding there leaves no line of blanks only.
 _FOLD = re.compile(rb"(?s)(.*[^ \t])([ \t]+[^ \t])")
 _ENCODING = b"content-transfer-encoding"
 _QUOTED_PRINTABLE = b"Content-Transfer-Encoding: quoted-printable\r\n"

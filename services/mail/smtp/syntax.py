@@ -18,7 +18,7 @@ from services.mail.smtp import limits
 CRLF = b"\r\n"
 # RFC 5321 section 4.5.3.1.5: a reply line has at most 512 octets, code and CRLF included.
 REPLY_LINE_OCTETS_MAX = 512
-# A reply has at most this many lines; EHLO replies of large servers have some twenty.
+# Maximum number of lines of a reply; EHLO replies of large servers have some twenty.
 REPLY_LINES_MAX = 256
 _LINE = re.compile(rb"([2-5][0-5][0-9])(?:([ -])(.*))?\Z", re.DOTALL)
 _ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |\Z)")
@@ -29,7 +29,7 @@ _SIZE = re.compile(rb"[0-9]{1,20}\Z")
 
 
 class EndlessLineError(Exception):
-    """Line longer than ENDLESS_LINE_OCTETS, after which the connection is closed."""
+    """Error for a line longer than ENDLESS_LINE_OCTETS, after which the connection is closed."""
 
 
 class CommandLines:
@@ -63,7 +63,7 @@ class CommandLines:
         self._searched = self._skipped = 0
 
     def pop_line(self) -> tuple[bytes, int] | None:
-        """Remove a line; return (octets of it that were kept, its length with CRLF), None if the line is incomplete.
+        """Remove a line; return (its octets that were kept, its length with CRLF), None if the line is incomplete.
 
         Raises EndlessLineError.
         """
@@ -93,7 +93,7 @@ def line_limit(verb: bytes) -> int:
 
 
 class ReplyError(ValueError):
-    """Syntax error in a server's reply."""
+    """Error for a server's reply with invalid syntax."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class ReplyReader:
 
 
 def _reply(code: int, lines: Iterable[str]) -> Reply:
-    """Build a Reply; an enhanced status code that begins every line becomes a field of its own."""
+    """Build a Reply; an enhanced status code that begins every line becomes the field `enhanced`."""
     texts = list(lines)
     codes = {match[1] if (match := _ENHANCED.match(text)) else "" for text in texts}
     enhanced = codes.pop() if len(codes) == 1 else ""
@@ -168,7 +168,7 @@ NOT_IMPLEMENTED = Reply(504, "Unsupported value of BODY", "5.5.4")
 
 
 class ParameterError(Exception):
-    """Invalid argument or parameter of MAIL or RCPT; `reply`: the reply to send."""
+    """Error for an invalid argument or parameter of MAIL or RCPT; `reply`: the reply to send."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(str(reply))

@@ -17,7 +17,7 @@ _BLANKS = re.compile(rb"[ \t]+")
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
 # A field with its folded lines.
 _FIELD = re.compile(rb"[^\r\n]+\r\n(?:[ \t][^\r\n]*\r\n)*")
-# This matches the value of b=, but not that of bh=, in a signature field.
+# Pattern of the value of b=, but not of bh=, in a signature field.
 _SIGNATURE_VALUE = re.compile(rb"(\A[^:]*:|;)([ \t\r\n]*b[ \t\r\n]*=)[^;]*")
 
 
@@ -108,7 +108,7 @@ class BodyHashes:
         self._canonical: dict[str, bytes] = {}
 
     def canonical(self, method: str) -> bytes:
-        """Return the body, canonicalized by this method."""
+        """Return the canonicalized body; `method` is simple or relaxed."""
         if method not in self._canonical:
             self._canonical[method] = canonical_body(self._body, method)
         return self._canonical[method]

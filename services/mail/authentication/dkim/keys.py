@@ -67,7 +67,7 @@ class PrivateKey:
 
 
 def generate(algorithm: str, bits: int = RSA_BITS) -> PrivateKey:
-    """Generate a new key; `bits` applies to RSA only."""
+    """Generate a new DKIM key; `bits` applies to RSA only."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 

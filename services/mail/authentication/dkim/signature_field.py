@@ -193,7 +193,7 @@ def check_key_record(record: KeyRecord, signature: Signature) -> None:
 
 
 def format_key_record(key_type: str, key: bytes) -> str:
-    """Return the text of a key record, for a TXT record."""
+    """Return a DKIM key record as the text of a TXT record."""
     return f"v=DKIM1; k={key_type}; p={base64.b64encode(key).decode()}"
 
 

@@ -36,7 +36,7 @@ class Policy(Enum):
 
 @dataclass(frozen=True, slots=True)
 class DmarcRecord:
-    """The tags of a DMARC record; `subdomain_policy` (sp), `missing_policy` (np): None if absent, so the wider applies.
+    """The tags of a DMARC record; `subdomain_policy` (sp) and `missing_policy` (np) are None if absent.
 
     `is_suffix`: psd, True for a public suffix, False for an organizational domain, None if the walk decides.
     """
@@ -70,7 +70,7 @@ class Walk:
 
     @property
     def record(self) -> tuple[Name, DmarcRecord] | None:
-        """The record that applies to the start: its own, its organizational domain's, or its public suffix's."""
+        """(Domain, DMARC record) for `start`: of itself, its organizational domain or its public suffix; else None."""
         by_name = dict(self.found)
         suffix = next((name for name, record in self.found if record.is_suffix), None)
         for name in (self.start, self.organizational_domain, suffix):
@@ -88,7 +88,7 @@ def parse_dmarc(text: bytes) -> DmarcRecord | None:
     if next(iter(tags)) != "v" or tags["v"] != "DMARC1":
         return None
     policy = _policy(tags.get("p"))
-    # An invalid policy next to rua= counts as none; by RFC 9989 section 4.7, a missing policy as well.
+    # An invalid policy next to rua= counts as policy none; by RFC 9989 section 4.7, so does a missing policy.
     if policy is None and "p" in tags and "rua" not in tags:
         return None
     percent = tags.get("pct", "100")

@@ -30,7 +30,7 @@ class Result(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """DMARC result for the domain of From; `policy`: the published one; `applied`: the one that remains after pct=.
+    """DMARC result for the domain of From; `policy`: as published; `applied`: after sampling by pct=.
 
     `policy` is None without a record.
     """
@@ -86,7 +86,7 @@ def _judge_domain(domain: str, spf_domain: str | None, dkim_domains: Sequence[st
     own = yield from find_record(start)
     others = [name for one in (*dkim_domains, spf_domain or "") if (name := domain_name(one)) is not None]
     if own is not None and (not others or start in others):
-        # If the own record decides alignment and policy, the records of parent domains are not looked up.
+        # If the record of the author's domain decides alignment and policy, no records of parent domains are looked up.
         walked = Walk(start, [(start, own)])
     else:
         walked = yield from walk_on(start, own)
@@ -115,7 +115,7 @@ def _is_aligned(walked: Walk, other: str, is_strict: bool) -> Lookups[bool]:
 
 
 def _policy(start: Name, owner: Name, record: DmarcRecord) -> Lookups[Policy]:
-    """Return the policy that applies to a domain, from the record of `owner`, which is the domain or a parent of it."""
+    """Return the policy for a domain, from the record of `owner`, which is the domain or a parent of it."""
     if start == owner:
         return record.policy
     if record.missing_policy is not None and not (yield from find(start, RRType.A)).exists:

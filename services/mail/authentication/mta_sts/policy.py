@@ -119,7 +119,7 @@ class _Cached:
 
 
 class PolicyCache:
-    """Cache of MTA-STS policies by domain; times are those of `clock`, in seconds."""
+    """Cache of MTA-STS policies by domain; all times are readings of `clock`, in seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

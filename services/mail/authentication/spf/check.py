@@ -73,7 +73,7 @@ class _LimitExceededError(Exception):
 
 
 class _PermanentError(Exception):
-    """Error for a record that cannot be evaluated, of the domain or one it refers to: the result is permerror."""
+    """Error for an SPF record, of the domain or of one that it refers to, that cannot be evaluated: permerror."""
 
 
 @dataclass(slots=True)
@@ -233,7 +233,7 @@ def _addresses(state: _Check, name: Name, rtype: int) -> Lookups[list[str]]:
 
 
 def _validated_names(state: _Check, within: Name) -> Lookups[list[Name]]:
-    """Return those validated names of the client's address that are in a domain (RFC 7208 section 5.5).
+    """Return the validated names of the client's address that are in a domain (RFC 7208 section 5.5).
 
     A name is validated if one of its addresses is the client's. Errors make a name invalid, not the check.
     """

@@ -14,13 +14,13 @@ _EXPAND = re.compile(r"%(?:\{([A-Za-z])([0-9]*)([rR]?)([-.+,/_=]*)\}|([%_-]))")
 _LITERALS = {"%": "%", "_": " ", "-": "%20"}
 # RFC 7208 section 7.3: from a longer name, labels are removed on the left.
 DOMAIN_OCTETS_MAX = 253
-# Maximum octets of an expansion, which is truncated: no longer name or reply is valid.
+# Maximum octets of an expansion, above which it is truncated: longer names and replies are invalid.
 EXPANDED_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class MacroValues:
-    """Values of the macro letters: client address, sender, current domain, HELO name, and those for explanations."""
+    """Values of the macro letters: client address, sender, current domain, HELO name, and values for explanations."""
 
     address: IPv4Address | IPv6Address
     local_part: str
@@ -77,8 +77,8 @@ def _expanded(found: re.Match[str], values: MacroValues) -> str:
     parts = re.split("[" + re.escape(delimiters) + "]", value)
     if is_reversed:
         parts.reverse()
-    # A count of labels keeps those on the right; any number beyond those that there are keeps all (section 7.1). The
-    # digits are compared by length first, since an attacker may write thousands of them.
+    # A count keeps that many labels on the right; a count above their number keeps all labels (RFC 7208 section 7.1).
+    # The digits of the count are compared by length first, since an attacker may write thousands of digits.
     if digits and len(digits) <= 3:
         parts = parts[-int(digits) :]
     result = ".".join(parts)

@@ -28,7 +28,7 @@ class _Url:
 class _MessageData:
     flags: frozenset[str]
     date: float | None
-    # Octets, and URLs to read in between (CATENATE).
+    # Content of a message to append: octets, and CATENATE URLs to read in between.
     parts: list[bytes | _Url]
 
 

@@ -81,7 +81,7 @@ def fetch(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
         try:
             yield from fetch_response(view, uid, items, reads)
         except NoError as error:
-            # RFC 3516 section 4.3: the other messages are still fetched.
+            # RFC 3516 section 4.3: FETCH continues with the remaining messages after a failure of one.
             refused = error
         except MessageGoneError:
             # RFC 3501 section 6.4.8: UID FETCH ignores a UID that does not exist.
@@ -103,7 +103,7 @@ def fetch_response(view: View, uid: int, items: list[Item], reads: bool) -> Iter
     response_items = list(items)
     if becomes_seen:
         response_items += [item for item in (b"FLAGS", *view.enabled_items) if item not in items]
-    # Announce new keywords before a FETCH response contains them (RFC 3501 section 7.2.6).
+    # Announce new keywords before a FETCH response contains a new keyword (RFC 3501 section 7.2.6).
     yield from view.new_keywords()
     # Encode all items first: a read error after the response has begun could not be reported.
     encoded = {item: _encode_item(view, content, item) for item in response_items if isinstance(item, bytes)}

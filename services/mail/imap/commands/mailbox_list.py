@@ -24,7 +24,7 @@ from services.mail.maildir.folder_names import INBOX, SEPARATOR, canonical, pare
 
 _WILDCARDS = re.compile(r"[*%]{2,}")
 _PATTERNS_KEPT = 64
-# Mailboxes with these names have a special use (RFC 6154 section 2); webmail and mail programs create them.
+# Mailboxes with the listed names have a special use (RFC 6154 section 2); webmail and mail programs create them.
 SPECIAL_USES = {
     "Archive": b"\\Archive",
     "Drafts": b"\\Drafts",
@@ -47,7 +47,7 @@ class _PatternMasks:
     end: int
 
     def spread(self, positions: int) -> int:
-        """Add the positions behind active wildcards, which may match nothing; two wildcards are never adjacent."""
+        """Add the positions after active wildcards, which may match nothing; wildcards are never adjacent."""
         return positions | (positions & (self.stars | self.percents)) << 1
 
 

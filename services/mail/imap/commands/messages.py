@@ -48,7 +48,7 @@ def unselect(session: SessionState, reader: Reader) -> Steps:
 
 
 def _highest_code(view: View) -> str:
-    """Return HIGHESTMODSEQ after an EXPUNGE as a response code, with its space, if enabled (RFC 7162 section 3.2.8)."""
+    """Return the response code HIGHESTMODSEQ after an EXPUNGE, with a space; empty if not enabled (RFC 7162 3.2.8)."""
     if not view.reports_vanished or not view.has_mod_sequences:
         return ""
     return f"[HIGHESTMODSEQ {view.highest_mod_sequence()}] "
@@ -122,7 +122,7 @@ def _change_flags(view: View, uids: list[int], command: _StoreCommand) -> Steps:
     any_expunged = False
     modified: list[int] = []
     for begin in range(0, len(uids), TURN_MESSAGES):
-        # First the changes of a batch, then its responses: the changes get one mod-sequence.
+        # All changes of a batch precede its responses, so that the changes get one mod-sequence.
         responses: list[tuple[int, bool]] = []
         if command.unchanged_since is not None:
             view.highest_mod_sequence()
@@ -135,7 +135,7 @@ def _change_flags(view: View, uids: list[int], command: _StoreCommand) -> Steps:
                 was_current = view.is_current(uid)
                 view.folder.set_flags(uid, command.changed(view.folder.message(uid).flags))
             except MessageGoneError:
-                # RFC 3501 section 6.4.8: a UID that does not exist is ignored; the EXPUNGE follows.
+                # RFC 3501 section 6.4.8: a UID that no longer exists is ignored; the EXPUNGE response follows.
                 if command.by_uid:
                     continue
                 any_expunged = True
@@ -150,15 +150,15 @@ def _change_flags(view: View, uids: list[int], command: _StoreCommand) -> Steps:
 
 
 def _is_modified(view: View, uid: int, unchanged_since: int) -> bool:
-    """Return True if a message that exists was changed after a mod-sequence, as of the last record of changes."""
+    """Return True if an existing message was changed after a mod-sequence, according to the recorded changes."""
     return uid in view.folder.messages and view.folder.mod_sequences.of(uid) > unchanged_since
 
 
 def _store_responses(view: View, changed: list[tuple[int, bool]], command: _StoreCommand) -> Iterator[bytes]:
-    """Yield FETCH responses for (UID, flags were known to the client); after .SILENT with mod-sequences only."""
+    """Yield FETCH responses; `changed` has (UID, client knew the flags); .SILENT leaves mod-sequences only."""
     for uid, was_current in changed:
         if not command.silent:
-            # Announce new keywords before a FETCH response contains them (RFC 3501 section 7.2.6).
+            # Announce new keywords before a FETCH response contains a new keyword (RFC 3501 section 7.2.6).
             yield from view.new_keywords()
             yield view.flags_response(uid, command.by_uid)
         elif was_current and uid in view.folder.messages:

@@ -47,7 +47,7 @@ def identify(_session: SessionState, reader: Reader) -> Steps:
     return "ID completed."
 
 
-# What ENABLE knows, and what each enables (RFC 7162 section 3.2.3, RFC 9051 section 6.3.1).
+# Name in ENABLE -> extensions that it enables (RFC 7162 section 3.2.3, RFC 9051 section 6.3.1).
 _ENABLED: dict[bytes, tuple[str, ...]] = {
     b"CONDSTORE": ("CONDSTORE",),
     b"QRESYNC": ("QRESYNC", "CONDSTORE"),

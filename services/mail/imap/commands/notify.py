@@ -1,4 +1,4 @@
-"""Handler of NOTIFY, and the notifications that it requests about mailboxes beside the selected one (RFC 5465).
+"""Handler of NOTIFY, and the requested notifications about mailboxes that are not selected (RFC 5465).
 
     C: a NOTIFY SET STATUS (selected (MessageNew (UID FLAGS) MessageExpunge)) (personal (MessageNew MessageExpunge))
     S: * STATUS Work (MESSAGES 3 UIDNEXT 9 UIDVALIDITY 1700000000)
@@ -54,7 +54,7 @@ class _EventGroup:
 
 @dataclass(slots=True)
 class _Known:
-    """The state of a mailbox that was notified last."""
+    """State of a mailbox as last notified to the client."""
 
     uidvalidity: int
     uidnext: int
@@ -64,7 +64,7 @@ class _Known:
 
 @dataclass(slots=True)
 class Notifications:
-    """Notifications of one session, until NOTIFY is used again."""
+    """Mailbox notifications of one session, replaced by the next NOTIFY."""
 
     groups: list[_EventGroup]
     _known: dict[str, _Known] = field(default_factory=dict)
@@ -94,7 +94,7 @@ class Notifications:
                 yield _status(session, name, items)
 
     def poll(self, session: SessionState) -> Iterator[bytes]:
-        """Yield responses for all events since the last call."""
+        """Yield responses for all mailbox events since the last call."""
         yield from self._selected_events(session)
         yield from self._name_events(session)
         for name, group in self._watched(session).items():
@@ -103,11 +103,11 @@ class Notifications:
                 yield from pauses(folder.refresh_steps())
                 yield from self._message_events(session, name, group, folder)
             except MaildirError:
-                # The mailbox was removed meanwhile.
+                # Another session has removed the mailbox since.
                 self._known.pop(name, None)
 
     def _watched(self, session: SessionState) -> dict[str, _EventGroup]:
-        """Return the mailboxes with message events: the first group that includes one is the one that counts."""
+        """Return mailbox -> event group for mailboxes with message events; the first group with the mailbox counts."""
         selected = session.view.folder.path if session.view is not None else ""
         watched = {}
         for name in sorted(self._names):

@@ -17,7 +17,7 @@ from services.mail.imap.syntax.search_returns import SearchReturns, read_search_
 from services.mail.imap.view import View
 from services.mail.maildir.errors import MessageGoneError
 
-# SEARCH accepts these CHARSET values; RFC 3501 section 6.4.4 requires US-ASCII.
+# Values of CHARSET that SEARCH accepts; RFC 3501 section 6.4.4 requires US-ASCII.
 CHARSETS = {b"US-ASCII": "ascii", b"UTF-8": "utf-8", b"ISO-8859-1": "latin-1"}
 
 # Messages of a result, as (sequence number, UID).
@@ -41,7 +41,7 @@ def search(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps
         found = yield from matching(view, test)
     except NoError:
         if returns is not None and returns.saves:
-            # RFC 5182 section 2.1: a search that fails with NO empties the variable.
+            # RFC 5182 section 2.1: a search that fails with NO empties the search result variable `$`.
             session.saved_result = []
         raise
     view_of = view if keys.uses_mod_sequences else None
@@ -54,7 +54,7 @@ def search(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps
 
 
 def numbers_response(word: bytes, by_uid: bool, found: Found, view: View | None) -> bytes:
-    """Encode the SEARCH or SORT response; with a view, with the highest mod-sequence (RFC 7162 section 3.1.6)."""
+    """Encode the SEARCH or SORT response; with `view` it has the highest mod-sequence (RFC 7162 section 3.1.6)."""
     numbers = b"".join(b" %d" % (uid if by_uid else number) for number, uid in found)
     highest = _highest(view, found)
     return b"* %b%b%b\r\n" % (word, numbers, b"" if highest is None else b" (MODSEQ %d)" % highest)
@@ -82,7 +82,7 @@ def extended_response(
 
 
 def _begin_updates(session: SessionState, view: View, test: Predicate, by_uid: bool, uids: set[int]) -> str:
-    """Register a search context; return a response code, with its space, if there are too many."""
+    """Register a search context; return response code NOUPDATE and a space if there are too many, else ""."""
     tag = session.tag
     if tag not in view.contexts and len(view.contexts) >= SEARCH_CONTEXTS_MAX:
         # RFC 5267 section 4.3.1

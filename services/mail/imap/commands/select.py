@@ -37,7 +37,7 @@ def select(session: SessionState, reader: Reader, read_only: bool = False) -> St
         # RFC 7162 section 3.2.5
         raise BadError("Enable QRESYNC first.")
     if session.view is not None:
-        # RFC 7162 section 3.2.11: the responses that follow are those of the new mailbox.
+        # RFC 7162 section 3.2.11: CLOSED separates the responses for the old mailbox from those for the new one.
         yield b"* OK [CLOSED] Previous mailbox closed.\r\n"
     # RFC 3501 section 6.3.1: SELECT deselects the current mailbox even if it fails.
     session.select(None)
@@ -133,7 +133,7 @@ def vanished_earlier(view: View, mod_sequence: int, known: SequenceSet) -> Gener
 
 
 def _gaps(uids: list[int], uidnext: int) -> list[tuple[int, int]]:
-    """Return the ranges of UIDs that no message has."""
+    """Return the ranges of UIDs without a message."""
     gaps = []
     following = 1
     for uid in [*uids, uidnext]:

@@ -65,14 +65,14 @@ def _sorted(
     """Sort (sequence number, UID) pairs; messages with equal keys stay in the order of sequence numbers."""
     values: list[tuple[tuple[int, int], list[SortValue]]] = []
     for number, uid in found:
-        # Yield per message: its header is read.
+        # Yield after each message, so that other sessions run: sorting reads its header.
         yield b""
         try:
             content = view.cache.get(uid)
             values.append(((number, uid), [criterion.value(view, content) for criterion in criteria]))
         except MessageGoneError:
             continue
-    # Sort by the last criterion first: the sort is stable, so that each earlier one takes precedence.
+    # Sort by the last criterion first: the sort is stable, so that each earlier criterion takes precedence.
     for place in reversed(range(len(criteria))):
         values.sort(key=lambda pair: pair[1][place], reverse=criteria[place].reverse)
         yield b""

@@ -6,7 +6,7 @@ base_subject("Re: [list] Fwd: lunch (fwd)") == BaseSubject("lunch", is_reply=Tru
 import re
 from dataclasses import dataclass
 
-# Longer subjects are cut before the extraction, whose time grows with the square of the number of [blobs].
+# Maximum characters of a subject for the extraction, whose time grows with the square of the number of [blobs].
 _CHARACTERS_MAX = 1000
 _BLANKS = re.compile(r"[ \t\r\n]+")
 _TRAILER = re.compile(r"(?:\(fwd\)|\s)\Z", re.IGNORECASE)
@@ -34,7 +34,7 @@ def base_subject(subject: str) -> BaseSubject:
             text = text[: match.start()]
         text, is_leader = _without_leaders(text.lstrip())
         is_reply = is_reply or is_leader
-        # Step 6: "[fwd: " and "]" around the rest.
+        # Step 6 of RFC 5256 section 2.1: remove "[fwd: " and "]" around the subject.
         forward = _FORWARD.match(text)
         if forward is None:
             return BaseSubject(text, is_reply)
@@ -42,7 +42,7 @@ def base_subject(subject: str) -> BaseSubject:
 
 
 def _without_leaders(text: str) -> tuple[str, bool]:
-    """Remove leaders (step 3) and blobs before a rest that is not empty (step 4) until there are none (step 5)."""
+    """Remove leaders (step 3), and blobs before a non-empty rest (step 4), until neither is left (step 5)."""
     is_reply = False
     while True:
         if leader := _LEADER.match(text):

@@ -15,7 +15,7 @@ _BASE64 = re.compile(rb"[A-Za-z0-9+/\s]*=*\s*")
 
 
 def binary_octets(octets: bytes, root: Part, section: Section) -> bytes | None:
-    """Return a section without its transfer encoding, disregarding `partial`; None if there is no such part.
+    """Return a section's octets, transfer encoding decoded, regardless of `partial`; None without such a part.
 
     Raise NoError with UNKNOWN-CTE if the encoding is unknown or the content is not valid in it.
     """

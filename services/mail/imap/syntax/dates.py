@@ -14,10 +14,10 @@ _QUOTED_DATE = re.compile(rb'"' + _DATE.pattern + rb'"', re.IGNORECASE)
 _DATE_TIME = re.compile(
     rb'"( \d|\d\d)-' + _MONTH + rb'-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)"', re.IGNORECASE
 )
-# This matches the date in a Date field (RFC 5322 section 3.3) and ignores time and zone.
+# Pattern of the date in a Date field (RFC 5322 section 3.3), without time and zone.
 _FIELD_DATE = re.compile(rb"(?:[A-Za-z]+\s*,?\s*)?(\d{1,2})\s+" + _MONTH + rb"[a-z]*\s+(\d{2,4})(?!\d)", re.IGNORECASE)
 
-# A Date field is parsed up to this length; valid ones with comments are shorter.
+# Maximum length of a parsed Date field; valid dates with comments are shorter.
 _DATE_OCTETS = 256
 _DAY_S = 86_400
 

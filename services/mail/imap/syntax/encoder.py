@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from services.mail.imap.syntax.reader import ASTRING_CHARS
 from services.mail.maildir import folder_names
 
-# A string that does not match, or exceeds _QUOTED_OCTETS (clients limit line lengths), is sent as a literal.
+# Pattern of strings sent as quoted string; other strings, and those above _QUOTED_OCTETS, are sent as literals.
 _QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]*\Z")
 _QUOTED_OCTETS = 1024
 NIL = b"NIL"

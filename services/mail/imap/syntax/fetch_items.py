@@ -83,7 +83,7 @@ def format_sequence_set(numbers: Iterable[int]) -> str:
 
 
 def format_ranges(ranges: Iterable[tuple[int, int]]) -> bytes:
-    """Encode ranges as a set, in the given order; adjacent ones are joined."""
+    """Encode ranges as a sequence set, in the given order; adjacent ranges are joined."""
     joined: list[list[int]] = []
     for first, last in ranges:
         if joined and first <= joined[-1][1] + 1:
@@ -98,7 +98,7 @@ _SECTION_WORD = re.compile(rb"[A-Za-z.]+")
 _PARTIAL = re.compile(rb"<(\d{1,10})\.([1-9]\d{0,9})>")
 _LAZY = b" (LAZY)"
 _PART_NUMBER = re.compile(rb"[1-9]\d{0,9}")
-# A section may have this many part numbers, far more than the MIME parser's nesting depth.
+# Maximum number of part numbers in a section, far more than the MIME parser's nesting depth.
 _PART_NUMBERS_MAX = 1000
 
 SIMPLE = frozenset(
@@ -106,7 +106,7 @@ SIMPLE = frozenset(
      b"SAVEDATE", b"THREADID", b"UID")
 )  # fmt: skip
 _FAST = (b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE")
-# RFC 3501 section 6.4.5: the macros ALL, FAST and FULL stand for these items.
+# RFC 3501 section 6.4.5: FETCH items for which the macros ALL, FAST and FULL stand.
 MACROS = {b"ALL": (*_FAST, b"ENVELOPE"), b"FAST": _FAST, b"FULL": (*_FAST, b"ENVELOPE", b"BODY")}
 
 
@@ -124,7 +124,7 @@ class Section:
     fields: tuple[bytes, ...] = ()
     partial: tuple[int, int] | None = None
     sets_seen: bool = True
-    # BODY, BINARY or BINARY.SIZE (RFC 3516 section 4.2).
+    # Name of the FETCH item: BODY, BINARY or BINARY.SIZE (RFC 3516 section 4.2).
     kind: bytes = b"BODY"
 
     @property
@@ -133,7 +133,7 @@ class Section:
         return self.kind == b"BODY" and not self.numbers and self.text.startswith(b"HEADER")
 
 
-# RFC 3501 section 6.4.5: the RFC822 items are equivalent to these sections.
+# RFC 3501 section 6.4.5: body sections to which the RFC822 items are equivalent.
 _RFC822 = {
     b"RFC822": Section(b"RFC822"),
     b"RFC822.HEADER": Section(b"RFC822.HEADER", text=b"HEADER", sets_seen=False),
@@ -186,7 +186,7 @@ def _distinct(items: list[Item]) -> list[Item]:
 
 
 def read_item(reader: Reader) -> Item:
-    """Parse one item; raise BadError."""
+    """Parse one FETCH data item; raise BadError."""
     name = reader.match(_NAME, "item").upper()
     if name in (b"BODY", b"BODY.PEEK") and reader.starts_with(b"["):
         return _read_section(reader, sets_seen=name == b"BODY")
@@ -204,7 +204,7 @@ def read_item(reader: Reader) -> Item:
 
 def _read_preview(reader: Reader) -> bytes:
     """Parse the modifier of PREVIEW, if any (RFC 8970 section 3.2): LAZY makes no difference."""
-    # Any other parenthesis are the modifiers of FETCH.
+    # Any other parenthesis begins the modifiers of FETCH.
     if reader.octets[reader.position : reader.position + len(_LAZY)].upper() == _LAZY:
         reader.position += len(_LAZY)
     return b"PREVIEW"

@@ -184,7 +184,7 @@ class Reader:
             raise BadError("Too many arguments.")
 
     def starts_with(self, mark: bytes) -> bool:
-        """Return True if the octets `mark` are next, without consuming them."""
+        """Return True if the octets `mark` are next, without consuming the octets."""
         return self.octets.startswith(mark, self.position)
 
     def accept(self, mark: bytes) -> bool:
@@ -322,7 +322,7 @@ _SYSTEM = {flag.upper(): flag for flag in SYSTEM_FLAGS}
 
 
 def read_flag(reader: Reader) -> str:
-    """Parse a flag that clients may set; return system flags in canonical case; raise BadError for others."""
+    """Parse a flag that clients may set; return system flags in canonical case; raise BadError for a reserved flag."""
     flag = reader.flag().decode("ascii")
     if not flag.startswith("\\"):
         return flag

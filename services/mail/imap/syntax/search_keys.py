@@ -135,7 +135,7 @@ class KeyReader:
         if word in (b"LARGER", b"SMALLER"):
             return self._size(word)
         if word in (b"EMAILID", b"THREADID"):
-            # RFC 8474 section 6; no message has a THREADID.
+            # RFC 8474 section 6: the key THREADID is valid, but no message has a THREADID.
             identifier = reader.atom()
             return lambda message: word == b"EMAILID" and email_id(message.content.octets) == identifier
         if word == b"MODSEQ":
@@ -188,7 +188,7 @@ class KeyReader:
         return lambda message: message.uid in uids
 
     def _numbers(self, sequence_set: SequenceSet) -> Predicate:
-        # Sequence numbers beyond the mailbox match no message; SEARCH does not treat them as an error.
+        # Sequence numbers beyond the mailbox match no message, and are no error in SEARCH.
         numbers = frozenset(uids_in(sequence_set, range(1, len(self._view.uids) + 1)))
         return lambda message: message.number in numbers
 
@@ -203,7 +203,7 @@ class KeyReader:
         return lambda message: self._view.folder.size_octets(message.uid) < number
 
     def _mod_sequence(self) -> Predicate:
-        """Parse MODSEQ, with or without a metadata entry, for all of which there is one mod-sequence (RFC 7162)."""
+        """Parse MODSEQ; an optional metadata entry changes nothing, since a message has one mod-sequence (RFC 7162)."""
         reader = self._reader
         if reader.starts_with(b'"'):
             reader.string()

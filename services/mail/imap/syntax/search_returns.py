@@ -1,4 +1,4 @@
-"""RETURN options of SEARCH and SORT, and the ESEARCH response that they request.
+"""RETURN options of SEARCH and SORT, and the ESEARCH response with the requested data.
 
 RFC 4731 section 3.1 (MIN, MAX, ALL, COUNT), RFC 5182 section 2.1 (SAVE), RFC 5267 sections 4.3 and 4.4 (UPDATE,
 CONTEXT, PARTIAL).
@@ -39,7 +39,7 @@ class SearchReturns:
         return b"UPDATE" in self.options
 
     def saved(self, uids: list[int]) -> list[int]:
-        """Return the UIDs that SAVE stores; with only MIN, MAX or both, these alone (RFC 5182 section 2.4)."""
+        """Return the UIDs that SAVE stores: only the least or greatest with just MIN or MAX (RFC 5182 section 2.4)."""
         if self.options & {b"ALL", b"COUNT", b"PARTIAL"} or not self.options & {b"MIN", b"MAX"} or not uids:
             return uids
         ends = ([uids[0]] if b"MIN" in self.options else []) + ([uids[-1]] if b"MAX" in self.options else [])
