@@ -10,7 +10,7 @@ V = TypeVar("V")
 
 
 class BoundedDict(Generic[K, V]):
-    """Dictionary of at most `entries_max` entries, with LRU eviction; 0 stores nothing."""
+    """Dictionary of at most `entries_max` entries, with LRU eviction; with `entries_max` 0 it stores nothing."""
 
     __slots__ = ("_entries", "entries_max")
 
@@ -37,5 +37,5 @@ class BoundedDict(Generic[K, V]):
             del self._entries[next(iter(self._entries))]
 
     def drop(self, key: K) -> None:
-        """Remove a value, if there is one."""
+        """Remove the value of a key; do nothing if the key is missing."""
         self._entries.pop(key, None)

@@ -19,7 +19,7 @@ COMPACT_OCTETS = 65_536
 
 
 class OctetBuffer:
-    """Buffer of received octets, from which parsers take; at most `limit_octets` are buffered at a time."""
+    """Buffer of received octets, at most `limit_octets` at a time, from which parsers take lines and blocks."""
 
     def __init__(self, limit_octets: int) -> None:
         self.limit_octets = limit_octets
@@ -37,7 +37,7 @@ class OctetBuffer:
         self._octets += data
 
     def take_through(self, delimiter: bytes, limit_octets: int) -> bytes | None:
-        """Take all octets up to and including `delimiter`; None while it has not arrived.
+        """Take all octets up to and including `delimiter`; None while the delimiter has not arrived.
 
         Raises LimitExceededError where the first `limit_octets` octets do not contain it.
         """
@@ -69,6 +69,6 @@ class OctetBuffer:
         return octets
 
     def peek(self, count: int, skip: int = 0) -> bytes:
-        """Return at most `count` octets after the first `skip`, and leave them in the buffer."""
+        """Return at most `count` octets after the first `skip` octets, without taking them from the buffer."""
         begin = self._start + skip
         return bytes(memoryview(self._octets)[begin : begin + count])

@@ -52,12 +52,12 @@ class Sweep:
         self._timer: asyncio.TimerHandle | None = None
 
     def wake(self) -> None:
-        """Schedule the next call, unless it is scheduled already."""
+        """Schedule the next call of `look`, unless a call is scheduled already."""
         if self._timer is None:
             self._timer = self._loop.call_later(self._period_s, self._run)
 
     def cancel(self) -> None:
-        """Cancel the timer; wake() may start it again."""
+        """Cancel the periodic timer; wake() may start it again."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -93,7 +93,7 @@ def acknowledge(transport: asyncio.BaseTransport) -> None:
 
 # Share of a full connection table that one address may have: Postfix's default, 50 of 100 processes.
 ADDRESS_SHARE = 0.5
-# Share of a full connection table that one network prefix may have: the share of an address, and half of the rest.
+# Share of a full connection table that one network prefix may have: midway between ADDRESS_SHARE and the whole table.
 PREFIX_SHARE = 0.75
 # Share of the table that only addresses and prefixes with less than ADDRESS_SHARE and PREFIX_SHARE may fill.
 RESERVED_SHARE = 1 / 8
@@ -191,7 +191,7 @@ def prefix_of(address: str) -> str:
 
 @dataclass(slots=True)
 class ConnectionTable:
-    """The connections of one service, on all its ports: admits, evicts and refuses. No I/O and no clock.
+    """Table of the connections of one service, on all its ports, which admits, evicts and refuses; no I/O, no clock.
 
         table = ConnectionTable(ConnectionLimits(1000))
         admitted = table.admit("192.0.2.7", now)       # Admission(entry, evicted=None) or Refusal.FULL
@@ -243,7 +243,7 @@ class ConnectionTable:
         return Admission(new_entry, evicted)
 
     def remove(self, entry: TableEntry) -> None:
-        """Remove a connection, if it is in the table."""
+        """Remove a connection from the table, if it is in the table."""
         if entry not in self._entries:
             return
         del self._entries[entry]
@@ -299,7 +299,7 @@ class ConnectionTable:
 
     @staticmethod
     def _may_evict(new_entry: TableEntry, entry: TableEntry, is_young: bool) -> bool:
-        """Return whether `entry` may be evicted for `new_entry`, whose source has as many connections or more."""
+        """Return whether `entry`, whose source has no more connections than that of `new_entry`, may be evicted."""
         if entry.stage is Stage.ACTIVE:
             return False
         return not is_young or (entry.stage is Stage.IDLE and entry.address == new_entry.address)
@@ -311,13 +311,13 @@ class ConnectionTable:
 
 # Time in seconds for an evicted or refused client to read the last reply before the socket is shut down.
 FAREWELL_S = 1.0
-# Maximum share of connections that wait FAREWELL_S; beyond this share the oldest of them is shut down at once.
+# Maximum share of connections that may wait FAREWELL_S; above this share the oldest waiting connection is shut down.
 FAREWELL_SHARE = 1 / 8
 # Seconds between two sweeps, which check the deadlines of all connections.
 SWEEP_S = 0.5
 # File descriptors reserved for libraries, logs and listening sockets.
 OTHER_FILES = 64
-# Share of the remaining descriptors for connections: many need a second descriptor, for a file or another server.
+# Share of the unreserved descriptors for connections: many need a second descriptor, for a file or another server.
 CONNECTIONS_OF_FILES = 0.75
 
 
@@ -328,13 +328,13 @@ class Connection(Protocol):
         """Check the deadline; if it has passed, close the connection or send the protocol's error reply."""
 
     def stop(self) -> None:
-        """Close after the current command or request, because the service stops."""
+        """Close the connection after the current command or request, because the service stops."""
 
     def abort(self) -> None:
-        """Close at once, and discard unsent octets."""
+        """Close the connection at once, and discard unsent octets."""
 
     def evict(self) -> None:
-        """Close with the protocol's last reply, because another connection takes the place of this one."""
+        """Close the connection with the protocol's last reply, because a new connection needs its place."""
 
 
 def _no_reply(_: Refusal) -> bytes:
@@ -362,7 +362,7 @@ class Slot:
 
     @property
     def address(self) -> str:
-        """The client's address."""
+        """Address of the connection's client."""
         return self._entry.address
 
     @property
@@ -375,7 +375,7 @@ class Slot:
         self._entry.stage = stage
 
     def attach(self, connection: Connection) -> None:
-        """Register `connection` for sweeps, eviction and shutdown, in place of the one attached to this slot before."""
+        """Register `connection` for sweeps, eviction and shutdown, in place of the connection attached before."""
         self.on_evict = connection.evict
         self._connections.attach(self, connection)
 
@@ -389,14 +389,14 @@ class Slot:
         self._entry.complete(self._connections.now())
 
     def release(self) -> None:
-        """Remove the closed connection from the set and the table."""
+        """Remove the closed connection from the ConnectionSet and its table."""
         self._connections.forget(self._entry, self)
 
     # Methods that the ConnectionSet calls.
 
     @property
     def is_closed(self) -> bool:
-        """True once the socket is closed."""
+        """True once the socket of the connection is closed."""
         return self._accepted.fileno() < 0
 
     def evict(self) -> None:
@@ -414,7 +414,7 @@ class Slot:
 
 
 class ConnectionSet:
-    """All connections of one service; iteration yields the attached ones, the oldest first."""
+    """All connections of one service; iteration yields the attached connections, the oldest first."""
 
     def __init__(
         self,
@@ -424,7 +424,7 @@ class ConnectionSet:
         log: EventLog | None = None,
         sweep_s: float = SWEEP_S,
     ) -> None:
-        """Create an empty set; `refusal` returns the reply to a refused client, which is not sent before TLS."""
+        """Create an empty set; `refusal` returns the reply to a refused client, sent only on ports without TLS."""
         self.table = ConnectionTable(fit_to_open_files(limits))
         self._farewells_max = max(1, int(self.table.limits.connections * FAREWELL_SHARE))
         self.now = loop.time
@@ -475,7 +475,7 @@ class ConnectionSet:
         return task
 
     def forget(self, entry: TableEntry, slot: Slot) -> None:
-        """Remove a closed connection from the set and the table."""
+        """Remove a closed connection from the set and its table."""
         self._remove(entry)
         self._attached.pop(slot, None)
         if not self._attached:
@@ -507,11 +507,11 @@ class ConnectionSet:
             for connection in self:
                 connection.abort()
         self._sweep.cancel()
-        # One iteration of the event loop lets aborted transports call connection_lost().
+        # Wait for one iteration of the event loop, in which aborted transports call connection_lost().
         await asyncio.sleep(0)
 
     async def cancel(self) -> None:
-        """Cancel every task, and wait until all have ended."""
+        """Cancel the tasks of all connections, and wait until all tasks have ended."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -520,7 +520,7 @@ class ConnectionSet:
     # Eviction and refusal.
 
     def evict_any(self) -> None:
-        """Evict one connection, if one may be, because the process has no file descriptor left."""
+        """Shut down the least useful connection to free a file descriptor, if any connection may be evicted."""
         self._remove_closed()
         entry = self.table.evict_any(self.now())
         slot = None if entry is None else self._slots.pop(entry, None)
@@ -580,7 +580,7 @@ class ConnectionSet:
                 self._remove(entry)
 
 
-# Maximum connections accepted in one iteration of the event loop, so that open ones are served in between.
+# Maximum connections accepted per iteration of the event loop, so that open connections are served in between.
 ACCEPTS_PER_TURN = 128
 # Seconds until the next accept() if file descriptors are exhausted: an evicted connection is closed by then.
 ACCEPT_AGAIN_S = 0.02
@@ -606,7 +606,7 @@ class Listener:
         tls: ssl.SSLContext | None = None,
         handshake_s: float | None = None,
     ) -> None:
-        """Start to accept connections; `listening` is a listening, non-blocking socket."""
+        """Start accepting connections; `listening` is a listening, non-blocking socket."""
         self._loop, self._listening, self._factory, self._connections = loop, listening, factory, connections
         self._tls, self._handshake_s = tls, handshake_s
         self._opening: set[asyncio.Task[None]] = set()
@@ -614,7 +614,7 @@ class Listener:
         loop.add_reader(listening, self._accept)
 
     def close(self) -> None:
-        """Stop to accept; open connections stay open, unfinished TLS handshakes are cancelled."""
+        """Stop accepting; open connections stay open, unfinished TLS handshakes are cancelled."""
         if self._listening.fileno() < 0:
             return
         self._loop.remove_reader(self._listening)
@@ -645,7 +645,7 @@ class Listener:
                 task.add_done_callback(self._opening.discard)
 
     def _pause(self) -> None:
-        """Stop to accept for ACCEPT_AGAIN_S, until a descriptor is free."""
+        """Stop accepting for ACCEPT_AGAIN_S, until a file descriptor is free."""
         self._loop.remove_reader(self._listening)
         self._again = self._loop.call_later(ACCEPT_AGAIN_S, self._loop.add_reader, self._listening, self._accept)
 

@@ -2,7 +2,7 @@
 
 
 class ServiceError(Exception):
-    """Error because of which a service cannot start or continue; the message is one line with the remedy."""
+    """Error that prevents a service from starting or continuing; the message is one line with the remedy."""
 
 
 class LimitExceededError(Exception):

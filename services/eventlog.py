@@ -32,7 +32,7 @@ class EventLog:
 
     @property
     def on_standard_error(self) -> bool:
-        """True if events go to standard error; other lines must then not be written to it."""
+        """True if events go to standard error, where no other lines may then be written."""
         return self._stream is sys.stderr
 
     def write(self, event: str, **values: object) -> None:

@@ -1,4 +1,4 @@
-"""Faults: classic misconceptions that a service shows on request, by `--fault NAME`, for lessons and tests of checks.
+"""Deliberate faults of services, enabled by `--fault NAME`: misconceptions to show in lessons and to test checks with.
 
     $ python -m services.http.origin --root www --port 8080 --fault body-in-304
     READY http 127.0.0.1:8080 [::1]:8080 fault=body-in-304
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 
 def add_fault_flag(parser: argparse.ArgumentParser, faults: Mapping[str, str]) -> None:
-    """Add --fault for these faults, given as name -> description; any other name is refused with the list."""
+    """Add the flag --fault, which accepts the names in `faults` (name -> description) and lists them in --help."""
     listed = "; ".join(f"{name}: {text}" for name, text in faults.items())
     parser.add_argument(
         "--fault",
@@ -27,5 +27,5 @@ def add_fault_flag(parser: argparse.ArgumentParser, faults: Mapping[str, str]) -
 
 
 def fault_words(options: argparse.Namespace) -> list[str]:
-    """Return `fault=NAME` for each fault that is on, each once, for the READY line."""
+    """Return `fault=NAME` for each enabled fault, without duplicates, for the service's READY line."""
     return [f"fault={name}" for name in dict.fromkeys(getattr(options, "fault", ()))]

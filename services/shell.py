@@ -1,4 +1,4 @@
-"""The asyncio shell of every service: common flags, listening sockets, the line READY, and shutdown by signal.
+"""Runtime shell of every service on asyncio: common flags, listening sockets, the line READY, shutdown by signal.
 
 The main() of a service passes its flags and a start function to run_service(). The start function opens endpoints on
 the Shell; once it returns, one line names the addresses, and the service runs until SIGTERM or SIGINT:
@@ -45,7 +45,7 @@ OPEN_FILES = 8192
 # Timeout in seconds of a TLS handshake, as the documentation of Apache's mod_reqtimeout suggests.
 TLS_HANDSHAKE_S = 20.0
 
-# Exit status of a service that cannot start; argparse uses the same one for a wrong flag.
+# Exit status of a service that cannot start; argparse exits with the same status after a wrong flag.
 EXIT_CANNOT_START = 2
 
 Result = TypeVar("Result")
@@ -109,7 +109,7 @@ class Shell:
 
     def _record_address(self, bound: socket.socket) -> None:
         address: Address = bound.getsockname()[:2]
-        # With --port 0 the first socket is bound to a free port, and all others to the same port.
+        # With --port 0 the first socket is bound to a free port, and all further sockets to this port.
         self.port = address[1]
         if address not in self.addresses:
             self.addresses.append(address)
@@ -165,7 +165,7 @@ def add_common_flags(parser: argparse.ArgumentParser, default_port: int) -> None
 
 def default_addresses() -> list[str]:
     """Return the loopback addresses of this machine: without ::1 if IPv6 is disabled."""
-    # Without any loopback address the first is returned: bind() then raises an error that names the cause.
+    # Without any loopback address the first default is returned: bind() then raises an error that names the cause.
     return [address for address in DEFAULT_LISTEN if _has_address(address)] or [DEFAULT_LISTEN[0]]
 
 
