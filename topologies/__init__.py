@@ -1,1 +1,1 @@
-"""Mininet topologies, one per module, with diagram and address plan; `emulation` makes networks of them."""
+"""Mininet topologies, one per module, with diagram and address plan; the subpackage `emulation` runs them."""

@@ -125,7 +125,7 @@ def _check(clients: int, replicas: int, cdn: str, resolver: str) -> None:
 
 
 class CdnParts(Topo):  # type: ignore[misc]
-    """Builder methods that every topology with a CDN shares: name servers, origin, regions."""
+    """Base class with builder methods that every topology with a CDN shares: name servers, origin, regions."""
 
     # Hosts resolve names by the name servers, not by /etc/hosts.
     host_names = False

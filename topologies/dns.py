@@ -61,12 +61,12 @@ REVERSE_IPV6 = "5.3.a.0.8.b.d.0.1.0.0.2.ip6.arpa."
 SERVED_IPV6 = {"arpa": ("ip6.arpa.",), "example": (REVERSE_IPV6,)}
 WEB = {"web1": "10.53.4.1", "web2": "10.53.4.2", "web3": "10.53.4.3"}
 LOCAL = "10.53.9.53"
-# The keys of all zones are derived from this text: ROOT_ANCHOR is the DS record of the root's key.
+# Secret from which the keys of all zones are derived; ROOT_ANCHOR is the DS record of the root's key.
 SEED, FORGED_SEED = "lab7", "forged"
 ROOT_ANCHOR = ". IN DS 23377 15 2 3A8678F85003F16867B8FF804D5EC22695F25E5AE7628680D9C84C0B9BC92337"
 # The zone that is not signed.
 INSECURE = "bookshop.uk."
-# The address of server1.example.com, and the one that the attacker's server has for it.
+# Genuine address of server1.example.com, and the forged address that the attacker's name server returns.
 GENUINE, FORGED = WEB["web1"], WEB["web3"]
 POOL = "pool.example.com."
 BIG = "big.example.com."
@@ -126,7 +126,7 @@ def make_names(
         Record("example.com.", "MX", "10 server2.example.com."),
         Record("example.com.", "MX", "20 server3.example.com."),
         Record("example.com.", "TXT", '"an organisation with a name server of its own"'),
-        # This RRset is larger than a UDP response, which is truncated, so that clients retry over TCP.
+        # An RRset larger than a UDP response, which is truncated, so that clients retry over TCP.
         Record(BIG, "TXT", " ".join(f'"{number:02d} {"x" * 150}"' for number in range(12))),
         *(
             Record(changing_name(changing_ttl), "A", VERSIONS[version % len(VERSIONS)], changing_ttl)

@@ -31,7 +31,7 @@ REFRESH_S, RETRY_S, EXPIRE_S = 3600, 900, 604_800
 
 @dataclass(frozen=True)
 class Record:
-    """A resource record: owner, type, rdata in master-file format, TTL in seconds (None: that of the zone)."""
+    """A resource record: owner, type, rdata in master-file format, TTL in seconds (None: the zone's TTL)."""
 
     owner: str
     type: str
@@ -91,7 +91,7 @@ class NamePlan:
         }
 
     def zone_of(self, name: str) -> Zone | None:
-        """Return the zone with the longest origin that is the name or an ancestor of it; None without one."""
+        """Return the zone with the longest origin that is `name` or an ancestor of it; None without such a zone."""
         above = [zone for zone in self.zones.values() if is_below(name, zone.origin)]
         return max(above, key=lambda zone: 0 if zone.origin == "." else len(zone.origin), default=None)
 

@@ -1,4 +1,4 @@
-"""Topology for FTP: client and server with a router between them, and an eavesdropper beside the client.
+"""Topology for FTP: client and server with a router in between, and an eavesdropper beside the client.
 
     client ──┐                                                            server
     10.9.1.1 ├─ s1 ──────── router ══════════════════════ s2 ─────────── 10.9.2.1
@@ -27,7 +27,7 @@ SERVER_NAME = "ftp.example.com"
 CLIENT_ADDRESS, EVE_ADDRESS, SERVER_ADDRESS = "10.9.1.1", "10.9.1.66", "10.9.2.1"
 PASSWORDS = {"ann": "correct-horse", "ben": "battery-staple"}
 QUOTA_OCTETS = 20_000
-# Accounts file of the FTP server; passwords are not hashed, because FTP transmits them in clear text anyway.
+# Accounts file of the FTP server; passwords are not hashed, because FTP transmits them in clear text.
 USERS = f"""\
 [users.ann]
 password = "plain:{PASSWORDS["ann"]}"
@@ -86,8 +86,8 @@ class FtpTopo(Topo):  # type: ignore[misc]
 
 
 def _in_folder(serves: str, root: str) -> str:
-    """Return the server's command line with accounts file and files from a folder."""
-    # A later flag overrides an earlier one (argparse).
+    """Return the FTP server's command line with files and accounts file below the folder `root`."""
+    # A flag that is given again overrides its earlier value (argparse).
     return shlex.join([*shlex.split(serves), "--root", f"{root}/files", "--users", f"{root}/users.toml"])
 
 

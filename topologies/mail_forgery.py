@@ -1,4 +1,4 @@
-"""Topology for forged mail: the topology mail, a stranger, a forwarding address, and SPF, DKIM and DMARC records.
+"""Topology for forged mail: topologies/mail.py plus a stranger, a forwarding address, and SPF, DKIM and DMARC records.
 
                               mallory 10.25.4.66 ── stranger ──┐
     alice, mail-a, dns-a, www ── s1 ───────────────────────── s0 ── s2 ── bob, mail-b, dns-b

@@ -1,1 +1,1 @@
-"""Emulation: a Mininet topology as a running network, in a sandbox, with shaped links and services in the hosts."""
+"""Emulation: a Mininet topology as a running network in namespaces, with shaped links and services in the hosts."""

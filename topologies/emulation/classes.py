@@ -21,8 +21,8 @@ from topologies.emulation.links.link import EmulatedLink
 from topologies.emulation.links.openvswitch import OpenVSwitch
 from topologies.emulation.node import Bridge, Host, Interface
 
-# Stock Mininet classes that are replaced by the testbed's own class, which behaves the same: all switches learn.
-# A CPULimitedHost without limits is treated as an ordinary host, which behaves the same (see options).
+# Stock Mininet classes replaced by lab7's own classes, which behave alike: all switches learn.
+# A CPULimitedHost without limits is an ordinary host (see options).
 # TCULink turns checksum offload off, as every link here does; OVSLink optimises links between two OVSSwitches.
 HOSTS = (node.Node, node.Host, node.CPULimitedHost, Host)
 SWITCHES = (node.Switch, node.OVSSwitch, node.OVSBridge, nodelib.LinuxBridge, Bridge)

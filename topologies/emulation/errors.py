@@ -1,4 +1,4 @@
-"""Error types of the emulation; each message is one sentence with a remedy."""
+"""Error types of the emulation; each message is one sentence that includes a remedy."""
 
 from pathlib import Path
 

@@ -21,7 +21,7 @@ def find_loop(topo: Topo, *, spanning_tree: bool = True) -> list[str]:
 
 
 def find_loop_among(switches: Sequence[str], links: Iterable[tuple[str, str]]) -> list[str]:
-    """Return the first loop among these switches, empty if there is none; links of other nodes are ignored."""
+    """Return the first loop among these switches, empty without a loop; links of hosts are ignored."""
     joined: dict[str, list[str]] = {switch: [] for switch in switches}
     for first, other in links:
         if first not in joined or other not in joined:
@@ -35,7 +35,7 @@ def find_loop_among(switches: Sequence[str], links: Iterable[tuple[str, str]]) -
 
 
 def _path(joined: dict[str, list[str]], start: str, end: str) -> list[str]:
-    """Return the switches of the shortest path, both ends included; empty if there is none (breadth-first search)."""
+    """Return the switches of the shortest path, including both ends; empty without a path (breadth-first search)."""
     before = {start: ""}
     waiting = deque([start])
     while waiting:

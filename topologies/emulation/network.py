@@ -63,7 +63,7 @@ class Network(Mininet):  # type: ignore[misc]
     def __init__(self, topo: Topo | None, controller: Any = None, **options: Any) -> None:
         self._link_numbers = count(1)
         self.is_open = self.is_up = False
-        # Skip Mininet.init(), which raises limits by sysctls of the machine; a testbed raises its own process's.
+        # Mininet.init() is skipped, because it raises machine-wide limits; a testbed raises only its process's limits.
         Mininet.inited = True
         super().__init__(topo=topo, controller=controller, **{**options, "build": False})
         # Class of each kind of node or link that is added without cls=; equip() replaces `switch` and others.
@@ -227,7 +227,7 @@ class Network(Mininet):  # type: ignore[misc]
         return result
 
     def stopXterms(self) -> None:  # noqa: N802
-        """Kill the terminals of this network; Mininet's own method kills socat processes of others as well."""
+        """Kill the terminals of this network only; Mininet's method kills socat processes of other networks, too."""
         for terminal in self.terms:
             terminal.kill()
 

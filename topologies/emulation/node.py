@@ -186,7 +186,7 @@ class LazyShell(Node):  # type: ignore[misc]
         """Do nothing, because private folders vanish with the mount namespace of the host."""
 
     def _popen(self, cmd: list[str], **params: Any) -> subprocess.Popen[bytes]:
-        # Mininet runs shell and programs through mnexec; these mnexec words are replaced by words of nsenter.
+        # Mininet runs shell and programs through mnexec; the listed mnexec words are replaced by words of nsenter.
         words = cmd[2:] if cmd[0] == "mnexec" else cmd
         if words and cmd[:2] == ["mnexec", "-da"]:
             words = words[1:]
@@ -218,7 +218,7 @@ class Host(LazyShell):
     """
 
     forkserver: ForkServer
-    # Folder for the output of programs that is kept (start_program).
+    # Folder in which the output of started programs is kept (start_program).
     output_folder: Path | None = None
     has_ipv6 = False
 
@@ -418,7 +418,7 @@ class Host(LazyShell):
             service.stop()
         super().terminate()
         if sandbox.inside():
-            # Another testbed of this process may have a host of this name, whose file is below this one.
+            # Another testbed of this process may have a host of the same name, whose namespace file is mounted below.
             with suppress(OSError):
                 namespaces.unmount(NAMED / self.name)
                 (NAMED / self.name).unlink()
@@ -510,7 +510,7 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         self._install(self._entries)
 
     def remove_static_entries(self) -> None:
-        """Remove the static forwarding entries; those that vanished with a port are ignored."""
+        """Remove the static forwarding entries; entries that vanished with a port are ignored."""
         lines = [f"fdb del {mac} dev {port} master static" for mac, port in self._entries]
         with suppress(EmulationError):
             tools.batch("bridge", lines, all_of_them=True)

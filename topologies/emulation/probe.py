@@ -18,7 +18,7 @@ from topologies.emulation.process.launcher import readable
 
 ECHO_REQUEST = 8
 HEADER = struct.Struct("!BBHHH")
-# SO_TIMESTAMPNS_OLD of asm-generic/socket.h, not in Python's socket; SCM_TIMESTAMPNS has the same number.
+# SO_TIMESTAMPNS_OLD of asm-generic/socket.h, not in Python's socket; SCM_TIMESTAMPNS has an equal number.
 SO_TIMESTAMPNS = 35
 TIMESPEC = struct.Struct("@qq")
 REPLY_TIMEOUT_S = 3.0
@@ -40,7 +40,7 @@ def _stamped(sock: socket.socket) -> tuple[bytes, int]:
 
 
 def echo_rtts(address: str, count: int) -> list[float | None]:
-    """Return the round-trip times in seconds of `count` echo requests, one after the other; None for a lost one."""
+    """Return the round-trip times in seconds of `count` sequential echo requests; None for a lost request."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP) as sock:
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         return [_echo(sock, address, sequence) for sequence in range(1, count + 1)]

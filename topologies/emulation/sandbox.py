@@ -103,7 +103,7 @@ def run(command: Sequence[str], salvage: Salvage | None = None) -> int:
     if (died := _describe_kill(command, status, killed_by)) is not None:
         _tell_kill(died, salvage)
         return CANNOT
-    # The inner process died of a forwarded signal before it could print the reason, so this process prints it.
+    # The inner process died of a forwarded signal before it could print the reason, so the outer process prints it.
     if killed_by and -int(killed_by) in received:
         _tell_kill(f"stopped by {signal.Signals(-int(killed_by)).name}", salvage)
     return _exit_code(status)
@@ -163,7 +163,7 @@ def _unshare_all() -> None:
         raise MachineError(_refusal(error)) from error
 
 
-# Hint for error messages on x86-64: the alternative if namespaces are not permitted.
+# Hint in error messages on x86-64 where namespaces are not permitted.
 WITHOUT = "`lab7 run --time virtual` needs no namespaces"
 
 
@@ -264,7 +264,7 @@ def _run_init(command: Sequence[str], blocked_before: Iterable[int], report_fd: 
 
 
 def _is_without_reader(pipe: int) -> bool:
-    """Return whether a pipe's other end is closed, since the process with it has ended; poll(2)."""
+    """Return whether a pipe has no reader left, because the reading process has ended; poll(2)."""
     poll = select.poll()
     poll.register(pipe, 0)
     return bool(poll.poll(0))
@@ -284,7 +284,7 @@ def _prepare() -> None:
 
 @contextlib.contextmanager
 def _signals_blocked() -> Iterator[set[int]]:
-    """Block signals, so that `_wait` receives them by sigwaitinfo(2); yield the signals blocked before."""
+    """Block signals, so that `_wait` receives them by sigwaitinfo(2); yield the formerly blocked signals."""
     blocked_before = {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, WAITED_FOR)}
     try:
         yield blocked_before
@@ -293,7 +293,7 @@ def _signals_blocked() -> Iterator[set[int]]:
 
 
 def _wait(pid: int) -> tuple[int, set[int]]:
-    """Wait for one child, forward signals to it, reap other children; return (wait status, signals received)."""
+    """Wait for one child, forward signals to the child, reap other children; return (wait status, signals received)."""
     signals: set[int] = set()
     while True:
         received = signal.sigwaitinfo(WAITED_FOR)

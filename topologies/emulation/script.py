@@ -32,7 +32,7 @@ from topologies.emulation.network import Network
 from topologies.emulation.node import Interface, LazyShell
 from topologies.emulation.testbed import Testbed
 
-# Mininet class -> (the testbed's class in its place, the calls by which a script must create such an object).
+# Mininet class -> (lab7's class in its place, the calls by which a script must create an object of the class).
 _PARTS: Mapping[type, tuple[type, str]] = {
     node.Node: (LazyShell, "net.addHost(), net.addSwitch() or net.addController()"),
     link.Link: (EmulatedLink, "net.addLink()"),
@@ -159,7 +159,7 @@ def run(file: str, arguments: Sequence[str], cli: type, **settings: Any) -> None
 
 
 def _nothing() -> None:
-    """Do nothing, in place of a check for installed programs."""
+    """Do nothing, in place of a method that checks for installed programs and exits without them."""
 
 
 @contextmanager

@@ -52,7 +52,7 @@ FORWARDING_POLL_S = 0.1
 
 
 def running() -> "tuple[Testbed, ...]":
-    """Return the testbeds of this process that are up."""
+    """Return the running testbeds of this process."""
     return tuple(_running)
 
 
@@ -84,7 +84,7 @@ def _equip(made: Any, **options: Any) -> None:
 
 
 def listening_on_both(command: str) -> str:
-    """Return a service's command line with `--listen ::` added to `--listen 0.0.0.0`; others unchanged."""
+    """Return a service's command line with `--listen ::` added to `--listen 0.0.0.0`; without the latter unchanged."""
     ours = command.split()[0].startswith("services.")
     return re.sub(r"--listen 0\.0\.0\.0(?=\s|$)", "--listen 0.0.0.0 --listen ::", command) if ours else command
 
@@ -257,7 +257,7 @@ class Testbed:
                 self._terminate_services()
             self._stack.close()
         except Exception:
-            # After a death or a signal, errors of the tear-down are consequences of it and are ignored.
+            # After a death or a signal, errors of the tear-down are consequences of this cause and are ignored.
             if death is None and not interrupted:
                 raise
         finally:
@@ -267,7 +267,7 @@ class Testbed:
             raise death from None
 
     def _terminate_services(self) -> None:
-        """Send SIGTERM to all services at once, so that they stop in parallel; the tear-down awaits each later."""
+        """Send SIGTERM to all services at once, so that they stop in parallel; the tear-down awaits the exits."""
         for host in self.net.hosts if self.net is not None else []:
             for service in host.services:
                 service.terminate()
@@ -293,7 +293,7 @@ class Testbed:
             self._forkserver.close()
 
     def _delete_interfaces(self) -> None:
-        """Delete the switches and their interfaces, and with these the hosts' interfaces (veth peers).
+        """Delete the switches and their interfaces, which also deletes the hosts' interfaces (veth peers).
 
         As one group, for which the kernel waits for its readers (RCU) once: 20 pairs take 0.03 s instead of 0.4 s.
         """
@@ -302,7 +302,7 @@ class Testbed:
         names += [interface.name for switch in switches for interface in switch.intfList() if interface.name != "lo"]
         there = [name for name in names if Path("/proc/sys/net/ipv4/conf", name).exists()]
         if there:
-            # An interface may vanish in the meantime, with the namespace of its peer.
+            # An interface may have vanished, with the namespace of its peer.
             with contextlib.suppress(EmulationError):
                 lines = [f"link set dev {name} group {GROUP}" for name in there]
                 tools.batch("ip", [*lines, f"link delete group {GROUP}"], all_of_them=True)
@@ -436,7 +436,7 @@ class Testbed:
         return {name: services for name, services in started.items() if services}
 
     def _start(self, host: Host, *, wait: bool = True) -> list[Service | Program]:
-        """Start the services of one host: by the starter if there is one, else each command line of `serves`."""
+        """Start the services of one host: by the host's starter, if set, else each command line of `serves`."""
         if host.name in self._starters:
             instead = self._starters[host.name](host)
             if isinstance(instead, Service):
@@ -466,7 +466,7 @@ def plug_in(bed: Testbed, name: str) -> None:
 
 
 def _cable(bed: Testbed, name: str, state: str) -> None:
-    """Set the state, up or down, of the link's far end at the switch, from which the host's carrier follows."""
+    """Set the link's end at the switch up or down, which gives or takes the host's carrier."""
     link = bed.host(name).defaultIntf().link
     far = link.intf2 if link.intf1.node.name == name else link.intf1
     tools.batch("ip", [f"link set dev {far.name} {state}"])

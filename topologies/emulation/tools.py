@@ -1,4 +1,4 @@
-"""Calls of the system's network tools; the first error message of a failed one is raised as an exception."""
+"""Calls of the system's network tools; an exception has the first error message of the failed tool."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Validation of a topology before anything is built from it, and the addresses and commands of its hosts."""
+"""Validation of a topology before a network is built from it, and the addresses and commands of its hosts."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -78,7 +78,7 @@ def check_link(ends: Sequence[tuple[str, bool]], given: Mapping[str, Any]) -> No
 def _check_names(topo: Topo) -> None:
     given = _interface_names(topo)
     for node in topo.nodes():
-        # A switch's name is also an interface name, that of its bridge.
+        # A switch's name is also an interface name, the name of its bridge.
         names = [node] if topo.isSwitch(node) else []
         names += [f"{node}-eth{port}" for port in topo.ports.get(node, {}) if (node, port) not in given]
         longest = max(names, key=len, default="")
@@ -124,7 +124,7 @@ def _check_addresses(topo: Topo) -> None:
             address = IPv4Interface(ip).ip
         except ValueError:
             raise TopologyError(f"the host {host} has ip={ip!r}, which is not an IPv4 address") from None
-        # A host without a link is a broadcast domain of its own.
+        # A host without a link is alone in a broadcast domain.
         place = (host if port is None else domains.get((host, port), host), address)
         if owners.setdefault(place, host) != host:
             raise TopologyError(f"the hosts {owners[place]} and {host} both have the address {address}")

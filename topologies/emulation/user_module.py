@@ -31,7 +31,7 @@ class _FinderBesideFiles(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Find a top-level module in the folders of user files; None if absent or named as in the standard library."""
-        # Names of the standard library are never found here, even of modules for other systems, such as winreg.
+        # Standard library modules are never loaded from user folders, even modules for other systems, such as winreg.
         if path is not None or fullname in sys.stdlib_module_names:
             return None
         return PathFinder.find_spec(fullname, [str(folder) for folder in sorted(_folders)], target)
@@ -52,7 +52,7 @@ def load(name: str, kind: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # sys.modules must have the module, because dataclasses and others look it up there.
+    # sys.modules must have the module, because dataclasses and others look the module up there.
     sys.modules[spec.name] = module
     _execute(name, spec, module)
     return module

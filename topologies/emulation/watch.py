@@ -28,7 +28,7 @@ from typing import Any
 SIGNAL = signal.SIGRTMIN + 7
 # Seconds until SIGNAL is sent again: a signal sent just before a blocking call does not interrupt that call.
 RESEND_S = 0.02
-# Seconds to wait for further exits with the same cause, such as those of a dead fork server's children.
+# Seconds to wait for further exits from one cause, such as those of a dead fork server's children.
 SETTLE_S = 0.01
 # Seconds to wait for the fork server's report of a child's exit code on a busy machine.
 STATUS_TIMEOUT_S = 5.0
@@ -40,7 +40,7 @@ STOPPING = (signal.SIGTERM, signal.SIGHUP)
 STOPPED = ("T", "t")  # proc(5): by a signal, by a tracer
 LAST_WORDS_MAX = 300
 
-# Ranks of processes: of several exits at once, that of the smallest rank is reported, as cause of the others.
+# Ranks of processes: of several exits at once, the exit with the smallest rank is reported as the cause.
 FORK_SERVER, HOLDER, OTHER = range(3)
 
 
@@ -109,7 +109,7 @@ class Watch:
         self._server_died = server_died
         self.death: LabDied | None = None
         self._watched: dict[int, Watched] = {}
-        # Processes that are being stopped on purpose, until they exit; if suspended, they delay the stop.
+        # Processes that are being stopped on purpose, until they exit; a suspended one delays the stop.
         self._ending: dict[int, Watched] = {}
         self._lock = threading.Lock()
         self._epoll = select.epoll()
@@ -120,7 +120,7 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def open(self) -> None:
-        """Start the thread: from now on a fatal exit interrupts the main thread."""
+        """Start the monitor thread: from now on a fatal exit interrupts the main thread."""
         _interrupting.append(self)
         if threading.current_thread() is threading.main_thread():
             _install()

@@ -1,4 +1,4 @@
-"""Entries of a host's /etc/hosts: all hosts; of hosts that share a private address, only the one in its own segment.
+"""Entries of a host's /etc/hosts: all hosts, but of hosts that share an address only the host in the reader's segment.
 
 A private address may be in use in several segments (RFC 1918). A host's file has the name that its own segment knows by
 such an address, and leaves out the others, which would lead to a wrong host.

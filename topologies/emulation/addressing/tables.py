@@ -57,7 +57,7 @@ def set_forwarding(net: Any) -> None:
 
 
 def reached(far: Any, neighbours: dict[Any, list[tuple[Any, Any]]]) -> list[str]:
-    """Return the MAC addresses of the hosts behind a bridge's port, whose far end is `far`.
+    """Return the MAC addresses of the hosts behind a bridge's port; `far` is the opposite end of its link.
 
     Only bridges forward frames. Terminates, since topology_checks has excluded loops.
     """

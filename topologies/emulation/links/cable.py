@@ -14,7 +14,7 @@ from topologies.emulation.links import device, netem
 from topologies.emulation.node import ipv6_off, remove
 from topologies.emulation.shape import Shape
 
-# One end of a link: (interface name, MAC address, process id of the network namespace, 0 for the switches').
+# End of a link: (interface name, MAC address, process id of the network namespace, 0 for the switches' one).
 End = tuple[str, str, int]
 
 
@@ -30,7 +30,7 @@ class Cable:
         self._shapes = list(shapes)
         for leaving, shape in zip(self._leaving, shapes, strict=True):
             lines += netem.commands(leaving, shape) if shape else []
-        # The cable is shaped before it is up, so that no frame passes unshaped.
+        # The cable is shaped before its interfaces are up, so that no frame passes unshaped.
         tools.batch("tc", lines)
         for inner in self.interfaces:
             ipv6_off(inner)
@@ -49,7 +49,7 @@ class Cable:
 
 
 def veths(*pairs: tuple[End, End]) -> None:
-    """Create veth pairs with each end in its namespace."""
+    """Create veth pairs with each end in its network namespace."""
     tools.batch("ip", [f"link add {_words(near)} type veth peer {_words(other)}" for near, other in pairs])
 
 

@@ -24,7 +24,7 @@ RESHAPE_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True)
 class Wiring:
-    """State that all links of a testbed share: back end, fork server for wires, random generator, link numbers.
+    """State that all links share: back end, fork server for user-space links (wires), random generator, link numbers.
 
     backend: 'wire' or 'netem'; changed: called when an address of a running network has changed.
     """
@@ -69,7 +69,7 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
         self._addresses = (addr1, addr2)
 
     def add_end(self, interface: Interface) -> None:
-        """Register an interface of the link; with the second one, create and configure both devices."""
+        """Register an interface of the link; when the second is registered, create and configure both devices."""
         self._ends.append(interface)
         if len(self._ends) < len(self._addresses):
             return
@@ -79,7 +79,7 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
             end.config(**end.params)
 
     def changed(self) -> None:
-        """Report a changed address, so that the tables of the other nodes are updated."""
+        """Report a changed address, so that the tables of all other nodes are updated."""
         self._wiring.changed()
 
     def reshape(self, interface: Interface, params: Mapping[str, Any]) -> None:

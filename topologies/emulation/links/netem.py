@@ -14,7 +14,7 @@ import sys
 
 from topologies.emulation.shape import Shape
 
-# Maximum number of propagating frames per direction, equal to that of a user-space link (wire.carrier).
+# Maximum number of propagating frames per direction, as many as on a user-space link (wire.carrier).
 FLYING_FRAMES = 100_000
 
 

@@ -121,7 +121,7 @@ def daemons(workdir: Path, watch: Watch | None = None) -> Iterator[Daemons]:
         if sandbox.inside():
             (workdir / "openvswitch").mkdir()
             running.extend(ours.start(workdir / "openvswitch"))
-            # By this link `ovs-vsctl` and `ovs-ofctl` find the daemons of the sandbox's first testbed without options.
+            # This link leads `ovs-vsctl` and `ovs-ofctl` without options to the daemons of the sandbox's first testbed.
             with contextlib.suppress(FileExistsError):
                 RUN.symlink_to(workdir / "openvswitch")
         yield ours
@@ -165,7 +165,7 @@ class OpenVSwitch(Bridge):
         self._install(self._entries)
 
     def _settings(self) -> list[str]:
-        """Return the bridge's settings (ovs-vswitchd.conf.db(5)): those of stock Mininet, and the spanning tree's."""
+        """Return the bridge's settings (ovs-vswitchd.conf.db(5)): stock Mininet's settings, and the spanning tree's."""
         found = ["fail_mode=standalone", f"other_config:datapath-id={self.dpid}", f"other_config:dp-desc={self.name}"]
         found += ["other_config:disable-in-band=true"]
         if self.params.get("protocols"):
@@ -215,7 +215,7 @@ class OpenVSwitch(Bridge):
             self._driver.control("fdb/add", self.name, port, "0", mac)
 
     def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803
-        """Remove the bridge; at the end of a sandbox it vanishes with the daemon, so no reply is awaited."""
+        """Remove the bridge; at the end of a sandbox the bridge vanishes with the daemon, so no reply is awaited."""
         waiting = ["--no-wait"] if sandbox.inside() and deleteIntfs else []
         self._driver.run("ovs-vsctl", f"--timeout={TIMEOUT_S}", *waiting, "--if-exists", "del-br", self.name)
         self._attached = []

@@ -1,4 +1,4 @@
-"""Confinement of a user's program in a host: another user, a root file system of its own, and limits on its resources.
+"""Confinement of a user's program in a host: another user id, a separate root file system, and resource limits.
 
     words = confined(["python3", "my_server.py", "--port", "80"], folder=Path.cwd(), writable=[host.workdir])
 
@@ -34,13 +34,13 @@ from topologies.emulation.process.namespaces import MS_BIND, MS_PRIVATE, MS_REC,
 
 # User and group id of confined programs: within the 65,536 ids of a sandbox, used by no package of a distribution.
 CONFINED_ID = 64_999
-# NEW_ROOT is the mount point of the new root; PROGRAM_FOLDER in it is the program's current directory and HOME.
+# NEW_ROOT is the mount point of the new root; PROGRAM_FOLDER in NEW_ROOT is the program's current directory and HOME.
 NEW_ROOT = Path("/run/lab7-confined")
 PROGRAM_FOLDER = Path("/home/program")
 # Folders of the system that are mounted for every program; symbolic links such as /bin -> usr/bin are copied.
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt")
 DEVICES = ("null", "zero", "full", "random", "urandom")
-# Maximum octets and files of a program's folder that is copied whole; of a larger one, some files are copied.
+# Maximum octets and files of a program's folder that is copied whole; of a larger folder, some files are copied.
 COPY_BYTES_MAX = 64 << 20
 COPY_FILES_MAX = 5_000
 MEMORY_FILES = "size=128m,mode=0755"
@@ -62,7 +62,7 @@ _ABSOLUTE = re.compile(r"(?:^|(?<=[=:,@]))/[^=:,@\0]+")
 def confined(
     words: Sequence[str], folder: Path, writable: Iterable[Path] = (), user_id: int = CONFINED_ID
 ) -> list[str]:
-    """Return the command line that runs `words` as another user, in a file system of its own with a copy of `folder`.
+    """Return the command line that runs `words` as another user, in a separate file system with a copy of `folder`.
 
     `writable`: folders that it may change; `user_id`: the user and the group that it becomes, and that own them.
     """
@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     first = os.fork()
     if first:
         return _exit_code(first)
-    # From here on this is process 1 of the PID namespace (its parent is 0); if it dies, all others die with it.
+    # From here on this process is number 1 of the PID namespace, whose processes all die when number 1 dies.
     namespaces.die_with_parent(0)
     os.setsid()
     _make_root(options, program)
@@ -130,7 +130,7 @@ def _make_root(options: argparse.Namespace, program: str) -> None:
         _bind(Path("/dev") / name, NEW_ROOT / "dev" / name)
     for name in ("tmp", "var/tmp", "dev/shm"):
         (NEW_ROOT / name).chmod(0o1777)
-    # lab7's services, which are public: a program may be one of them with other flags, or import one.
+    # lab7's services, which are public: a program may be a service with other flags, or import a service.
     for path in (*_interpreter_folders(program), ROOT / "services"):
         _show(path)
     _copy_program(options.folder, options.words, options.user_id)
@@ -142,7 +142,7 @@ def _make_root(options: argparse.Namespace, program: str) -> None:
 
 
 def _show(path: Path) -> None:
-    """Mount a path of the system at the same place in the new root."""
+    """Mount a path of the system in the new root, at the same place."""
     target = NEW_ROOT / str(path).lstrip("/")
     if path.is_symlink() and str(path) in SYSTEM:
         target.symlink_to(os.readlink(path))
@@ -269,7 +269,7 @@ def _drop_rights(user_id: int) -> None:
 
 
 def _reap(child: int) -> int:
-    """Reap child processes until the program has ended; return its exit code. Processes left die with this one."""
+    """Reap child processes until the program has ended; return its exit code. Other processes die with this one."""
     while True:
         pid, status = os.wait()
         if pid == child:

@@ -124,7 +124,7 @@ def _run_service(request: dict[str, Any], descriptors: list[int], server: int) -
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        # A session of its own keeps Ctrl-C from the service: the command line alone handles Ctrl-C and stops services.
+        # A separate session keeps Ctrl-C from the service: the command line alone handles Ctrl-C and stops services.
         os.setsid()
         namespaces.die_with_parent(server)
         namespaces.set_name(_process_name(request["module"]))

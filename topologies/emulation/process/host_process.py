@@ -16,7 +16,7 @@ from topologies.emulation.process import namespaces
 NAMED = Path("/run/netns")
 # Kernel parameters of every host, so that all hosts are alike, whatever the machine's defaults.
 SYSCTLS = {
-    # No TCP metrics are cached, because those of one connection would speed up the next (tcp(7)).
+    # No TCP metrics are cached, because metrics of one connection would speed up the next connection (tcp(7)).
     "net/ipv4/tcp_no_metrics_save": "1",
     # A service of any user may bind a port below 1024, such as 80.
     "net/ipv4/ip_unprivileged_port_start": "0",
@@ -37,7 +37,7 @@ def _set(name: str, value: str) -> bool:
 
 def _mount_own_network() -> None:
     """Mount /sys of this network namespace, and an empty folder over the namespace names of ip-netns(8)."""
-    # brctl(8), ethtool(8) and scripts read /sys/class/net; some containers do not permit this mount.
+    # brctl(8), ethtool(8) and scripts read /sys/class/net; some containers do not permit mounting /sys.
     with contextlib.suppress(OSError):
         namespaces.mount("sysfs", "/sys", "sysfs")
     # Other hosts' names are no namespaces as seen from this host, and ip(8) would print an error for each.

@@ -1,4 +1,4 @@
-"""Throughput between two hosts by iperf(1), version 2: a server in one, a client in the other, every wait bounded.
+"""Throughput between two hosts by iperf(1), version 2: server and client in a host each, every wait with a time limit.
 
 Mininet's own test waits for two reports of the server by TCP, the first being of the connection that probes its port.
 iperf from 2.1 on reports no connection without data, so that Mininet waits for ever. Here the port is seen in the
@@ -50,7 +50,7 @@ def measure(
         while sent.returncode == 0 and not _rates(output.read_text()) and time.monotonic() < deadline_s:
             if listening.exit_code() is not None:
                 break
-            # The output file of another process is polled, with a time limit.
+            # iperf's output file can only be polled, since another process writes it; the wait has a time limit.
             time.sleep(POLL_S)
     finally:
         listening.stop()

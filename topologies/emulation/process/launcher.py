@@ -112,14 +112,14 @@ class ForkServer:
         return code
 
     def kill(self) -> None:
-        """Kill the fork server, and with it every process that it started; close() waits for them."""
+        """Kill the fork server, and with it every process that it started; close() waits for their exits."""
         if self.watch is not None:
             self.watch.remove(self._watched)
         self._program.kill()
         self._program.wait()
 
     def close(self) -> None:
-        """Stop the fork server and with it every process that it started, and wait for their exits; idempotent."""
+        """Stop the fork server and every process that it started, and wait for the exits; idempotent."""
         if self._channel.fileno() < 0:
             return
         if self.watch is not None:
@@ -207,7 +207,7 @@ class Service:
             forkserver.watch.add(self._watched)
 
     def expect_to_serve(self) -> None:
-        """Declare the service permanent: from READY on, any exit before stop() is fatal to the run."""
+        """Declare the service permanent: from READY on, an exit before stop() ends the run with an error."""
         self.lasts = self._watched.serves = True
 
     def _is_death(self, code: int) -> bool:
@@ -276,7 +276,7 @@ class Service:
         return self._forkserver.exit_code(self.pid, timeout_s)
 
     def errors(self) -> str:
-        """Return the service's standard error so far."""
+        """Return what the service has written to standard error so far."""
         with contextlib.suppress(OSError):
             return self._errors.read_text(errors="replace").strip()
         return ""
@@ -287,7 +287,7 @@ class Service:
         return f": {output}" if output else ""
 
     def expect_end(self) -> None:
-        """Remove the service from the process monitor: from now on an exit is not fatal to the run."""
+        """Remove the service from the process monitor: from now on an exit of the service does not end the run."""
         if self._forkserver.watch is not None:
             self._forkserver.watch.remove(self._watched)
 

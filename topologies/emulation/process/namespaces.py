@@ -45,7 +45,7 @@ def unshare(flags: int) -> None:
 
 
 def setns(descriptor: int, kind: int) -> None:
-    """Enter the namespace behind an open descriptor; `kind` is one CLONE_NEW... or 0. Raises OSError."""
+    """Enter the namespace of an open descriptor; `kind` is one CLONE_NEW... constant, or 0 for any. Raises OSError."""
     _check(_libc.setns(descriptor, kind), "setns")
 
 
@@ -98,7 +98,7 @@ def within_network(pid: int) -> Iterator[None]:
     if not pid:
         yield
         return
-    # An exception raised by a signal on the way back would leave this thread in the wrong network namespace.
+    # A signal's exception during the switch back would leave this thread in the wrong network namespace.
     with interrupts_deferred():
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:

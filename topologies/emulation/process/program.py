@@ -56,7 +56,7 @@ class Program:
         self._pidfd = os.pidfd_open(self.pid)
 
     def watch_over(self, watch: Watch | None, name: str, *, may_end: bool) -> None:
-        """Add the program to the process monitor: an exit is fatal to the run, unless `may_end` and the code is 0."""
+        """Add the program to the process monitor: an exit ends the run, unless `may_end` and the code is 0."""
         output = partial(last_line, self._output)
         self._watch = watch
         self._watched = Watched(
@@ -66,7 +66,7 @@ class Program:
             watch.add(self._watched)
 
     def expect_end(self) -> None:
-        """Remove the program from the process monitor: from now on an exit is not fatal to the run."""
+        """Remove the program from the process monitor: from now on an exit of the program does not end the run."""
         if self._watch is not None:
             self._watch.remove(self._watched)
 
@@ -124,7 +124,7 @@ class Program:
         self._close()
 
     def kill(self) -> None:
-        """Kill the program by SIGKILL, and its descendants even if they outlive it; idempotent."""
+        """Kill the program and its descendants by SIGKILL, even descendants that outlive the program; idempotent."""
         self.expect_end()
         if self._pidfd < 0:
             return
@@ -139,7 +139,7 @@ class Program:
             os.close(pidfd)
 
     def _signal(self, number: signal.Signals) -> None:
-        # All process groups of descendants are signalled, since a daemon creates groups of its own.
+        # All process groups of descendants are signalled, since a daemon creates process groups.
         for group in {self.pid, *(group for _, group in _offspring(self.pid))}:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, number)

@@ -30,7 +30,7 @@ def share_descriptors() -> None:
 
 @cache
 def schedstats() -> list[int]:
-    """Return descriptors of the schedstat files of ksoftirqd, one per processor; empty if they are unreadable.
+    """Return descriptors of the schedstat files of ksoftirqd, one per processor; empty if unreadable.
 
     They are the same, and open, as long as this process lasts.
     """

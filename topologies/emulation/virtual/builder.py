@@ -33,7 +33,7 @@ from topologies.emulation.virtual.kernel import Kernel
 from topologies.emulation.virtual.machine import Machine
 
 SOURCES = Path("/usr/src")
-# Kernel release for which the patches were made; else the newest is used, to which the patches may not apply.
+# Preferred kernel release, for which the patches were made; without it the newest is used, and patches may fail.
 TRIED = "linux-source-6.1"
 SOURCE_NAME = re.compile(r"linux-source-(\d+(?:\.\d+)+)\.tar\.(?:xz|bz2|gz)")
 PROGRAMS = {"make": "make", "gcc": "gcc", "ld": "binutils", "flex": "flex", "bison": "bison", "bc": "bc"} | {

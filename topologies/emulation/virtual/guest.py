@@ -115,7 +115,7 @@ def _date_pages() -> None:
 
 
 def _run(job: dict[str, Any]) -> dict[str, Any]:
-    """Run the job to its end or time limit, reap orphans; return its exit code and times for the host's side."""
+    """Run the job to its end or time limit, reap orphans; return the exit code and times that the host reads."""
     child = os.fork()
     if child == 0:
         _exec_job(job)

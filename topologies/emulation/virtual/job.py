@@ -1,4 +1,4 @@
-"""Job of a user-mode kernel: the command to run in it, and the kernel's own command line and environment.
+"""Job of a user-mode kernel: the command to run, and the kernel's command line and environment.
 
 The kernel's random number pool takes its command line as an input, so the command line is the same in every run:
 varying data (folders, the job) are in a file, in a folder that the kernel inherits as an open descriptor (hostfs
@@ -18,8 +18,8 @@ JOB_FOLDER = f"/proc/self/fd/{JOB_FD}/"
 PLACE = "/run/lab7-job"
 JOB, INIT, ENDED, STDOUT, STDERR = "job.json", "init", "ended.json", "stdout", "stderr"
 # BEATS is the heartbeat file: an octet is appended every BEAT_S of the kernel's clock, later at longer intervals.
-# BEAT_S is seconds, because each reading of the clock advances the clock by 32 ns (UML's TIMER_MULTIPLIER).
-# A program that busy-waits for 1 s of this clock computes for a minute, which must not count as progress.
+# BEAT_S is several seconds, because each reading of the clock advances it by 32 ns (UML's TIMER_MULTIPLIER).
+# A program that busy-waits for 1 s of the kernel's clock computes for a minute, which must not count as progress.
 BEATS = "beats"
 BEAT_S, BEAT_SHARE = 5.0, 1e-3
 PACKAGE_ROOT = Path(__file__).resolve().parents[3]
@@ -36,7 +36,7 @@ SAME_EVERYWHERE = {
     "LANG": "C.UTF-8",
     "TZ": "UTC0",
     "PYTHONHASHSEED": "0",
-    # Python writes no bytecode files: they would be lost, and would change the inode numbers of other files.
+    # Python writes no bytecode files: such files would be lost, and would change the inode numbers of other files.
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 PERSONAL = ("LC_", "XDG_", "SSH_", "GIT_", "SUDO_")

@@ -33,7 +33,7 @@ class Kernel:
 
 
 def patches() -> list[Path]:
-    """Return the kernel's patch files, in the order in which they are applied."""
+    """Return the kernel's patch files, in the order of application."""
     return sorted(RECIPE.glob("*.patch"))
 
 

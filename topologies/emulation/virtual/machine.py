@@ -94,7 +94,7 @@ class Machine:
                 stderr=subprocess.STDOUT,
                 env={**job.kernel_environment(self.job, os.environ), "TMPDIR": memory},
                 pass_fds=(lifeline,),
-                # The guard is in a session of its own, so that Ctrl-C of the terminal reaches only this process.
+                # The guard has a separate session, so that Ctrl-C of the terminal reaches only this process.
                 start_new_session=True,
             )
 
@@ -105,7 +105,7 @@ class Machine:
 
     @property
     def pid(self) -> int:
-        """Process id of the kernel's guard, the leader of a session of its own."""
+        """Process id of the kernel's guard, which leads a separate session."""
         return self._guard.pid
 
     def real_s(self) -> float:
@@ -198,7 +198,7 @@ def _folders_place() -> str | None:
 
 
 def _used_s(pid: int, session: int) -> float:
-    """Return the processor time in seconds of a process with waited-for children; 0 if it is of another session."""
+    """Return the processor time in seconds of a process and its reaped children; 0 for a process of another session."""
     try:
         # In /proc/PID/stat the second field is the program's name in parentheses, which may contain spaces.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

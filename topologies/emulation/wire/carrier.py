@@ -40,7 +40,7 @@ PRIORITY = 10
 
 
 class Direction:
-    """One direction of a user-space link: the frames in flight from one TAP device to the other."""
+    """One direction of a user-space link: the frames in flight from one TAP device to the opposite one."""
 
     def __init__(self, source: int, target: int, chain: effects.Chain, record: Writer) -> None:
         self._record = record
@@ -101,7 +101,7 @@ def carry(directions: tuple[Direction, Direction], commands: IO[bytes]) -> None:
             ready.remove(control)
             obey(commands, directions)
         for source in ready:
-            # With frames from both ends it is unknown which end woke this process, so no run-queue delay is subtracted.
+            # With frames from both ends it is unknown which end woke the process: no run-queue delay is subtracted.
             by_source[source].receive(sleeper.awoke_late_ns, sleeper.waited_ns if len(ready) == 1 else 0)
 
 
@@ -118,7 +118,7 @@ def obey(commands: IO[bytes], directions: tuple[Direction, Direction]) -> None:
 
 
 def open_ends(ends: list[dict[str, object]]) -> list[int]:
-    """Open a TAP device per end, in the network namespace of the end's process (pid 0: this one); return both."""
+    """Open a TAP device per end, in the network namespace of the end's process (pid 0: this process); return both."""
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
     taps = []
     for end in ends:

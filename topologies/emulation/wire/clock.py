@@ -74,7 +74,7 @@ class Lateness:
 
 
 class Sleeper:
-    """Waits until a descriptor is readable or a time is reached, and estimates the lateness of the wake-up.
+    """Timer that sleeps until a descriptor is readable or a time is reached, and estimates the wake-up's lateness.
 
     After `wait`, `awoke_late_ns` is the expected lateness of the wake-up, and `waited_ns` the run-queue delay after it.
     """
@@ -105,7 +105,7 @@ class Sleeper:
             learner.learn(asleep_ns if long else LAST_STEP_NS, woke_ns - began_ns - asleep_ns - waited_ns)
             return ready
         self.awoke_late_ns = self._lateness.expected_ns(woke_ns - began_ns) if asleep_ns or due_ns is None else 0
-        # If the timeout ended before the run-queue delay began, it woke this process, and arrival times are unknown.
+        # If the timeout ended before the run-queue delay began, the timeout woke this process: arrivals are unknown.
         by_time = due_ns is not None and woke_ns - waited_ns >= began_ns + asleep_ns
         self.waited_ns = 0 if by_time else waited_ns
         return ready

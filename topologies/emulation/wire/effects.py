@@ -35,7 +35,7 @@ class Loss:
 
 
 class Rate:
-    """A transmitter of fixed rate with a drop-tail queue, whose capacity in frames includes the one in transmission."""
+    """A transmitter of fixed rate with a drop-tail queue; its capacity counts the frame in transmission, too."""
 
     def __init__(self, rate_bps: float, queue_frames: int) -> None:
         self._ns_per_byte = 8 * NS / rate_bps
@@ -70,7 +70,7 @@ class Delay:
 
 
 class Reorder:
-    """Reordering: a fraction of the frames skips the delay of the others (netem's `reorder`)."""
+    """Reordering: a fraction of the frames skips the delay of other frames (netem's `reorder`)."""
 
     def __init__(self, probability: float, delayed: Effect, random: Random) -> None:
         self._probability = probability
