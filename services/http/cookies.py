@@ -14,7 +14,7 @@ from services.http.fields import FieldLine
 
 # Maximum number of cookies parsed, more are ignored; RFC 6265 section 6.1: clients store at least 50.
 COOKIES_MAX = 100
-# RFC 6265 section 4.1.1: cookie-octet, without the optional quotes.
+# Pattern of a cookie value: cookie-octets, without the optional quotes (RFC 6265 section 4.1.1).
 _VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*\Z")
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 

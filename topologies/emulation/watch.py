@@ -157,7 +157,7 @@ class Watch:
             return [process.name for process in processes if _state(process.pid) in STOPPED]
 
     def close(self, failing: bool) -> None:
-        """Stop interrupting the main thread; `failing`: an exception is propagating, maybe caused by an exit."""
+        """Stop interrupting the main thread; `failing`: an exception is propagating, which an exit may have caused."""
         self._closing = True
         os.eventfd_write(self._wake, 1)
         self._thread.join()

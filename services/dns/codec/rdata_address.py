@@ -310,7 +310,7 @@ class LOC(Rdata):
 
 
 def _angle(tokens: Tokens, label: str, degrees_max: int, hemispheres: str) -> int:
-    """Parse degrees, minutes, seconds and hemisphere into thousandths of an arc second from 2^31."""
+    """Parse degrees, minutes, seconds and hemisphere into thousandths of an arc second plus 2^31 (RFC 1876)."""
     milliseconds = tokens.number(f"{label}, degrees", degrees_max) * _DEGREE_MS
     text = tokens.token(f"{label}, hemisphere").text
     if text.upper() not in tuple(hemispheres):

@@ -52,7 +52,7 @@ class Digest(IntEnum):
     SHA384 = 4
 
 
-# RFC 8624 section 3.1, column "DNSSEC Signing": neither MUST NOT nor NOT RECOMMENDED.
+# Algorithms for new signatures: RFC 8624 section 3.1, "DNSSEC Signing", neither MUST NOT nor NOT RECOMMENDED.
 SIGNING = frozenset(
     {
         Algorithm.RSASHA256,

@@ -39,7 +39,7 @@ class Sync(Enum):
 
 
 def size_or_none(directory: int, name: str) -> int | None:
-    """Return the size of a plain file, None where it does not exist; raises FileError for any other kind."""
+    """Return the size of a plain file, None where it does not exist; raises FileError for another kind of file."""
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:

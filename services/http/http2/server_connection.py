@@ -391,7 +391,7 @@ class Http2ServerConnection:
             if setting is Setting.HEADER_TABLE_SIZE:
                 self._scheduler.resize_table(value)
             elif setting is Setting.INITIAL_WINDOW_SIZE:
-                # RFC 9113 section 6.9.2: the difference is added to every stream's window, not to the connection's.
+                # RFC 9113 section 6.9.2: a change of the initial window applies to streams, not to the connection.
                 change = value - self._peer_settings.initial_window_size
                 self._peer_settings.initial_window_size = value
                 for stream in self._streams.by_id.values():

@@ -31,7 +31,7 @@ from services.mail.smtp.syntax import Reply
 # SWEEP_S: seconds between checks of deadlines; STOP_S: maximum wait at shutdown for messages being written.
 SWEEP_S = 1.0
 STOP_S = 5.0
-# Seconds for which shutdown then waits for clients to read their 421 and close.
+# Additional seconds for which shutdown waits for clients to read their 421 and close.
 FAREWELL_S = 0.5
 _LOCAL_ERROR = Reply(451, "Local error in processing", "4.3.0")
 

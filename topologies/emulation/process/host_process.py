@@ -40,7 +40,7 @@ def _mount_own_network() -> None:
     # brctl(8), ethtool(8) and scripts read /sys/class/net; some containers do not permit mounting /sys.
     with contextlib.suppress(OSError):
         namespaces.mount("sysfs", "/sys", "sysfs")
-    # Other hosts' names are no namespaces as seen from this host, and ip(8) would print an error for each.
+    # Namespace names of other hosts are hidden: they are invalid in this host, and ip(8) would print an error for each.
     if NAMED.is_dir():
         namespaces.mount("tmpfs", str(NAMED), "tmpfs", data="mode=755")
 

@@ -85,7 +85,7 @@ def _read_parameter(reader: Reader) -> _Resync | None:
         if not reader.starts_with(b"("):
             known = read_sequence_set(reader)
         if known is None or reader.accept(b" "):
-            # Sequence match data only shorten VANISHED responses of a server that forgets removals.
+            # Sequence match data of QRESYNC are ignored: they help only a server that forgets removals.
             reader.expect(b"(")
             read_sequence_set(reader)
             reader.expect_space()
