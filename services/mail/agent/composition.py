@@ -24,6 +24,7 @@ extension is needed. Left out: HTML bodies and encryption.
 import base64
 import quopri
 import re
+from collections.abc import Sequence
 from email.message import Message
 from email.policy import compat32
 from hashlib import sha256
@@ -46,12 +47,17 @@ def compose_message(draft: Draft, date_s: float, message_id: str) -> bytes:
     `date_s` is in seconds since 1970 UTC; `message_id` is without angle brackets. Bcc recipients do not appear.
     """
     draft = validate(draft)
-    text = _text_part(draft.text)
-    body = _mixed(text, draft, message_id) if draft.attachments else text
-    content = _header(draft, date_s, message_id).encode("ascii") + _octets(body)
+    body = compose_body(draft.text, draft.attachments, message_id)
+    content = _header(draft, date_s, message_id).encode("ascii") + body
     if len(content) > MESSAGE_OCTETS:
         raise ComposeError(f"The message is larger than {MESSAGE_OCTETS} octets.")
     return content
+
+
+def compose_body(text: str, attachments: Sequence[Attachment], message_id: str) -> bytes:
+    """Encode a text and attachments as the MIME fields and the body of a message; raise ComposeError."""
+    part = _text_part(text)
+    return _octets(_mixed(part, attachments, message_id) if attachments else part)
 
 
 def _header(draft: Draft, date_s: float, message_id: str) -> str:
@@ -105,13 +111,13 @@ def _text_part(text: str) -> Message:
     return part
 
 
-def _mixed(text: Message, draft: Draft, message_id: str) -> Message:
+def _mixed(text: Message, attachments: Sequence[Attachment], message_id: str) -> Message:
     """Build a multipart/mixed entity of the text and the attachments (RFC 2046 section 5.1.3)."""
     whole = Message()
     # RFC 2045 section 6.7: "=_" occurs in no encoded body; the digest makes the boundary improbable in 7bit text.
     boundary = "=_" + sha256(message_id.encode("utf-8")).hexdigest()[:40]
     whole["Content-Type"] = f'multipart/mixed; boundary="{boundary}"'
-    whole.set_payload([text, *(_file_part(attachment) for attachment in draft.attachments)])
+    whole.set_payload([text, *(_file_part(attachment) for attachment in attachments)])
     return whole
 
 

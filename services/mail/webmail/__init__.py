@@ -11,12 +11,14 @@ Security measures, by module:
     sessions.py             a random session token in a cookie, which also encrypts the stored password
     login.py                rate limit on failed logins
     csrf.py                 cross-site request forgery: Origin check, and a form token per session
-    views/safe_html.py      sanitised HTML, displayed in a sandboxed frame
-    pages.py                Content-Security-Policy without scripts and without remote images
+    views/safe_html.py      sanitised HTML of messages, in a box of the page that it cannot leave
+    pages.py                Content-Security-Policy: no scripts; remote pictures only of a message for which the user
+                            has permitted them; a sandbox for pages with the HTML of a message
     views/attachments.py    attachments are downloads, never documents of this origin
 
 A page handler is a function of a PageRequest or UserPageRequest. A handler that needs I/O (check a password, send a
-message) yields requests, which program.py answers; routes.py has all URL paths. Left out: drafts, filters, address
+message) yields requests, which program.py answers; routes.py has all URL paths. Every form of a session is answered by a
+redirect, with an error on the page after it, so that Back and Reload send no form again. Left out: filters, address
 book, composing HTML.
 """
 

@@ -1,15 +1,19 @@
-"""Handlers of webmail's POST forms on messages and folders: set flags, move, delete, create a folder."""
+"""Handlers of webmail's POST forms on messages and folders: select, set flags, move, delete, create a folder.
 
-from collections.abc import Callable, Sequence
+Each is answered by a redirect. Operations on all messages of a folder run in steps, between other requests.
+"""
+
+from collections.abc import Callable, Generator, Sequence
 
 from services.http.messages import Response
-from services.mail.maildir.errors import MaildirError
-from services.mail.maildir.folder import Folder
-from services.mail.webmail.limits import PAGE_MESSAGES
-from services.mail.webmail.message_url import checked_folder, parse_number
+from services.mail.maildir.errors import MaildirError, MessageGoneError
+from services.mail.maildir.folder import Folder, batches
+from services.mail.maildir.folder_names import INBOX
+from services.mail.webmail.limits import BATCH_MESSAGES, PAGE_MESSAGES, SEARCH_CHARACTERS
+from services.mail.webmail.message_url import checked_folder, find_message, parse_number
 from services.mail.webmail.pages import Pages, link, see_other
-from services.mail.webmail.requests import PageError, UserPageRequest
-from services.mail.webmail.views import folders
+from services.mail.webmail.requests import IoRequest, PageError, Steps, UserPageRequest, YieldControl
+from services.mail.webmail.views import folders, message_list
 
 _FLAGS = {
     "seen": (folders.SEEN, True),
@@ -17,61 +21,98 @@ _FLAGS = {
     "flag": (folders.FLAGGED, True),
     "unflag": (folders.FLAGGED, False),
 }
+_SELECTIONS = {"select-page": message_list.SELECT_PAGE, "select-all": message_list.SELECT_ALL, "select-none": None}
+_Act = Generator[IoRequest, None, str]
 
 
-def post_action(request: UserPageRequest, _: Pages) -> Response:
-    """Apply the form's action to the selected messages; return a redirect to the folder."""
+def post_action(request: UserPageRequest, _: Pages) -> Steps:
+    """Apply the form's action to the selected messages, or change the selection; return a redirect to the folder."""
     form = request.form
     folder = checked_folder(request.maildir, form)
-    numbers = (parse_number(text) for text in form.get_all("uid")[:PAGE_MESSAGES])
-    uids = [uid for uid in dict.fromkeys(numbers) if uid is not None and uid in folder.messages]
-    name = form.get("folder")
+    action = form.get("action")
+    name, words = form.get("folder"), form.get("q").strip()
+    page = parse_number(form.get("page"))
+    if action in _SELECTIONS:
+        return see_other(link("/folder", name=name, page=page, q=words or None, select=_SELECTIONS[action]))
+    uids = yield from _selected(request, folder)
     if uids:
         try:
-            request.session.notice = _act(request, folder, uids, name)
+            request.session.notice = yield from _act(request, folder, uids, name)
         except MaildirError as error:
-            request.session.notice = f"The action failed. {error}"
+            request.session.warning = f"The action failed. {error}"
     else:
-        request.session.notice = "No message is selected."
-    page = parse_number(form.get("page"))
-    return see_other(link("/folder", name=name, page=page, q=form.get("q") or None))
+        request.session.warning = "No message is selected."
+    return see_other(link("/folder", name=name, page=page, q=words or None))
 
 
-def _act(request: UserPageRequest, folder: Folder, uids: Sequence[int], name: str) -> str:
+def _selected(request: UserPageRequest, folder: Folder) -> Generator[IoRequest, None, Sequence[int]]:
+    """Return the UIDs of the selected messages that exist: those of the form, or all that the list had."""
+    form = request.form
+    if form.get("scope") != message_list.SELECT_ALL:
+        numbers = (parse_number(text) for text in form.get_all("uid")[:PAGE_MESSAGES])
+        return [uid for uid in dict.fromkeys(numbers) if uid is not None and uid in folder.messages]
+    # A message that arrived after the list was displayed is not among those that the user selected.
+    last = parse_number(form.get("last")) or 0
+    uids = yield from message_list.listed_uids(folder, form.get("q"))
+    return [uid for uid in uids if uid <= last]
+
+
+def _act(request: UserPageRequest, folder: Folder, uids: Sequence[int], name: str) -> _Act:
     action = request.form.get("action")
     if action in _FLAGS:
-        flag, is_set = _FLAGS[action]
-        for uid in uids:
-            folders.change_flag(folder, uid, flag, is_set)
-        return ""
-    acts: dict[str, Callable[[], str]] = {
+        return (yield from _set_flag(folder, uids, *_FLAGS[action]))
+    acts: dict[str, Callable[[], _Act]] = {
         "delete": lambda: _delete(request, folder, uids, name),
         "move": lambda: _move(request, folder, uids, request.form.get("target")),
     }
     if action not in acts:
         raise PageError(400, "Unknown action.")
-    return acts[action]()
+    return (yield from acts[action]())
 
 
-def _delete(request: UserPageRequest, folder: Folder, uids: Sequence[int], name: str) -> str:
+def _set_flag(folder: Folder, uids: Sequence[int], flag: str, is_set: bool) -> _Act:
+    for batch in batches(uids, BATCH_MESSAGES):
+        for uid in batch:
+            try:
+                folders.change_flag(folder, uid, flag, is_set)
+            except MessageGoneError:
+                # Another program has removed the message; the others still get the flag.
+                continue
+        yield YieldControl()
+    return ""
+
+
+def _delete(request: UserPageRequest, folder: Folder, uids: Sequence[int], name: str) -> _Act:
     """Move messages to Trash, or expunge them if the folder is Trash; return a notice for the next page."""
     if name == folders.TRASH:
-        folder.expunge(uids)
+        yield from folders.paced(folder.expunge_steps(uids))
         return f"{_messages(uids)} deleted permanently."
-    return _move(request, folder, uids, folders.TRASH)
+    return (yield from _move(request, folder, uids, folders.TRASH))
 
 
-def _move(request: UserPageRequest, folder: Folder, uids: Sequence[int], target: str) -> str:
-    folders.move_messages(request.maildir, folder, uids, target)
+def _move(request: UserPageRequest, folder: Folder, uids: Sequence[int], target: str) -> _Act:
+    yield from folders.move_steps(request.maildir, folder, uids, target)
     return f"{_messages(uids)} moved to {folders.title_of(target)}."
 
 
 def _messages(uids: Sequence[int]) -> str:
-    return "1 message was" if len(uids) == 1 else f"{len(uids)} messages were"
+    return "1 message was" if len(uids) == 1 else f"{len(uids):,} messages were"
+
+
+def post_pictures(request: UserPageRequest, _: Pages) -> Response:
+    """Permit the remote pictures of one message in this session; return a redirect to the message."""
+    location = find_message(request.maildir, request.form)
+    request.session.pictures.put(location.key, True)
+    return see_other(location.link("/message", **{"as": "html"}))
 
 
 def post_new_folder(request: UserPageRequest, _: Pages) -> Response:
-    """Create the folder named in the form; return a redirect to it."""
-    name = folders.create_folder(request.maildir, request.form.get("title"))
+    """Create the folder named in the form; return a redirect to it, or to the page with the form and an error."""
+    title = request.form.get("title")
+    try:
+        name = folders.create_folder(request.maildir, title)
+    except PageError as error:
+        request.session.warning = error.detail
+        return see_other(link("/folder", name=INBOX, title=title[:SEARCH_CHARACTERS] or None))
     request.session.notice = f"The folder {folders.title_of(name)} was created."
     return see_other(link("/folder", name=name))

@@ -65,3 +65,20 @@ QUOTED_CHARACTERS = 100_000
 # Submission must end in SEND_S: the minutes of RFC 5321 section 4.5.3.2 are too long for an HTTP response.
 SEND_S = 60.0
 CONNECT_S = 20.0
+
+# Staging area of messages that a user is writing, which holds their files between two forms: 20 messages, each as large
+# as a message that the page of a draft can read (PARSED_OCTETS; base64 adds a third), and a few such messages together.
+COMPOSITIONS_OF_USER_MAX = 20
+COMPOSITION_OCTETS_MAX = 20_000_000
+STAGED_OCTETS_OF_USER_MAX = 60_000_000
+# A composition that was not changed for a week is removed; what was to be kept is in Drafts.
+STAGED_S = 7 * 86_400.0
+
+# Number of messages for which a session remembers that their remote pictures may be loaded.
+PICTURE_MESSAGES_MAX = 100
+
+# Maximum number of refused logins whose form is kept for the page after the redirect.
+REFUSED_LOGINS_MAX = 1_000
+
+# A recipient list with more characters is collapsed on the page of a message: about three lines on a phone.
+FIELD_SHOWN_CHARACTERS = 160

@@ -6,6 +6,7 @@ its own, created after the password check.
 
 from collections import OrderedDict, deque
 
+from services.bounded_dict import BoundedDict
 from services.http.cookies import drop_cookie, set_cookie
 from services.http.messages import Response
 from services.mail.webmail.csrf import check_token
@@ -15,6 +16,7 @@ from services.mail.webmail.limits import (
     FAILURES_S,
     NAME_CHARACTERS,
     PASSWORD_CHARACTERS,
+    REFUSED_LOGINS_MAX,
     THROTTLE_KEYS_MAX,
 )
 from services.mail.webmail.pages import Pages, see_other
@@ -72,37 +74,43 @@ class LoginPages:
         self._secure = secure
         self._peer_throttle = LoginThrottle(FAILURES_OF_PEER_MAX, FAILURES_S)
         self._user_throttle = LoginThrottle(FAILURES_OF_USER_MAX, FAILURES_S)
+        # User name and error of the last refused login, by form token, for the page after the redirect.
+        self._refused: BoundedDict[str, tuple[str, str]] = BoundedDict(REFUSED_LOGINS_MAX)
 
     def get_form(self, request: PageRequest, _: Pages) -> Response:
-        """Render the login form; set the cookie with the form token."""
-        return self._form(request, "", "", 200)
-
-    def _form(self, request: PageRequest, user: str, error: str, status: int) -> Response:
+        """Render the login form, with the error of the last login; set the cookie with the form token."""
         token = request.cookies.get(FORM_COOKIE) or self._sessions.new_token()
         try:
             cookie = set_cookie(FORM_COOKIE, token, self._secure)
         except ValueError:
             token = self._sessions.new_token()
             cookie = set_cookie(FORM_COOKIE, token, self._secure)
+        user, error = self._refused.get(token) or ("", "")
+        self._refused.drop(token)
         values = {"form_token": token, "user": user, "error": error}
-        return self._pages.public_page("login.html", values, cookie, status=status)
+        return self._pages.public_page("login.html", values, cookie)
+
+    def _refuse(self, request: PageRequest, user: str, error: str) -> Response:
+        """Return a redirect to the login form, so that Back and Reload send no password again."""
+        self._refused.put(request.cookies.get(FORM_COOKIE, ""), (user[:NAME_CHARACTERS], error))
+        return see_other("/login")
 
     def post_form(self, request: PageRequest, _: Pages) -> Steps:
-        """Check the password; start a session and return a redirect with its cookie, or the form with an error."""
+        """Check the password; start a session and return a redirect with its cookie, or to the form with an error."""
         check_token(request.form.get("form_token"), request.cookies.get(FORM_COOKIE, ""))
         user, password = request.form.get("user").strip(), request.form.get("password")
         wait_s = self._throttled_s(request, user)
         if wait_s > 0:
             error = f"Too many failed logins: try again in {int(wait_s) + 1} seconds."
-            return self._form(request, user, error, 429)
+            return self._refuse(request, user, error)
         if len(user) > NAME_CHARACTERS or len(password) > PASSWORD_CHARACTERS:
-            return self._form(request, "", _WRONG, 403)
+            return self._refuse(request, "", _WRONG)
         keys = ((self._peer_throttle, request.peer), (self._user_throttle, user.lower()))
         for attempts, key in keys:
             attempts.count(key, request.now)
         account = yield CheckPassword(user, password)
         if account is None:
-            return self._form(request, user, _WRONG, 403)
+            return self._refuse(request, user, _WRONG)
         for attempts, key in keys:
             attempts.forget_last(key)
         token = self._sessions.begin(account, password, request.now)

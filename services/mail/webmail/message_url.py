@@ -23,6 +23,11 @@ class MessageLocation:
     folder: Folder
     uid: int
 
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """Folder name, UIDVALIDITY and UID, which identify the message for ever."""
+        return self.folder_name, self.folder.uidvalidity, self.uid
+
     def link(self, path: str, **more: object) -> str:
         """Return the URL of a page about this message; further query parameters are appended."""
         return link(path, folder=self.folder_name, uid=self.uid, v=self.folder.uidvalidity, **more)

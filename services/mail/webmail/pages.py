@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from services.http.fields import FieldLine, Fields
 from services.http.messages import Response
 from services.http.server.error_pages import HTML
+from services.mail.webmail.limits import FIELD_SHOWN_CHARACTERS, SEARCH_CHARACTERS
 from services.mail.webmail.requests import UserPageRequest
 from services.mail.webmail.views import folders
 
@@ -20,15 +21,17 @@ STYLE = "style.css"
 
 # Content-Security-Policy of pages: no scripts, only this site's own resources, no framing by other sites.
 _PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-# Content-Security-Policy of a message's own HTML: inline styles and the message's pictures are permitted.
-# The sandbox flag allow-same-origin lets the browser send the session cookie for the pictures; scripts stay blocked.
+# Content-Security-Policy of a page with a message's HTML: style attributes and the message's pictures are permitted.
+# The sandbox without allow-scripts switches scripts off, whatever the sanitiser let pass. allow-same-origin lets the
+# browser send the session cookie, allow-forms submit the site's own forms.
 MESSAGE_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'none'; base-uri 'none'; "
-    "frame-ancestors 'self'; sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox"
+    "default-src 'none'; style-src 'self'; style-src-attr 'unsafe-inline'; img-src {pictures}; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'; sandbox allow-same-origin allow-forms allow-downloads allow-popups "
+    "allow-popups-to-escape-sandbox"
 )
+_OWN_PICTURES, _ALL_PICTURES = "'self'", "'self' http: https:"
 # Content-Security-Policy of downloads protects in browsers that display them instead of saving.
 _FILE_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
 _ALWAYS: tuple[FieldLine, ...] = (
@@ -38,8 +41,6 @@ _ALWAYS: tuple[FieldLine, ...] = (
     (b"Cross-Origin-Resource-Policy", b"same-origin"),
 )
 Values = Mapping[str, object]
-# RFC 9110 section 15: status codes from 400 on are errors.
-_FIRST_ERROR = 400
 _PRIVATE: FieldLine = (b"Cache-Control", b"no-store")
 
 
@@ -65,7 +66,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(link=link)
+    environment.globals.update(link=link, field_shown_characters=FIELD_SHOWN_CHARACTERS)
     environment.filters["size"] = size
     return environment
 
@@ -81,22 +82,35 @@ class Pages:
         """Render a page outside a session, such as the login form."""
         return self._page(template, values, lines, status)
 
-    def page(self, request: UserPageRequest, template: str, values: Values, status: int = 200) -> Response:
-        """Render a page of a session, with the folder list and the notice of the last action."""
-        notice, request.session.notice = request.session.notice, ""
+    def page(
+        self,
+        request: UserPageRequest,
+        template: str,
+        values: Values,
+        status: int = 200,
+        policy: str = _PAGE_POLICY,
+    ) -> Response:
+        """Render a page of a session, with the folder list, and the notice and warning of the last action."""
+        session = request.session
+        notice, warning = session.notice, session.warning
+        session.notice = session.warning = ""
         known: dict[str, object] = {
             "address": request.address,
-            "form_token": request.session.form_token,
+            "form_token": session.form_token,
             "folders": folders.folder_entries(request.maildir),
-            # Drop the notice of an earlier success, which would be misread on an error page.
-            "notice": notice if status < _FIRST_ERROR else "",
+            "notice": notice,
+            "warning": warning,
+            "new_title": request.query.get("title")[:SEARCH_CHARACTERS],
             "here": "",
+            "words": "",
         }
-        return self._page(template, known | dict(values), (), status)
+        return self._page(template, known | dict(values), (), status, policy)
 
-    def message_document(self, values: Values) -> Response:
-        """Render the document of a message's own HTML for the sandboxed frame, with MESSAGE_POLICY."""
-        return self._page("message_document.html", values, (), 200, MESSAGE_POLICY)
+    def message_page(self, request: UserPageRequest, values: Values, has_html: bool, has_remote: bool) -> Response:
+        """Render the page of a message; with MESSAGE_POLICY if it has the message's own HTML."""
+        pictures = _ALL_PICTURES if has_remote else _OWN_PICTURES
+        policy = MESSAGE_POLICY.format(pictures=pictures) if has_html else _PAGE_POLICY
+        return self.page(request, "message.html", values, policy=policy)
 
     def style(self) -> Response:
         """Return the style sheet of all pages."""

@@ -5,11 +5,12 @@ from urllib.parse import urlencode
 
 from services.http.messages import Response
 from services.mail.webmail import actions
+from services.mail.webmail.compose import page as compose_page
 from services.mail.webmail.limits import FORM_OCTETS, LOGIN_FORM_OCTETS, MESSAGE_FORM_OCTETS
 from services.mail.webmail.login import LoginPages
 from services.mail.webmail.pages import Pages, see_other
 from services.mail.webmail.requests import Page, PageRequest, UserPageRequest
-from services.mail.webmail.views import attachments, compose, message_list, message_page
+from services.mail.webmail.views import attachments, message_list, message_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,10 @@ def table(login_pages: LoginPages) -> dict[bytes, Route]:
         b"/logout": Route(post=login_pages.post_out),
         b"/folder": Route(message_list.get_folder),
         b"/message": Route(message_page.get_message),
-        b"/document": Route(message_page.get_document),
         b"/part": Route(attachments.get_part),
         b"/source": Route(attachments.get_source),
-        b"/compose": Route(compose.get_form, compose.post_form, content_octets=MESSAGE_FORM_OCTETS),
+        b"/compose": Route(compose_page.get_form, compose_page.post_form, content_octets=MESSAGE_FORM_OCTETS),
         b"/action": Route(post=actions.post_action),
+        b"/pictures": Route(post=actions.post_pictures),
         b"/new-folder": Route(post=actions.post_new_folder),
     }

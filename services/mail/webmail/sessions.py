@@ -11,16 +11,32 @@ random bits that is used for one session only.
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256, shake_256
 
+from services.bounded_dict import BoundedDict
 from services.mail.accounts import Account
-from services.mail.webmail.limits import IDLE_S, SESSION_S, SESSIONS_MAX, SESSIONS_OF_USER_MAX, TOKEN_OCTETS
+from services.mail.webmail.limits import (
+    IDLE_S,
+    PICTURE_MESSAGES_MAX,
+    SESSION_S,
+    SESSIONS_MAX,
+    SESSIONS_OF_USER_MAX,
+    TOKEN_OCTETS,
+)
+
+
+def _no_pictures() -> BoundedDict[tuple[str, int, int], bool]:
+    return BoundedDict(PICTURE_MESSAGES_MAX)
 
 
 @dataclass
 class Session:
-    """A login session of a user in a browser; `notice`: text displayed once, on the next page."""
+    """A login session of a user in a browser.
+
+    `notice` and `warning` are texts displayed once, on the next page; `sending`: ids of compositions that are being
+    sent; `pictures`: messages whose remote pictures the user has permitted.
+    """
 
     account: Account
     form_token: str
@@ -28,6 +44,9 @@ class Session:
     begun_s: float
     used_s: float
     notice: str = ""
+    warning: str = ""
+    sending: set[str] = field(default_factory=set)
+    pictures: BoundedDict[tuple[str, int, int], bool] = field(default_factory=_no_pictures)
 
 
 class Sessions:

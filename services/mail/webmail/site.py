@@ -13,10 +13,11 @@ from services.http.fields import FieldLine
 from services.http.forms import Form, url_fields
 from services.http.messages import Request, Response, split_target
 from services.mail.accounts import Account, Accounts
+from services.mail.maildir.folder_names import INBOX
 from services.mail.maildir.store import Maildir
 from services.mail.webmail.csrf import STRANGE_FORM, check_origin, check_token
 from services.mail.webmail.login import SESSION_COOKIE, LoginPages
-from services.mail.webmail.pages import Pages, see_other
+from services.mail.webmail.pages import Pages, link, see_other
 from services.mail.webmail.requests import Page, PageError, PageRequest, Steps, UserPageRequest
 from services.mail.webmail.routes import Route, table
 from services.mail.webmail.sessions import Session, Sessions
@@ -114,14 +115,16 @@ class Site:
             return self.error(error.status, error.detail)
         token, random_token = admitted.token, self.sessions.new_token()
         request = UserPageRequest(admitted.query, form, admitted.now, token, admitted.session, maildir, random_token)
-        return self._run_page(admitted.page, request)
+        return self._run_page(admitted.page, request, admitted.is_form)
 
-    def _run_page(self, page: Page, request: PageRequest | UserPageRequest) -> Steps:
-        """Run a page handler; return its response, or an error page for a PageError."""
+    def _run_page(self, page: Page, request: PageRequest | UserPageRequest, is_form: bool = False) -> Steps:
+        """Run a page handler; return its response, or for a PageError an error page, for a form a redirect."""
         try:
             answer = page(request, self.pages)
             return answer if isinstance(answer, Response) else (yield from answer)
         except PageError as error:
+            if is_form and isinstance(request, UserPageRequest):
+                return _refused(request, error)
             return self.error(error.status, error.detail)
 
     def error(self, status: int, detail: str, *lines: FieldLine) -> Response:
@@ -137,3 +140,10 @@ def _page_of(route: Route, method: bytes) -> tuple[Page | None, bool]:
     if method in (b"GET", b"HEAD"):
         return route.get, False
     return (route.post, True) if method == b"POST" else (None, False)
+
+
+def _refused(request: UserPageRequest, error: PageError) -> Response:
+    """Return a redirect to the form's folder, which shows the error, so that Back and Reload send no form again."""
+    request.session.warning = error.detail
+    name = request.form.get("folder")
+    return see_other(link("/folder", name=name if request.maildir.exists(name) else INBOX))

@@ -3,8 +3,9 @@
 On disk and in URLs a folder has its IMAP name; pages show it decoded from modified UTF-7 (RFC 3501 section 5.1.3).
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from services.mail.maildir import folder_names
 from services.mail.maildir.errors import FolderNameError, MaildirError, NoFolderError
@@ -12,12 +13,18 @@ from services.mail.maildir.folder import Folder
 from services.mail.maildir.folder_names import INBOX
 from services.mail.maildir.store import Maildir
 from services.mail.webmail.limits import FOLDERS_COUNTED_MAX, FOLDERS_SHOWN_MAX
-from services.mail.webmail.requests import PageError
+from services.mail.webmail.requests import IoRequest, PageError, YieldControl
 
+_Result = TypeVar("_Result")
+
+# IMAP announces these folders by their special use (RFC 6154 section 2).
+DRAFTS = "Drafts"
 SENT = "Sent"
 TRASH = "Trash"
-SEEN, FLAGGED, ANSWERED = "\\Seen", "\\Flagged", "\\Answered"
-_ALWAYS = (INBOX, SENT, TRASH)
+SEEN, FLAGGED, ANSWERED, DRAFT = "\\Seen", "\\Flagged", "\\Answered", "\\Draft"
+_ALWAYS = (INBOX, DRAFTS, SENT, TRASH)
+# Folders of the user's own messages, listed by recipient.
+OUTGOING = (DRAFTS, SENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ def title_of(name: str) -> str:
 
 
 def folder_entries(maildir: Maildir) -> list[FolderEntry]:
-    """Return the folder list with numbers of unread messages: INBOX, Sent and Trash, then the other folders."""
+    """Return the folder list with numbers of unread messages: the default folders, then the others."""
     names = maildir.names()
     others = [name for name in names if name not in _ALWAYS]
     entries = []
@@ -83,11 +90,23 @@ def create_folder(maildir: Maildir, title: str) -> str:
     return name
 
 
-def move_messages(maildir: Maildir, folder: Folder, uids: Sequence[int], target: str) -> None:
-    """Move messages to another folder, all or none; raise PageError 404 and MaildirError."""
+def move_steps(maildir: Maildir, folder: Folder, uids: Sequence[int], target: str) -> Generator[IoRequest, None, None]:
+    """Move messages to another folder, all or none, in steps; raise PageError 404 and MaildirError."""
     into = open_folder(maildir, target)
     if into is not folder:
-        folder.expunge([uid for uid, _ in folder.copy_to(uids, into)])
+        copied = yield from paced(folder.copy_steps(uids, into, skips_removed=True))
+        yield from paced(folder.expunge_steps([uid for uid, _ in copied]))
+
+
+def paced(steps: Generator[None, None, _Result]) -> Generator[IoRequest, None, _Result]:
+    """Run the steps of an operation on a folder; let other requests run between them."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: _Result = done.value
+            return result
+        yield YieldControl()
 
 
 def change_flag(folder: Folder, uid: int, flag: str, is_set: bool) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from services.mail.maildir.errors import MaildirError
 from services.mail.maildir.folder import Folder
@@ -14,7 +13,10 @@ from services.mail.webmail.message_url import MessageLocation, parse_number
 from services.mail.webmail.pages import Pages
 from services.mail.webmail.requests import IoRequest, Steps, UserPageRequest, YieldControl
 from services.mail.webmail.views import folders
+from services.mail.webmail.views.dates import full_date, short_date
 
+# Values of the URL parameter `select`: which messages of the list are selected.
+SELECT_PAGE, SELECT_ALL = "page", "all"
 _SEARCHED_FIELDS = (b"from", b"to", b"cc", b"subject")
 _SHOWN_CHARACTERS = 200
 # Maximum octets of an address field that are parsed for the message list; longer recipient lists are truncated.
@@ -30,6 +32,7 @@ class Row:
     correspondent: str
     subject: str
     date: str
+    full_date: str
     size_octets: int
     is_unread: bool
     is_flagged: bool
@@ -41,26 +44,34 @@ def get_folder(request: UserPageRequest, pages: Pages) -> Steps:
     name = request.query.get("name") or "INBOX"
     folder = folders.open_folder(request.maildir, name)
     words = request.query.get("q").strip()[:SEARCH_CHARACTERS]
-    uids: Sequence[int] = folder.uids[::-1]
-    if words:
-        uids = yield from _search(folder, uids, words.casefold().split())
+    uids = yield from listed_uids(folder, words)
     last = max((len(uids) - 1) // PAGE_MESSAGES + 1, 1)
     page = min(max(parse_number(request.query.get("page")) or 1, 1), last)
+    selected = request.query.get("select")
     page_uids = uids[(page - 1) * PAGE_MESSAGES : page * PAGE_MESSAGES]
     values = {
         "here": name,
         "title": folders.title_of(name),
-        "rows": [row for uid in page_uids if (row := _row(name, folder, uid)) is not None],
+        "rows": [row for uid in page_uids if (row := _row(name, folder, uid, request.now)) is not None],
         "count": len(uids),
         "page": page,
         "last": last,
         "words": words,
         "uidvalidity": folder.uidvalidity,
         "in_trash": name == folders.TRASH,
-        "in_sent": name == folders.SENT,
+        "is_outgoing": name in folders.OUTGOING,
+        "selected": selected if selected in (SELECT_PAGE, SELECT_ALL) else "",
+        "last_uid": max(folder.uids, default=0),
         "searched_max": SEARCH_MESSAGES_MAX if words and len(folder.uids) > SEARCH_MESSAGES_MAX else None,
     }
     return pages.page(request, "folder.html", values)
+
+
+def listed_uids(folder: Folder, words: str) -> Generator[IoRequest, None, Sequence[int]]:
+    """Return the UIDs of a folder's messages, newest first; with words, of those that a search finds."""
+    uids = folder.uids[::-1]
+    words = words.strip()[:SEARCH_CHARACTERS]
+    return (yield from _search(folder, uids, words.casefold().split())) if words else uids
 
 
 def _search(folder: Folder, uids: Sequence[int], words: Sequence[str]) -> Generator[IoRequest, None, list[int]]:
@@ -87,7 +98,7 @@ def _text(header: Header, name: bytes) -> str:
     return decode_words(header.first(name) or b"")
 
 
-def _row(name: str, folder: Folder, uid: int) -> Row | None:
+def _row(name: str, folder: Folder, uid: int, now: float) -> Row | None:
     header = _header(folder, uid)
     if header is None:
         return None
@@ -95,13 +106,16 @@ def _row(name: str, folder: Folder, uid: int) -> Row | None:
         message, date, size_octets = folder.message(uid), folder.date(uid), folder.size_octets(uid)
     except MaildirError:
         return None
-    correspondent = _names(header.first(b"to" if name == folders.SENT else b"from") or b"")
+    correspondent = _names(header.first(b"to" if name in folders.OUTGOING else b"from") or b"")
+    location = MessageLocation(name, folder, uid)
+    is_draft = name == folders.DRAFTS
     return Row(
         uid,
-        MessageLocation(name, folder, uid).link("/message"),
-        correspondent or "(no address)",
+        location.link("/compose", way="draft") if is_draft else location.link("/message"),
+        correspondent or ("(no recipient)" if is_draft else "(no address)"),
         _text(header, b"subject").strip()[:_SHOWN_CHARACTERS] or "(no subject)",
-        date_text(date),
+        short_date(date, now),
+        full_date(date),
         size_octets,
         folders.SEEN not in message.flags,
         folders.FLAGGED in message.flags,
@@ -113,11 +127,3 @@ def _names(field: bytes) -> str:
     """Return the display names (or mailboxes, without a name) in an address field as text."""
     name_addrs = parse_name_addrs(field[:_ADDRESS_FIELD_OCTETS])
     return ", ".join(name_addr.display_text for name_addr in name_addrs if name_addr.display_text)[:_SHOWN_CHARACTERS]
-
-
-def date_text(seconds: float) -> str:
-    """Format seconds since 1970 as date and time in UTC for display."""
-    try:
-        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
-    except (ValueError, OverflowError, OSError):
-        return "?"

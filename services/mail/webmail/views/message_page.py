@@ -1,9 +1,12 @@
 """Webmail page of a message: header fields, text, pictures and attachments.
 
-HTML is displayed in a sandboxed frame (get_document). A message that cannot be parsed is displayed as source.
+Sanitised HTML flows in the page, in a box that it cannot leave; the page then has a policy with a sandbox (see
+pages.py). Remote pictures are removed unless the user has permitted them for this message. A message that cannot be
+parsed is displayed as source.
 """
 
 import re
+from dataclasses import dataclass
 
 from services.http.messages import Response
 from services.mail.maildir.errors import MaildirError
@@ -14,7 +17,7 @@ from services.mail.webmail.pages import Pages
 from services.mail.webmail.requests import UserPageRequest
 from services.mail.webmail.views import folders
 from services.mail.webmail.views.attachments import PICTURES, part_link
-from services.mail.webmail.views.message_list import date_text
+from services.mail.webmail.views.dates import full_date
 from services.mail.webmail.views.safe_html import TooMuchHtmlError, safe_html
 
 _FIELDS = ((b"from", "From"), (b"to", "To"), (b"cc", "Cc"), (b"date", "Date"))
@@ -31,8 +34,10 @@ def get_message(request: UserPageRequest, pages: Pages) -> Response:
     except MaildirError:
         # If another program has just removed the message, display the text read before, with a notice.
         request.session.notice = "The message has been moved or deleted."
-    values = _message_values(location, octets, request.query.get("as"))
-    return pages.page(request, "message.html", {"here": location.folder_name} | _context_values(location) | values)
+    keeps_remote = request.session.pictures.get(location.key) is not None
+    values = _message_values(location, octets, request.query.get("as"), keeps_remote)
+    context = {"here": location.folder_name, "shows_remote": keeps_remote} | _context_values(location)
+    return pages.message_page(request, context | values, has_html=values["view"] == "html", has_remote=keeps_remote)
 
 
 def _context_values(location: MessageLocation) -> dict[str, object]:
@@ -47,15 +52,15 @@ def _context_values(location: MessageLocation) -> dict[str, object]:
         "newer": MessageLocation(location.folder_name, folder, newer[0]).link("/message") if newer else "",
         "older": MessageLocation(location.folder_name, folder, older[0]).link("/message") if older else "",
         "is_flagged": message is not None and folders.FLAGGED in message.flags,
-        "is_answered": message is not None and folders.ANSWERED in message.flags,
+        "is_draft": message is not None and folders.DRAFT in message.flags,
         "in_trash": location.folder_name == folders.TRASH,
     }
 
 
-def _message_values(location: MessageLocation, octets: bytes, view: str) -> dict[str, object]:
+def _message_values(location: MessageLocation, octets: bytes, view: str, keeps_remote: bool) -> dict[str, object]:
     if view != "source":
         try:
-            return _parsed_values(location, Contents(octets), view)
+            return _parsed_values(location, Contents(octets), view, keeps_remote)
         except Exception:
             # Show the source of a message on unexpected parser errors, which must not hide the message.
             return _source_values(octets, "This message cannot be parsed: its source is shown.")
@@ -75,9 +80,10 @@ def _source_values(octets: bytes, why: str) -> dict[str, object]:
     return {
         "subject": "Source of the message",
         "fields": [],
-        "texts": _source(octets),
+        "texts": [(False, text) for text in _source(octets)],
         "linked": False,
         "has_html": False,
+        "remote": 0,
         "view": "source",
         "pictures": [],
         "files": [],
@@ -85,26 +91,44 @@ def _source_values(octets: bytes, why: str) -> dict[str, object]:
     }
 
 
-def _parsed_values(location: MessageLocation, contents: Contents, view: str) -> dict[str, object]:
+def _parsed_values(location: MessageLocation, contents: Contents, view: str, keeps_remote: bool) -> dict[str, object]:
     fields = [(title, text) for name, title in _FIELDS if (text := contents.field(name)[:_FIELD_CHARACTERS].strip())]
     if "Date" not in dict(fields):
-        fields.append(("Arrived", date_text(location.folder.date(location.uid)) + " UTC"))
-    in_frame = view != "text" and contents.has_html
-    texts = [] if in_frame else [contents.text(leaf) for leaf in contents.texts(html=False)]
-    mentioned = _embedded_content_ids(contents) if in_frame else frozenset()
+        fields.append(("Arrived", full_date(location.folder.date(location.uid)) + " UTC"))
+    is_html = view != "text" and contents.has_html
+    body = _html_body(location, contents, keeps_remote) if is_html else _plain_body(contents)
+    mentioned = _embedded_content_ids(contents) if is_html else frozenset()
     others = [leaf for leaf in contents.files if leaf.content_id not in mentioned]
     pictures = [leaf for leaf in others if leaf.media_type in PICTURES][:PICTURES_MAX]
+    has_text = is_html or contents.files or any(text for _, text in body.texts)
+    notes = [] if has_text else ["The message has no text."]
+    if body.too_much:
+        notes.append("The HTML of this message exceeds the limits of the sanitiser: its source is shown.")
     return {
         "subject": contents.field(b"subject").strip() or "(no subject)",
         "fields": fields,
-        "texts": texts,
-        "linked": sum(map(len, texts)) <= LINKED_CHARACTERS,
+        "texts": body.texts,
+        "linked": not is_html and sum(len(text) for _, text in body.texts) <= LINKED_CHARACTERS,
         "has_html": contents.has_html,
-        "view": "html" if in_frame else "text",
+        "remote": body.remote,
+        "view": "html" if is_html else "text",
         "pictures": [(leaf.file_name, part_link(location, leaf.number)) for leaf in pictures],
         "files": [_file(location, contents, leaf) for leaf in contents.files],
-        "notes": [] if in_frame or contents.files or any(texts) else ["The message has no text."],
+        "notes": notes,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """Displayed texts as (is HTML, text), the number of remote pictures, and True if HTML exceeds the limits."""
+
+    texts: list[tuple[bool, str]]
+    remote: int = 0
+    too_much: bool = False
+
+
+def _plain_body(contents: Contents) -> _Body:
+    return _Body([(False, contents.text(leaf)) for leaf in contents.texts(html=False)])
 
 
 def _file(location: MessageLocation, contents: Contents, leaf: LeafPart) -> tuple[str, str, int, str]:
@@ -117,18 +141,8 @@ def _embedded_content_ids(contents: Contents) -> frozenset[str]:
     return frozenset(match[1] for text in texts for match in _MENTIONED.finditer(text))
 
 
-def get_document(request: UserPageRequest, pages: Pages) -> Response:
-    """Return the sanitised HTML of a message as the document of the sandboxed frame."""
-    location = requested_message(request)
-    octets = location.read()
-    try:
-        values = _document(location, Contents(octets))
-    except Exception:
-        values = {"texts": [(False, text) for text in _source(octets)], "blocked": 0, "too_much": False}
-    return pages.message_document(values)
-
-
-def _document(location: MessageLocation, contents: Contents) -> dict[str, object]:
+def _html_body(location: MessageLocation, contents: Contents, keeps_remote: bool) -> _Body:
+    """Return the sanitised HTML of a message, and its plain texts between."""
     by_id = {leaf.content_id: leaf for leaf in contents.files if leaf.content_id and leaf.media_type in PICTURES}
 
     def picture_of(content_id: str) -> str | None:
@@ -136,18 +150,18 @@ def _document(location: MessageLocation, contents: Contents) -> dict[str, object
         return None if leaf is None else part_link(location, leaf.number)
 
     texts: list[tuple[bool, str]] = []
-    blocked, too_much = 0, False
+    remote, too_much = 0, False
     for leaf in contents.texts(html=True):
         text = contents.text(leaf)
         if leaf.media_type != HTML:
             texts.append((False, text))
             continue
         try:
-            safe = safe_html(text, picture_of)
+            safe = safe_html(text, picture_of, keeps_remote)
         except TooMuchHtmlError:
             too_much = True
             texts.append((False, text))
         else:
-            blocked += safe.blocked_pictures
+            remote += safe.remote_pictures
             texts.append((True, safe.html))
-    return {"texts": texts, "blocked": blocked, "too_much": too_much}
+    return _Body(texts, remote, too_much)

@@ -50,41 +50,50 @@ text-transform vertical-align white-space width word-break word-wrap
 """
 _PROPERTIES = frozenset(_PROPERTY_NAMES.split())
 # CSS values may have words, numbers, colours and quoted names, but no backslash escapes and other functions.
-_VALUE = re.compile(r"(?:[\w\s#%.,'\"!+-]|rgba?\([\d\s.,%/]*\)|hsla?\([\d\s.,%/]*\))*\Z", re.ASCII)
+_VALUE = re.compile(r"(?:[\w\s#%.,'\"+-]|rgba?\([\d\s.,%/]*\)|hsla?\([\d\s.,%/]*\))*\Z", re.ASCII)
+_IMPORTANT = re.compile(r"!\s*important\s*\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class SafeHtml:
-    """Sanitised HTML, and the number of remote pictures that were removed from it."""
+    """Sanitised HTML, and the number of remote pictures in the original, removed or kept."""
 
     html: str
-    blocked_pictures: int
+    remote_pictures: int
 
 
 class TooMuchHtmlError(Exception):
     """HTML that exceeds the limits, or on which the sanitiser fails."""
 
 
-def safe_html(html: str, picture_of: Callable[[str], str | None]) -> SafeHtml:
+def safe_html(html: str, picture_of: Callable[[str], str | None], keeps_remote: bool = False) -> SafeHtml:
     """Sanitise HTML; `picture_of` returns the URL for a Content-ID, or None to remove the picture.
 
-    Raises TooMuchHtmlError.
+    With `keeps_remote`, pictures of http and https URLs are kept. Raises TooMuchHtmlError.
     """
     if len(html) > HTML_CHARACTERS or len(_TAG.findall(html)) > HTML_TAGS_MAX:
         raise TooMuchHtmlError
-    blocked = 0
+    remote = 0
 
     def filtered(tag: str, attribute: str, value: str) -> str | None:
-        nonlocal blocked
+        nonlocal remote
         if attribute == "src":
-            blocked += _REMOTE.match(value) is not None
+            if _REMOTE.match(value):
+                remote += 1
+                return _remote_url(value.strip()) if keeps_remote else None
             content_id = _CONTENT_ID.match(value)
             return None if content_id is None else picture_of(content_id[1].strip())
         if attribute == "href":
             return value if tag == "a" and _LINK.match(value.strip()) else None
         return safe_style(value) if attribute == "style" else value
 
-    return SafeHtml(_clean(html, filtered), blocked)
+    return SafeHtml(_clean(html, filtered), remote)
+
+
+def _remote_url(url: str) -> str | None:
+    """Return the absolute URL of a remote picture, None if it has no valid form."""
+    absolute = f"https:{url}" if url.startswith("//") else url
+    return absolute if _LINK.match(absolute) else None
 
 
 def _clean(html: str, filtered: Callable[[str, str, str], str | None]) -> str:
@@ -110,6 +119,8 @@ def safe_style(style: str) -> str | None:
     kept = []
     for declaration in style[:STYLE_CHARACTERS].split(";"):
         name, colon, value = declaration.partition(":")
+        # `!important` would outweigh the site's style sheet, which keeps the message inside its box.
+        value = _IMPORTANT.sub("", value)
         if colon and name.strip().lower() in _PROPERTIES and _VALUE.match(value) and "expression" not in value.lower():
             kept.append(f"{name.strip().lower()}: {value.strip()}")
     return "; ".join(kept) or None

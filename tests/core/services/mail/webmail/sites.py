@@ -51,9 +51,8 @@ class World:
         """Log in by the form."""
         self.cookie = "login=" + "0" * 8
         response = self.post("/login", form_token="0" * 8, user=user, password=password)
-        if response.status == 303:
-            value = next(line for name, line in response.fields if name == b"Set-Cookie")
-            self.cookie = value.decode().partition(";")[0]
+        if value_of(response, b"location") == "/":
+            self.cookie = value_of(response, b"set-cookie").partition(";")[0]
         return response
 
     @property
@@ -72,6 +71,16 @@ class World:
         """Request a page."""
         target = path + ("?" + urlencode(query) if query else "")
         return self.answer(self.head(b"GET", target, {}), Form())
+
+    def follow(self, response: Response) -> Response:
+        """Request the page to which a response redirects."""
+        assert response.status == 303, text(response)
+        return self.answer(self.head(b"GET", value_of(response, b"location"), {}), Form())
+
+    def compose(self, **query: object) -> Response:
+        """Request the compose page, and follow its redirect to a new composition."""
+        response = self.get("/compose", **query)
+        return self.follow(response) if response.status == 303 else response
 
     def post(
         self, path: str, files: list[FormFile] | None = None, /, origin: object = "http://" + HOST, **values: object

@@ -162,7 +162,7 @@ def test_its_own_pictures_are_shown_and_remote_ones_counted() -> None:
     safe = cleaned(html)
     assert safe.html.count("src=") == 1
     assert 'src="/part?section=2"' in safe.html
-    assert safe.blocked_pictures == 2
+    assert safe.remote_pictures == 2
 
 
 @pytest.mark.parametrize(
@@ -182,6 +182,8 @@ def test_its_own_pictures_are_shown_and_remote_ones_counted() -> None:
         ("", None),
         ("color: r\\65 d", None),
         ("color: /* */ red", None),
+        ("width: 800px ! IMPORTANT; color: red!important", "width: 800px; color: red"),
+        ("width: 800px ! important x", None),
     ],
 )
 def test_styles(style: str, kept: str | None) -> None:

@@ -10,7 +10,7 @@ from services.mail.message_content.contents import HTML, Contents
 from services.mail.webmail.limits import QUOTED_CHARACTERS
 from services.mail.webmail.views.safe_html import TooMuchHtmlError, plain_text
 
-_MESSAGE_ID = re.compile(rb"<[!-;=?-~]{1,900}>")
+MESSAGE_ID = re.compile(rb"<[!-;=?-~]{1,900}>")
 _REPLY = re.compile(r"re\s*:", re.IGNORECASE)
 _FORWARD = re.compile(r"fwd?\s*:", re.IGNORECASE)
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
@@ -36,8 +36,8 @@ def reply(contents: Contents, own: Mailbox, to_all: bool) -> Prefill:
     reply_to = header.first(b"reply-to") or header.first(b"from") or b""
     to = format_recipients([reply_to], ())
     others = format_recipients(header.all(b"to"), (own,)), format_recipients(header.all(b"cc"), (own,))
-    subject = _one_line(contents.field(b"subject"))
-    date, sender = (_one_line(contents.field(name)) for name in (b"date", b"from"))
+    subject = one_line(contents.field(b"subject"))
+    date, sender = (one_line(contents.field(name)) for name in (b"date", b"from"))
     attribution = (f"On {date}, " if date else "") + f"{sender or 'the sender'} wrote:\n"
     lines = quoted_text(contents).split("\n")
     quoted = "".join(f">{line}\n" if line.startswith(">") else f"> {line}\n" for line in lines)
@@ -51,8 +51,8 @@ def reply(contents: Contents, own: Mailbox, to_all: bool) -> Prefill:
 
 def forward(contents: Contents) -> Prefill:
     """Return the form fields of a forward: subject and quoted text; the form lists the attachments."""
-    subject = _one_line(contents.field(b"subject"))
-    lines = [f"{title}: {_one_line(contents.field(name))}" for name, title in _FIELDS if contents.field(name)]
+    subject = one_line(contents.field(b"subject"))
+    lines = [f"{title}: {one_line(contents.field(name))}" for name, title in _FIELDS if contents.field(name)]
     head = "\n".join(["", "", "---------- Forwarded message ----------", *lines])
     return Prefill(
         "", "", subject if _FORWARD.match(subject) else f"Fwd: {subject}", f"{head}\n\n{quoted_text(contents)}"
@@ -60,7 +60,12 @@ def forward(contents: Contents) -> Prefill:
 
 
 def quoted_text(contents: Contents) -> str:
-    """Return a message's text for quotation, truncated to QUOTED_CHARACTERS; HTML is converted to text."""
+    """Return a message's text for quotation, truncated to QUOTED_CHARACTERS."""
+    return plain_texts(contents)[:QUOTED_CHARACTERS].rstrip("\n")
+
+
+def plain_texts(contents: Contents) -> str:
+    """Return the displayed text of a message; HTML is converted to text."""
     texts = []
     for leaf in contents.texts(html=False):
         text = contents.text(leaf)
@@ -70,7 +75,7 @@ def quoted_text(contents: Contents) -> str:
             except TooMuchHtmlError:
                 text = ""
         texts.append(text)
-    return "\n".join(texts)[:QUOTED_CHARACTERS].rstrip("\n")
+    return "\n".join(texts)
 
 
 def format_recipients(values: Iterable[bytes], excluded: Iterable[Mailbox]) -> str:
@@ -80,7 +85,9 @@ def format_recipients(values: Iterable[bytes], excluded: Iterable[Mailbox]) -> s
     for value in values:
         for name_addr in parse_name_addrs(value):
             if name_addr.mailbox.local_part and name_addr.mailbox.domain and name_addr.mailbox.key not in left_out:
-                recipients.setdefault(name_addr.mailbox.key, _formatted(_one_line(name_addr.name), name_addr.mailbox))
+                recipients.setdefault(
+                    name_addr.mailbox.key, format_recipient(one_line(name_addr.name), name_addr.mailbox)
+                )
     text = ""
     for entry in recipients.values():
         if len(text) + len(entry) < _RECIPIENTS_CHARACTERS:
@@ -88,25 +95,27 @@ def format_recipients(values: Iterable[bytes], excluded: Iterable[Mailbox]) -> s
     return text
 
 
-def _formatted(name: str, mailbox: Mailbox) -> str:
-    address = _one_line(str(mailbox))
+def format_recipient(name: str, mailbox: Mailbox) -> str:
+    """Return a mailbox with its display name as the recipient fields of the form have it."""
+    address = one_line(str(mailbox))
     if not name or name == address:
         return address
     quoted = name if _PLAIN_NAME.match(name) else '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return f"{quoted} <{address}>"
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Return text without line endings and other control characters, which header fields cannot have."""
     return _CONTROLS.sub(" ", text).strip()
 
 
 def references(contents: Contents) -> tuple[str, tuple[str, ...]]:
     """Return (In-Reply-To, References) of a reply to a message (RFC 5322 section 3.6.4)."""
     header = contents.root.header
-    own = _MESSAGE_ID.search(header.first(b"message-id") or b"")
+    own = MESSAGE_ID.search(header.first(b"message-id") or b"")
     if own is None:
         return "", ()
     before = header.first(b"references") or header.first(b"in-reply-to") or b""
-    earlier = [message_id.decode("ascii") for message_id in _MESSAGE_ID.findall(before)]
+    earlier = [message_id.decode("ascii") for message_id in MESSAGE_ID.findall(before)]
     last = own[0].decode("ascii")
     return last, tuple(dict.fromkeys([*earlier, last]))

@@ -1,0 +1,132 @@
+"""Staging area of compositions: the state of each, and its files, in a directory beside the user's mail folders.
+
+    lab7-webmail/ID/composition.json        fields, files, errors
+    lab7-webmail/ID/f1                      the content of a file
+
+So a composition survives a refused form, a submission that fails, and a restart of the server. The area is bounded by
+the number and size of a user's compositions; one that is not changed for STAGED_S is removed. Several processes may
+share it: a lock serialises changes. Files of the staging area do not count against the mailbox quota.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from services.mail.agent.drafts import Attachment
+from services.mail.maildir.delivery import locked, read_file, replace_file
+from services.mail.maildir.folder_names import INBOX
+from services.mail.maildir.store import Maildir
+from services.mail.webmail.compose.composition import Composition, ListedFile, MessageKey, Refusal, checked_id
+from services.mail.webmail.limits import (
+    COMPOSITION_OCTETS_MAX,
+    COMPOSITIONS_OF_USER_MAX,
+    STAGED_OCTETS_OF_USER_MAX,
+    STAGED_S,
+)
+
+DIRECTORY = "lab7-webmail"
+_STATE = "composition.json"
+
+
+class StagingError(Exception):
+    """Composition that is too large for the staging area; the text is one sentence for the user."""
+
+
+class Staging:
+    """The staging area in a user's mailbox."""
+
+    def __init__(self, maildir: Maildir) -> None:
+        self._root = f"{maildir.path_of(INBOX)}/{DIRECTORY}"
+
+    def find(self, composition_id: str, now: float) -> Composition | None:
+        """Return a composition by its id; None if it is unknown, expired or damaged."""
+        if not checked_id(composition_id):
+            return None
+        octets = read_file(f"{self._root}/{composition_id}/{_STATE}")
+        try:
+            composition = None if octets is None else _decoded(json.loads(octets))
+        except (ValueError, TypeError, KeyError):
+            return None
+        return composition if composition is not None and now - composition.saved_s <= STAGED_S else None
+
+    def of_draft(self, draft: MessageKey, now: float) -> Composition | None:
+        """Return the composition that continues a draft, None if there is none."""
+        found = [each for each in self._all(now) if each.draft == draft and not each.sent]
+        return max(found, key=lambda each: each.saved_s, default=None)
+
+    def content(self, composition: Composition, file: ListedFile) -> Attachment:
+        """Return a file of a composition with its content; raise OSError."""
+        with open(f"{self._root}/{composition.id}/{file.key}", "rb") as stream:
+            return Attachment(file.name, stream.read(), file.media_type)
+
+    def put(self, composition: Composition, contents: Mapping[str, bytes], now: float) -> None:
+        """Store a composition, with the contents of files that are new in it, by key.
+
+        The user's oldest compositions are removed to make room. Raises StagingError above COMPOSITION_OCTETS_MAX, and
+        OSError.
+        """
+        if composition.octets > COMPOSITION_OCTETS_MAX:
+            raise StagingError(
+                f"The text and the files of a message may have {COMPOSITION_OCTETS_MAX // 1_000_000} MB together."
+            )
+        os.makedirs(self._root, mode=0o700, exist_ok=True)
+        with locked(f"{self._root}/lock"):
+            self._make_room(composition, now)
+            directory = f"{self._root}/{composition.id}"
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            for file in composition.files:
+                if file.key in contents:
+                    replace_file(f"{directory}/{file.key}", contents[file.key])
+            composition.saved_s = now
+            replace_file(f"{directory}/{_STATE}", json.dumps(asdict(composition)).encode("ascii"))
+            kept = {_STATE, *(file.key for file in composition.files)}
+            for name in os.listdir(directory):
+                if name not in kept:
+                    with contextlib.suppress(OSError):
+                        os.unlink(f"{directory}/{name}")
+
+    def end(self, composition_id: str, now: float) -> None:
+        """Replace a composition that was sent by a mark, so that Back cannot send it twice; raise OSError."""
+        self.put(Composition(composition_id, sent=True), {}, now)
+
+    def remove(self, composition_id: str) -> None:
+        """Remove a composition and its files, if it exists."""
+        if checked_id(composition_id):
+            shutil.rmtree(f"{self._root}/{composition_id}", ignore_errors=True)
+
+    def _make_room(self, composition: Composition, now: float) -> None:
+        """Remove expired compositions, and the least recently saved ones beyond the limits."""
+        others = {each.id: each for each in self._all(now) if each.id != composition.id}
+        for name in self._ids():
+            if name not in others and name != composition.id:
+                self.remove(name)
+        # Remove the marks of sent messages first: they hold nothing of the user's.
+        oldest = sorted(others.values(), key=lambda each: (not each.sent, each.saved_s))
+        octets = composition.octets + sum(each.octets for each in oldest)
+        while oldest and (len(oldest) >= COMPOSITIONS_OF_USER_MAX or octets > STAGED_OCTETS_OF_USER_MAX):
+            removed = oldest.pop(0)
+            octets -= removed.octets
+            self.remove(removed.id)
+
+    def _ids(self) -> list[str]:
+        try:
+            return [name for name in os.listdir(self._root) if checked_id(name)]
+        except FileNotFoundError:
+            return []
+
+    def _all(self, now: float) -> list[Composition]:
+        return [found for name in self._ids() if (found := self.find(name, now)) is not None]
+
+
+def _decoded(values: dict[str, Any]) -> Composition:
+    """Return the composition of a JSON object; raise KeyError and TypeError for another object."""
+    values["original"] = MessageKey(**values["original"]) if values["original"] else None
+    values["draft"] = MessageKey(**values["draft"]) if values["draft"] else None
+    values["references"] = tuple(values["references"])
+    values["files"] = [ListedFile(**each) for each in values["files"]]
+    values["refusals"] = [Refusal(**each) for each in values["refusals"]]
+    return Composition(**values)
