@@ -1,4 +1,4 @@
-"""HTML pages for errors and redirects."""
+"""HTML pages for errors and redirects: legible on narrow screens and in dark mode, with long URLs wrapped."""
 
 from html import escape
 
@@ -7,7 +7,15 @@ from services.http.messages import PHRASES, Response
 
 HTML = (b"Content-Type", b"text/html; charset=utf-8")
 
-_PAGE = "<!DOCTYPE html>\n<title>{title}</title>\n<h1>{title}</h1>\n<p>{detail}</p>\n"
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<style>body {{ font-family: sans-serif; margin: 1rem; overflow-wrap: anywhere }}</style>
+<h1>{title}</h1>
+<p>{detail}</p>
+"""
 
 
 def page_response(status: int, detail: str, *lines: FieldLine) -> Response:

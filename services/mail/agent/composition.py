@@ -70,12 +70,12 @@ def _header(draft: Draft, date_s: float, message_id: str) -> str:
     if draft.in_reply_to:
         lines.append(fields.word_list("In-Reply-To", [draft.in_reply_to]))
     if draft.references:
-        lines.append(fields.word_list("References", _truncate_references(draft.references)))
+        lines.append(fields.word_list("References", truncate_references(draft.references)))
     # RFC 2045 section 4: the header of a MIME message has the field MIME-Version.
     return "".join([*lines, fields.unstructured("Subject", draft.subject), "MIME-Version: 1.0\r\n"])
 
 
-def _truncate_references(references: tuple[str, ...]) -> tuple[str, ...]:
+def truncate_references(references: tuple[str, ...]) -> tuple[str, ...]:
     """Return at most REFERENCES_MAX Message-IDs: the first, which is the thread's root, and the latest."""
     return references if len(references) <= REFERENCES_MAX else (references[0], *references[1 - REFERENCES_MAX :])
 

@@ -17,8 +17,8 @@ Security measures, by module:
     views/attachments.py    attachments are downloads, never documents of this origin
 
 A page handler is a function of a PageRequest or UserPageRequest. A handler that needs I/O (check a password, send a
-message) yields requests, which program.py answers; routes.py has all URL paths. Every form of a session is answered by a
-redirect, with an error on the page after it, so that Back and Reload send no form again. Left out: filters, address
+message) yields requests, which program.py answers; routes.py has all URL paths. Every form of a session is answered by
+a redirect, with an error on the page after it, so that Back and Reload send no form again. Left out: filters, address
 book, composing HTML.
 """
 

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from services.http.messages import Response
 from services.mail.webmail import actions
 from services.mail.webmail.compose import page as compose_page
+from services.mail.webmail.compose.staging import Staging
 from services.mail.webmail.limits import FORM_OCTETS, LOGIN_FORM_OCTETS, MESSAGE_FORM_OCTETS
 from services.mail.webmail.login import LoginPages
 from services.mail.webmail.pages import Pages, see_other
@@ -28,7 +29,8 @@ class Route:
         return b", ".join([*((b"GET", b"HEAD") if self.get else ()), *((b"POST",) if self.post else ())])
 
 
-def _home(_: UserPageRequest, __: Pages) -> Response:
+def _home(request: UserPageRequest, _: Pages) -> Response:
+    Staging(request.maildir).sweep(request.now)
     return see_other("/folder?" + urlencode({"name": "INBOX"}))
 
 

@@ -16,9 +16,9 @@ from urllib.parse import parse_qsl, urlencode
 
 from services.mail.address import Mailbox
 from services.mail.agent import fields
-from services.mail.agent.composition import compose_body
+from services.mail.agent.composition import compose_body, truncate_references
 from services.mail.agent.drafts import Attachment, ComposeError, NameAddr, parse_mailbox_list
-from services.mail.agent.limits import REFERENCES_MAX, TEXT_OCTETS
+from services.mail.agent.limits import TEXT_OCTETS
 from services.mail.delivery.trace import date_time
 from services.mail.message_content.address_list import parse_name_addrs
 from services.mail.message_content.contents import Contents
@@ -44,7 +44,7 @@ def encode_draft(
     if composition.in_reply_to:
         lines.append(fields.word_list("In-Reply-To", [composition.in_reply_to]))
     if composition.references:
-        lines.append(fields.word_list("References", composition.references[-REFERENCES_MAX:]))
+        lines.append(fields.word_list("References", composition.references))
     lines.append(fields.unstructured("Subject", _shortened(one_line(composition.fields["subject"]))))
     if composition.original is not None and composition.way in (*REPLIES, FORWARD):
         lines.append(fields.unstructured("X-Draft-Info", _info(composition.way, composition.original)))
@@ -78,7 +78,7 @@ def decode_draft(contents: Contents, composition: Composition) -> None:
     answered = MESSAGE_ID.search(header.first(b"in-reply-to") or b"")
     composition.in_reply_to = "" if answered is None else answered[0].decode("ascii")
     known = MESSAGE_ID.findall(header.first(b"references") or b"")
-    composition.references = tuple(dict.fromkeys(each.decode("ascii") for each in known))
+    composition.references = truncate_references(tuple(dict.fromkeys(each.decode("ascii") for each in known)))
     composition.way, composition.original = _original(contents.field(_INFO))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from services.http.forms import Form
 from services.http.messages import Response
 from services.mail.address import Mailbox
-from services.mail.agent.composition import compose_message
+from services.mail.agent.composition import compose_message, truncate_references
 from services.mail.agent.drafts import Attachment, ComposeError, Draft, NameAddr, parse_mailbox_list
 from services.mail.maildir.delivery import NewMessage
 from services.mail.maildir.errors import MaildirError
@@ -53,6 +53,7 @@ SEND, SAVE, ATTACH, DISCARD, REMOVE = "send", "save", "attach", "discard", "remo
 def get_form(request: UserPageRequest, pages: Pages) -> Response:
     """Render the page of a composition; without an id, return a redirect to a new one or to that of the draft."""
     staging = Staging(request.maildir)
+    staging.sweep(request.now)
     query = request.query
     composition_id = checked_id(query.get("id"))
     if not composition_id:
@@ -69,9 +70,9 @@ def _new_url(request: UserPageRequest, staging: Staging) -> str:
     query = request.query
     if query.get("way") == DRAFT:
         location = find_message(request.maildir, query)
-        found = staging.of_draft(_key(location), request.now)
-        if found is not None:
-            return _url(found)
+        known = staging.of_draft(_key(location), request.now)
+        if known:
+            return link("/compose", id=known)
     given: dict[str, object] = {name: query.get(name) or None for name in _QUERY_FIELDS}
     given["to"] = query.get("to")[:_TO_CHARACTERS] or None
     return link("/compose", id=request.random_token[-ID_CHARACTERS:], **given)
@@ -130,7 +131,8 @@ def _begun(request: UserPageRequest, composition_id: str, form: Form) -> tuple[C
 def _prefill(composition: Composition, contents: Contents, way: str, own: Mailbox) -> None:
     answer = replies.forward(contents) if way == FORWARD else replies.reply(contents, own, way == REPLY_ALL)
     composition.fields |= {"to": answer.to, "cc": answer.cc, "subject": answer.subject, "text": answer.text}
-    in_reply_to, composition.references = replies.references(contents)
+    in_reply_to, references = replies.references(contents)
+    composition.references = truncate_references(references)
     composition.in_reply_to = in_reply_to if way in REPLIES else ""
 
 

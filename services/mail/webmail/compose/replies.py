@@ -31,11 +31,16 @@ class Prefill:
 
 
 def reply(contents: Contents, own: Mailbox, to_all: bool) -> Prefill:
-    """Return the form fields of a reply to the author, or with `to_all` to all but the user (`own`)."""
+    """Return the form fields of a reply to the author, or with `to_all` to all but the user (`own`).
+
+    A reply to the user's own message goes to its recipients.
+    """
     header = contents.root.header
     reply_to = header.first(b"reply-to") or header.first(b"from") or b""
     to = format_recipients([reply_to], ())
     others = format_recipients(header.all(b"to"), (own,)), format_recipients(header.all(b"cc"), (own,))
+    if not format_recipients([reply_to], (own,)) and others[0]:
+        to, others = others[0], ("", others[1])
     subject = one_line(contents.field(b"subject"))
     date, sender = (one_line(contents.field(name)) for name in (b"date", b"from"))
     attribution = (f"On {date}, " if date else "") + f"{sender or 'the sender'} wrote:\n"

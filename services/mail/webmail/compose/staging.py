@@ -1,6 +1,7 @@
 """Staging area of compositions: the state of each, and its files, in a directory beside the user's mail folders.
 
-    lab7-webmail/ID/composition.json        fields, files, errors
+    lab7-webmail/ID/composition.json        list of files, errors, the draft that it replaces
+    lab7-webmail/ID/fields.json             recipients, subject and text
     lab7-webmail/ID/f1                      the content of a file
 
 So a composition survives a refused form, a submission that fails, and a restart of the server. The area is bounded by
@@ -13,14 +14,22 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from services.mail.agent.drafts import Attachment
+from services.mail.agent.limits import ATTACHMENTS_MAX
 from services.mail.maildir.delivery import locked, read_file, replace_file
 from services.mail.maildir.folder_names import INBOX
 from services.mail.maildir.store import Maildir
-from services.mail.webmail.compose.composition import Composition, ListedFile, MessageKey, Refusal, checked_id
+from services.mail.webmail.compose.composition import (
+    FORM_FIELDS,
+    Composition,
+    ListedFile,
+    MessageKey,
+    Refusal,
+    checked_id,
+)
 from services.mail.webmail.limits import (
     COMPOSITION_OCTETS_MAX,
     COMPOSITIONS_OF_USER_MAX,
@@ -29,7 +38,7 @@ from services.mail.webmail.limits import (
 )
 
 DIRECTORY = "lab7-webmail"
-_STATE = "composition.json"
+_STATE, _FIELDS = "composition.json", "fields.json"
 
 
 class StagingError(Exception):
@@ -44,19 +53,21 @@ class Staging:
 
     def find(self, composition_id: str, now: float) -> Composition | None:
         """Return a composition by its id; None if it is unknown, expired or damaged."""
-        if not checked_id(composition_id):
+        state = self._state(composition_id, now)
+        octets = None if state is None else read_file(f"{self._root}/{composition_id}/{_FIELDS}")
+        if state is None or octets is None:
             return None
-        octets = read_file(f"{self._root}/{composition_id}/{_STATE}")
         try:
-            composition = None if octets is None else _decoded(json.loads(octets))
+            values = json.loads(octets)
+            state.composition.fields = {name: str(values[name]) for name in FORM_FIELDS}
         except (ValueError, TypeError, KeyError):
             return None
-        return composition if composition is not None and now - composition.saved_s <= STAGED_S else None
+        return state.composition
 
-    def of_draft(self, draft: MessageKey, now: float) -> Composition | None:
-        """Return the composition that continues a draft, None if there is none."""
-        found = [each for each in self._all(now) if each.draft == draft and not each.sent]
-        return max(found, key=lambda each: each.saved_s, default=None)
+    def of_draft(self, draft: MessageKey, now: float) -> str:
+        """Return the id of the composition that continues a draft, empty if there is none."""
+        found = [each.composition for each in self._states(now) if each.composition.draft == draft]
+        return max(found, key=lambda each: each.saved_s).id if found else ""
 
     def content(self, composition: Composition, file: ListedFile) -> Attachment:
         """Return a file of a composition with its content; raise OSError."""
@@ -69,6 +80,8 @@ class Staging:
         The user's oldest compositions are removed to make room. Raises StagingError above COMPOSITION_OCTETS_MAX, and
         OSError.
         """
+        if len(composition.files) > ATTACHMENTS_MAX:
+            raise StagingError(f"A message may have {ATTACHMENTS_MAX} files.")
         if composition.octets > COMPOSITION_OCTETS_MAX:
             raise StagingError(
                 f"The text and the files of a message may have {COMPOSITION_OCTETS_MAX // 1_000_000} MB together."
@@ -82,8 +95,10 @@ class Staging:
                 if file.key in contents:
                     replace_file(f"{directory}/{file.key}", contents[file.key])
             composition.saved_s = now
-            replace_file(f"{directory}/{_STATE}", json.dumps(asdict(composition)).encode("ascii"))
-            kept = {_STATE, *(file.key for file in composition.files)}
+            state = asdict(composition) | {"octets": composition.octets}
+            replace_file(f"{directory}/{_FIELDS}", json.dumps(state.pop("fields")).encode("ascii"))
+            replace_file(f"{directory}/{_STATE}", json.dumps(state).encode("ascii"))
+            kept = {_STATE, _FIELDS, *(file.key for file in composition.files)}
             for name in os.listdir(directory):
                 if name not in kept:
                     with contextlib.suppress(OSError):
@@ -98,19 +113,32 @@ class Staging:
         if checked_id(composition_id):
             shutil.rmtree(f"{self._root}/{composition_id}", ignore_errors=True)
 
+    def sweep(self, now: float) -> None:
+        """Remove expired compositions."""
+        if not self._ids():
+            return
+        with locked(f"{self._root}/lock"):
+            self._remove_expired(now)
+
+    def _remove_expired(self, now: float) -> dict[str, "_State"]:
+        """Remove expired and damaged compositions; return the states of the others, by id."""
+        states = {each.composition.id: each for each in self._states(now)}
+        for name in self._ids():
+            if name not in states:
+                self.remove(name)
+        return states
+
     def _make_room(self, composition: Composition, now: float) -> None:
         """Remove expired compositions, and the least recently saved ones beyond the limits."""
-        others = {each.id: each for each in self._all(now) if each.id != composition.id}
-        for name in self._ids():
-            if name not in others and name != composition.id:
-                self.remove(name)
+        others = self._remove_expired(now)
+        others.pop(composition.id, None)
         # Remove the marks of sent messages first: they hold nothing of the user's.
-        oldest = sorted(others.values(), key=lambda each: (not each.sent, each.saved_s))
+        oldest = sorted(others.values(), key=lambda each: (not each.composition.sent, each.composition.saved_s))
         octets = composition.octets + sum(each.octets for each in oldest)
         while oldest and (len(oldest) >= COMPOSITIONS_OF_USER_MAX or octets > STAGED_OCTETS_OF_USER_MAX):
             removed = oldest.pop(0)
             octets -= removed.octets
-            self.remove(removed.id)
+            self.remove(removed.composition.id)
 
     def _ids(self) -> list[str]:
         try:
@@ -118,15 +146,35 @@ class Staging:
         except FileNotFoundError:
             return []
 
-    def _all(self, now: float) -> list[Composition]:
-        return [found for name in self._ids() if (found := self.find(name, now)) is not None]
+    def _states(self, now: float) -> list["_State"]:
+        return [found for name in self._ids() if (found := self._state(name, now)) is not None]
+
+    def _state(self, composition_id: str, now: float) -> "_State | None":
+        """Return a composition's state; None if it is unknown, expired or damaged."""
+        if not checked_id(composition_id):
+            return None
+        octets = read_file(f"{self._root}/{composition_id}/{_STATE}")
+        try:
+            state = None if octets is None else _decoded(json.loads(octets))
+        except (ValueError, TypeError, KeyError):
+            return None
+        return state if state is not None and now - state.composition.saved_s <= STAGED_S else None
 
 
-def _decoded(values: dict[str, Any]) -> Composition:
-    """Return the composition of a JSON object; raise KeyError and TypeError for another object."""
+@dataclass(frozen=True, slots=True)
+class _State:
+    """A composition without its fields, and its size in octets."""
+
+    composition: Composition
+    octets: int
+
+
+def _decoded(values: dict[str, Any]) -> _State:
+    """Return the state in a JSON object; raise KeyError and TypeError for another object."""
+    octets = int(values.pop("octets"))
     values["original"] = MessageKey(**values["original"]) if values["original"] else None
     values["draft"] = MessageKey(**values["draft"]) if values["draft"] else None
     values["references"] = tuple(values["references"])
     values["files"] = [ListedFile(**each) for each in values["files"]]
     values["refusals"] = [Refusal(**each) for each in values["refusals"]]
-    return Composition(**values)
+    return _State(Composition(**values), octets)
