@@ -39,6 +39,8 @@ FLAGS = (
     "--remote-debugging-pipe",
 )
 WIDTH, HEIGHT = 1280, 900
+# Narrower screens are those of phones.
+PHONE_WIDTH = 600
 needs_browser = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
 
 
@@ -119,7 +121,10 @@ class Browser:
         seen = begun
         while True:
             while seen < len(self.events):
-                if self.events[seen].get("method") == "Page.loadEventFired":
+                event = self.events[seen]
+                # A page of the back/forward cache is there without being loaded.
+                is_restored = event.get("params", {}).get("type") == "BackForwardCacheRestore"
+                if event.get("method") == "Page.loadEventFired" or is_restored:
                     return
                 seen += 1
             self.events.append(self._next())
@@ -135,6 +140,26 @@ class Browser:
         begun = len(self.events)
         self.call("Page.navigate", url=url)
         self._loaded(begun)
+
+    def back(self) -> None:
+        """Go back in the history, as the button does, and wait for the page."""
+        begun = len(self.events)
+        self.value("void history.back()")
+        self._loaded(begun)
+
+    def press(self, key: str) -> None:
+        """Press a key such as Tab or Enter."""
+        codes = {"Tab": 9, "Enter": 13, " ": 32}
+        text = {"Enter": {"text": "\r"}, " ": {"text": " "}}.get(key, {})
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=codes[key], **text)
+
+    def show_as(self, width: int, height: int, is_dark: bool = False) -> None:
+        """Have a screen of this size, and prefer light or dark pages."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < PHONE_WIDTH}
+        self.call("Emulation.setDeviceMetricsOverride", **size)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
+        self.call("Emulation.setEmulatedMedia", media="", features=[scheme])
 
     def value(self, expression: str) -> Any:
         """What an expression of JavaScript is on the page; the page's own policy does not bind the debugger."""

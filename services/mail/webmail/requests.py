@@ -59,7 +59,10 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True)
 class UserPageRequest:
-    """HTTP request in a session; `token`: the session's token; `random_token`: a new random token."""
+    """HTTP request in a session.
+
+    `token`: the session's token; `random_token`: a new random token; `host`: the host name of the site, without port.
+    """
 
     query: Form
     form: Form
@@ -68,6 +71,7 @@ class UserPageRequest:
     session: Session
     maildir: Maildir
     random_token: str
+    host: str
 
     @property
     def address(self) -> str:

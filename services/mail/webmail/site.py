@@ -4,6 +4,7 @@ admitted = site.admit(request, peer, now)        on the head: an error, a redire
 site.answer(admitted, form)                      a Response, or steps that yield I/O requests
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -39,6 +40,7 @@ class Admitted:
     content_octets: int
     session: Session | None = None
     token: str = ""
+    host: str = ""
 
 
 class Site:
@@ -88,7 +90,7 @@ class Site:
             if is_form:
                 raise PageError(403, STRANGE_FORM)
             return see_other("/login")
-        return Admitted(page, query, peer, now, sent, is_form, limit, session, token)
+        return Admitted(page, query, peer, now, sent, is_form, limit, session, token, _host(request))
 
     def _session(self, token: str, now: float) -> Session | None:
         session = self.sessions.find(token, now) if token else None
@@ -114,7 +116,9 @@ class Site:
         except PageError as error:
             return self.error(error.status, error.detail)
         token, random_token = admitted.token, self.sessions.new_token()
-        request = UserPageRequest(admitted.query, form, admitted.now, token, admitted.session, maildir, random_token)
+        request = UserPageRequest(
+            admitted.query, form, admitted.now, token, admitted.session, maildir, random_token, admitted.host
+        )
         return self._run_page(admitted.page, request, admitted.is_form)
 
     def _run_page(self, page: Page, request: PageRequest | UserPageRequest, is_form: bool = False) -> Steps:
@@ -140,6 +144,11 @@ def _page_of(route: Route, method: bytes) -> tuple[Page | None, bool]:
     if method in (b"GET", b"HEAD"):
         return route.get, False
     return (route.post, True) if method == b"POST" else (None, False)
+
+
+def _host(request: Request) -> str:
+    """Return the host name in the Host field, without the port."""
+    return re.sub(r":[0-9]*\Z", "", (request.fields.get(b"host") or b"").decode("latin-1"))
 
 
 def _refused(request: UserPageRequest, error: PageError) -> Response:

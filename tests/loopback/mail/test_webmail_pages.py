@@ -35,9 +35,10 @@ LETTER_HTML = (
 
 
 class Site:
-    """Another site: pages set by a test, and the paths that were requested."""
+    """Another site: pages set by a test, and the paths and header fields of the requests."""
 
     def __init__(self) -> None:
+        self.fields: list[dict[str, str]] = []
         self.pages: dict[str, tuple[str, str]] = {}
         self.asked: list[str] = []
         site = self
@@ -45,6 +46,7 @@ class Site:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 site.asked.append(self.path)
+                site.fields.append({name.lower(): value for name, value in self.headers.items()})
                 html, policy = site.pages.get(self.path, ("", ""))
                 self.send_response(200 if html else 404)
                 self.send_header("Content-Type", "text/html; charset=utf-8")
@@ -57,7 +59,8 @@ class Site:
                 pass
 
         self._server = ThreadingHTTPServer((HOST, 0), Handler)
-        self.name = f"{HOST}:{self._server.server_address[1]}"
+        self.port = self._server.server_address[1]
+        self.name = f"{HOST}:{self.port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
@@ -201,6 +204,21 @@ def test_a_message_with_scripts_in_it_runs_nothing(server: Server, url: str, bro
     browser.open(f"http://{site.name}/control")
     assert browser.value("document.title") == "ran"
     assert {"/ran", "/picture.png", "/style.css"} <= set(site.asked)
+
+
+def test_remote_pictures_are_loaded_on_request_without_referrer_and_cookie(
+    server: Server, url: str, browser: Browser, site: Site
+) -> None:
+    # Pictures of the webmail's own host are never loaded: cookies do not tell ports apart.
+    html = f"<img src='http://localhost:{site.port}/a.png'><img src='http://{site.name}/b.png'>"
+    maildir_of(server, "alice").deliver(letter("Pictures", html))
+    log_in(browser, url, "alice", "secret")
+    read_first(browser, url)
+    assert site.asked == []
+    browser.click("form[action='/pictures'] button")
+    assert browser.value("document.querySelector('form[action=\"/pictures\"]')") is None
+    assert site.asked == ["/a.png"]
+    assert not site.fields[0].keys() & {"referer", "cookie"}
 
 
 def test_the_policy_alone_stops_scripts_that_nothing_has_cleaned(browser: Browser, site: Site) -> None:

@@ -35,7 +35,8 @@ def get_message(request: UserPageRequest, pages: Pages) -> Response:
         # If another program has just removed the message, display the text read before, with a notice.
         request.session.notice = "The message has been moved or deleted."
     keeps_remote = request.session.pictures.get(location.key) is not None
-    values = _message_values(location, octets, request.query.get("as"), keeps_remote)
+    remote_for = request.host if keeps_remote else None
+    values = _message_values(location, octets, request.query.get("as"), remote_for)
     context = {"here": location.folder_name, "shows_remote": keeps_remote} | _context_values(location)
     return pages.message_page(request, context | values, has_html=values["view"] == "html", has_remote=keeps_remote)
 
@@ -57,10 +58,10 @@ def _context_values(location: MessageLocation) -> dict[str, object]:
     }
 
 
-def _message_values(location: MessageLocation, octets: bytes, view: str, keeps_remote: bool) -> dict[str, object]:
+def _message_values(location: MessageLocation, octets: bytes, view: str, remote_for: str | None) -> dict[str, object]:
     if view != "source":
         try:
-            return _parsed_values(location, Contents(octets), view, keeps_remote)
+            return _parsed_values(location, Contents(octets), view, remote_for)
         except Exception:
             # Show the source of a message on unexpected parser errors, which must not hide the message.
             return _source_values(octets, "This message cannot be parsed: its source is shown.")
@@ -91,12 +92,14 @@ def _source_values(octets: bytes, why: str) -> dict[str, object]:
     }
 
 
-def _parsed_values(location: MessageLocation, contents: Contents, view: str, keeps_remote: bool) -> dict[str, object]:
+def _parsed_values(
+    location: MessageLocation, contents: Contents, view: str, remote_for: str | None
+) -> dict[str, object]:
     fields = [(title, text) for name, title in _FIELDS if (text := contents.field(name)[:_FIELD_CHARACTERS].strip())]
     if "Date" not in dict(fields):
         fields.append(("Arrived", full_date(location.folder.date(location.uid)) + " UTC"))
     is_html = view != "text" and contents.has_html
-    body = _html_body(location, contents, keeps_remote) if is_html else _plain_body(contents)
+    body = _html_body(location, contents, remote_for) if is_html else _plain_body(contents)
     mentioned = _embedded_content_ids(contents) if is_html else frozenset()
     others = [leaf for leaf in contents.files if leaf.content_id not in mentioned]
     pictures = [leaf for leaf in others if leaf.media_type in PICTURES][:PICTURES_MAX]
@@ -141,7 +144,7 @@ def _embedded_content_ids(contents: Contents) -> frozenset[str]:
     return frozenset(match[1] for text in texts for match in _MENTIONED.finditer(text))
 
 
-def _html_body(location: MessageLocation, contents: Contents, keeps_remote: bool) -> _Body:
+def _html_body(location: MessageLocation, contents: Contents, remote_for: str | None) -> _Body:
     """Return the sanitised HTML of a message, and its plain texts between."""
     by_id = {leaf.content_id: leaf for leaf in contents.files if leaf.content_id and leaf.media_type in PICTURES}
 
@@ -157,7 +160,7 @@ def _html_body(location: MessageLocation, contents: Contents, keeps_remote: bool
             texts.append((False, text))
             continue
         try:
-            safe = safe_html(text, picture_of, keeps_remote)
+            safe = safe_html(text, picture_of, remote_for)
         except TooMuchHtmlError:
             too_much = True
             texts.append((False, text))

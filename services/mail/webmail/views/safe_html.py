@@ -34,6 +34,10 @@ _ATTRIBUTES = {
 # The scheme `cid` is permitted here, because the attribute filter rewrites `cid` URLs later.
 _SCHEMES = {"http", "https", "mailto", "cid"}
 _LINK = re.compile(r"(?:https?://|mailto:)[^\s\x00-\x1f]*\Z", re.IGNORECASE)
+# Without user information, backslashes and percent-encoded hosts, which browsers and this regular expression could read
+# differently.
+_PICTURE_URL = re.compile(r"https?://([a-z0-9-]+(?:\.[a-z0-9-]+)*\.?)(?::[0-9]{1,5})?(?:[/?#][^\s\x00-\x1f]*)?\Z", re.I)
+_ENDS_IN_NUMBER = re.compile(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)$")
 _PANIC = "PanicException"
 _TAG = re.compile(r"<[A-Za-z]")
 # RFC 2392: a URL `cid:ID` refers to the part with this Content-ID.
@@ -66,10 +70,10 @@ class TooMuchHtmlError(Exception):
     """HTML that exceeds the limits, or on which the sanitiser fails."""
 
 
-def safe_html(html: str, picture_of: Callable[[str], str | None], keeps_remote: bool = False) -> SafeHtml:
+def safe_html(html: str, picture_of: Callable[[str], str | None], remote_for: str | None = None) -> SafeHtml:
     """Sanitise HTML; `picture_of` returns the URL for a Content-ID, or None to remove the picture.
 
-    With `keeps_remote`, pictures of http and https URLs are kept. Raises TooMuchHtmlError.
+    With `remote_for`, the host name of this site, remote pictures are kept (see remote_url). Raises TooMuchHtmlError.
     """
     if len(html) > HTML_CHARACTERS or len(_TAG.findall(html)) > HTML_TAGS_MAX:
         raise TooMuchHtmlError
@@ -80,7 +84,7 @@ def safe_html(html: str, picture_of: Callable[[str], str | None], keeps_remote: 
         if attribute == "src":
             if _REMOTE.match(value):
                 remote += 1
-                return _remote_url(value.strip()) if keeps_remote else None
+                return None if remote_for is None else remote_url(value.strip(), remote_for)
             content_id = _CONTENT_ID.match(value)
             return None if content_id is None else picture_of(content_id[1].strip())
         if attribute == "href":
@@ -90,10 +94,20 @@ def safe_html(html: str, picture_of: Callable[[str], str | None], keeps_remote: 
     return SafeHtml(_clean(html, filtered), remote)
 
 
-def _remote_url(url: str) -> str | None:
-    """Return the absolute URL of a remote picture, None if it has no valid form."""
+def remote_url(url: str, own_host: str) -> str | None:
+    """Return the absolute URL of a remote picture, None if it has another form or may be on the host `own_host`.
+
+    Cookies are the same for all ports of a host (RFC 6265 section 8.5), so that a picture from another port of this
+    host would be requested with the session's cookie.
+    """
     absolute = f"https:{url}" if url.startswith("//") else url
-    return absolute if _LINK.match(absolute) else None
+    match = _PICTURE_URL.match(absolute)
+    if match is None:
+        return None
+    host, own = match[1].lower().rstrip("."), own_host.lower().rstrip(".")
+    # Browsers read a host that ends in a number as an IPv4 address, in any notation (URL Standard, section 3.5).
+    is_same = host == own or (_ENDS_IN_NUMBER.search(own) and _ENDS_IN_NUMBER.search(host))
+    return None if is_same else absolute
 
 
 def _clean(html: str, filtered: Callable[[str, str, str], str | None]) -> str:

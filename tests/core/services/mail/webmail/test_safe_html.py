@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.mail.webmail.limits import HTML_CHARACTERS, HTML_TAGS_MAX
-from services.mail.webmail.views.safe_html import SafeHtml, TooMuchHtmlError, plain_text, safe_html, safe_style
+from services.mail.webmail.views.safe_html import (
+    SafeHtml,
+    TooMuchHtmlError,
+    plain_text,
+    remote_url,
+    safe_html,
+    safe_style,
+)
 
 ALLOWED_ADDRESSES = ("http://", "https://", "mailto:", "/part?")
 FORBIDDEN_TAGS = {
@@ -205,3 +212,30 @@ def test_as_much_as_is_allowed_is_cleaned() -> None:
 def test_the_text_of_html_for_a_quotation() -> None:
     html = "<style>p {}</style><p>One &amp;   two<br>three &lt;b&gt;</p>\n<div>four</div><script>five</script>"
     assert plain_text(html) == "One & two\nthree <b>\nfour"
+
+
+@pytest.mark.parametrize(
+    ("url", "own", "kept"),
+    [
+        ("http://track.example/1.gif?a=b", "mail.example", "http://track.example/1.gif?a=b"),
+        ("HTTPS://Track.Example:8443", "mail.example", "HTTPS://Track.Example:8443"),
+        ("//track.example/1.gif", "mail.example", "https://track.example/1.gif"),
+        ("http://192.0.2.1/1.gif", "mail.example", "http://192.0.2.1/1.gif"),
+        ("http://mail.example:8080/1.gif", "mail.example", None),
+        ("http://MAIL.example./1.gif", "mail.example", None),
+        ("http://user@mail.example/", "mail.example", None),
+        ("http://mail.example\\@track.example/", "mail.example", None),
+        ("http://m%61il.example/", "mail.example", None),
+        ("http://127.0.0.1:9/", "127.0.0.1", None),
+        ("http://2130706433/", "127.0.0.1", None),
+        ("http://0x7f.1/", "127.0.0.1", None),
+        ("http://127.1:9", "127.0.0.1", None),
+        ("http://[::1]/", "[::1]", None),
+        ("http://localhost/1.gif", "127.0.0.1", "http://localhost/1.gif"),
+        ("http://track.example/a b", "mail.example", None),
+        ("ftp://track.example/", "mail.example", None),
+        ("http:track.example", "mail.example", None),
+    ],
+)
+def test_remote_pictures_of_other_hosts(url: str, own: str, kept: str | None) -> None:
+    assert remote_url(url, own) == kept
