@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from services.http.fields import FieldLine, Fields
 from services.http.messages import Response
 from services.http.server.error_pages import HTML
-from services.mail.webmail.limits import FIELD_SHOWN_CHARACTERS, SEARCH_CHARACTERS
+from services.mail.webmail.limits import FIELD_SHOWN_CHARACTERS, MESSAGE_FORM_OCTETS, SEARCH_CHARACTERS
 from services.mail.webmail.requests import UserPageRequest
 from services.mail.webmail.views import folders
 
@@ -66,7 +66,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(link=link, field_shown_characters=FIELD_SHOWN_CHARACTERS)
+    environment.globals.update(
+        link=link, field_shown_characters=FIELD_SHOWN_CHARACTERS, form_octets=MESSAGE_FORM_OCTETS
+    )
     environment.filters["size"] = size
     return environment
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from services.mail.agent.drafts import Attachment
 from services.mail.agent.limits import ATTACHMENTS_MAX
-from services.mail.maildir.delivery import locked, read_file, replace_file
+from services.mail.maildir.delivery import locked, read_file
 from services.mail.maildir.folder_names import INBOX
 from services.mail.maildir.store import Maildir
 from services.mail.webmail.compose.composition import (
@@ -93,11 +93,11 @@ class Staging:
             os.makedirs(directory, mode=0o700, exist_ok=True)
             for file in composition.files:
                 if file.key in contents:
-                    replace_file(f"{directory}/{file.key}", contents[file.key])
+                    _write(f"{directory}/{file.key}", contents[file.key])
             composition.saved_s = now
             state = asdict(composition) | {"octets": composition.octets}
-            replace_file(f"{directory}/{_FIELDS}", json.dumps(state.pop("fields")).encode("ascii"))
-            replace_file(f"{directory}/{_STATE}", json.dumps(state).encode("ascii"))
+            _write(f"{directory}/{_FIELDS}", json.dumps(state.pop("fields")).encode("ascii"))
+            _write(f"{directory}/{_STATE}", json.dumps(state).encode("ascii"))
             kept = {_STATE, _FIELDS, *(file.key for file in composition.files)}
             for name in os.listdir(directory):
                 if name not in kept:
@@ -167,6 +167,14 @@ class _State:
 
     composition: Composition
     octets: int
+
+
+def _write(path: str, content: bytes) -> None:
+    """Write a file, complete or not at all; without fsync(), since the area need not survive a power failure."""
+    new = f"{path}.new"
+    with open(new, "wb") as file:
+        file.write(content)
+    os.rename(new, path)
 
 
 def _decoded(values: dict[str, Any]) -> _State:

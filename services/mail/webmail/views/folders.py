@@ -69,8 +69,9 @@ def _unread(maildir: Maildir, name: str) -> int | None:
 def open_folder(maildir: Maildir, name: str) -> Folder:
     """Return a folder after a rescan; a missing default folder is created; raise PageError 404 for others."""
     try:
-        if name in _ALWAYS and not maildir.exists(name):
-            maildir.create(name)
+        if name in _ALWAYS:
+            # Subscribed, so that mail programs which list subscribed folders only show it too.
+            maildir.ensure(name)
         folder = maildir.folder(name)
         folder.refresh()
     except (FolderNameError, NoFolderError):
@@ -83,6 +84,7 @@ def create_folder(maildir: Maildir, title: str) -> str:
     try:
         name = folder_names.encode(title.strip())
         maildir.create(name)
+        maildir.subscriptions.add(name)
     except UnicodeEncodeError:
         raise PageError(400, "The folder name contains a lone surrogate.") from None
     except MaildirError as error:
