@@ -1,4 +1,4 @@
-"""HTML pages of the HTTP services in headless Chromium, on the screen of a phone: error pages, and the origin's index."""
+"""HTML pages of the HTTP services in headless Chromium on a phone: error pages, and the origin's index."""
 
 from __future__ import annotations
 
