@@ -44,6 +44,8 @@ EXCHANGES: Mapping[str, tuple[Record, ...]] = {
     "example.com.": (Record("example.com.", "MX", f"10 {MAIL_NAME}"),),
 }
 PASSWORDS = {"alice": "looking-glass", "carol": "holly-berry"}
+# Accounts files of the mail servers (services.mail.accounts), by the user whose mailbox they have.
+ACCOUNTS = {user: f"{user}:{password}\n" for user, password in PASSWORDS.items()}
 PEOPLE: Mapping[str, str] = {"alice": f"{CAMPUS}.101", "carol": f"{CAMPUS}.102"}
 
 
@@ -59,12 +61,15 @@ class InternetTopo(CdnParts):
         interval: float = 1.0,
         scale: float = 1.0,
         root: str = str(PAGES),
+        campus_accounts: str = ACCOUNTS["alice"],
+        accounts: str = ACCOUNTS["carol"],
     ) -> None:
         """Add the hosts, switches and links.
 
         users: number per region of the CDN; bw and origin_bw: Mbit/s of the campus's access link and of the origin's
         link; ttl and interval: TTL of the CDN's answers and period of its health checks, in seconds; scale: factor of
-        all delays; root: document root of the origin and of the campus's own site.
+        all delays; root: document root of the origin and of the campus's own site; campus_accounts and accounts:
+        accounts files of the mail servers of campus.edu and example.com.
         """
         plan = CdnPlan(
             int(ttl),
@@ -84,7 +89,7 @@ class InternetTopo(CdnParts):
         self.add_name_servers(internet, plan)
         self.add_origin(internet, float(origin_bw), float(scale), root, max_age=60)
         self._ftp(internet, root, float(scale))
-        server = mail_server("example.com", MAIL_NAME.rstrip("."), f"carol:{PASSWORDS['carol']}\n")
+        server = mail_server("example.com", MAIL_NAME.rstrip("."), accounts)
         mail = self.addHost("mail", ip=f"{MAIL}/16", resolver=local_address("eu"), **server)
         self.addLink(mail, internet, delay=f"{MAIL_LEG_MS * float(scale):g}ms")
         for name, (number, delay_ms) in REGIONS.items():
@@ -93,14 +98,14 @@ class InternetTopo(CdnParts):
             self.add_region(switch, name, int(users), plan)
         campus = self.addSwitch("s4")
         self.addLink(campus, internet, bw=float(bw), delay=f"{ACCESS_LEG_MS * float(scale):g}ms")
-        self._campus(campus, root)
+        self._campus(campus, root, campus_accounts)
 
     def _ftp(self, switch: str, root: str, scale: float) -> None:
         serves = f"services.ftp.server --root {shlex.quote(root)} --anonymous --listen 0.0.0.0 --port 21"
         server = self.addHost("ftp", ip=f"{FTP}/16", names=[FTP_NAME.rstrip(".")], serves=serves)
         self.addLink(server, switch, delay=f"{FTP_LEG_MS * scale:g}ms")
 
-    def _campus(self, switch: str, root: str) -> None:
+    def _campus(self, switch: str, root: str, accounts: str) -> None:
         self.addLink(self.add_resolver("c-dns", LOCAL), switch)
         for host, address, name, serves in (
             ("c-cache", CACHE, CACHE_NAME, "services.http.proxy --name c-cache --listen 0.0.0.0 --port 3128"),
@@ -108,7 +113,7 @@ class InternetTopo(CdnParts):
         ):
             node = self.addHost(host, ip=f"{address}/16", names=[name.rstrip(".")], resolver=LOCAL, serves=serves)
             self.addLink(node, switch)
-        server = mail_server("campus.edu", CAMPUS_MAIL_NAME.rstrip("."), f"alice:{PASSWORDS['alice']}\n")
+        server = mail_server("campus.edu", CAMPUS_MAIL_NAME.rstrip("."), accounts)
         self.addLink(self.addHost("c-mail", ip=f"{CAMPUS_MAIL}/16", resolver=LOCAL, **server), switch)
         for person, address in PEOPLE.items():
             self.addLink(self.addHost(person, ip=f"{address}/16", resolver=LOCAL), switch)

@@ -108,6 +108,53 @@ class Number:
         return f"a number in {self.unit}" if self.unit else "a number"
 
 
+@dataclass(frozen=True)
+class Predicted:
+    """A measured number as the true answer to a prediction; `bands`: pairs of relative distance and share of points."""
+
+    measured: Number
+    bands: tuple[tuple[float, float], ...]
+
+    def score(self, given: Given) -> float:
+        """Return the share of the smallest band that has the answer, else 0. Raises AnswerError for other text."""
+        distance = self.distance(given)
+        return next((share for limit, share in sorted(self.bands) if distance <= limit + 1e-9), 0.0)
+
+    def distance(self, given: Given) -> float:
+        """Return the distance of an answer from the measured value, relative to it. Raises AnswerError."""
+        off = abs(self.measured.parse(given) - self.measured.value)
+        if off == 0:
+            return 0.0
+        return off / abs(self.measured.value) if self.measured.value else math.inf
+
+    def shown(self) -> str:
+        """Return the measured number as text."""
+        return self.measured.shown()
+
+    def form(self) -> str:
+        """Return the expected form of a number, with its unit, as text."""
+        return self.measured.form()
+
+
+@dataclass(frozen=True)
+class Found:
+    """Finding in a student's own capture, for which no answer is given; `share`: of the points that it earns."""
+
+    share: float
+
+    def score(self, given: Given) -> float:  # noqa: ARG002
+        """Return the share of the points."""
+        return self.share
+
+    def shown(self) -> str:
+        """Return how much of what the question demands was found."""
+        return "found" if self.share == 1 else "not found" if self.share == 0 else "found in part"
+
+    def form(self) -> str:
+        """Return what a student hands in, as text."""
+        return "decided by the capture"
+
+
 def _decimal(text: str) -> float:
     if text[:2].lower() == "0x":
         return float(int(text, 16))

@@ -3,6 +3,9 @@
     out/handouts/s1234567/      to hand out: trace.pcapng, trace.pcap, handout.html, .md, .pdf, answers.yaml
     out/keys/s1234567/          to keep: key.json, key.html, variant.json
 
+In the kind `predict` the capture is kept beside the key, and the hand-out has task.json instead; in the kind `network`
+there is no capture and no sheet, since the student's own capture is graded.
+
 A student's folder is complete once its key.json exists: it is written last, so that a build which was interrupted, by
 kill -9 too, continues with the students that are missing. What exists is not built again.
 """
@@ -22,8 +25,16 @@ from pathlib import Path
 from typing import Any
 
 from experiments.assignments import handout
-from experiments.assignments.definition import Assignment, AssignmentError, Key
-from experiments.assignments.recording import CAPTURE_NAME, request_of
+from experiments.assignments.definition import (
+    KINDS_WITH_TASK,
+    NETWORK_KIND,
+    PREDICT_KIND,
+    Assignment,
+    AssignmentError,
+    Key,
+)
+from experiments.assignments.handin.task import TASK_NAME, task_text
+from experiments.assignments.recording import CAPTURE_NAME, CERTIFICATE_NAME, request_of
 from experiments.assignments.sheet import SHEET_NAME, blank_sheet
 from experiments.assignments.variant import Variant, draw_variant, read_keys
 from experiments.harness.judge.frames import read_capture
@@ -91,7 +102,7 @@ def build(
     students: Sequence[str],
     secret: bytes,
     out: Path,
-    virtual: VirtualTime,
+    virtual: VirtualTime | None,
     jobs: int,
     step: Step,
 ) -> list[Built]:
@@ -106,10 +117,11 @@ def build(
     def one(variant: Variant) -> Built:
         nonlocal done
         try:
-            built = build_student(variant, called, out, virtual)
+            built = build_student(variant, called, out, virtual, secret)
             found = Built(variant.student, built)
         except Exception as error:
-            found = Built(variant.student, False, "stopped" if virtual.stopped else str(error) or type(error).__name__)
+            stopped = virtual is not None and virtual.stopped
+            found = Built(variant.student, False, "stopped" if stopped else str(error) or type(error).__name__)
         done += 1
         step(f"{done} of {len(variants)}", done / len(variants))
         return found
@@ -118,7 +130,8 @@ def build(
         try:
             return list(pool.map(one, variants))
         except BaseException:
-            virtual.stop("stopped")
+            if virtual is not None:
+                virtual.stop("stopped")
             pool.shutdown(cancel_futures=True)
             raise
 
@@ -133,23 +146,41 @@ def _require_same_build(assignment: Assignment, variants: Iterable[Variant], out
             )
 
 
-def build_student(variant: Variant, called: str, out: Path, virtual: VirtualTime) -> bool:
-    """Build one student's folders unless they are complete; return whether they were built now."""
+def build_student(variant: Variant, called: str, out: Path, virtual: VirtualTime | None, secret: bytes) -> bool:
+    """Build one student's folders unless they are complete; return whether they were built now.
+
+    virtual: None only for the kind `network`, which records nothing. Raises AssignmentError, EmulationError.
+    """
     given, kept = out / HANDOUTS / variant.student, out / KEYS / variant.student
-    if (kept / KEY_NAME).exists() and (given / SHEET_NAME).exists():
+    if (kept / KEY_NAME).exists() and given.is_dir():
         return False
     out.mkdir(parents=True, exist_ok=True)
+    kind = variant.assignment.kind
     with tempfile.TemporaryDirectory(prefix=".build-", dir=out) as text:
         work = Path(text)
-        record(variant, called, work, virtual)
-        keys = read_keys(variant, work / CAPTURE_NAME)
+        keys: Mapping[str, Key] = {}
+        if virtual is not None:
+            record(variant, called, work, virtual)
+            keys = read_keys(variant, work / CAPTURE_NAME)
         write_handout(variant, keys, work)
+        kept.mkdir(parents=True, exist_ok=True)
+        if kind in KINDS_WITH_TASK:
+            (work / TASK_NAME).write_text(task_text(variant, secret), encoding="utf-8")
+        kept_names = (CERTIFICATE_NAME, CAPTURE_NAME) if kind == PREDICT_KIND else (CERTIFICATE_NAME,)
+        for name in kept_names:
+            if (work / name).exists():
+                shutil.move(work / name, kept / name)
         work.chmod(0o755)
         given.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(given, ignore_errors=True)
         shutil.copytree(work, given)
     write_key(variant, keys, kept)
     return True
+
+
+def capture_of(assignment: Assignment, out: Path, student: str) -> Path:
+    """Return the path of the capture from which a student's key is computed."""
+    return out / (KEYS if assignment.kind == PREDICT_KIND else HANDOUTS) / student / CAPTURE_NAME
 
 
 def record(variant: Variant, called: str, folder: Path, virtual: VirtualTime) -> None:
@@ -167,16 +198,22 @@ def write_handout(variant: Variant, keys: Mapping[str, Key], folder: Path) -> No
     (folder / "handout.md").write_text(markdown, encoding="utf-8")
     (folder / "handout.html").write_text(handout.to_html(variant.assignment.title, markdown), encoding="utf-8")
     handout.write_pdf(folder / "handout.pdf", variant.assignment.title, markdown)
+    if variant.assignment.kind == NETWORK_KIND:
+        return
     ordered = {question.id: forms[question.id] for question in variant.assignment.questions}
     (folder / SHEET_NAME).write_text(blank_sheet(variant.assignment.name, variant.student, ordered), encoding="utf-8")
-    write_pcap(folder / CAPTURE_NAME, folder / "trace.pcap")
+    if variant.assignment.kind != PREDICT_KIND:
+        write_pcap(folder / CAPTURE_NAME, folder / "trace.pcap")
 
 
 def write_key(variant: Variant, keys: Mapping[str, Key], folder: Path) -> None:
     """Write the answer key of a student; key.json is written last and marks a complete build."""
     folder.mkdir(parents=True, exist_ok=True)
-    markdown = handout.key_markdown(variant, keys)
-    (folder / "key.html").write_text(handout.to_html(f"Key: {variant.assignment.title}", markdown), encoding="utf-8")
+    if keys:
+        markdown = handout.key_markdown(variant, keys)
+        (folder / "key.html").write_text(
+            handout.to_html(f"Key: {variant.assignment.title}", markdown), encoding="utf-8"
+        )
     values = {"student": variant.student, "assignment": variant.assignment.name, "values": variant.values}
     (folder / VARIANT_NAME).write_text(_json(values), encoding="utf-8")
     answers = {

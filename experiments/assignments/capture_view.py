@@ -10,10 +10,10 @@ Each reader is that of the judge of its protocol, at the view's interface; messa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from experiments.dns.wire.traffic import DnsTraffic, dns_exchanges
 from experiments.ftp.wire.sessions import FtpTraffic, ftp_traffic
@@ -23,6 +23,26 @@ from experiments.http.wire.page_load import PageLoad, page_load
 from experiments.mail.wire.imap import ImapTraffic, imap_traffic
 from experiments.mail.wire.pop3 import Pop3Traffic, pop3_traffic
 from experiments.mail.wire.smtp import SmtpTraffic, smtp_traffic
+
+
+class Framed(Protocol):
+    """A message with the frames that have its octets, in order."""
+
+    @property
+    def frames(self) -> Sequence[int]:
+        """The frames of its segments."""
+
+
+def ends(message: Framed) -> tuple[int, ...]:
+    """Return the frames in which a message begins and ends; Wireshark decodes a message in the latter."""
+    return tuple(dict.fromkeys((message.frames[0], message.frames[-1])))
+
+
+def span(message: Framed) -> str:
+    """Return the frames of a message as text, such as `Frame 4` or `Frames 4 to 9`."""
+    first, *more = ends(message)
+    return f"Frames {first} to {more[0]}" if more else f"Frame {first}"
+
 
 HTTP_PORTS = (80, 3128, 8080)
 

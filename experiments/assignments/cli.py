@@ -1,4 +1,4 @@
-"""`lab7 assignment`: list, new, build, check, grade, bundle."""
+"""`lab7 assignment`: list, new, build, check, predict, start, verify, grade, bundle."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.markup import escape
 from experiments.assignments import gradebook
 from experiments.assignments.build import HANDOUTS, KEYS, Built, RosterError, build, read_roster
 from experiments.assignments.definition import (
+    NETWORK_KIND,
     Assignment,
     AssignmentError,
     catalogue,
@@ -21,7 +22,12 @@ from experiments.assignments.definition import (
     takes_programs,
 )
 from experiments.assignments.draw import SecretError
-from experiments.assignments.grade import Grade, KeyStore, check_sheet, find_submissions, grade_all
+from experiments.assignments.grade import Grade, KeyStore, check_sheet
+from experiments.assignments.graders import grade_all, submissions_of
+from experiments.assignments.handin.command import verify_handin
+from experiments.assignments.network.command import start_command
+from experiments.assignments.predictions.command import predict_command
+from experiments.assignments.predictions.grading import read_receipts
 from experiments.assignments.programs.command import check_program, grade_folder
 from experiments.assignments.sheet import SheetError, read_sheet
 from experiments.assignments.skeleton import write_skeleton
@@ -39,6 +45,9 @@ def assignment_command() -> None:
     openssl rand -hex 32 > secret
     lab7 assignment build http-basics --roster roster.csv --secret secret -o out
     lab7 assignment check answers.yaml
+    lab7 assignment predict          # of the kinds predict and network, in the folder of a hand-out
+    lab7 assignment start
+    lab7 assignment verify work/handin.zip --secret secret
     lab7 assignment grade submissions --assignment http-basics --secret secret --build out
     lab7 assignment check server.py --assignment http-server
     lab7 assignment grade programs --assignment http-server --secret secret
@@ -131,8 +140,8 @@ def build_command(name: str, roster: Path, secret: bytes, out: Path, jobs: int) 
     A build that was interrupted continues where it stopped. Exits with 1 if a student's part could not be built.
     """
     assignment = _find(name)
-    virtual = common.virtual_time("virtual", "auto", True)
-    if virtual is None:
+    virtual = None if assignment.kind == NETWORK_KIND else common.virtual_time("virtual", "auto", True)
+    if virtual is None and assignment.kind != NETWORK_KIND:
         raise click.UsageError("assignments are built from outside of the kernel of virtual time")
     try:
         students = read_roster(roster)
@@ -174,6 +183,10 @@ def check_command(sheet: Path, name: str | None, hints: tuple[str, ...]) -> None
     except SheetError as error:
         raise click.UsageError(str(error)) from error
     assignment = _find(name or given.assignment)
+    if assignment.kind == NETWORK_KIND:
+        raise click.UsageError(
+            f"{assignment.name} has no answer sheet: `lab7 assignment start` makes what is handed in"
+        )
     by_id = {question.id: question for question in assignment.questions}
     for hint in hints:
         if hint not in by_id:
@@ -226,6 +239,11 @@ def _deadline(_context: click.Context, _option: click.Parameter, text: str | Non
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="CSV file with a column `student`: lists those of programs without a submission",
 )
+@click.option(
+    "--receipts",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV file with the columns student and receipt: receipts of predictions that were given before",
+)
 @jobs_option
 def grade_command(
     submissions: Path,
@@ -235,11 +253,13 @@ def grade_command(
     out: Path | None,
     deadline: datetime | None,
     roster: Path | None,
+    receipts: Path | None,
     jobs: int,
 ) -> None:
     """Grade a folder of submissions, and write gradebooks and feedback.
 
-    Submissions are folders STUDENT/answers.yaml or files STUDENT.yaml; of programs, folders STUDENT with the file that
+    Submissions are folders STUDENT/answers.yaml or files STUDENT.yaml; of predictions and networks, folders STUDENT
+    with handin.zip, or files STUDENT.zip; of programs, folders STUDENT with the file that
     the assignment names, or files STUDENT-FILE. Each program runs in a kernel of virtual time; grades that exist for
     the same program are kept. Writes grades.csv, canvas.csv, moodle.csv, grades.json, junit.xml, and per student a
     feedback page and Gradescope's results.json.
@@ -249,21 +269,48 @@ def grade_command(
         _print_grades(grade_folder(name, submissions, secret, place, roster, jobs, deadline), place)
         return
     if built is None:
-        raise click.UsageError("answer sheets are graded by the captures of their build: give its folder by --build")
+        raise click.UsageError("these submissions are graded by their build: give its folder by --build")
     assignment = _find(name)
     try:
         keys = KeyStore(assignment, secret, built)
-        found = find_submissions(submissions)
+        found = submissions_of(assignment.kind, submissions)
         students = {*found, *keys.students}
         grades: list[Grade] = []
+        given = read_receipts(receipts) if receipts is not None else None
         with common.progress(assignment.name) as step:
-            for grade in grade_all(keys, found, deadline):
+            for grade in grade_all(keys, found, deadline, given):
                 grades.append(grade)
                 step(f"{len(grades)} of {len(students)}", len(grades) / max(1, len(students)))
-    except (AssignmentError, SecretError) as error:
+    except (AssignmentError, RosterError, SecretError) as error:
         raise click.UsageError(str(error)) from error
     gradebook.write_all(assignment, grades, place)
     _print_grades(grades, place)
+
+
+@assignment_command.command("verify")
+@click.argument("submission", type=click.Path(exists=True, path_type=Path))
+@click.option("--assignment", "name", help="name of the assignment (default: as in the hand-in)")
+@click.option(
+    "--secret",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=lambda context, option, path: None if path is None else _secret(context, option, path),
+    help="file with the course secret, which the signature and the nonce need",
+)
+@click.option(
+    "--roster",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV file with a column `student`: names the student whose capture it is",
+)
+@common.json_option
+def verify_command(
+    submission: Path, name: str | None, secret: bytes | None, roster: Path | None, as_json: bool
+) -> None:
+    """Verify a hand-in (handin.zip, or a folder with it): student, lab7, clock, certificate, files and signature.
+
+    Exits with 1 if a file was changed, the signature is another, or the capture is another student's. The signature
+    proves that the files are as lab7 wrote them with the student's task file, or that its owner made them.
+    """
+    verify_handin(submission, secret, name, roster, as_json)
 
 
 @assignment_command.command("bundle")
@@ -289,13 +336,17 @@ def bundle_command(name: str, secret: bytes, built: Path, path: Path, show: bool
 
     The zip file contains the course secret: upload it to Gradescope, and give it to no student.
     """
-    from experiments.assignments.bundle import write_bundle
+    from experiments.assignments.gradescope.bundle import write_bundle
 
     try:
         count = write_bundle(_find(name), secret, built, path, show)
     except AssignmentError as error:
         raise click.UsageError(str(error)) from error
     click.echo(f"{path}: an autograder for {count} students")
+
+
+assignment_command.add_command(predict_command)
+assignment_command.add_command(start_command)
 
 
 def _print_grades(grades: Sequence[Grade], place: Path) -> None:

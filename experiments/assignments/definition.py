@@ -7,6 +7,19 @@
 
 `variant` returns all that differs between students, `record` produces the traffic of a student's capture in virtual
 time, and a question function returns the `Key` that it reads from that capture.
+
+The setting `kind` is one of
+
+    sheet       (without the setting) a capture is handed out, and answers are handed in
+    predict     numbers are handed in before the student's lab7 measures them; [bands] has the tolerances
+    network     a network to work in is handed out; what its capture must show is a `Found` key (answer_types)
+    program     a program is handed in (see programs.definition)
+
+[bands] of the kind `predict` lists relative distances from the measured value, each with the share of the points:
+
+    [bands]
+    default = [[0.02, 1.0], [0.10, 0.5]]
+    q1 = [[0.0, 1.0]]
 """
 
 from __future__ import annotations
@@ -15,7 +28,7 @@ import importlib
 import pkgutil
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -31,12 +44,16 @@ SETTINGS_NAME, TEMPLATE_NAME, QUESTIONS_NAME = "assignment.toml", "questions.md.
 CATALOGUE = Path(__file__).resolve().parent / "catalogue"
 _SECTION = re.compile(r"^## (q\w+)[^\n]*\n", re.MULTILINE)
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
-# `kind` of an assignment in which a program is handed in (see programs.definition); others are answer sheets.
-PROGRAM_KIND = "program"
+SHEET_KIND, PREDICT_KIND, NETWORK_KIND, PROGRAM_KIND = "sheet", "predict", "network", "program"
+KINDS = (SHEET_KIND, PREDICT_KIND, NETWORK_KIND, PROGRAM_KIND)
+# Kinds whose hand-out has a task file (handin.task), and the command that a student runs with it.
+KINDS_WITH_TASK = {PREDICT_KIND: "predict", NETWORK_KIND: "start"}
+DEFAULT_BANDS = "default"
 _SETTINGS: Mapping[str, type] = {
     "name": str, "title": str, "topology": str, "parameters": dict, "interfaces": list, "late": dict, "links": str,
-    "kind": str,
+    "kind": str, "bands": dict,
 }  # fmt: skip
+Bands = tuple[tuple[float, float], ...]
 
 
 class AssignmentError(ValueError):
@@ -90,6 +107,8 @@ class Assignment:
     variant: Callable[[Draw], dict[str, Any]]
     record: Callable[[Any], None]
     ipv6: bool = False
+    kind: str = SHEET_KIND
+    bands: Mapping[str, Bands] = field(default_factory=dict)
     module: ModuleType | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -180,8 +199,36 @@ def load_assignment(folder: Path, module: ModuleType) -> Assignment:
         variant=module.variant,
         record=module.record,
         ipv6=bool(settings.get("ipv6", False)),
+        kind=settings.get("kind", SHEET_KIND),
+        bands=_bands(settings, names, f"{folder.name}/{SETTINGS_NAME}"),
         module=module,
     )
+
+
+def _bands(settings: Mapping[str, Any], questions: Sequence[str], place: str) -> dict[str, Bands]:
+    """Return the tolerance bands of each question; empty for kinds without. Raises AssignmentError."""
+    given = settings.get("bands", {})
+    if settings.get("kind") != PREDICT_KIND:
+        if given:
+            raise AssignmentError(f'{place}: bands are for kind = "{PREDICT_KIND}" alone')
+        return {}
+    if unknown := sorted(set(given) - {DEFAULT_BANDS, *questions}):
+        raise AssignmentError(f"{place}: bands of {unknown[0]}, which is no question")
+    for name, bands in given.items():
+        pairs = isinstance(bands, list) and all(isinstance(one, list) and len(one) == 2 for one in bands)
+        numbers = pairs and all(isinstance(value, int | float) for one in bands for value in one)
+        if not numbers or not bands or any(low < 0 or not 0 < share <= 1 for low, share in bands):
+            raise AssignmentError(
+                f"{place}: the bands of {name} must be pairs of a distance and a share of the points, "
+                "for example [[0.02, 1.0], [0.1, 0.5]]"
+            )
+    lacking = [name for name in questions if name not in given and DEFAULT_BANDS not in given]
+    if lacking:
+        raise AssignmentError(f"{place}: no bands for {lacking[0]}: set {DEFAULT_BANDS} in [bands]")
+    return {
+        name: tuple((float(low), float(share)) for low, share in sorted(given.get(name, given.get(DEFAULT_BANDS))))
+        for name in questions
+    }
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -209,6 +256,8 @@ def _settings(folder: Path) -> dict[str, Any]:
             raise AssignmentError(f"{place}: unknown setting {name}: there are {', '.join(_SETTINGS)}, ipv6")
     if not NAME.match(settings["name"]):
         raise AssignmentError(f"{place}: the name {settings['name']!r} must be of a-z, 0-9 and hyphens")
+    if settings.get("kind", SHEET_KIND) not in KINDS:
+        raise AssignmentError(f"{place}: kind must be one of {', '.join(KINDS)}")
     return settings
 
 

@@ -8,13 +8,13 @@ nor virtual time. One broken submission costs only itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from experiments.assignments.answer_types import AnswerError, Given
-from experiments.assignments.build import KEY_NAME, KEYS
+from experiments.assignments.answer_types import AnswerError, Given, Predicted
+from experiments.assignments.build import KEY_NAME, KEYS, capture_of
 from experiments.assignments.definition import Assignment, Key, Late
 from experiments.assignments.handout import display_filter
 from experiments.assignments.sheet import SHEET_NAME, Sheet, SheetError, read_sheet
@@ -75,7 +75,7 @@ class KeyStore:
     def of(self, student: str) -> dict[str, Key]:
         """Return a student's answer key by question, computed from the capture. Raises KeyError without a build."""
         if student not in self._keys:
-            capture = self.out / "handouts" / student / "trace.pcapng"
+            capture = capture_of(self.assignment, self.out, student)
             if not capture.is_file() or not (self.out / KEYS / student / KEY_NAME).is_file():
                 raise KeyError(student)
             self._keys[student] = read_keys(draw_variant(self.assignment, self.secret, student), capture)
@@ -99,23 +99,22 @@ def _student_of(path: Path, folder: Path) -> str:
     return (found["student"] or found["plain"]) if found is not None and path.parent == folder else ""
 
 
-def grade_all(keys: KeyStore, submissions: Mapping[str, Path], deadline: datetime | None = None) -> Iterator[Grade]:
-    """Grade the submissions in the order of the students' ids; students without a submission get a Grade as well."""
-    for student in sorted({*submissions, *keys.students}):
-        if student not in submissions:
-            yield Grade(student, 0, keys.assignment.points, problem="no submission")
-            continue
-        yield grade_file(keys, student, submissions[student], deadline)
-
-
 def grade_file(keys: KeyStore, student: str, path: Path, deadline: datetime | None = None) -> Grade:
     """Grade the answer sheet of one student."""
-    possible = keys.assignment.points
     try:
         sheet = read_sheet(path)
-        key = keys.of(student)
     except SheetError as error:
-        return Grade(student, 0, possible, problem=str(error))
+        return Grade(student, 0, keys.assignment.points, problem=str(error))
+    return grade_sheet(keys, student, sheet, path.stat().st_mtime, deadline)
+
+
+def grade_sheet(
+    keys: KeyStore, student: str, sheet: Sheet, handed_in_s: float, deadline: datetime | None = None
+) -> Grade:
+    """Grade the answers of one student; `handed_in_s`: the time of the submission."""
+    possible = keys.assignment.points
+    try:
+        key = keys.of(student)
     except KeyError:
         return Grade(student, 0, possible, problem=f"{student} is not on the roster of this build")
     if sheet.assignment != keys.assignment.name:
@@ -123,9 +122,15 @@ def grade_file(keys: KeyStore, student: str, path: Path, deadline: datetime | No
         return Grade(student, 0, possible, problem=problem)
     flags = _flags(keys, student, sheet)
     questions = tuple(grade_question(keys.assignment, name, key[name], sheet.answers.get(name)) for name in key)
-    late = late_days(path.stat().st_mtime, deadline)
-    earned = sum(one.earned for one in questions) * late_factor(keys.assignment.late, late)
-    return Grade(student, round(earned, 3), possible, questions, flags=flags, late_days=late)
+    return sum_grade(keys.assignment, student, questions, flags, late_days(handed_in_s, deadline))
+
+
+def sum_grade(
+    assignment: Assignment, student: str, questions: tuple[QuestionGrade, ...], flags: tuple[str, ...], late: int
+) -> Grade:
+    """Return the grade of a submission from those of its questions, after the deduction for `late` days."""
+    earned = sum(one.earned for one in questions) * late_factor(assignment.late, late)
+    return Grade(student, round(earned, 3), assignment.points, questions, flags=flags, late_days=late)
 
 
 def grade_question(assignment: Assignment, name: str, key: Key, given: Given) -> QuestionGrade:
@@ -140,6 +145,10 @@ def grade_question(assignment: Assignment, name: str, key: Key, given: Given) ->
         feedback = f"not understood ({error}); {_explained(assignment, name, key)}"
         return QuestionGrade(name, 0, question.points, shown[:200], feedback)
     earned = round(share * question.points, 3)
+    if isinstance(key.answer, Predicted):
+        # The measured terms are told also for a right prediction.
+        feedback = f"{key.answer.distance(given):.1%} from the measured {key.answer.shown()}. {key.explanation}"
+        return QuestionGrade(name, earned, question.points, shown[:200], feedback)
     word = "correct" if share == 1 else "partly correct" if share > 0 else "wrong"
     feedback = word if share == 1 else f"{word}; {_explained(assignment, name, key)}"
     return QuestionGrade(name, earned, question.points, shown[:200], feedback)

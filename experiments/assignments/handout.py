@@ -14,13 +14,35 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, TemplateError
 from markdown_it import MarkdownIt
 
-from experiments.assignments.definition import Assignment, AssignmentError, Key, Question
+from experiments.assignments.definition import (
+    NETWORK_KIND,
+    PREDICT_KIND,
+    SHEET_KIND,
+    Assignment,
+    AssignmentError,
+    Key,
+    Question,
+)
 from experiments.assignments.variant import Variant
 from experiments.harness.template_engine import render
 
 _HEADING = re.compile(r"^## (q\w+)[^\n]*$", re.MULTILINE)
+_FORM = re.compile(r"<!-- form of q\w+ -->\n+")
 # The creation date in the PDF is fixed, so that every build gives the same file.
 PDF_DATE = datetime(2030, 1, 1, tzinfo=UTC)
+
+# Sentences at the top of a hand-out, by kind of assignment.
+_WORK = {
+    SHEET_KIND: "Write your answers into `answers.yaml`, and check them by `lab7 assignment check answers.yaml`.",
+    PREDICT_KIND: (
+        "Write your predictions into `answers.yaml`, then run `lab7 assignment predict` in this folder: it commits the "
+        "predictions, which cannot be changed afterwards, and then measures. Hand in `work/handin.zip`."
+    ),
+    NETWORK_KIND: (
+        "Run `lab7 assignment start` in this folder: it starts a network with a command line (`HOST COMMAND`, `exit`), "
+        "and captures what you do there. Hand in `work/handin.zip`; each start makes it anew."
+    ),
+}
 
 
 def handout_markdown(variant: Variant, forms: Mapping[str, str]) -> str:
@@ -33,9 +55,9 @@ def handout_markdown(variant: Variant, forms: Mapping[str, str]) -> str:
     head = (
         f"# {assignment.title}\n\n"
         f"Student **{variant.student}**, {assignment.points:g} points in {len(assignment.questions)} questions. "
-        f"Write your answers into `answers.yaml`, and check them by `lab7 assignment check answers.yaml`.\n\n"
+        f"{_WORK[assignment.kind]}\n\n"
     )
-    return head + text.strip() + "\n"
+    return head + _FORM.sub("", text).strip() + "\n"
 
 
 def _heading(assignment: Assignment, question: Question) -> str:

@@ -9,18 +9,22 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mininet.topo import Topo
+
 from experiments.assignments.definition import Assignment, find_assignment
+from experiments.harness import clock
 from experiments.harness.capture.capture import Capture, CaptureInterface
 from experiments.harness.discovery import find_topology
+from experiments.harness.fidelity.certificate import capture_checks, certificate
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.process.interpreter import module_command
 from topologies.emulation.testbed import Testbed
 
-CAPTURE_NAME = "trace.pcapng"
+CAPTURE_NAME, CERTIFICATE_NAME = "trace.pcapng", "certificate.json"
 COMMAND_TIMEOUT_S = 600.0
 # Folder, in the sandbox of the recording, for files that an assignment creates for its services.
 FILES = Path("/run/lab7-assignment")
@@ -49,21 +53,38 @@ class Lab:
 
 
 def record(request: Mapping[str, Any], folder: Path) -> None:
-    """Record the capture that a request describes (see `request_of`) into a folder."""
+    """Record the capture that a request describes (see `request_of`) into a folder, with its certificate.
+
+    Raises EmulationError, also for a suspect recording, from which no answers must be computed.
+    """
     assignment = find_assignment(request["assignment"])
     variant = request["variant"]
-    shutil.rmtree(FILES, ignore_errors=True)
-    FILES.mkdir(parents=True)
+    topo = make_topology(assignment, request, FILES)
+    with Testbed(topo, seed=request["seed"], links="netem", sandboxed=True) as bed:
+        with Capture(folder / CAPTURE_NAME, interfaces_of(assignment, bed)) as capture:
+            assignment.record(Lab(bed, variant, FILES))
+        found = certificate(capture_checks(capture.statistics))
+    if found.verdict != "valid":
+        wrong = next(check for check in found.checks if check.verdict != "valid")
+        raise EmulationError(f"{wrong.name}: {wrong.measured}: record it again")
+    about = {"clock": asdict(clock.current()), "fidelity": asdict(found)}
+    (folder / CERTIFICATE_NAME).write_text(json.dumps(about, indent=2) + "\n")
+
+
+def make_topology(assignment: Assignment, request: Mapping[str, Any], files: Path) -> Topo:
+    """Write the files of an assignment's services into an empty folder, and return its topology with them."""
+    shutil.rmtree(files, ignore_errors=True)
+    files.mkdir(parents=True)
     prepare = getattr(assignment.module, "prepare", None)
     if prepare is not None:
-        prepare(FILES, variant)
-    topology = find_topology(assignment.topology)
-    parameters = {**request["parameters"], **({"root": str(FILES)} if request.get("serves_files") else {})}
-    topo = topology.make(**parameters)
-    with Testbed(topo, seed=request["seed"], links="netem", sandboxed=True) as bed:
-        interfaces = [_interface(bed, one) for one in assignment.interfaces]
-        with Capture(folder / CAPTURE_NAME, interfaces):
-            assignment.record(Lab(bed, variant, FILES))
+        prepare(files, request["variant"])
+    parameters = {**request["parameters"], **({"root": str(files)} if request.get("serves_files") else {})}
+    return find_topology(assignment.topology).make(**parameters)
+
+
+def interfaces_of(assignment: Assignment, bed: Testbed) -> list[CaptureInterface]:
+    """Return the interfaces at which an assignment's capture is taken."""
+    return [_interface(bed, one) for one in assignment.interfaces]
 
 
 def request_of(assignment: Assignment, name: str, variant: Mapping[str, Any], seed: int) -> dict[str, Any]:

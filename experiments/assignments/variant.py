@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from experiments.assignments.answer_types import Number, Predicted
 from experiments.assignments.capture_view import CaptureView
-from experiments.assignments.definition import Assignment, AssignmentError, Key
+from experiments.assignments.definition import PREDICT_KIND, Assignment, AssignmentError, Key
 from experiments.assignments.draw import Draw
-from experiments.harness.judge.frames import read_capture
+from experiments.harness.judge.frames import CaptureFile, read_capture
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,18 @@ def draw_variant(assignment: Assignment, secret: bytes, student: str) -> Variant
 
 
 def read_keys(variant: Variant, capture: Path) -> dict[str, Key]:
-    """Compute the answer key of a variant by question, from its capture. Raises AssignmentError, CaptureReadError."""
-    captured = read_capture(capture)
+    """Compute the answer key of a variant from its capture file. Raises AssignmentError, CaptureReadError."""
+    return keys_from(variant, read_capture(capture))
+
+
+def keys_from(variant: Variant, captured: CaptureFile) -> dict[str, Key]:
+    """Compute the answer key of a variant by question, from its capture. Raises AssignmentError."""
     interface = variant.assignment.interfaces[0].partition(":")[0]
     view = CaptureView(captured, interface, variant.values)
     keys: dict[str, Key] = {}
     for question in variant.assignment.questions:
         try:
-            keys[question.id] = question.key(view)
+            keys[question.id] = _in_bands(variant.assignment, question.id, question.key(view))
         except Exception as error:
             raise AssignmentError(
                 f"{variant.assignment.name}, {question.id}: no key from the capture of {variant.student} "
@@ -58,7 +63,10 @@ def read_keys(variant: Variant, capture: Path) -> dict[str, Key]:
     return keys
 
 
-def has_nonce(capture: Path, nonce: str) -> bool:
-    """Return whether a packet of a capture file contains the nonce; comments in the file's options do not count."""
-    mark = nonce.encode()
-    return any(mark in frame.data for frame in read_capture(capture).frames)
+def _in_bands(assignment: Assignment, question: str, key: Key) -> Key:
+    """Return a key with the tolerance bands of a prediction; other kinds' keys as they are. Raises TypeError."""
+    if assignment.kind != PREDICT_KIND:
+        return key
+    if not isinstance(key.answer, Number):
+        raise TypeError("the answer to a prediction must be a Number")
+    return replace(key, answer=Predicted(key.answer, assignment.bands[question]))

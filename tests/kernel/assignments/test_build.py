@@ -10,7 +10,8 @@ import pytest
 
 from experiments.assignments.build import build
 from experiments.assignments.definition import find_assignment
-from experiments.assignments.grade import KeyStore, find_submissions, grade_all
+from experiments.assignments.grade import KeyStore, find_submissions
+from experiments.assignments.graders import grade_all
 from experiments.assignments.skeleton import write_skeleton
 from experiments.harness.cli import common
 from experiments.harness.virtual_time.kernel_run import VirtualTime

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.assignments.answer_types import Address, Frames, Number, Text
-from experiments.assignments.capture_view import CaptureView
+from experiments.assignments.capture_view import CaptureView, ends, span
 from experiments.assignments.definition import Key, question
 from experiments.assignments.draw import Draw
 from experiments.assignments.recording import Lab
@@ -175,7 +175,9 @@ def _at_origin(seen: CaptureView) -> tuple[int, ...]:
     return tuple(one.request.frames[0] for one in _page(seen, ORIGIN_HOST))
 
 
-@question(points=2, filter="http", hint="The replica must fetch the object before it can respond.")
+@question(
+    points=2, filter="tcp.len > 0 && tcp.port == 80", hint="The replica must fetch the object before it can respond."
+)
 def q9(seen: CaptureView) -> Key:
     """Return the time from the first request for the page to its response in the first region."""
     request, response = _page_response(seen, seen.variant["first"], 0)
@@ -215,5 +217,5 @@ def q12(seen: CaptureView) -> Key:
     """Return the Cache-Status of the second response for the page."""
     _, response = _page_response(seen, seen.variant["again"], 1)
     value = response.values(b"cache-status")[0].decode()
-    explanation = f"Frame {response.frames[0]} has `Cache-Status: {value}` (RFC 9211 section 2)."
-    return Key(Text(value), response.frames[:1], explanation)
+    explanation = f"{span(response)}: `Cache-Status: {value}` (RFC 9211 section 2)."
+    return Key(Text(value), ends(response), explanation)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.assignments.answer_types import Choice, Frames, Number, Text
-from experiments.assignments.capture_view import CaptureView
+from experiments.assignments.capture_view import CaptureView, ends, span
 from experiments.assignments.definition import Key, question
 from experiments.assignments.draw import Draw
 from experiments.assignments.recording import Lab
@@ -109,7 +109,7 @@ def q4(seen: CaptureView) -> Key:
     return Key(Text(version), request.frames[:1], f"Frame {request.frames[0]} has {version} (RFC 9112 section 3).")
 
 
-@question(points=2, filter="http", hint="Several requests may be in one frame, and on several connections.")
+@question(points=2, filter="tcp.len > 0", hint="Several requests may be in one frame, and on several connections.")
 def q5(seen: CaptureView) -> Key:
     """Return the number of requests sent before the second response."""
     response = seen.http[1].response
@@ -178,13 +178,17 @@ def q9(seen: CaptureView) -> Key:
 )
 def q10(seen: CaptureView) -> Key:
     """Return the round-trip times of the other strategy for the number of objects in the capture."""
+    frames = tuple(dict.fromkeys(one.request.frames[0] for one in seen.http))
     count = len(seen.http)
     trips = round(http_page_load(seen.variant["other_strategy"], 1.0, [0] * count).total_s)
-    explanation = f"{count} objects {seen.variant['other']}: {trips} round trips of handshakes and requests."
-    return Key(Number(trips), (), explanation)
+    explanation = (
+        f"The requests in the frames {', '.join(map(str, frames))} ask for {count} objects; "
+        f"{seen.variant['other']}: {trips} round trips of handshakes and requests."
+    )
+    return Key(Number(trips), frames, explanation)
 
 
-@question(points=1, filter="http", hint="Subtract the times of two frames on the same connection.")
+@question(points=1, filter="tcp.len > 0", hint="Subtract the times of two frames on the same connection.")
 def q11(seen: CaptureView) -> Key:
     """Return the time from the request for the page to its response."""
     first = seen.http[0]
@@ -201,4 +205,4 @@ def q12(seen: CaptureView) -> Key:
     response = seen.http[0].response
     assert response is not None
     mark = response.body.partition(b'name="course" content="')[2].partition(b'"')[0].decode()
-    return Key(Text(mark), response.frames[-1:], f"The page in frame {response.frames[0]} has it: {mark}.")
+    return Key(Text(mark), ends(response), f"{span(response)}: the page has it, {mark}.")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.assignments.answer_types import Frames, Number, Text
-from experiments.assignments.capture_view import HTTP_PORTS, CaptureView
+from experiments.assignments.capture_view import HTTP_PORTS, CaptureView, ends, span
 from experiments.assignments.definition import Key, question
 from experiments.assignments.draw import Draw
 from experiments.assignments.recording import Lab
@@ -125,7 +125,7 @@ def q2(seen: CaptureView) -> Key:
     return Key(Number(len(frames)), frames, f"They begin in the frames {', '.join(map(str, frames))}.")
 
 
-@question(points=2, filter="http && tcp.port in {80, 3128}", hint="No request to the server precedes such a response.")
+@question(points=2, filter="tcp.len > 0 && tcp.port in {80, 3128}", hint="No request to the server comes before it.")
 def q3(seen: CaptureView) -> Key:
     """Return the frames of the hits."""
     frames = tuple(_response(one).frames[0] for one in _served(seen) if one.upstream is None)
@@ -137,8 +137,8 @@ def q3(seen: CaptureView) -> Key:
 def q4(seen: CaptureView) -> Key:
     """Return the age of the stored response."""
     age_s, response = _age(seen)
-    explanation = f"Frame {response.frames[0]} has `Age: {age_s}` (RFC 9111 section 5.1)."
-    return Key(Number(age_s, "time", "s"), response.frames[:1], explanation)
+    explanation = f"{span(response)}: `Age: {age_s}` (RFC 9111 section 5.1)."
+    return Key(Number(age_s, "time", "s"), ends(response), explanation)
 
 
 @question(points=2, filter="http.cache_control", hint="Subtract the age from the freshness lifetime.")
@@ -148,8 +148,8 @@ def q5(seen: CaptureView) -> Key:
     found = re.search(r"max-age=(\d+)", _field(response, b"cache-control"))
     assert found is not None
     rest_s = int(found[1]) - age_s
-    explanation = f"Frame {response.frames[0]}: max-age {found[1]} less Age {age_s} (RFC 9111 section 4.2)."
-    return Key(Number(rest_s, "time", "s"), response.frames[:1], explanation)
+    explanation = f"{span(response)}: max-age {found[1]} less Age {age_s} (RFC 9111 section 4.2)."
+    return Key(Number(rest_s, "time", "s"), ends(response), explanation)
 
 
 @question(points=1, filter='http.response.line contains "Cache-Status"', hint="Copy all that follows the colon.")
@@ -157,8 +157,8 @@ def q6(seen: CaptureView) -> Key:
     """Return the Cache-Status of the stored response."""
     _, response = _age(seen)
     value = _field(response, b"cache-status")
-    explanation = f"Frame {response.frames[0]} has `Cache-Status: {value}` (RFC 9211 section 2)."
-    return Key(Text(value), response.frames[:1], explanation)
+    explanation = f"{span(response)}: `Cache-Status: {value}` (RFC 9211 section 2)."
+    return Key(Text(value), ends(response), explanation)
 
 
 @question(
@@ -177,8 +177,8 @@ def q8(seen: CaptureView) -> Key:
     """Return the frame of the response to the conditional request."""
     _, response = _origin(_served(seen, seen.variant["same"])[1])
     line = b" ".join(response.start_line[1:]).decode()
-    explanation = f"Frame {response.frames[0]} has `{line}`, without content (RFC 9110 section 15.4.5)."
-    return Key(Frames(response.frames[:1]), response.frames[:1], explanation)
+    explanation = f"{span(response)}: `{line}`, without content (RFC 9110 section 15.4.5)."
+    return Key(Frames(response.frames[:1]), ends(response), explanation)
 
 
 @question(points=2, filter="tcp.srcport == 80 && tcp.len > 0", hint="Add the TCP segment lengths of each response.")
@@ -201,8 +201,8 @@ def q10(seen: CaptureView) -> Key:
     _, response = _origin(_served(seen, seen.variant["changed"])[1])
     value = _field(response, b"etag")
     line = b" ".join(response.start_line[1:]).decode()
-    explanation = f"Frame {response.frames[0]}: `{line}` with `ETag: {value}` (RFC 9110 section 8.8.3)."
-    return Key(Text(value), response.frames[:1], explanation)
+    explanation = f"{span(response)}: `{line}` with `ETag: {value}` (RFC 9110 section 8.8.3)."
+    return Key(Text(value), ends(response), explanation)
 
 
 @question(points=1, filter='http.request.line contains "Via" && tcp.dstport == 80', hint="Proxies add it to requests.")
@@ -214,7 +214,9 @@ def q11(seen: CaptureView) -> Key:
     return Key(Text(value), request.frames[:1], explanation)
 
 
-@question(points=1, filter="http && tcp.port == 3128", hint="Subtract the times of two frames on the client's side.")
+@question(
+    points=1, filter="tcp.len > 0 && tcp.port == 3128", hint="Subtract the times of two frames on the client's side."
+)
 def q12(seen: CaptureView) -> Key:
     """Return the time of the first response for the object that stays fresh."""
     first = _served(seen, seen.variant["kept"])[0]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from experiments.assignments import autograder
+from experiments.assignments.gradescope import autograder
 from experiments.assignments.answer_types import Number, Text
-from experiments.assignments.bundle import write_bundle
+from experiments.assignments.gradescope.bundle import write_bundle
 from experiments.assignments.definition import Assignment, AssignmentError, Key, find_assignment
 from experiments.assignments.grade import KeyStore
 

@@ -15,7 +15,8 @@ import pytest
 from experiments.assignments import gradebook
 from experiments.assignments.answer_types import Frames, Number, Text
 from experiments.assignments.definition import Assignment, Key, Late, Question, find_assignment
-from experiments.assignments.grade import Grade, KeyStore, find_submissions, grade_all
+from experiments.assignments.grade import Grade, KeyStore, find_submissions
+from experiments.assignments.graders import grade_all
 
 SECRET = bytes(32)
 

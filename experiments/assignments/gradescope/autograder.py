@@ -27,7 +27,9 @@ METADATA_BYTES_MAX = 1 << 20
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Grade the submission; returns 0 once results.json is written."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.assignments.autograder", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.assignments.gradescope.autograder", description=__doc__
+    )
     parser.add_argument("--root", type=Path, default=ROOT, help="folder of submission/, results/ and source/")
     root: Path = parser.parse_args(argv).root
     try:

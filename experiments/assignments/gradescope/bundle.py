@@ -12,9 +12,9 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiments.assignments.autograder import BUILD_NAME, SECRET_NAME, SETTINGS_NAME
 from experiments.assignments.build import HANDOUTS, KEY_NAME, KEYS
 from experiments.assignments.definition import Assignment, AssignmentError
+from experiments.assignments.gradescope.autograder import BUILD_NAME, SECRET_NAME, SETTINGS_NAME
 from experiments.assignments.recording import CAPTURE_NAME
 from topologies.emulation.virtual.job import PACKAGE_ROOT
 
@@ -37,7 +37,7 @@ RUN = """\
 # Grades the submission; Gradescope runs it once for each.
 set -euo pipefail
 cd /
-exec /autograder/venv/bin/python -P -m experiments.assignments.autograder
+exec /autograder/venv/bin/python -P -m experiments.assignments.gradescope.autograder
 """
 
 
@@ -49,7 +49,9 @@ def write_bundle(assignment: Assignment, secret: bytes, build: Path, path: Path,
     students = sorted(one.parent.name for one in (build / KEYS).glob(f"*/{KEY_NAME}"))
     if not students:
         raise AssignmentError(f"{build} has no complete build: run `lab7 assignment build` first")
-    named = assignment.module is not None and assignment.module.__name__.startswith(f"{__package__}.catalogue.")
+    named = assignment.module is not None and assignment.module.__name__.startswith(
+        "experiments.assignments.catalogue."
+    )
     settings = {"assignment": assignment.name if named else "./assignment", "show": show}
     with tempfile.TemporaryDirectory(dir=path.resolve().parent, prefix=".bundle-") as text:
         work = Path(text)

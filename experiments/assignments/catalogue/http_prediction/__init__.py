@@ -1,0 +1,1 @@
+"""Assignment http-prediction: page-load times of four strategies, predicted before they are measured."""

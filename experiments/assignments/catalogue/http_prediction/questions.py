@@ -1,0 +1,170 @@
+"""Variant, traffic and keys of the assignment http-prediction."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from experiments.assignments.answer_types import Number
+from experiments.assignments.capture_view import CaptureView
+from experiments.assignments.definition import Key, question
+from experiments.assignments.draw import Draw
+from experiments.assignments.recording import Lab
+from experiments.harness.judge.decomposition import Decomposition
+from experiments.http.lab import MODIFIED, write_picture
+from experiments.http.theory import http_page_load
+from experiments.http.wire.page_load import PageLoad, decompose
+
+# Strategies of the client, in the order of the loads.
+STRATEGIES = ("1.0-serial", "1.0-parallel", "1.1-persistent", "1.1-pipelined")
+# Idle time between two loads.
+PAUSE_S = 5.0
+# Octets of a response's header section by lab7's origin, about.
+HEAD_BYTES = 200
+
+
+def variant(draw: Draw) -> dict[str, Any]:
+    """Draw rate and delay of the link, and the objects; each burst fits the initial congestion window."""
+    pictures = dict.fromkeys(f"{draw.word(f'picture-{number}')}.png" for number in range(draw.number("pictures", 3, 6)))
+    return {
+        "page": f"{draw.word('page')}.html",
+        "page_bytes": draw.number("page-size", 900, 1_200),
+        "pictures": {name: draw.number(f"size-{name}", 500, 1_900, 10) for name in pictures},
+        "head_bytes": HEAD_BYTES,
+        "parameters": {"delay": f"{draw.number('delay', 10, 60)}ms", "bw": draw.number("rate", 10, 40) / 10},
+    }
+
+
+def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
+    """Write the page, of its exact size, and its pictures."""
+    images = "".join(f'<img src="{name}" alt="">\n' for name in variant["pictures"])
+    page = f'<!doctype html>\n<meta name="course" content="{variant["nonce"]}">\n<title>page</title>\n{images}'
+    (folder / variant["page"]).write_text(page.ljust(variant["page_bytes"]))
+    for seed, (name, size_bytes) in enumerate(variant["pictures"].items()):
+        write_picture(folder / name, size_bytes, seed)
+    for path in folder.iterdir():
+        os.utime(path, (MODIFIED, MODIFIED))
+
+
+def record(lab: Lab) -> None:
+    """Load the page by each strategy in turn."""
+    url = f"http://www.example.com/{lab.variant['page']}"
+    for strategy in STRATEGIES:
+        flags = ["--strategy", strategy, "--parallel", str(len(lab.variant["pictures"]))]
+        lab.run_module("client", "services.http.client", *flags, url)
+        time.sleep(PAUSE_S)
+
+
+def _load(seen: CaptureView, strategy: str) -> PageLoad:
+    """Return the load by a strategy: loads are separated by idle times."""
+    starts: list[int] = []
+    last_ns = 0
+    for one in seen.page_load.conversations:
+        if not starts or one.connection.syn.time_ns - last_ns > PAUSE_S / 2 * 1e9:
+            starts.append(one.connection.syn.time_ns)
+        ends_ns = [each.response.last_ns for each in one.exchanges if each.response is not None]
+        last_ns = max(last_ns, *ends_ns)
+    if len(starts) != len(STRATEGIES):
+        raise ValueError(f"the capture has {len(starts)} page loads")
+    place = STRATEGIES.index(strategy)
+    return seen.page_load.between(starts[place], [*starts, 1 << 63][place + 1])
+
+
+def _time(seen: CaptureView, strategy: str) -> tuple[Decomposition, tuple[int, int]]:
+    """Return the measured time of a strategy's load with its terms, and the first and last frame."""
+    load = _load(seen, strategy)
+    last = max(
+        (piece for one in load.exchanges if one.response is not None for piece in one.response.pieces),
+        key=lambda piece: (piece.time_ns, piece.frame),
+    )
+    return decompose(load), (load.conversations[0].connection.syn.frame, last.frame)
+
+
+def _key(seen: CaptureView, strategy: str) -> Key:
+    """Return the key of a load's time: measured terms beside the closed form and its terms."""
+    values = seen.variant
+    measured, frames = _time(seen, strategy)
+    rtt_s = 2 * float(values["parameters"]["delay"].removesuffix("ms")) / 1e3
+    sizes = [values["page_bytes"], *values["pictures"].values()]
+    theory = http_page_load(strategy, rtt_s, sizes, values["parameters"]["bw"] * 1e6, values["head_bytes"])
+    terms = ", ".join(f"{name} {value_s * 1e3:.1f} ms" for name, value_s in measured.terms.items() if value_s > 0)
+    closed = ", ".join(f"{name} {value_s * 1e3:.1f} ms" for name, value_s in theory.terms.items() if value_s > 0)
+    explanation = (
+        f"From frame {frames[0]} to frame {frames[1]}: {measured.total_s * 1e3:.1f} ms = {terms}. The closed form "
+        f"{theory.formula} gives {theory.total_s * 1e3:.1f} ms: {closed} ({theory.source}), without "
+        "the frames of handshakes and requests."
+    )
+    return Key(Number(measured.total_s, "time", "ms"), frames, explanation)
+
+
+@question(points=1, filter="tcp.flags.syn == 1", hint="Two frames of 74 octets, and the delay in both directions.")
+def q1(seen: CaptureView) -> Key:
+    """Return the time from the first SYN to its SYN-ACK."""
+    first = seen.connections[0]
+    answer = first.from_server.syn
+    if answer is None:
+        raise ValueError("the first SYN has no answer")
+    time_s = (answer.time_ns - first.syn.time_ns) / 1e9
+    frames = (first.syn.frame, answer.frame)
+    explanation = f"From frame {frames[0]} to frame {frames[1]}: twice the delay, and the transmission of both frames."
+    return Key(Number(time_s, "time", "ms"), frames, explanation)
+
+
+@question(points=1, filter="tcp.flags.syn == 1 && tcp.flags.ack == 0", hint="Page and pictures are objects.")
+def q2(seen: CaptureView) -> Key:
+    """Return the number of connections of a load by HTTP/1.0."""
+    frames = tuple(one.connection.syn.frame for one in _load(seen, "1.0-serial").conversations)
+    explanation = f"SYNs in the frames {', '.join(map(str, frames))}: one connection for each object."
+    return Key(Number(len(frames)), frames, explanation)
+
+
+@question(points=2, filter="tcp.flags.syn == 1 || tcp.len > 0", hint="Each object costs a handshake and a request.")
+def q3(seen: CaptureView) -> Key:
+    """Return the time of the load by serial connections."""
+    return _key(seen, "1.0-serial")
+
+
+@question(points=2, filter="tcp.flags.syn == 1 || tcp.len > 0", hint="Parallel requests cost one round trip together.")
+def q4(seen: CaptureView) -> Key:
+    """Return the time of the load by parallel connections."""
+    return _key(seen, "1.0-parallel")
+
+
+@question(points=2, filter="tcp.flags.syn == 1 || tcp.len > 0", hint="One handshake, and a request for each object.")
+def q5(seen: CaptureView) -> Key:
+    """Return the time of the load by a persistent connection."""
+    return _key(seen, "1.1-persistent")
+
+
+@question(points=2, filter="tcp.flags.syn == 1 || tcp.len > 0", hint="All requests for pictures are sent together.")
+def q6(seen: CaptureView) -> Key:
+    """Return the time of the load by pipelined requests."""
+    return _key(seen, "1.1-pipelined")
+
+
+@question(points=1, filter="tcp.flags.syn == 1 || tcp.len > 0", hint="Divide two predictions.")
+def q7(seen: CaptureView) -> Key:
+    """Return the ratio of two load times."""
+    (serial, first), (persistent, second) = _time(seen, "1.0-serial"), _time(seen, "1.1-persistent")
+    ratio = serial.total_s / persistent.total_s
+    explanation = f"{serial.total_s * 1e3:.1f} ms / {persistent.total_s * 1e3:.1f} ms = {ratio:.3f}."
+    return Key(Number(ratio), (*first, *second), explanation)
+
+
+@question(points=1, filter="tcp.flags.syn == 1 || tcp.len > 0", hint="A frame arrives when its last octet has arrived.")
+def q8(seen: CaptureView) -> Key:
+    """Return the time from the SYN to the first segment of the page's response, on the persistent connection."""
+    (conversation,) = _load(seen, "1.1-persistent").conversations
+    response = conversation.exchanges[0].response
+    if response is None:
+        raise ValueError("the page has no response")
+    syn = conversation.connection.syn
+    time_s = (response.first_ns - syn.time_ns) / 1e9
+    explanation = (
+        f"From frame {syn.frame} to frame {response.frames[0]}: {time_s * 1e3:.1f} ms, one round trip for the handshake "
+        "and one for the request, with the transmission of the response's first segment."
+    )
+    return Key(Number(time_s, "time", "ms"), (syn.frame, response.frames[0]), explanation)

@@ -1,0 +1,80 @@
+"""Graders by kind of assignment, and the grades of a folder of submissions; one that fails costs only itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from experiments.assignments.definition import KINDS_WITH_TASK, PREDICT_KIND
+from experiments.assignments.grade import Grade, KeyStore, find_submissions, grade_file
+from experiments.assignments.handin.record import HANDIN_NAME
+from experiments.assignments.handin.verification import Verifier
+from experiments.assignments.network.grading import NetworkGrader
+from experiments.assignments.predictions.grading import PredictionGrader
+from experiments.assignments.sheet import SHEET_NAME
+
+# Grades the submission of a student, a file or folder, with a deadline or None.
+Grader = Callable[[str, Path, datetime | None], Grade]
+_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
+_ZIP = re.compile(r"(?P<student>[A-Za-z0-9][A-Za-z0-9.@+]*?)[-_ ].*\.zip\Z|(?P<plain>[A-Za-z0-9][^/]*)\.zip\Z")
+
+
+def grader_of(keys: KeyStore, receipts: Mapping[str, str] | None = None) -> Grader:
+    """Return the grader of an assignment's submissions; `receipts`: see predictions.grading."""
+    verifier = Verifier(keys.secret, keys.assignment.name, keys.students)
+    if keys.assignment.kind == PREDICT_KIND:
+        return PredictionGrader(keys, verifier, receipts)
+    if keys.assignment.kind in KINDS_WITH_TASK:
+        return NetworkGrader(keys, verifier)
+    return lambda student, place, deadline: grade_file(keys, student, place, deadline)
+
+
+def submission_name(kind: str) -> str:
+    """Return the name of the file that is handed in."""
+    return HANDIN_NAME if kind in KINDS_WITH_TASK else SHEET_NAME
+
+
+def submissions_of(kind: str, folder: Path) -> dict[str, Path]:
+    """Return the submissions in a folder by student: answer sheets, or hand-ins as zip files and folders."""
+    if kind not in KINDS_WITH_TASK:
+        return find_submissions(folder)
+    found = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() or path.name.startswith("."):
+            continue
+        match = _ZIP.match(path.name)
+        if path.is_dir() and _FOLDER.match(path.name):
+            found[path.name] = path
+        elif path.is_file() and match is not None:
+            found[match["student"] or match["plain"]] = path
+    return found
+
+
+def grade_all(
+    keys: KeyStore,
+    submissions: Mapping[str, Path],
+    deadline: datetime | None = None,
+    receipts: Mapping[str, str] | None = None,
+) -> Iterator[Grade]:
+    """Grade the submissions in the order of the students' ids; students without a submission get a Grade as well."""
+    possible, students, grader = keys.assignment.points, keys.students, grader_of(keys, receipts)
+    for student in sorted({*submissions, *students}):
+        if student not in submissions:
+            yield Grade(student, 0, possible, problem="no submission")
+        elif student not in students:
+            yield Grade(student, 0, possible, problem=f"{student} is not on the roster of this build")
+        else:
+            yield _grade(grader, student, submissions[student], deadline, possible)
+
+
+def _grade(grader: Grader, student: str, place: Path, deadline: datetime | None, possible: float) -> Grade:
+    try:
+        return grader(student, place, deadline)
+    except Exception as error:
+        # A submission that lab7 fails on must cost no other student.
+        why = f"{type(error).__name__}: {error}"[:300]
+        return Grade(
+            student, 0, possible, problem=f"lab7 failed on this submission ({why}): report it, and grade again"
+        )

@@ -1,0 +1,1 @@
+"""Signed hand-ins: task file of a student, signed record of a run with its capture, and verification."""

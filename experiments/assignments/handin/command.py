@@ -1,0 +1,40 @@
+"""`lab7 assignment verify`: say which student, lab7 and clock a hand-in is from, and whether it was changed."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from experiments.assignments.build import RosterError, read_roster
+from experiments.assignments.definition import AssignmentError
+from experiments.assignments.draw import SecretError
+from experiments.assignments.handin.verification import Verified, Verifier, verify
+from experiments.harness.cli import common
+
+
+def verify_handin(place: Path, secret: bytes | None, name: str | None, roster: Path | None, as_json: bool) -> None:
+    """Print what is verified of a hand-in; exits with 1 if there is a problem."""
+    with tempfile.TemporaryDirectory(prefix="lab7-verify-") as scratch:
+        try:
+            students = read_roster(roster) if roster is not None else []
+            found = verify(place, Path(scratch), None)
+            if secret is not None:
+                verifier = Verifier(secret, name or found.handin.record.assignment, students)
+                found = verify(found.handin.folder, Path(scratch), verifier)
+        except (AssignmentError, RosterError, SecretError) as error:
+            raise click.UsageError(str(error)) from error
+    if as_json:
+        common.print_json({**dict(found.lines), "problems": list(found.problems)})
+    else:
+        _print(found)
+    if found.problems:
+        raise click.exceptions.Exit(common.FAILED)
+
+
+def _print(found: Verified) -> None:
+    for name, line in found.lines:
+        click.echo(f"{name:<12} {line}")
+    for problem in found.problems:
+        click.echo(f"problem      {problem}")

@@ -1,0 +1,80 @@
+"""Task file of a student: the drawn values of an assignment, and the key that signs the student's hand-in.
+
+The values are what `predict` and `start` need on the student's machine, where the course secret is not. The key is
+HMAC(course secret, assignment, student), so that a teacher derives it again. It signs a hand-in, which proves that the
+file was written by one who has this task file, and that no other has changed it; it does not prove that its owner has
+not.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.assignments.definition import KINDS_WITH_TASK, Assignment, AssignmentError, find_assignment
+from experiments.assignments.draw import Draw
+from experiments.assignments.variant import Variant
+
+TASK_NAME = "task.json"
+TASK_BYTES_MAX = 1 << 20
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Task:
+    """A student's task: the variant, the assignment's name or folder, and the key that signs the hand-in."""
+
+    variant: Variant
+    called: str
+    key: bytes
+
+
+def signing_key(secret: bytes, assignment: str, student: str) -> bytes:
+    """Return the key that signs a student's hand-ins. Raises SecretError."""
+    return Draw(secret, assignment, student).octets("signature", 32)
+
+
+def task_text(variant: Variant, secret: bytes) -> str:
+    """Return the content of a student's task file. Raises SecretError."""
+    content = {
+        "format": FORMAT,
+        "assignment": variant.assignment.name,
+        "student": variant.student,
+        "seed": variant.seed,
+        "values": dict(variant.values),
+        "key": signing_key(secret, variant.assignment.name, variant.student).hex(),
+    }
+    # The order of the values is kept: an assignment may depend on it.
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def read_task(place: Path, kind: str, called: str | None = None) -> Task:
+    """Read the task file of a hand-out folder, or the file itself. Raises AssignmentError.
+
+    kind: of the assignment that is needed; called: its folder, if it is no assignment of lab7.
+    """
+    path = place / TASK_NAME if place.is_dir() else place
+    try:
+        with path.open("rb") as stream:
+            content = json.loads(stream.read(TASK_BYTES_MAX))
+        name, student = str(content["assignment"]), str(content["student"])
+        seed, values, key = int(content["seed"]), dict(content["values"]), bytes.fromhex(content["key"])
+    except OSError as error:
+        raise AssignmentError(f"{path} cannot be read ({error.strerror}): give the folder of your hand-out") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise AssignmentError(f"{path} is no task file of lab7: give the folder of your hand-out") from error
+    assignment = find_assignment(called or name)
+    require_kind(assignment, kind)
+    if assignment.name != name:
+        raise AssignmentError(f"{path} is of the assignment {name}, not {assignment.name}")
+    return Task(Variant(assignment, student, seed, values), called or name, key)
+
+
+def require_kind(assignment: Assignment, kind: str) -> None:
+    """Raise AssignmentError if an assignment is of another kind."""
+    if assignment.kind != kind:
+        command = KINDS_WITH_TASK.get(assignment.kind, "check")
+        raise AssignmentError(
+            f"{assignment.name} is of the kind {assignment.kind}: use `lab7 assignment {command}` for it"
+        )

@@ -1,0 +1,131 @@
+"""Verification of a hand-in: signature, digests of its files, nonce of its capture, clock and certificate.
+
+What it proves is in handin.task: a file that was changed by one without the student's task file is recognised, and so
+is another student's capture. A student who owns the task file could sign anything; the capture itself, its nonce and,
+in the kind `predict`, the teacher's own measurement decide about that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from experiments.assignments.draw import Draw
+from experiments.assignments.handin.record import HandIn, read_handin
+from experiments.assignments.handin.task import signing_key
+from experiments.harness.capture.reader import CaptureReadError
+from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.results.result import Fidelity
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """The course secret, the assignment's name, and the students whose captures are recognised."""
+
+    secret: bytes
+    assignment: str
+    students: Sequence[str] = ()
+
+    def key(self, student: str) -> bytes:
+        """Return the key of a student."""
+        return signing_key(self.secret, self.assignment, student)
+
+    def nonce(self, student: str) -> str:
+        """Return the nonce of a student's capture."""
+        return Draw(self.secret, self.assignment, student).nonce
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A hand-in, with a line for each thing that was verified, and a clause for each problem.
+
+    `captured` is None if the capture cannot be read.
+    """
+
+    handin: HandIn
+    lines: tuple[tuple[str, str], ...]
+    problems: tuple[str, ...]
+    captured: CaptureFile | None = field(default=None, repr=False)
+
+
+def verify(place: Path, scratch: Path, verifier: Verifier | None, student: str | None = None) -> Verified:
+    """Verify a hand-in; without a verifier, its digests alone. Raises AssignmentError if it cannot be read.
+
+    scratch: an empty folder; student: the one who handed it in, if that is known.
+    """
+    handin = read_handin(place, scratch)
+    record = handin.record
+    problems = handin.changes()
+    lines = [
+        ("student", record.student),
+        ("assignment", f"{record.assignment} ({record.kind})"),
+        ("lab7", f"{record.lab7}, on {record.made}"),
+        ("clock", record.clock.word + (f", kernel {record.clock.kernel}" if record.clock.kernel else "")),
+        ("certificate", _certificate(record.fidelity)),
+        ("files", "; ".join(problems) or f"{', '.join(record.files)}: unchanged since the run"),
+    ]
+    wrong = [check for check in record.fidelity.checks if check.verdict == "suspect"]
+    if wrong or record.fidelity.verdict == "suspect":
+        why = f" ({wrong[0].name}: {wrong[0].measured})" if wrong else ""
+        problems.append(f"the run is suspect{why}: run it again")
+    captured = _captured(handin, problems)
+    if verifier is None:
+        lines.append(("signature", "not verified: give the course secret by --secret"))
+        return Verified(handin, tuple(lines), tuple(problems), captured)
+    # A student's id is any text here: a stranger wrote the file.
+    if record.is_signed_by(verifier.key(record.student)):
+        lines.append(("signature", f"by the task file of {record.student}"))
+    else:
+        lines.append(("signature", f"not by the task file of {record.student}"))
+        problems.append(f"the signature is not the one of {record.student}: the record was changed or made by hand")
+    if record.assignment != verifier.assignment:
+        problems.append(f"it is of the assignment {record.assignment}, not {verifier.assignment}")
+    if student is not None and record.student != student:
+        problems.append(f"it was made with the task file of {record.student}, not of {student}")
+    lines.append(("nonce", _nonce(captured, verifier, record.student, problems)))
+    return Verified(handin, tuple(lines), tuple(problems), captured)
+
+
+def _certificate(fidelity: Fidelity) -> str:
+    checks = "; ".join(f"{check.name}: {check.measured}" for check in fidelity.checks)
+    return f"{fidelity.verdict} ({checks})"
+
+
+def _captured(handin: HandIn, problems: list[str]) -> CaptureFile | None:
+    if not handin.capture.is_file():
+        return None
+    try:
+        return read_capture(handin.capture)
+    except CaptureReadError as error:
+        problems.append(f"{handin.capture.name} cannot be read ({error})")
+        return None
+
+
+def _nonce(captured: CaptureFile | None, verifier: Verifier, student: str, problems: list[str]) -> str:
+    """Return the line about the nonce; add a problem if the capture has another student's, or none."""
+    if captured is None:
+        return "no capture"
+    own = verifier.nonce(student)
+    others = [one for one in verifier.students if one != student]
+    found = find_nonces(captured, {verifier.nonce(one): one for one in (student, *others)})
+    foreign = sorted(found - {student})
+    if foreign:
+        problems.append(f"the capture is that of {', '.join(foreign)}")
+        return f"of {', '.join(foreign)}"
+    if student not in found:
+        problems.append(
+            f"the nonce of {student} ({own}) is in no packet: nothing was fetched, or it is another's capture"
+        )
+        return "in no packet"
+    return f"of {student}"
+
+
+def find_nonces(captured: CaptureFile, students: dict[str, str]) -> set[str]:
+    """Return the students whose nonces (`students`: by nonce) are in packets; comments of the file do not count."""
+    marks = {nonce.encode(): student for nonce, student in students.items()}
+    found = set()
+    for frame in captured.frames:
+        for mark in [mark for mark in marks if mark in frame.data]:
+            found.add(marks.pop(mark))
+    return found

@@ -1,0 +1,53 @@
+"""Session of work in a student's network: the topology in real time, a command line, and a capture of all of it.
+
+The network has the student's own parameters and files; its capture, with record and signature, is the hand-in. No time
+is graded, so that the certificate has the checks of the capture alone.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from experiments.assignments.handin.record import write_handin
+from experiments.assignments.handin.task import Task
+from experiments.assignments.recording import CAPTURE_NAME, interfaces_of, make_topology, request_of
+from experiments.harness import clock
+from experiments.harness.capture.capture import Capture
+from experiments.harness.fidelity.certificate import capture_checks, certificate
+from topologies.emulation.testbed import Testbed
+
+Work = Callable[[Testbed], None]
+
+
+def run_session(task: Task, folder: Path, links: str, work: Work, server_died: Callable[[str], None]) -> Path:
+    """Start a student's network, let `work` use it, and write the hand-in into a new folder; return its path.
+
+    To be called in the sandbox. Raises EmulationError.
+    """
+    variant = task.variant
+    request = request_of(variant.assignment, task.called, variant.values, variant.seed)
+    folder.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(prefix="lab7-files-", dir="/run") as place:
+        # The services run as other users.
+        Path(place).chmod(0o755)
+        topo = make_topology(variant.assignment, request, Path(place) / "files")
+        with Testbed(topo, seed=variant.seed, links=links, sandboxed=True, server_died=server_died) as bed:
+            capture = Capture(folder / CAPTURE_NAME, interfaces_of(variant.assignment, bed))
+            with capture:
+                work(bed)
+            found = certificate(capture_checks(capture.statistics))
+    return write_handin(task, folder, clock.current(), found)
+
+
+def keep_earlier(folder: Path) -> Path | None:
+    """Rename the folder of an earlier session to the next free FOLDER-NUMBER; return the new path, None without one."""
+    if not folder.exists():
+        return None
+    number = 1
+    while (kept := folder.with_name(f"{folder.name}-{number}")).exists():
+        number += 1
+    shutil.move(folder, kept)
+    return kept

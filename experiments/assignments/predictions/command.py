@@ -1,0 +1,83 @@
+"""`lab7 assignment predict`: commit predictions, then measure in virtual time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from experiments.assignments import gradebook
+from experiments.assignments.build import record
+from experiments.assignments.definition import PREDICT_KIND, AssignmentError
+from experiments.assignments.grade import Grade, grade_question
+from experiments.assignments.handin.record import write_handin
+from experiments.assignments.handin.task import Task, read_task
+from experiments.assignments.handout import to_html
+from experiments.assignments.predictions.commitment import Predictions, commit
+from experiments.assignments.recording import CAPTURE_NAME, CERTIFICATE_NAME
+from experiments.assignments.sheet import SHEET_NAME, SheetError, read_sheet
+from experiments.assignments.variant import read_keys
+from experiments.harness.cli import common
+from experiments.harness.clock import Clock
+from experiments.harness.results.result import Fidelity, decode, write_atomically
+from experiments.harness.virtual_time.kernel_run import VirtualTime
+
+WORK_NAME, PAGE_NAME = "work", "measured.html"
+
+
+@click.command("predict")
+@click.argument(
+    "handout", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path(), required=False
+)
+@click.option("--assignment", "name", help="folder of the assignment, if it does not come with lab7")
+@click.option("--commit-only", is_flag=True, help="commit the predictions, and do not measure yet")
+def predict_command(handout: Path, name: str | None, commit_only: bool) -> None:
+    """Commit the predictions in answers.yaml, then measure them in virtual time with the student's own parameters.
+
+    HANDOUT is the folder of the hand-out, with task.json and answers.yaml (default: this one). Predictions that were
+    committed cannot be changed. Writes HANDOUT/work with predictions.json, the capture, a page with the measured values
+    and their terms, and handin.zip.
+    """
+    folder = handout / WORK_NAME
+    try:
+        task = read_task(handout, PREDICT_KIND, name)
+        predictions = commit(task, read_sheet(handout / SHEET_NAME), folder)
+    except (AssignmentError, SheetError) as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(f"committed on {predictions.committed}, receipt {predictions.receipt}")
+    if commit_only:
+        return
+    virtual = common.virtual_time("virtual", "auto", True)
+    if virtual is None:
+        raise click.UsageError("predictions are measured from outside of the kernel of virtual time")
+    with common.progress(task.variant.assignment.name) as step:
+        step("measuring", 0.1)
+        grade = measure(task, predictions, folder, virtual)
+    _print(grade)
+    click.echo(f"{folder / PAGE_NAME} explains the measured values; hand in {folder / 'handin.zip'}")
+
+
+def measure(task: Task, predictions: Predictions, folder: Path, virtual: VirtualTime) -> Grade:
+    """Record the student's capture into a folder, write page and hand-in, and return the distances as a grade.
+
+    Raises EmulationError, AssignmentError.
+    """
+    assignment = task.variant.assignment
+    record(task.variant, task.called, folder, virtual)
+    about = json.loads((folder / CERTIFICATE_NAME).read_text())
+    (folder / CERTIFICATE_NAME).unlink()
+    keys = read_keys(task.variant, folder / CAPTURE_NAME)
+    answers = predictions.sheet.answers
+    questions = tuple(grade_question(assignment, one, key, answers.get(one)) for one, key in keys.items())
+    grade = Grade(task.variant.student, sum(one.earned for one in questions), assignment.points, questions)
+    page = gradebook.feedback_markdown(assignment, grade)
+    write_atomically(folder / PAGE_NAME, to_html(assignment.title, page))
+    write_handin(task, folder, Clock(**about["clock"]), decode(Fidelity, about["fidelity"], CERTIFICATE_NAME))
+    return grade
+
+
+def _print(grade: Grade) -> None:
+    for one in grade.questions:
+        click.echo(f"{one.question}: {one.given}, {one.earned:g} of {one.possible:g} points: {one.feedback}")
+    click.echo(f"{grade.earned:g} of {grade.possible:g} points")
