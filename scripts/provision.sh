@@ -122,6 +122,8 @@ tshark:tshark          read captures in the terminal
 '
 TEST_VM='
 debootstrap:debootstrap        make a clean root
+podman:podman          run an autograder in a container
+runc:runc              run an autograder in a container
 vagrant:vagrant        check the Vagrantfile
 '
 OPTIONAL=

@@ -24,14 +24,17 @@ from experiments.assignments.definition import (
 from experiments.assignments.draw import SecretError
 from experiments.assignments.grade import Grade, KeyStore, check_sheet
 from experiments.assignments.graders import grade_all, submissions_of
+from experiments.assignments.gradescope.bundle import write_bundle, write_program_bundle
 from experiments.assignments.handin.command import verify_handin
 from experiments.assignments.network.command import start_command
 from experiments.assignments.predictions.command import predict_command
 from experiments.assignments.predictions.grading import read_receipts
 from experiments.assignments.programs.command import check_program, grade_folder
+from experiments.assignments.programs.definition import find_program_assignment
 from experiments.assignments.sheet import SheetError, read_sheet
 from experiments.assignments.skeleton import write_skeleton
 from experiments.harness.cli import common
+from topologies.emulation.virtual import kernel
 
 SECRET_BYTES_READ = 4_096
 GRADES_NAME = "grades"
@@ -320,8 +323,12 @@ def verify_command(
     "--build",
     "built",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="folder of the build (-o)",
+    help="folder of the build (-o); programs have none",
+)
+@click.option(
+    "--roster",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV file with a column `student`: those whose programs are graded",
 )
 @click.option(
     "--gradescope",
@@ -331,16 +338,23 @@ def verify_command(
     help="zip file to write, with the autograder",
 )
 @click.option("--show/--hide", default=True, help="let students see their score at once, or only after publication")
-def bundle_command(name: str, secret: bytes, built: Path, path: Path, show: bool) -> None:
-    """Write the zip file of a Gradescope autograder for a build.
+def bundle_command(name: str, secret: bytes, built: Path | None, roster: Path | None, path: Path, show: bool) -> None:
+    """Write the zip file of a Gradescope autograder for a build, or for programs.
 
-    The zip file contains the course secret: upload it to Gradescope, and give it to no student.
+    The zip file contains the course secret: upload it to Gradescope, and give it to no student. That for programs
+    contains the kernel of virtual time, too.
     """
-    from experiments.assignments.gradescope.bundle import write_bundle
-
     try:
-        count = write_bundle(_find(name), secret, built, path, show)
-    except AssignmentError as error:
+        if _takes_programs(name):
+            if roster is None:
+                raise click.UsageError("programs are graded for the students of a roster: give it by --roster")
+            assignment = find_program_assignment(name)
+            count = write_program_bundle(assignment, secret, read_roster(roster), kernel.require(), path, show)
+        elif built is None:
+            raise click.UsageError("the zip file is made of a build: give its folder by --build")
+        else:
+            count = write_bundle(_find(name), secret, built, path, show)
+    except (AssignmentError, RosterError) as error:
         raise click.UsageError(str(error)) from error
     click.echo(f"{path}: an autograder for {count} students")
 

@@ -7,7 +7,7 @@ import io
 import json
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -83,12 +83,12 @@ def moodle_csv(assignment: GradedAssignment, grades: Sequence[Grade]) -> str:
     return _csv(rows)
 
 
-def gradescope_results(grade: Grade, show: bool = True) -> dict[str, Any]:
+def gradescope_results(grade: Grade, show: bool = True, hidden: Collection[str] = ()) -> dict[str, Any]:
     """Return Gradescope's results.json for one submission (Gradescope, "Autograder Specifications: Output Format").
 
-    A submission that could not be graded has no score: Gradescope then shows that the autograder failed.
+    A submission that could not be graded has no score: Gradescope then shows that the autograder failed. `hidden`:
+    stages that students see after the grades are published.
     """
-    visibility = "visible" if show else "after_published"
     tests = [
         {
             "name": one.question,
@@ -97,7 +97,7 @@ def gradescope_results(grade: Grade, show: bool = True) -> dict[str, Any]:
             "status": "passed" if one.earned == one.possible else "failed",
             "output": one.feedback,
             "output_format": "text",
-            "visibility": visibility,
+            "visibility": "visible" if show and one.question not in hidden else "after_published",
             "tags": ["lab7"],
         }
         for one in grade.questions

@@ -21,7 +21,7 @@ BASE_TIMEOUT_S, RUN_TIMEOUT_S = 600.0, 900.0
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
 
 
-def make_base(folder: Path, include: str = "") -> Path:
+def make_base(folder: Path, include: str = "", project: bool = True) -> Path:
     """A root with what Debian always has, the packages of `include`, and the project as it is committed."""
     base = folder / "base"
     words = [
@@ -35,6 +35,8 @@ def make_base(folder: Path, include: str = "") -> Path:
     subprocess.run(words, check=True, capture_output=True, timeout=BASE_TIMEOUT_S)
     if EXTRA:
         shutil.copytree(EXTRA, base, dirs_exist_ok=True)
+    if not project:
+        return base
     place = base / PLACE.lstrip("/")
     place.mkdir(parents=True)
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, check=True, capture_output=True, text=True)

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from experiments.assignments import gradebook
-from experiments.assignments.definition import find_assignment
-from experiments.assignments.grade import Grade, KeyStore, grade_file
+from experiments.assignments.definition import KINDS_WITH_TASK, find_assignment, takes_programs
+from experiments.assignments.grade import Grade, KeyStore
+from experiments.assignments.graders import grader_of
+from experiments.assignments.gradescope.programs import grade_program
 from experiments.assignments.sheet import SHEET_NAME
 from experiments.harness.results.result import write_atomically
 
@@ -36,9 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         results = grade_submission(root)
     except Exception as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        results = gradebook.gradescope_results(
-            Grade("", 0, 0, problem="the autograder failed: tell your instructor, and hand in again later")
-        )
+        results = _ungraded("the autograder failed: tell your instructor, and hand in again later")
     (root / "results").mkdir(parents=True, exist_ok=True)
     write_atomically(root / "results" / "results.json", json.dumps(results, indent=2) + "\n")
     return 0
@@ -46,21 +46,31 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def grade_submission(root: Path) -> dict[str, Any]:
     """Grade the submission below a root folder, and return the content of results.json."""
-    source = root / "source"
+    source, place = root / "source", root / "submission"
     settings = json.loads((source / SETTINGS_NAME).read_text())
-    name = settings["assignment"]
-    assignment = find_assignment(str(source / name) if "/" in name else name)
-    keys = KeyStore(assignment, (source / SECRET_NAME).read_bytes().strip(), source / BUILD_NAME)
-    author = _author(root / "submission_metadata.json", keys.students)
-    sheets = sorted((root / "submission").rglob("*.y*ml"))
-    sheet = next((path for path in sheets if path.name == SHEET_NAME), sheets[0] if sheets else None)
+    name = str(source / settings["assignment"]) if "/" in settings["assignment"] else settings["assignment"]
+    secret = (source / SECRET_NAME).read_bytes().strip()
+    author = _author(root / "submission_metadata.json", settings["students"])
     if author is None:
-        problem = "your account is not on the roster of this assignment: tell your instructor"
-        return gradebook.gradescope_results(Grade("", 0, assignment.points, problem=problem))
-    if sheet is None:
-        problem = f"no {SHEET_NAME} in the submission: hand in the answer sheet"
-        return gradebook.gradescope_results(Grade(author, 0, assignment.points, problem=problem))
-    return gradebook.gradescope_results(grade_file(keys, author, sheet), bool(settings.get("show", True)))
+        return _ungraded("your account is not on the roster of this assignment: tell your instructor")
+    if takes_programs(name):
+        return grade_program(name, secret, author, place, settings)
+    keys = KeyStore(find_assignment(name), secret, source / BUILD_NAME)
+    kind = keys.assignment.kind
+    found = place if kind in KINDS_WITH_TASK else _sheet(place)
+    if found is None:
+        return _ungraded(f"no {SHEET_NAME} in the submission: hand in the answer sheet")
+    return gradebook.gradescope_results(grader_of(keys)(author, found, None), bool(settings.get("show", True)))
+
+
+def _ungraded(problem: str) -> dict[str, Any]:
+    return gradebook.gradescope_results(Grade("", 0, 0, problem=problem))
+
+
+def _sheet(place: Path) -> Path | None:
+    """Return the answer sheet in a submission: the file of that name, else the first YAML file."""
+    sheets = sorted(place.rglob("*.y*ml"))
+    return next((path for path in sheets if path.name == SHEET_NAME), sheets[0] if sheets else None)
 
 
 def _author(path: Path, students: Sequence[str]) -> str | None:

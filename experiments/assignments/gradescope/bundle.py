@@ -9,14 +9,15 @@ import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from experiments.assignments.build import HANDOUTS, KEY_NAME, KEYS
-from experiments.assignments.definition import Assignment, AssignmentError
+from experiments.assignments.build import KEY_NAME, KEYS, capture_of
+from experiments.assignments.definition import CATALOGUE, NETWORK_KIND, Assignment, AssignmentError
 from experiments.assignments.gradescope.autograder import BUILD_NAME, SECRET_NAME, SETTINGS_NAME
-from experiments.assignments.recording import CAPTURE_NAME
+from experiments.assignments.programs.definition import ProgramAssignment
 from topologies.emulation.virtual.job import PACKAGE_ROOT
+from topologies.emulation.virtual.kernel import ABOUT, Kernel
 
 # Modification date of all entries: the earliest that a zip file can have.
 DATE = (1980, 1, 1, 0, 0, 0)
@@ -27,16 +28,26 @@ SETUP = """\
 # Installs what the autograder needs, once, when Gradescope makes its image.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
+python=python3
 apt-get update
-apt-get install -y --no-install-recommends python3 python3-venv
-python3 -m venv /autograder/venv
+apt-get install -y --no-install-recommends ca-certificates python3 python3-venv @PACKAGES@
+if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    # Ubuntu 22.04 has Python 3.11 beside its Python 3.10.
+    apt-get install -y --no-install-recommends python3.11 python3.11-venv
+    python=python3.11
+fi
+$python -m venv /autograder/venv
 /autograder/venv/bin/pip install --quiet /autograder/source/lab7
 """
+# For the networks of programs, in the kernel of virtual time; see scripts/provision.sh.
+NETWORK_PACKAGES = "bridge-utils ethtool iproute2 iputils-ping mininet net-tools procps psmisc util-linux"
 RUN = """\
 #!/usr/bin/env bash
 # Grades the submission; Gradescope runs it once for each.
 set -euo pipefail
 cd /
+# Where tc and brctl are, also if the image's PATH lacks them; the kernel of virtual time is below the cache.
+export PATH=$PATH:/usr/sbin:/sbin XDG_CACHE_HOME=/autograder/source/cache
 exec /autograder/venv/bin/python -P -m experiments.assignments.gradescope.autograder
 """
 
@@ -49,27 +60,63 @@ def write_bundle(assignment: Assignment, secret: bytes, build: Path, path: Path,
     students = sorted(one.parent.name for one in (build / KEYS).glob(f"*/{KEY_NAME}"))
     if not students:
         raise AssignmentError(f"{build} has no complete build: run `lab7 assignment build` first")
-    named = assignment.module is not None and assignment.module.__name__.startswith(
-        "experiments.assignments.catalogue."
-    )
-    settings = {"assignment": assignment.name if named else "./assignment", "show": show}
+
+    def more(work: Path) -> None:
+        for student in students:
+            captures = [capture_of(assignment, build, student)] if assignment.kind != NETWORK_KIND else []
+            for source in (*captures, build / KEYS / student / KEY_NAME):
+                target = work / BUILD_NAME / source.relative_to(build)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
+
+    _write(assignment.name, assignment.folder, secret, students, path, show, more)
+    return len(students)
+
+
+def write_program_bundle(
+    assignment: ProgramAssignment, secret: bytes, students: Sequence[str], kernel: Kernel, path: Path, show: bool = True
+) -> int:
+    """Write the zip file for programs, with the kernel of virtual time; return the number of students.
+
+    Raises AssignmentError.
+    """
+
+    def more(work: Path) -> None:
+        target = work / "cache" / "lab7" / "kernels" / kernel.program.parent.name
+        target.mkdir(parents=True)
+        for name in (kernel.program.name, ABOUT):
+            shutil.copy2(kernel.program.parent / name, target / name)
+
+    _write(assignment.name, assignment.folder, secret, students, path, show, more, NETWORK_PACKAGES)
+    return len(students)
+
+
+def _write(
+    name: str,
+    folder: Path,
+    secret: bytes,
+    students: Sequence[str],
+    path: Path,
+    show: bool,
+    more: Callable[[Path], None],
+    packages: str = "",
+) -> None:
+    """Write the zip file; `more` adds further files to its content, `packages` are further ones of Debian."""
+    named = folder.parent == CATALOGUE
+    settings = {"assignment": name if named else "./assignment", "show": show, "students": list(students)}
+    setup = SETUP.replace(" @PACKAGES@", f" {packages}".rstrip())
     with tempfile.TemporaryDirectory(dir=path.resolve().parent, prefix=".bundle-") as text:
         work = Path(text)
-        for name, content in (("setup.sh", SETUP), ("run_autograder", RUN)):
-            (work / name).write_text(content)
-            (work / name).chmod(0o755)
+        for file, content in (("setup.sh", setup), ("run_autograder", RUN)):
+            (work / file).write_text(content)
+            (work / file).chmod(0o755)
         (work / SETTINGS_NAME).write_text(json.dumps(settings) + "\n")
         (work / SECRET_NAME).write_bytes(secret + b"\n")
         if not named:
-            shutil.copytree(assignment.folder, work / "assignment", ignore=shutil.ignore_patterns(*_LEFT_OUT))
-        for student in students:
-            for source in (Path(HANDOUTS, student, CAPTURE_NAME), Path(KEYS, student, KEY_NAME)):
-                target = work / BUILD_NAME / source
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(build / source, target)
+            shutil.copytree(folder, work / "assignment", ignore=shutil.ignore_patterns(*_LEFT_OUT))
+        more(work)
         _copy_sources(work / "lab7")
         _write_zip(work, path)
-    return len(students)
 
 
 def _copy_sources(target: Path) -> None:

@@ -164,7 +164,7 @@ def q8(seen: CaptureView) -> Key:
     syn = conversation.connection.syn
     time_s = (response.first_ns - syn.time_ns) / 1e9
     explanation = (
-        f"From frame {syn.frame} to frame {response.frames[0]}: {time_s * 1e3:.1f} ms, one round trip for the handshake "
+        f"From frame {syn.frame} to frame {response.frames[0]}: {time_s * 1e3:.1f} ms, a round trip for the handshake "
         "and one for the request, with the transmission of the response's first segment."
     )
     return Key(Number(time_s, "time", "ms"), (syn.frame, response.frames[0]), explanation)

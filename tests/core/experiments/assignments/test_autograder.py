@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from experiments.assignments.gradescope import autograder
 from experiments.assignments.answer_types import Number, Text
-from experiments.assignments.gradescope.bundle import write_bundle
 from experiments.assignments.definition import Assignment, AssignmentError, Key, find_assignment
 from experiments.assignments.grade import KeyStore
+from experiments.assignments.gradescope import autograder
+from experiments.assignments.gradescope.bundle import write_bundle
 
 SECRET = bytes(range(32))
 KEY = {"q1": Key(Number(4)), "q2": Key(Text("GET"))}

@@ -7,21 +7,24 @@ from dataclasses import dataclass
 OVERWRITES = """
 import os
 for place, _, _ in os.walk("/"):
-    for name in ("result.json", "grade.json", "capture.pcapng", "program.json", "answer.json"):
+    for name in ("result.json", "results.json", "grade.json", "capture.pcapng", "program.json", "answer.json"):
         try:
             (Path(place) / name).write_text('{"ended": "forged"}')
         except OSError:
             pass
-for place in ("/run/lab7-result", "/run/lab7-job", "/run/lab7"):
+for place in ("/run/lab7-result", "/run/lab7-job", "/run/lab7", "/autograder/results"):
     try:
         Path(place).mkdir(parents=True)
         (Path(place) / "result.json").write_text("{}")
+        (Path(place) / "results.json").write_text('{"score": 1000}')
     except OSError:
         pass
 """
 # Any of these that the program can read ends it, so that it earns nothing.
 READS = """
 import os, sys
+if os.path.exists("/autograder"):
+    sys.exit("found /autograder")
 for place, _, names in os.walk("/"):
     for name in {"assignment.toml", "exercise.py", "questions.py", "result.json"} & set(names):
         sys.exit(f"found {place}/{name}")

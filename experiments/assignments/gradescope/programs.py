@@ -1,0 +1,34 @@
+"""Grading of one program in a Gradescope container: a trial in virtual time, which needs no rights of the container.
+
+The program runs in a user-mode kernel (topologies.emulation.virtual), confined there as another user; judge, secret and
+results are outside, and results.json is written after that kernel has ended.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from experiments.assignments import gradebook
+from experiments.assignments.draw import Draw
+from experiments.assignments.grade import Grade
+from experiments.assignments.programs.definition import find_program_assignment
+from experiments.assignments.programs.grading import Grading, grade_submission
+from experiments.assignments.programs.submission import read_submission
+from experiments.harness.cli import common
+
+
+def grade_program(name: str, secret: bytes, student: str, place: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Grade the program of a student in a folder; return the content of results.json. Raises EmulationError."""
+    assignment = find_program_assignment(name)
+    virtual = common.virtual_time("virtual", "auto", True)
+    if virtual is None:
+        raise RuntimeError("programs are graded from outside of the kernel of virtual time")
+    submission = read_submission(student, place, assignment.file)
+    with tempfile.TemporaryDirectory(prefix="lab7-autograder-") as folder:
+        grading = Grading(assignment, name, virtual, Path(folder), assignment.stages, assignment.parameters)
+        grade: Grade = grade_submission(grading, submission, Draw(secret, assignment.name, student).seed)
+    hidden = {stage.id for stage in assignment.stages if stage.hidden}
+    return gradebook.gradescope_results(grade, bool(settings.get("show", True)), hidden)
