@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.markup import escape
 
+from experiments.analysis.capture_claims import LACKING, decide_claims
 from experiments.analysis.inspection import CHECKS, Inspection, inspect
 from experiments.harness.capture.reader import CaptureReadError
+from experiments.harness.claims import load_claims
 from experiments.harness.cli import common
 from experiments.harness.judge.frames import read_capture
+from experiments.harness.judge.verdict import Verdict
 
 # Maximum number of violations in the printed table; --json prints all of them.
 ROWS_MAX = 50
@@ -32,21 +37,25 @@ PARTS = dict.fromkeys(("ftp", "smtp", "pop3", "imap"), "lines")
     is_flag=True,
     help=("exit with status 1 for violations of recommendations (SHOULD) as well, not only of requirements (MUST)"),
 )
+@click.option("--claims", "with_claims", is_flag=True, help="decide the claims of the course that a capture can decide")
 @common.json_option
-def judge_command(capture: Path, protocols: tuple[str, ...], strict: bool, as_json: bool) -> None:
+def judge_command(capture: Path, protocols: tuple[str, ...], with_claims: bool, strict: bool, as_json: bool) -> None:
     """Check the messages in a capture file (pcap or pcapng) against the rules of the RFCs.
 
     Prints every violation with its frame, its octets, the RFC section and the correct form. Needs no rights.
-    Exits with 1 if a message violates a requirement (MUST).
+    --claims decides the claims of the course for which a capture suffices, and says what the others lack.
+    Exits with 1 if a message violates a requirement (MUST), or a claim fails.
     """
     try:
         captured = read_capture(capture)
     except CaptureReadError as error:
         raise click.UsageError(str(error)) from error
     found = inspect(captured, protocols or tuple(CHECKS))
+    verdicts = list(decide_claims(captured)) if with_claims else []
     if as_json:
         common.print_json(
             {
+                **(_claims_as_json(verdicts) if with_claims else {}),
                 "capture": str(capture),
                 "frames": len(captured.frames),
                 "messages": dict(found.messages),
@@ -55,7 +64,28 @@ def judge_command(capture: Path, protocols: tuple[str, ...], strict: bool, as_js
         )
     else:
         _print(capture, len(captured.frames), found)
-    raise click.exceptions.Exit(common.FAILED if found.errors or (strict and found.violations) else common.SHOWN)
+        if with_claims:
+            _print_claims(verdicts)
+    wrong = found.errors or (strict and found.violations) or any(one.verdict == "failed" for one in verdicts)
+    raise click.exceptions.Exit(common.FAILED if wrong else common.SHOWN)
+
+
+def _claims_as_json(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    return {"claims": [vars(one) for one in verdicts], "lacking": dict(LACKING)}
+
+
+def _print_claims(verdicts: Sequence[Verdict]) -> None:
+    claims = load_claims()
+    rows = [
+        [one.id, common.verdict(one.verdict), escape(claims[one.id].statement), escape(one.evidence)]
+        for one in verdicts
+    ]
+    console = common.out()
+    console.print(common.table(["claim", "verdict", "statement", "evidence"], rows))
+    for why in dict.fromkeys(LACKING.values()):
+        console.print(
+            escape(f"not from a capture alone: {', '.join(one for one in LACKING if LACKING[one] == why)}: {why}")
+        )
 
 
 def _print(capture: Path, frames: int, found: Inspection) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
 import struct
@@ -43,6 +44,8 @@ from experiments.harness.virtual_time.kernel_run import VirtualTime
 
 HANDOUTS, KEYS, KEY_NAME, VARIANT_NAME = "handouts", "keys", "key.json", "variant.json"
 ROSTER_MAX = 5_000
+# Prefix of the temporary folder of a student's build; the process id follows.
+_SCRATCH = ".build-"
 _STUDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
 # Names of the roster column with the student's id, in exports of Canvas, Moodle and Gradescope, and in plain CSV.
 ID_COLUMNS = ("student", "id", "sis login id", "sis user id", "username", "id number", "sid", "email", "email address")
@@ -111,6 +114,7 @@ def build(
     A student's failure is told in the result and costs only that student. Raises AssignmentError, SecretError.
     """
     variants = [draw_variant(assignment, secret, student) for student in students]
+    _remove_scratch(out)
     _require_same_build(assignment, variants, out)
     done = 0
 
@@ -136,6 +140,14 @@ def build(
             raise
 
 
+def _remove_scratch(out: Path) -> None:
+    """Remove the temporary folders of builds that were killed."""
+    for folder in out.glob(f"{_SCRATCH}*"):
+        process = folder.name.removeprefix(_SCRATCH).partition("-")[0]
+        if not Path("/proc", process).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _require_same_build(assignment: Assignment, variants: Iterable[Variant], out: Path) -> None:
     """Raise AssignmentError if a folder in `out` was built with another course secret or another assignment."""
     for variant in variants:
@@ -156,7 +168,7 @@ def build_student(variant: Variant, called: str, out: Path, virtual: VirtualTime
         return False
     out.mkdir(parents=True, exist_ok=True)
     kind = variant.assignment.kind
-    with tempfile.TemporaryDirectory(prefix=".build-", dir=out) as text:
+    with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-", dir=out) as text:
         work = Path(text)
         keys: Mapping[str, Key] = {}
         if virtual is not None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,10 +18,13 @@ from experiments.assignments.graders import grade_all
 from experiments.assignments.skeleton import write_skeleton
 from experiments.harness.cli import common
 from experiments.harness.virtual_time.kernel_run import VirtualTime
+from tests.emulation.support import eventually
 from tests.kernel.assignments import expected_cdn, expected_dns, expected_http, expected_http2, tshark
 from tests.kernel.assignments.expected_access import MAIL_ACCESS
 from tests.kernel.assignments.expected_ftp import FTP_MODES
 from tests.kernel.assignments.expected_smtp import SMTP_MIME
+
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 SECRET = bytes(range(32))
 STUDENTS = ("s1", "s2")
@@ -88,6 +94,25 @@ def test_two_builds_are_equal_and_an_interrupted_one_continues(tmp_path: Path, v
     build_all("http-basics", tmp_path / "two", virtual)
     assert octets(tmp_path / "one") == octets(tmp_path / "two")
     assert (tmp_path / "two" / "keys" / "s1" / "key.json").stat().st_mtime_ns == first
+
+
+@pytest.mark.slow
+def test_a_build_that_is_killed_continues(tmp_path: Path, virtual: VirtualTime) -> None:
+    (tmp_path / "secret").write_bytes(SECRET)
+    (tmp_path / "roster.csv").write_text("student\ns1\ns2\ns3\n")
+    words = [sys.executable, "-m", "experiments.harness.cli", "assignment", "build", "http-basics"]
+    words += ["--roster", "roster.csv", "--secret", "secret", "-o", "out", "--jobs", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    keys = tmp_path / "out" / "keys"
+    with subprocess.Popen(words, cwd=tmp_path, env=environment) as process:
+        assert eventually(lambda: (keys / "s1" / "key.json").exists() and any(tmp_path.glob("out/.build-*")), 300)
+        process.kill()
+    first = (keys / "s1" / "key.json").stat().st_mtime_ns
+    assert not (keys / "s3").exists()
+    subprocess.run(words, cwd=tmp_path, env=environment, check=True, timeout=600)
+    assert (keys / "s1" / "key.json").stat().st_mtime_ns == first
+    build_all("http-basics", tmp_path / "whole", virtual, ("s1", "s2", "s3"))
+    assert octets(tmp_path / "out") == octets(tmp_path / "whole")
 
 
 def test_the_skeleton_of_a_new_assignment_can_be_built(

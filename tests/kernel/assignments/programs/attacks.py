@@ -23,8 +23,9 @@ for place in ("/run/lab7-result", "/run/lab7-job", "/run/lab7", "/autograder/res
 # Any of these that the program can read ends it, so that it earns nothing.
 READS = """
 import os, sys
-if os.path.exists("/autograder"):
-    sys.exit("found /autograder")
+for place in ("/autograder/source", "/autograder/results", "/autograder/cache"):
+    if os.path.exists(place):
+        sys.exit(f"found {place}")
 for place, _, names in os.walk("/"):
     for name in {"assignment.toml", "exercise.py", "questions.py", "result.json"} & set(names):
         sys.exit(f"found {place}/{name}")
