@@ -11,9 +11,14 @@ import pytest
 
 from experiments.assignments.answer_types import Number, Text
 from experiments.assignments.definition import Assignment, AssignmentError, Key, find_assignment
-from experiments.assignments.grade import KeyStore
+from experiments.assignments.draw import Draw
+from experiments.assignments.grade import Grade, KeyStore, QuestionGrade
 from experiments.assignments.gradescope import autograder
-from experiments.assignments.gradescope.bundle import write_bundle
+from experiments.assignments.gradescope.bundle import write_bundle, write_program_bundle
+from experiments.assignments.programs.definition import find_program_assignment
+from experiments.assignments.programs.grading import Grading
+from experiments.assignments.programs.submission import Submission
+from topologies.emulation.virtual.kernel import Kernel
 
 SECRET = bytes(range(32))
 KEY = {"q1": Key(Number(4)), "q2": Key(Text("GET"))}
@@ -99,3 +104,54 @@ def test_two_bundles_are_equal_and_hold_no_hand_out(tmp_path: Path, build: Path,
 def test_a_folder_without_a_build_is_refused(tmp_path: Path, assignment: Assignment) -> None:
     with pytest.raises(AssignmentError, match="lab7 assignment build"):
         write_bundle(assignment, SECRET, tmp_path, tmp_path / "one.zip")
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """Gradescope's folders with the unpacked zip file for programs; its kernel is not run by these tests."""
+    folder = tmp_path / "kernels" / "0123-6.1"
+    folder.mkdir(parents=True)
+    (folder / "linux").write_bytes(b"\x7fELF")
+    (folder / "linux").chmod(0o755)
+    (folder / "about.json").write_text('{"version": "6.1"}')
+    kernel = Kernel(folder / "linux", "6.1", "0123")
+    path = tmp_path / "programs.zip"
+    assert write_program_bundle(find_program_assignment("http-server"), SECRET, ["s1", "s2"], kernel, path) == 2
+    root = tmp_path / "autograder"
+    with zipfile.ZipFile(path) as archive:
+        assert archive.getinfo("cache/lab7/kernels/0123-6.1/linux").external_attr >> 16 & 0o777 == 0o755
+        archive.extractall(root / "source")
+    (root / "submission").mkdir()
+    return root
+
+
+def test_the_zip_file_for_programs_installs_what_networks_need(programs: Path) -> None:
+    setup = (programs / "source" / "setup.sh").read_text()
+    assert "mininet" in setup
+    assert "@" not in setup.replace("${arr[@]}", "")
+    assert json.loads((programs / "source" / "settings.json").read_text())["students"] == ["s1", "s2"]
+    assert "XDG_CACHE_HOME=/autograder/source/cache" in (programs / "source" / "run_autograder").read_text()
+
+
+def test_a_program_is_graded_by_the_kernel_and_hidden_stages_are_published_later(
+    programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, Any] = {}
+
+    def grade(grading: Grading, submission: Submission, seed: int) -> Grade:
+        seen.update(student=submission.student, files=[name for name, _ in submission.files], seed=seed)
+        stages = grading.stages
+        return Grade("s1", 14, 14, tuple(QuestionGrade(one.id, one.points, one.points, "", "passed") for one in stages))
+
+    monkeypatch.setattr("experiments.assignments.gradescope.programs.grade_submission", grade)
+    monkeypatch.setattr("experiments.harness.cli.common.virtual_time", lambda *_: object())
+    (programs / "submission" / "server.py").write_text("pass\n")
+    found = results(programs)
+    assert (found["score"], found["max_score"]) == (14, 14)
+    assert [one["name"] for one in found["tests"] if one["visibility"] == "after_published"] == ["robustness"]
+    assert seen == {
+        "student": "s1",
+        "files": ["server.py"],
+        "seed": Draw(SECRET, "http-server", "s1").seed,
+    }
+    assert "score" not in results(programs, "mallory@example.edu")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.assignments import gradebook
+from experiments.assignments import gradebook, graders
 from experiments.assignments.answer_types import Frames, Number, Text
 from experiments.assignments.definition import Assignment, Key, Late, Question, find_assignment
 from experiments.assignments.grade import Grade, KeyStore, find_submissions
@@ -211,3 +211,21 @@ def test_the_catalogue_is_valid() -> None:
         assignment = find_assignment(name)
         assert 8 <= len(assignment.questions) <= 12
         assert all(question.hint and question.filter for question in assignment.questions)
+
+
+def test_a_submission_that_lab7_fails_on_costs_only_itself(
+    store: KeyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(tmp_path / "in", "s1", right(10))
+    submit(tmp_path / "in", "s2", right(20))
+    grade_file = graders.grade_file
+
+    def fails(keys: KeyStore, student: str, path: Path, deadline: datetime | None = None) -> Grade:
+        if student == "s1":
+            raise RuntimeError("broken")
+        return grade_file(keys, student, path, deadline)
+
+    monkeypatch.setattr(graders, "grade_file", fails)
+    found = grades(store, tmp_path / "in")
+    assert "RuntimeError: broken" in found["s1"].problem
+    assert (found["s2"].earned, found["s2"].problem) == (8, "")
