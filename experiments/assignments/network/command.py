@@ -42,7 +42,8 @@ def start_command(handout: Path, name: str | None, links: str) -> None:
         Shell(bed.net)
 
     made = run_session(task, folder, links, work, lambda sentence: click.echo(f"lab7: {sentence}", err=True))
-    click.echo(f"captured; hand in {made}")
+    # The prompt stands on the last line if commands are piped in.
+    click.echo(f"\ncaptured; hand in {made}")
 
 
 def _describe(bed: Testbed, captured: tuple[str, ...]) -> None:

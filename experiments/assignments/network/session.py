@@ -18,6 +18,7 @@ from experiments.harness import clock
 from experiments.harness.capture.capture import Capture
 from experiments.harness.fidelity.certificate import capture_checks, certificate
 from topologies.emulation.testbed import Testbed
+from topologies.emulation.watch import Stopped
 
 Work = Callable[[Testbed], None]
 
@@ -25,7 +26,8 @@ Work = Callable[[Testbed], None]
 def run_session(task: Task, folder: Path, links: str, work: Work, server_died: Callable[[str], None]) -> Path:
     """Start a student's network, let `work` use it, and write the hand-in into a new folder; return its path.
 
-    To be called in the sandbox. Raises EmulationError.
+    To be called in the sandbox. Work that is ended by a signal or Ctrl-C is handed in, too. Raises EmulationError, and
+    Stopped or KeyboardInterrupt after the hand-in has been written.
     """
     variant = task.variant
     request = request_of(variant.assignment, task.called, variant.values, variant.seed)
@@ -36,10 +38,19 @@ def run_session(task: Task, folder: Path, links: str, work: Work, server_died: C
         topo = make_topology(variant.assignment, request, Path(place) / "files")
         with Testbed(topo, seed=variant.seed, links=links, sandboxed=True, server_died=server_died) as bed:
             capture = Capture(folder / CAPTURE_NAME, interfaces_of(variant.assignment, bed))
-            with capture:
-                work(bed)
+            ended: BaseException | None = None
+            try:
+                with capture:
+                    work(bed)
+            except (KeyboardInterrupt, Stopped) as end:
+                ended = end
             found = certificate(capture_checks(capture.statistics))
-    return write_handin(task, folder, clock.current(), found)
+    made = write_handin(task, folder, clock.current(), found)
+    if isinstance(ended, Stopped):
+        raise ended.kept_in(str(made))
+    if ended is not None:
+        raise ended
+    return made
 
 
 def keep_earlier(folder: Path) -> Path | None:
