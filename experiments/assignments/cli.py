@@ -15,6 +15,8 @@ from experiments.assignments import gradebook
 from experiments.assignments.build import HANDOUTS, KEYS, Built, RosterError, build, read_roster
 from experiments.assignments.definition import (
     NETWORK_KIND,
+    PREDICT_KIND,
+    SHEET_KIND,
     Assignment,
     AssignmentError,
     catalogue,
@@ -111,10 +113,17 @@ def list_assignments(as_json: bool) -> None:
 @assignment_command.command("new")
 @click.argument("name")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path(), help="folder of the new assignment")
-def new_assignment(name: str, folder: Path) -> None:
+@click.option(
+    "--kind",
+    type=click.Choice((SHEET_KIND, PREDICT_KIND, NETWORK_KIND)),
+    default=SHEET_KIND,
+    show_default=True,
+    help="what is handed in: an answer sheet, predictions, or the capture of a network",
+)
+def new_assignment(name: str, folder: Path, kind: str) -> None:
     """Make the folder of a new assignment, with an example that can be built."""
     try:
-        made = write_skeleton(folder, name)
+        made = write_skeleton(folder, name, kind)
     except AssignmentError as error:
         raise click.UsageError(str(error)) from error
     click.echo(f"{made}: edit its three files, then `lab7 assignment build ./{made} ...`")

@@ -182,7 +182,8 @@ def load_assignment(folder: Path, module: ModuleType) -> Assignment:
         raise AssignmentError(
             f"{folder.name}: {TEMPLATE_NAME} and {QUESTIONS_NAME} have different questions: {lacking}"
         )
-    for name in ("variant", "record"):
+    # The students of a network do what `record` does elsewhere.
+    for name in ("variant",) if settings.get("kind") == NETWORK_KIND else ("variant", "record"):
         if not callable(getattr(module, name, None)):
             raise AssignmentError(f"{folder.name}/{QUESTIONS_NAME} defines no function {name}")
     late = settings.get("late", {})
@@ -197,12 +198,16 @@ def load_assignment(folder: Path, module: ModuleType) -> Assignment:
         template=template,
         questions=tuple(sorted(questions, key=lambda one: sections.index(one.id))),
         variant=module.variant,
-        record=module.record,
+        record=getattr(module, "record", _nothing),
         ipv6=bool(settings.get("ipv6", False)),
         kind=settings.get("kind", SHEET_KIND),
         bands=_bands(settings, names, f"{folder.name}/{SETTINGS_NAME}"),
         module=module,
     )
+
+
+def _nothing(_lab: Any) -> None:
+    """Record nothing: the traffic is the students'."""
 
 
 def _bands(settings: Mapping[str, Any], questions: Sequence[str], place: str) -> dict[str, Bands]:

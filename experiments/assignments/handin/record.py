@@ -128,6 +128,8 @@ def read_handin(place: Path, scratch: Path) -> HandIn:
         zips = sorted(place.rglob("*.zip"))
         if not (place / RECORD_NAME).is_file() and zips:
             place = zips[0]
+    if place.suffix in (".yaml", ".yml", ".py"):
+        raise AssignmentError(f"{place.name} has no signature: answer sheets and programs are graded without one")
     if place.is_file():
         _unpack(place, scratch)
         folder = scratch

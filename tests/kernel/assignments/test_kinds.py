@@ -19,6 +19,7 @@ from experiments.assignments.predictions.command import measure
 from experiments.assignments.predictions.commitment import commit
 from experiments.assignments.recording import CAPTURE_NAME
 from experiments.assignments.sheet import Sheet
+from experiments.assignments.skeleton import write_skeleton
 from experiments.assignments.variant import draw_variant, read_keys
 from experiments.harness.virtual_time.kernel_run import VirtualTime
 from tests.kernel.assignments import tshark
@@ -81,6 +82,20 @@ def test_a_solution_of_the_network_has_full_points(tmp_path: Path, virtual: Virt
         other = draw_variant(assignment, SECRET, next(one for one in STUDENTS if one != student))
         foreign = read_keys(other, folder / CAPTURE_NAME)
         assert [foreign[one].answer.shown() for one in ("q2", "q4", "q5", "q6", "q7")] == ["not found"] * 5
+
+
+@pytest.mark.parametrize("kind", ["predict", "network"])
+def test_the_skeleton_of_a_kind_can_be_built_and_solved(
+    kind: str, tmp_path: Path, virtual: VirtualTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_skeleton(Path(), "my-first", kind)
+    assignment = find_assignment("./my-first")
+    variant = draw_variant(assignment, SECRET, "s1")
+    (tmp_path / "work").mkdir()
+    record(variant, "./my-first", tmp_path / "work", virtual)
+    keys = read_keys(variant, tmp_path / "work" / CAPTURE_NAME)
+    assert [key.answer.score(key.answer.shown()) for key in keys.values()] == [1]
 
 
 def test_a_network_is_built_without_the_kernel(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from experiments.assignments import gradebook, graders
 from experiments.assignments.answer_types import Frames, Number, Text
 from experiments.assignments.definition import Assignment, Key, Late, Question, find_assignment
-from experiments.assignments.grade import Grade, KeyStore, find_submissions
+from experiments.assignments.grade import Grade, KeyStore, find_submissions, grade_file
 from experiments.assignments.graders import grade_all
 
 SECRET = bytes(32)
@@ -218,7 +218,6 @@ def test_a_submission_that_lab7_fails_on_costs_only_itself(
 ) -> None:
     submit(tmp_path / "in", "s1", right(10))
     submit(tmp_path / "in", "s2", right(20))
-    grade_file = graders.grade_file
 
     def fails(keys: KeyStore, student: str, path: Path, deadline: datetime | None = None) -> Grade:
         if student == "s1":

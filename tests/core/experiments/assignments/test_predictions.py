@@ -14,6 +14,7 @@ from experiments.assignments.handin.record import PREDICTIONS_NAME
 from experiments.assignments.handin.task import Task
 from experiments.assignments.predictions.commitment import commit, read_predictions
 from experiments.assignments.sheet import Sheet
+from experiments.assignments.skeleton import write_skeleton
 from tests.core.experiments.assignments.handin.samples import make_task
 
 NAME = "http-prediction"
@@ -100,3 +101,16 @@ def test_wrong_bands_are_one_sentence(tmp_path: Path, bands: str, message: str) 
     assert right.module is not None
     with pytest.raises(AssignmentError, match=message):
         load_assignment(folder, right.module)
+
+
+def test_a_network_needs_no_solution_in_its_folder(tmp_path: Path) -> None:
+    write_skeleton(tmp_path, "mine", "network")
+    path = tmp_path / "mine" / "questions.py"
+    before, _, after = path.read_text().partition("def record(lab):")
+    path.write_text(before + after[after.index("@question") :])
+    assert [one.id for one in find_assignment(str(tmp_path / "mine")).questions] == ["q1"]
+    (tmp_path / "mine" / "assignment.toml").write_text(
+        (tmp_path / "mine" / "assignment.toml").read_text().replace('kind = "network"', 'kind = "sheet"')
+    )
+    with pytest.raises(AssignmentError, match="no function record"):
+        find_assignment(str(tmp_path / "mine"))

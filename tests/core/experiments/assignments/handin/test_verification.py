@@ -128,6 +128,12 @@ def test_no_zip_file_is_one_sentence(tmp_path: Path) -> None:
         read_handin(tmp_path / "x.zip", tmp_path)
 
 
+def test_an_answer_sheet_is_said_to_have_no_signature(tmp_path: Path) -> None:
+    (tmp_path / "answers.yaml").write_text("assignment: http-basics\n")
+    with pytest.raises(AssignmentError, match="has no signature"):
+        read_handin(tmp_path / "answers.yaml", tmp_path)
+
+
 def test_a_link_to_a_file_of_the_grader_is_no_capture(work: Path, assignment: Assignment) -> None:
     (work / CAPTURE_NAME).unlink()
     (work / CAPTURE_NAME).symlink_to("/etc/passwd")
