@@ -65,6 +65,7 @@ _DATE_FORMATS = (
     re.compile(rb"(?:%b) %b (?P<day>[ \d]\d) %b (?P<year>\d{4})" % (_DAY, _MONTH, _TIME)),
 )
 
+FIXDATE_OCTETS = len(b"Sun, 06 Nov 1994 08:49:37 GMT")
 # Fifty years in seconds: the limit in the rule on two-digit years (RFC 9110 section 5.6.7).
 _FIFTY_YEARS_S = 50 * 365.2425 * 86_400
 
@@ -83,11 +84,21 @@ def parse_date(value: bytes, now: float) -> int | None:
 
     `now`, in the same unit, resolves a two-digit year.
     """
+    seconds = _parse_fixdate(value) if len(value) == FIXDATE_OCTETS else None
+    if seconds is not None:
+        return seconds
     for pattern in _DATE_FORMATS:
         match = pattern.fullmatch(value)
         if match:
             return _epoch_seconds(match, now)
     return None
+
+
+@lru_cache(maxsize=1024)
+def _parse_fixdate(value: bytes) -> int | None:
+    """Parse an IMF-fixdate; its year has four digits, so that the result does not depend on the current time."""
+    match = _DATE_FORMATS[0].fullmatch(value)
+    return None if match is None else _epoch_seconds(match, 0)
 
 
 def _epoch_seconds(match: re.Match[bytes], now: float) -> int | None:
@@ -131,11 +142,8 @@ class Fields:
 
     def __init__(self, lines: tuple[FieldLine, ...] = ()) -> None:
         self.lines = lines
-        index: dict[bytes, list[bytes]] = {}
-        for name, value in lines:
-            index.setdefault(name.lower(), []).append(value)
-        self._index = index
-        self._hash = hash(lines)
+        self._index = _combined_values(lines)
+        self._hash: int | None = None
 
     def __iter__(self) -> Iterator[FieldLine]:
         return iter(self.lines)
@@ -150,6 +158,9 @@ class Fields:
         return isinstance(other, Fields) and self.lines == other.lines
 
     def __hash__(self) -> int:
+        # Computed at the first use: most sections are no key of a cache.
+        if self._hash is None:
+            self._hash = hash(self.lines)
         return self._hash
 
     def __repr__(self) -> str:
@@ -157,15 +168,15 @@ class Fields:
 
     def get(self, name: bytes) -> bytes | None:
         """Return the field's combined value, lines joined by comma and space; None if it is absent."""
-        values = self._index.get(name)
-        if values is None:
-            return None
-        # RFC 9110 section 5.3
-        return values[0] if len(values) == 1 else b", ".join(values)
+        return self._index.get(name)
 
     def get_all(self, name: bytes) -> list[bytes]:
         """Return the values of all lines with this name, in order."""
-        return list(self._index.get(name, ()))
+        if name not in self._index:
+            return []
+        if len(self._index) == len(self.lines):
+            return [self._index[name]]
+        return [value for other, value in self.lines if other.lower() == name]
 
     def has_any(self, names: Collection[bytes]) -> bool:
         """Return whether a line with any of these names is present."""
@@ -177,4 +188,17 @@ class Fields:
 
     def without(self, names: Collection[bytes]) -> "Fields":
         """Return a copy of the section without the lines of the given names."""
-        return Fields(tuple(line for line in self.lines if line[0].lower() not in names))
+        if not self.has_any(names):
+            return self
+        return Fields(tuple([line for line in self.lines if line[0].lower() not in names]))
+
+
+def _combined_values(lines: tuple[FieldLine, ...]) -> dict[bytes, bytes]:
+    """Return the combined value of each field by its name in lower case (RFC 9110 section 5.3)."""
+    index = {name.lower(): value for name, value in lines}
+    if len(index) < len(lines):
+        values: dict[bytes, list[bytes]] = {}
+        for name, value in lines:
+            values.setdefault(name.lower(), []).append(value)
+        index = {name: b", ".join(several) for name, several in values.items()}
+    return index

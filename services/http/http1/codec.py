@@ -47,6 +47,9 @@ HEAD_END = b"\r\n\r\n"
 
 # RFC 9112 section 5: name, colon, value, with no control characters but HTAB (RFC 9110 section 5.5).
 _FIELD_LINES = re.compile(rb"(?:%b++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+" % TCHAR)
+# Name and value, without the white space before it, of a line that _FIELD_LINES has accepted.
+_FIELD_LINE = re.compile(rb"([^:]++):[ \t]*+([^\r]*+)\r\n")
+_SPACE_AT_END = re.compile(rb"[ \t]\r\n")
 _REQUEST_LINE = re.compile(rb"(%b++) ([^\x00-\x20\x7f]++) HTTP/(\d)\.(\d)" % TCHAR)
 _VERSION_AT_END = re.compile(rb".* HTTP/\d\.\d", re.DOTALL)
 _STATUS_LINE = re.compile(rb"HTTP/(\d)\.(\d) ([1-9]\d\d)(?: ([\t\x20-\x7e\x80-\xff]*+))?")
@@ -56,6 +59,7 @@ _SPACE_BEFORE_COLON = re.compile(rb"^%b+[ \t]+:" % TCHAR, re.MULTILINE)
 _FOLD = re.compile(rb"(?:\A|\n)[ \t]")
 _SENT_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*+")
 _NAME = re.compile(TCHAR + rb"++")
+_NAMES = re.compile(rb"%b++(?:\n%b++)*+" % (TCHAR, TCHAR))
 
 
 def parse_request_head(head: bytes) -> Request:
@@ -97,10 +101,9 @@ def parse_field_lines(block: bytes) -> Fields:
     """Parse a header or trailer section without its empty line; raises HTTPError 400 or 431 (too many lines)."""
     if _FIELD_LINES.fullmatch(block) is None:
         raise HTTPError(400, _why_bad_field_lines(block))
-    lines: list[FieldLine] = []
-    for line in block.split(b"\r\n")[:-1]:
-        name, _, value = line.partition(b":")
-        lines.append((name, value.strip(b" \t")))
+    lines: list[FieldLine] = _FIELD_LINE.findall(block)
+    if _SPACE_AT_END.search(block):
+        lines = [(name, value.rstrip(b" \t")) for name, value in lines]
     if len(lines) > limits.FIELD_LINES:
         raise HTTPError(431, f"more than {limits.FIELD_LINES} field lines")
     return Fields(tuple(lines))
@@ -152,13 +155,21 @@ def check_line_length(line: bytes) -> None:
 
 def format_field_lines(fields: Fields) -> bytes:
     """Format field lines; raises LocalProtocolError on an invalid name or value."""
-    out = []
-    for name, value in fields:
-        # RFC 9110 section 5.5: no CR, LF or NUL in a value.
-        if _NAME.fullmatch(name) is None or _SENT_VALUE.fullmatch(value) is None:
-            raise LocalProtocolError(f"invalid field line: {name!r}: {value!r}")
-        out.append(b"%b: %b\r\n" % (name, value))
-    return b"".join(out)
+    # RFC 9110 section 5.5: no CR, LF or NUL in a value. All lines are checked in one step.
+    lines = fields.lines
+    names = b"\n".join([name for name, _ in lines])
+    if lines and (
+        _SENT_VALUE.fullmatch(b"".join([value for _, value in lines])) is None
+        or _NAMES.fullmatch(names) is None
+        or names.count(b"\n") >= len(lines)
+    ):
+        name, value = next(line for line in lines if not _is_sent(*line))
+        raise LocalProtocolError(f"invalid field line: {name!r}: {value!r}")
+    return b"".join([b"%b: %b\r\n" % line for line in lines])
+
+
+def _is_sent(name: bytes, value: bytes) -> bool:
+    return _NAME.fullmatch(name) is not None and _SENT_VALUE.fullmatch(value) is not None
 
 
 def format_request_head(request: Request) -> bytes:

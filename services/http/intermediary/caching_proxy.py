@@ -24,6 +24,7 @@ from services.http.intermediary.cache_fill import CacheFill
 from services.http.intermediary.forwarding import (
     ConcatenatedBody,
     Route,
+    buffered_content,
     build_response,
     normal_route,
     parse_content_length,
@@ -53,14 +54,15 @@ class Outcome:
 
     forward: Forward
     received: ResponseActions
-    content: StreamedBody
+    content: bytes | StreamedBody
     fill: CacheFill | None = None
     version: Version = HTTP_1_1
     served: Response | None = None
 
     def discard(self) -> None:
         """Close the response and its content, which no client uses."""
-        self.content.close()
+        if not isinstance(self.content, bytes):
+            self.content.close()
         if self.served is not None and not isinstance(self.served.body, bytes):
             self.served.body.close()
 
@@ -70,51 +72,77 @@ class CollapsedRequest:
 
     A cache may collapse concurrent requests for one URI: the response to one may satisfy all of them, if it is stored
     and each of them may be satisfied by the stored response. The exchange runs as its own task, so that the first
-    client can disconnect without failing the others. The result of `outcome` is an UpstreamError where there is no
-    response.
+    client can disconnect without failing the others. `outcome` is None before the response, and an UpstreamError where
+    there is none.
     """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, unregister: Callable[["CollapsedRequest"], None], is_background: bool
     ) -> None:
         """Create the request; `unregister` is called when no further client may join."""
-        self.outcome: asyncio.Future[Outcome | UpstreamError] = loop.create_future()
+        self.outcome: Outcome | UpstreamError | None = None
         self.task: asyncio.Task[None] | None = None
         self.is_background = is_background
         self.is_revoked = False
         """The URI was invalidated meanwhile: the response may be outdated and is not stored."""
+        self._loop = loop
         self._unregister = unregister
-        self._waiting = 0
+        self._waiting: list[asyncio.Future[Outcome | UpstreamError]] = []
+        self._is_abandoned = False
 
     @property
     def is_wanted(self) -> bool:
         """True while at least one client waits for the outcome of this collapsed request."""
-        return self._waiting > 0
+        return bool(self._waiting)
 
     @property
     def fill(self) -> CacheFill | None:
         """The cache fill, once a response has arrived that is stored; None before that, or without storing."""
-        if not self.outcome.done() or self.outcome.cancelled():
-            return None
-        outcome = self.outcome.result()
-        return outcome.fill if isinstance(outcome, Outcome) else None
+        return self.outcome.fill if isinstance(self.outcome, Outcome) else None
 
     async def join(self) -> Outcome | UpstreamError:
         """Wait for the outcome; cancelling the last waiting client cancels the request, unless it is in background."""
-        self._waiting += 1
+        future: asyncio.Future[Outcome | UpstreamError] = self._loop.create_future()
+        if self.outcome is not None:
+            future.set_result(self.outcome)
+        self._waiting.append(future)
         try:
-            return await asyncio.shield(self.outcome)
+            return await future
         finally:
-            self._waiting -= 1
-            # Look for remaining clients in the event loop's next iteration: by then all have registered their readers.
-            asyncio.get_running_loop().call_soon(self._check)
+            self._waiting.remove(future)
+            if self.outcome is None or (self.fill is not None and not self.fill.is_over):
+                # Look for remaining clients in the event loop's next iteration: by then all have their readers.
+                self._loop.call_soon(self._check)
+
+    def finish(self, outcome: Outcome | UpstreamError) -> None:
+        """Set the outcome, which all clients get that have joined or will join."""
+        self.outcome = outcome
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(outcome)
+        if self.is_background or self._is_abandoned:
+            self._discard()
+
+    def cancel(self) -> None:
+        """Cancel the clients that wait for the outcome."""
+        for future in self._waiting:
+            future.cancel()
+
+    def abandon(self) -> None:
+        """Close the content of the client whose request was forwarded: unread, it would pause the source."""
+        self._is_abandoned = True
+        self._discard()
+
+    def _discard(self) -> None:
+        if isinstance(self.outcome, Outcome):
+            self.outcome.discard()
 
     def _check(self) -> None:
         if self._waiting:
             return
         if self.fill is not None:
             self.fill.check()
-        elif not self.outcome.done() and not self.is_background and self.task is not None:
+        elif self.outcome is None and not self.is_background and self.task is not None:
             self._unregister(self)
             self.task.cancel()
 
@@ -263,8 +291,7 @@ class CachingProxy(Proxy):
         try:
             outcome = await collapsed.join()
         except asyncio.CancelledError:
-            # Discard the disconnected client's content: an unread body would pause the source for all other clients.
-            collapsed.outcome.add_done_callback(_discard)
+            collapsed.abandon()
             raise
         if isinstance(outcome, UpstreamError):
             return self._failed(routed, forward, outcome)
@@ -332,14 +359,12 @@ class CachingProxy(Proxy):
             outcome = error
         except asyncio.CancelledError:
             self._unregister(routed.key, collapsed)
-            collapsed.outcome.cancel()
+            collapsed.cancel()
             raise
         except Exception as error:
             self._log.write("failed", error=f"{type(error).__name__}: {error}")
             outcome = UpstreamError(500, "internal error of the proxy")
-        collapsed.outcome.set_result(outcome)
-        if isinstance(outcome, Outcome) and collapsed.is_background:
-            outcome.discard()
+        collapsed.finish(outcome)
         fill = collapsed.fill
         if fill is None or fill.is_over:
             self._unregister(routed.key, collapsed)
@@ -424,6 +449,12 @@ class CachingProxy(Proxy):
         if writer is not None and not writer.is_open and source is arrival:
             # The store rejects the content: relay the content without a cache fill.
             return True
+        if source is arrival and isinstance(content := buffered_content(arrival), bytes):
+            # Small content that has arrived with its head, the usual case, needs no cache fill.
+            if writer is not None and writer.write(content):
+                writer.commit()
+            outcome.content = content
+            return True
         is_background = collapsed is not None and collapsed.is_background
         fill = CacheFill(source, writer, lambda: collapsed is not None and collapsed.is_wanted, is_background)
         if not received.pieces or received.relays_pieces:
@@ -480,9 +511,3 @@ class CachingProxy(Proxy):
         page = self.failure(routed, error if forward.fallback is None else UpstreamError(504, error.detail))
         line = cache_status_forward(self._policy, routed.key, forward)
         return Response(page.status, page.fields.adding(line), page.body)
-
-
-def _discard(outcome: "asyncio.Future[Outcome | UpstreamError]") -> None:
-    """Close the content of an outcome for a client that has disconnected."""
-    if not outcome.cancelled() and isinstance(result := outcome.result(), Outcome):
-        result.discard()

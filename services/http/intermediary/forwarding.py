@@ -18,7 +18,7 @@ and 9.3. Left out: transformation of content (RFC 9110 section 7.7), so no-trans
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -89,6 +89,9 @@ def _has_port(authority: bytes) -> bool:
 # Fields that are not forwarded: hop-by-hop fields, and credentials for the authentication of another proxy.
 NOT_FORWARDED = HOP_BY_HOP | PROXY_AUTHENTICATION
 FRAMING = frozenset((b"content-length", b"transfer-encoding"))
+# Fields of the client's request that forwarded_request() replaces; without chunks there is no trailer section.
+_BUILT = FRAMING | {b"host"}
+_BUILT_WITH_LENGTH = _BUILT | {b"trailer"}
 # RFC 9110 section 6.5.1: fields for framing, routing, authentication or request modification are no trailer fields.
 NEVER_TRAILERS = NOT_FORWARDED | {
     b"age",
@@ -206,9 +209,9 @@ def forwarded_request(
     # RFC 9112 section 3.2: Host is the target's authority, and the first field.
     lines: list[FieldLine] = [(b"Host", route.authority)]
     left = remaining_forwards(request)
-    dropped: Collection[bytes] = {b"host", *FRAMING, *([] if length is None else [b"trailer"])}
+    dropped = _BUILT if length is None else _BUILT_WITH_LENGTH
     if left is not None:
-        dropped = {*dropped, b"max-forwards"}
+        dropped |= {b"max-forwards"}
     lines += [line for line in request.fields.lines if line[0].lower() not in dropped]
     if left is not None:
         lines.append((b"Max-Forwards", b"%d" % (left - 1)))

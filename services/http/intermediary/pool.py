@@ -230,7 +230,7 @@ class UpstreamConnection(asyncio.Protocol):
         body.on_room = self._resume
         body.on_close = self.close
         if head is not None and not head.done():
-            head.set_result(replace(response, body=body))
+            head.set_result(Response(response.status, response.fields, body, response.reason, response.version))
 
     def _handle_data(self, data: bytes) -> None:
         body = self._body
@@ -330,7 +330,10 @@ class Pool:
         Its body is a BodyStream, that of a 101 a Tunnel.
         """
         may_repeat = request.method in IDEMPOTENT and content is None and b"upgrade" not in request.fields
-        connection = await self._connection(origin, is_new=not may_repeat)
+        # An idle connection needs no timeout, and is the usual case.
+        connection = self._take_idle(origin) if may_repeat else None
+        if connection is None:
+            connection = await self._connection(origin, is_new=not may_repeat)
         try:
             return await connection.send_request(request, content, on_interim)
         except ClosedEarlyError:

@@ -12,6 +12,7 @@ of the entries that leave.
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 
 from services.eventlog import EventLog
 from services.http.cache.stored import StoredResponse
@@ -59,8 +60,7 @@ def head_octets(stored: StoredResponse) -> int:
     """Estimate the memory of a stored response without its content, in octets."""
     octets = limits.ENTRY_OVERHEAD_OCTETS + len(stored.uri)
     for fields in (stored.request_fields, stored.response.fields):
-        for name, value in fields:
-            octets += limits.LINE_OVERHEAD_OCTETS + len(name) + len(value)
+        octets += limits.LINE_OVERHEAD_OCTETS * len(fields) + sum(map(len, chain.from_iterable(fields.lines)))
     return octets
 
 

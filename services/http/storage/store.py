@@ -192,7 +192,7 @@ class StoreWriter:
         """
         if not self.is_open:
             return None
-        stored = replace(stored or self.stored, size_octets=self.size_octets, name=self.stored.name)
+        stored = (stored or self.stored).under_name(self.stored.name, self.size_octets)
         span = stored.span
         if span is not None and span.last - span.first + 1 != self.size_octets:
             self.abort()
@@ -395,7 +395,7 @@ class Store:
         out to be too large.
         """
         self._last_name += 1
-        stored = replace(stored, name=f"{self._last_name:016x}")
+        stored = stored.under_name(f"{self._last_name:016x}")
         writer = StoreWriter(self._space, stored, self._finish)
         self._writers.setdefault(stored.uri, set()).add(writer)
         octets = head_octets(stored)
