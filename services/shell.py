@@ -25,6 +25,7 @@ from random import Random, SystemRandom
 from typing import Any, TypeVar
 
 from services.connections import ConnectionLimits, ConnectionSet, Factory, Listener
+from services.datagrams import DatagramEndpoint
 from services.errors import ServiceError
 from services.eventlog import EventLog, open_log
 from services.faults import fault_words
@@ -86,13 +87,12 @@ class Shell:
             self._listeners.append(Listener(self.loop, listening, factory, connections, tls, handshake_s))
             self._record_address(listening)
 
-    async def open_udp(self, factory: Callable[[], asyncio.DatagramProtocol]) -> None:
+    def open_udp(self, factory: Callable[[], asyncio.DatagramProtocol]) -> None:
         """Receive datagrams on every address of --listen, on the port of open_tcp() if that was called first."""
         for address in self.listen:
             receiver = self._bind(address, socket.SOCK_DGRAM)
             self._record_address(receiver)
-            transport, _ = await self.loop.create_datagram_endpoint(factory, sock=receiver)
-            self._datagrams.append(transport)
+            self._datagrams.append(DatagramEndpoint(self.loop, receiver, factory()))
 
     def on_hangup(self, act: Callable[[], None]) -> None:
         """Call `act` on SIGHUP, by convention to reload configuration files."""

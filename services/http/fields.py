@@ -188,9 +188,13 @@ class Fields:
 
     def without(self, names: Collection[bytes]) -> "Fields":
         """Return a copy of the section without the lines of the given names."""
+        return Fields(self.lines_without(names)) if self.has_any(names) else self
+
+    def lines_without(self, names: Collection[bytes]) -> tuple[FieldLine, ...]:
+        """Return the lines that do not have any of the given names."""
         if not self.has_any(names):
-            return self
-        return Fields(tuple([line for line in self.lines if line[0].lower() not in names]))
+            return self.lines
+        return tuple([line for line in self.lines if line[0].lower() not in names])
 
 
 def _combined_values(lines: tuple[FieldLine, ...]) -> dict[bytes, bytes]:

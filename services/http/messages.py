@@ -58,6 +58,10 @@ def do_nothing() -> None:
     """Do nothing; this is the default for callbacks."""
 
 
+# Maximum octets of one read where all content is wanted.
+READ_ALL_OCTETS = 1 << 20
+
+
 class StreamedBody:
     """A streamed response body; read() returns None while no data is available.
 
@@ -76,6 +80,14 @@ class StreamedBody:
     def close(self) -> None:
         """Release the resources, also before the end; idempotent."""
         raise NotImplementedError
+
+    def read_all(self) -> bytes:
+        """Return the unread content in one piece, and close the body; for content that has arrived completely."""
+        pieces = []
+        while piece := self.read(READ_ALL_OCTETS):
+            pieces.append(piece)
+        self.close()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
     server = DNSServer(respond, shell.log)
     await shell.open_tcp(server.stream_protocol, connections=server.connections)
-    await shell.open_udp(server.datagram_protocol)
+    shell.open_udp(server.datagram_protocol)
 
 `respond` is a services.dns.server.responder.Responder, or a callable with its signature. RFC 1035 section 4.2. RFC 7766
 sections 6.2.1.1 and 7: queries that come on one connection without waiting for responses are processed concurrently,
@@ -22,9 +22,6 @@ from services.dns.codec.message import Message, encode
 from services.dns.server.responder import Client, Response, accept
 from services.eventlog import EventLog
 from services.shell import Shell
-
-# Maximum size of a UDP datagram in octets (RFC 768: a length field of 16 bits).
-DATAGRAM_OCTETS_MAX = 65_535
 
 Respond = Callable[[bytes, Client], Response]
 Transfer = Callable[[Message, Client], Iterator[Message] | None]
@@ -106,7 +103,7 @@ class DNSServer:
     async def listen(self, shell: Shell) -> None:
         """Receive queries by TCP and UDP on the shell's addresses; raises ServiceError."""
         await shell.open_tcp(self.stream_protocol, connections=self.connections)
-        await shell.open_udp(self.datagram_protocol)
+        shell.open_udp(self.datagram_protocol)
 
     async def stop(self) -> None:
         """Cancel all connections and pending responses."""
@@ -146,9 +143,6 @@ class _DatagramProtocol(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.DatagramTransport, transport)
-        # asyncio's buffer of 256 KiB per datagram costs a third of the throughput in system calls; 64 KiB are enough.
-        if hasattr(transport, "max_size"):
-            setattr(transport, "max_size", DATAGRAM_OCTETS_MAX)  # noqa: B010
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         # Drop queries with source port 0, which are spoofed: a response could not be delivered.

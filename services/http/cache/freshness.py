@@ -233,5 +233,5 @@ def _common_lines(stored: StoredResponse) -> tuple[FieldLine, ...]:
     size = stored.size_octets
     # RFC 9110 section 8.6: a 204 has no Content-Length.
     if size is None or stored.span is not None or stored.method == b"HEAD" or stored.response.status == 204:
-        return stored.response.fields.without((b"age",)).lines
-    return (*stored.response.fields.without((b"age", b"content-length")).lines, (b"Content-Length", b"%d" % size))
+        return stored.response.fields.lines_without((b"age",))
+    return (*stored.response.fields.lines_without((b"age", b"content-length")), (b"Content-Length", b"%d" % size))

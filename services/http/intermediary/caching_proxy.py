@@ -24,7 +24,6 @@ from services.http.intermediary.cache_fill import CacheFill
 from services.http.intermediary.forwarding import (
     ConcatenatedBody,
     Route,
-    buffered_content,
     build_response,
     normal_route,
     parse_content_length,
@@ -37,6 +36,7 @@ from services.http.server.body_stream import BodyStream
 from services.http.server.context import LazyResponse
 from services.http.server.error_pages import page_response
 from services.http.server.inbound import Inbound
+from services.http.storage.limits import HELD_CONTENT_OCTETS
 from services.http.storage.store import Store
 
 
@@ -439,21 +439,22 @@ class CachingProxy(Proxy):
         if received.store is None or (is_revoked and not received.relays_pieces):
             return True
         source: StreamedBody = arrival
+        remaining = arrival.remaining_octets
         if received.pieces:
             pieces = self._pieces(outcome, arrival)
             if pieces is None:
                 return not received.relays_pieces
             source = pieces
+        elif remaining is not None and remaining <= HELD_CONTENT_OCTETS and not arrival.trailers:
+            # Small content that has arrived with its head, the usual case, needs no cache fill.
+            outcome.content = content = arrival.read_all()
+            if not is_revoked:
+                self._store.put(received.store, content)
+            return True
         length = parse_content_length(received.response) if source is arrival else source.size_octets
         writer = None if is_revoked else self._store.begin(received.store, length or 0)
         if writer is not None and not writer.is_open and source is arrival:
             # The store rejects the content: relay the content without a cache fill.
-            return True
-        if source is arrival and isinstance(content := buffered_content(arrival), bytes):
-            # Small content that has arrived with its head, the usual case, needs no cache fill.
-            if writer is not None and writer.write(content):
-                writer.commit()
-            outcome.content = content
             return True
         is_background = collapsed is not None and collapsed.is_background
         fill = CacheFill(source, writer, lambda: collapsed is not None and collapsed.is_wanted, is_background)

@@ -70,6 +70,7 @@ def normal_route(sent: Route) -> Route:
     return Route(sent.origin, *normalised(b"http", sent.authority, sent.request_target))
 
 
+@lru_cache(maxsize=1024)
 def authority_origin(authority: bytes, default_port: int = HTTP_PORT) -> Origin:
     """Return the origin of a syntactically valid authority; raises HTTPError 400 for an empty host or port 0."""
     host, _, port = authority.rpartition(b":") if _has_port(authority) else (authority, b"", b"")
@@ -303,7 +304,7 @@ def build_response(
     `version` is the HTTP version of the received head, for Via. Of the body of a response to HEAD only the length is
     used.
     """
-    fields = Fields((*head.fields.without(_REPLACED).lines, (b"Via", via(version, name))))
+    fields = Fields((*head.fields.lines_without(_REPLACED), (b"Via", via(version, name))))
     if method == b"HEAD":
         length = parse_content_length(head)
         if not isinstance(body, bytes):
@@ -317,7 +318,7 @@ def build_response(
 
 def switching_response(head: Response, body: StreamedBody, name: bytes) -> Response:
     """Build the 101 to WebSocket for the client (RFC 6455 section 4.2.2); the connection adds the Connection field."""
-    lines = (*head.fields.without(_REPLACED).lines, (b"Via", via(head.version, name)), (b"Upgrade", WEBSOCKET))
+    lines = (*head.fields.lines_without(_REPLACED), (b"Via", via(head.version, name)), (b"Upgrade", WEBSOCKET))
     return Response(head.status, Fields(lines), body, head.reason)
 
 
@@ -326,8 +327,4 @@ def buffered_content(body: FillReader | BodyStream) -> bytes | StreamedBody:
     waiting = body.remaining_octets
     if waiting is None or waiting > BUFFER_OCTETS or len(body.trailers):
         return body
-    pieces = []
-    while piece := body.read(BUFFER_OCTETS):
-        pieces.append(piece)
-    body.close()
-    return b"".join(pieces)
+    return body.read_all()

@@ -418,6 +418,8 @@ class Pool:
 
     def _wake(self, origin: Origin) -> None:
         """Wake one request that waits for a connection, preferably to this origin."""
+        if not self._waiting:
+            return
         for place in (origin, *self._waiting):
             waiting = self._waiting.get(place)
             while waiting:

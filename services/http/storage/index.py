@@ -232,18 +232,21 @@ class Space:
 
     def reserve(self, memory_octets: int, disk_octets: int) -> bool:
         """Reserve octets for arriving content, or free a negative number of octets; return False without room."""
-        if (memory_octets > 0 or disk_octets > 0) and not self._index.may_reserve(memory_octets, disk_octets):
+        is_more = memory_octets > 0 or disk_octets > 0
+        if is_more and not self._index.may_reserve(memory_octets, disk_octets):
             return False
         self._index.pending_memory += memory_octets
         self._index.pending_disk += disk_octets
-        self.evict()
+        if is_more:
+            self.evict()
         return True
 
     def evict(self) -> None:
         """Evict the least recently used entries until all limits hold."""
         evicted = self._index.make_room()
-        self.evictions += len(evicted)
-        self.remove_files(evicted)
+        if evicted:
+            self.evictions += len(evicted)
+            self.remove_files(evicted)
 
     def remove_files(self, entries: Iterable[Entry]) -> None:
         """Remove the files of entries that have left the index."""

@@ -1,6 +1,7 @@
 """Store of HTTP responses in memory or, persistent over restarts, in a directory on disk.
 
     store = Store(memory_octets=64 << 20, directory=Path("cache"))
+    store.put(stored, b"...")     # a response whose small content has arrived completely, in one step
     writer = store.begin(stored)
     follower = writer.reader()    # a body for a client, read while the content arrives
     writer.write(b"...")          # False once the writer is closed
@@ -404,6 +405,23 @@ class Store:
             writer.abort()
         return writer
 
+    def put(self, stored: StoredResponse, content: bytes) -> StoredResponse | None:
+        """Store a response whose content has arrived completely; return it as commit() does, None if it is not stored.
+
+        The content has at most HELD_CONTENT_OCTETS; longer content needs a writer.
+        """
+        self._last_name += 1
+        octets = head_octets(stored)
+        is_small = len(stored.uri) <= limits.URI_OCTETS and octets <= limits.HEAD_OCTETS
+        is_whole = stored.span is None or len(stored.span) == len(content)
+        has_room = len(content) <= self._space.object_octets and self._index.may_reserve(octets + len(content), 0)
+        stored = stored.under_name(f"{self._last_name:016x}", len(content))
+        entry = self._write_files(stored, zlib.crc32(content), content) if is_small and is_whole and has_room else None
+        if entry is None:
+            self._discard(stored.name)
+            return None
+        return stored if self._add(entry) else None
+
     def open(self, stored: StoredResponse, first: int = 0, last: int | None = None) -> Body | None:
         """Return a body of octets `first` to `last` (default: the end) of a stored response's content.
 
@@ -495,7 +513,7 @@ class Store:
     def _finish(self, writer: StoreWriter, stored: StoredResponse | None) -> bool:
         """Store the content of a writer as `stored`, or discard it for None; return True if it is stored."""
         if stored is None:
-            self._discard(writer)
+            self._discard(writer.stored.name)
         is_stored = stored is not None and self._keep(writer, stored)
         writers = self._writers.get(writer.stored.uri, set())
         writers.discard(writer)
@@ -505,20 +523,24 @@ class Store:
 
     def _keep(self, writer: StoreWriter, stored: StoredResponse) -> bool:
         is_outdated = writer.is_revoked or self._index.has_newer(stored)
-        entry = None if is_outdated else self._write_files(writer, stored)
+        entry = None if is_outdated else self._write_files(stored, writer.checksum, writer.held)
         if entry is None:
-            self._discard(writer)
+            self._discard(stored.name)
             return False
         writer.release()
+        return self._add(entry)
+
+    def _add(self, entry: Entry) -> bool:
+        """Add an entry to the index, and evict others for it; return True if it is stored afterwards."""
         self._space.remove_files(self._index.add(entry))
         self._space.evict()
         self._stored += 1
-        return self._index.get(stored.name) is entry
+        return self._index.get(entry.stored.name) is entry
 
-    def _discard(self, writer: StoreWriter) -> None:
+    def _discard(self, name: str) -> None:
         self._aborted += 1
         if self.folder is not None:
-            self.folder.remove(writer.stored.name)
+            self.folder.remove(name)
 
     # Files.
 
@@ -534,11 +556,11 @@ class Store:
         room = (octets, 0) if is_small else (0, blocks(octets))
         return octets <= self._space.object_octets and self._index.may_reserve(*room)
 
-    def _write_files(self, writer: StoreWriter, stored: StoredResponse) -> Entry | None:
-        held = writer.held
+    def _write_files(self, stored: StoredResponse, checksum: int, held: bytes | bytearray | None) -> Entry | None:
+        """Write the head, and content that is in memory, to files; return the entry, None if the disk fails."""
         if self.folder is None:
-            return Entry(stored, writer.checksum, 0, held)
-        octets = encode_head(Head(stored, writer.checksum))
+            return Entry(stored, checksum, 0, held)
+        octets = encode_head(Head(stored, checksum))
         more = blocks(len(octets)) + blocks(len(held or b""))
         if len(octets) > limits.HEAD_OCTETS or not self._space.reserve(0, more):
             return None
@@ -550,7 +572,7 @@ class Store:
         finally:
             self._space.reserve(0, -more)
         self._space.disk_succeeded()
-        return Entry(stored, writer.checksum, blocks(len(octets)) + blocks(writer.size_octets), held)
+        return Entry(stored, checksum, blocks(len(octets)) + blocks(stored.size_octets or 0), held)
 
     def _rewrite_head(self, entry: Entry, stored: StoredResponse) -> int:
         """Write changed metadata of an entry to its file; return the disk space of the entry's files in octets."""

@@ -1,0 +1,95 @@
+"""UDP endpoint of a service: an asyncio datagram transport that receives datagrams in batches.
+
+    endpoint = DatagramEndpoint(loop, bound_socket, protocol)    # protocol: an asyncio.DatagramProtocol
+
+Each time the socket becomes readable, datagrams are received until there is none left or a batch is complete, and what
+the protocol sends goes out at once; the transport of asyncio receives one datagram in each iteration of the event loop.
+Datagrams that do not fit the socket's send buffer wait for room, as in asyncio. Left out: connected sockets.
+"""
+
+import asyncio
+import socket
+from collections import deque
+from typing import Any
+
+# Maximum size of a UDP datagram in octets (RFC 768: a length field of 16 bits).
+DATAGRAM_OCTETS_MAX = 65_535
+# Maximum number of datagrams received before the event loop serves other sockets; libuv's limit is 32.
+BATCH_DATAGRAMS = 64
+
+
+class DatagramEndpoint(asyncio.DatagramTransport):
+    """Transport of one bound UDP socket, which it closes at the end."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, bound: socket.socket, protocol: asyncio.DatagramProtocol
+    ) -> None:
+        super().__init__({"socket": bound, "sockname": bound.getsockname()})
+        bound.setblocking(False)
+        self._loop = loop
+        self._socket = bound
+        self._protocol = protocol
+        self._unsent: deque[tuple[bytes, Any]] = deque()
+        self._is_closing = False
+        protocol.connection_made(self)
+        loop.add_reader(bound.fileno(), self._receive)
+
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        """Send a datagram to an address; one that the socket cannot take now is sent as soon as it can."""
+        if self._is_closing:
+            return
+        if not self._unsent:
+            try:
+                self._socket.sendto(data, addr)
+                return
+            except BlockingIOError:
+                self._loop.add_writer(self._socket.fileno(), self._send_unsent)
+            except OSError as error:
+                self._protocol.error_received(error)
+                return
+        self._unsent.append((bytes(data), addr))
+
+    def is_closing(self) -> bool:
+        """Return whether the endpoint is closed or closing."""
+        return self._is_closing
+
+    def close(self) -> None:
+        """Receive no more, and close the socket; unsent datagrams are dropped."""
+        if self._is_closing:
+            return
+        self._is_closing = True
+        self._unsent.clear()
+        self._loop.remove_reader(self._socket.fileno())
+        self._loop.remove_writer(self._socket.fileno())
+        self._socket.close()
+        self._loop.call_soon(self._protocol.connection_lost, None)
+
+    def abort(self) -> None:
+        """Do the same as close()."""
+        self.close()
+
+    def _receive(self) -> None:
+        receive, received = self._socket.recvfrom, self._protocol.datagram_received
+        for _ in range(BATCH_DATAGRAMS):
+            try:
+                data, address = receive(DATAGRAM_OCTETS_MAX)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._protocol.error_received(error)
+                return
+            received(data, address)
+            if self._is_closing:
+                return
+
+    def _send_unsent(self) -> None:
+        while self._unsent:
+            data, address = self._unsent[0]
+            try:
+                self._socket.sendto(data, address)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._protocol.error_received(error)
+            self._unsent.popleft()
+        self._loop.remove_writer(self._socket.fileno())
