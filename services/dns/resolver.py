@@ -101,8 +101,8 @@ def parser() -> argparse.ArgumentParser:
         "--aggressive-nsec",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="with a trust anchor: answer for names that validated NSEC records deny without a query (RFC 8198; "
-        "default: yes)",
+        help="with a trust anchor: answer for names that validated NSEC or NSEC3 records deny without a query "
+        "(RFC 8198; default: yes)",
     )
     flags.add_argument(
         "--prime",

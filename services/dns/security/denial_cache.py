@@ -1,49 +1,119 @@
-"""Denial cache: validated NSEC records of signed zones, from which negative answers are synthesized (RFC 8198).
+"""Denial cache: validated NSEC and NSEC3 records, for synthesized negative answers (RFC 8198).
 
     none.example.com. NXDOMAIN was proven by   mail.example.com. NSEC ns1.example.com.
     nobody.example.com. A                  ->  NXDOMAIN, by the same record and without a query
 
-RFC 8198 sections 4 (proofs), 5.1 (NSEC) and 5.4 (no longer than the records and the SOA allow). Left out: NSEC3, which
-would need a hash for each name queried; answers made from a cached wildcard (section 5.3); DS.
+RFC 8198 sections 4 (proofs), 5.1 (NSEC), 5.2 (NSEC3, without opt-out spans) and 5.4 (no longer than the records and the
+SOA allow). The hashes of one look-up are bounded, since a client chooses how many labels a name has (CVE-2023-50868).
+Left out: answers made from a cached wildcard (section 5.3); DS.
 """
 
 from bisect import bisect_right, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from services.bounded_dict import BoundedDict
 from services.dns.codec.codes import Rcode, RRType
 from services.dns.codec.name import Name
-from services.dns.codec.rdata_security import NSEC
+from services.dns.codec.rdata_security import NSEC, NSEC3
 from services.dns.security.nsec import Denial, NsecRecord, denies_name, denies_type, wildcard_of
+from services.dns.security.nsec3 import HashedDenials, Nsec3Record, usable_record
 from services.dns.security.secured import SecuredRRset
+from services.dns.security.signature import ValidationBudget, ValidationLimitError
 
 ZONES_MAX = 1000
-# Maximum number of NSEC records per zone; when it is reached, the next proof replaces all records of the zone.
+# Maximum number of NSEC and NSEC3 records per zone; when it is reached, the next proof replaces all records of the zone.
 RECORDS_PER_ZONE_MAX = 1000
-# Query types that get no synthesized answer: DS (at the parent's side of a cut), NSEC, RRSIG and ANY.
-_NOT_MADE = frozenset({RRType.DS, RRType.NSEC, RRType.RRSIG, RRType.ANY})
+# Query types that get no synthesized answer: DS (at the parent's side of a cut), NSEC, NSEC3, RRSIG and ANY.
+_NOT_MADE = frozenset({RRType.DS, RRType.NSEC, RRType.NSEC3, RRType.RRSIG, RRType.ANY})
+# NSEC3 hashes of one look-up: enough for names of a dozen labels, a thousandth of what the longest name could cost.
+HASHES_PER_ANSWER_MAX = 16
 
 _Key = tuple[bytes, ...]
+Record = TypeVar("Record", NsecRecord, Nsec3Record)
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
+class _Stored(Generic[Record]):
     rrset: SecuredRRset
-    record: NsecRecord
+    record: Record
     expires: float
 
 
 @dataclass(slots=True)
+class _Hashed:
+    """The NSEC3 records of one zone and one set of parameters, by the hashes of their owners."""
+
+    parameters: tuple[bytes, int]
+    keys: list[bytes] = field(default_factory=list)
+    stored: dict[bytes, _Stored[Nsec3Record]] = field(default_factory=dict)
+
+    def put(self, entry: _Stored[Nsec3Record]) -> None:
+        """Store a record."""
+        key = entry.record.owner_hash
+        if key not in self.stored:
+            insort(self.keys, key)
+        self.stored[key] = entry
+
+
+class _CachedDenials(HashedDenials):
+    """Proofs by the stored NSEC3 records of a zone that have not expired; `used` are those that a proof needed."""
+
+    def __init__(self, zone: Name, hashed: _Hashed, now: float) -> None:
+        super().__init__(zone, *hashed.parameters, ValidationBudget(hashes=HASHES_PER_ANSWER_MAX))
+        self.used: dict[bytes, _Stored[Nsec3Record]] = {}
+        self._hashed = hashed
+        self._now = now
+
+    def find_matching(self, octets: bytes) -> Nsec3Record | None:
+        """Return the record whose owner is a hash."""
+        return self._use(self._hashed.stored.get(octets))
+
+    def find_covering(self, octets: bytes) -> Nsec3Record | None:
+        """Return the record whose span a hash is in."""
+        # Index 0 leads to the last record, whose span wraps around.
+        index = bisect_right(self._hashed.keys, octets)
+        found = self._hashed.stored[self._hashed.keys[index - 1]]
+        return self._use(found) if found.record.covers(octets) else None
+
+    def _use(self, found: _Stored[Nsec3Record] | None) -> Nsec3Record | None:
+        if found is None or found.expires <= self._now:
+            return None
+        self.used[found.record.owner_hash] = found
+        return found.record
+
+
+@dataclass(slots=True)
 class _ZoneDenials:
-    """NSEC records of one zone, sorted by owner in canonical order."""
+    """NSEC records of one zone, sorted by owner in canonical order, and its NSEC3 records."""
 
     soa: SecuredRRset
     expires: float
     keys: list[_Key] = field(default_factory=list)
-    stored: dict[_Key, _Stored] = field(default_factory=dict)
+    stored: dict[_Key, _Stored[NsecRecord]] = field(default_factory=dict)
+    hashed: _Hashed | None = None
 
-    def at_or_before(self, name: Name, now: float) -> _Stored | None:
+    @property
+    def count(self) -> int:
+        """Number of stored records."""
+        return len(self.keys) + (0 if self.hashed is None else len(self.hashed.keys))
+
+    def put(self, zone: Name, rrset: SecuredRRset, expires: float) -> None:
+        """Store an RRset of NSEC or NSEC3, unless it is no usable record of the zone."""
+        rdata = rrset.rdatas[0]
+        if isinstance(rdata, NSEC):
+            key = rrset.name.folded[::-1]
+            if key not in self.stored:
+                insort(self.keys, key)
+            self.stored[key] = _Stored(rrset, NsecRecord(rrset.name, rdata), expires)
+        elif isinstance(rdata, NSEC3) and (record := usable_record(rrset.name, rdata, zone)) is not None:
+            if self.hashed is None or self.hashed.parameters != record.parameters:
+                # The zone has another salt now, and another chain of records.
+                self.hashed = _Hashed(record.parameters)
+            self.hashed.put(_Stored(rrset, record, expires))
+
+    def at_or_before(self, name: Name, now: float) -> _Stored[NsecRecord] | None:
         """Return the NSEC record at a name, or the last one before the name; None if that record has expired."""
         index = bisect_right(self.keys, name.folded[::-1])
         found = self.stored[self.keys[index - 1]] if index else None
@@ -65,19 +135,13 @@ class DenialCache:
         self._zones: BoundedDict[Name, _ZoneDenials] = BoundedDict(zones_max)
 
     def put(self, zone: Name, soa: SecuredRRset, rrsets: Iterable[SecuredRRset], now: float) -> None:
-        """Store the SOA and the NSEC records of a validated proof."""
+        """Store the SOA and the NSEC or NSEC3 records of a validated proof."""
         denials = self._zones.get(zone)
-        if denials is None or len(denials.keys) >= RECORDS_PER_ZONE_MAX:
+        if denials is None or denials.count >= RECORDS_PER_ZONE_MAX:
             denials = _ZoneDenials(soa, now)
         denials.soa, denials.expires = soa, now + soa.ttl
         for rrset in rrsets:
-            rdata = rrset.rdatas[0]
-            if not isinstance(rdata, NSEC):
-                continue
-            key = rrset.name.folded[::-1]
-            if key not in denials.stored:
-                insort(denials.keys, key)
-            denials.stored[key] = _Stored(rrset, NsecRecord(rrset.name, rdata), now + rrset.ttl)
+            denials.put(zone, rrset, now + rrset.ttl)
         self._zones.put(zone, denials)
 
     def answer(self, name: Name, rtype: int, now: float) -> MadeAnswer | None:
@@ -92,8 +156,15 @@ class DenialCache:
 
 
 def _made(denials: _ZoneDenials, zone: Name, name: Name, rtype: int, now: float) -> MadeAnswer | None:
+    if denials.expires <= now:
+        return None
+    made = _made_by_names(denials, zone, name, rtype, now)
+    return made if made is not None or denials.hashed is None else _made_by_hashes(denials, zone, name, rtype, now)
+
+
+def _made_by_names(denials: _ZoneDenials, zone: Name, name: Name, rtype: int, now: float) -> MadeAnswer | None:
     first = denials.at_or_before(name, now)
-    if first is None or denials.expires <= now:
+    if first is None:
         return None
     if first.record.owner == name:
         is_proven = denies_type([first.record], name, rtype, zone) is Denial.PROVEN
@@ -106,7 +177,26 @@ def _made(denials: _ZoneDenials, zone: Name, name: Name, rtype: int, now: float)
     return _answer(denials, Rcode.NXDOMAIN, used, now)
 
 
-def _answer(denials: _ZoneDenials, rcode: int, used: list[_Stored], now: float) -> MadeAnswer:
+def _made_by_hashes(denials: _ZoneDenials, zone: Name, name: Name, rtype: int, now: float) -> MadeAnswer | None:
+    if denials.hashed is None:
+        return None
+    proof = _CachedDenials(zone, denials.hashed, now)
+    try:
+        # The type first: without one at the name or a wildcard, both proofs need the same records.
+        if proof.denies_type(name, rtype) is Denial.PROVEN:
+            rcode = Rcode.NOERROR
+        elif proof.denies_name(name) is Denial.PROVEN:
+            rcode = Rcode.NXDOMAIN
+        else:
+            return None
+    except ValidationLimitError:
+        return None
+    return _answer(denials, rcode, list(proof.used.values()), now)
+
+
+def _answer(
+    denials: _ZoneDenials, rcode: int, used: Sequence[_Stored[NsecRecord] | _Stored[Nsec3Record]], now: float
+) -> MadeAnswer:
     ttl = int(min(denials.expires, *(one.expires for one in used)) - now)
     proof = tuple([one.rrset for one in used])
     soa = denials.soa

@@ -58,39 +58,45 @@ class Nsec3Record:
         return begin < octets < end if begin < end else octets > begin or octets < end
 
     @property
+    def parameters(self) -> tuple[bytes, int]:
+        """Salt and number of iterations of the hash."""
+        return self.rdata.salt, self.rdata.iterations
+
+    @property
     def opts_out(self) -> bool:
         """Whether unsigned delegations may be in the span (RFC 5155 section 6)."""
         return bool(self.rdata.flags & OPT_OUT)
 
 
-class Nsec3Proof:
-    """The NSEC3 records of one response, of one zone and with one set of parameters."""
+def usable_record(owner: Name, rdata: NSEC3, zone: Name) -> Nsec3Record | None:
+    """Return a record of a zone's chain; None for any other, and for unknown algorithms and flags.
 
-    def __init__(self, records: Iterable[tuple[Name, NSEC3]], zone: Name, budget: ValidationBudget) -> None:
-        usable = [
-            (owner_hash, rdata)
-            for owner, rdata in records
-            if owner.is_strictly_below(zone)
-            and len(owner) == len(zone) + 1
-            # RFC 5155 sections 8.1 and 8.2: unknown algorithms and flags are ignored.
-            and rdata.hash_algorithm == SHA1
-            and rdata.flags & ~OPT_OUT == 0
-            and (owner_hash := hash_of_label(owner.labels[0])) is not None
-        ]
-        # RFC 5155 section 8.2: all records of a response have the same parameters.
-        parameters = (usable[0][1].salt, usable[0][1].iterations) if usable else (b"", 0)
-        self._records = [
-            Nsec3Record(owner_hash, rdata)
-            for owner_hash, rdata in usable
-            if (rdata.salt, rdata.iterations) == parameters
-        ]
-        self._salt, self.iterations = parameters
+    RFC 5155 sections 8.1 and 8.2: records with unknown algorithms or flags are ignored.
+    """
+    is_known = rdata.hash_algorithm == SHA1 and rdata.flags & ~OPT_OUT == 0
+    if not is_known or not owner.is_strictly_below(zone) or len(owner) != len(zone) + 1:
+        return None
+    owner_hash = hash_of_label(owner.labels[0])
+    return None if owner_hash is None else Nsec3Record(owner_hash, rdata)
+
+
+class HashedDenials:
+    """Proofs by NSEC3 records of one zone and with one salt and number of iterations, which a subclass finds."""
+
+    def __init__(self, zone: Name, salt: bytes, iterations: int, budget: ValidationBudget) -> None:
+        self.iterations = iterations
+        self._salt = salt
         self._zone = zone
         self._budget = budget
         self._hashes: dict[Name, bytes] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._records)
+    def find_matching(self, octets: bytes) -> Nsec3Record | None:
+        """Return the record whose owner is a hash."""
+        raise NotImplementedError
+
+    def find_covering(self, octets: bytes) -> Nsec3Record | None:
+        """Return the record whose span a hash is in."""
+        raise NotImplementedError
 
     def _hash(self, name: Name) -> bytes:
         octets = self._hashes.get(name)
@@ -100,12 +106,10 @@ class Nsec3Proof:
         return octets
 
     def _matching(self, name: Name) -> Nsec3Record | None:
-        octets = self._hash(name)
-        return next((record for record in self._records if record.owner_hash == octets), None)
+        return self.find_matching(self._hash(name))
 
     def _covering(self, name: Name) -> Nsec3Record | None:
-        octets = self._hash(name)
-        return next((record for record in self._records if record.covers(octets)), None)
+        return self.find_covering(self._hash(name))
 
     def _closest_encloser(self, name: Name) -> tuple[Name, Nsec3Record] | None:
         """Return (closest encloser, record that covers the next closer name; RFC 5155 8.3), or None if unproven."""
@@ -163,6 +167,28 @@ class Nsec3Proof:
             return is_cut(matching.rdata) and RRType.DS not in matching.rdata.types
         proven = self._closest_encloser(name)
         return proven is not None and proven[1].opts_out
+
+
+class Nsec3Proof(HashedDenials):
+    """The NSEC3 records of one response, of one zone and with one set of parameters."""
+
+    def __init__(self, records: Iterable[tuple[Name, NSEC3]], zone: Name, budget: ValidationBudget) -> None:
+        usable = [record for owner, rdata in records if (record := usable_record(owner, rdata, zone)) is not None]
+        # RFC 5155 section 8.2: all records of a response have the same parameters.
+        parameters = usable[0].parameters if usable else (b"", 0)
+        super().__init__(zone, *parameters, budget)
+        self._records = [record for record in usable if record.parameters == parameters]
+
+    def __bool__(self) -> bool:
+        return bool(self._records)
+
+    def find_matching(self, octets: bytes) -> Nsec3Record | None:
+        """Return the record whose owner is a hash."""
+        return next((record for record in self._records if record.owner_hash == octets), None)
+
+    def find_covering(self, octets: bytes) -> Nsec3Record | None:
+        """Return the record whose span a hash is in."""
+        return next((record for record in self._records if record.covers(octets)), None)
 
 
 def _denial(covering: Nsec3Record) -> Denial:
