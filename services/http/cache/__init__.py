@@ -13,8 +13,9 @@ A request passes through up to three decisions.
    it, those remain whose Vary fields match the request (section 4.1). Each of them is FRESH, STALE where the
    client's max-stale accepts that, WHILE_REVALIDATED within stale-while-revalidate (RFC 5861 section 3), or not
    reusable. Fresh means that current_age is less than the freshness lifetime (freshness.py, sections 4.2.1 to 4.2.3).
-   The most recent reusable response becomes a Serve: 200, or 304 to the client's own precondition, or 206 to its Range
-   (reuse.py). Otherwise only-if-cached gives Unsatisfiable, a 504, and every other request a Forward.
+   The reusable response that the request's weights prefer (preference.py), of several the most recent, becomes a Serve:
+   200, or 304 to the client's own precondition, or 206 to its Range (reuse.py). Otherwise only-if-cached gives
+   Unsatisfiable, a 504, and every other request a Forward.
 
 2. Validation (validation.py, section 4.3). A Forward carries the validators of all stored responses that match: their
    entity tags as one If-None-Match, and If-Modified-Since where a single response is validated. A client's own
@@ -34,6 +35,5 @@ then the heuristic. freshness.effective_control() applies it, and all later code
 Hits are the frequent case. Everything that depends on the stored response alone is derived once and cached with it
 (freshness.py), and within one second all hits of a plain GET share one Serve.
 
-Left out: caching for a single user (a private cache), multipart/byteranges as a stored form, and the ranking of stored
-variants by preference weights, which section 4.1 permits.
+Left out: caching for a single user (a private cache), and multipart/byteranges as a stored form.
 """

@@ -11,8 +11,7 @@ other one, so that its response is not stored under the wrong URI. A path or que
 it is. Left out: removing dot segments (RFC 3986 section 6.2.2.3), which some origins treat literally.
 
 Field values are normalised as the field's definition permits: white space and empty members of lists, combined lines,
-and for the fields of content negotiation (RFC 9110 section 12.5) also case, order and the notation of weights. Left
-out: ranking stored responses by weights, which RFC 9111 section 4.1 permits; the most recent one is chosen.
+and for the fields of content negotiation (RFC 9110 section 12.5) also case, order and the notation of weights.
 """
 
 import re

@@ -2,8 +2,9 @@
 
     decision = decide(request, uri, store.find(uri), now, policy)
 
-Of the stored responses whose Vary fields match the request, the most recent reusable one is served; otherwise the
-request is forwarded with the validators of all of them. Request directives are obeyed although they are advisory.
+Of the stored responses whose Vary fields match the request, the preferred reusable one is served: by the weights in the
+fields that Vary nominates, then the most recent (section 4.1). Otherwise the request is forwarded with the validators
+of all of them. Request directives are obeyed although they are advisory.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from math import floor
 from services.http.cache.decisions import DEFAULT_POLICY, Decision, Forward, Policy, Serve, Unsatisfiable
 from services.http.cache.directives import NO_REQUEST_DIRECTIVES, RequestDirectives, request_directives
 from services.http.cache.freshness import Candidate, DerivedMetadata, derived_metadata
+from services.http.cache.preference import preference
 from services.http.cache.reuse import cache_status_hit, is_range_request, is_suitable, serve
 from services.http.cache.stored import StoredResponse
 from services.http.cache.validation import (
@@ -76,7 +78,7 @@ def directives_of(request: Request) -> RequestDirectives:
 
 
 def find_candidates(request: Request, stored: Sequence[StoredResponse], policy: Policy) -> list[Candidate]:
-    """Return the stored responses that match a request by method and Vary, in order of preference.
+    """Return the stored responses that match a request by method and Vary, the most recent first.
 
     RFC 9111 section 4.1: those with Vary first; section 4: the most recent first, by Date.
     """
@@ -91,6 +93,19 @@ def find_candidates(request: Request, stored: Sequence[StoredResponse], policy: 
     return sorted(matching, key=_recency, reverse=True) if len(matching) > 1 else matching
 
 
+def _by_preference(request: Request, candidates: list[Candidate]) -> list[Candidate]:
+    """Order matching responses, the most recent first, by the request's weights (RFC 9111 section 4.1)."""
+    if len(candidates) < 2:
+        return candidates
+    nominated = {name for _, metadata in candidates for name in metadata.names or ()}
+
+    def rank(candidate: Candidate) -> tuple[bool, int]:
+        stored, metadata = candidate
+        return bool(metadata.names), preference(stored.response.fields, request.fields, nominated)
+
+    return sorted(candidates, key=rank, reverse=True)
+
+
 def _recency(candidate: Candidate) -> tuple[bool, int, float]:
     return bool(candidate[1].names), candidate[1].date, candidate[0].response_time
 
@@ -99,7 +114,7 @@ def _plain_hit(
     request: Request, uri: bytes, stored: Sequence[StoredResponse], now: float, policy: Policy
 ) -> Serve | None:
     """Return the Serve for a plain GET whose preferred stored response is fresh and complete, else None."""
-    matching = find_candidates(request, stored, policy)
+    matching = _by_preference(request, find_candidates(request, stored, policy))
     if not matching:
         return None
     candidate, metadata = matching[0]
@@ -121,7 +136,7 @@ def _considered(
     now: float,
     policy: Policy,
 ) -> Decision:
-    matching = find_candidates(request, stored, policy)
+    matching = _by_preference(request, find_candidates(request, stored, policy))
     candidates = [
         _AssessedCandidate(
             candidate,
