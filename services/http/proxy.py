@@ -186,7 +186,15 @@ def main(argv: list[str] | None = None) -> int:
         proxy = _proxy(options, shell)
         bounds = Limits(body_octets=REQUEST_OCTETS, idle_s=options.idle)
         is_reverse = options.origin is not None
-        server = HTTPServer(_only_relays, shell.log, shell.wall_clock, bounds, relay=proxy, speaks_http_2=is_reverse)
+        server = HTTPServer(
+            _only_relays,
+            shell.log,
+            shell.wall_clock,
+            bounds,
+            relay=proxy,
+            speaks_http_2=is_reverse,
+            takes_websocket=True,
+        )
         if options.fault:
             server.context.core = partial(FaultyServerConnection, faults=options.fault)
         proxy.client_octets = lambda: server.context.sent_octets

@@ -8,7 +8,7 @@ from services.http.messages import Request
 
 @dataclass(frozen=True, slots=True)
 class RequestReceived:
-    """Event: a request is complete, including its content."""
+    """Event: a request is complete, including its content; that of a tunnel follows as TunnelData."""
 
     stream_id: int
     request: Request
@@ -26,9 +26,18 @@ class RequestRejected:
 
 @dataclass(frozen=True, slots=True)
 class StreamCancelled:
-    """Event: a stream closed before the response to its request was sent, so its handler may be cancelled."""
+    """Event: a stream closed before the response to its request was sent, or before the end of its tunnel."""
 
     stream_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelData:
+    """Event: octets of the client for a tunnel (RFC 8441), the last ones if `is_last`."""
+
+    stream_id: int
+    data: bytes
+    is_last: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +48,4 @@ class ConnectionTerminated:
     detail: str
 
 
-Event = RequestReceived | RequestRejected | StreamCancelled | ConnectionTerminated
+Event = RequestReceived | RequestRejected | StreamCancelled | TunnelData | ConnectionTerminated

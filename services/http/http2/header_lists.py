@@ -1,10 +1,11 @@
-"""HTTP/2 header lists: parsing of requests, formatting of requests and responses (RFC 9113 sections 8.1.1, 8.2, 8.3).
+"""HTTP/2 header lists: parsing of requests, formatting of both (RFC 9113 sections 8.1.1, 8.2 and 8.3, RFC 8441).
 
     >>> parse_request([(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")], b"http")
     Request(method=b'GET', request_target=b'/', fields=Fields(((b'host', b'a'),)), version=(2, 0))
 
 A malformed list raises MalformedError, a stream error; a well-formed one that cannot be served raises HTTPError, which
-becomes a response. Left out: extended CONNECT (RFC 8441); its :protocol is an unknown pseudo-header field here.
+becomes a response. Extended CONNECT for WebSocket (RFC 8441 section 5) becomes the GET with Upgrade that it replaces
+(RFC 6455 section 4.1); where the server does not announce it, :protocol is an unknown pseudo-header field.
 """
 
 import re
@@ -21,7 +22,12 @@ from services.http.messages import Request, Version, is_host, split_target
 HTTP_2: Version = (2, 0)
 
 _METHOD, _SCHEME, _PATH, _AUTHORITY = b":method", b":scheme", b":path", b":authority"
+_PROTOCOL = b":protocol"
 _PSEUDO = frozenset((_METHOD, _SCHEME, _PATH, _AUTHORITY))
+_EXTENDED_PSEUDO = _PSEUDO | {_PROTOCOL}
+_WEBSOCKET = b"websocket"
+# Fields of the opening handshake that have no meaning over HTTP/2 (RFC 8441 section 5).
+HANDSHAKE_OF_HTTP_1 = frozenset((b"sec-websocket-key", b"sec-websocket-accept"))
 # RFC 9113 section 8.2.2
 CONNECTION_SPECIFIC = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 # RFC 9113 section 8.2.1: lower-case names; values without control characters and without white space around them.
@@ -31,9 +37,11 @@ _VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x
 _FIELD_OVERHEAD = 32
 
 
-def parse_request(lines: Sequence[FieldLine], scheme: bytes) -> Request:
+def parse_request(lines: Sequence[FieldLine], scheme: bytes, extended_connect: bool = False) -> Request:
     """Parse a request's header list on a connection with `scheme`; raises MalformedError, HTTPError."""
-    pseudo, fields = _split(lines)
+    pseudo, fields = _split(lines, _EXTENDED_PSEUDO if extended_connect else _PSEUDO)
+    if _PROTOCOL in pseudo:
+        pseudo, fields = _websocket_handshake(pseudo, fields)
     method = _required(pseudo, _METHOD)
     if not is_token(method):
         raise MalformedError("the method is not a token")
@@ -57,6 +65,27 @@ def parse_request(lines: Sequence[FieldLine], scheme: bytes) -> Request:
     return request
 
 
+def _websocket_handshake(
+    pseudo: dict[bytes, bytes], fields: list[FieldLine]
+) -> tuple[dict[bytes, bytes], list[FieldLine]]:
+    """Return an extended CONNECT as the GET with Upgrade that it replaces (RFC 8441 sections 4 and 5)."""
+    if pseudo.get(_METHOD) != b"CONNECT":
+        raise MalformedError(":protocol without CONNECT")
+    if any(name == b"content-length" for name, _ in fields):
+        # RFC 9110 section 9.3.6: what follows is for the tunnel.
+        raise MalformedError("an extended CONNECT must not have content")
+    # RFC 9220 section 3: 501 for a protocol that is not supported.
+    if pseudo[_PROTOCOL].lower() != _WEBSOCKET:
+        raise HTTPError(501, "WebSocket is the only protocol of an extended CONNECT that is supported")
+    kept = [line for line in fields if line[0] not in HANDSHAKE_OF_HTTP_1]
+    return {**pseudo, _METHOD: b"GET"}, [*kept, (b"upgrade", _WEBSOCKET), (b"connection", b"upgrade")]
+
+
+def is_extended_connect(request: Request) -> bool:
+    """Return whether a request that was parsed here was an extended CONNECT: no other has Upgrade in HTTP/2."""
+    return b"upgrade" in request.fields
+
+
 def parse_content_length(request: Request) -> int | None:
     """Return Content-Length, None if absent; raises MalformedError, HTTPError 413 (too large) or 417 (Expect)."""
     fields = request.fields
@@ -74,7 +103,7 @@ def parse_content_length(request: Request) -> int | None:
 
 def parse_trailers(lines: Sequence[FieldLine]) -> Fields:
     """Parse a trailer section; raises MalformedError, or HTTPError 431 if it is too large."""
-    pseudo, fields = _split(lines)
+    pseudo, fields = _split(lines, _PSEUDO)
     # RFC 9113 section 8.1: trailers have no pseudo-header fields.
     if pseudo:
         raise MalformedError("a trailer section contains a pseudo-header field")
@@ -82,13 +111,15 @@ def parse_trailers(lines: Sequence[FieldLine]) -> Fields:
     return Fields(tuple(fields))
 
 
-def _split(lines: Sequence[FieldLine]) -> tuple[dict[bytes, bytes], list[FieldLine]]:
+def _split(lines: Sequence[FieldLine], known: frozenset[bytes]) -> tuple[dict[bytes, bytes], list[FieldLine]]:
     pseudo: dict[bytes, bytes] = {}
     fields: list[FieldLine] = []
     for name, value in lines:
         if _VALUE.fullmatch(value) is None:
             raise MalformedError("a field value contains a forbidden character or surrounding white space")
         if name.startswith(b":"):
+            if name not in known:
+                raise MalformedError("unknown pseudo-header field")
             _add_pseudo(pseudo, name, value, late=bool(fields))
         else:
             _check_field(name, value)
@@ -97,11 +128,9 @@ def _split(lines: Sequence[FieldLine]) -> tuple[dict[bytes, bytes], list[FieldLi
 
 
 def _add_pseudo(pseudo: dict[bytes, bytes], name: bytes, value: bytes, late: bool) -> None:
-    """Add a pseudo-header field; raises MalformedError if unknown, repeated or after a field (RFC 9113 section 8.3)."""
+    """Add a pseudo-header field; raises MalformedError if repeated or after a field (RFC 9113 section 8.3)."""
     if late:
         raise MalformedError("a pseudo-header field follows a regular field")
-    if name not in _PSEUDO:
-        raise MalformedError("unknown pseudo-header field")
     if name in pseudo:
         raise MalformedError("a pseudo-header field occurs twice")
     pseudo[name] = value

@@ -10,17 +10,26 @@ A frame is decoded by FrameDecoder (frames.py) and dispatched to its handler by 
 (streams.py), the limits on request content (ReceiveWindows in flow_control.py) and on abuse (RateLimits in limits.py);
 responses are passed to the Scheduler (scheduler.py), which produces the DATA frames.
 
-RFC 9113 sections 3.4, 5, 6 and 8; RFC 7540 section 3.2 (Upgrade), which RFC 9113 removed and clients still use. Left
-out: priorities (section 5.3 deprecates them), CONNECT tunnels, and PUSH_PROMISE on any but a request's stream.
+RFC 9113 sections 3.4, 5, 6 and 8; RFC 8441 (WebSocket); RFC 7540 section 3.2 (Upgrade), which RFC 9113 removed and
+clients still use. Left out: priorities (section 5.3 deprecates them), CONNECT without :protocol, and PUSH_PROMISE on
+any but a request's stream.
 """
 
 from collections.abc import Callable
+from math import inf
 
 from services.http.errors import HTTPError
 from services.http.fields import FieldLine
 from services.http.http2 import limits
 from services.http.http2.errors import ErrorCode, Http2ConnectionError, Http2StreamError, MalformedError
-from services.http.http2.events import ConnectionTerminated, Event, RequestReceived, RequestRejected, StreamCancelled
+from services.http.http2.events import (
+    ConnectionTerminated,
+    Event,
+    RequestReceived,
+    RequestRejected,
+    StreamCancelled,
+    TunnelData,
+)
 from services.http.http2.flow_control import ReceiveWindows
 from services.http.http2.frames import (
     ACK,
@@ -41,11 +50,17 @@ from services.http.http2.frames import (
     require_stream,
     strip_padding,
 )
-from services.http.http2.header_lists import HTTP_2, parse_content_length, parse_request, parse_trailers
+from services.http.http2.header_lists import (
+    HTTP_2,
+    is_extended_connect,
+    parse_content_length,
+    parse_request,
+    parse_trailers,
+)
 from services.http.http2.hpack import HeaderBlock, HeaderDecoder
 from services.http.http2.limits import RateLimits, TimeLimits
 from services.http.http2.scheduler import Scheduler
-from services.http.http2.settings import ANNOUNCED, PeerSettings, Setting, parse_settings
+from services.http.http2.settings import PeerSettings, Setting, announced, parse_settings
 from services.http.http2.streams import Closing, Signal, Stream, StreamState, StreamTable
 from services.http.messages import Request, Response
 
@@ -53,9 +68,18 @@ from services.http.messages import Request, Response
 class Http2ServerConnection:
     """Server's end of an HTTP/2 connection: octets in, events out; responses in, octets out."""
 
-    def __init__(self, scheme: bytes, body_limit_octets: int, time_limits: TimeLimits, now: float) -> None:
+    def __init__(
+        self,
+        scheme: bytes,
+        body_limit_octets: int,
+        time_limits: TimeLimits,
+        now: float,
+        extended_connect: bool = False,
+    ) -> None:
+        """Create a connection; with `extended_connect` it takes WebSocket, whose octets are TunnelData (RFC 8441)."""
         self.is_over = False
         self._scheme = scheme
+        self._extended_connect = extended_connect
         self._body_limit_octets = body_limit_octets
         self._time_limits = time_limits
         self._begun = self._now = now
@@ -88,7 +112,7 @@ class Http2ServerConnection:
             Kind.CONTINUATION: self._on_continuation,
         }
         # RFC 9113 section 3.4: a server's preface is a SETTINGS frame, sent before anything is received.
-        self._scheduler.send(encode_frame(Kind.SETTINGS, 0, 0, ANNOUNCED))
+        self._scheduler.send(encode_frame(Kind.SETTINGS, 0, 0, announced(extended_connect)))
         self._windows.replenish()
 
     # Receiving.
@@ -264,6 +288,9 @@ class Http2ServerConnection:
         try:
             stream.request = request = self._header_decoder.decode_request(block, self._parse_request)
             stream.content_length = parse_content_length(request)
+            stream.is_tunnel = is_extended_connect(request)
+            if stream.is_tunnel and ends_stream:
+                raise MalformedError("an extended CONNECT ends its stream")
             # RFC 9113 section 8.1.1: Content-Length must equal the length of the content.
             if ends_stream and stream.content_length:
                 raise MalformedError("Content-Length is not zero, but the request has no content")
@@ -275,8 +302,9 @@ class Http2ServerConnection:
             stream.request = stream.request or self._rejected
             self._reject(stream, error)
             return
-        if ends_stream:
+        if ends_stream or stream.is_tunnel:
             self._events.append(RequestReceived(stream.stream_id, request, b""))
+            stream.deadline = inf
             return
         stream.deadline = self._now + self._time_limits.body_s
         if b"expect" in request.fields:
@@ -285,7 +313,7 @@ class Http2ServerConnection:
 
     def _parse_request(self, lines: list[FieldLine]) -> Request:
         try:
-            return parse_request(lines, self._scheme)
+            return parse_request(lines, self._scheme, self._extended_connect)
         except HTTPError:
             # Store the method first: the response to a rejected HEAD request has no content either.
             pseudo = dict(lines)
@@ -300,7 +328,9 @@ class Http2ServerConnection:
         if not stream.may_receive:
             # RFC 9113 section 5.1: in half-closed (remote), further HEADERS are a stream error.
             raise Http2StreamError(stream.stream_id, ErrorCode.STREAM_CLOSED, "HEADERS after the end of the request")
-        # RFC 9113 section 8.1: a second header section is the trailers, and ends the stream.
+        # RFC 9113 section 8.1: a second header section is the trailers, and ends the stream. A tunnel has none (8.5).
+        if stream.is_tunnel:
+            raise Http2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR, "HEADERS on a tunnel")
         if not ends_stream:
             raise Http2StreamError(stream.stream_id, ErrorCode.PROTOCOL_ERROR, "a trailer section without END_STREAM")
         try:
@@ -345,6 +375,9 @@ class Http2ServerConnection:
         if size > stream.receive_window:
             raise Http2StreamError(stream.stream_id, ErrorCode.FLOW_CONTROL_ERROR, "DATA exceeds the stream's window")
         stream.receive_window -= size
+        if stream.is_tunnel:
+            self._receive_for_tunnel(stream, data, size, ends_stream)
+            return
         stream.received_octets += len(data)
         # RFC 9113 section 8.1.1: content longer than Content-Length is malformed.
         if stream.content_length is not None and stream.received_octets > stream.content_length:
@@ -359,6 +392,29 @@ class Http2ServerConnection:
             self._complete(stream)
         else:
             self._windows.widen(stream, self._now)
+
+    def _receive_for_tunnel(self, stream: Stream, data: bytes, size: int, ends_stream: bool) -> None:
+        stream.uncredited_octets += size
+        self._events.append(TunnelData(stream.stream_id, data, ends_stream))
+        if ends_stream:
+            stream.move(Signal.RECEIVE_END)
+            if stream.state is StreamState.CLOSED:
+                self._close_stream(stream)
+
+    def credit(self, stream_id: int) -> None:
+        """Give the octets that a tunnel has passed on back to the stream's window, once they are half of it."""
+        stream = self._streams.by_id.get(stream_id)
+        if stream is None or not stream.may_receive or stream.uncredited_octets < limits.INITIAL_WINDOW // 2:
+            return
+        increment, stream.uncredited_octets = stream.uncredited_octets, 0
+        stream.receive_window += increment
+        self._scheduler.send(encode_frame(Kind.WINDOW_UPDATE, 0, stream_id, encode_uint32(increment)))
+
+    def cancel_stream(self, stream_id: int) -> None:
+        """Reset a stream that is not closed."""
+        stream = self._streams.by_id.get(stream_id)
+        if stream is not None:
+            self._scheduler.reset(stream, ErrorCode.CANCEL)
 
     def _complete(self, stream: Stream) -> None:
         # RFC 9113 section 8.1.1: content shorter than Content-Length is malformed.
@@ -472,7 +528,11 @@ class Http2ServerConnection:
 
     def _close_stream(self, stream: Stream) -> None:
         """Close a stream on which this side has sent its last frame: abort the request if it is still incomplete."""
-        if stream.state is StreamState.HALF_CLOSED_LOCAL:
+        is_half_closed = stream.state is StreamState.HALF_CLOSED_LOCAL
+        if is_half_closed and stream.is_tunnel and stream.status == 200 and not self._is_draining:
+            # RFC 8441 section 5: END_STREAM is the end of one direction.
+            return
+        if is_half_closed:
             # RFC 9113 section 8.1: after a complete response, RST_STREAM with NO_ERROR aborts an incomplete request.
             self._scheduler.send(encode_frame(Kind.RST_STREAM, 0, stream.stream_id, encode_uint32(ErrorCode.NO_ERROR)))
             stream.move(Signal.RESET)
@@ -481,7 +541,7 @@ class Http2ServerConnection:
             self._closed_streams.append(stream)
 
     def _cancel(self, stream: Stream) -> None:
-        if stream.status == 0:
+        if stream.status == 0 or stream.is_tunnel:
             self._events.append(StreamCancelled(stream.stream_id))
 
     def _reset_stream(self, error: Http2StreamError) -> None:
@@ -580,7 +640,9 @@ class Http2ServerConnection:
         broken = self._scheduler.produce(limit_octets)
         for stream, _ in broken:
             # HEADERS are sent already, so only a reset can show that the content is incomplete (RFC 9113 section 8.1).
-            self._scheduler.reset(stream, ErrorCode.INTERNAL_ERROR)
+            # RFC 9113 section 8.5: CONNECT_ERROR where the connection behind a tunnel was reset.
+            code = ErrorCode.CONNECT_ERROR if stream.is_tunnel else ErrorCode.INTERNAL_ERROR
+            self._scheduler.reset(stream, code)
         return [detail for _, detail in broken]
 
     def data_to_send(self) -> bytes:

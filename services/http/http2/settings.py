@@ -1,4 +1,4 @@
-"""SETTINGS of HTTP/2: codec, ranges, and the values announced (RFC 9113 sections 6.5 and 6.5.2).
+"""SETTINGS of HTTP/2: codec, ranges, and the values announced (RFC 9113 sections 6.5 and 6.5.2, RFC 8441 section 3).
 
     >>> parse_settings(bytes.fromhex("000400000000"))
     [(<Setting.INITIAL_WINDOW_SIZE: 4>, 0)]
@@ -17,7 +17,7 @@ _ENTRY = struct.Struct(">HL")
 
 
 class Setting(IntEnum):
-    """Identifiers of settings (RFC 9113 section 6.5.2)."""
+    """Identifiers of settings (RFC 9113 section 6.5.2, RFC 8441 section 9.1)."""
 
     HEADER_TABLE_SIZE = 0x1
     ENABLE_PUSH = 0x2
@@ -25,6 +25,7 @@ class Setting(IntEnum):
     INITIAL_WINDOW_SIZE = 0x4
     MAX_FRAME_SIZE = 0x5
     MAX_HEADER_LIST_SIZE = 0x6
+    ENABLE_CONNECT_PROTOCOL = 0x8
 
 
 # Smallest and largest valid value of a setting, and the error code for a value outside.
@@ -32,6 +33,7 @@ _RANGES = {
     Setting.ENABLE_PUSH: (0, 1, ErrorCode.PROTOCOL_ERROR),
     Setting.INITIAL_WINDOW_SIZE: (0, limits.LARGEST_WINDOW, ErrorCode.FLOW_CONTROL_ERROR),
     Setting.MAX_FRAME_SIZE: (16_384, 2**24 - 1, ErrorCode.PROTOCOL_ERROR),
+    Setting.ENABLE_CONNECT_PROTOCOL: (0, 1, ErrorCode.PROTOCOL_ERROR),
 }
 _KNOWN = frozenset(Setting)
 
@@ -45,6 +47,8 @@ class PeerSettings:
         self.max_concurrent_streams: int | None = None
         self.initial_window_size = limits.INITIAL_WINDOW
         self.max_frame_size = limits.FRAME_OCTETS
+        # From a client it has no meaning (RFC 8441 section 3).
+        self.enable_connect_protocol = 0
 
     def apply(self, entries: Iterable[tuple[Setting, int]]) -> None:
         """Apply SETTINGS values in the order of the frame (RFC 9113 section 6.5.3)."""
@@ -78,9 +82,10 @@ def encode_settings(entries: Iterable[tuple[Setting, int]]) -> bytes:
     return b"".join(_ENTRY.pack(setting, value) for setting, value in entries)
 
 
-ANNOUNCED = encode_settings(
-    (
+def announced(extended_connect: bool = False) -> bytes:
+    """Return the payload of the server's SETTINGS; with `extended_connect` it takes WebSocket (RFC 8441)."""
+    entries = [
         (Setting.MAX_CONCURRENT_STREAMS, limits.CONCURRENT_STREAMS),
         (Setting.MAX_HEADER_LIST_SIZE, limits.HEADER_LIST_OCTETS),
-    )
-)
+    ]
+    return encode_settings([*entries, *([(Setting.ENABLE_CONNECT_PROTOCOL, 1)] if extended_connect else [])])

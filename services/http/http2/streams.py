@@ -102,6 +102,9 @@ class Stream:
     parent: "Stream | None" = None
     held: tuple[Response, bytes] | None = None
     pushes: "list[Stream]" = field(default_factory=list)
+    # A tunnel (RFC 8441), whose `uncredited_octets` were received and are not yet given back to the window.
+    is_tunnel: bool = False
+    uncredited_octets: int = 0
     # `begun`: time at which the request started, for the log; `deadline`: time limit for the request's content.
     begun: float = 0.0
     deadline: float = 0.0

@@ -17,6 +17,8 @@ RFC 9110 sections 6.5.1, 6.6.1, 7.1, 7.2, 7.6.2, 7.6.3, 9.3.7, 9.3.8 and 10.1.4;
 and 9.3. Left out: transformation of content (RFC 9110 section 7.7), so no-transform is always obeyed.
 """
 
+import base64
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -123,6 +125,8 @@ SECRET = (b"authorization", b"cookie", b"proxy-authorization")
 # RFC 9110 section 8.6: methods that define a meaning for content, so that Content-Length: 0 is sent as well.
 WITH_CONTENT = frozenset((b"POST", b"PUT", b"PATCH"))
 WEBSOCKET = b"websocket"
+# RFC 6455 section 1.3
+WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 # RFC 5842 section 7.2: a forwarding loop gets 508 Loop Detected; RFC 9110 section 7.6.3 leaves the reaction open.
 LOOP_DETECTED = 508
 
@@ -192,11 +196,16 @@ def offers_websocket(request: Request) -> bool:
     return (
         b"upgrade" in fields
         and request.method == b"GET"
-        and request.version == HTTP_1_1
+        and request.version >= HTTP_1_1
         and WEBSOCKET in lower_tokens(fields.get(b"upgrade"))
         and b"upgrade" in lower_tokens(fields.get(b"connection"))
         and not fields.has_any(FRAMING)
     )
+
+
+def websocket_accept(key: bytes) -> bytes:
+    """Return the Sec-WebSocket-Accept of a Sec-WebSocket-Key (RFC 6455 section 4.2.2)."""
+    return base64.b64encode(hashlib.sha1(key + WEBSOCKET_GUID).digest())
 
 
 def forwarded_request(

@@ -7,9 +7,11 @@ CachingProxy (caching_proxy.py) adds a cache by overriding respond().
 """
 
 import asyncio
+import base64
 import json
+import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from ipaddress import ip_address
 
 from services.eventlog import EventLog
@@ -32,11 +34,12 @@ from services.http.intermediary.forwarding import (
     strip_hop_by_hop,
     switching_response,
     takes_trailers,
+    websocket_accept,
 )
 from services.http.intermediary.pool import OnInterim, Pool
 from services.http.intermediary.settings import Settings, is_connect_permitted
 from services.http.intermediary.tunnel import Tunnel, open_tunnel
-from services.http.messages import Request, Response, split_target
+from services.http.messages import HTTP_1_1, Request, Response, split_target
 from services.http.server.body_stream import BodyStream
 from services.http.server.context import LazyResponse
 from services.http.server.error_pages import page_response
@@ -46,6 +49,9 @@ from services.http.server.inbound import Inbound
 MEMO_REQUESTS = 1024
 # Maximum number of fields in a request whose route is cached.
 MEMO_FIELDS = 32
+
+# Length of the random octets in Sec-WebSocket-Key (RFC 6455 section 4.1).
+KEY_OCTETS = 16
 
 EventualResponse = Response | Awaitable[Response]
 
@@ -202,12 +208,21 @@ class Proxy:
     # Forwarding.
 
     async def _forward(self, routed: RoutedRequest, inbound: Inbound) -> Response:
+        request, key = routed.request, None
+        if routed.upgrade and request.version > HTTP_1_1:
+            # RFC 8441 section 5: over HTTP/2 the handshake has no key, so this is the client that sends and checks it.
+            key = base64.b64encode(secrets.token_bytes(KEY_OCTETS))
+            request = replace(request, fields=request.fields.adding((b"Sec-WebSocket-Key", key)))
         try:
-            response = await self.exchange(routed, routed.request, inbound.content, self.interim_to(inbound))
+            response = await self.exchange(routed, request, inbound.content, self.interim_to(inbound))
         except UpstreamError as error:
             return self.failure(routed, error)
         if isinstance(response.body, Tunnel):
-            return self._switched(routed, response, response.body)
+            return self._switched(routed, response, response.body, key)
+        if key is not None and 200 <= response.status < 300 and isinstance(response.body, BodyStream):
+            # RFC 8441 section 5: to a client of HTTP/2 any 2xx would say that WebSocket has begun.
+            response.body.close()
+            return self.failure(routed, UpstreamError(502, "the origin does not switch to WebSocket here"))
         head = relayed(response, self._wall_clock())
         return build_response(routed.request.method, head, response.body, self.settings.name, response.version)
 
@@ -239,13 +254,16 @@ class Proxy:
 
     # CONNECT and WebSocket.
 
-    def _switched(self, routed: RoutedRequest, response: Response, tunnel: Tunnel) -> Response:
+    def _switched(self, routed: RoutedRequest, response: Response, tunnel: Tunnel, key: bytes | None) -> Response:
         # RFC 9110 section 7.8: a server must not switch to a protocol that was not offered.
         if lower_tokens(response.fields.get(b"upgrade")) != [WEBSOCKET]:
             tunnel.close()
             return self.failure(
                 routed, UpstreamError(502, "the origin switched to a protocol that the request did not offer")
             )
+        if key is not None and response.fields.get(b"sec-websocket-accept") != websocket_accept(key):
+            tunnel.close()
+            return self.failure(routed, UpstreamError(502, "the origin's Sec-WebSocket-Accept is not that of the key"))
         self.metrics.tunnels += 1
         return switching_response(response, tunnel, self.settings.name)
 

@@ -2,17 +2,21 @@
 
     CONNECT www.example.com:443 HTTP/1.1        ->  HTTP/1.1 200 OK, then the octets of both sides
     GET /chat HTTP/1.1, Upgrade: websocket      ->  HTTP/1.1 101 Switching Protocols, the same
+    CONNECT, :protocol websocket, HTTP/2        ->  :status 200, the same in DATA frames (RFC 8441)
 
 The permitted targets are in settings.py. Each direction is half-closed separately. Backpressure is end to end: a side
 that does not read pauses reading from the other. An idle tunnel is closed after a timeout.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
 from services.connections import Slot, Stage
 from services.http.errors import UpstreamError
 from services.http.intermediary.settings import UpstreamLimits
+from services.http.messages import StreamedBody
+from services.http.server.body_stream import BodyStream
 from services.http.server.context import Served, ServerContext
 from services.http.server.phase import Phase
 from services.http.server.takeover import Takeover
@@ -153,6 +157,69 @@ class ClientEnd(TunnelEnd):
         self.slot.release()
 
 
+class StreamEnd(TunnelEnd):
+    """Client's end of a tunnel on one HTTP/2 stream (RFC 8441): `body` has the octets for the client."""
+
+    def __init__(self, hold: Callable[[bool], None], idle_s: float, now: float) -> None:
+        """Create the end; `hold` pauses or resumes the client's octets."""
+        super().__init__()
+        self.body: StreamedBody
+        self._stream = self.body = BodyStream()
+        self._stream.on_room = self._resume_other
+        self._hold = hold
+        self._idle_s = idle_s
+        self._seen_octets = 0
+        self._deadline = now + idle_s
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Handle a reset of the stream: it is forwarded as a reset."""
+        del exc
+        self.has_ended = True
+        if self.other is not None:
+            self.other.abort()
+
+    def write(self, data: bytes) -> None:
+        """Send octets to the client; pause the other end while the client does not take them."""
+        self._stream.feed(data)
+        if self._stream.is_full and self.other is not None:
+            self.other.pause(True)
+
+    def end(self) -> None:
+        """End the direction to the client, and the tunnel where the other direction has ended as well."""
+        self._stream.finish()
+        if self.has_ended and self.other is not None:
+            self.other.finish()
+
+    def finish(self) -> None:
+        """End the direction to the client after the buffered octets."""
+        self._stream.finish()
+
+    def abort(self) -> None:
+        """Reset the stream."""
+        self._stream.fail("the other end of the tunnel was reset")
+
+    def pause(self, is_paused: bool) -> None:
+        """Pause or resume the client's octets."""
+        self._hold(is_paused)
+
+    def is_idle(self, now: float) -> bool:
+        """Return whether no octets have been forwarded in either direction until the deadline."""
+        moved = self.moved_octets + (0 if self.other is None else self.other.moved_octets)
+        if moved != self._seen_octets:
+            self._seen_octets, self._deadline = moved, now + self._idle_s
+        return now >= self._deadline
+
+    def stop(self) -> None:
+        """Close both ends after the buffered octets are sent: a tunnel has no end of message to wait for."""
+        self.finish()
+        if self.other is not None:
+            self.other.finish()
+
+    def _resume_other(self) -> None:
+        if self.other is not None:
+            self.other.pause(False)
+
+
 class Tunnel(Takeover):
     """Tunnel with a connected far end, which takes over the client's connection."""
 
@@ -172,6 +239,14 @@ class Tunnel(Takeover):
             near.data_received(octets)
         self._far.pause(False)
         transport.resume_reading()
+        return near
+
+    def take_over_stream(self, hold: Callable[[bool], None], now: float) -> StreamEnd:
+        """Join the client's HTTP/2 stream to the far end."""
+        near = StreamEnd(hold, self._idle_s, now)
+        self._far.join(near)
+        near.join(self._far)
+        self._far.pause(False)
         return near
 
     def close(self) -> None:

@@ -94,8 +94,10 @@ class ServerContext:
         refusal: Refuse | None = None,
         relay: Relay | None = None,
         speaks_http_2: bool = True,
+        takes_websocket: bool = False,
     ) -> None:
         """Take the parameters of HTTPServer, and its limits as `bounds`."""
+        self.takes_websocket = takes_websocket
         self.limits = bounds
         self.log = log
         self.wall_clock = wall_clock

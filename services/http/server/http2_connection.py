@@ -8,12 +8,21 @@ accepts them, so that the memory for outgoing content is bounded.
 import asyncio
 import socket
 from collections.abc import Awaitable, Iterable
+from functools import partial
 
 from services.connections import Slot, Stage, send_queue_octets
 from services.http.errors import LocalProtocolError
 from services.http.fields import format_date
 from services.http.http2 import limits
-from services.http.http2.events import ConnectionTerminated, Event, RequestReceived, RequestRejected, StreamCancelled
+from services.http.http2.events import (
+    ConnectionTerminated,
+    Event,
+    RequestReceived,
+    RequestRejected,
+    StreamCancelled,
+    TunnelData,
+)
+from services.http.http2.header_lists import HANDSHAKE_OF_HTTP_1
 from services.http.http2.push import promised_requests
 from services.http.http2.server_connection import Http2ServerConnection
 from services.http.http2.streams import Closing, Stream
@@ -23,6 +32,7 @@ from services.http.server.context import ServerContext
 from services.http.server.error_pages import page_response
 from services.http.server.inbound import BufferedRequest
 from services.http.server.phase import Phase
+from services.http.server.takeover import StreamTakeover, Takeover
 
 # Maximum unsent octets in the kernel's buffer and in the transport's: two frames each.
 # With a small limit, an object requested during a large response is scheduled soon on a slow link.
@@ -45,9 +55,15 @@ class Http2Connection(asyncio.Protocol):
         self._scheme = b"https" if transport.get_extra_info("ssl_object") is not None else b"http"
         # HTTP/2 buffers content that HTTP/1 would stream to a relay, so the content limit is the size of that buffer.
         body_octets = min(bounds.body_octets, REQUEST_BODY_OCTETS) if context.relays else bounds.body_octets
-        self._core = Http2ServerConnection(self._scheme, body_octets, bounds.time_limits(), context.now())
+        self._core = Http2ServerConnection(
+            self._scheme, body_octets, bounds.time_limits(), context.now(), context.takes_websocket
+        )
         self._core.on_more(self._schedule)
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        # Tunnels by stream, the streams whose input they hold up, and the input that came before the response.
+        self._tunnels: dict[int, StreamTakeover] = {}
+        self._held: set[int] = set()
+        self._early: dict[int, list[TunnelData]] = {}
         self._written_octets = 0
         self._progress = -1
         self._write_paused = False
@@ -108,6 +124,8 @@ class Http2Connection(asyncio.Protocol):
         self._core.abandon()
         for task in self._tasks.values():
             task.cancel()
+        for tunnel in self._tunnels.values():
+            tunnel.connection_lost(None)
         self.slot.release()
 
     # Called by the server.
@@ -120,6 +138,11 @@ class Http2Connection(asyncio.Protocol):
             return
         for event in self._core.check_timeouts(now):
             self._handle(event)
+        for stream_id, tunnel in list(self._tunnels.items()):
+            if tunnel.is_idle(now):
+                self._context.log.write("tunnel_idle", stream=stream_id)
+                tunnel.connection_lost(None)
+                self._core.cancel_stream(stream_id)
         if self._core.is_sending or self._transport.get_write_buffer_size() > 0:
             if self._has_progressed() or self.phase is not Phase.ANSWER:
                 self.phase = Phase.ANSWER
@@ -140,6 +163,8 @@ class Http2Connection(asyncio.Protocol):
     def stop(self) -> None:
         """Accept no further request, and close once requests in progress are answered."""
         self._core.stop()
+        for tunnel in list(self._tunnels.values()):
+            tunnel.stop()
         self._advance()
 
     def abort(self) -> None:
@@ -175,6 +200,11 @@ class Http2Connection(asyncio.Protocol):
             task = self._tasks.pop(event.stream_id, None)
             if task is not None:
                 task.cancel()
+            tunnel = self._forget_tunnel(event.stream_id)
+            if tunnel is not None:
+                tunnel.connection_lost(None)
+        elif isinstance(event, TunnelData):
+            self._pass_on(event)
         elif isinstance(event, ConnectionTerminated):
             self._context.log.write("fault", peer=self._peer, code=event.code.name, error=event.detail)
 
@@ -204,6 +234,8 @@ class Http2Connection(asyncio.Protocol):
 
     def _respond(self, stream_id: int, response: Response) -> None:
         date = format_date(int(self._context.wall_clock()))
+        if isinstance(response.body, Takeover) and self._core.can_respond(stream_id):
+            response = self._open_tunnel(stream_id, response, response.body)
         try:
             self._core.send_response(stream_id, response, date)
         except LocalProtocolError as error:
@@ -212,6 +244,42 @@ class Http2Connection(asyncio.Protocol):
             if not isinstance(response.body, bytes):
                 response.body.close()
             self._core.send_response(stream_id, page_response(500, "Internal server error."), date)
+
+    # Tunnels.
+
+    def _open_tunnel(self, stream_id: int, response: Response, body: Takeover) -> Response:
+        """Return the 200 that opens a tunnel, for a 101 (RFC 8441 section 5)."""
+        tunnel = self._tunnels[stream_id] = body.take_over_stream(partial(self._hold, stream_id), self._context.now())
+        for early in self._early.pop(stream_id, ()):
+            self._pass_on(early)
+        return Response(200, response.fields.without(HANDSHAKE_OF_HTTP_1), tunnel.body)
+
+    def _pass_on(self, event: TunnelData) -> None:
+        """Pass a client's octets on to the tunnel, or keep them until it is open; the window bounds both."""
+        tunnel = self._tunnels.get(event.stream_id)
+        if tunnel is None:
+            if self._core.can_respond(event.stream_id):
+                self._early.setdefault(event.stream_id, []).append(event)
+            return
+        if event.data:
+            tunnel.data_received(event.data)
+        if event.is_last:
+            tunnel.eof_received()
+        elif event.stream_id not in self._held:
+            self._core.credit(event.stream_id)
+
+    def _hold(self, stream_id: int, is_held: bool) -> None:
+        if is_held:
+            self._held.add(stream_id)
+        else:
+            self._held.discard(stream_id)
+            self._core.credit(stream_id)
+            self._schedule()
+
+    def _forget_tunnel(self, stream_id: int) -> StreamTakeover | None:
+        self._held.discard(stream_id)
+        self._early.pop(stream_id, None)
+        return self._tunnels.pop(stream_id, None)
 
     def _respond_with_pushes(self, event: RequestReceived, response: Response) -> None:
         """Promise the page's objects, then send the page, then the objects (RFC 9113 section 8.4.1)."""
@@ -265,6 +333,7 @@ class Http2Connection(asyncio.Protocol):
             self._transport.write(octets)
         for stream in self._core.take_closed():
             self._context.sent_octets += stream.sent_octets
+            self._forget_tunnel(stream.stream_id)
             if self._context.log.enabled:
                 self._log(stream)
         self._update_phase()

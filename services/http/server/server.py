@@ -583,15 +583,18 @@ class HTTPServer:
         refusal: Refuse | None = None,
         relay: Relay | None = None,
         speaks_http_2: bool = True,
+        takes_websocket: bool = False,
     ) -> None:
         """Create a server; its listeners are opened with protocol().
 
         `relay` replaces the handler for all requests. `push`: push the objects of a page to HTTP/2 clients that allow
         it. `refusal` returns an error response that a request gets by its head alone, so that its content is not
-        requested with 100 Continue.
+        requested with 100 Continue. `takes_websocket`: the relay forwards WebSocket, so that HTTP/2 clients may use it.
         """
         limits = bounds or Limits()
-        self.context = ServerContext(handler, log, wall_clock, limits, push, refusal, relay, speaks_http_2)
+        self.context = ServerContext(
+            handler, log, wall_clock, limits, push, refusal, relay, speaks_http_2, takes_websocket
+        )
         maxima = ConnectionLimits(limits.connections)
         self.connections = ConnectionSet(self.context.loop, maxima, self._no_room, log, limits.sweep_s)
 

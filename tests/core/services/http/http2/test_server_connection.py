@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.http.fields import Fields
-from services.http.http2.events import ConnectionTerminated, Event, RequestReceived, RequestRejected, StreamCancelled
+from services.http.http2.events import (
+    ConnectionTerminated,
+    Event,
+    RequestReceived,
+    RequestRejected,
+    StreamCancelled,
+    TunnelData,
+)
 from services.http.http2.frames import PREFACE, Frame, FrameDecoder, Kind, encode_frame, encode_uint32
 from services.http.http2.limits import CONCURRENT_STREAMS, OUTGOING_OCTETS, TimeLimits
 from services.http.http2.server_connection import Http2ServerConnection
@@ -277,3 +284,57 @@ def test_the_number_of_open_streams_is_bounded_and_comes_down_again() -> None:
     receive(server, encode_frame(Kind.DATA, 1, 1, b""))
     server.send_response(1, Response(204), DATE)
     assert receive(server, asking(203)) == [RequestReceived(203, GET, b"")]
+
+
+# Tunnels (RFC 8441).
+
+
+def tunnel() -> Http2ServerConnection:
+    """Return a connection with a tunnel on stream 1."""
+    server = Http2ServerConnection(b"http", 1000, TIME_LIMITS, 0.0, extended_connect=True)
+    [opened] = receive(server, HELLO + asking(1, b"CONNECT", 4, (b":protocol", b"websocket")))
+    assert isinstance(opened, RequestReceived)
+    assert opened.request.method == b"GET"
+    assert opened.request.fields.get(b"upgrade") == b"websocket"
+    server.send_response(1, Response(200, body=Counted(None, 3)), DATE)
+    sent(server)
+    return server
+
+
+def on_stream(frames: list[Frame], kind: Kind) -> list[Frame]:
+    return [frame for frame in frames if frame.kind == kind and frame.stream_id == 1]
+
+
+def test_a_tunnels_window_is_widened_by_what_was_passed_on() -> None:
+    server = tunnel()
+    for _ in range(3):
+        events = receive(server, encode_frame(Kind.DATA, 0, 1, bytes(16_384)))
+        assert events == [TunnelData(1, bytes(16_384), False)]
+    # Nothing is given back before the tunnel has passed it on, and then all at once.
+    assert not on_stream(sent(server), Kind.WINDOW_UPDATE)
+    server.credit(1)
+    [update] = on_stream(sent(server), Kind.WINDOW_UPDATE)
+    assert int.from_bytes(update.payload, "big") == 3 * 16_384
+    server.credit(1)
+    assert not on_stream(sent(server), Kind.WINDOW_UPDATE)
+    # The content limit of requests is none of tunnels; their window is.
+    for _ in range(4):
+        events = receive(server, encode_frame(Kind.DATA, 0, 1, bytes(16_383)))
+    assert len(events) == 1
+    assert receive(server, encode_frame(Kind.DATA, 0, 1, bytes(9))) == [StreamCancelled(1)]
+
+
+def test_a_tunnel_ends_in_both_directions_separately() -> None:
+    server = tunnel()
+    assert server.open_streams == 1
+    assert not server.check_timeouts(1e9)
+    assert receive(server, encode_frame(Kind.DATA, 1, 1, b"end")) == [TunnelData(1, b"end", True)]
+    assert server.open_streams == 0
+    assert not on_stream(sent(server), Kind.RST_STREAM)
+
+
+def test_without_the_setting_the_protocol_is_unknown() -> None:
+    server = connection()
+    events = receive(server, HELLO + asking(1, b"CONNECT", 4, (b":protocol", b"websocket")))
+    assert events == [StreamCancelled(1)]
+    assert on_stream(sent(server), Kind.RST_STREAM)
