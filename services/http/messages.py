@@ -174,6 +174,8 @@ _BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 LARGEST_PORT = 65535
+# Longest authority whose check is cached: the longest host name, and a port.
+HOST_OCTETS_KEPT = 261
 ASTERISK = b"*"
 
 
@@ -188,6 +190,10 @@ class Target:
 
 def is_host(value: bytes) -> bool:
     """Return whether `value` is uri-host [":" port] (RFC 9110 section 7.2), or empty."""
+    return _is_known_host(value) if len(value) <= HOST_OCTETS_KEPT else _is_host(value)
+
+
+def _is_host(value: bytes) -> bool:
     # RFC 9112 section 3.2: an empty Host is valid. RFC 9110 section 4.2.1: a port without a host is not.
     match = None if value.startswith(b":") else _HOST.fullmatch(value)
     if match is None or (match["ipv6"] is not None and not _is_ipv6(match["ipv6"])):
@@ -195,6 +201,9 @@ def is_host(value: bytes) -> bool:
     # Remove leading zeros of a port, which are allowed, so that int() is called on a short number only.
     port = (match["port"] or b"").lstrip(b"0")
     return len(port) <= len(str(LARGEST_PORT)) and int(port or b"0") <= LARGEST_PORT
+
+
+_is_known_host = lru_cache(maxsize=1024)(_is_host)
 
 
 def _is_ipv6(digits: bytes) -> bool:

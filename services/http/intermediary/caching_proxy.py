@@ -188,6 +188,11 @@ class CachingProxy(Proxy):
         """Return the route with normalised Host and target, so that the forwarded URI is the cache key."""
         return normal_route(super().route(request))
 
+    def key(self, request: Request, destination: Route) -> bytes:
+        """Return the cache key of a request: its route is in the normal form already."""
+        del request
+        return b"http://%b%b" % (destination.authority, destination.request_target)
+
     def _respond_or_forward(self, routed: RoutedRequest) -> Response | Forward:
         """Return the response to a request that needs no forwarding, else the Forward."""
         decision = self._decide(routed)

@@ -154,6 +154,10 @@ class Proxy:
         """Return the route of a request: origin to connect to, Host and request target to send; raises HTTPError."""
         return route(request, self.settings.origin)
 
+    def key(self, request: Request, destination: Route) -> bytes:
+        """Return the cache key of a request, its normalised URI."""
+        return cache_key(split_target(request.method, request.request_target), destination.authority)
+
     async def close(self) -> None:
         """Close all connections to origins."""
         self.pool.close()
@@ -175,7 +179,7 @@ class Proxy:
 
     def _route(self, request: Request) -> RoutedRequest:
         destination = self.route(request)
-        key = cache_key(split_target(request.method, request.request_target), destination.authority)
+        key = self.key(request, destination)
         routed = RoutedRequest(
             strip_hop_by_hop(request), destination, key, takes_trailers(request.fields), offers_websocket(request)
         )

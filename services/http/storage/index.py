@@ -109,11 +109,12 @@ class Index:
     def add(self, entry: Entry) -> list[Entry]:
         """Add an entry; remove and return the entries that it replaces."""
         stored = entry.stored
-        before = self.find(stored.uri)
-        gone = [other for other in before if self._replaces(other, stored)]
-        dropped = self._drop_all(gone)
-        if len(before) - len(gone) >= self.limits.variants:
-            dropped += self._drop_all([min(self.find(stored.uri), key=self._last_use)])
+        before, dropped = self.find(stored.uri), list[Entry]()
+        if before:
+            gone = [other for other in before if self._replaces(other, stored)]
+            dropped = self._drop_all(gone)
+            if len(before) - len(gone) >= self.limits.variants:
+                dropped += self._drop_all([min(self.find(stored.uri), key=self._last_use)])
         self._by_uri[stored.uri] = (stored, *self.find(stored.uri))
         self._entries[stored.name] = entry
         self._count(entry, 1)
