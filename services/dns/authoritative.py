@@ -20,7 +20,6 @@ from services.dns.codec.message import UDP_SIZE_DEFAULT, UDP_SIZE_MIN
 from services.dns.faults import AUTHORITATIVE_FAULTS, FaultyResponder
 from services.dns.flags import add_signing_flags, add_zone_flags, zone_files
 from services.dns.server.server import DNSServer
-from services.dns.server.workers import WorkerProcesses
 from services.dns.zones.handler import AuthoritativeResponder, Authority, MinimalResponses
 from services.dns.zones.signing import RESIGN_S, zone_signer
 from services.dns.zones.transfer import Transfers
@@ -29,10 +28,10 @@ from services.errors import ServiceError
 from services.faults import add_fault_flag
 from services.flags import integer, network
 from services.shell import Shell, add_common_flags, run_service
+from services.workers import WorkerProcesses, add_processes_flag
 
 # Default maximum UDP response size in octets (RFC 6891 section 6.2.5); larger responses fragment on most paths.
 UDP_SIZE_MAX = 4096
-PROCESSES_MAX = 64
 
 
 def parser() -> argparse.ArgumentParser:
@@ -67,13 +66,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="OCTETS",
         help="maximum size of a UDP response with EDNS (default: %(default)s)",
     )
-    flags.add_argument(
-        "--processes",
-        type=integer(1, PROCESSES_MAX),
-        default=1,
-        metavar="N",
-        help="number of server processes, which share the port (default: 1)",
-    )
+    add_processes_flag(flags)
     add_fault_flag(flags, AUTHORITATIVE_FAULTS)
     add_signing_flags(flags)
     add_common_flags(flags, DNS_PORT)
@@ -116,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
         transfers = Transfers(zones, options.allow_transfer)
         respond = responder(zones, transfers)
         server = DNSServer(respond, shell.log, transfers, respond.cached)
-        workers = WorkerProcesses(options.processes, arguments)
+        workers = WorkerProcesses("services.dns.authoritative", options.processes, arguments)
         shell.reuse_port = workers.reuse_port
 
         def reload() -> None:

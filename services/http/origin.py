@@ -13,6 +13,7 @@ leaves to the server.
 """
 
 import argparse
+import asyncio
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -46,6 +47,7 @@ from services.http.server.error_pages import page_response
 from services.http.server.server import HTTPServer
 from services.shell import Shell, add_common_flags, run_service
 from services.tls import self_signed_context, server_context
+from services.workers import WorkerProcesses, add_processes_flag
 
 DEFAULT_PORT = 8080
 # Subject names of a self-signed certificate, in addition to the addresses of --listen.
@@ -208,6 +210,7 @@ def _parser() -> argparse.ArgumentParser:
         help="maximum size of a request's content (default: %(default)s)",
     )
     add_idle_flag(parser, Limits().idle_s)
+    add_processes_flag(parser)
     parser.add_argument("--push", action="store_true", help="push a page's objects to HTTP/2 clients that allow it")
     parser.add_argument(
         "--cache-control",
@@ -233,6 +236,8 @@ def _tls_context(options: argparse.Namespace) -> ssl.SSLContext | None:
         return None
     if len(options.tls) not in (0, 2):
         raise ServiceError("--tls takes two files, the certificate and its key, or no file")
+    if not options.tls and options.processes > 1:
+        raise ServiceError("--tls without FILE takes one process: each would have a certificate of its own")
     if options.tls:
         return server_context(*options.tls)
     return self_signed_context([*SELF_SIGNED_NAMES, *(options.listen or ())])
@@ -240,7 +245,8 @@ def _tls_context(options: argparse.Namespace) -> ssl.SSLContext | None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the origin until SIGTERM; return the exit status."""
-    options = _parser().parse_args(argv)
+    arguments = sys.argv[1:] if argv is None else argv
+    options = _parser().parse_args(arguments)
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
         origin = Origin(options.root, shell.wall_clock, options.echo, options.cache_control)
@@ -248,8 +254,15 @@ def main(argv: list[str] | None = None) -> int:
         server = HTTPServer(origin, shell.log, shell.wall_clock, bounds, options.push, origin.refusal)
         if options.fault:
             server.context.core = partial(FaultyServerConnection, faults=options.fault)
+        workers = WorkerProcesses("services.http.origin", options.processes, arguments)
+        shell.reuse_port = workers.reuse_port
         await shell.open_tcp(server.protocol, _tls_context(options), server.connections)
-        return server.stop
+        await workers.start(shell.port)
+
+        async def finish() -> None:
+            await asyncio.gather(workers.stop(), server.stop())
+
+        return finish
 
     return run_service("http", options, start)
 

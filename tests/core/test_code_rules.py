@@ -21,6 +21,7 @@ FUNCTION_LINES_MAX = 60
 REVIEWED = {
     "services.connections": "admission, deadlines and shutdown decide about the same connections",
     "services.dns.recursion.iterator": "the algorithm of RFC 1034 section 5.3.3, which is read as a whole",
+    "services.http.http2.server_connection": "each frame may change the streams, windows and limits of a connection",
     "services.http.server.server": "the server, and its connections from accept to close",
     "services.http.storage.store": "the store, and the writers and readers of its responses",
 }
@@ -35,11 +36,12 @@ PURE_TIME = {"gmtime", "struct_time"}
 # Modules of services that touch the world, and why. All others are cores.
 SHELLS = {
     "services.shell": "the asyncio shell that all services share: sockets, signals, the wall clock",
+    "services.datagrams": "UDP sockets, from which datagrams are received in batches",
+    "services.workers": "worker processes of a program on one port",
     "services.connections": "listening sockets, connections, their deadlines and their shutdown",
     "services.dns.authoritative": "the program that serves zones",
     "services.dns.cdn": "the program that answers by region",
     "services.dns.steering.health_checker": "connections for health checks, and their schedule",
-    "services.dns.server.workers": "worker processes of that program on one port",
     "services.dns.resolver": "the program that resolves names for clients",
     "services.dns.recursion.scheduler": "tasks of resolutions, shared among clients",
     "services.dns.server.encrypted": "encrypted transports of that server",

@@ -1,1 +1,1 @@
-"""DNS server: datagrams and TCP connections, responder, response cache, worker processes."""
+"""DNS server: datagrams and TCP connections, responder, response cache."""

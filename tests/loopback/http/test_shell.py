@@ -53,6 +53,19 @@ def test_a_stop_lets_a_response_under_way_come_to_its_end(tmp_path: Path) -> Non
     assert len(octets.partition(b"\r\n\r\n")[2]) == size
 
 
+def test_several_processes_share_one_port_and_end_together(root: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with origin_process(root, "--processes", "3", "--log", str(log)) as port:
+        for _ in range(60):
+            assert talk(port, get()).startswith(b"HTTP/1.1 200 OK")
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [event["event"] for event in events].count("ready") == 3
+    assert [event["event"] for event in events].count("stopped") == 3
+    assert [event["event"] for event in events].count("request") == 60
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((HOST, port))
+
+
 def fails(*flags: str) -> str:
     with start(*flags) as process:
         out, output = process.communicate(timeout=PATIENCE_S)
@@ -69,6 +82,7 @@ def test_a_failure_to_start_is_one_sentence(tmp_path: Path) -> None:
         assert "in use" in fails(*root, "--port", str(taken.getsockname()[1]))
     assert "--root" in fails("--root", str(tmp_path / "nope"), "--port", "0")
     assert "--listen" in fails("--root", str(tmp_path), "--listen", "192.0.2.1", "--port", "0")
+    assert "--tls" in fails(*root, "--port", "0", "--tls", "--processes", "2")
     assert "--log" in fails(*root, "--port", "0", "--log", str(tmp_path / "no" / "log"))
 
 

@@ -1,9 +1,10 @@
-"""Worker processes that share one port with SO_REUSEPORT; the kernel distributes queries among their sockets.
+"""Worker processes of a service that share one port with SO_REUSEPORT; the kernel distributes clients among them.
 
 The main process binds the port and starts the workers with its own command line. Each worker holds the read end of a
 pipe whose write end only the main process has, so it ends when the main process ends.
 """
 
+import argparse
 import asyncio
 import os
 import signal
@@ -12,22 +13,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from services.errors import ServiceError
+from services.flags import integer
 
 # Environment variable with the descriptor of a pipe, by which a worker notices the end of the main process.
-_VARIABLE = "LAB7_DNS_WORKER"
-_MODULE = "services.dns.authoritative"
-_ROOT = Path(__file__).resolve().parents[3]
+_VARIABLE = "LAB7_WORKER"
+_ROOT = Path(__file__).resolve().parents[1]
+# Maximum number of processes: far more than the processors of the machines that this runs on.
+PROCESSES_MAX = 64
 # Workers do not use `python -m`, which would import a file socket.py of the current directory.
 _START = (
     "import runpy, sys; sys.path.append(sys.argv.pop(1)); "
-    f"runpy.run_module({_MODULE!r}, run_name='__main__', alter_sys=True)"
+    "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
 )
 
 
 class WorkerProcesses:
     """The worker processes of a service; in a worker process, the monitor for the end of the main process."""
 
-    def __init__(self, count: int, arguments: Sequence[str]) -> None:
+    def __init__(self, module: str, count: int, arguments: Sequence[str]) -> None:
+        """Prepare `count` processes in all, which run `module` with the service's own arguments."""
+        self._module = module
         self._watched_pipe = os.environ.get(_VARIABLE)
         self._workers_wanted = 0 if self._watched_pipe is not None else count - 1
         self._arguments = arguments
@@ -44,7 +49,7 @@ class WorkerProcesses:
             return
         read_end, self._pipe = os.pipe()
         environment = {**os.environ, _VARIABLE: str(read_end)}
-        command = [sys.executable, "-P", "-c", _START, str(_ROOT), *self._arguments, "--port", str(port)]
+        command = [sys.executable, "-P", "-c", _START, str(_ROOT), self._module, *self._arguments, "--port", str(port)]
         for _ in range(self._workers_wanted):
             self._workers.append(
                 await asyncio.create_subprocess_exec(
@@ -59,7 +64,7 @@ class WorkerProcesses:
                 raise ServiceError("a worker process did not start")
 
     def reload(self) -> None:
-        """Send SIGHUP to the worker processes, so that each reloads its zones."""
+        """Send SIGHUP to the worker processes, so that each reloads its files."""
         for process in self._workers:
             if process.returncode is None:
                 process.send_signal(signal.SIGHUP)
@@ -71,3 +76,14 @@ class WorkerProcesses:
             self._pipe = None
         for process in self._workers:
             await process.wait()
+
+
+def add_processes_flag(flags: argparse.ArgumentParser) -> None:
+    """Add --processes."""
+    flags.add_argument(
+        "--processes",
+        type=integer(1, PROCESSES_MAX),
+        default=1,
+        metavar="N",
+        help="number of server processes, which share the port (default: 1)",
+    )
