@@ -87,7 +87,7 @@ class Shell:
             self._listeners.append(Listener(self.loop, listening, factory, connections, tls, handshake_s))
             self._record_address(listening)
 
-    def open_udp(self, factory: Callable[[], asyncio.DatagramProtocol]) -> None:
+    async def open_udp(self, factory: Callable[[], asyncio.DatagramProtocol]) -> None:
         """Receive datagrams on every address of --listen, on the port of open_tcp() if that was called first."""
         for address in self.listen:
             receiver = self._bind(address, socket.SOCK_DGRAM)

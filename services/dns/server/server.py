@@ -2,7 +2,7 @@
 
     server = DNSServer(respond, shell.log)
     await shell.open_tcp(server.stream_protocol, connections=server.connections)
-    shell.open_udp(server.datagram_protocol)
+    await shell.open_udp(server.datagram_protocol)
 
 `respond` is a services.dns.server.responder.Responder, or a callable with its signature. RFC 1035 section 4.2. RFC 7766
 sections 6.2.1.1 and 7: queries that come on one connection without waiting for responses are processed concurrently,
@@ -103,7 +103,7 @@ class DNSServer:
     async def listen(self, shell: Shell) -> None:
         """Receive queries by TCP and UDP on the shell's addresses; raises ServiceError."""
         await shell.open_tcp(self.stream_protocol, connections=self.connections)
-        shell.open_udp(self.datagram_protocol)
+        await shell.open_udp(self.datagram_protocol)
 
     async def stop(self) -> None:
         """Cancel all connections and pending responses."""

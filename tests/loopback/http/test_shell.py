@@ -102,7 +102,7 @@ def test_tcp_and_udp_share_a_port() -> None:
         loop = asyncio.get_running_loop()
         shell = Shell(loop, [HOST], 0, EventLog(None, loop.time))
         await shell.open_tcp(lambda _: asyncio.Protocol())
-        shell.open_udp(asyncio.DatagramProtocol)
+        await shell.open_udp(asyncio.DatagramProtocol)
         shell.close()
         return shell.addresses
 
