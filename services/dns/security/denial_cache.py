@@ -23,7 +23,7 @@ from services.dns.security.secured import SecuredRRset
 from services.dns.security.signature import ValidationBudget, ValidationLimitError
 
 ZONES_MAX = 1000
-# Maximum number of NSEC and NSEC3 records per zone; when it is reached, the next proof replaces all records of the zone.
+# Maximum number of records per zone; when it is reached, the next proof replaces all records of the zone.
 RECORDS_PER_ZONE_MAX = 1000
 # Query types that get no synthesized answer: DS (at the parent's side of a cut), NSEC, NSEC3, RRSIG and ANY.
 _NOT_MADE = frozenset({RRType.DS, RRType.NSEC, RRType.NSEC3, RRType.RRSIG, RRType.ANY})
