@@ -61,12 +61,13 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def lab7(
-    *words: str, cwd: Path, repository: Path = REPOSITORY, changes: Mapping[str, str] | None = None
+    *words: str, cwd: Path, repository: Path = REPOSITORY, changes: Mapping[str, str] | None = None, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(repository), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
         [*LAB7, *words],
         cwd=cwd,
+        input=stdin,
         env={**os.environ, **(changes or {}), "PYTHONPATH": path},
         capture_output=True,
         text=True,
@@ -221,6 +222,73 @@ def test_a_command_runs_in_a_host_and_exits_as_it_does(tmp_path: Path) -> None:
     script = "curl -sS -o /dev/null -w %{http_code} http://www.example.com/; echo oh >&2; exit 9"
     done = lab7("exec", "--time", "virtual", "web", "client", "--", "sh", "-c", script, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (9, "200", "oh\n")
+
+
+def test_a_command_gets_standard_input(tmp_path: Path) -> None:
+    done = lab7("exec", "--time", "virtual", "web", "client", "--", "cat", cwd=tmp_path, stdin="a\nb")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "a\nb", "")
+
+
+SCRIPT = """
+import random, sys, time
+from mininet.cli import CLI
+from mininet.link import TCLink
+from mininet.net import Mininet
+
+net = Mininet(link=TCLink, autoStaticArp=True)
+s1 = net.addSwitch("s1")
+for name in "ab":
+    net.addLink(net.addHost(name), s1, delay="10ms", loss=20)
+net.start()
+began_s = time.monotonic()
+time.sleep(3600)
+print(round(time.monotonic() - began_s, 3), sys.argv[1:], random.random())
+print(net["a"].cmd("ping -n -c 30 -i 0.2 b | grep -v rtt"))
+open("beside.txt", "w").write("kept")
+CLI(net)
+net.stop()
+sys.exit(5)
+"""
+
+
+def test_a_mininet_script_runs_and_is_repeatable(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "script.py").write_text(SCRIPT)
+    words = ("script", "--time", "virtual", "--seed")
+    typed = "nodes\nsh echo kept > other/shell.txt\n"
+    first, again, other = (
+        lab7(*words, seed, "other/script.py", "x", cwd=tmp_path, stdin=typed) for seed in ("2", "2", "3")
+    )
+    assert first.returncode == 5, first.stderr
+    assert first.stdout.startswith("3600.0 ['x'] 0.")
+    # A path of 2 x 20 ms, to the microsecond, and the losses of its seed.
+    times = set(re.findall(r"time=(\S+) ms", first.stdout))
+    assert times == {"40.0"}, first.stdout
+    assert (again.returncode, again.stdout) == (5, first.stdout)
+    assert other.stdout != first.stdout
+    assert (tmp_path / "beside.txt").read_text() == "kept"
+    assert (tmp_path / "other" / "shell.txt").read_text() == "kept\n"
+
+
+def test_the_command_line_of_a_script_cannot_be_typed(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        "from mininet.net import Mininet\nfrom mininet.cli import CLI\nCLI(Mininet())\n"
+    )
+    ours, its = os.openpty()
+    done = subprocess.run(
+        [*LAB7, "script", "--time", "virtual", "script.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])},
+        stdin=its,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    os.close(ours)
+    os.close(its)
+    assert done.returncode == 2
+    assert done.stderr.startswith("lab7: CLI() reads commands from the terminal, and virtual time stands still")
 
 
 # Of the kernel's own timers about one a second are left; an idle network has none.

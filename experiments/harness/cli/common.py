@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,7 +192,7 @@ def _only_real(timed: str) -> str:
     if timed == "virtual":
         raise click.BadParameter(
             "interactive use needs real time: virtual time stands still while a user types, and an hour of "
-            "idle time passes at once; use `lab7 run` or `lab7 exec` for virtual time"
+            "idle time passes at once; use `lab7 run`, `lab7 exec` or `lab7 script` for virtual time"
         )
     return timed
 
@@ -218,6 +218,22 @@ results_option = click.option(
     show_default=True,
     help="folder into which runs write their results",
 )
+
+
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=1,
+    show_default=True,
+    help="seed of the random numbers of workload and links",
+)
+
+
+def network_words(options: Mapping[str, Any]) -> list[str]:
+    """Return the options --switch, --arp and --ipv6 of a command as words of the same command in virtual time."""
+    words = ["--links", "netem", "--switch", options["switch"]]
+    words += ["--arp", options["arp"]] if options["arp"] else []
+    return words + (["--ipv6" if options["ipv6"] else "--no-ipv6"] if options["ipv6"] is not None else [])
 
 
 def into_sandbox(sandboxed: bool) -> None:

@@ -103,10 +103,7 @@ def exec_command(
     if virtual is not None:
         settings = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
         settings += ["--stp"] if options["stp"] else []
-        settings += ["--switch", options["switch"]]
-        settings += ["--arp", options["arp"]] if options["arp"] else []
-        settings += ["--ipv6" if options["ipv6"] else "--no-ipv6"] if options["ipv6"] is not None else []
-        words = ["exec", "--links", "netem", *settings, topology, host, *command]
+        words = ["exec", *common.network_words(options), *settings, topology, host, *command]
         code = virtual.command(module_command("experiments.harness.cli", *words), f"the command in {host}")
         raise click.exceptions.Exit(code)
     with network as (_entry, bed):

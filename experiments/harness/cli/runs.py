@@ -37,13 +37,7 @@ AGAIN_MAX = 20
     type=click.IntRange(1, REPEAT_MAX),
     help="number of times that each duration is measured (default: the experiment's own number)",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**63 - 1),
-    default=1,
-    show_default=True,
-    help="seed of the random numbers of workload and links",
-)
+@common.seed_option
 @click.option(
     "--full",
     is_flag=True,

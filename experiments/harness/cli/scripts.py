@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
+from experiments.harness import clock
 from experiments.harness.cli import common
 from experiments.harness.cli.mininet_shell import Shell
 from topologies.emulation import script
+from topologies.emulation.errors import UserFileError
+from topologies.emulation.process.interpreter import module_command
+
+
+class _VirtualShell(Shell):
+    """Mininet's command line in virtual time, which needs its commands from a pipe or a file."""
+
+    def __init__(self, mininet: Any, stdin: Any = sys.stdin, script: str | None = None, **options: Any) -> None:
+        # Standard input of the host becomes a regular file in the kernel, unless it is a terminal (standard_input).
+        if script is None and stdin is sys.stdin and not stat.S_ISREG(os.fstat(0).st_mode):
+            raise UserFileError(
+                "CLI() reads commands from the terminal, and virtual time stands still while a user types: give the "
+                "commands by a pipe, such as `echo pingall | lab7 script --time virtual FILE`, or use --time real"
+            )
+        super().__init__(mininet, stdin=stdin, script=script, **options)
 
 
 @click.command("script", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -18,24 +37,38 @@ from topologies.emulation import script
 @common.switch_option
 @common.arp_option
 @common.ipv6_option
+@common.time_option
+@common.seed_option
 @click.argument("file")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def script_command(file: str, arguments: tuple[str, ...], **options: Any) -> None:
+def script_command(file: str, arguments: tuple[str, ...], timed: str, seed: int, **options: Any) -> None:
     """Run a script that calls Mininet() itself, as `sudo python3 FILE ARGUMENTS` does, on lab7's network.
 
     It needs no root, and leaves nothing behind. Hosts find each other by ARP, unless the script or --arp says
-    otherwise.
+    otherwise. In virtual time the script gets standard input as a whole, and what it writes is kept in the current
+    folder and in its own.
 
     \b
     lab7 script mytopo.py
     """
-    run(file, arguments, **options)
+    virtual = common.virtual_time(timed, options["links"], options["sandboxed"], seed, full=True)
+    if virtual is not None:
+        _check(file)
+        words = common.network_words(options)
+        words = module_command("experiments.harness.cli", "script", *words, "--seed", str(seed), file, *arguments)
+        raise click.exceptions.Exit(virtual.command(words, file, [Path(file).parent]))
+    run(file, arguments, seed=seed, **options)
 
 
 def run(file: str, arguments: tuple[str, ...] = (), *, sandboxed: bool, **options: Any) -> None:
     """Run a Mininet script in new namespaces, and exit with its exit code; `options` are passed to Testbed."""
+    _check(file)
+    common.into_sandbox(sandboxed)
+    shell = _VirtualShell if clock.current().word == "virtual" else Shell
+    script.run(file, arguments, shell, sandboxed=sandboxed, **options)
+    sys.stdout.flush()
+
+
+def _check(file: str) -> None:
     if not script.is_file(file):
         raise click.UsageError(f"there is no file {file!r}: give the path of a Python script")
-    common.into_sandbox(sandboxed)
-    script.run(file, arguments, Shell, sandboxed=sandboxed, **options)
-    sys.stdout.flush()

@@ -18,6 +18,7 @@ from typing import Any
 from experiments.harness import clock
 from experiments.harness.results.incomplete import mark_failed
 from experiments.harness.results.result import new_folder
+from experiments.harness.virtual_time import standard_input
 from experiments.harness.virtual_time.job import ANSWER, PROGRESS, REQUEST, RESULT_PLACE
 from topologies.emulation.errors import EmulationError, MachineError
 from topologies.emulation.process.interpreter import module_command
@@ -186,9 +187,13 @@ class VirtualTime:
         """Return the description of the virtual clock, as recorded in a result."""
         return clock.Clock("virtual", self.kernel.version, self.kernel.recipe)
 
-    def command(self, words: Sequence[str], what: str) -> int:
-        """Run a command line in a user-mode kernel, relay its output, return its exit code. Raises EmulationError."""
-        kernel_job = self._job(words, {}, {})
+    def command(self, words: Sequence[str], what: str, folders: Sequence[Path] = ()) -> int:
+        """Run a command line in a user-mode kernel, relay its input and output, return its exit code.
+
+        folders: writable beside the current one. Raises EmulationError.
+        """
+        shown = {place: place for place in (str(folder.resolve()) for folder in folders) if place != "/"}
+        kernel_job = replace(self._job(words, {}, shown), stdin=standard_input.read())
         if sys.stdout.isatty() and sys.stderr.isatty():
             size = os.get_terminal_size(sys.stdout.fileno())
             kernel_job = replace(kernel_job, terminal=(size.lines, size.columns))

@@ -30,6 +30,7 @@ from topologies.emulation.virtual.job import (
     PACKAGE_ROOT,
     PLACE,
     STDERR,
+    STDIN,
     STDOUT,
     WALL_CLOCK_S,
 )
@@ -151,7 +152,7 @@ def _exec_job(job: dict[str, Any]) -> None:
     try:
         for number, (path, flags) in enumerate(
             (
-                ("/dev/null", os.O_RDONLY),
+                (f"{PLACE}/{STDIN}" if job["stdin"] else "/dev/null", os.O_RDONLY),
                 # O_SYNC, because hostfs buffers writes until close, and the host reads these files while the job runs.
                 (f"{PLACE}/{STDOUT}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_SYNC),
                 (f"{PLACE}/{STDERR}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_SYNC),
@@ -160,7 +161,7 @@ def _exec_job(job: dict[str, Any]) -> None:
             os.dup2(os.open(path, flags), number)
         os.setsid()
         if job["terminal"]:
-            _attach_terminal(*job["terminal"])
+            _attach_terminal(*job["terminal"], with_input=not job["stdin"])
         os.chdir(job["directory"])
         environment = dict(job["environment"])
         if job["virtual"]:
@@ -171,11 +172,11 @@ def _exec_job(job: dict[str, Any]) -> None:
     os._exit(127)
 
 
-def _attach_terminal(rows: int, columns: int) -> None:
+def _attach_terminal(rows: int, columns: int, with_input: bool) -> None:
     """Continue in a child that has a pseudo-terminal; copy its output to standard output, exit with its exit code.
 
-    Output is copied unprocessed, since the host's terminal translates line ends. There is no input: virtual time would
-    stand still while a user types.
+    Output is copied unprocessed, since the host's terminal translates line ends. with_input: the terminal is standard
+    input, too. Nothing can be typed there: virtual time would stand still meanwhile.
     """
     primary, secondary = os.openpty()
     fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -187,7 +188,7 @@ def _attach_terminal(rows: int, columns: int) -> None:
         os.close(primary)
         os.setsid()
         fcntl.ioctl(secondary, termios.TIOCSCTTY, 0)
-        for number in range(3):
+        for number in range(0 if with_input else 1, 3):
             os.dup2(secondary, number)
         return
     os.close(secondary)

@@ -16,7 +16,8 @@ JOB_FD = 60
 JOB_FOLDER = f"/proc/self/fd/{JOB_FD}/"
 # Mount point of the job's folder in the kernel.
 PLACE = "/run/lab7-job"
-JOB, INIT, ENDED, STDOUT, STDERR = "job.json", "init", "ended.json", "stdout", "stderr"
+JOB, INIT, ENDED = "job.json", "init", "ended.json"
+STDIN, STDOUT, STDERR = "stdin", "stdout", "stderr"
 # BEATS is the heartbeat file: an octet is appended every BEAT_S of the kernel's clock, later at longer intervals.
 # BEAT_S is several seconds, because each reading of the clock advances it by 32 ns (UML's TIMER_MULTIPLIER).
 # A program that busy-waits for 1 s of the kernel's clock computes for a minute, which must not count as progress.
@@ -75,7 +76,7 @@ class Job:
 
     folders: writable folders of the host and their mount points. seed: fixes the kernel's entropy and wall clock; None:
     the host's. limit_s: bound in seconds of the kernel's own clock. virtual: the clock is virtual. terminal: rows and
-    columns of the terminal of its output, None where it is none.
+    columns of the terminal of its output, None where it is none. stdin: its standard input, None for an empty one.
     """
 
     command: tuple[str, ...]
@@ -86,6 +87,7 @@ class Job:
     seed: int | None = None
     virtual: bool = True
     terminal: tuple[int, int] | None = None
+    stdin: bytes | None = None
 
     def to_json(self) -> str:
         """Encode the job as JSON, for process 1 of the kernel (guest)."""
@@ -95,6 +97,7 @@ class Job:
             {
                 **asdict(self),
                 "folders": dict(self.folders),
+                "stdin": self.stdin is not None,
                 "environment": dict(self.environment),
                 "settle_s": settle_s,
                 "fixed_addresses": fixed,

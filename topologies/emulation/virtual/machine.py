@@ -67,6 +67,8 @@ class Machine:
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             (self.folder / job.JOB).write_text(self.job.to_json())
             (self.folder / job.INIT).write_text(job.init_script())
+            if self.job.stdin is not None:
+                (self.folder / job.STDIN).write_bytes(self.job.stdin)
             read_end, self._lifeline = os.pipe()
             stack.callback(self._stop)
             self._began_s = time.monotonic()
