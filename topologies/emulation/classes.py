@@ -4,11 +4,12 @@ A testbed makes hosts, switches, links and interfaces of its own classes, which 
 topology names a stock class without further behaviour, `cls=TCLink` or `cls=OVSSwitch`, the testbed's takes its place.
 A subclass of a stock class is combined with the testbed's (class LinuxRouter(Node) becomes a class with the bases
 LinuxRouter and Host): its own methods come first, super() leads to the testbed's, and methods that it calls by name,
-Node.config(self, ...), are Mininet's. What needs programs or kernel features that a testbed lacks is refused.
+Node.config(self, ...), are Mininet's. Methods that lead to programs, as those of OVSSwitch to ovs-vsctl, are in these
+objects the testbed's, however they are called. What needs programs or kernel features that a testbed lacks is refused.
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache, partial, wraps
 from inspect import getclosurevars, isfunction
 from types import new_class
 from typing import Any
@@ -17,14 +18,15 @@ from mininet import link, node, nodelib
 from mininet.topo import Topo
 
 from topologies.emulation.errors import TopologyError
+from topologies.emulation.hosts.limited import LimitedHost
+from topologies.emulation.hosts.nat import NAT
 from topologies.emulation.links.link import EmulatedLink
 from topologies.emulation.links.openvswitch import OpenVSwitch
 from topologies.emulation.node import Bridge, Host, Interface
 
 # Stock Mininet classes replaced by lab7's own classes, which behave alike: all switches learn.
-# A CPULimitedHost without limits is an ordinary host (see options).
 # TCULink turns checksum offload off, as every link here does; OVSLink optimises links between two OVSSwitches.
-HOSTS = (node.Node, node.Host, node.CPULimitedHost, Host)
+HOSTS = (node.Node, node.Host, node.CPULimitedHost, nodelib.NAT, Host)
 SWITCHES = (node.Switch, node.OVSSwitch, node.OVSBridge, nodelib.LinuxBridge, Bridge)
 LINKS = (link.Link, link.TCLink, link.TCULink, link.OVSLink, EmulatedLink)
 INTERFACES = (link.Intf, link.TCIntf, Interface)
@@ -33,18 +35,12 @@ INTERFACE_OPTIONS = ("intf", "cls1", "cls2")
 _NO_CONTROLLER = (
     "a testbed has no OpenFlow controller: leave the controller out (switches learn and forward without one)"
 )
-_ROUTER = "give addHost() forwards=True for a router, or derive a class from Node"
 # Mininet class -> reason why a testbed refuses it and its subclasses, with a remedy; the first match counts.
 _REFUSED: Mapping[type, str] = {
     node.Controller: _NO_CONTROLLER,
-    nodelib.NAT: f"it changes files of the machine (/etc/network/interfaces): {_ROUTER}",
-    node.CPULimitedHost: (
-        "it needs control groups of version 1, which are not available in a sandbox: derive it from Host"
-    ),
     node.UserSwitch: "it needs the OpenFlow reference switch: write cls=LinuxBridge",
     node.IVSSwitch: "it needs the Indigo virtual switch: write cls=LinuxBridge",
     OpenVSwitch: "for Open vSwitch call Testbed(topo, switch=OpenVSwitch)",
-    node.OVSSwitch: "it needs the daemons of Open vSwitch: derive it from LinuxBridge, which has stp=True as well",
     link.OVSIntf: "it is a patch port of Open vSwitch: write TCIntf",
     link.OVSLink: "it is a patch link of Open vSwitch: derive it from TCLink",
 }
@@ -68,7 +64,7 @@ def _check(place: str, kind: Any, stock: tuple[type, ...], base: type) -> None:
     if not isinstance(kind, type):
         raise TopologyError(f"{place} has cls={kind!r}, which is not a class: leave it out")
     for refused, reason in _REFUSED.items():
-        if issubclass(kind, refused) and not (refused is node.OVSSwitch and _is_only_set_up(kind)):
+        if issubclass(kind, refused):
             raise TopologyError(f"{place} has the class {kind.__name__}, which cannot be used: {reason}")
     if not issubclass(kind, base) or (base is node.Node and issubclass(kind, node.Switch)):
         known = ", ".join(dict.fromkeys(stock_class.__name__ for stock_class in stock))
@@ -80,13 +76,6 @@ def _check(place: str, kind: Any, stock: tuple[type, ...], base: type) -> None:
             f"{place} has the class {kind.__name__} with a makeIntfPair() of its own, which cannot be used: a testbed "
             "creates both interfaces, so leave that method out"
         )
-
-
-def _is_only_set_up(kind: type) -> bool:
-    """Return whether a class derived from OVSSwitch overrides only the constructor."""
-    own = kind.__mro__[: kind.__mro__.index(node.OVSSwitch)]
-    changed = {name for base in own if base not in SWITCHES for name in vars(base) if not name.startswith("__")}
-    return not changed & {name for base in node.OVSSwitch.__mro__[:-1] for name in vars(base)}
 
 
 def _definer(kind: type, method: str) -> type | None:
@@ -134,6 +123,54 @@ class _Alone:
         return ()
 
 
+# Stock class -> the testbed's class whose methods replace its own in the testbed's objects, and the base of those.
+_REPLACED: Mapping[type, tuple[type, type]] = {
+    nodelib.NAT: (NAT, Host),
+    node.CPULimitedHost: (LimitedHost, Host),
+    node.OVSSwitch: (Bridge, Bridge),
+    node.OVSBridge: (Bridge, Bridge),
+}
+
+
+def host_class(options: Mapping[str, Any]) -> type:
+    """Return the testbed's class for a host with these options, of which `cls` is unwrapped."""
+    kind = options.get("cls") or node.Host
+    for stock in (nodelib.NAT, node.CPULimitedHost):
+        if isinstance(kind, type) and issubclass(kind, stock):
+            return _REPLACED[stock][0]
+    limited = options.get("cpu") not in (None, -1) or options.get("cores") is not None
+    return LimitedHost if limited else Host
+
+
+def _redirect() -> None:
+    """Redirect calls of stock methods on objects of the testbed to the testbed's methods, for every class of _REPLACED.
+
+    A class derived from OVSSwitch calls them by super().start(...) or by OVSSwitch.start(self, ...).
+    """
+    for stock, (ours, base) in _REPLACED.items():
+        for name, method in list(vars(stock).items()):
+            # Attributes that OVSSwitch's constructor sets, such as failMode, are those of Mininet.
+            taken = base is Host if name == "__init__" else not name.startswith("__")
+            if taken and isfunction(method) and hasattr(ours, name):
+                setattr(stock, name, _redirected(method, name, base))
+
+
+def _redirected(method: Callable[..., Any], name: str, base: type) -> Callable[..., Any]:
+    @wraps(method)
+    def call(self: Any, *arguments: Any, **options: Any) -> Any:
+        if not isinstance(self, base):
+            return method(self, *arguments, **options)
+        # The classes of the testbed come after those of combined(), which are derived from them.
+        ours = next(each for each in type(self).__mro__ if issubclass(each, base) and not vars(each).get(_COMBINED))
+        return getattr(ours, name)(self, *arguments, **options)
+
+    return call
+
+
+# Attribute that marks a class made by combined().
+_COMBINED = "_lab7_combined"
+
+
 @cache
 def combined(kind: type | None, own: type) -> type:
     """Return the class to use for `cls=kind`: `own`, or a subclass of both `kind` and `own`."""
@@ -141,10 +178,9 @@ def combined(kind: type | None, own: type) -> type:
         return own
     if issubclass(kind, own):
         return kind
-    members: dict[str, Any] = {"__module__": kind.__module__}
+    members: dict[str, Any] = {"__module__": kind.__module__, _COMBINED: True}
     if issubclass(kind, node.OVSSwitch):
-        # Methods of Bridge take precedence over those of OVSSwitch, which would call ovs-vsctl.
-        members |= {name: value for base in (Bridge, _Alone) for name, value in vars(base).items() if name[:2] != "__"}
+        members |= {name: value for name, value in vars(_Alone).items() if name[:2] != "__"}
     return new_class(kind.__name__, (kind, own), exec_body=lambda body: body.update(members))
 
 
@@ -154,3 +190,6 @@ def construct(kind: Any, equip: Callable[[Any], None], *args: Any, **options: An
     equip(made)
     made.__init__(*args, **options)
     return made
+
+
+_redirect()

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from mininet.log import output
 from mininet.net import Mininet
-from mininet.node import Controller, DefaultController, Node, NullController, OVSController
+from mininet.node import Controller, DefaultController, Node, NullController, OVSController, OVSSwitch
 from mininet.topo import Topo
 
 from topologies.emulation import classes, tools, topology_checks
@@ -86,14 +86,16 @@ class Network(Mininet):  # type: ignore[misc]
     def addHost(self, name: str, cls: Any = None, **options: Any) -> Any:  # noqa: N802
         """Add a host, whose class `cls` is combined with lab7's Host. Raises TopologyError and EmulationError."""
         options = self._with_kind("host", cls, options)
+        classes.unwrap(options)
+        own = classes.host_class(options)
         if options.get("privateDirs", ()) is None:
             del options["privateDirs"]
         if not self.is_open:
-            return super().addHost(name, **self._with_class(options, Host))
+            return super().addHost(name, **self._with_class(options, own))
         self._check_new(name)
         topology_checks.check_host(name, options)
         self._testbed.prepare_names(name, options)
-        made = super().addHost(name, **self._with_class(options, Host))
+        made = super().addHost(name, **self._with_class(options, own))
         self._testbed.publish_name(made)
         return made
 
@@ -102,8 +104,9 @@ class Network(Mininet):  # type: ignore[misc]
         options = self._with_kind("switch", cls, options)
         classes.unwrap(options)
         kind = options.get("cls")
-        # A user's own switch class becomes a Linux bridge, even if all other switches are of Open vSwitch.
-        own = self._own_switch if kind is None or kind in classes.SWITCHES else Bridge
+        # A user's own class becomes a Linux bridge, even if all other switches are of Open vSwitch, unless it is one.
+        is_open_vswitch = kind is None or kind in classes.SWITCHES or issubclass(kind, OVSSwitch)
+        own = self._own_switch if is_open_vswitch else Bridge
         if self.is_open:
             self._check_new(name)
             topology_checks.check_switch(name, options)

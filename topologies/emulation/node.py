@@ -7,6 +7,7 @@ and Mininet's bash per node is started by the first call of cmd().
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
@@ -30,6 +31,8 @@ from topologies.emulation.watch import program_of
 
 HOST_PROCESS = "topologies.emulation.process.host_process"
 RUN_TIMEOUT_S = 60.0
+# Programs that control Open vSwitch.
+OPEN_VSWITCH = re.compile(r"\bovs-(?:vsctl|ofctl|appctl|dpctl)\b")
 # Spanning tree times in 1/100 s for ip-link(8): the minima of IEEE 802.1D-1998 table 8-3.
 SPANNING_TREE = "forward_delay 400 hello_time 100 max_age 600"
 
@@ -434,6 +437,8 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
     """
 
     mirrors = False
+    # Whether commands on the switch may call the programs of Open vSwitch.
+    has_open_vswitch = False
     # `_made` is False while this constructor runs; True by default, since a subclass may not call this constructor.
     _made = True
 
@@ -449,6 +454,32 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         Mininet's constructor brings the loopback interface up, which is up already: each switch would keep a bash.
         """
         return super().cmd(*args, **kwargs) if self._made else ""
+
+    def sendCmd(self, *args: Any, **kwargs: Any) -> None:  # noqa: N802
+        """Start a command in the node's shell. Raises EmulationError for one of Open vSwitch on a Linux bridge."""
+        self._check_command(args)
+        super().sendCmd(*args, **kwargs)
+
+    def popen(self, *args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
+        """Start a program in the switch's namespaces. Raises EmulationError for one of Open vSwitch on a Linux bridge.
+
+        pexec() calls it as well.
+        """
+        self._check_command(args)
+        return super().popen(*args, **kwargs)  # type: ignore[no-any-return]
+
+    def dpctl(self, *args: Any) -> Any:
+        """Run brctl on the switch, as LinuxBridge.dpctl does. Raises EmulationError for a command of ovs-ofctl."""
+        # No command of brctl has a hyphen, and nearly all of ovs-ofctl have one: dump-flows, add-flow, dump-ports.
+        self._check_command([f"ovs-ofctl {args[0]}"] if args and "-" in str(args[0]) else [])
+        return super().dpctl(*args)
+
+    def _check_command(self, words: Sequence[Any]) -> None:
+        if not self.has_open_vswitch and (program := OPEN_VSWITCH.search(str(words))):
+            raise EmulationError(
+                f"the switch {self.name} is a Linux bridge, which {program[0]} cannot control: choose Open vSwitch by "
+                "`--switch ovs`"
+            )
 
     @classmethod
     def setup(cls) -> None:
@@ -472,7 +503,10 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         if self.stp:
             priority = f"priority {self.prio}" if self.prio is not None else ""
             kind = f"bridge {SPANNING_TREE} {priority} stp_state 1 mcast_snooping 0"
-        tools.batch("ip", [f"link add {self.name} type {kind}", *plugs, f"link set dev {self.name} up"])
+        tools.batch("ip", [f"link add {self.name} type {kind}", *plugs])
+        # Without arp_ignore the bridge would answer ARP requests for addresses of hosts in the switches' namespace.
+        Path("/proc/sys/net/ipv4/conf", self.name, "arp_ignore").write_text("1")
+        tools.batch("ip", [f"link set dev {self.name} up"])
         ipv6_off(self.name)
         self._install(self._entries)
 

@@ -118,11 +118,20 @@ def _state(value: Any) -> str | None:
     return None if value in ("up", "down") else "is not a valid state: write lo='up' or lo='down'"
 
 
-def _no_limit(value: Any) -> str | None:
-    # Mininet's default of `cpu` is -1, which means no limit.
-    if value in (-1, None):
-        return None
-    return "is not supported: it limits a host by control groups, which are not available in a sandbox; leave it out"
+def _processor_share(value: Any) -> str | None:
+    # Mininet's default is -1, which means no limit.
+    good = isinstance(value, int | float) and not isinstance(value, bool) and (value == -1 or value > 0)
+    return None if good else "is not a fraction of the machine's processor time: write cpu=.5"
+
+
+def _processors(value: Any) -> str | None:
+    numbers = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    good = bool(numbers) and all(str(number).isdecimal() for number in numbers)
+    return None if good else "is not a list of processors: write cores=[0, 1]"
+
+
+def _scheduling(value: Any) -> str | None:
+    return None if value == "cfs" else "is not supported: only the usual scheduling class, sched='cfs', has limits"
 
 
 def _number(low: int, high: int, meaning: str) -> Check:
@@ -174,8 +183,9 @@ HOST: Mapping[str, Check] = {
     "privateDirs": _private_folders,
     "inNamespace": _of(bool, "True or False"),
     "lo": _state,
-    "cpu": _no_limit,
-    "cores": _no_limit,
+    "cpu": _processor_share,
+    "cores": _processors,
+    "sched": _scheduling,
     "ipv6": _not_taken("IPv6 is an option of the whole network: set the topology's attribute ipv6"),
 }
 SWITCH: Mapping[str, Check] = {

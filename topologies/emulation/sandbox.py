@@ -44,7 +44,7 @@ from pathlib import Path
 
 from topologies.emulation import tools
 from topologies.emulation.errors import EmulationError, MachineError
-from topologies.emulation.process import namespaces, softirq
+from topologies.emulation.process import control_group, namespaces, softirq
 from topologies.emulation.watch import LabDied, how_it_ended, shorten
 
 Salvage = Callable[[Path, str], bool]
@@ -99,6 +99,7 @@ def run(command: Sequence[str], salvage: Salvage | None = None) -> int:
             _run_init(command, blocked_before, report_fd)
         os.close(report_fd)
         status, received = _wait(init)
+    control_group.remove_all()
     killed_by = os.read(report, 64)
     if (died := _describe_kill(command, status, killed_by)) is not None:
         _tell_kill(died, salvage)
@@ -271,13 +272,22 @@ def _is_without_reader(pipe: int) -> bool:
 
 
 def _prepare() -> None:
-    """Mount /proc of this PID namespace, /run in memory and, if permitted, /sys of this network, all private."""
+    """Mount /proc of this PID namespace, /run in memory and, if permitted, /sys of this network, all private.
+
+    The machine's control groups stay reachable (see control_group).
+    """
     namespaces.mount("none", "/", None, namespaces.MS_REC | namespaces.MS_PRIVATE)
     namespaces.mount("proc", "/proc", "proc")
+    groups = control_group.machine_groups()
     namespaces.mount("tmpfs", "/run", "tmpfs", data="mode=755")
+    control_group.bind(groups)
     # Some containers do not permit mounting /sys, whose class/net then shows another namespace's interfaces.
     with contextlib.suppress(OSError):
         namespaces.mount("sysfs", "/sys", "sysfs")
+    # Frames that a bridge forwards would pass the rules of iptables in the switches' namespace, those of a NAT there.
+    for protocol in ("arp", "ip", "ip6"):
+        with contextlib.suppress(OSError):
+            Path(f"/proc/sys/net/bridge/bridge-nf-call-{protocol}tables").write_text("0")
     Path("/run/netns").mkdir()
     tools.batch("ip", ["link set dev lo up"])
 

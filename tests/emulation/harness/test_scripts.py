@@ -132,10 +132,17 @@ def test_names_of_hosts_follow_them_and_nothing_is_left_without_stop(tmp_path: P
             "Mininet(topo=Topo(), controller=partial(RemoteController, port=6))",
             "the controller c0 is a RemoteController",
         ),
-        ("net = Mininet()\nnet.addNAT()", "the host nat0 has the class NAT, which cannot be used: "),
         (
-            "net = Mininet(host=partial(CPULimitedHost, cpu=.5))\nnet.addHost('h1')",
-            "the host h1: cpu=0.5 is not supported",
+            "net = Mininet(host=partial(CPULimitedHost, cpu='half'))\nnet.addHost('h1')",
+            "the host h1: cpu='half' is not a fraction of the machine's processor time: ",
+        ),
+        (
+            "net = Mininet()\ns1 = net.addSwitch('s1')\nnet.start()\ns1.cmd('ovs-ofctl add-flow s1 actions=normal')",
+            "the switch s1 is a Linux bridge, which ovs-ofctl cannot control: choose Open vSwitch by `--switch ovs`",
+        ),
+        (
+            "net = Mininet()\ns1 = net.addSwitch('s1')\nnet.start()\ns1.dpctl('dump-flows')",
+            "the switch s1 is a Linux bridge, which ovs-ofctl cannot control: choose Open vSwitch by `--switch ovs`",
         ),
         ("Mininet(inNamespace=True)", "inNamespace=True of Mininet() is not supported: all switches are in one"),
         (

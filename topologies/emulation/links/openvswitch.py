@@ -135,6 +135,8 @@ def daemons(workdir: Path, watch: Watch | None = None) -> Iterator[Daemons]:
 class OpenVSwitch(Bridge):
     """A switch of a topology as a bridge of Open vSwitch."""
 
+    has_open_vswitch = True
+
     def equip(self, changed: Callable[[], None], driver: Daemons | None = None) -> None:
         """Set callback `changed`, as in Bridge, and the Open vSwitch daemons, `driver`, before the constructor."""
         super().equip(changed)

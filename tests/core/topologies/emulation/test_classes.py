@@ -11,7 +11,9 @@ from mininet.topo import Topo
 from mininet.util import custom
 
 from topologies.emulation import classes, topology_checks
-from topologies.emulation.errors import TopologyError
+from topologies.emulation.errors import EmulationError, TopologyError
+from topologies.emulation.hosts.limited import LimitedHost
+from topologies.emulation.hosts.nat import NAT
 from topologies.emulation.links.openvswitch import OpenVSwitch
 from topologies.emulation.node import Bridge, Host
 
@@ -48,6 +50,14 @@ class Tutorial(node.OVSSwitch):  # type: ignore[misc]
         super().__init__(name, protocols="OpenFlow13", **params)
 
 
+class ByName(node.OVSSwitch):  # type: ignore[misc]
+    """A switch that calls its base class by name, as files of Mininet 2.0 do."""
+
+    def start(self, controllers: Any) -> None:
+        node.OVSSwitch.start(self, controllers)
+        self.cmd("ovs-vsctl set Bridge", self, "stp_enable=true")
+
+
 class OwnBridge(nodelib.LinuxBridge):  # type: ignore[misc]
     """A switch that calls brctl."""
 
@@ -70,14 +80,24 @@ def complaint(topo: Topo) -> str:
     return str(raised.value)
 
 
-@pytest.mark.parametrize("kind", [None, node.Node, node.Host, node.CPULimitedHost, Router])
+@pytest.mark.parametrize("kind", [None, node.Node, node.Host, node.CPULimitedHost, nodelib.NAT, Router, Limited])
 def test_mininet_s_hosts_and_those_derived_from_them_are_taken(kind: Any) -> None:
     topology_checks.check(pair(host=kind))
 
 
 @pytest.mark.parametrize(
     "kind",
-    [node.OVSSwitch, node.OVSKernelSwitch, node.OVSBridge, nodelib.LinuxBridge, node.Switch, Bridge, Mirror, Tutorial],
+    [
+        node.OVSSwitch,
+        node.OVSKernelSwitch,
+        node.OVSBridge,
+        nodelib.LinuxBridge,
+        node.Switch,
+        Bridge,
+        Mirror,
+        Tutorial,
+        SpanningTree,
+    ],
 )
 def test_mininet_s_learning_switches_and_lab7_s_are_taken(kind: Any) -> None:
     topology_checks.check(pair(switch=kind))
@@ -96,8 +116,6 @@ def test_mininet_s_interfaces_are_taken(option: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        (Limited, "the host anna has the class Limited, which cannot be used: it needs control groups"),
-        (nodelib.NAT, "the host anna has the class NAT, which cannot be used: it changes files of the machine"),
         (node.RemoteController, "the host anna has the class RemoteController, which cannot be used: a testbed has no"),
         (dict, "the host anna has the class dict, which is not derived from one of Node, Host, CPULimitedHost"),
         (nodelib.LinuxBridge, "the host anna has the class LinuxBridge, which is not derived from one of Node, Host, "),
@@ -115,7 +133,6 @@ def test_another_host_is_named_with_its_class_and_what_to_do(kind: Any, reason: 
             "the switch s1 has the class UserSwitch, which cannot be used: it needs the OpenFlow reference",
         ),
         (OpenVSwitch, "the switch s1 has the class OpenVSwitch, which cannot be used: for Open vSwitch call Testbed("),
-        (SpanningTree, "the switch s1 has the class SpanningTree, which cannot be used: it needs the daemons of Open "),
         (node.Host, "the switch s1 has the class Host, which is not derived from one of Switch, OVSSwitch, "),
     ],
 )
@@ -159,6 +176,52 @@ def test_methods_of_one_s_own_come_before_those_of_the_testbed() -> None:
     assert classes.combined(Mirror, Bridge) is Mirror
     bridges = [base.__name__ for base in classes.combined(OwnBridge, Bridge).__mro__]
     assert bridges.index("Bridge") < bridges.index("LinuxBridge")
-    # Not OVSSwitch.start, which calls ovs-vsctl.
-    tutorial: Any = classes.combined(Tutorial, Bridge)
-    assert tutorial.start is Bridge.start
+
+
+@pytest.mark.parametrize("own", [Bridge, OpenVSwitch])
+@pytest.mark.parametrize("kind", [Tutorial, SpanningTree, ByName])
+def test_methods_of_openvswitch_are_the_testbed_s_however_they_are_called(
+    kind: type, own: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[str] = []
+    monkeypatch.setattr(own, "start", lambda *_: called.append("start"))
+    monkeypatch.setattr(own, "cmd", lambda _self, *words: called.append(str(words[0])))
+    switch = object.__new__(classes.combined(kind, own))
+    switch.name = "s1"
+    switch.start([])
+    assert called[0] == "start"
+    assert called[1:] == ([] if kind is Tutorial else ["ovs-vsctl set Bridge"])
+    # Objects of stock Mininet have their own methods.
+    assert node.OVSSwitch.start.__wrapped__ is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "own"),
+    [
+        ({}, Host),
+        ({"cls": Router}, Host),
+        ({"cpu": -1, "cores": None}, Host),
+        ({"cpu": 0.5}, LimitedHost),
+        ({"cores": 1}, LimitedHost),
+        ({"cls": Limited}, LimitedHost),
+        ({"cls": nodelib.NAT}, NAT),
+    ],
+)
+def test_the_class_of_a_host_follows_from_its_options(options: dict[str, Any], own: type) -> None:
+    assert classes.host_class(options) is own
+
+
+@pytest.mark.parametrize(("command", "refused"), [("ovs-ofctl dump-flows s1", True), ("brctl show", False)])
+def test_a_linux_bridge_refuses_commands_of_open_vswitch(
+    command: str, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[Any] = []
+    monkeypatch.setattr(node.Node, "sendCmd", lambda _self, *words, **_: ran.append(words))
+    switch = object.__new__(Bridge)
+    switch.name, switch.execed = "s1", False
+    if refused:
+        with pytest.raises(EmulationError, match="s1 is a Linux bridge, which ovs-ofctl cannot control"):
+            switch.sendCmd(*command.split())
+    else:
+        switch.sendCmd(*command.split())
+    assert bool(ran) != refused

@@ -55,8 +55,11 @@ def complaint(
         {"privateDirs": ["/"]},
         {"inNamespace": "no"},
         {"lo": "sideways"},
-        {"cpu": 0.5},
-        {"cores": [0]},
+        {"cpu": "half"},
+        {"cpu": -0.5},
+        {"cores": ["first"]},
+        {"cores": []},
+        {"sched": "rt"},
     ],
     ids=str,
 )

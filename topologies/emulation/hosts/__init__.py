@@ -1,0 +1,1 @@
+"""Hosts of further kinds of Mininet: NAT, and hosts with a limit of processor time (CPULimitedHost)."""
