@@ -20,7 +20,7 @@ from topologies.emulation.process import iperf
 
 Equip = Callable[[Any], None]
 # Mininet controllers under which each switch is a learning bridge; a testbed's switches learn without a controller.
-_LEARNING = (Controller, OVSController, DefaultController)
+LEARNING = (Controller, OVSController, DefaultController)
 
 
 class Owner(Protocol):
@@ -39,6 +39,16 @@ class Owner(Protocol):
         """Set neighbour and forwarding tables again, after a node or a link has changed."""
 
 
+def controller_refusal(name: Any, kind: Any) -> str:
+    """Return the sentence for a controller other than Mininet's default ones."""
+    # A function that makes controllers, such as `lambda name: RemoteController(name, port=6653)`, has no useful name.
+    called = f"a {kind.__name__}" if isinstance(kind, type) else "made by a function"
+    return (
+        f"the controller {name} is {called}, and a testbed has no OpenFlow: its switches learn and forward by "
+        "themselves, so leave it out (controller=None)"
+    )
+
+
 class LearningController(LazyShell, Controller):  # type: ignore[misc]
     """Substitute for Mininet's default controller, under which switches learn; a testbed's switches always learn."""
 
@@ -46,6 +56,9 @@ class LearningController(LazyShell, Controller):  # type: ignore[misc]
         self.ip, self.port, self.protocol = ip, port, protocol
         params["inNamespace"] = False
         Node.__init__(self, name, **params)
+
+    def checkListening(self) -> None:  # noqa: N802
+        """Do nothing, because no controller process runs."""
 
     def start(self) -> None:
         """Do nothing, because the switches learn without a controller."""
@@ -146,11 +159,8 @@ class Network(Mininet):  # type: ignore[misc]
         kind = options.pop("cls")
         if kind is NullController:
             return None
-        if kind not in _LEARNING:
-            raise EmulationError(
-                f"the controller {name} is a {getattr(kind, '__name__', kind)}, and a testbed has no OpenFlow: its "
-                "switches learn and forward by themselves, so leave it out (controller=None)"
-            )
+        if kind not in LEARNING:
+            raise EmulationError(controller_refusal(name, kind))
         self._check_new(name)
         taken = {key: options[key] for key in ("ip", "port", "protocol") if key in options}
         return super().addController(name, LearningController, **taken)

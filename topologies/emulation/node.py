@@ -21,7 +21,7 @@ from mininet.nodelib import LinuxBridge
 
 from topologies.emulation import sandbox, tools
 from topologies.emulation.errors import EmulationError
-from topologies.emulation.links import device
+from topologies.emulation.links import device, netem
 from topologies.emulation.process import namespaces
 from topologies.emulation.process.host_process import NAMED
 from topologies.emulation.process.launcher import ForkServer, Service, start_service
@@ -31,6 +31,8 @@ from topologies.emulation.watch import program_of
 
 HOST_PROCESS = "topologies.emulation.process.host_process"
 RUN_TIMEOUT_S = 60.0
+# Commands that shape a link by netem, in a shell's line or a list of words.
+BY_NETEM = re.compile(r"\btc\b[^;|&\n]{0,200}\bnetem\b[^;|&\n'\]]*")
 # Programs that control Open vSwitch.
 OPEN_VSWITCH = re.compile(r"\bovs-(?:vsctl|ofctl|appctl|dpctl)\b")
 # Spanning tree times in 1/100 s for ip-link(8): the minima of IEEE 802.1D-1998 table 8-3.
@@ -179,6 +181,24 @@ class LazyShell(Node):  # type: ignore[misc]
         super().startShell("-cd" if not self.inNamespace else "-c")
         self.pid = self.namespace_pid or self.pid
 
+    def sendCmd(self, *args: Any, **kwargs: Any) -> None:  # noqa: N802
+        """Start a command in the node's shell, as cmd() does. Raises EmulationError as check_command() does."""
+        self.check_command(args)
+        super().sendCmd(*args, **kwargs)
+
+    def popen(self, *args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
+        """Start a program in the node, as pexec() does. Raises EmulationError as check_command() does."""
+        self.check_command(args)
+        return super().popen(*args, **kwargs)  # type: ignore[no-any-return]
+
+    def check_command(self, words: Sequence[Any]) -> None:
+        """Raise EmulationError for a command whose error scripts do not read: netem where the kernel has none."""
+        if (found := BY_NETEM.search(" ".join(map(str, words)))) and not netem.available():
+            raise EmulationError(
+                f"{self.name}: `{found[0].strip()}` has no effect, since this kernel has no netem: give addLink() "
+                "delay, loss or bw, or use --time virtual"
+            )
+
     def terminate(self) -> None:
         """End the shell if it was started (overrides Node.terminate)."""
         if "shell" not in self.__dict__:
@@ -232,14 +252,19 @@ class Host(LazyShell):
         workdir: Path,
         congestion_control: str,
         ipv6: bool = False,
+        ipv6_in_kernel: bool = False,
         folder: Path | None = None,
     ) -> None:
-        """Set attributes from the testbed; called before __init__, which a user's subclass may replace."""
+        """Set attributes from the testbed; called before __init__, which a user's subclass may replace.
+
+        ipv6: the host has an IPv6 address; ipv6_in_kernel: IPv6 is on, for addresses that commands set.
+        """
         self.folder = folder
         self.forkserver = forkserver
         self._testbed_folder = workdir
         self._congestion_control = congestion_control
         self.has_ipv6 = ipv6
+        self._ipv6_in_kernel = ipv6 or ipv6_in_kernel
         self._started = 0
         self._terminated = False
         self.services: list[Service | Program] = []
@@ -254,7 +279,7 @@ class Host(LazyShell):
             (self.workdir / name).write_text(text)
         self.files.mkdir(parents=True, exist_ok=True)
         command = [HOST_PROCESS, self.name, str(self.files), self._congestion_control]
-        command += ["ipv6"] if self.has_ipv6 else []
+        command += ["ipv6"] if self._ipv6_in_kernel else []
         command += [] if self.inNamespace else ["shared"]
         called = f"the process of host {self.name}'s namespaces ({HOST_PROCESS})"
         self.holder = start_service(
@@ -328,6 +353,7 @@ class Host(LazyShell):
 
     def popen(self, *args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
         """Start a program in the host, given as a list of words or one string; keywords as for subprocess.Popen."""
+        self.check_command(args)
         words = args[0] if len(args) == 1 else list(args)
         if isinstance(words, str):
             words = ["sh", "-c", words] if kwargs.pop("shell", False) else shlex.split(words)
@@ -455,26 +481,15 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         """
         return super().cmd(*args, **kwargs) if self._made else ""
 
-    def sendCmd(self, *args: Any, **kwargs: Any) -> None:  # noqa: N802
-        """Start a command in the node's shell. Raises EmulationError for one of Open vSwitch on a Linux bridge."""
-        self._check_command(args)
-        super().sendCmd(*args, **kwargs)
-
-    def popen(self, *args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
-        """Start a program in the switch's namespaces. Raises EmulationError for one of Open vSwitch on a Linux bridge.
-
-        pexec() calls it as well.
-        """
-        self._check_command(args)
-        return super().popen(*args, **kwargs)  # type: ignore[no-any-return]
-
     def dpctl(self, *args: Any) -> Any:
         """Run brctl on the switch, as LinuxBridge.dpctl does. Raises EmulationError for a command of ovs-ofctl."""
         # No command of brctl has a hyphen, and nearly all of ovs-ofctl have one: dump-flows, add-flow, dump-ports.
-        self._check_command([f"ovs-ofctl {args[0]}"] if args and "-" in str(args[0]) else [])
+        self.check_command([f"ovs-ofctl {args[0]}"] if args and "-" in str(args[0]) else [])
         return super().dpctl(*args)
 
-    def _check_command(self, words: Sequence[Any]) -> None:
+    def check_command(self, words: Sequence[Any]) -> None:
+        """Raise EmulationError for a command that cannot have an effect, as those of Open vSwitch on a Linux bridge."""
+        super().check_command(words)
         if not self.has_open_vswitch and (program := OPEN_VSWITCH.search(str(words))):
             raise EmulationError(
                 f"the switch {self.name} is a Linux bridge, which {program[0]} cannot control: choose Open vSwitch by "
@@ -527,7 +542,9 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         """Remove a port from the running bridge, as OVSSwitch.detach does."""
         port = self.intf(intf)
         tools.batch("ip", [f"link set dev {port.name} nomaster"])
-        self._attached.remove(port)
+        # A class of the user may have attached the port by ovs-vsctl or ip.
+        if port in self._attached:
+            self._attached.remove(port)
         self._changed()
 
     def connected(self) -> bool:

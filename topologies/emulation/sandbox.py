@@ -288,7 +288,9 @@ def _prepare() -> None:
     for protocol in ("arp", "ip", "ip6"):
         with contextlib.suppress(OSError):
             Path(f"/proc/sys/net/bridge/bridge-nf-call-{protocol}tables").write_text("0")
-    Path("/run/netns").mkdir()
+    # sshd needs its folder, which is empty and which the distribution's service creates.
+    for folder in ("/run/netns", "/run/sshd"):
+        Path(folder).mkdir()
     tools.batch("ip", ["link set dev lo up"])
 
 

@@ -8,8 +8,10 @@
 
 The file runs as __main__ inside of the sandbox, with mininet.net.Mininet and mininet.cli.CLI replaced; all other names
 of Mininet are its own, and classes of nodes, links and interfaces are combined with lab7's as in a topology (see
-classes). Hosts find each other by ARP unless autoStaticArp=True or staticArp() says otherwise. Left out: networks that
-a script builds of bare Node() and Link() objects, which no network knows; each ends in one sentence.
+classes). Hosts find each other by ARP unless autoStaticArp=True or staticArp() says otherwise. A Node() that a script
+makes by itself, such as Node('root', inNamespace=False) for the switches' namespace, becomes one of the testbed's
+beside its hosts. Left out: networks that a script builds of bare Node() and Link() objects alone; each ends in one
+sentence.
 """
 
 import ast
@@ -19,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import mininet.clean
 import mininet.cli
 import mininet.net
 from mininet import link, node
@@ -28,8 +31,8 @@ from topologies.emulation import topology_checks, user_module
 from topologies.emulation.classes import unwrapped
 from topologies.emulation.errors import EmulationError, UserFileError
 from topologies.emulation.links.link import EmulatedLink
-from topologies.emulation.network import Network
-from topologies.emulation.node import Interface, LazyShell
+from topologies.emulation.network import LEARNING, LearningController, Network, controller_refusal
+from topologies.emulation.node import Host, Interface, LazyShell
 from topologies.emulation.testbed import Testbed
 
 # Mininet class -> (lab7's class in its place, the calls by which a script must create an object of the class).
@@ -38,6 +41,11 @@ _PARTS: Mapping[type, tuple[type, str]] = {
     link.Link: (EmulatedLink, "net.addLink()"),
     link.Intf: (Interface, "net.addLink(); a sandbox has no interface of the machine"),
 }
+
+
+# Version that OVSSwitch.isOldOVS() compares, as OVSSwitch.setup() finds it: that of Debian 12.
+OVS_VERSION = "3.1"
+_ABSENT = object()
 
 
 class ScriptNetwork(Network):
@@ -90,6 +98,7 @@ class ScriptNetwork(Network):
         attributes = {name: getattr(topo, name) for name in ("arp", "ipv6", "host_names") if hasattr(topo, name)}
         self._bed = Testbed(Topo(), network=self, **{**attributes, **settings})
         self.is_open = True
+        self._adopted: list[Host] = []
         self._bed.__enter__()
         _open.append(self)
         if topo is not None and build:
@@ -99,6 +108,20 @@ class ScriptNetwork(Network):
         """Start the network and the services of its hosts."""
         super().start()
         self._bed.start_services()
+
+    def adopt(self, made: Any, name: str, **options: Any) -> None:
+        """Make a node that the script creates by itself one of the testbed; as in Mininet, it is not in `hosts`."""
+        self._testbed.prepare_names(name, options)
+        made.__class__ = Host
+        self._equips[Host](made)
+        made.__init__(name, **options)
+        self._adopted.append(made)
+
+    def take_down(self) -> None:
+        """Stop all nodes, those of adopt() included."""
+        super().take_down()
+        for made in self._adopted:
+            made.terminate()
 
     def stop(self) -> None:
         """Stop the network; a second call does nothing."""
@@ -147,8 +170,17 @@ def run(file: str, arguments: Sequence[str], cli: type, **settings: Any) -> None
     network = type("Mininet", (ScriptNetwork,), {"settings": settings, "__doc__": ScriptNetwork.__doc__})
     before = sys.argv
     try:
-        # Some scripts call OVSKernelSwitch.setup() to check for Open vSwitch, so that method is replaced as well.
-        places = ((mininet.net, "Mininet", network), (mininet.cli, "CLI", cli), (node.OVSSwitch, "setup", _nothing))
+        places = (
+            (mininet.net, "Mininet", network),
+            (mininet.net, "MininetWithControlNet", _ControlNetwork),
+            (mininet.cli, "CLI", cli),
+            # Some scripts call OVSKernelSwitch.setup() to check for Open vSwitch.
+            (node.OVSSwitch, "setup", _nothing),
+            (node.OVSSwitch, "OVSVersion", OVS_VERSION),
+            # It removes files of the machine, /tmp/*.log among them.
+            (mininet.clean, "cleanup", _nothing),
+            (mininet.clean.Cleanup, "cleanup", _nothing),
+        )
         with _replaced(*places), _no_loose_parts():
             sys.argv = [file, *arguments]
             user_module.run_as_main(file)
@@ -158,21 +190,24 @@ def run(file: str, arguments: Sequence[str], cli: type, **settings: Any) -> None
             _open[-1].stop()
 
 
-def _nothing() -> None:
-    """Do nothing, in place of a method that checks for installed programs and exits without them."""
+def _nothing(*_arguments: Any) -> None:
+    """Do nothing, in place of a check for installed programs, or of the removal of what older networks have left."""
 
 
 @contextmanager
 def _replaced(*places: tuple[Any, str, Any]) -> Iterator[None]:
     """Replace attributes, given as (object, name, value), during a `with` block."""
-    old = [(place, name, getattr(place, name)) for place, name, _ in places]
+    old = [(place, name, vars(place).get(name, _ABSENT)) for place, name, _ in places]
     try:
         for place, name, value in places:
             setattr(place, name, value)
         yield
     finally:
         for place, name, value in old:
-            setattr(place, name, value)
+            if value is _ABSENT:
+                delattr(place, name)
+            else:
+                setattr(place, name, value)
 
 
 @contextmanager
@@ -188,7 +223,31 @@ def _checked(stock: type, own: type, instead: str) -> Callable[..., None]:
     def check(made: Any, *arguments: Any, **options: Any) -> None:
         # Mininet's switches themselves create an interface object for the loopback device.
         if not isinstance(made, own) and arguments[:1] != ("lo",):
+            if _open and type(made) in (node.Node, node.Host):
+                _open[-1].adopt(made, *arguments, **options)
+                return
+            if stock is node.Node and isinstance(made, node.Controller):
+                _substitute_controller(made, *arguments, **options)
+                return
             raise UserFileError(f"{type(made).__name__}() makes a part that no network knows: make it by {instead}")
         constructor(made, *arguments, **options)
 
     return check
+
+
+def _substitute_controller(made: Any, name: str, *arguments: Any, **options: Any) -> None:
+    """Substitute a controller that the script makes by itself. Raises EmulationError for one that is no default."""
+    if type(made) not in LEARNING:
+        raise EmulationError(controller_refusal(name, type(made)))
+    made.__class__ = LearningController
+    node.Node.__init__(made, name, *arguments, **options)
+
+
+class _ControlNetwork:
+    """Substitute for mininet.net.MininetWithControlNet, which raises an error."""
+
+    def __init__(self, *_arguments: Any, **_options: Any) -> None:
+        raise EmulationError(
+            "MininetWithControlNet is not supported: its control network leads from switches in namespaces of their "
+            "own to OpenFlow controllers, and a testbed has neither; write Mininet()"
+        )

@@ -141,6 +141,8 @@ class Testbed:
         self._host_names = bool(getattr(topo, "host_names", True)) if host_names is None else host_names
         self.arp = arp_of(topo, arp)
         self.ipv6 = ipv6_of(topo, ipv6)
+        # In a script's hosts IPv6 is on, as in Mininet, with link-local addresses alone.
+        self._ipv6_in_kernel = self.ipv6 or (network is not None and ipv6 is None)
         self._starters = dict(starters or {})
         self._network = network
         # Relative file names in a script's commands refer to the directory in which the script was started.
@@ -360,6 +362,7 @@ class Testbed:
                 workdir=self.workdir,
                 congestion_control=self.congestion_control,
                 ipv6=self.ipv6,
+                ipv6_in_kernel=self._ipv6_in_kernel,
                 folder=self._folder,
             ),
             Bridge: partial(_equip, changed=self.renew_tables),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.emulation.support import lab7, one_sentence
+from topologies.emulation.links import netem
 
 HEAD = """
 from functools import partial
@@ -124,9 +125,81 @@ def test_names_of_hosts_follow_them_and_nothing_is_left_without_stop(tmp_path: P
     assert "*** Stopping" not in done.stdout
 
 
+# What Mininet's sshd.py, controllers.py and mobility.py do beside the network's own methods.
+BESIDE = """
+from mininet.clean import cleanup
+cleanup()
+c0 = Controller('c0', port=6633)
+class MultiSwitch(OVSSwitch):
+    def start(self, controllers):
+        print('starts', self.name, [c.name for c in controllers], self.isOldOVS())
+        return OVSSwitch.start(self, [c0])
+net = Mininet(switch=MultiSwitch, controller=None)
+net.addController(c0)
+h1, s1 = net.addHost('h1', ip='10.0.0.1/8'), net.addSwitch('s1')
+net.addLink(h1, s1)
+root = Node('root', inNamespace=False)
+root.setIP('10.123.0.1/32', intf=net.addLink(root, s1).intf1)
+net.start()
+root.cmd('ip route add 10.0.0.0/24 dev root-eth0; ip addr add 10.0.0.254/8 dev root-eth0')
+print([host.name for host in net.hosts], '0% packet loss' in root.cmd('ping -c 1 -W 5 10.0.0.1'))
+print('0% packet loss' in h1.cmd('ping -c 1 -W 5 10.0.0.254'), os.path.isdir('/run/sshd'))
+h1.cmd('ip -6 addr add fd00::1/64 dev h1-eth0 nodad'), root.cmd('ip -6 addr add fd00::2/64 dev root-eth0 nodad')
+print('fd00::1' in h1.cmd('ip -6 -br addr show dev h1-eth0'))
+net.stop()
+"""
+
+
+def test_parts_that_a_script_makes_beside_the_network(tmp_path: Path) -> None:
+    # cleanup() of Mininet removes /tmp/*.log and more, of other programs as well.
+    kept = Path("/tmp", f"{tmp_path.name}.log")
+    kept.write_text("")
+    try:
+        done = lab7("script", written(tmp_path, f"import os\nsetLogLevel('critical')\n{BESIDE}"), cwd=tmp_path)
+        assert kept.exists()
+    finally:
+        kept.unlink(missing_ok=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["starts s1 ['c0'] False", "['h1'] True", "True True", "True"]
+
+
+@pytest.mark.parametrize(("options", "value"), [((), "0"), (("--no-ipv6",), "1")])
+def test_hosts_of_a_script_have_ipv6_as_in_mininet(options: tuple[str, ...], value: str, tmp_path: Path) -> None:
+    text = "net = Mininet()\nprint(net.addHost('h1').cmd('cat /proc/sys/net/ipv6/conf/all/disable_ipv6').strip())\n"
+    done = lab7("script", *options, written(tmp_path, text), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"{value}\n"), done.stderr
+
+
+def test_netem_by_hand_has_an_effect_or_is_refused(tmp_path: Path) -> None:
+    text = """
+net = Mininet()
+h1 = net.addHost('h1')
+net.addLink(h1, net.addSwitch('s1'))
+net.start()
+print(h1.cmd('tc qdisc show dev h1-eth0').strip())
+h1.cmd('tc qdisc add dev h1-eth0 root netem delay 10ms')
+print(h1.cmd('tc qdisc show dev h1-eth0').strip())
+"""
+    done = lab7("script", written(tmp_path, f"setLogLevel('critical')\n{text}"), cwd=tmp_path)
+    if netem.available():
+        assert "netem" in done.stdout.splitlines()[1]
+        return
+    assert done.returncode == 3
+    assert "h1: `tc qdisc add dev h1-eth0 root netem delay 10ms` has no effect, since this kernel" in one_sentence(done)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
+        (
+            "Mininet(controller=lambda name: RemoteController(name)).addController('c0')",
+            "the controller c0 is made by a function, and a testbed has no OpenFlow: ",
+        ),
+        ("RemoteController('c0', ip='127.0.0.1')", "the controller c0 is a RemoteController, and a testbed has no "),
+        (
+            "from mininet.net import MininetWithControlNet\nMininetWithControlNet(inNamespace=True)",
+            "MininetWithControlNet is not supported: its control network leads from switches in namespaces of their ",
+        ),
         ("Mininet(controller=RemoteController).addController('c0')", "the controller c0 is a RemoteController, and a "),
         (
             "Mininet(topo=Topo(), controller=partial(RemoteController, port=6))",

@@ -109,12 +109,13 @@ def added_nat(net: Any, **options: Any) -> list[Any]:
 def limited(net: Any) -> list[Any]:
     """Return what hosts with limits show."""
     switch = net.addSwitch("s1")
-    for name, options in {
+    hosts: dict[str, dict[str, Any]] = {
         "h1": {},
         "h2": {"cpu": 0.5},
         "h3": {"cpu": 0.001},
         "h4": {"cls": OwnLimited, "cpu": 0.5},
-    }.items():
+    }
+    for name, options in hosts.items():
         net.addLink(net.addHost(name, **options), switch)
     net.start()
     found: list[Any] = [net.pingAll()]
@@ -155,5 +156,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     if "stock" in sys.argv:
-        nodelib.open = lambda *_arguments: io.StringIO()  # type: ignore[attr-defined]
+        nodelib.open = lambda *_arguments: io.StringIO()
     main()

@@ -34,13 +34,15 @@ class LimitedHost(Host):
         self.period_us = int(params.get("period_us", PERIOD_US))
         super().__init__(name, **params)
 
-    def config(self, cpu: float = -1, cores: Any = None, **params: Any) -> dict[str, Any]:
+    def config(  # type: ignore[override]
+        self, cpu: float | None = -1, cores: Any = None, **params: Any
+    ) -> dict[str, Any]:
         """Configure the host, and set its limits, as CPULimitedHost.config does."""
         result = super().config(**params)
         if cpu is not None and cpu != -1:
-            result["setCPUFrac"] = self.setCPUFrac(cpu)
+            self.setCPUFrac(cpu)
         if cores is not None:
-            result["setCPUs"] = self.setCPUs(cores)
+            self.setCPUs(cores)
         return result
 
     def setCPUFrac(self, f: float, sched: str | None = None) -> None:  # noqa: N802
@@ -90,7 +92,8 @@ class LimitedHost(Host):
             ) from error
 
     def _shell_pids(self) -> list[int]:
-        return [self.shell.pid] if self.__dict__.get("shell") is not None else []
+        shell = self.__dict__.get("shell")
+        return [shell.pid] if shell is not None else []
 
     def entering(self, cwd: str | None = None) -> list[str]:
         """Return the command prefix that joins the control group and enters this node's namespaces."""

@@ -38,7 +38,7 @@ class NAT(Host):
         self.forwardState = self._read_forwarding()
         self._inserted: list[tuple[str, list[str]]] = []
 
-    def config(self, **params: Any) -> dict[str, Any]:
+    def config(self, **params: Any) -> dict[str, Any]:  # type: ignore[override]
         """Configure the interfaces, and insert the rules. Raises MachineError without iptables, and EmulationError."""
         result = super().config(**params)
         if not self.intfs:

@@ -202,7 +202,8 @@ class OpenVSwitch(Bridge):
         """Remove a port from the running switch, as OVSSwitch.detach does."""
         port = self.intf(intf)
         self._driver.run("ovs-vsctl", f"--timeout={TIMEOUT_S}", "del-port", self.name, port.name)
-        self._attached.remove(port)
+        if port in self._attached:
+            self._attached.remove(port)
         self._changed()
 
     def remove_static_entries(self) -> None:

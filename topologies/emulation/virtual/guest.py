@@ -161,7 +161,8 @@ def _exec_job(job: dict[str, Any]) -> None:
             os.dup2(os.open(path, flags), number)
         os.setsid()
         if job["terminal"]:
-            _attach_terminal(*job["terminal"], with_input=not job["stdin"])
+            rows, columns = job["terminal"]
+            _attach_terminal(rows, columns, with_input=not job["stdin"])
         os.chdir(job["directory"])
         environment = dict(job["environment"])
         if job["virtual"]:

@@ -12,9 +12,14 @@ from experiments.harness.virtual_time import standard_input
 from topologies.emulation.errors import EmulationError
 
 
+def write_and_close(descriptor: int, content: bytes) -> None:
+    os.write(descriptor, content)
+    os.close(descriptor)
+
+
 def through_a_pipe(content: bytes) -> bytes | None:
     read_end, write_end = os.pipe()
-    writer = threading.Thread(target=lambda: (os.write(write_end, content), os.close(write_end)))
+    writer = threading.Thread(target=write_and_close, args=(write_end, content))
     writer.start()
     try:
         return standard_input.read(read_end)
@@ -56,7 +61,7 @@ def test_a_late_input_is_waited_for_with_a_notice(
 ) -> None:
     monkeypatch.setattr(standard_input, "NOTICE_S", 0.0)
     read_end, write_end = os.pipe()
-    timer = threading.Timer(0.2, lambda: (os.write(write_end, b"late"), os.close(write_end)))
+    timer = threading.Timer(0.2, write_and_close, (write_end, b"late"))
     timer.start()
     assert standard_input.read(read_end) == b"late"
     os.close(read_end)

@@ -186,7 +186,7 @@ def test_methods_of_openvswitch_are_the_testbed_s_however_they_are_called(
     called: list[str] = []
     monkeypatch.setattr(own, "start", lambda *_: called.append("start"))
     monkeypatch.setattr(own, "cmd", lambda _self, *words: called.append(str(words[0])))
-    switch = object.__new__(classes.combined(kind, own))
+    switch: Any = object.__new__(classes.combined(kind, own))
     switch.name = "s1"
     switch.start([])
     assert called[0] == "start"
