@@ -291,6 +291,51 @@ def test_the_command_line_of_a_script_cannot_be_typed(tmp_path: Path) -> None:
     assert done.stderr.startswith("lab7: CLI() reads commands from the terminal, and virtual time stands still")
 
 
+OPEN_VSWITCH = """
+from mininet.log import setLogLevel
+from mininet.net import Mininet
+from mininet.node import OVSSwitch
+
+class Firewall(OVSSwitch):
+    def start(self, controllers):
+        OVSSwitch.start(self, controllers)
+        self.cmd("ovs-ofctl add-flow", self, "priority=100,icmp,actions=drop")
+
+setLogLevel("critical")
+net = Mininet(switch=Firewall)
+s1 = net.addSwitch("s1")
+for name in "ab":
+    net.addLink(net.addHost(name), s1)
+net.start()
+before = net.pingAll()
+s1.dpctl("del-flows", "icmp")
+print(before, net.pingAll(), "actions=NORMAL" in s1.dpctl("dump-flows"), "s1-eth2" in s1.vsctl("list-ports s1"))
+"""
+
+
+def test_a_class_derived_from_ovsswitch_is_one_of_open_vswitch(tmp_path: Path) -> None:
+    if shutil.which("ovs-vsctl") is None:
+        pytest.skip("Open vSwitch is not installed")
+    (tmp_path / "script.py").write_text(OPEN_VSWITCH)
+    done = lab7("script", "--time", "virtual", "--switch", "ovs", "script.py", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "100.0 0.0 True True\n"), done.stderr
+
+
+def test_what_virtual_time_has_not_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "nat.py").write_text("from mininet.topolib import TreeNet\nTreeNet(1, 2).addNAT().configDefault()\n")
+    (tmp_path / "cpu.py").write_text(
+        "from mininet.net import Mininet\nnet = Mininet()\nnet.addHost('h1', cpu=.5)\nnet.start()\n"
+    )
+    for name, sentence in (
+        ("nat.py", "the kernel of virtual time has no NAT"),
+        ("cpu.py", "no effect in virtual time"),
+    ):
+        done = lab7("script", "--time", "virtual", name, cwd=tmp_path)
+        assert done.returncode == 3
+        (line,) = [line for line in done.stderr.splitlines() if line.startswith("lab7: ")]
+        assert sentence in line
+
+
 # Of the kernel's own timers about one a second are left; an idle network has none.
 IDLE_INTERRUPTS_A_SECOND = 5
 INTERRUPTS = "awk '/hr timer/ { print $2 }' /proc/interrupts"
