@@ -141,3 +141,14 @@ def test_of_a_large_folder_the_files_beside_the_program_are_copied(bed: Testbed,
     os.mkfifo(tmp_path / "pipe")
     code = "sorted(os.listdir('.')), os.listdir('deep'), os.listdir('deep/er'), open('note').read()"
     assert run(bed, tmp_path, "deep/er/attack.py", code)[1] == ["(['deep', 'note'], ['er'], ['attack.py'], 'mine')"]
+
+
+def test_a_program_behind_a_symbolic_link_is_copied(bed: Testbed, tmp_path: Path) -> None:
+    real, folder = tmp_path / "real", tmp_path / "course"
+    (real / "lab").mkdir(parents=True)
+    folder.mkdir()
+    (real / "lab" / "server.py").write_text("import part; print(part.WORD)")
+    (real / "lab" / "part.py").write_text("WORD = 'found'")
+    (folder / "programs").symlink_to(real)
+    words = confined([sys.executable, "programs/lab/server.py"], folder)
+    assert bed.host("client").run(words).stdout.decode().split() == ["found"]

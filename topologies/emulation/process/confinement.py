@@ -195,22 +195,33 @@ def _copy_program(folder: Path, words: Sequence[str], user_id: int) -> None:
     """Copy the program's folder, or a part of a large one, into the new root for the confined user.
 
     Of a folder beyond COPY_BYTES_MAX or COPY_FILES_MAX only its own files are copied, and those beside the relative
-    paths on the command line.
+    paths on the command line. Files beside such a path are also copied where a symbolic link leads out of the folder.
     """
     target = NEW_ROOT / str(PROGRAM_FOLDER).lstrip("/")
     target.mkdir(parents=True)
+    relative = [Path(word) for word in words if not word.startswith(("/", "-")) and (folder / word).is_file()]
+    places = [path.parent for path in relative if ".." not in path.parts]
     if _is_small(folder):
         _copy_folder(folder, target)
+        places = [place for place in places if not (target / place).resolve().is_relative_to(target)]
     else:
-        relative = [Path(word) for word in words if not word.startswith(("/", "-")) and (folder / word).is_file()]
-        left = COPY_BYTES_MAX
-        for place in dict.fromkeys([Path(), *(path.parent for path in relative if ".." not in path.parts)]):
-            (target / place).mkdir(parents=True, exist_ok=True)
-            for path in sorted((folder / place).iterdir()):
-                if path.is_file() and path.stat().st_size <= left:
-                    _copy_file(str(path), str(target / place / path.name))
-                    left -= path.stat().st_size
+        places = [Path(), *places]
+    left = COPY_BYTES_MAX
+    for place in dict.fromkeys(places):
+        _make_folder(target, place)
+        for path in sorted((folder / place).iterdir()):
+            if path.is_file() and path.stat().st_size <= left:
+                _copy_file(str(path), str(target / place / path.name))
+                left -= path.stat().st_size
     _give(target, user_id)
+
+
+def _make_folder(target: Path, place: Path) -> None:
+    """Create the folder `place` below `target`, in place of copied symbolic links, which lead nowhere there."""
+    for part in reversed([place, *place.parents]):
+        if (target / part).is_symlink():
+            (target / part).unlink()
+    (target / place).mkdir(parents=True, exist_ok=True)
 
 
 def _copy_folder(source: Path, target: Path) -> None:
