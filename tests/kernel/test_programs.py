@@ -58,3 +58,13 @@ def test_a_command_that_waits_for_ever_ends_on_the_kernels_clock(tmp_path: Path)
     assert done.returncode == 3
     assert f"not ended after {VIRTUAL_LIMIT_S:g} s of its own clock" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_program_that_does_not_start_has_an_exit_code_and_an_object_of_its_own(tmp_path: Path) -> None:
+    code, out, said = replaced_by("print('begun')\nraise ValueError('no such folder')\n", tmp_path)
+    error = json.loads(out)["error"]
+    assert (code, error["kind"], error["exit_status"]) == (4, "program-not-started", 1)
+    assert said.startswith("lab7: `python3 mine.py ")
+    assert "ended before it listened on port 80: ValueError: no such folder" in said
+    assert len(said.strip().splitlines()) == 1
+    assert "begun\n" in (tmp_path / error["output"]).read_text()

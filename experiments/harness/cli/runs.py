@@ -118,7 +118,8 @@ def run_command(
             (experiment, _request(name, experiment, given, repeat, full, replace, fault)) for name, experiment in called
         ]
         callbacks = Callbacks(_on_result(as_json), lambda sentence: click.echo(sentence, err=as_json))
-        done = run_in_parallel(virtual, wanted, results, jobs or os.cpu_count() or 1, callbacks, twice)
+        with _not_started(as_json):
+            done = run_in_parallel(virtual, wanted, results, jobs or os.cpu_count() or 1, callbacks, twice)
         _conclude(done.found, results, strict, as_json, done.different)
     if twice:
         raise click.UsageError("runs in real time are never identical: --twice needs virtual time (--time virtual)")

@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from topologies.emulation.errors import EmulationError, UserFileError
+from topologies.emulation.errors import EmulationError, ProgramError, UserFileError
 from topologies.emulation.user_module import explain
 from topologies.emulation.virtual.job import PLACE
 from topologies.emulation.watch import LabDied
@@ -91,19 +91,21 @@ KINDS: dict[str, Callable[[dict[str, Any]], None]] = {"run": _run, "matrix": _ma
 
 
 def main() -> int:
-    """Run the experiment or matrix of the request; write an answer file with an error sentence or null."""
+    """Run the request, and write the answer file: an error sentence or null, and a program that did not start."""
     request = json.loads(os.environ.pop(REQUEST))
-    error = None
+    error, program = None, None
     try:
         KINDS[request["kind"]](request)
     except (click.ClickException, EmulationError, LabDied) as failure:
         error = str(failure)
+        if isinstance(failure, ProgramError):
+            program = {"command": failure.command, "status": failure.status, "output": str(failure.output)}
     except Exception as failure:
         where = explain(failure)
         if not where:
             raise
         error = str(UserFileError(where))
-    Path(PLACE, ANSWER).write_text(json.dumps({"error": error}))
+    Path(PLACE, ANSWER).write_text(json.dumps({"error": error, "program": program}))
     return 0
 
 

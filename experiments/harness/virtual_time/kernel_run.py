@@ -20,7 +20,7 @@ from experiments.harness.results.incomplete import mark_failed
 from experiments.harness.results.result import new_folder
 from experiments.harness.virtual_time import standard_input
 from experiments.harness.virtual_time.job import ANSWER, PROGRESS, REQUEST, RESULT_PLACE
-from topologies.emulation.errors import EmulationError, MachineError
+from topologies.emulation.errors import EmulationError, MachineError, ProgramError
 from topologies.emulation.process.interpreter import module_command
 from topologies.emulation.virtual import job, kernel
 from topologies.emulation.virtual.job import Job
@@ -269,11 +269,20 @@ class VirtualTime:
         ended = self._wait(machine, relay, name)
         relay.output()
         try:
-            error = json.loads((machine.folder / ANSWER).read_text())["error"]
+            answer = json.loads((machine.folder / ANSWER).read_text())
         except (OSError, ValueError):
             raise EmulationError(
                 f"{name} failed in virtual time with exit code {ended.code}: run it with `--time real` to see the cause"
             ) from None
-        if error is not None:
-            # Replace the result folder's path inside the kernel, which the message has, by the path on the host.
-            raise EmulationError(error.replace(RESULT_PLACE, str(folder)))
+        raise_error(answer, folder)
+
+
+def raise_error(answer: Mapping[str, Any], folder: Path) -> None:
+    """Raise the error in the answer of a job, if it has one; paths in the kernel become those on the host."""
+    if answer["error"] is None:
+        return
+    message, program = answer["error"].replace(RESULT_PLACE, str(folder)), answer["program"]
+    if program is None:
+        raise EmulationError(message)
+    output = Path(program["output"].replace(RESULT_PLACE, str(folder)))
+    raise ProgramError(message, program["command"], program["status"], output)

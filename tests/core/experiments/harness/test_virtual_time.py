@@ -16,8 +16,10 @@ from experiments.harness.clock import Clock
 from experiments.harness.fidelity.certificate import MachineWatch
 from experiments.harness.reruns import summary
 from experiments.harness.results.result import Check, Fidelity
-from experiments.harness.virtual_time.kernel_run import ProgressLimits, Relay, still_limit_s
+from experiments.harness.virtual_time.job import RESULT_PLACE
+from experiments.harness.virtual_time.kernel_run import ProgressLimits, Relay, raise_error, still_limit_s
 from tests.core.experiments.harness.samples import sample_result
+from topologies.emulation.errors import EmulationError, ProgramError
 from topologies.emulation.virtual import kernel
 from topologies.emulation.virtual.machine import OverdueError
 
@@ -200,3 +202,13 @@ def test_a_run_that_uses_no_processor_time_is_ended(tmp_path: Path, monkeypatch:
     machine.now_s = 303.0
     with pytest.raises(OverdueError, match="idle for 300 s"):
         patience.check()
+
+
+def test_a_program_that_did_not_start_in_the_kernel_is_that_error_with_the_path_on_the_host(tmp_path: Path) -> None:
+    program = {"command": "python3 mine.py", "status": 1, "output": f"{RESULT_PLACE}/program-origin.log"}
+    with pytest.raises(ProgramError, match="ended before it listened") as error:
+        raise_error({"error": "`python3 mine.py` ended before it listened", "program": program}, tmp_path)
+    assert (error.value.status, error.value.output) == (1, tmp_path / "program-origin.log")
+    with pytest.raises(EmulationError, match=f"{tmp_path}/x is full"):
+        raise_error({"error": f"{RESULT_PLACE}/x is full", "program": None}, tmp_path)
+    raise_error({"error": None, "program": None}, tmp_path)
