@@ -246,6 +246,11 @@ class _StreamParser:
         """Return the offset after chunked content, and check the chunk sizes. Raises _StopError on a syntax error."""
         while True:
             start = at
+            # Content without chunks may have lines in LF, which are no fault of theirs.
+            end = self.data.find(b"\n", start) + 1
+            if end and not CHUNK_LINE.match(self.data[start:end].rstrip(b"\r\n") + b"\r\n"):
+                self.note(CHUNK_SIZE, start, end, "not a chunk size", "the size in hexadecimal, for example 1a\\r\\n")
+                raise _StopError
             try:
                 line, at = self.line(start)
             except _StopError:
@@ -254,9 +259,6 @@ class _StreamParser:
                         CHUNK_END, start, len(self.data), "the stream ends without the last chunk", "0\\r\\n\\r\\n"
                     )
                 raise
-            if not CHUNK_LINE.match(line + b"\r\n"):
-                self.note(CHUNK_SIZE, start, at, "not a chunk size", "the size in hexadecimal, for example 1a\\r\\n")
-                raise _StopError
             digits = line.partition(b";")[0].strip()
             size = int(digits, 16)
             if size == 0:

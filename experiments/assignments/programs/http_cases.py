@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from experiments.analysis.rules import http1
 from experiments.analysis.rules.http1 import Dialogue, Head
@@ -92,7 +93,7 @@ class View:
         """Require one of these status codes of a response. Raises DeviationError."""
         status = head.words[1]
         if status not in allowed:
-            expected = f"HTTP/1.1 {allowed[0].decode()} {REASONS[allowed[0]]}\\r\\n"
+            expected = f"HTTP/1.1 {allowed[0].decode()} {HTTPStatus(int(allowed[0])).phrase}\\r\\n"
             raise self.line_fault(rule, head, b"", f"status {status.decode()} to {to}", expected)
 
     def content(self, head: Head) -> bytes:
@@ -108,6 +109,10 @@ class View:
     def expect_file(self, head: Head, path: str, content: bytes) -> None:
         """Require the status 200 and the content of a file in a response. Raises DeviationError."""
         self.expect_status(head, (b"200",), STATUS, f"GET {path}, which exists")
+        self.expect_content(head, path, content)
+
+    def expect_content(self, head: Head, path: str, content: bytes) -> None:
+        """Require this content of a response, that of a target. Raises DeviationError."""
         got = self.content(head)
         if got == content:
             return
@@ -116,20 +121,10 @@ class View:
             same = min(len(got), len(content))
             found = f"the content of {path} has {len(got)} of {len(content)} octets"
         else:
-            found = f"the content differs from the file {path} at octet {same}"
+            found = f"the content differs from that of {path} at octet {same}"
         at = min(head.content + same, max(head.content, head.end - 1))
         right = content[same : same + EXPECTED_OCTETS].hex(" ") or "the end of the content"
         raise self.fault(CONTENT, at, head.end, found, right)
-
-
-REASONS = {
-    b"200": "OK",
-    b"304": "Not Modified",
-    b"400": "Bad Request",
-    b"404": "Not Found",
-    b"405": "Method Not Allowed",
-    b"501": "Not Implemented",
-}
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from topologies.emulation.watch import ServerDied
 
 PROGRAM_NAME, ENDED_NAME = "program", "program.json"
 FUNCTION = f"{__name__}:run"
+RAW_CLIENT = "experiments.assignments.programs.peers.raw_client"
 # First steps of a trial: an end without progress is a fault of the program only once the program has been started.
 NETWORK, STARTED = "starting the network", "starting the program"
 # Pause between two requests, in which the recorder syncs the packets to the host: a program that computes for ever at

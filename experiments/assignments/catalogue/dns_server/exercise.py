@@ -20,19 +20,16 @@ from experiments.analysis.rules import dns
 from experiments.analysis.rules.dns_octets import AAAA, CNAME, MX, NS, OPT, SOA, A
 from experiments.analysis.rules.rule import Rule
 from experiments.assignments.programs.dns_cases import TXT, Case, Expected, View, decide_cases, framed, query
-from experiments.assignments.programs.trial import send_all, subject_testbed
-from experiments.harness.claims import Claim
+from experiments.assignments.programs.exercise import EXERCISES, experiment_of, outcome_of
+from experiments.assignments.programs.trial import RAW_CLIENT, send_all, subject_testbed
 from experiments.harness.driver import Driver
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from experiments.harness.experiment import Outcome, Run
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.verdict import Verdict
 from experiments.harness.measurement import first_interface, measured
-from experiments.harness.parameters import one_of
 
-RAW_CLIENT = "experiments.assignments.programs.raw_client"
 ADDRESS, ZONE_FILE = "10.54.0.53", "example.com.zone"
 AT_CLIENT = first_interface("client")
-EXERCISES = ("all", "public")
 NOERROR, NXDOMAIN, NOTIMP, REFUSED = 0, 3, 4, 5
 EDNS_SIZE, OPCODE_STATUS = 4096, 2
 
@@ -282,17 +279,13 @@ def run(context: Run) -> Outcome:
         client = Driver(lab.bed.host("client"), [RAW_CLIENT])
         with lab.recording(["client"]):
             send_all(context, client, [(one.claim, one.request(ADDRESS)) for one in cases])
-    known = {verdict.id: verdict for verdict in decide(lab.read_capture(), names, which)}
-    program = context.replacements.get("authoritative")
-    return Outcome(
-        claims=tuple(known.get(claim) or Verdict(claim, "undecided", "Not part of this run.") for claim in STATEMENTS),
-        comparisons=(),
-        fidelity=lab.fidelity(times=False),
-        implementations={
-            "client": "raw octets",
-            "authoritative": program.name if program else "services.dns.authoritative",
-        },
-        capture=lab.path.name,
+    return outcome_of(
+        context,
+        lab,
+        decide(lab.read_capture(), names, which),
+        STATEMENTS,
+        "authoritative",
+        "services.dns.authoritative",
     )
 
 
@@ -315,16 +308,11 @@ STATEMENTS = {
     "segments": "A query by TCP may come in several segments.",
     "robust": "Other zones, unknown OPCODEs and malformed messages do no harm.",
 }
-EXPERIMENT = Experiment(
-    name="dns-server-exercise",
-    question="Does this DNS server do what RFC 1034 and RFC 1035 require of an authoritative server?",
-    claims=tuple(STATEMENTS),
-    own_claims=tuple(
-        Claim(name, "DNS", statement, "Responses to queries in octets") for name, statement in STATEMENTS.items()
-    ),
-    parameters={"exercise": Parameter(EXERCISES[0], one_of(*EXERCISES), "the queries: all, or those of public stages")},
-    run=run,
-    repeat=1,
-    judges_messages=True,
-    roles=("authoritative",),
+EXPERIMENT = experiment_of(
+    "dns-server-exercise",
+    "Does this DNS server do what RFC 1034 and RFC 1035 require of an authoritative server?",
+    "DNS",
+    STATEMENTS,
+    "authoritative",
+    run,
 )

@@ -16,25 +16,22 @@ from random import Random
 
 from experiments.analysis.rules import http1
 from experiments.analysis.rules.rule import Rule
+from experiments.assignments.programs.exercise import EXERCISES, experiment_of, outcome_of
 from experiments.assignments.programs.http_cases import STATUS, Case, View, decide_cases, get
-from experiments.assignments.programs.trial import send_all, subject_testbed
-from experiments.harness.claims import Claim
+from experiments.assignments.programs.trial import RAW_CLIENT, send_all, subject_testbed
 from experiments.harness.driver import Driver
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from experiments.harness.experiment import Outcome, Run
 from experiments.harness.implementations.registry import DEFAULT_PORT
 from experiments.harness.judge.frames import CaptureFile
 from experiments.harness.judge.verdict import Verdict
 from experiments.harness.measurement import measured, site_folder
-from experiments.harness.parameters import one_of
 from experiments.http.lab import AT_CLIENT, MODIFIED, ORIGIN_ADDRESS, write_picture
 from topologies.web import WebTopo
 
-RAW_CLIENT = "experiments.assignments.programs.raw_client"
 CLOSE = "Connection: close"
 IMF_FIXDATE = "%a, %d %b %Y %H:%M:%S GMT"
 # Steps up from a document root, which is less deep than this.
 DEPTH = 16
-EXERCISES = ("all", "public")
 FRAMING_RULES = frozenset(rule.id for rule in (http1.CONTENT_LENGTH, http1.FRAMING, http1.CHUNK_SIZE, http1.CHUNK_END))
 
 TYPE = Rule("http-server-type", "http", "Content-Type is the media type of the representation.", "RFC 9110 section 8.3")
@@ -284,15 +281,7 @@ def run(context: Run) -> Outcome:
             with lab.recording(["client"]):
                 send_all(context, client, [(one.claim, one.request(ORIGIN_ADDRESS, DEFAULT_PORT)) for one in cases])
         verdicts = decide(lab.read_capture(), site, which)
-    known = {verdict.id: verdict for verdict in verdicts}
-    program = context.replacements.get("origin")
-    return Outcome(
-        claims=tuple(known.get(claim) or Verdict(claim, "undecided", "Not part of this run.") for claim in CLAIM_IDS),
-        comparisons=(),
-        fidelity=lab.fidelity(times=False),
-        implementations={"client": "raw octets", "origin": program.name if program else "services.http.origin"},
-        capture=lab.path.name,
-    )
+    return outcome_of(context, lab, verdicts, STATEMENTS, "origin", "services.http.origin")
 
 
 def partial(captured: CaptureFile, folder: Path, seed: int, parameters: dict[str, str]) -> tuple[Verdict, ...]:
@@ -314,19 +303,11 @@ STATEMENTS = {
     "traversal": "No target leaves the document root.",
     "errors": "Unknown methods and requests without Host are refused.",
 }
-CLAIM_IDS = tuple(STATEMENTS)
-EXPERIMENT = Experiment(
-    name="http-server-exercise",
-    question="Does this HTTP server do what RFC 9110 and RFC 9112 require of a server of files?",
-    claims=CLAIM_IDS,
-    own_claims=tuple(
-        Claim(name, "HTTP", statement, "Responses to requests in octets") for name, statement in STATEMENTS.items()
-    ),
-    parameters={
-        "exercise": Parameter(EXERCISES[0], one_of(*EXERCISES), "the requests: all, or those of public stages")
-    },
-    run=run,
-    repeat=1,
-    judges_messages=True,
-    roles=("origin",),
+EXPERIMENT = experiment_of(
+    "http-server-exercise",
+    "Does this HTTP server do what RFC 9110 and RFC 9112 require of a server of files?",
+    "HTTP",
+    STATEMENTS,
+    "origin",
+    run,
 )

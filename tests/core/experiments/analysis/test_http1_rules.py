@@ -116,6 +116,11 @@ FAULTS = {
         "http-date-format",
         b"Date: 2030-01-01 00:00:00",
     ),
+    "chunked content without chunks": (
+        [(GET, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhello\nworld\n")],
+        "http-chunk-size",
+        b"hello\n",
+    ),
     "no last chunk": (
         [(GET, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")],
         "http-chunk-end",

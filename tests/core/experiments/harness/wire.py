@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,13 +33,20 @@ class Wire:
         return self
 
     def capture(self, folder: Path, dropped: int = 0) -> CaptureFile:
-        path = folder / "capture.pcapng"
-        with path.open("wb") as stream:
-            writer = PcapngWriter(stream, [INTERFACE])
-            for time_ns, data in sorted(self.packets, key=lambda packet: packet[0]):
-                writer.packet(0, time_ns, data)
-            writer.statistics(0, received=len(self.packets) + dropped, dropped=dropped)
-        return read_capture(path)
+        return capture_of({INTERFACE: self.packets}, folder, dropped)
+
+
+def capture_of(packets: Mapping[str, Sequence[tuple[int, bytes]]], folder: Path, dropped: int = 0) -> CaptureFile:
+    """Return the capture of packets, each with its time in ns, by interface."""
+    path, names = folder / "capture.pcapng", list(packets)
+    tagged = [(time_ns, names.index(name), data) for name, some in packets.items() for time_ns, data in some]
+    with path.open("wb") as stream:
+        writer = PcapngWriter(stream, names)
+        for time_ns, number, data in sorted(tagged, key=lambda one: one[0]):
+            writer.packet(number, time_ns, data)
+        for number, name in enumerate(names):
+            writer.statistics(number, received=len(packets[name]) + dropped, dropped=dropped)
+    return read_capture(path)
 
 
 @dataclass

@@ -7,8 +7,9 @@ A driver (see experiments.harness.driver_process) with these requests; octets ar
     {"address": "10.0.1.1", "port": 53, "datagrams": ["0001...", ...]}
         one UDP socket: sends each datagram, then reads until the server is silent for QUIET_S
 
-The response has `received`, the number of octets. A malformed response delays nothing, as no length is read from it;
-silence costs nothing in virtual time. A server that sends without end is left after RECEIVED_MAX octets or EXCHANGE_S.
+`wait_s` in a request is a pause in seconds before it. The response has `received`, the number of octets. A malformed
+response delays nothing, as no length is read from it; silence costs nothing in virtual time. A server that sends
+without end is left after RECEIVED_MAX octets or EXCHANGE_S.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ def _read(connection: socket.socket, limit: int) -> tuple[int, bool]:
 
 
 def _handle(request: dict[str, Any]) -> dict[str, Any]:
+    time.sleep(request.get("wait_s", 0))
     return {"received": _datagrams(request) if "datagrams" in request else _exchange(request)}
 
 

@@ -1,0 +1,211 @@
+"""Proxy cases: requests to a caching proxy under test, and what it sends to the origin for each of them.
+
+A case is a sequence of requests by the client, a connection each, in the order of the cases. What the proxy sends to
+the origin belongs to the request of the client after which it is sent. A fault is told by the octets of the proxy that
+show it: its request at the origin, or its response at the client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from experiments.analysis.rules import http1
+from experiments.analysis.rules.http1 import Dialogue, Head
+from experiments.analysis.rules.rule import Rule, as_text
+from experiments.assignments.programs.deviation import DeviationError, explained
+from experiments.assignments.programs.http_cases import LINES, View
+from experiments.harness.judge.frames import CaptureFile, Connection, connections
+from experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
+
+# Rules on the requests of a proxy that hold in every case.
+REQUESTS = frozenset(
+    rule.id for rule in (http1.LINE_END, http1.REQUEST_LINE, http1.FIELD_LINE, http1.HEAD_END, http1.HOST)
+)
+END_OF_TIME_NS = 1 << 63
+# Permitted difference in seconds of Age from the time in the capture: whole seconds, and the times of transmission.
+AGE_SLACK_S = 2
+
+
+@dataclass(frozen=True)
+class Forwarded:
+    """A request of the proxy as captured at the origin, and the origin's response to it."""
+
+    request: Head
+    response: Head | None
+    dialogue: Dialogue
+    time_ns: int
+
+    @property
+    def content(self) -> bytes:
+        """The content of the request."""
+        return self.dialogue.client.stream.data[self.request.content : self.request.end]
+
+    @property
+    def answered_ns(self) -> int:
+        """Time of the first octet of the response; that of the request if there is none."""
+        if self.response is None:
+            return self.time_ns
+        start = self.response.start
+        return self.dialogue.server.stream.span(start, start + 1)[0].time_ns
+
+    def fault(self, rule: Rule, found: str, expected: str, name: bytes = b"") -> DeviationError:
+        """Return a fault in the request line, or in the first field line of a name if there is one."""
+        data = self.dialogue.client.stream.data
+        start = next((at for known, _, at in self.request.fields if known == name), self.request.start)
+        end = data.find(b"\n", start) + 1
+        return DeviationError(self.dialogue.client.violation(rule, start, end, found, expected))
+
+    def content_fault(self, rule: Rule, found: str, expected: str) -> DeviationError:
+        """Return a fault in the content of the request."""
+        start, end = self.request.content, max(self.request.end, self.request.content)
+        return DeviationError(self.dialogue.client.violation(rule, start, end, found, expected))
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A request of the client, the proxy's response to it, and what the proxy sent to the origin meanwhile."""
+
+    view: View
+    target: str
+    forwarded: tuple[Forwarded, ...]
+
+    @property
+    def time_ns(self) -> int:
+        """Time of the first octet of the proxy's response. Raises DeviationError if there is none."""
+        start = self.view.response().start
+        return self.view.dialogue.server.stream.span(start, start + 1)[0].time_ns
+
+    def expect_content(self, content: bytes, rule: Rule, what: str = "") -> Head:
+        """Require 200 with this content; return the head. Raises DeviationError."""
+        head = self.view.response()
+        asked = what or f"the request for {self.target}"
+        self.view.expect_status(head, (b"200",), rule, asked)
+        self.view.expect_content(head, self.target, content)
+        return head
+
+    def expect_forwarded(self, rule: Rule, why: str, expected: str) -> Forwarded:
+        """Require a request to the origin, and return the first. Raises DeviationError."""
+        if self.forwarded:
+            return self.forwarded[0]
+        head = self.view.response()
+        found = f"a response to the request for {self.target} without a request to the origin, {why}"
+        raise self.view.line_fault(rule, head, b"", found, expected)
+
+    def expect_stored(self, rule: Rule, why: str) -> None:
+        """Require that nothing is sent to the origin. Raises DeviationError."""
+        self.view.response()
+        for one in self.forwarded:
+            raise one.fault(rule, f"a request for {self.target} to the origin, {why}", "no octets: the stored response")
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request of the client in octets, the time in seconds before it, and its target as the origin knows it."""
+
+    octets: bytes
+    target: str
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """Requests in turn, the check of what they show, and the rules of the responses beside those of all cases.
+
+    The check returns evidence as one sentence, or raises DeviationError.
+    """
+
+    claim: str
+    asks: tuple[Ask, ...]
+    check: Callable[[Sequence[Turn]], str]
+    rules: frozenset[str] = frozenset()
+
+    def requests(self, address: str, port: int) -> list[dict[str, object]]:
+        """Return the requests to the raw client."""
+        return [
+            {"address": address, "port": port, "send": [one.octets.hex()], "wait_s": one.wait_s} for one in self.asks
+        ]
+
+
+def absolute(name: str, target: str, *fields: str, method: str = "GET", content: bytes = b"") -> bytes:
+    """Return a request in absolute-form for a target of the host `name` (RFC 9112 section 3.2.2)."""
+    sized = [f"Content-Length: {len(content)}"] if content or method == "POST" else []
+    lines = [f"{method} http://{name}{target} HTTP/1.1", f"Host: {name}", *fields, *sized, "", ""]
+    return "\r\n".join(lines).encode("ascii") + content
+
+
+@dataclass
+class _AtOrigin:
+    """The requests of the proxy at the origin by time, and the violations in them."""
+
+    requests: list[Forwarded] = field(default_factory=list)
+    violations: list[http1.Violation] = field(default_factory=list)
+
+    def add(self, connection: Connection, interface: str) -> None:
+        parsed = http1.dialogue(connection, interface)
+        self.violations += [one for one in parsed.violations if one.sender == str(connection.client)]
+        for number, request in enumerate(parsed.requests):
+            time_ns = parsed.client.stream.span(request.start, request.start + 1)[0].time_ns
+            response = parsed.responses[number] if number < len(parsed.responses) else None
+            self.requests.append(Forwarded(request, response, parsed, time_ns))
+
+
+def decide_cases(
+    captured: CaptureFile, at_client: str, proxy_port: int, at_origin: str, cases: Sequence[Case]
+) -> tuple[Verdict, ...]:
+    """Return a verdict for each claim of the cases: failed by its first fault, shown if all its cases are right."""
+    asked = [one for one in connections(captured.at(at_client)) if one.server.port == proxy_port]
+    origin = _AtOrigin()
+    for connection in connections(captured.at(at_origin)):
+        origin.add(connection, at_origin)
+    origin.requests.sort(key=lambda one: one.time_ns)
+    verdicts: dict[str, Verdict] = {}
+    first = 0
+    for case in cases:
+        last = first + len(case.asks)
+        before = verdicts.get(case.claim)
+        if before is None or before.verdict == "shown":
+            if len(asked) < last:
+                one = undecided(case.claim, "The run ended before this was requested.")
+            else:
+                end_ns = asked[last].syn.time_ns if last < len(asked) else END_OF_TIME_NS
+                one = _decide(case, asked[first:last], end_ns, at_client, origin)
+            if before is not None and one.verdict == "shown":
+                one = shown(case.claim, f"{before.evidence} {one.evidence}", (*before.frames, *one.frames))
+            verdicts[case.claim] = one
+        first = last
+    return tuple(verdicts.values())
+
+
+def _decide(case: Case, asked: Sequence[Connection], end_ns: int, interface: str, origin: _AtOrigin) -> Verdict:
+    frame, begin_ns = asked[0].syn.frame, asked[0].syn.time_ns
+    ends = [*(one.syn.time_ns for one in asked[1:]), end_ns]
+    turns: list[Turn] = []
+    violations = [
+        one for one in origin.violations if begin_ns <= one.time_ns < end_ns and one.rule.id in REQUESTS | case.rules
+    ]
+    for ask, connection, until_ns in zip(case.asks, asked, ends, strict=True):
+        if connection.from_server.syn is None:
+            how = "is refused" if connection.from_server.reset else "is not answered"
+            number = connection.syn.frame
+            return failed(case.claim, f"Frame {number}: the connection to {connection.server} {how}.", (number,))
+        view = View(connection, http1.dialogue(connection, interface))
+        sent = tuple(one for one in origin.requests if connection.syn.time_ns <= one.time_ns < until_ns)
+        turns.append(Turn(view, ask.target, sent))
+        violations += [
+            one
+            for one in view.dialogue.violations
+            if one.rule.id in LINES | case.rules and one.sender == str(connection.server)
+        ]
+    for violation in sorted(violations, key=lambda one: one.time_ns):
+        return failed(case.claim, explained(violation), (violation.frame,))
+    try:
+        return shown(case.claim, case.check(turns), (frame,))
+    except Contradiction as fault:
+        return failed(case.claim, fault.evidence, fault.frames)
+
+
+def field_text(head: Head, name: bytes) -> str:
+    """Return a field as `Name: value`, or `no Name` if the message lacks it."""
+    values = head.values(name)
+    return f"{name.decode().title()}: {as_text(values[0])}" if values else f"no {name.decode().title()}"
