@@ -93,13 +93,27 @@ def note_end(folder: Path, sentence: str) -> None:
         (folder / ENDED_NAME).write_text(json.dumps({"ended": sentence}) + "\n")
 
 
-def send_all(context: Run, client: Driver, requests: Sequence[tuple[str, Mapping[str, object]]]) -> None:
-    """Send requests to a raw client in turn, each with the claim that it is for; the capture shows those that fail."""
+def send_all(
+    context: Run, client: Driver, requests: Sequence[tuple[str, Mapping[str, object]]], done: float = 0.0
+) -> None:
+    """Send requests to a raw client in turn, each with the claim that it is for; the capture shows those that fail.
+
+    done: the share of the run before them.
+    """
     for number, (claim, request) in enumerate(requests):
-        context.step(f"{claim}, {number + 1} of {len(requests)}", 0.1 + 0.8 * number / len(requests))
+        share = done + (1 - done) * number / len(requests)
+        context.step(f"{claim}, {number + 1} of {len(requests)}", 0.1 + 0.8 * share)
         with suppress(DriverError):
             client.request(request)
         time.sleep(PAUSE_S)
+
+
+def restart_subject(bed: Testbed, name: str) -> None:
+    """Kill the program on the host `name` (SIGKILL), and start it again. Raises ProgramError if it does not start."""
+    for running in bed.services[name]:
+        if isinstance(running, Program):
+            running.kill()
+    bed.restart(name)
 
 
 def subject_testbed(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.kernel.assignments.programs import dns_bugs, proxy_bugs
+from tests.kernel.assignments.programs import dns_bugs, proxy_bugs, smtp_bugs
 from tests.kernel.assignments.programs.attacks import ALL, ATTACKS, Attack
 from tests.kernel.assignments.programs.bug import Bug
 from tests.kernel.assignments.programs.http_bugs import BUGS, SERVER
@@ -75,6 +75,13 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Graded:
 
 
 @pytest.fixture(scope="module")
+def smtp(tmp_path_factory: pytest.TempPathFactory) -> Graded:
+    folder, right = tmp_path_factory.mktemp("smtp"), smtp_bugs.SERVER.read_text()
+    hand_in(folder / "in", {"right": right} | {bug.name: bug.program(right) for bug in smtp_bugs.BUGS})
+    return grade(folder, "smtp-server")
+
+
+@pytest.fixture(scope="module")
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Graded:
     folder, right = tmp_path_factory.mktemp("attacks"), SERVER.read_text()
     hand_in(folder / "in", {attack.name: attack.program(right) for attack in ATTACKS})
@@ -111,6 +118,17 @@ def test_the_right_proxy_has_full_points(proxy: Graded) -> None:
 @pytest.mark.parametrize("bug", proxy_bugs.BUGS, ids=lambda bug: bug.name)
 def test_a_bug_of_a_proxy_is_named_and_no_other(bug: Bug, proxy: Graded) -> None:
     faults = proxy.faults(bug.name)
+    assert list(faults) == [bug.stage]
+    assert [part for part in bug.message if part not in faults[bug.stage]] == []
+
+
+def test_the_right_smtp_server_has_full_points(smtp: Graded) -> None:
+    assert (smtp.grades["right"]["earned"], smtp.faults("right")) == (15, {})
+
+
+@pytest.mark.parametrize("bug", smtp_bugs.BUGS, ids=lambda bug: bug.name)
+def test_a_bug_of_an_smtp_server_is_named_and_no_other(bug: Bug, smtp: Graded) -> None:
+    faults = smtp.faults(bug.name)
     assert list(faults) == [bug.stage]
     assert [part for part in bug.message if part not in faults[bug.stage]] == []
 

@@ -127,7 +127,9 @@ class Plan:
 
     def text(self) -> bytes:
         """Return a drawn content."""
-        return "".join(f"row {self.random.getrandbits(160):040x}\n" for _ in range(self.random.randrange(8, 40))).encode()
+        return "".join(
+            f"row {self.random.getrandbits(160):040x}\n" for _ in range(self.random.randrange(8, 40))
+        ).encode()
 
     def etag(self) -> str:
         """Return a drawn entity tag."""

@@ -3,13 +3,13 @@
 A driver (see experiments.harness.driver_process) with these requests; octets are in hexadecimal:
 
     {"address": "10.7.1.1", "port": 80, "send": ["474554...", ...]}
-        one TCP connection: sends each text, then reads until the server is silent for QUIET_S or closes
+        one TCP connection: sends each text, then reads until the server is silent for `quiet_s` or closes
     {"address": "10.0.1.1", "port": 53, "datagrams": ["0001...", ...]}
         one UDP socket: sends each datagram, then reads until the server is silent for QUIET_S
 
-`wait_s` in a request is a pause in seconds before it. The response has `received`, the number of octets. A malformed
-response delays nothing, as no length is read from it; silence costs nothing in virtual time. A server that sends
-without end is left after RECEIVED_MAX octets or EXCHANGE_S.
+`wait_s` in a request is a pause in seconds before it; `quiet_s` is QUIET_S if left out. The response has `received`,
+the number of octets. A malformed response delays nothing, as no length is read from it; silence costs nothing in
+virtual time. A server that sends without end is left after RECEIVED_MAX octets or EXCHANGE_S.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _exchange(request: dict[str, Any]) -> int:
     with socket.create_connection((request["address"], request["port"]), CONNECT_S) as connection:
         for text in request["send"]:
             connection.sendall(bytes.fromhex(text))
-            got, closed = _read(connection, RECEIVED_MAX - received)
+            got, closed = _read(connection, RECEIVED_MAX - received, request.get("quiet_s", QUIET_S))
             received += got
             if closed or received >= RECEIVED_MAX:
                 break
@@ -51,9 +51,9 @@ def _datagrams(request: dict[str, Any]) -> int:
     return received
 
 
-def _read(connection: socket.socket, limit: int) -> tuple[int, bool]:
+def _read(connection: socket.socket, limit: int, quiet_s: float = QUIET_S) -> tuple[int, bool]:
     """Read until silence, the end of the stream, or a limit; return (octets, end of the stream seen)."""
-    connection.settimeout(QUIET_S)
+    connection.settimeout(quiet_s)
     received, until_s = 0, time.monotonic() + EXCHANGE_S
     with suppress(TimeoutError):
         while received < limit and time.monotonic() < until_s:

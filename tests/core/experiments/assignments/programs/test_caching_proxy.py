@@ -118,10 +118,10 @@ class ToOrigin:
         self.network.after(1)
 
 
-def stages(program: str, folder: Path, seed: int = 1) -> tuple[QuestionGrade, ...]:
+def stages(program: str, folder: Path, seed: int = 1, which: str = "all") -> tuple[QuestionGrade, ...]:
     """Return the grades of a proxy's source, whose last line starts it, by its class `Proxy`."""
     scope: dict[str, Any] = {"__name__": "proxy"}
-    plan = plan_of(seed, "all")
+    plan = plan_of(seed, which)
     network = Network(Script(json.loads(json.dumps(plan.script))))
     exec(compile(program[: program.rindex("main()")], "proxy.py", "exec", dont_inherit=True), scope)
     scope["time"] = SimpleNamespace(time=lambda: network.now_s)
@@ -136,16 +136,17 @@ def stages(program: str, folder: Path, seed: int = 1) -> tuple[QuestionGrade, ..
     return decide_stages(find_program_assignment("caching-proxy").stages, Evidence(verdicts))
 
 
-@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize("seed", range(1, 4))
 def test_the_right_proxy_passes_all_stages(seed: int, tmp_path: Path) -> None:
     assert [one.feedback for one in stages(RIGHT, tmp_path, seed)] == ["passed"] * 9
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_a_bug_fails_one_stage_with_its_message(bug: Bug, tmp_path: Path) -> None:
+    which = "all" if bug.stage == "robustness" else "public"
     wrong = {
         one.question: one.feedback
-        for one in stages(bug.program(RIGHT), tmp_path)
+        for one in stages(bug.program(RIGHT), tmp_path, which=which)
         if one.feedback != "passed" and not one.feedback.startswith("not opened")
     }
     assert list(wrong) == [bug.stage]
