@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from experiments.analysis.rules import http1
 from experiments.analysis.rules.http1 import Dialogue, Head
-from experiments.analysis.rules.rule import Rule, as_text
+from experiments.analysis.rules.rule import Rule, Violation, as_text
 from experiments.assignments.programs.deviation import DeviationError, explained
 from experiments.assignments.programs.http_cases import LINES, View
 from experiments.harness.judge.frames import CaptureFile, Connection, connections
@@ -139,7 +139,7 @@ class _AtOrigin:
     """The requests of the proxy at the origin by time, and the violations in them."""
 
     requests: list[Forwarded] = field(default_factory=list)
-    violations: list[http1.Violation] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
 
     def add(self, connection: Connection, interface: str) -> None:
         parsed = http1.dialogue(connection, interface)

@@ -10,6 +10,9 @@ open-after-quit    behind the 221 to QUIT the connection stays open until the cl
 quit-250           QUIT is answered by 250
 any-recipient      RCPT is answered by 250 for users that there are not
 first-mail-452     the first MAIL of each connection is answered by 452, with room on the disk
+lf                 lines of replies end in LF alone
+no-hyphens         all lines of a reply have a space behind the code
+data-250           DATA is answered by 250
 """
 
 from __future__ import annotations
@@ -120,6 +123,12 @@ def _first_mail_452() -> None:
     patch(server_session.ServerSession, "_mail", refused)
 
 
+def _rewritten(change: Callable[[bytes], bytes]) -> None:
+    """Have the octets of replies changed."""
+    to_wire = Reply.to_wire
+    patch(Reply, "to_wire", lambda self: change(to_wire(self)))
+
+
 FAULTS = {
     "none": lambda: None,
     "drops-pictures": _drops_pictures,
@@ -132,6 +141,9 @@ FAULTS = {
     "quit-250": _quit_250,
     "any-recipient": _any_recipient,
     "first-mail-452": _first_mail_452,
+    "lf": lambda: _rewritten(lambda octets: octets.replace(b"\r\n", b"\n")),
+    "no-hyphens": lambda: _rewritten(lambda octets: re.sub(rb"(?m)^([0-9]{3})-", rb"\1 ", octets)),
+    "data-250": lambda: _rewritten(lambda octets: re.sub(rb"^354", b"250", octets)),
 }
 
 

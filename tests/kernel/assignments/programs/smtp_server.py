@@ -10,6 +10,7 @@ import time
 import uuid
 from email.utils import formatdate
 from pathlib import Path
+from typing import Any
 
 NAME = "relay.student"
 EOL = "\r\n"
@@ -17,6 +18,7 @@ EXTENSIONS = ["8BITMIME", "HELP"]
 LINE_MAX = 100_000
 PATH = re.compile(r"<(?:@[^:>]*:)?([^>]*)>((?: +\S+)*) *\Z")
 RETRY_S = 5
+Entry = dict[str, Any]
 
 
 class Queue:
@@ -24,7 +26,7 @@ class Queue:
         self.spool, self.host, self.port = spool, host, port
         self.wake = threading.Event()
 
-    def add(self, entry: dict) -> None:
+    def add(self, entry: Entry) -> None:
         name = f"{time.time_ns()}-{uuid.uuid4().hex}"
         path = self.spool / f"{name}.new"
         with path.open("w") as file:
@@ -43,15 +45,16 @@ class Queue:
             else:
                 path.unlink()
 
-    def send(self, entry: dict) -> list[str]:
+    def send(self, entry: Entry) -> list[str]:
         """Hand a message on; return the recipients for which that must be tried again."""
+        recipients: list[str] = entry["recipients"]
         try:
             with connect(self.host, self.port) as connection:
-                return self.hand_on(Lines(connection), connection, entry)
+                return self.hand_on(Lines(connection), connection, entry, recipients)
         except (OSError, EOFError, ValueError):
-            return entry["recipients"]
+            return recipients
 
-    def hand_on(self, lines: "Lines", connection: socket.socket, entry: dict) -> list[str]:
+    def hand_on(self, lines: "Lines", connection: socket.socket, entry: Entry, recipients: list[str]) -> list[str]:
         def say(text: str) -> int:
             connection.sendall(text.encode("latin-1") + b"\r\n")
             return lines.reply()
@@ -59,16 +62,16 @@ class Queue:
         lines.reply()
         say(f"EHLO {NAME}")
         if say(f"MAIL FROM:<{entry['sender']}>{entry['body']}") != 250:
-            return entry["recipients"]
-        codes = {one: say(f"RCPT TO:<{one}>") for one in entry["recipients"]}
+            return recipients
+        codes = {one: say(f"RCPT TO:<{one}>") for one in recipients}
         accepted = [one for one, code in codes.items() if code == 250]
         later = [one for one, code in codes.items() if 400 <= code < 500]
         if accepted:
             if say("DATA") != 354:
-                return entry["recipients"]
+                return recipients
             stuffed = [("." if line.startswith(".") else "") + line for line in entry["lines"]]
             if say("\r\n".join([*stuffed, "."])) != 250:
-                return entry["recipients"]
+                return recipients
         say("QUIT")
         return later
 
