@@ -17,7 +17,9 @@ from experiments.assignments.grade import Grade
 from experiments.assignments.programs.definition import ProgramAssignment, find_program_assignment
 from experiments.assignments.programs.grading import Grading, grade_programs, grade_submission
 from experiments.assignments.programs.report import stage_lines
+from experiments.assignments.programs.stages import is_open
 from experiments.assignments.programs.submission import find_programs, read_submission
+from experiments.assignments.programs.tries import read_tries, with_hints
 from experiments.harness.cli import common
 from experiments.harness.virtual_time.kernel_run import VirtualTime
 from topologies.emulation.errors import UserFileError
@@ -58,6 +60,12 @@ def check_program(name: str, place: Path) -> None:
     if grade.problem:
         click.echo(grade.problem, err=True)
         raise click.exceptions.Exit(common.CANNOT)
+    tries = read_tries(place, assignment.name)
+    try:
+        tries.count(submission.digest([]), (one.question for one in grade.questions if is_open(one)))
+    except OSError as error:
+        click.echo(f"the tries are not counted: {tries.path} cannot be written ({error.strerror})", err=True)
+    grade = with_hints(assignment, grade, tries)
     for line in stage_lines(grade, {stage.id: stage for stage in public}):
         click.echo(line)
     hidden = len(assignment.stages) - len(public)

@@ -9,6 +9,8 @@
     command = "python3 {file} --port {port} --root {root}"
     sender = "10.7.1.1:80"              # address and port of the program, for the message rules of stages
 
+    hint_tries = 2                      # number of checks in which a failed stage gets a hint alone, by default 0
+
     [parameters]                        # of the experiment; [check]: other values in `lab7 assignment check`
 
     [[stages]]
@@ -18,6 +20,11 @@
     claims = ["S1"]                     # claims of the experiment that must be shown
     rules = ["http-status-line"]        # message rules that the program's messages must keep in the whole run
     hidden = false                      # true: left out by `check`
+    hint = ""                           # of `check`, beside the rule that is broken
+
+With `extends = "http-server"` all settings that are not given are those of that assignment of lab7, whose stages come
+first, but for the ids in `without`. Stages of one's own, with cases of one's own (see programs.exercise.extended), stay
+in a folder that is not handed out.
 
 A stage opens when the one before it is passed. `{file}` is the student's file; the other variables are those that the
 experiment gives the role, as in `--replace`.
@@ -51,9 +58,13 @@ from topologies.emulation import user_module
 _REQUIRED: Mapping[str, type] = {
     "name": str, "title": str, "experiment": str, "role": str, "file": str, "command": str, "stages": list,
 }  # fmt: skip
-_OPTIONAL: Mapping[str, type] = {"kind": str, "sender": str, "parameters": dict, "check": dict, "late": dict}
+_OPTIONAL: Mapping[str, type] = {
+    "kind": str, "sender": str, "parameters": dict, "check": dict, "late": dict, "hint_tries": int, "extends": str,
+    "without": list,
+}  # fmt: skip
 _STAGE: Mapping[str, type | tuple[type, ...]] = {
     "id": str, "title": str, "points": (int, float), "claims": list, "rules": list, "hidden": bool,
+    "hint": str,
 }  # fmt: skip
 
 
@@ -67,11 +78,12 @@ class Stage:
     claims: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     hidden: bool = False
+    hint: str = ""
 
 
 @dataclass(frozen=True)
 class ProgramAssignment:
-    """A program assignment that was loaded from its folder."""
+    """A program assignment that was loaded from its folder; `base`: the folder of the assignment that it extends."""
 
     name: str
     title: str
@@ -86,6 +98,14 @@ class ProgramAssignment:
     late: Late
     folder: Path
     stages: tuple[Stage, ...]
+    hint_tries: int = 0
+    base: Path | None = None
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The files on which a grade depends."""
+        folders = [self.folder, *([self.base] if self.base else [])]
+        return tuple(path for folder in folders for path in (folder / SETTINGS_NAME, *sorted(folder.glob("*.py"))))
 
     @property
     def questions(self) -> tuple[Stage, ...]:
@@ -105,9 +125,11 @@ class ProgramAssignment:
 
 def find_program_assignment(name: str) -> ProgramAssignment:
     """Return a program assignment of the catalogue, or from a folder (`./my-server`). Raises AssignmentError."""
-    folder = find_folder(name)
-    settings = _checked(read_settings(folder), f"{folder.name}/{SETTINGS_NAME}")
-    experiment, module = _experiment(folder, settings["experiment"])
+    folder, place = find_folder(name), f"{find_folder(name).name}/{SETTINGS_NAME}"
+    own = read_settings(folder)
+    base = _base(own, place)
+    settings = _checked(own if base is None else _extended(own, base, place), place)
+    experiment, module = _experiment(folder if base is None or "experiment" in own else base, settings["experiment"])
     late = settings.get("late", {})
     parameters = {key: str(value) for key, value in settings.get("parameters", {}).items()}
     assignment = ProgramAssignment(
@@ -123,10 +145,32 @@ def find_program_assignment(name: str) -> ProgramAssignment:
         check_parameters={**parameters, **{key: str(value) for key, value in settings.get("check", {}).items()}},
         late=Late(float(late.get("per_day", 0)), int(late.get("days", 0))),
         folder=folder,
-        stages=tuple(_stage(one, f"{folder.name}/{SETTINGS_NAME}") for one in settings["stages"]),
+        stages=tuple(_stage(one, place) for one in settings["stages"]),
+        hint_tries=settings.get("hint_tries", 0),
+        base=base,
     )
     _check(assignment)
     return assignment
+
+
+def _base(own: Mapping[str, Any], place: str) -> Path | None:
+    """Return the folder of the assignment that these settings extend; None if they extend none."""
+    if "extends" not in own:
+        return None
+    base = find_folder(str(own["extends"]))
+    if base.parent != CATALOGUE:
+        raise AssignmentError(f"{place}: extends must be the name of an assignment of lab7, not {own['extends']}")
+    return base
+
+
+def _extended(own: Mapping[str, Any], base: Path, place: str) -> dict[str, Any]:
+    """Return the settings of an assignment that extends the one in `base`: its stages, then those of its own."""
+    given = read_settings(base)
+    without, known = own.get("without", []), [stage["id"] for stage in given.get("stages", [])]
+    if not isinstance(without, list) or any(one not in known for one in without):
+        raise AssignmentError(f"{place}: without must be a list of stages of {given['name']}: {', '.join(known)}")
+    kept = [stage for stage in given.get("stages", []) if stage["id"] not in without]
+    return {**given, **own, "stages": [*kept, *own.get("stages", [])]}
 
 
 def _checked(settings: Mapping[str, Any], place: str) -> Mapping[str, Any]:
@@ -151,7 +195,7 @@ def _checked(settings: Mapping[str, Any], place: str) -> Mapping[str, Any]:
 
 def _stage(entry: Any, place: str) -> Stage:
     if not isinstance(entry, dict) or not {"id", "title", "points"} <= set(entry) or set(entry) - set(_STAGE):
-        raise AssignmentError(f"{place}: a stage has id, title, points, and claims, rules or hidden")
+        raise AssignmentError(f"{place}: a stage has id, title, points, and claims, rules, hidden or hint")
     for name, value in entry.items():
         if not isinstance(value, _STAGE[name]):
             raise AssignmentError(f"{place}: {name} of the stage {entry['id']} is of the wrong type")

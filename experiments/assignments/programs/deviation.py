@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from experiments.analysis.rules.rule import Violation
 from experiments.harness.judge.verdict import Contradiction
+
+# The rule in the sentence of a violation (Violation.sentence).
+_RULE = re.compile(r" \((?P<section>RFC [0-9]+[^:()]*): (?P<statement>.*?)\); correct: ")
 
 
 class DeviationError(Contradiction):
@@ -17,3 +22,9 @@ def explained(violation: Violation) -> str:
     """Return a violation as feedback: its sentence, and its octets in hexadecimal and as text."""
     octets = f" Octets: {violation.hex} ({violation.text})." if violation.octets else ""
     return f"{violation.sentence}{octets}"
+
+
+def rule_of(feedback: str) -> str:
+    """Return the RFC section and the statement of the rule in feedback; empty if it tells of no violation."""
+    found = _RULE.search(feedback)
+    return f"{found['section']}: {found['statement']}." if found else ""

@@ -1,8 +1,21 @@
-"""Exercise of a program assignment: an experiment with one role, whose claims are decided from the capture alone."""
+"""Exercise of a program assignment: an experiment with one role, whose claims are decided from the capture alone.
+
+An exercise takes further cases, which a course keeps in a folder of its own:
+
+    from experiments.assignments.catalogue.http_server import exercise
+    from experiments.assignments.programs.exercise import extended
+
+    EXPERIMENT, partial = extended(exercise, {"long": "A long target is refused."}, cases)
+
+`cases` gets what the exercise has drawn from the seed, and adds cases to it.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
+from typing import Any
 
 from experiments.harness.claims import Claim
 from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
@@ -11,6 +24,23 @@ from experiments.harness.measurement import Lab
 from experiments.harness.parameters import one_of
 
 EXERCISES = ("all", "public")
+# Function that adds cases to those that an exercise has drawn.
+More = Callable[[Any], None]
+
+
+def no_more(_drawn: Any) -> None:
+    """Add no case."""
+
+
+def extended(base: ModuleType, statements: Mapping[str, str], more: More) -> tuple[Experiment, Callable[..., Any]]:
+    """Return the experiment of an exercise with further cases and claims, and its function `partial`.
+
+    base: the module of the exercise; statements: of the further claims, by id, which are no public ones.
+    """
+    kind, every = base.EXPERIMENT, {**base.STATEMENTS, **statements}
+    group, run = kind.own_claims[0].group, functools.partial(base.run, more=more)
+    made = experiment_of(kind.name, kind.question, group, every, kind.roles[0], run)
+    return made, functools.partial(base.partial, more=more)
 
 
 def experiment_of(
@@ -37,8 +67,9 @@ def outcome_of(
 ) -> Outcome:
     """Return the outcome of an exercise after its network has stopped; reference: lab7's own program in the role."""
     known, program = {verdict.id: verdict for verdict in verdicts}, context.replacements.get(role)
+    every = dict.fromkeys([*statements, *known])
     return Outcome(
-        claims=tuple(known.get(claim) or Verdict(claim, "undecided", "Not part of this run.") for claim in statements),
+        claims=tuple(known.get(claim) or Verdict(claim, "undecided", "Not part of this run.") for claim in every),
         comparisons=(),
         fidelity=lab.fidelity(times=False),
         implementations={"client": "raw octets", role: program.name if program else reference},

@@ -21,7 +21,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from experiments.analysis.inspection import inspect
-from experiments.assignments.definition import SETTINGS_NAME
 from experiments.assignments.draw import Draw
 from experiments.assignments.grade import Grade, QuestionGrade, late_days, late_factor
 from experiments.assignments.programs.definition import ProgramAssignment, Stage
@@ -64,10 +63,9 @@ class Grading:
 
     def context(self, seed: int) -> list[bytes]:
         """Return what a grade depends on beside the submission."""
-        files = [path.read_bytes() for path in sorted(self.assignment.folder.glob("*.py"))]
-        settings = (self.assignment.folder / SETTINGS_NAME).read_bytes()
+        files = [path.read_bytes() for path in self.assignment.sources]
         asked = json.dumps([seed, [stage.id for stage in self.stages], dict(self.parameters)])
-        return [settings, *files, asked.encode()]
+        return [*files, asked.encode()]
 
 
 def grade_programs(

@@ -16,6 +16,7 @@ from experiments.assignments.programs.deviation import explained
 from experiments.harness.judge.verdict import Verdict
 
 PASSED = "passed"
+NOT_OPENED = "not opened"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def decide_stages(stages: Iterable[Stage], evidence: Evidence) -> tuple[Question
     closed_by = ""
     for stage in stages:
         if closed_by:
-            feedback, fault = f"not opened: pass the stage {closed_by} first", True
+            feedback, fault = f"{NOT_OPENED}: pass the stage {closed_by} first", True
         else:
             feedback = _fault(stage, evidence)
             fault = bool(feedback)
@@ -44,6 +45,11 @@ def decide_stages(stages: Iterable[Stage], evidence: Evidence) -> tuple[Question
         earned = 0.0 if fault else stage.points
         grades.append(QuestionGrade(stage.id, earned, stage.points, "", feedback or PASSED))
     return tuple(grades)
+
+
+def is_open(grade: QuestionGrade) -> bool:
+    """Return whether a stage has opened and is not passed."""
+    return grade.feedback != PASSED and not grade.feedback.startswith(NOT_OPENED)
 
 
 def _fault(stage: Stage, evidence: Evidence) -> str:

@@ -19,6 +19,8 @@ from pathlib import Path
 # Limits of a submission: a course's program is a few files of text.
 FILES_MAX = 1_000
 BYTES_MAX = 16 << 20
+# File of `lab7 assignment check` beside a program, which is no part of it (see programs.tries).
+TRIES_NAME = ".lab7-tries.json"
 _STUDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.@+_-]{0,63}\Z")
 
 
@@ -93,6 +95,8 @@ def _regular_files(folder: Path) -> list[tuple[str, Path]]:
         for name in names:
             path = Path(place, name)
             status = path.lstat()
+            if name == TRIES_NAME:
+                continue
             if not stat.S_ISREG(status.st_mode) or not os.access(path, os.R_OK):
                 continue
             size += status.st_size

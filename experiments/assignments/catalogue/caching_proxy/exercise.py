@@ -16,7 +16,7 @@ from pathlib import Path
 from mininet.topo import Topo
 
 from experiments.assignments.catalogue.caching_proxy.plan import NAME, Plan, plan_of
-from experiments.assignments.programs.exercise import EXERCISES, experiment_of, outcome_of
+from experiments.assignments.programs.exercise import EXERCISES, More, experiment_of, no_more, outcome_of
 from experiments.assignments.programs.proxy_cases import decide_cases
 from experiments.assignments.programs.trial import RAW_CLIENT, send_all, subject_testbed
 from experiments.harness.driver import Driver
@@ -52,9 +52,9 @@ def decide(captured: CaptureFile, plan: Plan) -> tuple[Verdict, ...]:
     return decide_cases(captured, AT_CLIENT, PORT, AT_ORIGIN, plan.cases)
 
 
-def run(context: Run) -> Outcome:
+def run(context: Run, more: More = no_more) -> Outcome:
     """Send the requests of all cases in turn, and decide the claims from the captures."""
-    plan = plan_of(context.seed, context.parameters["exercise"])
+    plan = plan_of(context.seed, context.parameters["exercise"], more)
     stands = {"mode": "forward", "origin": f"http://{ORIGIN_ADDRESS}:80"}
     topo = ProxyTopo(script=json.dumps(plan.script))
     network = subject_testbed(context, topo, "proxy", {"proxy": "proxy"}, lambda _host: stands)
@@ -67,9 +67,11 @@ def run(context: Run) -> Outcome:
     return outcome_of(context, lab, verdicts, STATEMENTS, "proxy", "services.http.proxy")
 
 
-def partial(captured: CaptureFile, _folder: Path, seed: int, parameters: dict[str, str]) -> tuple[Verdict, ...]:
+def partial(
+    captured: CaptureFile, _folder: Path, seed: int, parameters: dict[str, str], more: More = no_more
+) -> tuple[Verdict, ...]:
     """Return the verdicts from the capture of a run that did not end."""
-    return decide(captured, plan_of(seed, parameters.get("exercise", EXERCISES[0])))
+    return decide(captured, plan_of(seed, parameters.get("exercise", EXERCISES[0]), more))
 
 
 STATEMENTS = {

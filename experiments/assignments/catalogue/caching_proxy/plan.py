@@ -9,6 +9,7 @@ from typing import Any
 
 from experiments.analysis.rules import http1
 from experiments.analysis.rules.rule import Rule
+from experiments.assignments.programs.exercise import More, no_more
 from experiments.assignments.programs.http_cases import STATUS
 from experiments.assignments.programs.proxy_cases import AGE_SLACK_S, Ask, Case, Turn, absolute, field_text
 
@@ -153,13 +154,14 @@ def ask(target: str, *fields: str, wait_s: float = 0, method: str = "GET", conte
     return Ask(absolute(NAME, target, CLOSE, *fields, method=method, content=content), target, wait_s)
 
 
-def plan_of(seed: int, which: str) -> Plan:
+def plan_of(seed: int, which: str, more: More = no_more) -> Plan:
     """Return the cases and the script of a seed; `public`: without those of hidden stages."""
     plan = Plan(Random(seed))
     for add in (_forward, _fields, _framing, _hit, _not_storable, _validation, _age, _key):
         add(plan)
     if which != "public":
         _hidden(plan)
+        more(plan)
     return plan
 
 

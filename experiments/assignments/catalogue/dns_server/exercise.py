@@ -20,7 +20,7 @@ from experiments.analysis.rules import dns
 from experiments.analysis.rules.dns_octets import AAAA, CNAME, MX, NS, OPT, SOA, A
 from experiments.analysis.rules.rule import Rule
 from experiments.assignments.programs.dns_cases import TXT, Case, Expected, View, decide_cases, framed, query
-from experiments.assignments.programs.exercise import EXERCISES, experiment_of, outcome_of
+from experiments.assignments.programs.exercise import EXERCISES, More, experiment_of, no_more, outcome_of
 from experiments.assignments.programs.trial import RAW_CLIENT, send_all, subject_testbed
 from experiments.harness.driver import Driver
 from experiments.harness.experiment import Outcome, Run
@@ -83,6 +83,7 @@ class Names:
     text: str
     child: str
     missing: str
+    outside: str
     first_id: int
 
     @property
@@ -96,6 +97,19 @@ class Names:
     def of(self, owner: str, rtype: int) -> list[Expected]:
         """Return the records of a name and type."""
         return [one for one in self.records if (one.owner, one.rtype) == (owner, rtype)]
+
+
+@dataclass
+class Plan:
+    """The zone of a seed, and the cases in the order in which they are sent."""
+
+    names: Names
+    cases: list[Case]
+
+    @property
+    def next_id(self) -> int:
+        """The message ID of the next case, which no other case has."""
+        return self.names.first_id + len(self.cases)
 
 
 def _text(record: Expected) -> str:
@@ -126,12 +140,14 @@ def draw_names(seed: int) -> Names:
         Expected(child, NS, ttl, f"ns.{child}"),
         Expected(f"ns.{child}", A, ttl, addresses[2]),
     )
-    return Names(records, host, alias, text, child, missing, random.randrange(1, 60_000))
+    outside = f"www.{random.randrange(16**8):08x}.example.org."
+    return Names(records, host, alias, text, child, missing, outside, random.randrange(1, 60_000))
 
 
-def cases_of(names: Names, which: str) -> list[Case]:
+def cases_of(names: Names, which: str, more: More = no_more) -> list[Case]:
     """Return the cases of a zone in the order in which they are sent; `public`: without those of hidden stages."""
     cases: list[Case] = []
+    plan = Plan(names, cases)
 
     def add(
         claim: str,
@@ -145,7 +161,7 @@ def cases_of(names: Names, which: str) -> list[Case]:
         cut: int = 0,
         before: Sequence[bytes] = (),
     ) -> None:
-        number = names.first_id + len(cases)
+        number = plan.next_id
         octets = query(number, name, rtype, udp_size, opcode)
         octets = framed(octets) if tcp else octets
         sends = (*before, octets[:cut], octets[cut:]) if cut else (*before, octets)
@@ -169,10 +185,11 @@ def cases_of(names: Names, which: str) -> list[Case]:
         return cases
     add("case", names.host.upper(), A, _case(names.of(names.host, A)))
     add("segments", names.text, TXT, _records(names.of(names.text, TXT), BY_TCP), tcp=True, cut=7)
-    add("robust", "www.example.org.", A, _outside)
+    add("robust", names.outside, A, _outside)
     add("robust", names.host, A, _not_implemented, opcode=OPCODE_STATUS)
     add("robust", names.host, A, _records(names.of(names.host, A)), before=(b"\0" * 5,))
-    return cases
+    more(plan)
+    return plan.cases
 
 
 def _records(wanted: Sequence[Expected], rule: Rule = RECORDS) -> Callable[[View], str]:
@@ -259,15 +276,15 @@ class ServerTopo(Topo):  # type: ignore[misc]
         self.addLink("server", switch)
 
 
-def decide(captured: CaptureFile, names: Names, which: str) -> tuple[Verdict, ...]:
+def decide(captured: CaptureFile, names: Names, which: str, more: More = no_more) -> tuple[Verdict, ...]:
     """Return the verdicts on the claims of the exercise from a capture."""
-    return decide_cases(captured, AT_CLIENT, cases_of(names, which))
+    return decide_cases(captured, AT_CLIENT, cases_of(names, which, more))
 
 
-def run(context: Run) -> Outcome:
+def run(context: Run, more: More = no_more) -> Outcome:
     """Send the queries of all cases in turn, and decide the claims from the capture."""
     which, names = context.parameters["exercise"], draw_names(context.seed)
-    cases = cases_of(names, which)
+    cases = cases_of(names, which, more)
     network = subject_testbed(
         context,
         ServerTopo(zone=names.master_file),
@@ -282,16 +299,18 @@ def run(context: Run) -> Outcome:
     return outcome_of(
         context,
         lab,
-        decide(lab.read_capture(), names, which),
+        decide(lab.read_capture(), names, which, more),
         STATEMENTS,
         "authoritative",
         "services.dns.authoritative",
     )
 
 
-def partial(captured: CaptureFile, _folder: Path, seed: int, parameters: dict[str, str]) -> tuple[Verdict, ...]:
+def partial(
+    captured: CaptureFile, _folder: Path, seed: int, parameters: dict[str, str], more: More = no_more
+) -> tuple[Verdict, ...]:
     """Return the verdicts from the capture of a run that did not end."""
-    return decide(captured, draw_names(seed), parameters.get("exercise", EXERCISES[0]))
+    return decide(captured, draw_names(seed), parameters.get("exercise", EXERCISES[0]), more)
 
 
 STATEMENTS = {

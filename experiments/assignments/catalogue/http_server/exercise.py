@@ -16,7 +16,7 @@ from random import Random
 
 from experiments.analysis.rules import http1
 from experiments.analysis.rules.rule import Rule
-from experiments.assignments.programs.exercise import EXERCISES, experiment_of, outcome_of
+from experiments.assignments.programs.exercise import EXERCISES, More, experiment_of, no_more, outcome_of
 from experiments.assignments.programs.http_cases import STATUS, Case, View, decide_cases, get
 from experiments.assignments.programs.trial import RAW_CLIENT, send_all, subject_testbed
 from experiments.harness.driver import Driver
@@ -85,6 +85,15 @@ class Site:
     picture: str
     empty: str
     missing: str
+    method: str
+
+
+@dataclass
+class Plan:
+    """The files of a seed, and the cases in the order in which they are sent."""
+
+    site: Site
+    cases: list[Case]
 
 
 def make_site(folder: Path, seed: int) -> Site:
@@ -101,10 +110,11 @@ def make_site(folder: Path, seed: int) -> Site:
         os.utime(path, (MODIFIED, MODIFIED))
     files = {f"/{path.name}": path.read_bytes() for path in sorted(folder.iterdir())}
     files["/"] = files["/index.html"]
-    return Site(files, f"/{words[0]}.txt", f"/{words[1]}.png", f"/{words[2]}.txt", f"/{words[3]}.html")
+    method = "".join(random.choices("ABCDEFGHIJ", k=6))
+    return Site(files, f"/{words[0]}.txt", f"/{words[1]}.png", f"/{words[2]}.txt", f"/{words[3]}.html", method)
 
 
-def cases_of(site: Site, which: str) -> list[Case]:
+def cases_of(site: Site, which: str, more: More = no_more) -> list[Case]:
     """Return the cases of a site in the order in which they are sent; `public`: without those of hidden stages."""
     modified = _date(MODIFIED)
     since, before = f"If-Modified-Since: {modified}", f"If-Modified-Since: {_date(MODIFIED - 86_400)}"
@@ -132,17 +142,19 @@ def cases_of(site: Site, which: str) -> list[Case]:
         return cases
     halves = get(site.text, CLOSE)
     cut = len(halves) // 2
-    return [
-        *cases,
+    cases += [
         Case("segments", (halves[:cut], halves[cut:]), _file(site, site.text)),
         Case("pipelined", (get(site.text) + get(site.picture, CLOSE),), _pipelined(site)),
         *(
             Case("traversal", (get(f"{target}/etc/passwd", CLOSE),), _traversal)
             for target in ("/..", "/.." * DEPTH, "/%2e%2e" * DEPTH)
         ),
-        Case("errors", (get("/", CLOSE, method="BREW"),), _unknown_method),
+        Case("errors", (get("/", CLOSE, method=site.method),), _unknown_method),
         Case("errors", (get("/", CLOSE, host=""),), _no_host),
     ]
+    plan = Plan(site, cases)
+    more(plan)
+    return plan.cases
 
 
 def _date(time_s: float) -> str:
@@ -254,7 +266,7 @@ def _traversal(view: View) -> str:
 
 
 def _unknown_method(view: View) -> str:
-    view.expect_status(view.response(), (b"501", b"405", b"400"), METHOD, "the method BREW")
+    view.expect_status(view.response(), (b"501", b"405", b"400"), METHOD, "an unknown method")
     return "An unknown method is refused."
 
 
@@ -263,30 +275,32 @@ def _no_host(view: View) -> str:
     return "A request without Host is refused."
 
 
-def decide(captured: CaptureFile, site: Site, which: str) -> tuple[Verdict, ...]:
+def decide(captured: CaptureFile, site: Site, which: str, more: More = no_more) -> tuple[Verdict, ...]:
     """Return the verdicts on the claims of the exercise from a capture."""
-    return decide_cases(captured, AT_CLIENT, DEFAULT_PORT, cases_of(site, which))
+    return decide_cases(captured, AT_CLIENT, DEFAULT_PORT, cases_of(site, which, more))
 
 
-def run(context: Run) -> Outcome:
+def run(context: Run, more: More = no_more) -> Outcome:
     """Send the requests of all cases in turn, and decide the claims from the capture."""
     which = context.parameters["exercise"]
     with site_folder(context) as folder:
         site = make_site(folder, context.seed)
-        cases = cases_of(site, which)
+        cases = cases_of(site, which, more)
         topo = WebTopo(bw=100, delay="5ms", root=str(folder), origin_flags="")
         network = subject_testbed(context, topo, "origin", {"origin": "origin"}, lambda _host: {"root": str(folder)})
         with measured(context, network, progress=None) as lab:
             client = Driver(lab.bed.host("client"), [RAW_CLIENT])
             with lab.recording(["client"]):
                 send_all(context, client, [(one.claim, one.request(ORIGIN_ADDRESS, DEFAULT_PORT)) for one in cases])
-        verdicts = decide(lab.read_capture(), site, which)
+        verdicts = decide(lab.read_capture(), site, which, more)
     return outcome_of(context, lab, verdicts, STATEMENTS, "origin", "services.http.origin")
 
 
-def partial(captured: CaptureFile, folder: Path, seed: int, parameters: dict[str, str]) -> tuple[Verdict, ...]:
+def partial(
+    captured: CaptureFile, folder: Path, seed: int, parameters: dict[str, str], more: More = no_more
+) -> tuple[Verdict, ...]:
     """Return the verdicts from the capture of a run that did not end; `folder` is an empty one for the files."""
-    return decide(captured, make_site(folder, seed), parameters.get("exercise", EXERCISES[0]))
+    return decide(captured, make_site(folder, seed), parameters.get("exercise", EXERCISES[0]), more)
 
 
 STATEMENTS = {

@@ -17,7 +17,7 @@ from pathlib import Path
 from mininet.topo import Topo
 
 from experiments.assignments.catalogue.smtp_server.plan import Plan, plan_of
-from experiments.assignments.programs.exercise import EXERCISES, experiment_of, outcome_of
+from experiments.assignments.programs.exercise import EXERCISES, More, experiment_of, no_more, outcome_of
 from experiments.assignments.programs.smtp_cases import decide_cases
 from experiments.assignments.programs.trial import RAW_CLIENT, restart_subject, send_all, subject_testbed
 from experiments.harness.driver import Driver
@@ -62,9 +62,9 @@ def _values(host: Host) -> Mapping[str, str]:
     return {"next_hop": f"{NEXT_ADDRESS}:25", "spool": str(spool)}
 
 
-def run(context: Run) -> Outcome:
+def run(context: Run, more: More = no_more) -> Outcome:
     """Hold all sessions in turn, and decide the claims from the captures."""
-    plan = plan_of(context.seed, context.parameters["exercise"])
+    plan = plan_of(context.seed, context.parameters["exercise"], more)
     network = subject_testbed(context, RelayTopo(), "mta", {"mta": "server"}, _values)
     with measured(context, network, progress=None) as lab:
         client = Driver(lab.bed.host("client"), [RAW_CLIENT])
@@ -78,9 +78,11 @@ def run(context: Run) -> Outcome:
     return outcome_of(context, lab, decide(lab.read_capture(), plan), STATEMENTS, "mta", "services.mail.mta")
 
 
-def partial(captured: CaptureFile, _folder: Path, seed: int, parameters: dict[str, str]) -> tuple[Verdict, ...]:
+def partial(
+    captured: CaptureFile, _folder: Path, seed: int, parameters: dict[str, str], more: More = no_more
+) -> tuple[Verdict, ...]:
     """Return the verdicts from the capture of a run that did not end."""
-    return decide(captured, plan_of(seed, parameters.get("exercise", EXERCISES[0])))
+    return decide(captured, plan_of(seed, parameters.get("exercise", EXERCISES[0]), more))
 
 
 STATEMENTS = {

@@ -11,6 +11,7 @@ from random import Random
 from experiments.analysis.rules import smtp
 from experiments.analysis.rules.lines import Line
 from experiments.analysis.rules.rule import Rule
+from experiments.assignments.programs.exercise import More, no_more
 from experiments.assignments.programs.peers.next_hop import DEFERRED
 from experiments.assignments.programs.smtp_cases import RECIPIENTS, Case, Delivery, View, expect_same
 
@@ -124,7 +125,7 @@ class Plan:
         self.cases.append(Case(claim, tuple(pieces), check, frozenset(rule.id for rule in rules), **more))
 
 
-def plan_of(seed: int, which: str) -> Plan:
+def plan_of(seed: int, which: str, more: More = no_more) -> Plan:
     """Return the cases of a seed; `public`: without those of hidden stages."""
     plan = Plan(Random(seed))
     _hello(plan)
@@ -133,6 +134,7 @@ def plan_of(seed: int, which: str) -> Plan:
     plan.add("quit", (b"", HELLO, QUIT), _quits)
     if which != "public":
         _hidden(plan)
+        more(plan)
     return plan
 
 

@@ -72,7 +72,7 @@ LINES = {
     "time zone": ("int(path.stat().st_mtime)", "int(path.stat().st_mtime) + 3600", "fields", "Last-Modified "),
     "never closes": ("return keep", "return True", "persistence", "stays open"),
     "ignores the condition": ("if since is None:", "if True:", "conditional", "status 200"),
-    "all methods": ('method not in ("GET", "HEAD")', "False", "robustness", "the method BREW"),
+    "all methods": ('method not in ("GET", "HEAD")', "False", "robustness", "an unknown method"),
     "no Host needed": ('"host" not in fields', "False", "robustness", "without Host"),
 }  # fmt: skip
 
