@@ -5,6 +5,8 @@ alice ── sender's leg ── mail-a ── between ── mail-b ── rece
 
 from __future__ import annotations
 
+import json
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +27,9 @@ from experiments.harness.measurement import Window, first_interface, make_testbe
 from experiments.mail.servers import MTA_MODULE, mail_host
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.node import Host
+from topologies.emulation.process.interpreter import module_command
 from topologies.emulation.process.launcher import Service
-from topologies.emulation.process.program import Program
+from topologies.emulation.process.program import LISTEN, Program
 from topologies.emulation.testbed import Starter, Testbed
 from topologies.mail import (
     ADDRESSES,
@@ -49,6 +52,8 @@ TIMEOUT_S = 60.0
 TIME_WAIT = "06"
 # Interval in s between readings of a mailbox; delivery times do not depend on it, since file times are used.
 POLL_S = 0.005
+# Pause in seconds between two looks at a queue.
+LOOK_S = 1.0
 # Hosts with packet capture: the end of each path that opens connections, and the receiver's server.
 LEG_HOSTS = ("alice", "mail-a", "mail-b", "bob")
 LEGS = AT_ALICE, AT_SENDER, AT_RECEIVER, AT_BOB = tuple(map(first_interface, LEG_HOSTS))
@@ -188,14 +193,31 @@ def mailbox(host: Host, domain: str = "example.com", user: str = "bob") -> Path:
     return host.workdir / "maildirs" / domain / user / "new"
 
 
-def wait_for_messages(folder: Path, count: int, timeout_s: float = TIMEOUT_S) -> list[Path]:
-    """Wait until a folder has `count` messages; return the files by time of arrival. Raises EmulationError."""
-    deadline_s = time.monotonic() + timeout_s
+def wait_for_messages(
+    folder: Path, count: int, timeout_s: float = TIMEOUT_S, failed: Callable[[], bool] | None = None, grace_s: float = 0
+) -> list[Path]:
+    """Wait until a folder has `count` messages; return the files by time of arrival. Raises EmulationError.
+
+    failed: tells that an attempt at delivery has failed, after which the wait ends in `grace_s` seconds; it is called
+    every LOOK_S seconds.
+    """
+    deadline_s, look_s = time.monotonic() + timeout_s, time.monotonic() + LOOK_S
     while len(found := list(folder.glob("*")) if folder.is_dir() else []) < count:
         if time.monotonic() > deadline_s:
             raise EmulationError(f"{len(found)} of {count} messages were delivered to {folder} within {timeout_s:g} s")
+        if failed is not None and time.monotonic() > look_s:
+            look_s = time.monotonic() + LOOK_S
+            if failed():
+                failed, deadline_s = None, min(deadline_s, time.monotonic() + grace_s)
         time.sleep(POLL_S)
     return sorted(found, key=lambda path: path.stat().st_ctime_ns)
+
+
+def has_failed_attempt(host: Host) -> bool:
+    """Return whether the queue of lab7's MTA on a host has a message that an attempt has not delivered."""
+    words = module_command("services.mail.queue", str(host.workdir / "queue"))
+    listed = subprocess.run(words, capture_output=True, text=True, check=False).stdout
+    return any(json.loads(line)["tries"] > 0 for line in listed.splitlines())
 
 
 def wait_until_quiet(host: Host, port: int = SMTP_PORT, timeout_s: float = TIMEOUT_S) -> int:
@@ -207,6 +229,15 @@ def wait_until_quiet(host: Host, port: int = SMTP_PORT, timeout_s: float = TIMEO
             raise EmulationError(f"{host.name} still has a connection to port {port} after {timeout_s:g} s")
         time.sleep(POLL_S)
     return time.time_ns()
+
+
+def was_connected(host: Host, port: int = SMTP_PORT) -> bool:
+    """Return whether a host has a TCP connection on its own port, or had one in the last minute (TIME_WAIT)."""
+    lines = Path(f"/proc/{host.namespace_pid}/net/tcp").read_text().splitlines()[1:]
+    return any(
+        int(local.rpartition(":")[2], 16) == port and state != LISTEN
+        for _, local, _, state, *_ in map(str.split, lines)
+    )
 
 
 def _goes_to(line: str, port: int) -> bool:

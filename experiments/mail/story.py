@@ -44,11 +44,13 @@ from experiments.mail.lab import (
     Legs,
     UserAgent,
     WebClient,
+    has_failed_attempt,
     mail_testbed,
     mailbox,
     restart_mta,
     wait_for_messages,
     wait_until_quiet,
+    was_connected,
 )
 from experiments.mail.servers import names_of
 from experiments.mail.times import (
@@ -151,6 +153,8 @@ class Correspondence:
         self._box = mailbox(bed.host("mail-b"))
         self._count = 0
         self._problems: list[str] = []
+        # True once the sender's server had to try again, or to use the backup: Bob's server replies wrongly.
+        self._is_refused = False
 
     def problems(self) -> list[str]:
         """Return the error texts recorded since the last call."""
@@ -208,11 +212,16 @@ class Correspondence:
 
     @property
     def _delivery_s(self) -> float:
-        return FURTHER_DELIVERY_S if self._problems else DELIVERY_S
+        return FURTHER_DELIVERY_S if self._problems or self._is_refused else DELIVERY_S
+
+    def _has_failed(self) -> bool:
+        self._is_refused |= has_failed_attempt(self._bed.host("mail-a")) or was_connected(self._bed.host("backup"))
+        return self._is_refused
 
     def _arrived(self, count: int) -> list[Path]:
         """Wait for `count` messages in Bob's mailbox, at most DELIVERY_S; return the files by time of arrival."""
-        self._attempt(lambda: wait_for_messages(self._box, count, self._delivery_s))
+        further_s = FURTHER_DELIVERY_S
+        self._attempt(lambda: wait_for_messages(self._box, count, self._delivery_s, self._has_failed, further_s))
         return sorted(self._box.glob("*"), key=lambda path: path.stat().st_ctime_ns)
 
     def _quiet(self) -> int:

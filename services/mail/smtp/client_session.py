@@ -276,6 +276,9 @@ class ClientSession:
 
     def _handle_group_reply(self, reply: Reply, transaction: _Transaction) -> bytes:
         name = transaction.awaited.popleft()
+        if not _fits(name, reply):
+            # After 250 to DATA the two sides would take the same octets for mail data and for commands.
+            return self._end(_out_of_place(name, reply))
         if name == "MAIL" and not reply.is_positive:
             transaction.refusal = reply
         elif name == "RCPT":
@@ -310,6 +313,8 @@ class ClientSession:
         return self.options.encode(transaction.envelope.content)
 
     def _handle_content_reply(self, reply: Reply, transaction: _Transaction) -> bytes:
+        if not _fits("mail data", reply):
+            return self._end(_out_of_place("mail data", reply))
         self._finish(transaction, transaction.refusal or reply)
         self.step = Step.READY
         return b""
@@ -332,3 +337,12 @@ class ClientSession:
             self._finish(self._transaction, reply)
             self.in_doubt = in_doubt
         return b""
+
+
+def _fits(name: str, reply: Reply) -> bool:
+    """Return whether a reply may follow a command or mail data (RFC 5321 section 4.3.2): 354 to DATA, 2yz to others."""
+    return reply.code >= 400 or (reply.code == 354 if name == "DATA" else reply.code < 300)
+
+
+def _out_of_place(name: str, reply: Reply) -> Reply:
+    return Reply(451, f"Unexpected reply to {name}: {reply}", "4.5.0")

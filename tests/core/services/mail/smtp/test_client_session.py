@@ -55,6 +55,24 @@ def test_without_it_every_command_waits_for_its_reply(options: SessionOptions) -
     assert one.receive(b"354 go\r\n").endswith(b"\r\n.\r\n")
 
 
+@pytest.mark.parametrize(
+    ("replies", "what"),
+    [
+        (b"250 ok\r\n250 ok\r\n250 go\r\n", "DATA: 250 go"),
+        (b"250 ok\r\n250 ok\r\n334 go\r\n", "DATA: 334 go"),
+        (b"354 go\r\n250 ok\r\n354 go\r\n", "MAIL: 354 go"),
+        (b"250 ok\r\n250 ok\r\n354 go\r\n354 go\r\n", "mail data: 354 go"),
+    ],
+)
+def test_a_positive_reply_that_does_not_fit_ends_the_session_and_delivers_nothing(replies: bytes, what: str) -> None:
+    one = greeted()
+    one.send(envelope())
+    one.receive(replies)
+    assert one.step is Step.OVER
+    assert one.outcome is not None
+    assert [str(reply) for reply in one.outcome.replies] == [f"451 4.5.0 Unexpected reply to {what}"]
+
+
 def test_recipients_have_replies_of_their_own() -> None:
     one = greeted()
     one.send(envelope(BOB, NOBODY, ERIN))
