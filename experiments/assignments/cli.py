@@ -31,7 +31,7 @@ from experiments.assignments.handin.command import verify_handin
 from experiments.assignments.network.command import start_command
 from experiments.assignments.predictions.command import predict_command
 from experiments.assignments.predictions.grading import read_receipts
-from experiments.assignments.programs.command import check_program, grade_folder
+from experiments.assignments.programs.command import check_program, grade_folder, write_handout
 from experiments.assignments.programs.definition import find_program_assignment
 from experiments.assignments.sheet import SheetError, read_sheet
 from experiments.assignments.skeleton import write_skeleton
@@ -323,6 +323,25 @@ def verify_command(
     proves that the files are as lab7 wrote them with the student's task file, or that its owner made them.
     """
     verify_handin(submission, secret, name, roster, as_json)
+
+
+@assignment_command.command("handout")
+@click.argument("name")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="folder into which the hand-out is written",
+)
+def handout_command(name: str, out: Path) -> None:
+    """Write the hand-out of a program assignment: the task, the command line, and the public stages.
+
+    It is the same for all students. Hand-outs with captures are made by `lab7 assignment build`.
+    """
+    if not _takes_programs(name):
+        raise click.UsageError(f"{name} has a hand-out for each student: `lab7 assignment build {name} ...`")
+    write_handout(name, out)
 
 
 @assignment_command.command("bundle")

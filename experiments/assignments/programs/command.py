@@ -16,6 +16,7 @@ from experiments.assignments.draw import SecretError
 from experiments.assignments.grade import Grade
 from experiments.assignments.programs.definition import ProgramAssignment, find_program_assignment
 from experiments.assignments.programs.grading import Grading, grade_programs, grade_submission
+from experiments.assignments.programs.handout import write_program_handout
 from experiments.assignments.programs.report import stage_lines
 from experiments.assignments.programs.stages import is_open
 from experiments.assignments.programs.submission import find_programs, read_submission
@@ -69,10 +70,22 @@ def check_program(name: str, place: Path) -> None:
     for line in stage_lines(grade, {stage.id: stage for stage in public}):
         click.echo(line)
     hidden = len(assignment.stages) - len(public)
-    more = f"; {hidden} hidden stages are graded after you hand in" if hidden else ""
+    many = "stages are" if hidden > 1 else "stage is"
+    more = f"; {hidden} hidden {many} graded after you hand in" if hidden else ""
     click.echo(f"{grade.earned:g} of {grade.possible:g} points of the public stages{more}")
     if grade.earned < grade.possible:
         raise click.exceptions.Exit(common.FAILED)
+
+
+def write_handout(name: str, out: Path) -> None:
+    """Write the hand-out of a program assignment, and print its files."""
+    try:
+        made = write_program_handout(find_program_assignment(name), out)
+    except (AssignmentError, UserFileError) as error:
+        raise click.UsageError(str(error)) from error
+    except OSError as error:
+        raise click.UsageError(f"{out} cannot be written ({error.strerror})") from error
+    click.echo(", ".join([str(made[0]), *(path.name for path in made[1:])]))
 
 
 def _prepare(name: str) -> tuple[ProgramAssignment, VirtualTime]:
