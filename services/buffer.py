@@ -55,6 +55,11 @@ class OctetBuffer:
         line = self.take_through(CRLF, limit_octets)
         return None if line is None else line[:-2]
 
+    @property
+    def has_lf(self) -> bool:
+        """True if LF has arrived; after take_line() has returned None, one without CR, for which no CRLF need come."""
+        return self._octets.find(b"\n", self._start) >= 0
+
     def take(self, count: int) -> bytes:
         """Remove and return at most `count` octets from the front of the buffer."""
         end = min(self._start + count, len(self._octets))

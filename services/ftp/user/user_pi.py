@@ -62,6 +62,8 @@ class ReplyReader:
                     replies.append(reply)
         except LimitExceededError as error:
             raise ReplyError(f"a line of the reply is too long: {error}") from error
+        if self._octets.has_lf:
+            raise ReplyError("a line of the reply ends in LF without CR")
         return replies
 
     def _take(self, line: str) -> Reply | None:

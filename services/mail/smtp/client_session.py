@@ -137,6 +137,8 @@ class ClientSession:
                 reply = self._reader.feed(line)
                 if reply is not None:
                     sent.append(self._handle_reply(reply))
+            if self.step is not Step.OVER and self._input.has_lf:
+                raise ReplyError("a line of a reply ends in LF without CR")
         except (ReplyError, LimitExceededError) as error:
             self._end(Reply(451, f"Not an SMTP server: {error}", "4.5.0"))
         return b"".join(sent)

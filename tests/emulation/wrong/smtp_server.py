@@ -126,7 +126,11 @@ def _first_mail_452() -> None:
 def _rewritten(change: Callable[[bytes], bytes]) -> None:
     """Have the octets of replies changed."""
     to_wire = Reply.to_wire
-    patch(Reply, "to_wire", lambda self: change(to_wire(self)))
+
+    def rewritten(self: Reply) -> bytes:
+        return change(to_wire(self))
+
+    patch(Reply, "to_wire", rewritten)
 
 
 FAULTS = {

@@ -73,6 +73,19 @@ def test_a_positive_reply_that_does_not_fit_ends_the_session_and_delivers_nothin
     assert [str(reply) for reply in one.outcome.replies] == [f"451 4.5.0 Unexpected reply to {what}"]
 
 
+@pytest.mark.parametrize("greeting", [b"220 mx ESMTP\n", b"220-mx\r\n220 ESMTP\n"])
+def test_a_line_in_lf_alone_ends_the_session_at_once(greeting: bytes) -> None:
+    one = ClientSession(SessionOptions("c.example.net"))
+    assert one.receive(greeting) == b""
+    assert one.step is Step.OVER
+    assert "ends in LF without CR" in str(one.failure)
+
+
+def test_a_line_that_has_not_arrived_whole_is_awaited() -> None:
+    one = ClientSession(SessionOptions("c.example.net"))
+    assert [one.receive(octets) for octets in (b"220 mx", b"\r", b"\n")] == [b"", b"", b"EHLO c.example.net\r\n"]
+
+
 def test_recipients_have_replies_of_their_own() -> None:
     one = greeted()
     one.send(envelope(BOB, NOBODY, ERIN))
