@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.harness.virtual_time.kernel_run import VIRTUAL_LIMIT_S
+from tests.emulation.wrong.support import program
 from tests.kernel.test_virtual_time import SMALL, lab7
 
 # Each starts a network; those that stop the clock compute until a bound of processor time, which is shorter here.
@@ -68,3 +69,22 @@ def test_a_program_that_does_not_start_has_an_exit_code_and_an_object_of_its_own
     assert "ended before it listened on port 80: ValueError: no such folder" in said
     assert len(said.strip().splitlines()) == 1
     assert "begun\n" in (tmp_path / error["output"]).read_text()
+
+
+MTA_FLAGS = (
+    "--domain {domain} --accounts {folder}/accounts --maildirs {maildirs} --hostname {hostname} --queue {folder}/queue "
+    "--listen {address} --port {port} --submission-port {submission_port} --retry {retry} --expire {expire}"
+)
+
+
+@pytest.mark.parametrize("fault", ["lf", "no-hyphens", "data-250"])
+def test_a_mail_server_that_replies_wrongly_is_not_awaited_at_each_step(fault: str, tmp_path: Path) -> None:
+    server = program("smtp_server.py", fault, MTA_FLAGS)
+    words = ["run", "mail-story", "--time", "virtual", "--json", "--again", "0", "--repeat", "1"]
+    words += [word for name in ("rtt=10ms", "near=4ms", "far=4ms", "names=4ms") for word in ("--set", name)]
+    done = lab7(*words, "--replace", f"mta={server}", cwd=tmp_path)
+    (result,) = json.loads(done.stdout)["results"]
+    assert done.returncode == 1
+    assert len(result["violations"]) == 1
+    # Each of six steps waits 3 s; a wait for a message that nothing contradicts has 20 s.
+    assert result["duration_s"] < 25
