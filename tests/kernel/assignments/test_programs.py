@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from tests.kernel.assignments.programs import dns_bugs, proxy_bugs, smtp_bugs
-from tests.kernel.assignments.programs.attacks import ALL, ATTACKS, Attack
+from tests.kernel.assignments.programs.attacks import ALL, ATTACKS, READS, Attack
 from tests.kernel.assignments.programs.bug import Bug
 from tests.kernel.assignments.programs.http_bugs import BUGS, SERVER
-from tests.kernel.test_virtual_time import lab7
+from tests.kernel.test_virtual_time import REPOSITORY, lab7
 
 # Each program runs in a kernel of its own, which takes 10 to 20 s of processor time.
 pytestmark = pytest.mark.slow
@@ -131,6 +131,26 @@ def test_a_bug_of_an_smtp_server_is_named_and_no_other(bug: Bug, smtp: Graded) -
     faults = smtp.faults(bug.name)
     assert list(faults) == [bug.stage]
     assert [part for part in bug.message if part not in faults[bug.stage]] == []
+
+
+def test_hidden_stages_of_a_course_are_decided_and_cannot_be_read(tmp_path: Path) -> None:
+    right, guide = SERVER.read_text(), (REPOSITORY / "docs" / "assignments.md").read_text()
+    text = guide.partition("## Hidden stages of your own")[2]
+    (tmp_path / "course").mkdir()
+    (tmp_path / "course" / "assignment.toml").write_text(text.partition("```toml\n")[2].partition("```")[0])
+    (tmp_path / "course" / "hidden.py").write_text(text.partition("```python\n")[2].partition("```")[0])
+    not_found = "        status = 404\n"
+    assert right.count(not_found) == 1
+    breaks = right.replace(not_found, f"        assert len(target) < 150\n{not_found}")
+    looks = Attack("looks", READS.replace('"exercise.py"', '"exercise.py", "hidden.py"'), ALL).program(right)
+    hand_in(tmp_path / "in", {"right": right, "breaks": breaks, "looks": looks})
+    found = grade(tmp_path, "./course/")
+    assert {student: one["earned"] for student, one in found.grades.items()} == {
+        "right": ALL + 2,
+        "breaks": ALL,
+        "looks": ALL + 2,
+    }
+    assert "no response to this request" in found.faults("breaks")["long-target"]
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
