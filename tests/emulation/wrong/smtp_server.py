@@ -133,7 +133,7 @@ def _rewritten(change: Callable[[bytes], bytes]) -> None:
     patch(Reply, "to_wire", rewritten)
 
 
-FAULTS = {
+FAULTS: dict[str, Callable[[], None]] = {
     "none": lambda: None,
     "drops-pictures": _drops_pictures,
     "drops-third": _drops_third,
