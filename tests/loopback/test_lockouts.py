@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-import ftplib
-import imaplib
-import os
-import poplib
 import resource
-import signal
-import smtplib
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import dns.message
-import dns.query
 import pytest
 
+from tests.loopback.clients import (
+    AUTHORITATIVE,
+    FTP,
+    MAILBOXES,
+    MTA,
+    ORIGIN,
+    PATIENCE_S,
+    ask_dns,
+    ask_ftp,
+    ask_http,
+    ask_http2,
+    ask_https,
+    ask_imap,
+    ask_pop3,
+    ask_proxy,
+    ask_smtp,
+    ask_webmail,
+    prepare,
+    running,
+    service,
+)
 from tests.loopback.crowd import HOST, addresses, crowd, raise_file_limit
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-# How long a test waits for what must come: a bound, never a measurement.
-PATIENCE_S = 20.0
-CLIENT = "127.99.0.1"
-ZONE = "$ORIGIN example.com.\n$TTL 1h\n@ SOA ns h ( 1 1d 2h 4w 5m )\n NS ns\nns A 192.0.2.1\n"
-MAP = """name www.example.com
-region all 0.0.0.0/0
-replica all 192.0.2.10
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -42,105 +42,8 @@ def _many_files() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "accounts").write_text("alice:secret\n")
-    (tmp_path / "own.zone").write_text(ZONE)
-    (tmp_path / "regions").write_text(MAP)
-    (tmp_path / "www").mkdir()
-    (tmp_path / "www" / "a.txt").write_text("hello")
+    prepare(tmp_path)
     return tmp_path
-
-
-@contextmanager
-def service(folder: Path, command: str) -> Iterator[int]:
-    """Run a service in a folder and yield its port."""
-    with running(folder, command) as (_, port):
-        yield port
-
-
-@contextmanager
-def running(folder: Path, command: str, prefix: Sequence[str] = ()) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Run a service in a folder, by another program if need be, and yield it and its port."""
-    words = [*prefix, sys.executable, "-m", *command.split(), "--listen", HOST, "--port", "0"]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=folder, env=environment) as process:
-        try:
-            ready = process.stdout.readline() if process.stdout else ""
-            assert ready.startswith("READY "), ready
-            yield process, int(ready.split()[2].rpartition(":")[2])
-        finally:
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(PATIENCE_S) == 0
-
-
-# Clients that nobody here wrote; each comes from an address of its own.
-
-
-def ask_smtp(port: int) -> None:
-    with smtplib.SMTP(HOST, port, timeout=PATIENCE_S, source_address=(CLIENT, 0)) as client:
-        assert client.sendmail("bob@example.net", "alice@example.com", "Subject: hello\r\n\r\nhello\r\n") == {}
-
-
-class _Imap(imaplib.IMAP4):
-    def _create_socket(self, timeout: float | None) -> socket.socket:
-        return socket.create_connection((self.host, self.port), timeout, (CLIENT, 0))
-
-
-class _Pop(poplib.POP3):
-    def _create_socket(self, timeout: float | None) -> socket.socket:
-        return socket.create_connection((self.host, self.port), timeout, (CLIENT, 0))
-
-
-def ask_imap(port: int) -> None:
-    with _Imap(HOST, port, PATIENCE_S) as client:
-        assert client.login("alice", "secret")[0] == "OK"
-        assert client.select()[0] == "OK"
-
-
-def ask_pop3(port: int) -> None:
-    client = _Pop(HOST, port, PATIENCE_S)
-    client.user("alice")
-    assert client.pass_("secret").startswith(b"+OK")
-    client.quit()
-
-
-def ask_ftp(port: int) -> None:
-    with ftplib.FTP(timeout=PATIENCE_S, source_address=(CLIENT, 0)) as client:
-        client.connect(HOST, port)
-        client.login("ann", "secret")
-        assert client.nlst() == ["a.txt"]
-
-
-def ask_dns(port: int) -> None:
-    query = dns.message.make_query("www.example.com", "A")
-    reply = dns.query.tcp(query, HOST, PATIENCE_S, port, source=CLIENT)
-    assert reply.id == query.id
-
-
-def _curl(*words: str) -> str:
-    command = ["curl", "-sS", "--interface", CLIENT, "--max-time", str(PATIENCE_S), *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE_S, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def ask_http(port: int) -> None:
-    assert _curl(f"http://{HOST}:{port}/a.txt") == "hello"
-
-
-def ask_http2(port: int) -> None:
-    assert _curl("--http2-prior-knowledge", f"http://{HOST}:{port}/a.txt") == "hello"
-
-
-def ask_https(port: int) -> None:
-    assert _curl("-k", f"https://{HOST}:{port}/a.txt") == "hello"
-
-
-def ask_proxy(port: int) -> None:
-    assert _curl("-o", "/dev/null", "-w", "%{http_code}", f"http://{HOST}:{port}/status") == "200"
-
-
-def ask_webmail(port: int) -> None:
-    assert "password" in _curl("-L", f"http://{HOST}:{port}/")
 
 
 @dataclass(frozen=True)
@@ -154,11 +57,6 @@ class Case:
     trickle: bytes = b"x"
 
 
-MAILBOXES = "--accounts accounts --maildirs maildirs --domain example.com"
-MTA = f"services.mail.mta {MAILBOXES} --queue queue"
-FTP = "services.ftp.server --root www --user ann:secret --anonymous"
-ORIGIN = "services.http.origin --root www"
-AUTHORITATIVE = "services.dns.authoritative --zone example.com=own.zone"
 GET = b"GET /a.txt HTTP/1.1\r\nHost: a\r\n\r\n"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 # A query for the SOA of the root, and then one octet of the next one's length.
