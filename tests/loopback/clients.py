@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import dns.message
@@ -43,20 +43,30 @@ def prepare(folder: Path) -> None:
 @contextmanager
 def service(folder: Path, command: str) -> Iterator[int]:
     """Run a service in a folder and yield its port."""
-    with running(folder, command) as (_, port):
-        yield port
+    with running(folder, command) as (_, ports):
+        yield ports[0]
 
 
 @contextmanager
-def running(folder: Path, command: str, prefix: Sequence[str] = ()) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Run a service in a folder, by another program if need be, and yield it and its port."""
+def running(
+    folder: Path, command: str, prefix: Sequence[str] = (), errors: Path | None = None
+) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+    """Run a service in a folder, by another program if need be; yield it and the ports of its line READY.
+
+    Standard error goes to the file `errors`, if given.
+    """
     words = [*prefix, sys.executable, "-m", *command.split(), "--listen", HOST, "--port", "0"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=folder, env=environment) as process:
+    with (
+        nullcontext() if errors is None else errors.open("w") as stderr,
+        subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=folder, env=environment
+        ) as process,
+    ):
         try:
             ready = process.stdout.readline() if process.stdout else ""
             assert ready.startswith("READY "), ready
-            yield process, int(ready.split()[2].rpartition(":")[2])
+            yield process, [int(address.rpartition(":")[2]) for address in ready.split()[2:]]
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE_S) == 0
@@ -106,7 +116,8 @@ def ask_dns(port: int) -> None:
     assert reply.id == query.id
 
 
-def _curl(*words: str) -> str:
+def curl(*words: str) -> str:
+    """Run curl from the client's address and return what it prints."""
     command = ["curl", "-sS", "--interface", CLIENT, "--max-time", str(PATIENCE_S), *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr
@@ -114,23 +125,23 @@ def _curl(*words: str) -> str:
 
 
 def ask_http(port: int) -> None:
-    assert _curl(f"http://{HOST}:{port}/a.txt") == "hello"
+    assert curl(f"http://{HOST}:{port}/a.txt") == "hello"
 
 
 def ask_http2(port: int) -> None:
-    assert _curl("--http2-prior-knowledge", f"http://{HOST}:{port}/a.txt") == "hello"
+    assert curl("--http2-prior-knowledge", f"http://{HOST}:{port}/a.txt") == "hello"
 
 
 def ask_https(port: int) -> None:
-    assert _curl("-k", f"https://{HOST}:{port}/a.txt") == "hello"
+    assert curl("-k", f"https://{HOST}:{port}/a.txt") == "hello"
 
 
 def ask_proxy(port: int) -> None:
-    assert _curl("-o", "/dev/null", "-w", "%{http_code}", f"http://{HOST}:{port}/status") == "200"
+    assert curl("-o", "/dev/null", "-w", "%{http_code}", f"http://{HOST}:{port}/status") == "200"
 
 
 def ask_webmail(port: int) -> None:
-    assert "password" in _curl("-L", f"http://{HOST}:{port}/")
+    assert "password" in curl("-L", f"http://{HOST}:{port}/")
 
 
 # Commands of the services.

@@ -108,7 +108,7 @@ def test_a_new_client_is_served_while_others_keep_all_connections(folder: Path, 
 
 def test_a_new_client_is_served_when_the_server_has_no_descriptors_left(folder: Path) -> None:
     with (
-        running(folder, AUTHORITATIVE) as (process, port),
+        running(folder, AUTHORITATIVE) as (process, (port,)),
         crowd(port, addresses(5), 100, b"\x40"),
     ):
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (60, 60))
@@ -119,7 +119,7 @@ def test_a_new_client_is_served_when_the_server_has_no_descriptors_left(folder: 
 
 def test_a_server_that_may_open_few_files_has_fewer_connections(folder: Path) -> None:
     limit = ["prlimit", "--nofile=104:104"]
-    with running(folder, f"services.mail.imap {MAILBOXES}", limit) as (_, port), crowd(port, addresses(5), 100):
+    with running(folder, f"services.mail.imap {MAILBOXES}", limit) as (_, (port,)), crowd(port, addresses(5), 100):
         for _ in range(3):
             ask_imap(port)
 
