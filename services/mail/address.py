@@ -31,7 +31,7 @@ _QUOTED_PAIR = re.compile(r"\\(.)")
 _LOOSE_PATH = re.compile(rb"""(?:[^\s"<(]|"(?:[^"\\]|\\.)*"|<(?:[^<>"\\]|"(?:[^"\\]|\\.)*")*>|<|\([^()]*\))+""")
 _COMMENT = re.compile(r"""("(?:[^"\\]|\\.)*")|\([^()]*\)""")
 _IN_ANGLES = re.compile(r"""(?:[^<>"]|"(?:[^"\\]|\\.)*")*<((?:[^<>"]|"(?:[^"\\]|\\.)*")*)>?\Z""")
-_LOOSE_LOCAL_PART = re.compile(rf"""(?:{_ATOM}|\.|"(?:[ !#-\[\]-~]|\\[ -~])*")+\Z""")
+_LOOSE_LOCAL_PART = re.compile(r"""(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]|"(?:[ !#-\[\]-~]|\\[ -~])*")+\Z""")
 _WORD = re.compile(r""""((?:[^"\\]|\\.)*)"|[^"]+""")
 # Host names with underscores are in use, although RFC 5321 section 4.1.2 permits none in a domain.
 _LOOSE_DOMAIN = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\Z")

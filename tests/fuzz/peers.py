@@ -110,8 +110,8 @@ async def _serve_names(answers: Answers, reader: asyncio.StreamReader, writer: a
         query = await reader.readexactly(length)
         reply = dns_reply(answers, query)
         if reply is not None:
-            raw = reply if reply.startswith(RAW) else len(reply).to_bytes(2, "big") + reply
-            writer.write(raw)
+            # The length wraps around for a reply that is longer than one can be.
+            writer.write((len(reply) & 0xFFFF).to_bytes(2, "big") + reply)
             await writer.drain()
 
 

@@ -108,6 +108,7 @@ class Player:
                 self._tcp.shutdown(socket.SHUT_WR)
             case script.RESET if self._tcp is not None:
                 self._reset(self._tcp)
+                self._tcp = None
                 raise ConnectionResetError
             case script.DEAF if self._tasks:
                 self._tasks[0].cancel()
@@ -182,6 +183,7 @@ class Player:
             self._close_data()
         elif step.verb == script.DATA_RESET and self._data is not None:
             self._reset(self._data)
+            self._data = None
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()

@@ -16,14 +16,12 @@ from tests.loopback.clients import REPOSITORY
 HOST = "127.0.0.1"
 # Bounds of waits in seconds, not measurements.
 START_S, STOP_S = 30.0, 30.0
-# What no log and no standard error may hold: an error that the service did not expect.
-_TRACE = re.compile(
-    r"Traceback|Exception|never retrieved|never awaited|Task was destroyed|ResourceWarning|Fatal|"
-    r'"event": "failed"|^\w*Error\b|Segmentation'
-)
+# The last line of a traceback: the error and its text.
+_ERROR = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exceeded|Exit|Group|Stop\w*|Cancelled\w*)?(?::.*)?$")
 # What makes two faults the same: the text without addresses, numbers and quoted octets.
 _VARIABLE = re.compile(r"0x[0-9a-f]+|\d+(?:\.\d+)?|'[^']*'")
-_CLOCK_TICKS_S = 1 / os.sysconf("SC_CLK_TCK")
+# The C library returns freed memory at once, so that the resident memory is what the service holds (mallopt(3)).
+_RETURNING_MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_MMAP_THRESHOLD_": "65536"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class Service:
             "--port",
             "0",
         ]
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        environment = {**os.environ, **_RETURNING_MEMORY, "PYTHONPATH": str(REPOSITORY)}
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
                 [*words, "--log", str(self._log)],
@@ -80,11 +78,6 @@ class Service:
         found = re.search(r"VmRSS:\s+(\d+) kB", status)
         return Usage(int(found[1]) * 1024 if found else 0, len(os.listdir(f"/proc/{self._process.pid}/fd")))
 
-    def busy_s(self) -> float:
-        """Return the processor time that the process has used."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * _CLOCK_TICKS_S
-
     def new_faults(self) -> dict[str, str]:
         """Return the faults in what the logs have gained since the last call: kind -> text."""
         faults: dict[str, str] = {}
@@ -98,11 +91,8 @@ class Service:
             if path == self._log:
                 found = [line for line in text.splitlines() if '"event": "failed"' in line]
                 faults |= {_VARIABLE.sub("#", line.partition('"event"')[2])[:200]: line for line in found}
-            elif text and _TRACE.search(text):
-                for part in _traces(text):
-                    faults.setdefault(_kind_of(part), part)
-            elif text:
-                faults.setdefault(_VARIABLE.sub("#", text)[:200], text)
+            else:
+                faults |= kinds_of(text)
         return faults
 
     def stop(self) -> int:
@@ -127,28 +117,27 @@ class Service:
             time.sleep(0.1)
 
 
-def _traces(text: str) -> list[str]:
-    """Return the reports in standard error: each begins with a line that is not indented and is followed by a trace."""
-    parts: list[list[str]] = []
+def kinds_of(text: str) -> dict[str, str]:
+    """Return the faults in lines of standard error, which is silent otherwise: kind -> text.
+
+    A traceback is one fault, with the lines before it; its kind is the last place in the project's code, and the error.
+    """
+    faults: dict[str, str] = {}
+    part: list[str] = []
     in_trace = False
     for line in text.splitlines():
-        if line.startswith("Traceback"):
-            if not parts or in_trace:
-                parts.append([])
-            in_trace = True
-        elif not in_trace or (
-            not line.startswith(" ") and parts and parts[-1][-1].startswith(("  ", "Traceback")) is False
-        ):
-            parts.append([])
-            in_trace = False
-        parts[-1].append(line)
-    return ["\n".join(part) for part in parts]
+        part.append(line)
+        in_trace = in_trace or line.startswith("Traceback")
+        if in_trace and _ERROR.match(line):
+            faults.setdefault(_kind_of("\n".join(part)), "\n".join(part))
+            part, in_trace = [], False
+    if part:
+        rest = "\n".join(part)
+        faults.setdefault(_kind_of(rest), rest)
+    return faults
 
 
 def _kind_of(trace: str) -> str:
-    """Return the last place in the project's code, and the error without its variable parts."""
-    lines = [line for line in trace.splitlines() if line.strip()]
     places = re.findall(r'services/([\w/]+\.py)", line \d+, in (\w+)', trace)
-    errors = [line for line in lines if not line.startswith(" ")]
-    where = ":".join(places[-1]) if places else ""
-    return f"{where} {_VARIABLE.sub('#', errors[-1] if errors else lines[-1])}"[:200]
+    where = f"{':'.join(places[-1])} " if places else ""
+    return f"{where}{_VARIABLE.sub('#', trace.splitlines()[-1])}"[:200]

@@ -31,9 +31,9 @@ CONCURRENT = 12
 SOURCES = tuple(f"127.{20 + number}.7.1" for number in range(8))
 # Seconds between two requests of the honest client.
 HONEST_S = 0.5
-# Bounds: for descriptors to go back, and of the memory that may be gained, which caches and allocators keep.
+# Bounds: of the time until descriptors are back, and of the memory that caches may gain.
 SETTLE_S = 75.0
-MEMORY_OCTETS = 96 << 20
+MEMORY_OCTETS = 48 << 20
 # Messages in the fuzzed mailbox from which no more are delivered.
 MAILBOX_MESSAGES = 60
 NOTHING = Usage(0, 0)
@@ -121,6 +121,11 @@ class Run:
         asyncio.run(self._with_peer(self._fuzz(seconds)))
         return self._finish()
 
+    def check(self) -> Report:
+        """Play the sessions that once found a fault, and one batch of mutated ones."""
+        asyncio.run(self._with_peer(self._fuzz(0.0, faults_of(self.report.service))))
+        return self._finish()
+
     def replay(self, sessions: Sequence[Session]) -> Report:
         """Play sessions as they are, once."""
         asyncio.run(self._with_peer(self._replay(sessions)))
@@ -137,17 +142,20 @@ class Run:
             if peer is not None:
                 await peer.close()
 
-    async def _fuzz(self, seconds: float) -> None:
+    async def _fuzz(self, seconds: float, first: Sequence[Session] | None = None) -> None:
+        """Play batches for `seconds`, at least one; `first` are played before them, by default the corpus."""
         corpus = corpus_of(self._fuzzed)
         random = Random(f"{self.report.service}/{self.report.seed}")
-        await self._warm_up(corpus)
+        await self._warm_up(corpus if first is None else first)
         began = time.monotonic()
         with honest_client(self._fuzzed, self._service.port, self.report):
-            while time.monotonic() - began < seconds and self._service.is_running:
+            while self._service.is_running:
                 self._deliver(random)
                 batch = [mutate(corpus, random, self._fuzzed.dialect) for _ in range(BATCH)]
                 await self._play(batch)
                 self._check(batch)
+                if time.monotonic() - began >= seconds:
+                    break
         self.report.seconds = time.monotonic() - began
 
     async def _replay(self, sessions: Sequence[Session]) -> None:

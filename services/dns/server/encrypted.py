@@ -6,7 +6,7 @@ function as UDP and TCP. Left out: padding (RFC 7830), which hides the lengths o
 
 import argparse
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from services.dns.codec.message import MESSAGE_OCTETS_MAX
@@ -36,7 +36,7 @@ class DNSOverHTTPS:
     def __init__(self, respond: Respond) -> None:
         self._respond = respond
 
-    def __call__(self, request: Request, inbound: Inbound) -> Awaitable[Response]:
+    def __call__(self, request: Request, inbound: Inbound) -> LazyResponse[Response]:
         """Handle an HTTP request; return an awaitable of the HTTP response."""
         return LazyResponse(self._answer, request, inbound)
 

@@ -90,13 +90,14 @@ class DataConnection:
         self._refused_peers = 0
         self._connection: socket.socket | None = None
         self._aborted: asyncio.Future[Cause] | None = None
+        self._session_ended = False
 
     # Passive mode.
 
     def listen(self) -> tuple[str, int] | None:
         """Listen for the client's data connection; return (address, port) for the reply, None if no port is free."""
         self.close()
-        listener = self._bound_listener()
+        listener = None if self._session_ended else self._bound_listener()
         if listener is None:
             return None
         self._listener = listener
@@ -173,6 +174,8 @@ class DataConnection:
         `is_gone` returns whether the control connection has ended, so that an upload is not complete (see above).
         """
         aborted = self._aborted = self._settings.loop.create_future()
+        if self._session_ended:
+            aborted.set_result(Cause.CONNECTION_BROKEN)
         self._settings.load.transfers += 1
         try:
             failed = await self._run(transfer, target, aborted)
@@ -201,6 +204,12 @@ class DataConnection:
         """Abort the transfer under way."""
         if self._aborted is not None and not self._aborted.done():
             self._aborted.set_result(cause)
+
+    def end(self) -> None:
+        """Abort the transfer and close, because the session has ended; a command in progress opens nothing any more."""
+        self._session_ended = True
+        self.abort(Cause.CONNECTION_BROKEN)
+        self.close()
 
     def close(self) -> None:
         """Close listening socket and connection; a transfer in progress is aborted, and closes both when it ends."""

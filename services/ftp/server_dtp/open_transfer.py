@@ -13,7 +13,7 @@ from services.ftp.grammar import DataType
 from services.ftp.limits import STATUS_LINES
 from services.ftp.replies import one_line
 from services.ftp.server_dtp.page_cache import is_in_memory
-from services.ftp.server_dtp.transfer import FileSender, PieceSender, Receiver, Transfer, ascii_pieces, line_pieces
+from services.ftp.server_dtp.transfer import AsciiPieces, FileSender, PieceSender, Receiver, Transfer, line_pieces
 from services.ftp.server_pi.actions import (
     ChangeName,
     Describe,
@@ -66,7 +66,7 @@ def open_read(files: UserFiles, request: OpenRead) -> tuple[FileSender | PieceSe
     size = status.st_size
     if request.data_type is DataType.ASCII:
         # The size in TYPE A, which limits REST, is not known before all of the file is encoded.
-        return PieceSender(ascii_pieces(descriptor, request.offset)), Opened()
+        return PieceSender(AsciiPieces(descriptor, request.offset)), Opened()
     if request.offset > size:
         os.close(descriptor)
         raise FileError(Cause.BAD_RESTART, f"Invalid restart offset: the file has {size} octets.")

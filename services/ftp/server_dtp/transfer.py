@@ -205,13 +205,30 @@ class Discarder:
         return False
 
 
-def ascii_pieces(descriptor: int, offset: int) -> Iterator[bytes]:
-    """Yield a file encoded in TYPE A, from octet `offset` of the encoded file on; then close the descriptor."""
-    with open(descriptor, "rb", buffering=0) as file:
-        while piece := file.read(ASCII_OCTETS):
-            encoded = encode_ascii(piece)
-            yield encoded[offset:]
-            offset = max(0, offset - len(encoded))
+class AsciiPieces:
+    """Iterator over a file encoded in TYPE A, from octet `offset` of the encoded file on; close() closes the file.
+
+    It is no generator: to close one that was never started runs none of its code, and would leave the file open.
+    """
+
+    def __init__(self, descriptor: int, offset: int) -> None:
+        self._descriptor = descriptor
+        self._offset = offset
+
+    def __iter__(self) -> "AsciiPieces":
+        return self
+
+    def __next__(self) -> bytes:
+        piece = os.read(self._descriptor, ASCII_OCTETS)
+        if not piece:
+            raise StopIteration
+        encoded = encode_ascii(piece)
+        offset, self._offset = self._offset, max(0, self._offset - len(encoded))
+        return encoded[offset:]
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
 
 
 def line_pieces(lines: Iterable[str]) -> Iterator[bytes]:

@@ -81,9 +81,7 @@ class ControlConnection(asyncio.Protocol):
         self._lost = True
         if self._session is not None:
             self._session.end("")
-            if self._transfer is not None:
-                self._data.abort(Cause.CONNECTION_BROKEN)
-            self._data.close()
+            self._data.end()
             if self._task is None:
                 self._abandon_transfer()
             self._log("session_end")

@@ -29,11 +29,11 @@ from services.http.intermediary.forwarding import (
     parse_content_length,
 )
 from services.http.intermediary.pool import OnInterim
-from services.http.intermediary.proxy import EventualResponse, Proxy, RoutedRequest
+from services.http.intermediary.proxy import Proxy, RoutedRequest
 from services.http.intermediary.settings import Settings
 from services.http.messages import HTTP_1_1, Body, Request, Response, StreamedBody, Version
 from services.http.server.body_stream import BodyStream
-from services.http.server.context import LazyResponse
+from services.http.server.context import EventualResponse, LazyResponse
 from services.http.server.error_pages import page_response
 from services.http.server.inbound import Inbound
 from services.http.storage.limits import HELD_CONTENT_OCTETS

@@ -10,7 +10,7 @@ import asyncio
 import base64
 import json
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from ipaddress import ip_address
 
@@ -41,7 +41,7 @@ from services.http.intermediary.settings import Settings, is_connect_permitted
 from services.http.intermediary.tunnel import Tunnel, open_tunnel
 from services.http.messages import HTTP_1_1, Request, Response, split_target
 from services.http.server.body_stream import BodyStream
-from services.http.server.context import LazyResponse
+from services.http.server.context import EventualResponse, LazyResponse
 from services.http.server.error_pages import page_response
 from services.http.server.inbound import Inbound
 
@@ -52,8 +52,6 @@ MEMO_FIELDS = 32
 
 # Length of the random octets in Sec-WebSocket-Key (RFC 6455 section 4.1).
 KEY_OCTETS = 16
-
-EventualResponse = Response | Awaitable[Response]
 
 
 @dataclass(frozen=True, slots=True)

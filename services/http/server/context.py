@@ -37,9 +37,11 @@ class LazyResponse(Generic[Result]):
         return self._function(*self._arguments).__await__()
 
 
-Handler = Callable[[Request, bytes], Response | Awaitable[Response]]
+# Its answer may be dropped before it is awaited, so it is no coroutine, which must be awaited.
+EventualResponse = Response | LazyResponse[Response]
+Handler = Callable[[Request, bytes], EventualResponse]
 # Handler that is called when the head of a request has arrived; a disconnect of the client cancels its coroutine.
-Relay = Callable[[Request, Inbound], Response | Awaitable[Response]]
+Relay = Callable[[Request, Inbound], EventualResponse]
 Refuse = Callable[[Request], Response | None]
 
 

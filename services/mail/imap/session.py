@@ -50,6 +50,8 @@ class Session:
         try:
             # Feed the framer in pieces, because its limit applies to octets left over, not to the size of one read.
             for begin in range(0, len(data), PIPELINE_OCTETS):
+                if self.state is State.LOGOUT:
+                    return
                 self._framer.feed(data[begin : begin + PIPELINE_OCTETS])
                 yield from self._process()
         except LimitExceededError:

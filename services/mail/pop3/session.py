@@ -70,6 +70,8 @@ class Session:
     def receive(self, data: bytes) -> Outputs:
         """Parse received octets; yield responses, and requests for I/O that the caller answers."""
         for begin in range(0, len(data), PIPELINE_OCTETS):
+            if self.ended:
+                return
             self._buffer.feed(data[begin : begin + PIPELINE_OCTETS])
             while not self.ended:
                 try:

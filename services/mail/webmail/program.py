@@ -12,7 +12,7 @@ from services.errors import ServiceError
 from services.http.errors import HTTPError
 from services.http.forms import Form, FormParser
 from services.http.messages import Request, Response
-from services.http.server.context import Limits
+from services.http.server.context import EventualResponse, LazyResponse, Limits
 from services.http.server.inbound import Inbound
 from services.http.server.request_body import read_body
 from services.http.server.server import HTTPServer
@@ -41,7 +41,7 @@ class Webmail:
         self._buffered_octets = 0
         self._tasks: set[asyncio.Task[Response]] = set()
 
-    def __call__(self, request: Request, inbound: Inbound) -> Response | Awaitable[Response]:
+    def __call__(self, request: Request, inbound: Inbound) -> EventualResponse:
         """Return the response to a request, or an awaitable of the response; checks precede reception of content."""
         peer = inbound.peer.rpartition(":")[0]
         admitted = self.site.admit(request, peer, self._shell.wall_clock())
@@ -49,7 +49,7 @@ class Webmail:
             return admitted
         if not admitted.is_form and inbound.content is not None:
             return self.site.error(400, "The request must not have content.")
-        return self._answer(request, inbound, admitted)
+        return LazyResponse(self._answer, request, inbound, admitted)
 
     async def _answer(self, request: Request, inbound: Inbound, admitted: Admitted) -> Response:
         if not admitted.is_form:

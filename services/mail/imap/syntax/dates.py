@@ -15,7 +15,7 @@ _DATE_TIME = re.compile(
     rb'"( \d|\d\d)-' + _MONTH + rb'-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)"', re.IGNORECASE
 )
 # Pattern of the date in a Date field (RFC 5322 section 3.3), without time and zone.
-_FIELD_DATE = re.compile(rb"(?:[A-Za-z]+\s*,?\s*)?(\d{1,2})\s+" + _MONTH + rb"[a-z]*\s+(\d{2,4})(?!\d)", re.IGNORECASE)
+_FIELD_DATE = re.compile(rb"(?:[A-Za-z]+\s*+,?\s*)?(\d{1,2})\s+" + _MONTH + rb"[a-z]*\s+(\d{2,4})(?!\d)", re.IGNORECASE)
 
 # Maximum length of a parsed Date field; valid dates with comments are shorter.
 _DATE_OCTETS = 256

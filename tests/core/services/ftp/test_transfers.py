@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.ftp.grammar import DataAddress
+from services.ftp.server_dtp.transfer import AsciiPieces, PieceSender
 from services.ftp.server_pi.actions import TransferComplete
 from services.ftp.server_pi.failures import Cause, Failed
 from services.ftp.server_pi.session import ConnectionInfo
@@ -397,3 +398,14 @@ def test_a_name_with_a_line_end_in_it_forges_no_line(desk: FakeConnection, root:
     desk.codes("PASV", "LIST sub")
     assert desk.sent[0].count(b"\r\n") == 2
     assert not [line for line in desk.say("STAT sub")[1:-1] if not line.startswith(" ")]
+
+
+def test_a_transfer_in_type_a_that_never_begins_closes_its_file(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a\nb\n")
+    descriptor = os.open(tmp_path / "a.txt", os.O_RDONLY)
+    PieceSender(AsciiPieces(descriptor, 0)).abandon()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
+    pieces = AsciiPieces(os.open(tmp_path / "a.txt", os.O_RDONLY), 1)
+    assert b"".join(pieces) == b"\r\nb\r\n"
+    pieces.close()

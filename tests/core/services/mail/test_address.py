@@ -140,3 +140,9 @@ def test_any_loose_path_is_a_mailbox_that_can_be_written_or_an_error(text: str) 
         return
     if mailbox is not None and mailbox.domain:
         assert parse_path(f"<{mailbox}>".encode()) == (mailbox, b"")
+
+
+def test_a_local_part_that_is_almost_valid_is_refused_in_linear_time() -> None:
+    """With nested repetitions this would take longer than any test: 2 to the power of the number of letters."""
+    with pytest.raises(PathError):
+        parse_loose_path(b"RCPT".ljust(100, b"a") + b'"@example.com')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.mail.imap.syntax.base_subject import BaseSubject, base_subject
-from services.mail.imap.syntax.dates import sent_time
+from services.mail.imap.syntax.dates import sent_day, sent_time
 from services.mail.imap.thread_tree import ThreadMessage, encode_threads, threads_by_references, threads_by_subject
 from services.mail.maildir.delivery import NewMessage
 from services.mail.maildir.store import Maildir
@@ -206,3 +207,9 @@ def test_a_deep_thread_is_encoded() -> None:
         for number in range(len(ids))
     ]
     assert encode_threads(threads_by_references(messages)) == b"(%b)" % b" ".join(b"%d" % n for n in range(1, 5001))
+
+
+def test_a_date_field_of_blanks_is_read_in_linear_time() -> None:
+    """With adjacent repetitions of blanks this would take longer than any test: the square of their number."""
+    assert sent_day(b"Mon" + b" " * 1_000_000 + b"x") is None
+    assert sent_day(b"Mon , 3 Feb 2020") == sent_day(b"Mon   3 Feb 2020") == date(2020, 2, 3)

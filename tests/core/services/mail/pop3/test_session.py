@@ -354,3 +354,13 @@ def test_sizes_are_those_of_the_octets_sent(tmp_path: Path, content: bytes, is_n
     head, _, sent = client.send(b"RETR 1\r\n").partition(b"\r\n")
     message = re.sub(rb"(?m)^\.(?=.)", b"", sent.removesuffix(b".\r\n"), flags=re.DOTALL)
     assert listed == total == len(message) == int(head.split()[1])
+
+
+def test_input_after_the_end_of_a_session_is_ignored_however_long(maildir: Maildir) -> None:
+    client = Client(maildir)
+    said = client.send(b"QUIT\r\n" + b"x\r\n" * 100_000)
+    assert client.session.ended
+    assert said.count(b"\r\n") == 1
+    client = Client(maildir)
+    assert client.send(b"x\r\n" * 100_000).count(b"-ERR") == BAD_COMMANDS_MAX
+    assert client.session.ended
