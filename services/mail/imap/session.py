@@ -73,6 +73,8 @@ class Session:
                 yield from self._run(*running, unit.octets)
             else:
                 yield from self._command(unit)
+            # Lines without a response, such as empty ones, would keep other sessions waiting.
+            yield b""
 
     def _command(self, line: Line) -> Outputs:
         if not line.octets:

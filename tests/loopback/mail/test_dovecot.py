@@ -5,6 +5,7 @@ from __future__ import annotations
 import imaplib
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -191,4 +192,30 @@ def test_messages_are_sorted_the_same(threads: Pair, keys: str) -> None:
 @pytest.mark.parametrize("algorithm", ["REFERENCES", "ORDEREDSUBJECT"])
 def test_messages_are_threaded_the_same(threads: Pair, algorithm: str) -> None:
     ours, theirs = (client.thread(algorithm, "UTF-8", "ALL") for client in threads)
+    assert ours == theirs
+
+
+def expunged_and_asked(port: int, command: str) -> tuple[str, bool]:
+    """Let a second session expunge message 1, then copy or move 1:2; return the reply's code, and whether any was."""
+    first = filled(port, [b"Subject: one\r\n\r\n", b"Subject: two\r\n\r\n"])
+    assert first.create("there")[0] == "OK"
+    second = imaplib.IMAP4(HOST, port, timeout=PATIENCE_S)
+    second.login("alice", PASSWORD)
+    second.select()
+    second.store("1", "+FLAGS", "\\Deleted")
+    second.expunge()
+    imaplib.Commands.setdefault("MOVE", ("SELECTED",))
+    status, data = first._simple_command(command, "1:2", "there")  # type: ignore[attr-defined]
+    code = re.match(rb"(?:\[(\w+)\])?", data[-1] or b"")
+    copied = second.status("there", "(MESSAGES)")[1][0] != b"there (MESSAGES 0)"
+    first.logout()
+    second.logout()
+    return f"{status} {code[1].decode() if code and code[1] else ''}", copied
+
+
+@pytest.mark.parametrize("command", ["COPY", "MOVE"])
+def test_a_message_that_another_session_expunged_is_not_copied(tmp_path: Path, command: str) -> None:
+    with access_process("imap", tmp_path / "ours") as port, dovecot(tmp_path / "theirs") as other:
+        ours, theirs = expunged_and_asked(port, command), expunged_and_asked(other.imap, command)
+    assert ours == ("NO EXPUNGEISSUED", False)
     assert ours == theirs

@@ -193,8 +193,9 @@ def _read_copy(session: SessionState, reader: Reader, by_uid: bool) -> tuple[lis
 def _copy_messages(view: View, uids: list[int], target: Folder) -> Generator[Output, None, tuple[list[int], str]]:
     """Copy messages; return the UIDs copied and the COPYUID response code (RFC 4315 section 3).
 
-    All are copied, or none (RFC 3501 section 6.4.7): if another session has expunged one, raise NoError with
-    EXPUNGEISSUED (RFC 2180 section 4.4.1), as Dovecot does.
+    All are copied, or none (RFC 3501 section 6.4.7, RFC 9051 section 6.4.7): if another session has expunged one, raise
+    NoError with EXPUNGEISSUED (RFC 5530 section 3), as Dovecot does. RFC 2180 section 4.4.1 permits that; a copy of the
+    messages left, with OK, would be taken for a complete one.
     """
     if any(uid not in view.folder.messages for uid in uids):
         raise NoError(_GONE, "EXPUNGEISSUED")
@@ -207,7 +208,11 @@ def _copy_messages(view: View, uids: list[int], target: Folder) -> Generator[Out
 
 
 def move(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
-    """Handle MOVE (RFC 6851 section 3) and UID MOVE (section 3.2)."""
+    """Handle MOVE (RFC 6851 section 3) and UID MOVE (section 3.2).
+
+    If another session has expunged one of the messages, none is moved, and the response is that of COPY, as in Dovecot.
+    RFC 6851 section 3.3 would also permit to move those left, since it requires only that each message is moved or not.
+    """
     uids, name = _read_copy(session, reader, by_uid)
     view = session.writable()
     copied, code = yield from _copy_messages(view, uids, target_folder(session, name))

@@ -283,3 +283,8 @@ def test_a_line_that_has_a_tag_only_is_answered_with_it(client: Client) -> None:
 def test_a_line_without_end_is_bad_once_and_the_next_is_read(client: Client) -> None:
     answer = client.send(b"a LOGIN " + b"x" * 300_000 + b"\r\nb NOOP\r\n")
     assert answer == b"a BAD The line is too long.\r\nb OK NOOP completed.\r\n"
+
+
+def test_other_sessions_run_between_lines_without_a_response(client: Client) -> None:
+    """An empty output is a point at which the connection may serve others."""
+    assert list(client.session.receive(b"\r\n" * 100)) == [b""] * 100
