@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.loopback.clients import REPOSITORY
+from tests.loopback.clients import REPOSITORY, RETURNING_MEMORY
 
 HOST = "127.0.0.1"
 # Bounds of waits in seconds, not measurements.
@@ -20,8 +20,6 @@ START_S, STOP_S = 30.0, 30.0
 _ERROR = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exceeded|Exit|Group|Stop\w*|Cancelled\w*)?(?::.*)?$")
 # What makes two faults the same: the text without addresses, numbers and quoted octets.
 _VARIABLE = re.compile(r"0x[0-9a-f]+|\d+(?:\.\d+)?|'[^']*'")
-# The C library returns freed memory at once, so that the resident memory is what the service holds (mallopt(3)).
-_RETURNING_MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_MMAP_THRESHOLD_": "65536"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ class Service:
             "--port",
             "0",
         ]
-        environment = {**os.environ, **_RETURNING_MEMORY, "PYTHONPATH": str(REPOSITORY)}
+        environment = {**os.environ, **RETURNING_MEMORY, "PYTHONPATH": str(REPOSITORY)}
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
                 [*words, "--log", str(self._log)],

@@ -113,10 +113,13 @@ class DNSServer:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _connected(self, slot: Slot, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(_Connection(self, slot, reader, writer).serve())
+        connection = _Connection(self, slot, reader, writer)
+        task = asyncio.ensure_future(connection.serve())
         slot.on_evict = task.cancel
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
+        # Not by the task itself: if it is cancelled before its first step, it runs none of its code.
+        task.add_done_callback(connection.close)
 
 
 class _StreamProtocol(asyncio.StreamReaderProtocol):
@@ -204,13 +207,15 @@ class _Connection:
             while self._pending and not self._writer.transport.is_closing():
                 await asyncio.wait(self._pending, return_when=asyncio.FIRST_COMPLETED)
         except (TimeoutError, OSError):
-            pass
-        finally:
-            for task in self._pending:
-                task.cancel()
-            self._writer.close()
-            # A connection with unsent data is aborted after linger_s, so that a slow client does not keep it open.
-            asyncio.get_running_loop().call_later(self._server.limits.linger_s, self._writer.transport.abort)
+            return
+
+    def close(self, _: "asyncio.Task[None]") -> None:
+        """Close the connection, when its task has ended."""
+        for task in self._pending:
+            task.cancel()
+        self._writer.close()
+        # A connection with unsent data is aborted after linger_s, so that a slow client does not keep it open.
+        asyncio.get_running_loop().call_later(self._server.limits.linger_s, self._writer.transport.abort)
 
     async def _receive(self) -> bytes | None:
         """Return the next query, None at the end of the stream; raises TimeoutError on an idle connection."""

@@ -163,7 +163,7 @@ class Connection(asyncio.Protocol):
             self._slot.on_evict = self._evict
             self._peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             self._task = self._slot.start(self._serve())
-            self._task.add_done_callback(self._log_failure)
+            self._task.add_done_callback(self._end)
 
     def data_received(self, data: bytes) -> None:
         """Buffer received octets; pause reading above INBOX_OCTETS."""
@@ -186,10 +186,21 @@ class Connection(asyncio.Protocol):
         self._writable.set()
         self._slot.release()
 
-    def _log_failure(self, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
+    def _end(self, task: asyncio.Task[None]) -> None:
+        """Close the connection at the end of its task, and log an error of it."""
+        if task.cancelled():
+            # The task was cancelled before its first step, so it has run none of its code.
+            self._say_farewell(self._farewell)
+        elif (error := task.exception()) is not None:
             self._context.log.write("failed", error=f"{type(error).__name__}: {error}")
+        self._session.release()
+        self._transport.close()
+        self._context.loop.call_later(self._context.limits.linger_s, self._transport.abort)
+
+    def _say_farewell(self, text: str) -> None:
+        last = self._session.end(text)
+        if not self._transport.is_closing():
+            self._transport.write(self._deflated(last))
 
     def _evict(self) -> None:
         self._farewell = "Too many connections: try again later."
@@ -222,16 +233,11 @@ class Connection(asyncio.Protocol):
                         acknowledge(self._transport)
                     self._time(len(data))
         except TimeoutError:
-            self._transport.write(self._deflated(session.end("Idle for too long.")))
+            self._say_farewell("Idle for too long.")
         except CompressionError as error:
-            self._transport.write(self._deflated(session.end(f"Cannot decompress: {error}.")))
+            self._say_farewell(f"Cannot decompress: {error}.")
         except asyncio.CancelledError:
-            self._transport.write(self._deflated(session.end(self._farewell)))
-        finally:
-            session.release()
-            self._transport.close()
-            loop = asyncio.get_running_loop()
-            loop.call_later(self._context.limits.linger_s, self._transport.abort)
+            self._say_farewell(self._farewell)
 
     async def _read(self) -> bytes | None:
         """Return received octets: b"" at end of file, None if the session ended during IDLE; raise TimeoutError."""
