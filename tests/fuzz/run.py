@@ -26,6 +26,8 @@ from tests.loopback import clients
 
 # Sessions of a batch, after each of which the logs are read; and sessions at the same time.
 BATCH = 72
+# Mutated sessions of a run that only checks.
+CHECKED = 24
 CONCURRENT = 12
 # Addresses that sessions come from, in as many networks.
 SOURCES = tuple(f"127.{20 + number}.7.1" for number in range(8))
@@ -143,15 +145,16 @@ class Run:
                 await peer.close()
 
     async def _fuzz(self, seconds: float, first: Sequence[Session] | None = None) -> None:
-        """Play batches for `seconds`, at least one; `first` are played before them, by default the corpus."""
+        """Play the corpus, then batches for `seconds`; with `first`, play those, and a short batch."""
         corpus = corpus_of(self._fuzzed)
         random = Random(f"{self.report.service}/{self.report.seed}")
         await self._warm_up(corpus if first is None else first)
+        count = BATCH if first is None else CHECKED
         began = time.monotonic()
         with honest_client(self._fuzzed, self._service.port, self.report):
             while self._service.is_running:
                 self._deliver(random)
-                batch = [mutate(corpus, random, self._fuzzed.dialect) for _ in range(BATCH)]
+                batch = [mutate(corpus, random, self._fuzzed.dialect) for _ in range(count)]
                 await self._play(batch)
                 self._check(batch)
                 if time.monotonic() - began >= seconds:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.loopback.test_lockouts import MAILBOXES, MAP, ZONE
+from tests.loopback.clients import MAILBOXES, MAP, ZONE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE_S = 20.0

@@ -2,14 +2,14 @@
 
 import resource
 import socket
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from services.http.messages import Request, Response
-from services.http.server.context import Limits
+from services.http.server.context import EventualResponse, LazyResponse, Limits
 from tests.loopback.http.conftest import LARGE_OCTETS
 from tests.loopback.http.musts import get
 from tests.loopback.http.support import (
@@ -212,10 +212,10 @@ def test_a_handler_that_fails_is_a_500_and_one_that_waits_is_awaited() -> None:
     async def later(body: bytes) -> Response:
         return Response(200, body=body)
 
-    def handler(request: Request, body: bytes) -> Response | Awaitable[Response]:
+    def handler(request: Request, body: bytes) -> EventualResponse:
         if request.request_target == b"/fail":
             raise ValueError("no")
-        return later(body)
+        return LazyResponse(later, body)
 
     with server_in_thread(handler, Limits()) as port:
         answers = read_answers(

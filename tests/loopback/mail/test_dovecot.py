@@ -205,7 +205,7 @@ def expunged_and_asked(port: int, command: str) -> tuple[str, bool]:
     second.store("1", "+FLAGS", "\\Deleted")
     second.expunge()
     imaplib.Commands.setdefault("MOVE", ("SELECTED",))
-    status, data = first._simple_command(command, "1:2", "there")  # type: ignore[attr-defined]
+    status, data = first._simple_command(command, "1:2", "there")
     code = re.match(rb"(?:\[(\w+)\])?", data[-1] or b"")
     copied = second.status("there", "(MESSAGES)")[1][0] != b"there (MESSAGES 0)"
     first.logout()

@@ -1,13 +1,13 @@
 """HTTPServer with a relay: content streamed in both directions, interim responses, and truncation."""
 
 import asyncio
-from collections.abc import Awaitable
 
 import pytest
 
 from services.http.fields import Fields
 from services.http.messages import Request, Response
 from services.http.server.body_stream import BUFFER_OCTETS, BodyStream
+from services.http.server.context import LazyResponse
 from services.http.server.inbound import Inbound
 from services.http.server.phase import Phase
 from tests.core.services.http.server.test_connection import BOUNDS, GET, POST, Peer, run, turn, whole
@@ -26,12 +26,12 @@ class Relay:
         self.contents: list[BodyStream | None] = []
         self.cancelled = 0
 
-    def __call__(self, request: Request, inbound: Inbound) -> Awaitable[Response]:
+    def __call__(self, request: Request, inbound: Inbound) -> LazyResponse[Response]:
         """Return an awaitable response."""
         del request
         self.seen.append(inbound)
         self.contents.append(inbound.content)
-        return self._answer()
+        return LazyResponse(self._answer)
 
     async def _answer(self) -> Response:
         try:

@@ -10,7 +10,7 @@ import pytest
 
 from services.eventlog import EventLog
 from services.http.messages import Request, Response
-from services.http.server.context import Handler, Limits, Refuse, Relay
+from services.http.server.context import Handler, LazyResponse, Limits, Refuse, Relay
 from services.http.server.phase import Phase
 from services.http.server.server import HTTPServer
 
@@ -295,7 +295,7 @@ def test_a_stop_lets_an_answer_be_found_and_says_that_it_is_the_last() -> None:
         assert peer.wire.written.endswith(b"found")
         assert peer.answers == 1
 
-    run(test, lambda *_: later())
+    run(test, lambda *_: LazyResponse(later))
 
 
 @pytest.mark.parametrize("octets", [b"", b"GET / HT", GET])
