@@ -8,12 +8,15 @@ import socket
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import dns.flags
 import dns.message
 import dns.rrset
 
+# Addresses of the peer behind a service, and of the root server whose answers are never fuzzed.
+PEER_HOST, ROOT_HOST = "127.77.0.1", "127.77.0.2"
 # Seconds until a peer closes a connection on which nothing has arrived.
 SILENCE_S = 1.0
 # Octets of a request that a peer reads, and of a line.
@@ -89,6 +92,17 @@ def dns_reply(answers: Answers, query: bytes) -> bytes | None:
     return query[:2] + answer[2:]
 
 
+def root_reply(query: bytes) -> bytes | None:
+    """Return the reply of a root server that delegates `test.` to the fuzzed name server, and has all else itself."""
+    name = query[12:].partition(b"\0")[0].lower()
+    if not name.endswith(b"\x04test"):
+        return _default_dns(query)
+    reply = dns.message.make_response(dns.message.from_wire(query))
+    reply.authority.append(dns.rrset.from_text("test.", 3600, "IN", "NS", "ns.test."))
+    reply.additional.append(dns.rrset.from_text("ns.test.", 3600, "IN", "A", PEER_HOST))
+    return reply.to_wire()
+
+
 def _default_dns(query: bytes) -> bytes | None:
     try:
         asked = dns.message.from_wire(query)
@@ -116,15 +130,15 @@ async def _serve_names(answers: Answers, reader: asyncio.StreamReader, writer: a
 
 
 class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, answers: Answers) -> None:
-        self._answers = answers
+    def __init__(self, reply: Callable[[bytes], bytes | None]) -> None:
+        self._reply = reply
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # asyncio's own transport is no subclass of DatagramTransport.
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        reply = dns_reply(self._answers, data)
+        reply = self._reply(data)
         if reply is not None:
             self._transport.sendto(reply[:65_000], addr)
 
@@ -153,17 +167,18 @@ class Peer:
         self._kind, self._answers = kind, answers
         self._address, self._port = address, port
         self._writers: set[asyncio.StreamWriter] = set()
-        self._datagrams: asyncio.BaseTransport | None = None
+        self._datagrams: list[asyncio.BaseTransport] = []
 
     async def open(self) -> None:
         """Listen."""
         self._server = await asyncio.start_server(self._talk, self._address, self._port, limit=REQUEST_OCTETS)
         if self._kind == "names":
             loop = asyncio.get_running_loop()
-            where = (self._address, self._port)
-            self._datagrams, _ = await loop.create_datagram_endpoint(
-                lambda: _Datagrams(self._answers), local_addr=where
-            )
+            for address, reply in ((self._address, partial(dns_reply, self._answers)), (ROOT_HOST, root_reply)):
+                transport, _ = await loop.create_datagram_endpoint(
+                    partial(_Datagrams, reply), local_addr=(address, self._port)
+                )
+                self._datagrams.append(transport)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
@@ -177,7 +192,7 @@ class Peer:
     async def close(self) -> None:
         """Close the port and all connections."""
         self._server.close()
-        if self._datagrams is not None:
-            self._datagrams.close()
+        for transport in self._datagrams:
+            transport.close()
         for writer in list(self._writers):
             writer.close()

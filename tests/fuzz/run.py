@@ -17,11 +17,11 @@ from random import Random
 from services.mail.maildir.store import Maildir
 from tests.fuzz import script
 from tests.fuzz.mutation import change_any, mutate
-from tests.fuzz.peers import Answers, Peer, free_port
+from tests.fuzz.peers import PEER_HOST, Answers, Peer, free_port
 from tests.fuzz.player import Player, answers_of, id_of
 from tests.fuzz.process import Service, Usage
 from tests.fuzz.script import Session
-from tests.fuzz.services import ACCOUNTS, CORPUS, FUZZED, PEER_HOST, Fuzzed
+from tests.fuzz.services import ACCOUNTS, CORPUS, FUZZED, Fuzzed
 from tests.loopback import clients
 
 # Sessions of a batch, after each of which the logs are read; and sessions at the same time.

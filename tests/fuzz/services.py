@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.fuzz.framing import change_dns, change_frames, change_message
 from tests.fuzz.mutation import Dialect
+from tests.fuzz.peers import PEER_HOST, ROOT_HOST
 from tests.loopback import clients
 from tests.loopback.mail.webmail import Visitor
 
@@ -16,8 +17,6 @@ CORPUS = Path(__file__).resolve().parent / "corpus"
 WORDS = CORPUS.parent / "words"
 # The fuzzed user has a mailbox with a quota and a home: those of the honest client stay as they are.
 ACCOUNTS = "alice:secret\neve:secret:2000000\nfull:secret:10\nlist: alice, eve\ngone -> x@example.net\n"
-# Address of the peer behind a service.
-PEER_HOST = "127.77.0.1"
 
 SMTP_REPLY = re.compile(rb"(?:^|\n)\d{3} [^\n]*\n\Z")
 POP3_REPLY = re.compile(rb"(?:^(?:\+OK|-ERR)[^\n]*\r\n|\r\n\.\r\n)\Z")
@@ -72,7 +71,7 @@ class Fuzzed:
 
 
 _RESOLVER = (
-    f"services.dns.resolver --root ns.test={PEER_HOST} --upstream-port {{peer}} --may-query 127.0.0.0/8 --no-ipv6"
+    f"services.dns.resolver --root ns.root={ROOT_HOST} --upstream-port {{peer}} --may-query 127.0.0.0/8 --no-ipv6"
 )
 _DNS = Dialect((), change_dns, change_message)
 FUZZED: dict[str, Fuzzed] = {
