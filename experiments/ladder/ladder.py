@@ -14,10 +14,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
-from experiments.harness.judge import layers
-from experiments.harness.judge.frames import TCP_PROTOCOL, CaptureFile, network_layer, payload_bytes
+from experiments.harness.judge.frames import ACK, FIN, RST, SYN, CaptureFile, TcpSegment
 from experiments.ladder.journeys import Journeys, host_of
 from experiments.ladder.messages import WireMessage, messages_at
 
@@ -170,16 +169,13 @@ def _segments(
     """Yield an arrow for each TCP segment that carries no message, at its first interface."""
     for frame in captured.frames:
         trip = journeys.of(frame.number)
-        if trip.sent.number != frame.number or frame.number in known or not frame.may_carry(TCP_PROTOCOL):
+        tcp = frame.tcp
+        if trip.sent.number != frame.number or frame.number in known or tcp is None:
             continue
-        network = network_layer(frame.packet)
-        if network is None or layers.TCP not in frame.packet:
-            continue
-        tcp = frame.packet[layers.TCP]
         received = None if trip.received is None else trip.received.time_ns
         yield Arrow(
-            source=column(network.src),
-            target=column(network.dst),
+            source=column(tcp.source.address),
+            target=column(tcp.target.address),
             protocol="tcp",
             label=_flags(tcp),
             sent_ns=frame.time_ns,
@@ -188,19 +184,18 @@ def _segments(
             received_end_ns=received,
             frames=(frame.number,),
             arrivals=() if trip.received is None else (trip.received.number,),
-            octets=payload_bytes(tcp),
+            octets=len(tcp.payload),
             lost=trip.lost,
             level="tcp",
         )
 
 
-def _flags(tcp: Any) -> str:
-    words = [word for letter, word in _FLAGS.items() if letter in str(tcp.flags)]
-    size = payload_bytes(tcp)
-    return " ".join(words) + (f", {size:,} octets again" if size else "")
+def _flags(tcp: TcpSegment) -> str:
+    words = [word for flag, word in _FLAGS.items() if tcp.flags & flag]
+    return " ".join(words) + (f", {len(tcp.payload):,} octets again" if tcp.payload else "")
 
 
-_FLAGS = {"S": "SYN", "F": "FIN", "R": "RST", "A": "ACK"}
+_FLAGS = {SYN: "SYN", FIN: "FIN", RST: "RST", ACK: "ACK"}
 
 
 def _with_columns_in_order(ladder: Ladder) -> Ladder:

@@ -4,7 +4,8 @@
     for connection in connections(captured.at("client:client-eth0")): ...
 
 scapy, an independent implementation, dissects the layers, on first access of a frame, since it is slow and most checks
-use one interface only.
+use one interface only. TCP headers, which every frame of a transfer has, are unpacked without scapy where IP carries the
+segment directly (`Frame.tcp`); scapy dissects what is in fragments, behind extension headers, or malformed.
 
 Connections (RFC 9293): the client is the sender of the SYN. A connection begins with its SYN; segments of connections
 opened before the capture began are skipped, because the start of their streams is unknown. Ports may be reused: a SYN
@@ -18,14 +19,15 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 
 from experiments.harness.capture.pcapng import InterfaceCounts
 from experiments.harness.capture.reader import read_packets
 from experiments.harness.judge import layers
-from experiments.harness.judge.fragments import Reassembler, ipv4_offset
+from experiments.harness.judge.fragments import TAG_BYTES, TYPE_AT, VLAN_TAGS, Reassembler, ipv4_offset
 from experiments.harness.judge.reassembly import Segment, Stream, reassemble, unwrap
 
 # EtherType, protocol numbers and offsets within the frame for IPv4 (RFC 894; RFC 791 section 3.1; RFC 768).
@@ -37,6 +39,32 @@ UPPER_LAYERS = (TCP_PROTOCOL, UDP_PROTOCOL, ICMPV6_PROTOCOL)
 DONT_FRAGMENT = 0x4000
 UDP_HEADER_BYTES = 8
 _FRAGMENT = struct.Struct("!H")
+# Fixed part of the TCP header (RFC 9293 section 3.1): ports, sequence and acknowledgement number, data offset, flags.
+_TCP = struct.Struct("!HHIIBB")
+TCP_HEADER_BYTES, IPV4_HEADER_BYTES, IPV6_HEADER_BYTES = 20, 20, 40
+FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Address and port of one end of a TCP connection."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class TcpSegment:
+    """TCP segment of a frame: its ends, sequence number, flags as the octet of the header, and payload."""
+
+    source: Endpoint
+    target: Endpoint
+    sequence: int
+    flags: int
+    payload: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -57,6 +85,14 @@ class Frame:
     def packet(self) -> Any:
         """Return the frame as a scapy Ether packet; as scapy Raw if too short or malformed."""
         return _dissected(self.data)
+
+    @cached_property
+    def tcp(self) -> TcpSegment | None:
+        """Return the TCP segment in the frame; None without one, or if its header was not captured whole."""
+        if not self.may_carry(TCP_PROTOCOL):
+            return None
+        found = _unpacked(self.data)
+        return _segment_by_scapy(self.packet) if found is None else found
 
     @property
     def truncated(self) -> bool:
@@ -90,6 +126,58 @@ class Frame:
             return self.packet
         (fragment,) = _FRAGMENT.unpack_from(self.data, IPV4_FRAGMENT)
         return self.packet if fragment & ~DONT_FRAGMENT else _dissected(self.data[:end])
+
+
+def _unpacked(data: bytes) -> TcpSegment | None:
+    """Return the TCP segment of an unfragmented IPv4 or IPv6 packet without extension headers; None for others."""
+    at = ipv4_offset(data)
+    if at:
+        header, length = 4 * (data[at] & 0x0F), int.from_bytes(data[at + 2 : at + 4], "big")
+        fragment = int.from_bytes(data[at + 6 : at + 8], "big") & ~DONT_FRAGMENT
+        if data[at] >> 4 != 4 or header < IPV4_HEADER_BYTES or fragment or data[at + 9] != TCP_PROTOCOL:
+            return None
+        source, target = _ipv4_text(data[at + 12 : at + 16]), _ipv4_text(data[at + 16 : at + 20])
+    else:
+        at = _after_tags(data)
+        if data[at : at + 2] != IPV6 or data[at + 8 : at + 9] != bytes([TCP_PROTOCOL]) or data[at + 2] >> 4 != 6:
+            return None
+        at += 2
+        header, length = IPV6_HEADER_BYTES, IPV6_HEADER_BYTES + int.from_bytes(data[at + 4 : at + 6], "big")
+        source, target = _ipv6_text(data[at + 8 : at + 24]), _ipv6_text(data[at + 24 : at + 40])
+    segment = data[at + header : at + length]
+    if length < header + TCP_HEADER_BYTES or len(segment) < TCP_HEADER_BYTES:
+        return None
+    source_port, target_port, sequence, _, offset, flags = _TCP.unpack_from(segment)
+    payload = segment[4 * (offset >> 4) :]
+    return TcpSegment(Endpoint(source, source_port), Endpoint(target, target_port), sequence, flags, payload)
+
+
+def _after_tags(data: bytes) -> int:
+    at = TYPE_AT
+    while data[at : at + 2] in VLAN_TAGS:
+        at += TAG_BYTES
+    return at
+
+
+@lru_cache(4096)
+def _ipv4_text(octets: bytes) -> str:
+    return ".".join(map(str, octets))
+
+
+@lru_cache(4096)
+def _ipv6_text(octets: bytes) -> str:
+    return str(IPv6Address(octets))
+
+
+def _segment_by_scapy(packet: Any) -> TcpSegment | None:
+    network = network_layer(packet)
+    if network is None or layers.TCP not in packet:
+        return None
+    tcp = packet[layers.TCP]
+    # The octets of the dissected TCP layer exclude the padding of short Ethernet frames.
+    payload = bytes(tcp.original)[4 * tcp.dataofs :]
+    ends = Endpoint(network.src, tcp.sport), Endpoint(network.dst, tcp.dport)
+    return TcpSegment(*ends, tcp.seq, int(tcp.flags) & 0xFF, payload)
 
 
 def _dissected(data: bytes) -> Any:
@@ -156,17 +244,6 @@ def datagrams(frames: Iterable[Frame]) -> Iterator[Frame]:
             yield frame
         elif data is not None:
             yield replace(frame, data=data, wire_length=len(data))
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Address and port of one end of a TCP connection."""
-
-    address: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -261,14 +338,12 @@ def _connections(frames: Iterable[Frame]) -> list[Connection]:
     found: list[Connection] = []
     current: dict[frozenset[Endpoint], Connection] = {}
     for frame in datagrams(frames):
-        if not frame.may_carry(TCP_PROTOCOL):
+        tcp = frame.tcp
+        if tcp is None:
             continue
-        packet = frame.packet
-        if layers.TCP not in packet or not (layers.IP in packet or layers.IPv6 in packet):
-            continue
-        source, target = _endpoints(packet)
-        tcp, key = packet[layers.TCP], frozenset((source, target))
-        if _opens(tcp, source, current.get(key)):
+        source, target = tcp.source, tcp.target
+        key = frozenset((source, target))
+        if _opens(tcp, current.get(key)):
             current[key] = Connection(source, target, Direction(), Direction())
             found.append(current[key])
         if key in current:
@@ -291,34 +366,27 @@ def _sent(segments: list[Segment]) -> int:
     return sum(len(segment.payload) for segment in segments)
 
 
-def _endpoints(packet: Any) -> tuple[Endpoint, Endpoint]:
-    network = network_layer(packet)
-    return Endpoint(network.src, packet[layers.TCP].sport), Endpoint(network.dst, packet[layers.TCP].dport)
-
-
-def _opens(tcp: Any, source: Endpoint, known: Connection | None) -> bool:
-    if not tcp.flags.S or tcp.flags.A:
+def _opens(tcp: TcpSegment, known: Connection | None) -> bool:
+    if tcp.flags & (SYN | ACK) != SYN:
         return False
-    if known is None or source != known.client:
+    if known is None or tcp.source != known.client:
         return True
-    return bool(known.from_client.initial_sequence != tcp.seq)
+    return known.from_client.initial_sequence != tcp.sequence
 
 
-def _note(direction: Direction, frame: Frame, tcp: Any) -> None:
+def _note(direction: Direction, frame: Frame, tcp: TcpSegment) -> None:
     mark = Mark(frame.number, frame.time_ns)
-    # Use the octets of the dissected TCP layer, which exclude the padding of short Ethernet frames.
-    payload = bytes(tcp.original)[tcp.dataofs * 4 :]
-    first = tcp.seq + 1 if tcp.flags.S else tcp.seq
-    if tcp.flags.S:
+    first = tcp.sequence + 1 if tcp.flags & SYN else tcp.sequence
+    if tcp.flags & SYN:
         direction.syn_count += 1
         direction.syn = direction.syn or mark
-        direction.initial_sequence = tcp.seq
-    elif tcp.flags.A:
+        direction.initial_sequence = tcp.sequence
+    elif tcp.flags & ACK:
         direction.first_ack = direction.first_ack or mark
     direction.truncated |= frame.truncated
-    if payload:
-        direction.segments.append(Segment(first, payload, frame.number, frame.time_ns))
-    if tcp.flags.F and direction.fin is None:
-        direction.fin, direction.fin_sequence = mark, first + len(payload)
-    if tcp.flags.R:
+    if tcp.payload:
+        direction.segments.append(Segment(first, tcp.payload, frame.number, frame.time_ns))
+    if tcp.flags & FIN and direction.fin is None:
+        direction.fin, direction.fin_sequence = mark, first + len(tcp.payload)
+    if tcp.flags & RST:
         direction.reset = direction.reset or mark
