@@ -4,33 +4,36 @@
         print(message.source, message.label, message.frames)
 
 Each protocol's own reader parses its connections. Octets that no reader takes (other protocols, encrypted sessions,
-streams behind a violation of the grammar) are messages with the label "data": a run of segments from one end.
-HTTP is recognised by its first line on any port; the other protocols by their ports.
+streams behind a violation of the grammar) are messages with the label "data": a run of segments from one end, or with
+their first line as label where they begin with a line of the protocol. HTTP is recognised by its first line on any
+port, also in connections that were opened before the capture began; the other protocols by their ports.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.dns.wire.traffic import DNS_PORT, DnsMessage, dns_exchanges
+from experiments.dns.wire.traffic import DnsMessage, dns_exchanges
 from experiments.ftp.wire.sessions import CONTROL_PORT, ftp_traffic
 from experiments.harness.judge.dialogue import Dialogue, Line
 from experiments.harness.judge.frames import CaptureFile, Connection, Direction, connections
 from experiments.http.wire.http1 import Message as HttpMessage
 from experiments.http.wire.http1 import converse
 from experiments.http.wire.http2 import Http2Conversation, converse_http2, is_http2
+from experiments.ladder.midstream import HTTP_REQUEST, HTTP_STATUS, connections_without_syn
 from experiments.mail.wire import imap, pop3, smtp
 
 LABEL_MAX = 60
-_HTTP_REQUEST = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} [^ \r\n]{1,8000} HTTP/\d\.\d\r?\n|PRI \* HTTP/2\.0\r\n")
+# Octets of a segment that are searched for its first line.
+LINE_BYTES_MAX = 1000
 _SESSIONS: Mapping[int, tuple[str, Callable[[Connection], Dialogue[Any, Any]]]] = {
     **dict.fromkeys(smtp.PORTS, ("smtp", smtp.read_session)),
     pop3.POP3_PORT: ("pop3", pop3.read_session),
     imap.IMAP_PORT: ("imap", imap.read_session),
 }
+_LINE_PORTS = {CONTROL_PORT: "ftp", **{port: protocol for port, (protocol, _) in _SESSIONS.items()}}
 
 
 @dataclass(frozen=True)
@@ -56,21 +59,21 @@ class WireMessage:
 
 def messages_at(captured: CaptureFile, interface: str) -> list[WireMessage]:
     """Return the messages at one interface in the order of their first frames; KeyError for an unknown interface."""
+    frames = captured.at(interface)
     found = list(_dns(captured, interface))
-    ftp = ftp_traffic(captured, interface)
-    for session in ftp.sessions:
-        found += _dialogue("ftp", session)
-    for connection in connections(captured.at(interface)):
+    dns_ends = {message.conversation[1] for message in found}
+    ftp = {id(session.connection): session for session in ftp_traffic(captured, interface).sessions}
+    for connection in connections(frames):
         port = connection.server.port
-        if port in (CONTROL_PORT, DNS_PORT):
-            continue
-        if _HTTP_REQUEST.match(connection.from_client.stream.data):
-            found += _with_rest(connection, list(_http(connection)))
+        if id(connection) in ftp:
+            found += _with_rest(connection, _dialogue("ftp", ftp[id(connection)]))
         elif port in _SESSIONS:
             protocol, read = _SESSIONS[port]
-            found += _with_rest(connection, list(_dialogue(protocol, read(connection))))
-        else:
-            found += _with_rest(connection, [])
+            found += _with_rest(connection, _dialogue(protocol, read(connection)))
+        elif frozenset((str(connection.client), str(connection.server))) not in dns_ends:
+            found += _with_rest(connection, _http(connection))
+    for connection in connections_without_syn(frames):
+        found += _with_rest(connection, _http(connection))
     return sorted(found, key=lambda one: (one.frames[0], one.frames[-1]))
 
 
@@ -129,6 +132,8 @@ def _endpoint(address: str, port: int) -> str:
 
 
 def _http(connection: Connection) -> Iterator[WireMessage]:
+    if not HTTP_REQUEST.match(connection.from_client.stream.data):
+        return
     read = converse_http2 if is_http2(connection) else converse
     conversation = read(connection)
     streams = {}
@@ -181,22 +186,37 @@ def _with_rest(connection: Connection, known: Iterable[WireMessage]) -> list[Wir
         (connection.from_server, connection.server, connection.client, True),
     )
     segments = sorted(
-        (segment.frame, str(source), str(target), len(segment.payload), response)
+        (segment.frame, str(source), str(target), segment.payload, response)
         for way, source, target, response in ways
         for segment in _first_copies(way)
         if segment.frame not in taken
     )
-    run: list[tuple[int, str, str, int, bool]] = []
+    run: list[tuple[int, str, str, bytes, bool]] = []
     for segment in [*segments, None]:
-        if run and (segment is None or segment[1] != run[-1][1]):
-            octets = sum(one[3] for one in run)
-            _, source, target, _, response = run[0]
-            frames = tuple(one[0] for one in run)
-            found.append(WireMessage("tcp", source, target, f"data, {octets:,} octets", frames, octets, response))
+        if run and (segment is None or segment[1] != run[-1][1] or _begins_http(segment[3])):
+            found.append(_unread(run, connection.server.port))
             run = []
         if segment is not None:
             run.append(segment)
     return found
+
+
+def _begins_http(payload: bytes) -> bool:
+    return HTTP_REQUEST.match(payload) is not None or HTTP_STATUS.match(payload) is not None
+
+
+def _unread(run: Sequence[tuple[int, str, str, bytes, bool]], port: int) -> WireMessage:
+    """Return a run of segments as one message, with its first line as label where that is a line of a protocol."""
+    frames, octets = tuple(one[0] for one in run), sum(len(one[3]) for one in run)
+    _, source, target, payload, response = run[0]
+    protocol, label = "tcp", f"data, {octets:,} octets"
+    line = payload[:LINE_BYTES_MAX].split(b"\n")[0].rstrip(b"\r")
+    if _begins_http(payload):
+        protocol, label = "http", _decoded(line).removesuffix(" HTTP/1.1").removesuffix(" HTTP/1.0")
+        label = label[len("HTTP/1.1 ") :] if label.startswith("HTTP/1.") else label
+    elif port in _LINE_PORTS and line.isascii() and _decoded(line).isprintable() and line:
+        protocol, label = _LINE_PORTS[port], _decoded(line)
+    return WireMessage(protocol, source, target, _shortened(label), frames, octets, response)
 
 
 def _first_copies(way: Direction) -> list[Any]:

@@ -268,6 +268,24 @@ class Direction:
     first_ack: Mark | None = None
     truncated: bool = False  # True if a part of a payload was not captured
 
+    def add(self, frame: Frame, tcp: TcpSegment) -> None:
+        """Record a segment from this end, in the order of capture."""
+        mark = Mark(frame.number, frame.time_ns)
+        first = tcp.sequence + 1 if tcp.flags & SYN else tcp.sequence
+        if tcp.flags & SYN:
+            self.syn_count += 1
+            self.syn = self.syn or mark
+            self.initial_sequence = tcp.sequence
+        elif tcp.flags & ACK:
+            self.first_ack = self.first_ack or mark
+        self.truncated |= frame.truncated
+        if tcp.payload:
+            self.segments.append(Segment(first, tcp.payload, frame.number, frame.time_ns))
+        if tcp.flags & FIN and self.fin is None:
+            self.fin, self.fin_sequence = mark, first + len(tcp.payload)
+        if tcp.flags & RST:
+            self.reset = self.reset or mark
+
     @cached_property
     def stream(self) -> Stream:
         """Return the reassembled octets that this end sent; empty and not whole if the SYN was not captured."""
@@ -348,7 +366,7 @@ def _connections(frames: Iterable[Frame]) -> list[Connection]:
             found.append(current[key])
         if key in current:
             connection = current[key]
-            _note(connection.from_client if source == connection.client else connection.from_server, frame, tcp)
+            (connection.from_client if source == connection.client else connection.from_server).add(frame, tcp)
     return found
 
 
@@ -372,21 +390,3 @@ def _opens(tcp: TcpSegment, known: Connection | None) -> bool:
     if known is None or tcp.source != known.client:
         return True
     return known.from_client.initial_sequence != tcp.sequence
-
-
-def _note(direction: Direction, frame: Frame, tcp: TcpSegment) -> None:
-    mark = Mark(frame.number, frame.time_ns)
-    first = tcp.sequence + 1 if tcp.flags & SYN else tcp.sequence
-    if tcp.flags & SYN:
-        direction.syn_count += 1
-        direction.syn = direction.syn or mark
-        direction.initial_sequence = tcp.sequence
-    elif tcp.flags & ACK:
-        direction.first_ack = direction.first_ack or mark
-    direction.truncated |= frame.truncated
-    if tcp.payload:
-        direction.segments.append(Segment(first, tcp.payload, frame.number, frame.time_ns))
-    if tcp.flags & FIN and direction.fin is None:
-        direction.fin, direction.fin_sequence = mark, first + len(tcp.payload)
-    if tcp.flags & RST:
-        direction.reset = direction.reset or mark

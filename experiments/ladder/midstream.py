@@ -1,0 +1,81 @@
+"""TCP connections whose SYN was not captured: opened before the capture began, or captured in one direction only.
+
+The client is the sender of the SYN-ACK's opposite end; without a SYN-ACK the end that sends an HTTP request, or else
+the end with the higher port. A stream begins with its first captured segment, an HTTP stream with the first segment
+that starts with a message. Left out: a capture that begins within the first message of another protocol, whose
+remaining octets its reader does not recognise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from experiments.harness.judge.frames import ACK, SYN, Connection, Direction, Endpoint, Frame, TcpSegment, datagrams
+
+HTTP_REQUEST = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} [^ \r\n]{1,8000} HTTP/\d\.\d\r?\n|PRI \* HTTP/2\.0\r\n")
+HTTP_STATUS = re.compile(rb"HTTP/\d\.\d \d{3}[ \r\n]")
+SEQUENCES = 1 << 32
+
+_Ends = frozenset[Endpoint]
+_Segments = list[tuple[Frame, TcpSegment]]
+
+
+def connections_without_syn(frames: Iterable[Frame]) -> list[Connection]:
+    """Return the connections with data among the frames of one interface whose SYN is missing, in order."""
+    opened: set[_Ends] = set()
+    begun: dict[_Ends, _Segments] = {}
+    for frame in datagrams(frames):
+        tcp = frame.tcp
+        if tcp is None:
+            continue
+        ends = frozenset((tcp.source, tcp.target))
+        if tcp.flags & (SYN | ACK) == SYN:
+            opened.add(ends)
+        elif ends not in opened:
+            begun.setdefault(ends, []).append((frame, tcp))
+    return [_connection(segments) for segments in begun.values() if any(tcp.payload for _, tcp in segments)]
+
+
+def _connection(segments: _Segments) -> Connection:
+    client, server = _roles([tcp for _, tcp in segments])
+    ways = {client: Direction(), server: Direction()}
+    patterns = {client: HTTP_REQUEST, server: HTTP_STATUS}
+    for end, way in ways.items():
+        sent = [one for one in segments if one[1].source == end]
+        for frame, tcp in _from_message(sent, patterns[end]):
+            way.add(frame, tcp)
+        if way.initial_sequence is None and way.segments:
+            way.initial_sequence = _lowest([segment.sequence for segment in way.segments]) - 1
+    return Connection(client, server, ways[client], ways[server])
+
+
+def _roles(segments: list[TcpSegment]) -> tuple[Endpoint, Endpoint]:
+    """Return (client, server) of a connection."""
+    for tcp in segments:
+        if tcp.flags & SYN:
+            return tcp.target, tcp.source
+    for tcp in segments:
+        if HTTP_REQUEST.match(tcp.payload):
+            return tcp.source, tcp.target
+        if HTTP_STATUS.match(tcp.payload):
+            return tcp.target, tcp.source
+    first = segments[0]
+    ends = (first.source, first.target)
+    return ends if first.source.port >= first.target.port else ends[::-1]
+
+
+def _from_message(sent: _Segments, pattern: re.Pattern[bytes]) -> _Segments:
+    """Return the segments from the first one that starts with an HTTP message; all of them without such a segment."""
+    starts = (tcp.sequence for _, tcp in sent if pattern.match(tcp.payload))
+    start = next(starts, None)
+    if start is None:
+        return sent
+    # Earlier segments are a message's rest (RFC 9293 section 3.4: sequence numbers are compared modulo 2**32).
+    return [(frame, tcp) for frame, tcp in sent if (tcp.sequence - start) % SEQUENCES < SEQUENCES // 2]
+
+
+def _lowest(sequences: list[int]) -> int:
+    """Return the lowest sequence number, with respect to the first one and modulo 2**32."""
+    half = SEQUENCES // 2
+    return (sequences[0] + min((one - sequences[0] + half) % SEQUENCES - half for one in sequences)) % SEQUENCES
