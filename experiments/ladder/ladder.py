@@ -85,14 +85,15 @@ class Ladder:
 
 
 def ladder_of(captured: CaptureFile, *, with_tcp: bool = False) -> Ladder:
-    """Return the ladder of a capture; `with_tcp` adds the segments of TCP that carry no message."""
+    """Return the ladder of a capture; `with_tcp` adds the segments that carry no message, or HTTP/2's control frames."""
     journeys = Journeys(captured)
     names: dict[str, int] = {}
 
     def column(address: str) -> int:
         return names.setdefault(journeys.host(address), len(names))
 
-    arrows = [_arrow(journeys, readings, column) for readings in _readings(captured, journeys)]
+    readings = [one for one in _readings(captured, journeys) if with_tcp or not one[0].control]
+    arrows = [_arrow(journeys, one, column) for one in readings]
     if with_tcp:
         arrows += _segments(captured, journeys, {number for arrow in arrows for number in arrow.frames}, column)
     arrows.sort(key=lambda arrow: (arrow.sent_ns, arrow.frames[0]))
@@ -160,6 +161,7 @@ def _arrow(journeys: Journeys, readings: _Readings, column: Callable[[str], int]
         octets=here.octets,
         response=here.response,
         lost=lost,
+        level="tcp" if here.control else "message",
     )
 
 

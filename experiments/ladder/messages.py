@@ -11,6 +11,7 @@ port, also in connections that were opened before the capture began; the other p
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +20,10 @@ from experiments.dns.wire.traffic import DnsMessage, dns_exchanges
 from experiments.ftp.wire.sessions import CONTROL_PORT, ftp_traffic
 from experiments.harness.judge.dialogue import Dialogue, Line
 from experiments.harness.judge.frames import CaptureFile, Connection, Direction, connections
+from experiments.harness.judge.reassembly import Segment, unwrap
 from experiments.http.wire.http1 import Message as HttpMessage
 from experiments.http.wire.http1 import converse
-from experiments.http.wire.http2 import Http2Conversation, converse_http2, is_http2
+from experiments.http.wire.http2 import Http2Conversation, Http2Frame, Kind, converse_http2, is_http2
 from experiments.ladder.midstream import HTTP_REQUEST, HTTP_STATUS, connections_without_syn
 from experiments.mail.wire import imap, pop3, smtp
 
@@ -40,7 +42,8 @@ _LINE_PORTS = {CONTROL_PORT: "ftp", **{port: protocol for port, (protocol, _) in
 class WireMessage:
     """Application message as one interface shows it: protocol, endpoints as address:port, label, frames, octets.
 
-    `frames` are the numbers of the frames that carried it, in order; `response`: it answers an earlier message.
+    `frames` are the numbers of the frames that carried it, in order; `response`: it answers an earlier message;
+    `control`: it serves the connection only, as HTTP/2's SETTINGS and WINDOW_UPDATE do.
     """
 
     protocol: str
@@ -50,6 +53,7 @@ class WireMessage:
     frames: tuple[int, ...]
     octets: int
     response: bool = False
+    control: bool = False
 
     @property
     def conversation(self) -> tuple[str, frozenset[str]]:
@@ -139,6 +143,7 @@ def _http(connection: Connection) -> Iterator[WireMessage]:
     streams = {}
     if isinstance(conversation, Http2Conversation):
         streams = {id(exchange): number for number, exchange in conversation.streams}
+        yield from _http2_control(connection, conversation)
     for exchange in conversation.exchanges:
         stream = f" (stream {streams[id(exchange)]})" if id(exchange) in streams else ""
         method, target, _ = exchange.request.start_line
@@ -150,6 +155,35 @@ def _http(connection: Connection) -> Iterator[WireMessage]:
             size = f", {len(exchange.response.body):,} octets" if exchange.response.body else ""
             label = f"{_decoded(status)} {_decoded(reason)}".rstrip() + f"{size}{stream}"
             yield _http_message(connection, exchange.response, label, response=True, from_client=False)
+
+
+def _http2_control(connection: Connection, conversation: Http2Conversation) -> Iterator[WireMessage]:
+    """Yield a message for each packet with HTTP/2 frames of which none belongs to a request or response."""
+    client, server = str(connection.client), str(connection.server)
+    for frames, source, target in (
+        (conversation.client_frames, client, server),
+        (conversation.server_frames, server, client),
+    ):
+        carrying = {piece.frame for frame in frames if frame.kind in _MESSAGE_KINDS for piece in frame.pieces}
+        packets: dict[int, list[Http2Frame]] = defaultdict(list)
+        for frame in frames:
+            if frame.packet not in carrying:
+                packets[frame.packet].append(frame)
+        for number, some in packets.items():
+            names = ", ".join(dict.fromkeys(_kind_name(frame) for frame in some))
+            numbers = tuple(dict.fromkeys((number, *(piece.frame for frame in some for piece in frame.pieces))))
+            control = all(frame.kind in _CONTROL_KINDS for frame in some)
+            octets = sum(frame.size_bytes for frame in some)
+            yield WireMessage("http", source, target, _shortened(names), numbers, octets, control=control)
+
+
+def _kind_name(frame: Http2Frame) -> str:
+    name = Kind(frame.kind).name if frame.kind in Kind.__members__.values() else f"frame type {frame.kind}"
+    return f"{name} (stream {frame.stream_id})" if frame.stream_id else name
+
+
+_MESSAGE_KINDS = (Kind.DATA, Kind.HEADERS, Kind.CONTINUATION, Kind.PUSH_PROMISE)
+_CONTROL_KINDS = (Kind.SETTINGS, Kind.PING, Kind.WINDOW_UPDATE, Kind.PRIORITY)
 
 
 def _http_message(
@@ -219,9 +253,19 @@ def _unread(run: Sequence[tuple[int, str, str, bytes, bool]], port: int) -> Wire
     return WireMessage(protocol, source, target, _shortened(label), frames, octets, response)
 
 
-def _first_copies(way: Direction) -> list[Any]:
-    """Return the segments with payload that carried octets for the first time."""
-    first = {piece.frame for piece in way.stream.pieces}
-    if not first:
+def _first_copies(way: Direction) -> list[Segment]:
+    """Return the segments with payload that carried octets for the first time, also before or behind a gap."""
+    carrying = {piece.frame for piece in way.stream.pieces}
+    if not carrying:
         return list(way.segments)
-    return [segment for segment in way.segments if segment.frame in first]
+    first, end = way.initial_sequence or 0, len(way.stream.data)
+    found, starts = [], set()
+    for segment in way.segments:
+        start = unwrap(segment.sequence - first - 1, end)
+        within = 0 <= start and start + len(segment.payload) <= end
+        # In a connection with its SYN, an octet before the first one is a keep-alive probe (RFC 9293 section 3.8.4).
+        probe = start < 0 and way.syn is not None
+        if segment.frame in carrying or not (within or probe or segment.sequence in starts):
+            found.append(segment)
+        starts.add(segment.sequence)
+    return found

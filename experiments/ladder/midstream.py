@@ -39,14 +39,18 @@ def connections_without_syn(frames: Iterable[Frame]) -> list[Connection]:
 
 def _connection(segments: _Segments) -> Connection:
     client, server = _roles([tcp for _, tcp in segments])
+    requested = next((at for at, (_, tcp) in enumerate(segments) if HTTP_REQUEST.match(tcp.payload)), 0)
     ways = {client: Direction(), server: Direction()}
-    patterns = {client: HTTP_REQUEST, server: HTTP_STATUS}
-    for end, way in ways.items():
-        sent = [one for one in segments if one[1].source == end]
-        for frame, tcp in _from_message(sent, patterns[end]):
-            way.add(frame, tcp)
+    for end, pattern in ((client, HTTP_REQUEST), (server, HTTP_STATUS)):
+        way = ways[end]
+        # A response captured before the first request belongs to an earlier one.
+        starts = (tcp.sequence for _, tcp in segments[requested:] if tcp.source == end and pattern.match(tcp.payload))
+        for frame, tcp in segments:
+            if tcp.source == end:
+                way.add(frame, tcp)
         if way.initial_sequence is None and way.segments:
-            way.initial_sequence = _lowest([segment.sequence for segment in way.segments]) - 1
+            lowest = _lowest([segment.sequence for segment in way.segments])
+            way.initial_sequence = next(starts, lowest) - 1
     return Connection(client, server, ways[client], ways[server])
 
 
@@ -63,16 +67,6 @@ def _roles(segments: list[TcpSegment]) -> tuple[Endpoint, Endpoint]:
     first = segments[0]
     ends = (first.source, first.target)
     return ends if first.source.port >= first.target.port else ends[::-1]
-
-
-def _from_message(sent: _Segments, pattern: re.Pattern[bytes]) -> _Segments:
-    """Return the segments from the first one that starts with an HTTP message; all of them without such a segment."""
-    starts = (tcp.sequence for _, tcp in sent if pattern.match(tcp.payload))
-    start = next(starts, None)
-    if start is None:
-        return sent
-    # Earlier segments are a message's rest (RFC 9293 section 3.4: sequence numbers are compared modulo 2**32).
-    return [(frame, tcp) for frame, tcp in sent if (tcp.sequence - start) % SEQUENCES < SEQUENCES // 2]
 
 
 def _lowest(sequences: list[int]) -> int:
