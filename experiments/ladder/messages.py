@@ -81,9 +81,14 @@ def messages_at(captured: CaptureFile, interface: str) -> list[WireMessage]:
     return sorted(found, key=lambda one: (one.frames[0], one.frames[-1]))
 
 
+def printable(text: str) -> str:
+    """Replace characters that are not printable, so that a label can neither break XML nor steer a terminal."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
 def _shortened(text: str) -> str:
-    printable = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
-    return printable if len(printable) <= LABEL_MAX else printable[: LABEL_MAX - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    text = printable(text)
+    return text if len(text) <= LABEL_MAX else text[: LABEL_MAX - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _decoded(octets: bytes) -> str:

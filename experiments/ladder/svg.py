@@ -11,16 +11,22 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax import saxutils
 
 from experiments.ladder.ladder import Arrow, Ladder
+from experiments.ladder.messages import printable
 from experiments.ladder.time_axis import LABEL_PX, Kind, TimeAxis
 
 TOP_PX, BOTTOM_PX, LEFT_PX, COLUMN_PX, MARGIN_PX = 64.0, 36.0, 92.0, 300.0, 150.0
 # Arrows thinner than THIN_PX are drawn as a line of this width.
 THIN_PX = 1.6
+# Lines of a grid that are drawn; in a longer ladder they end there.
+GRID_LINES_MAX = 200
 HEAD_PX = 8.0
+# A message without a known arrival: fall of its arrow in pixels, and the share of the way at which a lost one ends.
+SLOPE_PX, LOST_AT = 16.0, 0.62
 CHARACTER_PX = 6.1
+LABEL_CHARACTERS_MIN = 12
 COLOURS = {
     "http": ("#0072B2", "#56B4E9"),
     "dns": ("#A8487F", "#DDA0C6"),
@@ -31,6 +37,15 @@ COLOURS = {
     "tcp": ("#6B737C", "#A7AFB9"),
 }
 OTHER = ("#4B5661", "#C3CAD2")
+# Colours of marks on light and on dark cards, each with a contrast of at least 4.5 (WCAG 2.2, 1.4.3).
+MARK_COLOURS = (
+    ("#0A58A8", "#86BDF5"),
+    ("#A84300", "#F2995B"),
+    ("#006B50", "#3CCBA0"),
+    ("#7B3294", "#CFA3DD"),
+    ("#7A4B00", "#E6B85C"),
+    ("#9A3A70", "#DDA0C6"),
+)
 STYLE = """
 svg.ladder { font: 11.5px/1 system-ui, "Segoe UI", Roboto, Arial, sans-serif; background: var(--card, #fff); }
 .ladder text { fill: var(--ink, #1d2126); }
@@ -76,8 +91,8 @@ def render_svg(ladder: Ladder, options: Drawing | None = None) -> str:
     start_ns = ladder.arrows[0].sent_ns
     parts = [
         f'<svg class="ladder" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'width="{width:.0f}" height="{height:.0f}" role="img" aria-label={quoteattr(options.title)}>',
-        f"<title>{escape(options.title)}</title>",
+        f'width="{width:.0f}" height="{height:.0f}" role="img" aria-label={_attribute(options.title)}>',
+        f"<title>{_text(options.title)}</title>",
         f"<style>{_style(options.standalone)}</style>",
         *_background(ladder, axis, options, start_ns),
     ]
@@ -87,6 +102,15 @@ def render_svg(ladder: Ladder, options: Drawing | None = None) -> str:
         left[arrow.sent_ns] -= 1
         parts += _message(ladder, place, arrow, axis, options, start_ns, left[arrow.sent_ns])
     return "\n".join([*parts, "</svg>", ""])
+
+
+def _text(text: str) -> str:
+    """Escape text for XML, and replace the characters that XML 1.0 forbids (section 2.2)."""
+    return saxutils.escape(printable(text))
+
+
+def _attribute(text: str) -> str:
+    return saxutils.quoteattr(printable(text))
 
 
 def describe(ladder: Ladder, arrow: Arrow, start_ns: int) -> str:
@@ -107,16 +131,16 @@ def milliseconds(time_ns: int) -> str:
 
 
 def _style(standalone: bool) -> str:
-    colours = "".join(
-        f".ladder .{name} {{ --colour: {light}; }}\n" for name, (light, _) in {**COLOURS, "other": OTHER}.items()
-    )
-    dark = "".join(
-        f".ladder .{name} {{ --colour: {bright}; }}\n" for name, (_, bright) in {**COLOURS, "other": OTHER}.items()
+    named = {**COLOURS, "other": OTHER}
+    light, dark = (
+        "".join(f".ladder .{name} {{ --colour: {pair[place]}; }}\n" for name, pair in named.items())
+        + "".join(f".ladder .mark-{at} {{ fill: {pair[place]}; }}\n" for at, pair in enumerate(MARK_COLOURS))
+        for place in (0, 1)
     )
     variables = "svg.ladder { --card: #1d2126; --ink: #e8eaec; --soft: #a7afb9; --line: #343a42; }\n"
     return (
         STYLE
-        + colours
+        + light
         + "@media (prefers-color-scheme: dark) {\n"
         + (variables if standalone else "")
         + dark
@@ -143,13 +167,13 @@ def _background(ladder: Ladder, axis: TimeAxis, options: Drawing, start_ns: int)
     right = _x(len(ladder.columns) - 1)
     parts = []
     for place, name in enumerate(ladder.columns):
-        parts.append(f'<text class="host" x="{_x(place):.1f}" y="24">{escape(name)}</text>')
+        parts.append(f'<text class="host" x="{_x(place):.1f}" y="24">{_text(name)}</text>')
         parts.append(
             f'<line class="life" x1="{_x(place):.1f}" x2="{_x(place):.1f}" y1="34" y2="{axis.bottom + 14:.1f}"/>'
         )
     if options.grid_ns:
         end_ns = max(arrow.end_ns for arrow in ladder.arrows)
-        for time_ns in range(start_ns, end_ns + 1, options.grid_ns):
+        for time_ns in range(start_ns, min(end_ns, start_ns + GRID_LINES_MAX * options.grid_ns) + 1, options.grid_ns):
             y = axis.y(time_ns)
             parts.append(f'<line class="grid" x1="{LEFT_PX:.1f}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
     for cut in axis.cuts:
@@ -166,13 +190,14 @@ def _message(
 ) -> list[str]:
     target = options.link(arrow) if options.link is not None else None
     kind = arrow.protocol if arrow.protocol in COLOURS else "other"
-    words = " ".join((options.marks or {}).get(place, ()))
+    words = (options.marks or {}).get(place, ())
+    known = list(dict.fromkeys(word for some in (options.marks or {}).values() for word in some))
     text = describe(ladder, arrow, start_ns)
-    opened = f"<a href={quoteattr(target)}>" if target else ""
+    opened = f"<a href={_attribute(target)}>" if target else ""
     return [
-        f'<g class="message {kind} {arrow.level}" id="message-{place + 1}">{opened}<title>{escape(text)}</title>',
+        f'<g class="message {kind} {arrow.level}" id="message-{place + 1}">{opened}<title>{_text(text)}</title>',
         _shape(arrow, axis),
-        _label(arrow, axis, words, below),
+        _label(arrow, axis, [(word, known.index(word) % len(MARK_COLOURS)) for word in words], below),
         f'<text class="time" x="{LEFT_PX - 12:.1f}" y="{axis.y(arrow.sent_ns) + 4:.1f}">'
         f"{milliseconds(arrow.sent_ns - start_ns)}</text>{'</a>' if target else ''}</g>",
     ]
@@ -188,16 +213,7 @@ def _shape(arrow: Arrow, axis: TimeAxis) -> str:
         )
     side = 1 if end > start else -1
     if arrow.received_ns is None or arrow.received_end_ns is None:
-        x, y = start + 0.62 * (end - start), first + 16
-        line = (
-            f'<line x1="{start:.1f}" y1="{first:.1f}" x2="{x:.1f}" y2="{y:.1f}" {paint} stroke-width="{THIN_PX}" '
-            'stroke-dasharray="6 4"/>'
-        )
-        if not arrow.lost:
-            return line
-        return line + (
-            f'<path d="M{x - 6:.1f} {y - 6:.1f} l12 12 m0 -12 l-12 12" fill="none" {paint} stroke-width="2.4"/>'
-        )
+        return _unreceived(arrow, start, end, first)
     arrives, complete = axis.y(arrow.received_ns), axis.y(arrow.received_end_ns)
     tip = end - side * HEAD_PX * 0.6
     if max(last - first, complete - arrives) < THIN_PX * 2:
@@ -211,18 +227,38 @@ def _shape(arrow: Arrow, axis: TimeAxis) -> str:
     return body + _head(end, complete, -side)
 
 
+def _unreceived(arrow: Arrow, start: float, end: float, y: float) -> str:
+    """Draw a message without a known arrival: dashed to the other column, or if lost, to a cross before it."""
+    side = 1 if end > start else -1
+    across, down = (LOST_AT * (end - start), LOST_AT * SLOPE_PX) if arrow.lost else (end - start, SLOPE_PX)
+    x, bottom = start + across, y + down
+    tip = x if arrow.lost else x - side * HEAD_PX * 0.6
+    line = (
+        f'<line x1="{start:.1f}" y1="{y:.1f}" x2="{tip:.1f}" y2="{bottom:.1f}" stroke="var(--colour)" '
+        f'stroke-width="{THIN_PX}" stroke-dasharray="6 4"/>'
+    )
+    if not arrow.lost:
+        return line + _head(x, bottom, -side)
+    return line + (
+        f'<path class="lost" d="M{x - 6:.1f} {bottom - 6:.1f} l12 12 m0 -12 l-12 12" fill="none" '
+        'stroke="var(--colour)" stroke-width="2.4"/>'
+    )
+
+
 def _head(x: float, y: float, back: int) -> str:
     """Return an arrow head with its tip at (x, y); `back` is 1 if the arrow comes from the right, else -1."""
     across = back * HEAD_PX
     return f'<path d="M{x:.1f} {y:.1f} l{across:.1f} -4 v8 z" fill="var(--colour)"/>'
 
 
-def _label(arrow: Arrow, axis: TimeAxis, words: str, below: int) -> str:
+def _label(arrow: Arrow, axis: TimeAxis, marks: Sequence[tuple[str, int]], below: int) -> str:
+    """Return the text above an arrow: its marks as (word, number of the colour), then its label."""
     leftwards = arrow.target < arrow.source
     x = _x(arrow.source) + (-10 if leftwards else 10)
     y = axis.y(arrow.sent_ns) - 4 - LABEL_PX * below
     anchor = ' text-anchor="end"' if leftwards else ""
     room = int((COLUMN_PX * max(abs(arrow.target - arrow.source), 1) - 16) / CHARACTER_PX)
+    room = max(room - sum(len(word) + 1 for word, _ in marks), LABEL_CHARACTERS_MIN)
     label = arrow.label if len(arrow.label) <= room else arrow.label[: room - 1] + "\N{HORIZONTAL ELLIPSIS}"
-    mark = f'<tspan class="mark">{escape(words)} </tspan>' if words else ""
-    return f'<text class="label" x="{x:.1f}" y="{y:.1f}"{anchor}>{mark}{escape(label)}</text>'
+    mark = "".join(f'<tspan class="mark mark-{colour}">{_text(word)} </tspan>' for word, colour in marks)
+    return f'<text class="label" x="{x:.1f}" y="{y:.1f}"{anchor}>{mark}{_text(label)}</text>'

@@ -11,9 +11,11 @@ it had arrived (lost: `lost`; not captured: `-`).
 from __future__ import annotations
 
 from experiments.ladder.ladder import Arrow, Ladder
+from experiments.ladder.messages import printable
 
 COLUMN_MIN, COLUMN_MAX = 12, 44
 TIME_WIDTH = 11
+MERMAID = {";": ",", "#": "no. ", "%%": "% %", "\n": " ", "<": "(", ">": ")"}
 
 
 def render_text(ladder: Ladder, width: int = 100) -> str:
@@ -22,7 +24,7 @@ def render_text(ladder: Ladder, width: int = 100) -> str:
     gaps = max(len(ladder.columns) - 1, 1)
     room = (width - 2 * TIME_WIDTH - 4 - len(ladder.columns[-1] if ladder.columns else "")) // gaps
     column = min(max(room, COLUMN_MIN), COLUMN_MAX)
-    head = "".join(name.ljust(column)[: column - 1] + " " for name in ladder.columns)
+    head = "".join(printable(name).ljust(column)[: column - 1] + " " for name in ladder.columns)
     lines = [f"{'sent, ms':>{TIME_WIDTH}}  {head.rstrip()}"]
     for arrow in ladder.arrows:
         if arrow.received_end_ns is not None:
@@ -38,11 +40,12 @@ def _row(arrow: Arrow, columns: int, width: int) -> str:
     cells = list(("|" + " " * (width - 1)) * (columns - 1) + "|")
     if arrow.source == arrow.target:
         place = arrow.source * width
-        _write(cells, place + 2, arrow.label)
+        _write(cells, place + 2, printable(arrow.label))
         return "".join(cells)
     low, high = sorted((arrow.source, arrow.target))
     span = (high - low) * width - 1
-    label = arrow.label if len(arrow.label) <= span - 5 else arrow.label[: span - 6] + "\N{HORIZONTAL ELLIPSIS}"
+    label = printable(arrow.label)
+    label = label if len(label) <= span - 5 else label[: span - 6] + "\N{HORIZONTAL ELLIPSIS}"
     dash = "-" if arrow.level == "message" else "."
     end = "x" if arrow.lost else ">" if arrow.target > arrow.source else "<"
     if arrow.target > arrow.source:
@@ -74,5 +77,7 @@ def render_mermaid(ladder: Ladder) -> str:
 
 
 def _plain(text: str) -> str:
-    """Replace the characters that end a statement or begin a comment or an entity in Mermaid."""
-    return text.replace(";", ",").replace("#", "no. ").replace("%%", "% %").replace("\n", " ")
+    """Replace the characters that end a statement or begin a comment, an entity or HTML in Mermaid."""
+    for character, replacement in MERMAID.items():
+        text = text.replace(character, replacement)
+    return printable(text)

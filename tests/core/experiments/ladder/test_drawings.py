@@ -1,0 +1,236 @@
+"""Drawings of ladders: the time axis, SVG, text for a terminal, and Mermaid."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from xml.etree import ElementTree
+
+import pytest
+
+from experiments.ladder.ladder import Arrow, Ladder
+from experiments.ladder.svg import Drawing, render_svg
+from experiments.ladder.text import render_mermaid, render_text
+from experiments.ladder.time_axis import CUT_PX, HEIGHT_MAX_PX, Kind, TimeAxis
+
+MS = 1_000_000
+SVG = "{http://www.w3.org/2000/svg}"
+HOSTILE = "<script>alert('x')</script>&\"]]>"
+
+
+def arrow(
+    source: int,
+    target: int,
+    sent_ms: float,
+    label: str = "GET /",
+    *,
+    lasts_ms: float = 0,
+    delay_ms: float | None = 10,
+    lost: bool = False,
+    frame: int = 1,
+) -> Arrow:
+    sent, last = round(sent_ms * MS), round((sent_ms + lasts_ms) * MS)
+    delay = None if delay_ms is None else round(delay_ms * MS)
+    return Arrow(
+        source,
+        target,
+        "http",
+        label,
+        sent,
+        last,
+        None if delay is None else sent + delay,
+        None if delay is None else last + delay,
+        (frame,),
+        () if delay is None else (frame + 1,),
+        40,
+        response=source > target,
+        lost=lost,
+    )
+
+
+TWO = Ladder(("client", "server"), (arrow(0, 1, 0), arrow(1, 0, 10, "200 OK", lasts_ms=5, frame=3)))
+LOST = Ladder(("client", "server"), (arrow(0, 1, 0, delay_ms=None, lost=True), arrow(0, 1, 50)))
+UNSEEN = Ladder(("client", "server"), (arrow(0, 1, 0, delay_ms=None), arrow(0, 1, 50)))
+
+
+def shapes(svg: str, tag: str) -> list[dict[str, str]]:
+    return [element.attrib for element in ElementTree.fromstring(svg).iter(SVG + tag)]
+
+
+def texts(svg: str) -> list[str]:
+    return ["".join(element.itertext()) for element in ElementTree.fromstring(svg).iter(SVG + "text")]
+
+
+# The time axis.
+
+
+@pytest.mark.parametrize("kind", ["fitted", "scale"])
+def test_positions_increase_with_time(kind: Kind) -> None:
+    times = [0, 5, 1000, 1001, 900_000, 10**9, 10**9 + 7]
+    axis = TimeAxis(times, {0: 1, 1000: 2}, 500, 40, kind)
+    places = [axis.y(time) for time in times]
+    assert places[0] == 40
+    assert axis.bottom == places[-1]
+    assert all(later > earlier for earlier, later in pairwise(places))
+
+
+def test_an_axis_to_scale_is_linear() -> None:
+    axis = TimeAxis([0, 10, 100], {}, 10, 0, "scale")
+    assert axis.y(100) == pytest.approx(10 * axis.y(10))
+    assert axis.y(55) == pytest.approx(axis.y(100) * 0.55)
+
+
+def test_an_axis_to_scale_keeps_below_the_maximum_height() -> None:
+    assert TimeAxis([0, 1, 10**12], {}, 1, 0, "scale").bottom <= HEIGHT_MAX_PX + 1
+
+
+def test_a_long_wait_is_cut_and_its_length_is_kept() -> None:
+    axis = TimeAxis([0, 10 * MS, 5000 * MS], {}, 10 * MS, 0)
+    (cut,) = axis.cuts
+    assert cut.length_ns == 4990 * MS
+    assert axis.y(10 * MS) < cut.y < axis.bottom
+    assert axis.bottom - axis.y(10 * MS) < CUT_PX
+
+
+def test_times_outside_of_the_axis_are_at_its_ends() -> None:
+    axis = TimeAxis([10, 20], {}, 5, 7)
+    assert (axis.y(0), axis.y(99)) == (7, axis.bottom)
+
+
+# SVG.
+
+
+@pytest.mark.parametrize("one", [TWO, LOST, UNSEEN])
+@pytest.mark.parametrize("kind", ["fitted", "scale"])
+@pytest.mark.parametrize("standalone", [False, True])
+def test_an_svg_is_well_formed_and_asks_for_nothing(one: Ladder, kind: Kind, standalone: bool) -> None:
+    svg = render_svg(one, Drawing(kind, standalone=standalone))
+    root = ElementTree.fromstring(svg)
+    assert root.tag == SVG + "svg"
+    bare = svg.replace('xmlns="http://www.w3.org/2000/svg"', "")
+    assert not re.search(r"https?:|url\(|@import|<script|<image|\bon\w+=", bare)
+
+
+def test_hostile_labels_host_names_marks_and_titles_stay_text() -> None:
+    one = Ladder((HOSTILE, "b"), (arrow(0, 1, 0, HOSTILE),))
+    svg = render_svg(one, Drawing(title=HOSTILE, marks={0: [HOSTILE]}, link=lambda _: HOSTILE))
+    root = ElementTree.fromstring(svg)
+    assert "<script" not in svg
+    assert "]]>" not in svg
+    assert root.attrib["aria-label"] == HOSTILE
+    assert HOSTILE in texts(svg)[0]
+
+
+def test_octets_that_xml_forbids_are_replaced() -> None:
+    one = Ladder(("a", "b\x00"), (arrow(0, 1, 0, "GET /\x00\x1b[2J\ud800"),))
+    ElementTree.fromstring(render_svg(one).encode("utf-8"))
+
+
+def test_the_slope_of_an_arrow_is_its_delay_and_its_thickness_the_transmission() -> None:
+    svg = render_svg(TWO, Drawing("scale"))
+    (polygon,) = shapes(svg, "polygon")
+    points = [tuple(map(float, point.split(","))) for point in polygon["points"].split()]
+    (_, first), (_, arrives), (_, complete), (_, last) = points
+    assert arrives - first == pytest.approx(2 * (last - first), abs=0.2)
+    assert complete - arrives == pytest.approx(last - first, abs=0.2)
+
+
+def test_a_lost_message_ends_in_a_cross_between_the_columns() -> None:
+    assert 'class="lost"' in render_svg(LOST)
+    assert 'class="lost"' not in render_svg(UNSEEN)
+
+
+def test_a_message_whose_arrival_was_not_captured_is_dashed_to_the_other_column() -> None:
+    svg = render_svg(UNSEEN)
+    columns = sorted({float(line["x1"]) for line in shapes(svg, "line") if line.get("class") == "life"})
+    (dashed,) = [line for line in shapes(svg, "line") if "stroke-dasharray" in line]
+    assert float(dashed["x1"]) == columns[0]
+    assert float(dashed["x2"]) == pytest.approx(columns[1], abs=8)
+
+
+def test_every_arrow_has_a_sentence_with_hosts_times_octets_and_frames() -> None:
+    svg = render_svg(TWO)
+    assert (
+        "<title>HTTP, client to server: GET /; sent at 0.000 ms, received at 10.000 ms; 40 octets, frame 1</title>"
+    ) in svg
+
+
+def test_marks_are_bold_words_before_the_label() -> None:
+    svg = render_svg(TWO, Drawing(marks={1: ["H5", "H7"]}))
+    assert "H5 H7 200 OK" in texts(svg)
+    assert [span["class"] for span in shapes(svg, "tspan")] == ["mark mark-0", "mark mark-1"]
+
+
+def test_links_lead_from_arrows_to_their_targets() -> None:
+    svg = render_svg(TWO, Drawing(link=lambda one: f"#frame-{one.frames[0]}" if one.frames[0] == 3 else None))
+    assert [link["href"] for link in shapes(svg, "a")] == ["#frame-3"]
+
+
+def test_grid_lines_are_one_round_trip_apart() -> None:
+    svg = render_svg(TWO, Drawing("scale", grid_ns=10 * MS))
+    places = [float(line["y1"]) for line in shapes(svg, "line") if line.get("class") == "grid"]
+    assert len(places) == 3
+    assert places[2] - places[1] == pytest.approx(places[1] - places[0], abs=0.2)
+
+
+def test_the_number_of_grid_lines_is_bounded() -> None:
+    one = Ladder(("a", "b"), (arrow(0, 1, 0), arrow(0, 1, 3_600_000)))
+    svg = render_svg(one, Drawing(grid_ns=1000))
+    assert len(shapes(svg, "line")) < 1000
+
+
+def test_a_message_of_a_host_to_itself_returns_to_its_column() -> None:
+    ElementTree.fromstring(render_svg(Ladder(("a", "b"), (arrow(0, 0, 0), arrow(0, 1, 1)))))
+
+
+def test_a_ladder_without_messages_cannot_be_drawn() -> None:
+    with pytest.raises(ValueError, match="without messages"):
+        render_svg(Ladder((), ()))
+
+
+# Text.
+
+
+def test_text_has_a_line_a_message_with_both_times() -> None:
+    lines = render_text(TWO, 80).splitlines()
+    assert lines[0].split() == ["sent,", "ms", "client", "server"]
+    assert re.fullmatch(r"\s+0\.000  \| GET / -+>\|\s+10\.000", lines[1])
+    assert re.fullmatch(r"\s+10\.000  \|<-+ 200 OK \|\s+25\.000", lines[2])
+
+
+def test_text_shows_lost_and_uncaptured_arrivals() -> None:
+    assert re.search(r"GET / -+x\| +lost$", render_text(LOST, 80).splitlines()[1])
+    assert re.search(r"GET / -+>\| +-$", render_text(UNSEEN, 80).splitlines()[1])
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("columns", [1, 2, 3, 5])
+def test_lines_of_text_keep_to_the_width(width: int, columns: int) -> None:
+    names = tuple(f"host-{number}" for number in range(columns))
+    arrows = tuple(arrow(place % columns, (place + 1) % columns, place, "GET /" + "x" * 90) for place in range(8))
+    for line in render_text(Ladder(names, arrows), width).splitlines():
+        # With more columns than the width has room for, a column keeps its minimum.
+        assert len(line) <= max(width, 12 * columns + 34)
+
+
+def test_control_characters_do_not_reach_the_terminal() -> None:
+    one = Ladder(("a\x1b[2J", "b"), (arrow(0, 1, 0, "GET /\x1b[2J\x07"),))
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", render_text(one))
+
+
+# Mermaid.
+
+
+def test_mermaid_has_a_participant_a_host_and_a_line_a_message() -> None:
+    assert render_mermaid(TWO).splitlines() == [
+        "sequenceDiagram",
+        "    participant h0 as client",
+        "    participant h1 as server",
+        "    h0->>h1: GET / (0.000 to 10.000 ms)",
+        "    h1-->>h0: 200 OK (10.000 to 25.000 ms)",
+    ]
+
+
+def test_mermaid_marks_a_lost_message_and_keeps_statements_apart() -> None:
+    one = Ladder(("a", "b"), (arrow(0, 1, 0, "x; y #z\nend", delay_ms=None, lost=True),))
+    assert render_mermaid(one).splitlines()[-1] == "    h0--xh1: x, y no. z end (0.000 ms)"
