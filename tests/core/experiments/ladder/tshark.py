@@ -1,6 +1,6 @@
 """Messages of a capture of one interface as tshark lists them, and as the ladder does, in one comparable form.
 
-A message is (number of the frame that completes it, its text: method and target, status code, verb and argument, tag).
+A message is (number of the frame in which tshark shows it, its text: method and target, status code, verb and argument, tag).
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
 
-from experiments.harness.judge.frames import read_capture
-from experiments.ladder.ladder import Arrow, ladder_of
+from experiments.ladder.ladder import Arrow, Ladder
 
 Message = tuple[int, str]
 SEPARATOR = "\x1f"
@@ -23,8 +23,8 @@ needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark
 def tshark_fields(capture: Path, display_filter: str, fields: Sequence[str]) -> Iterator[dict[str, list[str]]]:
     """Yield the values of these fields for each frame that the filter selects, by field."""
     options = [option for field in fields for option in ("-e", field)]
-    command = ["tshark", "-n", "-r", str(capture), "-Y", display_filter, "-T", "fields", "-E", "separator=/t"]
-    command += ["-E", f"aggregator={SEPARATOR}", *options]
+    command = ["tshark", "-n", "-r", str(capture), "-o", "tcp.reassemble_out_of_order:TRUE", "-Y", display_filter]
+    command += ["-T", "fields", "-E", "separator=/t", "-E", f"aggregator={SEPARATOR}", *options]
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     for line in output.splitlines():
         yield {
@@ -33,77 +33,84 @@ def tshark_fields(capture: Path, display_filter: str, fields: Sequence[str]) -> 
         }
 
 
-def tshark_http1(capture: Path) -> list[Message]:
-    fields = ["frame.number", "http.request.method", "http.request.uri", "http.response.code"]
-    found: list[Message] = []
-    for row in tshark_fields(capture, "http", fields):
+# Fields of each protocol: those whose values together are a request, and that of a response.
+FIELDS: dict[str, tuple[tuple[str, ...], str]] = {
+    "http1": (("http.request.method", "http.request.uri"), "http.response.code"),
+    "http2": (("http2.headers.method", "http2.headers.path"), "http2.headers.status"),
+    "smtp": (("smtp.req.command", "smtp.req.parameter"), "smtp.response.code"),
+    "pop3": (("pop.request.command", "pop.request.parameter"), "pop.response.indicator"),
+    "imap": (("imap.request_tag", "imap.request.command"), "imap.response_tag"),
+    "ftp": (("ftp.request.command", "ftp.request.arg"), "ftp.response.code"),
+}
+
+
+def tshark_messages(capture: Path) -> dict[str, list[Message]]:
+    """Return tshark's messages of each protocol in the order of frames, without those in repeated segments."""
+    names = [name for request, response in FIELDS.values() for name in (*request, response)]
+    found: dict[str, list[Message]] = {protocol: [] for protocol in (*FIELDS, "dns")}
+    for row in tshark_fields(
+        capture, "not tcp.analysis.retransmission", ["frame.number", "dns.flags.response", *names]
+    ):
         number = int(row["frame.number"][0])
-        for method, target in zip(row["http.request.method"], row["http.request.uri"], strict=True):
-            found.append((number, f"{method} {target}"))
-        found += [(number, code) for code in row["http.response.code"]]
+        for response in row["dns.flags.response"]:
+            found["dns"].append((number, "response" if response == "1" else "query"))
+        for protocol, ((verb, argument), reply) in FIELDS.items():
+            words = zip_longest(row[verb], row[argument], fillvalue="")
+            found[protocol] += [(number, " ".join(pair).strip()) for pair in words]
+            found[protocol] += [(number, code) for code in row[reply]]
     return found
 
 
-def tshark_http2(capture: Path) -> list[Message]:
-    fields = ["frame.number", "http2.headers.method", "http2.headers.path", "http2.headers.status"]
-    found: list[Message] = []
-    for row in tshark_fields(capture, "http2.headers.method or http2.headers.status", fields):
-        number = int(row["frame.number"][0])
-        for method, target in zip(row["http2.headers.method"], row["http2.headers.path"], strict=True):
-            found.append((number, f"{method} {target}"))
-        found += [(number, code) for code in row["http2.headers.status"]]
-    return found
+def _http_words(arrow: Arrow) -> str | None:
+    label = arrow.label.partition(" (stream")[0]
+    return label[:3] if arrow.response else label
 
 
-def tshark_dns(capture: Path) -> list[Message]:
-    fields = ["frame.number", "dns.flags.response", "dns.qry.name"]
-    found: list[Message] = []
-    for row in tshark_fields(capture, "dns", fields):
-        for response, name in zip(row["dns.flags.response"], row["dns.qry.name"], strict=True):
-            kind = "response" if response == "1" else "query"
-            found.append((int(row["frame.number"][0]), f"{kind} {name.lower().removesuffix('.').replace('<Root>', '')}."))
-    return found
+def _dns_words(arrow: Arrow) -> str | None:
+    return "response" if arrow.response else "query"
 
 
-def _commands(capture: Path, display_filter: str, command: str, argument: str, reply: str) -> list[Message]:
-    found: list[Message] = []
-    for row in tshark_fields(capture, display_filter, ["frame.number", command, argument, reply]):
-        number = int(row["frame.number"][0])
-        arguments = row[argument] + [""] * (len(row[command]) - len(row[argument]))
-        found += [(number, f"{verb} {rest}".strip()) for verb, rest in zip(row[command], arguments, strict=True)]
-        found += [(number, code) for code in row[reply]]
-    return found
+def _smtp_words(arrow: Arrow) -> str | None:
+    if arrow.label.endswith("octets of mail data"):
+        return None
+    return arrow.label[:3] if arrow.response else arrow.label
 
 
-def tshark_smtp(capture: Path) -> list[Message]:
-    return _commands(capture, "smtp", "smtp.req.command", "smtp.req.parameter", "smtp.response.code")
+def _ftp_words(arrow: Arrow) -> str | None:
+    return arrow.label[:3] if arrow.response else arrow.label
 
 
-def tshark_ftp(capture: Path) -> list[Message]:
-    return _commands(capture, "ftp", "ftp.request.command", "ftp.request.arg", "ftp.response.code")
+def _pop3_words(arrow: Arrow) -> str | None:
+    return arrow.label.split(" ")[0] if arrow.response else arrow.label
 
 
-def tshark_pop3(capture: Path) -> list[Message]:
-    return _commands(capture, "pop", "pop.request.command", "pop.request.parameter", "pop.response.indicator")
+def _imap_words(arrow: Arrow) -> str | None:
+    tag, *rest = arrow.label.split(" ")
+    if tag in ("*", "+"):
+        return None
+    return tag if arrow.response else f"{tag} {rest[0]}"
 
 
-def tshark_imap(capture: Path) -> list[Message]:
-    return _commands(capture, "imap", "imap.request_tag", "imap.request.command", "imap.response_tag")
+# Text of a ladder's arrow that is comparable to tshark's; None: not in tshark's list.
+TEXTS: dict[str, Callable[[Arrow], str | None]] = {
+    "http1": _http_words,
+    "http2": _http_words,
+    "dns": _dns_words,
+    "smtp": _smtp_words,
+    "pop3": _pop3_words,
+    "imap": _imap_words,
+    "ftp": _ftp_words,
+}
+# Protocols of which tshark shows a message in the frame with its beginning, not in that with its end.
+SHOWN_AT_BEGINNING = ("http2", "pop3")
 
 
-def ladder_messages(capture: Path, protocol: str, text: Callable[[Arrow], str | None]) -> list[Message]:
-    """Return the ladder's messages of one protocol by their last frame; `text` gives their comparable texts."""
-    ladder = ladder_of(read_capture(capture))
-    found = [(max(arrow.frames), text(arrow)) for arrow in ladder.arrows if arrow.protocol == protocol]
-    return [(number, words) for number, words in found if words is not None]
+def ladder_messages(ladder: Ladder, protocol: str, text: Callable[[Arrow], str | None]) -> list[Message]:
+    """Return a ladder's messages of one protocol in the order of frames; `text` gives their comparable texts."""
+    place = min if protocol in SHOWN_AT_BEGINNING else max
+    found = [(place(arrow.frames), text(arrow)) for arrow in ladder.arrows if _protocol(arrow) == protocol]
+    return [(number, words) for number, words in sorted(found, key=lambda one: one[0]) if words is not None]
 
 
-if __name__ == "__main__":
-    import sys
-
-    kind, path = sys.argv[1], Path(sys.argv[2])
-    theirs = globals()[f"tshark_{kind}"](path)
-    ours = [(max(a.frames), a.label) for a in ladder_of(read_capture(path)).arrows if a.protocol == kind.rstrip("12") or a.protocol==kind]
-    print(len(theirs), len(ours))
-    for t, o in zip(theirs, ours):
-        print("==" if t[0] == o[0] else "!!", t, o)
+def _protocol(arrow: Arrow) -> str:
+    return arrow.protocol if arrow.protocol != "http" else "http2" if "(stream" in arrow.label else "http1"
