@@ -85,7 +85,7 @@ class Ladder:
 
 
 def ladder_of(captured: CaptureFile, *, with_tcp: bool = False) -> Ladder:
-    """Return the ladder of a capture; `with_tcp` adds the segments that carry no message, or HTTP/2's control frames."""
+    """Return the ladder of a capture; `with_tcp` adds segments without a message, and HTTP/2's control frames."""
     journeys = Journeys(captured)
     names: dict[str, int] = {}
 

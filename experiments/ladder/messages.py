@@ -267,7 +267,7 @@ def _first_copies(way: Direction) -> list[Segment]:
     found, starts = [], set()
     for segment in way.segments:
         start = unwrap(segment.sequence - first - 1, end)
-        within = 0 <= start and start + len(segment.payload) <= end
+        within = start >= 0 and start + len(segment.payload) <= end
         # In a connection with its SYN, an octet before the first one is a keep-alive probe (RFC 9293 section 3.8.4).
         probe = start < 0 and way.syn is not None
         if segment.frame in carrying or not (within or probe or segment.sequence in starts):

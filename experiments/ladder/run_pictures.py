@@ -1,26 +1,32 @@
 """Pictures of a run for its report: a ladder of its first messages, one of each claim's evidence, and the frames cited.
 
 Frame numbers are those of the capture that the result names. The pictures show a part of it: the first messages of the
-run, and for each claim the messages of the first frames that its evidence cites.
+run, and for each claim the messages of the first frames that its evidence cites. Frames are shown as scapy decodes
+them, and as octets: those that evidence cites, and the first one of each arrow, up to FRAMES_MAX.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from experiments.harness.capture.reader import CaptureReadError
 from experiments.harness.judge.frames import CaptureFile, Frame, read_capture
 from experiments.harness.judge.verdict import Verdict
 from experiments.harness.results.result import Result
 from experiments.ladder.ladder import Arrow, Ladder, ladder_of
+from experiments.ladder.messages import printable
 from experiments.ladder.selection import conversations_with
 from experiments.ladder.svg import Drawing, describe, render_svg
 
-# Bounds of a report's pictures: messages of the first ladder and of a claim's, frames cited per claim, frames read for
-# the first ladder, octets shown of a frame.
-FIRST_MESSAGES, CLAIM_MESSAGES, CLAIM_FRAMES, FIRST_FRAMES, OCTETS_MAX = 24, 12, 12, 600, 400
+# Bounds of a report's pictures: arrows of the first ladder and of a claim's, frames cited per claim, frames read for
+# the first ladder, frames shown, octets and lines of text shown of a frame, characters of a decoded layer.
+FIRST_MESSAGES, CLAIM_MESSAGES, CLAIM_FRAMES, FIRST_FRAMES, FRAMES_MAX = 30, 12, 12, 600, 150
+OCTETS_MAX, TEXT_LINES_MAX, LAYER_MAX = 256, 12, 400
+# Parameter of a run with the round-trip time in s, which is the distance of the grid's lines.
+RTT_PARAMETER = "rtt"
 
 
 @dataclass(frozen=True)
@@ -34,23 +40,29 @@ class Picture:
 
 @dataclass(frozen=True)
 class CitedFrame:
-    """A frame that evidence cites: its number, time in s since the first frame, interface, summary and octets."""
+    """A frame: number, time in s since the first frame, interface, summary, decoded layers, octets, citing claims."""
 
     number: int
     time_s: float
     interface: str
     summary: str
+    layers: str
     dump: str
+    claims: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class RunPictures:
-    """Pictures of a run: of its first messages (None without a message), by claim id, and the frames cited."""
+    """Pictures of a run: of its first messages (None without a message), by claim id, and the frames shown.
+
+    `grid`: the first one has lines one round-trip time apart.
+    """
 
     capture: str
     first: Picture | None
     by_claim: dict[str, Picture]
     frames: tuple[CitedFrame, ...]
+    grid: bool = False
 
 
 def run_pictures(folder: Path, result: Result) -> RunPictures | None:
@@ -66,13 +78,19 @@ def run_pictures(folder: Path, result: Result) -> RunPictures | None:
     cited = {claim.id: _cited(claim, captured) for claim in result.claims}
     part = conversations_with(captured, {number for numbers in cited.values() for number in numbers})
     ladder = ladder_of(part) if part.frames else Ladder((), ())
+    head = _head(captured)
+    grid_ns = _grid_ns(result)
+    shown = _shown(cited, [*head.arrows, *ladder.arrows])
     by_claim: dict[str, Picture] = {}
     for claim in result.claims:
-        if picture := _claim_picture(ladder, claim.id, cited[claim.id]):
+        if picture := _claim_picture(ladder, claim.id, cited[claim.id], shown):
             by_claim[claim.id] = picture
-    first = _first_picture(captured, cited)
-    numbers = sorted({number for some in cited.values() for number in some})
-    return RunPictures(result.files.capture, first, by_claim, tuple(_frame(captured, number) for number in numbers))
+    marks = {number: claim for claim, numbers in reversed(cited.items()) for number in numbers}
+    first = _picture(
+        head, FIRST_MESSAGES, "The first messages of the run", lambda one: _marks(one, marks), shown, grid_ns
+    )
+    frames = tuple(_frame(captured, number, claims) for number, claims in sorted(shown.items()))
+    return RunPictures(result.files.capture, first, by_claim, frames, grid=grid_ns > 0)
 
 
 def _cited(claim: Verdict, captured: CaptureFile) -> list[int]:
@@ -81,13 +99,32 @@ def _cited(claim: Verdict, captured: CaptureFile) -> list[int]:
     return numbers[:CLAIM_FRAMES]
 
 
-def _first_picture(captured: CaptureFile, cited: dict[str, list[int]]) -> Picture | None:
-    head = ladder_of(replace(captured, frames=captured.frames[:FIRST_FRAMES]))
-    marks = {number: claim for claim, numbers in reversed(cited.items()) for number in numbers}
-    return _picture(head, FIRST_MESSAGES, "The first messages of the run", lambda arrow: _marks(arrow, marks))
+def _head(captured: CaptureFile) -> Ladder:
+    """Return the ladder of the first frames, with the segments that open, close or reset a connection."""
+    ladder = ladder_of(replace(captured, frames=captured.frames[:FIRST_FRAMES]), with_tcp=True)
+    return ladder.with_arrows(arrow for arrow in ladder.arrows if arrow.level == "message" or arrow.label != "ACK")
 
 
-def _claim_picture(ladder: Ladder, claim: str, numbers: Sequence[int]) -> Picture | None:
+def _grid_ns(result: Result) -> int:
+    """Return the round-trip time that the run was set to, in ns; 0 if it has no such parameter."""
+    rtt_s = result.parameters.get(RTT_PARAMETER)
+    return round(rtt_s * 1e9) if isinstance(rtt_s, int | float) and not isinstance(rtt_s, bool) and rtt_s > 0 else 0
+
+
+def _shown(cited: dict[str, list[int]], arrows: Sequence[Arrow]) -> dict[int, tuple[str, ...]]:
+    """Return the frames to show, with the claims that cite each: those of the evidence, then those of the arrows."""
+    shown: dict[int, tuple[str, ...]] = {}
+    for claim, numbers in cited.items():
+        for number in numbers:
+            shown[number] = (*shown.get(number, ()), claim)
+    for arrow in arrows:
+        if len(shown) >= FRAMES_MAX:
+            break
+        shown.setdefault(arrow.frames[0], ())
+    return shown
+
+
+def _claim_picture(ladder: Ladder, claim: str, numbers: Sequence[int], known: Collection[int]) -> Picture | None:
     """Return the ladder of a claim: the messages of its frames, or of the conversations of frames without a message."""
     part = ladder.with_frames(numbers)
     if not part.arrows:
@@ -106,6 +143,7 @@ def _claim_picture(ladder: Ladder, claim: str, numbers: Sequence[int]) -> Pictur
         CLAIM_MESSAGES,
         f"Messages of the evidence for {claim}",
         lambda arrow: [claim] if wanted & {*arrow.frames, *arrow.arrivals} and shown is around else [],
+        known,
     )
 
 
@@ -113,13 +151,25 @@ def _marks(arrow: Arrow, marks: dict[int, str]) -> list[str]:
     return list(dict.fromkeys(marks[number] for number in (*arrow.frames, *arrow.arrivals) if number in marks))[:3]
 
 
-def _picture(ladder: Ladder, most: int, title: str, marked: Callable[[Arrow], list[str]]) -> Picture | None:
+def _picture(
+    ladder: Ladder,
+    most: int,
+    title: str,
+    marked: Callable[[Arrow], list[str]],
+    known: Collection[int],
+    grid_ns: int = 0,
+) -> Picture | None:
     if not ladder.arrows:
         return None
     part = ladder.with_arrows(ladder.arrows[:most])
     marks = {place: words for place, arrow in enumerate(part.arrows) if (words := marked(arrow))}
     start_ns = part.arrows[0].sent_ns
-    svg = render_svg(part, Drawing(title=title, marks=marks))
+
+    def link(arrow: Arrow) -> str | None:
+        number = next((number for number in (*arrow.frames, *arrow.arrivals) if number in known), None)
+        return None if number is None else f"#frame-{number}"
+
+    svg = render_svg(part, Drawing(title=title, marks=marks, link=link, grid_ns=grid_ns))
     return Picture(
         svg,
         tuple(describe(part, arrow, start_ns) for arrow in part.arrows),
@@ -127,10 +177,40 @@ def _picture(ladder: Ladder, most: int, title: str, marked: Callable[[Arrow], li
     )
 
 
-def _frame(captured: CaptureFile, number: int) -> CitedFrame:
+def _frame(captured: CaptureFile, number: int, claims: tuple[str, ...]) -> CitedFrame:
     frame = captured.frames[number - 1]
     time_s = (frame.time_ns - captured.frames[0].time_ns) / 1e9
-    return CitedFrame(number, time_s, frame.interface, frame.packet.summary(), "\n".join(_dump(frame)))
+    decoded = "\n".join(_layers(frame.packet))
+    return CitedFrame(
+        number, time_s, frame.interface, printable(frame.packet.summary()), decoded, "\n".join(_dump(frame)), claims
+    )
+
+
+def _layers(packet: Any) -> Iterator[str]:
+    """Yield a line for each layer of a packet with its fields as scapy decodes them, and the lines of its text."""
+    for place in range(len(packet.layers())):
+        layer = packet.getlayer(place)
+        if layer.name in ("Raw", "Padding"):
+            if layer.name == "Raw":
+                yield from _text_lines(bytes(layer))
+            continue
+        words = (f"{field.name}={field.i2repr(layer, layer.getfieldval(field.name))}" for field in layer.fields_desc)
+        line = printable(f"{layer.name}: {' '.join(words)}")
+        yield line if len(line) <= LAYER_MAX else line[: LAYER_MAX - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _text_lines(payload: bytes) -> Iterator[str]:
+    """Yield the first lines of a payload that is text, up to the first line that is not; else its length."""
+    lines = payload.split(b"\n")
+    shown = 0
+    for line in lines[:TEXT_LINES_MAX]:
+        text = line.rstrip(b"\r").decode("utf-8", "replace")
+        if not text.isprintable():
+            break
+        yield f"  {text[:LAYER_MAX]}"
+        shown += 1
+    if shown < len(lines):
+        yield f"  ... {len(payload):,} octets of payload"
 
 
 def _dump(frame: Frame) -> Iterable[str]:

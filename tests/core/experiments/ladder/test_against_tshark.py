@@ -195,9 +195,7 @@ def test_a_capture_of_any_form_gives_a_ladder(tmp_path: Path, form: Callable[[Pa
 
 
 @pytest.mark.parametrize("form", [nanoseconds, raw_ip, several_interfaces])
-def test_the_form_of_a_capture_does_not_change_its_messages(
-    tmp_path: Path, form: Callable[[Path, Path], None]
-) -> None:
+def test_the_form_of_a_capture_does_not_change_its_messages(tmp_path: Path, form: Callable[[Path, Path], None]) -> None:
     capture, plain = tmp_path / "form.pcapng", written(tmp_path, everything())
     form(plain, capture)
     here, there = (ladder_of(read_capture(path)).arrows for path in (plain, capture))

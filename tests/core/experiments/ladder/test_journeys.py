@@ -109,9 +109,7 @@ V6 = Ether() / IPv6(src="2001:db8::1", dst="2001:db8::2", hlim=9) / TCP(sport=40
         pytest.param(datagram(b"x" * 50), (CLIENT, SERVER), id="ipv4"),
         pytest.param(datagram(b"x"), (CLIENT, SERVER), id="padded to the minimum"),
         pytest.param(bytes(V6), ("2001:db8::1", "2001:db8::2"), id="ipv6"),
-        pytest.param(
-            bytes(Ether() / Dot1Q(vlan=5) / V6[IPv6]), ("2001:db8::1", "2001:db8::2"), id="ipv6 in a VLAN"
-        ),
+        pytest.param(bytes(Ether() / Dot1Q(vlan=5) / V6[IPv6]), ("2001:db8::1", "2001:db8::2"), id="ipv6 in a VLAN"),
     ],
 )
 def test_time_to_live_checksums_and_mac_addresses_do_not_identify(frame: bytes, ends: tuple[str, str]) -> None:
@@ -121,6 +119,8 @@ def test_time_to_live_checksums_and_mac_addresses_do_not_identify(frame: bytes, 
     assert identity(changed) != identity(frame)
 
 
-@pytest.mark.parametrize("frame", [b"", b"\1" * 13, b"\0" * 12 + b"\x08\x00\x45", b"\0" * 12 + b"\x86\xdd\x60", b"\0" * 60])
+@pytest.mark.parametrize(
+    "frame", [b"", b"\1" * 13, b"\0" * 12 + b"\x08\x00\x45", b"\0" * 12 + b"\x86\xdd\x60", b"\0" * 60]
+)
 def test_a_frame_without_an_ip_header_has_no_ends(frame: bytes) -> None:
     assert identity(frame)[1] is None
