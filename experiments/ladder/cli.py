@@ -53,9 +53,12 @@ def ladder_command(
         ladder = ladder_of(read_capture(capture), with_tcp=tcp)
     except CaptureReadError as error:
         raise click.UsageError(str(error)) from error
+    known = dict.fromkeys(arrow.protocol for arrow in ladder.arrows)
     ladder = _selected(ladder, protocol, first)
+    if not known:
+        raise click.UsageError(f"{capture} has no message: `lab7 ladder --tcp {capture}` shows the segments of TCP")
     if not ladder.arrows:
-        raise click.UsageError(f"{capture} has no such message: `lab7 ladder --tcp {capture}` shows all of TCP")
+        raise click.UsageError(f"{capture} has no message of {', '.join(protocol)}, only of {', '.join(known)}")
     form = form or FORMATS.get(output.suffix if output else "", "text")
     if form == "svg":
         text = render_svg(ladder, Drawing("scale" if scale else "fitted", title=capture.name, standalone=True))
@@ -66,7 +69,10 @@ def ladder_command(
     if output is None:
         click.echo(text, nl=False)
     else:
-        write_atomically(output, text)
+        try:
+            write_atomically(output, text)
+        except OSError as error:
+            raise click.UsageError(f"{output} cannot be written ({error.strerror or error})") from error
         common.out().print(f"{output}: {len(ladder.arrows)} messages between {len(ladder.columns)} hosts")
 
 

@@ -1,0 +1,99 @@
+"""`lab7 ladder`: forms of output, selections, and one clear sentence for each error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner, Result
+
+from experiments.harness.cli import lab7
+from tests.core.experiments.harness.wire import Tcp
+from tests.core.experiments.ladder.dialogues import DIALOGUES
+from tests.core.experiments.ladder.wire import Path2
+
+
+@pytest.fixture
+def capture(tmp_path: Path) -> Path:
+    """Return a capture of a lookup and a page at both ends."""
+    path = Path2()
+    DIALOGUES["dns"](path)
+    DIALOGUES["http1"](path)
+    return path.write(tmp_path / "lab.pcapng")
+
+
+def ladder(*words: object) -> Result:
+    return CliRunner().invoke(lab7, ["ladder", *map(str, words)])
+
+
+def test_text_is_the_form_of_a_terminal(capture: Path) -> None:
+    done = ladder(capture, "--width", 80)
+    assert done.exit_code == 0
+    assert done.output.splitlines()[0].split() == ["sent,", "ms", "client", "server"]
+    assert "www.example.com. A?" in done.output
+    assert max(map(len, done.output.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(("name", "first"), [("a.svg", "<svg"), ("a.md", "sequenceDiagram"), ("a.txt", "   sent, ms")])
+def test_the_suffix_of_the_output_decides_the_form(capture: Path, tmp_path: Path, name: str, first: str) -> None:
+    done = ladder(capture, "-o", tmp_path / name)
+    assert done.exit_code == 0
+    assert f"{tmp_path / name}: 15 messages between 2 hosts" in done.output.replace("\n", "")
+    assert (tmp_path / name).read_text().startswith(first)
+
+
+def test_format_precedes_the_suffix(capture: Path, tmp_path: Path) -> None:
+    ladder(capture, "-o", tmp_path / "a.txt", "--format", "svg", "--scale")
+    assert ElementTree.fromstring((tmp_path / "a.txt").read_text()).tag.endswith("svg")
+
+
+def test_messages_are_selected_by_protocol_and_number(capture: Path) -> None:
+    assert len(ladder(capture, "--protocol", "http").output.splitlines()) == 1 + 6
+    assert len(ladder(capture, "--protocol", "http", "--first", 2).output.splitlines()) == 1 + 2
+    assert "SYN ACK" in ladder(capture, "--tcp").output
+
+
+def test_a_capture_without_messages_says_which_option_shows_the_segments(tmp_path: Path) -> None:
+    path = Path2()
+    Tcp(path).open()
+    capture = path.write(tmp_path / "lab.pcapng")
+    done = ladder(capture)
+    assert done.exit_code == 2
+    assert f"{capture} has no message" in done.output
+    assert "--tcp" in done.output
+    assert ladder("--tcp", capture).exit_code == 0
+
+
+def test_an_unknown_protocol_names_those_of_the_capture(capture: Path) -> None:
+    done = ladder(capture, "--protocol", "gopher")
+    assert done.exit_code == 2
+    assert "gopher" in done.output
+    assert "dns, http" in done.output
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(b"", "is empty"), (b"hello, this is text", "is not a capture file"), (b"PK\x03\x04....", "is a ZIP archive")],
+)
+def test_a_file_that_is_no_capture_is_one_sentence(tmp_path: Path, content: bytes, sentence: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    done = ladder(path)
+    assert done.exit_code == 2
+    assert sentence in done.output
+    assert "Traceback" not in done.output
+
+
+def test_a_file_that_ends_within_a_packet_is_one_sentence(capture: Path) -> None:
+    capture.write_bytes(capture.read_bytes()[:-30])
+    done = ladder(capture)
+    assert done.exit_code == 2
+    assert "is truncated" in done.output
+
+
+def test_an_output_that_cannot_be_written_is_one_sentence(capture: Path, tmp_path: Path) -> None:
+    done = ladder(capture, "-o", tmp_path / "missing" / "a.svg")
+    assert done.exit_code == 2
+    assert "missing" in done.output
+    assert not isinstance(done.exception, OSError)
