@@ -77,10 +77,10 @@ def run_pictures(folder: Path, result: Result) -> RunPictures | None:
         return None
     cited = {claim.id: _cited(claim, captured) for claim in result.claims}
     part = conversations_with(captured, {number for numbers in cited.values() for number in numbers})
-    ladder = ladder_of(part) if part.frames else Ladder((), ())
+    ladder = ladder_of(part, with_tcp=True) if part.frames else Ladder((), ())
     head = _head(captured)
     grid_ns = _grid_ns(result)
-    shown = _shown(cited, [*head.arrows, *ladder.arrows])
+    shown = _shown(cited, [*head.arrows[:FIRST_MESSAGES], *ladder.of_level("message").arrows])
     by_claim: dict[str, Picture] = {}
     for claim in result.claims:
         if picture := _claim_picture(ladder, claim.id, cited[claim.id], shown):
@@ -125,7 +125,7 @@ def _shown(cited: dict[str, list[int]], arrows: Sequence[Arrow]) -> dict[int, tu
 
 
 def _claim_picture(ladder: Ladder, claim: str, numbers: Sequence[int], known: Collection[int]) -> Picture | None:
-    """Return the ladder of a claim: the messages of its frames, or of the conversations of frames without a message."""
+    """Return the ladder of a claim: the messages and segments of its frames, and the few messages between them."""
     part = ladder.with_frames(numbers)
     if not part.arrows:
         return None
@@ -135,7 +135,10 @@ def _claim_picture(ladder: Ladder, claim: str, numbers: Sequence[int], known: Co
     hosts = set(part.columns)
     between = ladder.between(min(times), max(times))
     around = between.with_arrows(
-        arrow for arrow in between.arrows if {between.columns[arrow.source], between.columns[arrow.target]} <= hosts
+        arrow
+        for arrow in between.arrows
+        if {between.columns[arrow.source], between.columns[arrow.target]} <= hosts
+        and (arrow.level == "message" or wanted & {*arrow.frames, *arrow.arrivals})
     )
     shown = around if len(around.arrows) <= CLAIM_MESSAGES else part
     return _picture(

@@ -200,8 +200,13 @@ def write_report(folder: Path, result: Result, claims: Mapping[str, Claim], own_
     return write_atomically(folder / REPORT_NAME, render_report(result, claims, own_plot, pictures))
 
 
-def render_index(runs: Sequence[IndexRow], latest: Mapping[str, Latest], claims: Mapping[str, Claim]) -> str:
-    """Return the HTML index over runs: every claim with its newest verdict, then the runs, newest first."""
+def render_index(
+    runs: Sequence[IndexRow], latest: Mapping[str, Latest], claims: Mapping[str, Claim], hrefs: Mapping[Path, str]
+) -> str:
+    """Return the HTML index over runs: every claim with its newest verdict, then the runs, newest first.
+
+    hrefs: links to the reports by the folder of their runs.
+    """
     groups: dict[str, list[Claim]] = {}
     for claim in claims.values():
         groups.setdefault(claim.group, []).append(claim)
@@ -212,6 +217,7 @@ def render_index(runs: Sequence[IndexRow], latest: Mapping[str, Latest], claims:
         "index.html.j2",
         runs=runs,
         latest=latest,
+        hrefs=hrefs,
         groups=groups,
         counts=_counts([one.verdict for one in latest.values()]),
         judged=len(latest),
@@ -224,11 +230,12 @@ def write_index(results: Path, claims: Mapping[str, Claim]) -> Path:
     """Write report.html, the index over every result under `results`; return the file's path."""
     seen: set[str] = set()
     rows: list[IndexRow] = []
+    hrefs: dict[Path, str] = {}
     for folder, result in reversed(list(read_results(results))):
-        href = folder.relative_to(results).as_posix() + "/" + (result.files.report or "result.json")
-        rows.append(IndexRow(result, href, newest=result.experiment not in seen))
+        hrefs[folder] = folder.relative_to(results).as_posix() + "/" + (result.files.report or "result.json")
+        rows.append(IndexRow(result, hrefs[folder], newest=result.experiment not in seen))
         seen.add(result.experiment)
-    return write_atomically(results / REPORT_NAME, render_index(rows, find_latest(results), claims))
+    return write_atomically(results / REPORT_NAME, render_index(rows, find_latest(results), claims, hrefs))
 
 
 def term_rows(comparison: Comparison) -> list[TermRow]:

@@ -120,3 +120,22 @@ def test_the_index_counts_the_claims_that_an_experiment_declares(tmp_path: Path)
 
 def test_an_index_of_nothing_says_so(tmp_path: Path) -> None:
     assert "No experiment has been run yet" in write_index(tmp_path, load_claims()).read_text(encoding="utf-8")
+
+
+def test_the_index_opens_with_the_claims_each_with_a_link_to_the_report_of_its_run(tmp_path: Path) -> None:
+    folder = new_folder(tmp_path, "http-versions")
+    result = sample_result(files=Files("capture.pcapng", "timings.csv", "report.html"))
+    result.save(folder)
+    page = write_index(tmp_path, load_claims()).read_text(encoding="utf-8")
+    assert page.index('id="claim-') < page.index('id="runs"')
+    claim = result.claims[0].id
+    assert f'href="{folder.relative_to(tmp_path).as_posix()}/report.html#claim-{claim}"' in page
+    assert "<table" not in page
+
+
+@pytest.mark.parametrize(("verdict", "opened"), [("shown", False), ("failed", True), ("undecided", True)])
+def test_the_index_opens_the_evidence_of_claims_that_are_not_shown(tmp_path: Path, verdict: str, opened: bool) -> None:
+    claim = Verdict("H5", verdict, "Because.", (1,))  # type: ignore[arg-type]
+    sample_result(claims=(claim,)).save(new_folder(tmp_path, "http-versions"))
+    page = write_index(tmp_path, load_claims()).read_text(encoding="utf-8")
+    assert ("<details open>" in page) is opened

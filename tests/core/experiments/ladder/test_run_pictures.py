@@ -1,0 +1,117 @@
+"""Pictures in a run's report: ladders of the run and of each claim, and the frames that arrows and evidence lead to."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from experiments.harness.claims import load_claims
+from experiments.harness.judge.verdict import Verdict
+from experiments.harness.report.page import render_report, write_report
+from experiments.harness.results.result import Files
+from experiments.ladder.run_pictures import FRAMES_MAX, RunPictures, run_pictures
+from tests.core.experiments.harness.samples import sample_result
+from tests.core.experiments.harness.wire import request
+from tests.core.experiments.ladder.dialogues import DIALOGUES
+from tests.core.experiments.ladder.wire import Path2, page_load
+
+FILES = Files("capture.pcapng", "timings.csv", "report.html")
+
+
+def pictures(folder: Path, *claims: Verdict, files: Files = FILES, **parameters: object) -> tuple[str, RunPictures]:
+    path = Path2()
+    page_load(path, ("/", "/<script>alert(1)</script>"))
+    path.after(100)
+    DIALOGUES["dns"](path)
+    path.write(folder / "capture.pcapng")
+    result = sample_result(claims=claims, files=files, parameters=parameters)
+    found = run_pictures(folder, result)
+    assert found is not None
+    return render_report(result, load_claims(), None, found), found
+
+
+def test_the_first_ladder_shows_handshake_messages_and_close_without_bare_acknowledgements(tmp_path: Path) -> None:
+    _, found = pictures(tmp_path)
+    assert found.first is not None
+    words = [sentence.partition(";")[0].partition(": ")[2] for sentence in found.first.sentences]
+    assert words[:4] == ["SYN", "SYN ACK", "GET /", "200 OK, 4,000 octets"]
+    assert "FIN ACK" in words
+    assert "ACK" not in words
+
+
+def test_every_link_to_a_frame_goes_somewhere(tmp_path: Path) -> None:
+    page, _ = pictures(tmp_path, Verdict("H5", "shown", "Shown.", (5, 6, 7)), Verdict("H6", "failed", "Not.", (9, 999)))
+    links = set(re.findall(r'href="#(frame-\d+)"', page))
+    assert {"frame-5", "frame-6", "frame-7", "frame-9"} <= links
+    assert "frame-999" not in links
+    assert links <= set(re.findall(r'id="(frame-\d+)"', page))
+    ids = re.findall(r'id="(frame-\d+)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_a_frame_has_its_layers_octets_filter_and_the_checks_that_cite_it(tmp_path: Path) -> None:
+    number = 7
+    page, found = pictures(tmp_path, Verdict("H2", "shown", "Shown.", (number,)))
+    frame = next(one for one in found.frames if one.number == number)
+    assert "TCP: sport=" in frame.layers
+    assert frame.dump.startswith("0000  02 00 00")
+    assert f"frame.number == {number}" in page
+    assert frame.claims == ("H2",)
+    assert load_claims()["H2"].check in page
+
+
+def test_the_text_of_a_request_is_readable_and_harmless(tmp_path: Path) -> None:
+    page, found = pictures(tmp_path)
+    assert any("  GET / HTTP/1.1" in frame.layers for frame in found.frames)
+    assert request("/").startswith(b"GET /")
+    assert "<script" not in page
+    assert "alert(1)" in page
+
+
+@pytest.mark.parametrize(("verdict", "opened"), [("shown", False), ("failed", True), ("undecided", True)])
+def test_the_ladder_of_a_claim_that_is_not_shown_is_open(tmp_path: Path, verdict: str, opened: bool) -> None:
+    page, _ = pictures(tmp_path, Verdict("H5", verdict, "Because.", (7,)))  # type: ignore[arg-type]
+    assert ('<details class="picture" open>' in page) is opened
+    assert ('<details class="picture">' in page) is not opened
+
+
+def test_arrows_of_evidence_are_marked_with_the_claim(tmp_path: Path) -> None:
+    _, found = pictures(tmp_path, Verdict("H5", "shown", "Shown.", (7,)))
+    assert '<tspan class="mark mark-0">H5 </tspan>' in found.by_claim["H5"].svg
+
+
+@pytest.mark.parametrize(("parameters", "grid"), [({"rtt": 0.02}, True), ({"rtt": 0}, False), ({"rtt": "x"}, False), ({}, False)])
+def test_the_grid_is_that_of_the_round_trip_time(tmp_path: Path, parameters: dict[str, object], grid: bool) -> None:
+    page, found = pictures(tmp_path, **parameters)
+    assert found.grid is grid
+    assert ('class="grid"' in page) is grid
+    assert ("one round-trip time apart" in page) is grid
+
+
+def test_the_ladder_of_a_claim_about_the_handshake_shows_its_segments(tmp_path: Path) -> None:
+    _, found = pictures(tmp_path, Verdict("H1", "shown", "Shown.", (1, 3, 4, 5)))
+    words = [sentence.partition(";")[0].partition(": ")[2] for sentence in found.by_claim["H1"].sentences]
+    assert words == ["SYN", "SYN ACK", "ACK", "GET /"]
+
+
+def test_the_number_of_frames_is_bounded(tmp_path: Path) -> None:
+    claims = [Verdict(f"X{place}", "shown", "Shown.", tuple(range(1 + place, 40))) for place in range(5)]
+    _, found = pictures(tmp_path, *claims)
+    assert len(found.frames) <= FRAMES_MAX
+
+
+def test_a_report_without_a_readable_capture_has_no_pictures(tmp_path: Path) -> None:
+    assert run_pictures(tmp_path, sample_result(files=FILES)) is None
+    (tmp_path / "capture.pcapng").write_bytes(b"damaged")
+    assert run_pictures(tmp_path, sample_result(files=FILES)) is None
+    page = write_report(tmp_path, sample_result(files=FILES), load_claims()).read_text()
+    assert "What happened" not in page
+    assert "[frames 5, 6, 7]" in page
+
+
+def test_a_report_with_pictures_asks_for_nothing(tmp_path: Path) -> None:
+    page, _ = pictures(tmp_path, Verdict("H5", "shown", "Shown.", (7,)))
+    bare = re.sub(r'(xmlns(:\w+)?|rdf:\w+)="[^"]*"', "", page)
+    assert not re.search(r"(src|href)=\"(https?:)?//|url\(\s*['\"]?http|@import|<script|<link", bare)
