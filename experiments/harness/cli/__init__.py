@@ -94,6 +94,7 @@ def lab7() -> None:
     \b
     lab7 run http-versions --set rtt=50ms     run an experiment: packets, times beside theory, a report
     lab7 shell web                            start a topology with its services, open a command line
+    lab7 ladder capture.pcapng                draw the messages in a capture as a ladder diagram
     lab7 doctor                               check this machine and print remedies
 
     Exit codes: 0 all claims shown, 1 a claim not shown, 2 usage error, 3 not possible on this machine, or a process of

@@ -139,9 +139,11 @@ def _unpacked(data: bytes) -> TcpSegment | None:
         source, target = _ipv4_text(data[at + 12 : at + 16]), _ipv4_text(data[at + 16 : at + 20])
     else:
         at = _after_tags(data)
-        if data[at : at + 2] != IPV6 or data[at + 8 : at + 9] != bytes([TCP_PROTOCOL]) or data[at + 2] >> 4 != 6:
+        if data[at : at + 2] != IPV6 or len(data) < at + 2 + IPV6_HEADER_BYTES:
             return None
         at += 2
+        if data[at] >> 4 != 6 or data[at + 6] != TCP_PROTOCOL:
+            return None
         header, length = IPV6_HEADER_BYTES, IPV6_HEADER_BYTES + int.from_bytes(data[at + 4 : at + 6], "big")
         source, target = _ipv6_text(data[at + 8 : at + 24]), _ipv6_text(data[at + 24 : at + 40])
     segment = data[at + header : at + length]

@@ -13,7 +13,6 @@ from tests.core.experiments.http.http2_wire import pushed
 from tests.core.experiments.ladder.dialogues import DIALOGUES
 from tests.core.experiments.ladder.wire import CLIENT_AT, DELAY_MS, Path2, page_load
 
-
 DELAY_NS = round(DELAY_MS * MS)
 
 

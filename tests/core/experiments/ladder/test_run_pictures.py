@@ -20,13 +20,13 @@ from tests.core.experiments.ladder.wire import Path2, page_load
 FILES = Files("capture.pcapng", "timings.csv", "report.html")
 
 
-def pictures(folder: Path, *claims: Verdict, files: Files = FILES, **parameters: object) -> tuple[str, RunPictures]:
+def pictures(folder: Path, *claims: Verdict, parameters: dict[str, object] | None = None) -> tuple[str, RunPictures]:
     path = Path2()
     page_load(path, ("/", "/<script>alert(1)</script>"))
     path.after(100)
     DIALOGUES["dns"](path)
     path.write(folder / "capture.pcapng")
-    result = sample_result(claims=claims, files=files, parameters=parameters)
+    result = sample_result(claims=claims, files=FILES, parameters=parameters or {})
     found = run_pictures(folder, result)
     assert found is not None
     return render_report(result, load_claims(), None, found), found
@@ -82,9 +82,11 @@ def test_arrows_of_evidence_are_marked_with_the_claim(tmp_path: Path) -> None:
     assert '<tspan class="mark mark-0">H5 </tspan>' in found.by_claim["H5"].svg
 
 
-@pytest.mark.parametrize(("parameters", "grid"), [({"rtt": 0.02}, True), ({"rtt": 0}, False), ({"rtt": "x"}, False), ({}, False)])
+@pytest.mark.parametrize(
+    ("parameters", "grid"), [({"rtt": 0.02}, True), ({"rtt": 0}, False), ({"rtt": "x"}, False), ({}, False)]
+)
 def test_the_grid_is_that_of_the_round_trip_time(tmp_path: Path, parameters: dict[str, object], grid: bool) -> None:
-    page, found = pictures(tmp_path, **parameters)
+    page, found = pictures(tmp_path, parameters=parameters)
     assert found.grid is grid
     assert ('class="grid"' in page) is grid
     assert ("one round-trip time apart" in page) is grid

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment
 from scapy.layers.l2 import ARP, Dot1Q, Ether
-from scapy.packet import Raw
+from scapy.packet import Padding, Raw
 
 from experiments.dns.wire.traffic import dns_exchanges
 from experiments.ftp.wire.sessions import ftp_traffic
 from experiments.harness.capture.pcapng import InterfaceCounts
 from experiments.harness.judge import frames
-from experiments.harness.judge.frames import CaptureFile, Frame, connections
+from experiments.harness.judge.frames import CaptureFile, Frame, TcpSegment, connections
 from experiments.http.wire.page_load import page_load
 from experiments.mail.wire.imap import imap_traffic
 from experiments.mail.wire.pop3 import pop3_traffic
@@ -158,3 +158,50 @@ def test_padding_and_a_frame_check_sequence_that_were_not_captured_are_no_hole()
     data = bytes(Ether() / V4 / UDP(sport=5000, dport=53) / b"four")
     assert not Frame(1, AT, 0, data, 64).truncated
     assert Frame(1, AT, 0, data[:-1], 64).truncated
+
+
+def by_scapy(one: Frame) -> TcpSegment | None:
+    """Return the TCP segment as scapy's dissection of the whole frame has it."""
+    if not one.may_carry(frames.TCP_PROTOCOL):
+        return None
+    return frames._segment_by_scapy(one.packet)
+
+
+TCP_80 = TCP(sport=40000, dport=80, seq=2**32 - 1, ack=7, flags="PA", options=[("NOP", None), ("MSS", 1460)])
+V6 = IPv6(src="2001:db8::1", dst="2001:db8::2")
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        V4 / TCP_80 / Raw(b"GET /"),
+        V4 / TCP(flags="SEC"),
+        IP(options=b"\1\1\1\1") / TCP_80 / Raw(b"x" * 1000),
+        V4 / TCP_80 / Raw(b"x") / Padding(b"\0" * 9),
+        Dot1Q(vlan=3) / V4 / TCP_80 / Raw(b"x"),
+        Dot1Q(vlan=3) / Dot1Q(vlan=4) / V6 / TCP_80 / Raw(b"x"),
+        V6 / TCP_80 / Raw(b"hello"),
+        V6 / IPv6ExtHdrDestOpt() / TCP_80 / Raw(b"hello"),
+        IP(frag=3, proto=6) / Raw(bytes(40)),
+        IP(flags="MF") / TCP_80 / Raw(b"x"),
+        IP(len=0) / TCP_80 / Raw(b"x"),
+        IP(len=30) / TCP_80 / Raw(b"x"),
+        IP(ihl=3) / TCP_80,
+        V4 / TCP(dataofs=2) / Raw(b"abc"),
+        V4 / TCP(dataofs=15) / Raw(b"abc"),
+        V4 / UDP_53,
+        ARP(),
+    ],
+)
+def test_a_tcp_segment_is_unpacked_as_scapy_dissects_it(packet: Any) -> None:
+    whole = frame(packet)
+    assert whole.tcp == by_scapy(whole)
+    for length in range(len(whole.data)):
+        cut = Frame(1, AT, 0, whole.data[:length], len(whole.data))
+        assert cut.tcp == by_scapy(cut), length
+
+
+@given(st.binary(max_size=120), st.sampled_from([b"\x08\0", b"\x86\xdd", b"\x81\0\0\1\x08\0"]))
+def test_a_tcp_segment_of_any_octets_is_that_of_scapy(octets: bytes, kind: bytes) -> None:
+    one = Frame(1, AT, 0, bytes(12) + kind + octets, 200)
+    assert one.tcp == by_scapy(one)
