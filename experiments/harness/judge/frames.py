@@ -4,8 +4,8 @@
     for connection in connections(captured.at("client:client-eth0")): ...
 
 scapy, an independent implementation, dissects the layers, on first access of a frame, since it is slow and most checks
-use one interface only. TCP headers, which every frame of a transfer has, are unpacked without scapy where IP carries the
-segment directly (`Frame.tcp`); scapy dissects what is in fragments, behind extension headers, or malformed.
+use one interface only. TCP headers are unpacked without scapy where IP carries the segment directly (`Frame.tcp`);
+scapy dissects what is in fragments, behind extension headers, or malformed.
 
 Connections (RFC 9293): the client is the sender of the SYN. A connection begins with its SYN; segments of connections
 opened before the capture began are skipped, because the start of their streams is unknown. Ports may be reused: a SYN

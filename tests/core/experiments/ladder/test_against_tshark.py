@@ -1,4 +1,4 @@
-"""Ladders against tshark: the same messages, in the same order, completed in the same frames, in captures of any shape."""
+"""Ladders against tshark: the same messages in the same order and frames, in captures of any shape."""
 
 from __future__ import annotations
 

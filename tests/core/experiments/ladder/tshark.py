@@ -1,6 +1,7 @@
 """Messages of a capture of one interface as tshark lists them, and as the ladder does, in one comparable form.
 
-A message is (number of the frame in which tshark shows it, its text: method and target, status code, verb and argument, tag).
+A message is (number of the frame in which tshark shows it, its text: method and target, status code, verb and argument,
+or tag).
 """
 
 from __future__ import annotations
