@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
 from topologies.emulation import sandbox, tools
-from topologies.emulation.process import namespaces
+from topologies.emulation.process import control_group, namespaces
 from topologies.emulation.process.interpreter import module_command
 
 TESTS = Path(__file__).resolve().parent
@@ -73,12 +73,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """Give each process of `pytest -n` a network namespace, so that networks of two processes may have equal names."""
     if not hasattr(config, "workerinput") or not sandbox.inside():
         return
+    groups = control_group.machine_groups()
     namespaces.unshare(namespaces.CLONE_NEWNET | namespaces.CLONE_NEWNS)
     namespaces.mount("tmpfs", "/run", "tmpfs", data="mode=755")
     # Some containers do not permit mounting /sys, whose class/net then shows another namespace's interfaces.
     with contextlib.suppress(OSError):
         namespaces.mount("sysfs", "/sys", "sysfs")
     Path("/run/netns").mkdir()
+    control_group.bind(groups)
     tools.batch("ip", ["link set dev lo up"])
     os.environ[sandbox.MARK] = os.readlink("/proc/self/ns/net")
 

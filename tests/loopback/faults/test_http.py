@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from pathlib import Path
@@ -58,6 +59,8 @@ def test_a_fault_of_the_origin(fault: str | None, tmp_path: Path) -> None:
 def test_a_condition_with_the_wrong_date(fault: str | None, tmp_path: Path) -> None:
     (tmp_path / "www").mkdir()
     (tmp_path / "www" / "index.html").write_text("<p>Hello, world.</p>\n")
+    # A Last-Modified of this very second would be the current date.
+    os.utime(tmp_path / "www" / "index.html", (1_700_000_000, 1_700_000_000))
     flags = ("--root", str(tmp_path / "www"), "--cache-control", "*=no-cache")
     with service("http.origin", *flags) as port, Recorder() as recorder:
         relay = recorder.tcp((HOST, port), Ends(80))
