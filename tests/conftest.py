@@ -73,8 +73,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Give each process of `pytest -n` a network namespace, so that networks of two processes may have equal names."""
     if not hasattr(config, "workerinput") or not sandbox.inside():
         return
-    groups = control_group.machine_groups()
     namespaces.unshare(namespaces.CLONE_NEWNET | namespaces.CLONE_NEWNS)
+    groups = control_group.machine_groups()
     namespaces.mount("tmpfs", "/run", "tmpfs", data="mode=755")
     # Some containers do not permit mounting /sys, whose class/net then shows another namespace's interfaces.
     with contextlib.suppress(OSError):
