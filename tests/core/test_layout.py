@@ -29,6 +29,7 @@ LAYERS: dict[str, set[str]] = {
     "mail": {"harness", "dns", "http", "cache"},
     "analysis": {"harness", "dns", "http", "ftp", "mail"},
     "ladder": {"harness", "dns", "http", "ftp", "mail"},
+    "diff": {"harness", "dns", "http", "ftp", "mail", "ladder"},
     "assignments": {"harness", "dns", "http", "cache", "cdn", "ftp", "mail", "analysis", "ladder"},
 }
 # Names that say nothing of a module's content, or that another module of the same role does not have.

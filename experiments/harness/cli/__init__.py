@@ -41,6 +41,7 @@ COMMANDS = {
         "build, check and grade individual packet-capture assignments",
     ),
     "claims": (".inspect", "claims_command", "list the claims of the course with their latest verdicts"),
+    "diff": ("experiments.diff.cli", "diff_command", "compare two runs: settings, claims, times and messages"),
     "doctor": (".inspect", "doctor_command", "check this machine and print a remedy for each missing capability"),
     "exec": (".networks", "exec_command", "run one command in a host of a topology"),
     "judge": (

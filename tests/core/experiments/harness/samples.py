@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from experiments.harness.judge.verdict import Verdict
-from experiments.harness.results.result import Check, Comparison, Fidelity, Files, Result, Timing
+from experiments.harness.results.result import Check, Comparison, Fidelity, Files, Result, Timing, write_timings
 from experiments.http.theory import http_page_load
+from tests.core.experiments.harness.wire import Wire
 
 TIMINGS = (
     Timing(0.30, {"tcp_handshake": 0.1, "request": 0.19, "residual": 0.01}),
@@ -31,3 +34,19 @@ def sample_result(**changes: object) -> Result:
         files=Files(capture="capture.pcapng", timings="timings.csv", report="report.html"),
     )
     return dataclasses.replace(result, **changes)  # type: ignore[arg-type]
+
+
+def sample_run(
+    folder: Path, wire: Wire, timings: Mapping[str, Sequence[Timing]] | None = None, **changes: object
+) -> Path:
+    """The result folder of a run: result.json, timings.csv and the capture of `wire`."""
+    folder.mkdir(parents=True)
+    samples = {"1.1-pipelined": TIMINGS} if timings is None else timings
+    compared = tuple(
+        Comparison.of(name, some, http_page_load("1.1-pipelined", 0.1, [1, 1, 1]), 0.1)
+        for name, some in samples.items()
+    )
+    sample_result(**{"comparisons": compared, **changes}).save(folder)
+    write_timings(folder, samples)
+    wire.capture(folder)
+    return folder

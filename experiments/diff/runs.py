@@ -1,0 +1,174 @@
+"""Difference of two runs: settings, claims, times by term with confidence intervals, and messages.
+
+    difference = compare_runs((folder, result), (other_folder, other_result))
+    difference.different, difference.to_json()
+
+A time counts as different if its mean moved by more than the comparison's tolerance (of theory's time) and, where the
+samples give one, the confidence interval of the difference excludes 0. Messages, of which the SYN of a TCP connection
+is one, count if one run has a message that the other lacks; another order of equal messages counts if both runs were in
+virtual time, where order is determined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.diff.intervals import METHOD, Difference, differences
+from experiments.diff.messages import MessageDifference, compare_ladders
+from experiments.harness.capture.reader import CaptureReadError
+from experiments.harness.judge.frames import read_capture
+from experiments.harness.results.result import Comparison, Result
+from experiments.harness.results.timings import Sample, TimingsError, samples_of
+from experiments.ladder.ladder import Ladder, ladder_of
+
+Run = tuple[Path, Result]
+CAPTURES = "*.pcapng"
+# Label of the segment that opens a TCP connection.
+OPENING = "SYN"
+
+
+@dataclass(frozen=True)
+class Change:
+    """Setting or verdict that differs: its name, and its value in each run (None: not there)."""
+
+    name: str
+    first: Any
+    second: Any
+
+
+@dataclass(frozen=True)
+class TimeDifference:
+    """Difference of one comparison's times: of the total and of each term; `differs`: beyond the tolerance."""
+
+    name: str
+    samples: tuple[int, int]
+    total: Difference
+    terms: Mapping[str, Difference]
+    tolerance_s: float
+    differs: bool
+
+
+@dataclass(frozen=True)
+class RunDifference:
+    """Difference of two runs; `only` has the comparisons and captures that one run lacks, `notes` what was not read."""
+
+    folders: tuple[str, str]
+    experiments: tuple[str, str]
+    settings: tuple[Change, ...]
+    claims: tuple[Change, ...]
+    times: tuple[TimeDifference, ...]
+    only: tuple[Change, ...]
+    messages: tuple[MessageDifference, ...]
+    notes: tuple[str, ...]
+    ordered: bool
+
+    @property
+    def different(self) -> bool:
+        """Return True if the runs differ in a setting, a verdict, a time or a message."""
+        return bool(
+            self.settings
+            or self.claims
+            or self.only
+            or any(time.differs for time in self.times)
+            or any(one.parting or (self.ordered and one.order) for one in self.messages)
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the difference as JSON data; times are in s."""
+        return {"different": self.different, "method": METHOD, **asdict(self)}
+
+
+def compare_runs(first: Run, second: Run) -> RunDifference:
+    """Compare two runs from their result folders."""
+    notes: list[str] = []
+    results = first[1], second[1]
+    captures = [{path.name for path in folder.glob(CAPTURES)} for folder, _ in (first, second)]
+    names = [{comparison.name for comparison in result.comparisons} for result in results]
+    only = [
+        Change(f"{kind} {name}", *(("present", None) if name in sides[0] else (None, "present")))
+        for kind, sides in (("comparison", names), ("capture", captures))
+        for name in sorted(sides[0] ^ sides[1])
+    ]
+    return RunDifference(
+        folders=(str(first[0]), str(second[0])),
+        experiments=(results[0].experiment, results[1].experiment),
+        settings=tuple(_changes(_settings(results[0]), _settings(results[1]))),
+        claims=tuple(_changes(*({claim.id: claim.verdict for claim in result.claims} for result in results))),
+        times=tuple(_times(first, second, notes)),
+        only=tuple(only),
+        messages=tuple(_messages(first[0], second[0], sorted(captures[0] & captures[1]), notes)),
+        notes=tuple(notes),
+        ordered=all(result.clock.word == "virtual" for result in results),
+    )
+
+
+def _settings(result: Result) -> dict[str, Any]:
+    """Return what determines a run, by name: its experiment, parameters, seed, clock, programs and faults."""
+    return {
+        "experiment": result.experiment,
+        **{f"parameter {name}": value for name, value in result.parameters.items()},
+        "seed": result.seed,
+        "time": result.clock.word,
+        "kernel": result.clock.kernel,
+        **{f"program of {role}": name for role, name in result.implementations.items()},
+        **{f"faults of {host}": ", ".join(names) for host, names in result.faults.items()},
+    }
+
+
+def _changes(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Change]:
+    for name in dict.fromkeys((*first, *second)):
+        if first.get(name) != second.get(name):
+            yield Change(name, first.get(name), second.get(name))
+
+
+def _times(first: Run, second: Run, notes: list[str]) -> Iterator[TimeDifference]:
+    samples = []
+    for folder, result in (first, second):
+        try:
+            samples.append(samples_of(folder, result))
+        except TimingsError as error:
+            notes.append(str(error))
+            return
+    others = {comparison.name: comparison for comparison in second[1].comparisons}
+    for comparison in first[1].comparisons:
+        if comparison.name in others:
+            yield _time(comparison, others[comparison.name], *(_counted(some, comparison.name) for some in samples))
+
+
+def _counted(samples: list[Sample], name: str) -> list[Sample]:
+    """Return the samples of a comparison that the machine did not disturb; all if it disturbed every one."""
+    of_name = [sample for sample in samples if sample.comparison == name]
+    return [sample for sample in of_name if not sample.disturbed] or of_name
+
+
+def _time(first: Comparison, second: Comparison, here: list[Sample], there: list[Sample]) -> TimeDifference:
+    found = differences(
+        *([{**sample.terms, _TOTAL: sample.total_s} for sample in samples] for samples in (here, there))
+    )
+    total = found.pop(_TOTAL)
+    tolerance_s = max(one.tolerance * one.theory_s for one in (first, second))
+    beyond = abs(total.difference_s) > tolerance_s and total.excludes_zero is not False
+    return TimeDifference(first.name, (len(here), len(there)), total, found, tolerance_s, beyond)
+
+
+# Name of the total among the terms of a sample, which are words of letters.
+_TOTAL = "="
+
+
+def _messages(first: Path, second: Path, names: list[str], notes: list[str]) -> Iterator[MessageDifference]:
+    for name in names:
+        try:
+            ladders = [_ladder(folder / name) for folder in (first, second)]
+        except (CaptureReadError, OSError) as error:
+            notes.append(f"messages not compared: {error}")
+            continue
+        yield compare_ladders(name, *ladders)
+
+
+def _ladder(path: Path) -> Ladder:
+    """Return the ladder of a capture: its messages, and the openings of TCP connections."""
+    ladder = ladder_of(read_capture(path), with_tcp=True)
+    return ladder.with_arrows(arrow for arrow in ladder.arrows if arrow.level == "message" or arrow.label == OPENING)

@@ -1,0 +1,64 @@
+"""Reader of timings.csv, which has every sample of a run with its terms (`result.write_timings` writes it)."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.harness.results.result import TIMINGS_NAME, Result
+
+# Columns that are no term of the sample's total.
+_OTHER_COLUMNS = ("total_s", "counted_s", "latest_frame_s")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Sample of a comparison: number from 1, total and terms in s, and whether the machine's load disturbed it."""
+
+    comparison: str
+    number: int
+    total_s: float
+    terms: dict[str, float]
+    disturbed: bool = False
+
+
+class TimingsError(ValueError):
+    """Invalid timings.csv; the message is one sentence."""
+
+
+def read_samples(folder: Path) -> list[Sample]:
+    """Return the samples of timings.csv in a result folder; none without the file. Raises TimingsError."""
+    path = folder / TIMINGS_NAME
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            return [_sample(row) for row in csv.DictReader(stream)]
+    except FileNotFoundError:
+        return []
+    except (KeyError, ValueError, TypeError) as error:
+        raise TimingsError(f"{path} does not have the columns and numbers of a timings file") from error
+
+
+def samples_of(folder: Path, result: Result) -> list[Sample]:
+    """Return the samples of a run: of timings.csv, for a comparison without rows there of result.json (without terms).
+
+    Raises TimingsError.
+    """
+    samples = read_samples(folder)
+    known = {sample.comparison for sample in samples}
+    for comparison in result.comparisons:
+        if comparison.name not in known:
+            samples += [
+                Sample(comparison.name, number, total_s, {}, number in (comparison.disturbed or ()))
+                for number, total_s in enumerate(comparison.samples_s, 1)
+            ]
+    return samples
+
+
+def _sample(row: dict[str, str]) -> Sample:
+    terms = {
+        name.removesuffix("_s"): float(value)
+        for name, value in row.items()
+        if name.endswith("_s") and name not in _OTHER_COLUMNS and value
+    }
+    return Sample(row["name"], int(row["sample"]), float(row["total_s"]), terms, row.get("disturbed") == "yes")
