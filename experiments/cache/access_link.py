@@ -159,7 +159,7 @@ def run(context: Run) -> Outcome:
         comparisons=tuple(_compare(name, one) for name, one in figures.items()),
         fidelity=evidence.fidelity(),
         implementations={"proxy": proxy_name(context), "origin": origin_name(context)},
-        timings={name: [Timing(one.delay_s, one.terms())] for name, one in figures.items()},
+        timings={name: [Timing.with_residual(one.delay_s, one.terms())] for name, one in figures.items()},
         capture=_capture_name(cases[-1].name),
         plot=plot_lines(_panels(figures), _note(workload)),
     )
@@ -381,7 +381,9 @@ def _compare(name: str, one: CaseFigures) -> Comparison:
     formula = "RTT + W + S" if not one.setting.hit_rate else "(1 - h)(RTT + W + S)"
     terms = one.theory_terms()
     theory = Theory(sum(terms.values()), terms, formula, f"{TEXTBOOK}; W: {POLLACZEK_KHINCHINE}; h: {CHE}")
-    return Comparison.of(name, [Timing(one.delay_s, one.terms())], theory.plus(one.omitted), one.tolerance)
+    return Comparison.of(
+        name, [Timing.with_residual(one.delay_s, one.terms())], theory.plus(one.omitted), one.tolerance
+    )
 
 
 def _note(workload: Workload) -> str:

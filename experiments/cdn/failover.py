@@ -216,7 +216,7 @@ def _compare(theory: FailOverTheory, phases_s: Sequence[float], found: Sequence[
         times.PERIOD: (theory.cycle_s - theory.ttl_s) / 2,
     }
     every = [one.total_s for one in found]
-    mean = Timing(statistics.fmean(every), means)
+    mean = Timing.with_residual(statistics.fmean(every), means)
     compared = [Comparison.of("mean", [mean], expected.plus(drawn), tolerance(WITHIN))]
     for share in times.QUANTILES:
         quantile_s = theory.quantile_s(share)

@@ -95,7 +95,11 @@ def run(context: Run) -> Outcome:
         comparisons=tuple(comparisons),
         fidelity=evidence.fidelity(),
         implementations=implementations(context),
-        timings={_name(one): [Timing(one.response_s, one.terms)] for one in alone if not (one.problem or one.wrong)},
+        timings={
+            _name(one): [Timing.with_residual(one.response_s, one.terms)]
+            for one in alone
+            if not (one.problem or one.wrong)
+        },
         capture=_capture_name(ALONE),
         plot=plot_lines(_panels(context, alone, through), NOTE),
     )
@@ -233,7 +237,7 @@ def _crossings(captured: CaptureFile, host: str, stay: Stay) -> Traffic:
 
 
 def _compare(theory: Theory, one: Point) -> Comparison:
-    return Comparison.of(_name(one), [Timing(one.response_s, one.terms)], theory, one.tolerance)
+    return Comparison.of(_name(one), [Timing.with_residual(one.response_s, one.terms)], theory, one.tolerance)
 
 
 def _panels(context: Run, alone: Sequence[Point], through: Sequence[Point]) -> list[Panel]:

@@ -156,8 +156,7 @@ def _timing(kind: str, seen: Mapping[str, DnsTraffic]) -> Timing:
         terms = {"client-local": total_s - _busy_s(seen), **terms}
     else:
         terms = {"client-local": total_s - _busy_s(seen)}
-    terms["residual"] = total_s - sum(terms.values())
-    return Timing(total_s, terms)
+    return Timing.with_residual(total_s, terms)
 
 
 def _busy_s(seen: Mapping[str, DnsTraffic]) -> float:

@@ -128,8 +128,7 @@ def _timing(seen: Mapping[str, DnsTraffic], network: str) -> Timing | None:
     total_s = client[0].duration_s or 0.0
     terms = {"client-local": total_s - (inner[0].duration_s or 0.0)}
     terms |= {term: one.duration_s or 0.0 for term, one in zip(legs, upstream, strict=True)}
-    terms["residual"] = total_s - sum(terms.values())
-    return Timing(total_s, terms)
+    return Timing.with_residual(total_s, terms)
 
 
 def _theory(network: str, scale: float) -> Theory:

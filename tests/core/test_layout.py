@@ -29,6 +29,7 @@ LAYERS: dict[str, set[str]] = {
     "mail": {"harness", "dns", "http", "cache"},
     "analysis": {"harness", "dns", "http", "ftp", "mail"},
     "ladder": {"harness", "dns", "http", "ftp", "mail"},
+    "waterfall": {"harness", "dns", "http", "ftp", "mail", "ladder"},
     "diff": {"harness", "dns", "http", "ftp", "mail", "ladder"},
     "assignments": {"harness", "dns", "http", "cache", "cdn", "ftp", "mail", "analysis", "ladder"},
 }

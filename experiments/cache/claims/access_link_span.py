@@ -87,8 +87,7 @@ class SpanFigures:
             "request": self.request_s,
             "acknowledgements": statistics.fmean(self.acknowledgements),
         }
-        delay_s = statistics.fmean(self.delays)
-        return Timing(delay_s, {**terms, "residual": delay_s - sum(terms.values())})
+        return Timing.with_residual(statistics.fmean(self.delays), terms)
 
 
 def span_figures(

@@ -27,7 +27,7 @@ from experiments.harness.fidelity.sampler import Sampler
 from experiments.harness.fidelity.turns import Turn, turns_of
 from experiments.harness.judge.frames import CaptureFile, read_capture
 from experiments.harness.judge.verdict import Verdict, undecided
-from experiments.harness.results.result import Check, Comparison, Fidelity, FidelityWord, Timing
+from experiments.harness.results.result import CaptureSpan, Check, Comparison, Fidelity, FidelityWord, Timing
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.testbed import Testbed
 from topologies.emulation.watch import current
@@ -201,6 +201,8 @@ class MachineWatch:
         self._sampler = Sampler()
         self._record: Record | None = None
         self._turns: dict[str, list[Turn]] = {}
+        # Name of each capture read -> times in ns of its first and last frame.
+        self._captures: dict[str, tuple[int, int]] = {}
         self._has_samples = False
 
     def __enter__(self) -> MachineWatch:
@@ -298,6 +300,9 @@ class MachineWatch:
     def read_capture(self, path: Path, topo: Topo) -> CaptureFile:
         """Read a capture made during monitoring, and record the hosts' processing intervals for the monitor."""
         captured = read_capture(path)
+        if captured.frames:
+            times_ns = [frame.time_ns for frame in captured.frames]
+            self._captures[path.name] = times_ns[0], max(times_ns)
         self.add_turns(captured, topo)
         return captured
 
@@ -314,11 +319,19 @@ class MachineWatch:
         return self.with_disturbance(Timing(total_s, terms), start_ns, end_ns)
 
     def with_disturbance(self, timing: Timing, start_ns: int, end_ns: int) -> Timing:
-        """Return a timing with the delay that the machine's load added; unchanged in virtual time."""
+        """Return a timing with its span, and in real time with the delay that the machine's load added."""
+        timing = replace(timing, span=self._span(start_ns, end_ns))
         if clock.current().word == "virtual":
             return timing
         self._has_samples = True
         return replace(timing, disturbance=self.record.within(start_ns, end_ns))
+
+    def _span(self, start_ns: int, end_ns: int) -> CaptureSpan | None:
+        """Return the place of a measurement in the capture of its time; None without one."""
+        for name, (first_ns, last_ns) in self._captures.items():
+            if first_ns <= end_ns and start_ns <= last_ns:
+                return CaptureSpan(name, max(start_ns - first_ns, 0), end_ns - first_ns)
+        return None
 
     def disturbance(self, start_ns: int, end_ns: int, hosts: Collection[str] | None = None) -> Disturbance:
         """Return the delay that the machine's load added for these hosts (None: all); zero in virtual time.

@@ -30,6 +30,7 @@ from experiments.harness.template_engine import environment, render
 REPORT_NAME = "report.html"
 # Module of the ladders in a report; imported by name, because its readers of protocols are above this layer.
 PICTURES = "experiments.ladder.run_pictures"
+WATERFALLS = "experiments.waterfall.run_waterfall"
 MOST_FRAMES = 12
 # Heading of the index section for claims that experiments declare themselves (`own_claims`).
 OWN_CLAIMS = "Claims of single experiments"
@@ -175,12 +176,16 @@ class IndexRow:
 
 
 def render_report(
-    result: Result, claims: Mapping[str, Claim], own_plot: str | None = None, pictures: Any = None
+    result: Result,
+    claims: Mapping[str, Claim],
+    own_plot: str | None = None,
+    pictures: Any = None,
+    waterfalls: Sequence[Any] = (),
 ) -> str:
     """Return the HTML page of one result; a claim that is not in `claims` is listed by its id alone.
 
     own_plot: an SVG of the experiment in place of the bar chart of comparisons; pictures: ladders of the run and the
-    frames that its evidence cites (RunPictures), None for a page without them.
+    frames that its evidence cites (RunPictures), None for a page without them; waterfalls: of the comparisons.
     """
     plot, no_plot = (Markup(own_plot), None) if own_plot else _plot(result.comparisons)
     return render(
@@ -191,13 +196,15 @@ def render_report(
         plot=plot,
         no_plot=no_plot,
         pictures=pictures,
+        waterfalls=waterfalls,
     )
 
 
 def write_report(folder: Path, result: Result, claims: Mapping[str, Claim], own_plot: str | None = None) -> Path:
     """Write report.html into the folder of a result; return the file's path."""
     pictures = importlib.import_module(PICTURES).run_pictures(folder, result)
-    return write_atomically(folder / REPORT_NAME, render_report(result, claims, own_plot, pictures))
+    waterfalls = importlib.import_module(WATERFALLS).run_waterfalls(folder, result)
+    return write_atomically(folder / REPORT_NAME, render_report(result, claims, own_plot, pictures, waterfalls))
 
 
 def render_index(

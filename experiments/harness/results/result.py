@@ -7,7 +7,7 @@ result.json:
     experiment, question, parameters, seed, started, duration_s, implementations {role: name}
     claims       [{id, verdict: shown | failed | undecided, evidence, frames}]
     comparisons  [{name, samples_s, measured_s, theory_s, ratio, terms, theory_terms, formula, source, tolerance,
-                   raw_s, disturbed}]
+                   raw_s, disturbed, span {capture, start_ns, end_ns}}]
     fidelity     {verdict: valid | suspect, checks [{name, asked, measured, verdict}]}
     files        {capture, timings, report, capture_sha256, programs {file: last line}}
     clock        {word: real | virtual, kernel, configuration}
@@ -18,8 +18,7 @@ result.json:
     format       1: the version of this description; a reader refuses others
 
 Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. Fields that were added later
-are optional when read: raw_s, disturbed, capture_sha256, clock, attempt, faults,
-violations.
+are optional when read: raw_s, disturbed, span, capture_sha256, clock, attempt, faults, violations.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ import os
 import secrets
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import UnionType
@@ -109,19 +108,42 @@ def _require(fits: bool, value: Any, expected: str, path: str) -> None:
 
 
 @dataclass(frozen=True)
+class CaptureSpan:
+    """Time span of a sample in a capture file of the run, in ns since the first frame of that file."""
+
+    capture: str
+    start_ns: int
+    end_ns: int
+
+
+@dataclass(frozen=True)
 class Timing:
-    """Timed sample: total and terms by name in s; in real time also the delay that the machine's load added."""
+    """Timed sample: total and terms by name in s; in real time also the delay that the machine's load added.
+
+    `span`: the sample's packets; None for a mean of many, or without a capture.
+    """
 
     total_s: float
     terms: Mapping[str, float]
     disturbance: Disturbance | None = None
+    span: CaptureSpan | None = None
+
+    @classmethod
+    def with_residual(cls, total_s: float, terms: Mapping[str, float]) -> Timing:
+        """Return a sample whose terms are whole ns; `residual` is the rest, so that they add up to the ns.
+
+        Means and differences of times in s are no whole ns, and the sum of rounded terms is not the rounded sum.
+        """
+        whole_ns = {name: round(value_s * 1e9) for name, value_s in terms.items() if name != "residual"}
+        rest_ns = round(total_s * 1e9) - sum(whole_ns.values())
+        return cls(total_s, {name: value / 1e9 for name, value in {**whole_ns, "residual": rest_ns}.items()})
 
     def beside(self, theory_terms: Mapping[str, float]) -> Timing:
         """Return the sample with the delays by the machine's load as separate terms (see without_disturbance)."""
         if self.disturbance is None:
             return self
         terms = without_disturbance(self.total_s, self.terms, theory_terms, self.disturbance)
-        return Timing(self.total_s, terms, self.disturbance)
+        return replace(self, terms=terms)
 
     @property
     def left_s(self) -> float:
@@ -146,7 +168,7 @@ class Comparison:
     (None: not measured). The figures are of the undisturbed samples if there are any: raw_s is their median, measured_s
     the median of their times without disturbance (see disturbance), ratio is measured_s over theory. terms are those of
     the median sample (of an even number, the lower of the middle two) and add up to its raw time; tolerance is the
-    allowed distance of the ratio from 1.
+    allowed distance of the ratio from 1. span: where the packets of that sample are.
     """
 
     name: str
@@ -162,6 +184,7 @@ class Comparison:
     # Set raw_s to measured_s for results in an older format, which lack raw_s.
     raw_s: float = math.nan
     disturbed: tuple[int, ...] | None = None
+    span: CaptureSpan | None = None
 
     def __post_init__(self) -> None:
         if math.isnan(self.raw_s):
@@ -189,6 +212,7 @@ class Comparison:
             tolerance=tolerance,
             raw_s=statistics.median(timing.total_s for timing in counted),
             disturbed=_disturbed(every),
+            span=middle.span,
         )
 
     @property

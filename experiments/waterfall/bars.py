@@ -1,0 +1,106 @@
+"""Bars of a transaction: its HTTP objects by phase at the client, and the other exchanges from request to response.
+
+    for bar in bars_of(captured, start_ns, end_ns):
+        print(bar.label, bar.lane, bar.phases)
+
+The client is the host whose frame is the transaction's first. Exchanges of other hosts and protocols (a proxy's
+requests to the origin, a resolver's queries, commands and replies) are bars of one phase, from the departure of the
+request to the arrival of the whole response.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from experiments.harness.judge.frames import CaptureFile
+from experiments.ladder.journeys import host_of
+from experiments.ladder.ladder import Arrow, Ladder, ladder_of
+from experiments.ladder.selection import conversations_with
+from experiments.waterfall.objects import HttpObject, Phase, http_objects
+
+EXCHANGE = "exchange"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Bar of a waterfall: label, lane (hosts, connection, stream), phases, octets of the response (None: none)."""
+
+    label: str
+    lane: str
+    phases: tuple[Phase, ...]
+    octets: int | None
+
+    @property
+    def start_ns(self) -> int:
+        """Return the start of the first phase in ns."""
+        return self.phases[0].start_ns
+
+    @property
+    def end_ns(self) -> int:
+        """Return the end of the last phase in ns."""
+        return max(phase.end_ns for phase in self.phases)
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """Return the numbers of the frames of all phases, each once."""
+        return tuple(dict.fromkeys(frame for phase in self.phases for frame in phase.frames))
+
+
+def bars_of(captured: CaptureFile, start_ns: int, end_ns: int) -> list[Bar]:
+    """Return the bars of the transaction within [start_ns, end_ns] in the order of their starts."""
+    within = [frame for frame in captured.frames if start_ns <= frame.time_ns <= end_ns]
+    if not within:
+        return []
+    interface = within[0].interface
+    client = host_of(interface)
+    objects = http_objects(captured, interface, start_ns, end_ns)
+    known = {frame for one in objects for phase in one.phases for frame in phase.frames}
+    ladder = ladder_of(conversations_with(captured, {frame.number for frame in within})).between(start_ns, end_ns)
+    pairs = [
+        (request, response)
+        for request, response in _pairs(ladder)
+        if known.isdisjoint(request.frames) and (response is None or response.sent_ns <= end_ns)
+    ]
+    resolved = [phase for one in objects for phase in one.phases if phase.name == "dns"]
+    bars = [_object_bar(client, one) for one in objects]
+    bars += [
+        _exchange_bar(ladder, request, response)
+        for request, response in pairs
+        # A lookup of the client's is a phase of its object.
+        if not any(request.protocol == "dns" and request.sent_ns == phase.start_ns for phase in resolved)
+    ]
+    return sorted(bars, key=lambda bar: bar.start_ns)
+
+
+def _pairs(ladder: Ladder) -> Iterator[tuple[Arrow, Arrow | None]]:
+    """Yield each request with the response that follows it between the same two hosts, in the order of requests."""
+    waiting: dict[tuple[int, int, str], deque[int]] = defaultdict(deque)
+    answers: dict[int, Arrow] = {}
+    requests = []
+    for place, arrow in enumerate(ladder.arrows):
+        if not arrow.response:
+            requests.append(place)
+            waiting[arrow.source, arrow.target, arrow.protocol].append(place)
+        elif pending := waiting[arrow.target, arrow.source, arrow.protocol]:
+            answers[pending.popleft()] = arrow
+    for place in requests:
+        yield ladder.arrows[place], answers.get(place)
+
+
+def _object_bar(client: str, one: HttpObject) -> Bar:
+    response = one.exchange.response
+    method, target, _ = one.exchange.request.start_line
+    lane = f"{client}, connection {one.number}" + ("" if one.stream is None else f", stream {one.stream}")
+    words = f"{method.decode('latin-1')} {target.decode('latin-1')}" + (" (pushed)" if one.pushed else "")
+    return Bar(words, lane, one.phases, None if response is None else len(response.octets))
+
+
+def _exchange_bar(ladder: Ladder, request: Arrow, response: Arrow | None) -> Bar:
+    end = response or request
+    frames = (*request.frames, *(response.frames if response else ()))
+    # A lost message has no time at its receiver.
+    phase = Phase(EXCHANGE, request.sent_ns, max(request.sent_ns, end.end_ns), tuple(dict.fromkeys(frames)))
+    lane = f"{ladder.columns[request.source]} to {ladder.columns[request.target]}, {request.protocol.upper()}"
+    return Bar(request.label, lane, (phase,), None if response is None else response.octets)

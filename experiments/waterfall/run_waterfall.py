@@ -1,0 +1,87 @@
+"""Waterfalls of a run for its report: the terms of each comparison, and the packets of its median sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.harness.capture.reader import CaptureReadError
+from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.results.result import Comparison, Result
+from experiments.waterfall.bars import Bar, bars_of
+from experiments.waterfall.svg import PHASE_WORDS, render_bars, render_terms, term_bars
+
+# Bars of one transaction that a report shows; the rest is counted.
+BARS_MAX = 40
+
+
+@dataclass(frozen=True)
+class BarRow:
+    """Row of the table behind a waterfall: label, lane, start and end in s, phases as (words, s), frames, octets."""
+
+    label: str
+    lane: str
+    start_s: float
+    end_s: float
+    phases: tuple[tuple[str, float], ...]
+    frames: tuple[int, ...]
+    octets: int | None
+
+
+@dataclass(frozen=True)
+class Waterfall:
+    """Waterfall of one comparison: SVG of the terms, and of the median sample's exchanges (None: no packets of it)."""
+
+    comparison: Comparison
+    terms: str | None
+    bars: str | None = None
+    rows: tuple[BarRow, ...] = ()
+    left_out: int = 0
+
+
+def run_waterfalls(folder: Path, result: Result) -> tuple[Waterfall, ...]:
+    """Return the waterfall of each comparison of a result; a capture that cannot be read gives no bars."""
+    captures: dict[str, CaptureFile | None] = {}
+    return tuple(_waterfall(folder, comparison, captures) for comparison in result.comparisons)
+
+
+def _waterfall(folder: Path, comparison: Comparison, captures: dict[str, CaptureFile | None]) -> Waterfall:
+    rows = term_bars(comparison.terms, comparison.theory_terms, comparison.within)
+    terms = render_terms(f"Terms of {comparison.name}, measured and of theory", rows) if rows else None
+    span = comparison.span
+    if span is None:
+        return Waterfall(comparison, terms)
+    if span.capture not in captures:
+        captures[span.capture] = _read(folder / Path(span.capture).name)
+    captured = captures[span.capture]
+    if captured is None:
+        return Waterfall(comparison, terms)
+    first_ns = captured.frames[0].time_ns
+    start_ns, end_ns = first_ns + span.start_ns, first_ns + span.end_ns
+    bars = bars_of(captured, start_ns, end_ns)
+    if not bars:
+        return Waterfall(comparison, terms)
+    shown = bars[:BARS_MAX]
+    start_ns = min(start_ns, shown[0].start_ns) if shown[0].start_ns < start_ns else shown[0].start_ns
+    drawn = render_bars(f"Exchanges of the median sample of {comparison.name}", shown, start_ns, end_ns)
+    return Waterfall(comparison, terms, drawn, tuple(_row(bar, start_ns) for bar in shown), len(bars) - len(shown))
+
+
+def _read(path: Path) -> CaptureFile | None:
+    try:
+        captured = read_capture(path)
+    except (CaptureReadError, OSError):
+        return None
+    return captured if captured.frames else None
+
+
+def _row(bar: Bar, start_ns: int) -> BarRow:
+    return BarRow(
+        bar.label,
+        bar.lane,
+        (bar.start_ns - start_ns) / 1e9,
+        (bar.end_ns - start_ns) / 1e9,
+        tuple((PHASE_WORDS[phase.name], (phase.end_ns - phase.start_ns) / 1e9) for phase in bar.phases),
+        bar.frames,
+        bar.octets,
+    )

@@ -1,0 +1,109 @@
+"""Phases of HTTP exchanges at the client: handshake, request, waiting, receiving, and their order by connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from scapy.layers.dns import DNS, DNSQR
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
+
+from experiments.waterfall.bars import bars_of
+from experiments.waterfall.objects import HttpObject, http_objects
+from tests.core.experiments.harness.wire import CLIENT, INTERFACE, MS, SERVER, START_NS, Tcp, Wire, request
+from tests.core.experiments.http.pages import BODY_MS, RTT_MS, parallel, persistent, pipelined, serial
+
+END_NS = START_NS + 10_000 * MS
+
+
+def objects(wire: Wire, folder: Path, start_ns: int = START_NS, end_ns: int = END_NS) -> list[HttpObject]:
+    return http_objects(wire.capture(folder), INTERFACE, start_ns, end_ns)
+
+
+def phases(one: HttpObject) -> dict[str, float]:
+    return {phase.name: (phase.end_ns - phase.start_ns) / MS for phase in one.phases}
+
+
+def test_an_exchange_on_a_new_connection(tmp_path: Path) -> None:
+    (one,) = objects(serial(Wire(), ("/",)), tmp_path)
+    assert phases(one) == {"tcp_handshake": RTT_MS, "request_sent": 0, "waiting": RTT_MS, "receiving": BODY_MS}
+    assert [phase.frames for phase in one.phases] == [(1, 2), (4,), (4, 5), (5, 6)]
+
+
+def test_only_the_first_exchange_of_a_connection_has_a_handshake(tmp_path: Path) -> None:
+    found = objects(persistent(Wire()), tmp_path)
+    assert [one.phases[0].name for one in found] == [
+        "tcp_handshake",
+        "request_sent",
+        "request_sent",
+    ]
+    assert {one.number for one in found} == {1}
+
+
+@pytest.mark.parametrize(("make", "numbers"), [(serial, [1, 2, 3]), (parallel, [1, 2, 3]), (pipelined, [1, 1, 1])])
+def test_connections_are_numbered_in_the_order_of_their_syns(
+    make: Callable[[Wire], Wire], numbers: Sequence[int], tmp_path: Path
+) -> None:
+    assert [one.number for one in objects(make(Wire()), tmp_path)] == numbers
+
+
+def test_phases_of_an_exchange_follow_one_another_without_a_gap_behind_the_request(tmp_path: Path) -> None:
+    for one in objects(pipelined(Wire()), tmp_path):
+        sent = [phase for phase in one.phases if phase.name != "tcp_handshake"]
+        assert [before.end_ns for before, _ in pairwise(sent)] == [after.start_ns for _, after in pairwise(sent)]
+
+
+def test_requests_outside_of_the_span_are_left_out_and_a_connection_from_before_it_is_read(tmp_path: Path) -> None:
+    """The second request leaves at 83 ms: after the handshake (40 ms) and the first exchange (43 ms)."""
+    (one,) = objects(persistent(Wire()), tmp_path, START_NS + 83 * MS, START_NS + 84 * MS)
+    assert one.exchange.target == b"/a"
+
+
+def test_a_lookup_belongs_to_the_connection_behind_it(tmp_path: Path) -> None:
+    wire = Wire()
+    query = DNS(id=7, rd=1, qd=DNSQR(qname="www.example.com"))
+    ends = {"src": "02:00:00:00:00:01", "dst": "02:00:00:00:00:02"}
+    wire.add(Ether(**ends) / IP(src=CLIENT, dst=SERVER) / UDP(sport=5353, dport=53) / query)
+    wire.after(20)
+    query.qr = 1
+    wire.add(Ether(**ends) / IP(src=SERVER, dst=CLIENT) / UDP(sport=53, dport=5353) / query)
+    first, second = objects(serial(wire, ("/", "/a")), tmp_path)
+    assert phases(first)["dns"] == 20
+    assert "dns" not in phases(second)
+    assert first.start_ns == START_NS
+
+
+def test_a_request_without_a_response_is_shown_as_sent(tmp_path: Path) -> None:
+    wire = Wire()
+    Tcp(wire).open().client("PA", request("/"))
+    (one,) = objects(wire, tmp_path)
+    assert [phase.name for phase in one.phases] == ["tcp_handshake", "request_sent"]
+    (bar,) = bars_of(wire.capture(tmp_path), START_NS, END_NS)
+    assert bar.octets is None
+
+
+def test_an_early_final_response_gives_no_negative_wait(tmp_path: Path) -> None:
+    wire = Wire()
+    tcp = Tcp(wire).open()
+    tcp.client("PA", b"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 10\r\n\r\n12345")
+    tcp.server("PA", b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+    wire.after(5)
+    tcp.client("PA", b"67890")
+    (one,) = objects(wire, tmp_path)
+    assert min(phases(one).values()) >= 0
+
+
+def test_a_mail_dialogue_has_a_bar_per_command(tmp_path: Path) -> None:
+    wire = Wire()
+    tcp = Tcp(wire, server_port=25).open()
+    tcp.server("PA", b"220 mail.example ready\r\n")
+    tcp.client("PA", b"EHLO client.example\r\n")
+    wire.after(RTT_MS)
+    tcp.server("PA", b"250 mail.example\r\n")
+    bars = {bar.label: bar for bar in bars_of(wire.capture(tmp_path), START_NS, END_NS)}
+    (ehlo,) = [bar for label, bar in bars.items() if label.startswith("EHLO")]
+    assert ehlo.end_ns - ehlo.start_ns == RTT_MS * MS
+    assert ehlo.lane.endswith("SMTP")
