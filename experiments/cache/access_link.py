@@ -76,7 +76,7 @@ from experiments.http.lab import (
     proxy_name,
     web_testbed,
 )
-from experiments.http.wire.bulk import crossings
+from experiments.http.wire.bulk import crossings, octets_without_content
 from topologies.emulation import tools
 from topologies.emulation.errors import EmulationError
 from topologies.emulation.testbed import Testbed
@@ -453,4 +453,5 @@ EXPERIMENT = Experiment(
     repeat=1,
     roles=("proxy", "origin"),
     cost=75,
+    kept_octets=octets_without_content,
 )

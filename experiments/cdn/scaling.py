@@ -46,7 +46,7 @@ from experiments.harness.report.line_plots import Panel, Series, plot_lines
 from experiments.harness.results.result import Comparison, Timing
 from experiments.harness.theory.tcp import Theory, transmission_time_s
 from experiments.http.lab import write_picture
-from experiments.http.wire.bulk import Traffic, crossings
+from experiments.http.wire.bulk import Traffic, crossings, octets_without_content
 from topologies.cdn import REGIONS, host_name
 
 OBJECT = "picture.png"
@@ -275,4 +275,5 @@ EXPERIMENT = Experiment(
     repeat=1,
     roles=ROLES,
     cost=55,
+    kept_octets=octets_without_content,
 )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.harness import clock
+from experiments.harness.capture.shortening import Kept
 from experiments.harness.claims import Claim
 from experiments.harness.clock import ClockWord
 from experiments.harness.implementations.registry import Implementation
@@ -100,7 +101,8 @@ class Experiment:
 
     `claims`: ids of the course's claims (experiments/claims.toml) or of `own_claims`. `cost`: processor time of a run
     in virtual time, in seconds; experiments of the highest cost are started first. `judges_messages`: the
-    claims tell violations of the message rules themselves, so that none is added to their evidence.
+    claims tell violations of the message rules themselves, so that none is added to their evidence. `kept_octets`: the
+    number of a frame's first octets that its captures keep after the run was judged (None: all octets of all frames).
     """
 
     name: str
@@ -113,6 +115,7 @@ class Experiment:
     own_claims: tuple[Claim, ...] = ()
     cost: float = 15.0
     judges_messages: bool = False
+    kept_octets: Kept | None = None
 
     def read_parameters(self, given: Mapping[str, str], full: bool = False) -> dict[str, Any]:
         """Parse all parameters: the values in `given`, otherwise the defaults of a short or long (`full`) run.

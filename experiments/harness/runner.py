@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.harness import clock
+from experiments.harness.capture.shortening import shorten
 from experiments.harness.claims import load_claims
 from experiments.harness.experiment import Experiment, Outcome, Run
 from experiments.harness.faults import Faults
@@ -63,6 +64,7 @@ def run_experiment(
     if is_checked(context) and not experiment.judges_messages:
         step("checking the messages", 0.95)
         claims, violations = explained(claims, find_violations(folder))
+    left_out = _shortened(experiment, folder)
     result = Result(
         experiment=experiment.name,
         question=experiment.question,
@@ -75,7 +77,12 @@ def run_experiment(
         comparisons=outcome.comparisons,
         fidelity=certificate([*outcome.fidelity.checks, *undisturbed_check(outcome.comparisons)]),
         files=Files(
-            outcome.capture, TIMINGS_NAME, REPORT_NAME, _sha256(folder, outcome.capture), program_outputs(folder)
+            outcome.capture,
+            TIMINGS_NAME,
+            REPORT_NAME,
+            _sha256(folder, outcome.capture),
+            program_outputs(folder),
+            left_out,
         ),
         attempt=attempt,
         clock=clock.current(),
@@ -113,6 +120,15 @@ def _has_packets(context: Run) -> bool:
     """Return True if a run that ended early has captures whose messages are checked."""
     salvage_captures(context.folder)
     return is_checked(context) and any(context.folder.glob("*.pcapng"))
+
+
+def _shortened(experiment: Experiment, folder: Path) -> dict[str, str]:
+    """Cut the captures of a judged run to the octets that its experiment keeps; return what each capture lacks."""
+    if experiment.kept_octets is None:
+        return {}
+    with writing(folder):
+        found = {path.name: shorten(path, experiment.kept_octets) for path in sorted(folder.glob("*.pcapng"))}
+    return {name: one.sentence for name, one in found.items() if one is not None}
 
 
 def _sha256(folder: Path, name: str | None) -> str | None:

@@ -9,7 +9,7 @@ result.json:
     comparisons  [{name, samples_s, measured_s, theory_s, ratio, terms, theory_terms, formula, source, tolerance,
                    raw_s, disturbed, span {capture, start_ns, end_ns}}]
     fidelity     {verdict: valid | suspect, checks [{name, asked, measured, verdict}]}
-    files        {capture, timings, report, capture_sha256, programs {file: last line}}
+    files        {capture, timings, report, capture_sha256, programs {file: last line}, left_out {capture: sentence}}
     clock        {word: real | virtual, kernel, configuration}
     faults       {host: [name]}, the faults that its services show on purpose (lab7 run --fault)
     violations   [{rule, section, statement, capture, frame, offset, octets, found, expected, sentence, claim, ...}],
@@ -18,7 +18,8 @@ result.json:
     format       1: the version of this description; a reader refuses others
 
 Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. Fields that were added later
-are optional when read: raw_s, disturbed, span, capture_sha256, clock, attempt, faults, violations.
+are optional when read: raw_s, disturbed, span, capture_sha256,
+left_out, clock, attempt, faults, violations.
 """
 
 from __future__ import annotations
@@ -256,6 +257,8 @@ class Files:
     capture_sha256: str | None = None
     # Name of each file with output of a user's program -> the file's last line.
     programs: Mapping[str, str] = field(default_factory=dict)
+    # Name of each capture that was shortened after the judgement -> what it lacks.
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

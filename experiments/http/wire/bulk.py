@@ -161,3 +161,22 @@ def _segments(frames: Iterable[Frame]) -> Iterator[tuple[Frame, _Segment]]:
         payload = data[start + (data[start + 12] >> 4) * 4 : ETHERNET_BYTES + total]
         source, target = data[ETHERNET_BYTES + 12 : ETHERNET_BYTES + 16], data[ETHERNET_BYTES + 16 : start]
         yield frame, _Segment((source, source_port), (target[:4], target_port), sequence, payload)
+
+
+def octets_without_content(data: bytes) -> int:
+    """Return the number of a frame's first octets up to its HTTP/1 content: headers, and the head of a message.
+
+    A TCP segment over IPv4 that begins no message is all content. Other frames are kept whole.
+    """
+    if len(data) < ETHERNET_BYTES + 40 or _ETHERTYPE.unpack_from(data)[0] != IPV4 or data[ETHERNET_BYTES + 9] != TCP:
+        return len(data)
+    start = ETHERNET_BYTES + (data[ETHERNET_BYTES] & 0x0F) * 4
+    payload = start + (data[start + 12] >> 4) * 4 if start + 12 < len(data) else len(data)
+    if not _HEAD.match(data, payload):
+        return payload
+    end = data.find(b"\r\n\r\n", payload)
+    return len(data) if end < 0 else end + 4
+
+
+# First octets of a request line (RFC 9112 section 3) or status line (section 4).
+_HEAD = re.compile(rb"HTTP/1\.|[A-Z]{3,16} \S")
