@@ -44,6 +44,7 @@ COMMANDS = {
     "diff": ("experiments.diff.cli", "diff_command", "compare two runs: settings, claims, times and messages"),
     "doctor": (".inspect", "doctor_command", "check this machine and print a remedy for each missing capability"),
     "exec": (".networks", "exec_command", "run one command in a host of a topology"),
+    "export": ("experiments.export.cli", "export_command", "write a run as HAR, CSV, Parquet, JUnit XML or zip"),
     "judge": (
         "experiments.analysis.cli",
         "judge_command",

@@ -101,6 +101,8 @@ class _Segment:
     target: Address
     sequence: int
     payload: bytes
+    # Octets of data by the IP header, more than those of `payload` in a frame that was captured in part.
+    length: int
 
 
 def crossings(frames: Iterable[Frame], port: int, keep_content: bool = False) -> Traffic:
@@ -110,12 +112,12 @@ def crossings(frames: Iterable[Frame], port: int, keep_content: bool = False) ->
     highest: dict[tuple[Address, Address], int] = {}
     for frame, segment in _segments(frames):
         way = segment.source, segment.target
-        if not segment.payload:
+        if not segment.length:
             asked = current.get((way[1], way[0]))
             if asked is not None and not asked.first_ns:
                 asked.acknowledgement_bytes += frame.wire_length
             continue
-        end = (segment.sequence + len(segment.payload)) % 2**32
+        end = (segment.sequence + segment.length) % 2**32
         if way in highest and not _is_after(end, highest[way]):
             traffic.repeated += 1
             continue
@@ -123,7 +125,7 @@ def crossings(frames: Iterable[Frame], port: int, keep_content: bool = False) ->
         if segment.target[1] == port and segment.payload.startswith(b"GET "):
             target = segment.payload.split(b" ", 2)[1]
             current[way] = BulkExchange(segment.source, segment.target, target, frame.time_ns, frame.number)
-            current[way].request_bytes = len(segment.payload)
+            current[way].request_bytes = segment.length
             traffic.crossings.append(current[way])
         elif segment.source[1] == port and (way[1], way[0]) in current:
             _extend(current[way[1], way[0]], frame, segment, end, keep_content)
@@ -158,9 +160,10 @@ def _segments(frames: Iterable[Frame]) -> Iterator[tuple[Frame, _Segment]]:
         total = int.from_bytes(data[ETHERNET_BYTES + 2 : ETHERNET_BYTES + 4], "big")
         start = ETHERNET_BYTES + header
         source_port, target_port, sequence, _ = _TCP.unpack_from(data, start)
-        payload = data[start + (data[start + 12] >> 4) * 4 : ETHERNET_BYTES + total]
+        begin = start + (data[start + 12] >> 4) * 4
+        payload, length = data[begin : ETHERNET_BYTES + total], max(ETHERNET_BYTES + total - begin, 0)
         source, target = data[ETHERNET_BYTES + 12 : ETHERNET_BYTES + 16], data[ETHERNET_BYTES + 16 : start]
-        yield frame, _Segment((source, source_port), (target[:4], target_port), sequence, payload)
+        yield frame, _Segment((source, source_port), (target[:4], target_port), sequence, payload, length)
 
 
 def octets_without_content(data: bytes) -> int:
@@ -172,6 +175,9 @@ def octets_without_content(data: bytes) -> int:
         return len(data)
     start = ETHERNET_BYTES + (data[ETHERNET_BYTES] & 0x0F) * 4
     payload = start + (data[start + 12] >> 4) * 4 if start + 12 < len(data) else len(data)
+    if ETHERNET_BYTES + int.from_bytes(data[ETHERNET_BYTES + 2 : ETHERNET_BYTES + 4], "big") <= payload:
+        # A segment without data; what follows is the padding of a short frame.
+        return len(data)
     if not _HEAD.match(data, payload):
         return payload
     end = data.find(b"\r\n\r\n", payload)

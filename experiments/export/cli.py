@@ -1,0 +1,86 @@
+"""`lab7 export`: a run as HAR, CSV, Parquet, JUnit XML or one zip file, and the JSON Schema of result.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from experiments.export.archive import write_archive
+from experiments.export.har import har_of
+from experiments.export.junit import junit_of
+from experiments.export.tables import ExtraMissingError, columns_of, csv_of, write_parquet
+from experiments.harness.capture.reader import CaptureReadError
+from experiments.harness.claims import load_claims
+from experiments.harness.cli import common
+from experiments.harness.results.result import Result, write_atomically
+from experiments.harness.results.run_folder import RunNotFoundError, load_run
+from experiments.harness.results.schema import result_schema
+from experiments.harness.results.timings import TimingsError, samples_of
+
+# Form -> suffix of the file.
+FORMS = {"har": ".har", "csv": ".csv", "parquet": ".parquet", "junit": ".xml", "zip": ".zip"}
+BINARY = ("parquet", "zip")
+SCHEMA = "schema"
+
+
+@click.command("export")
+@click.argument("run")
+@click.argument("form", type=click.Choice((*FORMS, SCHEMA)), required=False)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="file to write")
+@common.results_option
+def export_command(run: str, form: str | None, output: Path | None, results: Path) -> None:
+    """Write a run in the format of other programs.
+
+    \b
+    lab7 export http-versions/latest har      HTTP exchanges of the samples, for waterfall viewers
+    lab7 export RUN csv                       all samples with their terms (also: parquet)
+    lab7 export RUN junit                     claims as tests, for continuous integration
+    lab7 export RUN zip                       all files of the run in one, to send
+    lab7 export schema                        the JSON Schema of result.json
+
+    RUN is the folder of a result.json, or EXPERIMENT/latest. Without --output, text goes to standard output, and
+    parquet and zip to a file in the current directory. Needs no rights.
+    """
+    if run == SCHEMA and form is None:
+        _write(json.dumps(result_schema(), indent=2) + "\n", output)
+        return
+    if form is None or form == SCHEMA:
+        raise click.UsageError(f"give a run and one of {', '.join(FORMS)}, or `lab7 export {SCHEMA}`")
+    try:
+        folder, result = load_run(run, results)
+        _export(folder, result, form, output)
+    except (RunNotFoundError, CaptureReadError, TimingsError) as error:
+        raise click.UsageError(str(error)) from error
+    except ExtraMissingError as error:
+        click.echo(f"lab7: {error}", err=True)
+        raise click.exceptions.Exit(common.CANNOT) from error
+    except OSError as error:
+        raise click.UsageError(f"{error.filename}: {error.strerror}") from error
+
+
+def _export(folder: Path, result: Result, form: str, output: Path | None) -> None:
+    if form in BINARY:
+        path = output or Path(f"{result.experiment}-{folder.resolve().name}{FORMS[form]}")
+        if form == "zip":
+            write_archive(folder, result, path)
+        else:
+            write_parquet(columns_of(result, samples_of(folder, result)), path)
+        click.echo(path)
+        return
+    if form == "har":
+        text = json.dumps(har_of(folder, result), indent=2, ensure_ascii=False) + "\n"
+    elif form == "csv":
+        text = csv_of(columns_of(result, samples_of(folder, result)))
+    else:
+        text = junit_of(result, load_claims())
+    _write(text, output)
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_atomically(output, text)
+        click.echo(output)

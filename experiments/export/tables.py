@@ -1,0 +1,55 @@
+"""Samples of a run as a table: CSV and Apache Parquet, one row per sample with its total and terms in s."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.harness.results.result import Result
+from experiments.harness.results.timings import Sample
+
+
+class ExtraMissingError(RuntimeError):
+    """A library of an extra is not installed; the message is the installation command."""
+
+
+def columns_of(result: Result, samples: Sequence[Sample]) -> dict[str, list[Any]]:
+    """Return the table as columns: run, comparison, sample, theory, total, each term (None: not there), disturbed."""
+    terms = list(dict.fromkeys(term for sample in samples for term in sample.terms))
+    theories = {comparison.name: comparison.theory_s for comparison in result.comparisons}
+    count = len(samples)
+    return {
+        "experiment": [result.experiment] * count,
+        "started": [result.started] * count,
+        "seed": [result.seed] * count,
+        "comparison": [sample.comparison for sample in samples],
+        "sample": [sample.number for sample in samples],
+        "theory_s": [theories.get(sample.comparison) for sample in samples],
+        "total_s": [sample.total_s for sample in samples],
+        **{f"{term}_s": [sample.terms.get(term) for sample in samples] for term in terms},
+        "disturbed": [sample.disturbed for sample in samples],
+    }
+
+
+def csv_of(columns: dict[str, list[Any]]) -> str:
+    """Return the table as CSV (RFC 4180) with LF line ends; an absent value is an empty cell."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return text.getvalue()
+
+
+def write_parquet(columns: dict[str, list[Any]], path: Path) -> None:
+    """Write the table as a Parquet file. Raises ExtraMissingError without pyarrow, OSError."""
+    try:
+        arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise ExtraMissingError("Parquet needs pyarrow: pip install 'lab7[parquet]'") from error
+    partial = path.with_name(path.name + ".part")
+    parquet.write_table(arrow.table(columns), partial)
+    partial.replace(path)

@@ -1,0 +1,55 @@
+"""JSON Schema (draft 2020-12) of result.json, from the dataclasses that read and write it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from experiments.harness.results.result import FORMAT, Result
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_SCALARS: dict[Any, str] = {str: "string", int: "integer", float: "number"}
+
+
+def result_schema() -> dict[str, Any]:
+    """Return the JSON Schema of result.json; fields with a default are optional, further fields are permitted."""
+    definitions: dict[str, Any] = {}
+    _schema(Result, definitions)
+    result: dict[str, Any] = definitions["Result"]
+    result["properties"] = {"format": {"const": FORMAT}, **result["properties"]}
+    result["required"] = ["format", *result["required"]]
+    return {"$schema": DRAFT, "title": "result.json of lab7", "$ref": "#/$defs/Result", "$defs": definitions}
+
+
+def _schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an annotated type (the types of `result.decode`), and add those of its dataclasses."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        return _reference(kind, definitions)
+    if origin is UnionType:
+        return {"anyOf": [_schema(arguments[0], definitions), {"type": "null"}]}
+    if origin is tuple:
+        return {"type": "array", "items": _schema(arguments[0], definitions)}
+    if origin is Mapping:
+        return {"type": "object", "additionalProperties": _schema(arguments[1], definitions)}
+    if origin is Literal:
+        return {"enum": list(arguments)}
+    return {"type": _SCALARS[kind]} if kind in _SCALARS else {}
+
+
+def _reference(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+    name = kind.__name__
+    if name not in definitions:
+        definitions[name] = {}
+        types = get_type_hints(kind)
+        definitions[name] = {
+            "type": "object",
+            "description": (kind.__doc__ or "").partition("\n")[0],
+            "properties": {each.name: _schema(types[each.name], definitions) for each in fields(kind)},
+            "required": [
+                each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING
+            ],
+        }
+    return {"$ref": f"#/$defs/{name}"}
