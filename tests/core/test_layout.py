@@ -32,6 +32,7 @@ LAYERS: dict[str, set[str]] = {
     "waterfall": {"harness", "dns", "http", "ftp", "mail", "ladder"},
     "diff": {"harness", "dns", "http", "ftp", "mail", "ladder"},
     "export": {"harness", "dns", "http", "ftp", "mail", "ladder", "waterfall"},
+    "wireshark": {"harness", "dns", "http", "ftp", "mail", "ladder"},
     "assignments": {"harness", "dns", "http", "cache", "cdn", "ftp", "mail", "analysis", "ladder"},
 }
 # Names that say nothing of a module's content, or that another module of the same role does not have.

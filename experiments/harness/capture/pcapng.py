@@ -4,7 +4,8 @@ Follows draft-ietf-opsawg-pcapng: one Section Header Block, one Interface Descri
 if_tsresol), one Enhanced Packet Block per packet, and one Interface Statistics Block per interface at the end. Every
 interface has the same link type, snap length and time resolution, because tcpdump refuses a file in which they differ.
 
-Left out: name resolution, decryption secrets, comments and packet direction, since no check reads them.
+For people who look at a capture there are Name Resolution Blocks and comments of packets, and Decryption Secrets
+Blocks with TLS keys. Left out: packet direction.
 
     with open("capture.pcapng", "wb") as stream:
         writer = PcapngWriter(stream, ["client:client-eth0"])
@@ -15,14 +16,18 @@ Left out: name resolution, decryption secrets, comments and packet direction, si
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import BinaryIO
 
 SECTION_HEADER = 0x0A0D0D0A
 INTERFACE_DESCRIPTION = 1
+NAME_RESOLUTION = 4
 INTERFACE_STATISTICS = 5
 ENHANCED_PACKET = 6
+DECRYPTION_SECRETS = 10
+TLS_KEY_LOG = 0x544C534B
 
 LINKTYPE_ETHERNET = 1
 # Snap length in octets, as tcpdump's default: no frame is longer, even with segmentation offload.
@@ -30,7 +35,10 @@ SNAP_LENGTH = 262_144
 
 BYTE_ORDER_MAGIC = 0x1A2B3C4D
 UNKNOWN_SECTION_LENGTH = -1
+# Record types of name resolution (section 4.5), by the version of the address.
+NAME_RECORDS = {4: 1, 6: 2}
 OPTION_END = 0
+OPTION_COMMENT = 1
 OPTION_IF_NAME = 2
 OPTION_IF_TSRESOL = 9
 OPTION_ISB_IFRECV = 4
@@ -59,7 +67,21 @@ class PcapngWriter:
         for name in interfaces:
             self._write(INTERFACE_DESCRIPTION, _interface_body(name))
 
-    def packet(self, interface: int, time_ns: int, data: bytes, wire_length: int | None = None) -> None:
+    def names(self, hosts: Mapping[str, str]) -> None:
+        """Append the names of hosts (IPv4 or IPv6 address -> name), for readers that show names."""
+        records = b""
+        for text, name in hosts.items():
+            address = ip_address(text)
+            records += _option(NAME_RECORDS[address.version], address.packed + name.encode("utf-8") + b"\0")
+        self._write(NAME_RESOLUTION, records + _option(0, b""))
+
+    def tls_secrets(self, key_log: bytes) -> None:
+        """Append TLS secrets in the format of SSLKEYLOGFILE, before the packets that they decrypt (section 4.7)."""
+        self._write(DECRYPTION_SECRETS, struct.pack("<II", TLS_KEY_LOG, len(key_log)) + _padded(key_log))
+
+    def packet(
+        self, interface: int, time_ns: int, data: bytes, wire_length: int | None = None, comments: Sequence[str] = ()
+    ) -> None:
         """Append one packet captured at `time_ns`; `wire_length` is the original length in octets (None: len(data))."""
         captured = data[:SNAP_LENGTH]
         length = len(data) if wire_length is None else wire_length
@@ -67,7 +89,10 @@ class PcapngWriter:
         head = struct.pack(
             "<IIIII", interface, time_ns >> 32, time_ns & 0xFFFFFFFF, len(captured), length
         )  # draft-ietf-opsawg-pcapng section 4.3
-        self._write(ENHANCED_PACKET, head + _padded(captured))
+        options = b"".join(_option(OPTION_COMMENT, comment.encode("utf-8")) for comment in comments)
+        self._write(
+            ENHANCED_PACKET, head + _padded(captured) + options + (_option(OPTION_END, b"") if options else b"")
+        )
 
     def statistics(self, interface: int, received: int, dropped: int) -> None:
         """Append the packet counts of one interface, with the time of the latest packet."""

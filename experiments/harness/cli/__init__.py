@@ -60,6 +60,11 @@ COMMANDS = {
     "run": (".runs", "run_command", "run experiments and judge their claims"),
     "script": (".scripts", "script_command", "run a script that calls Mininet() itself on lab7's network"),
     "shell": (".networks", "shell_command", "start a topology and open Mininet's command line on it"),
+    "wireshark": (
+        "experiments.wireshark.cli",
+        "wireshark_command",
+        "prepare a run for Wireshark: comments, names, columns, filters",
+    ),
     "up": (".networks", "up_command", "start a topology and keep it up until Ctrl-C"),
 }
 

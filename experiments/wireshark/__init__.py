@@ -1,0 +1,1 @@
+"""Preparation of a run for Wireshark (`lab7 wireshark`)."""

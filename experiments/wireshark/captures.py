@@ -1,0 +1,75 @@
+"""Copies of a run's capture for Wireshark: comments on the frames of each verdict, and names of the hosts.
+
+The merged copy has all interfaces, so that frame numbers are those of the evidence. A packet is in it once per
+interface, which Wireshark takes for retransmissions; the copies of one interface each show TCP as its host saw it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from experiments.harness.capture.pcapng import PcapngWriter
+from experiments.harness.judge.frames import CaptureFile, read_capture
+from experiments.harness.results.result import Result
+from experiments.ladder.journeys import Journeys
+
+FOLDER = "wireshark"
+# Maximum length of a comment in characters: Wireshark shows it in one line of its list.
+COMMENT_MAX = 240
+
+
+def comments_of(result: Result) -> dict[int, list[str]]:
+    """Return the comments by frame number: `H5: shown. ` and the evidence, in the order of the claims."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for claim in result.claims:
+        text = f"{claim.id}: {claim.verdict}. {claim.evidence}"
+        comment = text if len(text) <= COMMENT_MAX else text[: COMMENT_MAX - 1] + "\N{HORIZONTAL ELLIPSIS}"
+        for number in dict.fromkeys(claim.frames):
+            found[number].append(comment)
+    return dict(found)
+
+
+def write_captures(folder: Path, result: Result, name: str, secrets: bytes = b"") -> list[Path]:
+    """Write the copies of a capture below the result folder; return their paths, the merged one first.
+
+    `name`: the capture that the evidence cites; `secrets`: TLS secrets in the format of
+    SSLKEYLOGFILE. Raises CaptureReadError, OSError.
+    """
+    captured = read_capture(folder / name)
+    target = folder / FOLDER
+    target.mkdir(exist_ok=True)
+    hosts, comments = Journeys(captured).hosts, comments_of(result)
+    stem = Path(name).stem
+    written = [_write(target / f"{stem}.pcapng", captured, list(captured.counts), hosts, comments, secrets)]
+    for interface in captured.counts:
+        path = target / f"{stem}-{interface.replace(':', '-').replace('/', '-')}.pcapng"
+        written.append(_write(path, captured, [interface], hosts, comments, secrets))
+    return written
+
+
+def _write(
+    path: Path,
+    captured: CaptureFile,
+    interfaces: Sequence[str],
+    hosts: Mapping[str, str],
+    comments: Mapping[int, Sequence[str]],
+    secrets: bytes,
+) -> Path:
+    places = {interface: place for place, interface in enumerate(interfaces)}
+    partial = path.with_name(path.name + ".part")
+    with partial.open("wb", 1 << 20) as stream:
+        writer = PcapngWriter(stream, interfaces)
+        writer.names(hosts)
+        if secrets:
+            writer.tls_secrets(secrets)
+        for frame in captured.frames:
+            if frame.interface in places:
+                place, notes = places[frame.interface], comments.get(frame.number, ())
+                writer.packet(place, frame.time_ns, frame.data, frame.wire_length, notes)
+        for interface, place in places.items():
+            count = captured.counts[interface]
+            writer.statistics(place, received=count.packets + count.dropped, dropped=count.dropped)
+    partial.replace(path)
+    return path
