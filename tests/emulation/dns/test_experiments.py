@@ -32,7 +32,7 @@ def verdicts(result: dict[str, object]) -> dict[str, str]:
     [
         ("", "", "sh"),
         ("authoritative", "bind", "named"),
-        ("authoritative", "nsd", "nsd"),
+        pytest.param("authoritative", "nsd", "nsd", marks=pytest.mark.slow),
         ("local", "unbound", "unbound"),
     ],
 )

@@ -45,7 +45,7 @@ RECORDS = [
     pytest.param("authoritative", "wrong-ptr", {"D3"}, marks=slow),
     pytest.param("authoritative", "no-name-for-addresses", {"D3"}, marks=slow),
     pytest.param("authoritative", "flattened-alias", {"D4"}, marks=slow),
-    ("authoritative", "swapped-preferences", {"D5"}),
+    pytest.param("authoritative", "swapped-preferences", {"D5"}, marks=slow),
     pytest.param("authoritative", "wrong-exchange", {"D5"}, marks=slow),
     pytest.param("authoritative", "no-rotation", {"D6"}, marks=slow),
     pytest.param("authoritative", "one-address-of-three", {"D6"}, marks=slow),

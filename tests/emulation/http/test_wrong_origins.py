@@ -65,7 +65,7 @@ ORIGINS: Mapping[str, Fault] = {
     "push-late": Fault({"H13"}, "1.1-persistent,2,2-push", says=(("H13", "not loaded"),)),
 }
 # One of each kind; the rest takes a minute or two.
-SHORT = ("status", "counts", "keeps-open", "late", "push-content")
+SHORT = ("status", "keeps-open", "push-content")
 INTERLEAVED = ("none", "sequential", "text", "status")
 
 

@@ -60,12 +60,12 @@ def wrong(experiment: str, fault: str, *breaks: str) -> Wrong:
 
 QUICK = [
     wrong("ftp-modes", "wrong-octets", "F2"),
-    wrong("ftp-modes", "any-password", "F4"),
     wrong("mail-access", "pop3-dele-other", "M1"),
-    wrong("mail-access", "imap-long-part", "M2"),
     wrong("mail-story", "changes-subject", "S1"),
 ]
 SLOW = [
+    wrong("ftp-modes", "any-password", "F4"),
+    wrong("mail-access", "imap-long-part", "M2"),
     wrong("ftp-modes", "none"),
     wrong("ftp-modes", "truncates", "F2"),
     wrong("ftp-modes", "empty-list", "F2"),
