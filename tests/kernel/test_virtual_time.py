@@ -382,6 +382,7 @@ def test_a_command_has_a_terminal_where_lab7_has_one(tmp_path: Path) -> None:
         [*LAB7, "exec", "--time", "virtual", "web", "client", "--", "sh", "-c", script],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])},
+        stdin=its,
         stdout=its,
         stderr=its,
     )
