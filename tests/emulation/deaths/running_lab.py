@@ -204,6 +204,8 @@ def end_of(run: Run, do: Callable[[], object]) -> End:
     made = set().union(*(namespaces(one.pid) for one in run.family)) - namespaces(os.getpid())
     stderr = run.process.stderr
     assert stderr is not None
+    # Of processes that are there already: the kernel gives the number of a namespace that is gone to the next one made.
+    present = Process.all()
     began_s = time.monotonic()
     do()
     said, said_s = b"", 0.0
@@ -218,7 +220,7 @@ def end_of(run: Run, do: Callable[[], object]) -> End:
     output, _ = run.process.communicate(timeout=ENDS_WITHIN_S)
     exit_s = time.monotonic() - began_s
     assert not output
-    assert eventually(lambda: not any(namespaces(one.pid) & made for one in Process.all()))
+    assert eventually(lambda: not any(one.lives and namespaces(one.pid) & made for one in present))
     return End(said.decode().splitlines(), run.process.returncode, said_s, exit_s)
 
 
