@@ -4,7 +4,8 @@
 
 Each time the socket becomes readable, datagrams are received until there is none left or a batch is complete, and what
 the protocol sends goes out at once; the transport of asyncio receives one datagram in each iteration of the event loop.
-Datagrams that do not fit the socket's send buffer wait for room, as in asyncio. Left out: connected sockets.
+Datagrams that do not fit the socket's send buffer wait for room, as in asyncio, up to UNSENT_MAX; further ones are
+dropped, as a full queue of the network drops them. Left out: connected sockets.
 """
 
 import asyncio
@@ -16,6 +17,8 @@ from typing import Any
 DATAGRAM_OCTETS_MAX = 65_535
 # Maximum number of datagrams received before the event loop serves other sockets; libuv's limit is 32.
 BATCH_DATAGRAMS = 64
+# Maximum number of datagrams that wait for room in the send buffer.
+UNSENT_MAX = 4_096
 
 
 class DatagramEndpoint(asyncio.DatagramTransport):
@@ -47,7 +50,8 @@ class DatagramEndpoint(asyncio.DatagramTransport):
             except OSError as error:
                 self._protocol.error_received(error)
                 return
-        self._unsent.append((bytes(data), addr))
+        if len(self._unsent) < UNSENT_MAX:
+            self._unsent.append((bytes(data), addr))
 
     def is_closing(self) -> bool:
         """Return whether the endpoint is closed or closing."""

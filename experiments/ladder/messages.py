@@ -16,14 +16,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.dns.wire.traffic import DnsMessage, dns_exchanges
+from experiments.dns.wire.traffic import RCODES, DnsMessage, dns_exchanges
 from experiments.ftp.wire.sessions import CONTROL_PORT, ftp_traffic
 from experiments.harness.judge.dialogue import Dialogue, Line
-from experiments.harness.judge.frames import CaptureFile, Connection, Direction, connections
+from experiments.harness.judge.frames import CaptureFile, Connection, Direction, Endpoint, connections
 from experiments.harness.judge.reassembly import Segment, unwrap
 from experiments.http.wire.http1 import Message as HttpMessage
-from experiments.http.wire.http1 import converse
-from experiments.http.wire.http2 import Http2Conversation, Http2Frame, Kind, converse_http2, is_http2
+from experiments.http.wire.http2 import Http2Conversation, Http2Frame, Kind, parse_conversation
 from experiments.ladder.midstream import HTTP_REQUEST, HTTP_STATUS, connections_without_syn
 from experiments.mail.wire import imap, pop3, smtp
 
@@ -109,8 +108,8 @@ def _dns_message(message: DnsMessage) -> WireMessage:
     label = f"{question}?" if not message.is_response else _dns_outcome(message, question)
     return WireMessage(
         "dns",
-        _endpoint(message.source, message.source_port),
-        _endpoint(message.target, message.target_port),
+        str(Endpoint(message.source, message.source_port)),
+        str(Endpoint(message.target, message.target_port)),
         _shortened(label),
         (message.frame,),
         message.size_bytes,
@@ -121,7 +120,7 @@ def _dns_message(message: DnsMessage) -> WireMessage:
 def _dns_outcome(message: DnsMessage, question: str) -> str:
     """Describe a response as answer, referral, truncated, NODATA or error."""
     if message.rcode:
-        return f"{_RCODES.get(message.rcode, f'rcode {message.rcode}')} {question}"
+        return f"{RCODES.get(message.rcode, f'rcode {message.rcode}')} {question}"
     if message.tc:
         return f"truncated: {question}"
     if message.answer:
@@ -133,18 +132,10 @@ def _dns_outcome(message: DnsMessage, question: str) -> str:
     return f"NODATA {question}"
 
 
-_RCODES = {1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
-
-
-def _endpoint(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
 def _http(connection: Connection) -> Iterator[WireMessage]:
     if not HTTP_REQUEST.match(connection.from_client.stream.data):
         return
-    read = converse_http2 if is_http2(connection) else converse
-    conversation = read(connection)
+    conversation = parse_conversation(connection)
     streams = {}
     if isinstance(conversation, Http2Conversation):
         streams = {id(exchange): number for number, exchange in conversation.streams}

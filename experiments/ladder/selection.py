@@ -20,6 +20,8 @@ from experiments.harness.judge.frames import (
 )
 
 Key = frozenset[bytes]
+# Frames of a conversation that are kept behind the last one wanted: its copies, acknowledgements, the close.
+FRAMES_BEHIND = 40
 
 
 def conversation_of(data: bytes) -> Key | None:
@@ -62,7 +64,3 @@ def conversations_with(captured: CaptureFile, numbers: Collection[int]) -> Captu
         if behind[key] <= FRAMES_BEHIND:
             kept.append(frame)
     return replace(captured, frames=tuple(kept))
-
-
-# Frames of a conversation that are kept behind the last one wanted: its copies, acknowledgements, the close.
-FRAMES_BEHIND = 40

@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 
 from experiments.harness.judge.decomposition import Interval, dns_intervals
 from experiments.harness.judge.frames import CaptureFile, Connection, InterfaceFrames, connections
-from experiments.http.wire.http1 import REQUEST_LINE, Conversation, Exchange, converse
-from experiments.http.wire.http2 import PREFACE, Http2Conversation, converse_http2, is_http2
+from experiments.http.wire.http1 import Exchange
+from experiments.http.wire.http2 import Http2Conversation, parse_conversation
+from experiments.ladder.midstream import HTTP_REQUEST
 from experiments.ladder.selection import conversation_of
 
 PHASES = ("dns", "tcp_handshake", "request_sent", "waiting", "receiving")
@@ -82,13 +83,7 @@ def http_objects(captured: CaptureFile, interface: str, start_ns: int, end_ns: i
 
 def is_http(connection: Connection) -> bool:
     """Return True if the client's first octets are a request line of HTTP/1, or the preface of HTTP/2."""
-    data = connection.from_client.stream.data
-    return data.startswith(PREFACE) or REQUEST_LINE.match(data) is not None
-
-
-def conversation(connection: Connection) -> Conversation:
-    """Parse a connection as HTTP/2 or HTTP/1."""
-    return converse_http2(connection) if is_http2(connection) else converse(connection)
+    return HTTP_REQUEST.match(connection.from_client.stream.data) is not None
 
 
 def _conversations_in(frames: InterfaceFrames, start_ns: int, end_ns: int) -> InterfaceFrames:
@@ -104,7 +99,7 @@ def _conversations_in(frames: InterfaceFrames, start_ns: int, end_ns: int) -> In
 
 def _exchanges(connection: Connection) -> Iterator[tuple[int | None, bool, Exchange]]:
     """Yield (HTTP/2 stream, True if pushed, exchange) in the order of the connection."""
-    parsed = conversation(connection)
+    parsed = parse_conversation(connection)
     if isinstance(parsed, Http2Conversation):
         for stream, exchange in parsed.streams:
             yield stream, stream in parsed.promised, exchange

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.datagrams import BATCH_DATAGRAMS, DatagramEndpoint
+from services.datagrams import BATCH_DATAGRAMS, UNSENT_MAX, DatagramEndpoint
 
 HOST = "127.0.0.1"
 COUNT = 3 * BATCH_DATAGRAMS
@@ -103,6 +103,33 @@ def test_datagrams_wait_for_room_in_the_send_buffer(tmp_path: Path) -> None:
                 received = [await asyncio.get_running_loop().sock_recv(client, 100) for _ in range(MORE_THAN_FIT)]
             assert received == numbered(MORE_THAN_FIT)
             assert protocol.errors == []
+            endpoint.close()
+
+    asyncio.run(run())
+
+
+def test_datagrams_beyond_the_bound_are_dropped(tmp_path: Path) -> None:
+    async def run() -> None:
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server,
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client,
+        ):
+            server.bind(str(tmp_path / "server"))
+            client.bind(str(tmp_path / "client"))
+            client.settimeout(0.2)
+            endpoint = DatagramEndpoint(asyncio.get_running_loop(), server, Echo())
+            for datagram in numbered(3 * UNSENT_MAX):
+                endpoint.sendto(datagram, str(tmp_path / "client"))
+            received = 0
+            while received <= 3 * UNSENT_MAX:
+                try:
+                    client.recv(100)
+                except TimeoutError:
+                    break
+                received += 1
+                # The endpoint sends when its loop runs.
+                await asyncio.sleep(0)
+            assert UNSENT_MAX <= received < 2 * UNSENT_MAX
             endpoint.close()
 
     asyncio.run(run())

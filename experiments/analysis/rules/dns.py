@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from experiments.analysis.rules import dns_octets
 from experiments.analysis.rules.dns_octets import CNAME, MX, NS, SOA, Message, Record
 from experiments.analysis.rules.rule import EXCERPT_OCTETS, Checked, Rule, Violation
+from experiments.dns.wire.traffic import RCODES
 from experiments.harness.judge import layers
 from experiments.harness.judge.frames import (
     UDP_HEADER_BYTES,
@@ -69,7 +70,6 @@ RULES = (FORMAT, QR, ID, QUESTION, TRUNCATION, NEGATIVE, ALIAS, TARGET, GLUE, LA
 PORT = 53
 NOERROR, SERVFAIL, NXDOMAIN, REFUSED = 0, 2, 3, 5
 AXFR, IXFR = 252, 251
-RCODES = {NOERROR: "NOERROR", SERVFAIL: "SERVFAIL", NXDOMAIN: "NXDOMAIN", REFUSED: "REFUSED"}
 NS_PER_S = 1_000_000_000
 
 

@@ -15,6 +15,7 @@ from experiments.analysis.rules.dns import Datum, messages_at
 from experiments.analysis.rules.dns_octets import CNAME, MX, NS, OPT, TYPES, Message, Record
 from experiments.analysis.rules.rule import Rule
 from experiments.assignments.programs.deviation import DeviationError
+from experiments.dns.wire.traffic import RCODES
 from experiments.harness.judge.frames import CaptureFile, connections
 from experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
 
@@ -58,8 +59,7 @@ class View:
         """Require RCODE, AA and TC of the response. Raises DeviationError."""
         got = self.message
         if got.rcode != rcode:
-            names = {**dns.RCODES, 1: "FORMERR", 4: "NOTIMP"}
-            right, said = (names.get(each, f"RCODE {each}") for each in (rcode, got.rcode))
+            right, said = (RCODES.get(each, f"RCODE {each}") for each in (rcode, got.rcode))
             raise self.fault(rule, 2, 4, f"{said} to {self.asked}", right)
         for name, want, has in (("AA", aa, got.aa), ("TC", tc, got.tc)):
             if want != has:

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from experiments.cache.claims.versions import Objects, require
 from experiments.cache.wire.legs import status_of
 from experiments.cdn.claims.replicas import require_valid
-from experiments.dns.claims.evidence import RCODES, words
-from experiments.dns.wire.traffic import DnsMessage, DnsTraffic, canonical, merged
+from experiments.dns.claims.evidence import words
+from experiments.dns.wire.traffic import RCODES, DnsMessage, DnsTraffic, canonical, merged
 from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, undecided
 from experiments.http.wire.http1 import Conversation
 from experiments.http.wire.page_load import PageLoad

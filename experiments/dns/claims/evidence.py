@@ -13,14 +13,21 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsRecord, DnsTraffic, Question, canonical, is_within
+from experiments.dns.wire.traffic import (
+    RCODES,
+    DnsExchange,
+    DnsMessage,
+    DnsRecord,
+    DnsTraffic,
+    Question,
+    canonical,
+    is_within,
+)
 from experiments.harness.judge.verdict import Contradiction, Inconclusive
 
 # Address or addresses by role, for example {"local": "10.0.0.53", "root": ("10.1.0.53", "10.1.1.53")}.
 Addresses = Mapping[str, str | Collection[str]]
 
-# Names of response codes (RFC 1035 section 4.1.1, RFC 6891 section 9).
-RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 16: "BADVERS"}
 ADDRESS_TYPES = ("A", "AAAA")
 # Record types whose RDATA is a domain name, or ends with a domain name (MX).
 _NAME_TYPES = ("NS", "CNAME", "PTR", "MX")

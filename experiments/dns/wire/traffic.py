@@ -49,6 +49,8 @@ DNS_PORT = 53
 LENGTH_BYTES = 2  # RFC 1035 section 4.2.2
 HEADER_BYTES = 12  # RFC 1035 section 4.1.1
 RECORD_BYTES = 10  # RFC 1035 section 4.1.3: type, class, TTL, RDLENGTH
+# Names of response codes (RFC 1035 section 4.1.1, RFC 6891 section 9).
+RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 16: "BADVERS"}
 UDP_SIZE_BYTES = 512  # RFC 1035 section 4.2.1: without OPT, no more by UDP
 OPCODE_UPDATE = 5  # RFC 2136 section 2.2
 CLASS_NONE, CLASS_ANY = 254, 255  # RFC 2136 sections 2.4 and 2.5

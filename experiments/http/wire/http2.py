@@ -14,7 +14,7 @@ from enum import IntEnum
 from experiments.harness.judge.frames import Connection
 from experiments.harness.judge.reassembly import Piece, Stream
 from experiments.http.wire.hpack import HeaderBlockError, HeaderTable
-from experiments.http.wire.http1 import END_OF_HEAD, Conversation, Exchange, Message
+from experiments.http.wire.http1 import END_OF_HEAD, Conversation, Exchange, Message, converse
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SWITCHING = b"HTTP/1.1 101 "
@@ -113,6 +113,11 @@ class _Block:
 def is_http2(connection: Connection) -> bool:
     """Return True if the client's first 65,536 octets contain the HTTP/2 preface, also after an Upgrade."""
     return PREFACE in connection.from_client.stream.data[:65536]
+
+
+def parse_conversation(connection: Connection) -> Conversation:
+    """Parse both streams of a connection as HTTP/2 if the client sends its preface, else as HTTP/1."""
+    return converse_http2(connection) if is_http2(connection) else converse(connection)
 
 
 def converse_http2(connection: Connection) -> Http2Conversation:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from experiments.harness.judge.decomposition import Decomposition, Interval, dns_intervals, sum_up
-from experiments.harness.judge.frames import CaptureFile, Connection, Frame, connections
+from experiments.harness.judge.frames import CaptureFile, Frame, connections
 from experiments.harness.judge.verdict import Contradiction
-from experiments.http.wire.http1 import Conversation, Exchange, converse
-from experiments.http.wire.http2 import converse_http2, is_http2
+from experiments.http.wire.http1 import Conversation, Exchange
+from experiments.http.wire.http2 import parse_conversation
 
 # Files of a page on the origin: content by URL path, the base page before the objects that the page references.
 Files = Mapping[bytes, bytes]
@@ -83,13 +83,9 @@ def page_load(capture: CaptureFile, interface: str, ports: Iterable[int] = (80,)
     wanted = set(ports)
     every = connections(capture.at(interface))
     return PageLoad(
-        tuple(_converse(connection) for connection in every if connection.server.port in wanted),
+        tuple(parse_conversation(connection) for connection in every if connection.server.port in wanted),
         capture.dropped(interface),
     )
-
-
-def _converse(connection: Connection) -> Conversation:
-    return converse_http2(connection) if is_http2(connection) else converse(connection)
 
 
 def decompose(load: PageLoad, dns_frames: Iterable[Frame] = ()) -> Decomposition:

@@ -22,6 +22,7 @@ from experiments.analysis.rules.rule import Rule
 from experiments.assignments.programs.dns_cases import TXT, Case, Expected, View, decide_cases, framed, query
 from experiments.assignments.programs.exercise import EXERCISES, More, experiment_of, no_more, outcome_of
 from experiments.assignments.programs.trial import RAW_CLIENT, send_all, subject_testbed
+from experiments.dns.wire.traffic import RCODES
 from experiments.harness.driver import Driver
 from experiments.harness.experiment import Outcome, Run
 from experiments.harness.judge.frames import CaptureFile
@@ -209,7 +210,7 @@ def _negative(rule: Rule, rcode: int) -> Callable[[View], str]:
         if soa is None or soa.owner != "example.com.":
             start, end = (soa.start, soa.end) if soa else (2, 4)
             raise view.fault(rule, start, end, "the authority section lacks the zone's SOA", "example.com. IN SOA ...")
-        return f"{view.asked} is answered by {dns.RCODES[rcode]} with the SOA."
+        return f"{view.asked} is answered by {RCODES[rcode]} with the SOA."
 
     return check
 
