@@ -42,7 +42,7 @@ class WireMessage:
     """Application message as one interface shows it: protocol, endpoints as address:port, label, frames, octets.
 
     `frames` are the numbers of the frames that carried it, in order; `response`: it answers an earlier message;
-    `control`: it serves the connection only, as HTTP/2's SETTINGS and WINDOW_UPDATE do.
+    `control`: it serves the connection only, as HTTP/2's SETTINGS and GOAWAY do.
     """
 
     protocol: str
@@ -179,7 +179,7 @@ def _kind_name(frame: Http2Frame) -> str:
 
 
 _MESSAGE_KINDS = (Kind.DATA, Kind.HEADERS, Kind.CONTINUATION, Kind.PUSH_PROMISE)
-_CONTROL_KINDS = (Kind.SETTINGS, Kind.PING, Kind.WINDOW_UPDATE, Kind.PRIORITY)
+_CONTROL_KINDS = (Kind.SETTINGS, Kind.PING, Kind.WINDOW_UPDATE, Kind.PRIORITY, Kind.GOAWAY)
 
 
 def _http_message(

@@ -61,7 +61,8 @@ def bars_of(captured: CaptureFile, start_ns: int, end_ns: int) -> list[Bar]:
     pairs = [
         (request, response)
         for request, response in _pairs(ladder)
-        if known.isdisjoint(request.frames) and (response is None or response.sent_ns <= end_ns)
+        # A pushed request is in the objects by its frames at the client, where it arrives.
+        if known.isdisjoint((*request.frames, *request.arrivals)) and (response is None or response.sent_ns <= end_ns)
     ]
     resolved = [phase for one in objects for phase in one.phases if phase.name == "dns"]
     bars = [_object_bar(client, one) for one in objects]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from scapy.layers.dns import DNS, DNSQR
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
+from experiments.harness.judge.frames import CaptureFile
+from experiments.http.wire.http2 import Kind
 from experiments.waterfall.bars import bars_of
 from experiments.waterfall.objects import HttpObject, http_objects
 from tests.core.experiments.harness.wire import CLIENT, INTERFACE, MS, SERVER, START_NS, Tcp, Wire, request
+from tests.core.experiments.http.http2_wire import Http2, body_of, data, frame, pushed, settings
 from tests.core.experiments.http.pages import BODY_MS, RTT_MS, parallel, persistent, pipelined, serial
 
 END_NS = START_NS + 10_000 * MS
@@ -107,3 +111,31 @@ def test_a_mail_dialogue_has_a_bar_per_command(tmp_path: Path) -> None:
     (ehlo,) = [bar for label, bar in bars.items() if label.startswith("EHLO")]
     assert ehlo.end_ns - ehlo.start_ns == RTT_MS * MS
     assert ehlo.lane.endswith("SMTP")
+
+
+def test_the_end_of_an_http2_connection_is_no_exchange(tmp_path: Path) -> None:
+    wire = Wire()
+    http2 = Http2(wire).start(settings())
+    http2.client(http2.ask("/"))
+    wire.after(RTT_MS)
+    http2.server(http2.head(1) + data(1, body_of("/")))
+    wire.after(RTT_MS)
+    http2.server(frame(Kind.GOAWAY, 0, 0, bytes(8)))
+    assert [bar.label for bar in bars_of(wire.capture(tmp_path), START_NS, END_NS)] == ["GET /"]
+
+
+def test_pushed_objects_have_one_bar_each_where_both_ends_were_captured(tmp_path: Path) -> None:
+    """The frames of a promise at the server are not those at the client, which the object has."""
+    captured = pushed(Wire()).capture(tmp_path)
+    there = [
+        replace(one, number=one.number + len(captured.frames), interface="server:server-eth0")
+        for one in captured.frames
+    ]
+    # The server's interface shows its own frames earlier, and the client's later.
+    server = [
+        replace(one, time_ns=one.time_ns - MS if one.packet[IP].src == SERVER else one.time_ns + MS) for one in there
+    ]
+    counts = {**captured.counts, "server:server-eth0": next(iter(captured.counts.values()))}
+    both = CaptureFile((*captured.frames, *server), counts)
+    labels = [bar.label for bar in bars_of(both, START_NS, END_NS)]
+    assert sorted(labels) == ["GET /", "GET /a (pushed)", "GET /b (pushed)"]
