@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
+from experiments.harness.judge import layers
 from topologies.emulation import sandbox, tools
 from topologies.emulation.process import control_group, namespaces
 from topologies.emulation.process.interpreter import module_command
@@ -67,6 +68,14 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     sys.stdout.flush()
     sys.stderr.flush()
     return sandbox.run([sys.executable, *sys.orig_argv[1:]])
+
+
+def pytest_sessionstart() -> None:
+    """Keep scapy from asking the network for MAC addresses of packets that tests build without them."""
+    from scapy.config import conf
+
+    for layer in (layers.IP, layers.IPv6):
+        conf.neighbor.register_l3(layers.Ether, layer, lambda _frame, _packet: "ff:ff:ff:ff:ff:ff")
 
 
 def pytest_configure(config: pytest.Config) -> None:
