@@ -326,7 +326,7 @@ class _Denials:
 
     @property
     def has_many_iterations(self) -> bool:
-        """Whether the hashes are too expensive to compute (RFC 9276 section 3.2)."""
+        """Return whether the hashes are too expensive to compute (RFC 9276 section 3.2)."""
         return bool(self.nsec3) and self.nsec3.iterations > ITERATIONS_MAX
 
     def denies(self, name: Name, rtype: int, kind: ResponseKind) -> Denial:

@@ -108,7 +108,7 @@ class SigningKey:
 
     @property
     def is_key_signing(self) -> bool:
-        """Whether the SEP flag is set: the key is the target of the parent's DS and signs the DNSKEY RRset."""
+        """Return whether the SEP flag is set: the parent's DS names the key, which signs the DNSKEY RRset."""
         return bool(self.dnskey.flags & SECURE_ENTRY_POINT)
 
 

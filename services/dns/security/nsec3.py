@@ -64,7 +64,7 @@ class Nsec3Record:
 
     @property
     def opts_out(self) -> bool:
-        """Whether unsigned delegations may be in the span (RFC 5155 section 6)."""
+        """Return whether unsigned delegations may be in the span (RFC 5155 section 6)."""
         return bool(self.rdata.flags & OPT_OUT)
 
 

@@ -144,7 +144,7 @@ class Zone:
 
     @property
     def is_signed(self) -> bool:
-        """Whether the zone has signatures, at least that of its SOA (RFC 4035 section 2.2)."""
+        """Return whether the zone has signatures, at least that of its SOA (RFC 4035 section 2.2)."""
         return RRType.SOA in self.signatures.get(self.origin.folded, {})
 
     def signature(self, name: Name, rtype: int) -> RRset | None:

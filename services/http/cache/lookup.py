@@ -33,7 +33,7 @@ _READS = (b"GET", b"HEAD")
 
 
 class Reuse(Enum):
-    """Whether a stored response may be reused for a request, and why."""
+    """Decision on whether a stored response may be reused for a request, with its reason."""
 
     FRESH = "fresh"
     STALE = "stale, accepted by max-stale"

@@ -31,7 +31,7 @@ def verdicts(result: dict[str, object]) -> dict[str, str]:
     ("role", "name", "program"),
     [
         ("", "", "sh"),
-        ("authoritative", "bind", "named"),
+        pytest.param("authoritative", "bind", "named", marks=pytest.mark.slow),
         pytest.param("authoritative", "nsd", "nsd", marks=pytest.mark.slow),
         ("local", "unbound", "unbound"),
     ],

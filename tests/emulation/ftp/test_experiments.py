@@ -95,6 +95,7 @@ def test_the_report_shows_times_and_claims(modes: tuple[Result, Path]) -> None:
     assert max(frame for claim in modes[0]["claims"] for frame in claim["frames"]) <= len(capture.frames)
 
 
+@pytest.mark.slow
 def test_a_real_server_that_never_says_125_shows_the_rest(tmp_path: Path) -> None:
     needs(FTP_SERVER, "vsftpd")
     result = result_of(tmp_path, *MODES_RUN, "--replace", "ftp-server=vsftpd")

@@ -43,6 +43,7 @@ def test_a_time_outside_the_tolerance_is_measured_again_and_stays_open(tmp_path:
     assert sorted(one["attempt"] for one in found) == [1, 2]
 
 
+@pytest.mark.slow
 def test_without_reruns_there_is_one_run(tmp_path: Path) -> None:
     done = lab7(*words(tmp_path, "--again", "0", "--json"), cwd=tmp_path)
     assert (done.returncode, done.stderr) == (1, "")
