@@ -47,6 +47,7 @@ _ALGORITHMS = {
     "RSAMD5": 1,
     "DH": 2,
     "DSA": 3,
+    "ECC": 4,  # RFC 4034 appendix A.1; no longer in the registry, and printed by other programs
     "RSASHA1": 5,
     "DSA-NSEC3-SHA1": 6,
     "NSEC3DSA": 6,

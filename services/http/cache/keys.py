@@ -110,6 +110,7 @@ _SINGLE = frozenset(
         b"user-agent",
     )
 )
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _AROUND_MARKS = re.compile(rb"[ \t]*+([;=])[ \t]*+")
 _WEIGHT = re.compile(rb";q=([01])(?:\.(\d{0,3}))?(?=;|$)", re.IGNORECASE)
 _PARAMETER = re.compile(rb";([^;=]*+)")
@@ -136,8 +137,12 @@ def selecting_values(fields: Fields, names: tuple[bytes, ...]) -> tuple[bytes | 
 
 @lru_cache(maxsize=VALUES_KEPT)
 def normalised_value(name: bytes, value: bytes) -> bytes:
-    """Normalise a field's combined value, so that equivalent values are equal octets (RFC 9111 section 4.1)."""
-    if name in _SINGLE:
+    """Normalise a field's combined value, so that equivalent values are equal octets (RFC 9111 section 4.1).
+
+    A value with a quotation mark that begins no quoted-string is kept: its members are ambiguous, and in another order
+    they could be those of another value.
+    """
+    if name in _SINGLE or b'"' in _QUOTED.sub(b"", value):
         return value.strip(b" \t")
     members = list_members(value)
     if name in _NEGOTIATED:
