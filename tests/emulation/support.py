@@ -54,10 +54,11 @@ def both_ends(bed: Testbed) -> list[CaptureInterface]:
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without the mark of its sandbox: what is started makes a sandbox of its own.
 
-    Each experiment runs once: a test that needs a rerun says so.
+    Each experiment runs once: a test that needs a rerun says so. SHELL is there, because stock Mininet's
+    popen(shell=True) raises KeyError where no login has set it (a build server, a cron job).
     """
     inherited = {name: value for name, value in os.environ.items() if name != sandbox.MARK}
-    return inherited | {"LAB7_AGAIN": "0"} | dict(changes or {})
+    return {"SHELL": "/bin/sh"} | inherited | {"LAB7_AGAIN": "0"} | dict(changes or {})
 
 
 def lab7(

@@ -71,7 +71,9 @@ class Kernel:
         names = ",".join(job.name for job in self.jobs)
         words = (sys.executable, "-m", "tests.kernel.guest", str(self.findings), names)
         folders = {str(self.findings): str(self.findings)}
-        job = Job(words, dict(os.environ), str(REPOSITORY), folders, self._limit_s, virtual=False)
+        # Stock Mininet's popen(shell=True) raises KeyError where no login has set SHELL (a build server, a cron job).
+        environment = {"SHELL": "/bin/sh", **os.environ}
+        job = Job(words, environment, str(REPOSITORY), folders, self._limit_s, virtual=False)
         self._machine = Machine(kernels.require(), job, first=_first())
         self._machine.__enter__()
         # Where sessions share the processor among them (sched(7), autogroup), niceness counts within one only.
