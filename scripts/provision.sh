@@ -324,7 +324,7 @@ install_project() {
 build_kernel() {
     [[ -n $WITH_VIRTUAL ]] || return 0
     # In the user's own cache, or for all users of a machine that is made for lab7.
-    local words=("$VENV/bin/python" -m topologies.emulation.virtual.builder)
+    local words=("$VENV/bin/python" -m lab7.topologies.emulation.virtual.builder)
     # shellcheck disable=SC2086
     if [[ -n $WITH_VM ]]; then $SUDO "${words[@]}" --shared; else "${words[@]}"; fi && return
     printf 'setup: without its kernel there is no virtual time here; all else works\n' >&2

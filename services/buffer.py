@@ -10,7 +10,7 @@ Every parser of the services reads from such a buffer, so that no peer can make 
 that did not find its delimiter resumes where it stopped, so feeding octet by octet stays linear.
 """
 
-from services.errors import LimitExceededError
+from lab7.services.errors import LimitExceededError
 
 CRLF = b"\r\n"
 

@@ -35,7 +35,7 @@ from enum import Enum, IntEnum, auto
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Protocol
 
-from services.eventlog import EventLog
+from lab7.services.eventlog import EventLog
 
 
 class Sweep:

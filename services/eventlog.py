@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
-from services.errors import ServiceError
+from lab7.services.errors import ServiceError
 
 STANDARD_ERROR = "-"
 

@@ -1,6 +1,6 @@
 """Deliberate faults of services, enabled by `--fault NAME`: misconceptions to show in lessons and to test checks with.
 
-    $ python -m services.http.origin --root www --port 8080 --fault body-in-304
+    $ python -m lab7.services.http.origin --root www --port 8080 --fault body-in-304
     READY http 127.0.0.1:8080 [::1]:8080 fault=body-in-304
 
 Each protocol has one module with the names of its faults and the code that makes them (services/http/faults.py,

@@ -3,7 +3,7 @@
 The main() of a service passes its flags and a start function to run_service(). The start function opens endpoints on
 the Shell; once it returns, one line names the addresses, and the service runs until SIGTERM or SIGINT:
 
-    $ python -m services.http.origin --root www --port 8080
+    $ python -m lab7.services.http.origin --root www --port 8080
     READY http 127.0.0.1:8080 [::1]:8080
 
 A service has no other access to the world than the Shell: the event loop, the wall clock, the Random and the log. So
@@ -24,12 +24,12 @@ from dataclasses import dataclass, field
 from random import Random, SystemRandom
 from typing import Any, TypeVar
 
-from services.connections import ConnectionLimits, ConnectionSet, Factory, Listener
-from services.datagrams import DatagramEndpoint
-from services.errors import ServiceError
-from services.eventlog import EventLog, open_log
-from services.faults import fault_words
-from services.flags import port
+from lab7.services.connections import ConnectionLimits, ConnectionSet, Factory, Listener
+from lab7.services.datagrams import DatagramEndpoint
+from lab7.services.errors import ServiceError
+from lab7.services.eventlog import EventLog, open_log
+from lab7.services.faults import fault_words
+from lab7.services.flags import port
 
 # Default of --listen: loopback addresses only, as with Redis, PostgreSQL and Unbound.
 DEFAULT_LISTEN = ("127.0.0.1", "::1")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from services.errors import ServiceError
+from lab7.services.errors import ServiceError
 
 HTTP_1 = "http/1.1"
 HTTP_2 = "h2"

@@ -12,12 +12,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.errors import ServiceError
-from services.flags import integer
+import lab7
+from lab7.services.errors import ServiceError
+from lab7.services.flags import integer
 
 # Environment variable with the descriptor of a pipe, by which a worker notices the end of the main process.
 _VARIABLE = "LAB7_WORKER"
-_ROOT = Path(__file__).resolve().parents[1]
+_ROOT = Path(lab7.__file__).resolve().parents[1]
 # Maximum number of processes: far more than the processors of the machines that this runs on.
 PROCESSES_MAX = 64
 # Workers do not use `python -m`, which would import a file socket.py of the current directory.

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
-from experiments.harness.judge import layers
-from topologies.emulation import sandbox, tools
-from topologies.emulation.process import control_group, namespaces
-from topologies.emulation.process.interpreter import module_command
+from lab7.experiments.harness.judge import layers
+from lab7.topologies.emulation import sandbox, tools
+from lab7.topologies.emulation.process import control_group, namespaces
+from lab7.topologies.emulation.process.interpreter import module_command
 
 TESTS = Path(__file__).resolve().parent
 SANDBOXED = TESTS / "emulation"
@@ -46,7 +46,7 @@ def _asked_for(config: pytest.Config) -> bool:
 
 def _why_refused() -> str:
     """Why this machine makes no sandbox, in one line; empty if it does."""
-    command = module_command("topologies.emulation.sandbox", "true")
+    command = module_command("lab7.topologies.emulation.sandbox", "true")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return ""

@@ -24,10 +24,10 @@ from pathlib import Path
 
 from mininet.topo import Topo
 
-from topologies.dns_zones import NamePlan, Record, Zone
+from lab7.topologies.dns_zones import NamePlan, Record, Zone
 
 # The package resource API locates the pages, because `mn --custom` does not define __file__.
-PAGES = Path(str(resources.files("topologies"))) / "www"
+PAGES = Path(str(resources.files("lab7.topologies"))) / "www"
 PREFIX = "10.8"
 # Region -> (number of the region in addresses, one-way delay of the region's link in ms).
 REGIONS: Mapping[str, tuple[int, float]] = {"eu": (1, 5.0), "ap": (2, 40.0), "us": (3, 25.0)}
@@ -78,7 +78,7 @@ class CdnPlan:
         return NamePlan("cdn", addresses, zones)
 
     def region_map(self) -> str:
-        """Return the region map of the CDN's name server, in the format of services.dns.cdn."""
+        """Return the region map of the CDN's name server, in the format of lab7.services.dns.cdn."""
         lines = [f"name {ALIAS.rstrip('.')}", f"ttl {self.ttl}", *self._regions(), "default eu"]
         return "\n".join([*lines, f"otherwise origin {ORIGIN}", ""])
 
@@ -135,18 +135,18 @@ class CdnParts(Topo):  # type: ignore[misc]
         names = plan.names()
         for host, (address, name, origin) in plan.servers.items():
             files = {"own.zone": names.master_file(origin)}
-            serves = f"services.dns.authoritative --zone own.zone --listen {address} --port 53"
+            serves = f"lab7.services.dns.authoritative --zone own.zone --listen {address} --port 53"
             if host == "ns-cdn":
                 files["regions"] = plan.region_map()
                 checks = f"--check-path {STATUS_PATH} --interval {plan.interval_s:g} --timeout {plan.interval_s:g}"
-                serves = f"services.dns.cdn --zone own.zone --map regions {checks} --listen {address} --port 53"
+                serves = f"lab7.services.dns.cdn --zone own.zone --map regions {checks} --listen {address} --port 53"
             node = self.addHost(host, ip=f"{address}/16", names=[name.rstrip(".")], files=files, serves=serves)
             self.addLink(node, internet)
 
     def add_origin(self, internet: str, bw: float, scale: float, root: str, max_age: int) -> None:
         """Add the origin server behind a link of `bw` Mbit/s."""
         flags = f"--cache-control '*=max-age={max_age}'"
-        serves = f"services.http.origin --root {shlex.quote(root)} {flags} --listen 0.0.0.0 --port 80"
+        serves = f"lab7.services.http.origin --root {shlex.quote(root)} {flags} --listen 0.0.0.0 --port 80"
         origin = self.addHost("origin", ip=f"{ORIGIN}/16", names=[ORIGIN_NAME.rstrip(".")], serves=serves)
         self.addLink(origin, internet, bw=bw, delay=f"{ORIGIN_LEG_MS * scale:g}ms", max_queue_size=10_000)
 
@@ -158,7 +158,7 @@ class CdnParts(Topo):  # type: ignore[misc]
         for number in range(plan.replicas):
             host, address = host_name("edge", region, number), replica_address(region, number)
             flags = f"--name {host} --status {STATUS_PATH} --origin http://{ORIGIN}:80"
-            serves = f"services.http.proxy {flags} --listen 0.0.0.0 --port 80"
+            serves = f"lab7.services.http.proxy {flags} --listen 0.0.0.0 --port 80"
             self.addLink(self.addHost(host, ip=f"{address}/16", serves=serves), switch)
         for number in range(clients):
             host = host_name("user", region, number)
@@ -168,7 +168,7 @@ class CdnParts(Topo):  # type: ignore[misc]
     def add_resolver(self, host: str, address: str, flags: str = "") -> str:
         """Add a local name server, which is a recursive resolver with root hints; return the host's name."""
         root, name, _ = SERVERS["ns-root"]
-        serves = f"services.dns.resolver --root {name}={root}{flags} --listen 0.0.0.0 --port 53"
+        serves = f"lab7.services.dns.resolver --root {name}={root}{flags} --listen 0.0.0.0 --port 53"
         return str(self.addHost(host, ip=f"{address}/16", serves=serves))
 
 

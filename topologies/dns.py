@@ -31,8 +31,8 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from topologies.dns_zones import NamePlan, Record, Zone
-from topologies.emulation.addressing.ipv6 import derived, without_length
+from lab7.topologies.dns_zones import NamePlan, Record, Zone
+from lab7.topologies.emulation.addressing.ipv6 import derived, without_length
 
 LEGS_MS = {"root": 30, "com": 45, "org": 50, "uk": 55, "arpa": 35, "example": 25, "provider": 60, "web": 25}
 CLIENT_LEG_MS = 10
@@ -231,7 +231,7 @@ class DnsTopo(Topo):  # type: ignore[misc]
             zones = " ".join(f"--zone {file}" for file in files)
             beside = f" --listen {_ipv6(address)}" if self.ipv6 else ""
             recursive = mode == "recursive" and host in ("root", "com", "org", "uk", "arpa")
-            module = "services.dns.recursive" if recursive else "services.dns.authoritative"
+            module = "lab7.services.dns.recursive" if recursive else "lab7.services.dns.authoritative"
             self.addHost(
                 host,
                 ip=f"{address}/16",
@@ -260,7 +260,7 @@ class DnsTopo(Topo):  # type: ignore[misc]
                 names=[f"server{number}.example.com"],
                 resolver=LOCAL,
                 files={"index.html": f"<!doctype html><title>{host}</title><p>This is {host}.</p>\n"},
-                serves="services.http.origin --root . --listen 0.0.0.0 --port 80",
+                serves="lab7.services.http.origin --root . --listen 0.0.0.0 --port 80",
             )
         return list(WEB)
 
@@ -274,7 +274,7 @@ class DnsTopo(Topo):  # type: ignore[misc]
                 "local",
                 ip=f"{LOCAL}/16",
                 files={"root.anchor": ROOT_ANCHOR + "\n"} if validates else {},
-                serves=f"services.dns.resolver {asks}{caching}{anchor} --listen 0.0.0.0 --port 53",
+                serves=f"lab7.services.dns.resolver {asks}{caching}{anchor} --listen 0.0.0.0 --port 53",
             )
         )
 
@@ -283,6 +283,6 @@ TRY = (
     "client dig www.example.com",
     "client dig +trace www.example.com @10.53.0.1",
     "client curl http://www.example.com/",
-    "client python -m services.dns.stub pool.example.com",
+    "client python -m lab7.services.dns.stub pool.example.com",
 )
 topos = {"dns": DnsTopo}

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from mininet.topo import Topo
 
-from topologies.dns_zones import NamePlan, Zone
+from lab7.topologies.dns_zones import NamePlan, Zone
 
 ROOT = "a.root-servers.net."
 
@@ -32,11 +32,11 @@ def plug_in(topo: Topo, internet: str, campus: str, prefix: str, names: Mapping[
     addresses |= {name: [address] for address, name, _ in servers.values()}
     plan = NamePlan("hierarchy", addresses, [Zone(origin, (name,)) for _, name, origin in servers.values()])
     for host, (address, _, origin) in servers.items():
-        serves = f"services.dns.authoritative --zone own.zone --listen {address} --port 53"
+        serves = f"lab7.services.dns.authoritative --zone own.zone --listen {address} --port 53"
         topo.addHost(host, ip=f"{address}/16", files={"own.zone": plan.master_file(origin)}, serves=serves)
         topo.addLink(host, internet)
     local = f"{prefix}.53.4"
-    serves = f"services.dns.resolver --root {ROOT}={servers['ns-root'][0]} --listen 0.0.0.0 --port 53"
+    serves = f"lab7.services.dns.resolver --root {ROOT}={servers['ns-root'][0]} --listen 0.0.0.0 --port 53"
     topo.addLink(topo.addHost("ns-local", ip=f"{local}/16", serves=serves), campus)
     return local
 

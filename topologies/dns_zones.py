@@ -68,7 +68,7 @@ def address_record(name: str, address: str) -> Record:
 
 @cache
 def _template() -> Template:
-    text = resources.files("topologies").joinpath("templates/zone.j2").read_text()
+    text = resources.files("lab7.topologies").joinpath("templates/zone.j2").read_text()
     jinja = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     return jinja.from_string(text)
 

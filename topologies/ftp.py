@@ -45,7 +45,7 @@ FILES = {
     "files/ann/letters/bob.txt": "Dear Bob,\nand so did this.\n",
     "files/ben/readme.txt": "These are the files of ben, who may keep 20 000 octets.\n",
 }
-DEFAULT_SERVES = "services.ftp.server --root files --users users.toml --listen 0.0.0.0 --port 21"
+DEFAULT_SERVES = "lab7.services.ftp.server --root files --users users.toml --listen 0.0.0.0 --port 21"
 
 
 class FtpTopo(Topo):  # type: ignore[misc]

@@ -23,9 +23,9 @@ Only the access link and the origin's link have a rate. The campus is nearest to
 import shlex
 from collections.abc import Mapping
 
-from topologies.cdn import PAGES, PREFIX, REGIONS, SERVERS, CdnParts, CdnPlan, local_address
-from topologies.dns_zones import Record
-from topologies.mail import mail_server
+from lab7.topologies.cdn import PAGES, PREFIX, REGIONS, SERVERS, CdnParts, CdnPlan, local_address
+from lab7.topologies.dns_zones import Record
+from lab7.topologies.mail import mail_server
 
 ACCESS_LEG_MS, FTP_LEG_MS, MAIL_LEG_MS = 15.0, 10.0, 10.0
 CAMPUS = f"{PREFIX}.4"
@@ -44,7 +44,7 @@ EXCHANGES: Mapping[str, tuple[Record, ...]] = {
     "example.com.": (Record("example.com.", "MX", f"10 {MAIL_NAME}"),),
 }
 PASSWORDS = {"alice": "looking-glass", "carol": "holly-berry"}
-# Accounts files of the mail servers (services.mail.accounts), by the user whose mailbox they have.
+# Accounts files of the mail servers (lab7.services.mail.accounts), by the user whose mailbox they have.
 ACCOUNTS = {user: f"{user}:{password}\n" for user, password in PASSWORDS.items()}
 PEOPLE: Mapping[str, str] = {"alice": f"{CAMPUS}.101", "carol": f"{CAMPUS}.102"}
 
@@ -101,15 +101,20 @@ class InternetTopo(CdnParts):
         self._campus(campus, root, campus_accounts)
 
     def _ftp(self, switch: str, root: str, scale: float) -> None:
-        serves = f"services.ftp.server --root {shlex.quote(root)} --anonymous --listen 0.0.0.0 --port 21"
+        serves = f"lab7.services.ftp.server --root {shlex.quote(root)} --anonymous --listen 0.0.0.0 --port 21"
         server = self.addHost("ftp", ip=f"{FTP}/16", names=[FTP_NAME.rstrip(".")], serves=serves)
         self.addLink(server, switch, delay=f"{FTP_LEG_MS * scale:g}ms")
 
     def _campus(self, switch: str, root: str, accounts: str) -> None:
         self.addLink(self.add_resolver("c-dns", LOCAL), switch)
         for host, address, name, serves in (
-            ("c-cache", CACHE, CACHE_NAME, "services.http.proxy --name c-cache --listen 0.0.0.0 --port 3128"),
-            ("c-www", SITE, SITE_NAME, f"services.http.origin --root {shlex.quote(root)} --listen 0.0.0.0 --port 80"),
+            ("c-cache", CACHE, CACHE_NAME, "lab7.services.http.proxy --name c-cache --listen 0.0.0.0 --port 3128"),
+            (
+                "c-www",
+                SITE,
+                SITE_NAME,
+                f"lab7.services.http.origin --root {shlex.quote(root)} --listen 0.0.0.0 --port 80",
+            ),
         ):
             node = self.addHost(host, ip=f"{address}/16", names=[name.rstrip(".")], resolver=LOCAL, serves=serves)
             self.addLink(node, switch)

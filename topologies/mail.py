@@ -30,11 +30,11 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from topologies.dns_zones import NamePlan, Record, Zone
+from lab7.topologies.dns_zones import NamePlan, Record, Zone
 
 PREFIX = "10.25"
 # The package resource API locates the pages, because `mn --custom` does not define __file__.
-PAGES = Path(str(resources.files("topologies"))) / "www"
+PAGES = Path(str(resources.files("lab7.topologies"))) / "www"
 PICTURE = PAGES / "picture.jpg"
 ALICE, BOB = "alice@example.org", "bob@example.com"
 PASSWORDS = {"alice": "looking-glass", "bob": "yellow-hat"}
@@ -57,7 +57,7 @@ ADDRESSES: Mapping[str, str] = {
 LOCAL_A, LOCAL_B = f"{PREFIX}.1.53", f"{PREFIX}.2.53"
 ALICE_ADDRESS, BOB_ADDRESS = f"{PREFIX}.1.101", f"{PREFIX}.2.101"
 BACKUP_LEG_MS = 30.0
-# Accounts files of the mail servers (services.mail.accounts): users with passwords, mailing lists.
+# Accounts files of the mail servers (lab7.services.mail.accounts): users with passwords, mailing lists.
 ACCOUNTS_A = f"alice:{PASSWORDS['alice']}\n"
 ACCOUNTS_B = f"bob:{PASSWORDS['bob']}\nstaff: bob, {ALICE}\n"
 
@@ -68,21 +68,21 @@ def mail_server(domain: str, name: str, accounts: str, flags: str = "") -> dict[
     name: the server's own, without a final dot; accounts: text of its accounts file; flags: further flags of its MTA.
     """
     mailboxes = "--accounts accounts --maildirs maildirs --listen 0.0.0.0"
-    mta = f"services.mail.mta --domain {domain} --hostname {name} {mailboxes} --queue queue --port {SMTP_PORT}"
+    mta = f"lab7.services.mail.mta --domain {domain} --hostname {name} {mailboxes} --queue queue --port {SMTP_PORT}"
     serves = [f"{mta} --submission-port {SUBMISSION_PORT} {flags}".rstrip()]
     serves += [
-        f"services.mail.{protocol} --domain {domain} {mailboxes} --port {port}"
+        f"lab7.services.mail.{protocol} --domain {domain} {mailboxes} --port {port}"
         for protocol, port in (("pop3", POP3_PORT), ("imap", IMAP_PORT))
     ]
     submission = f"--submission 127.0.0.1:{SUBMISSION_PORT} --hello {name}"
-    serves.append(f"services.mail.webmail --domain {domain} {mailboxes} {submission} --port {WEBMAIL_PORT}")
+    serves.append(f"lab7.services.mail.webmail --domain {domain} {mailboxes} {submission} --port {WEBMAIL_PORT}")
     return {"names": [name], "files": {"accounts": accounts}, "serves": serves}
 
 
 def backup_server(domain: str, name: str) -> dict[str, Any]:
     """Return the addHost parameters of a backup MX, which queues mail while the domain's mail server is unreachable."""
     flags = f"--domain {name} --relay-for {domain} --accounts accounts --maildirs maildirs --queue queue"
-    serves = f"services.mail.mta {flags} --retry 1,2,5,10,60 --listen 0.0.0.0 --port {SMTP_PORT}"
+    serves = f"lab7.services.mail.mta {flags} --retry 1,2,5,10,60 --listen 0.0.0.0 --port {SMTP_PORT}"
     return {"names": [name], "files": {"accounts": ""}, "serves": serves}
 
 
@@ -137,7 +137,7 @@ class MailTopo(Topo):  # type: ignore[misc]
         self._name_servers(internet, names, backup == "yes")
         self._site(near, "a", LOCAL_A, mail_server("example.org", MAIL_A.rstrip("."), accounts_a, flags_a), MAIL_A)
         self._site(far, "b", LOCAL_B, mail_server("example.com", MAIL_B.rstrip("."), accounts_b, flags_b), MAIL_B)
-        serves = f"services.http.origin --root {shlex.quote(root)} --listen 0.0.0.0 --port 80"
+        serves = f"lab7.services.http.origin --root {shlex.quote(root)} --listen 0.0.0.0 --port 80"
         self.addLink(self.addHost("www", ip=_ip(WEB), names=[WEB.rstrip(".")], resolver=LOCAL_A, serves=serves), near)
         self.addLink(self.addHost("alice", ip=f"{ALICE_ADDRESS}/16", resolver=LOCAL_A), near, delay=sender)
         self.addLink(self.addHost("bob", ip=f"{BOB_ADDRESS}/16", resolver=LOCAL_B), far, delay=receiver)
@@ -154,7 +154,7 @@ class MailTopo(Topo):  # type: ignore[misc]
         plan = self.name_plan(backup)
         for host, (address, name, origin) in SERVERS.items():
             files = {"own.zone": plan.master_file(origin)}
-            serves = f"services.dns.authoritative --zone own.zone --listen {address} --port 53"
+            serves = f"lab7.services.dns.authoritative --zone own.zone --listen {address} --port 53"
             node = self.addHost(host, ip=f"{address}/16", names=[name.rstrip(".")], files=files, serves=serves)
             self.addLink(node, internet, delay=delay)
 
@@ -162,7 +162,7 @@ class MailTopo(Topo):  # type: ignore[misc]
         """Add a domain's mail server and its recursive resolver."""
         self.addLink(self.addHost(f"mail-{letter}", ip=_ip(name), resolver=local, **server), switch)
         root, root_name, _ = SERVERS["ns-root"]
-        serves = f"services.dns.resolver --root {root_name}={root} --listen 0.0.0.0 --port 53"
+        serves = f"lab7.services.dns.resolver --root {root_name}={root} --listen 0.0.0.0 --port 53"
         self.addLink(self.addHost(f"dns-{letter}", ip=f"{local}/16", serves=serves), switch)
 
 

@@ -16,8 +16,8 @@ and lists.example.org none. mail-b checks all mail that comes from elsewhere.
 from dataclasses import replace
 from importlib import resources
 
-from topologies.dns_zones import NamePlan, Record
-from topologies.mail import (
+from lab7.topologies.dns_zones import NamePlan, Record
+from lab7.topologies.mail import (
     ADDRESSES,
     ALICE,
     BOB,
@@ -95,12 +95,12 @@ class MailForgeryTopo(MailTopo):
             flags_a=SIGNS if signs == "yes" else "",
             flags_b=CHECKS if checks == "yes" else "",
         )
-        key = resources.files("topologies").joinpath("templates", KEY_FILE).read_text()
+        key = resources.files("lab7.topologies").joinpath("templates", KEY_FILE).read_text()
         server = self.nodeInfo("mail-a")
         self.setNodeInfo("mail-a", {**server, "files": {**server["files"], KEY_FILE: key}})
         mallory = self.addHost("mallory", ip=f"{MALLORY_ADDRESS}/16", resolver=LOCAL_A)
         domain = ALUMNI.rstrip(".")
-        mta = f"services.mail.mta --domain {domain} --hostname {FORWARD.rstrip('.')} --accounts accounts"
+        mta = f"lab7.services.mail.mta --domain {domain} --hostname {FORWARD.rstrip('.')} --accounts accounts"
         forward = self.addHost(
             "forward",
             ip=f"{FORWARD_ADDRESS}/16",

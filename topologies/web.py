@@ -21,10 +21,10 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from topologies.dns_hierarchy import plug_in
+from lab7.topologies.dns_hierarchy import plug_in
 
 # The package resource API locates the pages, because `mn --custom` does not define __file__.
-PAGES = Path(str(resources.files("topologies"))) / "www"
+PAGES = Path(str(resources.files("lab7.topologies"))) / "www"
 PROXY_ADDRESS = "10.7.0.100"
 PROXY_NAME = "cache.example.com"
 # Maximum number of clients: the next one would have the proxy's address.
@@ -77,10 +77,12 @@ class WebTopo(Topo):  # type: ignore[misc]
             name = "client" if number == 1 else f"client{number}"
             self.addLink(self.addHost(name, ip=f"10.7.0.{number}/16", resolver=local), campus, **delayed(campus_delay))
         for name, address in inside.items():
-            serves = f"services.http.proxy --listen 0.0.0.0 {CACHES[cache]} {cache_flags}".strip()
+            serves = f"lab7.services.http.proxy --listen 0.0.0.0 {CACHES[cache]} {cache_flags}".strip()
             proxy = self.addHost("proxy", ip=f"{address}/16", names=[name], resolver=local, serves=serves)
             self.addLink(proxy, campus)
-        serves = f"services.http.origin --root {shlex.quote(root)} --listen 0.0.0.0 --port 80 {origin_flags}".strip()
+        serves = (
+            f"lab7.services.http.origin --root {shlex.quote(root)} --listen 0.0.0.0 --port 80 {origin_flags}".strip()
+        )
         for number, name in enumerate(names, 1):
             host = "origin" if number == 1 else f"origin{number}"
             origin = self.addHost(host, ip=f"10.7.1.{number}/16", names=[name], serves=serves)

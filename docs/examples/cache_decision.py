@@ -7,11 +7,11 @@ The stored response is fresh for 60 s; requests arrive at several ages and with 
 
 from __future__ import annotations
 
-from services.http.cache.decisions import DEFAULT_POLICY, Forward, Serve
-from services.http.cache.lookup import decide
-from services.http.cache.response import storable
-from services.http.fields import Fields, format_date
-from services.http.messages import Request, Response
+from lab7.services.http.cache.decisions import DEFAULT_POLICY, Forward, Serve
+from lab7.services.http.cache.lookup import decide
+from lab7.services.http.cache.response import storable
+from lab7.services.http.fields import Fields, format_date
+from lab7.services.http.messages import Request, Response
 
 URI, STORED_AT = b"http://www.example.com/", 1_700_000_000
 # Age in seconds and Cache-Control of each request.

@@ -1,6 +1,6 @@
 """Capture of a page load at the client: requests and responses, parsed from the packets.
 
-    python -P -m topologies.emulation.sandbox python docs/examples/capture_page.py
+    python -P -m lab7.topologies.emulation.sandbox python docs/examples/capture_page.py
 
 Each line has the time since the SYN, at the first octet of a request and at the last one of a response.
 """
@@ -10,10 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from experiments.harness import CaptureFile, Testbed, capture_at, first_interface, read_capture
-from experiments.http.clients import OurClient
-from experiments.http.wire.page_load import page_load
-from topologies.web import WebTopo
+from lab7.experiments.harness import CaptureFile, Testbed, capture_at, first_interface, read_capture
+from lab7.experiments.http.clients import OurClient
+from lab7.experiments.http.wire.page_load import page_load
+from lab7.topologies.web import WebTopo
 
 URL = "http://www.example.com/"
 STRATEGY = "1.1-persistent"

@@ -1,6 +1,6 @@
 """One page load time beside its closed form, term by term, without an experiment.
 
-    python -P -m topologies.emulation.sandbox python docs/examples/compare_theory.py
+    python -P -m lab7.topologies.emulation.sandbox python docs/examples/compare_theory.py
 
 The time is taken from a capture at the client; theory gets the sizes of the messages from the same capture.
 """
@@ -10,11 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from experiments.harness import Testbed, capture_at, first_interface, read_capture
-from experiments.http.clients import OurClient
-from experiments.http.theory import http_page_load
-from experiments.http.wire.page_load import decompose, page_load
-from topologies.web import WebTopo
+from lab7.experiments.harness import Testbed, capture_at, first_interface, read_capture
+from lab7.experiments.http.clients import OurClient
+from lab7.experiments.http.theory import http_page_load
+from lab7.experiments.http.wire.page_load import decompose, page_load
+from lab7.topologies.web import WebTopo
 
 STRATEGY = "1.1-persistent"
 DELAY_S, RATE_MBIT = 0.020, 10

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from services.dns.codec.codes import RRClass, RRType, rcode_to_text
-from services.dns.codec.message import EDNS, Message, Question, Record
-from services.dns.codec.name import Name
-from services.dns.codec.rdata import rdata_from_text
+from lab7.services.dns.codec.codes import RRClass, RRType, rcode_to_text
+from lab7.services.dns.codec.message import EDNS, Message, Question, Record
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata import rdata_from_text
 
 NAME, TTL_S = Name.from_text("www.example.com."), 300
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 import sys
 
-from experiments.harness import (
+from lab7.experiments.harness import (
     Claim,
     EmulatedPath,
     Experiment,
@@ -27,7 +27,7 @@ from experiments.harness import (
     timed,
     tolerance,
 )
-from topologies.web import WebTopo
+from lab7.topologies.web import WebTopo
 
 ADDRESS, CLOSED_PORT, RATE_MBIT = "10.7.1.1", 81, 10
 # Connects to the closed port; the time is taken from the packets.

@@ -1,6 +1,6 @@
 """Round-trip time between two hosts of a testbed, by ICMP echo (RFC 792), beside the delays of the topology.
 
-    python -P -m topologies.emulation.sandbox python docs/examples/ping.py
+    python -P -m lab7.topologies.emulation.sandbox python docs/examples/ping.py
 
 The excess over the delays is the transmission of the frames on the access link, and the work of the machine.
 """
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 
-from experiments.harness import Testbed
-from topologies.emulation.process.interpreter import module_command
-from topologies.web import WebTopo
+from lab7.experiments.harness import Testbed
+from lab7.topologies.emulation.process.interpreter import module_command
+from lab7.topologies.web import WebTopo
 
 ORIGIN_ADDRESS = "10.7.1.1"
 COUNT = 5
@@ -21,7 +21,7 @@ def main() -> None:
     """Start the web topology, and ping the origin from the client."""
     # One-way delays: 10 ms on the access link, 5 ms between the provider and the origin.
     with Testbed(WebTopo(delay="10ms", internet="5ms")) as bed:
-        probe = module_command("topologies.emulation.probe", "rtt", ORIGIN_ADDRESS, str(COUNT))
+        probe = module_command("lab7.topologies.emulation.probe", "rtt", ORIGIN_ADDRESS, str(COUNT))
         done = bed.host("client").run(probe)
     rtts_s: list[float | None] = json.loads(done.stdout)["rtts_s"]
     for sequence, rtt_s in enumerate(rtts_s, start=1):

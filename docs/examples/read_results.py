@@ -10,8 +10,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from experiments.harness import Comparison
-from experiments.harness.results.result import Result
+from lab7.experiments.harness import Comparison
+from lab7.experiments.harness.results.result import Result
 
 
 def show(comparison: Comparison) -> None:

@@ -7,11 +7,11 @@ The session cannot store the message itself: it sets a request, and the caller c
 
 from __future__ import annotations
 
-from services.mail.accounts import Accounts
-from services.mail.smtp.commands import Accept
-from services.mail.smtp.policy import Client, Policy
-from services.mail.smtp.server_session import Offer, ServerSession
-from services.mail.smtp.syntax import Reply
+from lab7.services.mail.accounts import Accounts
+from lab7.services.mail.smtp.commands import Accept
+from lab7.services.mail.smtp.policy import Client, Policy
+from lab7.services.mail.smtp.server_session import Offer, ServerSession
+from lab7.services.mail.smtp.syntax import Reply
 
 LINES = """\
 EHLO client.example.org

@@ -10,23 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from experiments.dns.claims.transport import decide_transport
-from experiments.dns.wire.traffic import DnsTraffic, dns_exchanges
-from experiments.ftp.claims.connections import (
+from lab7.experiments.dns.claims.transport import decide_transport
+from lab7.experiments.dns.wire.traffic import DnsTraffic, dns_exchanges
+from lab7.experiments.ftp.claims.connections import (
     decide_active_mode,
     decide_command_lines,
     decide_control_connection,
     decide_passive_mode,
 )
-from experiments.ftp.wire.sessions import FtpTraffic, ftp_traffic
-from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.judge.verdict import Verdict, undecided
-from experiments.http.claims.http1 import decide_connection_setup, decide_request_grammar, decide_response_grammar
-from experiments.http.claims.http2 import decide_binary_framing
-from experiments.http.wire.http2 import Http2Conversation
-from experiments.http.wire.page_load import PageLoad, page_load
-from experiments.mail.claims.transfer import decide_messages_per_connection, decide_smtp_dialogue
-from experiments.mail.wire.smtp import SMTP_PORT, SmtpTraffic, smtp_traffic
+from lab7.experiments.ftp.wire.sessions import FtpTraffic, ftp_traffic
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.harness.judge.verdict import Verdict, undecided
+from lab7.experiments.http.claims.http1 import decide_connection_setup, decide_request_grammar, decide_response_grammar
+from lab7.experiments.http.claims.http2 import decide_binary_framing
+from lab7.experiments.http.wire.http2 import Http2Conversation
+from lab7.experiments.http.wire.page_load import PageLoad, page_load
+from lab7.experiments.mail.claims.transfer import decide_messages_per_connection, decide_smtp_dialogue
+from lab7.experiments.mail.wire.smtp import SMTP_PORT, SmtpTraffic, smtp_traffic
 
 # Decides one claim from the traffic at an interface.
 Decide = Callable[[CaptureFile, str], Verdict]

@@ -9,13 +9,13 @@ from typing import Any
 import click
 from rich.markup import escape
 
-from experiments.analysis.capture_claims import LACKING, decide_claims
-from experiments.analysis.inspection import CHECKS, Inspection, inspect
-from experiments.harness.capture.reader import CaptureReadError
-from experiments.harness.claims import load_claims
-from experiments.harness.cli import common
-from experiments.harness.judge.frames import read_capture
-from experiments.harness.judge.verdict import Verdict
+from lab7.experiments.analysis.capture_claims import LACKING, decide_claims
+from lab7.experiments.analysis.inspection import CHECKS, Inspection, inspect
+from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.claims import load_claims
+from lab7.experiments.harness.cli import common
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.experiments.harness.judge.verdict import Verdict
 
 # Maximum number of violations in the printed table; --json prints all of them.
 ROWS_MAX = 50

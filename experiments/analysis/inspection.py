@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from experiments.analysis.rules import dns, ftp, http1, imap, mail, mime, pop3, smtp
-from experiments.analysis.rules.rule import Checked, Rule, Violation
-from experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.analysis.rules import dns, ftp, http1, imap, mail, mime, pop3, smtp
+from lab7.experiments.analysis.rules.rule import Checked, Rule, Violation
+from lab7.experiments.harness.judge.frames import CaptureFile
 
 Check = Callable[[CaptureFile, str], Checked]
 # Protocol -> (function that checks all messages of the protocol, the rules that the function applies).

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experiments.analysis.inspection import inspect
-from experiments.analysis.rules.rule import Violation
-from experiments.harness.capture.reader import CaptureReadError
-from experiments.harness.judge.frames import read_capture
-from experiments.harness.results.result import MessageViolation
+from lab7.experiments.analysis.inspection import inspect
+from lab7.experiments.analysis.rules.rule import Violation
+from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.experiments.harness.results.result import MessageViolation
 
 CAPTURES = "*.pcapng"
 

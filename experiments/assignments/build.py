@@ -25,8 +25,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from experiments.assignments import handout
-from experiments.assignments.definition import (
+from lab7.experiments.assignments import handout
+from lab7.experiments.assignments.definition import (
     KINDS_WITH_TASK,
     NETWORK_KIND,
     PREDICT_KIND,
@@ -34,13 +34,13 @@ from experiments.assignments.definition import (
     AssignmentError,
     Key,
 )
-from experiments.assignments.handin.task import TASK_NAME, task_text
-from experiments.assignments.recording import CAPTURE_NAME, CERTIFICATE_NAME, request_of
-from experiments.assignments.sheet import SHEET_NAME, blank_sheet
-from experiments.assignments.variant import Variant, draw_variant, read_keys
-from experiments.harness.judge.frames import read_capture
-from experiments.harness.results.result import write_atomically
-from experiments.harness.virtual_time.kernel_run import VirtualTime
+from lab7.experiments.assignments.handin.task import TASK_NAME, task_text
+from lab7.experiments.assignments.recording import CAPTURE_NAME, CERTIFICATE_NAME, request_of
+from lab7.experiments.assignments.sheet import SHEET_NAME, blank_sheet
+from lab7.experiments.assignments.variant import Variant, draw_variant, read_keys
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.experiments.harness.results.result import write_atomically
+from lab7.experiments.harness.virtual_time.kernel_run import VirtualTime
 
 HANDOUTS, KEYS, KEY_NAME, VARIANT_NAME = "handouts", "keys", "key.json", "variant.json"
 ROSTER_MAX = 5_000
@@ -198,7 +198,7 @@ def capture_of(assignment: Assignment, out: Path, student: str) -> Path:
 def record(variant: Variant, called: str, folder: Path, virtual: VirtualTime) -> None:
     """Record the capture of a variant into a folder. Raises EmulationError."""
     request = request_of(variant.assignment, called, variant.values, variant.seed)
-    request |= {"kind": "call", "function": "experiments.assignments.recording:record"}
+    request |= {"kind": "call", "function": "lab7.experiments.assignments.recording:record"}
     seeded = replace(virtual, seed=variant.seed)
     seeded.call(folder, f"the capture of {variant.student}", request, lambda _what, _share: None)
 

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-from experiments.dns.wire.traffic import DnsTraffic, dns_exchanges
-from experiments.ftp.wire.sessions import FtpTraffic, ftp_traffic
-from experiments.harness.judge.frames import CaptureFile, Connection, Frame, connections
-from experiments.http.wire.http1 import Exchange
-from experiments.http.wire.page_load import PageLoad, page_load
-from experiments.mail.wire.imap import ImapTraffic, imap_traffic
-from experiments.mail.wire.pop3 import Pop3Traffic, pop3_traffic
-from experiments.mail.wire.smtp import SmtpTraffic, smtp_traffic
+from lab7.experiments.dns.wire.traffic import DnsTraffic, dns_exchanges
+from lab7.experiments.ftp.wire.sessions import FtpTraffic, ftp_traffic
+from lab7.experiments.harness.judge.frames import CaptureFile, Connection, Frame, connections
+from lab7.experiments.http.wire.http1 import Exchange
+from lab7.experiments.http.wire.page_load import PageLoad, page_load
+from lab7.experiments.mail.wire.imap import ImapTraffic, imap_traffic
+from lab7.experiments.mail.wire.pop3 import Pop3Traffic, pop3_traffic
+from lab7.experiments.mail.wire.smtp import SmtpTraffic, smtp_traffic
 
 
 class Framed(Protocol):

@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from experiments.assignments import gradebook
-from experiments.assignments.build import HANDOUTS, KEYS, Built, RosterError, build, read_roster
-from experiments.assignments.definition import (
+from lab7.experiments.assignments import gradebook
+from lab7.experiments.assignments.build import HANDOUTS, KEYS, Built, RosterError, build, read_roster
+from lab7.experiments.assignments.definition import (
     NETWORK_KIND,
     PREDICT_KIND,
     SHEET_KIND,
@@ -23,20 +23,20 @@ from experiments.assignments.definition import (
     find_assignment,
     takes_programs,
 )
-from experiments.assignments.draw import SecretError
-from experiments.assignments.grade import Grade, KeyStore, check_sheet
-from experiments.assignments.graders import grade_all, submissions_of
-from experiments.assignments.gradescope.bundle import write_bundle, write_program_bundle
-from experiments.assignments.handin.command import verify_handin
-from experiments.assignments.network.command import start_command
-from experiments.assignments.predictions.command import predict_command
-from experiments.assignments.predictions.grading import read_receipts
-from experiments.assignments.programs.command import check_program, grade_folder, write_handout
-from experiments.assignments.programs.definition import find_program_assignment
-from experiments.assignments.sheet import SheetError, read_sheet
-from experiments.assignments.skeleton import write_skeleton
-from experiments.harness.cli import common
-from topologies.emulation.virtual import kernel
+from lab7.experiments.assignments.draw import SecretError
+from lab7.experiments.assignments.grade import Grade, KeyStore, check_sheet
+from lab7.experiments.assignments.graders import grade_all, submissions_of
+from lab7.experiments.assignments.gradescope.bundle import write_bundle, write_program_bundle
+from lab7.experiments.assignments.handin.command import verify_handin
+from lab7.experiments.assignments.network.command import start_command
+from lab7.experiments.assignments.predictions.command import predict_command
+from lab7.experiments.assignments.predictions.grading import read_receipts
+from lab7.experiments.assignments.programs.command import check_program, grade_folder, write_handout
+from lab7.experiments.assignments.programs.definition import find_program_assignment
+from lab7.experiments.assignments.sheet import SheetError, read_sheet
+from lab7.experiments.assignments.skeleton import write_skeleton
+from lab7.experiments.harness.cli import common
+from lab7.topologies.emulation.virtual import kernel
 
 SECRET_BYTES_READ = 4_096
 GRADES_NAME = "grades"

@@ -34,11 +34,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from experiments.assignments.answer_types import Answer
-from topologies.emulation import user_module
+from lab7.experiments.assignments.answer_types import Answer
+from lab7.topologies.emulation import user_module
 
 if TYPE_CHECKING:
-    from experiments.assignments.draw import Draw
+    from lab7.experiments.assignments.draw import Draw
 
 SETTINGS_NAME, TEMPLATE_NAME, QUESTIONS_NAME = "assignment.toml", "questions.md.j2", "questions.py"
 CATALOGUE = Path(__file__).resolve().parent / "catalogue"

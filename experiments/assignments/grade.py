@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from experiments.assignments.answer_types import AnswerError, Given, Predicted
-from experiments.assignments.build import KEY_NAME, KEYS, capture_of
-from experiments.assignments.definition import Assignment, Key, Late
-from experiments.assignments.handout import display_filter
-from experiments.assignments.sheet import SHEET_NAME, Sheet, SheetError, read_sheet
-from experiments.assignments.variant import draw_variant, read_keys
+from lab7.experiments.assignments.answer_types import AnswerError, Given, Predicted
+from lab7.experiments.assignments.build import KEY_NAME, KEYS, capture_of
+from lab7.experiments.assignments.definition import Assignment, Key, Late
+from lab7.experiments.assignments.handout import display_filter
+from lab7.experiments.assignments.sheet import SHEET_NAME, Sheet, SheetError, read_sheet
+from lab7.experiments.assignments.variant import draw_variant, read_keys
 
 SUBMISSIONS_MAX = 20_000
 # Share of the answers, where two students' keys differ, that must fit the other key to be flagged as copied.

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from experiments.assignments.definition import KINDS_WITH_TASK, PREDICT_KIND
-from experiments.assignments.grade import Grade, KeyStore, find_submissions, grade_file
-from experiments.assignments.handin.record import HANDIN_NAME
-from experiments.assignments.handin.verification import Verifier
-from experiments.assignments.network.grading import NetworkGrader
-from experiments.assignments.predictions.grading import PredictionGrader
-from experiments.assignments.sheet import SHEET_NAME
+from lab7.experiments.assignments.definition import KINDS_WITH_TASK, PREDICT_KIND
+from lab7.experiments.assignments.grade import Grade, KeyStore, find_submissions, grade_file
+from lab7.experiments.assignments.handin.record import HANDIN_NAME
+from lab7.experiments.assignments.handin.verification import Verifier
+from lab7.experiments.assignments.network.grading import NetworkGrader
+from lab7.experiments.assignments.predictions.grading import PredictionGrader
+from lab7.experiments.assignments.sheet import SHEET_NAME
 
 # Grades the submission of a student, a file or folder, with a deadline or None.
 Grader = Callable[[str, Path, datetime | None], Grade]

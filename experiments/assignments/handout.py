@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, TemplateError
 from markdown_it import MarkdownIt
 
-from experiments.assignments.definition import (
+from lab7.experiments.assignments.definition import (
     NETWORK_KIND,
     PREDICT_KIND,
     SHEET_KIND,
@@ -23,8 +23,8 @@ from experiments.assignments.definition import (
     Key,
     Question,
 )
-from experiments.assignments.variant import Variant
-from experiments.harness.template_engine import render
+from lab7.experiments.assignments.variant import Variant
+from lab7.experiments.harness.template_engine import render
 
 _HEADING = re.compile(r"^## (q\w+)[^\n]*$", re.MULTILINE)
 _FORM = re.compile(r"<!-- form of q\w+ -->\n+")

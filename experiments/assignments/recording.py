@@ -1,7 +1,7 @@
 """Recording of a student's capture: the assignment's topology in virtual time, its traffic, and one pcapng file.
 
-The kernel's side is `record`, run by experiments.harness.virtual_time.job in a kernel of its own per student; the same
-variant gives the same octets of the capture on any machine. `Lab` is what an assignment's `record` function gets.
+The kernel's side is `record`, run by lab7.experiments.harness.virtual_time.job in a kernel of its own per student; the
+same variant gives the same octets of the capture on any machine. `Lab` is what an assignment's `record` function gets.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from experiments.assignments.definition import Assignment, find_assignment
-from experiments.harness import clock
-from experiments.harness.capture.capture import Capture, CaptureInterface
-from experiments.harness.discovery import find_topology
-from experiments.harness.fidelity.certificate import capture_checks, certificate
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.process.interpreter import module_command
-from topologies.emulation.testbed import Testbed
+from lab7.experiments.assignments.definition import Assignment, find_assignment
+from lab7.experiments.harness import clock
+from lab7.experiments.harness.capture.capture import Capture, CaptureInterface
+from lab7.experiments.harness.discovery import find_topology
+from lab7.experiments.harness.fidelity.certificate import capture_checks, certificate
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.process.interpreter import module_command
+from lab7.topologies.emulation.testbed import Testbed
 
 CAPTURE_NAME, CERTIFICATE_NAME = "trace.pcapng", "certificate.json"
 COMMAND_TIMEOUT_S = 600.0
@@ -48,7 +48,7 @@ class Lab:
         return done.stdout.decode(errors="replace")
 
     def run_module(self, host: str, module: str, *words: str, check: bool = True) -> str:
-        """Run a module of lab7, such as services.dns.stub, in a host to its end; return its output (see run)."""
+        """Run a module of lab7, such as lab7.services.dns.stub, in a host to its end; return its output (see run)."""
         return self.run(host, module_command(module, *words), check)
 
 

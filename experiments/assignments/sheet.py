@@ -19,7 +19,7 @@ from pathlib import Path
 
 import yaml
 
-from experiments.assignments.answer_types import Given
+from lab7.experiments.assignments.answer_types import Given
 
 SHEET_NAME = "answers.yaml"
 SHEET_BYTES_MAX = 256 * 1024

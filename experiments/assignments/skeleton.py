@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from experiments.assignments.definition import (
+from lab7.experiments.assignments.definition import (
     NETWORK_KIND,
     PREDICT_KIND,
     QUESTIONS_NAME,
@@ -41,8 +41,8 @@ What is the round-trip time between client and server, from the SYN to the SYN-A
 QUESTIONS = '''\
 """Variant, traffic and keys of the assignment {name}."""
 
-from experiments.assignments.answer_types import Number
-from experiments.assignments.definition import Key, question
+from lab7.experiments.assignments.answer_types import Number
+from lab7.experiments.assignments.definition import Key, question
 
 
 def variant(draw):
@@ -86,8 +86,8 @@ Fetch **http://www.example.com/{{ page }}** with status 200.
 NETWORK = '''\
 """Variant, files and findings of the assignment {name}."""
 
-from experiments.assignments.answer_types import Found
-from experiments.assignments.definition import Key, question
+from lab7.experiments.assignments.answer_types import Found
+from lab7.experiments.assignments.definition import Key, question
 
 
 def variant(draw):

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from experiments.assignments.answer_types import Number, Predicted
-from experiments.assignments.capture_view import CaptureView
-from experiments.assignments.definition import PREDICT_KIND, Assignment, AssignmentError, Key
-from experiments.assignments.draw import Draw
-from experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.assignments.answer_types import Number, Predicted
+from lab7.experiments.assignments.capture_view import CaptureView
+from lab7.experiments.assignments.definition import PREDICT_KIND, Assignment, AssignmentError, Key
+from lab7.experiments.assignments.draw import Draw
+from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
 
 
 @dataclass(frozen=True)

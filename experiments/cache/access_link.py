@@ -33,21 +33,21 @@ from random import Random
 from statistics import fmean
 from typing import Any
 
-from experiments.cache.claims import access_link as judge
-from experiments.cache.claims.access_link import CaseFigures, Setting
-from experiments.cache.claims.access_link_span import SpanFigures, decide_waits_over_span, span_figures
-from experiments.cache.claims.versions import objects_in
-from experiments.cache.workload import Plan, Workload, representative
-from experiments.harness.clock import tolerance
-from experiments.harness.driver import Driver
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
-from experiments.harness.judge.frames import read_capture
-from experiments.harness.measurement import Evidence, measured, site_folder
-from experiments.harness.parameters import choices, megabits, per_second, seconds, share, whole
-from experiments.harness.report.line_plots import Panel, Series, plot_lines
-from experiments.harness.results.result import Comparison, Timing
-from experiments.harness.theory.queueing import (
+from lab7.experiments.cache.claims import access_link as judge
+from lab7.experiments.cache.claims.access_link import CaseFigures, Setting
+from lab7.experiments.cache.claims.access_link_span import SpanFigures, decide_waits_over_span, span_figures
+from lab7.experiments.cache.claims.versions import objects_in
+from lab7.experiments.cache.workload import Plan, Workload, representative
+from lab7.experiments.harness.clock import tolerance
+from lab7.experiments.harness.driver import Driver
+from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from lab7.experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.experiments.harness.measurement import Evidence, measured, site_folder
+from lab7.experiments.harness.parameters import choices, megabits, per_second, seconds, share, whole
+from lab7.experiments.harness.report.line_plots import Panel, Series, plot_lines
+from lab7.experiments.harness.results.result import Comparison, Timing
+from lab7.experiments.harness.theory.queueing import (
     BATCH_MEANS,
     BATCHES,
     CHE,
@@ -63,8 +63,8 @@ from experiments.harness.theory.queueing import (
     waits_s,
     zipf_weights,
 )
-from experiments.harness.theory.tcp import SEGMENT_OVERHEAD_BYTES, Theory, segments
-from experiments.http.lab import (
+from lab7.experiments.harness.theory.tcp import SEGMENT_OVERHEAD_BYTES, Theory, segments
+from lab7.experiments.http.lab import (
     AT_CLIENT,
     AT_ORIGIN,
     AT_PROXY,
@@ -76,11 +76,11 @@ from experiments.http.lab import (
     proxy_name,
     web_testbed,
 )
-from experiments.http.wire.bulk import crossings, octets_without_content
-from topologies.emulation import tools
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.testbed import Testbed
-from topologies.web import PROXY_ADDRESS
+from lab7.experiments.http.wire.bulk import crossings, octets_without_content
+from lab7.topologies.emulation import tools
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.web import PROXY_ADDRESS
 
 # Object size and Internet delay of an example by Kurose and Ross, Computer Networking, section 2.2.5.
 OBJECT_BITS, INTERNET_S = 100_000, 2.0
@@ -240,7 +240,7 @@ def _measure_span(
         client = lab.bed.host("client")
         file = client.workdir / "plan.json"
         file.write_text(json.dumps(plan))
-        load = Driver(client, ["experiments.http.drivers.open_loop", str(file)])
+        load = Driver(client, ["lab7.experiments.http.drivers.open_loop", str(file)])
         context.step(f"{case.name}: {len(arrivals_s)} requests in {asked['span']} s", 0.1)
         with lab.recording(["client"], _capture_name(case.name)):
             began_ns = load.request("go", asked["span"] + longest_s + RUN_TIMEOUT_S).start_ns
@@ -330,7 +330,7 @@ def _measure(
         client = lab.bed.host("client")
         file = client.workdir / "plan.json"
         file.write_text(json.dumps(_plan(workload, case, mode)))
-        load = Driver(client, ["experiments.http.drivers.open_loop", str(file)])
+        load = Driver(client, ["lab7.experiments.http.drivers.open_loop", str(file)])
         with lab.recording(hosts, _capture_name(case.name), label=case.name):
             began_ns = load.request("go", RUN_TIMEOUT_S).start_ns
     captured = read_capture(lab.path)

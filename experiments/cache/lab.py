@@ -14,18 +14,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 
-from experiments.cache.claims.freshness import LiveObject, Version
-from experiments.harness.capture.capture import CaptureInterface
-from experiments.harness.driver import Driver, DriverError, window_of
-from experiments.harness.experiment import Run
-from experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
-from experiments.harness.measurement import Window, first_interface
-from experiments.http.lab import MODIFIED, NAME, ORIGIN_ADDRESS, make_site
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.testbed import Testbed
-from topologies.web import PROXY_ADDRESS
+from lab7.experiments.cache.claims.freshness import LiveObject, Version
+from lab7.experiments.harness.capture.capture import CaptureInterface
+from lab7.experiments.harness.driver import Driver, DriverError, window_of
+from lab7.experiments.harness.experiment import Run
+from lab7.experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
+from lab7.experiments.harness.measurement import Window, first_interface
+from lab7.experiments.http.lab import MODIFIED, NAME, ORIGIN_ADDRESS, make_site
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.web import PROXY_ADDRESS
 
-VISITOR = "experiments.http.drivers.visitor"
+VISITOR = "lab7.experiments.http.drivers.visitor"
 VISIT_TIMEOUT_S = 60.0
 AT_SECOND_CLIENT, AT_LINK = first_interface("client2"), "access link:s1"
 NO_CACHE, MODES = "none", ("forward", "reverse")

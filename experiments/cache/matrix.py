@@ -14,26 +14,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.cache.conformance import forwarding, reuse, storage, validation
-from experiments.cache.conformance.expectations import judge
-from experiments.cache.conformance.scenario import Check, Reply, Step
-from experiments.cache.conformance.trace import RequestSeen, check_seen, requests_at
-from experiments.harness.implementations.registry import PROXY_PORTS, Implementation, of_role, server_starter
-from experiments.harness.judge.frames import CaptureFile, read_capture
-from experiments.harness.matrix import Cell, Matrix, MatrixRun, Place, name_of
-from experiments.harness.measurement import capture_at, make_testbed
-from experiments.http.lab import AT_CLIENT, AT_ORIGIN
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.testbed import Starter
-from topologies.emulation.watch import ServerDied
-from topologies.web import PROXY_ADDRESS, WebTopo
+from lab7.experiments.cache.conformance import forwarding, reuse, storage, validation
+from lab7.experiments.cache.conformance.expectations import judge
+from lab7.experiments.cache.conformance.scenario import Check, Reply, Step
+from lab7.experiments.cache.conformance.trace import RequestSeen, check_seen, requests_at
+from lab7.experiments.harness.implementations.registry import PROXY_PORTS, Implementation, of_role, server_starter
+from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.harness.matrix import Cell, Matrix, MatrixRun, Place, name_of
+from lab7.experiments.harness.measurement import capture_at, make_testbed
+from lab7.experiments.http.lab import AT_CLIENT, AT_ORIGIN
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.testbed import Starter
+from lab7.topologies.emulation.watch import ServerDied
+from lab7.topologies.web import PROXY_ADDRESS, WebTopo
 
 # The conformance checks of `lab7 matrix cache`, in the order of the rows of the matrix.
 CHECKS: tuple[Check, ...] = (*storage.CHECKS, *reuse.CHECKS, *validation.CHECKS, *forwarding.CHECKS)
 ORIGIN = "http://www.example.com:80"
 ORIGIN_PORT = 80
-SCRIPTED_CLIENT = "experiments.cache.conformance.client"
-SCRIPTED_ORIGIN = "experiments.cache.conformance.origin"
+SCRIPTED_CLIENT = "lab7.experiments.cache.conformance.client"
+SCRIPTED_ORIGIN = "lab7.experiments.cache.conformance.origin"
 # Time-out in s of all checks on one cache; the slowest check waits for a proxy that retries requests to the origin.
 DONE_TIMEOUT_S = 90.0
 # Request that is repeated until the cache responds, so that start-up delays affect no check.

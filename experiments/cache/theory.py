@@ -8,7 +8,7 @@ access link:
 
 A hit (m = 0) never crosses the access link; a validation costs a round trip, but X has no body in it; a miss costs
 what a request without the cache costs, and the round trip on the campus. Without a cache all n requests cross both
-links: (n+1) (RTT_campus + RTT) + X, as in experiments.http.theory.
+links: (n+1) (RTT_campus + RTT) + X, as in lab7.experiments.http.theory.
 
 Left out: processing time, acknowledgements, loss. Valid while a response fits the initial window of ten segments.
 """
@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments.harness.theory.round_trips import RTT, RoundTrips
-from experiments.harness.theory.tcp import MSS_BYTES, SYN_FRAME_BYTES, Theory, transmission_time_s
+from lab7.experiments.harness.theory.round_trips import RTT, RoundTrips
+from lab7.experiments.harness.theory.tcp import MSS_BYTES, SYN_FRAME_BYTES, Theory, transmission_time_s
 
 CAMPUS = "RTT campus"
 SOURCE = "Kurose and Ross, Computer Networking: A Top-Down Approach, sections 2.2.2 and 2.2.5"

@@ -21,10 +21,10 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from experiments.cache.claims import freshness, savings, validation
-from experiments.cache.claims.freshness import Delivery
-from experiments.cache.claims.versions import Objects, confirm
-from experiments.cache.lab import (
+from lab7.experiments.cache.claims import freshness, savings, validation
+from lab7.experiments.cache.claims.freshness import Delivery
+from lab7.experiments.cache.claims.versions import Objects, confirm
+from lab7.experiments.cache.lab import (
     AT_LINK,
     AT_SECOND_CLIENT,
     LIVE,
@@ -37,24 +37,24 @@ from experiments.cache.lab import (
     choose_mode,
     origin_flags,
 )
-from experiments.cache.theory import cached_visit
-from experiments.cache.wire.legs import Legs, Span, read_legs, text
-from experiments.cache.wire.link_use import link_use
-from experiments.harness.clock import tolerance
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import EmulatedPath, MachineWatch
-from experiments.harness.fidelity.disturbance import RETAKES
-from experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
-from experiments.harness.judge.frames import CaptureFile, connections
-from experiments.harness.judge.verdict import Contradiction, Verdict
-from experiments.harness.measurement import Evidence, Window, measured, site_folder
-from experiments.harness.parameters import megabits, one_of, seconds, whole
-from experiments.harness.pathmodel.replay import Sample, terms_of
-from experiments.harness.report.line_plots import Panel, Series, plot_lines
-from experiments.harness.report.page import PlotUnavailable, plot_comparisons
-from experiments.harness.results.result import Comparison, Timing
-from experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
-from experiments.http.lab import (
+from lab7.experiments.cache.theory import cached_visit
+from lab7.experiments.cache.wire.legs import Legs, Span, read_legs, text
+from lab7.experiments.cache.wire.link_use import link_use
+from lab7.experiments.harness.clock import tolerance
+from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from lab7.experiments.harness.fidelity.certificate import EmulatedPath, MachineWatch
+from lab7.experiments.harness.fidelity.disturbance import RETAKES
+from lab7.experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
+from lab7.experiments.harness.judge.frames import CaptureFile, connections
+from lab7.experiments.harness.judge.verdict import Contradiction, Verdict
+from lab7.experiments.harness.measurement import Evidence, Window, measured, site_folder
+from lab7.experiments.harness.parameters import megabits, one_of, seconds, whole
+from lab7.experiments.harness.pathmodel.replay import Sample, terms_of
+from lab7.experiments.harness.report.line_plots import Panel, Series, plot_lines
+from lab7.experiments.harness.report.page import PlotUnavailable, plot_comparisons
+from lab7.experiments.harness.results.result import Comparison, Timing
+from lab7.experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
+from lab7.experiments.http.lab import (
     AT_CLIENT,
     AT_PROXY,
     ORIGIN_ADDRESS,
@@ -67,11 +67,11 @@ from experiments.http.lab import (
     turns_framing_s,
     web_testbed,
 )
-from experiments.http.theory import http_page_load
-from experiments.http.wire.http1 import Exchange
-from experiments.http.wire.page_load import PageLoad, page_load
-from topologies.emulation.errors import EmulationError
-from topologies.web import PROXY_ADDRESS
+from lab7.experiments.http.theory import http_page_load
+from lab7.experiments.http.wire.http1 import Exchange
+from lab7.experiments.http.wire.page_load import PageLoad, page_load
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.web import PROXY_ADDRESS
 
 # Plots.
 

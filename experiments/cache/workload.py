@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from random import Random
 
-from experiments.harness.theory.queueing import Lru, Queue, characteristic_hit_rate, waits_s, zipf_weights
+from lab7.experiments.harness.theory.queueing import Lru, Queue, characteristic_hit_rate, waits_s, zipf_weights
 
 # Number of warm-up requests per entry of the LRU list, which bring the list into its steady state.
 SETTLE = 20

@@ -18,14 +18,14 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from experiments.cache.claims.savings import count_connections
-from experiments.cache.claims.versions import Objects, confirm, objects_in
-from experiments.cache.theory import cached_visit
-from experiments.cache.wire.legs import Legs, Span, read_legs
-from experiments.cache.wire.link_use import link_use
-from experiments.cdn.claims import names, replicas, savings
-from experiments.cdn.claims.replicas import Region
-from experiments.cdn.lab import (
+from lab7.experiments.cache.claims.savings import count_connections
+from lab7.experiments.cache.claims.versions import Objects, confirm, objects_in
+from lab7.experiments.cache.theory import cached_visit
+from lab7.experiments.cache.wire.legs import Legs, Span, read_legs
+from lab7.experiments.cache.wire.link_use import link_use
+from lab7.experiments.cdn.claims import names, replicas, savings
+from lab7.experiments.cdn.claims.replicas import Region
+from lab7.experiments.cdn.lab import (
     ROLES,
     User,
     cdn_testbed,
@@ -38,26 +38,26 @@ from experiments.cdn.lab import (
     wait_for_steering,
     warm_up,
 )
-from experiments.cdn.theory import by_name
-from experiments.dns.wire.traffic import dns_exchanges
-from experiments.harness.clock import tolerance
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch
-from experiments.harness.fidelity.disturbance import RETAKES
-from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.measurement import Evidence, Window, first_interface, measured, site_folder
-from experiments.harness.parameters import factor, megabits, whole
-from experiments.harness.pathmodel.replay import Sample, terms_of
-from experiments.harness.report.page import PlotUnavailable, plot_comparisons
-from experiments.harness.results.result import Comparison, Timing
-from experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE, Theory, tolerance_of_round_trips
-from experiments.http.lab import make_site, request_size, response_sizes, sample_of, turns_framing_s, write_picture
-from experiments.http.theory import http_page_load
-from experiments.http.wire.http1 import Exchange
-from experiments.http.wire.page_load import PageLoad, page_load
-from topologies.cdn import ALIAS, NAME, REGIONS, SERVERS, host_name, local_address, replica_address
-from topologies.emulation.testbed import Testbed
+from lab7.experiments.cdn.theory import by_name
+from lab7.experiments.dns.wire.traffic import dns_exchanges
+from lab7.experiments.harness.clock import tolerance
+from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from lab7.experiments.harness.fidelity.certificate import MachineWatch
+from lab7.experiments.harness.fidelity.disturbance import RETAKES
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.measurement import Evidence, Window, first_interface, measured, site_folder
+from lab7.experiments.harness.parameters import factor, megabits, whole
+from lab7.experiments.harness.pathmodel.replay import Sample, terms_of
+from lab7.experiments.harness.report.page import PlotUnavailable, plot_comparisons
+from lab7.experiments.harness.results.result import Comparison, Timing
+from lab7.experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE, Theory, tolerance_of_round_trips
+from lab7.experiments.http.lab import make_site, request_size, response_sizes, sample_of, turns_framing_s, write_picture
+from lab7.experiments.http.theory import http_page_load
+from lab7.experiments.http.wire.http1 import Exchange
+from lab7.experiments.http.wire.page_load import PageLoad, page_load
+from lab7.topologies.cdn import ALIAS, NAME, REGIONS, SERVERS, host_name, local_address, replica_address
+from lab7.topologies.emulation.testbed import Testbed
 
 WITHOUT, THROUGH = "origin", "CDN"
 FIRST, AGAIN = "first", "again"

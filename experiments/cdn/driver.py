@@ -1,6 +1,6 @@
 """Client program for simulated users of a web site, who resolve the site's name before each connection.
 
-A driver (see experiments.harness.driver_process) with the argument NAME:
+A driver (see lab7.experiments.harness.driver_process) with the argument NAME:
 
     {"visit": [PATH, ...]}                        one lookup, one connection, the paths in turn
     {"crowd": PATH, "users": N}                   N users connect, and then send their requests at the same moment
@@ -24,7 +24,7 @@ from http.client import HTTPConnection, HTTPException
 from random import Random
 from typing import Any
 
-from experiments.harness.driver_process import serve
+from lab7.experiments.harness.driver_process import serve
 
 PORT = 80
 # Time-out in s of a request to a server that is expected to respond.

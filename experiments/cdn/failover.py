@@ -23,12 +23,12 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
-from experiments.cache.claims.versions import objects_in
-from experiments.cdn.claims import failover as judge
-from experiments.cdn.claims import failover_times as times
-from experiments.cdn.claims.failover import Episode, Fault, Recovery
-from experiments.cdn.claims.failover_times import FailOverTheory
-from experiments.cdn.lab import (
+from lab7.experiments.cache.claims.versions import objects_in
+from lab7.experiments.cdn.claims import failover as judge
+from lab7.experiments.cdn.claims import failover_times as times
+from lab7.experiments.cdn.claims.failover import Episode, Fault, Recovery
+from lab7.experiments.cdn.claims.failover_times import FailOverTheory
+from lab7.experiments.cdn.lab import (
     ROLES,
     User,
     cdn_testbed,
@@ -38,20 +38,20 @@ from experiments.cdn.lab import (
     region_rtt_s,
     wait_for_steering,
 )
-from experiments.dns.wire.traffic import DnsTraffic, dns_exchanges
-from experiments.harness.clock import tolerance
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch
-from experiments.harness.measurement import Evidence, first_interface, measured, site_folder
-from experiments.harness.parameters import choices, factor, listed, period, whole
-from experiments.harness.report.line_plots import Panel, Series, plot_lines
-from experiments.harness.results.result import Comparison, Timing
-from experiments.harness.theory.tcp import Theory
-from experiments.http.lab import write_picture
-from experiments.http.wire.page_load import page_load
-from topologies.cdn import ALIAS, ORIGIN, REGIONS, SERVERS, host_name, replica_address
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.testbed import Testbed, plug_in, unplug
+from lab7.experiments.dns.wire.traffic import DnsTraffic, dns_exchanges
+from lab7.experiments.harness.clock import tolerance
+from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from lab7.experiments.harness.fidelity.certificate import MachineWatch
+from lab7.experiments.harness.measurement import Evidence, first_interface, measured, site_folder
+from lab7.experiments.harness.parameters import choices, factor, listed, period, whole
+from lab7.experiments.harness.report.line_plots import Panel, Series, plot_lines
+from lab7.experiments.harness.results.result import Comparison, Timing
+from lab7.experiments.harness.theory.tcp import Theory
+from lab7.experiments.http.lab import write_picture
+from lab7.experiments.http.wire.page_load import page_load
+from lab7.topologies.cdn import ALIAS, ORIGIN, REGIONS, SERVERS, host_name, replica_address
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.testbed import Testbed, plug_in, unplug
 
 REGION, OBJECT, OBJECT_BYTES = "eu", "ring.png", 1000
 SERVICE, LINK = "service", "link"

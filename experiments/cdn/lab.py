@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.dns.lab import DnsClient
-from experiments.harness.driver import Driver, DriverError, window_of
-from experiments.harness.experiment import Run
-from experiments.harness.fidelity.certificate import EmulatedPath
-from experiments.harness.implementations.registry import DEFAULT_PORT, Implementation, server_starter
-from experiments.harness.measurement import Window, make_testbed
-from topologies.cdn import (
+from lab7.experiments.dns.lab import DnsClient
+from lab7.experiments.harness.driver import Driver, DriverError, window_of
+from lab7.experiments.harness.experiment import Run
+from lab7.experiments.harness.fidelity.certificate import EmulatedPath
+from lab7.experiments.harness.implementations.registry import DEFAULT_PORT, Implementation, server_starter
+from lab7.experiments.harness.measurement import Window, make_testbed
+from lab7.topologies.cdn import (
     ALIAS,
     NAME,
     ORIGIN,
@@ -28,11 +28,11 @@ from topologies.cdn import (
     local_address,
     replica_address,
 )
-from topologies.dns_zones import NamePlan, Record, Zone
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.node import Host
-from topologies.emulation.process.program import Program
-from topologies.emulation.testbed import Starter, Testbed
+from lab7.topologies.dns_zones import NamePlan, Record, Zone
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.node import Host
+from lab7.topologies.emulation.process.program import Program
+from lab7.topologies.emulation.testbed import Starter, Testbed
 
 # Configuration files of BIND and gdnsd, which can replace lab7's name server of the CDN.
 
@@ -98,11 +98,11 @@ def _master_file(plan: CdnPlan, region: str) -> str:
     return NamePlan("cdn", {SERVER: [ADDRESS]}, [Zone(ZONE, (SERVER,), records)]).master_file(ZONE)
 
 
-USER = "experiments.cdn.driver"
-VISITOR = "experiments.http.drivers.visitor"
+USER = "lab7.experiments.cdn.driver"
+VISITOR = "lab7.experiments.http.drivers.visitor"
 SITE = NAME.rstrip(".")
 ROLES = ("replica", "cdn-dns")
-OURS: Mapping[str, str] = {"replica": "services.http.proxy", "cdn-dns": "services.dns.cdn"}
+OURS: Mapping[str, str] = {"replica": "lab7.services.http.proxy", "cdn-dns": "lab7.services.dns.cdn"}
 POLL_S = 0.1
 # Time-out of a user's request in s, in addition to the planned duration.
 PATIENCE_S = 60.0
@@ -113,7 +113,7 @@ class UserFailedError(EmulationError):
 
 
 class User:
-    """Client program on one host for all of its simulated users; its commands are in experiments.cdn.driver."""
+    """Client program on one host for all of its simulated users; its commands are in lab7.experiments.cdn.driver."""
 
     def __init__(self, bed: Testbed, host: str) -> None:
         self._host = host

@@ -19,14 +19,14 @@ from pathlib import Path
 
 from mininet.topo import Topo
 
-from experiments.cache.claims.versions import Objects, objects_in
-from experiments.cache.wire.legs import Span
-from experiments.cache.wire.link_use import link_use
-from experiments.cdn import theory as cdn_theory
-from experiments.cdn.claims import scaling as judge
-from experiments.cdn.claims.scaling import Point, Responses
-from experiments.cdn.driver import first_think_s, random_of
-from experiments.cdn.lab import (
+from lab7.experiments.cache.claims.versions import Objects, objects_in
+from lab7.experiments.cache.wire.legs import Span
+from lab7.experiments.cache.wire.link_use import link_use
+from lab7.experiments.cdn import theory as cdn_theory
+from lab7.experiments.cdn.claims import scaling as judge
+from lab7.experiments.cdn.claims.scaling import Point, Responses
+from lab7.experiments.cdn.driver import first_think_s, random_of
+from lab7.experiments.cdn.lab import (
     ROLES,
     User,
     cdn_testbed,
@@ -36,18 +36,18 @@ from experiments.cdn.lab import (
     paths,
     wait_for_steering,
 )
-from experiments.harness.clock import tolerance
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.judge.frames import CaptureFile, read_capture
-from experiments.harness.measurement import Evidence, first_interface, measured, site_folder
-from experiments.harness.parameters import factor, listed, megabits, seconds, whole
-from experiments.harness.pathmodel.interactive_system import Client, Plan
-from experiments.harness.report.line_plots import Panel, Series, plot_lines
-from experiments.harness.results.result import Comparison, Timing
-from experiments.harness.theory.tcp import Theory, transmission_time_s
-from experiments.http.lab import write_picture
-from experiments.http.wire.bulk import Traffic, crossings, octets_without_content
-from topologies.cdn import REGIONS, host_name
+from lab7.experiments.harness.clock import tolerance
+from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.harness.measurement import Evidence, first_interface, measured, site_folder
+from lab7.experiments.harness.parameters import factor, listed, megabits, seconds, whole
+from lab7.experiments.harness.pathmodel.interactive_system import Client, Plan
+from lab7.experiments.harness.report.line_plots import Panel, Series, plot_lines
+from lab7.experiments.harness.results.result import Comparison, Timing
+from lab7.experiments.harness.theory.tcp import Theory, transmission_time_s
+from lab7.experiments.http.lab import write_picture
+from lab7.experiments.http.wire.bulk import Traffic, crossings, octets_without_content
+from lab7.topologies.cdn import REGIONS, host_name
 
 OBJECT = "picture.png"
 ALONE, THROUGH = "origin alone", "CDN"

@@ -23,9 +23,9 @@ from statistics import fmean
 
 from mininet.topo import Topo
 
-from experiments.harness.pathmodel.interactive_system import Plan, requests_of
-from experiments.harness.pathmodel.tcp import Options
-from experiments.harness.theory.tcp import Theory, transmission_time_s
+from lab7.experiments.harness.pathmodel.interactive_system import Plan, requests_of
+from lab7.experiments.harness.pathmodel.tcp import Options
+from lab7.experiments.harness.theory.tcp import Theory, transmission_time_s
 
 DENNING_BUZEN = (
     "Denning and Buzen, The Operational Analysis of Queueing Network Models, ACM Computing Surveys 10(3), 1978: "

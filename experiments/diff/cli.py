@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from experiments.diff.runs import compare_runs
-from experiments.diff.text import render_difference
-from experiments.harness.cli import common
-from experiments.harness.results.run_folder import RunNotFoundError, load_run
+from lab7.experiments.diff.runs import compare_runs
+from lab7.experiments.diff.text import render_difference
+from lab7.experiments.harness.cli import common
+from lab7.experiments.harness.results.run_folder import RunNotFoundError, load_run
 
 DIFFERENT = 1
 

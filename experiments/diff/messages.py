@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.ladder.ladder import Arrow, Ladder
+from lab7.experiments.ladder.ladder import Arrow, Ladder
 
 # Aligned messages count as simultaneous if their relative times differ by no more than this.
 APART_NS = 1_000_000

@@ -16,13 +16,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.diff.intervals import METHOD, Difference, differences
-from experiments.diff.messages import MessageDifference, compare_ladders
-from experiments.harness.capture.reader import CaptureReadError
-from experiments.harness.judge.frames import read_capture
-from experiments.harness.results.result import Comparison, Result
-from experiments.harness.results.timings import Sample, TimingsError, samples_of
-from experiments.ladder.ladder import Ladder, ladder_of
+from lab7.experiments.diff.intervals import METHOD, Difference, differences
+from lab7.experiments.diff.messages import MessageDifference, compare_ladders
+from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.experiments.harness.results.result import Comparison, Result
+from lab7.experiments.harness.results.timings import Sample, TimingsError, samples_of
+from lab7.experiments.ladder.ladder import Ladder, ladder_of
 
 Run = tuple[Path, Result]
 CAPTURES = "*.pcapng"

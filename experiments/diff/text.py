@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from experiments.diff.intervals import METHOD, Difference
-from experiments.diff.messages import MessageDifference, PlacedMessage
-from experiments.diff.runs import Change, RunDifference, TimeDifference
+from lab7.experiments.diff.intervals import METHOD, Difference
+from lab7.experiments.diff.messages import MessageDifference, PlacedMessage
+from lab7.experiments.diff.runs import Change, RunDifference, TimeDifference
 
 WIDTH = 80
 # Terms that moved by less than this in both runs are left out of the table.

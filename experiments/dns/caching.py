@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from experiments.dns.claims import caching
-from experiments.dns.claims import ttl as dns_ttl
-from experiments.dns.claims.caching import Workload
-from experiments.dns.claims.ttl import TtlPoint
-from experiments.dns.lab import (
+from lab7.experiments.dns.claims import caching
+from lab7.experiments.dns.claims import ttl as dns_ttl
+from lab7.experiments.dns.claims.caching import Workload
+from lab7.experiments.dns.claims.ttl import TtlPoint
+from lab7.experiments.dns.lab import (
     ADDRESSES,
     DnsClient,
     dns_paths,
@@ -28,15 +28,15 @@ from experiments.dns.lab import (
     server_names,
     traffic_at,
 )
-from experiments.dns.wire.traffic import DnsTraffic
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.judge.frames import read_capture
-from experiments.harness.measurement import Evidence, measured
-from experiments.harness.parameters import factor, listed, whole
-from experiments.harness.report.line_plots import Panel, Series, plot_lines
-from topologies.dns import VERSIONS, changing_name, make_names, zone_file
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.node import Host
+from lab7.experiments.dns.wire.traffic import DnsTraffic
+from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.experiments.harness.measurement import Evidence, measured
+from lab7.experiments.harness.parameters import factor, listed, whole
+from lab7.experiments.harness.report.line_plots import Panel, Series, plot_lines
+from lab7.topologies.dns import VERSIONS, changing_name, make_names, zone_file
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.node import Host
 
 ZIPF_NAMES = (
     "www.example.com",

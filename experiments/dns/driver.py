@@ -1,6 +1,6 @@
 """DNS client program of the experiments: a stub resolver that sends one query per request line.
 
-A driver (see experiments.harness.driver_process):
+A driver (see lab7.experiments.harness.driver_process):
 
     {"server": "10.53.0.1", "name": "www.example.com", "rtype": "A"}
     {"rcode": 0, "answers": [["www.example.com.", "A", 300, "10.1.0.1"]], "transport": "udp", "began_ns": ..., ...}
@@ -16,11 +16,11 @@ import secrets
 import socket
 from typing import Any
 
-from experiments.harness.driver_process import RequestError, serve
-from services.dns.codec.codes import type_from_text, type_to_text
-from services.dns.codec.errors import DNSError
-from services.dns.codec.message import EDNS, Message, Question
-from services.dns.codec.name import Name
+from lab7.experiments.harness.driver_process import RequestError, serve
+from lab7.services.dns.codec.codes import type_from_text, type_to_text
+from lab7.services.dns.codec.errors import DNSError
+from lab7.services.dns.codec.message import EDNS, Message, Question
+from lab7.services.dns.codec.name import Name
 
 PORT = 53
 TIMEOUT_S = 10.0

@@ -7,21 +7,21 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from experiments.dns.claims.evidence import GivenRecord, GivenZones
-from experiments.dns.wire.traffic import DnsTraffic, dns_exchanges
-from experiments.harness.driver import Driver, DriverError, window_of
-from experiments.harness.experiment import Run
-from experiments.harness.fidelity.certificate import EmulatedPath
-from experiments.harness.implementations.registry import server_starter
-from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.measurement import Window, first_interface, make_testbed
-from topologies.dns import CLIENT_LEG_MS, LEGS_MS, LOCAL, SERVED, SERVERS, DnsTopo, zone_file
-from topologies.dns_zones import NamePlan
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.node import Host
-from topologies.emulation.testbed import Starter, Testbed
+from lab7.experiments.dns.claims.evidence import GivenRecord, GivenZones
+from lab7.experiments.dns.wire.traffic import DnsTraffic, dns_exchanges
+from lab7.experiments.harness.driver import Driver, DriverError, window_of
+from lab7.experiments.harness.experiment import Run
+from lab7.experiments.harness.fidelity.certificate import EmulatedPath
+from lab7.experiments.harness.implementations.registry import server_starter
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.harness.measurement import Window, first_interface, make_testbed
+from lab7.topologies.dns import CLIENT_LEG_MS, LEGS_MS, LOCAL, SERVED, SERVERS, DnsTopo, zone_file
+from lab7.topologies.dns_zones import NamePlan
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.node import Host
+from lab7.topologies.emulation.testbed import Starter, Testbed
 
-DRIVER = "experiments.dns.driver"
+DRIVER = "lab7.experiments.dns.driver"
 QUERY_TIMEOUT_S = 30.0
 # An experiment fails after more than UNANSWERED_MAX unanswered queries, each of which takes a time-out of 10 s.
 UNANSWERED_MAX = 2
@@ -107,7 +107,7 @@ def _zones(listed: list[list[str]], host: Host) -> dict[str, Any]:
 
 def server_names(context: Run) -> dict[str, str]:
     """Return the name and version of each name server by role, for the report."""
-    names = {"local": "services.dns.resolver", "authoritative": "services.dns.authoritative"}
+    names = {"local": "lab7.services.dns.resolver", "authoritative": "lab7.services.dns.authoritative"}
     return names | {role: one.describe() for role, one in context.replacements.items()}
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from experiments.dns.claims import records, resolution, transport
-from experiments.dns.lab import (
+from lab7.experiments.dns.claims import records, resolution, transport
+from lab7.experiments.dns.lab import (
     ADDRESSES,
     DnsClient,
     dns_paths,
@@ -20,13 +20,13 @@ from experiments.dns.lab import (
     traffic_at,
     within,
 )
-from experiments.dns.wire.traffic import DnsTraffic
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.judge.frames import read_capture
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.measurement import Window, measured
-from experiments.harness.parameters import factor, whole
-from topologies.dns import BIG, POOL, WEB, make_names
+from lab7.experiments.dns.wire.traffic import DnsTraffic
+from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.measurement import Window, measured
+from lab7.experiments.harness.parameters import factor, whole
+from lab7.topologies.dns import BIG, POOL, WEB, make_names
 
 VANTAGES = ("client", "local")
 DOMAIN, ALIAS, CANONICAL = "example.com", "www.example.com", "server1.example.com"

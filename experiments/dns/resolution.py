@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
-from experiments.dns.claims import caching, resolution
-from experiments.dns.lab import (
+from lab7.experiments.dns.claims import caching, resolution
+from lab7.experiments.dns.lab import (
     ADDRESSES,
     DnsClient,
     dns_paths,
@@ -24,17 +24,17 @@ from experiments.dns.lab import (
     traffic_at,
     within,
 )
-from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
-from experiments.harness import clock
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch
-from experiments.harness.judge.verdict import Verdict, timed, undecided
-from experiments.harness.measurement import Evidence, Window, measured
-from experiments.harness.parameters import factor
-from experiments.harness.results.result import Comparison, Timing
-from experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE, Theory
-from topologies.dns import make_names
-from topologies.emulation.testbed import Testbed
+from lab7.experiments.dns.wire.traffic import DnsExchange, DnsTraffic
+from lab7.experiments.harness import clock
+from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from lab7.experiments.harness.fidelity.certificate import MachineWatch
+from lab7.experiments.harness.judge.verdict import Verdict, timed, undecided
+from lab7.experiments.harness.measurement import Evidence, Window, measured
+from lab7.experiments.harness.parameters import factor
+from lab7.experiments.harness.results.result import Comparison, Timing
+from lab7.experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE, Theory
+from lab7.topologies.dns import make_names
+from lab7.topologies.emulation.testbed import Testbed
 
 NAME = "server1.example.com"
 # Warm-up names for a restarted local server, none below com, so that the server's cache stays without com.

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.dns.claims import security
-from experiments.dns.claims.security import Step
-from experiments.dns.lab import (
+from lab7.experiments.dns.claims import security
+from lab7.experiments.dns.claims.security import Step
+from lab7.experiments.dns.lab import (
     ADDRESSES,
     DnsClient,
     dns_paths,
@@ -24,16 +24,16 @@ from experiments.dns.lab import (
     traffic_at,
     within,
 )
-from experiments.dns.wire.traffic import DnsTraffic
-from experiments.harness import clock
-from experiments.harness.claims import Claim
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.judge.verdict import Verdict, timed, undecided
-from experiments.harness.measurement import Evidence, Window, measured
-from experiments.harness.parameters import factor
-from experiments.harness.results.result import Comparison, Timing
-from experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE, Theory
-from topologies.dns import FORGED, ROOT_ANCHOR
+from lab7.experiments.dns.wire.traffic import DnsTraffic
+from lab7.experiments.harness import clock
+from lab7.experiments.harness.claims import Claim
+from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from lab7.experiments.harness.judge.verdict import Verdict, timed, undecided
+from lab7.experiments.harness.measurement import Evidence, Window, measured
+from lab7.experiments.harness.parameters import factor
+from lab7.experiments.harness.results.result import Comparison, Timing
+from lab7.experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE, Theory
+from lab7.topologies.dns import FORGED, ROOT_ANCHOR
 
 NAME = "server1.example.com"
 VANTAGES = ("client", "local")

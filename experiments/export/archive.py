@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from experiments.harness.results.result import Result
+from lab7.experiments.harness.results.result import Result
 
 # Captures of real packets compress little; the level is that of zip's default.
 LEVEL = 6

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import click
 
-from experiments.export.archive import write_archive
-from experiments.export.har import har_of
-from experiments.export.junit import junit_of
-from experiments.export.tables import ExtraMissingError, columns_of, csv_of, write_parquet
-from experiments.harness.capture.reader import CaptureReadError
-from experiments.harness.claims import load_claims
-from experiments.harness.cli import common
-from experiments.harness.results.result import Result, write_atomically
-from experiments.harness.results.run_folder import RunNotFoundError, load_run
-from experiments.harness.results.schema import result_schema
-from experiments.harness.results.timings import TimingsError, samples_of
+from lab7.experiments.export.archive import write_archive
+from lab7.experiments.export.har import har_of
+from lab7.experiments.export.junit import junit_of
+from lab7.experiments.export.tables import ExtraMissingError, columns_of, csv_of, write_parquet
+from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.claims import load_claims
+from lab7.experiments.harness.cli import common
+from lab7.experiments.harness.results.result import Result, write_atomically
+from lab7.experiments.harness.results.run_folder import RunNotFoundError, load_run
+from lab7.experiments.harness.results.schema import result_schema
+from lab7.experiments.harness.results.timings import TimingsError, samples_of
 
 # Form -> suffix of the file.
 FORMS = {"har": ".har", "csv": ".csv", "parquet": ".parquet", "junit": ".xml", "zip": ".zip"}

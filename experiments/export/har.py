@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from experiments.harness.capture.reader import CaptureReadError
-from experiments.harness.judge.frames import CaptureFile, read_capture
-from experiments.harness.results.result import Comparison, Result
-from experiments.http.wire.http1 import Message
-from experiments.waterfall.objects import HttpObject, http_objects
+from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.harness.results.result import Comparison, Result
+from lab7.experiments.http.wire.http1 import Message
+from lab7.experiments.waterfall.objects import HttpObject, http_objects
 
 HAR_VERSION = "1.2"
 # Value of an unknown size or of a phase that does not apply.

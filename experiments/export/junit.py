@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from xml.etree import ElementTree
 
-from experiments.harness.claims import Claim
-from experiments.harness.results.result import Result
+from lab7.experiments.harness.claims import Claim
+from lab7.experiments.harness.results.result import Result
 
 # Characters that XML 1.0 (section 2.2) excludes.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.harness.results.result import Result
-from experiments.harness.results.timings import Sample
+from lab7.experiments.harness.results.result import Result
+from lab7.experiments.harness.results.timings import Sample
 
 
 class ExtraMissingError(RuntimeError):

@@ -1,7 +1,7 @@
 """FTP client program that executes scripted sessions, for dialogues that ordinary clients do not have.
 
-A driver (see experiments.harness.driver_process) with the arguments ADDRESS [PORT]. A request is a list of steps, and
-one session:
+A driver (see lab7.experiments.harness.driver_process) with the arguments ADDRESS [PORT]. A request is a list of steps,
+and one session:
 
     ["say", "PWD"]                   a command, and its replies up to the final one
     ["passive", "RETR a", ...]       PASV, connect, the command, the data
@@ -21,7 +21,7 @@ from ftplib import FTP, error_perm, error_reply, error_temp
 from functools import partial
 from pathlib import Path
 
-from experiments.harness.driver_process import serve
+from lab7.experiments.harness.driver_process import serve
 
 TIMEOUT_S = 20.0
 PIECE_OCTETS = 64 * 1024

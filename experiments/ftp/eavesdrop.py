@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from experiments.ftp.claims.eavesdrop import Overheard, Secret, decide_eavesdropping, decide_encryption, eavesdrop
-from experiments.ftp.lab import (
+from lab7.experiments.ftp.claims.eavesdrop import Overheard, Secret, decide_eavesdropping, decide_encryption, eavesdrop
+from lab7.experiments.ftp.lab import (
     ANY,
     ASYNCSSH,
     AT_EVE,
@@ -33,15 +33,15 @@ from experiments.ftp.lab import (
     server_name,
     ssh_name,
 )
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.implementations.registry import FTP_CLIENT, FTP_SERVER, SFTP_SERVER
-from experiments.harness.judge.frames import read_capture
-from experiments.harness.judge.verdict import Verdict, undecided
-from experiments.harness.measurement import LoadFailedError, Window, measured
-from experiments.harness.parameters import megabits, one_of, seconds, whole
-from topologies.emulation.errors import EmulationError, MachineError
-from topologies.emulation.testbed import Testbed
-from topologies.ftp import EVE_ADDRESS
+from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from lab7.experiments.harness.implementations.registry import FTP_CLIENT, FTP_SERVER, SFTP_SERVER
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.experiments.harness.judge.verdict import Verdict, undecided
+from lab7.experiments.harness.measurement import LoadFailedError, Window, measured
+from lab7.experiments.harness.parameters import megabits, one_of, seconds, whole
+from lab7.topologies.emulation.errors import EmulationError, MachineError
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.ftp import EVE_ADDRESS
 
 FILE = "customers-2031.bin"
 FTP, SFTP = "FTP", "SFTP"

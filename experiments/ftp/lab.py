@@ -12,11 +12,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from experiments.ftp.peers import PEERS
-from experiments.harness.driver import Driver, run_command
-from experiments.harness.experiment import Run
-from experiments.harness.fidelity.certificate import EmulatedPath
-from experiments.harness.implementations.registry import (
+from lab7.experiments.ftp.peers import PEERS
+from lab7.experiments.harness.driver import Driver, run_command
+from lab7.experiments.harness.experiment import Run
+from lab7.experiments.harness.fidelity.certificate import EmulatedPath
+from lab7.experiments.harness.implementations.registry import (
     DEFAULT_PORT,
     FTP_CLIENT,
     FTP_PORT,
@@ -28,21 +28,21 @@ from experiments.harness.implementations.registry import (
     implementations,
     server_starter,
 )
-from experiments.harness.measurement import Window, first_interface, make_testbed
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.node import Host
-from topologies.emulation.process.launcher import Service
-from topologies.emulation.process.program import Program
-from topologies.emulation.testbed import Starter, Testbed
-from topologies.emulation.topology_checks import commands
-from topologies.ftp import PASSWORDS, SERVER_ADDRESS, SERVER_NAME, FtpTopo
+from lab7.experiments.harness.measurement import Window, first_interface, make_testbed
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.node import Host
+from lab7.topologies.emulation.process.launcher import Service
+from lab7.topologies.emulation.process.program import Program
+from lab7.topologies.emulation.testbed import Starter, Testbed
+from lab7.topologies.emulation.topology_checks import commands
+from lab7.topologies.ftp import PASSWORDS, SERVER_ADDRESS, SERVER_NAME, FtpTopo
 
 USER, PASSWORD = "ann", PASSWORDS["ann"]
 # User id of the FTP user, from a reserved range (Debian policy section 9.2.2: 60000 to 64999).
 UID = 61021
 AT_CLIENT, AT_EVE = first_interface("client"), first_interface("eve")
-OUR_CLIENT, OUR_SERVER = "services.ftp.client", "services.ftp.server"
-SCRIPTED, VISITOR = "experiments.ftp.driver", "experiments.http.drivers.visitor"
+OUR_CLIENT, OUR_SERVER = "lab7.services.ftp.client", "lab7.services.ftp.server"
+SCRIPTED, VISITOR = "lab7.experiments.ftp.driver", "lab7.experiments.http.drivers.visitor"
 ANY, OPENSSH, ASYNCSSH = "any", "openssh", "asyncssh"
 ASYNCSSH_SCRIPT = PEERS / "asyncssh_sftp.py"
 TIMEOUT_S = 120.0
@@ -242,7 +242,7 @@ def _values(folder: Path, what: str, mode: str, names: Sequence[str]) -> dict[st
 
 
 class ScriptedClient(Driver):
-    """FTP client on a host that executes scripted sessions (experiments.ftp.driver)."""
+    """FTP client on a host that executes scripted sessions (lab7.experiments.ftp.driver)."""
 
     def __init__(self, host: Host) -> None:
         super().__init__(host, [SCRIPTED, SERVER_ADDRESS])

@@ -11,18 +11,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 
-from experiments.ftp.claims.interop import WHATS, transferred
-from experiments.ftp.lab import AT_CLIENT, TRANSFERS, disk_of, run_client, serving, supports
-from experiments.ftp.theory import MODES
-from experiments.ftp.wire.sessions import FtpTraffic, ftp_traffic
-from experiments.harness.implementations.registry import FTP_CLIENT, FTP_SERVER, Implementation, of_role
-from experiments.harness.judge.frames import read_capture
-from experiments.harness.matrix import Cell, Column, Matrix, MatrixRun, Place, name_of
-from experiments.harness.measurement import LoadFailedError, Window, capture_at, make_testbed
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.testbed import Testbed
-from topologies.emulation.watch import ServerDied
-from topologies.ftp import FtpTopo
+from lab7.experiments.ftp.claims.interop import WHATS, transferred
+from lab7.experiments.ftp.lab import AT_CLIENT, TRANSFERS, disk_of, run_client, serving, supports
+from lab7.experiments.ftp.theory import MODES
+from lab7.experiments.ftp.wire.sessions import FtpTraffic, ftp_traffic
+from lab7.experiments.harness.implementations.registry import FTP_CLIENT, FTP_SERVER, Implementation, of_role
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.experiments.harness.matrix import Cell, Column, Matrix, MatrixRun, Place, name_of
+from lab7.experiments.harness.measurement import LoadFailedError, Window, capture_at, make_testbed
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.emulation.watch import ServerDied
+from lab7.topologies.ftp import FtpTopo
 
 SIZE_BYTES = 3000
 

@@ -18,10 +18,10 @@ from random import Random
 
 from mininet.topo import Topo
 
-from experiments.ftp.claims import connections
-from experiments.ftp.claims import dialogue as ftp_dialogue
-from experiments.ftp.claims.connections import Assignment, What
-from experiments.ftp.lab import (
+from lab7.experiments.ftp.claims import connections
+from lab7.experiments.ftp.claims import dialogue as ftp_dialogue
+from lab7.experiments.ftp.claims.connections import Assignment, What
+from lab7.experiments.ftp.lab import (
     AT_CLIENT,
     LOG_IN,
     PASSWORD,
@@ -36,27 +36,27 @@ from experiments.ftp.lab import (
     server_name,
     supports,
 )
-from experiments.ftp.theory import MODES, framing_s, ftp_session
-from experiments.ftp.wire.sessions import FtpSession, FtpTraffic, ftp_traffic
-from experiments.ftp.wire.timing import decompose_session, other_commands, segment_sizes, span_of
-from experiments.harness import clock
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch
-from experiments.harness.implementations.registry import FTP_CLIENT, FTP_SERVER
-from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.judge.verdict import Verdict, failed
-from experiments.harness.measurement import LoadFailedError, Window, measured
-from experiments.harness.parameters import megabits, seconds, whole
-from experiments.harness.pathmodel.replay import Sample, terms_of
-from experiments.harness.results.result import Comparison, Timing
-from experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
-from experiments.http.lab import framing_s as http_framing_s
-from experiments.http.lab import has_response, request_size, response_sizes, sample_of, timing
-from experiments.http.theory import http_page_load
-from experiments.http.wire.page_load import PageLoad, page_load
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.node import Host
-from topologies.emulation.testbed import Testbed
+from lab7.experiments.ftp.theory import MODES, framing_s, ftp_session
+from lab7.experiments.ftp.wire.sessions import FtpSession, FtpTraffic, ftp_traffic
+from lab7.experiments.ftp.wire.timing import decompose_session, other_commands, segment_sizes, span_of
+from lab7.experiments.harness import clock
+from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from lab7.experiments.harness.fidelity.certificate import MachineWatch
+from lab7.experiments.harness.implementations.registry import FTP_CLIENT, FTP_SERVER
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.harness.judge.verdict import Verdict, failed
+from lab7.experiments.harness.measurement import LoadFailedError, Window, measured
+from lab7.experiments.harness.parameters import megabits, seconds, whole
+from lab7.experiments.harness.pathmodel.replay import Sample, terms_of
+from lab7.experiments.harness.results.result import Comparison, Timing
+from lab7.experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
+from lab7.experiments.http.lab import framing_s as http_framing_s
+from lab7.experiments.http.lab import has_response, request_size, response_sizes, sample_of, timing
+from lab7.experiments.http.theory import http_page_load
+from lab7.experiments.http.wire.page_load import PageLoad, page_load
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.node import Host
+from lab7.topologies.emulation.testbed import Testbed
 
 HTTP, HTTP_STRATEGY = "HTTP/1.1 persistent", "1.1-persistent"
 HTTP_PORT = 80
@@ -128,7 +128,7 @@ def run(context: Run) -> Outcome:
     files = _files(asked["files"], asked["size"], context.seed)
     letter = Random(f"letter {context.seed}").randbytes(400)
     on_disk = {**files, f"{LETTERS}/{LETTER}": letter}
-    beside = ("services.http.origin --root {home} --listen 0.0.0.0 --port 80",)
+    beside = ("lab7.services.http.origin --root {home} --listen 0.0.0.0 --port 80",)
     network = ftp_testbed(context, rtt_s, bw, on_disk, beside)
     with measured(context, network, [ftp_path(rtt_s, bw)]) as lab, lab.recording(["client", "server"]):
         sessions = _work(context, lab.bed, list(files), lab.watch)

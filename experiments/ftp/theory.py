@@ -20,8 +20,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments.harness.theory.round_trips import RoundTrips
-from experiments.harness.theory.tcp import (
+from lab7.experiments.harness.theory.round_trips import RoundTrips
+from lab7.experiments.harness.theory.tcp import (
     INITIAL_WINDOW_SEGMENTS,
     MSS_BYTES,
     SYN_FRAME_BYTES,

@@ -2,7 +2,7 @@
 
 The names that an experiment needs can be imported from this package:
 
-    from experiments.harness import EmulatedPath, Experiment, Outcome, Parameter, Run, measured, seconds
+    from lab7.experiments.harness import EmulatedPath, Experiment, Outcome, Parameter, Run, measured, seconds
 
 Each is imported from its module at its first use (PEP 562), so that a driver process, which needs `serve` alone, starts
 without scapy and Mininet. Type checkers read the same names in __init__.pyi.
@@ -15,14 +15,14 @@ from typing import Any
 
 # Name of a module -> public names of this package that the module defines.
 MODULES: dict[str, tuple[str, ...]] = {
-    "experiments.harness.experiment": (
+    "lab7.experiments.harness.experiment": (
         "Experiment",
         "Outcome",
         "Parameter",
         "ParameterError",
         "Run",
     ),
-    "experiments.harness.parameters": (
+    "lab7.experiments.harness.parameters": (
         "choices",
         "factor",
         "listed",
@@ -33,8 +33,8 @@ MODULES: dict[str, tuple[str, ...]] = {
         "share",
         "whole",
     ),
-    "experiments.harness.claims": ("Claim",),
-    "experiments.harness.judge.verdict": (
+    "lab7.experiments.harness.claims": ("Claim",),
+    "lab7.experiments.harness.judge.verdict": (
         "Contradiction",
         "Verdict",
         "failed",
@@ -42,38 +42,38 @@ MODULES: dict[str, tuple[str, ...]] = {
         "timed",
         "undecided",
     ),
-    "experiments.harness.judge.frames": (
+    "lab7.experiments.harness.judge.frames": (
         "CaptureFile",
         "Connection",
         "Frame",
         "connections",
         "read_capture",
     ),
-    "experiments.harness.results.result": (
+    "lab7.experiments.harness.results.result": (
         "Check",
         "Comparison",
         "Fidelity",
         "Timing",
     ),
-    "experiments.harness.theory.tcp": ("Theory",),
-    "experiments.harness.clock": ("tolerance",),
-    "experiments.harness.pathmodel.replay": (
+    "lab7.experiments.harness.theory.tcp": ("Theory",),
+    "lab7.experiments.harness.clock": ("tolerance",),
+    "lab7.experiments.harness.pathmodel.replay": (
         "Sample",
         "terms_of",
     ),
-    "experiments.harness.fidelity.certificate": (
+    "lab7.experiments.harness.fidelity.certificate": (
         "EmulatedPath",
         "MachineWatch",
         "capture_checks",
         "certificate",
         "probe_path",
     ),
-    "experiments.harness.capture.capture": (
+    "lab7.experiments.harness.capture.capture": (
         "Capture",
         "CaptureInterface",
     ),
-    "experiments.harness.capture.reader": ("CaptureReadError",),
-    "experiments.harness.measurement": (
+    "lab7.experiments.harness.capture.reader": ("CaptureReadError",),
+    "lab7.experiments.harness.measurement": (
         "Evidence",
         "Lab",
         "LoadFailedError",
@@ -84,29 +84,29 @@ MODULES: dict[str, tuple[str, ...]] = {
         "measured",
         "site_folder",
     ),
-    "experiments.harness.driver": (
+    "lab7.experiments.harness.driver": (
         "Driver",
         "DriverError",
         "run_command",
     ),
-    "experiments.harness.driver_process": (
+    "lab7.experiments.harness.driver_process": (
         "RequestError",
         "serve",
     ),
-    "experiments.harness.matrix": (
+    "lab7.experiments.harness.matrix": (
         "Cell",
         "Column",
         "Matrix",
         "MatrixRun",
         "Place",
     ),
-    "experiments.harness.report.line_plots": (
+    "lab7.experiments.harness.report.line_plots": (
         "Panel",
         "Series",
         "plot_lines",
     ),
-    "topologies.emulation.errors": ("EmulationError",),
-    "topologies.emulation.testbed": ("Testbed",),
+    "lab7.topologies.emulation.errors": ("EmulationError",),
+    "lab7.topologies.emulation.testbed": ("Testbed",),
 }
 _MODULE_OF = {name: module for module, names in MODULES.items() for name in names}
 

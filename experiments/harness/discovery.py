@@ -11,12 +11,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import experiments
-import topologies
-from experiments.harness import user_files
-from experiments.harness.experiment import Experiment
-from experiments.harness.matrix import Matrix
-from topologies.emulation.user_module import is_user_file
+from lab7 import experiments, topologies
+from lab7.experiments.harness import user_files
+from lab7.experiments.harness.experiment import Experiment
+from lab7.experiments.harness.matrix import Matrix
+from lab7.topologies.emulation.user_module import is_user_file
 
 
 class UnknownNameError(ValueError):
@@ -53,7 +52,7 @@ def _experiment_modules() -> Iterator[ModuleType]:
     for info in pkgutil.iter_modules(experiments.__path__):
         for path in sorted(Path(experiments.__path__[0], info.name).glob("*.py")):
             if _DEFINES.search(path.read_text(encoding="utf-8")):
-                yield importlib.import_module(f"experiments.{info.name}.{path.stem}")
+                yield importlib.import_module(f"lab7.experiments.{info.name}.{path.stem}")
 
 
 def all_experiments() -> dict[str, Experiment]:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from topologies.emulation import tools
-from topologies.emulation.process.interpreter import module_command
-from topologies.emulation.testbed import congestion_control
-from topologies.emulation.virtual import kernel
+from lab7.topologies.emulation import tools
+from lab7.topologies.emulation.process.interpreter import module_command
+from lab7.topologies.emulation.testbed import congestion_control
+from lab7.topologies.emulation.virtual import kernel
 
 TAP = Path("/dev/net/tun")
-SANDBOX = "topologies.emulation.sandbox"
+SANDBOX = "lab7.topologies.emulation.sandbox"
 VIRTUAL_TIME = "virtual time"
 
 
@@ -81,7 +81,7 @@ def _in_sandbox(*command: str) -> bool:
 
 
 def _netem() -> Finding:
-    good = _in_sandbox(*module_command("topologies.emulation.links.netem"))
+    good = _in_sandbox(*module_command("lab7.topologies.emulation.links.netem"))
     meaning = "links are emulated by the kernel" if good else "links are emulated in user space instead"
     return Finding(
         "netem", good, meaning, "a kernel with sch_netem: apt-get install linux-modules-extra-$(uname -r)", False

@@ -1,9 +1,9 @@
 """Requests from an experiment to a client process ("driver") on a host, and one-shot client programs.
 
-    driver = Driver(bed.host("client"), ["experiments.http.drivers.visitor", "10.0.0.2", "80", "www.example.com"])
+    driver = Driver(bed.host("client"), ["lab7.experiments.http.drivers.visitor", "10.0.0.2", "80", "www.example.com"])
     window = driver.request({"visit": ["/"]})
 
-The lines of the protocol are described in experiments.harness.driver_process.
+The lines of the protocol are described in lab7.experiments.harness.driver_process.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.harness.measurement import LoadFailedError, Window
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.node import Host
-from topologies.emulation.watch import LabDied, how_it_ended, program_of
+from lab7.experiments.harness.measurement import LoadFailedError, Window
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.node import Host
+from lab7.topologies.emulation.watch import LabDied, how_it_ended, program_of
 
 TIMEOUT_S = 120.0
 # Time-out in s of a client program that is started for one page load or transfer.

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experiments.harness import clock
-from experiments.harness.capture.shortening import Kept
-from experiments.harness.claims import Claim
-from experiments.harness.clock import ClockWord
-from experiments.harness.implementations.registry import Implementation
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.results.result import Comparison, Fidelity, Timing
+from lab7.experiments.harness import clock
+from lab7.experiments.harness.capture.shortening import Kept
+from lab7.experiments.harness.claims import Claim
+from lab7.experiments.harness.clock import ClockWord
+from lab7.experiments.harness.implementations.registry import Implementation
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.results.result import Comparison, Fidelity, Timing
 
 
 class ParameterError(ValueError):

@@ -12,24 +12,25 @@ from collections.abc import Iterable, Mapping
 
 from mininet.topo import Topo
 
-from services.dns.faults import AUTHORITATIVE_FAULTS, RESOLVER_FAULTS
-from services.ftp.faults import SERVER_FAULTS as FTP_FAULTS
-from services.http.faults import PROXY_FAULTS
-from services.http.faults import SERVER_FAULTS as HTTP_FAULTS
-from services.mail.faults import IMAP_FAULTS, MTA_FAULTS, POP3_FAULTS
-from topologies.emulation.errors import TopologyError
-from topologies.emulation.topology_checks import commands
+from lab7.services.dns.faults import AUTHORITATIVE_FAULTS, RESOLVER_FAULTS
+from lab7.services.ftp.faults import SERVER_FAULTS as FTP_FAULTS
+from lab7.services.http.faults import PROXY_FAULTS
+from lab7.services.http.faults import SERVER_FAULTS as HTTP_FAULTS
+from lab7.services.mail.faults import IMAP_FAULTS, MTA_FAULTS, POP3_FAULTS
+from lab7.topologies.emulation.errors import TopologyError
+from lab7.topologies.emulation.process.interpreter import full_name
+from lab7.topologies.emulation.topology_checks import commands
 
 # The faults of each service, by module.
 FAULTS: Mapping[str, Mapping[str, str]] = {
-    "services.dns.authoritative": AUTHORITATIVE_FAULTS,
-    "services.dns.resolver": RESOLVER_FAULTS,
-    "services.http.origin": HTTP_FAULTS,
-    "services.http.proxy": {**HTTP_FAULTS, **PROXY_FAULTS},
-    "services.ftp.server": FTP_FAULTS,
-    "services.mail.mta": MTA_FAULTS,
-    "services.mail.pop3": POP3_FAULTS,
-    "services.mail.imap": IMAP_FAULTS,
+    "lab7.services.dns.authoritative": AUTHORITATIVE_FAULTS,
+    "lab7.services.dns.resolver": RESOLVER_FAULTS,
+    "lab7.services.http.origin": HTTP_FAULTS,
+    "lab7.services.http.proxy": {**HTTP_FAULTS, **PROXY_FAULTS},
+    "lab7.services.ftp.server": FTP_FAULTS,
+    "lab7.services.mail.mta": MTA_FAULTS,
+    "lab7.services.mail.pop3": POP3_FAULTS,
+    "lab7.services.mail.imap": IMAP_FAULTS,
 }
 Faults = Mapping[str, tuple[str, ...]]
 
@@ -60,7 +61,7 @@ def add_faults(topo: Topo, faults: Faults, replaced: Iterable[str] = ()) -> None
         # Change the list in place, since a function that starts the service may refer to the list.
         lines = serves if isinstance(serves, list) else commands(serves)
         for name in names:
-            lines[:] = [_with(line, name) for line in lines]
+            lines[:] = [_with(full_name(line), name) for line in lines]
             if host in replaced or not any(line.endswith(f" --fault {name}") for line in lines):
                 raise TopologyError(f"no service of {host} has the fault {name}: {_hosts(topo, name, replaced)}")
         topo.nodeInfo(host)["serves"] = lines

@@ -19,12 +19,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from experiments.harness import clock
-from experiments.harness.implementations.registry import OURS, Implementation
-from experiments.harness.judge.verdict import Verdict, Word
-from experiments.harness.results.incomplete import complete, make_folder, unfinished, writing
-from experiments.harness.results.result import write_atomically
-from experiments.harness.template_engine import render
+from lab7.experiments.harness import clock
+from lab7.experiments.harness.implementations.registry import OURS, Implementation
+from lab7.experiments.harness.judge.verdict import Verdict, Word
+from lab7.experiments.harness.results.incomplete import complete, make_folder, unfinished, writing
+from lab7.experiments.harness.results.result import write_atomically
+from lab7.experiments.harness.template_engine import render
 
 CellWord = Literal["pass", "fail", "unused", "unsupported", "not installed"]
 FORMAT = 1

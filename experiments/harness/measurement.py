@@ -23,22 +23,22 @@ from typing import Protocol
 
 from mininet.topo import Topo
 
-from experiments.harness.capture.capture import Capture, CaptureInterface
-from experiments.harness.experiment import Run
-from experiments.harness.faults import add_faults
-from experiments.harness.fidelity.certificate import (
+from lab7.experiments.harness.capture.capture import Capture, CaptureInterface
+from lab7.experiments.harness.experiment import Run
+from lab7.experiments.harness.faults import add_faults
+from lab7.experiments.harness.fidelity.certificate import (
     EmulatedPath,
     MachineWatch,
     capture_checks,
     certificate,
     probe_path,
 )
-from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.results.result import Check, Fidelity
-from topologies.emulation.node import Host
-from topologies.emulation.process.launcher import Service
-from topologies.emulation.process.program import Program
-from topologies.emulation.testbed import Starter, Testbed
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.harness.results.result import Check, Fidelity
+from lab7.topologies.emulation.node import Host
+from lab7.topologies.emulation.process.launcher import Service
+from lab7.topologies.emulation.process.program import Program
+from lab7.topologies.emulation.testbed import Starter, Testbed
 
 CAPTURE_NAME = "capture.pcapng"
 # Share of a run's progress that is reported before the paths are measured.

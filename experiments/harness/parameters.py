@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from topologies.emulation.errors import TopologyError
-from topologies.emulation.shape import parse_time_s
+from lab7.topologies.emulation.errors import TopologyError
+from lab7.topologies.emulation.shape import parse_time_s
 
 
 def seconds(text: str) -> float:

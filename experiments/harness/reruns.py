@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.results.result import Result
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.results.result import Result
 
 # Default maximum number of reruns per experiment (`lab7 run --again N`).
 RERUNS = 2

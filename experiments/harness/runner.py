@@ -9,25 +9,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from experiments.harness import clock
-from experiments.harness.capture.shortening import shorten
-from experiments.harness.claims import load_claims
-from experiments.harness.experiment import Experiment, Outcome, Run
-from experiments.harness.faults import Faults
-from experiments.harness.fidelity.certificate import certificate, undisturbed_check, without_standstill
-from experiments.harness.implementations.registry import Implementation
-from experiments.harness.report.page import REPORT_NAME, write_report
-from experiments.harness.results.deviations import (
+from lab7.experiments.harness import clock
+from lab7.experiments.harness.capture.shortening import shorten
+from lab7.experiments.harness.claims import load_claims
+from lab7.experiments.harness.experiment import Experiment, Outcome, Run
+from lab7.experiments.harness.faults import Faults
+from lab7.experiments.harness.fidelity.certificate import certificate, undisturbed_check, without_standstill
+from lab7.experiments.harness.implementations.registry import Implementation
+from lab7.experiments.harness.report.page import REPORT_NAME, write_report
+from lab7.experiments.harness.results.deviations import (
     ended_early,
     explained,
     find_violations,
     is_checked,
     program_outputs,
 )
-from experiments.harness.results.incomplete import complete, make_folder, salvage_captures, unfinished, writing
-from experiments.harness.results.result import TIMINGS_NAME, Files, MessageViolation, Result, Timing, write_timings
-from topologies.emulation.errors import EmulationError, MachineError, ProgramError, TopologyError
-from topologies.emulation.watch import ServerDied
+from lab7.experiments.harness.results.incomplete import complete, make_folder, salvage_captures, unfinished, writing
+from lab7.experiments.harness.results.result import TIMINGS_NAME, Files, MessageViolation, Result, Timing, write_timings
+from lab7.topologies.emulation.errors import EmulationError, MachineError, ProgramError, TopologyError
+from lab7.topologies.emulation.watch import ServerDied
 
 
 def run_experiment(

@@ -15,11 +15,11 @@ from mininet.net import Mininet
 from mininet.node import Node
 from mininet.topo import Topo
 
-from experiments.harness.claims import load_claims
-from experiments.harness.experiment import Experiment
-from experiments.harness.judge import layers
-from topologies.emulation import user_module
-from topologies.emulation.errors import UserFileError
+from lab7.experiments.harness.claims import load_claims
+from lab7.experiments.harness.experiment import Experiment
+from lab7.experiments.harness.judge import layers
+from lab7.topologies.emulation import user_module
+from lab7.topologies.emulation.errors import UserFileError
 
 # Permitted names of experiments, which become names of result folders.
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -40,7 +40,9 @@ def load_experiment(file: str, taken: Collection[str]) -> Experiment:
         raise UserFileError(f"{file} defines no EXPERIMENT: {hint}add  EXPERIMENT = Experiment(name=...)")
     if not isinstance(experiment, Experiment):
         kind = type(experiment).__name__
-        raise UserFileError(f"{file}: EXPERIMENT is of type {kind}; it must be an Experiment (see experiments.harness)")
+        raise UserFileError(
+            f"{file}: EXPERIMENT is of type {kind}; it must be an Experiment (see lab7.experiments.harness)"
+        )
     if not NAME.fullmatch(experiment.name):
         raise UserFileError(
             f"{file}: the name {experiment.name!r} must consist of lower-case letters, digits and hyphens"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from experiments.harness.driver import LOAD_TIMEOUT_S, Driver, DriverError, run_command
-from experiments.harness.implementations.registry import Implementation, client_words
-from experiments.harness.measurement import LoadFailedError, Window
-from topologies.emulation.node import Host
+from lab7.experiments.harness.driver import LOAD_TIMEOUT_S, Driver, DriverError, run_command
+from lab7.experiments.harness.implementations.registry import Implementation, client_words
+from lab7.experiments.harness.measurement import LoadFailedError, Window
+from lab7.topologies.emulation.node import Host
 
-LOADER = "experiments.http.drivers.loader"
+LOADER = "lab7.experiments.http.drivers.loader"
 SINGLE = "single"
 
 
@@ -27,9 +27,9 @@ class PageClient(Protocol):
 
 
 class OurClient:
-    """lab7's own HTTP client (services.http.client), with one process for all page loads."""
+    """lab7's own HTTP client (lab7.services.http.client), with one process for all page loads."""
 
-    name = "services.http.client"
+    name = "lab7.services.http.client"
 
     def __init__(self, host: Host) -> None:
         self._driver = Driver(host, [LOADER])

@@ -15,22 +15,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.harness import clock
-from experiments.harness.claims import Claim
-from experiments.harness.driver import TIMEOUT_S, Driver
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch
-from experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
-from experiments.harness.judge.decomposition import Interval, sum_up
-from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.judge.verdict import Verdict, timed, undecided
-from experiments.harness.measurement import Evidence, Window, measured, site_folder
-from experiments.harness.parameters import megabits, seconds, whole
-from experiments.harness.pathmodel.replay import Sample, terms_of
-from experiments.harness.results.result import Comparison, Timing
-from experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
-from experiments.http.claims import keep_alive
-from experiments.http.lab import (
+from lab7.experiments.harness import clock
+from lab7.experiments.harness.claims import Claim
+from lab7.experiments.harness.driver import TIMEOUT_S, Driver
+from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from lab7.experiments.harness.fidelity.certificate import MachineWatch
+from lab7.experiments.harness.implementations.registry import DEFAULT_PORT, PROXY_PORTS
+from lab7.experiments.harness.judge.decomposition import Interval, sum_up
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.harness.judge.verdict import Verdict, timed, undecided
+from lab7.experiments.harness.measurement import Evidence, Window, measured, site_folder
+from lab7.experiments.harness.parameters import megabits, seconds, whole
+from lab7.experiments.harness.pathmodel.replay import Sample, terms_of
+from lab7.experiments.harness.results.result import Comparison, Timing
+from lab7.experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
+from lab7.experiments.http.claims import keep_alive
+from lab7.experiments.http.lab import (
     AT_CLIENT,
     AT_PROXY,
     NAME,
@@ -42,12 +42,12 @@ from experiments.http.lab import (
     turns_framing_s,
     web_testbed,
 )
-from experiments.http.theory import KUROSE_ROSS, http_page_load
-from experiments.http.wire.http1 import Exchange
-from experiments.http.wire.page_load import Files, PageLoad, page_load
-from topologies.web import PROXY_ADDRESS
+from lab7.experiments.http.theory import KUROSE_ROSS, http_page_load
+from lab7.experiments.http.wire.http1 import Exchange
+from lab7.experiments.http.wire.page_load import Files, PageLoad, page_load
+from lab7.topologies.web import PROXY_ADDRESS
 
-VISITOR = "experiments.http.drivers.visitor"
+VISITOR = "lab7.experiments.http.drivers.visitor"
 KEPT, CLOSED, PROXY = "kept", "closed", "proxy: kept, closed"
 CAPTURES = {KEPT: "capture-kept.pcapng", CLOSED: "capture-closed.pcapng", PROXY: "capture-closed.pcapng"}
 TEN_MINUTES_S = 600
@@ -109,7 +109,11 @@ def run(context: Run) -> Outcome:
         claims=_verdicts(visits, comparisons, asked["idle"], short_s),
         comparisons=tuple(comparisons.values()),
         fidelity=evidence.fidelity(),
-        implementations={"client": "http.client", "origin": "services.http.origin", "proxy": "services.http.proxy"},
+        implementations={
+            "client": "http.client",
+            "origin": "lab7.services.http.origin",
+            "proxy": "lab7.services.http.proxy",
+        },
         timings=timings,
         capture=CAPTURES[CLOSED],
     )

@@ -12,20 +12,20 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from experiments.harness.experiment import Run
-from experiments.harness.fidelity.certificate import EmulatedPath, MachineWatch
-from experiments.harness.implementations.registry import DEFAULT_PORT, server_starter
-from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.measurement import Window, first_interface, make_testbed
-from experiments.harness.pathmodel.replay import Sample, terms_of
-from experiments.harness.results.result import Timing
-from experiments.harness.template_engine import render
-from experiments.harness.theory.tcp import transmission_time_s
-from experiments.http.claims.delivery import undelivered
-from experiments.http.wire.http1 import Conversation, Exchange
-from experiments.http.wire.page_load import Files, PageLoad, decompose, page_load
-from topologies.emulation.testbed import Testbed
-from topologies.web import WebTopo
+from lab7.experiments.harness.experiment import Run
+from lab7.experiments.harness.fidelity.certificate import EmulatedPath, MachineWatch
+from lab7.experiments.harness.implementations.registry import DEFAULT_PORT, server_starter
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.harness.measurement import Window, first_interface, make_testbed
+from lab7.experiments.harness.pathmodel.replay import Sample, terms_of
+from lab7.experiments.harness.results.result import Timing
+from lab7.experiments.harness.template_engine import render
+from lab7.experiments.harness.theory.tcp import transmission_time_s
+from lab7.experiments.http.claims.delivery import undelivered
+from lab7.experiments.http.wire.http1 import Conversation, Exchange
+from lab7.experiments.http.wire.page_load import Files, PageLoad, decompose, page_load
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.web import WebTopo
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SIDE_PIXELS = 16
@@ -121,7 +121,7 @@ def base_url(context: Run, strategy: str) -> str:
 def origin_name(context: Run) -> str:
     """Return name and version of the origin server, for the report."""
     origin = context.replacements.get("origin")
-    return origin.describe() if origin else "services.http.origin"
+    return origin.describe() if origin else "lab7.services.http.origin"
 
 
 def proxy_mode(context: Run) -> str:
@@ -133,7 +133,7 @@ def proxy_mode(context: Run) -> str:
 def proxy_name(context: Run) -> str:
     """Return name and version of the proxy, for the report."""
     proxy = context.replacements.get("proxy")
-    return proxy.describe() if proxy else "services.http.proxy"
+    return proxy.describe() if proxy else "lab7.services.http.proxy"
 
 
 def loads_in(

@@ -11,19 +11,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.harness.driver import run_command
-from experiments.harness.implementations.registry import DEFAULT_PORT, Implementation, expand, of_role, server_starter
-from experiments.harness.judge.frames import read_capture
-from experiments.harness.matrix import Cell, Column, Matrix, MatrixRun, Place, name_of
-from experiments.harness.measurement import LoadFailedError, Window, capture_at, make_testbed
-from experiments.http.claims.interop import fetched
-from experiments.http.clients import OurClient
-from experiments.http.lab import AT_CLIENT, NAME, make_site, site_files
-from experiments.http.wire.page_load import PageLoad, page_load
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.testbed import Testbed
-from topologies.emulation.watch import ServerDied
-from topologies.web import WebTopo
+from lab7.experiments.harness.driver import run_command
+from lab7.experiments.harness.implementations.registry import (
+    DEFAULT_PORT,
+    Implementation,
+    expand,
+    of_role,
+    server_starter,
+)
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.experiments.harness.matrix import Cell, Column, Matrix, MatrixRun, Place, name_of
+from lab7.experiments.harness.measurement import LoadFailedError, Window, capture_at, make_testbed
+from lab7.experiments.http.claims.interop import fetched
+from lab7.experiments.http.clients import OurClient
+from lab7.experiments.http.lab import AT_CLIENT, NAME, make_site, site_files
+from lab7.experiments.http.wire.page_load import PageLoad, page_load
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.emulation.watch import ServerDied
+from lab7.topologies.web import WebTopo
 
 OBJECTS, SIZE_BYTES, SEED = 3, 3000, 1
 # Strategy of lab7's client -> protocol that the packets must show.

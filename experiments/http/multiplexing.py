@@ -15,19 +15,19 @@ from pathlib import Path
 
 from mininet.topo import Topo
 
-from experiments.harness.clock import tolerance
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch
-from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.judge.verdict import Verdict, failed
-from experiments.harness.measurement import LoadFailedError, Window, measured, site_folder
-from experiments.harness.parameters import megabits, seconds, whole
-from experiments.harness.pathmodel.replay import CausalOrderError, Sample, omitted_terms
-from experiments.harness.results.result import Comparison, Timing
-from experiments.harness.theory.tcp import MSS_BYTES, Theory, tolerance_of_round_trips, transmission_time_s
-from experiments.http.claims import http2
-from experiments.http.clients import OurClient
-from experiments.http.lab import (
+from lab7.experiments.harness.clock import tolerance
+from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from lab7.experiments.harness.fidelity.certificate import MachineWatch
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.harness.judge.verdict import Verdict, failed
+from lab7.experiments.harness.measurement import LoadFailedError, Window, measured, site_folder
+from lab7.experiments.harness.parameters import megabits, seconds, whole
+from lab7.experiments.harness.pathmodel.replay import CausalOrderError, Sample, omitted_terms
+from lab7.experiments.harness.results.result import Comparison, Timing
+from lab7.experiments.harness.theory.tcp import MSS_BYTES, Theory, tolerance_of_round_trips, transmission_time_s
+from lab7.experiments.http.claims import http2
+from lab7.experiments.http.clients import OurClient
+from lab7.experiments.http.lab import (
     AT_CLIENT,
     HOSTS,
     access_path,
@@ -40,11 +40,11 @@ from experiments.http.lab import (
     web_testbed,
     write_picture,
 )
-from experiments.http.theory import KUROSE_ROSS
-from experiments.http.wire.http1 import Exchange
-from experiments.http.wire.http2 import Http2Conversation, Kind
-from experiments.http.wire.page_load import Files, PageLoad
-from topologies.emulation.errors import EmulationError
+from lab7.experiments.http.theory import KUROSE_ROSS
+from lab7.experiments.http.wire.http1 import Exchange
+from lab7.experiments.http.wire.http2 import Http2Conversation, Kind
+from lab7.experiments.http.wire.page_load import Files, PageLoad
+from lab7.topologies.emulation.errors import EmulationError
 
 PIPELINED, MULTIPLEXED = "1.1-pipelined", "2"
 LARGE, SMALL = "large.png", "small-1.png"

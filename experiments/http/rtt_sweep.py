@@ -15,19 +15,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from experiments.harness.clock import tolerance
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch
-from experiments.harness.judge.verdict import Verdict, failed
-from experiments.harness.measurement import Evidence, LoadFailedError, Window, measured, site_folder
-from experiments.harness.parameters import choices, listed, megabits, seconds, whole
-from experiments.harness.report.line_plots import Panel, Series, plot_lines
-from experiments.harness.results.result import Comparison, Timing
-from experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
-from experiments.http.claims import http2
-from experiments.http.claims.delivery import undelivered
-from experiments.http.clients import PageClient, make_client
-from experiments.http.lab import (
+from lab7.experiments.harness.clock import tolerance
+from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from lab7.experiments.harness.fidelity.certificate import MachineWatch
+from lab7.experiments.harness.judge.verdict import Verdict, failed
+from lab7.experiments.harness.measurement import Evidence, LoadFailedError, Window, measured, site_folder
+from lab7.experiments.harness.parameters import choices, listed, megabits, seconds, whole
+from lab7.experiments.harness.report.line_plots import Panel, Series, plot_lines
+from lab7.experiments.harness.results.result import Comparison, Timing
+from lab7.experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
+from lab7.experiments.http.claims import http2
+from lab7.experiments.http.claims.delivery import undelivered
+from lab7.experiments.http.clients import PageClient, make_client
+from lab7.experiments.http.lab import (
     AT_CLIENT,
     HOSTS,
     access_path,
@@ -44,8 +44,8 @@ from experiments.http.lab import (
     timing,
     web_testbed,
 )
-from experiments.http.theory import STRATEGIES, http_page_load
-from experiments.http.wire.page_load import PageLoad
+from lab7.experiments.http.theory import STRATEGIES, http_page_load
+from lab7.experiments.http.wire.page_load import PageLoad
 
 MULTIPLEXED = "2"
 # Strategy -> id of the claim on the page load time by this strategy.

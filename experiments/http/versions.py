@@ -13,20 +13,20 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from experiments.harness.clock import tolerance
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch
-from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.judge.verdict import Verdict, failed, timed, undecided
-from experiments.harness.measurement import LoadFailedError, Window, measured, site_folder
-from experiments.harness.parameters import choices, megabits, seconds, whole
-from experiments.harness.results.result import Comparison, Timing
-from experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
-from experiments.http.claims import http1 as judge_http
-from experiments.http.claims import http2
-from experiments.http.claims import strategies as judge_strategies
-from experiments.http.clients import SINGLE, PageClient, make_client
-from experiments.http.lab import (
+from lab7.experiments.harness.clock import tolerance
+from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from lab7.experiments.harness.fidelity.certificate import MachineWatch
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.harness.judge.verdict import Verdict, failed, timed, undecided
+from lab7.experiments.harness.measurement import LoadFailedError, Window, measured, site_folder
+from lab7.experiments.harness.parameters import choices, megabits, seconds, whole
+from lab7.experiments.harness.results.result import Comparison, Timing
+from lab7.experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
+from lab7.experiments.http.claims import http1 as judge_http
+from lab7.experiments.http.claims import http2
+from lab7.experiments.http.claims import strategies as judge_strategies
+from lab7.experiments.http.clients import SINGLE, PageClient, make_client
+from lab7.experiments.http.lab import (
     AT_CLIENT,
     AT_ORIGIN,
     HOSTS,
@@ -45,8 +45,8 @@ from experiments.http.lab import (
     timing,
     web_testbed,
 )
-from experiments.http.theory import http_page_load, within_initial_window
-from experiments.http.wire.page_load import Files, PageLoad
+from lab7.experiments.http.theory import http_page_load, within_initial_window
+from lab7.experiments.http.wire.page_load import Files, PageLoad
 
 # Strategy -> (id of the claim on page load time by the strategy, function that decides the claim from packets).
 STRATEGY_CLAIMS: Mapping[str, tuple[str, Callable[[Sequence[PageLoad]], Verdict]]] = {

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from experiments.harness.capture.reader import CaptureReadError
-from experiments.harness.cli import common
-from experiments.harness.judge.frames import read_capture
-from experiments.harness.results.result import write_atomically
-from experiments.ladder.ladder import Ladder, ladder_of
-from experiments.ladder.svg import Drawing, render_svg
-from experiments.ladder.text import render_mermaid, render_text
+from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.cli import common
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.experiments.harness.results.result import write_atomically
+from lab7.experiments.ladder.ladder import Ladder, ladder_of
+from lab7.experiments.ladder.svg import Drawing, render_svg
+from lab7.experiments.ladder.text import render_mermaid, render_text
 
 # Suffix of the output file -> format.
 FORMATS = {".svg": "svg", ".txt": "text", ".md": "mermaid", ".mmd": "mermaid"}

@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
-from experiments.harness.judge.fragments import TAG_BYTES, TYPE_AT, VLAN_TAGS, ipv4_offset
-from experiments.harness.judge.frames import TCP_PROTOCOL, UDP_PROTOCOL, CaptureFile, Frame
+from lab7.experiments.harness.judge.fragments import TAG_BYTES, TYPE_AT, VLAN_TAGS, ipv4_offset
+from lab7.experiments.harness.judge.frames import TCP_PROTOCOL, UDP_PROTOCOL, CaptureFile, Frame
 
 ETHERTYPE_IPV6 = b"\x86\xdd"
 IPV6_HEADER_BYTES = 40

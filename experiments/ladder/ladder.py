@@ -16,9 +16,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from experiments.harness.judge.frames import ACK, FIN, RST, SYN, CaptureFile, TcpSegment
-from experiments.ladder.journeys import Journeys, host_of
-from experiments.ladder.messages import WireMessage, messages_at
+from lab7.experiments.harness.judge.frames import ACK, FIN, RST, SYN, CaptureFile, TcpSegment
+from lab7.experiments.ladder.journeys import Journeys, host_of
+from lab7.experiments.ladder.messages import WireMessage, messages_at
 
 Level = Literal["message", "tcp"]
 # A message as read at its sender, and at its receiver (None: read at one interface only).

@@ -16,15 +16,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.dns.wire.traffic import RCODES, DnsMessage, dns_exchanges
-from experiments.ftp.wire.sessions import CONTROL_PORT, ftp_traffic
-from experiments.harness.judge.dialogue import Dialogue, Line
-from experiments.harness.judge.frames import CaptureFile, Connection, Direction, Endpoint, connections
-from experiments.harness.judge.reassembly import Segment, unwrap
-from experiments.http.wire.http1 import Message as HttpMessage
-from experiments.http.wire.http2 import Http2Conversation, Http2Frame, Kind, parse_conversation
-from experiments.ladder.midstream import HTTP_REQUEST, HTTP_STATUS, connections_without_syn
-from experiments.mail.wire import imap, pop3, smtp
+from lab7.experiments.dns.wire.traffic import RCODES, DnsMessage, dns_exchanges
+from lab7.experiments.ftp.wire.sessions import CONTROL_PORT, ftp_traffic
+from lab7.experiments.harness.judge.dialogue import Dialogue, Line
+from lab7.experiments.harness.judge.frames import CaptureFile, Connection, Direction, Endpoint, connections
+from lab7.experiments.harness.judge.reassembly import Segment, unwrap
+from lab7.experiments.http.wire.http1 import Message as HttpMessage
+from lab7.experiments.http.wire.http2 import Http2Conversation, Http2Frame, Kind, parse_conversation
+from lab7.experiments.ladder.midstream import HTTP_REQUEST, HTTP_STATUS, connections_without_syn
+from lab7.experiments.mail.wire import imap, pop3, smtp
 
 LABEL_MAX = 60
 # Octets of a segment that are searched for its first line.

@@ -11,7 +11,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from experiments.harness.judge.frames import ACK, SYN, Connection, Direction, Endpoint, Frame, TcpSegment, datagrams
+from lab7.experiments.harness.judge.frames import (
+    ACK,
+    SYN,
+    Connection,
+    Direction,
+    Endpoint,
+    Frame,
+    TcpSegment,
+    datagrams,
+)
 
 HTTP_REQUEST = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} [^ \r\n]{1,8000} HTTP/\d\.\d\r?\n|PRI \* HTTP/2\.0\r\n")
 HTTP_STATUS = re.compile(rb"HTTP/\d\.\d \d{3}[ \r\n]")

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from experiments.harness.capture.reader import CaptureReadError
-from experiments.harness.judge.frames import CaptureFile, Frame, read_capture
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.results.result import Result
-from experiments.ladder.ladder import Arrow, Ladder, ladder_of
-from experiments.ladder.messages import printable
-from experiments.ladder.selection import conversations_with
-from experiments.ladder.svg import Drawing, describe, render_svg
+from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.judge.frames import CaptureFile, Frame, read_capture
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.results.result import Result
+from lab7.experiments.ladder.ladder import Arrow, Ladder, ladder_of
+from lab7.experiments.ladder.messages import printable
+from lab7.experiments.ladder.selection import conversations_with
+from lab7.experiments.ladder.svg import Drawing, describe, render_svg
 
 # Bounds of a report's pictures: arrows of the first ladder and of a claim's, frames cited per claim, frames read for
 # the first ladder, frames shown, octets and lines of text shown of a frame, characters of a decoded layer.

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from experiments.harness.judge.fragments import ipv4_offset
-from experiments.harness.judge.frames import (
+from lab7.experiments.harness.judge.fragments import ipv4_offset
+from lab7.experiments.harness.judge.frames import (
     IPV6,
     IPV6_NEXT_HEADER,
     IPV6_PAYLOAD,

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax import saxutils
 
-from experiments.ladder.ladder import Arrow, Ladder
-from experiments.ladder.messages import printable
-from experiments.ladder.time_axis import LABEL_PX, Kind, TimeAxis
+from lab7.experiments.ladder.ladder import Arrow, Ladder
+from lab7.experiments.ladder.messages import printable
+from lab7.experiments.ladder.time_axis import LABEL_PX, Kind, TimeAxis
 
 TOP_PX, BOTTOM_PX, LEFT_PX, COLUMN_PX, MARGIN_PX = 64.0, 36.0, 92.0, 300.0, 150.0
 # Arrows thinner than THIN_PX are drawn as a line of this width.

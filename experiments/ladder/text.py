@@ -10,8 +10,8 @@ it had arrived (lost: `lost`; not captured: `-`).
 
 from __future__ import annotations
 
-from experiments.ladder.ladder import Arrow, Ladder
-from experiments.ladder.messages import printable
+from lab7.experiments.ladder.ladder import Arrow, Ladder
+from lab7.experiments.ladder.messages import printable
 
 COLUMN_MIN, COLUMN_MAX = 12, 44
 TIME_WIDTH = 11

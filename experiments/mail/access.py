@@ -21,24 +21,30 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from experiments.harness.driver import Driver
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch
-from experiments.harness.implementations.registry import ACCESS_ROLE, DEFAULT_PORT, MTA_ROLE, SMTP_PORT, SUBMISSION_PORT
-from experiments.harness.judge.frames import CaptureFile, connections
-from experiments.harness.judge.verdict import Verdict, undecided
-from experiments.harness.measurement import Window, make_testbed, measured, site_folder
-from experiments.harness.parameters import seconds, whole
-from experiments.harness.report.line_plots import Panel, Series, plot_lines
-from experiments.harness.results.result import Comparison, Timing
-from experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
-from experiments.http.lab import response_sizes, write_picture
-from experiments.http.wire.page_load import page_load
-from experiments.mail.claims.imap import ImapCourse, MailboxTask, decide_imap
-from experiments.mail.claims.pop3 import Pop3Course, decide_pop3
-from experiments.mail.claims.push_pull import Pull, Push, decide_push_and_pull
-from experiments.mail.claims.webmail import Screen, Webmail, decide_webmail
-from experiments.mail.lab import (
+from lab7.experiments.harness.driver import Driver
+from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from lab7.experiments.harness.fidelity.certificate import MachineWatch
+from lab7.experiments.harness.implementations.registry import (
+    ACCESS_ROLE,
+    DEFAULT_PORT,
+    MTA_ROLE,
+    SMTP_PORT,
+    SUBMISSION_PORT,
+)
+from lab7.experiments.harness.judge.frames import CaptureFile, connections
+from lab7.experiments.harness.judge.verdict import Verdict, undecided
+from lab7.experiments.harness.measurement import Window, make_testbed, measured, site_folder
+from lab7.experiments.harness.parameters import seconds, whole
+from lab7.experiments.harness.report.line_plots import Panel, Series, plot_lines
+from lab7.experiments.harness.results.result import Comparison, Timing
+from lab7.experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
+from lab7.experiments.http.lab import response_sizes, write_picture
+from lab7.experiments.http.wire.page_load import page_load
+from lab7.experiments.mail.claims.imap import ImapCourse, MailboxTask, decide_imap
+from lab7.experiments.mail.claims.pop3 import Pop3Course, decide_pop3
+from lab7.experiments.mail.claims.push_pull import Pull, Push, decide_push_and_pull
+from lab7.experiments.mail.claims.webmail import Screen, Webmail, decide_webmail
+from lab7.experiments.mail.lab import (
     ALICE,
     AT_ALICE,
     AT_BOB,
@@ -51,8 +57,8 @@ from experiments.mail.lab import (
     SENDER_ADDRESS,
     Legs,
 )
-from experiments.mail.mailbox_sessions import Sessions, Traffic
-from experiments.mail.mailboxes import (
+from lab7.experiments.mail.mailbox_sessions import Sessions, Traffic
+from lab7.experiments.mail.mailboxes import (
     Messages,
     Reader,
     fill,
@@ -62,7 +68,7 @@ from experiments.mail.mailboxes import (
     text,
     wait_for_count,
 )
-from experiments.mail.scripts.mailbox import (
+from lab7.experiments.mail.scripts.mailbox import (
     COUNT,
     DELETE,
     DROP,
@@ -77,8 +83,8 @@ from experiments.mail.scripts.mailbox import (
     working_steps,
     writing_steps,
 )
-from experiments.mail.servers import MailHost, mail_host, names_of
-from experiments.mail.theory.access import (
+from lab7.experiments.mail.servers import MailHost, mail_host, names_of
+from lab7.experiments.mail.theory.access import (
     PROTOCOLS,
     TASKS,
     WEBMAIL,
@@ -87,19 +93,19 @@ from experiments.mail.theory.access import (
     webmail_session,
     with_window,
 )
-from experiments.mail.times import compared, left_out
-from experiments.mail.wire.imap import imap_traffic
-from experiments.mail.wire.pop3 import pop3_traffic
-from experiments.mail.wire.smtp import smtp_traffic
-from topologies.emulation.node import Host
-from topologies.emulation.testbed import Testbed
-from topologies.mail import ADDRESSES, ALICE_ADDRESS, WEB
+from lab7.experiments.mail.times import compared, left_out
+from lab7.experiments.mail.wire.imap import imap_traffic
+from lab7.experiments.mail.wire.pop3 import pop3_traffic
+from lab7.experiments.mail.wire.smtp import smtp_traffic
+from lab7.topologies.emulation.node import Host
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.mail import ADDRESSES, ALICE_ADDRESS, WEB
 
 # Fixed path parameters: RTTs in s from Alice to her server and between the servers, and the rate in Mbit/s.
 SENDER_S, BETWEEN_S, BW_MBIT = 0.02, 0.04, 10.0
 PICTURE, PICTURE_BYTES = "ring.png", 12_000
-VISITOR, BROWSER = "experiments.http.drivers.visitor", "experiments.mail.drivers.webmail"
-WEBMAIL_MODULE = "services.mail.webmail"
+VISITOR, BROWSER = "lab7.experiments.http.drivers.visitor", "lab7.experiments.mail.drivers.webmail"
+WEBMAIL_MODULE = "lab7.services.mail.webmail"
 WAYS = (*PROTOCOLS, WEBMAIL)
 SERVERS = {"alice": "mail-a", "bob": "mail-b"}
 PEOPLE, OTHER = {"alice": ALICE, "bob": BOB}, {"alice": "bob", "bob": "alice"}

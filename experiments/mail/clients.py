@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.harness.driver import run_command
-from experiments.harness.implementations.registry import (
+from lab7.experiments.harness.driver import run_command
+from lab7.experiments.harness.implementations.registry import (
     AGENT_ROLE,
     IMAP_PORT,
     POP3_PORT,
@@ -18,14 +18,14 @@ from experiments.harness.implementations.registry import (
     client_words,
     of_role,
 )
-from experiments.harness.measurement import Window
-from experiments.harness.template_engine import render
-from experiments.mail.peers import PEERS
-from experiments.mail.servers import MailHost
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.node import Host
+from lab7.experiments.harness.measurement import Window
+from lab7.experiments.harness.template_engine import render
+from lab7.experiments.mail.peers import PEERS
+from lab7.experiments.mail.servers import MailHost
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.node import Host
 
-OURS, OUR_AGENT = "lab7", "services.mail.agent"
+OURS, OUR_AGENT = "lab7", "lab7.services.mail.agent"
 OPERATIONS = ("send", "pop3", "imap")
 PORTS: Mapping[str, int] = {"send": SUBMISSION_PORT, "pop3": POP3_PORT, "imap": IMAP_PORT}
 TIMEOUT_S = 60.0

@@ -17,21 +17,21 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from experiments.dns.wire.traffic import dns_exchanges
-from experiments.harness import clock
-from experiments.harness.claims import Claim
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import EmulatedPath, MachineWatch
-from experiments.harness.judge.frames import CaptureFile, connections
-from experiments.harness.judge.verdict import Traffic, Verdict, failed, timed
-from experiments.harness.measurement import Window, first_interface, make_testbed, measured
-from experiments.harness.parameters import seconds
-from experiments.harness.results.result import Comparison, Timing
-from experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE
-from experiments.mail.claims import authentication
-from experiments.mail.claims.authentication import Check, Scene
-from experiments.mail.claims.imap import fetched_messages
-from experiments.mail.lab import (
+from lab7.experiments.dns.wire.traffic import dns_exchanges
+from lab7.experiments.harness import clock
+from lab7.experiments.harness.claims import Claim
+from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from lab7.experiments.harness.fidelity.certificate import EmulatedPath, MachineWatch
+from lab7.experiments.harness.judge.frames import CaptureFile, connections
+from lab7.experiments.harness.judge.verdict import Traffic, Verdict, failed, timed
+from lab7.experiments.harness.measurement import Window, first_interface, make_testbed, measured
+from lab7.experiments.harness.parameters import seconds
+from lab7.experiments.harness.results.result import Comparison, Timing
+from lab7.experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE
+from lab7.experiments.mail.claims import authentication
+from lab7.experiments.mail.claims.authentication import Check, Scene
+from lab7.experiments.mail.claims.imap import fetched_messages
+from lab7.experiments.mail.lab import (
     ALICE,
     AT_BOB,
     AT_RECEIVER,
@@ -47,13 +47,13 @@ from experiments.mail.lab import (
     wait_for_messages,
     wait_until_quiet,
 )
-from experiments.mail.mailboxes import Reader
-from experiments.mail.theory.authentication import first_check
-from experiments.mail.wire import imap
-from experiments.mail.wire.smtp import smtp_traffic
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.testbed import Testbed
-from topologies.mail_forgery import (
+from lab7.experiments.mail.mailboxes import Reader
+from lab7.experiments.mail.theory.authentication import first_check
+from lab7.experiments.mail.wire import imap
+from lab7.experiments.mail.wire.smtp import smtp_traffic
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.mail_forgery import (
     CHECKS,
     FORWARD_ADDRESS,
     FORWARDED,
@@ -249,7 +249,7 @@ def run(context: Run) -> Outcome:
         claims=(*_verdicts(captured, done), verdict),
         comparisons=comparisons,
         fidelity=lab.fidelity(),
-        implementations={"mta": "services.mail.mta"},
+        implementations={"mta": "lab7.services.mail.mta"},
         timings={FIRST: timings},
         capture=lab.path.name,
     )

@@ -13,25 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.harness.driver import Driver, DriverError, window_of
-from experiments.harness.experiment import Run
-from experiments.harness.fidelity.certificate import EmulatedPath
-from experiments.harness.implementations.registry import (
+from lab7.experiments.harness.driver import Driver, DriverError, window_of
+from lab7.experiments.harness.experiment import Run
+from lab7.experiments.harness.fidelity.certificate import EmulatedPath
+from lab7.experiments.harness.implementations.registry import (
     ACCESS_ROLE,
     DEFAULT_PORT,
     IMAP_PORT,
     MTA_ROLE,
     SMTP_PORT,
 )
-from experiments.harness.measurement import Window, first_interface, make_testbed
-from experiments.mail.servers import MTA_MODULE, mail_host
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.node import Host
-from topologies.emulation.process.interpreter import module_command
-from topologies.emulation.process.launcher import Service
-from topologies.emulation.process.program import LISTEN, Program
-from topologies.emulation.testbed import Starter, Testbed
-from topologies.mail import (
+from lab7.experiments.harness.measurement import Window, first_interface, make_testbed
+from lab7.experiments.mail.servers import MTA_MODULE, mail_host
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.node import Host
+from lab7.topologies.emulation.process.interpreter import module_command
+from lab7.topologies.emulation.process.launcher import Service
+from lab7.topologies.emulation.process.program import LISTEN, Program
+from lab7.topologies.emulation.testbed import Starter, Testbed
+from lab7.topologies.mail import (
     ADDRESSES,
     ALICE,
     BOB,
@@ -46,7 +46,7 @@ from topologies.mail import (
 
 __all__ = ["ALICE", "BOB", "IMAP_PORT", "PASSWORDS", "POP3_PORT", "SMTP_PORT", "SUBMISSION_PORT"]
 
-USER, VISITOR = "experiments.mail.drivers.smtp", "experiments.http.drivers.visitor"
+USER, VISITOR = "lab7.experiments.mail.drivers.smtp", "lab7.experiments.http.drivers.visitor"
 TIMEOUT_S = 60.0
 # Number of the state TIME_WAIT in /proc/net/tcp (TCP_TIME_WAIT in include/net/tcp_states.h).
 TIME_WAIT = "06"
@@ -103,7 +103,7 @@ def mail_testbed(context: Run, topo: MailTopo, before: Callable[[Host], object] 
 
 
 class UserAgent:
-    """Mail user agent on a host, controlled through the client program experiments.mail.drivers.smtp."""
+    """Mail user agent on a host, controlled through the client program lab7.experiments.mail.drivers.smtp."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -215,7 +215,7 @@ def wait_for_messages(
 
 def has_failed_attempt(host: Host) -> bool:
     """Return whether the queue of lab7's MTA on a host has a message that an attempt has not delivered."""
-    words = module_command("services.mail.queue", str(host.workdir / "queue"))
+    words = module_command("lab7.services.mail.queue", str(host.workdir / "queue"))
     listed = subprocess.run(words, capture_output=True, text=True, check=False).stdout
     return any(json.loads(line)["tries"] > 0 for line in listed.splitlines())
 

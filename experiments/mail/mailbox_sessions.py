@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from experiments.harness.judge.decomposition import Decomposition
-from experiments.harness.judge.verdict import Verdict, failed
-from experiments.harness.measurement import LoadFailedError, Window
-from experiments.harness.results.result import Timing
-from experiments.http.lab import timing
-from experiments.http.wire.page_load import PageLoad
-from experiments.mail.claims.evidence import connection_octets, octets_of
-from experiments.mail.lab import AT_BOB
-from experiments.mail.theory.access import WEBMAIL
-from experiments.mail.times import TimedSample
-from experiments.mail.wire.imap import ImapTraffic
-from experiments.mail.wire.mailbox_timing import decompose_imap, decompose_pop3
-from experiments.mail.wire.pop3 import Pop3Traffic
-from topologies.emulation.errors import EmulationError
+from lab7.experiments.harness.judge.decomposition import Decomposition
+from lab7.experiments.harness.judge.verdict import Verdict, failed
+from lab7.experiments.harness.measurement import LoadFailedError, Window
+from lab7.experiments.harness.results.result import Timing
+from lab7.experiments.http.lab import timing
+from lab7.experiments.http.wire.page_load import PageLoad
+from lab7.experiments.mail.claims.evidence import connection_octets, octets_of
+from lab7.experiments.mail.lab import AT_BOB
+from lab7.experiments.mail.theory.access import WEBMAIL
+from lab7.experiments.mail.times import TimedSample
+from lab7.experiments.mail.wire.imap import ImapTraffic
+from lab7.experiments.mail.wire.mailbox_timing import decompose_imap, decompose_pop3
+from lab7.experiments.mail.wire.pop3 import Pop3Traffic
+from lab7.topologies.emulation.errors import EmulationError
 
 
 @dataclass

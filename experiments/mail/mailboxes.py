@@ -15,15 +15,15 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from experiments.harness.driver import Driver, run_command
-from experiments.harness.implementations.registry import SUBMISSION_PORT
-from experiments.harness.measurement import Window
-from experiments.mail.peers import PEERS
-from experiments.mail.servers import MailHost
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.node import Host
+from lab7.experiments.harness.driver import Driver, run_command
+from lab7.experiments.harness.implementations.registry import SUBMISSION_PORT
+from lab7.experiments.harness.measurement import Window
+from lab7.experiments.mail.peers import PEERS
+from lab7.experiments.mail.servers import MailHost
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.node import Host
 
-READER = "experiments.mail.drivers.mailbox"
+READER = "lab7.experiments.mail.drivers.mailbox"
 SCRIPT = PEERS / "stdlib_client.py"
 TIMEOUT_S = 60.0
 POLL_S = 0.02
@@ -113,7 +113,7 @@ def fill(host: MailHost, user: str, contents: Sequence[bytes]) -> None:
 
 
 class Reader(Driver):
-    """Scripted POP3 and IMAP client on a host (client program experiments.mail.drivers.mailbox)."""
+    """Scripted POP3 and IMAP client on a host (client program lab7.experiments.mail.drivers.mailbox)."""
 
     def __init__(self, host: Host, address: str) -> None:
         super().__init__(host, [READER, address])

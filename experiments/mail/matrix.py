@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.harness.implementations.registry import (
+from lab7.experiments.harness.implementations.registry import (
     ACCESS_ROLE,
     AGENT_ROLE,
     MTA_ROLE,
@@ -22,22 +22,22 @@ from experiments.harness.implementations.registry import (
     Implementation,
     of_role,
 )
-from experiments.harness.judge.frames import CaptureFile, read_capture
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.matrix import Cell, Column, Matrix, MatrixRun, Place, name_of
-from experiments.harness.measurement import LoadFailedError, Window, capture_at, make_testbed
-from experiments.mail.claims.delivery import why_altered, with_crlf
-from experiments.mail.claims.interop import fetched_by_imap, fetched_by_pop3, relayed, sent
-from experiments.mail.clients import OPERATIONS, Task, run_client, supports
-from experiments.mail.lab import AT_ALICE, AT_BOB, AT_SENDER, BOB, RECEIVER_ADDRESS, SENDER_ADDRESS, Legs
-from experiments.mail.mailboxes import contents_of, fill, generate_messages, send
-from experiments.mail.servers import MailHost, mail_host
-from experiments.mail.wire.imap import imap_traffic
-from experiments.mail.wire.pop3 import pop3_traffic
-from experiments.mail.wire.smtp import smtp_traffic
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.testbed import Testbed
-from topologies.emulation.watch import ServerDied
+from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.matrix import Cell, Column, Matrix, MatrixRun, Place, name_of
+from lab7.experiments.harness.measurement import LoadFailedError, Window, capture_at, make_testbed
+from lab7.experiments.mail.claims.delivery import why_altered, with_crlf
+from lab7.experiments.mail.claims.interop import fetched_by_imap, fetched_by_pop3, relayed, sent
+from lab7.experiments.mail.clients import OPERATIONS, Task, run_client, supports
+from lab7.experiments.mail.lab import AT_ALICE, AT_BOB, AT_SENDER, BOB, RECEIVER_ADDRESS, SENDER_ADDRESS, Legs
+from lab7.experiments.mail.mailboxes import contents_of, fill, generate_messages, send
+from lab7.experiments.mail.servers import MailHost, mail_host
+from lab7.experiments.mail.wire.imap import imap_traffic
+from lab7.experiments.mail.wire.pop3 import pop3_traffic
+from lab7.experiments.mail.wire.smtp import smtp_traffic
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.emulation.watch import ServerDied
 
 RELAY = "relay"
 LEGS = Legs(0.004, 0.01, 0.004, 100.0)

@@ -22,20 +22,26 @@ from email.policy import SMTP
 from pathlib import Path
 from random import Random
 
-from experiments.harness import clock
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch
-from experiments.harness.fidelity.disturbance import RETAKES
-from experiments.harness.implementations.registry import ACCESS_ROLE, AGENT_ROLE, MTA_ROLE, SMTP_PORT, Implementation
-from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.measurement import Evidence, first_interface, make_testbed, measured
-from experiments.harness.parameters import choices, seconds, whole
-from experiments.harness.report.line_plots import Panel, Series, plot_lines
-from experiments.harness.results.result import Timing
-from experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE, Theory
-from experiments.mail.claims.outage import Episode, Outage, decide_outage, during, resumption
-from experiments.mail.clients import Task, check_supported, client_name, run_client
-from experiments.mail.lab import (
+from lab7.experiments.harness import clock
+from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from lab7.experiments.harness.fidelity.certificate import MachineWatch
+from lab7.experiments.harness.fidelity.disturbance import RETAKES
+from lab7.experiments.harness.implementations.registry import (
+    ACCESS_ROLE,
+    AGENT_ROLE,
+    MTA_ROLE,
+    SMTP_PORT,
+    Implementation,
+)
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.harness.measurement import Evidence, first_interface, make_testbed, measured
+from lab7.experiments.harness.parameters import choices, seconds, whole
+from lab7.experiments.harness.report.line_plots import Panel, Series, plot_lines
+from lab7.experiments.harness.results.result import Timing
+from lab7.experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE, Theory
+from lab7.experiments.mail.claims.outage import Episode, Outage, decide_outage, during, resumption
+from lab7.experiments.mail.clients import Task, check_supported, client_name, run_client
+from lab7.experiments.mail.lab import (
     ALICE,
     AT_RECEIVER,
     AT_SENDER,
@@ -45,17 +51,17 @@ from experiments.mail.lab import (
     SENDER_ADDRESS,
     Legs,
 )
-from experiments.mail.mailboxes import Reader, send, text, wait_for_count
-from experiments.mail.outage_times import attempt_number, between_servers, recovery_timing, retry_intervals
-from experiments.mail.servers import MailHost, Schedule, mail_host, names_of
-from experiments.mail.theory.outage import completed, recovery, spacing
-from experiments.mail.times import TimedSample, compared, left_out
-from experiments.mail.wire.attempts import NS, RetryPolicy
-from experiments.mail.wire.imap import imap_traffic
-from experiments.mail.wire.smtp import smtp_traffic
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.testbed import Testbed, plug_in, unplug
-from topologies.mail import MailTopo
+from lab7.experiments.mail.mailboxes import Reader, send, text, wait_for_count
+from lab7.experiments.mail.outage_times import attempt_number, between_servers, recovery_timing, retry_intervals
+from lab7.experiments.mail.servers import MailHost, Schedule, mail_host, names_of
+from lab7.experiments.mail.theory.outage import completed, recovery, spacing
+from lab7.experiments.mail.times import TimedSample, compared, left_out
+from lab7.experiments.mail.wire.attempts import NS, RetryPolicy
+from lab7.experiments.mail.wire.imap import imap_traffic
+from lab7.experiments.mail.wire.smtp import smtp_traffic
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.testbed import Testbed, plug_in, unplug
+from lab7.topologies.mail import MailTopo
 
 SERVICE, LINK, EXPIRE, DAYS = "service", "link", "expire", "days"
 CASES = (SERVICE, LINK, EXPIRE, DAYS)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from experiments.harness.judge import layers
-from experiments.harness.judge.frames import CaptureFile, Frame
-from experiments.harness.results.result import Timing
-from experiments.mail.claims.outage import Episode, Resumption, during
-from experiments.mail.lab import RECEIVER_ADDRESS, SENDER_ADDRESS
-from experiments.mail.times import TimedSample
-from experiments.mail.wire.attempts import NS, attempts_by_time
+from lab7.experiments.harness.judge import layers
+from lab7.experiments.harness.judge.frames import CaptureFile, Frame
+from lab7.experiments.harness.results.result import Timing
+from lab7.experiments.mail.claims.outage import Episode, Resumption, during
+from lab7.experiments.mail.lab import RECEIVER_ADDRESS, SENDER_ADDRESS
+from lab7.experiments.mail.times import TimedSample
+from lab7.experiments.mail.wire.attempts import NS, attempts_by_time
 
 SERVERS = {SENDER_ADDRESS, RECEIVER_ADDRESS}
 TERMS = ("refusal", "wait", "tcp_handshake", "dialogue", "content")

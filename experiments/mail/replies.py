@@ -22,15 +22,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.implementations.registry import MTA_ROLE
-from experiments.harness.judge.frames import CaptureFile, connections, read_capture
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.measurement import Window, measured
-from experiments.harness.parameters import seconds
-from experiments.mail.claims.refusals import CHECKS
-from experiments.mail.claims.replies import Scenario, decide_reply_causes
-from experiments.mail.lab import (
+from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from lab7.experiments.harness.implementations.registry import MTA_ROLE
+from lab7.experiments.harness.judge.frames import CaptureFile, connections, read_capture
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.measurement import Window, measured
+from lab7.experiments.harness.parameters import seconds
+from lab7.experiments.mail.claims.refusals import CHECKS
+from lab7.experiments.mail.claims.replies import Scenario, decide_reply_causes
+from lab7.experiments.mail.lab import (
     AT_ALICE,
     AT_BOB,
     AT_RECEIVER,
@@ -45,7 +45,7 @@ from experiments.mail.lab import (
     wait_for_messages,
     wait_until_quiet,
 )
-from experiments.mail.scripts.smtp import (
+from lab7.experiments.mail.scripts.smtp import (
     AT_NEW_PLACE,
     AT_RECEIVER_DOMAIN,
     AT_SENDER_DOMAIN,
@@ -60,13 +60,13 @@ from experiments.mail.scripts.smtp import (
     STOP,
     THAW,
 )
-from experiments.mail.servers import names_of
-from experiments.mail.wire.smtp import smtp_traffic
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.node import Host
-from topologies.emulation.process.launcher import Service
-from topologies.emulation.process.program import Program
-from topologies.emulation.testbed import Testbed
+from lab7.experiments.mail.servers import names_of
+from lab7.experiments.mail.wire.smtp import smtp_traffic
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.node import Host
+from lab7.topologies.emulation.process.launcher import Service
+from lab7.topologies.emulation.process.program import Program
+from lab7.topologies.emulation.testbed import Testbed
 
 BW_MBIT = 10.0
 # Reply code -> further command-line options, for scenarios that start with a restart of the server.

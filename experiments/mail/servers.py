@@ -16,7 +16,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
-from experiments.harness.implementations.registry import (
+from lab7.experiments.harness.implementations.registry import (
     ACCESS_ROLE,
     IMAP_PORT,
     MTA_ROLE,
@@ -26,14 +26,14 @@ from experiments.harness.implementations.registry import (
     Implementation,
     server_starter,
 )
-from topologies.emulation.errors import MachineError
-from topologies.emulation.node import Host
-from topologies.emulation.process.interpreter import module_command
-from topologies.emulation.process.launcher import Service, split_command
-from topologies.emulation.process.program import Program
-from topologies.mail import MailTopo
+from lab7.topologies.emulation.errors import MachineError
+from lab7.topologies.emulation.node import Host
+from lab7.topologies.emulation.process.interpreter import module_command
+from lab7.topologies.emulation.process.launcher import Service, split_command
+from lab7.topologies.emulation.process.program import Program
+from lab7.topologies.mail import MailTopo
 
-MTA_MODULE, ACCESS_MODULES = "services.mail.mta", ("services.mail.pop3", "services.mail.imap")
+MTA_MODULE, ACCESS_MODULES = "lab7.services.mail.mta", ("lab7.services.mail.pop3", "lab7.services.mail.imap")
 # User that owns the mailboxes, from Debian's base-passwd, since some mail servers refuse mailboxes of root.
 OWNER = "mail"
 MAILDIRS = "maildirs"

@@ -20,21 +20,21 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.fidelity.certificate import MachineWatch
-from experiments.harness.implementations.registry import ACCESS_ROLE, MTA_ROLE
-from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed
-from experiments.harness.measurement import Window, measured, site_folder
-from experiments.harness.parameters import megabits, seconds, whole
-from experiments.harness.results.result import Comparison, Timing
-from experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE, Theory
-from experiments.mail.claims import content, transfer
-from experiments.mail.claims import story as mail_story
-from experiments.mail.claims.delivery import BLANK_LINE, stored_bodies
-from experiments.mail.claims.story import HostTimes
-from experiments.mail.claims.transfer import Addresses, MailLegs, mail_legs
-from experiments.mail.lab import (
+from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from lab7.experiments.harness.fidelity.certificate import MachineWatch
+from lab7.experiments.harness.implementations.registry import ACCESS_ROLE, MTA_ROLE
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.harness.judge.verdict import Contradiction, Verdict, failed
+from lab7.experiments.harness.measurement import Window, measured, site_folder
+from lab7.experiments.harness.parameters import megabits, seconds, whole
+from lab7.experiments.harness.results.result import Comparison, Timing
+from lab7.experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE, Theory
+from lab7.experiments.mail.claims import content, transfer
+from lab7.experiments.mail.claims import story as mail_story
+from lab7.experiments.mail.claims.delivery import BLANK_LINE, stored_bodies
+from lab7.experiments.mail.claims.story import HostTimes
+from lab7.experiments.mail.claims.transfer import Addresses, MailLegs, mail_legs
+from lab7.experiments.mail.lab import (
     ALICE,
     BOB,
     LEGS,
@@ -52,8 +52,8 @@ from experiments.mail.lab import (
     wait_until_quiet,
     was_connected,
 )
-from experiments.mail.servers import names_of
-from experiments.mail.times import (
+from lab7.experiments.mail.servers import names_of
+from lab7.experiments.mail.times import (
     WAYS,
     ClosedForm,
     Lookups,
@@ -65,9 +65,9 @@ from experiments.mail.times import (
     way_theory,
     way_timing,
 )
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.testbed import Testbed
-from topologies.mail import ALICE_ADDRESS, BOB_ADDRESS, PAGES, MailTopo
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.mail import ALICE_ADDRESS, BOB_ADDRESS, PAGES, MailTopo
 
 RECEIVER = "mail-b"
 WHO = Addresses(ALICE_ADDRESS, SENDER_ADDRESS, RECEIVER_ADDRESS, BOB_ADDRESS)

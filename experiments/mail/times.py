@@ -8,20 +8,20 @@ from dataclasses import dataclass
 
 from mininet.topo import Topo
 
-from experiments.harness import clock
-from experiments.harness.judge.decomposition import Interval
-from experiments.harness.judge.frames import CaptureFile, Frame
-from experiments.harness.pathmodel.replay import CausalOrderError, OmittedTerms, Sample, omitted_terms
-from experiments.harness.results.result import Comparison, Timing
-from experiments.harness.theory.tcp import Theory
-from experiments.mail.claims.story import MessagePath
-from experiments.mail.claims.transfer import MailLegs
-from experiments.mail.lab import AT_ALICE, AT_BOB, AT_SENDER, Legs
-from experiments.mail.theory import transfer
-from experiments.mail.theory.transfer import MESSAGE_BYTES, Leg
-from experiments.mail.wire.smtp import SmtpSession
-from experiments.mail.wire.smtp_grammar import Command
-from experiments.mail.wire.smtp_timing import divide, line_intervals, lookups, smtp_intervals
+from lab7.experiments.harness import clock
+from lab7.experiments.harness.judge.decomposition import Interval
+from lab7.experiments.harness.judge.frames import CaptureFile, Frame
+from lab7.experiments.harness.pathmodel.replay import CausalOrderError, OmittedTerms, Sample, omitted_terms
+from lab7.experiments.harness.results.result import Comparison, Timing
+from lab7.experiments.harness.theory.tcp import Theory
+from lab7.experiments.mail.claims.story import MessagePath
+from lab7.experiments.mail.claims.transfer import MailLegs
+from lab7.experiments.mail.lab import AT_ALICE, AT_BOB, AT_SENDER, Legs
+from lab7.experiments.mail.theory import transfer
+from lab7.experiments.mail.theory.transfer import MESSAGE_BYTES, Leg
+from lab7.experiments.mail.wire.smtp import SmtpSession
+from lab7.experiments.mail.wire.smtp_grammar import Command
+from lab7.experiments.mail.wire.smtp_timing import divide, line_intervals, lookups, smtp_intervals
 
 # A resolver queries ALL name servers (root, TLD, domain) with an empty cache, LAST with cached delegations.
 ALL, LAST = 3, 1
@@ -41,7 +41,7 @@ class Way:
 
     @property
     def flags(self) -> str:
-        """Return the command-line options of services.mail.mta that select this relaying method."""
+        """Return the command-line options of lab7.services.mail.mta that select this relaying method."""
         flags = ["--remote-connections 1"]
         flags += [] if self.pipelining else ["--no-pipelining"]
         flags += [] if self.together else ["--remote-messages 1"]

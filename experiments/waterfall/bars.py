@@ -14,11 +14,11 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from experiments.harness.judge.frames import CaptureFile
-from experiments.ladder.journeys import host_of
-from experiments.ladder.ladder import Arrow, Ladder, ladder_of
-from experiments.ladder.selection import conversations_with
-from experiments.waterfall.objects import HttpObject, Phase, http_objects
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.ladder.journeys import host_of
+from lab7.experiments.ladder.ladder import Arrow, Ladder, ladder_of
+from lab7.experiments.ladder.selection import conversations_with
+from lab7.experiments.waterfall.objects import HttpObject, Phase, http_objects
 
 EXCHANGE = "exchange"
 

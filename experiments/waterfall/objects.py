@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from experiments.harness.judge.decomposition import Interval, dns_intervals
-from experiments.harness.judge.frames import CaptureFile, Connection, InterfaceFrames, connections
-from experiments.http.wire.http1 import Exchange
-from experiments.http.wire.http2 import Http2Conversation, parse_conversation
-from experiments.ladder.midstream import HTTP_REQUEST
-from experiments.ladder.selection import conversation_of
+from lab7.experiments.harness.judge.decomposition import Interval, dns_intervals
+from lab7.experiments.harness.judge.frames import CaptureFile, Connection, InterfaceFrames, connections
+from lab7.experiments.http.wire.http1 import Exchange
+from lab7.experiments.http.wire.http2 import Http2Conversation, parse_conversation
+from lab7.experiments.ladder.midstream import HTTP_REQUEST
+from lab7.experiments.ladder.selection import conversation_of
 
 PHASES = ("dns", "tcp_handshake", "request_sent", "waiting", "receiving")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.harness.capture.reader import CaptureReadError
-from experiments.harness.judge.frames import CaptureFile, read_capture
-from experiments.harness.results.result import Comparison, Result
-from experiments.waterfall.bars import Bar, bars_of
-from experiments.waterfall.svg import PHASE_WORDS, render_bars, render_terms, term_bars
+from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.harness.results.result import Comparison, Result
+from lab7.experiments.waterfall.bars import Bar, bars_of
+from lab7.experiments.waterfall.svg import PHASE_WORDS, render_bars, render_terms, term_bars
 
 # Bars of one transaction that a report shows; the rest is counted.
 BARS_MAX = 40

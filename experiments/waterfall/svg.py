@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
-from experiments.harness.report.page import COLOURS, OTHER_COLOURS
-from experiments.waterfall.bars import EXCHANGE, Bar
-from experiments.waterfall.objects import PHASES
+from lab7.experiments.harness.report.page import COLOURS, OTHER_COLOURS
+from lab7.experiments.waterfall.bars import EXCHANGE, Bar
+from lab7.experiments.waterfall.objects import PHASES
 
 WIDTH_PX, LABEL_PX, NUMBER_PX = 880.0, 230.0, 150.0
 ROW_PX, TOP_PX, BOTTOM_PX = 30.0, 30.0, 12.0

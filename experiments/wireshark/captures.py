@@ -10,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experiments.harness.capture.pcapng import PcapngWriter
-from experiments.harness.judge.frames import CaptureFile, read_capture
-from experiments.harness.results.result import Result
-from experiments.ladder.journeys import Journeys
+from lab7.experiments.harness.capture.pcapng import PcapngWriter
+from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.harness.results.result import Result
+from lab7.experiments.ladder.journeys import Journeys
 
 FOLDER = "wireshark"
 # Maximum length of a comment in characters: Wireshark shows it in one line of its list.

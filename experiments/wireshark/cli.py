@@ -10,12 +10,12 @@ from pathlib import Path
 
 import click
 
-from experiments.harness.capture.reader import CaptureReadError
-from experiments.harness.claims import load_claims
-from experiments.harness.cli import common
-from experiments.harness.results.run_folder import RunNotFoundError, load_run
-from experiments.wireshark.captures import FOLDER, write_captures
-from experiments.wireshark.configuration import VARIABLE, write_configuration
+from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.claims import load_claims
+from lab7.experiments.harness.cli import common
+from lab7.experiments.harness.results.run_folder import RunNotFoundError, load_run
+from lab7.experiments.wireshark.captures import FOLDER, write_captures
+from lab7.experiments.wireshark.configuration import VARIABLE, write_configuration
 
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experiments.harness.claims import Claim
-from experiments.harness.results.result import Result
+from lab7.experiments.harness.claims import Claim
+from lab7.experiments.harness.results.result import Result
 
 VARIABLE = "WIRESHARK_CONFIG_DIR"
 COLUMNS = (

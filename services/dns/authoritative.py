@@ -1,6 +1,6 @@
 """Authoritative name server for zones in master files.
 
-    $ python -m services.dns.authoritative --zone example.com.zone --port 5353
+    $ python -m lab7.services.dns.authoritative --zone example.com.zone --port 5353
     READY dns 127.0.0.1:5353 [::1]:5353
     $ dig @127.0.0.1 -p 5353 www.example.com
 
@@ -15,20 +15,20 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from services.dns.codec.codes import DNS_PORT
-from services.dns.codec.message import UDP_SIZE_DEFAULT, UDP_SIZE_MIN
-from services.dns.faults import AUTHORITATIVE_FAULTS, FaultyResponder
-from services.dns.flags import add_signing_flags, add_zone_flags, zone_files
-from services.dns.server.server import DNSServer
-from services.dns.zones.handler import AuthoritativeResponder, Authority, MinimalResponses
-from services.dns.zones.signing import RESIGN_S, zone_signer
-from services.dns.zones.transfer import Transfers
-from services.dns.zones.zone import Zones
-from services.errors import ServiceError
-from services.faults import add_fault_flag
-from services.flags import integer, network
-from services.shell import Shell, add_common_flags, run_service
-from services.workers import WorkerProcesses, add_processes_flag
+from lab7.services.dns.codec.codes import DNS_PORT
+from lab7.services.dns.codec.message import UDP_SIZE_DEFAULT, UDP_SIZE_MIN
+from lab7.services.dns.faults import AUTHORITATIVE_FAULTS, FaultyResponder
+from lab7.services.dns.flags import add_signing_flags, add_zone_flags, zone_files
+from lab7.services.dns.server.server import DNSServer
+from lab7.services.dns.zones.handler import AuthoritativeResponder, Authority, MinimalResponses
+from lab7.services.dns.zones.signing import RESIGN_S, zone_signer
+from lab7.services.dns.zones.transfer import Transfers
+from lab7.services.dns.zones.zone import Zones
+from lab7.services.errors import ServiceError
+from lab7.services.faults import add_fault_flag
+from lab7.services.flags import integer, network
+from lab7.services.shell import Shell, add_common_flags, run_service
+from lab7.services.workers import WorkerProcesses, add_processes_flag
 
 # Default maximum UDP response size in octets (RFC 6891 section 6.2.5); larger responses fragment on most paths.
 UDP_SIZE_MAX = 4096
@@ -36,7 +36,7 @@ UDP_SIZE_MAX = 4096
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    flags = argparse.ArgumentParser(prog="python -m services.dns.authoritative", description="Serve DNS zones.")
+    flags = argparse.ArgumentParser(prog="python -m lab7.services.dns.authoritative", description="Serve DNS zones.")
     add_zone_flags(flags)
     flags.add_argument(
         "--allow-transfer",
@@ -109,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
         transfers = Transfers(zones, options.allow_transfer)
         respond = responder(zones, transfers)
         server = DNSServer(respond, shell.log, transfers, respond.cached)
-        workers = WorkerProcesses("services.dns.authoritative", options.processes, arguments)
+        workers = WorkerProcesses("lab7.services.dns.authoritative", options.processes, arguments)
         shell.reuse_port = workers.reuse_port
 
         def reload() -> None:

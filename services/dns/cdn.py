@@ -1,6 +1,6 @@
 """Request-routing name server of a CDN: answers by the client's region and by the replicas' health and load.
 
-    $ python -m services.dns.cdn --zone cdn.net.zone --map regions --port 5353
+    $ python -m lab7.services.dns.cdn --zone cdn.net.zone --map regions --port 5353
     READY cdn 127.0.0.1:5353 [::1]:5353
     $ dig @127.0.0.1 -p 5353 www.cdn.net +subnet=10.8.1.0/24 +short
     10.8.1.10
@@ -18,22 +18,22 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from services.dns.address_space import Address
-from services.dns.codec.codes import DNS_PORT
-from services.dns.flags import add_zone_flags, zone_files
-from services.dns.server.responder import Responder
-from services.dns.server.server import DNSServer
-from services.dns.steering.handler import SteeringHandler, add_names
-from services.dns.steering.health import CheckResult, HealthTable
-from services.dns.steering.health_checker import HealthChecker, Probe
-from services.dns.steering.placement import Placement
-from services.dns.steering.region_map import RegionMap, RegionMapError, read_region_map
-from services.dns.zones.handler import Authority
-from services.dns.zones.loading import ZoneFiles
-from services.dns.zones.zone import Zones
-from services.errors import ServiceError
-from services.flags import PORT_MAX, integer, seconds
-from services.shell import Shell, add_common_flags, run_service
+from lab7.services.dns.address_space import Address
+from lab7.services.dns.codec.codes import DNS_PORT
+from lab7.services.dns.flags import add_zone_flags, zone_files
+from lab7.services.dns.server.responder import Responder
+from lab7.services.dns.server.server import DNSServer
+from lab7.services.dns.steering.handler import SteeringHandler, add_names
+from lab7.services.dns.steering.health import CheckResult, HealthTable
+from lab7.services.dns.steering.health_checker import HealthChecker, Probe
+from lab7.services.dns.steering.placement import Placement
+from lab7.services.dns.steering.region_map import RegionMap, RegionMapError, read_region_map
+from lab7.services.dns.zones.handler import Authority
+from lab7.services.dns.zones.loading import ZoneFiles
+from lab7.services.dns.zones.zone import Zones
+from lab7.services.errors import ServiceError
+from lab7.services.flags import PORT_MAX, integer, seconds
+from lab7.services.shell import Shell, add_common_flags, run_service
 
 DEFAULT_CHECK_PATH = "/lab7-status"
 # Default interval between health checks of a replica, in seconds: as in HAProxy.
@@ -53,7 +53,7 @@ def _path(text: str) -> str:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     flags = argparse.ArgumentParser(
-        prog="python -m services.dns.cdn", description="Serve DNS zones, with answers by the client's region."
+        prog="python -m lab7.services.dns.cdn", description="Serve DNS zones, with answers by the client's region."
     )
     add_zone_flags(flags, lists=False)
     flags.add_argument(

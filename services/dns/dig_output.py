@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.dns.codec.codes import Opcode, class_to_text, rcode_to_text, type_to_text
-from services.dns.codec.message import Message, Question, Record
-from services.dns.security.extended_error import extended_errors
+from lab7.services.dns.codec.codes import Opcode, class_to_text, rcode_to_text, type_to_text
+from lab7.services.dns.codec.message import Message, Question, Record
+from lab7.services.dns.security.extended_error import extended_errors
 
 FLAGS = ("qr", "aa", "tc", "rd", "ra", "ad", "cd")
 

@@ -7,12 +7,12 @@ fault, or a server with the misconception, would send. Left out: faults in the o
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 
-from services.bounded_dict import BoundedDict
-from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.message import Message, Question, Record
-from services.dns.codec.name import Name
-from services.dns.codec.rdata import CNAME, MX
-from services.dns.server.responder import Client, Response, accept
+from lab7.services.bounded_dict import BoundedDict
+from lab7.services.dns.codec.codes import Rcode, RRType
+from lab7.services.dns.codec.message import Message, Question, Record
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata import CNAME, MX
+from lab7.services.dns.server.responder import Client, Response, accept
 
 AUTHORITATIVE_FAULTS: Mapping[str, str] = {
     "lame-no-aa": "answers without AA, as a server does that does not know that it has the zone",

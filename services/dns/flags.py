@@ -4,16 +4,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from services.dns.codec.client_subnet import PREFIX6_RECOMMENDED, SubnetPolicy
-from services.dns.codec.codes import DNS_PORT
-from services.dns.codec.errors import TextError
-from services.dns.codec.name import Name
-from services.dns.recursion.cache import Delegation
-from services.dns.recursion.root_hints import named_roots, roots_from_file
-from services.dns.zones.loading import Prepare, ZoneFiles
-from services.errors import ServiceError
-from services.eventlog import EventLog
-from services.flags import PORT_MAX, address, integer, network, port
+from lab7.services.dns.codec.client_subnet import PREFIX6_RECOMMENDED, SubnetPolicy
+from lab7.services.dns.codec.codes import DNS_PORT
+from lab7.services.dns.codec.errors import TextError
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.recursion.cache import Delegation
+from lab7.services.dns.recursion.root_hints import named_roots, roots_from_file
+from lab7.services.dns.zones.loading import Prepare, ZoneFiles
+from lab7.services.errors import ServiceError
+from lab7.services.eventlog import EventLog
+from lab7.services.flags import PORT_MAX, address, integer, network, port
 
 
 def prefix_lengths(text: str) -> SubnetPolicy:

@@ -1,8 +1,8 @@
 """Authoritative server that also resolves: names below its zone cuts are queried at the delegated servers.
 
-    root$  python -m services.dns.recursive --zone root.zone
-    com$   python -m services.dns.recursive --zone com.zone
-    local$ python -m services.dns.resolver --forward ROOT'S ADDRESS
+    root$  python -m lab7.services.dns.recursive --zone root.zone
+    com$   python -m lab7.services.dns.recursive --zone com.zone
+    local$ python -m lab7.services.dns.resolver --forward ROOT'S ADDRESS
 
 With servers of this kind a query travels as in a textbook's picture of recursion: local server, root, TLD,
 authoritative server, and back along the same chain. The Internet's root and TLD servers do not do this; experiments
@@ -17,22 +17,22 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from services.dns.codec.codes import DNS_PORT, Rcode, RRType
-from services.dns.codec.message import Message, Question, records_of
-from services.dns.codec.name import ROOT
-from services.dns.codec.rdata import CNAME
-from services.dns.flags import add_upstream_flags, add_zone_flags, root_servers, zone_files
-from services.dns.recursion.cache import Delegation, Service
-from services.dns.recursion.classification import delegation_from
-from services.dns.recursion.handler import PRIVATE, AccessList
-from services.dns.recursion.iterator import Result
-from services.dns.recursion.scheduler import Scheduler
-from services.dns.resolver import open_scheduler, stop_all
-from services.dns.server.responder import Client, Handled, Responder
-from services.dns.server.server import DNSServer
-from services.dns.zones.handler import Authority, response
-from services.dns.zones.zone import Answer
-from services.shell import Shell, add_common_flags, run_service
+from lab7.services.dns.codec.codes import DNS_PORT, Rcode, RRType
+from lab7.services.dns.codec.message import Message, Question, records_of
+from lab7.services.dns.codec.name import ROOT
+from lab7.services.dns.codec.rdata import CNAME
+from lab7.services.dns.flags import add_upstream_flags, add_zone_flags, root_servers, zone_files
+from lab7.services.dns.recursion.cache import Delegation, Service
+from lab7.services.dns.recursion.classification import delegation_from
+from lab7.services.dns.recursion.handler import PRIVATE, AccessList
+from lab7.services.dns.recursion.iterator import Result
+from lab7.services.dns.recursion.scheduler import Scheduler
+from lab7.services.dns.resolver import open_scheduler, stop_all
+from lab7.services.dns.server.responder import Client, Handled, Responder
+from lab7.services.dns.server.server import DNSServer
+from lab7.services.dns.zones.handler import Authority, response
+from lab7.services.dns.zones.zone import Answer
+from lab7.services.shell import Shell, add_common_flags, run_service
 
 
 class RecursiveAuthority:
@@ -84,7 +84,7 @@ def _joined(own: Message, result: Result) -> Message:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     flags = argparse.ArgumentParser(
-        prog="python -m services.dns.recursive",
+        prog="python -m lab7.services.dns.recursive",
         description="Serve DNS zones, and resolve names below their zone cuts for clients.",
     )
     add_zone_flags(flags)

@@ -1,13 +1,13 @@
 """Recursive resolver, or forwarder: resolves names for clients and caches the answers.
 
-    $ python -m services.dns.resolver --root a.root.test=127.0.1.1 --port 5353
+    $ python -m lab7.services.dns.resolver --root a.root.test=127.0.1.1 --port 5353
     READY resolver 127.0.0.1:5353 [::1]:5353
-    $ python -m services.dns.stub www.example.com @127.0.0.1 --port 5353
+    $ python -m lab7.services.dns.stub www.example.com @127.0.0.1 --port 5353
 
 By default it iterates from the root. With --forward it queries only these servers, with RD. With --no-cache every
 question takes the whole path, for comparison with a cache. It queries over IPv4 and IPv6, and no special addresses that
 zones name (recursion.context). RFC 1034 section 5, RFC 1035 section 7, RFC 7766, RFC 6891;
-services.dns.recursion describes its modules and their limits.
+lab7.services.dns.recursion describes its modules and their limits.
 
 With --client-subnet 24 it sends the /24 of the client (RFC 7871) to servers below the top-level domains, and caches
 their answers by network. A resolver on the Internet would not send private networks (section 11.3); in the lab all
@@ -22,30 +22,30 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Collection
 
-from services.dns.codec.codes import DNS_PORT, Rcode, RRType
-from services.dns.codec.message import Question
-from services.dns.codec.name import ROOT, Name
-from services.dns.faults import RESOLVER_FAULTS, FaultyResponder
-from services.dns.flags import add_encryption_flags, add_upstream_flags, prefix_lengths, root_servers
-from services.dns.recursion.cache import ENTRIES_MAX, TTL_MAX_S, Cache, Delegation, Service
-from services.dns.recursion.classification import addresses_of, hosts_of
-from services.dns.recursion.context import ResolverContext, UpstreamAddresses
-from services.dns.recursion.ecs_cache import QUESTIONS_MAX, ECSCache
-from services.dns.recursion.handler import PRIVATE, AccessList, RecursionHandler, RecursiveResponder
-from services.dns.recursion.infra_cache import InfraCache
-from services.dns.recursion.iterator import Result
-from services.dns.recursion.root_hints import root_delegation
-from services.dns.recursion.scheduler import Scheduler
-from services.dns.recursion.transport import Upstream, has_ipv6
-from services.dns.security.algorithms import require_library
-from services.dns.security.denial_cache import ZONES_MAX, DenialCache
-from services.dns.security.trust import SecurityContext, trust_anchors
-from services.dns.server.responder import AGING_RESPONSES_MAX, AgingResponseCache, Responder
-from services.dns.server.server import DNSServer
-from services.errors import ServiceError
-from services.faults import add_fault_flag
-from services.flags import address, integer
-from services.shell import Shell, add_common_flags, run_service
+from lab7.services.dns.codec.codes import DNS_PORT, Rcode, RRType
+from lab7.services.dns.codec.message import Question
+from lab7.services.dns.codec.name import ROOT, Name
+from lab7.services.dns.faults import RESOLVER_FAULTS, FaultyResponder
+from lab7.services.dns.flags import add_encryption_flags, add_upstream_flags, prefix_lengths, root_servers
+from lab7.services.dns.recursion.cache import ENTRIES_MAX, TTL_MAX_S, Cache, Delegation, Service
+from lab7.services.dns.recursion.classification import addresses_of, hosts_of
+from lab7.services.dns.recursion.context import ResolverContext, UpstreamAddresses
+from lab7.services.dns.recursion.ecs_cache import QUESTIONS_MAX, ECSCache
+from lab7.services.dns.recursion.handler import PRIVATE, AccessList, RecursionHandler, RecursiveResponder
+from lab7.services.dns.recursion.infra_cache import InfraCache
+from lab7.services.dns.recursion.iterator import Result
+from lab7.services.dns.recursion.root_hints import root_delegation
+from lab7.services.dns.recursion.scheduler import Scheduler
+from lab7.services.dns.recursion.transport import Upstream, has_ipv6
+from lab7.services.dns.security.algorithms import require_library
+from lab7.services.dns.security.denial_cache import ZONES_MAX, DenialCache
+from lab7.services.dns.security.trust import SecurityContext, trust_anchors
+from lab7.services.dns.server.responder import AGING_RESPONSES_MAX, AgingResponseCache, Responder
+from lab7.services.dns.server.server import DNSServer
+from lab7.services.errors import ServiceError
+from lab7.services.faults import add_fault_flag
+from lab7.services.flags import address, integer
+from lab7.services.shell import Shell, add_common_flags, run_service
 
 # Client name of the resolver's own questions, which count in the scheduler's limit per client, too.
 OWN_CLIENT = "resolver"
@@ -56,7 +56,9 @@ Finish = Callable[[], Awaitable[None]]
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    flags = argparse.ArgumentParser(prog="python -m services.dns.resolver", description="Resolve names for clients.")
+    flags = argparse.ArgumentParser(
+        prog="python -m lab7.services.dns.resolver", description="Resolve names for clients."
+    )
     add_upstream_flags(flags)
     flags.add_argument(
         "--forward",
@@ -220,7 +222,7 @@ async def open_encrypted(shell: Shell, options: argparse.Namespace, server: DNSS
             raise ServiceError("--tls needs --dot-port or --doh-port")
         return None
     # Encrypted transports are imported only here, because a resolver without them needs no HTTP module.
-    from services.dns.server.encrypted import listen_encrypted
+    from lab7.services.dns.server.encrypted import listen_encrypted
 
     return await listen_encrypted(shell, options, server)
 

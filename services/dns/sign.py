@@ -1,11 +1,11 @@
 """Zone signer: makes keys, signs a master file, and prints the DS records for the parent zone.
 
-    $ python -m services.dns.sign --generate example.com -K keys
+    $ python -m lab7.services.dns.sign --generate example.com -K keys
     Kexample.com.+015+12345
     Kexample.com.+015+54321
-    $ python -m services.dns.sign example.com.zone -K keys
+    $ python -m lab7.services.dns.sign example.com.zone -K keys
     example.com.zone.signed
-    $ python -m services.dns.sign --ds example.com -K keys
+    $ python -m lab7.services.dns.sign --ds example.com -K keys
     example.com. IN DS 12345 15 2 3AA5AB37EFCE57F737FC1627013FEE07BDF241BD10F3B1964AB55C78E79A304B
 
 The options are named after those of BIND's dnssec-signzone and dnssec-keygen, and the key files are theirs. RFC 4035
@@ -18,13 +18,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.dns.codec.errors import TextError
-from services.dns.codec.fields import TIME
-from services.dns.codec.lexer import Token, Tokens
-from services.dns.codec.name import ROOT, Name
-from services.dns.flags import domain_name
-from services.dns.security.algorithms import SIGNING, Algorithm, generate_key, require_library
-from services.dns.security.keys import (
+from lab7.services.dns.codec.errors import TextError
+from lab7.services.dns.codec.fields import TIME
+from lab7.services.dns.codec.lexer import Token, Tokens
+from lab7.services.dns.codec.name import ROOT, Name
+from lab7.services.dns.flags import domain_name
+from lab7.services.dns.security.algorithms import SIGNING, Algorithm, generate_key, require_library
+from lab7.services.dns.security.keys import (
     SECURE_ENTRY_POINT,
     ZONE_KEY,
     SigningKey,
@@ -33,11 +33,11 @@ from services.dns.security.keys import (
     read_keys,
     write_key,
 )
-from services.dns.security.signer import Nsec3Policy, SigningPolicy, delegation_records, sign_zone
-from services.dns.zones.loading import load_zone
-from services.dns.zones.zone import Zone
-from services.errors import ServiceError
-from services.flags import integer
+from lab7.services.dns.security.signer import Nsec3Policy, SigningPolicy, delegation_records, sign_zone
+from lab7.services.dns.zones.loading import load_zone
+from lab7.services.dns.zones.zone import Zone
+from lab7.services.errors import ServiceError
+from lab7.services.flags import integer
 
 EXIT_FAILED = 1
 SALT_OCTETS_MAX = 255
@@ -46,7 +46,7 @@ ITERATIONS_MAX = 150
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    flags = argparse.ArgumentParser(prog="python -m services.dns.sign", description="Sign a zone (DNSSEC).")
+    flags = argparse.ArgumentParser(prog="python -m lab7.services.dns.sign", description="Sign a zone (DNSSEC).")
     flags.add_argument("zone", nargs="?", metavar="FILE", help="master file of the zone")
     task = flags.add_mutually_exclusive_group()
     task.add_argument("--generate", type=domain_name, metavar="ZONE", help="make the two keys of a zone, and end")

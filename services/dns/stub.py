@@ -1,7 +1,7 @@
 """Stub resolver: sends one query and prints the response like dig.
 
-    $ python -m services.dns.stub www.example.com A @127.0.0.1 --port 5353
-    $ python -m services.dns.stub -x 192.0.2.1
+    $ python -m lab7.services.dns.stub www.example.com A @127.0.0.1 --port 5353
+    $ python -m lab7.services.dns.stub -x 192.0.2.1
 
 Without @SERVER it queries the servers of /etc/resolv.conf in turn. A truncated response is retried over TCP. The exit
 codes are dig's: 0 for a response with any rcode, 9 for no response, 1 for a usage error. RFC 1034 section 5.3.1
@@ -19,16 +19,16 @@ from pathlib import Path
 from random import SystemRandom
 from typing import NoReturn
 
-from services.dns.codec.codes import DNS_PORT, RRType, type_from_text
-from services.dns.codec.errors import TextError
-from services.dns.codec.message import UDP_SIZE_DEFAULT, Question
-from services.dns.codec.name import ROOT, Name
-from services.dns.dig_output import Received, as_json, as_short, as_text
-from services.dns.recursion.query import Outcome, Replied, UpstreamQuery
-from services.dns.recursion.transport import Upstream
-from services.dns.resolv_conf import servers_of
-from services.eventlog import EventLog
-from services.flags import PORT_MAX, integer, seconds
+from lab7.services.dns.codec.codes import DNS_PORT, RRType, type_from_text
+from lab7.services.dns.codec.errors import TextError
+from lab7.services.dns.codec.message import UDP_SIZE_DEFAULT, Question
+from lab7.services.dns.codec.name import ROOT, Name
+from lab7.services.dns.dig_output import Received, as_json, as_short, as_text
+from lab7.services.dns.recursion.query import Outcome, Replied, UpstreamQuery
+from lab7.services.dns.recursion.transport import Upstream
+from lab7.services.dns.resolv_conf import servers_of
+from lab7.services.eventlog import EventLog
+from lab7.services.flags import PORT_MAX, integer, seconds
 
 EXIT_USAGE = 1
 EXIT_NO_REPLY = 9
@@ -49,7 +49,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    flags = _Parser(prog="python -m services.dns.stub", description="Query a name server and print the response.")
+    flags = _Parser(prog="python -m lab7.services.dns.stub", description="Query a name server and print the response.")
     flags.add_argument(
         "words",
         nargs="*",

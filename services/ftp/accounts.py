@@ -1,7 +1,7 @@
 """FTP accounts from a TOML file or the command line, and the login steps USER, PASS and ACCT (RFC 959 section 4.1.1).
 
     [users.ann]
-    password = "scrypt:16384:8:1:SALT:HASH"     # printed by python -m services.ftp.accounts for a password on stdin
+    password = "scrypt:16384:8:1:SALT:HASH"     # from python -m lab7.services.ftp.accounts, password on stdin
     home = "ann"                                # relative to --root, or to the directory of this file
     quota = 10_000_000                          # octets; default: no limit
     writable = true                             # the default
@@ -21,9 +21,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.errors import ServiceError
-from services.ftp.server_pi.actions import Admitted, Authenticate, Credential, Rejected
-from services.passwords import SALT_OCTETS, ScryptHash
+from lab7.services.errors import ServiceError
+from lab7.services.ftp.server_pi.actions import Admitted, Authenticate, Credential, Rejected
+from lab7.services.passwords import SALT_OCTETS, ScryptHash
 
 ANONYMOUS_NAMES = frozenset(("anonymous", "ftp"))
 _KEYS = {"password", "home", "quota", "writable", "account", "account_for"}

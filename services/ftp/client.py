@@ -1,7 +1,7 @@
 """FTP client (RFC 959) that runs the commands of its command line and reports times, sizes and digests of transfers.
 
-    $ python -m services.ftp.client 127.0.0.1 --port 2121 'get a.txt' 'put b.txt'
-    $ python -m services.ftp.client 127.0.0.1 --user ann --password secret --active --resume --json 'put big.bin'
+    $ python -m lab7.services.ftp.client 127.0.0.1 --port 2121 'get a.txt' 'put b.txt'
+    $ python -m lab7.services.ftp.client 127.0.0.1 --user ann --password secret --active --resume --json 'put big.bin'
 
 The commands are in _USAGE, `help` prints them. With --resume, get continues at the size of the local file, and put at
 the size that SIZE returns for the remote one. TYPE A is used for listings only.
@@ -17,15 +17,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from services.faults import add_fault_flag
-from services.flags import port, positive_seconds
-from services.ftp.faults import CLIENT_FAULTS
-from services.ftp.grammar import DataType
-from services.ftp.limits import RECEIVE_OCTETS
-from services.ftp.replies import printable
-from services.ftp.user.report import SessionReport
-from services.ftp.user.user_dtp import ClientSettings, UserAgent
-from services.ftp.user.user_pi import ReplyError
+from lab7.services.faults import add_fault_flag
+from lab7.services.flags import port, positive_seconds
+from lab7.services.ftp.faults import CLIENT_FAULTS
+from lab7.services.ftp.grammar import DataType
+from lab7.services.ftp.limits import RECEIVE_OCTETS
+from lab7.services.ftp.replies import printable
+from lab7.services.ftp.user.report import SessionReport
+from lab7.services.ftp.user.user_dtp import ClientSettings, UserAgent
+from lab7.services.ftp.user.user_pi import ReplyError
 
 DEFAULT_PORT = 21
 EXIT_FAILED = 1
@@ -115,7 +115,7 @@ def _command(text: str) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m services.ftp.client",
+        prog="python -m lab7.services.ftp.client",
         description="FTP client (RFC 959).",
         epilog="commands:\n  " + "\n  ".join(_usage_lines(_USAGE)),
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -7,11 +7,11 @@ type. The client's one fault is a setting: TYPE A for every file.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from services.connections import Slot
-from services.ftp.grammar import DataType
-from services.ftp.server_pi import actions
-from services.ftp.server_pi.connection import ControlConnection
-from services.ftp.server_pi.context import ServerContext
+from lab7.services.connections import Slot
+from lab7.services.ftp.grammar import DataType
+from lab7.services.ftp.server_pi import actions
+from lab7.services.ftp.server_pi.connection import ControlConnection
+from lab7.services.ftp.server_pi.context import ServerContext
 
 SERVER_FAULTS: Mapping[str, str] = {
     "unreachable-pasv": "an address in the reply to PASV that the client cannot reach (192.0.2.1)",

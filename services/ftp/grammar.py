@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from ipaddress import ip_address
 
-from services.ftp.limits import OFFSET_DIGITS
+from lab7.services.ftp.limits import OFFSET_DIGITS
 
 
 class ArgumentError(ValueError):

@@ -1,10 +1,10 @@
 """FTP server (RFC 959, 1123, 2389, 2428, 3659) for users with home directories and quotas, and for anonymous readers.
 
-    $ python -m services.ftp.server --root pub --port 2121
+    $ python -m lab7.services.ftp.server --root pub --port 2121
     READY ftp 127.0.0.1:2121 [::1]:2121
     $ curl ftp://127.0.0.1:2121/
 
-    $ python -m services.ftp.server --root srv --users users.toml --anonymous --passive-ports 50000-50099
+    $ python -m lab7.services.ftp.server --root srv --users users.toml --anonymous --passive-ports 50000-50099
 
 Without --user and --users, the root is served to anonymous users. Left out: TLS (RFC 4217), since the lesson is what an
 eavesdropper sees without it; record and page structure, block and compressed mode (RFC 1123 section 4.1.2.13 requires
@@ -19,22 +19,22 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
-from services.connections import ConnectionLimits, ConnectionSet, Refusal, Slot
-from services.errors import ServiceError
-from services.faults import add_fault_flag
-from services.flags import port, positive_integer, positive_seconds
-from services.ftp.accounts import Account, Accounts, load_accounts, parse_account
-from services.ftp.faults import SERVER_FAULTS, FaultyControlConnection
-from services.ftp.files.jailed_tree import JailedTree
-from services.ftp.files.quota import Quota
-from services.ftp.files.user_files import UserFiles
-from services.ftp.limits import WORKERS, Limits
-from services.ftp.replies import reply
-from services.ftp.server_dtp.data_connection import DataSettings
-from services.ftp.server_dtp.upload import Sync
-from services.ftp.server_pi.connection import ControlConnection
-from services.ftp.server_pi.context import ServerContext
-from services.shell import Shell, add_common_flags, run_service
+from lab7.services.connections import ConnectionLimits, ConnectionSet, Refusal, Slot
+from lab7.services.errors import ServiceError
+from lab7.services.faults import add_fault_flag
+from lab7.services.flags import port, positive_integer, positive_seconds
+from lab7.services.ftp.accounts import Account, Accounts, load_accounts, parse_account
+from lab7.services.ftp.faults import SERVER_FAULTS, FaultyControlConnection
+from lab7.services.ftp.files.jailed_tree import JailedTree
+from lab7.services.ftp.files.quota import Quota
+from lab7.services.ftp.files.user_files import UserFiles
+from lab7.services.ftp.limits import WORKERS, Limits
+from lab7.services.ftp.replies import reply
+from lab7.services.ftp.server_dtp.data_connection import DataSettings
+from lab7.services.ftp.server_dtp.upload import Sync
+from lab7.services.ftp.server_pi.connection import ControlConnection
+from lab7.services.ftp.server_pi.context import ServerContext
+from lab7.services.shell import Shell, add_common_flags, run_service
 
 DEFAULT_PORT = 21
 
@@ -100,7 +100,7 @@ def _ports(text: str) -> tuple[int, int]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m services.ftp.server", description="FTP server (RFC 959).")
+    parser = argparse.ArgumentParser(prog="python -m lab7.services.ftp.server", description="FTP server (RFC 959).")
     parser.add_argument(
         "--root", type=Path, metavar="DIR", help="directory of anonymous users, and base of relative home directories"
     )

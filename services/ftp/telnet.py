@@ -11,7 +11,7 @@ RFC 959 ends lines in CRLF; LF alone is accepted as well, for commands typed wit
 
 from dataclasses import dataclass
 
-from services.ftp.limits import LINE_OCTETS
+from lab7.services.ftp.limits import LINE_OCTETS
 
 IAC, DONT, DO, WONT, WILL, SB, IP, DM, SE = 255, 254, 253, 252, 251, 250, 244, 242, 240
 _REFUSAL = {WILL: DONT, DO: WONT}

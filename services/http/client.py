@@ -1,7 +1,7 @@
 """Page-load client: loads a page with its objects as a browser does, and reports times of connections and objects.
 
-    $ python -m services.http.client http://127.0.0.1:8080/ --strategy 1.1-pipelined
-    $ python -m services.http.client http://127.0.0.1:8080/a.bin --strategy single --output a.bin
+    $ python -m lab7.services.http.client http://127.0.0.1:8080/ --strategy 1.1-pipelined
+    $ python -m lab7.services.http.client http://127.0.0.1:8080/a.bin --strategy single --output a.bin
 
 It fetches the base page, parses its HTML for objects, and fetches those by the chosen strategy (the strategies are in
 page_load/strategies.py). A response with any status is reported; redirects are not followed. Left out: cookies,
@@ -14,11 +14,11 @@ import json
 import sys
 from contextlib import ExitStack
 
-from services.flags import positive_integer, positive_seconds
-from services.http.page_load.connector import LoadError, LoadLimits, Sink
-from services.http.page_load.strategies import DEFAULT_PARALLEL, SINGLE, STRATEGIES, load_objects, load_page
-from services.http.page_load.timing import PageReport
-from services.tls import Trust
+from lab7.services.flags import positive_integer, positive_seconds
+from lab7.services.http.page_load.connector import LoadError, LoadLimits, Sink
+from lab7.services.http.page_load.strategies import DEFAULT_PARALLEL, SINGLE, STRATEGIES, load_objects, load_page
+from lab7.services.http.page_load.timing import PageReport
+from lab7.services.tls import Trust
 
 __all__ = ["LoadError", "LoadLimits", "PageReport", "Trust", "load_objects", "load_page", "main"]
 
@@ -27,7 +27,7 @@ EXIT_NOT_LOADED = 1
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m services.http.client", description="Load a page and report the time of each step."
+        prog="python -m lab7.services.http.client", description="Load a page and report the time of each step."
     )
     parser.add_argument("url", metavar="URL", help="http or https URL of the page")
     parser.add_argument(

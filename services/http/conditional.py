@@ -9,7 +9,7 @@ Nothing of section 13 is left out; fields that do not apply to a method are igno
 import re
 from dataclasses import dataclass
 
-from services.http.fields import Fields, parse_date
+from lab7.services.http.fields import Fields, parse_date
 
 CONDITIONAL_NAMES = frozenset(
     (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range", b"range")

@@ -10,7 +10,7 @@ Cookies have no Domain attribute, so they are sent to this host only, but to all
 
 import re
 
-from services.http.fields import FieldLine
+from lab7.services.http.fields import FieldLine
 
 # Maximum number of cookies parsed, more are ignored; RFC 6265 section 6.1: clients store at least 50.
 COOKIES_MAX = 100

@@ -8,14 +8,14 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from services.http.fields import Fields, format_date
-from services.http.http1.codec import CHUNKED
-from services.http.http1.connection import ServerConnection
-from services.http.intermediary.caching_proxy import CachingProxy
-from services.http.intermediary.pool import OnInterim
-from services.http.intermediary.proxy import RoutedRequest
-from services.http.messages import HTTP_1_1, Request, Response
-from services.http.server.body_stream import BodyStream
+from lab7.services.http.fields import Fields, format_date
+from lab7.services.http.http1.codec import CHUNKED
+from lab7.services.http.http1.connection import ServerConnection
+from lab7.services.http.intermediary.caching_proxy import CachingProxy
+from lab7.services.http.intermediary.pool import OnInterim
+from lab7.services.http.intermediary.proxy import RoutedRequest
+from lab7.services.http.messages import HTTP_1_1, Request, Response
+from lab7.services.http.server.body_stream import BodyStream
 
 SERVER_FAULTS: Mapping[str, str] = {
     "body-in-304": "content behind the head of a 304 response",

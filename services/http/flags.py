@@ -2,7 +2,7 @@
 
 import argparse
 
-from services.flags import positive_seconds
+from lab7.services.flags import positive_seconds
 
 
 def add_idle_flag(parser: argparse.ArgumentParser, default_s: float) -> None:

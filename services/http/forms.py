@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from urllib.parse import parse_qsl
 
-from services.http.errors import HTTPError
-from services.http.fields import QUOTED_STRING, TCHAR
+from lab7.services.http.errors import HTTPError
+from lab7.services.http.fields import QUOTED_STRING, TCHAR
 
 # Maximum number of fields of a form, 413 beyond it: a list of 50 messages with check boxes has about sixty.
 FIELDS_MAX = 500

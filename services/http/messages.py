@@ -24,8 +24,8 @@ from http import HTTPStatus
 from ipaddress import AddressValueError, IPv6Address
 from typing import Protocol
 
-from services.http.errors import HTTPError
-from services.http.fields import Fields
+from lab7.services.http.errors import HTTPError
+from lab7.services.http.fields import Fields
 
 Version = tuple[int, int]
 HTTP_1_0: Version = (1, 0)

@@ -1,6 +1,6 @@
 """Origin server for a directory of files (RFC 9110).
 
-    $ python -m services.http.origin --root www --port 8080
+    $ python -m lab7.services.http.origin --root www --port 8080
     READY http 127.0.0.1:8080 [::1]:8080
     $ curl -i http://127.0.0.1:8080/
 
@@ -20,18 +20,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from services.errors import ServiceError
-from services.faults import add_fault_flag
-from services.flags import octets
-from services.http import limits
-from services.http.conditional import CONDITIONAL_NAMES, precondition_status, range_applies
-from services.http.errors import HTTPError
-from services.http.faults import SERVER_FAULTS, FaultyServerConnection
-from services.http.fields import FieldLine, Fields, lower_tokens
-from services.http.files.partial import full_response, partial_response
-from services.http.files.static import UNKNOWN_TYPE, CacheRule, Directory, Representation, StaticFiles, parse_rule
-from services.http.flags import add_idle_flag
-from services.http.messages import (
+from lab7.services.errors import ServiceError
+from lab7.services.faults import add_fault_flag
+from lab7.services.flags import octets
+from lab7.services.http import limits
+from lab7.services.http.conditional import CONDITIONAL_NAMES, precondition_status, range_applies
+from lab7.services.http.errors import HTTPError
+from lab7.services.http.faults import SERVER_FAULTS, FaultyServerConnection
+from lab7.services.http.fields import FieldLine, Fields, lower_tokens
+from lab7.services.http.files.partial import full_response, partial_response
+from lab7.services.http.files.static import UNKNOWN_TYPE, CacheRule, Directory, Representation, StaticFiles, parse_rule
+from lab7.services.http.flags import add_idle_flag
+from lab7.services.http.messages import (
     ASTERISK,
     HTTP_1_1,
     Request,
@@ -41,13 +41,13 @@ from services.http.messages import (
     percent_encode,
     split_target,
 )
-from services.http.ranges import select_ranges
-from services.http.server.context import Limits
-from services.http.server.error_pages import page_response
-from services.http.server.server import HTTPServer
-from services.shell import Shell, add_common_flags, run_service
-from services.tls import self_signed_context, server_context
-from services.workers import WorkerProcesses, add_processes_flag
+from lab7.services.http.ranges import select_ranges
+from lab7.services.http.server.context import Limits
+from lab7.services.http.server.error_pages import page_response
+from lab7.services.http.server.server import HTTPServer
+from lab7.services.shell import Shell, add_common_flags, run_service
+from lab7.services.tls import self_signed_context, server_context
+from lab7.services.workers import WorkerProcesses, add_processes_flag
 
 DEFAULT_PORT = 8080
 # Subject names of a self-signed certificate, in addition to the addresses of --listen.
@@ -196,7 +196,7 @@ def _cache_rule(text: str) -> CacheRule:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m services.http.origin", description="Serve the files of a directory over HTTP."
+        prog="python -m lab7.services.http.origin", description="Serve the files of a directory over HTTP."
     )
     parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="serve the files of this directory")
     parser.add_argument(
@@ -254,7 +254,7 @@ def main(argv: list[str] | None = None) -> int:
         server = HTTPServer(origin, shell.log, shell.wall_clock, bounds, options.push, origin.refusal)
         if options.fault:
             server.context.core = partial(FaultyServerConnection, faults=options.fault)
-        workers = WorkerProcesses("services.http.origin", options.processes, arguments)
+        workers = WorkerProcesses("lab7.services.http.origin", options.processes, arguments)
         shell.reuse_port = workers.reuse_port
         await shell.open_tcp(server.protocol, _tls_context(options), server.connections)
         await workers.start(shell.port)

@@ -1,10 +1,10 @@
 """Caching proxy: a forward proxy for any origin, or a reverse proxy for one (RFC 9110 section 3.7).
 
-    $ python -m services.http.proxy --port 3128
+    $ python -m lab7.services.http.proxy --port 3128
     READY proxy 127.0.0.1:3128 [::1]:3128
     $ curl -x http://127.0.0.1:3128 http://www.example.com/
 
-    $ python -m services.http.proxy --port 8080 --origin http://127.0.0.1:8000
+    $ python -m lab7.services.http.proxy --port 8080 --origin http://127.0.0.1:8000
 
 Forwarding (intermediary/): RFC 9110 sections 7.1 to 7.7, 9.3.6 and 10.1.1, RFC 9112, and RFC 9931 section 7: a
 refused CONNECT closes the connection. Caching (cache/, storage/): RFC 9111.
@@ -23,25 +23,25 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
-from services.errors import ServiceError
-from services.faults import add_fault_flag
-from services.flags import network, octets, positive_integer
-from services.http.cache.decisions import Policy
-from services.http.cache.reuse import cache_identifier
-from services.http.faults import PROXY_FAULTS, SERVER_FAULTS, FaultyServerConnection, WrongDateProxy
-from services.http.fields import is_token
-from services.http.flags import add_idle_flag
-from services.http.intermediary.caching_proxy import CachingProxy
-from services.http.intermediary.proxy import Proxy
-from services.http.intermediary.settings import REQUEST_OCTETS, ConnectTarget, Settings, parse_connect_target
-from services.http.messages import Request, Response
-from services.http.server.context import Limits
-from services.http.server.error_pages import page_response
-from services.http.server.server import HTTPServer
-from services.http.storage import limits as storage
-from services.http.storage.store import Store
-from services.http.urls import Origin, parse_url
-from services.shell import Shell, add_common_flags, run_service
+from lab7.services.errors import ServiceError
+from lab7.services.faults import add_fault_flag
+from lab7.services.flags import network, octets, positive_integer
+from lab7.services.http.cache.decisions import Policy
+from lab7.services.http.cache.reuse import cache_identifier
+from lab7.services.http.faults import PROXY_FAULTS, SERVER_FAULTS, FaultyServerConnection, WrongDateProxy
+from lab7.services.http.fields import is_token
+from lab7.services.http.flags import add_idle_flag
+from lab7.services.http.intermediary.caching_proxy import CachingProxy
+from lab7.services.http.intermediary.proxy import Proxy
+from lab7.services.http.intermediary.settings import REQUEST_OCTETS, ConnectTarget, Settings, parse_connect_target
+from lab7.services.http.messages import Request, Response
+from lab7.services.http.server.context import Limits
+from lab7.services.http.server.error_pages import page_response
+from lab7.services.http.server.server import HTTPServer
+from lab7.services.http.storage import limits as storage
+from lab7.services.http.storage.store import Store
+from lab7.services.http.urls import Origin, parse_url
+from lab7.services.shell import Shell, add_common_flags, run_service
 
 DEFAULT_PORT = 3128
 
@@ -94,7 +94,7 @@ def _add_store_flags(parser: argparse.ArgumentParser) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m services.http.proxy", description="Forward and cache HTTP requests."
+        prog="python -m lab7.services.http.proxy", description="Forward and cache HTTP requests."
     )
     parser.add_argument(
         "--origin", type=_origin, metavar="URL", help="act as a reverse proxy for this origin (default: forward proxy)"

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
-from services.http.messages import is_host, percent_encode
+from lab7.services.http.messages import is_host, percent_encode
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 UTF_8 = "utf-8"

@@ -20,10 +20,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.errors import ServiceError
-from services.mail import address
-from services.mail.address import POSTMASTER, Mailbox, MailboxError, PathError, parse_mailbox
-from services.passwords import MEMORY_OCTETS, ScryptHash
+from lab7.services.errors import ServiceError
+from lab7.services.mail import address
+from lab7.services.mail.address import POSTMASTER, Mailbox, MailboxError, PathError, parse_mailbox
+from lab7.services.passwords import MEMORY_OCTETS, ScryptHash
 
 # A user's name names the Maildir's directory too, so a slash and a leading dot are invalid.
 _USER = re.compile(r"[a-z0-9_][a-z0-9_.+-]{0,63}\Z")

@@ -1,9 +1,9 @@
 """Generator of DKIM keys: writes the private key to a file, prints the public key's TXT record (RFC 6376, RFC 8463).
 
-$ python -m services.mail.dkim_keygen --domain example.org --selector 2026 dkim.pem
+$ python -m lab7.services.mail.dkim_keygen --domain example.org --selector 2026 dkim.pem
 2026._domainkey.example.org. IN TXT ( "v=DKIM1; k=rsa; p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A..."
     "..." )
-$ python -m services.mail.mta --dkim-key 2026:example.org:dkim.pem ...
+$ python -m lab7.services.mail.mta --dkim-key 2026:example.org:dkim.pem ...
 """
 
 import argparse
@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.errors import ServiceError
-from services.mail.authentication.dkim.keys import RSA_BITS, RSA_BITS_MAX, generate, require_cryptography
-from services.mail.authentication.dkim.signature_field import (
+from lab7.services.errors import ServiceError
+from lab7.services.mail.authentication.dkim.keys import RSA_BITS, RSA_BITS_MAX, generate, require_cryptography
+from lab7.services.mail.authentication.dkim.signature_field import (
     ED25519,
     RSA,
     format_key_record,
@@ -45,7 +45,7 @@ def _checked(what: str, text: str, is_valid: bool) -> str:
 def parser() -> argparse.ArgumentParser:
     """Return the argparse parser of the program's command line."""
     flags = argparse.ArgumentParser(
-        prog="python -m services.mail.dkim_keygen", description="Write a DKIM key and print its TXT record."
+        prog="python -m lab7.services.mail.dkim_keygen", description="Write a DKIM key and print its TXT record."
     )
     flags.add_argument(
         "--domain",

@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from itertools import count
 from typing import Any
 
-from services.mail.access.requests import Output, Outputs, Session
-from services.mail.queue.entry import Entry
-from services.mail.smtp.content import CRLF, ContentReader
-from services.mail.smtp.policy import Client, Policy
-from services.mail.smtp.server_session import Offer, ServerSession
-from services.mail.smtp.syntax import Reply
+from lab7.services.mail.access.requests import Output, Outputs, Session
+from lab7.services.mail.queue.entry import Entry
+from lab7.services.mail.smtp.content import CRLF, ContentReader
+from lab7.services.mail.smtp.policy import Client, Policy
+from lab7.services.mail.smtp.server_session import Offer, ServerSession
+from lab7.services.mail.smtp.syntax import Reply
 
 MTA_FAULTS: Mapping[str, str] = {
     "no-dot-stuffing": "sends lines of a message that begin with a dot as they are",

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from services.errors import ServiceError
-from services.mail.accounts import Accounts
-from services.shell import Shell
-from services.tls import self_signed_context, server_context
+from lab7.services.errors import ServiceError
+from lab7.services.mail.accounts import Accounts
+from lab7.services.shell import Shell
+from lab7.services.tls import self_signed_context, server_context
 
 # Subject names of a self-signed certificate, in addition to the names that the program passes.
 _SELF_SIGNED_NAMES = ("localhost", "127.0.0.1", "::1")

@@ -1,6 +1,7 @@
 """Mail transfer agent (MTA): SMTP server, queue, local and remote delivery in one process (RFC 5321, RFC 6409).
 
-    $ python -m services.mail.mta --domain example.com --accounts accounts.txt --maildirs mail --queue queue --port 2525
+    $ python -m lab7.services.mail.mta --domain example.com --accounts accounts --maildirs mail --queue queue \
+          --port 2525
     READY mta 127.0.0.1:2525 [::1]:2525
     $ swaks --server 127.0.0.1:2525 --from alice@example.org --to bob@example.com
 
@@ -8,7 +9,7 @@ Mail for --domain (repeatable) is accepted on --port from any client and deliver
 for other domains is accepted from the networks of --relay-from and, on --submission-port, from authenticated users; it
 is sent to the domain's MX hosts or to --smarthost. The reply 250 is sent once the message is durable in the queue
 (services/mail/queue). SIGHUP reloads the accounts; SIGUSR1 prints the size of the queue as one JSON line on standard
-output; `python -m services.mail.queue DIR` lists every message.
+output; `python -m lab7.services.mail.queue DIR` lists every message.
 """
 
 import argparse
@@ -22,36 +23,36 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from services.dns.resolv_conf import servers_of
-from services.errors import ServiceError
-from services.mail.accounts import Accounts
-from services.mail.authentication.flags import checks_of, load_keys
-from services.mail.authentication.inbound import Decision
-from services.mail.authentication.mta_sts.policy_source import PolicySource
-from services.mail.authentication.service import Authentication
-from services.mail.delivery.dispatcher import Dispatcher, DispatcherContext
-from services.mail.delivery.mx_lookup import Resolver
-from services.mail.delivery.remote import Remote
-from services.mail.delivery.routes import Host
-from services.mail.delivery.trace import complete_submission, received_field
-from services.mail.faults import FaultyServerSession, late, unstuffed
-from services.mail.flags import starttls_context
-from services.mail.maildir.root import check_root
-from services.mail.mta_flags import parser
-from services.mail.queue.entry import Entry, Schedule
-from services.mail.queue.journal import Journal
-from services.mail.queue.spool import Spool
-from services.mail.smtp.client import Timeouts
-from services.mail.smtp.client_session import SessionOptions
-from services.mail.smtp.commands import Accept
-from services.mail.smtp.content import stuffed
-from services.mail.smtp.greylist import Greylist
-from services.mail.smtp.policy import Client, Policy
-from services.mail.smtp.server import Limits, Port, SMTPServer
-from services.mail.smtp.server_session import Offer
-from services.mail.smtp.syntax import Reply
-from services.shell import Shell, run_service
-from services.tls import Trust, client_context
+from lab7.services.dns.resolv_conf import servers_of
+from lab7.services.errors import ServiceError
+from lab7.services.mail.accounts import Accounts
+from lab7.services.mail.authentication.flags import checks_of, load_keys
+from lab7.services.mail.authentication.inbound import Decision
+from lab7.services.mail.authentication.mta_sts.policy_source import PolicySource
+from lab7.services.mail.authentication.service import Authentication
+from lab7.services.mail.delivery.dispatcher import Dispatcher, DispatcherContext
+from lab7.services.mail.delivery.mx_lookup import Resolver
+from lab7.services.mail.delivery.remote import Remote
+from lab7.services.mail.delivery.routes import Host
+from lab7.services.mail.delivery.trace import complete_submission, received_field
+from lab7.services.mail.faults import FaultyServerSession, late, unstuffed
+from lab7.services.mail.flags import starttls_context
+from lab7.services.mail.maildir.root import check_root
+from lab7.services.mail.mta_flags import parser
+from lab7.services.mail.queue.entry import Entry, Schedule
+from lab7.services.mail.queue.journal import Journal
+from lab7.services.mail.queue.spool import Spool
+from lab7.services.mail.smtp.client import Timeouts
+from lab7.services.mail.smtp.client_session import SessionOptions
+from lab7.services.mail.smtp.commands import Accept
+from lab7.services.mail.smtp.content import stuffed
+from lab7.services.mail.smtp.greylist import Greylist
+from lab7.services.mail.smtp.policy import Client, Policy
+from lab7.services.mail.smtp.server import Limits, Port, SMTPServer
+from lab7.services.mail.smtp.server_session import Offer
+from lab7.services.mail.smtp.syntax import Reply
+from lab7.services.shell import Shell, run_service
+from lab7.services.tls import Trust, client_context
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 NO_ROOM = Reply(452, "No disk space for the queue", "4.3.1")

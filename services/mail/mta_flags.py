@@ -1,17 +1,17 @@
-"""Command-line flags of the MTA (services.mail.mta)."""
+"""Command-line flags of the MTA (lab7.services.mail.mta)."""
 
 import argparse
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
-from services.faults import add_fault_flag
-from services.mail.authentication.flags import add_authentication_flags
-from services.mail.delivery.remote import CONNECTIONS_MAX, MESSAGES_MAX
-from services.mail.faults import MTA_FAULTS
-from services.mail.flags import count, endpoint, port, seconds_or_zero
-from services.mail.queue.entry import EXPIRE_S, RETRY_S, parse_intervals
-from services.mail.smtp import limits
-from services.shell import add_common_flags
+from lab7.services.faults import add_fault_flag
+from lab7.services.mail.authentication.flags import add_authentication_flags
+from lab7.services.mail.delivery.remote import CONNECTIONS_MAX, MESSAGES_MAX
+from lab7.services.mail.faults import MTA_FAULTS
+from lab7.services.mail.flags import count, endpoint, port, seconds_or_zero
+from lab7.services.mail.queue.entry import EXPIRE_S, RETRY_S, parse_intervals
+from lab7.services.mail.smtp import limits
+from lab7.services.shell import add_common_flags
 
 DEFAULT_PORT = 25
 # RFC 5321 section 4.5.3.2.7: an idle time-out of at least 5 minutes.
@@ -37,7 +37,9 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 
 def parser() -> argparse.ArgumentParser:
     """Return the argparse parser of the MTA's command line."""
-    flags = argparse.ArgumentParser(prog="python -m services.mail.mta", description="Accept, queue and deliver mail.")
+    flags = argparse.ArgumentParser(
+        prog="python -m lab7.services.mail.mta", description="Accept, queue and deliver mail."
+    )
     flags.add_argument(
         "--domain", action="append", required=True, metavar="NAME", help="local domain to accept mail for (repeatable)"
     )

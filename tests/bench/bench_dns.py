@@ -45,7 +45,7 @@ host2  IN A   192.0.2.6
 """
 
 _WITHOUT_UVLOOP = (
-    "import sys; sys.modules['uvloop'] = None; from services.dns.authoritative import main; sys.exit(main())"
+    "import sys; sys.modules['uvloop'] = None; from lab7.services.dns.authoritative import main; sys.exit(main())"
 )
 
 
@@ -62,7 +62,7 @@ def _command(name: str, port: int, folder: Path) -> list[str]:
         return [NSD, "-d", "-c", os.fspath(_nsd_configuration(port, folder))]
     if not name.startswith(OURS):
         return [sys.executable, "-m", "tests.bench.dns_peers", name, str(port), zone]
-    start = ["-m", "services.dns.authoritative"] if name.endswith("uvloop") else ["-c", _WITHOUT_UVLOOP]
+    start = ["-m", "lab7.services.dns.authoritative"] if name.endswith("uvloop") else ["-c", _WITHOUT_UVLOOP]
     return [sys.executable, *start, "--zone", zone, "--port", str(port), "--listen", "127.0.0.1"]
 
 

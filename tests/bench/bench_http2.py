@@ -62,7 +62,7 @@ http {{
 
 def _command(name: str, port: int, folder: Path) -> list[str]:
     if name == ORIGIN:
-        return [sys.executable, "-m", "services.http.origin", "--root", str(folder), "--port", str(port)]
+        return [sys.executable, "-m", "lab7.services.http.origin", "--root", str(folder), "--port", str(port)]
     if name == HYPERCORN:
         (folder / "application.py").write_text(_APPLICATION.format(path=str(folder / "small.bin")))
         (folder / "hypercorn.toml").write_text(_HYPERCORN.format(port=port))

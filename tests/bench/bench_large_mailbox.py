@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.mail.access.requests import LogIn, Opened, Output
-from services.mail.imap.session import Session
-from services.mail.imap.session_state import Capabilities
-from services.mail.maildir.store import Maildir
+from lab7.services.mail.access.requests import LogIn, Opened, Output
+from lab7.services.mail.imap.session import Session
+from lab7.services.mail.imap.session_state import Capabilities
+from lab7.services.mail.maildir.store import Maildir
 
 # Messages that share a file; ext4 permits 65,000 links to it, and copies are links too.
 LINKS_MAX = 10_000

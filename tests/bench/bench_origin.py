@@ -36,13 +36,15 @@ TIMES_HTTP_SERVER = 7.0
 Rates = dict[tuple[str, int], float]
 
 # Python's own loop for the origin: the same program, with uvloop made impossible to import.
-_WITHOUT_UVLOOP = "import sys; sys.modules['uvloop'] = None; from services.http.origin import main; sys.exit(main())"
+_WITHOUT_UVLOOP = (
+    "import sys; sys.modules['uvloop'] = None; from lab7.services.http.origin import main; sys.exit(main())"
+)
 
 
 def _command(name: str, port: int, root: Path) -> list[str]:
     if not name.startswith(ORIGIN):
         return [sys.executable, "-m", "tests.bench.peers", name, str(port), str(root)]
-    start = ["-m", "services.http.origin"] if name.endswith("uvloop") else ["-c", _WITHOUT_UVLOOP]
+    start = ["-m", "lab7.services.http.origin"] if name.endswith("uvloop") else ["-c", _WITHOUT_UVLOOP]
     return [sys.executable, *start, "--root", str(root), "--port", str(port), "--listen", "127.0.0.1"]
 
 

@@ -24,7 +24,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 
-from experiments.harness.template_engine import render
+from lab7.experiments.harness.template_engine import render
 from tests.bench.load import READ_OCTETS, request_octets, response_octets
 from tests.bench.ports import free_port
 
@@ -36,7 +36,9 @@ OURS, PROXY_PY, NGINX = "proxy", "proxy.py", "nginx"
 LOOPS = ("", "+uvloop")
 TIMES_PROXY_PY = 3.0
 START_S = 15.0
-_WITHOUT_UVLOOP = "import sys; sys.modules['uvloop'] = None; from services.http.proxy import main; sys.exit(main())"
+_WITHOUT_UVLOOP = (
+    "import sys; sys.modules['uvloop'] = None; from lab7.services.http.proxy import main; sys.exit(main())"
+)
 # Real caches: the template of their configuration and how they are started with it.
 REAL = {
     "squid": ("squid.conf.j2", "squid", "-N -d 1 -f {config}"),
@@ -56,7 +58,7 @@ def _command(name: str, port: int, origin_port: int, folder: Path) -> list[str]:
         words = "--num-acceptors 1 --num-workers 1 --log-level ERROR --hostname 127.0.0.1"
         return [sys.executable, "-m", "proxy", *words.split(), "--port", str(port)]
     if name not in REAL:
-        start = ["-m", "services.http.proxy"] if name.endswith("uvloop") else ["-c", _WITHOUT_UVLOOP]
+        start = ["-m", "lab7.services.http.proxy"] if name.endswith("uvloop") else ["-c", _WITHOUT_UVLOOP]
         return [sys.executable, *start, "--port", str(port), "--listen", "127.0.0.1"]
     template, program, flags = REAL[name]
     own = folder / name
@@ -139,7 +141,7 @@ def run(seconds: float, rounds: int) -> dict[str, tuple[float, float]]:
         folder, origin_port = Path(name), free_port()
         (folder / "www").mkdir()
         (folder / "www" / "small.bin").write_bytes(os.urandom(SMALL_OCTETS))
-        origin = ["-m", "services.http.origin", "--root", str(folder / "www"), "--port", str(origin_port)]
+        origin = ["-m", "lab7.services.http.origin", "--root", str(folder / "www"), "--port", str(origin_port)]
         origin += ["--listen", "127.0.0.1", "--cache-control", "*=max-age=3600"]
         stack.enter_context(_running([sys.executable, *origin], origin_port, cores[0]))
         ports = {one: free_port() for one in proxies()}

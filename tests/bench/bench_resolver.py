@@ -42,7 +42,9 @@ $TTL 86400
 """
 RECORDS = "".join(f"{name}.example.com. A 192.0.2.{number}\n" for number, name in enumerate(NAMES[:-1], start=1))
 
-_WITHOUT_UVLOOP = "import sys; sys.modules['uvloop'] = None; from services.dns.resolver import main; sys.exit(main())"
+_WITHOUT_UVLOOP = (
+    "import sys; sys.modules['uvloop'] = None; from lab7.services.dns.resolver import main; sys.exit(main())"
+)
 
 
 def resolvers() -> list[str]:
@@ -57,7 +59,7 @@ def _command(name: str, port: int, upstream: int, folder: Path) -> list[str]:
         return [UNBOUND, "-d", "-d", "-c", os.fspath(_unbound_configuration(port, upstream, folder))]
     if not name.startswith(OURS):
         return [sys.executable, "-m", "tests.bench.bench_resolver", "--peer", name, str(port), str(upstream)]
-    start = ["-m", "services.dns.resolver"] if name.endswith("uvloop") else ["-c", _WITHOUT_UVLOOP]
+    start = ["-m", "lab7.services.dns.resolver"] if name.endswith("uvloop") else ["-c", _WITHOUT_UVLOOP]
     flags = ["--root", f"root.test={HOST}", "--upstream-port", str(upstream)]
     return [sys.executable, *start, *flags, "--port", str(port), "--listen", HOST]
 
@@ -95,7 +97,7 @@ def run(seconds: float, rounds: int) -> dict[str, float]:
         folder = Path(name)
         (folder / "zone").write_text(ROOT + RECORDS)
         (folder / "questions").write_text("".join(f"{name}.example.com A\n" for name in NAMES))
-        zone = [sys.executable, "-m", "services.dns.authoritative", "--zone", os.fspath(folder / "zone")]
+        zone = [sys.executable, "-m", "lab7.services.dns.authoritative", "--zone", os.fspath(folder / "zone")]
         stack.enter_context(_running("upstream", [*zone, "--listen", HOST, "--port", str(FIRST_PORT)], cores[-1]))
         ports = {name: FIRST_PORT + number for number, name in enumerate(resolvers(), start=1)}
         for name, port in ports.items():

@@ -46,7 +46,7 @@ def _ours(folder: Path, port: int) -> list[str]:
     (folder / "accounts").write_text("alice:secret\n")
     paths = ["--accounts", folder / "accounts", "--maildirs", folder / "mail", "--queue", folder / "queue"]
     flags = ["--domain", "example.com", "--listen", "127.0.0.1", "--port", str(port)]
-    return [sys.executable, "-m", "services.mail.mta", *map(str, paths), *flags]
+    return [sys.executable, "-m", "lab7.services.mail.mta", *map(str, paths), *flags]
 
 
 def _measure(port: int, seconds: float, core: int) -> tuple[int, float]:

@@ -7,12 +7,12 @@ import json
 import statistics
 import sys
 
-from topologies.emulation import sandbox
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.testbed import Testbed
-from topologies.web import WebTopo
+from lab7.topologies.emulation import sandbox
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.web import WebTopo
 
-PROBE = "topologies.emulation.probe"
+PROBE = "lab7.topologies.emulation.probe"
 RTTS_MS = (1, 5, 20, 100)
 ECHOES = 40
 RATE_MBIT = 100

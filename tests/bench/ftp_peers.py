@@ -61,7 +61,7 @@ def command(name: str, port: int, folder: Path) -> list[str]:
     """Return the command line that serves a folder."""
     if name == OURS:
         flags = ["--root", str(folder), "--user", "anonymous:x", "--listen", "127.0.0.1", "--port", str(port)]
-        return [sys.executable, "-m", "services.ftp.server", *flags]
+        return [sys.executable, "-m", "lab7.services.ftp.server", *flags]
     if name == "vsftpd":
         settings = folder / "vsftpd.conf"
         settings.write_text(_VSFTPD.format(port=port, root=folder))

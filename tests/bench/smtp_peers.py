@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from experiments.harness.template_engine import render
+from lab7.experiments.harness.template_engine import render
 
 # Nobody's own: Postfix delivers for no user below 100 unless told to.
 _NOBODY = 65534

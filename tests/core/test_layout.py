@@ -65,11 +65,12 @@ def imports() -> dict[str, set[str]]:
     for name, path in known.items():
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.ImportFrom) and node.module:
+                package = node.module.removeprefix("lab7.")
                 for alias in node.names:
-                    whole = f"{node.module}.{alias.name}"
-                    found[name] |= {whole if whole in known else node.module} & set(known)
+                    whole = f"{package}.{alias.name}".removeprefix("lab7.")
+                    found[name] |= {whole if whole in known else package} & set(known)
             elif isinstance(node, ast.Import):
-                found[name] |= {alias.name for alias in node.names} & set(known)
+                found[name] |= {alias.name.removeprefix("lab7.") for alias in node.names} & set(known)
         found[name].discard(name)
     return found
 
@@ -157,7 +158,7 @@ Definition = tuple[str, str]  # module, class
 def _names(module: str, path: Path) -> dict[str, Definition]:
     """Local name -> definition, of the names that a module imports and of its own classes."""
     imported = {
-        alias.asname or alias.name: (str(node.module), alias.name)
+        alias.asname or alias.name: (str(node.module).removeprefix("lab7."), alias.name)
         for node in ast.walk(tree(path))
         if isinstance(node, ast.ImportFrom)
         for alias in node.names

@@ -10,8 +10,8 @@ import time_judge
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from experiments.harness.judge.frames import Frame
-from experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.judge.frames import Frame
+from lab7.experiments.harness.judge.verdict import Verdict
 from tests.core.experiments.harness.wire import CLIENT, INTERFACE, SERVER, START_NS, Tcp, Wire
 
 Judge = Callable[[tuple[Frame, ...]], Verdict]

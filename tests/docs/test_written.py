@@ -9,12 +9,18 @@ from pathlib import Path
 import click
 import pytest
 
-from experiments.harness.cli import COMMANDS, load_command
-from experiments.harness.cli.networks import make_topology
-from experiments.harness.discovery import all_experiments, all_topologies, find_experiments, find_matrix, find_topology
-from experiments.harness.implementations.registry import parse_replacement
+from lab7.experiments.harness.cli import COMMANDS, load_command
+from lab7.experiments.harness.cli.networks import make_topology
+from lab7.experiments.harness.discovery import (
+    all_experiments,
+    all_topologies,
+    find_experiments,
+    find_matrix,
+    find_topology,
+)
+from lab7.experiments.harness.implementations.registry import parse_replacement
+from lab7.topologies.emulation.errors import EmulationError
 from tests.docs.reading import GUIDES, REPOSITORY, Block, Command, blocks, every_command, short
-from topologies.emulation.errors import EmulationError
 
 LANGUAGES = {"console", "python", "json", "toml", "yaml", "text", "html", "xml", ""}
 MARKS = {"elsewhere", "slow", "topology", "file"}

@@ -15,10 +15,10 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from experiments.harness.capture.capture import CaptureInterface
-from topologies.emulation import sandbox, tools
-from topologies.emulation.process.launcher import readable
-from topologies.emulation.testbed import Testbed
+from lab7.experiments.harness.capture.capture import CaptureInterface
+from lab7.topologies.emulation import sandbox, tools
+from lab7.topologies.emulation.process.launcher import readable
+from lab7.topologies.emulation.testbed import Testbed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LAB7 = Path(sys.executable).with_name("lab7")

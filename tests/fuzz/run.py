@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from services.mail.maildir.store import Maildir
+from lab7.services.mail.maildir.store import Maildir
 from tests.fuzz import script
 from tests.fuzz.mutation import change_any, mutate
 from tests.fuzz.peers import PEER_HOST, Answers, Peer, free_port

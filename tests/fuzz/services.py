@@ -71,7 +71,7 @@ class Fuzzed:
 
 
 _RESOLVER = (
-    f"services.dns.resolver --root ns.root={ROOT_HOST} --upstream-port {{peer}} --may-query 127.0.0.0/8 --no-ipv6"
+    f"lab7.services.dns.resolver --root ns.root={ROOT_HOST} --upstream-port {{peer}} --may-query 127.0.0.0/8 --no-ipv6"
 )
 _DNS = Dialect((), change_dns, change_message)
 FUZZED: dict[str, Fuzzed] = {
@@ -80,7 +80,7 @@ FUZZED: dict[str, Fuzzed] = {
         f"{clients.ORIGIN} --echo /echo --push", clients.ask_http2, Dialect(words("http"), change_frames), ["http2"]
     ),
     "proxy": Fuzzed(
-        "services.http.proxy --status /status --origin http://127.77.0.1:{peer} --disk cache",
+        "lab7.services.http.proxy --status /status --origin http://127.77.0.1:{peer} --disk cache",
         clients.ask_proxy,
         Dialect(words("http")),
         ["proxy"],
@@ -89,7 +89,7 @@ FUZZED: dict[str, Fuzzed] = {
     "authoritative": Fuzzed(
         f"{clients.AUTHORITATIVE} --sign-seed x --allow-transfer 127.0.0.0/8", clients.ask_dns, _DNS, ["dns"]
     ),
-    "cdn": Fuzzed("services.dns.cdn --zone example.com=own.zone --map regions", clients.ask_dns, _DNS, ["dns"]),
+    "cdn": Fuzzed("lab7.services.dns.cdn --zone example.com=own.zone --map regions", clients.ask_dns, _DNS, ["dns"]),
     "resolver": Fuzzed(_RESOLVER, clients.ask_dns, _DNS, ["resolver"], peer="names"),
     "ftp": Fuzzed(
         f"{clients.FTP} --user eve:secret:../eve --connect-timeout 2 --stall-timeout 2",
@@ -118,13 +118,21 @@ FUZZED: dict[str, Fuzzed] = {
         to_last_port=True,
     ),
     "pop3": Fuzzed(
-        f"services.mail.pop3 {clients.MAILBOXES} --tls", clients.ask_pop3, Dialect(words("pop3")), ["pop3"], POP3_REPLY
+        f"lab7.services.mail.pop3 {clients.MAILBOXES} --tls",
+        clients.ask_pop3,
+        Dialect(words("pop3")),
+        ["pop3"],
+        POP3_REPLY,
     ),
     "imap": Fuzzed(
-        f"services.mail.imap {clients.MAILBOXES} --tls", clients.ask_imap, Dialect(words("imap")), ["imap"], IMAP_REPLY
+        f"lab7.services.mail.imap {clients.MAILBOXES} --tls",
+        clients.ask_imap,
+        Dialect(words("imap")),
+        ["imap"],
+        IMAP_REPLY,
     ),
     "webmail": Fuzzed(
-        f"services.mail.webmail {clients.MAILBOXES} --submission 127.0.0.1:9",
+        f"lab7.services.mail.webmail {clients.MAILBOXES} --submission 127.0.0.1:9",
         clients.ask_webmail,
         Dialect(words("http", "webmail")),
         ["webmail"],

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from lab7.topologies.emulation.virtual import kernel
 from tests.kernel.kernel import Lane
 from tests.skipping import skip_at_once
-from topologies.emulation.virtual import kernel
 
 # Set by `make test-kernel`, which builds the kernel first.
 ASKED_FOR = "LAB7_KERNEL"

@@ -42,7 +42,8 @@ def _http(links: str) -> str:
 
 def _stock(script: str) -> str:
     """Run a script of Mininet's users by Mininet."""
-    return f"python -P -m topologies.emulation.sandbox sh tests/kernel/stock_script.sh tests/emulation/mininet/{script}"
+    sandbox = "python -P -m lab7.topologies.emulation.sandbox"
+    return f"{sandbox} sh tests/kernel/stock_script.sh tests/emulation/mininet/{script}"
 
 
 def _ours(script: str) -> str:
@@ -64,7 +65,7 @@ KERNELS: tuple[tuple[Job, ...], ...] = (
     (
         Job("dual-stack", f"lab7 exec --links netem --arp dynamic --ipv6 web client -- sh -c '{DUAL_STACK}'"),
         Job("switches", "python -m tests.kernel.switches {findings}", 90.0),
-        Job("stock-mininet", "python -m topologies.emulation.sandbox sh tests/kernel/stock_mininet.sh"),
+        Job("stock-mininet", "python -m lab7.topologies.emulation.sandbox sh tests/kernel/stock_mininet.sh"),
         Job("dns-netem", _run("netem", "dns-resolution", DNS_REPEAT, scale=DNS_SCALE), 300.0),
         Job("habits-stock", _stock("habits.py ovs"), 240.0),
         Job("habits-lab7", _ours("habits.py ovs"), 240.0),

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.topologies.emulation.virtual import kernel as kernels
+from lab7.topologies.emulation.virtual.job import Job
+from lab7.topologies.emulation.virtual.machine import Machine, OverdueError
 from tests.kernel.jobs import KERNELS
 from tests.kernel.jobs import Job as LaneJob
-from topologies.emulation.virtual import kernel as kernels
-from topologies.emulation.virtual.job import Job
-from topologies.emulation.virtual.machine import Machine, OverdueError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NICE = -10

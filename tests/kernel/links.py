@@ -14,9 +14,9 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from experiments.harness.capture.capture import Capture, CaptureInterface
-from topologies.emulation import sandbox
-from topologies.emulation.testbed import Testbed
+from lab7.experiments.harness.capture.capture import Capture, CaptureInterface
+from lab7.topologies.emulation import sandbox
+from lab7.topologies.emulation.testbed import Testbed
 
 # server: TCLink's parameters of its link. An even link has the same both ways.
 LINKS: dict[str, dict[str, Any]] = {
@@ -35,7 +35,7 @@ TRAINS = {"rated": (100, 1442), "queued": (40, 1442), "lossy": (500, 64)}
 # Those whose packets are kept.
 WATCHED = ("uneven", "reordered", "rated")
 PORT = 9  # RFC 863: discard
-PROBE = "topologies.emulation.probe"
+PROBE = "lab7.topologies.emulation.probe"
 PATIENCE_S = 30.0
 
 

@@ -6,11 +6,11 @@ import json
 import sys
 from pathlib import Path
 
-from experiments.harness.capture.capture import Capture, CaptureInterface
-from topologies.emulation import sandbox
-from topologies.emulation.links.openvswitch import OpenVSwitch
-from topologies.emulation.testbed import Testbed
-from topologies.web import WebTopo
+from lab7.experiments.harness.capture.capture import Capture, CaptureInterface
+from lab7.topologies.emulation import sandbox
+from lab7.topologies.emulation.links.openvswitch import OpenVSwitch
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.web import WebTopo
 
 DELAY_MS, LOADS = 25, 5
 URL = "http://www.example.com/"

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from lab7.topologies.emulation.shape import parse_time_s
 from tests.emulation.mininet.habits import OPEN_VSWITCH, STATEMENTS
 from tests.emulation.mininet.links import LINKS, TRAINS
 from tests.kernel.kernel import Lane
 from tests.kernel.measure import near
-from topologies.emulation.shape import parse_time_s
 
 # Of the least delay of a train: wake-ups are late, and the jitter of 60 frames leaves this much above the least.
 FLOOR_S, JITTER_FLOOR_S = 2e-3, 5e-3

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from scapy.layers.inet import ICMP, UDP
 
+from lab7.topologies.emulation.shape import parse_time_s
 from tests.kernel.kernel import Lane
 from tests.kernel.links import LINKS, PINGED, TRAINS
 from tests.kernel.measure import LATE_S, LINK_TOLERANCE, drift, near
-from topologies.emulation.shape import parse_time_s
 
 ECHO_REQUEST, ECHO_REPLY = 8, 0  # RFC 792
 LOSS_ERRORS = 4

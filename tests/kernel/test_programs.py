@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.virtual_time.kernel_run import VIRTUAL_LIMIT_S
+from lab7.experiments.harness.virtual_time.kernel_run import VIRTUAL_LIMIT_S
 from tests.emulation.wrong.support import program
 from tests.kernel.test_virtual_time import SMALL, lab7
 

@@ -8,7 +8,7 @@ import pytest
 from scapy.layers.inet import TCP
 from scapy.layers.l2 import ARP
 
-from experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.harness.judge.frames import CaptureFile
 from tests.kernel.kernel import Lane
 from tests.kernel.measure import near
 from tests.kernel.switches import DELAY_MS, LOADS

@@ -21,14 +21,14 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.implementations.registry import implementations
-from experiments.harness.results.repeatability import first_difference
-from topologies.emulation.virtual import kernel
-from topologies.emulation.virtual.job import Job
-from topologies.emulation.virtual.machine import Ended, Machine, OverdueError
+from lab7.experiments.harness.implementations.registry import implementations
+from lab7.experiments.harness.results.repeatability import first_difference
+from lab7.topologies.emulation.virtual import kernel
+from lab7.topologies.emulation.virtual.job import Job
+from lab7.topologies.emulation.virtual.machine import Ended, Machine, OverdueError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LAB7 = [sys.executable, "-m", "experiments.harness.cli"]
+LAB7 = [sys.executable, "-m", "lab7.experiments.harness.cli"]
 SMALL = ["run", "http-versions", "--set", "strategies=1.0-serial", "--repeat", "1", "--time", "virtual"]
 PATIENCE_S = 900.0
 HOUR_S = 3600.0
@@ -55,7 +55,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     made.mkdir()
     monkeypatch.setenv("TMPDIR", str(made))
     monkeypatch.setattr("tempfile.tempdir", str(made))
-    monkeypatch.setattr("topologies.emulation.virtual.machine._folders_place", lambda: str(made))
+    monkeypatch.setattr("lab7.topologies.emulation.virtual.machine._folders_place", lambda: str(made))
     yield made
     assert list(made.iterdir()) == []
 
@@ -397,7 +397,7 @@ def test_a_command_has_a_terminal_where_lab7_has_one(tmp_path: Path) -> None:
 
 def test_a_mistake_in_an_own_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
-        "from experiments.harness.experiment import Experiment\n"
+        "from lab7.experiments.harness.experiment import Experiment\n"
         "def run(context):\n    return 1 / 0\n"
         "EXPERIMENT = Experiment(name='mine', question='?', claims=(), parameters={}, run=run)\n"
     )

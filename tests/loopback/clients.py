@@ -149,7 +149,7 @@ def ask_webmail(port: int) -> None:
 # Commands of the services.
 
 MAILBOXES = "--accounts accounts --maildirs maildirs --domain example.com"
-MTA = f"services.mail.mta {MAILBOXES} --queue queue"
-FTP = "services.ftp.server --root www --user ann:secret --anonymous"
-ORIGIN = "services.http.origin --root www"
-AUTHORITATIVE = "services.dns.authoritative --zone example.com=own.zone"
+MTA = f"lab7.services.mail.mta {MAILBOXES} --queue queue"
+FTP = "lab7.services.ftp.server --root www --user ann:secret --anonymous"
+ORIGIN = "lab7.services.http.origin --root www"
+AUTHORITATIVE = "lab7.services.dns.authoritative --zone example.com=own.zone"

@@ -25,7 +25,7 @@ from types import TracebackType
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.harness.judge.frames import CaptureFile
 from tests.core.experiments.harness.wire import CLIENT, SERVER, Tcp, Wire
 
 Address = tuple[str, int]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.datagrams import BATCH_DATAGRAMS, UNSENT_MAX, DatagramEndpoint
+from lab7.services.datagrams import BATCH_DATAGRAMS, UNSENT_MAX, DatagramEndpoint
 
 HOST = "127.0.0.1"
 COUNT = 3 * BATCH_DATAGRAMS

@@ -18,7 +18,7 @@ from tests.loopback.crowd import HOST
 # The service, in which each connection is evicted at the end of connection_made().
 EVICTING = """
 import importlib, sys
-from services import connections
+from lab7.services import connections
 
 begin = connections.Listener.__init__
 
@@ -39,8 +39,8 @@ module = sys.argv.pop(1)
 sys.exit(importlib.import_module(module).main(sys.argv[1:]))
 """
 COMMANDS = {
-    "imap": f"services.mail.imap.__main__ {MAILBOXES}",
-    "pop3": f"services.mail.pop3.__main__ {MAILBOXES}",
+    "imap": f"lab7.services.mail.imap.__main__ {MAILBOXES}",
+    "pop3": f"lab7.services.mail.pop3.__main__ {MAILBOXES}",
     "mta": MTA,
     "ftp": FTP,
     "origin": ORIGIN,

@@ -20,17 +20,17 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE_S = 20.0
 # What a service cannot do without; all else has a default.
 NEEDED = {
-    "services.dns.authoritative": "--zone example.com=own.zone",
-    "services.dns.cdn": "--zone example.com=own.zone --map regions",
-    "services.dns.recursive": "--zone example.com=own.zone",
-    "services.dns.resolver": "--root ns=127.0.0.1",
-    "services.ftp.server": "--root www",
-    "services.http.origin": "--root www",
-    "services.http.proxy": "",
-    "services.mail.imap": MAILBOXES,
-    "services.mail.mta": f"{MAILBOXES} --queue queue --submission-port 0",
-    "services.mail.pop3": MAILBOXES,
-    "services.mail.webmail": f"{MAILBOXES} --submission 127.0.0.1:9",
+    "lab7.services.dns.authoritative": "--zone example.com=own.zone",
+    "lab7.services.dns.cdn": "--zone example.com=own.zone --map regions",
+    "lab7.services.dns.recursive": "--zone example.com=own.zone",
+    "lab7.services.dns.resolver": "--root ns=127.0.0.1",
+    "lab7.services.ftp.server": "--root www",
+    "lab7.services.http.origin": "--root www",
+    "lab7.services.http.proxy": "",
+    "lab7.services.mail.imap": MAILBOXES,
+    "lab7.services.mail.mta": f"{MAILBOXES} --queue queue --submission-port 0",
+    "lab7.services.mail.pop3": MAILBOXES,
+    "lab7.services.mail.webmail": f"{MAILBOXES} --submission 127.0.0.1:9",
     "docs/examples/time/time_server.py": "",
 }
 
@@ -127,5 +127,5 @@ def test_each_says_so_in_its_help() -> None:
 
 
 def test_it_listens_elsewhere_where_it_is_told(tmp_path: Path) -> None:
-    with started(tmp_path, "services.http.origin", "--listen", "0.0.0.0") as places:
+    with started(tmp_path, "lab7.services.http.origin", "--listen", "0.0.0.0") as places:
         assert [host for host, _ in places] == ["0.0.0.0"]

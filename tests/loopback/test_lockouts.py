@@ -62,24 +62,24 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0
 # A query for the SOA of the root, and then one octet of the next one's length.
 QUERY = b"\x00\x11\x00\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x06\x00\x01\x00"
 CASES = {
-    "imap": Case(f"services.mail.imap {MAILBOXES}", ask_imap),
-    "pop3": Case(f"services.mail.pop3 {MAILBOXES}", ask_pop3),
+    "imap": Case(f"lab7.services.mail.imap {MAILBOXES}", ask_imap),
+    "pop3": Case(f"lab7.services.mail.pop3 {MAILBOXES}", ask_pop3),
     "mta": Case(MTA, ask_smtp),
     "mta-greeted": Case(MTA, ask_smtp, opening=b"EHLO x\r\n"),
     "mta-data": Case(MTA, ask_smtp, opening=b"EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<alice@example.com>\r\nDATA\r\n"),
     "ftp": Case(FTP, ask_ftp, 512),
     "ftp-anonymous": Case(FTP, ask_ftp, 512, b"USER anonymous\r\nPASS x\r\n"),
-    "webmail": Case(f"services.mail.webmail {MAILBOXES} --submission 127.0.0.1:9", ask_webmail, 1024, b"G"),
+    "webmail": Case(f"lab7.services.mail.webmail {MAILBOXES} --submission 127.0.0.1:9", ask_webmail, 1024, b"G"),
     "origin": Case(ORIGIN, ask_http, 1024, b"G"),
     "origin-idle": Case(ORIGIN, ask_http, 1024, GET, b""),
     "origin-tls": Case(f"{ORIGIN} --tls", ask_https, 1024, b"\x16\x03\x01\x02\x00", b"\x01"),
     "http2": Case(ORIGIN, ask_http2, 1024, PREFACE, b""),
-    "proxy": Case("services.http.proxy --status /status", ask_proxy, 1024, b"G"),
+    "proxy": Case("lab7.services.http.proxy --status /status", ask_proxy, 1024, b"G"),
     "authoritative": Case(AUTHORITATIVE, ask_dns, 150, b"\x40"),
     "authoritative-asked": Case(AUTHORITATIVE, ask_dns, 150, QUERY, b""),
-    "recursive": Case("services.dns.recursive --zone example.com=own.zone", ask_dns, 150, b"\x40"),
-    "resolver": Case("services.dns.resolver --root ns=127.0.0.1", ask_dns, 150, b"\x40"),
-    "cdn": Case("services.dns.cdn --zone example.com=own.zone --map regions", ask_dns, 150, b"\x40"),
+    "recursive": Case("lab7.services.dns.recursive --zone example.com=own.zone", ask_dns, 150, b"\x40"),
+    "resolver": Case("lab7.services.dns.resolver --root ns=127.0.0.1", ask_dns, 150, b"\x40"),
+    "cdn": Case("lab7.services.dns.cdn --zone example.com=own.zone --map regions", ask_dns, 150, b"\x40"),
 }
 
 
@@ -119,7 +119,7 @@ def test_a_new_client_is_served_when_the_server_has_no_descriptors_left(folder: 
 
 def test_a_server_that_may_open_few_files_has_fewer_connections(folder: Path) -> None:
     limit = ["prlimit", "--nofile=104:104"]
-    with running(folder, f"services.mail.imap {MAILBOXES}", limit) as (_, (port,)), crowd(port, addresses(5), 100):
+    with running(folder, f"lab7.services.mail.imap {MAILBOXES}", limit) as (_, (port,)), crowd(port, addresses(5), 100):
         for _ in range(3):
             ask_imap(port)
 
@@ -127,7 +127,7 @@ def test_a_server_that_may_open_few_files_has_fewer_connections(folder: Path) ->
 # Phases end though octets come.
 
 
-IMAP, POP3 = f"services.mail.imap {MAILBOXES}", f"services.mail.pop3 {MAILBOXES}"
+IMAP, POP3 = f"lab7.services.mail.imap {MAILBOXES}", f"lab7.services.mail.pop3 {MAILBOXES}"
 
 
 @pytest.mark.parametrize(

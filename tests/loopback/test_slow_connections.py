@@ -55,13 +55,13 @@ class Case:
     place: int = 0
 
 
-RESOLVER = "services.dns.resolver --root ns=127.0.0.1 --dot-port 0 --doh-port 0"
+RESOLVER = "lab7.services.dns.resolver --root ns=127.0.0.1 --dot-port 0 --doh-port 0"
 CLIENT_HELLO = b"\x16\x03\x01\x02\x00"
 CASES = {
     "smtp": Case(MTA, clients.ask_smtp),
     "smtp-data": Case(MTA, clients.ask_smtp, b"EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<alice@example.com>\r\nDATA\r\n"),
-    "pop3": Case(f"services.mail.pop3 {MAILBOXES}", clients.ask_pop3),
-    "imap": Case(f"services.mail.imap {MAILBOXES}", clients.ask_imap),
+    "pop3": Case(f"lab7.services.mail.pop3 {MAILBOXES}", clients.ask_pop3),
+    "imap": Case(f"lab7.services.mail.imap {MAILBOXES}", clients.ask_imap),
     "ftp": Case(FTP, clients.ask_ftp),
     "ftp-anonymous": Case(FTP, clients.ask_ftp, b"USER anonymous\r\nPASS x\r\n"),
     "origin": Case(ORIGIN, clients.ask_http, b"G"),
@@ -70,12 +70,12 @@ CASES = {
     ),
     "http2": Case(ORIGIN, clients.ask_http2, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0\0"),
     "https": Case(f"{ORIGIN} --tls", clients.ask_https, CLIENT_HELLO, b"\x01"),
-    "proxy": Case("services.http.proxy --status /status", clients.ask_proxy, b"G"),
+    "proxy": Case("lab7.services.http.proxy --status /status", clients.ask_proxy, b"G"),
     "dns-tcp": Case(AUTHORITATIVE, clients.ask_dns, b"\x40"),
     "resolver-tcp": Case(RESOLVER, clients.ask_dns, b"\x40"),
     "dot": Case(RESOLVER, ask_dot, CLIENT_HELLO, b"\x01", place=1),
     "doh": Case(RESOLVER, ask_doh, CLIENT_HELLO, b"\x01", place=2),
-    "webmail": Case(f"services.mail.webmail {MAILBOXES} --submission 127.0.0.1:9", clients.ask_webmail, b"G"),
+    "webmail": Case(f"lab7.services.mail.webmail {MAILBOXES} --submission 127.0.0.1:9", clients.ask_webmail, b"G"),
 }
 
 

@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from experiments.assignments.gradescope.bundle import write_program_bundle
-from experiments.assignments.programs.definition import find_program_assignment
+from lab7.experiments.assignments.gradescope.bundle import write_program_bundle
+from lab7.experiments.assignments.programs.definition import find_program_assignment
+from lab7.topologies.emulation.virtual import kernel
 from tests.kernel.assignments.programs.attacks import ALL, ATTACKS, Attack
 from tests.kernel.assignments.programs.http_bugs import BUGS, SERVER
 from tests.provision.container import Container
 from tests.provision.root import make_base
-from topologies.emulation.virtual import kernel
 
 NAME, STUDENT = "http-server", "s1"
 SECRET = bytes(range(32))

@@ -11,12 +11,12 @@ from mininet.net import Mininet
 from mininet.node import Controller, DefaultController, Node, NullController, OVSController, OVSSwitch
 from mininet.topo import Topo
 
-from topologies.emulation import classes, tools, topology_checks
-from topologies.emulation.errors import EmulationError, TopologyError
-from topologies.emulation.links.link import EmulatedLink
-from topologies.emulation.loops import find_loop_among
-from topologies.emulation.node import Bridge, Host, Interface, LazyShell
-from topologies.emulation.process import iperf
+from lab7.topologies.emulation import classes, tools, topology_checks
+from lab7.topologies.emulation.errors import EmulationError, TopologyError
+from lab7.topologies.emulation.links.link import EmulatedLink
+from lab7.topologies.emulation.loops import find_loop_among
+from lab7.topologies.emulation.node import Bridge, Host, Interface, LazyShell
+from lab7.topologies.emulation.process import iperf
 
 Equip = Callable[[Any], None]
 # Mininet controllers under which each switch is a learning bridge; a testbed's switches learn without a controller.

@@ -19,17 +19,17 @@ from mininet.link import TCIntf
 from mininet.node import Node
 from mininet.nodelib import LinuxBridge
 
-from topologies.emulation import sandbox, tools
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.links import device, netem
-from topologies.emulation.process import namespaces
-from topologies.emulation.process.host_process import NAMED
-from topologies.emulation.process.launcher import ForkServer, Service, start_service
-from topologies.emulation.process.program import Program
-from topologies.emulation.watch import HOLDER as HOLDER_RANK
-from topologies.emulation.watch import program_of
+from lab7.topologies.emulation import sandbox, tools
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.links import device, netem
+from lab7.topologies.emulation.process import namespaces
+from lab7.topologies.emulation.process.host_process import NAMED
+from lab7.topologies.emulation.process.launcher import ForkServer, Service, start_service
+from lab7.topologies.emulation.process.program import Program
+from lab7.topologies.emulation.watch import HOLDER as HOLDER_RANK
+from lab7.topologies.emulation.watch import program_of
 
-HOST_PROCESS = "topologies.emulation.process.host_process"
+HOST_PROCESS = "lab7.topologies.emulation.process.host_process"
 RUN_TIMEOUT_S = 60.0
 # Commands that shape a link by netem, in a shell's line or a list of words.
 BY_NETEM = re.compile(r"\btc\b[^;|&\n]{0,200}\bnetem\b[^;|&\n'\]]*")

@@ -14,8 +14,8 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from topologies.emulation.errors import TopologyError
-from topologies.emulation.shape import SHAPING, parse_shape
+from lab7.topologies.emulation.errors import TopologyError
+from lab7.topologies.emulation.shape import SHAPING, parse_shape
 
 # Parent of the working directories of the hosts.
 RUN = Path("/run")

@@ -1,8 +1,8 @@
 """Path probes: measurement of round-trip time, rate and loss between two hosts, before an experiment.
 
-    topologies.emulation.probe rtt ADDRESS COUNT            ICMP echo (RFC 792), one at a time
-    topologies.emulation.probe receive PORT COUNT           READY, then one train of UDP frames
-    topologies.emulation.probe send ADDRESS PORT COUNT SIZE the train, back to back
+    lab7.topologies.emulation.probe rtt ADDRESS COUNT            ICMP echo (RFC 792), one at a time
+    lab7.topologies.emulation.probe receive PORT COUNT           READY, then one train of UDP frames
+    lab7.topologies.emulation.probe send ADDRESS PORT COUNT SIZE the train, back to back
 
 Arrival times are the kernel's (SO_TIMESTAMPNS, socket(7)), so that scheduling of this process does not count. Each
 command prints one JSON object. Every wait is bounded.
@@ -14,7 +14,7 @@ import struct
 import sys
 import time
 
-from topologies.emulation.process.launcher import readable
+from lab7.topologies.emulation.process.launcher import readable
 
 ECHO_REQUEST = 8
 HEADER = struct.Struct("!BBHHH")

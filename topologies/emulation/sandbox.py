@@ -27,7 +27,8 @@ more. If an inner process is killed by another signal (SIGKILL for lack of memor
 outer process prints a message, saves the captures of an unfinished result, and exits with 3.
 
 Sources: unshare(1), newuidmap(1), user_namespaces(7), pid_namespaces(7). From a shell: `python -P -m
-topologies.emulation.sandbox COMMAND [ARG ...]`; without -P, Python imports modules from the current directory first.
+lab7.topologies.emulation.sandbox COMMAND [ARG ...]`; without -P, Python imports modules from the current directory
+first.
 """
 
 import contextlib
@@ -42,10 +43,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from topologies.emulation import tools
-from topologies.emulation.errors import EmulationError, MachineError
-from topologies.emulation.process import control_group, namespaces, softirq
-from topologies.emulation.watch import LabDied, how_it_ended, shorten
+from lab7.topologies.emulation import tools
+from lab7.topologies.emulation.errors import EmulationError, MachineError
+from lab7.topologies.emulation.process import control_group, namespaces, softirq
+from lab7.topologies.emulation.watch import LabDied, how_it_ended, shorten
 
 Salvage = Callable[[Path, str], bool]
 MARK = "LAB7_SANDBOX"
@@ -339,7 +340,7 @@ def _exit_code(status: int) -> int:
 def main() -> int:
     """Run the command given as arguments in a sandbox; return its exit code."""
     if len(sys.argv) < 2:
-        print("usage: python -P -m topologies.emulation.sandbox COMMAND [ARG ...]", file=sys.stderr)
+        print("usage: python -P -m lab7.topologies.emulation.sandbox COMMAND [ARG ...]", file=sys.stderr)
         return 2
     try:
         return run(sys.argv[1:])

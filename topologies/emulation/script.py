@@ -27,13 +27,13 @@ import mininet.net
 from mininet import link, node
 from mininet.topo import Topo
 
-from topologies.emulation import topology_checks, user_module
-from topologies.emulation.classes import unwrapped
-from topologies.emulation.errors import EmulationError, UserFileError
-from topologies.emulation.links.link import EmulatedLink
-from topologies.emulation.network import LEARNING, LearningController, Network, controller_refusal
-from topologies.emulation.node import Host, Interface, LazyShell
-from topologies.emulation.testbed import Testbed
+from lab7.topologies.emulation import topology_checks, user_module
+from lab7.topologies.emulation.classes import unwrapped
+from lab7.topologies.emulation.errors import EmulationError, UserFileError
+from lab7.topologies.emulation.links.link import EmulatedLink
+from lab7.topologies.emulation.network import LEARNING, LearningController, Network, controller_refusal
+from lab7.topologies.emulation.node import Host, Interface, LazyShell
+from lab7.topologies.emulation.testbed import Testbed
 
 # Mininet class -> (lab7's class in its place, the calls by which a script must create an object of the class).
 _PARTS: Mapping[type, tuple[type, str]] = {

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from topologies.emulation.errors import TopologyError
+from lab7.topologies.emulation.errors import TopologyError
 
 # TCLink's parameter names.
 SHAPING = ("bw", "delay", "jitter", "loss", "max_queue_size", "reorder")

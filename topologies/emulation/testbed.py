@@ -3,7 +3,7 @@
     with Testbed(WebTopo(delay="50ms")) as bed:
         print(bed.host("client").run(["curl", "http://www.example.com/"]).stdout)
 
-Inside a sandbox (topologies.emulation.sandbox) nothing can be left behind; as root without one it behaves as plain
+Inside a sandbox (lab7.topologies.emulation.sandbox) nothing can be left behind; as root without one it behaves as plain
 Mininet does, so that the interfaces are visible from outside.
 """
 
@@ -23,19 +23,19 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from topologies.emulation import classes, etc_files, options, sandbox, tools, topology_checks
-from topologies.emulation.addressing import arp_of, hosts_file, ipv6, ipv6_of, tables
-from topologies.emulation.errors import EmulationError, MachineError, TopologyError
-from topologies.emulation.links import netem, openvswitch
-from topologies.emulation.links.link import EmulatedLink, Wiring
-from topologies.emulation.links.openvswitch import OpenVSwitch
-from topologies.emulation.loops import find_loop_among
-from topologies.emulation.network import Equip, Network
-from topologies.emulation.node import HOST_PROCESS, Bridge, Host
-from topologies.emulation.process.launcher import ForkServer, Service, is_module, is_service, split_command
-from topologies.emulation.process.program import Program
-from topologies.emulation.shape import BACKENDS, SWITCHES
-from topologies.emulation.watch import LabDied, Watch
+from lab7.topologies.emulation import classes, etc_files, options, sandbox, tools, topology_checks
+from lab7.topologies.emulation.addressing import arp_of, hosts_file, ipv6, ipv6_of, tables
+from lab7.topologies.emulation.errors import EmulationError, MachineError, TopologyError
+from lab7.topologies.emulation.links import netem, openvswitch
+from lab7.topologies.emulation.links.link import EmulatedLink, Wiring
+from lab7.topologies.emulation.links.openvswitch import OpenVSwitch
+from lab7.topologies.emulation.loops import find_loop_among
+from lab7.topologies.emulation.network import Equip, Network
+from lab7.topologies.emulation.node import HOST_PROCESS, Bridge, Host
+from lab7.topologies.emulation.process.launcher import ForkServer, Service, is_module, is_service, split_command
+from lab7.topologies.emulation.process.program import Program
+from lab7.topologies.emulation.shape import BACKENDS, SWITCHES
+from lab7.topologies.emulation.watch import LabDied, Watch
 
 # Function that starts the service of a host and returns once the service is ready.
 Starter = Callable[[Host], Service | Program]
@@ -44,6 +44,7 @@ _running: "list[Testbed]" = []
 SWITCH_CLASSES: Mapping[Any, type] = dict(zip(SWITCHES, (Bridge, OpenVSwitch), strict=True))
 CONGESTION_CONTROLS = ("cubic", "reno")
 OPEN_FILES = 8192
+OUR_SERVICES = "lab7.services."
 # Group number of interfaces that are deleted together (ip-link(8)): "lab7" in ASCII, which no machine uses.
 GROUP = 0x6C616237
 # Timeout in seconds for the spanning tree: a port forwards 8 s after the last of possibly several changes.
@@ -85,7 +86,7 @@ def _equip(made: Any, **options: Any) -> None:
 
 def listening_on_both(command: str) -> str:
     """Return a service's command line with `--listen ::` added to `--listen 0.0.0.0`; without the latter unchanged."""
-    ours = command.split()[0].startswith("services.")
+    ours = command.split()[0].startswith(OUR_SERVICES)
     return re.sub(r"--listen 0\.0\.0\.0(?=\s|$)", "--listen 0.0.0.0 --listen ::", command) if ours else command
 
 
@@ -192,7 +193,7 @@ class Testbed:
         self.backend = choose_backend(self._asked_links)
         self.congestion_control = congestion_control()
         self.workdir = self._make_workdir(stack)
-        modules = [HOST_PROCESS, "topologies.emulation.wire.carrier", *self._modules()]
+        modules = [HOST_PROCESS, "lab7.topologies.emulation.wire.carrier", *self._modules()]
         self.forkserver = ForkServer(modules, watch=self._watch, errors=self.workdir / "forkserver.err")
         self._forkserver = self.forkserver
         stack.callback(self.forkserver.close)
@@ -322,8 +323,8 @@ class Testbed:
         tools.require(*tools.NEEDED)
         if self._sandboxed and not sandbox.inside():
             raise MachineError(
-                "a testbed needs a sandbox: call topologies.emulation.sandbox.enter() first in the script, "
-                "or run the script by `python -P -m topologies.emulation.sandbox python SCRIPT`"
+                "a testbed needs a sandbox: call lab7.topologies.emulation.sandbox.enter() first in the script, "
+                "or run the script by `python -P -m lab7.topologies.emulation.sandbox python SCRIPT`"
             )
         if os.geteuid() != 0:
             raise MachineError("without a sandbox a testbed needs root: run it with sudo")

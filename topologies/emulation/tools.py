@@ -6,9 +6,9 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 
-from topologies.emulation.errors import EmulationError, MachineError
-from topologies.emulation.process import namespaces
-from topologies.emulation.watch import LabDied, how_it_ended
+from lab7.topologies.emulation.errors import EmulationError, MachineError
+from lab7.topologies.emulation.process import namespaces
+from lab7.topologies.emulation.watch import LabDied, how_it_ended
 
 PACKAGES = {
     "ip": "iproute2",

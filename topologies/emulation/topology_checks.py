@@ -7,12 +7,13 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from topologies.emulation import classes, options
-from topologies.emulation.addressing import segments
-from topologies.emulation.errors import EmulationError, TopologyError
-from topologies.emulation.loops import find_loop
-from topologies.emulation.options import INTERFACE_NAME_MAX
-from topologies.emulation.process.launcher import split_command
+from lab7.topologies.emulation import classes, options
+from lab7.topologies.emulation.addressing import segments
+from lab7.topologies.emulation.errors import EmulationError, TopologyError
+from lab7.topologies.emulation.loops import find_loop
+from lab7.topologies.emulation.options import INTERFACE_NAME_MAX
+from lab7.topologies.emulation.process.interpreter import full_name
+from lab7.topologies.emulation.process.launcher import split_command
 
 HOST_NAME = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9_.-]+")
 # Network from which Mininet assigns addresses to hosts without one (ipBase of mininet.net.Mininet).
@@ -20,10 +21,10 @@ DEFAULT_NETWORK = IPv4Network("10.0.0.0/8")
 
 
 def commands(serves: str | Sequence[str] | None) -> list[str]:
-    """Return the `serves` parameter of a host as a list of command lines."""
+    """Return the `serves` parameter of a host as a list of command lines, which name modules by their full names."""
     if not serves:
         return []
-    return [serves] if isinstance(serves, str) else list(serves)
+    return [full_name(line) for line in ([serves] if isinstance(serves, str) else serves)]
 
 
 def check(topo: Topo) -> None:

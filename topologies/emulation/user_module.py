@@ -13,7 +13,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
-from topologies.emulation.errors import EmulationError, UserFileError
+from lab7.topologies.emulation.errors import EmulationError, UserFileError
 
 SUFFIX = ".py"
 # Folders of the loaded user files; exceptions raised in files there are reported as the user's errors.

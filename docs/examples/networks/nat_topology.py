@@ -15,7 +15,7 @@ from mininet.topo import Topo
 SERVER = "203.0.113.1"
 HOMES = {"home1": ("203.0.113.10", ("ann", "bert")), "home2": ("203.0.113.20", ("carl", "dora"))}
 ROUTER = "192.168.1.1"
-SERVES = "services.http.origin --root . --listen 0.0.0.0 --port 80"
+SERVES = "lab7.services.http.origin --root . --listen 0.0.0.0 --port 80"
 
 
 def masquerade(interface: str) -> str:

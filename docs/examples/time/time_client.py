@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from functools import partial
 
-from experiments.harness import serve
+from lab7.experiments.harness import serve
 
 PORT = 37
 TIMEOUT_S = 5.0

@@ -13,7 +13,7 @@ from pathlib import Path
 import time_judge
 from time_topology import SERVER_ADDRESS, TimeTopo
 
-from experiments.harness import (
+from lab7.experiments.harness import (
     Claim,
     Comparison,
     Driver,

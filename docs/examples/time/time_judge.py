@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from scapy.layers.inet import IP, UDP
 
-from experiments.harness import Connection, Frame, Verdict, connections, failed, shown, undecided
+from lab7.experiments.harness import Connection, Frame, Verdict, connections, failed, shown, undecided
 
 PORT = 37
 SECONDS_1900_TO_1970 = 2_208_988_800

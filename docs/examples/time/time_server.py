@@ -14,8 +14,8 @@ from typing import cast
 
 import time_core
 
-from services.connections import Slot
-from services.shell import Shell, add_common_flags, run_service
+from lab7.services.connections import Slot
+from lab7.services.shell import Shell, add_common_flags, run_service
 
 DEFAULT_PORT = 37  # RFC 868
 

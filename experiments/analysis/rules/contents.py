@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from experiments.analysis.rules.lines import LineStream
-from experiments.analysis.rules.rule import Rule, Source, Violation
-from experiments.harness.judge.frames import CaptureFile, Connection, connections
-from experiments.mail.wire.imap import IMAP_PORT
-from experiments.mail.wire.imap_grammar import ImapGrammarError, read_responses
-from experiments.mail.wire.pop3 import POP3_PORT
+from lab7.experiments.analysis.rules.lines import LineStream
+from lab7.experiments.analysis.rules.rule import Rule, Source, Violation
+from lab7.experiments.harness.judge.frames import CaptureFile, Connection, connections
+from lab7.experiments.mail.wire.imap import IMAP_PORT
+from lab7.experiments.mail.wire.imap_grammar import ImapGrammarError, read_responses
+from lab7.experiments.mail.wire.pop3 import POP3_PORT
 
 SMTP_PORTS = (25, 587)
 _UNNAMED = Rule("mail-line-end", "mail", "Every line ends in CRLF.", "RFC 5321 section 2.3.8")

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from experiments.analysis.rules import dns_octets
-from experiments.analysis.rules.dns_octets import CNAME, MX, NS, SOA, Message, Record
-from experiments.analysis.rules.rule import EXCERPT_OCTETS, Checked, Rule, Violation
-from experiments.dns.wire.traffic import RCODES
-from experiments.harness.judge import layers
-from experiments.harness.judge.frames import (
+from lab7.experiments.analysis.rules import dns_octets
+from lab7.experiments.analysis.rules.dns_octets import CNAME, MX, NS, SOA, Message, Record
+from lab7.experiments.analysis.rules.rule import EXCERPT_OCTETS, Checked, Rule, Violation
+from lab7.experiments.dns.wire.traffic import RCODES
+from lab7.experiments.harness.judge import layers
+from lab7.experiments.harness.judge.frames import (
     UDP_HEADER_BYTES,
     UDP_PROTOCOL,
     CaptureFile,

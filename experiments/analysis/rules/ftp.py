@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from experiments.analysis.rules.lines import Line, LineConnection, check_each, line_connections
-from experiments.analysis.rules.rule import Checked, Rule, Source, as_text
-from experiments.ftp.wire.grammar import TELNET
-from experiments.ftp.wire.sessions import CONTROL_PORT, HOST_PORT, Transfer, ftp_traffic
-from experiments.harness.judge.frames import CaptureFile, Endpoint, connections
+from lab7.experiments.analysis.rules.lines import Line, LineConnection, check_each, line_connections
+from lab7.experiments.analysis.rules.rule import Checked, Rule, Source, as_text
+from lab7.experiments.ftp.wire.grammar import TELNET
+from lab7.experiments.ftp.wire.sessions import CONTROL_PORT, HOST_PORT, Transfer, ftp_traffic
+from lab7.experiments.harness.judge.frames import CaptureFile, Endpoint, connections
 
 LINE_END = Rule("ftp-line-end", "ftp", "Every line of the control connection ends in CRLF.", "RFC 959 section 5.3.1")
 COMMAND = Rule(

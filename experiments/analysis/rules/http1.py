@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import zip_longest
 
-from experiments.analysis.rules.rule import Checked, Rule, Source, Violation, as_text
-from experiments.harness.judge.frames import CaptureFile, Connection, connections
-from experiments.http.wire.http1 import CHUNK_LINE, REQUEST_TARGET, TEXT, TOKEN, VERSION
-from experiments.http.wire.http2 import is_http2
+from lab7.experiments.analysis.rules.rule import Checked, Rule, Source, Violation, as_text
+from lab7.experiments.harness.judge.frames import CaptureFile, Connection, connections
+from lab7.experiments.http.wire.http1 import CHUNK_LINE, REQUEST_TARGET, TEXT, TOKEN, VERSION
+from lab7.experiments.http.wire.http2 import is_http2
 
 LINE_END = Rule("http-line-end", "http", "Every line of a message head ends in CRLF.", "RFC 9112 section 2.2")
 REQUEST_LINE = Rule(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from experiments.analysis.rules.lines import LineConnection, LineStream, check_each, line_connections
-from experiments.analysis.rules.rule import Checked, Rule, as_text
-from experiments.harness.judge.dialogue import valid_lines
-from experiments.harness.judge.frames import CaptureFile
-from experiments.mail.wire.imap import IMAP_PORT, read_commands
-from experiments.mail.wire.imap_grammar import (
+from lab7.experiments.analysis.rules.lines import LineConnection, LineStream, check_each, line_connections
+from lab7.experiments.analysis.rules.rule import Checked, Rule, as_text
+from lab7.experiments.harness.judge.dialogue import valid_lines
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.mail.wire.imap import IMAP_PORT, read_commands
+from lab7.experiments.mail.wire.imap_grammar import (
     Command,
     ImapGrammarError,
     Response,

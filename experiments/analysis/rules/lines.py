@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from experiments.analysis.rules.rule import EXCERPT_OCTETS, Checked, Rule, Source, Violation, as_text
-from experiments.harness.judge.frames import CaptureFile, Connection, Direction, Endpoint, connections
+from lab7.experiments.analysis.rules.rule import EXCERPT_OCTETS, Checked, Rule, Source, Violation, as_text
+from lab7.experiments.harness.judge.frames import CaptureFile, Connection, Direction, Endpoint, connections
 
 
 @dataclass(frozen=True)

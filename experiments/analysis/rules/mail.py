@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from experiments.analysis.rules.contents import SMTP_PORTS, Content, ContentLine, contents, sides, stream_lines
-from experiments.analysis.rules.rule import Checked, Rule, Violation, as_text
-from experiments.harness.judge.frames import CaptureFile, connections
-from experiments.mail.wire.imap import IMAP_PORT
-from experiments.mail.wire.pop3 import POP3_PORT
+from lab7.experiments.analysis.rules.contents import SMTP_PORTS, Content, ContentLine, contents, sides, stream_lines
+from lab7.experiments.analysis.rules.rule import Checked, Rule, Violation, as_text
+from lab7.experiments.harness.judge.frames import CaptureFile, connections
+from lab7.experiments.mail.wire.imap import IMAP_PORT
+from lab7.experiments.mail.wire.pop3 import POP3_PORT
 
 UNSTUFFING = Rule(
     "mail-dot-unstuffing",

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from experiments.analysis.rules.contents import Content, ContentLine, contents
-from experiments.analysis.rules.rule import Checked, Rule, Violation, as_text
-from experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.analysis.rules.contents import Content, ContentLine, contents
+from lab7.experiments.analysis.rules.rule import Checked, Rule, Violation, as_text
+from lab7.experiments.harness.judge.frames import CaptureFile
 
 BOUNDARY = Rule(
     "mime-boundary",

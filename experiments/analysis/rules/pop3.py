@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from experiments.analysis.rules.lines import Line, LineConnection, check_each, line_connections
-from experiments.analysis.rules.rule import Checked, Rule, as_text
-from experiments.harness.judge.frames import CaptureFile
-from experiments.mail.wire.pop3 import POP3_PORT
-from experiments.mail.wire.pop3_grammar import CONTENTS, LISTINGS
+from lab7.experiments.analysis.rules.lines import Line, LineConnection, check_each, line_connections
+from lab7.experiments.analysis.rules.rule import Checked, Rule, as_text
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.mail.wire.pop3 import POP3_PORT
+from lab7.experiments.mail.wire.pop3_grammar import CONTENTS, LISTINGS
 
 LINE_END = Rule("pop3-line-end", "pop3", "Every line ends in CRLF.", "RFC 1939 section 3")
 COMMAND = Rule(

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.harness.judge.reassembly import Stream
+from lab7.experiments.harness.judge.reassembly import Stream
 
 # RFC 2119: breaking a "must" is an error; breaking a "should" may be justified.
 Level = Literal["must", "should"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from experiments.analysis.rules.lines import Line, LineConnection, LineStream, check_each, line_connections
-from experiments.analysis.rules.rule import Checked, Rule, as_text
-from experiments.harness.judge.frames import CaptureFile
-from experiments.mail.wire.smtp_grammar import ARGUMENTS, OTHER_VERBS, REPLY_LINE, VERB
+from lab7.experiments.analysis.rules.lines import Line, LineConnection, LineStream, check_each, line_connections
+from lab7.experiments.analysis.rules.rule import Checked, Rule, as_text
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.mail.wire.smtp_grammar import ARGUMENTS, OTHER_VERBS, REPLY_LINE, VERB
 
 LINE_END = Rule("smtp-line-end", "smtp", "Every line ends in CRLF.", "RFC 5321 section 2.3.8")
 REPLY = Rule("smtp-reply", "smtp", "A reply line is a code of three digits, a space, and text.", "RFC 5321 section 4.2")

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.assignments import gradebook
-from experiments.assignments.definition import KINDS_WITH_TASK, find_assignment, takes_programs
-from experiments.assignments.grade import Grade, KeyStore
-from experiments.assignments.graders import grader_of
-from experiments.assignments.gradescope.programs import grade_program
-from experiments.assignments.sheet import SHEET_NAME
-from experiments.harness.results.result import write_atomically
+from lab7.experiments.assignments import gradebook
+from lab7.experiments.assignments.definition import KINDS_WITH_TASK, find_assignment, takes_programs
+from lab7.experiments.assignments.grade import Grade, KeyStore
+from lab7.experiments.assignments.graders import grader_of
+from lab7.experiments.assignments.gradescope.programs import grade_program
+from lab7.experiments.assignments.sheet import SHEET_NAME
+from lab7.experiments.harness.results.result import write_atomically
 
 ROOT = Path("/autograder")
 SETTINGS_NAME, SECRET_NAME, BUILD_NAME = "settings.json", "secret", "build"
@@ -30,7 +30,7 @@ METADATA_BYTES_MAX = 1 << 20
 def main(argv: Sequence[str] | None = None) -> int:
     """Grade the submission; returns 0 once results.json is written."""
     parser = argparse.ArgumentParser(
-        prog="python -m experiments.assignments.gradescope.autograder", description=__doc__
+        prog="python -m lab7.experiments.assignments.gradescope.autograder", description=__doc__
     )
     parser.add_argument("--root", type=Path, default=ROOT, help="folder of submission/, results/ and source/")
     root: Path = parser.parse_args(argv).root

@@ -12,16 +12,16 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from experiments.assignments.build import KEY_NAME, KEYS, capture_of
-from experiments.assignments.definition import CATALOGUE, NETWORK_KIND, Assignment, AssignmentError
-from experiments.assignments.gradescope.autograder import BUILD_NAME, SECRET_NAME, SETTINGS_NAME
-from experiments.assignments.programs.definition import ProgramAssignment
-from topologies.emulation.virtual.job import PACKAGE_ROOT
-from topologies.emulation.virtual.kernel import ABOUT, Kernel
+from lab7.experiments.assignments.build import KEY_NAME, KEYS, capture_of
+from lab7.experiments.assignments.definition import CATALOGUE, NETWORK_KIND, Assignment, AssignmentError
+from lab7.experiments.assignments.gradescope.autograder import BUILD_NAME, SECRET_NAME, SETTINGS_NAME
+from lab7.experiments.assignments.programs.definition import ProgramAssignment
+from lab7.topologies.emulation.virtual.job import PACKAGE_ROOT
+from lab7.topologies.emulation.virtual.kernel import ABOUT, Kernel
 
 # Modification date of all entries: the earliest that a zip file can have.
 DATE = (1980, 1, 1, 0, 0, 0)
-SOURCES = ("services", "topologies", "experiments", "pyproject.toml", "README.md", "LICENSE")
+SOURCES = ("lab7", "pyproject.toml", "README.md", "LICENSE")
 _LEFT_OUT = {"__pycache__", ".mypy_cache"}
 SETUP = """\
 #!/usr/bin/env bash
@@ -48,7 +48,7 @@ set -euo pipefail
 cd /
 # Where tc and brctl are, also if the image's PATH lacks them; the kernel of virtual time is below the cache.
 export PATH=$PATH:/usr/sbin:/sbin XDG_CACHE_HOME=/autograder/source/cache
-exec /autograder/venv/bin/python -P -m experiments.assignments.gradescope.autograder
+exec /autograder/venv/bin/python -P -m lab7.experiments.assignments.gradescope.autograder
 """
 
 
@@ -123,6 +123,7 @@ def _copy_sources(target: Path) -> None:
     for name in SOURCES:
         source = PACKAGE_ROOT / name
         if source.is_dir():
+            # With what the symbolic links of the package lead to: a zip file has no links.
             shutil.copytree(source, target / name, ignore=shutil.ignore_patterns(*_LEFT_OUT))
         elif source.is_file():
             target.mkdir(parents=True, exist_ok=True)

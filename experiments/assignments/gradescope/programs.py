@@ -1,7 +1,7 @@
 """Grading of one program in a Gradescope container: a trial in virtual time, which needs no rights of the container.
 
-The program runs in a user-mode kernel (topologies.emulation.virtual), confined there as another user; judge, secret and
-results are outside, and results.json is written after that kernel has ended.
+The program runs in a user-mode kernel (lab7.topologies.emulation.virtual), confined there as another user; judge,
+secret and results are outside, and results.json is written after that kernel has ended.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.assignments import gradebook
-from experiments.assignments.draw import Draw
-from experiments.assignments.grade import Grade
-from experiments.assignments.programs.definition import find_program_assignment
-from experiments.assignments.programs.grading import Grading, grade_submission
-from experiments.assignments.programs.submission import read_submission
-from experiments.harness.cli import common
+from lab7.experiments.assignments import gradebook
+from lab7.experiments.assignments.draw import Draw
+from lab7.experiments.assignments.grade import Grade
+from lab7.experiments.assignments.programs.definition import find_program_assignment
+from lab7.experiments.assignments.programs.grading import Grading, grade_submission
+from lab7.experiments.assignments.programs.submission import read_submission
+from lab7.experiments.harness.cli import common
 
 
 def grade_program(name: str, secret: bytes, student: str, place: Path, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from experiments.assignments.build import RosterError, read_roster
-from experiments.assignments.definition import AssignmentError
-from experiments.assignments.draw import SecretError
-from experiments.assignments.handin.verification import Verified, Verifier, verify
-from experiments.harness.cli import common
+from lab7.experiments.assignments.build import RosterError, read_roster
+from lab7.experiments.assignments.definition import AssignmentError
+from lab7.experiments.assignments.draw import SecretError
+from lab7.experiments.assignments.handin.verification import Verified, Verifier, verify
+from lab7.experiments.harness.cli import common
 
 
 def verify_handin(place: Path, secret: bytes | None, name: str | None, roster: Path | None, as_json: bool) -> None:

@@ -12,9 +12,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.assignments.definition import KINDS_WITH_TASK, Assignment, AssignmentError, find_assignment
-from experiments.assignments.draw import Draw
-from experiments.assignments.variant import Variant
+from lab7.experiments.assignments.definition import KINDS_WITH_TASK, Assignment, AssignmentError, find_assignment
+from lab7.experiments.assignments.draw import Draw
+from lab7.experiments.assignments.variant import Variant
 
 TASK_NAME = "task.json"
 TASK_BYTES_MAX = 1 << 20

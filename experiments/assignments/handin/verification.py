@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experiments.assignments.draw import Draw
-from experiments.assignments.handin.record import HandIn, read_handin
-from experiments.assignments.handin.task import signing_key
-from experiments.harness.capture.reader import CaptureReadError
-from experiments.harness.judge.frames import CaptureFile, read_capture
-from experiments.harness.results.result import Fidelity
+from lab7.experiments.assignments.draw import Draw
+from lab7.experiments.assignments.handin.record import HandIn, read_handin
+from lab7.experiments.assignments.handin.task import signing_key
+from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.harness.results.result import Fidelity
 
 
 @dataclass(frozen=True)

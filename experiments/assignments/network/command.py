@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from experiments.assignments.definition import NETWORK_KIND, AssignmentError
-from experiments.assignments.handin.task import read_task
-from experiments.assignments.network.session import keep_earlier, run_session
-from experiments.assignments.predictions.command import WORK_NAME
-from experiments.harness.cli import common
-from experiments.harness.cli.mininet_shell import Shell, addresses_of
-from topologies.emulation.testbed import Testbed
+from lab7.experiments.assignments.definition import NETWORK_KIND, AssignmentError
+from lab7.experiments.assignments.handin.task import read_task
+from lab7.experiments.assignments.network.session import keep_earlier, run_session
+from lab7.experiments.assignments.predictions.command import WORK_NAME
+from lab7.experiments.harness.cli import common
+from lab7.experiments.harness.cli.mininet_shell import Shell, addresses_of
+from lab7.topologies.emulation.testbed import Testbed
 
 
 @click.command("start")

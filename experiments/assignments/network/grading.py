@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from experiments.assignments.definition import AssignmentError
-from experiments.assignments.grade import Grade, KeyStore, QuestionGrade, late_days, sum_grade
-from experiments.assignments.handin.verification import Verifier, verify
-from experiments.assignments.variant import draw_variant, keys_from
+from lab7.experiments.assignments.definition import AssignmentError
+from lab7.experiments.assignments.grade import Grade, KeyStore, QuestionGrade, late_days, sum_grade
+from lab7.experiments.assignments.handin.verification import Verifier, verify
+from lab7.experiments.assignments.variant import draw_variant, keys_from
 
 
 @dataclass(frozen=True)

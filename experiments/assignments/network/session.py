@@ -11,14 +11,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from experiments.assignments.handin.record import write_handin
-from experiments.assignments.handin.task import Task
-from experiments.assignments.recording import CAPTURE_NAME, interfaces_of, make_topology, request_of
-from experiments.harness import clock
-from experiments.harness.capture.capture import Capture
-from experiments.harness.fidelity.certificate import capture_checks, certificate
-from topologies.emulation.testbed import Testbed
-from topologies.emulation.watch import Stopped
+from lab7.experiments.assignments.handin.record import write_handin
+from lab7.experiments.assignments.handin.task import Task
+from lab7.experiments.assignments.recording import CAPTURE_NAME, interfaces_of, make_topology, request_of
+from lab7.experiments.harness import clock
+from lab7.experiments.harness.capture.capture import Capture
+from lab7.experiments.harness.fidelity.certificate import capture_checks, certificate
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.emulation.watch import Stopped
 
 Work = Callable[[Testbed], None]
 

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import click
 
-from experiments.assignments import gradebook
-from experiments.assignments.build import record
-from experiments.assignments.definition import PREDICT_KIND, AssignmentError
-from experiments.assignments.grade import Grade, grade_question
-from experiments.assignments.handin.record import write_handin
-from experiments.assignments.handin.task import Task, read_task
-from experiments.assignments.handout import to_html
-from experiments.assignments.predictions.commitment import Predictions, commit
-from experiments.assignments.recording import CAPTURE_NAME, CERTIFICATE_NAME
-from experiments.assignments.sheet import SHEET_NAME, SheetError, read_sheet
-from experiments.assignments.variant import read_keys
-from experiments.harness.cli import common
-from experiments.harness.clock import Clock
-from experiments.harness.results.result import Fidelity, decode, write_atomically
-from experiments.harness.virtual_time.kernel_run import VirtualTime
+from lab7.experiments.assignments import gradebook
+from lab7.experiments.assignments.build import record
+from lab7.experiments.assignments.definition import PREDICT_KIND, AssignmentError
+from lab7.experiments.assignments.grade import Grade, grade_question
+from lab7.experiments.assignments.handin.record import write_handin
+from lab7.experiments.assignments.handin.task import Task, read_task
+from lab7.experiments.assignments.handout import to_html
+from lab7.experiments.assignments.predictions.commitment import Predictions, commit
+from lab7.experiments.assignments.recording import CAPTURE_NAME, CERTIFICATE_NAME
+from lab7.experiments.assignments.sheet import SHEET_NAME, SheetError, read_sheet
+from lab7.experiments.assignments.variant import read_keys
+from lab7.experiments.harness.cli import common
+from lab7.experiments.harness.clock import Clock
+from lab7.experiments.harness.results.result import Fidelity, decode, write_atomically
+from lab7.experiments.harness.virtual_time.kernel_run import VirtualTime
 
 WORK_NAME, PAGE_NAME = "work", "measured.html"
 

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.assignments.answer_types import Given
-from experiments.assignments.definition import AssignmentError
-from experiments.assignments.handin.record import PREDICTIONS_NAME, now
-from experiments.assignments.handin.task import Task
-from experiments.assignments.sheet import Sheet
-from experiments.harness.results.result import write_atomically
+from lab7.experiments.assignments.answer_types import Given
+from lab7.experiments.assignments.definition import AssignmentError
+from lab7.experiments.assignments.handin.record import PREDICTIONS_NAME, now
+from lab7.experiments.assignments.handin.task import Task
+from lab7.experiments.assignments.sheet import Sheet
+from lab7.experiments.harness.results.result import write_atomically
 
 PREDICTIONS_BYTES_MAX = 1 << 20
 RECEIPT_DIGITS = 16

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from experiments.assignments.build import RosterError
-from experiments.assignments.definition import AssignmentError
-from experiments.assignments.grade import Grade, KeyStore, grade_sheet
-from experiments.assignments.handin.record import PREDICTIONS_NAME
-from experiments.assignments.handin.verification import Verifier, verify
-from experiments.assignments.predictions.commitment import read_predictions
+from lab7.experiments.assignments.build import RosterError
+from lab7.experiments.assignments.definition import AssignmentError
+from lab7.experiments.assignments.grade import Grade, KeyStore, grade_sheet
+from lab7.experiments.assignments.handin.record import PREDICTIONS_NAME
+from lab7.experiments.assignments.handin.verification import Verifier, verify
+from lab7.experiments.assignments.predictions.commitment import read_predictions
 
 
 @dataclass(frozen=True)

@@ -9,21 +9,21 @@ from pathlib import Path
 
 import click
 
-from experiments.assignments import gradebook
-from experiments.assignments.build import RosterError, read_roster
-from experiments.assignments.definition import AssignmentError
-from experiments.assignments.draw import SecretError
-from experiments.assignments.grade import Grade
-from experiments.assignments.programs.definition import ProgramAssignment, find_program_assignment
-from experiments.assignments.programs.grading import Grading, grade_programs, grade_submission
-from experiments.assignments.programs.handout import write_program_handout
-from experiments.assignments.programs.report import stage_lines
-from experiments.assignments.programs.stages import is_open
-from experiments.assignments.programs.submission import find_programs, read_submission
-from experiments.assignments.programs.tries import read_tries, with_hints
-from experiments.harness.cli import common
-from experiments.harness.virtual_time.kernel_run import VirtualTime
-from topologies.emulation.errors import UserFileError
+from lab7.experiments.assignments import gradebook
+from lab7.experiments.assignments.build import RosterError, read_roster
+from lab7.experiments.assignments.definition import AssignmentError
+from lab7.experiments.assignments.draw import SecretError
+from lab7.experiments.assignments.grade import Grade
+from lab7.experiments.assignments.programs.definition import ProgramAssignment, find_program_assignment
+from lab7.experiments.assignments.programs.grading import Grading, grade_programs, grade_submission
+from lab7.experiments.assignments.programs.handout import write_program_handout
+from lab7.experiments.assignments.programs.report import stage_lines
+from lab7.experiments.assignments.programs.stages import is_open
+from lab7.experiments.assignments.programs.submission import find_programs, read_submission
+from lab7.experiments.assignments.programs.tries import read_tries, with_hints
+from lab7.experiments.harness.cli import common
+from lab7.experiments.harness.virtual_time.kernel_run import VirtualTime
+from lab7.topologies.emulation.errors import UserFileError
 
 
 def grade_folder(

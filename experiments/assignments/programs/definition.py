@@ -40,8 +40,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from experiments.analysis.inspection import rules
-from experiments.assignments.definition import (
+from lab7.experiments.analysis.inspection import rules
+from lab7.experiments.assignments.definition import (
     CATALOGUE,
     NAME,
     PROGRAM_KIND,
@@ -51,9 +51,9 @@ from experiments.assignments.definition import (
     find_folder,
     read_settings,
 )
-from experiments.harness.discovery import all_experiments
-from experiments.harness.experiment import Experiment
-from topologies.emulation import user_module
+from lab7.experiments.harness.discovery import all_experiments
+from lab7.experiments.harness.experiment import Experiment
+from lab7.topologies.emulation import user_module
 
 _REQUIRED: Mapping[str, type] = {
     "name": str, "title": str, "experiment": str, "role": str, "file": str, "command": str, "stages": list,
@@ -233,7 +233,7 @@ def _experiment(folder: Path, name: str) -> tuple[Experiment, ModuleType | None]
             raise AssignmentError(f"{folder.name}: there is no experiment {name!r}: there are {', '.join(known)}")
         return known[name], None
     if folder.parent == CATALOGUE:
-        module = importlib.import_module(f"experiments.assignments.catalogue.{folder.name}.{Path(name).stem}")
+        module = importlib.import_module(f"lab7.experiments.assignments.catalogue.{folder.name}.{Path(name).stem}")
     else:
         module = user_module.load(str(folder / name), "defines EXPERIMENT")
     experiment = getattr(module, "EXPERIMENT", None)

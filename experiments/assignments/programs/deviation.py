@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from experiments.analysis.rules.rule import Violation
-from experiments.harness.judge.verdict import Contradiction
+from lab7.experiments.analysis.rules.rule import Violation
+from lab7.experiments.harness.judge.verdict import Contradiction
 
 # The rule in the sentence of a violation (Violation.sentence).
 _RULE = re.compile(r" \((?P<section>RFC [0-9]+[^:()]*): (?P<statement>.*?)\); correct: ")

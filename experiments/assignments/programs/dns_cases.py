@@ -10,14 +10,14 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from experiments.analysis.rules import dns
-from experiments.analysis.rules.dns import Datum, messages_at
-from experiments.analysis.rules.dns_octets import CNAME, MX, NS, OPT, TYPES, Message, Record
-from experiments.analysis.rules.rule import Rule
-from experiments.assignments.programs.deviation import DeviationError
-from experiments.dns.wire.traffic import RCODES
-from experiments.harness.judge.frames import CaptureFile, connections
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
+from lab7.experiments.analysis.rules import dns
+from lab7.experiments.analysis.rules.dns import Datum, messages_at
+from lab7.experiments.analysis.rules.dns_octets import CNAME, MX, NS, OPT, TYPES, Message, Record
+from lab7.experiments.analysis.rules.rule import Rule
+from lab7.experiments.assignments.programs.deviation import DeviationError
+from lab7.experiments.dns.wire.traffic import RCODES
+from lab7.experiments.harness.judge.frames import CaptureFile, connections
+from lab7.experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
 
 # Rules that hold in every case, since without them a response cannot be read or belongs to no query.
 BASIC = frozenset(rule.id for rule in (dns.FORMAT, dns.QR, dns.ID, dns.QUESTION, dns.TTL_EQUAL, dns.ALIAS))

@@ -2,8 +2,8 @@
 
 An exercise takes further cases, which a course keeps in a folder of its own:
 
-    from experiments.assignments.catalogue.http_server import exercise
-    from experiments.assignments.programs.exercise import extended
+    from lab7.experiments.assignments.catalogue.http_server import exercise
+    from lab7.experiments.assignments.programs.exercise import extended
 
     EXPERIMENT, partial = extended(exercise, {"long": "A long target is refused."}, cases)
 
@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
-from experiments.harness.claims import Claim
-from experiments.harness.experiment import Experiment, Outcome, Parameter, Run
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.measurement import Lab
-from experiments.harness.parameters import one_of
+from lab7.experiments.harness.claims import Claim
+from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.measurement import Lab
+from lab7.experiments.harness.parameters import one_of
 
 EXERCISES = ("all", "public")
 # Function that adds cases to those that an exercise has drawn.

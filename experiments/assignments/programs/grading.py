@@ -20,22 +20,22 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from experiments.analysis.inspection import inspect
-from experiments.assignments.draw import Draw
-from experiments.assignments.grade import Grade, QuestionGrade, late_days, late_factor
-from experiments.assignments.programs.definition import ProgramAssignment, Stage
-from experiments.assignments.programs.stages import Evidence, decide_stages
-from experiments.assignments.programs.submission import Submission
-from experiments.assignments.programs.trial import ENDED_NAME, NETWORK, PROGRAM_NAME, request_of
-from experiments.harness.capture.reader import CaptureReadError
-from experiments.harness.judge.frames import CaptureFile, read_capture
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.measurement import CAPTURE_NAME
-from experiments.harness.results.deviations import EARLY
-from experiments.harness.results.incomplete import salvage_captures
-from experiments.harness.results.result import RESULT_NAME, Result, ResultError, write_atomically
-from experiments.harness.virtual_time.kernel_run import StandstillError, StoppedError, VirtualTime
-from topologies.emulation.errors import EmulationError, UserFileError
+from lab7.experiments.analysis.inspection import inspect
+from lab7.experiments.assignments.draw import Draw
+from lab7.experiments.assignments.grade import Grade, QuestionGrade, late_days, late_factor
+from lab7.experiments.assignments.programs.definition import ProgramAssignment, Stage
+from lab7.experiments.assignments.programs.stages import Evidence, decide_stages
+from lab7.experiments.assignments.programs.submission import Submission
+from lab7.experiments.assignments.programs.trial import ENDED_NAME, NETWORK, PROGRAM_NAME, request_of
+from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.measurement import CAPTURE_NAME
+from lab7.experiments.harness.results.deviations import EARLY
+from lab7.experiments.harness.results.incomplete import salvage_captures
+from lab7.experiments.harness.results.result import RESULT_NAME, Result, ResultError, write_atomically
+from lab7.experiments.harness.virtual_time.kernel_run import StandstillError, StoppedError, VirtualTime
+from lab7.topologies.emulation.errors import EmulationError, UserFileError
 
 RUNS, GRADE_NAME = "runs", "grade.json"
 # Limit of processor time in seconds in which the clock stands, once the program has been started; lab7 itself needs a

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experiments.assignments import handout
-from experiments.assignments.definition import AssignmentError
-from experiments.assignments.programs.definition import ProgramAssignment, Stage
+from lab7.experiments.assignments import handout
+from lab7.experiments.assignments.definition import AssignmentError
+from lab7.experiments.assignments.programs.definition import ProgramAssignment, Stage
 
 TASK_NAME = "handout.md"
 

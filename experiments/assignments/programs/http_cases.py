@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from experiments.analysis.rules import http1
-from experiments.analysis.rules.http1 import Dialogue, Head
-from experiments.analysis.rules.rule import Rule
-from experiments.assignments.programs.deviation import DeviationError, explained
-from experiments.harness.judge.frames import CaptureFile, Connection, connections
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
-from experiments.http.wire.http1 import GrammarError, chunked_body
+from lab7.experiments.analysis.rules import http1
+from lab7.experiments.analysis.rules.http1 import Dialogue, Head
+from lab7.experiments.analysis.rules.rule import Rule
+from lab7.experiments.assignments.programs.deviation import DeviationError, explained
+from lab7.experiments.harness.judge.frames import CaptureFile, Connection, connections
+from lab7.experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
+from lab7.experiments.http.wire.http1 import GrammarError, chunked_body
 
 # Rules that hold in every case, since without them a response cannot be read.
 LINES = frozenset(

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from experiments.analysis.rules import http1
-from experiments.analysis.rules.http1 import Dialogue, Head
-from experiments.analysis.rules.rule import Rule, Violation, as_text
-from experiments.assignments.programs.deviation import DeviationError, explained
-from experiments.assignments.programs.http_cases import LINES, View
-from experiments.harness.judge.frames import CaptureFile, Connection, connections
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
+from lab7.experiments.analysis.rules import http1
+from lab7.experiments.analysis.rules.http1 import Dialogue, Head
+from lab7.experiments.analysis.rules.rule import Rule, Violation, as_text
+from lab7.experiments.assignments.programs.deviation import DeviationError, explained
+from lab7.experiments.assignments.programs.http_cases import LINES, View
+from lab7.experiments.harness.judge.frames import CaptureFile, Connection, connections
+from lab7.experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
 
 # Rules on the requests of a proxy that hold in every case.
 REQUESTS = frozenset(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from experiments.assignments.grade import Grade
-from experiments.assignments.programs.definition import Stage
-from experiments.assignments.programs.stages import PASSED
+from lab7.experiments.assignments.grade import Grade
+from lab7.experiments.assignments.programs.definition import Stage
+from lab7.experiments.assignments.programs.stages import PASSED
 
 
 def stage_lines(grade: Grade, stages: Mapping[str, Stage]) -> Iterator[str]:

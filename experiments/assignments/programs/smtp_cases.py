@@ -11,12 +11,12 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from experiments.analysis.rules import smtp
-from experiments.analysis.rules.lines import Line, LineConnection, line_connections
-from experiments.analysis.rules.rule import Rule, Source, Violation, as_text
-from experiments.assignments.programs.deviation import DeviationError, explained
-from experiments.harness.judge.frames import CaptureFile, Connection, connections
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
+from lab7.experiments.analysis.rules import smtp
+from lab7.experiments.analysis.rules.lines import Line, LineConnection, line_connections
+from lab7.experiments.analysis.rules.rule import Rule, Source, Violation, as_text
+from lab7.experiments.assignments.programs.deviation import DeviationError, explained
+from lab7.experiments.harness.judge.frames import CaptureFile, Connection, connections
+from lab7.experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
 
 # Rules that hold in every case, for the server's replies and for its commands to the next hop.
 REPLIES = frozenset(rule.id for rule in (smtp.LINE_END, smtp.REPLY, smtp.REPLY_LINES, smtp.UNREQUESTED))

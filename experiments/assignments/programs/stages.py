@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments.analysis.rules.rule import Violation
-from experiments.assignments.grade import QuestionGrade
-from experiments.assignments.programs.definition import Stage
-from experiments.assignments.programs.deviation import explained
-from experiments.harness.judge.verdict import Verdict
+from lab7.experiments.analysis.rules.rule import Violation
+from lab7.experiments.assignments.grade import QuestionGrade
+from lab7.experiments.assignments.programs.definition import Stage
+from lab7.experiments.assignments.programs.deviation import explained
+from lab7.experiments.harness.judge.verdict import Verdict
 
 PASSED = "passed"
 NOT_OPENED = "not opened"

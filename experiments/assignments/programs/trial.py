@@ -1,7 +1,7 @@
 """Trial of a program: the assignment's experiment with the student's program in its role, in a kernel of virtual time.
 
-The kernel's side is `run`, called by experiments.harness.virtual_time.job. The program starts in a copy of the
-submission, confined (topologies.emulation.process.confinement), and the experiment decides its claims after the
+The kernel's side is `run`, called by lab7.experiments.harness.virtual_time.job. The program starts in a copy of the
+submission, confined (lab7.topologies.emulation.process.confinement), and the experiment decides its claims after the
 network has stopped. The program's end, if it ends by itself or never listens, is the sentence in ENDED_NAME; the
 experiment continues without it, so that what it did before counts.
 """
@@ -19,22 +19,22 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from experiments.assignments.programs.definition import find_program_assignment
-from experiments.harness.driver import Driver, DriverError
-from experiments.harness.experiment import Run
-from experiments.harness.implementations.registry import parse_replacement, server_starter
-from experiments.harness.runner import run_experiment
-from experiments.harness.virtual_time.job import report_step
-from topologies.emulation.errors import EmulationError, ProgramError
-from topologies.emulation.node import Host
-from topologies.emulation.process.launcher import Service
-from topologies.emulation.process.program import Program
-from topologies.emulation.testbed import Testbed
-from topologies.emulation.watch import ServerDied
+from lab7.experiments.assignments.programs.definition import find_program_assignment
+from lab7.experiments.harness.driver import Driver, DriverError
+from lab7.experiments.harness.experiment import Run
+from lab7.experiments.harness.implementations.registry import parse_replacement, server_starter
+from lab7.experiments.harness.runner import run_experiment
+from lab7.experiments.harness.virtual_time.job import report_step
+from lab7.topologies.emulation.errors import EmulationError, ProgramError
+from lab7.topologies.emulation.node import Host
+from lab7.topologies.emulation.process.launcher import Service
+from lab7.topologies.emulation.process.program import Program
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.emulation.watch import ServerDied
 
 PROGRAM_NAME, ENDED_NAME = "program", "program.json"
 FUNCTION = f"{__name__}:run"
-RAW_CLIENT = "experiments.assignments.programs.peers.raw_client"
+RAW_CLIENT = "lab7.experiments.assignments.programs.peers.raw_client"
 # First steps of a trial: an end without progress is a fault of the program only once the program has been started.
 NETWORK, STARTED = "starting the network", "starting the program"
 # Pause between two requests, in which the recorder syncs the packets to the host: a program that computes for ever at

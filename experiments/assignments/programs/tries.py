@@ -11,12 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from experiments.assignments.grade import Grade, QuestionGrade
-from experiments.assignments.programs.definition import ProgramAssignment, Stage
-from experiments.assignments.programs.deviation import rule_of
-from experiments.assignments.programs.stages import is_open
-from experiments.assignments.programs.submission import TRIES_NAME
-from experiments.harness.results.result import write_atomically
+from lab7.experiments.assignments.grade import Grade, QuestionGrade
+from lab7.experiments.assignments.programs.definition import ProgramAssignment, Stage
+from lab7.experiments.assignments.programs.deviation import rule_of
+from lab7.experiments.assignments.programs.stages import is_open
+from lab7.experiments.assignments.programs.submission import TRIES_NAME
+from lab7.experiments.harness.results.result import write_atomically
 
 
 @dataclass

@@ -11,11 +11,11 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from experiments.cache.claims.versions import Objects, bulk_difference
-from experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
-from experiments.harness.theory.queueing import Queue
-from experiments.harness.theory.tcp import transmission_time_s
-from experiments.http.wire.bulk import BulkExchange, Traffic
+from lab7.experiments.cache.claims.versions import Objects, bulk_difference
+from lab7.experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
+from lab7.experiments.harness.theory.queueing import Queue
+from lab7.experiments.harness.theory.tcp import transmission_time_s
+from lab7.experiments.http.wire.bulk import BulkExchange, Traffic
 
 # Permitted relative deviation of utilisation, octets and real-time delays: the textbook's example is as precise.
 WITHIN = 0.10

@@ -18,13 +18,13 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.cache.claims.access_link import WITHIN, Setting
-from experiments.cache.claims.versions import Objects, bulk_difference
-from experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
-from experiments.harness.results.result import Timing
-from experiments.harness.theory.queueing import LEVEL, Queue, WaitInterval, waits_s
-from experiments.harness.theory.tcp import transmission_time_s
-from experiments.http.wire.bulk import Traffic
+from lab7.experiments.cache.claims.access_link import WITHIN, Setting
+from lab7.experiments.cache.claims.versions import Objects, bulk_difference
+from lab7.experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
+from lab7.experiments.harness.results.result import Timing
+from lab7.experiments.harness.theory.queueing import LEVEL, Queue, WaitInterval, waits_s
+from lab7.experiments.harness.theory.tcp import transmission_time_s
+from lab7.experiments.http.wire.bulk import Traffic
 
 # Permitted delay between a request and its scheduled time, as a share of a response's transmission time.
 LATE = 0.01

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments.cache.wire.legs import Legs, Served, Span, status_of, text
-from experiments.harness.judge.verdict import Contradiction, Inconclusive, Verdict, decide, decides
-from experiments.http.claims.http1 import response_of
+from lab7.experiments.cache.wire.legs import Legs, Served, Span, status_of, text
+from lab7.experiments.harness.judge.verdict import Contradiction, Inconclusive, Verdict, decide, decides
+from lab7.experiments.http.claims.http1 import response_of
 
 # Resolution of ages in a cache: delta-seconds are whole (RFC 9111 section 1.2.2), so a cache may be 1 s late.
 WHOLE_SECONDS_S = 1.0

@@ -17,11 +17,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from experiments.cache.wire.legs import Legs, Span
-from experiments.cache.wire.link_use import LinkUse, ReliefWording, change, decide_relief
-from experiments.harness.judge.decomposition import Decomposition, Interval, sum_up
-from experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
-from experiments.http.wire.page_load import PageLoad
+from lab7.experiments.cache.wire.legs import Legs, Span
+from lab7.experiments.cache.wire.link_use import LinkUse, ReliefWording, change, decide_relief
+from lab7.experiments.harness.judge.decomposition import Decomposition, Interval, sum_up
+from lab7.experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
+from lab7.experiments.http.wire.page_load import PageLoad
 
 TERMS = ("transmission", "origin_request", "origin_handshake", "request", "tcp_handshake")
 _AT_LINK = ReliefWording("the same visits", "the access link", "the link's own end", "the cache", "the cache alone")

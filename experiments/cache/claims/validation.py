@@ -13,8 +13,8 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 
-from experiments.cache.claims.versions import Objects
-from experiments.cache.wire.legs import (
+from lab7.experiments.cache.claims.versions import Objects
+from lab7.experiments.cache.wire.legs import (
     CONDITIONS,
     Copy,
     Legs,
@@ -25,10 +25,10 @@ from experiments.cache.wire.legs import (
     text,
     validators_of,
 )
-from experiments.harness.judge.frames import Connection
-from experiments.harness.judge.verdict import Contradiction, Inconclusive, Verdict, decide, decides, listed
-from experiments.http.claims.http1 import response_of
-from experiments.http.wire.http1 import Conversation, Exchange, Message
+from lab7.experiments.harness.judge.frames import Connection
+from lab7.experiments.harness.judge.verdict import Contradiction, Inconclusive, Verdict, decide, decides, listed
+from lab7.experiments.http.claims.http1 import response_of
+from lab7.experiments.http.wire.http1 import Conversation, Exchange, Message
 
 
 @decides("W3")

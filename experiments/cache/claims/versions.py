@@ -13,11 +13,11 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from experiments.cache.wire.legs import path_of, status_of, text
-from experiments.harness.judge.verdict import Contradiction, Verdict, failed, insufficiency, undecided
-from experiments.http.wire.bulk import Traffic
-from experiments.http.wire.http1 import Exchange
-from experiments.http.wire.page_load import PageLoad
+from lab7.experiments.cache.wire.legs import path_of, status_of, text
+from lab7.experiments.harness.judge.verdict import Contradiction, Verdict, failed, insufficiency, undecided
+from lab7.experiments.http.wire.bulk import Traffic
+from lab7.experiments.http.wire.http1 import Exchange
+from lab7.experiments.http.wire.page_load import PageLoad
 
 # Objects of an origin: URL path -> content of each version, oldest first.
 Objects = Mapping[bytes, Sequence[bytes]]

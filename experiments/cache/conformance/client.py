@@ -1,6 +1,6 @@
 """Scripted client of the cache conformance checks, which sends prepared requests, valid or malformed.
 
-    python -m experiments.cache.conformance.client SCRIPT ADDRESS PORT
+    python -m lab7.experiments.cache.conformance.client SCRIPT ADDRESS PORT
 
 SCRIPT is a JSON list of {name, steps: [{octets, method, wait_s, copies}]}. It prints READY, repeats the first check
 until the proxy responds without an error (Traffic Server, for one, listens before it can resolve names), runs the other

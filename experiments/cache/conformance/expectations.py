@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
-from experiments.cache.conformance.trace import Answer, CheckSeen, Expectation, RequestSeen, StepSeen
-from experiments.harness.judge.verdict import Contradiction
+from lab7.experiments.cache.conformance.trace import Answer, CheckSeen, Expectation, RequestSeen, StepSeen
+from lab7.experiments.harness.judge.verdict import Contradiction
 
 # Permitted deviation of Age in s: both readings are whole seconds (RFC 9111 section 5.1), and packets take time.
 AGE_SLACK_S = 1.2

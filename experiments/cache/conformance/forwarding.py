@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.cache.conformance.expectations import (
+from lab7.experiments.cache.conformance.expectations import (
     answer_framed_once,
     answer_lacks,
     content,
@@ -15,7 +15,7 @@ from experiments.cache.conformance.expectations import (
     status,
     unless_error,
 )
-from experiments.cache.conformance.scenario import Check, Reply, Step
+from lab7.experiments.cache.conformance.scenario import Check, Reply, Step
 
 HEAD = "{{method}} {target} HTTP/1.1\r\nHost: {host}\r\nLab-Step: 1\r\n"
 POST, GET = (HEAD.replace("{{method}}", method) for method in ("POST", "GET"))

@@ -1,6 +1,6 @@
 """Scripted origin server of the cache conformance checks, which sends prepared responses, valid or malformed.
 
-    python -m experiments.cache.conformance.origin SCRIPT PORT
+    python -m lab7.experiments.cache.conformance.origin SCRIPT PORT
 
 SCRIPT is a JSON file, {check: [reply of its first step, ...]}; a reply has the fields of scenario.Reply. The first
 segment of a request's path names the check, the field Lab-Step the step; a request that a cache generates without this

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.cache.conformance.expectations import (
+from lab7.experiments.cache.conformance.expectations import (
     age_since,
     answer_has,
     asked_once,
@@ -15,9 +15,9 @@ from experiments.cache.conformance.expectations import (
     of_origin,
     status,
 )
-from experiments.cache.conformance.scenario import Check, Reply, Step
-from experiments.cache.conformance.storage import MINUTE, asked, kept, not_kept
-from experiments.cache.conformance.trace import Expectation
+from lab7.experiments.cache.conformance.scenario import Check, Reply, Step
+from lab7.experiments.cache.conformance.storage import MINUTE, asked, kept, not_kept
+from lab7.experiments.cache.conformance.trace import Expectation
 
 # Wait in s until a response with max-age=1 is stale, also in a cache that counts whole seconds.
 PASSED_S = 2.5

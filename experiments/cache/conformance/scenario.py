@@ -14,9 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from experiments.cache.conformance.expectations import relayed
-from experiments.cache.conformance.origin import STEP_FIELD
-from experiments.cache.conformance.trace import Expectation
+from lab7.experiments.cache.conformance.expectations import relayed
+from lab7.experiments.cache.conformance.origin import STEP_FIELD
+from lab7.experiments.cache.conformance.trace import Expectation
 
 Level = Literal["required", "allowed"]
 NAME = "www.example.com"
@@ -98,7 +98,7 @@ class Check:
         return ("\r\n".join(lines) + "\r\n\r\n" + step.body).encode("latin-1")
 
     def script_of_client(self, forward: bool) -> dict[str, Any]:
-        """Return the check's script for the program experiments.cache.conformance.client, as JSON data."""
+        """Return the check's script for the program lab7.experiments.cache.conformance.client, as JSON data."""
         steps = [
             {
                 "octets": self.request(number, forward).decode("latin-1"),
@@ -111,7 +111,7 @@ class Check:
         return {"name": self.name, "steps": steps}
 
     def script_of_origin(self) -> list[dict[str, Any]]:
-        """Return the check's script for the program experiments.cache.conformance.origin, as JSON data."""
+        """Return the check's script for the program lab7.experiments.cache.conformance.origin, as JSON data."""
         return [
             {**vars(step.reply), "body": self.content(number).decode("latin-1")}
             for number, step in enumerate(self.steps, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.cache.conformance.expectations import (
+from lab7.experiments.cache.conformance.expectations import (
     content,
     content_of,
     from_store,
@@ -12,8 +12,8 @@ from experiments.cache.conformance.expectations import (
     of_origin,
     status,
 )
-from experiments.cache.conformance.scenario import Check, Reply, Step
-from experiments.cache.conformance.trace import Expectation
+from lab7.experiments.cache.conformance.scenario import Check, Reply, Step
+from lab7.experiments.cache.conformance.trace import Expectation
 
 MINUTE = ("Cache-Control", "max-age=60")
 AUTHORIZED = (("Authorization", "Basic bGFiNzpsYWI3"),)

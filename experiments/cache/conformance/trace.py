@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from experiments.harness.judge.frames import CaptureFile, Connection, connections
-from experiments.harness.judge.reassembly import Stream
-from experiments.http.wire.http1 import Conversation, Message, converse
+from lab7.experiments.harness.judge.frames import CaptureFile, Connection, connections
+from lab7.experiments.harness.judge.reassembly import Stream
+from lab7.experiments.http.wire.http1 import Conversation, Message, converse
 
 STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})")
 AUTHORITY = re.compile(rb"^https?://[^/]*", re.IGNORECASE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.cache.conformance.expectations import (
+from lab7.experiments.cache.conformance.expectations import (
     answer_has,
     content,
     content_of,
@@ -13,9 +13,9 @@ from experiments.cache.conformance.expectations import (
     origin_has,
     status,
 )
-from experiments.cache.conformance.reuse import PASSED_S, SHORT
-from experiments.cache.conformance.scenario import Check, Reply, Step
-from experiments.cache.conformance.storage import MINUTE, asked
+from lab7.experiments.cache.conformance.reuse import PASSED_S, SHORT
+from lab7.experiments.cache.conformance.scenario import Check, Reply, Step
+from lab7.experiments.cache.conformance.storage import MINUTE, asked
 
 TAG = ("ETag", '"1"')
 MATCHING, OTHER = ("If-None-Match", '"1"'), ("If-None-Match", '"0"')

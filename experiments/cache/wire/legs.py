@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from experiments.harness.judge import layers
-from experiments.harness.judge.frames import CaptureFile, network_layer, payload_bytes
-from experiments.harness.judge.verdict import Contradiction
-from experiments.http.wire.http1 import Conversation, Exchange, Message
-from experiments.http.wire.page_load import PageLoad, page_load
+from lab7.experiments.harness.judge import layers
+from lab7.experiments.harness.judge.frames import CaptureFile, network_layer, payload_bytes
+from lab7.experiments.harness.judge.verdict import Contradiction
+from lab7.experiments.http.wire.http1 import Conversation, Exchange, Message
+from lab7.experiments.http.wire.page_load import PageLoad, page_load
 
 # Type of a time span: [start, end) in ns on the capture's clock.
 Span = tuple[int, int]

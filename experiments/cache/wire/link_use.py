@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.cache.wire.legs import Span
-from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
+from lab7.experiments.cache.wire.legs import Span
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.harness.judge.verdict import Verdict, failed, shown, undecided
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from experiments.cache.claims.versions import Objects, require
-from experiments.cache.wire.legs import status_of
-from experiments.cdn.claims.replicas import require_valid
-from experiments.dns.claims.evidence import words
-from experiments.dns.wire.traffic import RCODES, DnsMessage, DnsTraffic, canonical, merged
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, undecided
-from experiments.http.wire.http1 import Conversation
-from experiments.http.wire.page_load import PageLoad
+from lab7.experiments.cache.claims.versions import Objects, require
+from lab7.experiments.cache.wire.legs import status_of
+from lab7.experiments.cdn.claims.replicas import require_valid
+from lab7.experiments.dns.claims.evidence import words
+from lab7.experiments.dns.wire.traffic import RCODES, DnsMessage, DnsTraffic, canonical, merged
+from lab7.experiments.harness.judge.verdict import (
+    Contradiction,
+    Finding,
+    Inconclusive,
+    Verdict,
+    decide,
+    decides,
+    undecided,
+)
+from lab7.experiments.http.wire.http1 import Conversation
+from lab7.experiments.http.wire.page_load import PageLoad
 
 NS = 1_000_000_000
 

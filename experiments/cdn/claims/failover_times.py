@@ -20,11 +20,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from experiments.cdn.claims.failover import NS, Episode, check_episode, first_served, naming_answers
-from experiments.cdn.claims.replicas import require_valid
-from experiments.dns.wire.traffic import merged
-from experiments.harness.judge.verdict import Finding, Inconclusive, Verdict, decide, decides, undecided
-from experiments.harness.results.result import Timing
+from lab7.experiments.cdn.claims.failover import NS, Episode, check_episode, first_served, naming_answers
+from lab7.experiments.cdn.claims.replicas import require_valid
+from lab7.experiments.dns.wire.traffic import merged
+from lab7.experiments.harness.judge.verdict import Finding, Inconclusive, Verdict, decide, decides, undecided
+from lab7.experiments.harness.results.result import Timing
 
 REMAINING, EARLY, PERIOD = "remaining TTL", "fetched before the check", "next request"
 SOURCE = "inspection paradox of a deterministic renewal process: Kleinrock, Queueing Systems, volume 1, section 5.2"

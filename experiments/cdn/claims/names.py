@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from experiments.cdn.claims.replicas import Region, require_valid
-from experiments.dns.claims.evidence import (
+from lab7.experiments.cdn.claims.replicas import Region, require_valid
+from lab7.experiments.dns.claims.evidence import (
     Addresses,
     addresses_of,
     alias_chain,
@@ -20,8 +20,8 @@ from experiments.dns.claims.evidence import (
     sent_by,
     words,
 )
-from experiments.dns.wire.traffic import DnsExchange, DnsTraffic, canonical, is_within, merged
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
+from lab7.experiments.dns.wire.traffic import DnsExchange, DnsTraffic, canonical, is_within, merged
+from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
 
 
 @decides("C3")

@@ -13,13 +13,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from experiments.cache.claims.versions import Objects, require
-from experiments.cache.wire.legs import CONDITIONS, Legs, Served, Span, path_of, status_of, text
-from experiments.dns.wire.traffic import DnsTraffic
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
-from experiments.http.claims.http1 import response_of
-from experiments.http.wire.http1 import Exchange, Message
-from experiments.http.wire.page_load import PageLoad
+from lab7.experiments.cache.claims.versions import Objects, require
+from lab7.experiments.cache.wire.legs import CONDITIONS, Legs, Served, Span, path_of, status_of, text
+from lab7.experiments.dns.wire.traffic import DnsTraffic
+from lab7.experiments.harness.judge.verdict import (
+    Contradiction,
+    Finding,
+    Inconclusive,
+    Verdict,
+    decide,
+    decides,
+    listed,
+)
+from lab7.experiments.http.claims.http1 import response_of
+from lab7.experiments.http.wire.http1 import Exchange, Message
+from lab7.experiments.http.wire.page_load import PageLoad
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
-from experiments.cache.claims.savings import decompose_visit
-from experiments.cache.wire.legs import Legs, Span
-from experiments.cache.wire.link_use import LinkUse, ReliefWording, change, decide_relief
-from experiments.dns.wire.traffic import DnsTraffic
-from experiments.harness.judge.decomposition import RESIDUAL, Decomposition, Interval, sum_up
-from experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
-from experiments.http.wire.page_load import PageLoad, decompose
+from lab7.experiments.cache.claims.savings import decompose_visit
+from lab7.experiments.cache.wire.legs import Legs, Span
+from lab7.experiments.cache.wire.link_use import LinkUse, ReliefWording, change, decide_relief
+from lab7.experiments.dns.wire.traffic import DnsTraffic
+from lab7.experiments.harness.judge.decomposition import RESIDUAL, Decomposition, Interval, sum_up
+from lab7.experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
+from lab7.experiments.http.wire.page_load import PageLoad, decompose
 
 _AT_ORIGIN = ReliefWording(
     "the same requests", "the origin's link", "the origin's own end", "the CDN", "a replica's copy"

@@ -11,11 +11,11 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments.cache.claims.versions import Objects, bulk_difference
-from experiments.cache.wire.link_use import LinkUse
-from experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
-from experiments.harness.theory.tcp import transmission_time_s
-from experiments.http.wire.bulk import BulkExchange, Traffic
+from lab7.experiments.cache.claims.versions import Objects, bulk_difference
+from lab7.experiments.cache.wire.link_use import LinkUse
+from lab7.experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
+from lab7.experiments.harness.theory.tcp import transmission_time_s
+from lab7.experiments.http.wire.bulk import BulkExchange, Traffic
 
 # Permitted relative deviation from theory of the link utilisation and, in real time, of response times.
 WITHIN = 0.15

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from experiments.dns.claims.evidence import (
+from lab7.experiments.dns.claims.evidence import (
     Addresses,
     GivenZones,
     addresses_of,
@@ -25,8 +25,16 @@ from experiments.dns.claims.evidence import (
     sent_by,
     words,
 )
-from experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsTraffic, canonical, merged
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
+from lab7.experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsTraffic, canonical, merged
+from lab7.experiments.harness.judge.verdict import (
+    Contradiction,
+    Finding,
+    Inconclusive,
+    Verdict,
+    decide,
+    decides,
+    listed,
+)
 
 # Permitted deviation of a cached TTL in seconds: TTLs are whole seconds, and a cache may round up or down.
 TTL_TOLERANCE_S = 1.0

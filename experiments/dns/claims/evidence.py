@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from experiments.dns.wire.traffic import (
+from lab7.experiments.dns.wire.traffic import (
     RCODES,
     DnsExchange,
     DnsMessage,
@@ -23,7 +23,7 @@ from experiments.dns.wire.traffic import (
     canonical,
     is_within,
 )
-from experiments.harness.judge.verdict import Contradiction, Inconclusive
+from lab7.experiments.harness.judge.verdict import Contradiction, Inconclusive
 
 # Address or addresses by role, for example {"local": "10.0.0.53", "root": ("10.1.0.53", "10.1.1.53")}.
 Addresses = Mapping[str, str | Collection[str]]

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from ipaddress import ip_address
 
-from experiments.dns.claims.evidence import (
+from lab7.experiments.dns.claims.evidence import (
     ADDRESS_TYPES,
     Addresses,
     GivenZones,
@@ -28,8 +28,16 @@ from experiments.dns.claims.evidence import (
     referred_zone,
     words,
 )
-from experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsRecord, DnsTraffic, canonical, is_within
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
+from lab7.experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsRecord, DnsTraffic, canonical, is_within
+from lab7.experiments.harness.judge.verdict import (
+    Contradiction,
+    Finding,
+    Inconclusive,
+    Verdict,
+    decide,
+    decides,
+    listed,
+)
 
 # The order of n addresses is decided from at least FEWEST_ROUNDS * n answers; fewer leave claim D6 undecided.
 FEWEST_ROUNDS = 2

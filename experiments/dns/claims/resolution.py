@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby, pairwise
 
-from experiments.dns.claims.evidence import (
+from lab7.experiments.dns.claims.evidence import (
     ADDRESS_TYPES,
     Addresses,
     GivenZones,
@@ -25,8 +25,16 @@ from experiments.dns.claims.evidence import (
     sent_by,
     words,
 )
-from experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsTraffic, canonical, is_within, merged
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
+from lab7.experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsTraffic, canonical, is_within, merged
+from lab7.experiments.harness.judge.verdict import (
+    Contradiction,
+    Finding,
+    Inconclusive,
+    Verdict,
+    decide,
+    decides,
+    listed,
+)
 
 
 @decides("D7")

@@ -12,9 +12,17 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments.dns.claims.evidence import Addresses, addresses_of, answer_of, asks_for
-from experiments.dns.wire.traffic import RCODES, DnsExchange, DnsMessage, DnsRecord, DnsTraffic, canonical, merged
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
+from lab7.experiments.dns.claims.evidence import Addresses, addresses_of, answer_of, asks_for
+from lab7.experiments.dns.wire.traffic import RCODES, DnsExchange, DnsMessage, DnsRecord, DnsTraffic, canonical, merged
+from lab7.experiments.harness.judge.verdict import (
+    Contradiction,
+    Finding,
+    Inconclusive,
+    Verdict,
+    decide,
+    decides,
+    listed,
+)
 
 SERVFAIL = 2
 SHA256 = "2"

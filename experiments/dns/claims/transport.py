@@ -6,9 +6,9 @@ above. Sources: RFC 1035 section 4.2, RFC 6891 section 6.2, RFC 7766 section 5.
 
 from __future__ import annotations
 
-from experiments.dns.claims.evidence import GivenZones, answer_of
-from experiments.dns.wire.traffic import DNS_PORT, UDP_SIZE_BYTES, DnsExchange, DnsMessage, DnsTraffic, merged
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
+from lab7.experiments.dns.claims.evidence import GivenZones, answer_of
+from lab7.experiments.dns.wire.traffic import DNS_PORT, UDP_SIZE_BYTES, DnsExchange, DnsMessage, DnsTraffic, merged
+from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
 
 
 @decides("D1")

@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from experiments.dns.claims.caching import TTL_TOLERANCE_S, has_ttl
-from experiments.dns.claims.evidence import (
+from lab7.experiments.dns.claims.caching import TTL_TOLERANCE_S, has_ttl
+from lab7.experiments.dns.claims.evidence import (
     Addresses,
     addresses_of,
     alias_chain,
@@ -22,8 +22,17 @@ from experiments.dns.claims.evidence import (
     sent_by,
     words,
 )
-from experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsTraffic, canonical, merged
-from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, failed, shown, undecided
+from lab7.experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsTraffic, canonical, merged
+from lab7.experiments.harness.judge.verdict import (
+    Contradiction,
+    Finding,
+    Verdict,
+    decide,
+    decides,
+    failed,
+    shown,
+    undecided,
+)
 
 # Tolerance in ns of the recorded time of a change: answers may have the new data before the end of the reload.
 CHANGE_TOLERANCE_NS = 1_000_000_000

@@ -28,8 +28,8 @@ from functools import cache
 from ipaddress import ip_address
 from typing import Any, Literal
 
-from experiments.harness.judge import layers
-from experiments.harness.judge.frames import (
+from lab7.experiments.harness.judge import layers
+from lab7.experiments.harness.judge.frames import (
     UDP_HEADER_BYTES,
     UDP_PROTOCOL,
     CaptureFile,
@@ -41,7 +41,7 @@ from experiments.harness.judge.frames import (
     datagrams,
     network_layer,
 )
-from experiments.harness.judge.verdict import Contradiction
+from lab7.experiments.harness.judge.verdict import Contradiction
 
 Transport = Literal["udp", "tcp"]
 

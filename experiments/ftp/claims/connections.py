@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.ftp.wire.sessions import (
+from lab7.experiments.ftp.wire.sessions import (
     CONTROL_PORT,
     DATA_PORT,
     FtpSession,
@@ -23,8 +23,8 @@ from experiments.ftp.wire.sessions import (
     Mode,
     Transfer,
 )
-from experiments.harness.judge.frames import Connection, Direction, Mark
-from experiments.harness.judge.verdict import (
+from lab7.experiments.harness.judge.frames import Connection, Direction, Mark
+from lab7.experiments.harness.judge.verdict import (
     Contradiction,
     Finding,
     Verdict,

@@ -18,8 +18,8 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from experiments.ftp.wire.sessions import DONE, FtpExchange, FtpSession, FtpTraffic, Transfer, named_port
-from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, undecided
+from lab7.experiments.ftp.wire.sessions import DONE, FtpExchange, FtpSession, FtpTraffic, Transfer, named_port
+from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, undecided
 
 CODES = (331, 125, 425, 452)
 LOGGED_IN, NOT_LOGGED_IN, NO_FILE = 230, 530, 550

@@ -15,9 +15,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from experiments.harness.judge.frames import CaptureFile, Connection, ConnectionTraffic, connections
-from experiments.harness.judge.reassembly import Stream
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides, listed
+from lab7.experiments.harness.judge.frames import CaptureFile, Connection, ConnectionTraffic, connections
+from lab7.experiments.harness.judge.reassembly import Stream
+from lab7.experiments.harness.judge.verdict import (
+    Contradiction,
+    Finding,
+    Inconclusive,
+    Verdict,
+    decide,
+    decides,
+    listed,
+)
 
 SAID = re.compile(rb"^(USER|PASS) ([^\r\n]*)\r\n", re.IGNORECASE | re.MULTILINE)
 # SSH_BANNER matches the identification string that both sides of SSH send first, in clear text (RFC 4253 section 4.2).

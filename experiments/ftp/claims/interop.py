@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import get_args
 
-from experiments.ftp.claims.connections import VERBS, What, decide_active_mode, decide_passive_mode, is_listing
-from experiments.ftp.wire.sessions import FtpTraffic, Mode, Transfer
-from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, listed
+from lab7.experiments.ftp.claims.connections import VERBS, What, decide_active_mode, decide_passive_mode, is_listing
+from lab7.experiments.ftp.wire.sessions import FtpTraffic, Mode, Transfer
+from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, listed
 
 WHATS: tuple[str, ...] = get_args(What)
 

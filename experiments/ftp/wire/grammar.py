@@ -20,8 +20,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from experiments.harness.judge.dialogue import Line, Request
-from experiments.harness.judge.reassembly import Stream
+from lab7.experiments.harness.judge.dialogue import Line, Request
+from lab7.experiments.harness.judge.reassembly import Stream
 
 # TELNET matches Telnet commands (RFC 854): IAC, then octet 240 to 249, or octet 251 to 254 and an option.
 TELNET = rb"(?:\xff(?:[\xf0-\xf9]|[\xfb-\xfe].))*"

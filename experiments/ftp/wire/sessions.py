@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from experiments.ftp.wire.grammar import Command, FtpGrammarError, Reply, read_commands, read_replies
-from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange, valid_lines
-from experiments.harness.judge.frames import CaptureFile, Connection, Direction, Endpoint, connections
-from experiments.harness.judge.reassembly import Stream
+from lab7.experiments.ftp.wire.grammar import Command, FtpGrammarError, Reply, read_commands, read_replies
+from lab7.experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange, valid_lines
+from lab7.experiments.harness.judge.frames import CaptureFile, Connection, Direction, Endpoint, connections
+from lab7.experiments.harness.judge.reassembly import Stream
 
 CONTROL_PORT, DATA_PORT = 21, 20
 TO_SERVER = ("STOR", "STOU", "APPE")

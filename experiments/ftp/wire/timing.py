@@ -18,8 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from experiments.ftp.wire.sessions import FtpExchange, FtpSession, Transfer
-from experiments.harness.judge.decomposition import Decomposition, Interval, sum_up
+from lab7.experiments.ftp.wire.sessions import FtpExchange, FtpSession, Transfer
+from lab7.experiments.harness.judge.decomposition import Decomposition, Interval, sum_up
 
 # Terms of a session's duration in order of priority: time in overlapping intervals counts for the first term.
 FTP_TERMS = (

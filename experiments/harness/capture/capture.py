@@ -25,13 +25,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from experiments.harness.capture.pcapng import InterfaceCounts
-from experiments.harness.capture.recorder import salvage
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.process.interpreter import module_command
-from topologies.emulation.watch import Watch, Watched, current, how_it_ended, interrupts_deferred, last_line
+from lab7.experiments.harness.capture.pcapng import InterfaceCounts
+from lab7.experiments.harness.capture.recorder import salvage
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.process.interpreter import module_command
+from lab7.topologies.emulation.watch import Watch, Watched, current, how_it_ended, interrupts_deferred, last_line
 
-MODULE = "experiments.harness.capture.recorder"
+MODULE = "lab7.experiments.harness.capture.recorder"
 NAME = f"the capturing process ({MODULE})"
 STOP_TIMEOUT_S = 3.0
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NoReturn, Protocol
 
-from experiments.harness.capture.pcapng import (
+from lab7.experiments.harness.capture.pcapng import (
     BYTE_ORDER_MAGIC,
     ENHANCED_PACKET,
     INTERFACE_DESCRIPTION,
@@ -38,7 +38,7 @@ from experiments.harness.capture.pcapng import (
     SNAP_LENGTH,
     InterfaceCounts,
 )
-from topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.errors import EmulationError
 
 NS = 1_000_000_000
 # Time stamp units per second by pcap magic number (draft-ietf-opsawg-pcap section 4).

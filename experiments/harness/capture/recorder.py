@@ -36,8 +36,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from experiments.harness import clock
-from experiments.harness.capture.pcapng import SNAP_LENGTH, PcapngWriter
+from lab7.experiments.harness import clock
+from lab7.experiments.harness.capture.pcapng import SNAP_LENGTH, PcapngWriter
 
 CLONE_NEWNET = 0x40000000  # linux/sched.h
 ETH_P_ALL = 0x0003  # linux/if_ether.h

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.harness.capture.pcapng import PcapngWriter
-from experiments.harness.capture.reader import read_packets
+from lab7.experiments.harness.capture.pcapng import PcapngWriter
+from lab7.experiments.harness.capture.reader import read_packets
 
 # Frame -> number of its first octets that are kept.
 Kept = Callable[[bytes], int]

@@ -24,9 +24,9 @@ if _IMPORTING:
 
 import click
 
-from topologies.emulation import tools
-from topologies.emulation.errors import EmulationError, TopologyError
-from topologies.emulation.watch import LabDied, Stopped, leave_closed_terminal
+from lab7.topologies.emulation import tools
+from lab7.topologies.emulation.errors import EmulationError, TopologyError
+from lab7.topologies.emulation.watch import LabDied, Stopped, leave_closed_terminal
 
 if _IMPORTING:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -36,22 +36,22 @@ SHOWN, FAILED, USAGE, CANNOT, NOT_STARTED = 0, 1, 2, 3, 4
 # Command -> (module, ".name" in this package; function in the module; line in `lab7 --help`).
 COMMANDS = {
     "assignment": (
-        "experiments.assignments.cli",
+        "lab7.experiments.assignments.cli",
         "assignment_command",
         "build, check and grade individual packet-capture assignments",
     ),
     "claims": (".inspect", "claims_command", "list the claims of the course with their latest verdicts"),
-    "diff": ("experiments.diff.cli", "diff_command", "compare two runs: settings, claims, times and messages"),
+    "diff": ("lab7.experiments.diff.cli", "diff_command", "compare two runs: settings, claims, times and messages"),
     "doctor": (".inspect", "doctor_command", "check this machine and print a remedy for each missing capability"),
     "exec": (".networks", "exec_command", "run one command in a host of a topology"),
-    "export": ("experiments.export.cli", "export_command", "write a run as HAR, CSV, Parquet, JUnit XML or zip"),
+    "export": ("lab7.experiments.export.cli", "export_command", "write a run as HAR, CSV, Parquet, JUnit XML or zip"),
     "judge": (
-        "experiments.analysis.cli",
+        "lab7.experiments.analysis.cli",
         "judge_command",
         "check the messages in a capture file by the rules of the RFCs",
     ),
     "ladder": (
-        "experiments.ladder.cli",
+        "lab7.experiments.ladder.cli",
         "ladder_command",
         "draw the messages in a capture file as a ladder diagram",
     ),
@@ -61,7 +61,7 @@ COMMANDS = {
     "script": (".scripts", "script_command", "run a script that calls Mininet() itself on lab7's network"),
     "shell": (".networks", "shell_command", "start a topology and open Mininet's command line on it"),
     "wireshark": (
-        "experiments.wireshark.cli",
+        "lab7.experiments.wireshark.cli",
         "wireshark_command",
         "prepare a run for Wireshark: comments, names, columns, filters",
     ),

@@ -1,6 +1,6 @@
-"""Entry point of `python -m experiments.harness.cli`, which runs the command `lab7`."""
+"""Entry point of `python -m lab7.experiments.harness.cli`, which runs the command `lab7`."""
 
-from experiments.harness.cli import main
+from lab7.experiments.harness.cli import main
 
 if __name__ == "__main__":
     main()

@@ -14,15 +14,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from experiments.harness import clock
-from experiments.harness.cli import CANNOT, FAILED, NOT_STARTED, SHOWN, USAGE
-from topologies.emulation import sandbox, watch
-from topologies.emulation.addressing import ARP
-from topologies.emulation.shape import BACKENDS, SWITCHES
-from topologies.emulation.virtual import kernel
+from lab7.experiments.harness import clock
+from lab7.experiments.harness.cli import CANNOT, FAILED, NOT_STARTED, SHOWN, USAGE
+from lab7.topologies.emulation import sandbox, watch
+from lab7.topologies.emulation.addressing import ARP
+from lab7.topologies.emulation.shape import BACKENDS, SWITCHES
+from lab7.topologies.emulation.virtual import kernel
 
 if TYPE_CHECKING:
-    from experiments.harness.virtual_time.kernel_run import VirtualTime
+    from lab7.experiments.harness.virtual_time.kernel_run import VirtualTime
 
 __all__ = ["CANNOT", "FAILED", "NOT_STARTED", "SHOWN", "USAGE"]
 VERDICT_STYLES = {
@@ -239,7 +239,7 @@ def network_words(options: Mapping[str, Any]) -> list[str]:
 def into_sandbox(sandboxed: bool) -> None:
     """Re-execute the command in new Linux namespaces if `sandboxed`; call after all arguments are validated."""
     if sandboxed:
-        from experiments.harness.results.incomplete import mark_failed
+        from lab7.experiments.harness.results.incomplete import mark_failed
 
         sandbox.enter(mark_failed)
     watch.stop_by_signals()
@@ -260,7 +260,7 @@ def virtual_time(timed: str, links: str, sandboxed: bool, seed: int = 1, full: b
         raise click.UsageError("virtual time shapes links by its kernel: leave --links wire out, or use --time real")
     if not sandboxed:
         raise click.UsageError("virtual time runs in a kernel of its own: leave --no-sandbox out, or use --time real")
-    from experiments.harness.virtual_time.kernel_run import (
+    from lab7.experiments.harness.virtual_time.kernel_run import (
         QUIET_LIMIT_FULL_S,
         QUIET_LIMIT_S,
         VirtualTime,

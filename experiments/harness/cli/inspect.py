@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from experiments.harness.cli import common
+from lab7.experiments.harness.cli import common
 
 
 @click.command("list")
 @common.json_option
 def list_command(as_json: bool) -> None:
     """List all experiments with their parameters, and all topologies."""
-    from experiments.harness.discovery import all_experiments, all_topologies
+    from lab7.experiments.harness.discovery import all_experiments, all_topologies
 
     experiments, topologies = all_experiments(), all_topologies()
     if as_json:
@@ -53,8 +53,8 @@ def list_command(as_json: bool) -> None:
 @common.json_option
 def claims_command(results: Path, as_json: bool) -> None:
     """List the claims of the course with their latest verdicts (shown, failed or undecided)."""
-    from experiments.harness.claims import load_claims
-    from experiments.harness.results.result import find_latest
+    from lab7.experiments.harness.claims import load_claims
+    from lab7.experiments.harness.results.result import find_latest
 
     claims, latest = load_claims(), find_latest(results)
     if as_json:
@@ -89,7 +89,7 @@ def doctor_command(as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from experiments.harness.doctor import Ability, ability, examine
+    from lab7.experiments.harness.doctor import Ability, ability, examine
 
     findings = examine()
     extent = ability(findings)

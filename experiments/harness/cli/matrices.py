@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from experiments.harness.cli import common
-from experiments.harness.discovery import UnknownNameError, find_matrix
-from experiments.harness.matrix import Cell, Matrix, axes, level_counts, load_cells, run_matrix
+from lab7.experiments.harness.cli import common
+from lab7.experiments.harness.discovery import UnknownNameError, find_matrix
+from lab7.experiments.harness.matrix import Cell, Matrix, axes, level_counts, load_cells, run_matrix
 
 STYLES = {"pass": "green", "fail": "bold red", "unused": "dim", "unsupported": "dim", "not installed": "yellow"}
 

@@ -8,9 +8,9 @@ from typing import Any
 from mininet.cli import CLI
 from mininet.log import error, output
 
-from experiments.harness.cli import terminals
-from topologies.emulation.addressing import ipv6
-from topologies.emulation.errors import EmulationError
+from lab7.experiments.harness.cli import terminals
+from lab7.topologies.emulation.addressing import ipv6
+from lab7.topologies.emulation.errors import EmulationError
 
 
 class Shell(CLI):  # type: ignore[misc]

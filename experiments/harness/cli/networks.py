@@ -14,14 +14,14 @@ from mininet.topo import Topo
 from mininet.util import makeNumeric
 from rich.markup import escape
 
-from experiments.harness.cli import common, scripts
-from experiments.harness.cli.mininet_shell import Shell, addresses_of
-from experiments.harness.discovery import TopologyEntry, UnknownNameError, find_topology
-from topologies.emulation import script
-from topologies.emulation.errors import TopologyError, UserFileError
-from topologies.emulation.process.interpreter import module_command
-from topologies.emulation.testbed import Testbed
-from topologies.emulation.user_module import explain
+from lab7.experiments.harness.cli import common, scripts
+from lab7.experiments.harness.cli.mininet_shell import Shell, addresses_of
+from lab7.experiments.harness.discovery import TopologyEntry, UnknownNameError, find_topology
+from lab7.topologies.emulation import script
+from lab7.topologies.emulation.errors import TopologyError, UserFileError
+from lab7.topologies.emulation.process.interpreter import module_command
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.emulation.user_module import explain
 
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -104,7 +104,7 @@ def exec_command(
         settings = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
         settings += ["--stp"] if options["stp"] else []
         words = ["exec", *common.network_words(options), *settings, topology, host, *command]
-        code = virtual.command(module_command("experiments.harness.cli", *words), f"the command in {host}")
+        code = virtual.command(module_command("lab7.experiments.harness.cli", *words), f"the command in {host}")
         raise click.exceptions.Exit(code)
     with network as (_entry, bed):
         # Remove the `--` before the command, which click leaves in `command`.

@@ -12,17 +12,17 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from experiments.harness.cli import common
-from experiments.harness.cli.virtual_runs import Callbacks, run_in_parallel
-from experiments.harness.discovery import UnknownNameError, find_experiments
-from experiments.harness.experiment import Experiment, ParameterError
-from experiments.harness.faults import FaultError, parse_faults
-from experiments.harness.fidelity.disturbance import TERMS
-from experiments.harness.implementations.registry import Implementation, ReplacementError, parse_replacement
-from experiments.harness.reruns import RERUNS, should_rerun, summary
-from experiments.harness.results.result import Comparison, Result
-from topologies.emulation.errors import EmulationError, ProgramError, UserFileError
-from topologies.emulation.user_module import explain
+from lab7.experiments.harness.cli import common
+from lab7.experiments.harness.cli.virtual_runs import Callbacks, run_in_parallel
+from lab7.experiments.harness.discovery import UnknownNameError, find_experiments
+from lab7.experiments.harness.experiment import Experiment, ParameterError
+from lab7.experiments.harness.faults import FaultError, parse_faults
+from lab7.experiments.harness.fidelity.disturbance import TERMS
+from lab7.experiments.harness.implementations.registry import Implementation, ReplacementError, parse_replacement
+from lab7.experiments.harness.reruns import RERUNS, should_rerun, summary
+from lab7.experiments.harness.results.result import Comparison, Result
+from lab7.topologies.emulation.errors import EmulationError, ProgramError, UserFileError
+from lab7.topologies.emulation.user_module import explain
 
 REPEAT_MAX = 1000
 JOBS_MAX = 64
@@ -125,7 +125,7 @@ def run_command(
         raise click.UsageError("runs in real time are never identical: --twice needs virtual time (--time virtual)")
     common.into_sandbox(sandboxed)
     # Import late, so that a usage error is reported without importing scapy.
-    from experiments.harness.runner import run_experiment
+    from lab7.experiments.harness.runner import run_experiment
 
     def run_once(experiment: Experiment, attempt: int) -> tuple[Path, Result]:
         with common.progress(experiment.name) as step, _user_file_errors():
@@ -205,9 +205,9 @@ def _conclude(
 
     different: number of results that differ from a second run.
     """
-    from experiments.harness.claims import load_claims
-    from experiments.harness.report.page import write_index
-    from experiments.harness.results.incomplete import writing
+    from lab7.experiments.harness.claims import load_claims
+    from lab7.experiments.harness.report.page import write_index
+    from lab7.experiments.harness.results.incomplete import writing
 
     with writing(results):
         report = write_index(results, load_claims())

@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
-from experiments.harness import clock
-from experiments.harness.cli import common
-from experiments.harness.cli.mininet_shell import Shell
-from topologies.emulation import script
-from topologies.emulation.errors import UserFileError
-from topologies.emulation.process.interpreter import module_command
+from lab7.experiments.harness import clock
+from lab7.experiments.harness.cli import common
+from lab7.experiments.harness.cli.mininet_shell import Shell
+from lab7.topologies.emulation import script
+from lab7.topologies.emulation.errors import UserFileError
+from lab7.topologies.emulation.process.interpreter import module_command
 
 
 class _VirtualShell(Shell):
@@ -55,7 +55,7 @@ def script_command(file: str, arguments: tuple[str, ...], timed: str, seed: int,
     if virtual is not None:
         _check(file)
         words = common.network_words(options)
-        words = module_command("experiments.harness.cli", "script", *words, "--seed", str(seed), file, *arguments)
+        words = module_command("lab7.experiments.harness.cli", "script", *words, "--seed", str(seed), file, *arguments)
         raise click.exceptions.Exit(virtual.command(words, file, [Path(file).parent]))
     run(file, arguments, seed=seed, **options)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 
-from topologies.emulation import sandbox
+from lab7.topologies.emulation import sandbox
 
 # Mininet's name of a terminal -> (program, Debian package).
 PROGRAMS = {"xterm": ("xterm", "xterm"), "gterm": ("gnome-terminal", "gnome-terminal")}

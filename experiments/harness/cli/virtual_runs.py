@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experiments.harness.cli import common
-from experiments.harness.experiment import Experiment
-from experiments.harness.results.repeatability import first_difference, sentence
-from experiments.harness.results.result import Result
-from experiments.harness.virtual_time.kernel_run import VirtualTime
-from topologies.emulation.watch import Stopped
+from lab7.experiments.harness.cli import common
+from lab7.experiments.harness.experiment import Experiment
+from lab7.experiments.harness.results.repeatability import first_difference, sentence
+from lab7.experiments.harness.results.result import Result
+from lab7.experiments.harness.virtual_time.kernel_run import VirtualTime
+from lab7.topologies.emulation.watch import Stopped
 
 # Experiment to run, and the JSON request for the process in the user-mode kernel.
 Wanted = tuple[Experiment, Mapping[str, Any]]

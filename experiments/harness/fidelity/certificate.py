@@ -20,19 +20,19 @@ from typing import Protocol, TypeVar
 
 from mininet.topo import Topo
 
-from experiments.harness import clock
-from experiments.harness.capture.pcapng import InterfaceCounts
-from experiments.harness.fidelity.disturbance import NS, RETAKES, Disturbance, Record, lateness_s
-from experiments.harness.fidelity.sampler import Sampler
-from experiments.harness.fidelity.turns import Turn, turns_of
-from experiments.harness.judge.frames import CaptureFile, read_capture
-from experiments.harness.judge.verdict import Verdict, undecided
-from experiments.harness.results.result import CaptureSpan, Check, Comparison, Fidelity, FidelityWord, Timing
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.testbed import Testbed
-from topologies.emulation.watch import current
+from lab7.experiments.harness import clock
+from lab7.experiments.harness.capture.pcapng import InterfaceCounts
+from lab7.experiments.harness.fidelity.disturbance import NS, RETAKES, Disturbance, Record, lateness_s
+from lab7.experiments.harness.fidelity.sampler import Sampler
+from lab7.experiments.harness.fidelity.turns import Turn, turns_of
+from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.harness.judge.verdict import Verdict, undecided
+from lab7.experiments.harness.results.result import CaptureSpan, Check, Comparison, Fidelity, FidelityWord, Timing
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.emulation.watch import current
 
-PROBE = "topologies.emulation.probe"
+PROBE = "lab7.topologies.emulation.probe"
 PROBE_PORT = 9  # RFC 863: discard
 PROBE_TIMEOUT_S = 60.0
 PROBES = 3

@@ -1,6 +1,6 @@
 """Sampler of counters that show delays by the machine: scheduler statistics of programs, lateness of frames.
 
-Wires are links in user space (topologies.emulation.wire); they record the due and departure time of each frame.
+Wires are links in user space (lab7.topologies.emulation.wire); they record the due and departure time of each frame.
 
 The machine's monitor (see certificate) calls it every few milliseconds and at the ends of samples. Programs of a host
 are found by its network namespace; a program that starts and exits between two scans is missed, and so is the last
@@ -22,10 +22,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from experiments.harness.fidelity.disturbance import NS, Counter, Record, Task, Wire
-from topologies.emulation import testbed
-from topologies.emulation.process import softirq
-from topologies.emulation.wire.record import Reader
+from lab7.experiments.harness.fidelity.disturbance import NS, Counter, Record, Task, Wire
+from lab7.topologies.emulation import testbed
+from lab7.topologies.emulation.process import softirq
+from lab7.topologies.emulation.wire.record import Reader
 
 # Interval in ns between scans for programs that have started or exited.
 LOOK_NS = 100_000_000

@@ -22,10 +22,10 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from experiments.harness.fidelity.disturbance import DISTURBED_SHARE
-from experiments.harness.judge import layers
-from experiments.harness.judge.frames import CaptureFile, Frame, network_layer, payload_bytes
-from experiments.harness.pathmodel.network import addresses
+from lab7.experiments.harness.fidelity.disturbance import DISTURBED_SHARE
+from lab7.experiments.harness.judge import layers
+from lab7.experiments.harness.judge.frames import CaptureFile, Frame, network_layer, payload_bytes
+from lab7.experiments.harness.pathmodel.network import addresses
 
 # Maximum length of a processing interval in ns: after a longer delay a host acts on a timer, not on an arrival.
 TURN_MAX_NS = 1_000_000_000

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from experiments.harness.template_engine import environment, render
-from topologies.emulation.errors import EmulationError, MachineError
-from topologies.emulation.node import Host
-from topologies.emulation.process.confinement import CONFINED_ID, confined
-from topologies.emulation.process.program import Program
-from topologies.emulation.testbed import Starter
+from lab7.experiments.harness.template_engine import environment, render
+from lab7.topologies.emulation.errors import EmulationError, MachineError
+from lab7.topologies.emulation.node import Host
+from lab7.topologies.emulation.process.confinement import CONFINED_ID, confined
+from lab7.topologies.emulation.process.program import Program
+from lab7.topologies.emulation.testbed import Starter
 
 REGISTRY = Path(__file__).resolve().with_name("registry.toml")
 OURS = "lab7"

@@ -24,8 +24,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from experiments.harness.judge import layers
-from experiments.harness.judge.frames import Frame
+from lab7.experiments.harness.judge import layers
+from lab7.experiments.harness.judge.frames import Frame
 
 # Terms of a page load in order of priority: time in overlapping intervals counts for the first term.
 TERMS = ("transmission", "request", "tcp_handshake", "dns")

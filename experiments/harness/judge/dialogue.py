@@ -16,9 +16,9 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from experiments.harness.judge.frames import CaptureFile, Connection, connections
-from experiments.harness.judge.reassembly import Piece
-from experiments.harness.judge.verdict import Contradiction
+from lab7.experiments.harness.judge.frames import CaptureFile, Connection, connections
+from lab7.experiments.harness.judge.reassembly import Piece
+from lab7.experiments.harness.judge.verdict import Contradiction
 
 
 @dataclass(frozen=True)

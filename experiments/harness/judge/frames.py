@@ -24,11 +24,11 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 
-from experiments.harness.capture.pcapng import InterfaceCounts
-from experiments.harness.capture.reader import read_packets
-from experiments.harness.judge import layers
-from experiments.harness.judge.fragments import TAG_BYTES, TYPE_AT, VLAN_TAGS, Reassembler, ipv4_offset
-from experiments.harness.judge.reassembly import Segment, Stream, reassemble, unwrap
+from lab7.experiments.harness.capture.pcapng import InterfaceCounts
+from lab7.experiments.harness.capture.reader import read_packets
+from lab7.experiments.harness.judge import layers
+from lab7.experiments.harness.judge.fragments import TAG_BYTES, TYPE_AT, VLAN_TAGS, Reassembler, ipv4_offset
+from lab7.experiments.harness.judge.reassembly import Segment, Stream, reassemble, unwrap
 
 # EtherType, protocol numbers and offsets within the frame for IPv4 (RFC 894; RFC 791 section 3.1; RFC 768).
 IPV4, TCP_PROTOCOL, UDP_PROTOCOL = b"\x08\x00", 6, 17

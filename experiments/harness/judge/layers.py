@@ -1,6 +1,6 @@
 """scapy's packet classes, all imported at the first use of one of them (PEP 562).
 
-    from experiments.harness.judge import layers
+    from lab7.experiments.harness.judge import layers
 
     if layers.TCP in frame.packet: ...
 

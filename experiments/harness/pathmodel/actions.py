@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from experiments.harness.judge import layers
-from experiments.harness.judge.frames import Frame, network_layer, payload_bytes
-from experiments.harness.theory.tcp import INITIAL_WINDOW_SEGMENTS
+from lab7.experiments.harness.judge import layers
+from lab7.experiments.harness.judge.frames import Frame, network_layer, payload_bytes
+from lab7.experiments.harness.theory.tcp import INITIAL_WINDOW_SEGMENTS
 
 # An action later than PAUSE_NS after the latest arrival follows a pause of the application, not that arrival.
 PAUSE_NS = 5_000_000

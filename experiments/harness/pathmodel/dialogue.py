@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.harness.pathmodel.events import Application, Clock
-from experiments.harness.pathmodel.links import NS, Link, Route
-from experiments.harness.pathmodel.tcp import Connection, Options
+from lab7.experiments.harness.pathmodel.events import Application, Clock
+from lab7.experiments.harness.pathmodel.links import NS, Link, Route
+from lab7.experiments.harness.pathmodel.tcp import Connection, Options
 
 FULL, ANY_WINDOW, IDEAL = Options(), Options(window=False), Options(window=False, acknowledgements=False)
 

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 from mininet.topo import Topo
 
-from experiments.harness.pathmodel.events import Application, Clock
-from experiments.harness.pathmodel.links import NS
-from experiments.harness.pathmodel.network import Network
-from experiments.harness.pathmodel.tcp import Connection, Options
+from lab7.experiments.harness.pathmodel.events import Application, Clock
+from lab7.experiments.harness.pathmodel.links import NS
+from lab7.experiments.harness.pathmodel.network import Network
+from lab7.experiments.harness.pathmodel.tcp import Connection, Options
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from experiments.harness.pathmodel.events import Clock
+from lab7.experiments.harness.pathmodel.events import Clock
 
 NS = 1_000_000_000
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from experiments.harness.pathmodel.events import Clock
-from experiments.harness.pathmodel.links import Link, Route
-from topologies.emulation.addressing import ipv6
-from topologies.emulation.shape import SHAPING, parse_shape
+from lab7.experiments.harness.pathmodel.events import Clock
+from lab7.experiments.harness.pathmodel.links import Link, Route
+from lab7.topologies.emulation.addressing import ipv6
+from lab7.topologies.emulation.shape import SHAPING, parse_shape
 
 
 class Network:

@@ -20,8 +20,8 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from experiments.harness.judge.frames import CaptureFile, Frame
-from experiments.harness.pathmodel.actions import (
+from lab7.experiments.harness.judge.frames import CaptureFile, Frame
+from lab7.experiments.harness.pathmodel.actions import (
     Action,
     Arrival,
     CausalOrderError,
@@ -30,10 +30,10 @@ from experiments.harness.pathmodel.actions import (
     actions_of,
     needless_retransmissions,
 )
-from experiments.harness.pathmodel.events import Application, Clock, Condition
-from experiments.harness.pathmodel.links import NS
-from experiments.harness.pathmodel.network import Network, addresses
-from experiments.harness.pathmodel.tcp import Connection, Endpoint, Options
+from lab7.experiments.harness.pathmodel.events import Application, Clock, Condition
+from lab7.experiments.harness.pathmodel.links import NS
+from lab7.experiments.harness.pathmodel.network import Network, addresses
+from lab7.experiments.harness.pathmodel.tcp import Connection, Endpoint, Options
 
 FULL, ANY_WINDOW, IDEAL = Options(), Options(window=False), Options(window=False, acknowledgements=False)
 TRIPS = Options(window=False, acknowledgements=False, rates=False)

@@ -13,9 +13,14 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from experiments.harness.pathmodel.events import Clock, Condition
-from experiments.harness.pathmodel.links import Route
-from experiments.harness.theory.tcp import INITIAL_WINDOW_SEGMENTS, MSS_BYTES, SEGMENT_OVERHEAD_BYTES, SYN_FRAME_BYTES
+from lab7.experiments.harness.pathmodel.events import Clock, Condition
+from lab7.experiments.harness.pathmodel.links import Route
+from lab7.experiments.harness.theory.tcp import (
+    INITIAL_WINDOW_SEGMENTS,
+    MSS_BYTES,
+    SEGMENT_OVERHEAD_BYTES,
+    SYN_FRAME_BYTES,
+)
 
 MS = 1_000_000
 # Linux's limits of quick and delayed acknowledgements (include/net/tcp.h: TCP_MAX_QUICKACKS to TCP_RTO_MIN).

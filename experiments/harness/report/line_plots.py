@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.harness.report.page import INK, PlotUnavailable, draw_svg
+from lab7.experiments.harness.report.page import INK, PlotUnavailable, draw_svg
 
 # Colours of Okabe and Ito (2008) without their yellow, which is too light for lines on white.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#8C8C8C")

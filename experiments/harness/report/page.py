@@ -21,16 +21,23 @@ from typing import Any
 
 from markupsafe import Markup
 
-from experiments.harness.claims import Claim
-from experiments.harness.fidelity.disturbance import DISTURBED_SHARE
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.results.result import Comparison, Latest, Result, find_latest, read_results, write_atomically
-from experiments.harness.template_engine import environment, render
+from lab7.experiments.harness.claims import Claim
+from lab7.experiments.harness.fidelity.disturbance import DISTURBED_SHARE
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.results.result import (
+    Comparison,
+    Latest,
+    Result,
+    find_latest,
+    read_results,
+    write_atomically,
+)
+from lab7.experiments.harness.template_engine import environment, render
 
 REPORT_NAME = "report.html"
 # Module of the ladders in a report; imported by name, because its readers of protocols are above this layer.
-PICTURES = "experiments.ladder.run_pictures"
-WATERFALLS = "experiments.waterfall.run_waterfall"
+PICTURES = "lab7.experiments.ladder.run_pictures"
+WATERFALLS = "lab7.experiments.waterfall.run_waterfall"
 MOST_FRAMES = 12
 # Heading of the index section for claims that experiments declare themselves (`own_claims`).
 OWN_CLAIMS = "Claims of single experiments"

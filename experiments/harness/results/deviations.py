@@ -1,8 +1,8 @@
 """Message violations in a result: their assignment to a claim, and the result of a run that ended early.
 
-Runs with a user's own program, or with faults, are checked by the message rules (experiments.analysis). A claim that is
-not shown may only say that a page could not be loaded; the first violation in the packets is the cause, and stands at
-the first such claim, once.
+Runs with a user's own program, or with faults, are checked by the message rules (lab7.experiments.analysis). A claim
+that is not shown may only say that a page could not be loaded; the first violation in the packets is the cause, and
+stands at the first such claim, once.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from experiments.harness.experiment import Experiment, Outcome, Run
-from experiments.harness.judge.verdict import Verdict, undecided
-from experiments.harness.results.result import Check, Fidelity, MessageViolation
-from topologies.emulation.watch import last_line
+from lab7.experiments.harness.experiment import Experiment, Outcome, Run
+from lab7.experiments.harness.judge.verdict import Verdict, undecided
+from lab7.experiments.harness.results.result import Check, Fidelity, MessageViolation
+from lab7.topologies.emulation.watch import last_line
 
-# Import FINDER by name when needed, since this layer must not import the message rules of experiments.analysis.
+# Import FINDER by name when needed, since this layer must not import the message rules of lab7.experiments.analysis.
 PROGRAM_OUTPUTS = "program-*.log"
 # Name of the fidelity check of a run that ended early.
 EARLY = "run"
-FINDER = "experiments.analysis.run_violations"
+FINDER = "lab7.experiments.analysis.run_violations"
 
 
 def is_checked(context: Run) -> bool:

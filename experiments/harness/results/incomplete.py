@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from experiments.harness.capture.recorder import RAW_SUFFIX, salvage
-from experiments.harness.results.result import new_folder
-from topologies.emulation import sandbox
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.watch import LabDied, Stopped
+from lab7.experiments.harness.capture.recorder import RAW_SUFFIX, salvage
+from lab7.experiments.harness.results.result import new_folder
+from lab7.topologies.emulation import sandbox
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.watch import LabDied, Stopped
 
 INCOMPLETE_NAME = "incomplete"
 

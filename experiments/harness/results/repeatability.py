@@ -12,8 +12,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from experiments.harness.capture.reader import CaptureReadError
-from experiments.harness.results.result import RESULT_NAME, Result
+from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.results.result import RESULT_NAME, Result
 
 CAPTURE_ENDING = ".pcapng"
 # Fields of result.json that may differ between runs that count as identical.
@@ -67,7 +67,7 @@ def _of_fields(first: Any, other: Any, path: str) -> str | None:
 
 def _of_captures(first: Path, other: Path) -> str:
     # Import late, since importing scapy is slow and most runs are identical.
-    from experiments.harness.judge.frames import read_capture
+    from lab7.experiments.harness.judge.frames import read_capture
 
     try:
         frames = zip_longest(*(read_capture(path).frames for path in (first, other)))

@@ -38,16 +38,16 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from experiments.harness.clock import Clock
-from experiments.harness.fidelity.disturbance import (
+from lab7.experiments.harness.clock import Clock
+from lab7.experiments.harness.fidelity.disturbance import (
     MACHINE_TERMS,
     TERMS,
     Disturbance,
     beyond_bound,
     without_disturbance,
 )
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.theory.tcp import Theory
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.theory.tcp import Theory
 
 FORMAT = 1
 RESULT_NAME = "result.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experiments.harness.results.result import RESULT_NAME, Result, ResultError, read_results
+from lab7.experiments.harness.results.result import RESULT_NAME, Result, ResultError, read_results
 
 LATEST = "latest"
 

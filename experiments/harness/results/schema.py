@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from experiments.harness.results.result import FORMAT, Result
+from lab7.experiments.harness.results.result import FORMAT, Result
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _SCALARS: dict[Any, str] = {str: "string", int: "integer", float: "number"}

@@ -6,7 +6,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.harness.results.result import TIMINGS_NAME, Result
+from lab7.experiments.harness.results.result import TIMINGS_NAME, Result
 
 # Columns that are no term of the sample's total.
 _OTHER_COLUMNS = ("total_s", "counted_s", "latest_frame_s")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from experiments.harness.theory.tcp import Theory
+from lab7.experiments.harness.theory.tcp import Theory
 
 RTT = "RTT"
 

@@ -2,8 +2,8 @@
 
 RTT is the time of a short exchange: the propagation there and back, and the transmission of its own two frames where
 their sizes are given (a SYN and its answer, or a request; 0.1 ms each at 10 Mbit/s). X is the transmission time of the
-responses at the bottleneck. The forms of page loads are in experiments.http.theory, those of other protocols beside
-them; each sums terms with the names of the judge's decomposition.
+responses at the bottleneck. The forms of page loads are in lab7.experiments.http.theory, those of other protocols
+beside them; each sums terms with the names of the judge's decomposition.
 
 They hold while each burst of responses fits in TCP's initial congestion window of ten segments (RFC 6928), so that
 nothing waits for an acknowledgement. Where it does not, `slow_start_stall_s` gives the time to add. Left out: the

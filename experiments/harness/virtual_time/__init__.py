@@ -1,8 +1,8 @@
 """Experiments in virtual time: runs inside user-mode Linux in time-travel mode, supervised from the host.
 
 `kernel_run` is the host's side: it creates the result folder, boots a kernel for the run (see
-topologies.emulation.virtual), relays progress, bounds a run that makes none, and saves the captures of a failed one.
-`job` is the kernel's side: it parses the request, runs one experiment or one matrix with the ordinary runner, and
+lab7.topologies.emulation.virtual), relays progress, bounds a run that makes none, and saves the captures of a failed
+one. `job` is the kernel's side: it parses the request, runs one experiment or one matrix with the ordinary runner, and
 writes an answer file. The request is passed in the environment. Both sides share folders through hostfs: the result
 folder, mounted at the same path in every run so that no path differs between two runs, and the job's folder for
 progress and answer.

@@ -1,7 +1,7 @@
 """Process inside the user-mode kernel of virtual time, which runs one experiment, one matrix or one function.
 
-`python -m experiments.harness.virtual_time.job`, started by kernel_run. The request is in the environment; the answer
-and the progress are files in the job's folder.
+`python -m lab7.experiments.harness.virtual_time.job`, started by kernel_run. The request is in the environment; the
+answer and the progress are files in the job's folder.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 
 import click
 
-from topologies.emulation.errors import EmulationError, ProgramError, UserFileError
-from topologies.emulation.user_module import explain
-from topologies.emulation.virtual.job import PLACE
-from topologies.emulation.watch import LabDied
+from lab7.topologies.emulation.errors import EmulationError, ProgramError, UserFileError
+from lab7.topologies.emulation.user_module import explain
+from lab7.topologies.emulation.virtual.job import PLACE
+from lab7.topologies.emulation.watch import LabDied
 
 REQUEST = "LAB7_REQUEST"
 ANSWER, PROGRESS = "answer.json", "progress"
@@ -37,10 +37,10 @@ def report_step(what: str, share: float) -> None:
 
 
 def _run(request: dict[str, Any]) -> None:
-    from experiments.harness.discovery import find_experiments
-    from experiments.harness.faults import parse_faults
-    from experiments.harness.implementations.registry import parse_replacement
-    from experiments.harness.runner import run_experiment
+    from lab7.experiments.harness.discovery import find_experiments
+    from lab7.experiments.harness.faults import parse_faults
+    from lab7.experiments.harness.implementations.registry import parse_replacement
+    from lab7.experiments.harness.runner import run_experiment
 
     (experiment,) = find_experiments((request["name"],))
     replacements = {}
@@ -67,8 +67,8 @@ def _run(request: dict[str, Any]) -> None:
 
 
 def _matrix(request: dict[str, Any]) -> None:
-    from experiments.harness.discovery import find_matrix
-    from experiments.harness.matrix import run_matrix
+    from lab7.experiments.harness.discovery import find_matrix
+    from lab7.experiments.harness.matrix import run_matrix
 
     run_matrix(
         find_matrix(request["name"]),

@@ -15,17 +15,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from experiments.harness import clock
-from experiments.harness.results.incomplete import mark_failed
-from experiments.harness.results.result import new_folder
-from experiments.harness.virtual_time import standard_input
-from experiments.harness.virtual_time.job import ANSWER, PROGRESS, REQUEST, RESULT_PLACE
-from topologies.emulation.errors import EmulationError, MachineError, ProgramError
-from topologies.emulation.process.interpreter import module_command
-from topologies.emulation.virtual import job, kernel
-from topologies.emulation.virtual.job import Job
-from topologies.emulation.virtual.machine import Ended, Machine, OverdueError
-from topologies.emulation.watch import Stopped, kept_in
+from lab7.experiments.harness import clock
+from lab7.experiments.harness.results.incomplete import mark_failed
+from lab7.experiments.harness.results.result import new_folder
+from lab7.experiments.harness.virtual_time import standard_input
+from lab7.experiments.harness.virtual_time.job import ANSWER, PROGRESS, REQUEST, RESULT_PLACE
+from lab7.topologies.emulation.errors import EmulationError, MachineError, ProgramError
+from lab7.topologies.emulation.process.interpreter import module_command
+from lab7.topologies.emulation.virtual import job, kernel
+from lab7.topologies.emulation.virtual.job import Job
+from lab7.topologies.emulation.virtual.machine import Ended, Machine, OverdueError
+from lab7.topologies.emulation.watch import Stopped, kept_in
 
 Step = Callable[[str, float], None]
 # A run is ended after STILL_LIMIT_S s of processor time without progress report or advance of the virtual clock.
@@ -53,7 +53,7 @@ def compile_packages() -> None:
     """Compile changed modules of lab7 to bytecode on the host, since each user-mode kernel would do so again."""
     for name in PACKAGES:
         # compile_dir() ignores errors: modules in a read-only folder are compiled in each kernel instead.
-        compileall.compile_dir(job.PACKAGE_ROOT / name, quiet=2)
+        compileall.compile_dir(job.PACKAGE_ROOT / "lab7" / name, quiet=2)
 
 
 def still_limit_s(environment: Mapping[str, str] = os.environ) -> float:
@@ -232,7 +232,7 @@ class VirtualTime:
 
     def call(self, folder: Path, name: str, request: Mapping[str, Any], step: Step) -> None:
         """Run a request (see job) with results in `folder`; `name` is its subject in errors. Raises EmulationError."""
-        words = module_command("experiments.harness.virtual_time.job")
+        words = module_command("lab7.experiments.harness.virtual_time.job")
         text = json.dumps({**request, "seed": self.seed})
         kernel_job = self._job(words, {REQUEST: text}, {str(folder.resolve()): RESULT_PLACE})
         with Machine(self.kernel, kernel_job) as machine:

@@ -9,7 +9,7 @@ import select
 import stat
 import sys
 
-from topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.errors import EmulationError
 
 DESCRIPTOR = 0
 # Bound of what is read, far above any list of commands: it is kept in memory, and in a file there.

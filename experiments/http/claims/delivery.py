@@ -15,8 +15,8 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from experiments.http.wire.http1 import Exchange, Message
-from experiments.http.wire.page_load import Files, PageLoad
+from lab7.experiments.http.wire.http1 import Exchange, Message
+from lab7.experiments.http.wire.page_load import Files, PageLoad
 
 OK = b"200"
 # ABSOLUTE matches the scheme and authority of an absolute-form request-target (RFC 9112 section 3.2.2).

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from experiments.harness.judge.verdict import (
+from lab7.experiments.harness.judge.verdict import (
     Contradiction,
     Finding,
     Verdict,
@@ -25,9 +25,9 @@ from experiments.harness.judge.verdict import (
     listed,
     undecided,
 )
-from experiments.http.claims.delivery import content_of, undelivered
-from experiments.http.wire.http1 import Conversation, Exchange, Message
-from experiments.http.wire.page_load import PageLoad
+from lab7.experiments.http.claims.delivery import content_of, undelivered
+from lab7.experiments.http.wire.http1 import Conversation, Exchange, Message
+from lab7.experiments.http.wire.page_load import PageLoad
 
 HTTP_PORT = 80
 # VERSION_1 matches HTTP/1.x, as a response has no higher major version than its request (RFC 9110 section 2.5).

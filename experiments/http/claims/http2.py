@@ -12,11 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, listed, undecided
-from experiments.http.claims.http1 import decide_delivered, of_version, response_of, sound, sound_requests
-from experiments.http.wire.http1 import Exchange, Message
-from experiments.http.wire.http2 import END_STREAM, Http2Conversation, Http2Frame, Kind
-from experiments.http.wire.page_load import PageLoad
+from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, listed, undecided
+from lab7.experiments.http.claims.http1 import decide_delivered, of_version, response_of, sound, sound_requests
+from lab7.experiments.http.wire.http1 import Exchange, Message
+from lab7.experiments.http.wire.http2 import END_STREAM, Http2Conversation, Http2Frame, Kind
+from lab7.experiments.http.wire.page_load import PageLoad
 
 TEXT = re.compile(rb"[\t\r\n\x20-\x7e]*")
 

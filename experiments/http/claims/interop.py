@@ -6,12 +6,12 @@ are checked, too. A client may request an object more than once, as load generat
 
 from __future__ import annotations
 
-from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, listed
-from experiments.http.claims.delivery import difference, path_of
-from experiments.http.claims.http1 import response_of
-from experiments.http.wire.http1 import Conversation
-from experiments.http.wire.http2 import Http2Conversation, Kind
-from experiments.http.wire.page_load import Files, PageLoad
+from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, listed
+from lab7.experiments.http.claims.delivery import difference, path_of
+from lab7.experiments.http.claims.http1 import response_of
+from lab7.experiments.http.wire.http1 import Conversation
+from lab7.experiments.http.wire.http2 import Http2Conversation, Kind
+from lab7.experiments.http.wire.page_load import Files, PageLoad
 
 NO_ERROR = 0
 

@@ -11,10 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decides, insufficiency, listed, undecided
-from experiments.http.claims.http1 import decide_delivered, response_of
-from experiments.http.wire.http1 import Conversation, Exchange
-from experiments.http.wire.page_load import PageLoad
+from lab7.experiments.harness.judge.verdict import (
+    Contradiction,
+    Finding,
+    Verdict,
+    decides,
+    insufficiency,
+    listed,
+    undecided,
+)
+from lab7.experiments.http.claims.http1 import decide_delivered, response_of
+from lab7.experiments.http.wire.http1 import Conversation, Exchange
+from lab7.experiments.http.wire.page_load import PageLoad
 
 # Permitted lateness in s of a server's close by time-out: lab7's server looks for idle connections every 0.5 s.
 LATE_S = 1.0

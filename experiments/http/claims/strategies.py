@@ -18,10 +18,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decides, listed, undecided
-from experiments.http.claims.http1 import decide_delivered, of_version, only_exchange, response_of, sound
-from experiments.http.wire.http1 import Exchange
-from experiments.http.wire.page_load import PageLoad
+from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decides, listed, undecided
+from lab7.experiments.http.claims.http1 import decide_delivered, of_version, only_exchange, response_of, sound
+from lab7.experiments.http.wire.http1 import Exchange
+from lab7.experiments.http.wire.page_load import PageLoad
 
 # Minimum number of objects of a page: with one referenced object, parallel or pipelined requests look serial.
 FEWEST_OBJECTS = 3

@@ -1,7 +1,7 @@
-"""Page-load program: services.http.client in one process for all page loads of an experiment.
+"""Page-load program: lab7.services.http.client in one process for all page loads of an experiment.
 
-A driver (see experiments.harness.driver_process) with two requests, both answered by the report of
-services.http.client:
+A driver (see lab7.experiments.harness.driver_process) with two requests, both answered by the report of
+lab7.services.http.client:
 
     {"strategy": "1.1-persistent", "page": URL}         load a page and the objects that it names
     {"strategy": "2", "objects": [URL, ...]}            load objects of one origin at once, without a page
@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.harness.driver_process import RequestError, requests, responding
-from services.http.client import LoadError, load_page
-from services.http.page_load.connector import LoadLimits
-from services.http.page_load.strategies import load_objects
-from services.shell import run_loop
+from lab7.experiments.harness.driver_process import RequestError, requests, responding
+from lab7.services.http.client import LoadError, load_page
+from lab7.services.http.page_load.connector import LoadLimits
+from lab7.services.http.page_load.strategies import load_objects
+from lab7.services.shell import run_loop
 
 # Limit of parallel connections, above any page's number of objects: the closed form assumes one per object.
 ALL_AT_ONCE = 1000

@@ -1,6 +1,6 @@
 """Open-loop HTTP client program: sends each request at its scheduled time, independently of earlier responses.
 
-    python -m experiments.http.drivers.open_loop FILE      in a host
+    python -m lab7.experiments.http.drivers.open_loop FILE      in a host
 
 FILE is JSON: {"connect": [host, port], "host": name, "connections": n, "warm": [target, ...], "requests": [[offset_s,
 target], ...]}, optionally with "timeout_s", for each response. It opens n connections and requests the warm targets on
@@ -22,11 +22,11 @@ from collections import Counter, deque
 from pathlib import Path
 from typing import Any, cast
 
-from experiments.harness.driver_process import send
-from services.http.fields import Fields
-from services.http.http1.connection import ClientConnection
-from services.http.messages import Closed, EndOfMessage, Fault, Request, Response
-from services.shell import run_loop
+from lab7.experiments.harness.driver_process import send
+from lab7.services.http.fields import Fields
+from lab7.services.http.http1.connection import ClientConnection
+from lab7.services.http.messages import Closed, EndOfMessage, Fault, Request, Response
+from lab7.services.shell import run_loop
 
 # Time-out in seconds of each response, unless the plan has a `timeout_s`.
 RESPONSE_TIMEOUT_S = 30.0

@@ -1,7 +1,7 @@
 """Page-visit program: GET requests to an origin or to a proxy, by Python's http.client.
 
-A driver (see experiments.harness.driver_process) with the arguments ADDRESS PORT NAME [PREFIX]: NAME is the Host field;
-PREFIX, http://NAME towards a forward proxy (RFC 9112 section 3.2.2), precedes every path. Requests:
+A driver (see lab7.experiments.harness.driver_process) with the arguments ADDRESS PORT NAME [PREFIX]: NAME is the Host
+field; PREFIX, http://NAME towards a forward proxy (RFC 9112 section 3.2.2), precedes every path. Requests:
 
     {"visit": [PATH, ...], "pause_s": S}
         one connection, the paths in turn, with S seconds of silence between them (default 0); a new connection where
@@ -24,7 +24,7 @@ from http.client import HTTPConnection, HTTPException
 from random import Random
 from typing import Any
 
-from experiments.harness.driver_process import serve
+from lab7.experiments.harness.driver_process import serve
 
 TIMEOUT_S = 15.0
 

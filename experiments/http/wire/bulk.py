@@ -14,8 +14,8 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from experiments.harness.judge.frames import Frame
-from experiments.http.wire.http1 import GrammarError, chunked_body
+from lab7.experiments.harness.judge.frames import Frame
+from lab7.experiments.http.wire.http1 import GrammarError, chunked_body
 
 ETHERNET_BYTES, IPV4, TCP = 14, 0x0800, 6
 _ETHERTYPE = struct.Struct("!12xH")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from experiments.harness.judge import layers
+from lab7.experiments.harness.judge import layers
 
 Field = tuple[bytes, bytes]
 DEFAULT_SIZE = 4096  # RFC 9113 section 6.5.2

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from experiments.harness.judge.frames import Connection
-from experiments.harness.judge.reassembly import Piece, Stream
+from lab7.experiments.harness.judge.frames import Connection
+from lab7.experiments.harness.judge.reassembly import Piece, Stream
 
 # Grammar of HTTP/1 messages as regular expressions, from the ABNF of RFC 9112, RFC 9110 and RFC 3986 (appendix A).
 # The grammar is strict: a bare LF, obs-fold or a space before the colon is an error, unlike in lenient recipients.

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from experiments.harness.judge.frames import Connection
-from experiments.harness.judge.reassembly import Piece, Stream
-from experiments.http.wire.hpack import HeaderBlockError, HeaderTable
-from experiments.http.wire.http1 import END_OF_HEAD, Conversation, Exchange, Message, converse
+from lab7.experiments.harness.judge.frames import Connection
+from lab7.experiments.harness.judge.reassembly import Piece, Stream
+from lab7.experiments.http.wire.hpack import HeaderBlockError, HeaderTable
+from lab7.experiments.http.wire.http1 import END_OF_HEAD, Conversation, Exchange, Message, converse
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SWITCHING = b"HTTP/1.1 101 "

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from experiments.harness.judge.decomposition import Decomposition, Interval, dns_intervals, sum_up
-from experiments.harness.judge.frames import CaptureFile, Frame, connections
-from experiments.harness.judge.verdict import Contradiction
-from experiments.http.wire.http1 import Conversation, Exchange
-from experiments.http.wire.http2 import parse_conversation
+from lab7.experiments.harness.judge.decomposition import Decomposition, Interval, dns_intervals, sum_up
+from lab7.experiments.harness.judge.frames import CaptureFile, Frame, connections
+from lab7.experiments.harness.judge.verdict import Contradiction
+from lab7.experiments.http.wire.http1 import Conversation, Exchange
+from lab7.experiments.http.wire.http2 import parse_conversation
 
 # Files of a page on the origin: content by URL path, the base page before the objects that the page references.
 Files = Mapping[bytes, bytes]

@@ -15,9 +15,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from experiments.dns.wire.traffic import DnsExchange, DnsTraffic
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Traffic, Verdict, decide, decides
-from experiments.mail.wire.dkim import (
+from lab7.experiments.dns.wire.traffic import DnsExchange, DnsTraffic
+from lab7.experiments.harness.judge.verdict import (
+    Contradiction,
+    Finding,
+    Inconclusive,
+    Traffic,
+    Verdict,
+    decide,
+    decides,
+)
+from lab7.experiments.mail.wire.dkim import (
     SignatureCheck,
     UnreadableSignature,
     author_domain,
@@ -25,8 +33,8 @@ from experiments.mail.wire.dkim import (
     field_value,
     signatures,
 )
-from experiments.mail.wire.sender_records import Published, dmarc_policy, spf_result
-from experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
+from lab7.experiments.mail.wire.sender_records import Published, dmarc_policy, spf_result
+from lab7.experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
 
 BLANK_LINE = b"\r\n\r\n"
 REJECTED, ACCEPTED = 550, 250

@@ -15,8 +15,8 @@ from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
 
-from experiments.harness.judge.reassembly import Stream
-from experiments.harness.judge.verdict import (
+from lab7.experiments.harness.judge.reassembly import Stream
+from lab7.experiments.harness.judge.verdict import (
     Contradiction,
     Finding,
     Inconclusive,
@@ -27,10 +27,10 @@ from experiments.harness.judge.verdict import (
     listed,
     undecided,
 )
-from experiments.http.wire.http1 import converse
-from experiments.mail.claims.delivery import Arrival, arrivals
-from experiments.mail.claims.transfer import MailLegs
-from experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
+from lab7.experiments.http.wire.http1 import converse
+from lab7.experiments.mail.claims.delivery import Arrival, arrivals
+from lab7.experiments.mail.claims.transfer import MailLegs
+from lab7.experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
 
 # A base64 line has at most 76 characters of the base64 alphabet (RFC 2045 section 6.8).
 BASE64_LINE = re.compile(rb"[A-Za-z0-9+/=]{0,76}\Z")

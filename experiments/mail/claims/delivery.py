@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from experiments.harness.judge.frames import Connection
-from experiments.harness.judge.verdict import Contradiction
-from experiments.mail.claims.evidence import digest
-from experiments.mail.claims.imap import fetched_messages
-from experiments.mail.wire import imap, pop3
-from experiments.mail.wire.imap_grammar import ImapGrammarError
+from lab7.experiments.harness.judge.frames import Connection
+from lab7.experiments.harness.judge.verdict import Contradiction
+from lab7.experiments.mail.claims.evidence import digest
+from lab7.experiments.mail.claims.imap import fetched_messages
+from lab7.experiments.mail.wire import imap, pop3
+from lab7.experiments.mail.wire.imap_grammar import ImapGrammarError
 
 BLANK_LINE = b"\r\n\r\n"
 # Match a whole header field, folding included; group 1 is the field name (RFC 5322 section 2.2).

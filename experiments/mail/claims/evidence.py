@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from experiments.harness.judge.dialogue import Dialogue
-from experiments.harness.judge.frames import Connection
+from lab7.experiments.harness.judge.dialogue import Dialogue
+from lab7.experiments.harness.judge.frames import Connection
 
 
 def digest(octets: bytes) -> str:

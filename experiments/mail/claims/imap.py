@@ -15,12 +15,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
-from experiments.mail.claims.evidence import digest, octets_of
-from experiments.mail.claims.pop3 import downloaded
-from experiments.mail.wire.imap import ImapExchange, ImapSession, ImapTraffic
-from experiments.mail.wire.imap_grammar import ImapGrammarError, Value
-from experiments.mail.wire.pop3 import Pop3Traffic
+from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
+from lab7.experiments.mail.claims.evidence import digest, octets_of
+from lab7.experiments.mail.claims.pop3 import downloaded
+from lab7.experiments.mail.wire.imap import ImapExchange, ImapSession, ImapTraffic
+from lab7.experiments.mail.wire.imap_grammar import ImapGrammarError, Value
+from lab7.experiments.mail.wire.pop3 import Pop3Traffic
 
 WHOLE = "BODY[]"
 # A partial FETCH has <first octet.number of octets> after the section (RFC 3501 section 6.4.5).

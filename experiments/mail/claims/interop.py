@@ -8,15 +8,15 @@ from email.parser import BytesParser
 from email.policy import SMTP
 from typing import Any
 
-from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, listed
-from experiments.mail.claims.delivery import BLANK_LINE, why_altered, with_crlf
-from experiments.mail.claims.evidence import digest
-from experiments.mail.claims.imap import fetched_messages
-from experiments.mail.wire.imap import ImapTraffic
-from experiments.mail.wire.imap_grammar import ImapGrammarError
-from experiments.mail.wire.pop3 import Pop3Traffic
-from experiments.mail.wire.smtp import Message, SmtpTraffic
-from experiments.mail.wire.smtp_grammar import Command
+from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, listed
+from lab7.experiments.mail.claims.delivery import BLANK_LINE, why_altered, with_crlf
+from lab7.experiments.mail.claims.evidence import digest
+from lab7.experiments.mail.claims.imap import fetched_messages
+from lab7.experiments.mail.wire.imap import ImapTraffic
+from lab7.experiments.mail.wire.imap_grammar import ImapGrammarError
+from lab7.experiments.mail.wire.pop3 import Pop3Traffic
+from lab7.experiments.mail.wire.smtp import Message, SmtpTraffic
+from lab7.experiments.mail.wire.smtp_grammar import Command
 
 
 def sent(cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str) -> Verdict:

@@ -20,14 +20,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from experiments.harness.judge.frames import Connection
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
-from experiments.mail.claims.delivery import why_altered
-from experiments.mail.claims.imap import fetched_messages
-from experiments.mail.wire.attempts import NS, Attempt, RetryPolicy, describe_retries, was_retried
-from experiments.mail.wire.imap import ImapTraffic
-from experiments.mail.wire.smtp import BLANK_LINE, SMTP_PORT, Message, SmtpTraffic
-from experiments.mail.wire.smtp_grammar import Command
+from lab7.experiments.harness.judge.frames import Connection
+from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
+from lab7.experiments.mail.claims.delivery import why_altered
+from lab7.experiments.mail.claims.imap import fetched_messages
+from lab7.experiments.mail.wire.attempts import NS, Attempt, RetryPolicy, describe_retries, was_retried
+from lab7.experiments.mail.wire.imap import ImapTraffic
+from lab7.experiments.mail.wire.smtp import BLANK_LINE, SMTP_PORT, Message, SmtpTraffic
+from lab7.experiments.mail.wire.smtp_grammar import Command
 
 FINAL_RECIPIENT = re.compile(rb"(?im)^Final-Recipient:([^\r\n]*)")
 # Assumed maximum time in ns between an MTA's reply and its record of the reply on disk (a very slow disk).

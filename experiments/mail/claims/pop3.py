@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
-from experiments.mail.claims.evidence import digest
-from experiments.mail.wire.pop3 import Pop3Exchange, Pop3Session, Pop3Traffic
+from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
+from lab7.experiments.mail.claims.evidence import digest
+from lab7.experiments.mail.wire.pop3 import Pop3Exchange, Pop3Session, Pop3Traffic
 
 # Commands permitted in the TRANSACTION state only (RFC 1939 section 5).
 TRANSACTIONS = ("STAT", "LIST", "RETR", "DELE", "NOOP", "RSET", "TOP", "UIDL")

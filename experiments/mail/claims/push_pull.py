@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.cache.wire.legs import status_of
-from experiments.harness.judge.frames import Connection
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
-from experiments.http.claims.http1 import response_of
-from experiments.http.wire.http1 import Conversation
-from experiments.http.wire.page_load import PageLoad
-from experiments.mail.claims.delivery import why_altered
-from experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
-from experiments.mail.wire.smtp_grammar import Command
+from lab7.experiments.cache.wire.legs import status_of
+from lab7.experiments.harness.judge.frames import Connection
+from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
+from lab7.experiments.http.claims.http1 import response_of
+from lab7.experiments.http.wire.http1 import Conversation
+from lab7.experiments.http.wire.page_load import PageLoad
+from lab7.experiments.mail.claims.delivery import why_altered
+from lab7.experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
+from lab7.experiments.mail.wire.smtp_grammar import Command
 
 HTTP_PORT, SMTP_PORT = 80, 25
 

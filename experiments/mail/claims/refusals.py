@@ -18,9 +18,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from experiments.harness.judge.verdict import Contradiction, Finding
-from experiments.mail.claims import replies as replies
-from experiments.mail.claims.replies import (
+from lab7.experiments.harness.judge.verdict import Contradiction, Finding
+from lab7.experiments.mail.claims import replies as replies
+from lab7.experiments.mail.claims.replies import (
     Check,
     Scenario,
     answered,
@@ -31,9 +31,9 @@ from experiments.mail.claims.replies import (
     reply_lines,
     similar_exchange,
 )
-from experiments.mail.wire.pop3 import read_session
-from experiments.mail.wire.smtp import Message, SmtpExchange
-from experiments.mail.wire.smtp_grammar import ARGUMENTS, OTHER_VERBS
+from lab7.experiments.mail.wire.pop3 import read_session
+from lab7.experiments.mail.wire.smtp import Message, SmtpExchange
+from lab7.experiments.mail.wire.smtp_grammar import ARGUMENTS, OTHER_VERBS
 
 POSITIVE = (250, 251)
 

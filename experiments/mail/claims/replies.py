@@ -20,8 +20,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from experiments.harness.judge.frames import Connection
-from experiments.harness.judge.verdict import (
+from lab7.experiments.harness.judge.frames import Connection
+from lab7.experiments.harness.judge.verdict import (
     Contradiction,
     Finding,
     Verdict,
@@ -31,9 +31,9 @@ from experiments.harness.judge.verdict import (
     shown,
     undecided,
 )
-from experiments.mail.claims.delivery import find_arrival, why_altered
-from experiments.mail.wire.smtp import SmtpExchange, SmtpSession, SmtpTraffic
-from experiments.mail.wire.smtp_grammar import Command
+from lab7.experiments.mail.claims.delivery import find_arrival, why_altered
+from lab7.experiments.mail.wire.smtp import SmtpExchange, SmtpSession, SmtpTraffic
+from lab7.experiments.mail.wire.smtp_grammar import Command
 
 CODES = (211, 214, 220, 221, 250, 251, 354, 421, 450, 451, 452, 500, 501, 502, 503, 504, 550, 551, 552, 553, 554)
 

@@ -17,11 +17,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from experiments.harness.judge.frames import Connection
-from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides
-from experiments.mail.claims.delivery import arrivals
-from experiments.mail.claims.transfer import MailLegs
-from experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
+from lab7.experiments.harness.judge.frames import Connection
+from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides
+from lab7.experiments.mail.claims.delivery import arrivals
+from lab7.experiments.mail.claims.transfer import MailLegs
+from lab7.experiments.mail.wire.smtp import Message, SmtpSession, SmtpTraffic
 
 # Tolerance in ns of Linux's file times, which may be one tick early (10 ms at the lowest CONFIG_HZ, 100).
 TICK_NS = 10_000_000

@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from experiments.harness.judge.frames import CaptureFile, Connection, ConnectionTraffic, connections
-from experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, listed
-from experiments.mail.claims.delivery import Arrival, find_arrival, why_altered
-from experiments.mail.wire.smtp import (
+from lab7.experiments.harness.judge.frames import CaptureFile, Connection, ConnectionTraffic, connections
+from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, listed
+from lab7.experiments.mail.claims.delivery import Arrival, find_arrival, why_altered
+from lab7.experiments.mail.wire.smtp import (
     BLANK_LINE,
     PORTS,
     SMTP_PORT,
@@ -26,7 +26,7 @@ from experiments.mail.wire.smtp import (
     SmtpTraffic,
     smtp_traffic,
 )
-from experiments.mail.wire.smtp_grammar import Command
+from lab7.experiments.mail.wire.smtp_grammar import Command
 
 POP3_PORT, IMAP_PORT, WEB_PORT = 110, 143, 80
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.cache.wire.legs import status_of
-from experiments.harness.judge.frames import Connection
-from experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
-from experiments.http.wire.http1 import Exchange
-from experiments.http.wire.page_load import PageLoad
-from experiments.mail.wire.smtp import SmtpTraffic
+from lab7.experiments.cache.wire.legs import status_of
+from lab7.experiments.harness.judge.frames import Connection
+from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
+from lab7.experiments.http.wire.http1 import Exchange
+from lab7.experiments.http.wire.page_load import PageLoad
+from lab7.experiments.mail.wire.smtp import SmtpTraffic
 
 HTTP_PORT, SMTP_PORT = 80, 25
 # Ports of other mail protocols, to which the users' hosts must not connect for webmail.

@@ -1,6 +1,6 @@
 """Client program for scripted POP3 and IMAP sessions, on Python's poplib and imaplib.
 
-A driver (see experiments.harness.driver_process) with the argument ADDRESS. A request is one session:
+A driver (see lab7.experiments.harness.driver_process) with the argument ADDRESS. A request is one session:
 
     {"pop3": [["user", "bob"], ["pass_", "secret"], ["stat"], ["retr", 1], ["quit"]]}
     {"imap": [["login", "bob", "secret"], ["select"], ["fetch", "1:*", "(FLAGS)"], ["logout"]]}
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from experiments.harness.driver_process import serve
+from lab7.experiments.harness.driver_process import serve
 
 TIMEOUT_S = 30.0
 REFUSED = (poplib.error_proto, imaplib.IMAP4.error)

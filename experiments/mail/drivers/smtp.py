@@ -1,14 +1,14 @@
 """Mail user agent program: composes, submits and fetches messages, and runs scripted SMTP dialogues.
 
-A driver (see experiments.harness.driver_process); requests:
+A driver (see lab7.experiments.harness.driver_process); requests:
 
     {"compose": {"from", "to", "subject", "text", "files": [PATH, ...]}, "into": PATH}     write a message into a file
     {"send": [PATH, ...], "server", "port", "user", "password"}     submit messages on one connection
     {"fetch": N, "server", "user", "password"}                      fetch message N by POP3, and delete it
     {"dialogue": [STEP, ...], "server", "port"}                     one SMTP session, see below
 
-compose, send and fetch are services.mail.agent. A dialogue uses Python's smtplib, so that lab7's client does not judge
-lab7's server; replies decide nothing here, they are in the capture:
+compose, send and fetch are lab7.services.mail.agent. A dialogue uses Python's smtplib, so that lab7's client does not
+judge lab7's server; replies decide nothing here, they are in the capture:
 
     ["say", "VRFY bob"]      a command, and its reply
     ["data", TEXT]           mail data after a 354, dot-stuffed and with the final dot, and the reply
@@ -27,12 +27,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from experiments.harness.driver_process import send as respond
-from experiments.harness.driver_process import serve
-from services.mail.agent import mailbox_client, submission
-from services.mail.agent.composition import compose_message
-from services.mail.agent.drafts import Attachment, ComposeError, Draft, parse_mailbox_list, parse_single_mailbox
-from services.mail.agent.errors import AgentError
+from lab7.experiments.harness.driver_process import send as respond
+from lab7.experiments.harness.driver_process import serve
+from lab7.services.mail.agent import mailbox_client, submission
+from lab7.services.mail.agent.composition import compose_message
+from lab7.services.mail.agent.drafts import Attachment, ComposeError, Draft, parse_mailbox_list, parse_single_mailbox
+from lab7.services.mail.agent.errors import AgentError
 
 TIMEOUT_S = 20.0
 # Time in s after the last reply in which the client program waits for the server to close the connection.

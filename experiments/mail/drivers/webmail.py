@@ -1,7 +1,7 @@
 """Scripted browser program for webmail: requests pages, follows links, submits forms.
 
-A driver (see experiments.harness.driver_process) with the arguments ADDRESS PORT NAME. A request is a list of steps on
-one connection:
+A driver (see lab7.experiments.harness.driver_process) with the arguments ADDRESS PORT NAME. A request is a list of
+steps on one connection:
 
     ["open", "/login"]                            a page
     ["submit", "/login", {"user": "bob"}]         the form with this action, with these fields and its own values
@@ -22,7 +22,7 @@ from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlencode
 
-from experiments.harness.driver_process import serve
+from lab7.experiments.harness.driver_process import serve
 
 TIMEOUT_S = 30.0
 BOUNDARY = "lab7-form"

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from experiments.mail.theory.access import list_pages
-from topologies.mail import PASSWORDS
+from lab7.experiments.mail.theory.access import list_pages
+from lab7.topologies.mail import PASSWORDS
 
 USER, PASSWORD = "bob", PASSWORDS["bob"]
 FOLDER, PART_OCTETS = "Kept", 200

@@ -3,7 +3,7 @@
 The server is mail.example.com; the client, on Alice's host, is not in its network. Its users are bob; carol, with a
 quota of 4 000 octets; dave, whose mail is forwarded to alice@example.org; erin, who has moved to example.org. A step
 `tell` marks an event in the server's host between two steps (the disk becomes full, a signal is sent): see
-experiments.mail.replies.
+lab7.experiments.mail.replies.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from topologies.mail import ACCOUNTS_A, ACCOUNTS_B, ALICE
+from lab7.topologies.mail import ACCOUNTS_A, ACCOUNTS_B, ALICE
 
 Steps = Sequence[Sequence[Any]]
 CAROL_PASSWORD, CAROL_QUOTA = "small-box", 4_000

@@ -31,9 +31,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.harness.pathmodel.replay import OmittedTerms
-from experiments.harness.theory.round_trips import RoundTrips
-from experiments.harness.theory.tcp import INITIAL_WINDOW_SEGMENTS, Theory, segments, slow_start_rounds
+from lab7.experiments.harness.pathmodel.replay import OmittedTerms
+from lab7.experiments.harness.theory.round_trips import RoundTrips
+from lab7.experiments.harness.theory.tcp import INITIAL_WINDOW_SEGMENTS, Theory, segments, slow_start_rounds
 
 RFCS = "RFC 1939, section 3; RFC 3501, section 2.2; RFC 5681, section 3.1: round trips counted"
 TASKS = ("headers", "attachment", "everything")

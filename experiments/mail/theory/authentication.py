@@ -13,8 +13,8 @@ counted.
 
 from __future__ import annotations
 
-from experiments.harness.theory.round_trips import RoundTrips
-from experiments.harness.theory.tcp import Theory
+from lab7.experiments.harness.theory.round_trips import RoundTrips
+from lab7.experiments.harness.theory.tcp import Theory
 
 SOURCE = "RFC 7208, section 4.6.4, and RFC 7489, section 6.6.3: lookups counted"
 # Number of lookups of the SPF mechanism mx with one mail server: MX, and the address of its host.

@@ -17,9 +17,9 @@ dialogue), counted here.
 
 from __future__ import annotations
 
-from experiments.harness.pathmodel.replay import OmittedTerms
-from experiments.harness.theory.round_trips import RoundTrips
-from experiments.harness.theory.tcp import SYN_FRAME_BYTES, Theory
+from lab7.experiments.harness.pathmodel.replay import OmittedTerms
+from lab7.experiments.harness.theory.round_trips import RoundTrips
+from lab7.experiments.harness.theory.tcp import SYN_FRAME_BYTES, Theory
 
 # RFC 9293 section 3.10.7.1: a RST that answers a SYN has no options, only Ethernet, IPv4 and TCP headers.
 RST_FRAME_BYTES = 14 + 20 + 20

@@ -25,9 +25,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from experiments.harness.pathmodel.replay import OmittedTerms
-from experiments.harness.theory.round_trips import RoundTrips
-from experiments.harness.theory.tcp import (
+from lab7.experiments.harness.pathmodel.replay import OmittedTerms
+from lab7.experiments.harness.theory.round_trips import RoundTrips
+from lab7.experiments.harness.theory.tcp import (
     INITIAL_WINDOW_SEGMENTS,
     MSS_BYTES,
     SYN_FRAME_BYTES,

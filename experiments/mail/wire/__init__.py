@@ -1,1 +1,1 @@
-"""Parsers of captured SMTP, POP3 and IMAP sessions, independent of services.mail."""
+"""Parsers of captured SMTP, POP3 and IMAP sessions, independent of lab7.services.mail."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from experiments.harness.judge.verdict import Contradiction
+from lab7.experiments.harness.judge.verdict import Contradiction
 
 NS = 1_000_000_000
 # Maximum time in ns between the starts of connections that belong to one delivery attempt.

@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange, early_reply, valid_lines
-from experiments.harness.judge.frames import CaptureFile, Connection
-from experiments.harness.judge.reassembly import Stream
-from experiments.mail.wire.imap_grammar import (
+from lab7.experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange, early_reply, valid_lines
+from lab7.experiments.harness.judge.frames import CaptureFile, Connection
+from lab7.experiments.harness.judge.reassembly import Stream
+from lab7.experiments.mail.wire.imap_grammar import (
     CONTINUE,
     UNTAGGED,
     Command,

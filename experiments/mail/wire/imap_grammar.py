@@ -1,7 +1,7 @@
 """Parser of captured IMAP streams: commands and responses with literals, and the frames that carried them.
 
-Written from RFC 3501 (sections 2.2, 4, 7 and 9), independent of services.mail.imap. A line ends in CRLF, and may have
-literals: {N}, CRLF, and N octets of any kind, after which the line continues (section 4.3; {N+} from a client, RFC
+Written from RFC 3501 (sections 2.2, 4, 7 and 9), independent of lab7.services.mail.imap. A line ends in CRLF, and may
+have literals: {N}, CRLF, and N octets of any kind, after which the line continues (section 4.3; {N+} from a client, RFC
 7888):
 
     C: a2 FETCH 1 (FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])<CRLF>
@@ -17,8 +17,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from experiments.harness.judge.dialogue import Line, Request
-from experiments.harness.judge.reassembly import Stream
+from lab7.experiments.harness.judge.dialogue import Line, Request
+from lab7.experiments.harness.judge.reassembly import Stream
 
 EXCERPT_OCTETS = 60
 # RFC 3501 section 9: tag = 1*<any ASTRING-CHAR except "+">.

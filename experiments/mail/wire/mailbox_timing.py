@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from experiments.harness.judge.decomposition import Decomposition, Interval, sum_up
-from experiments.harness.judge.frames import Connection
-from experiments.mail.wire.imap import ImapSession
-from experiments.mail.wire.pop3 import Pop3Session
+from lab7.experiments.harness.judge.decomposition import Decomposition, Interval, sum_up
+from lab7.experiments.harness.judge.frames import Connection
+from lab7.experiments.mail.wire.imap import ImapSession
+from lab7.experiments.mail.wire.pop3 import Pop3Session
 
 MAIL_TERMS = ("farewell", "transmission", "retrieval", "selection", "authorization", "greeting", "tcp_handshake")
 KINDS = {

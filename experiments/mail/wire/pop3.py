@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange, early_reply
-from experiments.harness.judge.frames import CaptureFile, Connection
-from experiments.mail.wire.pop3_grammar import (
+from lab7.experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange, early_reply
+from lab7.experiments.harness.judge.frames import CaptureFile, Connection
+from lab7.experiments.mail.wire.pop3_grammar import (
     Command,
     Pop3GrammarError,
     Response,

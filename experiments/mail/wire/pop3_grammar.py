@@ -1,9 +1,9 @@
 """Parser of captured POP3 streams: commands and responses, with the frames that carried them.
 
-Written from RFC 1939 (sections 3, 5 and 9) and RFC 2449 (section 4), independent of services.mail.pop3. A command is a
-keyword of three or four letters, optional arguments, and CRLF; a response is a status, optional text, and CRLF.
-Successful responses to some commands are multi-line: lines up to a line with only a dot; a line that begins with a
-dot is dot-stuffed:
+Written from RFC 1939 (sections 3, 5 and 9) and RFC 2449 (section 4), independent of lab7.services.mail.pop3. A command
+is a keyword of three or four letters, optional arguments, and CRLF; a response is a status, optional text, and CRLF.
+Successful responses to some commands are multi-line: lines up to a line with only a dot; a line that begins with a dot
+is dot-stuffed:
 
     C: RETR 1<CRLF>
     S: +OK 120 octets<CRLF>..hidden<CRLF>.<CRLF>
@@ -17,8 +17,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from experiments.harness.judge.dialogue import Line, Request
-from experiments.harness.judge.reassembly import Stream
+from lab7.experiments.harness.judge.dialogue import Line, Request
+from lab7.experiments.harness.judge.reassembly import Stream
 
 # Commands have at most 255 octets, status lines 512, CRLF included (RFC 2449 section 4).
 COMMAND_OCTETS, STATUS_OCTETS = 255, 512

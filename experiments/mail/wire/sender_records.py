@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
-from experiments.dns.wire.traffic import DnsMessage, DnsTraffic, canonical
-from experiments.harness.judge.verdict import Inconclusive
+from lab7.experiments.dns.wire.traffic import DnsMessage, DnsTraffic, canonical
+from lab7.experiments.harness.judge.verdict import Inconclusive
 
 RESULTS = {"+": "pass", "-": "fail", "~": "softfail", "?": "neutral"}
 _TERM = re.compile(r"([-+~?]?)(all|a|mx|ip4|include)(?::([^/%]+))?(?:/(\d+))?\Z")

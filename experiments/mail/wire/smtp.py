@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange, early_reply, valid_lines
-from experiments.harness.judge.frames import CaptureFile, Connection
-from experiments.harness.judge.reassembly import Stream
-from experiments.mail.wire.smtp_grammar import (
+from lab7.experiments.harness.judge.dialogue import Dialogue, DialogueTraffic, Exchange, early_reply, valid_lines
+from lab7.experiments.harness.judge.frames import CaptureFile, Connection
+from lab7.experiments.harness.judge.reassembly import Stream
+from lab7.experiments.mail.wire.smtp_grammar import (
     Command,
     MailData,
     Reply,

@@ -1,9 +1,9 @@
 """Parser of captured SMTP streams: commands, replies and mail data, with the frames that carried them.
 
-Written from RFC 5321 (sections 2.3.7, 2.3.8, 4.1, 4.2 and 4.5), independent of services.mail.smtp. A line ends in CRLF,
-and a bare CR or LF is an error. A command is a verb with an optional argument; a reply is a code, a space and text, or
-over several lines the code and a hyphen first; mail data are lines up to a line with only a dot, and a line that begins
-with a dot is dot-stuffed (section 4.5.2):
+Written from RFC 5321 (sections 2.3.7, 2.3.8, 4.1, 4.2 and 4.5), independent of lab7.services.mail.smtp. A line ends in
+CRLF, and a bare CR or LF is an error. A command is a verb with an optional argument; a reply is a code, a space and
+text, or over several lines the code and a hyphen first; mail data are lines up to a line with only a dot, and a line
+that begins with a dot is dot-stuffed (section 4.5.2):
 
     C: MAIL FROM:<alice@example.org><CRLF>
     S: 250-mail.example.com<CRLF>250 PIPELINING<CRLF>
@@ -19,8 +19,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from experiments.harness.judge.dialogue import Line, Request
-from experiments.harness.judge.reassembly import Stream
+from lab7.experiments.harness.judge.dialogue import Line, Request
+from lab7.experiments.harness.judge.reassembly import Stream
 
 EXCERPT_OCTETS = 60
 # RFC 5321 sections 4.5.3.1 and 4.1.1.11: maximum octets of a command (longer MAIL included), reply line, text line.

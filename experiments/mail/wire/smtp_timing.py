@@ -19,9 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from experiments.harness.judge.decomposition import Decomposition, Interval, dns_intervals, sum_up
-from experiments.harness.judge.frames import Connection, Frame
-from experiments.mail.wire.smtp import SmtpSession, SmtpTraffic
+from lab7.experiments.harness.judge.decomposition import Decomposition, Interval, dns_intervals, sum_up
+from lab7.experiments.harness.judge.frames import Connection, Frame
+from lab7.experiments.mail.wire.smtp import SmtpSession, SmtpTraffic
 
 # Terms in order of priority: time in overlapping intervals counts for the first term.
 MAIL_TERMS = ("transmission", "dialogue", "tcp_handshake", "dns")

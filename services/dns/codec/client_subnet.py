@@ -13,10 +13,10 @@ is ignored, and may be 0, as dig sends it and earlier drafts required. The respo
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network
 
-from services.dns.address_space import Address, Network, host_address, network_of
-from services.dns.codec.errors import WireError
-from services.dns.codec.message import EDNS, UDP_SIZE_DEFAULT, Message, Option
-from services.dns.codec.name import Reader, Writer
+from lab7.services.dns.address_space import Address, Network, host_address, network_of
+from lab7.services.dns.codec.errors import WireError
+from lab7.services.dns.codec.message import EDNS, UDP_SIZE_DEFAULT, Message, Option
+from lab7.services.dns.codec.name import Reader, Writer
 
 OPTION_CLIENT_SUBNET = 8
 

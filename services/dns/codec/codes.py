@@ -7,7 +7,7 @@ functions accept any number.
 
 from enum import IntEnum
 
-from services.dns.codec.errors import TextError
+from lab7.services.dns.codec.errors import TextError
 
 UINT16_MAX = 65_535
 DNS_PORT = 53

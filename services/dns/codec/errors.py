@@ -2,7 +2,7 @@
 
 
 class DNSError(Exception):
-    """Base class of the exceptions of services.dns."""
+    """Base class of the exceptions of lab7.services.dns."""
 
 
 class WireError(DNSError):

@@ -17,11 +17,11 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, ClassVar, Generic, TypeVar
 
-from services.dns.codec.codes import type_from_text, type_to_text
-from services.dns.codec.errors import TextError, WireError
-from services.dns.codec.lexer import Tokens
-from services.dns.codec.name import Name, Reader, Writer
-from services.dns.codec.ttl import U32_MAX, ttl_from_text
+from lab7.services.dns.codec.codes import type_from_text, type_to_text
+from lab7.services.dns.codec.errors import TextError, WireError
+from lab7.services.dns.codec.lexer import Tokens
+from lab7.services.dns.codec.name import Name, Reader, Writer
+from lab7.services.dns.codec.ttl import U32_MAX, ttl_from_text
 
 T = TypeVar("T")
 

@@ -5,10 +5,10 @@ RFC 4025 sections 2.3 to 2.5, RFC 8777 section 4.2.
 
 from ipaddress import IPv4Address, IPv6Address
 
-from services.dns.codec.errors import TextError, WireError
-from services.dns.codec.fields import IPV4, IPV6
-from services.dns.codec.lexer import Tokens
-from services.dns.codec.name import Name, Reader, Writer
+from lab7.services.dns.codec.errors import TextError, WireError
+from lab7.services.dns.codec.fields import IPV4, IPV6
+from lab7.services.dns.codec.lexer import Tokens
+from lab7.services.dns.codec.name import Name, Reader, Writer
 
 Gateway = IPv4Address | IPv6Address | Name | None
 

@@ -11,8 +11,8 @@ and \$ are a dollar sign. dnspython has it, too; NSD has not. It is in no RFC.
 import re
 from collections.abc import Iterator
 
-from services.dns.codec.errors import TextError
-from services.dns.codec.lexer import Token, lex
+from lab7.services.dns.codec.errors import TextError
+from lab7.services.dns.codec.lexer import Token, lex
 
 # Maximum number of records of one $GENERATE: four times a /16 reverse zone. BIND has no bound below 2^31.
 GENERATED_MAX = 262_144

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.dns.codec.errors import TextError
-from services.dns.codec.name import ROOT, Name, octets_of
+from lab7.services.dns.codec.errors import TextError
+from lab7.services.dns.codec.name import ROOT, Name, octets_of
 
 _TOKEN = re.compile(
     r"""(?P<blank>[ \t\r]+)

@@ -15,14 +15,21 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.dns.codec.codes import META_TYPES, RRClass, class_from_text, class_to_text, type_from_text, type_to_text
-from services.dns.codec.errors import MasterFileError, TextError
-from services.dns.codec.generate import generated
-from services.dns.codec.lexer import LexError, Line, Tokens, lex
-from services.dns.codec.message import Record, RRset
-from services.dns.codec.name import Name
-from services.dns.codec.rdata import SOA, rdata_from_tokens
-from services.dns.codec.ttl import TTL_MAX, U32_MAX, is_ttl, ttl_from_text
+from lab7.services.dns.codec.codes import (
+    META_TYPES,
+    RRClass,
+    class_from_text,
+    class_to_text,
+    type_from_text,
+    type_to_text,
+)
+from lab7.services.dns.codec.errors import MasterFileError, TextError
+from lab7.services.dns.codec.generate import generated
+from lab7.services.dns.codec.lexer import LexError, Line, Tokens, lex
+from lab7.services.dns.codec.message import Record, RRset
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata import SOA, rdata_from_tokens
+from lab7.services.dns.codec.ttl import TTL_MAX, U32_MAX, is_ttl, ttl_from_text
 
 # Maximum nesting depth of $INCLUDE; BIND has no bound, and fails when it runs out of file descriptors.
 INCLUDE_DEPTH_MAX = 8

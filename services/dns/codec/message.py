@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from services.dns.codec.codes import (
+from lab7.services.dns.codec.codes import (
     ADDRESS_TYPES,
     Opcode,
     Rcode,
@@ -28,12 +28,12 @@ from services.dns.codec.codes import (
     class_to_text,
     type_to_text,
 )
-from services.dns.codec.errors import NameTooLongError, WireError
-from services.dns.codec.fields import Rdata
-from services.dns.codec.name import ROOT, Name, Reader, Writer
-from services.dns.codec.rdata import CNAME, SingleName, read_rdata
-from services.dns.codec.rdata_security import RRSIG
-from services.dns.codec.ttl import TTL_MAX
+from lab7.services.dns.codec.errors import NameTooLongError, WireError
+from lab7.services.dns.codec.fields import Rdata
+from lab7.services.dns.codec.name import ROOT, Name, Reader, Writer
+from lab7.services.dns.codec.rdata import CNAME, SingleName, read_rdata
+from lab7.services.dns.codec.rdata_security import RRSIG
+from lab7.services.dns.codec.ttl import TTL_MAX
 
 HEADER_OCTETS = 12
 MESSAGE_OCTETS_MAX = 65_535

@@ -18,7 +18,7 @@ import struct
 from collections.abc import Iterator
 from functools import total_ordering
 
-from services.dns.codec.errors import NameTooLongError, TextError, WireError
+from lab7.services.dns.codec.errors import NameTooLongError, TextError, WireError
 
 LABEL_OCTETS_MAX = 63
 

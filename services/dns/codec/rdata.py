@@ -12,9 +12,9 @@ BIND's own, and of types that have none (NULL, UINFO, UID, GID).
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from services.dns.codec.codes import RRClass, RRType, type_to_text
-from services.dns.codec.errors import NameTooLongError, TextError, WireError
-from services.dns.codec.fields import (
+from lab7.services.dns.codec.codes import RRClass, RRType, type_to_text
+from lab7.services.dns.codec.errors import NameTooLongError, TextError, WireError
+from lab7.services.dns.codec.fields import (
     BASE64,
     COVERED_TYPE,
     IPV4,
@@ -35,9 +35,9 @@ from services.dns.codec.fields import (
     Opaque,
     Rdata,
 )
-from services.dns.codec.lexer import Token, Tokens, lex
-from services.dns.codec.name import ROOT, Name, Reader
-from services.dns.codec.rdata_address import (
+from lab7.services.dns.codec.lexer import Token, Tokens, lex
+from lab7.services.dns.codec.name import ROOT, Name, Reader
+from lab7.services.dns.codec.rdata_address import (
     A6,
     AMTRELAY,
     APL,
@@ -54,7 +54,7 @@ from services.dns.codec.rdata_address import (
     X25,
     Locator64,
 )
-from services.dns.codec.rdata_security import (
+from lab7.services.dns.codec.rdata_security import (
     CAA,
     CERT,
     CSYNC,
@@ -74,7 +74,7 @@ from services.dns.codec.rdata_security import (
     ZONEMD,
     Base64Data,
 )
-from services.dns.codec.service_binding import SVCB
+from lab7.services.dns.codec.service_binding import SVCB
 
 RDATA_OCTETS_MAX = 65_535
 GENERIC = "\\#"

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv6Address
 
-from services.dns.codec.errors import TextError, WireError
-from services.dns.codec.fields import (
+from lab7.services.dns.codec.errors import TextError, WireError
+from lab7.services.dns.codec.fields import (
     IPV4,
     IPV6,
     PLAIN_NAME,
@@ -26,9 +26,9 @@ from services.dns.codec.fields import (
     bits_of,
     octets_from_hex,
 )
-from services.dns.codec.gateway import Gateway, gateway_from_tokens, gateway_to_text, read_gateway, write_gateway
-from services.dns.codec.lexer import Tokens
-from services.dns.codec.name import ROOT, Name, Reader, Writer
+from lab7.services.dns.codec.gateway import Gateway, gateway_from_tokens, gateway_to_text, read_gateway, write_gateway
+from lab7.services.dns.codec.lexer import Tokens
+from lab7.services.dns.codec.name import ROOT, Name, Reader, Writer
 
 # Names of protocols and services in WKS, from RFC 1010, which RFC 1035 cites; other values are written as numbers.
 # /etc/services is not used, because it differs from host to host.

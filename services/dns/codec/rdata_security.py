@@ -9,8 +9,8 @@ and 8945 (TSIG), which are in messages only. Left out: signing and validation.
 import base64
 from dataclasses import dataclass
 
-from services.dns.codec.errors import TextError, WireError
-from services.dns.codec.fields import (
+from lab7.services.dns.codec.errors import TextError, WireError
+from lab7.services.dns.codec.fields import (
     BASE64,
     CHARACTER_STRING_MAX,
     COVERED_TYPE,
@@ -37,9 +37,9 @@ from services.dns.codec.fields import (
     octets_from_hex,
     quoted,
 )
-from services.dns.codec.gateway import Gateway, gateway_from_tokens, gateway_to_text, read_gateway, write_gateway
-from services.dns.codec.lexer import Tokens
-from services.dns.codec.name import Name, Reader, Writer
+from lab7.services.dns.codec.gateway import Gateway, gateway_from_tokens, gateway_to_text, read_gateway, write_gateway
+from lab7.services.dns.codec.lexer import Tokens
+from lab7.services.dns.codec.name import Name, Reader, Writer
 
 # Mnemonics of the IANA registry of DNSSEC algorithm numbers, which BIND accepts in master files.
 _ALGORITHMS = {

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from services.dns.codec.errors import TextError, WireError
-from services.dns.codec.fields import BASE64, U16, VERBATIM_NAME, FieldKind, Rdata, octets_from_base64, quoted
-from services.dns.codec.lexer import Tokens, unescaped
-from services.dns.codec.name import Name, Reader, Writer
+from lab7.services.dns.codec.errors import TextError, WireError
+from lab7.services.dns.codec.fields import BASE64, U16, VERBATIM_NAME, FieldKind, Rdata, octets_from_base64, quoted
+from lab7.services.dns.codec.lexer import Tokens, unescaped
+from lab7.services.dns.codec.name import Name, Reader, Writer
 
 MANDATORY, ALPN, NO_DEFAULT_ALPN, PORT, IPV4HINT, ECH, IPV6HINT, DOHPATH, OHTTP = range(9)
 

@@ -5,7 +5,7 @@ RFC 2181 section 8 (31 bits). The units s, m, h, d, w are BIND's, which all serv
 
 import re
 
-from services.dns.codec.errors import TextError
+from lab7.services.dns.codec.errors import TextError
 
 TTL_MAX = 2**31 - 1
 U32_MAX = 2**32 - 1

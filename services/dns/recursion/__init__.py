@@ -4,7 +4,7 @@ The path of one query through the modules, from a client to an authoritative ser
 
     module                     does                                                                         I/O
     ------------------------   --------------------------------------------------------------------------   -------
-    services.dns.resolver      the program: flags, wiring, start and stop                                   yes
+    lab7.services.dns.resolver      the program: flags, wiring, start and stop                                   yes
     server.server              receives the datagram, sends the response, TCP connections and their limits  yes
     server.encrypted           with --dot-port, --doh-port: the same over TLS and HTTPS                     yes
     server.responder           decodes the query, encodes the response

@@ -47,11 +47,11 @@ from enum import Enum, IntEnum
 from math import inf
 from typing import Protocol
 
-from services.bounded_dict import BoundedDict
-from services.dns.codec.codes import Rcode, RRClass, RRType
-from services.dns.codec.message import RRset, synthesize_cname
-from services.dns.codec.name import Name
-from services.dns.codec.rdata import NS, SOA, SingleName
+from lab7.services.bounded_dict import BoundedDict
+from lab7.services.dns.codec.codes import Rcode, RRClass, RRType
+from lab7.services.dns.codec.message import RRset, synthesize_cname
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata import NS, SOA, SingleName
 
 # Maximum number of RRsets, negative answers and failures, about as many as fit in Unbound's default of 4 MiB.
 ENTRIES_MAX = 50_000

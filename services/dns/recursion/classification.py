@@ -30,12 +30,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from services.dns.codec.client_subnet import ClientSubnet
-from services.dns.codec.codes import ADDRESS_TYPES, Rcode, RRClass, RRType, rcode_to_text
-from services.dns.codec.message import Message, Question, Record, RRset, rrsets_of, synthesize_cname
-from services.dns.codec.name import Name
-from services.dns.codec.rdata import AAAA, CNAME, NS, A
-from services.dns.recursion.cache import Delegation, Service, Trust
+from lab7.services.dns.codec.client_subnet import ClientSubnet
+from lab7.services.dns.codec.codes import ADDRESS_TYPES, Rcode, RRClass, RRType, rcode_to_text
+from lab7.services.dns.codec.message import Message, Question, Record, RRset, rrsets_of, synthesize_cname
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata import AAAA, CNAME, NS, A
+from lab7.services.dns.recursion.cache import Delegation, Service, Trust
 
 # Maximum number of aliases followed within one response, as in BIND; iterator.ALIASES_MAX bounds the whole chain.
 CHAIN_MAX = 16

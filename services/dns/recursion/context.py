@@ -19,13 +19,13 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address, ip_address, ip_network
 from random import Random
 
-from services.dns.address_space import Network
-from services.dns.codec.codes import ADDRESS_TYPES
-from services.dns.codec.name import Name
-from services.dns.recursion.cache import Cache, Delegation, LookupResult, look_up
-from services.dns.recursion.ecs_cache import ECSCache, ECSView
-from services.dns.recursion.infra_cache import InfraCache
-from services.dns.security.trust import SecurityContext
+from lab7.services.dns.address_space import Network
+from lab7.services.dns.codec.codes import ADDRESS_TYPES
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.recursion.cache import Cache, Delegation, LookupResult, look_up
+from lab7.services.dns.recursion.ecs_cache import ECSCache, ECSView
+from lab7.services.dns.recursion.infra_cache import InfraCache
+from lab7.services.dns.security.trust import SecurityContext
 
 DO_NOT_QUERY: tuple[Network, ...] = tuple(
     ip_network(text)

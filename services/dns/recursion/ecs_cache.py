@@ -12,12 +12,12 @@ for all clients (section 7.4), and so they are in the RRset cache.
 
 from dataclasses import dataclass
 
-from services.bounded_dict import BoundedDict
-from services.dns.address_space import Network
-from services.dns.codec.client_subnet import ClientSubnet, SubnetPolicy
-from services.dns.codec.message import RRset
-from services.dns.codec.name import Name
-from services.dns.recursion.cache import ENTRIES_MAX, TTL_MAX_S, Cache, Negative, Value
+from lab7.services.bounded_dict import BoundedDict
+from lab7.services.dns.address_space import Network
+from lab7.services.dns.codec.client_subnet import ClientSubnet, SubnetPolicy
+from lab7.services.dns.codec.message import RRset
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.recursion.cache import ENTRIES_MAX, TTL_MAX_S, Cache, Negative, Value
 
 # Maximum number of networks per question, and of questions (RFC 7871 section 11.3): ENTRIES_MAX entries in total.
 NETWORKS_MAX = 100

@@ -14,16 +14,16 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Protocol
 
-from services.bounded_dict import BoundedDict
-from services.dns.address_space import Network
-from services.dns.codec.client_subnet import QuerySubnet, query_subnet, with_subnet
-from services.dns.codec.codes import META_TYPES, Rcode, RRClass, RRType
-from services.dns.codec.errors import WireError
-from services.dns.codec.message import EDNS, UDP_SIZE_DEFAULT, Message, Question, Record, RRset, records_of
-from services.dns.recursion.context import ResolverContext
-from services.dns.recursion.iterator import Result, from_cache
-from services.dns.security.secured import SecuredRRset, is_secure, signature_records
-from services.dns.server.responder import AgingResponseCache, Client, Handled, Responder, Response, accept
+from lab7.services.bounded_dict import BoundedDict
+from lab7.services.dns.address_space import Network
+from lab7.services.dns.codec.client_subnet import QuerySubnet, query_subnet, with_subnet
+from lab7.services.dns.codec.codes import META_TYPES, Rcode, RRClass, RRType
+from lab7.services.dns.codec.errors import WireError
+from lab7.services.dns.codec.message import EDNS, UDP_SIZE_DEFAULT, Message, Question, Record, RRset, records_of
+from lab7.services.dns.recursion.context import ResolverContext
+from lab7.services.dns.recursion.iterator import Result, from_cache
+from lab7.services.dns.security.secured import SecuredRRset, is_secure, signature_records
+from lab7.services.dns.server.responder import AgingResponseCache, Client, Handled, Responder, Response, accept
 
 # Networks that may query by default: private and shared (RFC 1918, RFC 4193, RFC 6598), link-local, loopback.
 # Networks for documentation and benchmarks (RFC 5737, RFC 2544, RFC 3849) are included: topologies use them.

@@ -5,15 +5,15 @@ as in RFC 6298 section 2. A server without a measurement is tried first, so that
 timeout the next timeout doubles and the server sorts behind the others; after TIMEOUTS_BEFORE_BACKOFF it counts as
 unresponsive for a while (RFC 9520 section 3.1). All entries expire, so that a repaired server is used again.
 
-The name is Unbound's. services.dns.recursion.cache explains the difference from the RRset cache.
+The name is Unbound's. lab7.services.dns.recursion.cache explains the difference from the RRset cache.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
 
-from services.bounded_dict import BoundedDict
-from services.dns.codec.name import Name
+from lab7.services.bounded_dict import BoundedDict
+from lab7.services.dns.codec.name import Name
 
 # Maximum number of servers and lifetime of an entry in seconds: Unbound's infra-cache-numhosts and infra-host-ttl.
 SERVERS_MAX = 10_000

@@ -62,12 +62,12 @@ led there. BudgetExceededError is not caught in a nested Iteration: it ends the 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from services.dns.address_space import Network
-from services.dns.codec.client_subnet import response_subnet
-from services.dns.codec.codes import ADDRESS_TYPES, Rcode, RRType
-from services.dns.codec.message import Message, Question, RRset
-from services.dns.codec.name import Name
-from services.dns.recursion.cache import (
+from lab7.services.dns.address_space import Network
+from lab7.services.dns.codec.client_subnet import response_subnet
+from lab7.services.dns.codec.codes import ADDRESS_TYPES, Rcode, RRType
+from lab7.services.dns.codec.message import Message, Question, RRset
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.recursion.cache import (
     Delegation,
     LookupResult,
     Service,
@@ -75,16 +75,16 @@ from services.dns.recursion.cache import (
     look_up,
     negative_soa,
 )
-from services.dns.recursion.classification import (
+from lab7.services.dns.recursion.classification import (
     ClassifiedResponse,
     ResponseKind,
     addresses_of,
     classify_response,
     hosts_of,
 )
-from services.dns.recursion.context import ResolverContext
-from services.dns.recursion.ecs_cache import ECSCache, is_global
-from services.dns.recursion.query import (
+from lab7.services.dns.recursion.context import ResolverContext
+from lab7.services.dns.recursion.ecs_cache import ECSCache, is_global
+from lab7.services.dns.recursion.query import (
     BudgetExceededError,
     Exchange,
     Outcome,
@@ -94,9 +94,9 @@ from services.dns.recursion.query import (
     UnansweredError,
     UpstreamQuery,
 )
-from services.dns.recursion.stale import stale_answer
-from services.dns.recursion.validation import Judge, Validation
-from services.dns.security.extended_error import ErrorCode, ExtendedError
+from lab7.services.dns.recursion.stale import stale_answer
+from lab7.services.dns.recursion.validation import Judge, Validation
+from lab7.services.dns.security.extended_error import ErrorCode, ExtendedError
 
 # Maximum number of aliases followed per question; BIND follows 16, Unbound 11.
 ALIASES_MAX = 16

@@ -31,17 +31,17 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TypeVar
 
-from services.dns.address_space import EVERYTHING, Network
-from services.dns.codec.client_subnet import OPTION_CLIENT_SUBNET, ClientSubnet, response_subnet
-from services.dns.codec.codes import Opcode, Rcode
-from services.dns.codec.errors import WireError
-from services.dns.codec.message import EDNS, HEADER_OCTETS, UDP_SIZE_DEFAULT, Message, Question, Record, rrsets_of
-from services.dns.codec.name import Name
-from services.dns.recursion.cache import Delegation, Service
-from services.dns.recursion.context import ResolverContext
-from services.dns.recursion.infra_cache import InfraEntry
-from services.dns.security.extended_error import ExtendedError
-from services.dns.security.signature import ValidationBudget
+from lab7.services.dns.address_space import EVERYTHING, Network
+from lab7.services.dns.codec.client_subnet import OPTION_CLIENT_SUBNET, ClientSubnet, response_subnet
+from lab7.services.dns.codec.codes import Opcode, Rcode
+from lab7.services.dns.codec.errors import WireError
+from lab7.services.dns.codec.message import EDNS, HEADER_OCTETS, UDP_SIZE_DEFAULT, Message, Question, Record, rrsets_of
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.recursion.cache import Delegation, Service
+from lab7.services.dns.recursion.context import ResolverContext
+from lab7.services.dns.recursion.infra_cache import InfraEntry
+from lab7.services.dns.security.extended_error import ExtendedError
+from lab7.services.dns.security.signature import ValidationBudget
 
 T = TypeVar("T")
 

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 
-from services.dns.codec.codes import RRType
-from services.dns.codec.errors import MasterFileError, TextError
-from services.dns.codec.master_file import read_master_file
-from services.dns.codec.message import rrsets_of
-from services.dns.codec.name import ROOT, Name
-from services.dns.recursion.cache import Delegation, Service
-from services.dns.recursion.classification import delegation_from
-from services.errors import ServiceError
+from lab7.services.dns.codec.codes import RRType
+from lab7.services.dns.codec.errors import MasterFileError, TextError
+from lab7.services.dns.codec.master_file import read_master_file
+from lab7.services.dns.codec.message import rrsets_of
+from lab7.services.dns.codec.name import ROOT, Name
+from lab7.services.dns.recursion.cache import Delegation, Service
+from lab7.services.dns.recursion.classification import delegation_from
+from lab7.services.errors import ServiceError
 
 
 def root_delegation(hosts: Mapping[Name, tuple[str, ...]], service: Service = Service.ITERATIVE) -> Delegation:

@@ -21,15 +21,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from services.dns.address_space import Network
-from services.dns.codec.codes import Rcode
-from services.dns.codec.message import Question
-from services.dns.codec.name import Name
-from services.dns.recursion.cache import Delegation
-from services.dns.recursion.context import ResolverContext
-from services.dns.recursion.iterator import Resolution, Result
-from services.dns.recursion.query import SECONDS_MAX, Outcome, UpstreamQuery
-from services.dns.recursion.stale import CLIENT_RESPONSE_TIMER_S
+from lab7.services.dns.address_space import Network
+from lab7.services.dns.codec.codes import Rcode
+from lab7.services.dns.codec.message import Question
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.recursion.cache import Delegation
+from lab7.services.dns.recursion.context import ResolverContext
+from lab7.services.dns.recursion.iterator import Resolution, Result
+from lab7.services.dns.recursion.query import SECONDS_MAX, Outcome, UpstreamQuery
+from lab7.services.dns.recursion.stale import CLIENT_RESPONSE_TIMER_S
 
 
 @dataclass(frozen=True, slots=True)

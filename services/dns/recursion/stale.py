@@ -6,10 +6,10 @@ that has failed validation is not replaced by stale data: the failure may be an 
 timer, in whose place the resolver caches failures (RFC 9520).
 """
 
-from services.dns.codec.codes import Rcode
-from services.dns.codec.message import Question, RRset
-from services.dns.recursion.cache import Cache, LookupResult, look_up
-from services.dns.security.extended_error import ErrorCode, ExtendedError
+from lab7.services.dns.codec.codes import Rcode
+from lab7.services.dns.codec.message import Question, RRset
+from lab7.services.dns.recursion.cache import Cache, LookupResult, look_up
+from lab7.services.dns.security.extended_error import ErrorCode, ExtendedError
 
 # RFC 8767 section 5: the client response timer, "1.8 seconds is one potential value".
 CLIENT_RESPONSE_TIMER_S = 1.8

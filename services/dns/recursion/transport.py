@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 
-from services.dns.codec.client_subnet import response_subnet
-from services.dns.codec.codes import DNS_PORT, rcode_to_text, type_to_text
-from services.dns.codec.message import Message
-from services.dns.recursion.query import (
+from lab7.services.dns.codec.client_subnet import response_subnet
+from lab7.services.dns.codec.codes import DNS_PORT, rcode_to_text, type_to_text
+from lab7.services.dns.codec.message import Message
+from lab7.services.dns.recursion.query import (
     MISMATCH_GRACE_S,
     Mismatched,
     Outcome,
@@ -25,8 +25,8 @@ from services.dns.recursion.query import (
     Unreachable,
     UpstreamQuery,
 )
-from services.errors import ServiceError
-from services.eventlog import EventLog
+from lab7.services.errors import ServiceError
+from lab7.services.eventlog import EventLog
 
 # Range of random source ports: all but the privileged ones (RFC 6056 section 3.2).
 SOURCE_PORT_MIN, SOURCE_PORT_MAX = 1024, 65_535

@@ -38,22 +38,22 @@ RFC 4035 sections 4.3, 5.2 to 5.5; RFC 4509 section 3 (SHA-1 digests are ignored
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from services.dns.codec.codes import RRType, type_to_text
-from services.dns.codec.message import Message, Question, Record, RRset, rrsets_of
-from services.dns.codec.name import ROOT, Name
-from services.dns.codec.rdata_security import DNSKEY, DS, NSEC, NSEC3, RRSIG
-from services.dns.recursion.cache import negative_soa
-from services.dns.recursion.classification import ClassifiedResponse, Link, ResponseKind
-from services.dns.recursion.query import BudgetExceededError, QueryBudget, ResolutionError, Steps
-from services.dns.security.algorithms import Digest, is_digest_supported, is_supported
-from services.dns.security.canonical import label_count
-from services.dns.security.extended_error import ErrorCode, ExtendedError
-from services.dns.security.keys import is_zone_key, matches, may_match
-from services.dns.security.nsec import Denial, NsecRecord, denies_closer, denies_name, denies_type, is_cut
-from services.dns.security.nsec3 import ITERATIONS_MAX, Nsec3Proof
-from services.dns.security.secured import SecuredRRset, is_implied
-from services.dns.security.signature import ValidationLimitError, Verified, verify_rrset
-from services.dns.security.trust import BOGUS_TTL_S, KEYS_TTL_MAX_S, Anchor, Security, SecurityContext, ZoneTrust
+from lab7.services.dns.codec.codes import RRType, type_to_text
+from lab7.services.dns.codec.message import Message, Question, Record, RRset, rrsets_of
+from lab7.services.dns.codec.name import ROOT, Name
+from lab7.services.dns.codec.rdata_security import DNSKEY, DS, NSEC, NSEC3, RRSIG
+from lab7.services.dns.recursion.cache import negative_soa
+from lab7.services.dns.recursion.classification import ClassifiedResponse, Link, ResponseKind
+from lab7.services.dns.recursion.query import BudgetExceededError, QueryBudget, ResolutionError, Steps
+from lab7.services.dns.security.algorithms import Digest, is_digest_supported, is_supported
+from lab7.services.dns.security.canonical import label_count
+from lab7.services.dns.security.extended_error import ErrorCode, ExtendedError
+from lab7.services.dns.security.keys import is_zone_key, matches, may_match
+from lab7.services.dns.security.nsec import Denial, NsecRecord, denies_closer, denies_name, denies_type, is_cut
+from lab7.services.dns.security.nsec3 import ITERATIONS_MAX, Nsec3Proof
+from lab7.services.dns.security.secured import SecuredRRset, is_implied
+from lab7.services.dns.security.signature import ValidationLimitError, Verified, verify_rrset
+from lab7.services.dns.security.trust import BOGUS_TTL_S, KEYS_TTL_MAX_S, Anchor, Security, SecurityContext, ZoneTrust
 
 # DS records that are tried, each of which is a digest of the whole key; the largest zones have four.
 DS_MAX = 8

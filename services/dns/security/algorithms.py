@@ -13,7 +13,7 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
-from services.errors import ServiceError
+from lab7.services.errors import ServiceError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurve

@@ -10,10 +10,10 @@ of their rdata, each once), RFC 4035 section 5.3.2 (the owner of a record that a
 import struct
 from collections.abc import Iterable
 
-from services.dns.codec.fields import Rdata
-from services.dns.codec.message import RRset
-from services.dns.codec.name import ASTERISK, Name
-from services.dns.codec.rdata_security import RRSIG
+from lab7.services.dns.codec.fields import Rdata
+from lab7.services.dns.codec.message import RRset
+from lab7.services.dns.codec.name import ASTERISK, Name
+from lab7.services.dns.codec.rdata_security import RRSIG
 
 _RECORD = struct.Struct("!HHI")
 _FIELDS = struct.Struct("!HBBIIIH")

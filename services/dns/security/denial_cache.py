@@ -13,14 +13,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from services.bounded_dict import BoundedDict
-from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.name import Name
-from services.dns.codec.rdata_security import NSEC, NSEC3
-from services.dns.security.nsec import Denial, NsecRecord, denies_name, denies_type, wildcard_of
-from services.dns.security.nsec3 import HashedDenials, Nsec3Record, usable_record
-from services.dns.security.secured import SecuredRRset
-from services.dns.security.signature import ValidationBudget, ValidationLimitError
+from lab7.services.bounded_dict import BoundedDict
+from lab7.services.dns.codec.codes import Rcode, RRType
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata_security import NSEC, NSEC3
+from lab7.services.dns.security.nsec import Denial, NsecRecord, denies_name, denies_type, wildcard_of
+from lab7.services.dns.security.nsec3 import HashedDenials, Nsec3Record, usable_record
+from lab7.services.dns.security.secured import SecuredRRset
+from lab7.services.dns.security.signature import ValidationBudget, ValidationLimitError
 
 ZONES_MAX = 1000
 # Maximum number of records per zone; when it is reached, the next proof replaces all records of the zone.

@@ -8,7 +8,7 @@ RFC 8914 sections 2 (format) and 4 (codes), and the codes 25 and 27 that IANA ha
 from dataclasses import dataclass
 from enum import IntEnum
 
-from services.dns.codec.message import Message, Option
+from lab7.services.dns.codec.message import Message, Option
 
 OPTION_EXTENDED_ERROR = 15
 # Maximum octets of EXTRA-TEXT, which is for human readers and must not make responses long.

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from services.dns.codec.errors import MasterFileError
-from services.dns.codec.master_file import parse_master_file
-from services.dns.codec.message import Record
-from services.dns.codec.name import ROOT, Name
-from services.dns.codec.rdata_security import DNSKEY, DS
-from services.dns.security.algorithms import (
+from lab7.services.dns.codec.errors import MasterFileError
+from lab7.services.dns.codec.master_file import parse_master_file
+from lab7.services.dns.codec.message import Record
+from lab7.services.dns.codec.name import ROOT, Name
+from lab7.services.dns.codec.rdata_security import DNSKEY, DS
+from lab7.services.dns.security.algorithms import (
     SIGNING,
     Algorithm,
     Digest,
@@ -29,7 +29,7 @@ from services.dns.security.algorithms import (
     digest,
     is_digest_supported,
 )
-from services.errors import ServiceError
+from lab7.services.errors import ServiceError
 
 ZONE_KEY, REVOKED, SECURE_ENTRY_POINT = 0x0100, 0x0080, 0x0001
 DNSSEC_PROTOCOL = 3
@@ -212,7 +212,7 @@ def read_keys(directory: Path) -> list[SigningKey]:
     """Read all keys of a directory, in the order of their file names; raises ServiceError."""
     paths = sorted(directory.glob("K*.private"))
     if not paths:
-        raise ServiceError(f"{directory} has no key: make one with python -m services.dns.sign --generate ZONE")
+        raise ServiceError(f"{directory} has no key: make one with python -m lab7.services.dns.sign --generate ZONE")
     return [read_key(path) for path in paths]
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from services.dns.codec.codes import RRType
-from services.dns.codec.errors import NameTooLongError
-from services.dns.codec.name import ASTERISK, Name
-from services.dns.codec.rdata_security import NSEC, NSEC3
+from lab7.services.dns.codec.codes import RRType
+from lab7.services.dns.codec.errors import NameTooLongError
+from lab7.services.dns.codec.name import ASTERISK, Name
+from lab7.services.dns.codec.rdata_security import NSEC, NSEC3
 
 
 class Denial(Enum):

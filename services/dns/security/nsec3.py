@@ -11,12 +11,12 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services.dns.codec.codes import RRType
-from services.dns.codec.errors import NameTooLongError
-from services.dns.codec.name import ASTERISK, Name
-from services.dns.codec.rdata_security import NSEC3
-from services.dns.security.nsec import Denial, is_cut, lacks_type
-from services.dns.security.signature import ValidationBudget
+from lab7.services.dns.codec.codes import RRType
+from lab7.services.dns.codec.errors import NameTooLongError
+from lab7.services.dns.codec.name import ASTERISK, Name
+from lab7.services.dns.codec.rdata_security import NSEC3
+from lab7.services.dns.security.nsec import Denial, is_cut, lacks_type
+from lab7.services.dns.security.signature import ValidationBudget
 
 SHA1 = 1
 OPT_OUT = 1

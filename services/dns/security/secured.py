@@ -8,10 +8,10 @@ that a wildcard made carries the proof that no closer name exists.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from services.dns.codec.codes import RRType
-from services.dns.codec.message import Record, RRset, synthesize_cname
-from services.dns.codec.name import Name
-from services.dns.codec.rdata_security import RRSIG
+from lab7.services.dns.codec.codes import RRType
+from lab7.services.dns.codec.message import Record, RRset, synthesize_cname
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata_security import RRSIG
 
 
 @dataclass(frozen=True, slots=True)

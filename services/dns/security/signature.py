@@ -13,15 +13,15 @@ signature has to be tried with each key ("KeyTrap", CVE-2023-50387). A Validatio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from services.dns.codec.codes import type_to_text
-from services.dns.codec.fields import TIME
-from services.dns.codec.message import RRset
-from services.dns.codec.name import Name
-from services.dns.codec.rdata_security import DNSKEY, RRSIG
-from services.dns.security.algorithms import is_supported, verify
-from services.dns.security.canonical import label_count, signed_octets
-from services.dns.security.extended_error import ErrorCode, ExtendedError
-from services.dns.security.keys import SigningKey, is_revoked, is_zone_key, key_tag
+from lab7.services.dns.codec.codes import type_to_text
+from lab7.services.dns.codec.fields import TIME
+from lab7.services.dns.codec.message import RRset
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata_security import DNSKEY, RRSIG
+from lab7.services.dns.security.algorithms import is_supported, verify
+from lab7.services.dns.security.canonical import label_count, signed_octets
+from lab7.services.dns.security.extended_error import ErrorCode, ExtendedError
+from lab7.services.dns.security.keys import SigningKey, is_revoked, is_zone_key, key_tag
 
 # Maximum number of signatures tried per RRset: Unbound's MAX_VALIDATE_RRSIGS.
 SIGNATURES_PER_RRSET_MAX = 8

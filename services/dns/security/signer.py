@@ -12,17 +12,17 @@ Left out: key rollovers, which are several signings with different keys; the ser
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from services.dns.codec.codes import RRType
-from services.dns.codec.fields import Rdata
-from services.dns.codec.message import RRset
-from services.dns.codec.name import Name
-from services.dns.codec.rdata import SOA
-from services.dns.codec.rdata_security import DS, NSEC, NSEC3, NSEC3PARAM
-from services.dns.security.keys import SigningKey, ds_of
-from services.dns.security.nsec3 import OPT_OUT, SHA1, hash_label, nsec3_hash
-from services.dns.security.signature import sign_rrset
-from services.dns.zones.zone import Node, Zone
-from services.errors import ServiceError
+from lab7.services.dns.codec.codes import RRType
+from lab7.services.dns.codec.fields import Rdata
+from lab7.services.dns.codec.message import RRset
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata import SOA
+from lab7.services.dns.codec.rdata_security import DS, NSEC, NSEC3, NSEC3PARAM
+from lab7.services.dns.security.keys import SigningKey, ds_of
+from lab7.services.dns.security.nsec3 import OPT_OUT, SHA1, hash_label, nsec3_hash
+from lab7.services.dns.security.signature import sign_rrset
+from lab7.services.dns.zones.zone import Node, Zone
+from lab7.services.errors import ServiceError
 
 # Default validity of signatures in seconds: 14 days, as in Knot DNS; dnssec-signzone's default is 30 days.
 VALIDITY_S = 14 * 86_400

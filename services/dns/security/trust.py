@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from services.bounded_dict import BoundedDict
-from services.dns.codec.message import Message
-from services.dns.codec.name import Name
-from services.dns.codec.rdata_security import DNSKEY, DS
-from services.dns.security.denial_cache import DenialCache
-from services.dns.security.extended_error import ExtendedError
-from services.dns.security.keys import records_of_text
-from services.errors import ServiceError
+from lab7.services.bounded_dict import BoundedDict
+from lab7.services.dns.codec.message import Message
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata_security import DNSKEY, DS
+from lab7.services.dns.security.denial_cache import DenialCache
+from lab7.services.dns.security.extended_error import ExtendedError
+from lab7.services.dns.security.keys import records_of_text
+from lab7.services.errors import ServiceError
 
 # Maximum number of zones whose state is stored; Unbound's key-cache-size of 4 MiB has room for about as many.
 ZONES_MAX = 10_000

@@ -9,19 +9,19 @@ import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from services.dns.codec.message import MESSAGE_OCTETS_MAX
-from services.dns.server.http_messages import error_response, query_in, response_with
-from services.dns.server.responder import Client
-from services.dns.server.server import DNSServer, Respond
-from services.http.errors import HTTPError
-from services.http.messages import Request, Response
-from services.http.server.context import LazyResponse, Limits
-from services.http.server.error_pages import page_response
-from services.http.server.inbound import Inbound
-from services.http.server.request_body import read_body
-from services.http.server.server import HTTPServer
-from services.shell import Shell
-from services.tls import HTTP_1, HTTP_2, self_signed_context, server_context
+from lab7.services.dns.codec.message import MESSAGE_OCTETS_MAX
+from lab7.services.dns.server.http_messages import error_response, query_in, response_with
+from lab7.services.dns.server.responder import Client
+from lab7.services.dns.server.server import DNSServer, Respond
+from lab7.services.http.errors import HTTPError
+from lab7.services.http.messages import Request, Response
+from lab7.services.http.server.context import LazyResponse, Limits
+from lab7.services.http.server.error_pages import page_response
+from lab7.services.http.server.inbound import Inbound
+from lab7.services.http.server.request_body import read_body
+from lab7.services.http.server.server import HTTPServer
+from lab7.services.shell import Shell
+from lab7.services.tls import HTTP_1, HTTP_2, self_signed_context, server_context
 
 # Protocol name in ALPN, which IANA has registered since RFC 7858 (section 7.1).
 DOT_PROTOCOL = "dot"

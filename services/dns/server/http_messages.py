@@ -10,13 +10,13 @@ lowest TTL). Left out: HTTP/2 push, and padding (RFC 8467).
 import base64
 import binascii
 
-from services.dns.codec.errors import WireError
-from services.dns.codec.message import MESSAGE_OCTETS_MAX, Message
-from services.dns.codec.rdata import SOA
-from services.http.errors import HTTPError
-from services.http.fields import Fields
-from services.http.messages import Request, Response, split_target
-from services.http.server.error_pages import page_response
+from lab7.services.dns.codec.errors import WireError
+from lab7.services.dns.codec.message import MESSAGE_OCTETS_MAX, Message
+from lab7.services.dns.codec.rdata import SOA
+from lab7.services.http.errors import HTTPError
+from lab7.services.http.fields import Fields
+from lab7.services.http.messages import Request, Response, split_target
+from lab7.services.http.server.error_pages import page_response
 
 # Path of DNS over HTTPS: RFC 8484 section 4.1 prescribes none, but its examples and browsers use this path.
 PATH = b"/dns-query"

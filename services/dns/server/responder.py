@@ -18,9 +18,9 @@ message id and case of the qname only:
 
 A response is stored without its id and its question; `get` puts those of the new query in front of the rest. Names in
 the rest are compressed to pointers into the question (RFC 1035 section 4.1.4), so they follow the case of each query.
-StaticResponseCache serves an authoritative server, whose TTLs are constant; AgingResponseCache serves a resolver,
-whose TTLs count down. Both rotate the order of addresses (RFC 1794 section 3). services.dns.recursion.cache explains
-the difference from the RRset cache and the infra cache.
+StaticResponseCache serves an authoritative server, whose TTLs are constant; AgingResponseCache serves a resolver, whose
+TTLs count down. Both rotate the order of addresses (RFC 1794 section 3). lab7.services.dns.recursion.cache explains the
+difference from the RRset cache and the infra cache.
 
 Not stored: responses to queries with EDNS options, which mostly differ in each query (cookies, client subnets), and
 responses to queries whose own qname is compressed, because the offset of the rest would differ.
@@ -33,10 +33,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from math import ceil
 
-from services.bounded_dict import BoundedDict
-from services.dns.codec.codes import ADDRESS_TYPES, Opcode, Rcode, RRType
-from services.dns.codec.errors import WireError
-from services.dns.codec.message import (
+from lab7.services.bounded_dict import BoundedDict
+from lab7.services.dns.codec.codes import ADDRESS_TYPES, Opcode, Rcode, RRType
+from lab7.services.dns.codec.errors import WireError
+from lab7.services.dns.codec.message import (
     CD,
     EDNS,
     HEADER_OCTETS,
@@ -47,7 +47,7 @@ from services.dns.codec.message import (
     encode,
     udp_limit,
 )
-from services.dns.codec.name import Reader
+from lab7.services.dns.codec.name import Reader
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@
     await shell.open_tcp(server.stream_protocol, connections=server.connections)
     await shell.open_udp(server.datagram_protocol)
 
-`respond` is a services.dns.server.responder.Responder, or a callable with its signature. RFC 1035 section 4.2. RFC 7766
-sections 6.2.1.1 and 7: queries that come on one connection without waiting for responses are processed concurrently,
-and each response is sent as soon as it is ready, whatever the order; only the messages of a zone transfer keep theirs
-(RFC 5936 section 2.2). Section 6.2.3: idle connections are closed.
+`respond` is a lab7.services.dns.server.responder.Responder, or a callable with its signature. RFC 1035 section 4.2. RFC
+7766 sections 6.2.1.1 and 7: queries that come on one connection without waiting for responses are processed
+concurrently, and each response is sent as soon as it is ready, whatever the order; only the messages of a zone transfer
+keep theirs (RFC 5936 section 2.2). Section 6.2.3: idle connections are closed.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from services.connections import ConnectionLimits, ConnectionSet, Slot, Stage
-from services.dns.codec.codes import class_to_text, rcode_to_text, type_to_text
-from services.dns.codec.errors import WireError
-from services.dns.codec.message import Message, encode
-from services.dns.server.responder import Client, Response, accept
-from services.eventlog import EventLog
-from services.shell import Shell
+from lab7.services.connections import ConnectionLimits, ConnectionSet, Slot, Stage
+from lab7.services.dns.codec.codes import class_to_text, rcode_to_text, type_to_text
+from lab7.services.dns.codec.errors import WireError
+from lab7.services.dns.codec.message import Message, encode
+from lab7.services.dns.server.responder import Client, Response, accept
+from lab7.services.eventlog import EventLog
+from lab7.services.shell import Shell
 
 Respond = Callable[[bytes, Client], Response]
 Transfer = Callable[[Message, Client], Iterator[Message] | None]

@@ -12,20 +12,20 @@ origin, the answer is SERVFAIL, and not NODATA, which resolvers would cache. ANY
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from services.dns.address_space import VERSIONS, Address, host_address
-from services.dns.codec.client_subnet import QuerySubnet, query_subnet, with_subnet
-from services.dns.codec.codes import Rcode, RRClass, RRType, rcode_to_text, type_to_text
-from services.dns.codec.errors import WireError
-from services.dns.codec.fields import Rdata
-from services.dns.codec.message import Message, Question, RRset
-from services.dns.codec.name import Name
-from services.dns.codec.rdata import AAAA, SingleName
-from services.dns.codec.rdata import A as AData
-from services.dns.server.responder import Client
-from services.dns.steering.placement import Choice, Location, Placement
-from services.dns.steering.region_map import RegionMap
-from services.dns.zones.handler import Authority, response
-from services.dns.zones.zone import Answer, MatchKind, Zones
+from lab7.services.dns.address_space import VERSIONS, Address, host_address
+from lab7.services.dns.codec.client_subnet import QuerySubnet, query_subnet, with_subnet
+from lab7.services.dns.codec.codes import Rcode, RRClass, RRType, rcode_to_text, type_to_text
+from lab7.services.dns.codec.errors import WireError
+from lab7.services.dns.codec.fields import Rdata
+from lab7.services.dns.codec.message import Message, Question, RRset
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata import AAAA, SingleName
+from lab7.services.dns.codec.rdata import A as AData
+from lab7.services.dns.server.responder import Client
+from lab7.services.dns.steering.placement import Choice, Location, Placement
+from lab7.services.dns.steering.region_map import RegionMap
+from lab7.services.dns.zones.handler import Authority, response
+from lab7.services.dns.zones.zone import Answer, MatchKind, Zones
 
 _FAMILIES: dict[int, int] = {4: RRType.A, 6: RRType.AAAA}
 # Callback with the log fields of each answer by region.

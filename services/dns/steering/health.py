@@ -23,10 +23,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from math import isfinite
 
-from services.dns.address_space import Address
-from services.http.fields import Fields
-from services.http.http1.connection import ClientConnection
-from services.http.messages import Data, EndOfMessage, Event, Fault, Request, Response
+from lab7.services.dns.address_space import Address
+from lab7.services.http.fields import Fields
+from lab7.services.http.http1.connection import ClientConnection
+from lab7.services.http.messages import Data, EndOfMessage, Event, Fault, Request, Response
 
 # Maximum size in octets of the content of a response to a health check.
 STATUS_OCTETS_MAX = 65_536

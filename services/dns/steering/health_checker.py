@@ -1,7 +1,7 @@
 """Health checker: checks each replica once per interval, each time on a new connection and with a timeout.
 
 A failure is detected within one interval and one timeout, a recovery within one interval and the response time. The
-check itself is in services.dns.steering.health.
+check itself is in lab7.services.dns.steering.health.
 """
 
 import asyncio
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from errno import ECONNRESET
 from os import strerror
 
-from services.dns.address_space import Address
-from services.dns.steering.health import CheckResult, HealthCheck
+from lab7.services.dns.address_space import Address
+from lab7.services.dns.steering.health import CheckResult, HealthCheck
 
 READ_OCTETS = 65_536
 # Seconds for which a new replica is checked at short intervals before it counts as down.

@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from services.dns.address_space import Address, AddressSpace, Network
-from services.dns.steering.health import HealthTable
-from services.dns.steering.region_map import Region, RegionMap, Replica
+from lab7.services.dns.address_space import Address, AddressSpace, Network
+from lab7.services.dns.steering.health import HealthTable
+from lab7.services.dns.steering.region_map import Region, RegionMap, Replica
 
 # Maximum number of addresses in one answer; clients rarely try more.
 ADDRESSES_MAX = 8

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
-from services.dns.address_space import EVERYTHING, Address, AddressSpace, Network, OverlapError
-from services.dns.codec.errors import DNSError, TextError
-from services.dns.codec.name import Name
-from services.dns.codec.ttl import ttl_from_text
+from lab7.services.dns.address_space import EVERYTHING, Address, AddressSpace, Network, OverlapError
+from lab7.services.dns.codec.errors import DNSError, TextError
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.ttl import ttl_from_text
 
 # Default TTL of answers in seconds: Akamai's (Pang et al., "On the Responsiveness of DNS-based Network Control", 2004).
 DEFAULT_TTL_S = 20

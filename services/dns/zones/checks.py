@@ -6,10 +6,10 @@ that has them is served, as by BIND with its defaults for MX and SRV and by NSD.
 
 from collections.abc import Iterable, Iterator
 
-from services.dns.codec.codes import ADDRESS_TYPES, RRType, type_to_text
-from services.dns.codec.master_file import Entry
-from services.dns.codec.name import ROOT, Name
-from services.dns.zones.zone import HOST_TYPES, MatchKind, Zone, host_of
+from lab7.services.dns.codec.codes import ADDRESS_TYPES, RRType, type_to_text
+from lab7.services.dns.codec.master_file import Entry
+from lab7.services.dns.codec.name import ROOT, Name
+from lab7.services.dns.zones.zone import HOST_TYPES, MatchKind, Zone, host_of
 
 
 def host_warnings(zone: Zone, entries: Iterable[Entry]) -> Iterator[str]:

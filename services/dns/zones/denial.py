@@ -2,9 +2,9 @@
 
     Answer(authority=[SOA])  +  DO  ->  SOA, RRSIG, NSEC that denies the name, RRSIG, NSEC that denies a wildcard, RRSIG
 
-The zones are signed by services.dns.security.signer or by another program; this module needs no key. RFC 4035 sections
-3.1.1 (RRSIG), 3.1.3 (NSEC), 3.1.4 (referrals); RFC 5155 section 7.2 (NSEC3; section 7.2.9: SERVFAIL for a name whose
-hash collides); RFC 6672 section 5.3 (a CNAME made by a DNAME is not signed). What a response denies, and by what:
+The zones are signed by lab7.services.dns.security.signer or by another program; this module needs no key. RFC 4035
+sections 3.1.1 (RRSIG), 3.1.3 (NSEC), 3.1.4 (referrals); RFC 5155 section 7.2 (NSEC3; section 7.2.9: SERVFAIL for a name
+whose hash collides); RFC 6672 section 5.3 (a CNAME made by a DNAME is not signed). What a response denies, and by what:
 
     lookup (zones.zone)           NSEC                                 NSEC3
     MISSING                       covers the qname; covers *.encloser  encloser; covers next closer; covers *.encloser
@@ -18,13 +18,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.errors import NameTooLongError
-from services.dns.codec.message import Question, RRset
-from services.dns.codec.name import ASTERISK, Name
-from services.dns.codec.rdata_security import NSEC3, NSEC3PARAM
-from services.dns.security.nsec3 import SHA1, hash_of_label, nsec3_hash
-from services.dns.zones.zone import Answer, Match, MatchKind, Zone, rrsets_of_type
+from lab7.services.dns.codec.codes import Rcode, RRType
+from lab7.services.dns.codec.errors import NameTooLongError
+from lab7.services.dns.codec.message import Question, RRset
+from lab7.services.dns.codec.name import ASTERISK, Name
+from lab7.services.dns.codec.rdata_security import NSEC3, NSEC3PARAM
+from lab7.services.dns.security.nsec3 import SHA1, hash_of_label, nsec3_hash
+from lab7.services.dns.zones.zone import Answer, Match, MatchKind, Zone, rrsets_of_type
 
 # Maximum number of cached NSEC3 hashes of existing names, per zone.
 HASHES_MAX = 10_000

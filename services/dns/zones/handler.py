@@ -11,12 +11,12 @@ section 3: each response begins one address further on). RA is never set, becaus
 from dataclasses import replace
 from enum import Enum
 
-from services.dns.codec.codes import ADDRESS_TYPES, META_TYPES, Rcode, RRType
-from services.dns.codec.message import UDP_SIZE_DEFAULT, Message, Question, records_of
-from services.dns.server.responder import STATIC_RESPONSES_MAX, Client, StaticResponseCache, accept, encode_reply
-from services.dns.zones.denial import Denials, secured
-from services.dns.zones.transfer import Transfers
-from services.dns.zones.zone import Answer, Completeness, Zones, answer_question
+from lab7.services.dns.codec.codes import ADDRESS_TYPES, META_TYPES, Rcode, RRType
+from lab7.services.dns.codec.message import UDP_SIZE_DEFAULT, Message, Question, records_of
+from lab7.services.dns.server.responder import STATIC_RESPONSES_MAX, Client, StaticResponseCache, accept, encode_reply
+from lab7.services.dns.zones.denial import Denials, secured
+from lab7.services.dns.zones.transfer import Transfers
+from lab7.services.dns.zones.zone import Answer, Completeness, Zones, answer_question
 
 # Maximum number of questions whose rotation counter is stored.
 QUESTIONS_MAX = 65_536

@@ -11,12 +11,12 @@ SERVFAIL (with REFUSED where its origin is not given, as it is unknown), and at 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from services.dns.codec.errors import MasterFileError, TextError, ZoneError
-from services.dns.codec.master_file import Warn, no_warning, read_master_file
-from services.dns.codec.name import Name
-from services.dns.zones.checks import host_warnings
-from services.dns.zones.zone import Zone, Zones
-from services.errors import ServiceError
+from lab7.services.dns.codec.errors import MasterFileError, TextError, ZoneError
+from lab7.services.dns.codec.master_file import Warn, no_warning, read_master_file
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.zones.checks import host_warnings
+from lab7.services.dns.zones.zone import Zone, Zones
+from lab7.services.errors import ServiceError
 
 # Maximum number of warnings reported one by one for a zone; further warnings are only counted.
 WARNINGS_MAX = 20

@@ -8,14 +8,14 @@ import argparse
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from services.dns.codec.codes import RRType
-from services.dns.codec.name import Name
-from services.dns.codec.rdata_security import DS
-from services.dns.security.algorithms import require_library
-from services.dns.security.keys import SigningKey, derived_keys, ds_of, read_keys
-from services.dns.security.signer import VALIDITY_S, Nsec3Policy, SigningPolicy, delegation_records, sign_zone
-from services.dns.zones.zone import Zone
-from services.errors import ServiceError
+from lab7.services.dns.codec.codes import RRType
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata_security import DS
+from lab7.services.dns.security.algorithms import require_library
+from lab7.services.dns.security.keys import SigningKey, derived_keys, ds_of, read_keys
+from lab7.services.dns.security.signer import VALIDITY_S, Nsec3Policy, SigningPolicy, delegation_records, sign_zone
+from lab7.services.dns.zones.zone import Zone
+from lab7.services.errors import ServiceError
 
 # Zones are signed again when two thirds of the validity are left; BIND waits until a third is left.
 RESIGN_S = VALIDITY_S / 3

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.message import EDNS, Message, Record, encode, udp_limit
-from services.dns.codec.rdata import SOA
-from services.dns.server.responder import Client
-from services.dns.zones.zone import Zone, Zones
+from lab7.services.dns.codec.codes import Rcode, RRType
+from lab7.services.dns.codec.message import EDNS, Message, Record, encode, udp_limit
+from lab7.services.dns.codec.rdata import SOA
+from lab7.services.dns.server.responder import Client
+from lab7.services.dns.zones.zone import Zone, Zones
 
 # Maximum uncompressed size in octets of the records in one message: compression pointers reach 16 KiB.
 BATCH_OCTETS = 16_000

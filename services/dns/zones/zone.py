@@ -25,7 +25,7 @@ RFC 1034 section 4.3.2, as clarified for wildcards by RFC 4592 section 3.3.1 and
            c  a label does not match: the wildcard at the closest        WILDCARD    _answer_node
               encloser, or else NXDOMAIN                                 MISSING     _answer_name
   step 4   answer from the cache                                         not here: see recursion.iterator.from_cache
-  step 5   answer by the resolver's algorithm                            not here: see services.dns.recursive
+  step 5   answer by the resolver's algorithm                            not here: see lab7.services.dns.recursive
   step 6   additional section                                            _add_additional
 
 The order of step 3 matters. It starts at the apex and not at the qname, so a zone cut or a DNAME hides everything
@@ -49,14 +49,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from services.dns.codec.codes import ADDRESS_TYPES, Rcode, RRClass, RRType, type_to_text
-from services.dns.codec.errors import ZoneError
-from services.dns.codec.fields import Rdata
-from services.dns.codec.master_file import Entry, Warn, no_warning
-from services.dns.codec.message import Question, RRset, synthesize_cname
-from services.dns.codec.name import ASTERISK, ROOT, Name
-from services.dns.codec.rdata import MX, SOA, SRV, SingleName
-from services.dns.codec.rdata_security import RRSIG
+from lab7.services.dns.codec.codes import ADDRESS_TYPES, Rcode, RRClass, RRType, type_to_text
+from lab7.services.dns.codec.errors import ZoneError
+from lab7.services.dns.codec.fields import Rdata
+from lab7.services.dns.codec.master_file import Entry, Warn, no_warning
+from lab7.services.dns.codec.message import Question, RRset, synthesize_cname
+from lab7.services.dns.codec.name import ASTERISK, ROOT, Name
+from lab7.services.dns.codec.rdata import MX, SOA, SRV, SingleName
+from lab7.services.dns.codec.rdata_security import RRSIG
 
 Node = dict[int, RRset]
 

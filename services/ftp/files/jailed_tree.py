@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from services.errors import ServiceError
-from services.ftp.files.paths import VirtualPath
-from services.ftp.limits import LINKS_FOLLOWED
-from services.ftp.server_pi.failures import Cause
+from lab7.services.errors import ServiceError
+from lab7.services.ftp.files.paths import VirtualPath
+from lab7.services.ftp.limits import LINKS_FOLLOWED
+from lab7.services.ftp.server_pi.failures import Cause
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 

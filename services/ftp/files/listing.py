@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
 
-from services.ftp.replies import one_line
+from lab7.services.ftp.replies import one_line
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # Seconds in half a year: of files that are older or in the future, LIST shows the year instead of the hour, as ls(1).

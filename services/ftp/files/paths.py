@@ -13,7 +13,7 @@ unchanged (surrogateescape).
 import hashlib
 import os
 
-from services.ftp.limits import NAME_OCTETS, PATH_SEGMENTS
+from lab7.services.ftp.limits import NAME_OCTETS, PATH_SEGMENTS
 
 
 def matches(pattern: str, name: str) -> bool:

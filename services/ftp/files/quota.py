@@ -2,8 +2,8 @@
 
 from contextlib import AbstractContextManager, nullcontext
 
-from services.ftp.files.jailed_tree import FileError
-from services.ftp.server_pi.failures import Cause
+from lab7.services.ftp.files.jailed_tree import FileError
+from lab7.services.ftp.server_pi.failures import Cause
 
 
 class Quota:

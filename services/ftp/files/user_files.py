@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from services.ftp.files.jailed_tree import FileError, JailedTree, cause_of
-from services.ftp.files.listing import FileStatus, Kind
-from services.ftp.files.paths import VirtualPath, is_partial_name, matches, partial_name
-from services.ftp.files.quota import Quota
-from services.ftp.grammar import DataType
-from services.ftp.limits import ASCII_OCTETS, ASCII_SIZE_OCTETS, LISTED_ENTRIES
-from services.ftp.server_dtp.upload import Sync, Upload, free_name, size_or_none
-from services.ftp.server_pi.actions import Change, ChangeName, OpenWrite, StoreMode
-from services.ftp.server_pi.failures import Cause
+from lab7.services.ftp.files.jailed_tree import FileError, JailedTree, cause_of
+from lab7.services.ftp.files.listing import FileStatus, Kind
+from lab7.services.ftp.files.paths import VirtualPath, is_partial_name, matches, partial_name
+from lab7.services.ftp.files.quota import Quota
+from lab7.services.ftp.grammar import DataType
+from lab7.services.ftp.limits import ASCII_OCTETS, ASCII_SIZE_OCTETS, LISTED_ENTRIES
+from lab7.services.ftp.server_dtp.upload import Sync, Upload, free_name, size_or_none
+from lab7.services.ftp.server_pi.actions import Change, ChangeName, OpenWrite, StoreMode
+from lab7.services.ftp.server_pi.failures import Cause
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 # Prefix of the file name that STOU generates if its argument is a directory.

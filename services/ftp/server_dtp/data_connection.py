@@ -36,15 +36,15 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from services.connections import send_queue_octets
-from services.eventlog import EventLog
-from services.ftp.files.jailed_tree import FileError
-from services.ftp.grammar import DataAddress
-from services.ftp.limits import REFUSED_PEERS, WORKERS
-from services.ftp.server_dtp.ports import candidates
-from services.ftp.server_dtp.sendfile_loop import SendfileLoop, TransferLoad
-from services.ftp.server_dtp.transfer import Discarder, FileSender, Transfer, Turn, end_sending
-from services.ftp.server_pi.failures import Cause, Failed
+from lab7.services.connections import send_queue_octets
+from lab7.services.eventlog import EventLog
+from lab7.services.ftp.files.jailed_tree import FileError
+from lab7.services.ftp.grammar import DataAddress
+from lab7.services.ftp.limits import REFUSED_PEERS, WORKERS
+from lab7.services.ftp.server_dtp.ports import candidates
+from lab7.services.ftp.server_dtp.sendfile_loop import SendfileLoop, TransferLoad
+from lab7.services.ftp.server_dtp.transfer import Discarder, FileSender, Transfer, Turn, end_sending
+from lab7.services.ftp.server_pi.failures import Cause, Failed
 
 # Seconds for reading and discarding the remaining octets of a failed upload, as Apache's lingering close.
 LINGER_S = 2.0

@@ -5,16 +5,16 @@ All functions block on the file system, run in a worker thread and raise FileErr
 
 import os
 
-from services.ftp.files.jailed_tree import FileError
-from services.ftp.files.listing import Kind, Style, facts_line, long_line
-from services.ftp.files.paths import format_path
-from services.ftp.files.user_files import Entry, UserFiles
-from services.ftp.grammar import DataType
-from services.ftp.limits import STATUS_LINES
-from services.ftp.replies import one_line
-from services.ftp.server_dtp.page_cache import is_in_memory
-from services.ftp.server_dtp.transfer import AsciiPieces, FileSender, PieceSender, Receiver, Transfer, line_pieces
-from services.ftp.server_pi.actions import (
+from lab7.services.ftp.files.jailed_tree import FileError
+from lab7.services.ftp.files.listing import Kind, Style, facts_line, long_line
+from lab7.services.ftp.files.paths import format_path
+from lab7.services.ftp.files.user_files import Entry, UserFiles
+from lab7.services.ftp.grammar import DataType
+from lab7.services.ftp.limits import STATUS_LINES
+from lab7.services.ftp.replies import one_line
+from lab7.services.ftp.server_dtp.page_cache import is_in_memory
+from lab7.services.ftp.server_dtp.transfer import AsciiPieces, FileSender, PieceSender, Receiver, Transfer, line_pieces
+from lab7.services.ftp.server_pi.actions import (
     ChangeName,
     Describe,
     Done,
@@ -32,7 +32,7 @@ from services.ftp.server_pi.actions import (
     StoreMode,
     TransferSize,
 )
-from services.ftp.server_pi.failures import Cause
+from lab7.services.ftp.server_pi.failures import Cause
 
 _CUT = "Listing truncated: the directory has too many entries."
 

@@ -9,10 +9,10 @@ import asyncio
 import socket
 from dataclasses import dataclass
 
-from services.connections import send_queue_octets
-from services.ftp.limits import SOLE_TURN_OCTETS, TURN_OCTETS
-from services.ftp.server_dtp.transfer import FileSender, Turn
-from services.ftp.server_pi.failures import Cause
+from lab7.services.connections import send_queue_octets
+from lab7.services.ftp.limits import SOLE_TURN_OCTETS, TURN_OCTETS
+from lab7.services.ftp.server_dtp.transfer import FileSender, Turn
+from lab7.services.ftp.server_pi.failures import Cause
 
 
 @dataclass(slots=True)

@@ -14,11 +14,11 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import Protocol
 
-from services.ftp.files.jailed_tree import FileError
-from services.ftp.limits import ASCII_OCTETS, RECEIVE_OCTETS, STEP_OCTETS, STEP_WAIT_MS
-from services.ftp.server_dtp.ascii_mode import AsciiDecoder, encode_ascii
-from services.ftp.server_dtp.page_cache import is_cached
-from services.ftp.server_dtp.upload import Upload
+from lab7.services.ftp.files.jailed_tree import FileError
+from lab7.services.ftp.limits import ASCII_OCTETS, RECEIVE_OCTETS, STEP_OCTETS, STEP_WAIT_MS
+from lab7.services.ftp.server_dtp.ascii_mode import AsciiDecoder, encode_ascii
+from lab7.services.ftp.server_dtp.page_cache import is_cached
+from lab7.services.ftp.server_dtp.upload import Upload
 
 # Maximum octets of one call of sendfile(2).
 _SENDFILE_OCTETS = 8 * 1024 * 1024

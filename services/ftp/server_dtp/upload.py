@@ -16,11 +16,11 @@ import stat
 from contextlib import suppress
 from enum import Enum
 
-from services.ftp.files.jailed_tree import FileError, cause_of
-from services.ftp.files.paths import partial_name
-from services.ftp.files.quota import Quota
-from services.ftp.server_pi.actions import StoreMode
-from services.ftp.server_pi.failures import Cause
+from lab7.services.ftp.files.jailed_tree import FileError, cause_of
+from lab7.services.ftp.files.paths import partial_name
+from lab7.services.ftp.files.quota import Quota
+from lab7.services.ftp.server_pi.actions import StoreMode
+from lab7.services.ftp.server_pi.failures import Cause
 
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _NEW_MODE = 0o644

@@ -4,9 +4,9 @@ U: USER ann       S: 331
 U: PASS secret    S: 230, or 332 where an account is required as well, or 530
 """
 
-from services.ftp.limits import LOGIN_ATTEMPTS
-from services.ftp.server_pi.actions import Admitted, Authenticate, Credential, Pause, Result
-from services.ftp.server_pi.session import ServerSession, State
+from lab7.services.ftp.limits import LOGIN_ATTEMPTS
+from lab7.services.ftp.server_pi.actions import Admitted, Authenticate, Credential, Pause, Result
+from lab7.services.ftp.server_pi.session import ServerSession, State
 
 
 def user(session: ServerSession, argument: str) -> None:

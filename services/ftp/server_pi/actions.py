@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from services.ftp.files.listing import FileStatus, Style
-from services.ftp.files.paths import VirtualPath
-from services.ftp.grammar import DataAddress, DataType
-from services.ftp.server_pi.failures import Failed
+from lab7.services.ftp.files.listing import FileStatus, Style
+from lab7.services.ftp.files.paths import VirtualPath
+from lab7.services.ftp.grammar import DataAddress, DataType
+from lab7.services.ftp.server_pi.failures import Failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ A command outside of its states gets reply 530 where a login would help, else 50
 session and the argument; an ArgumentError or PathError that it raises becomes reply 501.
 """
 
-from services.ftp.server_pi import access, file_commands, information, parameters, transfer_commands
-from services.ftp.server_pi.session import ALWAYS, LOGGED_IN, ConnectionInfo, ServerSession, State, Verb
+from lab7.services.ftp.server_pi import access, file_commands, information, parameters, transfer_commands
+from lab7.services.ftp.server_pi.session import ALWAYS, LOGGED_IN, ConnectionInfo, ServerSession, State, Verb
 
 _AFTER_USER = frozenset((State.PASSWORD,))
 _FOR_ACCOUNT = frozenset((State.ACCOUNT, State.READY, State.RENAMING))

@@ -8,19 +8,19 @@ import socket
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from services.connections import Slot, Stage, acknowledge
-from services.ftp.accounts import Account, check_credential
-from services.ftp.files.jailed_tree import FileError
-from services.ftp.files.paths import format_path
-from services.ftp.files.user_files import UserFiles
-from services.ftp.server_dtp.data_connection import DataConnection
-from services.ftp.server_dtp.open_transfer import execute_request, open_transfer
-from services.ftp.server_dtp.transfer import Transfer
-from services.ftp.server_pi import actions
-from services.ftp.server_pi.commands import server_pi
-from services.ftp.server_pi.context import ServerContext
-from services.ftp.server_pi.failures import Cause, Failed
-from services.ftp.server_pi.session import ConnectionInfo, ServerSession
+from lab7.services.connections import Slot, Stage, acknowledge
+from lab7.services.ftp.accounts import Account, check_credential
+from lab7.services.ftp.files.jailed_tree import FileError
+from lab7.services.ftp.files.paths import format_path
+from lab7.services.ftp.files.user_files import UserFiles
+from lab7.services.ftp.server_dtp.data_connection import DataConnection
+from lab7.services.ftp.server_dtp.open_transfer import execute_request, open_transfer
+from lab7.services.ftp.server_dtp.transfer import Transfer
+from lab7.services.ftp.server_pi import actions
+from lab7.services.ftp.server_pi.commands import server_pi
+from lab7.services.ftp.server_pi.context import ServerContext
+from lab7.services.ftp.server_pi.failures import Cause, Failed
+from lab7.services.ftp.server_pi.session import ConnectionInfo, ServerSession
 
 Value = TypeVar("Value")
 

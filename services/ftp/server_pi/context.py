@@ -7,11 +7,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.eventlog import EventLog
-from services.ftp.accounts import Accounts
-from services.ftp.files.user_files import UserFiles
-from services.ftp.limits import Limits
-from services.ftp.server_dtp.data_connection import DataSettings
+from lab7.services.eventlog import EventLog
+from lab7.services.ftp.accounts import Accounts
+from lab7.services.ftp.files.user_files import UserFiles
+from lab7.services.ftp.limits import Limits
+from lab7.services.ftp.server_dtp.data_connection import DataSettings
 
 
 @dataclass(slots=True)

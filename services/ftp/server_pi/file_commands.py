@@ -6,10 +6,10 @@ section 4.1.1 says (250; the list in section 5.4 has 200).
 
 from collections.abc import Mapping
 
-from services.ftp.files.listing import Kind, Style, parse_time_value, time_value
-from services.ftp.files.paths import VirtualPath, format_path
-from services.ftp.replies import quoted
-from services.ftp.server_pi.actions import (
+from lab7.services.ftp.files.listing import Kind, Style, parse_time_value, time_value
+from lab7.services.ftp.files.paths import VirtualPath, format_path
+from lab7.services.ftp.replies import quoted
+from lab7.services.ftp.server_pi.actions import (
     Change,
     ChangeName,
     Describe,
@@ -20,8 +20,8 @@ from services.ftp.server_pi.actions import (
     StatResult,
     TransferSize,
 )
-from services.ftp.server_pi.failures import ACTION_CODES, NAMING_CODES, Cause
-from services.ftp.server_pi.session import ServerSession, State
+from lab7.services.ftp.server_pi.failures import ACTION_CODES, NAMING_CODES, Cause
+from lab7.services.ftp.server_pi.session import ServerSession, State
 
 
 def change_directory(session: ServerSession, argument: str) -> None:

@@ -1,12 +1,12 @@
 """Informational commands SYST, STAT, HELP, NOOP, SITE (RFC 959 section 4.1.3), FEAT and OPTS (RFC 2389)."""
 
-from services.ftp.files.listing import FACTS, Style, parse_facts
-from services.ftp.files.paths import format_path
-from services.ftp.replies import columns, quoted
-from services.ftp.server_pi.actions import Describe, Lines, Result
-from services.ftp.server_pi.file_commands import change_mode
-from services.ftp.server_pi.session import ServerSession
-from services.ftp.server_pi.transfer_commands import target_of_listing
+from lab7.services.ftp.files.listing import FACTS, Style, parse_facts
+from lab7.services.ftp.files.paths import format_path
+from lab7.services.ftp.replies import columns, quoted
+from lab7.services.ftp.server_pi.actions import Describe, Lines, Result
+from lab7.services.ftp.server_pi.file_commands import change_mode
+from lab7.services.ftp.server_pi.session import ServerSession
+from lab7.services.ftp.server_pi.transfer_commands import target_of_listing
 
 
 def system(session: ServerSession, _: str) -> None:

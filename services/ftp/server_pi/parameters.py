@@ -6,13 +6,13 @@ whose file system has no records. Without PORT or PASV, the data connection goes
 section 3.2).
 """
 
-from services.ftp import grammar
-from services.ftp.grammar import ArgumentError, DataAddress
-from services.ftp.limits import DATA_PORT_MIN
-from services.ftp.replies import host_port
-from services.ftp.server_pi.actions import CloseData, Listening, OpenPassive, Result
-from services.ftp.server_pi.failures import Failed
-from services.ftp.server_pi.session import ServerSession
+from lab7.services.ftp import grammar
+from lab7.services.ftp.grammar import ArgumentError, DataAddress
+from lab7.services.ftp.limits import DATA_PORT_MIN
+from lab7.services.ftp.replies import host_port
+from lab7.services.ftp.server_pi.actions import CloseData, Listening, OpenPassive, Result
+from lab7.services.ftp.server_pi.failures import Failed
+from lab7.services.ftp.server_pi.session import ServerSession
 
 _EPSV_ONLY = "After EPSV ALL, only EPSV is accepted."
 

@@ -15,12 +15,12 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from services.ftp import limits
-from services.ftp.files.listing import DEFAULT_FACTS
-from services.ftp.files.paths import PathError, VirtualPath, normalise
-from services.ftp.grammar import ArgumentError, DataAddress, DataType
-from services.ftp.replies import is_refusal, reply
-from services.ftp.server_pi.actions import (
+from lab7.services.ftp import limits
+from lab7.services.ftp.files.listing import DEFAULT_FACTS
+from lab7.services.ftp.files.paths import PathError, VirtualPath, normalise
+from lab7.services.ftp.grammar import ArgumentError, DataAddress, DataType
+from lab7.services.ftp.replies import is_refusal, reply
+from lab7.services.ftp.server_pi.actions import (
     AbortTransfer,
     Action,
     Close,
@@ -32,8 +32,8 @@ from services.ftp.server_pi.actions import (
     Send,
     StartTransfer,
 )
-from services.ftp.server_pi.failures import ACTION_CODES, Cause, Failed, failure_text
-from services.ftp.telnet import Answer, Interrupt, Line, LongLine, TelnetLines
+from lab7.services.ftp.server_pi.failures import ACTION_CODES, Cause, Failed, failure_text
+from lab7.services.ftp.telnet import Answer, Interrupt, Line, LongLine, TelnetLines
 
 
 class State(Enum):

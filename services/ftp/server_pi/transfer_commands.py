@@ -9,9 +9,9 @@ it and as clients expect, since they retry after 450.
 
 from collections.abc import Mapping
 
-from services.ftp.files.listing import Kind, Style
-from services.ftp.files.paths import VirtualPath, has_wildcard, strip_flags
-from services.ftp.server_pi.actions import (
+from lab7.services.ftp.files.listing import Kind, Style
+from lab7.services.ftp.files.paths import VirtualPath, has_wildcard, strip_flags
+from lab7.services.ftp.server_pi.actions import (
     CloseData,
     Opened,
     Opening,
@@ -25,8 +25,8 @@ from services.ftp.server_pi.actions import (
     StoreMode,
     TransferComplete,
 )
-from services.ftp.server_pi.failures import ACTION_CODES, NAMING_CODES, TRANSFER_CODES, Cause, Failed
-from services.ftp.server_pi.session import ServerSession
+from lab7.services.ftp.server_pi.failures import ACTION_CODES, NAMING_CODES, TRANSFER_CODES, Cause, Failed
+from lab7.services.ftp.server_pi.session import ServerSession
 
 
 def retrieve(session: ServerSession, argument: str) -> None:

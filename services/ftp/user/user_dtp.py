@@ -15,11 +15,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from services.ftp.grammar import DataType
-from services.ftp.limits import RECEIVE_OCTETS
-from services.ftp.user import user_pi
-from services.ftp.user.report import TransferReport
-from services.ftp.user.user_pi import Reply, ReplyError, ReplyReader
+from lab7.services.ftp.grammar import DataType
+from lab7.services.ftp.limits import RECEIVE_OCTETS
+from lab7.services.ftp.user import user_pi
+from lab7.services.ftp.user.report import TransferReport
+from lab7.services.ftp.user.user_pi import Reply, ReplyError, ReplyReader
 
 Sink = Callable[[bytes], object]
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -8,11 +8,11 @@ S: 211 End
 import re
 from dataclasses import dataclass
 
-from services.buffer import OctetBuffer
-from services.errors import LimitExceededError
-from services.ftp.grammar import ArgumentError, DataAddress, parse_host_port
-from services.ftp.limits import LINE_OCTETS, REPLY_OCTETS
-from services.ftp.replies import host_port
+from lab7.services.buffer import OctetBuffer
+from lab7.services.errors import LimitExceededError
+from lab7.services.ftp.grammar import ArgumentError, DataAddress, parse_host_port
+from lab7.services.ftp.limits import LINE_OCTETS, REPLY_OCTETS
+from lab7.services.ftp.replies import host_port
 
 _PASSIVE = re.compile(r"\d{1,3}(?:,\d{1,3}){5}")
 _EXTENDED = re.compile(r"\((.)\1\1(\d{1,5})\1\)")

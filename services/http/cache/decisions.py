@@ -7,9 +7,9 @@ handle_failure  -> Serve | None     no response to a Forward: a stale response i
 
 from dataclasses import dataclass
 
-from services.http.cache.stored import StoredResponse
-from services.http.messages import Request, Response
-from services.http.ranges import Span
+from lab7.services.http.cache.stored import StoredResponse
+from lab7.services.http.messages import Request, Response
+from lab7.services.http.ranges import Span
 
 # RFC 9111 section 4.2.2 names a tenth of the interval since Last-Modified as the typical setting.
 HEURISTIC_FRACTION = 0.1

@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from services.http.cache.structured_fields import Value, parse_dictionary
-from services.http.fields import QUOTED_STRING, is_token, list_members
+from lab7.services.http.cache.structured_fields import Value, parse_dictionary
+from lab7.services.http.fields import QUOTED_STRING, is_token, list_members
 
 # RFC 9111 section 1.2.2: any greater delta-seconds value is replaced by this one.
 INFINITY_S = 2_147_483_648

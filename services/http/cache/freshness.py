@@ -12,19 +12,19 @@ cached with the stored response, so that the hit of a fresh response parses noth
 from dataclasses import dataclass
 from math import floor
 
-from services.http.cache.decisions import Policy, Serve
-from services.http.cache.directives import (
+from lab7.services.http.cache.decisions import Policy, Serve
+from lab7.services.http.cache.directives import (
     INFINITY_S,
     ResponseDirectives,
     delta_seconds,
     response_directives,
     targeted_directives,
 )
-from services.http.cache.keys import nominated_fields, selecting_values
-from services.http.cache.stored import StoredResponse
-from services.http.conditional import is_entity_tag
-from services.http.fields import FieldLine, Fields, parse_date
-from services.http.messages import Response
+from lab7.services.http.cache.keys import nominated_fields, selecting_values
+from lab7.services.http.cache.stored import StoredResponse
+from lab7.services.http.conditional import is_entity_tag
+from lab7.services.http.fields import FieldLine, Fields, parse_date
+from lab7.services.http.messages import Response
 
 
 def age_value(fields: Fields) -> int:

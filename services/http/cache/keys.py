@@ -18,9 +18,9 @@ import re
 from functools import lru_cache
 from urllib.parse import urljoin, urlsplit
 
-from services.http.cache.stored import StoredResponse
-from services.http.fields import Fields, is_token, list_members
-from services.http.messages import Target, decode_unreserved, has_bad_percent
+from lab7.services.http.cache.stored import StoredResponse
+from lab7.services.http.fields import Fields, is_token, list_members
+from lab7.services.http.messages import Target, decode_unreserved, has_bad_percent
 
 DEFAULT_PORTS = {b"http": b"80", b"https": b"443"}
 URIS_KEPT = 4096

@@ -12,20 +12,20 @@ from dataclasses import dataclass
 from enum import Enum
 from math import floor
 
-from services.http.cache.decisions import DEFAULT_POLICY, Decision, Forward, Policy, Serve, Unsatisfiable
-from services.http.cache.directives import NO_REQUEST_DIRECTIVES, RequestDirectives, request_directives
-from services.http.cache.freshness import Candidate, DerivedMetadata, derived_metadata
-from services.http.cache.preference import preference
-from services.http.cache.reuse import cache_status_hit, is_range_request, is_suitable, serve
-from services.http.cache.stored import StoredResponse
-from services.http.cache.validation import (
+from lab7.services.http.cache.decisions import DEFAULT_POLICY, Decision, Forward, Policy, Serve, Unsatisfiable
+from lab7.services.http.cache.directives import NO_REQUEST_DIRECTIVES, RequestDirectives, request_directives
+from lab7.services.http.cache.freshness import Candidate, DerivedMetadata, derived_metadata
+from lab7.services.http.cache.preference import preference
+from lab7.services.http.cache.reuse import cache_status_hit, is_range_request, is_suitable, serve
+from lab7.services.http.cache.stored import StoredResponse
+from lab7.services.http.cache.validation import (
     CLIENT_PRECONDITIONS,
     add_validators,
     completion_request,
     without_preconditions,
 )
-from services.http.conditional import CONDITIONAL_NAMES
-from services.http.messages import Request, Response, has_content
+from lab7.services.http.conditional import CONDITIONAL_NAMES
+from lab7.services.http.messages import Request, Response, has_content
 
 # A GET without any of the listed fields is plain: no precondition, range, cache directive or content.
 _NOT_PLAIN = CONDITIONAL_NAMES | {b"cache-control", b"pragma", b"content-length", b"transfer-encoding"}

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from services.http.fields import Fields, list_members, lower_tokens
+from lab7.services.http.fields import Fields, list_members, lower_tokens
 
 # Weights are in thousandths, the precision of a weight (RFC 9110 section 12.4.2).
 WEIGHT_MOST = 1000

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import floor
 
-from services.http.cache.decisions import DEFAULT_POLICY, Forward, Policy, ResponseActions, Serve
-from services.http.cache.directives import ResponseDirectives, request_directives
-from services.http.cache.freshness import (
+from lab7.services.http.cache.decisions import DEFAULT_POLICY, Forward, Policy, ResponseActions, Serve
+from lab7.services.http.cache.directives import ResponseDirectives, request_directives
+from lab7.services.http.cache.freshness import (
     HEURISTICALLY_CACHEABLE,
     Candidate,
     DerivedMetadata,
@@ -25,9 +25,9 @@ from services.http.cache.freshness import (
     derived_metadata,
     effective_control,
 )
-from services.http.cache.keys import resolved_key
-from services.http.cache.lookup import directives_of, find_candidates
-from services.http.cache.reuse import (
+from lab7.services.http.cache.keys import resolved_key
+from lab7.services.http.cache.lookup import directives_of, find_candidates
+from lab7.services.http.cache.reuse import (
     cache_status_forward,
     cache_status_hit,
     is_complete,
@@ -39,8 +39,8 @@ from services.http.cache.reuse import (
     serve,
     union,
 )
-from services.http.cache.stored import ContentSpan, StoredResponse
-from services.http.cache.validation import (
+from lab7.services.http.cache.stored import ContentSpan, StoredResponse
+from lab7.services.http.cache.validation import (
     CLIENT_PRECONDITIONS,
     freshen,
     identify_updated,
@@ -49,9 +49,9 @@ from services.http.cache.validation import (
     select_lines,
     stored_fields,
 )
-from services.http.conditional import entity_tags, is_same_tag
-from services.http.fields import FieldLine, Fields
-from services.http.messages import Request, Response, has_content
+from lab7.services.http.conditional import entity_tags, is_same_tag
+from lab7.services.http.fields import FieldLine, Fields
+from lab7.services.http.messages import Request, Response, has_content
 
 # Invalidation.
 

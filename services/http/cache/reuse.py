@@ -17,14 +17,14 @@ import hashlib
 import re
 from math import floor
 
-from services.http.cache.decisions import Forward, Piece, Policy, Serve
-from services.http.cache.directives import INFINITY_S
-from services.http.cache.freshness import DerivedMetadata, derived_metadata
-from services.http.cache.stored import ContentSpan, StoredResponse
-from services.http.conditional import Validators, precondition_status, range_applies
-from services.http.fields import FieldLine, Fields
-from services.http.messages import Request, Response
-from services.http.ranges import Span, select_ranges
+from lab7.services.http.cache.decisions import Forward, Piece, Policy, Serve
+from lab7.services.http.cache.directives import INFINITY_S
+from lab7.services.http.cache.freshness import DerivedMetadata, derived_metadata
+from lab7.services.http.cache.stored import ContentSpan, StoredResponse
+from lab7.services.http.conditional import Validators, precondition_status, range_applies
+from lab7.services.http.fields import FieldLine, Fields
+from lab7.services.http.messages import Request, Response
+from lab7.services.http.ranges import Span, select_ranges
 
 # Cache-Status (RFC 9211).
 

@@ -7,8 +7,8 @@ The content is separate: the store (services/http/storage) has it under `name`.
 
 from dataclasses import dataclass, field
 
-from services.http.fields import Fields
-from services.http.messages import Response
+from lab7.services.http.fields import Fields
+from lab7.services.http.messages import Response
 
 
 @dataclass(frozen=True, slots=True)

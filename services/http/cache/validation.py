@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import floor
 
-from services.http.cache.decisions import Policy
-from services.http.cache.directives import DEPENDED_ON, ResponseDirectives
-from services.http.cache.freshness import Candidate, effective_control, http_date
-from services.http.cache.reuse import is_range_request, is_suitable
-from services.http.cache.stored import StoredResponse
-from services.http.conditional import CONDITIONAL_NAMES, entity_tags, is_entity_tag, is_same_tag
-from services.http.fields import HOP_BY_HOP, PROXY_AUTHENTICATION, FieldLine, Fields, format_date, lower_tokens
-from services.http.messages import Request, Response
+from lab7.services.http.cache.decisions import Policy
+from lab7.services.http.cache.directives import DEPENDED_ON, ResponseDirectives
+from lab7.services.http.cache.freshness import Candidate, effective_control, http_date
+from lab7.services.http.cache.reuse import is_range_request, is_suitable
+from lab7.services.http.cache.stored import StoredResponse
+from lab7.services.http.conditional import CONDITIONAL_NAMES, entity_tags, is_entity_tag, is_same_tag
+from lab7.services.http.fields import HOP_BY_HOP, PROXY_AUTHENTICATION, FieldLine, Fields, format_date, lower_tokens
+from lab7.services.http.messages import Request, Response
 
 # RFC 9111 section 3.1: fields that are never stored; Trailer is among them, since trailer fields are not stored.
 NEVER_STORED = HOP_BY_HOP | PROXY_AUTHENTICATION | {b"trailer"}

@@ -6,11 +6,11 @@ Content-Range: bytes 0-4/10
 
 import hashlib
 
-from services.http.fields import Fields
-from services.http.files.static import FileBody, Representation, Segment, StaticFiles
-from services.http.messages import Response
-from services.http.ranges import Span
-from services.http.server.error_pages import page_response
+from lab7.services.http.fields import Fields
+from lab7.services.http.files.static import FileBody, Representation, Segment, StaticFiles
+from lab7.services.http.messages import Response
+from lab7.services.http.ranges import Span
+from lab7.services.http.server.error_pages import page_response
 
 
 class HeadBody:

@@ -29,10 +29,10 @@ from hashlib import blake2b
 from mimetypes import MimeTypes
 from pathlib import Path
 
-from services.errors import ServiceError
-from services.http.conditional import Validators
-from services.http.fields import FieldLine, Fields, format_date
-from services.http.messages import Response, percent_decode
+from lab7.services.errors import ServiceError
+from lab7.services.http.conditional import Validators
+from lab7.services.http.fields import FieldLine, Fields, format_date
+from lab7.services.http.messages import Response, percent_decode
 
 # Representations.
 

@@ -23,12 +23,12 @@ import re
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.buffer import OctetBuffer
-from services.errors import LimitExceededError
-from services.http import limits
-from services.http.errors import HTTPError, LocalProtocolError, TruncatedError
-from services.http.fields import QUOTED_STRING, TCHAR, FieldLine, Fields, lower_tokens
-from services.http.messages import (
+from lab7.services.buffer import OctetBuffer
+from lab7.services.errors import LimitExceededError
+from lab7.services.http import limits
+from lab7.services.http.errors import HTTPError, LocalProtocolError, TruncatedError
+from lab7.services.http.fields import QUOTED_STRING, TCHAR, FieldLine, Fields, lower_tokens
+from lab7.services.http.messages import (
     END,
     HTTP_1_1,
     NO_FIELDS,

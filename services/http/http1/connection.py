@@ -50,12 +50,12 @@ from collections.abc import Callable
 from enum import IntEnum, auto
 from functools import lru_cache
 
-from services.buffer import OctetBuffer
-from services.errors import LimitExceededError
-from services.http import limits
-from services.http.errors import HTTPError, LocalProtocolError
-from services.http.fields import FieldLine, Fields
-from services.http.http1.codec import (
+from lab7.services.buffer import OctetBuffer
+from lab7.services.errors import LimitExceededError
+from lab7.services.http import limits
+from lab7.services.http.errors import HTTPError, LocalProtocolError
+from lab7.services.http.fields import FieldLine, Fields
+from lab7.services.http.http1.codec import (
     CHUNKED,
     HEAD_END,
     UNTIL_CLOSE,
@@ -75,7 +75,7 @@ from services.http.http1.codec import (
     request_framing,
     response_framing,
 )
-from services.http.messages import END, HTTP_1_1, NO_FIELDS, Closed, Data, Event, Fault, Request, Response
+from lab7.services.http.messages import END, HTTP_1_1, NO_FIELDS, Closed, Data, Event, Fault, Request, Response
 
 
 class HalfState(IntEnum):

@@ -20,12 +20,12 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-from services.http.errors import HTTPError, LocalProtocolError
-from services.http.fields import FieldLine, Fields
-from services.http.http2.frames import HEADER_OCTETS, KIND_AT, Kind
-from services.http.http2.header_lists import HTTP_2, request_header_list
-from services.http.http2.hpack import HeaderSizes
-from services.http.messages import Request, Response
+from lab7.services.http.errors import HTTPError, LocalProtocolError
+from lab7.services.http.fields import FieldLine, Fields
+from lab7.services.http.http2.frames import HEADER_OCTETS, KIND_AT, Kind
+from lab7.services.http.http2.header_lists import HTTP_2, request_header_list
+from lab7.services.http.http2.hpack import HeaderSizes
+from lab7.services.http.messages import Request, Response
 
 STREAM_WINDOW = 16 * 1024 * 1024
 CONNECTION_WINDOW = 64 * 1024 * 1024

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from services.http.http2.errors import ErrorCode
-from services.http.messages import Request
+from lab7.services.http.http2.errors import ErrorCode
+from lab7.services.http.messages import Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,10 @@ preface has arrived, since some clients cannot buffer more before they have swit
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from services.http.http2 import limits
-from services.http.http2.errors import ErrorCode, Http2ConnectionError
-from services.http.http2.frames import Kind, encode_frame, encode_uint32
-from services.http.http2.streams import Stream
+from lab7.services.http.http2 import limits
+from lab7.services.http.http2.errors import ErrorCode, Http2ConnectionError
+from lab7.services.http.http2.frames import Kind, encode_frame, encode_uint32
+from lab7.services.http.http2.streams import Stream
 
 
 class ReceiveWindows:

@@ -11,8 +11,8 @@ import struct
 from enum import IntEnum
 from typing import NamedTuple
 
-from services.http.http2.errors import ErrorCode, Http2ConnectionError
-from services.http.http2.limits import FRAME_OCTETS
+from lab7.services.http.http2.errors import ErrorCode, Http2ConnectionError
+from lab7.services.http.http2.limits import FRAME_OCTETS
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEADER_OCTETS = 9

@@ -11,13 +11,13 @@ becomes a response. Extended CONNECT for WebSocket (RFC 8441 section 5) becomes 
 import re
 from collections.abc import Iterable, Sequence
 
-from services.http import limits
-from services.http.errors import HTTPError, LocalProtocolError
-from services.http.fields import FieldLine, Fields, is_token
-from services.http.http1.codec import content_length
-from services.http.http2.errors import MalformedError
-from services.http.http2.limits import HEADER_LIST_OCTETS
-from services.http.messages import Request, Version, is_host, split_target
+from lab7.services.http import limits
+from lab7.services.http.errors import HTTPError, LocalProtocolError
+from lab7.services.http.fields import FieldLine, Fields, is_token
+from lab7.services.http.http1.codec import content_length
+from lab7.services.http.http2.errors import MalformedError
+from lab7.services.http.http2.limits import HEADER_LIST_OCTETS
+from lab7.services.http.messages import Request, Version, is_host, split_target
 
 HTTP_2: Version = (2, 0)
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from hpack import Decoder, Encoder
 from hpack.exceptions import HPACKError, OversizedHeaderListError
 
-from services.http.fields import FieldLine
-from services.http.http2 import limits
-from services.http.http2.errors import ErrorCode, Http2ConnectionError
-from services.http.http2.frames import (
+from lab7.services.http.fields import FieldLine
+from lab7.services.http.http2 import limits
+from lab7.services.http.http2.errors import ErrorCode, Http2ConnectionError
+from lab7.services.http.http2.frames import (
     PADDED,
     PREFACE,
     PRIORITY_FLAG,
@@ -25,7 +25,7 @@ from services.http.http2.frames import (
     Kind,
     decode_uint32,
 )
-from services.http.messages import Request
+from lab7.services.http.messages import Request
 
 # HeaderSizes only counts octets, so it permits any frame length of 24 bits (RFC 9113 section 4.1).
 _LARGEST_FRAME = 2**24 - 1

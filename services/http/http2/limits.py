@@ -6,7 +6,7 @@ limits the connection ends with ENHANCE_YOUR_CALM, the error code that section 7
 
 from dataclasses import dataclass
 
-from services.http.http2.errors import ErrorCode, Http2ConnectionError
+from lab7.services.http.http2.errors import ErrorCode, Http2ConnectionError
 
 # Maximum frame payload in octets, the initial SETTINGS_MAX_FRAME_SIZE: larger frames would delay other streams.
 FRAME_OCTETS = 16_384
@@ -26,7 +26,7 @@ UPLOAD_WINDOW = 1024 * 1024
 # Maximum number of a connection's streams with UPLOAD_WINDOW at one time; all others keep the initial window.
 GROWING_BODIES = 4
 
-# SETTINGS_MAX_HEADER_LIST_SIZE announced: the limit of an HTTP/1 head (services.http.limits.HEAD_OCTETS).
+# SETTINGS_MAX_HEADER_LIST_SIZE announced: the limit of an HTTP/1 head (lab7.services.http.limits.HEAD_OCTETS).
 HEADER_LIST_OCTETS = 65_536
 # Maximum size of a header list to decode, which gets 431; beyond it the connection ends (HPACK bomb).
 DECODED_OCTETS = 4 * HEADER_LIST_OCTETS

@@ -8,13 +8,13 @@ revalidates the page probably has the objects too, and HEAD has no content. A pa
 from collections.abc import Iterator
 from functools import lru_cache
 
-from services.http.conditional import CONDITIONAL_NAMES
-from services.http.fields import FieldLine, Fields
-from services.http.http2.header_lists import HTTP_2
-from services.http.http2.limits import CACHED_PAGES, PUSHED_OBJECTS
-from services.http.messages import Request, Response
-from services.http.page_load.html_links import find_links
-from services.http.urls import parse_url
+from lab7.services.http.conditional import CONDITIONAL_NAMES
+from lab7.services.http.fields import FieldLine, Fields
+from lab7.services.http.http2.header_lists import HTTP_2
+from lab7.services.http.http2.limits import CACHED_PAGES, PUSHED_OBJECTS
+from lab7.services.http.messages import Request, Response
+from lab7.services.http.page_load.html_links import find_links
+from lab7.services.http.urls import parse_url
 
 # Fields copied from the page's request into promised requests: a response may vary by the fields (RFC 9110 12.5.5).
 _COPIED = (b"user-agent", b"accept-language")

@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from services.http.http1.codec import has_no_content
-from services.http.http2 import limits
-from services.http.http2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
-from services.http.http2.frames import (
+from lab7.services.http.http1.codec import has_no_content
+from lab7.services.http.http2 import limits
+from lab7.services.http.http2.errors import ErrorCode, Http2ConnectionError, Http2StreamError
+from lab7.services.http.http2.frames import (
     END_HEADERS,
     END_STREAM,
     Kind,
@@ -24,12 +24,12 @@ from services.http.http2.frames import (
     encode_header_block,
     encode_uint32,
 )
-from services.http.http2.header_lists import request_header_list, response_header_list
-from services.http.http2.hpack import HeaderEncoder
-from services.http.http2.limits import RateLimits
-from services.http.http2.settings import PeerSettings
-from services.http.http2.streams import Closing, Signal, Stream, StreamState
-from services.http.messages import Body, Request, Response, StreamedBody, do_nothing
+from lab7.services.http.http2.header_lists import request_header_list, response_header_list
+from lab7.services.http.http2.hpack import HeaderEncoder
+from lab7.services.http.http2.limits import RateLimits
+from lab7.services.http.http2.settings import PeerSettings
+from lab7.services.http.http2.streams import Closing, Signal, Stream, StreamState
+from lab7.services.http.messages import Body, Request, Response, StreamedBody, do_nothing
 
 
 class BrokenBodyError(Exception):

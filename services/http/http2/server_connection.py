@@ -18,11 +18,11 @@ any but a request's stream.
 from collections.abc import Callable
 from math import inf
 
-from services.http.errors import HTTPError
-from services.http.fields import FieldLine
-from services.http.http2 import limits
-from services.http.http2.errors import ErrorCode, Http2ConnectionError, Http2StreamError, MalformedError
-from services.http.http2.events import (
+from lab7.services.http.errors import HTTPError
+from lab7.services.http.fields import FieldLine
+from lab7.services.http.http2 import limits
+from lab7.services.http.http2.errors import ErrorCode, Http2ConnectionError, Http2StreamError, MalformedError
+from lab7.services.http.http2.events import (
     ConnectionTerminated,
     Event,
     RequestReceived,
@@ -30,8 +30,8 @@ from services.http.http2.events import (
     StreamCancelled,
     TunnelData,
 )
-from services.http.http2.flow_control import ReceiveWindows
-from services.http.http2.frames import (
+from lab7.services.http.http2.flow_control import ReceiveWindows
+from lab7.services.http.http2.frames import (
     ACK,
     END_HEADERS,
     END_STREAM,
@@ -50,19 +50,19 @@ from services.http.http2.frames import (
     require_stream,
     strip_padding,
 )
-from services.http.http2.header_lists import (
+from lab7.services.http.http2.header_lists import (
     HTTP_2,
     is_extended_connect,
     parse_content_length,
     parse_request,
     parse_trailers,
 )
-from services.http.http2.hpack import HeaderBlock, HeaderDecoder
-from services.http.http2.limits import RateLimits, TimeLimits
-from services.http.http2.scheduler import Scheduler
-from services.http.http2.settings import PeerSettings, Setting, announced, parse_settings
-from services.http.http2.streams import Closing, Signal, Stream, StreamState, StreamTable
-from services.http.messages import Request, Response
+from lab7.services.http.http2.hpack import HeaderBlock, HeaderDecoder
+from lab7.services.http.http2.limits import RateLimits, TimeLimits
+from lab7.services.http.http2.scheduler import Scheduler
+from lab7.services.http.http2.settings import PeerSettings, Setting, announced, parse_settings
+from lab7.services.http.http2.streams import Closing, Signal, Stream, StreamState, StreamTable
+from lab7.services.http.messages import Request, Response
 
 
 class Http2ServerConnection:

@@ -10,8 +10,8 @@ import struct
 from collections.abc import Iterable
 from enum import IntEnum
 
-from services.http.http2 import limits
-from services.http.http2.errors import ErrorCode, Http2ConnectionError
+from lab7.services.http.http2 import limits
+from lab7.services.http.http2.errors import ErrorCode, Http2ConnectionError
 
 _ENTRY = struct.Struct(">HL")
 

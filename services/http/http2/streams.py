@@ -14,11 +14,11 @@ RESERVED_REMOTE is left out: only clients receive PUSH_PROMISE.
 from dataclasses import dataclass, field
 from enum import IntEnum, auto
 
-from services.http.errors import LocalProtocolError
-from services.http.http2.errors import ErrorCode, Http2ConnectionError
-from services.http.http2.frames import Frame, Kind
-from services.http.http2.limits import CLOSED_STREAMS
-from services.http.messages import Body, Request, Response, StreamedBody
+from lab7.services.http.errors import LocalProtocolError
+from lab7.services.http.http2.errors import ErrorCode, Http2ConnectionError
+from lab7.services.http.http2.frames import Frame, Kind
+from lab7.services.http.http2.limits import CLOSED_STREAMS
+from lab7.services.http.messages import Body, Request, Response, StreamedBody
 
 
 class StreamState(IntEnum):

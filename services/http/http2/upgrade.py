@@ -14,11 +14,11 @@ content is complete, so any method may be upgraded.
 import binascii
 import re
 
-from services.http.fields import Fields, lower_tokens
-from services.http.http2.errors import Http2ConnectionError
-from services.http.http2.header_lists import CONNECTION_SPECIFIC, HTTP_2
-from services.http.http2.settings import parse_settings
-from services.http.messages import HTTP_1_1, Request
+from lab7.services.http.fields import Fields, lower_tokens
+from lab7.services.http.http2.errors import Http2ConnectionError
+from lab7.services.http.http2.header_lists import CONNECTION_SPECIFIC, HTTP_2
+from lab7.services.http.http2.settings import parse_settings
+from lab7.services.http.messages import HTTP_1_1, Request
 
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
 

@@ -12,11 +12,11 @@ readers, and stored as a partial response or not at all (RFC 9111 section 3.3).
 
 from collections.abc import Callable
 
-from services.http.cache.response import truncated
-from services.http.cache.stored import StoredResponse
-from services.http.messages import StreamedBody, do_nothing
-from services.http.server.body_stream import BodyStream
-from services.http.storage.store import StoreReader, StoreWriter, WriterState
+from lab7.services.http.cache.response import truncated
+from lab7.services.http.cache.stored import StoredResponse
+from lab7.services.http.messages import StreamedBody, do_nothing
+from lab7.services.http.server.body_stream import BodyStream
+from lab7.services.http.storage.store import StoreReader, StoreWriter, WriterState
 
 PIECE_OCTETS = 262_144
 # If all clients have disconnected, the content is fetched to its end only if at most PIECE_OCTETS are missing.

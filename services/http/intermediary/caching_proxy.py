@@ -12,32 +12,32 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from services.eventlog import EventLog
-from services.http.cache.decisions import Forward, Policy, ResponseActions, Serve, Unsatisfiable
-from services.http.cache.lookup import decide
-from services.http.cache.response import handle_failure, handle_response
-from services.http.cache.reuse import cache_status_forward, mark_collapsed
-from services.http.cache.stored import StoredResponse
-from services.http.errors import UpstreamError
-from services.http.fields import Fields
-from services.http.intermediary.cache_fill import CacheFill
-from services.http.intermediary.forwarding import (
+from lab7.services.eventlog import EventLog
+from lab7.services.http.cache.decisions import Forward, Policy, ResponseActions, Serve, Unsatisfiable
+from lab7.services.http.cache.lookup import decide
+from lab7.services.http.cache.response import handle_failure, handle_response
+from lab7.services.http.cache.reuse import cache_status_forward, mark_collapsed
+from lab7.services.http.cache.stored import StoredResponse
+from lab7.services.http.errors import UpstreamError
+from lab7.services.http.fields import Fields
+from lab7.services.http.intermediary.cache_fill import CacheFill
+from lab7.services.http.intermediary.forwarding import (
     ConcatenatedBody,
     Route,
     build_response,
     normal_route,
     parse_content_length,
 )
-from services.http.intermediary.pool import OnInterim
-from services.http.intermediary.proxy import Proxy, RoutedRequest
-from services.http.intermediary.settings import Settings
-from services.http.messages import HTTP_1_1, Body, Request, Response, StreamedBody, Version
-from services.http.server.body_stream import BodyStream
-from services.http.server.context import EventualResponse, LazyResponse
-from services.http.server.error_pages import page_response
-from services.http.server.inbound import Inbound
-from services.http.storage.limits import HELD_CONTENT_OCTETS
-from services.http.storage.store import Store
+from lab7.services.http.intermediary.pool import OnInterim
+from lab7.services.http.intermediary.proxy import Proxy, RoutedRequest
+from lab7.services.http.intermediary.settings import Settings
+from lab7.services.http.messages import HTTP_1_1, Body, Request, Response, StreamedBody, Version
+from lab7.services.http.server.body_stream import BodyStream
+from lab7.services.http.server.context import EventualResponse, LazyResponse
+from lab7.services.http.server.error_pages import page_response
+from lab7.services.http.server.inbound import Inbound
+from lab7.services.http.storage.limits import HELD_CONTENT_OCTETS
+from lab7.services.http.storage.store import Store
 
 
 @dataclass(slots=True)

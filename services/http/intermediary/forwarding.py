@@ -24,16 +24,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from services.http.cache.keys import normalised
-from services.http.errors import HTTPError
-from services.http.fields import HOP_BY_HOP, PROXY_AUTHENTICATION, FieldLine, Fields, list_members, lower_tokens
-from services.http.http1.codec import format_request_head
-from services.http.intermediary.cache_fill import FillReader
-from services.http.limits import CONTENT_LENGTH_DIGITS
-from services.http.messages import ASTERISK, HTTP_1_1, Body, Request, Response, StreamedBody, Version, split_target
-from services.http.server.body_stream import BUFFER_OCTETS, BodyStream
-from services.http.server.error_pages import page_response
-from services.http.urls import DEFAULT_PORTS, Origin
+from lab7.services.http.cache.keys import normalised
+from lab7.services.http.errors import HTTPError
+from lab7.services.http.fields import HOP_BY_HOP, PROXY_AUTHENTICATION, FieldLine, Fields, list_members, lower_tokens
+from lab7.services.http.http1.codec import format_request_head
+from lab7.services.http.intermediary.cache_fill import FillReader
+from lab7.services.http.limits import CONTENT_LENGTH_DIGITS
+from lab7.services.http.messages import ASTERISK, HTTP_1_1, Body, Request, Response, StreamedBody, Version, split_target
+from lab7.services.http.server.body_stream import BUFFER_OCTETS, BodyStream
+from lab7.services.http.server.error_pages import page_response
+from lab7.services.http.urls import DEFAULT_PORTS, Origin
 
 # Routes (RFC 9112 sections 3.2 and 3.3).
 

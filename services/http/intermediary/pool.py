@@ -15,16 +15,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
 
-from services.connections import Sweep, send_queue_octets
-from services.http.errors import UpstreamError
-from services.http.fields import lower_tokens
-from services.http.http1.connection import ClientConnection
-from services.http.intermediary.forwarding import forwarded_trailers, parse_content_length
-from services.http.intermediary.settings import INTERIM_RESPONSES, KEEP_ALIVE_MARGIN_S, RESPONSE_OCTETS, UpstreamLimits
-from services.http.intermediary.tunnel import Tunnel, TunnelEnd
-from services.http.messages import Data, EndOfMessage, Event, Fault, Request, Response, do_nothing
-from services.http.server.body_stream import BodyStream
-from services.http.urls import Origin
+from lab7.services.connections import Sweep, send_queue_octets
+from lab7.services.http.errors import UpstreamError
+from lab7.services.http.fields import lower_tokens
+from lab7.services.http.http1.connection import ClientConnection
+from lab7.services.http.intermediary.forwarding import forwarded_trailers, parse_content_length
+from lab7.services.http.intermediary.settings import (
+    INTERIM_RESPONSES,
+    KEEP_ALIVE_MARGIN_S,
+    RESPONSE_OCTETS,
+    UpstreamLimits,
+)
+from lab7.services.http.intermediary.tunnel import Tunnel, TunnelEnd
+from lab7.services.http.messages import Data, EndOfMessage, Event, Fault, Request, Response, do_nothing
+from lab7.services.http.server.body_stream import BodyStream
+from lab7.services.http.urls import Origin
 
 # Maximum octets of request content per write to the origin.
 PIECE_OCTETS = 65_536

@@ -14,13 +14,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from ipaddress import ip_address
 
-from services.eventlog import EventLog
-from services.http.cache.keys import cache_key
-from services.http.cache.validation import relayed
-from services.http.errors import HTTPError, UpstreamError
-from services.http.fields import Fields, lower_tokens
-from services.http.http1.codec import content_length
-from services.http.intermediary.forwarding import (
+from lab7.services.eventlog import EventLog
+from lab7.services.http.cache.keys import cache_key
+from lab7.services.http.cache.validation import relayed
+from lab7.services.http.errors import HTTPError, UpstreamError
+from lab7.services.http.fields import Fields, lower_tokens
+from lab7.services.http.http1.codec import content_length
+from lab7.services.http.intermediary.forwarding import (
     WEBSOCKET,
     Route,
     authority_origin,
@@ -36,14 +36,14 @@ from services.http.intermediary.forwarding import (
     takes_trailers,
     websocket_accept,
 )
-from services.http.intermediary.pool import OnInterim, Pool
-from services.http.intermediary.settings import Settings, is_connect_permitted
-from services.http.intermediary.tunnel import Tunnel, open_tunnel
-from services.http.messages import HTTP_1_1, Request, Response, split_target
-from services.http.server.body_stream import BodyStream
-from services.http.server.context import EventualResponse, LazyResponse
-from services.http.server.error_pages import page_response
-from services.http.server.inbound import Inbound
+from lab7.services.http.intermediary.pool import OnInterim, Pool
+from lab7.services.http.intermediary.settings import Settings, is_connect_permitted
+from lab7.services.http.intermediary.tunnel import Tunnel, open_tunnel
+from lab7.services.http.messages import HTTP_1_1, Request, Response, split_target
+from lab7.services.http.server.body_stream import BodyStream
+from lab7.services.http.server.context import EventualResponse, LazyResponse
+from lab7.services.http.server.error_pages import page_response
+from lab7.services.http.server.inbound import Inbound
 
 # Maximum number of requests whose route is cached, as many as the parser caches: clients repeat their heads.
 MEMO_REQUESTS = 1024

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
-from services.http.urls import Origin
+from lab7.services.http.urls import Origin
 
 ANY_HOST = "*"
 

@@ -12,15 +12,15 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from services.connections import Slot, Stage
-from services.http.errors import UpstreamError
-from services.http.intermediary.settings import UpstreamLimits
-from services.http.messages import StreamedBody
-from services.http.server.body_stream import BodyStream
-from services.http.server.context import Served, ServerContext
-from services.http.server.phase import Phase
-from services.http.server.takeover import Takeover
-from services.http.urls import Origin
+from lab7.services.connections import Slot, Stage
+from lab7.services.http.errors import UpstreamError
+from lab7.services.http.intermediary.settings import UpstreamLimits
+from lab7.services.http.messages import StreamedBody
+from lab7.services.http.server.body_stream import BodyStream
+from lab7.services.http.server.context import Served, ServerContext
+from lab7.services.http.server.phase import Phase
+from lab7.services.http.server.takeover import Takeover
+from lab7.services.http.urls import Origin
 
 
 class TunnelEnd(asyncio.Protocol):

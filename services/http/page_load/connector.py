@@ -16,13 +16,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from services.http.fields import FieldLine, Fields
-from services.http.messages import NO_FIELDS, Request, Version
-from services.http.page_load import happy_eyeballs
-from services.http.page_load.happy_eyeballs import Address
-from services.http.page_load.timing import ConnectionReport, ObjectReport
-from services.http.urls import Link, Origin
-from services.tls import HTTP_1, Trust, client_context
+from lab7.services.http.fields import FieldLine, Fields
+from lab7.services.http.messages import NO_FIELDS, Request, Version
+from lab7.services.http.page_load import happy_eyeballs
+from lab7.services.http.page_load.happy_eyeballs import Address
+from lab7.services.http.page_load.timing import ConnectionReport, ObjectReport
+from lab7.services.http.urls import Link, Origin
+from lab7.services.tls import HTTP_1, Trust, client_context
 
 USER_AGENT = b"lab7"
 READ_OCTETS = 262_144

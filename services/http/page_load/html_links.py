@@ -11,8 +11,8 @@ than that of the page.
 
 from html.parser import HTMLParser
 
-from services.http.page_load.charsets import detect_charset
-from services.http.urls import UTF_8, Link, resolve
+from lab7.services.http.page_load.charsets import detect_charset
+from lab7.services.http.urls import UTF_8, Link, resolve
 
 # Elements that embed an object which browsers load with the page, and the attribute with the object's URL.
 SOURCES = {

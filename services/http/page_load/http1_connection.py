@@ -7,10 +7,10 @@ async with connect(connector, link.origin) as connection:
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from services.http.fields import FieldLine
-from services.http.http1.connection import ClientConnection, HalfState
-from services.http.messages import HTTP_1_1, Closed, Data, EndOfMessage, Event, Fault, Response, Version
-from services.http.page_load.connector import (
+from lab7.services.http.fields import FieldLine
+from lab7.services.http.http1.connection import ClientConnection, HalfState
+from lab7.services.http.messages import HTTP_1_1, Closed, Data, EndOfMessage, Event, Fault, Response, Version
+from lab7.services.http.page_load.connector import (
     Connector,
     Fetched,
     IncomingResponse,
@@ -19,8 +19,8 @@ from services.http.page_load.connector import (
     Sink,
     page_request,
 )
-from services.http.page_load.timing import ObjectReport
-from services.http.urls import Link, Origin
+from lab7.services.http.page_load.timing import ObjectReport
+from lab7.services.http.urls import Link, Origin
 
 
 @asynccontextmanager

@@ -8,12 +8,12 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from services.http.limits import PIPELINED_REQUESTS
-from services.http.messages import HTTP_1_0, HTTP_1_1
-from services.http.page_load.connector import Connector, Fetched, LoadError, Sink
-from services.http.page_load.http1_connection import Http1Connection, connect
-from services.http.page_load.load_state import LoadState, run_concurrently, single_response
-from services.http.urls import Link, Origin
+from lab7.services.http.limits import PIPELINED_REQUESTS
+from lab7.services.http.messages import HTTP_1_0, HTTP_1_1
+from lab7.services.http.page_load.connector import Connector, Fetched, LoadError, Sink
+from lab7.services.http.page_load.http1_connection import Http1Connection, connect
+from lab7.services.http.page_load.load_state import LoadState, run_concurrently, single_response
+from lab7.services.http.urls import Link, Origin
 
 
 async def _fetch_alone(load: LoadState, link: Link, sink: Sink | None = None) -> Fetched:

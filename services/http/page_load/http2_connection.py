@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from services.http.errors import HTTPError
-from services.http.http2.client_connection import (
+from lab7.services.http.errors import HTTPError
+from lab7.services.http.http2.client_connection import (
     DataReceived,
     Event,
     Http2ClientConnection,
@@ -21,9 +21,9 @@ from services.http.http2.client_connection import (
     StreamEnded,
     StreamLost,
 )
-from services.http.http2.header_lists import HTTP_2
-from services.http.messages import Request
-from services.http.page_load.connector import (
+from lab7.services.http.http2.header_lists import HTTP_2
+from lab7.services.http.messages import Request
+from lab7.services.http.page_load.connector import (
     Connector,
     Fetched,
     IncomingResponse,
@@ -32,9 +32,9 @@ from services.http.page_load.connector import (
     Sink,
     page_request,
 )
-from services.http.page_load.timing import ObjectReport
-from services.http.urls import Link, Origin
-from services.tls import HTTP_2 as ALPN_HTTP_2
+from lab7.services.http.page_load.timing import ObjectReport
+from lab7.services.http.urls import Link, Origin
+from lab7.services.tls import HTTP_2 as ALPN_HTTP_2
 
 
 @asynccontextmanager

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from services.http.http2.client_connection import Http2ClientConnection
-from services.http.messages import HTTP_1_1
-from services.http.page_load.connector import Connector, Fetched, LoadError, Sink
-from services.http.page_load.http1_connection import Http1Connection
-from services.http.page_load.http1_strategies import Http1Connections, fetch_pipelined
-from services.http.page_load.http2_connection import Http2Connection, connect
-from services.http.page_load.load_state import LoadState, run_concurrently, single_response
-from services.http.urls import Link, Origin
+from lab7.services.http.http2.client_connection import Http2ClientConnection
+from lab7.services.http.messages import HTTP_1_1
+from lab7.services.http.page_load.connector import Connector, Fetched, LoadError, Sink
+from lab7.services.http.page_load.http1_connection import Http1Connection
+from lab7.services.http.page_load.http1_strategies import Http1Connections, fetch_pipelined
+from lab7.services.http.page_load.http2_connection import Http2Connection, connect
+from lab7.services.http.page_load.load_state import LoadState, run_concurrently, single_response
+from lab7.services.http.urls import Link, Origin
 
 
 class Http2Connections:

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
-from services.http.page_load.connector import Connector, Fetched, LoadError, Sink
-from services.http.page_load.html_links import find_links
-from services.http.urls import Link, Origin
+from lab7.services.http.page_load.connector import Connector, Fetched, LoadError, Sink
+from lab7.services.http.page_load.html_links import find_links
+from lab7.services.http.urls import Link, Origin
 
 Result = TypeVar("Result")
 

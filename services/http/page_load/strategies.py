@@ -35,8 +35,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import TypeVar
 
-from services.http.page_load.connector import Connector, Fetched, LoadError, LoadLimits, Sink
-from services.http.page_load.http1_strategies import (
+from lab7.services.http.page_load.connector import Connector, Fetched, LoadError, LoadLimits, Sink
+from lab7.services.http.page_load.http1_strategies import (
     Http1Connections,
     fetch_pipelined,
     parallel,
@@ -45,11 +45,11 @@ from services.http.page_load.http1_strategies import (
     serial,
     single,
 )
-from services.http.page_load.http2_strategies import Http2Connections, fetch_streams, multiplexed, pushed, upgraded
-from services.http.page_load.load_state import LoadState
-from services.http.page_load.timing import PageReport
-from services.http.urls import Link, parse_url
-from services.tls import Trust
+from lab7.services.http.page_load.http2_strategies import Http2Connections, fetch_streams, multiplexed, pushed, upgraded
+from lab7.services.http.page_load.load_state import LoadState
+from lab7.services.http.page_load.timing import PageReport
+from lab7.services.http.urls import Link, parse_url
+from lab7.services.tls import Trust
 
 # Default number of parallel connections: browsers open six to a host, enough for most pages of the experiments.
 DEFAULT_PARALLEL = 6

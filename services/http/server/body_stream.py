@@ -10,8 +10,8 @@ Sans-IO. Back-pressure: callbacks tell each side when to continue, and the write
 from collections import deque
 from collections.abc import Callable
 
-from services.http.fields import Fields
-from services.http.messages import NO_FIELDS, StreamedBody, do_nothing
+from lab7.services.http.fields import Fields
+from lab7.services.http.messages import NO_FIELDS, StreamedBody, do_nothing
 
 # Buffer limit in octets: two reads of the usual size, so that writer and reader do not wait for one another.
 BUFFER_OCTETS = 262_144

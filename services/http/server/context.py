@@ -8,15 +8,15 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from services.connections import Connection, Slot
-from services.eventlog import EventLog
-from services.http import limits
-from services.http.http1.connection import ServerConnection
-from services.http.http2.limits import TimeLimits
-from services.http.messages import Request, Response
-from services.http.server.error_pages import page_response
-from services.http.server.inbound import Inbound
-from services.http.server.phase import Phase
+from lab7.services.connections import Connection, Slot
+from lab7.services.eventlog import EventLog
+from lab7.services.http import limits
+from lab7.services.http.http1.connection import ServerConnection
+from lab7.services.http.http2.limits import TimeLimits
+from lab7.services.http.messages import Request, Response
+from lab7.services.http.server.error_pages import page_response
+from lab7.services.http.server.inbound import Inbound
+from lab7.services.http.server.phase import Phase
 
 Result = TypeVar("Result")
 

@@ -2,8 +2,8 @@
 
 from html import escape
 
-from services.http.fields import FieldLine, Fields
-from services.http.messages import PHRASES, Response
+from lab7.services.http.fields import FieldLine, Fields
+from lab7.services.http.messages import PHRASES, Response
 
 HTML = (b"Content-Type", b"text/html; charset=utf-8")
 

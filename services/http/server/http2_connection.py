@@ -10,11 +10,11 @@ import socket
 from collections.abc import Awaitable, Iterable
 from functools import partial
 
-from services.connections import Slot, Stage, send_queue_octets
-from services.http.errors import LocalProtocolError
-from services.http.fields import format_date
-from services.http.http2 import limits
-from services.http.http2.events import (
+from lab7.services.connections import Slot, Stage, send_queue_octets
+from lab7.services.http.errors import LocalProtocolError
+from lab7.services.http.fields import format_date
+from lab7.services.http.http2 import limits
+from lab7.services.http.http2.events import (
     ConnectionTerminated,
     Event,
     RequestReceived,
@@ -22,17 +22,17 @@ from services.http.http2.events import (
     StreamCancelled,
     TunnelData,
 )
-from services.http.http2.header_lists import HANDSHAKE_OF_HTTP_1
-from services.http.http2.push import promised_requests
-from services.http.http2.server_connection import Http2ServerConnection
-from services.http.http2.streams import Closing, Stream
-from services.http.limits import REQUEST_BODY_OCTETS
-from services.http.messages import Request, Response
-from services.http.server.context import ServerContext
-from services.http.server.error_pages import page_response
-from services.http.server.inbound import BufferedRequest
-from services.http.server.phase import Phase
-from services.http.server.takeover import StreamTakeover, Takeover
+from lab7.services.http.http2.header_lists import HANDSHAKE_OF_HTTP_1
+from lab7.services.http.http2.push import promised_requests
+from lab7.services.http.http2.server_connection import Http2ServerConnection
+from lab7.services.http.http2.streams import Closing, Stream
+from lab7.services.http.limits import REQUEST_BODY_OCTETS
+from lab7.services.http.messages import Request, Response
+from lab7.services.http.server.context import ServerContext
+from lab7.services.http.server.error_pages import page_response
+from lab7.services.http.server.inbound import BufferedRequest
+from lab7.services.http.server.phase import Phase
+from lab7.services.http.server.takeover import StreamTakeover, Takeover
 
 # Maximum unsent octets in the kernel's buffer and in the transport's: two frames each.
 # With a small limit, an object requested during a large response is scheduled soon on a slow link.

@@ -6,8 +6,8 @@ while it receives it (RFC 9110 sections 7.6 and 10.1.1).
 
 from typing import Protocol
 
-from services.http.messages import Response
-from services.http.server.body_stream import BodyStream
+from lab7.services.http.messages import Response
+from lab7.services.http.server.body_stream import BodyStream
 
 
 class Inbound(Protocol):

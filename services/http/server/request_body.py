@@ -9,9 +9,9 @@ it can choose the limit by the head, for example by the user, and then await the
 import asyncio
 from collections.abc import Callable
 
-from services.http.errors import HTTPError
-from services.http.messages import Request, Response
-from services.http.server.inbound import Inbound
+from lab7.services.http.errors import HTTPError
+from lab7.services.http.messages import Request, Response
+from lab7.services.http.server.inbound import Inbound
 
 # Maximum octets of one read of request content.
 READ_OCTETS = 65_536

@@ -18,19 +18,27 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from enum import Enum, auto
 from typing import cast
 
-from services.connections import ConnectionLimits, ConnectionSet, Refusal, Slot, Stage, paid_deadline, send_queue_octets
-from services.eventlog import EventLog
-from services.http.fields import format_date
-from services.http.http1.connection import ServerConnection
-from services.http.http2.frames import PREFACE
-from services.http.http2.upgrade import SWITCHING, upgrade_settings, upgraded
-from services.http.messages import Body, Closed, Data, EndOfMessage, Event, Fault, Request, Response, StreamedBody
-from services.http.server.body_stream import BodyStream
-from services.http.server.context import Handler, Limits, Refuse, Relay, Served, ServerContext
-from services.http.server.error_pages import page_response
-from services.http.server.http2_connection import Http2Connection
-from services.http.server.phase import Phase
-from services.http.server.takeover import Takeover
+from lab7.services.connections import (
+    ConnectionLimits,
+    ConnectionSet,
+    Refusal,
+    Slot,
+    Stage,
+    paid_deadline,
+    send_queue_octets,
+)
+from lab7.services.eventlog import EventLog
+from lab7.services.http.fields import format_date
+from lab7.services.http.http1.connection import ServerConnection
+from lab7.services.http.http2.frames import PREFACE
+from lab7.services.http.http2.upgrade import SWITCHING, upgrade_settings, upgraded
+from lab7.services.http.messages import Body, Closed, Data, EndOfMessage, Event, Fault, Request, Response, StreamedBody
+from lab7.services.http.server.body_stream import BodyStream
+from lab7.services.http.server.context import Handler, Limits, Refuse, Relay, Served, ServerContext
+from lab7.services.http.server.error_pages import page_response
+from lab7.services.http.server.http2_connection import Http2Connection
+from lab7.services.http.server.phase import Phase
+from lab7.services.http.server.takeover import Takeover
 
 
 class DetectedVersion(Enum):

@@ -7,9 +7,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from services.connections import Slot
-from services.http.messages import StreamedBody
-from services.http.server.context import Served, ServerContext
+from lab7.services.connections import Slot
+from lab7.services.http.messages import StreamedBody
+from lab7.services.http.server.context import Served, ServerContext
 
 
 class StreamTakeover(Protocol):

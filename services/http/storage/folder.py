@@ -17,9 +17,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from services.errors import ServiceError
-from services.http.storage.format import FormatError, Head, decode_head
-from services.http.storage.limits import BLOCK_OCTETS, HEAD_OCTETS
+from lab7.services.errors import ServiceError
+from lab7.services.http.storage.format import FormatError, Head, decode_head
+from lab7.services.http.storage.limits import BLOCK_OCTETS, HEAD_OCTETS
 
 MARK = "lab7-cache"
 _MARK_TEXT = b"The stored responses of lab7's web cache. To delete them, stop the cache and remove this directory.\n"

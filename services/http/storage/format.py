@@ -16,10 +16,10 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-from services.http.cache.stored import ContentSpan, StoredResponse
-from services.http.fields import FieldLine, Fields
-from services.http.messages import Response
-from services.http.storage.limits import HEAD_OCTETS
+from lab7.services.http.cache.stored import ContentSpan, StoredResponse
+from lab7.services.http.fields import FieldLine, Fields
+from lab7.services.http.messages import Response
+from lab7.services.http.storage.limits import HEAD_OCTETS
 
 # Increase the version with every change of the format: files of other versions are not read.
 VERSION = 1

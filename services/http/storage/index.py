@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import chain
 
-from services.eventlog import EventLog
-from services.http.cache.stored import StoredResponse
-from services.http.storage import limits
-from services.http.storage.folder import Folder
+from lab7.services.eventlog import EventLog
+from lab7.services.http.cache.stored import StoredResponse
+from lab7.services.http.storage import limits
+from lab7.services.http.storage.folder import Folder
 
 SameKey = Callable[[StoredResponse, StoredResponse], bool]
 

@@ -15,7 +15,7 @@ ENTRIES_MAX = 100_000
 # Maximum number of variants of one URI (RFC 9111 section 4.1), beyond which the least recently used one is evicted.
 VARIANTS_MAX = 64
 
-# Maximum length of a cache key, the limit of a request line (services.http.limits.REQUEST_LINE_OCTETS).
+# Maximum length of a cache key, the limit of a request line (lab7.services.http.limits.REQUEST_LINE_OCTETS).
 URI_OCTETS = 8192
 
 # Maximum size of a metadata file: the largest heads of a response and its request, and the format's overhead.

@@ -22,17 +22,17 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
 
-from services.eventlog import EventLog
-from services.http.cache.keys import same_key
-from services.http.cache.stored import StoredResponse
-from services.http.files.static import FileBody, Segment
-from services.http.messages import Body
-from services.http.ranges import Span
-from services.http.storage import limits
-from services.http.storage.folder import Folder, blocks, write_all
-from services.http.storage.format import Head, encode_head
-from services.http.storage.index import Entry, Index, IndexLimits, SameKey, Space, head_octets
-from services.http.storage.limits import HELD_CONTENT_OCTETS, PIECE_OCTETS
+from lab7.services.eventlog import EventLog
+from lab7.services.http.cache.keys import same_key
+from lab7.services.http.cache.stored import StoredResponse
+from lab7.services.http.files.static import FileBody, Segment
+from lab7.services.http.messages import Body
+from lab7.services.http.ranges import Span
+from lab7.services.http.storage import limits
+from lab7.services.http.storage.folder import Folder, blocks, write_all
+from lab7.services.http.storage.format import Head, encode_head
+from lab7.services.http.storage.index import Entry, Index, IndexLimits, SameKey, Space, head_octets
+from lab7.services.http.storage.limits import HELD_CONTENT_OCTETS, PIECE_OCTETS
 
 # Content, in memory and in files.
 
@@ -295,7 +295,7 @@ class StoreWriter:
 class StoreReader:
     """Body that follows arriving content, unaffected by removal of the entry.
 
-    It has read() and close() of services.http.messages.Body, with one difference: b"" means that no octets are
+    It has read() and close() of lab7.services.http.messages.Body, with one difference: b"" means that no octets are
     available yet, and `is_finished` is True at the end.
     """
 

@@ -3,14 +3,14 @@
 import argparse
 from collections.abc import Awaitable, Callable, Mapping
 
-from services.errors import ServiceError
-from services.faults import add_fault_flag
-from services.mail.access.requests import Session
-from services.mail.access.server import CONNECTIONS_MAX, IDLE_S, LOGIN_S, AccessServer, Limits
-from services.mail.faults import FaultyAccessSession
-from services.mail.flags import add_mailbox_flags, count, load_accounts, reload_accounts, seconds, starttls_context
-from services.mail.maildir.root import check_root
-from services.shell import Shell, add_common_flags, run_service
+from lab7.services.errors import ServiceError
+from lab7.services.faults import add_fault_flag
+from lab7.services.mail.access.requests import Session
+from lab7.services.mail.access.server import CONNECTIONS_MAX, IDLE_S, LOGIN_S, AccessServer, Limits
+from lab7.services.mail.faults import FaultyAccessSession
+from lab7.services.mail.flags import add_mailbox_flags, count, load_accounts, reload_accounts, seconds, starttls_context
+from lab7.services.mail.maildir.root import check_root
+from lab7.services.shell import Shell, add_common_flags, run_service
 
 # MakeSession(offers_starttls, requires_starttls) returns the session of a new connection.
 MakeSession = Callable[[bool, bool], Session]
@@ -53,7 +53,7 @@ def run_access(
 
 
 def _parser(name: str, description: str, default_port: int) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"python -m services.mail.{name}", description=description)
+    parser = argparse.ArgumentParser(prog=f"python -m lab7.services.mail.{name}", description=description)
     add_mailbox_flags(parser, "offer STARTTLS with a certificate and key, or with a self-signed certificate")
     parser.add_argument("--need-tls", action="store_true", help="reject logins before TLS is active")
     parser.add_argument(

@@ -4,8 +4,8 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from services.mail.maildir.store import Maildir
-from services.mail.sasl import Credentials, Exchange
+from lab7.services.mail.maildir.store import Maildir
+from lab7.services.mail.sasl import Credentials, Exchange
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import cast
 from weakref import WeakValueDictionary
 
-from services.connections import ConnectionLimits, ConnectionSet, Refusal, Slot, Stage, acknowledge, paid_deadline
-from services.errors import ServiceError
-from services.eventlog import EventLog
-from services.mail.access.compression import Compression, CompressionError
-from services.mail.access.requests import (
+from lab7.services.connections import ConnectionLimits, ConnectionSet, Refusal, Slot, Stage, acknowledge, paid_deadline
+from lab7.services.errors import ServiceError
+from lab7.services.eventlog import EventLog
+from lab7.services.mail.access.compression import Compression, CompressionError
+from lab7.services.mail.access.requests import (
     Challenge,
     LogIn,
     Opened,
@@ -28,9 +28,9 @@ from services.mail.access.requests import (
     Session,
     StartCompression,
 )
-from services.mail.accounts import Account, Accounts
-from services.mail.maildir.store import Maildir
-from services.shell import Shell
+from lab7.services.mail.accounts import Account, Accounts
+from lab7.services.mail.maildir.store import Maildir
+from lab7.services.shell import Shell
 
 # Maximum number of mailboxes kept in the cache after their last session; each costs a few hundred octets per message.
 MAILBOXES_KEPT = 64

@@ -10,19 +10,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.faults import add_fault_flag
-from services.mail.address import is_domain
-from services.mail.agent import mailbox_client, submission
-from services.mail.agent.composition import compose_message
-from services.mail.agent.drafts import Attachment, ComposeError, Draft, parse_mailbox_list, parse_single_mailbox
-from services.mail.agent.errors import AgentError
-from services.mail.agent.limits import TIMEOUT_S
-from services.mail.agent.terminal import attachment_lines, message_text, strip_controls
-from services.mail.faults import AGENT_FAULTS, with_mime_faults
-from services.mail.flags import seconds
-from services.mail.message_content.contents import Contents
-from services.mail.message_content.file_names import safe_file_name
-from services.tls import Trust, client_context
+from lab7.services.faults import add_fault_flag
+from lab7.services.mail.address import is_domain
+from lab7.services.mail.agent import mailbox_client, submission
+from lab7.services.mail.agent.composition import compose_message
+from lab7.services.mail.agent.drafts import Attachment, ComposeError, Draft, parse_mailbox_list, parse_single_mailbox
+from lab7.services.mail.agent.errors import AgentError
+from lab7.services.mail.agent.limits import TIMEOUT_S
+from lab7.services.mail.agent.terminal import attachment_lines, message_text, strip_controls
+from lab7.services.mail.faults import AGENT_FAULTS, with_mime_faults
+from lab7.services.mail.flags import seconds
+from lab7.services.mail.message_content.contents import Contents
+from lab7.services.mail.message_content.file_names import safe_file_name
+from lab7.services.tls import Trust, client_context
 
 EXIT_FAILED = 1
 _STANDARD = "-"
@@ -179,7 +179,9 @@ def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m services.mail.agent", description="Compose, send and read mail.")
+    parser = argparse.ArgumentParser(
+        prog="python -m lab7.services.mail.agent", description="Compose, send and read mail."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_compose(commands.add_parser("compose", help="write a message to standard output"))
     _add_send(commands.add_parser("send", help="send messages by SMTP"))

@@ -29,11 +29,11 @@ from email.message import Message
 from email.policy import compat32
 from hashlib import sha256
 
-from services.http.files.static import UNKNOWN_TYPE, content_type
-from services.mail.agent import fields
-from services.mail.agent.drafts import Attachment, ComposeError, Draft, field_text, validate
-from services.mail.agent.limits import LINE_OCTETS, MESSAGE_OCTETS, REFERENCES_MAX
-from services.mail.delivery.trace import date_time
+from lab7.services.http.files.static import UNKNOWN_TYPE, content_type
+from lab7.services.mail.agent import fields
+from lab7.services.mail.agent.drafts import Attachment, ComposeError, Draft, field_text, validate
+from lab7.services.mail.agent.limits import LINE_OCTETS, MESSAGE_OCTETS, REFERENCES_MAX
+from lab7.services.mail.delivery.trace import date_time
 
 _POLICY = compat32.clone(linesep="\r\n", cte_type="7bit")
 _TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}\Z")

@@ -10,10 +10,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.mail.address import Mailbox, MailboxError, PathError, parse_mailbox
-from services.mail.agent.limits import ATTACHMENTS_MAX, RECIPIENTS_MAX, TEXT_OCTETS
-from services.mail.message_content.address_list import UncheckedNameAddr, parse_name_addrs
-from services.mail.message_content.limits import FILE_NAME_OCTETS
+from lab7.services.mail.address import Mailbox, MailboxError, PathError, parse_mailbox
+from lab7.services.mail.agent.limits import ATTACHMENTS_MAX, RECIPIENTS_MAX, TEXT_OCTETS
+from lab7.services.mail.message_content.address_list import UncheckedNameAddr, parse_name_addrs
+from lab7.services.mail.message_content.limits import FILE_NAME_OCTETS
 
 # Header fields must not contain control characters, Unicode line separators or lone surrogates.
 _NOT_IN_FIELDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable
 from email.header import Header
 
-from services.mail.agent.drafts import NameAddr
-from services.mail.agent.limits import LINE_OCTETS, LINE_OCTETS_WANTED
+from lab7.services.mail.agent.drafts import NameAddr
+from lab7.services.mail.agent.limits import LINE_OCTETS, LINE_OCTETS_WANTED
 
 _CRLF = "\r\n"
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+(?: [A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+)*\Z")

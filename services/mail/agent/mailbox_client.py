@@ -18,12 +18,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from services.mail.agent.errors import AgentError, failure_reason
-from services.mail.agent.limits import LISTED_MAX, POP3_LINE_OCTETS, TIMEOUT_S
-from services.mail.agent.terminal import MessageSummary
-from services.mail.message_content.contents import Contents
-from services.mail.mime.header import parse_header
-from services.mail.mime.words import decode_transfer
+from lab7.services.mail.agent.errors import AgentError, failure_reason
+from lab7.services.mail.agent.limits import LISTED_MAX, POP3_LINE_OCTETS, TIMEOUT_S
+from lab7.services.mail.agent.terminal import MessageSummary
+from lab7.services.mail.message_content.contents import Contents
+from lab7.services.mail.mime.header import parse_header
+from lab7.services.mail.mime.words import decode_transfer
 
 PORTS = {"imap": 143, "pop3": 110}
 _FIELDS = "BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT DATE)]"

@@ -13,11 +13,11 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.mail.address import Mailbox, MailboxError, PathError, is_domain, parse_mailbox
-from services.mail.agent.errors import AgentError, failure_reason
-from services.mail.agent.limits import RECIPIENTS_MAX, TIMEOUT_S
-from services.mail.message_content.address_list import parse_name_addrs
-from services.mail.mime.header import parse_header
+from lab7.services.mail.address import Mailbox, MailboxError, PathError, is_domain, parse_mailbox
+from lab7.services.mail.agent.errors import AgentError, failure_reason
+from lab7.services.mail.agent.limits import RECIPIENTS_MAX, TIMEOUT_S
+from lab7.services.mail.message_content.address_list import parse_name_addrs
+from lab7.services.mail.mime.header import parse_header
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _RECIPIENT_FIELDS = (b"to", b"cc", b"bcc")

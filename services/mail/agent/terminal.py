@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
 
-from services.mail.message_content.contents import HTML, Contents, LeafPart
-from services.mail.mime.header import parse_header
-from services.mail.mime.words import decode_words
+from lab7.services.mail.message_content.contents import HTML, Contents, LeafPart
+from lab7.services.mail.mime.header import parse_header
+from lab7.services.mail.mime.words import decode_words
 
 _CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"

@@ -14,12 +14,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.mail.authentication.dkim.canonicalization import HeaderField, parse_message, split, without_fields
-from services.mail.authentication.dkim.verifier import Verification
-from services.mail.authentication.dmarc.record import Policy
-from services.mail.authentication.dmarc.verdict import Result, Verdict
-from services.mail.authentication.spf.check import Outcome
-from services.mail.mime.lexer import Lexer
+from lab7.services.mail.authentication.dkim.canonicalization import HeaderField, parse_message, split, without_fields
+from lab7.services.mail.authentication.dkim.verifier import Verification
+from lab7.services.mail.authentication.dmarc.record import Policy
+from lab7.services.mail.authentication.dmarc.verdict import Result, Verdict
+from lab7.services.mail.authentication.spf.check import Outcome
+from lab7.services.mail.mime.lexer import Lexer
 
 FIELD_NAME = "Authentication-Results"
 _TOKEN = re.compile(r"[!#$%&'*+.0-9A-Z^_`a-z{|}~-]+(?:@[0-9A-Za-z._-]+)?\Z")

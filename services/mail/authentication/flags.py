@@ -4,11 +4,11 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.errors import ServiceError
-from services.mail.authentication.dkim.keys import load_private_key, require_cryptography
-from services.mail.authentication.dkim.signature_field import is_domain, is_selector
-from services.mail.authentication.dkim.signer import SigningKey
-from services.mail.authentication.inbound import Checks, Mode
+from lab7.services.errors import ServiceError
+from lab7.services.mail.authentication.dkim.keys import load_private_key, require_cryptography
+from lab7.services.mail.authentication.dkim.signature_field import is_domain, is_selector
+from lab7.services.mail.authentication.dkim.signer import SigningKey
+from lab7.services.mail.authentication.inbound import Checks, Mode
 
 _MODES = (Mode.CHECK.value, Mode.ENFORCE.value)
 
@@ -54,7 +54,7 @@ def add_authentication_flags(flags: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="SELECTOR:DOMAIN:FILE",
-        help="sign mail of the domain's users with a key of python -m services.mail.dkim_keygen (repeatable)",
+        help="sign mail of the domain's users with a key of python -m lab7.services.mail.dkim_keygen (repeatable)",
     )
     flags.add_argument(
         "--mta-sts",

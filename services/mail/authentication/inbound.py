@@ -12,16 +12,16 @@ RFC 7372, and RFC 7489 section 10.3.
 from dataclasses import dataclass
 from enum import Enum
 
-from services.mail.address import Mailbox
-from services.mail.authentication.authentication_results import Findings, results_field
-from services.mail.authentication.dkim import verifier as dkim
-from services.mail.authentication.dkim.canonicalization import parse_message
-from services.mail.authentication.dmarc import verdict as dmarc
-from services.mail.authentication.dmarc.record import Policy
-from services.mail.authentication.lookup import Lookups
-from services.mail.authentication.spf import check as spf
-from services.mail.authentication.spf.record import Result as SpfResult
-from services.mail.smtp.syntax import Reply
+from lab7.services.mail.address import Mailbox
+from lab7.services.mail.authentication.authentication_results import Findings, results_field
+from lab7.services.mail.authentication.dkim import verifier as dkim
+from lab7.services.mail.authentication.dkim.canonicalization import parse_message
+from lab7.services.mail.authentication.dmarc import verdict as dmarc
+from lab7.services.mail.authentication.dmarc.record import Policy
+from lab7.services.mail.authentication.lookup import Lookups
+from lab7.services.mail.authentication.spf import check as spf
+from lab7.services.mail.authentication.spf.record import Result as SpfResult
+from lab7.services.mail.smtp.syntax import Reply
 
 MULTIPLE_AUTHORS = Reply(550, "The From field does not name one domain", "5.7.1")
 NO_LOOKUP = Reply(451, "The DNS records of the sender's domain are not available: try again later", "4.7.0")

@@ -12,12 +12,12 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.errors import NameTooLongError
-from services.dns.codec.fields import Rdata
-from services.dns.codec.name import Name
-from services.dns.codec.rdata import AAAA, TXT, A
-from services.mail.delivery.routes import Answer, Lookup, final_records
+from lab7.services.dns.codec.codes import Rcode, RRType
+from lab7.services.dns.codec.errors import NameTooLongError
+from lab7.services.dns.codec.fields import Rdata
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata import AAAA, TXT, A
+from lab7.services.mail.delivery.routes import Answer, Lookup, final_records
 
 T = TypeVar("T")
 Lookups = Generator[Lookup, Answer, T]

@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from random import Random
 from typing import TypeVar
 
-from services.mail.authentication.authentication_results import is_quarantined, without_results
-from services.mail.authentication.dkim.canonicalization import parse_message
-from services.mail.authentication.dkim.signer import SigningKey, sign
-from services.mail.authentication.dmarc.verdict import AuthorError, author_domain
-from services.mail.authentication.inbound import Checks, Decision, Sender, authenticate
-from services.mail.authentication.lookup import Lookups
-from services.mail.delivery.mx_lookup import Resolver
-from services.mail.delivery.routes import Answer, Lookup
-from services.mail.smtp.commands import Accept
-from services.mail.smtp.policy import Client
-from services.mail.smtp.short_lines import shorten_lines
+from lab7.services.mail.authentication.authentication_results import is_quarantined, without_results
+from lab7.services.mail.authentication.dkim.canonicalization import parse_message
+from lab7.services.mail.authentication.dkim.signer import SigningKey, sign
+from lab7.services.mail.authentication.dmarc.verdict import AuthorError, author_domain
+from lab7.services.mail.authentication.inbound import Checks, Decision, Sender, authenticate
+from lab7.services.mail.authentication.lookup import Lookups
+from lab7.services.mail.delivery.mx_lookup import Resolver
+from lab7.services.mail.delivery.routes import Answer, Lookup
+from lab7.services.mail.smtp.commands import Accept
+from lab7.services.mail.smtp.policy import Client
+from lab7.services.mail.smtp.short_lines import shorten_lines
 
 T = TypeVar("T")
 

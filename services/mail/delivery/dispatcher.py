@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from services.eventlog import EventLog
-from services.mail.accounts import Account, Accounts, Forward, MailingList
-from services.mail.address import Mailbox
-from services.mail.delivery import dsn
-from services.mail.delivery.local import Mailboxes
-from services.mail.delivery.remote import Destination, Job, Remote
-from services.mail.queue.entry import Change, Entry, Recipient, Schedule
-from services.mail.queue.spool import Spool
-from services.mail.smtp.policy import NO_SUCH_USER
-from services.mail.smtp.syntax import Reply
+from lab7.services.eventlog import EventLog
+from lab7.services.mail.accounts import Account, Accounts, Forward, MailingList
+from lab7.services.mail.address import Mailbox
+from lab7.services.mail.delivery import dsn
+from lab7.services.mail.delivery.local import Mailboxes
+from lab7.services.mail.delivery.remote import Destination, Job, Remote
+from lab7.services.mail.queue.entry import Change, Entry, Recipient, Schedule
+from lab7.services.mail.queue.spool import Spool
+from lab7.services.mail.smtp.policy import NO_SUCH_USER
+from lab7.services.mail.smtp.syntax import Reply
 
 # Seconds until writing a bounce to the queue is tried again after an error, such as a full disk.
 BOUNCE_RETRY_S = 10.0
@@ -129,7 +129,7 @@ class Dispatcher:
         changed = any(entry.recipients[at].last != reply for at in recipients)
         for at in recipients:
             entry.recipients[at].last = reply
-        # A retry is recorded only to inform users of services.mail.queue: tries 1, 2, 4, 8, ... suffice.
+        # A retry is recorded only to inform users of lab7.services.mail.queue: tries 1, 2, 4, 8, ... suffice.
         if changed or entry.tries & (entry.tries - 1) == 0:
             self._spool.write_later(Change(entry.id, (), dict.fromkeys(recipients, reply), entry.tries, entry.next_s))
         return True

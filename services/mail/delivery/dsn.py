@@ -10,11 +10,11 @@ Content-Type: multipart/report; report-type=delivery-status
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.mail.address import POSTMASTER, Mailbox
-from services.mail.delivery.trace import date_time
-from services.mail.queue.entry import Recipient
-from services.mail.smtp.content import header_section
-from services.mail.smtp.syntax import Reply
+from lab7.services.mail.address import POSTMASTER, Mailbox
+from lab7.services.mail.delivery.trace import date_time
+from lab7.services.mail.queue.entry import Recipient
+from lab7.services.mail.smtp.content import header_section
+from lab7.services.mail.smtp.syntax import Reply
 
 # Maximum octets of a message that is returned in its bounce; of a larger one only the header (as in Postfix).
 RETURNED_OCTETS_MAX = 50_000

@@ -17,14 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.mail.accounts import Account
-from services.mail.delivery.trace import return_path_field, without_return_path
-from services.mail.maildir.delivery import host_part, stored_form, sync_directory, wire_octets, write_all
-from services.mail.maildir.errors import MaildirError, MessageTooLargeError
-from services.mail.maildir.store import Maildir
-from services.mail.queue.entry import Entry
-from services.mail.queue.spool import Spool
-from services.mail.smtp.syntax import Reply
+from lab7.services.mail.accounts import Account
+from lab7.services.mail.delivery.trace import return_path_field, without_return_path
+from lab7.services.mail.maildir.delivery import host_part, stored_form, sync_directory, wire_octets, write_all
+from lab7.services.mail.maildir.errors import MaildirError, MessageTooLargeError
+from lab7.services.mail.maildir.store import Maildir
+from lab7.services.mail.queue.entry import Entry
+from lab7.services.mail.queue.spool import Spool
+from lab7.services.mail.smtp.syntax import Reply
 
 # Maximum number of messages in a batch for one mailbox, which share one sync of the directory.
 BATCH_MESSAGES = 64

@@ -5,14 +5,14 @@ from collections.abc import Collection, Generator, Sequence
 from random import Random
 from typing import TypeVar
 
-from services.dns.codec.codes import DNS_PORT
-from services.dns.codec.message import Question
-from services.dns.codec.name import ROOT
-from services.dns.recursion.query import Replied, UpstreamQuery
-from services.dns.recursion.transport import Upstream
-from services.eventlog import EventLog
-from services.mail.delivery.routes import Answer, Host, Lookup, find_route
-from services.mail.smtp.syntax import Reply
+from lab7.services.dns.codec.codes import DNS_PORT
+from lab7.services.dns.codec.message import Question
+from lab7.services.dns.codec.name import ROOT
+from lab7.services.dns.recursion.query import Replied, UpstreamQuery
+from lab7.services.dns.recursion.transport import Upstream
+from lab7.services.eventlog import EventLog
+from lab7.services.mail.delivery.routes import Answer, Host, Lookup, find_route
+from lab7.services.mail.smtp.syntax import Reply
 
 # Each name server is tried twice with a time-out of 5 seconds, as in the C library's resolver.
 TRIES = 2

@@ -14,13 +14,13 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from services.eventlog import EventLog
-from services.mail.delivery.routes import Host
-from services.mail.queue.entry import Entry, Schedule
-from services.mail.queue.spool import Spool
-from services.mail.smtp.client import Connection, ConnectionFailedError, Timeouts
-from services.mail.smtp.client_session import ClientSession, Envelope, SessionOptions, Step
-from services.mail.smtp.syntax import Reply
+from lab7.services.eventlog import EventLog
+from lab7.services.mail.delivery.routes import Host
+from lab7.services.mail.queue.entry import Entry, Schedule
+from lab7.services.mail.queue.spool import Spool
+from lab7.services.mail.smtp.client import Connection, ConnectionFailedError, Timeouts
+from lab7.services.mail.smtp.client_session import ClientSession, Envelope, SessionOptions, Step
+from lab7.services.mail.smtp.syntax import Reply
 
 # Maximum number of connections to a domain; Postfix's 20 would not help small emulated servers.
 CONNECTIONS_MAX = 4

@@ -13,13 +13,13 @@ from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.errors import TextError
-from services.dns.codec.message import Message, Record
-from services.dns.codec.name import ROOT, Name
-from services.dns.codec.rdata import AAAA, CNAME, MX, A
-from services.mail.address import literal_address
-from services.mail.smtp.syntax import Reply
+from lab7.services.dns.codec.codes import Rcode, RRType
+from lab7.services.dns.codec.errors import TextError
+from lab7.services.dns.codec.message import Message, Record
+from lab7.services.dns.codec.name import ROOT, Name
+from lab7.services.dns.codec.rdata import AAAA, CNAME, MX, A
+from lab7.services.mail.address import literal_address
+from lab7.services.mail.smtp.syntax import Reply
 
 # Maximum number of MX hosts tried (RFC 5321 section 5.1: at least two; Postfix's smtp_mx_address_limit: 5).
 HOSTS_MAX = 8

@@ -8,8 +8,8 @@ Received: from client.example.org (client.example.org [192.0.2.7])
 import re
 from time import gmtime
 
-from services.mail.address import Mailbox
-from services.mail.smtp.content import header_section
+from lab7.services.mail.address import Mailbox
+from lab7.services.mail.smtp.content import header_section
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

@@ -1,6 +1,6 @@
 """IMAP server: access to messages and mailboxes that stay on the server (IMAP4rev1, RFC 3501; IMAP4rev2, RFC 9051).
 
-    $ python -m services.mail.imap --maildirs maildirs --accounts accounts --domain example.com --port 1143
+    $ python -m lab7.services.mail.imap --maildirs maildirs --accounts accounts --domain example.com --port 1143
     READY imap 127.0.0.1:1143 [::1]:1143
 
     S: * OK [CAPABILITY IMAP4rev1 ...] lab7 is ready.
@@ -28,4 +28,4 @@ from importlib import import_module
 def main(argv: list[str] | None = None) -> int:
     """Serve IMAP until SIGTERM; return the exit status."""
     # Import the program here, so that an import of the package loads neither sockets nor an event loop.
-    return int(import_module("services.mail.imap.__main__").main(argv))
+    return int(import_module("lab7.services.mail.imap.__main__").main(argv))

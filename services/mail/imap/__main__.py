@@ -1,11 +1,11 @@
-"""Entry point of the IMAP server: `python -m services.mail.imap`."""
+"""Entry point of the IMAP server: `python -m lab7.services.mail.imap`."""
 
 import sys
 
-from services.mail.access.program import run_access
-from services.mail.faults import IMAP_FAULTS
-from services.mail.imap.session import Session
-from services.mail.imap.session_state import Capabilities
+from lab7.services.mail.access.program import run_access
+from lab7.services.mail.faults import IMAP_FAULTS
+from lab7.services.mail.imap.session import Session
+from lab7.services.mail.imap.session_state import Capabilities
 
 DEFAULT_PORT = 143
 

@@ -1,9 +1,9 @@
 """Messages of one folder as FETCH and SEARCH read them: octets, header and MIME structure, read on first use."""
 
-from services.mail.imap.limits import CACHE_OCTETS
-from services.mail.maildir.folder import Folder
-from services.mail.mime.header import Header, header_end, parse_header
-from services.mail.mime.structure import Part, parse
+from lab7.services.mail.imap.limits import CACHE_OCTETS
+from lab7.services.mail.maildir.folder import Folder
+from lab7.services.mail.mime.header import Header, header_end, parse_header
+from lab7.services.mail.mime.structure import Part, parse
 
 
 class CachedMessage:

@@ -8,9 +8,9 @@ and at each yield the connection can schedule other sessions.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.mail.access.requests import Steps
-from services.mail.imap.session_state import SessionState, State
-from services.mail.imap.syntax.reader import Reader
+from lab7.services.mail.access.requests import Steps
+from lab7.services.mail.imap.session_state import SessionState, State
+from lab7.services.mail.imap.syntax.reader import Reader
 
 Handler = Callable[[SessionState, Reader], Steps]
 

@@ -1,6 +1,6 @@
 """Exceptions of IMAP command handlers, one per failure response: BAD, NO, BYE (RFC 3501 section 7.1, RFC 5530)."""
 
-from services.mail.maildir.errors import (
+from lab7.services.mail.maildir.errors import (
     FolderExistsError,
     FolderNameError,
     MessageGoneError,

@@ -3,13 +3,13 @@
 A client with a synchronising literal waits for "+", so that a refused literal is never sent.
 """
 
-from services.mail.imap.commands.append import check_literal
-from services.mail.imap.commands.table import parse_command
-from services.mail.imap.errors import BadError, NoError, store_failure_text
-from services.mail.imap.limits import EARLY_LITERAL_OCTETS, LITERAL_OCTETS, MESSAGE_OCTETS, NUMBER_MAX
-from services.mail.imap.session_state import SessionState, State
-from services.mail.imap.syntax.reader import TAG, AnnouncedLiteral, Reader
-from services.mail.maildir.errors import MaildirError
+from lab7.services.mail.imap.commands.append import check_literal
+from lab7.services.mail.imap.commands.table import parse_command
+from lab7.services.mail.imap.errors import BadError, NoError, store_failure_text
+from lab7.services.mail.imap.limits import EARLY_LITERAL_OCTETS, LITERAL_OCTETS, MESSAGE_OCTETS, NUMBER_MAX
+from lab7.services.mail.imap.session_state import SessionState, State
+from lab7.services.mail.imap.syntax.reader import TAG, AnnouncedLiteral, Reader
+from lab7.services.mail.maildir.errors import MaildirError
 
 
 def literal_refusal(session: SessionState, unit: AnnouncedLiteral) -> bytes | None:

@@ -10,12 +10,12 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from services.mail.imap.cached_message import CachedMessage
-from services.mail.imap.errors import BadError, NoError
-from services.mail.imap.session_state import SessionState
-from services.mail.imap.syntax.fetch_items import Section, parse_section, section_octets
-from services.mail.maildir.errors import MaildirError
-from services.mail.maildir.folder import Folder
+from lab7.services.mail.imap.cached_message import CachedMessage
+from lab7.services.mail.imap.errors import BadError, NoError
+from lab7.services.mail.imap.session_state import SessionState
+from lab7.services.mail.imap.syntax.fetch_items import Section, parse_section, section_octets
+from lab7.services.mail.maildir.errors import MaildirError
+from lab7.services.mail.maildir.folder import Folder
 
 _URL = re.compile(
     rb"(?:/(?P<mailbox>[^;/?][^;?]*?)(?:;UIDVALIDITY=(?P<uidvalidity>[1-9]\d{0,9}))?)?/?;UID=(?P<uid>[1-9]\d{0,9})"

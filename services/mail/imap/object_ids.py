@@ -2,7 +2,7 @@
 
 import hashlib
 
-from services.mail.maildir.folder import Folder
+from lab7.services.mail.maildir.folder import Folder
 
 _DIGEST_OCTETS = 16
 

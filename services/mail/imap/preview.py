@@ -3,9 +3,9 @@
 import re
 from html.parser import HTMLParser
 
-from services.mail.imap.cached_message import CachedMessage
-from services.mail.mime.structure import Part
-from services.mail.mime.words import decode_transfer, text_of
+from lab7.services.mail.imap.cached_message import CachedMessage
+from lab7.services.mail.mime.structure import Part
+from lab7.services.mail.mime.words import decode_transfer, text_of
 
 # RFC 8970 section 3.1: at most 256 characters; a preview of 200 is what Dovecot sends.
 PREVIEW_CHARACTERS = 200

@@ -9,8 +9,8 @@ S: * ESEARCH (TAG "a") ADDTO (0 3)
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from services.mail.imap.syntax import encoder
-from services.mail.imap.syntax.fetch_items import format_sequence_set
+from lab7.services.mail.imap.syntax import encoder
+from lab7.services.mail.imap.syntax.fetch_items import format_sequence_set
 
 
 @dataclass(slots=True)

@@ -11,16 +11,16 @@ and further input is ignored.
 
 from collections.abc import Iterator
 
-from services.errors import LimitExceededError
-from services.mail.access.requests import ContinuationRequest, Outputs, StartCompression, StartTls, Steps
-from services.mail.imap.command import Command
-from services.mail.imap.commands.table import parse_command
-from services.mail.imap.errors import BadError, ByeError, NoError, store_failure_text
-from services.mail.imap.limits import BAD_COMMANDS_MAX, MESSAGE_OCTETS, PIPELINE_OCTETS
-from services.mail.imap.literals import literal_refusal
-from services.mail.imap.session_state import Capabilities, SessionState, State
-from services.mail.imap.syntax.reader import TAG, AnnouncedLiteral, Framer, Line, OverlongLine, Reader
-from services.mail.maildir.errors import MaildirError
+from lab7.services.errors import LimitExceededError
+from lab7.services.mail.access.requests import ContinuationRequest, Outputs, StartCompression, StartTls, Steps
+from lab7.services.mail.imap.command import Command
+from lab7.services.mail.imap.commands.table import parse_command
+from lab7.services.mail.imap.errors import BadError, ByeError, NoError, store_failure_text
+from lab7.services.mail.imap.limits import BAD_COMMANDS_MAX, MESSAGE_OCTETS, PIPELINE_OCTETS
+from lab7.services.mail.imap.literals import literal_refusal
+from lab7.services.mail.imap.session_state import Capabilities, SessionState, State
+from lab7.services.mail.imap.syntax.reader import TAG, AnnouncedLiteral, Framer, Line, OverlongLine, Reader
+from lab7.services.mail.maildir.errors import MaildirError
 
 _CONTINUE = b"+ OK\r\n"
 # RFC 3501 section 7.1: a response that belongs to no command has the tag "*".

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from services.mail.access.requests import Opened
-from services.mail.imap.errors import BadError, NoError
-from services.mail.imap.syntax.fetch_items import numbers_in, read_sequence_set, uids_in
-from services.mail.imap.syntax.reader import Reader
-from services.mail.imap.view import REV2, View
-from services.mail.maildir.store import Maildir
+from lab7.services.mail.access.requests import Opened
+from lab7.services.mail.imap.errors import BadError, NoError
+from lab7.services.mail.imap.syntax.fetch_items import numbers_in, read_sequence_set, uids_in
+from lab7.services.mail.imap.syntax.reader import Reader
+from lab7.services.mail.imap.view import REV2, View
+from lab7.services.mail.maildir.store import Maildir
 
 _ALWAYS = f"IMAP4rev1 {REV2} SASL-IR LITERAL+ ID ENABLE IDLE"
 # Capabilities after authentication, sorted.

@@ -7,12 +7,12 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.mail.imap.cached_message import CachedMessage
-from services.mail.imap.syntax.base_subject import base_subject
-from services.mail.imap.syntax.dates import sent_time
-from services.mail.imap.view import View
-from services.mail.mime.addresses import MISSING_HOST, Address, parse_addresses
-from services.mail.mime.words import decode_words
+from lab7.services.mail.imap.cached_message import CachedMessage
+from lab7.services.mail.imap.syntax.base_subject import base_subject
+from lab7.services.mail.imap.syntax.dates import sent_time
+from lab7.services.mail.imap.view import View
+from lab7.services.mail.mime.addresses import MISSING_HOST, Address, parse_addresses
+from lab7.services.mail.mime.words import decode_words
 
 # Value of a sort key: text as its casemapped octets, or a number.
 SortValue = bytes | float

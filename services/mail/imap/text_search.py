@@ -7,11 +7,11 @@ characters equal, close to i;unicode-casemap (RFC 5051). No regular expressions:
 import unicodedata
 from collections.abc import Iterator
 
-from services.mail.imap.cached_message import CachedMessage
-from services.mail.mime.addresses import MISSING_HOST, MISSING_MAILBOX, parse_addresses
-from services.mail.mime.header import Field
-from services.mail.mime.structure import Part
-from services.mail.mime.words import decode_transfer, decode_words, text_of
+from lab7.services.mail.imap.cached_message import CachedMessage
+from lab7.services.mail.mime.addresses import MISSING_HOST, MISSING_MAILBOX, parse_addresses
+from lab7.services.mail.mime.header import Field
+from lab7.services.mail.mime.structure import Part
+from lab7.services.mail.mime.words import decode_transfer, decode_words, text_of
 
 
 def fold(text: str) -> str:

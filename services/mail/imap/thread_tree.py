@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from services.mail.imap.limits import REFERENCES_MAX
-from services.mail.imap.syntax.base_subject import BaseSubject
+from lab7.services.mail.imap.limits import REFERENCES_MAX
+from lab7.services.mail.imap.syntax.base_subject import BaseSubject
 
 _MESSAGE_ID = re.compile(rb"<[^<>\s]{1,995}>")
 

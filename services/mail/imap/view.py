@@ -4,14 +4,14 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Generator, Iterator
 from typing import TypeVar
 
-from services.mail.imap.cached_message import MessageCache
-from services.mail.imap.errors import ByeError, NoError
-from services.mail.imap.search_context import SearchContext
-from services.mail.imap.syntax import encoder
-from services.mail.imap.syntax.fetch_items import format_sequence_set
-from services.mail.maildir.errors import NoFolderError
-from services.mail.maildir.folder import SYSTEM_FLAGS, Folder, batches
-from services.mail.maildir.limits import STEP_MESSAGES
+from lab7.services.mail.imap.cached_message import MessageCache
+from lab7.services.mail.imap.errors import ByeError, NoError
+from lab7.services.mail.imap.search_context import SearchContext
+from lab7.services.mail.imap.syntax import encoder
+from lab7.services.mail.imap.syntax.fetch_items import format_sequence_set
+from lab7.services.mail.maildir.errors import NoFolderError
+from lab7.services.mail.maildir.folder import SYSTEM_FLAGS, Folder, batches
+from lab7.services.mail.maildir.limits import STEP_MESSAGES
 
 RECENT = "\\Recent"
 REV2 = "IMAP4rev2"

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 
-from services.mail.maildir.errors import MessageTooLargeError
-from services.mail.maildir.limits import MESSAGE_OCTETS, SUMS_AGE_S, SUMS_OCTETS
+from lab7.services.mail.maildir.errors import MessageTooLargeError
+from lab7.services.mail.maildir.limits import MESSAGE_OCTETS, SUMS_AGE_S, SUMS_OCTETS
 
 # Letters of flags in file names; P (passed) is preserved but has no IMAP flag.
 LETTERS = {"D": "\\Draft", "F": "\\Flagged", "R": "\\Answered", "S": "\\Seen", "T": "\\Deleted"}

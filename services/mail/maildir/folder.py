@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator,
 from dataclasses import dataclass
 from typing import TypeVar
 
-from services.mail.maildir.delivery import (
+from lab7.services.mail.maildir.delivery import (
     FLAGS,
     NewMessage,
     Quota,
@@ -35,9 +35,9 @@ from services.mail.maildir.delivery import (
     wire_size,
     with_flag_letters,
 )
-from services.mail.maildir.errors import MessageGoneError, QuotaExceededError
-from services.mail.maildir.keywords import Keywords
-from services.mail.maildir.limits import (
+from lab7.services.mail.maildir.errors import MessageGoneError, QuotaExceededError
+from lab7.services.mail.maildir.keywords import Keywords
+from lab7.services.mail.maildir.limits import (
     DEAD_LINES_MAX,
     HEADER_PIECE_OCTETS,
     KEYWORDS_MAX,
@@ -45,9 +45,9 @@ from services.mail.maildir.limits import (
     STEP_MESSAGES,
     TURN_FILES,
 )
-from services.mail.maildir.mod_sequences import ModSequences
-from services.mail.maildir.scanner import Scanner
-from services.mail.maildir.uid_index import LOCK, UidIndex
+from lab7.services.mail.maildir.mod_sequences import ModSequences
+from lab7.services.mail.maildir.scanner import Scanner
+from lab7.services.mail.maildir.uid_index import LOCK, UidIndex
 
 SYSTEM_FLAGS = tuple(FLAGS)
 # Length of "new/" and "cur/".

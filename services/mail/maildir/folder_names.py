@@ -10,8 +10,8 @@ within a name is stored as `&AC4-`; modified UTF-7 never encodes a dot in this w
 import base64
 import binascii
 
-from services.mail.maildir.errors import FolderNameError
-from services.mail.maildir.limits import FILE_NAME_OCTETS, FOLDER_DEPTH
+from lab7.services.mail.maildir.errors import FolderNameError
+from lab7.services.mail.maildir.limits import FILE_NAME_OCTETS, FOLDER_DEPTH
 
 INBOX = "INBOX"
 SEPARATOR = "/"

@@ -1,8 +1,8 @@
 """Keywords of a folder: flags beyond the system flags, as letters of file names (RFC 3501 section 2.3.2)."""
 
-from services.mail.maildir.delivery import FLAGS, LETTERS, locked, read_file, replace_file
-from services.mail.maildir.errors import TooManyKeywordsError
-from services.mail.maildir.limits import KEYWORD_OCTETS, KEYWORDS_MAX
+from lab7.services.mail.maildir.delivery import FLAGS, LETTERS, locked, read_file, replace_file
+from lab7.services.mail.maildir.errors import TooManyKeywordsError
+from lab7.services.mail.maildir.limits import KEYWORD_OCTETS, KEYWORDS_MAX
 
 FILE = "lab7-keywords"
 KEYWORDS_LOCK = "lab7-keywords.lock"

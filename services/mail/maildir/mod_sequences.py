@@ -24,8 +24,8 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from typing import Protocol
 
-from services.mail.maildir.delivery import locked, replace_file, write_all
-from services.mail.maildir.limits import MOD_SEQUENCE_LINES_MAX, VANISHED_MAX
+from lab7.services.mail.maildir.delivery import locked, replace_file, write_all
+from lab7.services.mail.maildir.limits import MOD_SEQUENCE_LINES_MAX, VANISHED_MAX
 
 FILE = "lab7-modseq"
 LOCK = "lab7-modseq.lock"

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from services.errors import ServiceError
+from lab7.services.errors import ServiceError
 
 # A full disk does not prevent the start: the condition is temporary and has its own SMTP replies.
 _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT))

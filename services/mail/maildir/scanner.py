@@ -4,8 +4,8 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.mail.maildir.errors import NoFolderError
-from services.mail.maildir.limits import SCANS_MAX, SETTLED_S
+from lab7.services.mail.maildir.errors import NoFolderError
+from lab7.services.mail.maildir.limits import SCANS_MAX, SETTLED_S
 
 PLACES = ("new", "cur")
 _Times = tuple[int, int]

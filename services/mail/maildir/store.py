@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from services.mail.maildir.delivery import (
+from lab7.services.mail.maildir.delivery import (
     FLAGS,
     NewMessage,
     Quota,
@@ -27,11 +27,11 @@ from services.mail.maildir.delivery import (
     stored_size,
     sync_directory,
 )
-from services.mail.maildir.errors import FolderExistsError, FolderNameError, MaildirError, NoFolderError
-from services.mail.maildir.errors import QuotaExceededError as QuotaExceededError
-from services.mail.maildir.folder import Folder
-from services.mail.maildir.folder_names import INBOX, SEPARATOR, checked, directory_of, name_of
-from services.mail.maildir.limits import ABANDONED_S, FOLDERS_MAX, SUBSCRIPTIONS_MAX
+from lab7.services.mail.maildir.errors import FolderExistsError, FolderNameError, MaildirError, NoFolderError
+from lab7.services.mail.maildir.errors import QuotaExceededError as QuotaExceededError
+from lab7.services.mail.maildir.folder import Folder
+from lab7.services.mail.maildir.folder_names import INBOX, SEPARATOR, checked, directory_of, name_of
+from lab7.services.mail.maildir.limits import ABANDONED_S, FOLDERS_MAX, SUBSCRIPTIONS_MAX
 
 # Subscribed names need not name existing folders (RFC 3501 section 6.3.6).
 

@@ -29,8 +29,8 @@ tells clients to discard their cached UIDs. The same holds for a folder deleted 
 import os
 from collections.abc import Iterable, Iterator
 
-from services.mail.maildir.delivery import replace_file, write_all
-from services.mail.maildir.limits import DEAD_LINES_MAX, INDEX_PIECE_OCTETS
+from lab7.services.mail.maildir.delivery import replace_file, write_all
+from lab7.services.mail.maildir.limits import DEAD_LINES_MAX, INDEX_PIECE_OCTETS
 
 FILE = "lab7-uids"
 LOCK = "lab7-uids.lock"

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from services.mail.address import Mailbox
-from services.mail.mime.addresses import MISSING_HOST, MISSING_MAILBOX, parse_addresses
-from services.mail.mime.words import decode_words
+from lab7.services.mail.address import Mailbox
+from lab7.services.mail.mime.addresses import MISSING_HOST, MISSING_MAILBOX, parse_addresses
+from lab7.services.mail.mime.words import decode_words
 
 
 @dataclass(frozen=True, slots=True)

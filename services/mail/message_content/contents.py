@@ -13,11 +13,11 @@ and parts beyond the MIME parser's nesting depth, are files.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.mail.message_content.file_names import parameter_text, safe_file_name
-from services.mail.message_content.limits import LEAF_PARTS_MAX, TEXT_CHARACTERS
-from services.mail.mime.parameters import parse_parametric
-from services.mail.mime.structure import Part, parse
-from services.mail.mime.words import decode_transfer, decode_words, text_of
+from lab7.services.mail.message_content.file_names import parameter_text, safe_file_name
+from lab7.services.mail.message_content.limits import LEAF_PARTS_MAX, TEXT_CHARACTERS
+from lab7.services.mail.mime.parameters import parse_parametric
+from lab7.services.mail.mime.structure import Part, parse
+from lab7.services.mail.mime.words import decode_transfer, decode_words, text_of
 
 PLAIN, HTML = "text/plain", "text/html"
 _ENDINGS = {"text/plain": ".txt", "text/html": ".html", "message/rfc822": ".eml", "image/jpeg": ".jpg"}

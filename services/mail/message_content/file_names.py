@@ -7,9 +7,9 @@ safe_file_name("C:\\autoexec.bat") == "autoexec.bat"
 import re
 from urllib.parse import unquote_to_bytes
 
-from services.mail.message_content.limits import ENDING_CHARACTERS, FILE_NAME_OCTETS
-from services.mail.mime.parameters import Parametric
-from services.mail.mime.words import decode_words, text_of
+from lab7.services.mail.message_content.limits import ENDING_CHARACTERS, FILE_NAME_OCTETS
+from lab7.services.mail.mime.parameters import Parametric
+from lab7.services.mail.mime.words import decode_words, text_of
 
 # Control characters are removed, also bidirectional overrides, which can disguise a file name extension.
 _UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")

@@ -7,8 +7,8 @@ parse_addresses(b"Ann <ann@example.org>, friends: bob@example.org;") ==
 
 from dataclasses import dataclass
 
-from services.mail.mime.lexer import Lexer
-from services.mail.mime.limits import ADDRESSES_MAX
+from lab7.services.mail.mime.lexer import Lexer
+from lab7.services.mail.mime.limits import ADDRESSES_MAX
 
 # RFC 3501 section 7.4.2: a NIL host denotes a group, so that an address without a host gets this placeholder.
 MISSING_HOST = b"MISSING_DOMAIN"

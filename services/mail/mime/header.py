@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from services.mail.mime.limits import FIELD_OCTETS_MAX, FIELDS_MAX
+from lab7.services.mail.mime.limits import FIELD_OCTETS_MAX, FIELDS_MAX
 
 _LINE_END = re.compile(rb"\r?\n")
 _FOLD = re.compile(rb"\r?\n[ \t]+")

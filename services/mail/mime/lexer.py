@@ -6,7 +6,7 @@ count as letters (RFC 6532).
 
 import re
 
-from services.mail.mime.limits import COMMENT_DEPTH_MAX
+from lab7.services.mail.mime.limits import COMMENT_DEPTH_MAX
 
 _BLANKS = re.compile(rb"[ \t\r\n\x00]+")
 _ATOM = re.compile(rb"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\x80-\xff]+")

@@ -6,8 +6,8 @@ parse_parametric(b'text/plain; charset="utf-8"') == Parametric(b"text/plain", [(
 import re
 from dataclasses import dataclass, field
 
-from services.mail.mime.lexer import Lexer
-from services.mail.mime.limits import PARAMETERS_MAX
+from lab7.services.mail.mime.lexer import Lexer
+from lab7.services.mail.mime.limits import PARAMETERS_MAX
 
 # RFC 2231 section 3: a long parameter is continued as `name*0`, `name*1`; `name*1*` is percent-encoded.
 _PIECE = re.compile(rb"([^*]+)\*(\d{1,4})(\*?)")

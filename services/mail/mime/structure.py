@@ -7,9 +7,9 @@ octets[part.body_begin : part.body_end]            the content of BODY[1.2]
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from services.mail.mime.header import Header, parse_header
-from services.mail.mime.limits import DELIMITER_LINES_MAX, DEPTH_MAX, PARTS_MAX
-from services.mail.mime.parameters import Parametric, parse_parametric
+from lab7.services.mail.mime.header import Header, parse_header
+from lab7.services.mail.mime.limits import DELIMITER_LINES_MAX, DEPTH_MAX, PARTS_MAX
+from lab7.services.mail.mime.parameters import Parametric, parse_parametric
 
 _TEXT = b"text/plain"
 _MESSAGE = b"message/rfc822"

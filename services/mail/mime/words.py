@@ -6,7 +6,7 @@ import codecs
 import quopri
 import re
 
-from services.mail.mime.limits import FIELD_OCTETS_MAX
+from lab7.services.mail.mime.limits import FIELD_OCTETS_MAX
 
 _ENCODED_WORD = re.compile(rb"=\?([^?*\s]{1,40})(?:\*[^?\s]{1,40})?\?([BbQq])\?([^?\s]*)\?=")
 _BETWEEN = re.compile(rb"(\?=)[ \t\r\n]+(=\?)")

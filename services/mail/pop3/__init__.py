@@ -1,6 +1,6 @@
 """POP3 server for the INBOXes of Maildirs (RFC 1939).
 
-    $ python -m services.mail.pop3 --maildirs maildirs --accounts accounts --domain example.com --port 1110
+    $ python -m lab7.services.mail.pop3 --maildirs maildirs --accounts accounts --domain example.com --port 1110
     READY pop3 127.0.0.1:1110 [::1]:1110
 
     S: +OK lab7 is ready. <77.1795442557@lab7>
@@ -27,4 +27,4 @@ from importlib import import_module
 def main(argv: list[str] | None = None) -> int:
     """Serve POP3 until SIGTERM; return the exit status."""
     # Import the program here, so that an import of the package loads neither sockets nor an event loop.
-    return int(import_module("services.mail.pop3.__main__").main(argv))
+    return int(import_module("lab7.services.mail.pop3.__main__").main(argv))

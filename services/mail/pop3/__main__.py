@@ -1,13 +1,13 @@
-"""Entry point of the POP3 server: `python -m services.mail.pop3`."""
+"""Entry point of the POP3 server: `python -m lab7.services.mail.pop3`."""
 
 import os
 import sys
 from itertools import count
 
-from services.mail.access.program import run_access
-from services.mail.faults import POP3_FAULTS
-from services.mail.pop3.session import Session
-from services.mail.pop3.session_state import Capabilities
+from lab7.services.mail.access.program import run_access
+from lab7.services.mail.faults import POP3_FAULTS
+from lab7.services.mail.pop3.session import Session
+from lab7.services.mail.pop3.session_state import Capabilities
 
 DEFAULT_PORT = 110
 _numbers = count(1)

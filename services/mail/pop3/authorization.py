@@ -2,12 +2,12 @@
 
 import re
 
-from services.mail import sasl
-from services.mail.access.requests import Challenge, LogIn, Opened, Steps, continue_exchange
-from services.mail.pop3.errors import RefusedError, SyntaxRefusedError
-from services.mail.pop3.limits import FAILED_LOGINS_MAX
-from services.mail.pop3.maildrop import InUseError, Maildrop
-from services.mail.pop3.session_state import SessionState, State
+from lab7.services.mail import sasl
+from lab7.services.mail.access.requests import Challenge, LogIn, Opened, Steps, continue_exchange
+from lab7.services.mail.pop3.errors import RefusedError, SyntaxRefusedError
+from lab7.services.mail.pop3.limits import FAILED_LOGINS_MAX
+from lab7.services.mail.pop3.maildrop import InUseError, Maildrop
+from lab7.services.mail.pop3.session_state import SessionState, State
 
 _DIGEST = re.compile(rb"[0-9a-f]{32}\Z")
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.mail.access.requests import Steps
-from services.mail.pop3.session_state import SessionState, State
+from lab7.services.mail.access.requests import Steps
+from lab7.services.mail.pop3.session_state import SessionState, State
 
 # A handler returns the text of the +OK, or empty text if it has yielded the whole response.
 Handler = Callable[[SessionState, list[bytes]], Steps]

@@ -1,8 +1,8 @@
 """POP3 command table: keyword -> states in which it is valid, argument count, handler (RFC 1939 section 9)."""
 
-from services.mail.pop3 import authorization, transaction
-from services.mail.pop3.command import Command
-from services.mail.pop3.session_state import State
+from lab7.services.mail.pop3 import authorization, transaction
+from lab7.services.mail.pop3.command import Command
+from lab7.services.mail.pop3.session_state import State
 
 _FIRST = frozenset((State.AUTHORIZATION,))
 _THEN = frozenset((State.TRANSACTION,))

@@ -8,11 +8,11 @@ import fcntl
 import os
 from collections.abc import Iterator
 
-from services.mail.maildir.errors import MaildirError, MessageGoneError
-from services.mail.maildir.folder import Folder
-from services.mail.maildir.folder_names import INBOX
-from services.mail.maildir.store import Maildir
-from services.mail.pop3.limits import TURN_MESSAGES
+from lab7.services.mail.maildir.errors import MaildirError, MessageGoneError
+from lab7.services.mail.maildir.folder import Folder
+from lab7.services.mail.maildir.folder_names import INBOX
+from lab7.services.mail.maildir.store import Maildir
+from lab7.services.mail.pop3.limits import TURN_MESSAGES
 
 LOCK = "lab7-pop3.lock"
 _OPEN = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW

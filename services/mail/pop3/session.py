@@ -9,14 +9,14 @@ The generator of receive() must be exhausted before receive() is called again. I
 
 from collections.abc import Iterator
 
-from services.buffer import OctetBuffer
-from services.errors import LimitExceededError
-from services.mail.access.requests import ContinuationRequest, Outputs, StartTls, Steps
-from services.mail.maildir.errors import MaildirError
-from services.mail.pop3.commands import COMMANDS, REST_OF_LINE
-from services.mail.pop3.errors import RefusedError, SyntaxRefusedError
-from services.mail.pop3.limits import BAD_COMMANDS_MAX, LINE_OCTETS, PIPELINE_OCTETS
-from services.mail.pop3.session_state import Capabilities, SessionState, State
+from lab7.services.buffer import OctetBuffer
+from lab7.services.errors import LimitExceededError
+from lab7.services.mail.access.requests import ContinuationRequest, Outputs, StartTls, Steps
+from lab7.services.mail.maildir.errors import MaildirError
+from lab7.services.mail.pop3.commands import COMMANDS, REST_OF_LINE
+from lab7.services.mail.pop3.errors import RefusedError, SyntaxRefusedError
+from lab7.services.mail.pop3.limits import BAD_COMMANDS_MAX, LINE_OCTETS, PIPELINE_OCTETS
+from lab7.services.mail.pop3.session_state import Capabilities, SessionState, State
 
 
 class Session:

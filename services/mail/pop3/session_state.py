@@ -10,8 +10,8 @@ Handlers depend on this module, the session depends on the handlers.
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from services.mail.pop3.errors import SyntaxRefusedError
-from services.mail.pop3.maildrop import Maildrop
+from lab7.services.mail.pop3.errors import SyntaxRefusedError
+from lab7.services.mail.pop3.maildrop import Maildrop
 
 
 class State(Enum):

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator
 
-from services.mail.access.requests import Steps
-from services.mail.maildir.errors import MessageGoneError
-from services.mail.pop3.errors import RefusedError, SyntaxRefusedError
-from services.mail.pop3.limits import SEND_OCTETS
-from services.mail.pop3.maildrop import Maildrop
-from services.mail.pop3.session_state import SessionState
+from lab7.services.mail.access.requests import Steps
+from lab7.services.mail.maildir.errors import MessageGoneError
+from lab7.services.mail.pop3.errors import RefusedError, SyntaxRefusedError
+from lab7.services.mail.pop3.limits import SEND_OCTETS
+from lab7.services.mail.pop3.maildrop import Maildrop
+from lab7.services.mail.pop3.session_state import SessionState
 
 
 def _count(argument: bytes) -> int:

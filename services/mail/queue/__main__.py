@@ -1,6 +1,6 @@
 """Program that lists the messages in an MTA's queue as JSON lines, also while the MTA runs.
 
-$ python -m services.mail.queue queue
+$ python -m lab7.services.mail.queue queue
 {"id": "64b0...", "from": "alice@example.org", "to": [...], "size_octets": 1042, "tries": 3, "next_s": 1752150000.0}
 """
 
@@ -9,8 +9,8 @@ import json
 import sys
 from pathlib import Path
 
-from services.mail.queue.entry import Entry
-from services.mail.queue.journal import read_entries
+from lab7.services.mail.queue.entry import Entry
+from lab7.services.mail.queue.journal import read_entries
 
 
 def summarise(entry: Entry) -> dict[str, object]:
@@ -29,7 +29,9 @@ def summarise(entry: Entry) -> dict[str, object]:
 
 def main(argv: list[str] | None = None) -> int:
     """Print the queued messages, oldest first; returns 0, or 2 if the directory has no queue."""
-    parser = argparse.ArgumentParser(prog="python -m services.mail.queue", description="List the messages in a queue.")
+    parser = argparse.ArgumentParser(
+        prog="python -m lab7.services.mail.queue", description="List the messages in a queue."
+    )
     parser.add_argument("directory", type=Path, metavar="DIR", help="directory of the queue, as in --queue of the MTA")
     options = parser.parse_args(argv)
     try:

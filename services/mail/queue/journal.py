@@ -27,9 +27,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.errors import ServiceError
-from services.mail.queue.entry import Change as Change
-from services.mail.queue.entry import (
+from lab7.services.errors import ServiceError
+from lab7.services.mail.queue.entry import Change as Change
+from lab7.services.mail.queue.entry import (
     ContentLocation,
     DecodeError,
     Entry,

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from services.eventlog import EventLog
-from services.mail.queue.entry import Change, ContentLocation, Entry
-from services.mail.queue.journal import Journal, JournalItem
+from lab7.services.eventlog import EventLog
+from lab7.services.mail.queue.entry import Change, ContentLocation, Entry
+from lab7.services.mail.queue.journal import Journal, JournalItem
 
 # Maximum octets of content in a batch, which bounds the delay of the following records.
 BATCH_OCTETS = 8 * 1024 * 1024

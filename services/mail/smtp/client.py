@@ -13,8 +13,8 @@ import ssl
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from services.mail.smtp.client_session import ClientSession, Envelope, Outcome, SessionOptions, Step
-from services.mail.smtp.syntax import Reply
+from lab7.services.mail.smtp.client_session import ClientSession, Envelope, Outcome, SessionOptions, Step
+from lab7.services.mail.smtp.syntax import Reply
 
 READ_OCTETS = 65_536
 WRITE_OCTETS = 65_536

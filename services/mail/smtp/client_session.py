@@ -20,12 +20,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from services.buffer import OctetBuffer
-from services.errors import LimitExceededError
-from services.mail.address import Mailbox
-from services.mail.smtp.content import stuffed
-from services.mail.smtp.short_lines import shorten_lines
-from services.mail.smtp.syntax import REPLY_LINE_OCTETS_MAX, Reply, ReplyError, ReplyReader
+from lab7.services.buffer import OctetBuffer
+from lab7.services.errors import LimitExceededError
+from lab7.services.mail.address import Mailbox
+from lab7.services.mail.smtp.content import stuffed
+from lab7.services.mail.smtp.short_lines import shorten_lines
+from lab7.services.mail.smtp.syntax import REPLY_LINE_OCTETS_MAX, Reply, ReplyError, ReplyReader
 
 # Maximum octets of replies that are buffered: a pipelined group gets a reply of some lines per command.
 _UNREAD_OCTETS = 1 << 20

@@ -7,8 +7,8 @@ The table maps a verb to (states in which it is allowed, handler method, help te
 from dataclasses import dataclass
 from enum import Enum
 
-from services.mail.address import Mailbox
-from services.mail.smtp.syntax import Reply
+from lab7.services.mail.address import Mailbox
+from lab7.services.mail.smtp.syntax import Reply
 
 
 class State(Enum):

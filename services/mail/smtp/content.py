@@ -12,8 +12,8 @@ message's size, unless `strict`, and shortened before they are relayed (short_li
 
 import re
 
-from services.mail.smtp import limits
-from services.mail.smtp.syntax import Reply
+from lab7.services.mail.smtp import limits
+from lab7.services.mail.smtp.syntax import Reply
 
 CRLF = b"\r\n"
 END = b"\r\n.\r\n"

@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from services.mail.accounts import Account, Accounts, Forward, Known, MailingList
-from services.mail.address import POSTMASTER, Mailbox, MailboxError, PathError, parse_mailbox
-from services.mail.smtp.greylist import Greylist
-from services.mail.smtp.syntax import Reply
+from lab7.services.mail.accounts import Account, Accounts, Forward, Known, MailingList
+from lab7.services.mail.address import POSTMASTER, Mailbox, MailboxError, PathError, parse_mailbox
+from lab7.services.mail.smtp.greylist import Greylist
+from lab7.services.mail.smtp.syntax import Reply
 
 Network = IPv4Network | IPv6Network
 

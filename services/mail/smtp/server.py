@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import cast
 
-from services.connections import (
+from lab7.services.connections import (
     ConnectionLimits,
     ConnectionSet,
     Factory,
@@ -21,12 +21,12 @@ from services.connections import (
     acknowledge,
     paid_deadline,
 )
-from services.eventlog import EventLog
-from services.mail.accounts import Account
-from services.mail.smtp.commands import Accept, CheckPassword, Request, State
-from services.mail.smtp.policy import Client, Policy
-from services.mail.smtp.server_session import Offer, ServerSession
-from services.mail.smtp.syntax import Reply
+from lab7.services.eventlog import EventLog
+from lab7.services.mail.accounts import Account
+from lab7.services.mail.smtp.commands import Accept, CheckPassword, Request, State
+from lab7.services.mail.smtp.policy import Client, Policy
+from lab7.services.mail.smtp.server_session import Offer, ServerSession
+from lab7.services.mail.smtp.syntax import Reply
 
 # SWEEP_S: seconds between checks of deadlines; STOP_S: maximum wait at shutdown for messages being written.
 SWEEP_S = 1.0

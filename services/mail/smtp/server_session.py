@@ -21,15 +21,15 @@ STARTTLS (RFC 3207), AUTH (RFC 4954), submission (RFC 6409). Left out: CHUNKING,
 import re
 from dataclasses import dataclass, replace
 
-from services.mail import sasl
-from services.mail.accounts import Account
-from services.mail.address import POSTMASTER, Mailbox
-from services.mail.smtp import commands as replies
-from services.mail.smtp import limits, syntax
-from services.mail.smtp.commands import COMMANDS, Accept, CheckPassword, Request, StartTLS, State
-from services.mail.smtp.content import SMUGGLING_SUSPECTED, ContentReader
-from services.mail.smtp.policy import AUTH_REQUIRED, Client, Policy
-from services.mail.smtp.syntax import CommandLines, EndlessLineError, Reply, line_limit
+from lab7.services.mail import sasl
+from lab7.services.mail.accounts import Account
+from lab7.services.mail.address import POSTMASTER, Mailbox
+from lab7.services.mail.smtp import commands as replies
+from lab7.services.mail.smtp import limits, syntax
+from lab7.services.mail.smtp.commands import COMMANDS, Accept, CheckPassword, Request, StartTLS, State
+from lab7.services.mail.smtp.content import SMUGGLING_SUSPECTED, ContentReader
+from lab7.services.mail.smtp.policy import AUTH_REQUIRED, Client, Policy
+from lab7.services.mail.smtp.syntax import CommandLines, EndlessLineError, Reply, line_limit
 
 # RFC 5321 section 4.1.4 forbids rejection of a wrong name, so any name or literal of valid characters is accepted.
 _HELLO = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[!-Z^-~]{1,255}\])\Z")

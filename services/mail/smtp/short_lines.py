@@ -15,9 +15,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.mail.mime.header import header_end, parse_header
-from services.mail.mime.structure import Part, parse
-from services.mail.mime.words import decode_transfer
+from lab7.services.mail.mime.header import header_end, parse_header
+from lab7.services.mail.mime.structure import Part, parse
+from lab7.services.mail.mime.words import decode_transfer
 
 CRLF = b"\r\n"
 # RFC 5321 section 4.5.3.1.6: a text line has at most 998 octets without CRLF.

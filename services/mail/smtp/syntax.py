@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services.mail.address import Mailbox, MailboxError, PathError, PathTooLongError, parse_loose_path, parse_path
-from services.mail.smtp import limits
+from lab7.services.mail.address import Mailbox, MailboxError, PathError, PathTooLongError, parse_loose_path, parse_path
+from lab7.services.mail.smtp import limits
 
 CRLF = b"\r\n"
 # RFC 5321 section 4.5.3.1.5: a reply line has at most 512 octets, code and CRLF included.

@@ -1,6 +1,6 @@
 r"""Webmail server: a mail user agent that browsers use by HTTP to read and send mail.
 
-    $ python -m services.mail.webmail --maildirs maildirs --accounts accounts --domain example.com \
+    $ python -m lab7.services.mail.webmail --maildirs maildirs --accounts accounts --domain example.com \
           --submission 127.0.0.1:587 --port 8025
     READY webmail 127.0.0.1:8025 [::1]:8025
 
@@ -28,4 +28,4 @@ from importlib import import_module
 def main(argv: list[str] | None = None) -> int:
     """Serve webmail until SIGTERM; return the exit status."""
     # Import the program here, so that an import of the package loads neither sockets nor an event loop.
-    return int(import_module("services.mail.webmail.program").main(argv))
+    return int(import_module("lab7.services.mail.webmail.program").main(argv))

@@ -1,8 +1,8 @@
-"""Entry point of the webmail server: `python -m services.mail.webmail`."""
+"""Entry point of the webmail server: `python -m lab7.services.mail.webmail`."""
 
 import sys
 
-from services.mail.webmail.program import main
+from lab7.services.mail.webmail.program import main
 
 if __name__ == "__main__":
     sys.exit(main())

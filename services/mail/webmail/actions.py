@@ -5,15 +5,15 @@ Each is answered by a redirect. Operations on all messages of a folder run in st
 
 from collections.abc import Callable, Generator, Sequence
 
-from services.http.messages import Response
-from services.mail.maildir.errors import MaildirError, MessageGoneError
-from services.mail.maildir.folder import Folder, batches
-from services.mail.maildir.folder_names import INBOX
-from services.mail.webmail.limits import BATCH_MESSAGES, PAGE_MESSAGES, SEARCH_CHARACTERS
-from services.mail.webmail.message_url import checked_folder, find_message, parse_number
-from services.mail.webmail.pages import Pages, link, see_other
-from services.mail.webmail.requests import IoRequest, PageError, Steps, UserPageRequest, YieldControl
-from services.mail.webmail.views import folders, message_list
+from lab7.services.http.messages import Response
+from lab7.services.mail.maildir.errors import MaildirError, MessageGoneError
+from lab7.services.mail.maildir.folder import Folder, batches
+from lab7.services.mail.maildir.folder_names import INBOX
+from lab7.services.mail.webmail.limits import BATCH_MESSAGES, PAGE_MESSAGES, SEARCH_CHARACTERS
+from lab7.services.mail.webmail.message_url import checked_folder, find_message, parse_number
+from lab7.services.mail.webmail.pages import Pages, link, see_other
+from lab7.services.mail.webmail.requests import IoRequest, PageError, Steps, UserPageRequest, YieldControl
+from lab7.services.mail.webmail.views import folders, message_list
 
 _FLAGS = {
     "seen": (folders.SEEN, True),

@@ -7,8 +7,8 @@ contain the session's form token.
 import hmac
 from urllib.parse import urlsplit
 
-from services.http.fields import Fields
-from services.mail.webmail.requests import PageError
+from lab7.services.http.fields import Fields
+from lab7.services.mail.webmail.requests import PageError
 
 STRANGE_FORM = "The form is not from a page of this site, or the session has expired: open the page again."
 

@@ -6,11 +6,11 @@ its own, created after the password check.
 
 from collections import OrderedDict, deque
 
-from services.bounded_dict import BoundedDict
-from services.http.cookies import drop_cookie, set_cookie
-from services.http.messages import Response
-from services.mail.webmail.csrf import check_token
-from services.mail.webmail.limits import (
+from lab7.services.bounded_dict import BoundedDict
+from lab7.services.http.cookies import drop_cookie, set_cookie
+from lab7.services.http.messages import Response
+from lab7.services.mail.webmail.csrf import check_token
+from lab7.services.mail.webmail.limits import (
     FAILURES_OF_PEER_MAX,
     FAILURES_OF_USER_MAX,
     FAILURES_S,
@@ -19,9 +19,9 @@ from services.mail.webmail.limits import (
     REFUSED_LOGINS_MAX,
     THROTTLE_KEYS_MAX,
 )
-from services.mail.webmail.pages import Pages, see_other
-from services.mail.webmail.requests import CheckPassword, PageRequest, Steps, UserPageRequest
-from services.mail.webmail.sessions import Sessions
+from lab7.services.mail.webmail.pages import Pages, see_other
+from lab7.services.mail.webmail.requests import CheckPassword, PageRequest, Steps, UserPageRequest
+from lab7.services.mail.webmail.sessions import Sessions
 
 
 class LoginThrottle:

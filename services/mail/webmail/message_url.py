@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from services.http.forms import Form
-from services.mail.maildir.errors import MaildirError
-from services.mail.maildir.folder import Folder
-from services.mail.maildir.store import Maildir
-from services.mail.webmail.limits import PARSED_OCTETS
-from services.mail.webmail.pages import link
-from services.mail.webmail.requests import PageError, UserPageRequest
-from services.mail.webmail.views import folders
+from lab7.services.http.forms import Form
+from lab7.services.mail.maildir.errors import MaildirError
+from lab7.services.mail.maildir.folder import Folder
+from lab7.services.mail.maildir.store import Maildir
+from lab7.services.mail.webmail.limits import PARSED_OCTETS
+from lab7.services.mail.webmail.pages import link
+from lab7.services.mail.webmail.requests import PageError, UserPageRequest
+from lab7.services.mail.webmail.views import folders
 
 _GONE = "The message was not found: it has been moved or deleted."
 _UID_DIGITS = 10

@@ -9,12 +9,12 @@ from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from services.http.fields import FieldLine, Fields
-from services.http.messages import Response
-from services.http.server.error_pages import HTML
-from services.mail.webmail.limits import FIELD_SHOWN_CHARACTERS, MESSAGE_FORM_OCTETS, SEARCH_CHARACTERS
-from services.mail.webmail.requests import UserPageRequest
-from services.mail.webmail.views import folders
+from lab7.services.http.fields import FieldLine, Fields
+from lab7.services.http.messages import Response
+from lab7.services.http.server.error_pages import HTML
+from lab7.services.mail.webmail.limits import FIELD_SHOWN_CHARACTERS, MESSAGE_FORM_OCTETS, SEARCH_CHARACTERS
+from lab7.services.mail.webmail.requests import UserPageRequest
+from lab7.services.mail.webmail.views import folders
 
 _TEMPLATES = Path(__file__).parent / "templates"
 STYLE = "style.css"

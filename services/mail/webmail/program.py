@@ -8,23 +8,23 @@ from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from services.errors import ServiceError
-from services.http.errors import HTTPError
-from services.http.forms import Form, FormParser
-from services.http.messages import Request, Response
-from services.http.server.context import EventualResponse, LazyResponse, Limits
-from services.http.server.inbound import Inbound
-from services.http.server.request_body import read_body
-from services.http.server.server import HTTPServer
-from services.mail.access.server import OpenMailboxes
-from services.mail.flags import add_mailbox_flags, certificate_context, endpoint, load_accounts, reload_accounts
-from services.mail.maildir.root import check_root
-from services.mail.webmail.limits import BUFFERED_OCTETS, CHECKS_MAX, MESSAGE_FORM_OCTETS
-from services.mail.webmail.requests import CheckPassword, Steps, Submit, YieldControl
-from services.mail.webmail.site import Admitted, Site
-from services.mail.webmail.submission import Submission
-from services.shell import Shell, add_common_flags, run_service
-from services.tls import HTTP_1, Trust, client_context
+from lab7.services.errors import ServiceError
+from lab7.services.http.errors import HTTPError
+from lab7.services.http.forms import Form, FormParser
+from lab7.services.http.messages import Request, Response
+from lab7.services.http.server.context import EventualResponse, LazyResponse, Limits
+from lab7.services.http.server.inbound import Inbound
+from lab7.services.http.server.request_body import read_body
+from lab7.services.http.server.server import HTTPServer
+from lab7.services.mail.access.server import OpenMailboxes
+from lab7.services.mail.flags import add_mailbox_flags, certificate_context, endpoint, load_accounts, reload_accounts
+from lab7.services.mail.maildir.root import check_root
+from lab7.services.mail.webmail.limits import BUFFERED_OCTETS, CHECKS_MAX, MESSAGE_FORM_OCTETS
+from lab7.services.mail.webmail.requests import CheckPassword, Steps, Submit, YieldControl
+from lab7.services.mail.webmail.site import Admitted, Site
+from lab7.services.mail.webmail.submission import Submission
+from lab7.services.shell import Shell, add_common_flags, run_service
+from lab7.services.tls import HTTP_1, Trust, client_context
 
 DEFAULT_PORT = 8025
 SUBMISSION_PORT = 587
@@ -124,7 +124,9 @@ class Webmail:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m services.mail.webmail", description="Serve mailboxes by HTTP.")
+    parser = argparse.ArgumentParser(
+        prog="python -m lab7.services.mail.webmail", description="Serve mailboxes by HTTP."
+    )
     add_mailbox_flags(parser, "serve HTTPS with a certificate and key, or with a self-signed certificate")
     parser.add_argument(
         "--submission",

@@ -4,12 +4,12 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.http.forms import Form
-from services.http.messages import Response
-from services.mail.maildir.store import Maildir
-from services.mail.smtp.client_session import Envelope, Outcome
-from services.mail.smtp.syntax import Reply
-from services.mail.webmail.sessions import Session
+from lab7.services.http.forms import Form
+from lab7.services.http.messages import Response
+from lab7.services.mail.maildir.store import Maildir
+from lab7.services.mail.smtp.client_session import Envelope, Outcome
+from lab7.services.mail.smtp.syntax import Reply
+from lab7.services.mail.webmail.sessions import Session
 
 
 @dataclass(frozen=True, slots=True)

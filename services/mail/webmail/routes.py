@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from services.http.messages import Response
-from services.mail.webmail import actions
-from services.mail.webmail.compose import page as compose_page
-from services.mail.webmail.compose.staging import Staging
-from services.mail.webmail.limits import FORM_OCTETS, LOGIN_FORM_OCTETS, MESSAGE_FORM_OCTETS
-from services.mail.webmail.login import LoginPages
-from services.mail.webmail.pages import Pages, see_other
-from services.mail.webmail.requests import Page, PageRequest, UserPageRequest
-from services.mail.webmail.views import attachments, message_list, message_page
+from lab7.services.http.messages import Response
+from lab7.services.mail.webmail import actions
+from lab7.services.mail.webmail.compose import page as compose_page
+from lab7.services.mail.webmail.compose.staging import Staging
+from lab7.services.mail.webmail.limits import FORM_OCTETS, LOGIN_FORM_OCTETS, MESSAGE_FORM_OCTETS
+from lab7.services.mail.webmail.login import LoginPages
+from lab7.services.mail.webmail.pages import Pages, see_other
+from lab7.services.mail.webmail.requests import Page, PageRequest, UserPageRequest
+from lab7.services.mail.webmail.views import attachments, message_list, message_page
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256, shake_256
 
-from services.bounded_dict import BoundedDict
-from services.mail.accounts import Account
-from services.mail.webmail.limits import (
+from lab7.services.bounded_dict import BoundedDict
+from lab7.services.mail.accounts import Account
+from lab7.services.mail.webmail.limits import (
     IDLE_S,
     PICTURE_MESSAGES_MAX,
     SESSION_S,

@@ -8,20 +8,20 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.http.cookies import cookies
-from services.http.errors import HTTPError
-from services.http.fields import FieldLine
-from services.http.forms import Form, url_fields
-from services.http.messages import Request, Response, split_target
-from services.mail.accounts import Account, Accounts
-from services.mail.maildir.folder_names import INBOX
-from services.mail.maildir.store import Maildir
-from services.mail.webmail.csrf import STRANGE_FORM, check_origin, check_token
-from services.mail.webmail.login import SESSION_COOKIE, LoginPages
-from services.mail.webmail.pages import Pages, link, see_other
-from services.mail.webmail.requests import Page, PageError, PageRequest, Steps, UserPageRequest
-from services.mail.webmail.routes import Route, table
-from services.mail.webmail.sessions import Session, Sessions
+from lab7.services.http.cookies import cookies
+from lab7.services.http.errors import HTTPError
+from lab7.services.http.fields import FieldLine
+from lab7.services.http.forms import Form, url_fields
+from lab7.services.http.messages import Request, Response, split_target
+from lab7.services.mail.accounts import Account, Accounts
+from lab7.services.mail.maildir.folder_names import INBOX
+from lab7.services.mail.maildir.store import Maildir
+from lab7.services.mail.webmail.csrf import STRANGE_FORM, check_origin, check_token
+from lab7.services.mail.webmail.login import SESSION_COOKIE, LoginPages
+from lab7.services.mail.webmail.pages import Pages, link, see_other
+from lab7.services.mail.webmail.requests import Page, PageError, PageRequest, Steps, UserPageRequest
+from lab7.services.mail.webmail.routes import Route, table
+from lab7.services.mail.webmail.sessions import Session, Sessions
 
 FORM_TOKEN = "form_token"
 _FAILED = "Internal server error."

@@ -4,13 +4,13 @@ import asyncio
 import os
 import ssl
 
-from services.eventlog import EventLog
-from services.mail.address import is_domain
-from services.mail.smtp.client import SendResult, Timeouts, send
-from services.mail.smtp.client_session import SessionOptions
-from services.mail.smtp.syntax import Reply
-from services.mail.webmail.limits import CONNECT_S, SEND_S
-from services.mail.webmail.requests import Submit, Submitted
+from lab7.services.eventlog import EventLog
+from lab7.services.mail.address import is_domain
+from lab7.services.mail.smtp.client import SendResult, Timeouts, send
+from lab7.services.mail.smtp.client_session import SessionOptions
+from lab7.services.mail.smtp.syntax import Reply
+from lab7.services.mail.webmail.limits import CONNECT_S, SEND_S
+from lab7.services.mail.webmail.requests import Submit, Submitted
 
 _FALLBACK_NAME = "localhost"
 _TOO_SLOW = Reply(451, "Timeout of the mail server", "4.4.2")

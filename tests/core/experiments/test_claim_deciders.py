@@ -7,12 +7,12 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-import experiments
-from experiments.dns.security import EXPERIMENT as DNS_SECURITY
-from experiments.harness.claims import load_claims
-from experiments.harness.judge.verdict import ClaimDecider
-from experiments.http.keep_alive import EXPERIMENT as KEEP_ALIVE
-from experiments.mail.forgery import EXPERIMENT as FORGERY
+from lab7 import experiments
+from lab7.experiments.dns.security import EXPERIMENT as DNS_SECURITY
+from lab7.experiments.harness.claims import load_claims
+from lab7.experiments.harness.judge.verdict import ClaimDecider
+from lab7.experiments.http.keep_alive import EXPERIMENT as KEEP_ALIVE
+from lab7.experiments.mail.forgery import EXPERIMENT as FORGERY
 
 ROOT = Path(experiments.__file__).parent
 # Claims that a second experiment decides from other evidence: under load, or from many faults or arrivals.
@@ -22,7 +22,7 @@ TWICE = {"W1", "W2", "W8", "C5", "C6", "C8"}
 def deciders() -> dict[str, set[str]]:
     found = defaultdict(set)
     for path in ROOT.glob("*/claims/*.py"):
-        name = f"experiments.{path.parents[1].name}.claims.{path.stem}"
+        name = f"lab7.experiments.{path.parents[1].name}.claims.{path.stem}"
         for decider in vars(importlib.import_module(name)).values():
             if isinstance(decider, ClaimDecider):
                 found[decider.claim].add(f"{decider.__module__}:{decider.__name__}")

@@ -10,27 +10,27 @@ from typing import Any, cast
 
 import pytest
 
-from services.connections import Slot, Stage
-from services.eventlog import EventLog
-from services.ftp.accounts import Accounts as FtpAccounts
-from services.ftp.limits import Limits as FtpLimits
-from services.ftp.server_dtp.data_connection import DataSettings
-from services.ftp.server_pi.connection import ControlConnection
-from services.ftp.server_pi.context import ServerContext as FtpContext
-from services.mail.access.requests import Session
-from services.mail.access.server import Connection, Limits, OpenMailboxes, ServerContext
-from services.mail.accounts import Accounts
-from services.mail.imap.session import Session as ImapSession
-from services.mail.imap.session_state import Capabilities as ImapCapabilities
-from services.mail.pop3.session import Session as Pop3Session
-from services.mail.pop3.session_state import Capabilities as Pop3Capabilities
-from services.mail.smtp.commands import Accept
-from services.mail.smtp.policy import Client, Policy
-from services.mail.smtp.server import Limits as SmtpLimits
-from services.mail.smtp.server import Port, ServerConnection
-from services.mail.smtp.server import ServerContext as SmtpContext
-from services.mail.smtp.server_session import Offer
-from services.mail.smtp.syntax import Reply
+from lab7.services.connections import Slot, Stage
+from lab7.services.eventlog import EventLog
+from lab7.services.ftp.accounts import Accounts as FtpAccounts
+from lab7.services.ftp.limits import Limits as FtpLimits
+from lab7.services.ftp.server_dtp.data_connection import DataSettings
+from lab7.services.ftp.server_pi.connection import ControlConnection
+from lab7.services.ftp.server_pi.context import ServerContext as FtpContext
+from lab7.services.mail.access.requests import Session
+from lab7.services.mail.access.server import Connection, Limits, OpenMailboxes, ServerContext
+from lab7.services.mail.accounts import Accounts
+from lab7.services.mail.imap.session import Session as ImapSession
+from lab7.services.mail.imap.session_state import Capabilities as ImapCapabilities
+from lab7.services.mail.pop3.session import Session as Pop3Session
+from lab7.services.mail.pop3.session_state import Capabilities as Pop3Capabilities
+from lab7.services.mail.smtp.commands import Accept
+from lab7.services.mail.smtp.policy import Client, Policy
+from lab7.services.mail.smtp.server import Limits as SmtpLimits
+from lab7.services.mail.smtp.server import Port, ServerConnection
+from lab7.services.mail.smtp.server import ServerContext as SmtpContext
+from lab7.services.mail.smtp.server_session import Offer
+from lab7.services.mail.smtp.syntax import Reply
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="needs TCP_QUICKACK (Linux)")
 

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.buffer import OctetBuffer
-from services.errors import LimitExceededError
+from lab7.services.buffer import OctetBuffer
+from lab7.services.errors import LimitExceededError
 
 
 def test_lines_come_out_whole_and_the_rest_waits() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.connections import (
+from lab7.services.connections import (
     OPENING_GRACE_S,
     Admission,
     ConnectionLimits,

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from services.connections import ConnectionLimits, ConnectionSet, Slot
+from lab7.services.connections import ConnectionLimits, ConnectionSet, Slot
 
 
 class RecordedConnection:

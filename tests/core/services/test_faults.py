@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from mininet.topo import Topo
 
-from experiments.analysis.inspection import rules
-from experiments.harness.faults import FAULTS, FaultError, add_faults, parse_faults
-from services.faults import add_fault_flag, fault_words
-from services.ftp.faults import CLIENT_FAULTS
-from services.mail.faults import AGENT_FAULTS
-from topologies.emulation.errors import TopologyError
+from lab7.experiments.analysis.inspection import rules
+from lab7.experiments.harness.faults import FAULTS, FaultError, add_faults, parse_faults
+from lab7.services.faults import add_fault_flag, fault_words
+from lab7.services.ftp.faults import CLIENT_FAULTS
+from lab7.services.mail.faults import AGENT_FAULTS
+from lab7.topologies.emulation.errors import TopologyError
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "faults.md"
 ROW = re.compile(r"^\| `([a-z0-9-]+)` \| `([a-z0-9-]+)` \| (RFC [0-9]+ section [0-9.]+) \| [^|]+ \|$", re.MULTILINE)
@@ -59,8 +59,8 @@ def test_a_fault_of_a_run_is_refused_with_the_list(text: str) -> None:
 
 def network() -> Topo:
     topo = Topo()
-    topo.addHost("origin", serves="services.http.origin --root www")
-    topo.addHost("mail", serves=["services.mail.mta --domain a", "services.mail.pop3 --domain a"])
+    topo.addHost("origin", serves="lab7.services.http.origin --root www")
+    topo.addHost("mail", serves=["lab7.services.mail.mta --domain a", "lab7.services.mail.pop3 --domain a"])
     topo.addHost("client")
     return topo
 
@@ -69,11 +69,11 @@ def test_faults_are_added_to_the_services_that_have_them() -> None:
     topo = network()
     add_faults(topo, parse_faults(["origin=body-in-304", "origin=silent-close", "mail=lf-in-pop3"]))
     assert topo.nodeInfo("origin")["serves"] == [
-        "services.http.origin --root www --fault body-in-304 --fault silent-close"
+        "lab7.services.http.origin --root www --fault body-in-304 --fault silent-close"
     ]
     assert topo.nodeInfo("mail")["serves"] == [
-        "services.mail.mta --domain a",
-        "services.mail.pop3 --domain a --fault lf-in-pop3",
+        "lab7.services.mail.mta --domain a",
+        "lab7.services.mail.pop3 --domain a --fault lf-in-pop3",
     ]
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from services.flags import address, integer, network, octets, port, positive_integer, positive_seconds, seconds
-from services.ftp import client as ftp_client
-from services.ftp import server as ftp_server
+from lab7.services.flags import address, integer, network, octets, port, positive_integer, positive_seconds, seconds
+from lab7.services.ftp import client as ftp_client
+from lab7.services.ftp import server as ftp_server
 
 
 @pytest.mark.parametrize(

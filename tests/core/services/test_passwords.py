@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from services.passwords import ScryptHash
+from lab7.services.passwords import ScryptHash
 
 SALT = bytes(range(16))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-import services
+from lab7 import services
 from tests.core.test_code_rules import module_name
 
 Items = list[tuple[Any, Any]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from services.connections import Sweep
+from lab7.services.connections import Sweep
 
 
 class Loop:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from topologies.dns import make_names, parse_records
+from lab7.topologies.dns import make_names, parse_records
 
 LINES = """
 mail.example.com. 60 MX 10 a.example.com.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from lab7.topologies.emulation.testbed import Testbed
 from tests.emulation.support import PairTopo
-from topologies.emulation.testbed import Testbed
 
 CLIENT6, SERVER6 = "2001:db8:a09::1", "2001:db8:a09::2"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from topologies.dns import DnsTopo
-from topologies.emulation.testbed import Testbed
+from lab7.topologies.dns import DnsTopo
+from lab7.topologies.emulation.testbed import Testbed
 
 
 def test_with_ipv6_names_have_addresses_of_both_families_and_servers_answer_by_both() -> None:

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.capture.capture import Capture
-from experiments.harness.judge.frames import Connection, connections, read_capture
-from experiments.http.wire.page_load import page_load
+from lab7.experiments.harness.capture.capture import Capture
+from lab7.experiments.harness.judge.frames import Connection, connections, read_capture
+from lab7.experiments.http.wire.page_load import page_load
+from lab7.topologies.emulation.process.interpreter import module_command
+from lab7.topologies.emulation.testbed import Testbed
 from tests.emulation.addressing.support import CLIENT6, SERVER6, LearningTopo, output
 from tests.emulation.support import CLIENT, SERVER, both_ends
-from topologies.emulation.process.interpreter import module_command
-from topologies.emulation.testbed import Testbed
 
 URL = "http://www.example.com/"
-ORIGIN = "services.http.origin --root . --listen 0.0.0.0 --port 80"
+ORIGIN = "lab7.services.http.origin --root . --listen 0.0.0.0 --port 80"
 PAGE = b"<!doctype html><title>Both</title>"
 
 
@@ -31,7 +31,7 @@ def bed() -> Iterator[Testbed]:
 def loaded(bed: Testbed, path: Path) -> str:
     """Load the page, captured at both ends; return the address that it came from."""
     with Capture(path, both_ends(bed)):
-        report = json.loads(output(bed, "client", *module_command("services.http.client", "--json", URL)))
+        report = json.loads(output(bed, "client", *module_command("lab7.services.http.client", "--json", URL)))
     assert [one["size_bytes"] for one in report["objects"]] == [len(PAGE)]
     return str(report["connections"][0]["address"])
 

@@ -10,12 +10,12 @@ from mininet.topo import Topo
 from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS
 from scapy.layers.l2 import ARP
 
-from experiments.harness.capture.capture import Capture
-from experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.harness.capture.capture import Capture
+from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.topologies.emulation.errors import TopologyError
+from lab7.topologies.emulation.testbed import Testbed
 from tests.emulation.addressing.support import CLIENT6, SERVER6, LearningTopo, output
 from tests.emulation.support import CLIENT, SERVER, both_ends, lab7, one_sentence
-from topologies.emulation.errors import TopologyError
-from topologies.emulation.testbed import Testbed
 
 REQUEST, REPLY = 1, 2
 BROADCAST = "ff:ff:ff:ff:ff:ff"

@@ -7,11 +7,11 @@ from pathlib import Path
 from scapy.layers.inet6 import ICMPv6ND_NS
 from scapy.layers.l2 import ARP
 
-from experiments.harness.capture.capture import Capture
-from experiments.harness.judge.frames import read_capture
+from lab7.experiments.harness.capture.capture import Capture
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.topologies.emulation.testbed import Testbed
 from tests.emulation.addressing.support import SERVER6, LearningTopo, output
 from tests.emulation.support import SERVER, PairTopo, both_ends, lab7
-from topologies.emulation.testbed import Testbed
 
 
 def test_by_default_entries_are_permanent_and_there_is_no_ipv6(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from mininet.topo import Topo
 
-from experiments.harness.capture.capture import Capture, CaptureInterface
-from experiments.harness.judge.frames import read_capture
+from lab7.experiments.harness.capture.capture import Capture, CaptureInterface
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.testbed import Testbed
 from tests.emulation.addressing.support import output
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.testbed import Testbed
 
 SERVER, NATS = "203.0.113.1", ("203.0.113.10", "203.0.113.20")
 BY_TOOL = {
@@ -37,7 +37,7 @@ class NatTopo(Topo):  # type: ignore[misc]
         """tool: program that sets up NAT; without one, routers route only."""
         internet = self.addSwitch("s0")
         files = {"index.html": "hello"}
-        serves = "services.http.origin --root . --listen 0.0.0.0 --port 80"
+        serves = "lab7.services.http.origin --root . --listen 0.0.0.0 --port 80"
         self.addLink(self.addHost("server", ip=f"{SERVER}/24", files=files, serves=serves), internet)
         for number, outside in enumerate(NATS, start=1):
             name, lan = f"nat{number}", self.addSwitch(f"s{number}")

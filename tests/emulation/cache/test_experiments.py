@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from experiments.harness.implementations.registry import implementations
+from lab7.experiments.harness.implementations.registry import implementations
 from tests.emulation.support import PATIENCE_S, lab7, one_sentence, start_lab7
 
 SHORT = ("web-cache", "--repeat", "1", "--set", "rtt=20ms", "--set", "objects=3")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from experiments.cache.matrix import CHECKS, column_name, columns
-from experiments.harness.judge.frames import read_capture
+from lab7.experiments.cache.matrix import CHECKS, column_name, columns
+from lab7.experiments.harness.judge.frames import read_capture
 from tests.emulation.support import lab7
 
 Cell = dict[str, Any]

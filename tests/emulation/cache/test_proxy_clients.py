@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.judge.frames import read_capture
-from experiments.harness.measurement import capture_at
-from experiments.http.lab import AT_ORIGIN
-from experiments.http.wire.bulk import crossings
-from topologies.emulation.node import Host
-from topologies.emulation.testbed import Testbed
-from topologies.web import PROXY_ADDRESS, WebTopo
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.experiments.harness.measurement import capture_at
+from lab7.experiments.http.lab import AT_ORIGIN
+from lab7.experiments.http.wire.bulk import crossings
+from lab7.topologies.emulation.node import Host
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.web import PROXY_ADDRESS, WebTopo
 
 PROXY = f"http://{PROXY_ADDRESS}:3128"
 PAGE = "http://www.example.com/"

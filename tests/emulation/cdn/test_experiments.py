@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from experiments.harness.implementations.registry import implementations, of_role
+from lab7.experiments.harness.implementations.registry import implementations, of_role
 from tests.emulation.support import PATIENCE_S, lab7, one_sentence, start_lab7
 
 VISITS = ("cdn", "--repeat", "1", "--set", "scale=0.3", "--set", "crowd=8")

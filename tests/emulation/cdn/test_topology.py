@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from topologies.cdn import ALIAS, NAME, ORIGIN, CdnPlan, CdnTopo, replica_address
-from topologies.emulation.testbed import Testbed
+from lab7.topologies.cdn import ALIAS, NAME, ORIGIN, CdnPlan, CdnTopo, replica_address
+from lab7.topologies.emulation.testbed import Testbed
 
 WELCOME = b"travelled over an emulated network"
 ASK = ["dig", "+short", "www.example.com"]

@@ -13,15 +13,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab7.topologies.emulation.process.launcher import readable
 from tests.emulation.deaths import without_timeouts
 from tests.emulation.processes import Process, descendants, namespaces
 from tests.emulation.support import PATIENCE_S, environment, eventually
-from topologies.emulation.process.launcher import readable
 
 CANNOT = 3
 # No measure of a death, which takes a fraction of a second: what hangs is found by it, also on a busy machine.
 ENDS_WITHIN_S = 30.0
-FORK_SERVER, RECORDER = "topologies.emulation.process.forkserver", "experiments.harness.capture.recorder"
+FORK_SERVER, RECORDER = "lab7.topologies.emulation.process.forkserver", "lab7.experiments.harness.capture.recorder"
 # With time-outs that are longer than ENDS_WITHIN_S, no run ends in time that has waited for one.
 COMMAND = (sys.executable, "-P", str(without_timeouts.__file__))
 # Children of the fork server that are no services: the rest is what hosts serve, and clients.

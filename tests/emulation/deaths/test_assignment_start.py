@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments.assignments.definition import find_assignment
-from experiments.assignments.handin.record import HANDIN_NAME
-from experiments.assignments.handin.task import TASK_NAME, task_text
-from experiments.assignments.handin.verification import Verifier, verify
-from experiments.assignments.variant import draw_variant
+from lab7.experiments.assignments.definition import find_assignment
+from lab7.experiments.assignments.handin.record import HANDIN_NAME
+from lab7.experiments.assignments.handin.task import TASK_NAME, task_text
+from lab7.experiments.assignments.handin.verification import Verifier, verify
+from lab7.experiments.assignments.variant import draw_variant
 from tests.emulation.support import LAB7, environment, eventually
 
 SECRET = bytes(range(32))

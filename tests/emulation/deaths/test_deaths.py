@@ -171,7 +171,7 @@ def awaited(run: Run, role: str) -> Process | None:
 
 ORPHAN = """
 import os, sys
-from topologies.emulation.process.namespaces import die_with_parent
+from lab7.topologies.emulation.process.namespaces import die_with_parent
 
 parent = os.fork()
 if parent == 0:
@@ -258,7 +258,7 @@ def test_a_program_of_one_s_own_that_ends_is_told_with_its_last_line(tmp_path: P
     ],
 )
 def test_a_sandbox_tells_how_its_command_was_killed(script: str, code: int, says: str) -> None:
-    words = [sys.executable, "-m", "topologies.emulation.sandbox", "sh", "-c", script]
+    words = [sys.executable, "-m", "lab7.topologies.emulation.sandbox", "sh", "-c", script]
     done = subprocess.run(
         words, cwd=REPOSITORY, env=environment(), capture_output=True, text=True, check=False, timeout=PATIENCE_S
     )

@@ -9,9 +9,9 @@ import importlib
 import pkgutil
 import sys
 
-import experiments.harness
-import topologies.emulation
-from experiments.harness.cli import main
+import lab7.experiments.harness
+import lab7.topologies.emulation
+from lab7.experiments.harness.cli import main
 
 TIMEOUT_S = 600.0
 # These run when they are imported.
@@ -20,7 +20,7 @@ PROGRAMS = ("__main__",)
 
 def lengthen() -> list[str]:
     """Set every time-out of the emulation and of the harness; return their names."""
-    for package in (topologies.emulation, experiments.harness):
+    for package in (lab7.topologies.emulation, lab7.experiments.harness):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith(PROGRAMS):
                 importlib.import_module(module.name)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from topologies.dns import DnsTopo
-from topologies.emulation.testbed import Testbed
+from lab7.topologies.dns import DnsTopo
+from lab7.topologies.emulation.testbed import Testbed
 
 
 @pytest.fixture(scope="module")

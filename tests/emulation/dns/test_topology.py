@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from topologies.dns import SERVED, SERVERS, DnsTopo, make_names, zone_file
-from topologies.emulation.testbed import Testbed
+from lab7.topologies.dns import SERVED, SERVERS, DnsTopo, make_names, zone_file
+from lab7.topologies.emulation.testbed import Testbed
 
 
 @pytest.fixture(scope="module")

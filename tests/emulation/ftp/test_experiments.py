@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from experiments.ftp.claims.eavesdrop import eavesdrop
-from experiments.ftp.lab import PASSWORD, USER
-from experiments.ftp.wire.sessions import ftp_traffic
-from experiments.harness.capture.capture import Capture, CaptureInterface
-from experiments.harness.fidelity.disturbance import TERMS
-from experiments.harness.implementations.registry import FTP_CLIENT, FTP_SERVER, implementations
-from experiments.harness.judge.frames import read_capture
+from lab7.experiments.ftp.claims.eavesdrop import eavesdrop
+from lab7.experiments.ftp.lab import PASSWORD, USER
+from lab7.experiments.ftp.wire.sessions import ftp_traffic
+from lab7.experiments.harness.capture.capture import Capture, CaptureInterface
+from lab7.experiments.harness.fidelity.disturbance import TERMS
+from lab7.experiments.harness.implementations.registry import FTP_CLIENT, FTP_SERVER, implementations
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.ftp import EVE_ADDRESS, FILES, SERVER_NAME, FtpTopo
 from tests.emulation.support import PATIENCE_S, lab7, one_sentence, start_lab7
-from topologies.emulation.testbed import Testbed
-from topologies.ftp import EVE_ADDRESS, FILES, SERVER_NAME, FtpTopo
 
 MODES_RUN = ("ftp-modes", "--repeat", "1", "--set", "rtt=10ms", "--set", "files=2")
 EAVESDROP_RUN = ("ftp-eavesdrop", "--set", "size=20000")

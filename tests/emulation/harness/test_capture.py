@@ -11,7 +11,7 @@ import pytest
 from scapy.layers.inet import UDP
 from scapy.utils import PcapNgReader
 
-from experiments.harness.capture.reader import read_packets
+from lab7.experiments.harness.capture.reader import read_packets
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 DATAGRAMS = 500
@@ -20,7 +20,7 @@ DATAGRAMS = 500
 SCENARIO = f"""
 import os, signal, socket, subprocess, sys
 from pathlib import Path
-from experiments.harness.capture.capture import Capture, CaptureInterface
+from lab7.experiments.harness.capture.capture import Capture, CaptureInterface
 
 def ip(*words):
     subprocess.run(["ip", *words], check=True)

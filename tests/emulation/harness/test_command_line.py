@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from experiments.harness.fidelity.disturbance import RETAKES
-from experiments.harness.judge.frames import read_capture
+from lab7.experiments.harness.fidelity.disturbance import RETAKES
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.topologies.emulation import tools
+from lab7.topologies.emulation.links import netem
 from tests.emulation.support import PATIENCE_S, lab7, lab7_with_programs, one_sentence, read_until, start_lab7
-from topologies.emulation import tools
-from topologies.emulation.links import netem
 
 SHOWN, FAILED, USAGE, CANNOT = 0, 1, 2, 3
 # What every run of http-versions judges; those of HTTP/2 follow.
@@ -135,7 +135,7 @@ def test_exec_draws_with_the_parameters_given(tmp_path: Path) -> None:
 def test_up_says_what_is_there_and_stops_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     process = start_lab7("up", "web", cwd=tmp_path)
     text = read_until(process, b"Ctrl-C takes it down.").decode()
-    for word in ("client", "origin", "10.7.0.1", "10.7.1.1", "www.example.com", "services.http.origin"):
+    for word in ("client", "origin", "10.7.0.1", "10.7.1.1", "www.example.com", "lab7.services.http.origin"):
         assert word in text
     process.send_signal(number)
     _, errors = process.communicate(timeout=PATIENCE_S)

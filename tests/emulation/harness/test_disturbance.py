@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from experiments.harness.fidelity.certificate import MachineWatch
-from experiments.harness.fidelity.disturbance import Disturbance, Record
+from lab7.experiments.harness.fidelity.certificate import MachineWatch
+from lab7.experiments.harness.fidelity.disturbance import Disturbance, Record
 from tests.emulation.support import SERVER, pair
 
 # Computes for as long as its own clock of processor time says, so that its share of the machine does not matter.
@@ -23,7 +23,7 @@ def seen() -> tuple[Record, Disturbance, Disturbance]:
         began_ns = time.time_ns()
         client.run(["python3", "-c", COMPUTE])
         computed_ns = time.time_ns()
-        client.start(f"topologies.emulation.probe rtt {SERVER} 5", wait=False).finish(60)
+        client.start(f"lab7.topologies.emulation.probe rtt {SERVER} 5", wait=False).finish(60)
         ended_ns = time.time_ns()
     return watch.record, watch.record.within(began_ns, computed_ns), watch.record.within(computed_ns, ended_ns)
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from experiments.harness.discovery import all_topologies
-from experiments.harness.implementations.registry import implementations
+from lab7.experiments.harness.discovery import all_topologies
+from lab7.experiments.harness.implementations.registry import implementations
+from lab7.topologies.emulation.virtual import kernel
 from tests.docs.reading import GUIDES, REPOSITORY, Command, agrees, commands, every_command, short
 from tests.docs.sessions import Session, checkout, run_in_terminal
 from tests.emulation.support import LAB7, environment
-from topologies.emulation.virtual import kernel
 
 SHOWN, FAILED = 0, 1
 TERMINAL_S = 300.0

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.emulation.support import PATIENCE_S, REPOSITORY, environment, lab7
 
 EXAMPLES = REPOSITORY / "docs" / "examples"
-SANDBOX = [sys.executable, "-P", "-m", "topologies.emulation.sandbox", sys.executable]
+SANDBOX = [sys.executable, "-P", "-m", "lab7.topologies.emulation.sandbox", sys.executable]
 
 
 def output(script: str) -> str:

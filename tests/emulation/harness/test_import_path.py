@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.implementations.registry import implementations
+from lab7.experiments.harness.implementations.registry import implementations
+from lab7.topologies.emulation.process.interpreter import module_command
 from tests.emulation.support import lab7, start_lab7
 from tests.emulation.testbed.test_ordinary_user import as_nobody, find_python
-from topologies.emulation.process.interpreter import module_command
 
 # Everything that Python itself, this project or a package of its environment may import.
 NAMES = sorted({*sys.stdlib_module_names, *importlib.metadata.packages_distributions(), "services", "sitecustomize"})
@@ -33,7 +33,7 @@ topos = {{"own": Own}}
 """
 OWN_SERVER = """
 import signal
-import services.shell
+import lab7.services.shell
 from word_beside import WORD
 
 def main(argv):
@@ -42,13 +42,13 @@ def main(argv):
     return 0
 """
 OWN_EXPERIMENT = """
-from experiments.harness.experiment import Experiment
-import services.http.origin
+from lab7.experiments.harness.experiment import Experiment
+import lab7.services.http.origin
 from word_beside import WORD
 
 def run(context):
-    import services.dns.stub
-    raise SystemError(WORD + " " + services.dns.stub.__name__)
+    import lab7.services.dns.stub
+    raise SystemError(WORD + " " + lab7.services.dns.stub.__name__)
 
 EXPERIMENT = Experiment("mine", "Why?", (), {}, run=run)
 """
@@ -75,7 +75,7 @@ def place() -> Iterator[Place]:
         made = Place(parent / "here", parent / "marker", parent / "bin" / "lab7")
         made.folder.mkdir()
         made.command.parent.mkdir()
-        made.command.write_text("from experiments.harness.cli import main\nmain()\n")
+        made.command.write_text("from lab7.experiments.harness.cli import main\nmain()\n")
         made.marker.touch()
         for name in NAMES:
             (made.folder / f"{name}.py").write_text(IMPORTED.format(marker=str(made.marker)))
@@ -124,7 +124,7 @@ def test_the_command_line_of_a_network_imports_none(place: Place, tmp_path: Path
 def test_an_experiment_of_one_s_own_imports_what_lies_beside_it_and_the_project(place: Place) -> None:
     done = lab7("run", "./own_experiment.py", "--results", "/run/results", cwd=place.folder)
     assert place.imported() == ""
-    assert "own_experiment.py, line 8, fails: SystemError: anna services.dns.stub" in done.stderr
+    assert "own_experiment.py, line 8, fails: SystemError: anna lab7.services.dns.stub" in done.stderr
 
 
 def test_a_topology_that_is_up_has_imported_none(place: Place) -> None:
@@ -145,7 +145,7 @@ def test_another_user_imports_none(words: tuple[str, ...], place: Place) -> None
 def test_a_script_in_a_sandbox_imports_what_lies_beside_it_alone(place: Place, tmp_path: Path) -> None:
     (tmp_path / "beside.py").write_text("WORD = 'this'")
     (tmp_path / "script.py").write_text(PROGRAM)
-    words = module_command("topologies.emulation.sandbox", sys.executable, str(tmp_path / "script.py"))
+    words = module_command("lab7.topologies.emulation.sandbox", sys.executable, str(tmp_path / "script.py"))
     done = subprocess.run(words, cwd=place.folder, capture_output=True, text=True, check=False)
     assert (place.imported(), done.stdout, done.stderr) == ("", "imported this\n", "")
 

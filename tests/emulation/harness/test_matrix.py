@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from experiments.harness.implementations.registry import Implementation, of_role
-from experiments.harness.judge.frames import read_capture
-from experiments.http.matrix import NEEDS, OUR_STRATEGIES
+from lab7.experiments.harness.implementations.registry import Implementation, of_role
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.experiments.http.matrix import NEEDS, OUR_STRATEGIES
+from lab7.topologies.emulation import tools
 from tests.emulation.support import lab7, one_sentence
-from topologies.emulation import tools
 
 SHOWN, USAGE = 0, 2
 SERVERS: list[Implementation | None] = [None, *of_role("origin")]

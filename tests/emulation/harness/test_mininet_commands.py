@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lab7.topologies.emulation import tools
 from tests.emulation.support import lab7, lab7_with_programs, one_sentence
-from topologies.emulation import tools
 
 ODD = """
 from mininet.nodelib import LinuxBridge

@@ -12,7 +12,7 @@ from tests.emulation.support import lab7, one_sentence
 USAGE, CANNOT = 2, 3
 
 EXPERIMENT = """
-    from experiments.harness.experiment import Experiment
+    from lab7.experiments.harness.experiment import Experiment
 
     def run(context):
         {body}

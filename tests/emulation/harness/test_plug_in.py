@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from topologies.dns_hierarchy import plug_in
-from topologies.emulation.testbed import Testbed
-from topologies.web import WebTopo
+from lab7.topologies.dns_hierarchy import plug_in
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.web import WebTopo
 
 
 def test_another_drawing_gets_its_names_from_servers_plugged_in() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from experiments.harness.implementations.registry import implementations
+from lab7.experiments.harness.implementations.registry import implementations
+from lab7.topologies.emulation import tools
 from tests.emulation.support import lab7, lab7_with_programs, one_sentence
-from topologies.emulation import tools
 
 SHOWN, FAILED, USAGE, CANNOT, NOT_STARTED = 0, 1, 2, 3, 4
 SHORT = (
@@ -92,7 +92,7 @@ def test_a_real_program_shows_what_packets_decide(role: str, name: str, judged: 
     assert result["implementations"][role] == implementations()[role, name].describe()
     assert result["implementations"][role].startswith(f"{name} ")
     (other,) = {"origin", "client"} - {role}
-    assert result["implementations"][other] == f"services.http.{other}"
+    assert result["implementations"][other] == f"lab7.services.http.{other}"
     found = verdicts(result)
     assert set(found) == judged
     assert {claim for claim in judged & BY_PACKETS if found[claim] != "shown"} == set()
@@ -117,7 +117,7 @@ def test_both_sides_are_replaced_at_once(tmp_path: Path) -> None:
 
 def test_lab7_replaces_itself_by_itself(tmp_path: Path) -> None:
     result = result_of(run(tmp_path, "origin=lab7"))
-    assert result["implementations"]["origin"] == "services.http.origin"
+    assert result["implementations"]["origin"] == "lab7.services.http.origin"
 
 
 def test_a_server_of_one_s_own_is_found_where_the_person_stands(tmp_path: Path) -> None:

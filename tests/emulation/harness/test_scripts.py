@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from lab7.topologies.emulation.links import netem
 from tests.emulation.support import lab7, one_sentence
-from topologies.emulation.links import netem
 
 HEAD = """
 from functools import partial

@@ -10,11 +10,11 @@ from pathlib import Path
 import dkim
 import pytest
 
-from experiments.harness.judge.frames import read_capture
-from experiments.mail.lab import AT_RECEIVER, RECEIVER_ADDRESS
-from experiments.mail.wire.smtp import smtp_traffic
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.experiments.mail.lab import AT_RECEIVER, RECEIVER_ADDRESS
+from lab7.experiments.mail.wire.smtp import smtp_traffic
+from lab7.topologies.mail_forgery import PUBLIC_KEY
 from tests.emulation.support import LAB7, PATIENCE_S, environment, start_lab7
-from topologies.mail_forgery import PUBLIC_KEY
 
 KEY = f"v=DKIM1; k=rsa; p={PUBLIC_KEY}".encode()
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from experiments.harness.fidelity.disturbance import TERMS
-from experiments.harness.implementations.registry import ACCESS_ROLE, AGENT_ROLE, MTA_ROLE, implementations
-from experiments.harness.judge.frames import read_capture
+from lab7.experiments.harness.fidelity.disturbance import TERMS
+from lab7.experiments.harness.implementations.registry import ACCESS_ROLE, AGENT_ROLE, MTA_ROLE, implementations
+from lab7.experiments.harness.judge.frames import read_capture
 from tests.emulation.support import PATIENCE_S, lab7, one_sentence, start_lab7
 
 ACCESS_RUN = ("mail-access", "--repeat", "1", "--set", "rtt=10ms", "--set", "messages=10")

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from lab7.topologies import mail
+from lab7.topologies.emulation.node import Host
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.mail import ALICE, AT_BOBS, BOB, PASSWORDS, PICTURE, MailTopo, mail_names
 from tests.emulation.support import eventually
-from topologies import mail
-from topologies.emulation.node import Host
-from topologies.emulation.testbed import Testbed
-from topologies.mail import ALICE, AT_BOBS, BOB, PASSWORDS, PICTURE, MailTopo, mail_names
 
 NEAR = {"sender": "1ms", "between": "2ms", "receiver": "1ms", "names": "1ms"}
 # What each line of TRY must have said or done; those that say nothing have sent something.

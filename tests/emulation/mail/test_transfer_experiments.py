@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from experiments.harness.implementations.registry import ACCESS_ROLE, MTA_ROLE, implementations
-from experiments.harness.judge.frames import read_capture
-from experiments.mail.claims.replies import CODES
+from lab7.experiments.harness.implementations.registry import ACCESS_ROLE, MTA_ROLE, implementations
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.experiments.mail.claims.replies import CODES
 from tests.emulation.support import PATIENCE_S, lab7, one_sentence, start_lab7
 
 NEAR = ("rtt=10ms", "near=2ms", "far=4ms", "names=2ms")

@@ -24,7 +24,7 @@ def found() -> tuple[dict[str, Any], dict[str, Any]]:
         pytest.skip("needs root")
     stock = subprocess.run(
         [
-            *(sys.executable, "-P", "-m", "topologies.emulation.sandbox"),
+            *(sys.executable, "-P", "-m", "lab7.topologies.emulation.sandbox"),
             *(sys.executable, SCRIPT, "lxbr"),
         ],
         cwd=REPOSITORY,

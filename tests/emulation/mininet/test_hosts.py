@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from lab7.topologies.emulation.testbed import Testbed
 from tests.emulation.mininet.hosts import STATEMENTS, HostsTopo, Statement, outputs
 from tests.emulation.support import PATIENCE_S, REPOSITORY, environment
-from topologies.emulation.testbed import Testbed
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def found() -> dict[Statement, tuple[str, str]]:
         pytest.skip("needs root")
     program = [sys.executable, "-m", "tests.emulation.mininet.hosts"]
     done = subprocess.run(
-        [sys.executable, "-m", "topologies.emulation.sandbox", *program],
+        [sys.executable, "-m", "lab7.topologies.emulation.sandbox", *program],
         cwd=REPOSITORY,
         env=environment(),
         capture_output=True,

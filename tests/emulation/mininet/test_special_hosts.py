@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from lab7.topologies.emulation.errors import MachineError
+from lab7.topologies.emulation.process import control_group
 from tests.emulation.processes import descendants
 from tests.emulation.support import (
     PATIENCE_S,
@@ -23,8 +25,6 @@ from tests.emulation.support import (
     read_until,
     start_lab7,
 )
-from topologies.emulation.errors import MachineError
-from topologies.emulation.process import control_group
 
 SCRIPT = "tests/emulation/mininet/special_hosts.py"
 # Stock Mininet has the machine's control groups where it expects them, in a sandbox that covers them.
@@ -41,7 +41,7 @@ def found() -> tuple[dict[str, Any], dict[str, Any]]:
         pytest.skip("stock Mininet needs root and control groups of version 1")
     stock = subprocess.run(
         [
-            *(sys.executable, "-P", "-m", "topologies.emulation.sandbox"),
+            *(sys.executable, "-P", "-m", "lab7.topologies.emulation.sandbox"),
             *("sh", "-c", STOCK, "sh", sys.executable, SCRIPT, "stock"),
         ],
         cwd=REPOSITORY,
@@ -104,7 +104,7 @@ from mininet.net import Mininet
 from mininet.node import CPULimitedHost
 import time
 
-SERVES = "services.http.origin --listen 0.0.0.0 --port 80 --root ."
+SERVES = "lab7.services.http.origin --listen 0.0.0.0 --port 80 --root ."
 net = Mininet(host=CPULimitedHost)
 net.addLink(net.addHost("h1", cpu=0.2, serves=SERVES), net.addSwitch("s1"))
 net.start()

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from lab7.topologies.emulation.process.confinement import CONFINED_ID, COPY_BYTES_MAX, confined
+from lab7.topologies.emulation.testbed import Testbed
 from tests.emulation.support import pair
-from topologies.emulation.process.confinement import CONFINED_ID, COPY_BYTES_MAX, confined
-from topologies.emulation.testbed import Testbed
 
 # Each attack prints what it achieved; the last line of its output is compared.
 ATTACKS = {

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from lab7.topologies import internet
+from lab7.topologies.cdn import ALIAS, REGIONS, host_name, replica_address
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.internet import PASSWORDS, InternetTopo
 from tests.emulation.support import eventually
-from topologies import internet
-from topologies.cdn import ALIAS, REGIONS, host_name, replica_address
-from topologies.emulation.testbed import Testbed
-from topologies.internet import PASSWORDS, InternetTopo
 
 WELCOME = b"travelled over an emulated network"
 ASK = ["dig", "+short", "www.example.com"]

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from lab7.topologies.emulation.errors import EmulationError, TopologyError
+from lab7.topologies.emulation.testbed import Testbed
 from tests.emulation.support import PairTopo, pair
-from topologies.emulation.errors import EmulationError, TopologyError
-from topologies.emulation.testbed import Testbed
 
 # In the environment of all that a test here starts; other tests run beside it in the same sandbox.
 MARK = "LAB7_LIFECYCLE"
@@ -78,7 +78,7 @@ def test_two_testbeds_one_after_the_other_leave_nothing() -> None:
 
 def test_an_error_while_building_leaves_nothing_either() -> None:
     before = footprint()
-    with pytest.raises(EmulationError, match="origin"), pair("services.http.origin --root /nowhere", delay="1ms"):
+    with pytest.raises(EmulationError, match="origin"), pair("lab7.services.http.origin --root /nowhere", delay="1ms"):
         pytest.fail("a testbed whose service failed is no testbed")
     assert footprint()[1:] == before[1:]
 

@@ -13,14 +13,14 @@ from mininet.node import Host, Node, OVSKernelSwitch, OVSSwitch, RemoteControlle
 from mininet.nodelib import LinuxBridge
 from mininet.topo import Topo
 
-from experiments.harness.cli.networks import make_topology
-from experiments.harness.discovery import find_topology
+from lab7.experiments.harness.cli.networks import make_topology
+from lab7.experiments.harness.discovery import find_topology
+from lab7.topologies.emulation.errors import EmulationError, TopologyError
+from lab7.topologies.emulation.links.link import EmulatedLink
+from lab7.topologies.emulation.node import Bridge, Interface
+from lab7.topologies.emulation.node import Host as OwnHost
+from lab7.topologies.emulation.testbed import Testbed
 from tests.emulation.support import lab7, one_sentence
-from topologies.emulation.errors import EmulationError, TopologyError
-from topologies.emulation.links.link import EmulatedLink
-from topologies.emulation.node import Bridge, Interface
-from topologies.emulation.node import Host as OwnHost
-from topologies.emulation.testbed import Testbed
 
 USAGE = 2
 # One message of the spanning tree protocol a second, for the 8 s until ports forward and those of the command.

@@ -9,12 +9,12 @@ import click
 import mininet.examples
 import pytest
 
-from experiments.harness.cli.networks import make_topology
-from experiments.harness.discovery import find_topology
+from lab7.experiments.harness.cli.networks import make_topology
+from lab7.experiments.harness.discovery import find_topology
+from lab7.topologies.emulation import topology_checks
+from lab7.topologies.emulation.errors import TopologyError
 from tests.emulation.support import REPOSITORY, lab7
 from tests.emulation.testbed.student_topologies import topos
-from topologies.emulation import topology_checks
-from topologies.emulation.errors import TopologyError
 
 EXAMPLES = Path(mininet.examples.__file__).parent
 GUIDE = (REPOSITORY / "docs" / "mininet.md").read_text()

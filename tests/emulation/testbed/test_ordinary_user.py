@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from lab7.topologies.emulation.process.interpreter import module_command
 from tests.emulation.support import PATIENCE_S, REPOSITORY, environment, lab7
-from topologies.emulation.process.interpreter import module_command
 
 NOBODY = "65534"
 # login.defs(5): ENV_PATH of Debian, which every user but root has. It lacks the folders of tc and of most servers.
@@ -21,10 +21,10 @@ DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
 IMPORTS = "import sys, click, jinja2, mininet.net, rich, scapy.utils; sys.exit(sys.version_info < (3, 11))"
 TESTBED = """
 import os
-from topologies.emulation import sandbox
+from lab7.topologies.emulation import sandbox
 sandbox.enter()
 from tests.emulation.support import REPOSITORY, pair
-with pair(["services.http.origin --root %s --listen 0.0.0.0 --port 80" % REPOSITORY], delay="1ms", loss=0) as bed:
+with pair(["lab7.services.http.origin --root %s --listen 0.0.0.0 --port 80" % REPOSITORY], delay="1ms", loss=0) as bed:
     done = bed.host("client").run(["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "http://www.example.com/"])
     print(done.stdout.decode(), bed.host("client").run(["hostname"]).stdout.decode(), end="")
 """
@@ -40,7 +40,7 @@ open("of-script.txt", "w").close()
 net["h1"].cmd("touch of-h1.txt")
 net.stop()
 """
-LAB7 = "from experiments.harness.cli import main; main()"
+LAB7 = "from lab7.experiments.harness.cli import main; main()"
 
 
 def as_nobody(*words: str, cwd: str | Path = "/") -> subprocess.CompletedProcess[str]:
@@ -92,7 +92,7 @@ def test_lab7_runs_with_the_path_of_an_ordinary_user(tmp_path: Path) -> None:
 
 
 def test_a_sandbox_is_made_with_the_path_of_an_ordinary_user(tmp_path: Path) -> None:
-    words = module_command("topologies.emulation.sandbox", "sh", "-c", "which tc && which brctl")
+    words = module_command("lab7.topologies.emulation.sandbox", "sh", "-c", "which tc && which brctl")
     changed = environment({"PATH": DEFAULT_PATH})
     done = subprocess.run(words, cwd=tmp_path, env=changed, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from mininet.topo import Topo
 
-from experiments.harness.capture.capture import Capture, CaptureInterface
-from experiments.harness.judge.frames import read_capture
-from topologies.emulation.testbed import Testbed
+from lab7.experiments.harness.capture.capture import Capture, CaptureInterface
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.topologies.emulation.testbed import Testbed
 
 
 class RoutedTopo(Topo):  # type: ignore[misc]

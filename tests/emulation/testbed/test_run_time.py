@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from mininet.topo import Topo
 
-from topologies.emulation.errors import EmulationError, TopologyError
-from topologies.emulation.testbed import Testbed
+from lab7.topologies.emulation.errors import EmulationError, TopologyError
+from lab7.topologies.emulation.testbed import Testbed
 
 MAC = "00:00:00:00:00:99"
 

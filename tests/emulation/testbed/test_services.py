@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.process.launcher import Service
+from lab7.topologies.emulation.testbed import Testbed
 from tests.emulation.support import pair
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.process.launcher import Service
-from topologies.emulation.testbed import Testbed
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bed(root: Path) -> Iterator[Testbed]:
-    with pair([f"services.http.origin --root {root} --listen 0.0.0.0 --port {port}" for port in (80, 8080)]) as running:
+    with pair(
+        [f"lab7.services.http.origin --root {root} --listen 0.0.0.0 --port {port}" for port in (80, 8080)]
+    ) as running:
         yield running
 
 
@@ -46,30 +48,30 @@ def test_a_service_runs_in_its_host_only(bed: Testbed) -> None:
 
 def test_a_service_that_fails_at_start_says_why(bed: Testbed) -> None:
     with pytest.raises(EmulationError) as raised:
-        bed.host("server").start("services.http.origin --root /nowhere --port 81")
+        bed.host("server").start("lab7.services.http.origin --root /nowhere --port 81")
     said = str(raised.value)
-    assert said.startswith("`services.http.origin --root /nowhere --port 81` ended: ")
+    assert said.startswith("`lab7.services.http.origin --root /nowhere --port 81` ended: ")
     assert "/nowhere" in said.partition("ended: ")[2]
     assert "\n" not in said
 
 
 def test_a_port_that_is_taken_is_said(bed: Testbed, root: Path) -> None:
     with pytest.raises(EmulationError, match=r"port 80 on 0\.0\.0\.0 is in use"):
-        bed.host("server").start(f"services.http.origin --root {root} --listen 0.0.0.0 --port 80")
+        bed.host("server").start(f"lab7.services.http.origin --root {root} --listen 0.0.0.0 --port 80")
 
 
 def test_a_wrong_flag_is_said(bed: Testbed) -> None:
     with pytest.raises(EmulationError, match="--no-such-flag"):
-        bed.host("server").start("services.http.origin --root / --no-such-flag")
+        bed.host("server").start("lab7.services.http.origin --root / --no-such-flag")
 
 
 def test_a_module_that_does_not_exist_is_said(bed: Testbed) -> None:
     with pytest.raises(EmulationError, match=r"^there is no module services\.http\.orgin"):
-        bed.host("server").start("services.http.orgin")
+        bed.host("server").start("lab7.services.http.orgin")
 
 
 def test_a_service_that_never_gets_ready_is_given_up(bed: Testbed) -> None:
-    service = bed.host("server").start("experiments.http.drivers.loader", wait=False)
+    service = bed.host("server").start("lab7.experiments.http.drivers.loader", wait=False)
     service.wait_ready()
     with pytest.raises(
         EmulationError, match=r"^`experiments\.http\.drivers\.loader` did not print READY within 0\.1 s"
@@ -79,7 +81,7 @@ def test_a_service_that_never_gets_ready_is_given_up(bed: Testbed) -> None:
 
 
 def test_a_stopped_service_ends_well(bed: Testbed, root: Path) -> None:
-    service = bed.host("server").start(f"services.http.origin --root {root} --listen 0.0.0.0 --port 82")
+    service = bed.host("server").start(f"lab7.services.http.origin --root {root} --listen 0.0.0.0 --port 82")
     assert service.exit_code() is None
     service.stop()
     service.stop()
@@ -88,7 +90,7 @@ def test_a_stopped_service_ends_well(bed: Testbed, root: Path) -> None:
 
 
 def test_a_killed_service_is_reported(bed: Testbed, root: Path) -> None:
-    service = bed.host("server").start(f"services.http.origin --root {root} --listen 0.0.0.0 --port 83")
+    service = bed.host("server").start(f"lab7.services.http.origin --root {root} --listen 0.0.0.0 --port 83")
     service.kill()
     assert service.exit_code() == -signal.SIGKILL
     assert page(bed, "http://www.example.com/") == b"hello"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scapy.layers.inet import IP, TCP
 
-from experiments.harness.judge.frames import read_capture
+from lab7.experiments.harness.judge.frames import read_capture
 from tests.emulation.support import PATIENCE_S, start_lab7
 
 SIZES = (5000, 8000)

@@ -19,7 +19,7 @@ def test_mn_starts_the_web_and_everybody_reaches_everybody() -> None:
         pytest.skip("needs root")
     words = [str(MN), "--custom", "topologies/web.py", "--topo", "web", "--switch", "lxbr", "--test", "pingall"]
     done = subprocess.run(
-        [sys.executable, "-m", "topologies.emulation.sandbox", *words],
+        [sys.executable, "-m", "lab7.topologies.emulation.sandbox", *words],
         cwd=REPOSITORY,
         env=environment(),
         capture_output=True,

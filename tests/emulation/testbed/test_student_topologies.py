@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from lab7.topologies.emulation.testbed import Testbed
 from tests.emulation.support import PATIENCE_S, REPOSITORY, environment, lab7
 from tests.emulation.testbed import observed_network
 from tests.emulation.testbed.student_topologies import topos
-from topologies.emulation.testbed import Testbed
 
 FILE = Path(__file__).with_name("student_topologies.py")
 # The others take a second or two each, and those with a spanning tree half a minute.
@@ -26,7 +26,7 @@ def stock_mininet(name: str) -> dict[str, Any]:
         pytest.skip("needs root")
     done = subprocess.run(
         [
-            *(sys.executable, "-P", "-m", "topologies.emulation.sandbox"),
+            *(sys.executable, "-P", "-m", "lab7.topologies.emulation.sandbox"),
             *(sys.executable, "-m", observed_network.__name__, name),
         ],
         cwd=REPOSITORY,

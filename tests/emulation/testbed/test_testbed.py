@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.testbed import Testbed
 from tests.emulation.support import CLIENT, SERVER, pair
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.testbed import Testbed
 
 OFFLOADS = (
     "rx-checksumming",

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from experiments.harness.fidelity.certificate import GAP_MAX_S, MachineWatch
+from lab7.experiments.harness.fidelity.certificate import GAP_MAX_S, MachineWatch
+from lab7.topologies.emulation.process.launcher import Service
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.emulation.watch import LabDied, ServerDied, interrupts_deferred
 from tests.emulation.processes import Process
 from tests.emulation.support import PATIENCE_S, REPOSITORY, PairTopo, environment, eventually, pair, read_until
-from topologies.emulation.process.launcher import Service
-from topologies.emulation.testbed import Testbed
-from topologies.emulation.watch import LabDied, ServerDied, interrupts_deferred
 
 # Longer than a death takes, so that what is not interrupted is found.
 ENDS_WITHIN_S = 30.0
@@ -34,7 +34,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def origin(root: Path, **more: Any) -> Testbed:
-    return pair(f"services.http.origin --root {root} --port 80", **more)
+    return pair(f"lab7.services.http.origin --root {root} --port 80", **more)
 
 
 def server(bed: Testbed) -> Service:
@@ -48,7 +48,7 @@ def wait_in_sleep(_bed: Testbed) -> None:
 
 
 def wait_for_a_line(bed: Testbed) -> None:
-    bed.host("client").start("experiments.http.drivers.loader").read_line(ENDS_WITHIN_S)
+    bed.host("client").start("lab7.experiments.http.drivers.loader").read_line(ENDS_WITHIN_S)
 
 
 def wait_for_a_program(bed: Testbed) -> None:
@@ -131,7 +131,7 @@ def test_a_server_that_ends_well_without_being_told_is_a_death(root: Path) -> No
 def test_of_several_deaths_the_cause_is_told(root: Path) -> None:
     def body(_bed: Testbed) -> None:
         for one in Process.all():
-            if "topologies.emulation.process.forkserver" in one.words and one.parent == os.getpid():
+            if "lab7.topologies.emulation.process.forkserver" in one.words and one.parent == os.getpid():
                 os.kill(one.pid, signal.SIGKILL)
         time.sleep(ENDS_WITHIN_S)
 
@@ -152,7 +152,7 @@ def test_what_is_stopped_on_purpose_is_no_death(root: Path) -> None:
 
 def test_a_network_that_is_to_stay_up_tells_of_a_server(root: Path) -> None:
     told: list[str] = []
-    topo = PairTopo(serves=f"services.http.origin --root {root} --port 80")
+    topo = PairTopo(serves=f"lab7.services.http.origin --root {root} --port 80")
     with Testbed(topo, links="wire", server_died=told.append) as bed:
         os.kill(server(bed).pid, signal.SIGKILL)
         assert eventually(lambda: bool(told))
@@ -184,7 +184,7 @@ def test_a_suspended_process_that_is_told_to_stop_makes_a_run_suspect(root: Path
 
 SUSPENDING = """
 import os, signal, sys
-from experiments.harness.fidelity.certificate import MachineWatch
+from lab7.experiments.harness.fidelity.certificate import MachineWatch
 
 with MachineWatch() as machine:
     print("suspended", flush=True)

@@ -13,8 +13,8 @@ import pytest
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import ARP, Ether
 
-from experiments.harness.capture.capture import Capture
-from experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.harness.capture.capture import Capture
+from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
 from tests.emulation.support import CLIENT, SERVER, both_ends, pair
 
 MTU_BYTES = 1500
@@ -50,7 +50,7 @@ def transfer(tmp_path_factory: pytest.TempPathFactory) -> tuple[CaptureFile, flo
     content = Random(1).randbytes(SIZE_BYTES)
     (folder / "file.bin").write_bytes(content)
     with (
-        pair(f"services.http.origin --root {folder} --listen 0.0.0.0 --port 80", bw=RATE_MBIT, delay="2ms") as bed,
+        pair(f"lab7.services.http.origin --root {folder} --listen 0.0.0.0 --port 80", bw=RATE_MBIT, delay="2ms") as bed,
         Capture(folder / "capture.pcapng", both_ends(bed)) as capture,
     ):
         began_s = time.monotonic()
@@ -104,7 +104,7 @@ def test_no_transfer_is_faster_than_its_wire(transfer: tuple[CaptureFile, float,
 
 def test_no_round_trip_is_shorter_than_its_wire() -> None:
     with pair(delay="50ms") as bed:
-        echo = bed.host("client").start(f"topologies.emulation.probe rtt {SERVER} 3", wait=False)
+        echo = bed.host("client").start(f"lab7.topologies.emulation.probe rtt {SERVER} 3", wait=False)
         rtts_s = json.loads(echo.read_output(50))["rtts_s"]
     assert len(rtts_s) == 3
     assert min(rtts_s) >= 0.99 * 0.1

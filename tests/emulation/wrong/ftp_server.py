@@ -1,4 +1,4 @@
-"""lab7's FTP server with one fault: FAULT [FLAG ...], with the flags of services.ftp.server.
+"""lab7's FTP server with one fault: FAULT [FLAG ...], with the flags of lab7.services.ftp.server.
 
 wrong-octets       files of more than 1000 octets come with one octet changed
 truncates          of such files the first half comes, and 226
@@ -22,12 +22,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from services.ftp import accounts
-from services.ftp.files.jailed_tree import FileError
-from services.ftp.files.paths import partial_name
-from services.ftp.server import main
-from services.ftp.server_dtp import data_connection, transfer, upload
-from services.ftp.server_pi import commands, transfer_commands
+from lab7.services.ftp import accounts
+from lab7.services.ftp.files.jailed_tree import FileError
+from lab7.services.ftp.files.paths import partial_name
+from lab7.services.ftp.server import main
+from lab7.services.ftp.server_dtp import data_connection, transfer, upload
+from lab7.services.ftp.server_pi import commands, transfer_commands
 
 LARGE_OCTETS, CHANGED_AT = 1000, 999
 SMALL_UPLOAD_OCTETS = 10_000

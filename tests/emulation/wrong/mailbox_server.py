@@ -18,11 +18,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from services.mail.imap import __main__
-from services.mail.imap.commands import fetch, messages, search
-from services.mail.imap.syntax import fetch_items
-from services.mail.pop3 import __main__ as pop3_serving
-from services.mail.pop3 import maildrop, transaction
+from lab7.services.mail.imap import __main__
+from lab7.services.mail.imap.commands import fetch, messages, search
+from lab7.services.mail.imap.syntax import fetch_items
+from lab7.services.mail.pop3 import __main__ as pop3_serving
+from lab7.services.mail.pop3 import maildrop, transaction
 
 
 def patch(owner: Any, name: str, value: Any) -> None:

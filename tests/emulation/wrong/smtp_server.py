@@ -1,4 +1,4 @@
-"""lab7's mail server with one fault: FAULT [FLAG ...], with the flags of services.mail.mta.
+"""lab7's mail server with one fault: FAULT [FLAG ...], with the flags of lab7.services.mail.mta.
 
 drops-pictures     a message with a picture is answered by 250 and kept nowhere
 drops-third        so is every third message
@@ -22,9 +22,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from services.mail.mta import MTA, main
-from services.mail.smtp import content, policy, server, server_session
-from services.mail.smtp.syntax import Reply
+from lab7.services.mail.mta import MTA, main
+from lab7.services.mail.smtp import content, policy, server, server_session
+from lab7.services.mail.smtp.syntax import Reply
 
 QUEUED = Reply(250, "Queued, of course", "2.0.0")
 

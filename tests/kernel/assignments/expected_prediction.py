@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experiments.assignments.answer_types import Number
+from lab7.experiments.assignments.answer_types import Number
 from tests.kernel.assignments import tshark
 from tests.kernel.assignments.tshark import Expected
 

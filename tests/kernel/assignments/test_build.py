@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from experiments.assignments.build import build
-from experiments.assignments.definition import find_assignment
-from experiments.assignments.grade import KeyStore, find_submissions
-from experiments.assignments.graders import grade_all
-from experiments.assignments.skeleton import write_skeleton
-from experiments.harness.cli import common
-from experiments.harness.virtual_time.kernel_run import VirtualTime
+from lab7.experiments.assignments.build import build
+from lab7.experiments.assignments.definition import find_assignment
+from lab7.experiments.assignments.grade import KeyStore, find_submissions
+from lab7.experiments.assignments.graders import grade_all
+from lab7.experiments.assignments.skeleton import write_skeleton
+from lab7.experiments.harness.cli import common
+from lab7.experiments.harness.virtual_time.kernel_run import VirtualTime
 from tests.emulation.support import eventually
 from tests.kernel.assignments import expected_cdn, expected_dns, expected_http, expected_http2, tshark
 from tests.kernel.assignments.expected_access import MAIL_ACCESS
@@ -100,7 +100,7 @@ def test_two_builds_are_equal_and_an_interrupted_one_continues(tmp_path: Path, v
 def test_a_build_that_is_killed_continues(tmp_path: Path, virtual: VirtualTime) -> None:
     (tmp_path / "secret").write_bytes(SECRET)
     (tmp_path / "roster.csv").write_text("student\ns1\ns2\ns3\n")
-    words = [sys.executable, "-m", "experiments.harness.cli", "assignment", "build", "http-basics"]
+    words = [sys.executable, "-m", "lab7.experiments.harness.cli", "assignment", "build", "http-basics"]
     words += ["--roster", "roster.csv", "--secret", "secret", "-o", "out", "--jobs", "1"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     keys = tmp_path / "out" / "keys"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.assignments.catalogue.network_tools.questions import solution
+from lab7.experiments.assignments.catalogue.network_tools.questions import solution
 from tests.docs.reading import REPOSITORY, Command, agrees, commands
 from tests.docs.sessions import run_in_terminal
 
@@ -93,7 +93,7 @@ def test_the_guide_can_be_typed(tmp_path: Path) -> None:
 
 
 def test_every_assignment_is_in_the_guide() -> None:
-    from experiments.assignments.definition import catalogue
+    from lab7.experiments.assignments.definition import catalogue
 
     text = GUIDE.read_text(encoding="utf-8")
     assert [name for name in catalogue() if not re.search(rf"`{name}`", text)] == []

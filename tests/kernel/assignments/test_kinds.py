@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from experiments.assignments.answer_types import Found
-from experiments.assignments.build import build, record
-from experiments.assignments.definition import find_assignment
-from experiments.assignments.grade import KeyStore
-from experiments.assignments.graders import grade_all, submissions_of
-from experiments.assignments.handin.record import HANDIN_NAME
-from experiments.assignments.handin.task import read_task
-from experiments.assignments.predictions.command import measure
-from experiments.assignments.predictions.commitment import commit
-from experiments.assignments.recording import CAPTURE_NAME
-from experiments.assignments.sheet import Sheet
-from experiments.assignments.skeleton import write_skeleton
-from experiments.assignments.variant import draw_variant, read_keys
-from experiments.harness.virtual_time.kernel_run import VirtualTime
+from lab7.experiments.assignments.answer_types import Found
+from lab7.experiments.assignments.build import build, record
+from lab7.experiments.assignments.definition import find_assignment
+from lab7.experiments.assignments.grade import KeyStore
+from lab7.experiments.assignments.graders import grade_all, submissions_of
+from lab7.experiments.assignments.handin.record import HANDIN_NAME
+from lab7.experiments.assignments.handin.task import read_task
+from lab7.experiments.assignments.predictions.command import measure
+from lab7.experiments.assignments.predictions.commitment import commit
+from lab7.experiments.assignments.recording import CAPTURE_NAME
+from lab7.experiments.assignments.sheet import Sheet
+from lab7.experiments.assignments.skeleton import write_skeleton
+from lab7.experiments.assignments.variant import draw_variant, read_keys
+from lab7.experiments.harness.virtual_time.kernel_run import VirtualTime
 from tests.kernel.assignments import tshark
 from tests.kernel.assignments.expected_prediction import HTTP_PREDICTION
 from tests.kernel.assignments.test_build import SECRET, STUDENTS, build_all, virtual

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from experiments.assignments.answer_types import Number
+from lab7.experiments.assignments.answer_types import Number
 
 # Values of a variant; and an assignment's answers by question, each computed from the capture and the variant.
 Values = Mapping[str, Any]

@@ -44,7 +44,7 @@ def served(folder: Path, *flags: str, zone: str = ZONE) -> Iterator[int]:
     """Run the server for one zone, and yield its port."""
     file = folder / "example.com.zone"
     file.write_text(zone)
-    command = [sys.executable, "-m", "services.dns.authoritative", "--zone", os.fspath(file), "--port", "0"]
+    command = [sys.executable, "-m", "lab7.services.dns.authoritative", "--zone", os.fspath(file), "--port", "0"]
     with subprocess.Popen([*command, "--listen", HOST, *flags], stdout=subprocess.PIPE, text=True) as process:
         try:
             ready = process.stdout.readline() if process.stdout else ""

@@ -133,7 +133,7 @@ def internet(folder: Path, recursive: Sequence[int] = ()) -> Iterator[Internet]:
             asks = number in recursive
             if asks:
                 flags += ["--upstream-port", str(port), "--outgoing", f"{net}.{number}"]
-            process = start(f"services.dns.{'recursive' if asks else 'authoritative'}", *flags)
+            process = start(f"lab7.services.dns.{'recursive' if asks else 'authoritative'}", *flags)
             stack.callback(stop, process)
             made.running[number] = process
         for process in made.running.values():
@@ -162,7 +162,7 @@ def resolver(folder: Path, *flags: str, listen: str = CLIENT_HOST) -> Iterator[R
     """Run a resolver."""
     log = folder / f"resolver{len(list(folder.glob('resolver*')))}"
     common = ["--listen", listen, "--port", "0", "--log", os.fspath(log)]
-    process = start("services.dns.resolver", *common, *flags)
+    process = start("lab7.services.dns.resolver", *common, *flags)
     try:
         yield Resolver(ready_port(process), log)
     finally:

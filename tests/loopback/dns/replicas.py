@@ -189,6 +189,6 @@ def cdn(
             str(port),
         ]
         times = ["--interval", str(INTERVAL_S), "--timeout", str(TIMEOUT_S)]
-        process = start("services.dns.cdn", *common, *times, *flags)
+        process = start("lab7.services.dns.cdn", *common, *times, *flags)
         stack.callback(stop, process)
         yield CDN(ready_port(process), net, folder, process, host, replicas)

@@ -17,7 +17,7 @@ INSECURE = ("net.", "2.0.192.in-addr.arpa.")
 
 def root_anchor() -> str:
     """Return the DS record of the root."""
-    command = [sys.executable, "-m", "services.dns.sign", "--ds", ".", "--seed", SEED]
+    command = [sys.executable, "-m", "lab7.services.dns.sign", "--ds", ".", "--seed", SEED]
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True).stdout.strip()
 
 
@@ -34,7 +34,7 @@ def signed_internet(folder: Path, *signing: str, forged: Sequence[int] = ()) -> 
             flags += ["--listen", f"{net}.{number}", "--port", str(port), "--log", os.fspath(folder / f"log{number}")]
             flags += ["--sign-seed", "forged" if number in forged else SEED, *signing]
             flags += [flag for zone in INSECURE for flag in ("--insecure", zone)]
-            process = start("services.dns.authoritative", *flags)
+            process = start("lab7.services.dns.authoritative", *flags)
             stack.callback(stop, process)
             made.running[number] = process
         for process in made.running.values():

@@ -40,7 +40,7 @@ def next_event(server: subprocess.Popen[str]) -> str:
 def test_a_hangup_has_the_zones_read_again(tmp_path: Path, processes: int) -> None:
     zone = tmp_path / "example.com.zone"
     zone.write_text(ZONE.format(serial=1, address="192.0.2.1"))
-    command = [sys.executable, "-m", "services.dns.authoritative", "--zone", str(zone), "--listen", "127.0.0.1"]
+    command = [sys.executable, "-m", "lab7.services.dns.authoritative", "--zone", str(zone), "--listen", "127.0.0.1"]
     command += ["--port", "0", "--log", "-", "--processes", str(processes)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
@@ -67,7 +67,9 @@ def test_no_process_imports_from_the_current_directory(tmp_path: Path) -> None:
     for name in ("socket", "json", "services", "asyncio"):
         (tmp_path / f"{name}.py").write_text(f"open({str(marker)!r}, 'a').write(__name__)")
     # The main process has no current directory in its import path, as a host's service does; neither must workers.
-    start = f"import sys; sys.path.append({str(ROOT)!r}); import services.dns.authoritative as s; s.main(sys.argv[1:])"
+    start = (
+        f"import sys; sys.path.append({str(ROOT)!r}); import lab7.services.dns.authoritative as s; s.main(sys.argv[1:])"
+    )
     command = [sys.executable, "-P", "-c", start, "--zone", str(zone), "--listen", "127.0.0.1", "--port", "0"]
     with subprocess.Popen([*command, "--processes", "2"], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None

@@ -9,13 +9,13 @@ import dns.query
 import dns.rcode
 import pytest
 
-from services.dns.codec.master_file import parse_master_file, write_master_file
-from services.dns.zones.zone import Zone
+from lab7.services.dns.codec.master_file import parse_master_file, write_master_file
+from lab7.services.dns.zones.zone import Zone
 from tests.loopback.dns.authority import HOST, PATIENCE_S, ZONE, run, served
 
 
 def start(*arguments: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "services.dns.authoritative", "--port", "0", "--listen", HOST, *arguments]
+    command = [sys.executable, "-m", "lab7.services.dns.authoritative", "--port", "0", "--listen", HOST, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     return done.returncode, done.stderr
 
@@ -41,7 +41,7 @@ def test_a_broken_zone_is_one_sentence(tmp_path: Path, text: str, reason: str) -
 
 def test_a_broken_zone_is_servfail_and_the_others_are_served(tmp_path: Path) -> None:
     (tmp_path / "broken").write_text("@ 60 SOA ns\n")
-    command = [sys.executable, "-m", "services.dns.authoritative", "--port", "0", "--listen", HOST]
+    command = [sys.executable, "-m", "lab7.services.dns.authoritative", "--port", "0", "--listen", HOST]
     command += ["--zone", f"example.com={tmp_path / 'good'}", "--zone", f"example.net={tmp_path / 'broken'}"]
     (tmp_path / "good").write_text(ZONE)
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -139,6 +139,6 @@ def test_invalid_flags_are_errors(flags: tuple[str, ...], reason: str) -> None:
 
 
 def started(*flags: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "services.dns.cdn", "--listen", CLIENT_HOST, *flags]
+    command = [sys.executable, "-m", "lab7.services.dns.cdn", "--listen", CLIENT_HOST, *flags]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     return done.returncode, done.stderr

@@ -19,12 +19,12 @@ import dns.message
 import dns.query
 import pytest
 
-from services.connections import Listener
-from services.dns.codec.master_file import parse_master_file
-from services.dns.codec.message import Message
-from services.dns.server.responder import Client, Responder
-from services.dns.server.server import DNSServer, Limits
-from services.eventlog import EventLog
+from lab7.services.connections import Listener
+from lab7.services.dns.codec.master_file import parse_master_file
+from lab7.services.dns.codec.message import Message
+from lab7.services.dns.server.responder import Client, Responder
+from lab7.services.dns.server.server import DNSServer, Limits
+from lab7.services.eventlog import EventLog
 from tests.loopback.dns.authority import HOST, PATIENCE_S, framed
 from tests.loopback.dns.internet import free_net, played, ready_port
 
@@ -135,7 +135,7 @@ def test_a_reset_during_resolution_leaves_no_traceback(service: str, tmp_path: P
         f"$ORIGIN .\n$TTL 60\n@ SOA a. b. 1 1 1 1 1\n@ NS a.\na. A {net}.2\ncom NS ns.com.\nns.com. A {net}.1\n"
     )
     asks = {"resolver": ["--root", f"r.test={net}.1"], "recursive": ["--zone", str(zone)]}[service]
-    command = [sys.executable, "-m", f"services.dns.{service}", "--listen", HOST, "--port", "0", *asks]
+    command = [sys.executable, "-m", f"lab7.services.dns.{service}", "--listen", HOST, "--port", "0", *asks]
     command += ["--upstream-port", str(port)]
     with (
         played([(f"{net}.1", port)], play) as received,

@@ -48,7 +48,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CDN]:
             file = folder / f"zone{number}"
             file.write_text(f"$ORIGIN {origin}\n{SOA}{text}")
             flags = ["--zone", os.fspath(file), "--listen", f"{one.net}.{number}", "--port", str(one.port)]
-            process = start("services.dns.authoritative", *flags)
+            process = start("lab7.services.dns.authoritative", *flags)
             stack.callback(stop, process)
             ready_port(process)
         yield one
@@ -166,5 +166,5 @@ def test_a_forwarder_sends_the_option_too(local: Resolver, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("text", ["0", "33", "24,0", "24,129", "24,56,1", "a", "", "-1", "24,"])
 def test_a_number_of_bits_that_is_none(text: str) -> None:
-    with start("services.dns.resolver", "--client-subnet", text) as process:
+    with start("lab7.services.dns.resolver", "--client-subnet", text) as process:
         assert process.wait(PATIENCE_S) == 2

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from services.dns.codec.codes import RRType
-from services.dns.codec.message import Message, Question
-from services.dns.codec.name import Name
+from lab7.services.dns.codec.codes import RRType
+from lab7.services.dns.codec.message import Message, Question
+from lab7.services.dns.codec.name import Name
 from tests.loopback.dns.authority import framed, read_message, run
 from tests.loopback.dns.internet import CLIENT_HOST, PATIENCE_S, Internet, internet, ready_port, start, stop
 
@@ -64,7 +64,7 @@ def ports(net: Internet) -> Iterator[Ports]:
     )
     dot, doh = free_port(), free_port()
     flags = ["--listen", CLIENT_HOST, "--port", "0", "--dot-port", str(dot), "--doh-port", str(doh)]
-    process = start("services.dns.resolver", *net.flags, *flags, "--tls", str(certificate), str(key))
+    process = start("lab7.services.dns.resolver", *net.flags, *flags, "--tls", str(certificate), str(key))
     try:
         ready_port(process)
         yield Ports(dot, doh, certificate)
@@ -160,7 +160,7 @@ def test_other_requests_get_an_error_of_http(ports: Ports) -> None:
     ],
 )
 def test_a_wrong_flag_is_one_sentence(flags: list[str], reason: str) -> None:
-    command = [sys.executable, "-m", "services.dns.resolver", "--root", "a.test=127.0.0.1", "--port", "0"]
+    command = [sys.executable, "-m", "lab7.services.dns.resolver", "--root", "a.test=127.0.0.1", "--port", "0"]
     done = subprocess.run(
         [*command, "--listen", CLIENT_HOST, *flags], capture_output=True, text=True, timeout=PATIENCE_S
     )

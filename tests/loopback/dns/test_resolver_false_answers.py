@@ -14,10 +14,10 @@ import dns.query
 import dns.rcode
 import pytest
 
-from services.dns.codec.client_subnet import ClientSubnet, response_subnet
-from services.dns.codec.codes import Rcode
-from services.dns.codec.master_file import parse_master_file
-from services.dns.codec.message import EDNS, Message, Record
+from lab7.services.dns.codec.client_subnet import ClientSubnet, response_subnet
+from lab7.services.dns.codec.codes import Rcode
+from lab7.services.dns.codec.master_file import parse_master_file
+from lab7.services.dns.codec.message import EDNS, Message, Record
 from tests.loopback.dns.internet import CLIENT_HOST, PATIENCE_S, Play, free_net, played, resolver
 
 TRUE, FORGED = "192.0.2.1", "203.0.113.1"

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from services.dns.codec.codes import RRType
-from services.dns.codec.master_file import parse_master_file
-from services.dns.codec.message import Message, Question
-from services.dns.codec.name import Name
+from lab7.services.dns.codec.codes import RRType
+from lab7.services.dns.codec.master_file import parse_master_file
+from lab7.services.dns.codec.message import Message, Question
+from lab7.services.dns.codec.name import Name
 from tests.loopback.dns.internet import CLIENT_HOST, PATIENCE_S, free_net, played, resolver, start, stop
 
 TRUE, FORGED = "192.0.2.1", "203.0.113.1"
@@ -41,7 +41,16 @@ def forgeries(query: Message) -> Iterable[tuple[int, bytes]]:
 
 
 def stub(port: int, *words: str) -> str:
-    command = [sys.executable, "-m", "services.dns.stub", f"@{CLIENT_HOST}", "--port", str(port), "--short", *words]
+    command = [
+        sys.executable,
+        "-m",
+        "lab7.services.dns.stub",
+        f"@{CLIENT_HOST}",
+        "--port",
+        str(port),
+        "--short",
+        *words,
+    ]
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True).stdout
 
 
@@ -113,7 +122,7 @@ def test_clients_with_the_same_question_share_one_query(tmp_path: Path) -> None:
     ],
 )
 def test_startup_errors(flags: tuple[str, ...], words: str) -> None:
-    command = [sys.executable, "-m", "services.dns.resolver", "--listen", CLIENT_HOST, "--port", "0", *flags]
+    command = [sys.executable, "-m", "lab7.services.dns.resolver", "--listen", CLIENT_HOST, "--port", "0", *flags]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 2
     assert words in done.stderr
@@ -125,11 +134,19 @@ def test_a_stop_while_a_question_is_under_way_is_clean(tmp_path: Path) -> None:
     log = tmp_path / "log"
     flags = ("--root", f"r.test={net}.1", "--upstream-port", str(port), "--log", str(log))
     with played([(f"{net}.1", port)], lambda _, __: ()) as received:
-        process = start("services.dns.resolver", "--listen", CLIENT_HOST, "--port", "0", *flags)
+        process = start("lab7.services.dns.resolver", "--listen", CLIENT_HOST, "--port", "0", *flags)
         line = process.stdout.readline() if process.stdout else ""
         local = int(line.rpartition(":")[2])
         asking = subprocess.Popen(
-            [sys.executable, "-m", "services.dns.stub", f"@{CLIENT_HOST}", "--port", str(local), "www.example.com"],
+            [
+                sys.executable,
+                "-m",
+                "lab7.services.dns.stub",
+                f"@{CLIENT_HOST}",
+                "--port",
+                str(local),
+                "www.example.com",
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

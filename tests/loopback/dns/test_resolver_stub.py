@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.dns.resolv_conf import servers_of
+from lab7.services.dns.resolv_conf import servers_of
 from tests.loopback.dns.internet import CLIENT_HOST, PATIENCE_S, Resolver, free_net, internet, resolver
 
 
@@ -21,7 +21,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resolver]:
 
 
 def stub(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "services.dns.stub", *words]
+    command = [sys.executable, "-m", "lab7.services.dns.stub", *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 

@@ -12,8 +12,8 @@ import dns.query
 import dns.rcode
 import pytest
 
-from services.dns.codec.master_file import parse_master_file
-from services.dns.codec.message import Message, Record
+from lab7.services.dns.codec.master_file import parse_master_file
+from lab7.services.dns.codec.message import Message, Record
 from tests.loopback.dns.internet import CLIENT_HOST, PATIENCE_S, Play, free_net, played, resolver
 
 WWW = "192.0.2.1"

@@ -12,14 +12,14 @@ from typing import Any, Protocol
 
 import dns.message
 
-from services.connections import Listener
-from services.dns.codec.codes import Rcode, RRClass, RRType
-from services.dns.codec.message import Message, Record
-from services.dns.codec.name import Name
-from services.dns.codec.rdata import A
-from services.dns.server.responder import Client, Handled, Handler, Responder
-from services.dns.server.server import DNSServer, Limits, Transfer
-from services.eventlog import EventLog
+from lab7.services.connections import Listener
+from lab7.services.dns.codec.codes import Rcode, RRClass, RRType
+from lab7.services.dns.codec.message import Message, Record
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata import A
+from lab7.services.dns.server.responder import Client, Handled, Handler, Responder
+from lab7.services.dns.server.server import DNSServer, Limits, Transfer
+from lab7.services.eventlog import EventLog
 from tests.loopback.dns.authority import HOST, PATIENCE_S, framed
 
 QUERY = dns.message.make_query("www.example.com", "A", id=1).to_wire()

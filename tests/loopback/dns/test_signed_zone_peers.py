@@ -60,7 +60,16 @@ KINDS = {"nsec": (), "nsec3": ("-3", "-"), "salted": ("-3", "aabb", "-H", "3"), 
 def sign(folder: Path, *flags: str, zone: str = ZONE) -> str:
     """Return the signed zone."""
     (folder / "unsigned.zone").write_text(zone)
-    command = [sys.executable, "-m", "services.dns.sign", str(folder / "unsigned.zone"), "--seed", "test", *flags, "-f"]
+    command = [
+        sys.executable,
+        "-m",
+        "lab7.services.dns.sign",
+        str(folder / "unsigned.zone"),
+        "--seed",
+        "test",
+        *flags,
+        "-f",
+    ]
     done = subprocess.run([*command, "-"], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

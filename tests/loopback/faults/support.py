@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from experiments.analysis.inspection import inspect
-from experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.analysis.inspection import inspect
+from lab7.experiments.harness.judge.frames import CaptureFile
 
 HOST = "127.0.0.1"
 # A bound of every wait, not a measurement.
@@ -29,7 +29,7 @@ def fault_flags(fault: str | None) -> list[str]:
 @contextmanager
 def service(module: str, *flags: str, listen: str = HOST, port: int = 0) -> Iterator[int]:
     """Run a service as a process and yield its port; its READY line names exactly the faults among the flags."""
-    command = [sys.executable, "-m", f"services.{module}", "--listen", listen, "--port", str(port), *flags]
+    command = [sys.executable, "-m", f"lab7.services.{module}", "--listen", listen, "--port", str(port), *flags]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as process:
         try:
             ready = (process.stdout.readline() if process.stdout else "").split()

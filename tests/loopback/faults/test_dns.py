@@ -12,7 +12,7 @@ import dns.query
 import dns.rdatatype
 import pytest
 
-from services.dns.faults import AUTHORITATIVE_FAULTS, RESOLVER_FAULTS
+from lab7.services.dns.faults import AUTHORITATIVE_FAULTS, RESOLVER_FAULTS
 from tests.loopback.faults.support import HOST, PATIENCE_S, fault_flags, free_port, service, violated
 from tests.loopback.recorder import Ends, Recorder
 

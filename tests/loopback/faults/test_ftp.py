@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.ftp.faults import CLIENT_FAULTS, SERVER_FAULTS
+from lab7.services.ftp.faults import CLIENT_FAULTS, SERVER_FAULTS
 from tests.loopback.faults.support import HOST, PATIENCE_S, REPOSITORY, fault_flags, free_port, service, violated
 from tests.loopback.recorder import Ends, Recorder
 
@@ -41,7 +41,7 @@ def test_a_fault(fault: str | None, tmp_path: Path) -> None:
         control = recorder.tcp((HOST, port), Ends(21, server=HOST), (RELAY, 0))
         recorder.tcp((HOST, data), Ends(data, server=HOST), (RELAY, data))
         # A time-out ends a session whose replies this client cannot read.
-        command = [sys.executable, "-m", "services.ftp.client", RELAY, "--port", str(control), "--timeout", "3"]
+        command = [sys.executable, "-m", "lab7.services.ftp.client", RELAY, "--port", str(control), "--timeout", "3"]
         command += [*fault_flags(of_client), "get picture.png -"]
         done = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False, cwd=REPOSITORY)
         captured = recorder.capture(tmp_path)

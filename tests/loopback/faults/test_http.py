@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from services.http.faults import PROXY_FAULTS, SERVER_FAULTS
+from lab7.services.http.faults import PROXY_FAULTS, SERVER_FAULTS
 from tests.loopback.faults.support import HOST, PATIENCE_S, fault_flags, service, violated
 from tests.loopback.recorder import Ends, Recorder
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.faults import AGENT_FAULTS, IMAP_FAULTS, MTA_FAULTS, POP3_FAULTS
+from lab7.services.mail.faults import AGENT_FAULTS, IMAP_FAULTS, MTA_FAULTS, POP3_FAULTS
 from tests.loopback.faults.support import HOST, PATIENCE_S, REPOSITORY, LineClient, fault_flags, service, violated
 from tests.loopback.mail.support import Server
 from tests.loopback.recorder import Ends, Recorder
@@ -173,7 +173,7 @@ def test_a_fault_of_the_imap_server(fault: str | None, tmp_path: Path) -> None:
 @pytest.mark.parametrize("fault", [None, *AGENT_RULES])
 def test_a_fault_of_the_user_agent(fault: str | None, tmp_path: Path) -> None:
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
-    command = [sys.executable, "-m", "services.mail.agent", "compose", "--from", "alice@example.com"]
+    command = [sys.executable, "-m", "lab7.services.mail.agent", "compose", "--from", "alice@example.com"]
     command += ["--to", "bob@example.com", "--text", "See the picture.", "--attach", str(tmp_path / "picture.png")]
     done = subprocess.run(
         [*command, *fault_flags(fault)], check=True, capture_output=True, timeout=PATIENCE_S, cwd=REPOSITORY

@@ -61,7 +61,7 @@ def free_pair() -> int:
 @contextmanager
 def server_process(root: Path, log: Path, *flags: str, prefix: Sequence[str] = ()) -> Iterator[Server]:
     """Run the server's command line with a user that may write, and anonymous readers."""
-    command = [*prefix, sys.executable, "-m", "services.ftp.server", "--root", os.fspath(root), "--anonymous"]
+    command = [*prefix, sys.executable, "-m", "lab7.services.ftp.server", "--root", os.fspath(root), "--anonymous"]
     given = [
         "--port",
         str(free_pair()),

@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def client(server: Server, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "services.ftp.client", HOST, "--port", str(server.port)]
+    command = [sys.executable, "-m", "lab7.services.ftp.client", HOST, "--port", str(server.port)]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     return subprocess.run(
         [*command, "--user", USER, "--password", PASSWORD, *words],

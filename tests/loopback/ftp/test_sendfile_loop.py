@@ -14,12 +14,12 @@ from random import Random
 
 import pytest
 
-from services.eventlog import EventLog
-from services.ftp.server_dtp import transfer as server_dtp_transfer
-from services.ftp.server_dtp.data_connection import DataConnection, DataSettings
-from services.ftp.server_dtp.page_cache import is_cached, is_in_memory
-from services.ftp.server_dtp.transfer import FileSender, Turn
-from services.ftp.server_pi.failures import Cause, Failed
+from lab7.services.eventlog import EventLog
+from lab7.services.ftp.server_dtp import transfer as server_dtp_transfer
+from lab7.services.ftp.server_dtp.data_connection import DataConnection, DataSettings
+from lab7.services.ftp.server_dtp.page_cache import is_cached, is_in_memory
+from lab7.services.ftp.server_dtp.transfer import FileSender, Turn
+from lab7.services.ftp.server_pi.failures import Cause, Failed
 from tests.loopback.ftp.support import HOST
 
 LARGE = os.urandom(4096) * 1024

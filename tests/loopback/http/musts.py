@@ -7,7 +7,7 @@ any method with the request's content; {etag} stands for the file's entity tag.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.http.fields import parse_date
+from lab7.services.http.fields import parse_date
 from tests.loopback.http.support import Answer, read_answers
 
 Property = Callable[[bytes, list[Answer]], bool]

@@ -127,7 +127,7 @@ class RunningProxy:
 @contextmanager
 def proxy_process(*flags: str, host: str = HOST) -> Iterator[RunningProxy]:
     """Run the proxy by its command line, on the loopback address `host`."""
-    command = [sys.executable, "-m", "services.http.proxy", "--port", "0", "--listen", host, *flags]
+    command = [sys.executable, "-m", "lab7.services.http.proxy", "--port", "0", "--listen", host, *flags]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             ready = process.stdout.readline() if process.stdout else ""

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.connections import Listener
-from services.eventlog import EventLog
-from services.http.origin import Origin
-from services.http.server.context import Handler, Limits
-from services.http.server.server import HTTPServer
+from lab7.services.connections import Listener
+from lab7.services.eventlog import EventLog
+from lab7.services.http.origin import Origin
+from lab7.services.http.server.context import Handler, Limits
+from lab7.services.http.server.server import HTTPServer
 
 HOST = "127.0.0.1"
 # The time limit for expected input: never a measurement.
@@ -107,7 +107,7 @@ def read_until(peer: socket.socket, mark: bytes) -> bytes:
 @contextmanager
 def origin_process(root: Path, *flags: str) -> Iterator[int]:
     """Run the origin by its command line, and yield its port."""
-    command = [sys.executable, "-m", "services.http.origin", "--root", os.fspath(root), "--port", "0", *flags]
+    command = [sys.executable, "-m", "lab7.services.http.origin", "--root", os.fspath(root), "--port", "0", *flags]
     with subprocess.Popen([*command, "--listen", HOST], stdout=subprocess.PIPE, text=True) as process:
         try:
             ready = process.stdout.readline() if process.stdout else ""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from services.http.messages import Request, Response
-from services.http.server.context import EventualResponse, LazyResponse, Limits
+from lab7.services.http.messages import Request, Response
+from lab7.services.http.server.context import EventualResponse, LazyResponse, Limits
 from tests.loopback.http.conftest import LARGE_OCTETS
 from tests.loopback.http.musts import get
 from tests.loopback.http.support import (

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from services.http.client import LoadError, LoadLimits, load_page, main
-from services.http.page_load.strategies import STRATEGIES
+from lab7.services.http.client import LoadError, LoadLimits, load_page, main
+from lab7.services.http.page_load.strategies import STRATEGIES
 from tests.loopback.http.support import HOST, PATIENCE_S
 
 PAGE_STRATEGIES = [name for name in STRATEGIES if name != "single"]
@@ -143,7 +143,7 @@ def test_a_refused_connection_is_one_sentence_and_status_1() -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
     done = subprocess.run(
-        [sys.executable, "-m", "services.http.client", f"http://{HOST}:{port}/"],
+        [sys.executable, "-m", "lab7.services.http.client", f"http://{HOST}:{port}/"],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,

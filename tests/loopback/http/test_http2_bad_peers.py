@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.http.server.context import Limits
+from lab7.services.http.server.context import Limits
 from tests.loopback.http.conftest import LARGE_OCTETS
 from tests.loopback.http.musts import get
 from tests.loopback.http.raw_http2 import (

@@ -15,9 +15,9 @@ import h2.errors
 import h2.events
 import pytest
 
-from services.http.client import LoadError, LoadLimits, Trust, load_objects, load_page, main
-from services.http.page_load.timing import PageReport
-from services.http.server.context import Limits
+from lab7.services.http.client import LoadError, LoadLimits, Trust, load_objects, load_page, main
+from lab7.services.http.page_load.timing import PageReport
+from lab7.services.http.server.context import Limits
 from tests.loopback.http.support import HOST, PATIENCE_S, origin_in_thread, origin_process
 
 SECOND = ("2", "2-upgrade", "2-push")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from services.http.client import load_objects
+from lab7.services.http.client import load_objects
 from tests.loopback.http.support import HOST, PATIENCE_S
 from tests.loopback.http.test_http2_client import BLIND, NAMES, expect_page, load, needs_openssl
 

@@ -10,12 +10,12 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from services.eventlog import EventLog
-from services.http.intermediary.proxy import Proxy
-from services.http.intermediary.settings import Settings, UpstreamLimits
-from services.http.messages import Response
-from services.http.server.context import Limits
-from services.http.server.server import HTTPServer
+from lab7.services.eventlog import EventLog
+from lab7.services.http.intermediary.proxy import Proxy
+from lab7.services.http.intermediary.settings import Settings, UpstreamLimits
+from lab7.services.http.messages import Response
+from lab7.services.http.server.context import Limits
+from lab7.services.http.server.server import HTTPServer
 from tests.loopback.http.proxied import (
     RawOrigin,
     RunningProxy,

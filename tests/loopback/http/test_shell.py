@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from services.eventlog import EventLog
-from services.shell import Shell
+from lab7.services.eventlog import EventLog
+from lab7.services.shell import Shell
 from tests.loopback.http.musts import get
 from tests.loopback.http.support import HOST, PATIENCE_S, origin_process, read_to_end, read_until, talk
 
 
 def start(*flags: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "services.http.origin", *flags]
+    command = [sys.executable, "-m", "lab7.services.http.origin", *flags]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

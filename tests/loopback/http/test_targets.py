@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from services.http.client import load_page
-from services.http.page_load.strategies import STRATEGIES
+from lab7.services.http.client import load_page
+from lab7.services.http.page_load.strategies import STRATEGIES
 from tests.loopback.http.proxied import (
     FRESH,
     RunningProxy,

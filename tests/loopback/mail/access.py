@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.mail.maildir.store import Maildir
+from lab7.services.mail.maildir.store import Maildir
 
 HOST = "127.0.0.1"
 PATIENCE_S = 30.0
@@ -18,11 +18,11 @@ USERS = "".join(f"{user}:secret\n" for user in ("alice", "bob", "carol", *(f"use
 
 @contextmanager
 def access_process(protocol: str, root: Path, *flags: str) -> Iterator[int]:
-    """Run `services.mail.imap` or `services.mail.pop3` on mailboxes below `root`; yields the port."""
+    """Run `lab7.services.mail.imap` or `lab7.services.mail.pop3` on mailboxes below `root`; yields the port."""
     root.mkdir(parents=True, exist_ok=True)
     accounts = root / "accounts"
     accounts.write_text(USERS)
-    command = [sys.executable, "-m", f"services.mail.{protocol}", "--maildirs", str(root / "mail"), *flags]
+    command = [sys.executable, "-m", f"lab7.services.mail.{protocol}", "--maildirs", str(root / "mail"), *flags]
     command += ["--accounts", str(accounts), "--domain", DOMAIN, "--listen", HOST, "--port", "0"]
     repository = Path(__file__).resolve().parents[3]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=repository)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.harness.template_engine import render
+from lab7.experiments.harness.template_engine import render
 
 HOST = "127.0.0.1"
 PATIENCE_S = 20.0

@@ -40,7 +40,7 @@ class Server:
         command = [
             sys.executable,
             "-m",
-            "services.mail.mta",
+            "lab7.services.mail.mta",
             "--domain",
             self.domain,
             "--accounts",
@@ -104,8 +104,8 @@ class Server:
         return self.messages(user)
 
     def queued(self) -> str:
-        """Return the output of `python -m services.mail.queue`."""
-        command = [sys.executable, "-m", "services.mail.queue", os.fspath(self.queue)]
+        """Return the output of `python -m lab7.services.mail.queue`."""
+        command = [sys.executable, "-m", "lab7.services.mail.queue", os.fspath(self.queue)]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE_S).stdout
 
 

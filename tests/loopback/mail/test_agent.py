@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.agent import mailbox_client, submission
-from services.mail.agent.command import main
-from services.mail.agent.composition import compose_message
-from services.mail.agent.drafts import Draft, parse_mailbox_list, parse_single_mailbox
-from services.mail.agent.errors import AgentError
+from lab7.services.mail.agent import mailbox_client, submission
+from lab7.services.mail.agent.command import main
+from lab7.services.mail.agent.composition import compose_message
+from lab7.services.mail.agent.drafts import Draft, parse_mailbox_list, parse_single_mailbox
+from lab7.services.mail.agent.errors import AgentError
 from tests.loopback.mail.access import HOST, PATIENCE_S, access_process, maildir_of
 from tests.loopback.mail.support import ScriptedServer, Server, mta, wait_until
 
@@ -63,7 +63,7 @@ def agent(*arguments: object, data: bytes = b"", expected: int = 0) -> tuple[str
 
 def test_it_is_a_program() -> None:
     words = ["--from", "a@example.org", "--to", "b@example.com", "--date", "0", "--message-id", "1@x"]
-    command = [sys.executable, "-m", "services.mail.agent", "compose", *words]
+    command = [sys.executable, "-m", "lab7.services.mail.agent", "compose", *words]
     done = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=True)
     assert done.stdout.startswith(b"Date: Thu, 1 Jan 1970 00:00:00 +0000\r\nFrom: a@example.org\r\n")
     assert subprocess.run([*command, "--to"], capture_output=True, timeout=PATIENCE_S, check=False).returncode == 2

@@ -18,18 +18,18 @@ from random import Random
 import dkim
 import pytest
 
-from services.eventlog import EventLog
-from services.mail.address import Mailbox
-from services.mail.authentication.mta_sts.policy_source import PolicySource
-from services.mail.delivery.mx_lookup import Resolver
-from services.mail.delivery.remote import Destination, Job, Remote
-from services.mail.delivery.routes import Host
-from services.mail.queue.entry import Entry, Recipient, Schedule
-from services.mail.queue.journal import Journal
-from services.mail.queue.spool import Spool
-from services.mail.smtp.client import Timeouts
-from services.mail.smtp.client_session import SessionOptions
-from services.mail.smtp.syntax import Reply
+from lab7.services.eventlog import EventLog
+from lab7.services.mail.address import Mailbox
+from lab7.services.mail.authentication.mta_sts.policy_source import PolicySource
+from lab7.services.mail.delivery.mx_lookup import Resolver
+from lab7.services.mail.delivery.remote import Destination, Job, Remote
+from lab7.services.mail.delivery.routes import Host
+from lab7.services.mail.queue.entry import Entry, Recipient, Schedule
+from lab7.services.mail.queue.journal import Journal
+from lab7.services.mail.queue.spool import Spool
+from lab7.services.mail.smtp.client import Timeouts
+from lab7.services.mail.smtp.client_session import SessionOptions
+from lab7.services.mail.smtp.syntax import Reply
 from tests.loopback.mail.support import HOST, PATIENCE_S, Server, mta, wait_until
 
 LETTER = "From: Alice <alice@{domain}>\r\nTo: bob@example.com\r\nSubject: Hello\r\n\r\nHi Bob.\r\n"
@@ -37,7 +37,7 @@ SOA = "$TTL 60\n@ SOA ns hostmaster 1 2 3 4 30\n@ NS ns\nns A 127.0.0.1\n"
 
 
 def keygen(path: Path, *flags: str) -> str:
-    command = [sys.executable, "-m", "services.mail.dkim_keygen", "--domain", "example.org", "--selector", "s1"]
+    command = [sys.executable, "-m", "lab7.services.mail.dkim_keygen", "--domain", "example.org", "--selector", "s1"]
     done = subprocess.run([*command, *flags, os.fspath(path)], capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -46,7 +46,7 @@ def keygen(path: Path, *flags: str) -> str:
 @contextlib.contextmanager
 def name_server(folder: Path, zones: dict[str, str]) -> Iterator[str]:
     """Serve zones; returns the value of --resolver."""
-    command = [sys.executable, "-m", "services.dns.authoritative", "--listen", HOST, "--port", "0"]
+    command = [sys.executable, "-m", "lab7.services.dns.authoritative", "--listen", HOST, "--port", "0"]
     for origin, text in zones.items():
         path = folder / f"{origin}.zone"
         path.write_text(f"$ORIGIN {origin}.\n{SOA}{text}")
@@ -198,7 +198,7 @@ def test_a_key_is_for_its_owner_alone_and_never_overwritten(tmp_path: Path) -> N
     record = keygen(path, "--type", "ed25519")
     assert re.fullmatch(r's1\._domainkey\.example\.org\. IN TXT \( "v=DKIM1; k=ed25519; p=[\w+/]{43}=" \)\n', record)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    command = [sys.executable, "-m", "services.mail.dkim_keygen", "--domain", "example.org", "--selector", "s1"]
+    command = [sys.executable, "-m", "lab7.services.mail.dkim_keygen", "--domain", "example.org", "--selector", "s1"]
     again = subprocess.run([*command, os.fspath(path)], capture_output=True, text=True, timeout=PATIENCE_S)
     assert (again.returncode, again.stderr) == (2, f"dkim_keygen: {path} exists: name another file\n")
 
@@ -216,7 +216,7 @@ def test_a_key_is_for_its_owner_alone_and_never_overwritten(tmp_path: Path) -> N
 )
 def test_a_wrong_flag_is_one_sentence(tmp_path: Path, flags: list[str], error: str) -> None:
     (tmp_path / "accounts").write_text("")
-    command = [sys.executable, "-m", "services.mail.mta", "--domain", "example.org", "--port", "0"]
+    command = [sys.executable, "-m", "lab7.services.mail.mta", "--domain", "example.org", "--port", "0"]
     command += ["--accounts", "accounts", "--maildirs", "m", "--queue", "q", *flags]
     environment = os.environ | {"PYTHONPATH": os.fspath(Path(__file__).resolve().parents[3])}
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=PATIENCE_S)

@@ -11,16 +11,16 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from services.eventlog import EventLog
-from services.mail.address import Mailbox
-from services.mail.delivery.remote import Destination, Job, Remote
-from services.mail.delivery.routes import Host
-from services.mail.queue.entry import Entry, Recipient, Schedule
-from services.mail.queue.journal import Journal
-from services.mail.queue.spool import Spool
-from services.mail.smtp.client import Timeouts
-from services.mail.smtp.client_session import SessionOptions
-from services.mail.smtp.syntax import Reply
+from lab7.services.eventlog import EventLog
+from lab7.services.mail.address import Mailbox
+from lab7.services.mail.delivery.remote import Destination, Job, Remote
+from lab7.services.mail.delivery.routes import Host
+from lab7.services.mail.queue.entry import Entry, Recipient, Schedule
+from lab7.services.mail.queue.journal import Journal
+from lab7.services.mail.queue.spool import Spool
+from lab7.services.mail.smtp.client import Timeouts
+from lab7.services.mail.smtp.client_session import SessionOptions
+from lab7.services.mail.smtp.syntax import Reply
 
 PATIENCE_S = 20.0
 STALLED_S = 0.1

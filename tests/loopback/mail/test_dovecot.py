@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from services.mail.mime.structure import parse
+from lab7.services.mail.mime.structure import parse
 from tests.loopback.mail.access import HOST, PATIENCE_S, access_process
 from tests.loopback.mail.dovecot import PASSWORD, dovecot, program
 from tests.loopback.mail.generated_messages import MessageGenerator

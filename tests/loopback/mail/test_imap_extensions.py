@@ -124,7 +124,7 @@ def killed_server(root: Path, port: int) -> Iterator[int]:
     """Run the server, and kill it with SIGKILL at the end."""
     root.mkdir(exist_ok=True)
     (root / "accounts").write_text("alice:secret\n")
-    command = [sys.executable, "-m", "services.mail.imap", "--maildirs", str(root / "mail"), "--port", str(port)]
+    command = [sys.executable, "-m", "lab7.services.mail.imap", "--maildirs", str(root / "mail"), "--port", str(port)]
     command += ["--accounts", str(root / "accounts"), "--domain", "example.com", "--listen", HOST]
     repository = Path(__file__).resolve().parents[3]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=repository) as process:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.queue.journal import read_entries
+from lab7.services.mail.queue.journal import read_entries
 from tests.bench.ports import free_port
 from tests.loopback.mail.support import HOST, PATIENCE_S, Server, mta, wait_until
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.imap import main as imap
-from services.mail.mta import main as mta
-from services.mail.pop3 import main as pop3
-from services.mail.webmail import main as webmail
+from lab7.services.mail.imap import main as imap
+from lab7.services.mail.mta import main as mta
+from lab7.services.mail.pop3 import main as pop3
+from lab7.services.mail.webmail import main as webmail
 from tests.loopback.mail.support import ACCOUNTS, HOST
 
 

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.webmail import main
-from services.mail.webmail.limits import BUFFERED_OCTETS, FORM_OCTETS, LOGIN_FORM_OCTETS, MESSAGE_FORM_OCTETS
+from lab7.services.mail.webmail import main
+from lab7.services.mail.webmail.limits import BUFFERED_OCTETS, FORM_OCTETS, LOGIN_FORM_OCTETS, MESSAGE_FORM_OCTETS
 from tests.loopback.mail.access import access_process
 from tests.loopback.mail.support import HOST, PATIENCE_S, Server, mta, wait_until
 from tests.loopback.mail.webmail import ACCOUNTS, Visitor, maildir_of, webmail, webmail_process

@@ -9,7 +9,7 @@ from email.message import EmailMessage
 
 import pytest
 
-from services.mail.maildir.delivery import NewMessage
+from lab7.services.mail.maildir.delivery import NewMessage
 from tests.loopback.browser import Browser, needs_browser
 from tests.loopback.mail.support import HOST, Server
 from tests.loopback.mail.webmail import maildir_of, webmail

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from services.mail.webmail.pages import MESSAGE_POLICY
+from lab7.services.mail.webmail.pages import MESSAGE_POLICY
 from tests.loopback.browser import Browser, needs_browser
 from tests.loopback.mail.support import HOST, Server
 from tests.loopback.mail.webmail import maildir_of, webmail

@@ -13,7 +13,7 @@ from http.cookies import SimpleCookie
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from services.mail.maildir.store import Maildir
+from lab7.services.mail.maildir.store import Maildir
 from tests.loopback.mail.support import HOST, PATIENCE_S, Server, mta
 
 ACCOUNTS = "alice:secret\nbob:hunter2\ncarol:x:2000\n"
@@ -23,7 +23,7 @@ DOMAIN = "example.com"
 @contextmanager
 def webmail_process(server: Server, *flags: str) -> Iterator[int]:
     """Run webmail on a mail server's mailboxes; yields its port."""
-    command = [sys.executable, "-m", "services.mail.webmail", "--maildirs", str(server.maildirs)]
+    command = [sys.executable, "-m", "lab7.services.mail.webmail", "--maildirs", str(server.maildirs)]
     command += ["--accounts", str(server.folder / "accounts"), "--domain", DOMAIN, "--listen", HOST, "--port", "0"]
     command += ["--submission", f"{HOST}:{server.submission_port}", *flags]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

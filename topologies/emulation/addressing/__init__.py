@@ -4,7 +4,7 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from topologies.emulation.errors import TopologyError
+from lab7.topologies.emulation.errors import TopologyError
 
 # Modes of MAC address resolution: permanent entries, or ARP (RFC 826) and neighbour discovery (RFC 4861).
 ARP = ("static", "dynamic")

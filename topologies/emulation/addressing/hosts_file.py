@@ -6,8 +6,8 @@ such an address, and leaves out the others, which would lead to a wrong host.
 
 from mininet.topo import Topo
 
-from topologies.emulation import topology_checks
-from topologies.emulation.addressing import ipv6, segments
+from lab7.topologies.emulation import topology_checks
+from lab7.topologies.emulation.addressing import ipv6, segments
 
 Entry = tuple[str, list[str]]
 

@@ -10,9 +10,9 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from itertools import product
 from typing import Any
 
-from topologies.emulation import tools
-from topologies.emulation.addressing import ipv6, segments
-from topologies.emulation.node import Bridge
+from lab7.topologies.emulation import tools
+from lab7.topologies.emulation.addressing import ipv6, segments
+from lab7.topologies.emulation.node import Bridge
 
 
 def set_neighbours(net: Any, *, with_ipv6: bool) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 from mininet.log import info
 from mininet.util import numCores
 
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.node import Host
-from topologies.emulation.process.control_group import ControlGroup
-from topologies.emulation.process.launcher import Service
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.node import Host
+from lab7.topologies.emulation.process.control_group import ControlGroup
+from lab7.topologies.emulation.process.launcher import Service
 
 PERIOD_US = 100_000
 # Least quota of the kernel.

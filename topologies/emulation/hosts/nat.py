@@ -11,8 +11,8 @@ of the machine.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from topologies.emulation.errors import EmulationError, MachineError
-from topologies.emulation.node import Host
+from lab7.topologies.emulation.errors import EmulationError, MachineError
+from lab7.topologies.emulation.node import Host
 
 FORWARDING = "/proc/sys/net/ipv4/ip_forward"
 # Exit status of env(1) and nsenter(1) for a program that does not exist.

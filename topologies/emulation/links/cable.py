@@ -9,10 +9,10 @@ namespace.
 
 from collections.abc import Sequence
 
-from topologies.emulation import tools
-from topologies.emulation.links import device, netem
-from topologies.emulation.node import ipv6_off, remove
-from topologies.emulation.shape import Shape
+from lab7.topologies.emulation import tools
+from lab7.topologies.emulation.links import device, netem
+from lab7.topologies.emulation.node import ipv6_off, remove
+from lab7.topologies.emulation.shape import Shape
 
 # End of a link: (interface name, MAC address, process id of the network namespace, 0 for the switches' one).
 End = tuple[str, str, int]

@@ -12,8 +12,8 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.process import namespaces
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.process import namespaces
 
 SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCETHTOOL = 0x8913, 0x8914, 0x8946
 IFREQ_FLAGS, IFREQ_POINTER = struct.Struct("@16sH22x"), struct.Struct("@16sP16x")

@@ -10,15 +10,15 @@ from typing import Any
 
 from mininet.link import TCLink
 
-from topologies.emulation import tools
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.links import netem
-from topologies.emulation.links.cable import Cable, End, veths
-from topologies.emulation.node import Interface
-from topologies.emulation.process.launcher import ForkServer, Service, start_service
-from topologies.emulation.shape import SHAPING, Shape, parse_shape
+from lab7.topologies.emulation import tools
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.links import netem
+from lab7.topologies.emulation.links.cable import Cable, End, veths
+from lab7.topologies.emulation.node import Interface
+from lab7.topologies.emulation.process.launcher import ForkServer, Service, start_service
+from lab7.topologies.emulation.shape import SHAPING, Shape, parse_shape
 
-CARRIER = "topologies.emulation.wire.carrier"
+CARRIER = "lab7.topologies.emulation.wire.carrier"
 RESHAPE_TIMEOUT_S = 5.0
 
 

@@ -12,7 +12,7 @@ link is a cable of two more interfaces instead (see cable), and these shape.
 import subprocess
 import sys
 
-from topologies.emulation.shape import Shape
+from lab7.topologies.emulation.shape import Shape
 
 # Maximum number of propagating frames per direction, as many as on a user-space link (wire.carrier).
 FLYING_FRAMES = 100_000

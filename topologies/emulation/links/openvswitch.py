@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from topologies.emulation import sandbox, tools
-from topologies.emulation.errors import EmulationError, MachineError
-from topologies.emulation.node import Bridge, ipv6_off
-from topologies.emulation.watch import Watch, Watched, last_line
+from lab7.topologies.emulation import sandbox, tools
+from lab7.topologies.emulation.errors import EmulationError, MachineError
+from lab7.topologies.emulation.node import Bridge, ipv6_off
+from lab7.topologies.emulation.watch import Watch, Watched, last_line
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 

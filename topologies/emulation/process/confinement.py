@@ -28,9 +28,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from topologies.emulation.process import namespaces
-from topologies.emulation.process.interpreter import ROOT, module_command
-from topologies.emulation.process.namespaces import MS_BIND, MS_PRIVATE, MS_REC, mount
+from lab7.topologies.emulation.process import namespaces
+from lab7.topologies.emulation.process.interpreter import ROOT, module_command
+from lab7.topologies.emulation.process.namespaces import MS_BIND, MS_PRIVATE, MS_REC, mount
 
 # User and group id of confined programs: within the 65,536 ids of a sandbox, used by no package of a distribution.
 CONFINED_ID = 64_999
@@ -39,6 +39,10 @@ NEW_ROOT = Path("/run/lab7-confined")
 PROGRAM_FOLDER = Path("/home/program")
 # Folders of the system that are mounted for every program; symbolic links such as /bin -> usr/bin are copied.
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt")
+# lab7's services, which a program may run with other flags, or import. An installation has the hidden claims of
+# assignments, HIDDEN, beside other libraries, which a program may import.
+PUBLIC = (ROOT / "lab7" / "services", ROOT / "lab7" / "__init__.py")
+HIDDEN = ROOT / "lab7" / "experiments"
 DEVICES = ("null", "zero", "full", "random", "urandom")
 # Maximum octets and files of a program's folder that is copied whole; of a larger folder, some files are copied.
 COPY_BYTES_MAX = 64 << 20
@@ -67,12 +71,14 @@ def confined(
     `writable`: folders that it may change; `user_id`: the user and the group that it becomes, and that own them.
     """
     options = [f"--folder={folder}", f"--user-id={user_id}", *(f"--writable={path}" for path in writable)]
-    return module_command("topologies.emulation.process.confinement", *options, "--", *words)
+    return module_command("lab7.topologies.emulation.process.confinement", *options, "--", *words)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Confine and run a program; return its exit code (128 and the number of a signal)."""
-    parser = argparse.ArgumentParser(prog="python -m topologies.emulation.process.confinement", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m lab7.topologies.emulation.process.confinement", description=__doc__
+    )
     parser.add_argument("--folder", type=Path, required=True, help="folder of the program, its current directory")
     parser.add_argument("--writable", type=Path, action="append", default=[], help="folder that the program may change")
     parser.add_argument("--user-id", type=int, default=CONFINED_ID, help="user and group id of the program")
@@ -130,9 +136,10 @@ def _make_root(options: argparse.Namespace, program: str) -> None:
         _bind(Path("/dev") / name, NEW_ROOT / "dev" / name)
     for name in ("tmp", "var/tmp", "dev/shm"):
         (NEW_ROOT / name).chmod(0o1777)
-    # lab7's services, which are public: a program may be a service with other flags, or import a service.
-    for path in (*_interpreter_folders(program), ROOT / "services"):
+    for path in (*_interpreter_folders(program), *PUBLIC):
         _show(path)
+    if (hidden := NEW_ROOT / str(HIDDEN).lstrip("/")).exists():
+        mount("lab7", str(hidden), "tmpfs", 0, "size=0")
     _copy_program(options.folder, options.words, options.user_id)
     for path in _paths_in(options.words):
         _show_argument(path, options.user_id)

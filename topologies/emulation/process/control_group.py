@@ -14,8 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from topologies.emulation.errors import EmulationError, MachineError
-from topologies.emulation.process import namespaces
+from lab7.topologies.emulation.errors import EmulationError, MachineError
+from lab7.topologies.emulation.process import namespaces
 
 SYSTEM, GROUPS = Path("/sys/fs/cgroup"), Path("/run/lab7-cgroup")
 # File in a sandbox with the folders of its groups, one a line.

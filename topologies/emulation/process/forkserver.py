@@ -10,7 +10,7 @@ would build its network twice), and its children cannot be given another host's 
 The protocol. One request per datagram on a SOCK_SEQPACKET socket, JSON with the child's stdin, stdout and stderr
 attached as descriptors (SCM_RIGHTS):
 
-    -> {"module": "services.http.origin", "argv": ["--port", "80"], "host_pid": 17, "cwd": "/run/...", "hostname": ..}
+    -> {"module": "lab7.services.http.origin", "argv": ["--port", "80"], "host_pid": 17, "cwd": "/run/..", ..}
     <- {"pid": 23}                      with a pidfd of it attached
     <- {"pid": 23, "exit_code": 0}      when it ends (negative: the signal that ended it)
 
@@ -41,9 +41,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from topologies.emulation import user_module
-from topologies.emulation.errors import UserFileError
-from topologies.emulation.process import namespaces
+from lab7.topologies.emulation import user_module
+from lab7.topologies.emulation.errors import UserFileError
+from lab7.topologies.emulation.process import namespaces
 
 REQUEST_MAX_BYTES = 256 * 1024
 

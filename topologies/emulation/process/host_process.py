@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from topologies.emulation.process import namespaces
+from lab7.topologies.emulation.process import namespaces
 
 # Folder in which ip-netns(8) names network namespaces.
 NAMED = Path("/run/netns")

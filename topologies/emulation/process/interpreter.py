@@ -11,11 +11,21 @@ The project's root is appended to the path, for a checkout that is not installed
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
+import lab7
+
+# The folder of the package lab7: the checkout, or site-packages.
+ROOT = Path(lab7.__file__).resolve().parents[1]
+# Short forms that `serves=` may have: services.http.origin is the module lab7.services.http.origin.
+_SHORT = ("services.", "topologies.", "experiments.")
 _START = (
     "import runpy, sys; sys.path.append(sys.argv.pop(1)); "
     "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
 )
+
+
+def full_name(word: str) -> str:
+    """Return the full name of a module of lab7 that is given in its short form (services.x); other words unchanged."""
+    return f"{lab7.__name__}.{word}" if word.startswith(_SHORT) else word
 
 
 def module_command(module: str, *arguments: str) -> list[str]:

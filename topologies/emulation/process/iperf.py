@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from topologies.emulation import tools
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.process.program import Program
+from lab7.topologies.emulation import tools
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.process.program import Program
 
 PORT = 5001
 DURATION_S = 5

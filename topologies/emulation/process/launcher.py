@@ -1,4 +1,4 @@
-"""Launcher of services: starts modules (`services.http.origin --port 80`) in hosts and waits for READY.
+"""Launcher of services: starts modules (`lab7.services.http.origin --port 80`) in hosts and waits for READY.
 
 A user's file (`/home/ann/time_server.py --port 37`) is such a module if it has a main(argv). Any other command is a
 Program (see program).
@@ -20,10 +20,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.process.interpreter import module_command
-from topologies.emulation.user_module import is_user_file
-from topologies.emulation.watch import FORK_SERVER, OTHER, STATUS_TIMEOUT_S, Watch, Watched, last_line
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.process.interpreter import full_name, module_command
+from lab7.topologies.emulation.user_module import is_user_file
+from lab7.topologies.emulation.watch import FORK_SERVER, OTHER, STATUS_TIMEOUT_S, Watch, Watched, last_line
 
 READY = b"READY"
 READY_TIMEOUT_S = 15.0
@@ -31,9 +31,9 @@ STOP_TIMEOUT_S = 3.0
 # Seconds to wait for the last output of a process that has closed its standard output, unless it exits before.
 LAST_WORDS_TIMEOUT_S = 0.5
 SLICE_S = 0.05
-NAME = "the fork server, which starts the services (topologies.emulation.process.forkserver),"
+NAME = "the fork server, which starts the services (lab7.topologies.emulation.process.forkserver),"
 LINE_MAX_BYTES = 4 * 1024 * 1024
-PACKAGES = ("services.", "topologies.", "experiments.")
+PACKAGE = "lab7."
 
 
 def readable(source: Any, timeout_s: float) -> bool:
@@ -57,7 +57,7 @@ class ForkServer:
         known = [name for name in sorted(set(preload)) if is_module(name)]
         with theirs, open(errors, "wb") if errors else contextlib.nullcontext() as sink:
             self._program = subprocess.Popen(
-                module_command("topologies.emulation.process.forkserver", str(theirs.fileno()), *known),
+                module_command("lab7.topologies.emulation.process.forkserver", str(theirs.fileno()), *known),
                 pass_fds=[theirs.fileno()],
                 stderr=sink,
                 start_new_session=True,
@@ -325,10 +325,11 @@ class Service:
 
 def is_module(name: str) -> bool:
     """Return whether a command's first word names a module of this project that the fork server can run."""
-    if not name.startswith(PACKAGES):
+    module = full_name(name)
+    if not module.startswith(PACKAGE):
         return False
     with contextlib.suppress(ModuleNotFoundError):
-        return importlib.util.find_spec(name) is not None
+        return importlib.util.find_spec(module) is not None
     return False
 
 
@@ -338,14 +339,15 @@ def is_service(name: str) -> bool:
 
 
 def split_command(command: str | Sequence[str]) -> list[str]:
-    """Split a command line into words; a Python file becomes an absolute path.
+    """Split a command line into words; a module's name becomes its full name, a Python file an absolute path.
 
     Raises EmulationError for a module or a Python file that does not exist.
     """
     words = shlex.split(command) if isinstance(command, str) else list(command)
     if not words:
         raise EmulationError("empty command in serves=")
-    if words[0].startswith(PACKAGES) and not is_module(words[0]):
+    words[0] = full_name(words[0])
+    if words[0].startswith(PACKAGE) and not is_module(words[0]):
         raise EmulationError(f"there is no module {words[0]}: check the spelling in serves=")
     if is_user_file(words[0]):
         if not Path(words[0]).is_file():

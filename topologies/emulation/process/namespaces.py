@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from topologies.emulation.watch import interrupts_deferred
+from lab7.topologies.emulation.watch import interrupts_deferred
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000

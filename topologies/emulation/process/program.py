@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from topologies.emulation.errors import EmulationError, ProgramError
-from topologies.emulation.process.launcher import READY_TIMEOUT_S, STOP_TIMEOUT_S
-from topologies.emulation.watch import Watch, Watched, last_line
+from lab7.topologies.emulation.errors import EmulationError, ProgramError
+from lab7.topologies.emulation.process.launcher import READY_TIMEOUT_S, STOP_TIMEOUT_S
+from lab7.topologies.emulation.watch import Watch, Watched, last_line
 
 LISTEN = "0A"  # enum in the kernel's include/net/tcp_states.h
 UNCONNECTED = "07"  # TCP_CLOSE there: state of a UDP socket that is bound but not connected

@@ -1,6 +1,6 @@
 """Build of the user-mode Linux kernel for virtual time from the distribution's kernel source package.
 
-    python -m topologies.emulation.virtual.builder [--shared]
+    python -m lab7.topologies.emulation.virtual.builder [--shared]
 
     /usr/src/linux-source-6.1.tar.xz   unpacked, without files that no configuration for user-mode Linux reads
     kernel/*.patch                     applied; one that does not fit ends the build
@@ -26,11 +26,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from topologies.emulation.errors import EmulationError, MachineError
-from topologies.emulation.virtual import kernel
-from topologies.emulation.virtual.job import PACKAGE_ROOT, Job
-from topologies.emulation.virtual.kernel import Kernel
-from topologies.emulation.virtual.machine import Machine
+from lab7.topologies.emulation.errors import EmulationError, MachineError
+from lab7.topologies.emulation.virtual import kernel
+from lab7.topologies.emulation.virtual.job import PACKAGE_ROOT, Job
+from lab7.topologies.emulation.virtual.kernel import Kernel
+from lab7.topologies.emulation.virtual.machine import Machine
 
 SOURCES = Path("/usr/src")
 # Preferred kernel release, for which the patches were made; without it the newest is used, and patches may fail.
@@ -184,7 +184,7 @@ def _check_configuration(file: Path) -> None:
 
 def check(made: Kernel) -> None:
     """Test a kernel: boot, sleep an hour of virtual time, shape a link. Raises MachineError if that fails."""
-    words = f"sleep {CHECK_SLEEP_S} && exec {sys.executable} -m topologies.emulation.links.netem"
+    words = f"sleep {CHECK_SLEEP_S} && exec {sys.executable} -m lab7.topologies.emulation.links.netem"
     job = Job(("sh", "-c", words), dict(os.environ), str(PACKAGE_ROOT), seed=1, limit_s=2.0 * CHECK_SLEEP_S)
     with Machine(made, job) as machine:
         ended = machine.wait(CHECK_LIMIT_S)
@@ -249,7 +249,7 @@ def _say(what: str) -> None:
 def main(argv: list[str]) -> int:
     """Build the kernel for virtual time unless it exists; return the exit code."""
     if argv not in ([], ["--shared"]):
-        print("usage: python -m topologies.emulation.virtual.builder [--shared]", file=sys.stderr)
+        print("usage: python -m lab7.topologies.emulation.virtual.builder [--shared]", file=sys.stderr)
         return 2
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)

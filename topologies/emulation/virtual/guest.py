@@ -1,6 +1,7 @@
 """Process 1 of the user-mode kernel: mount a writable overlay over the host's root, run the job, power off.
 
-`python -m topologies.emulation.virtual.guest FOLDER`, FOLDER being the job's. Standard library alone, for a fast start.
+`python -m lab7.topologies.emulation.virtual.guest FOLDER`, FOLDER being the job's. Standard library alone, for a fast
+start.
 """
 
 import contextlib
@@ -19,8 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from topologies.emulation.process import namespaces
-from topologies.emulation.virtual.job import (
+from lab7.topologies.emulation.process import namespaces
+from lab7.topologies.emulation.virtual.job import (
     BEAT_S,
     BEAT_SHARE,
     BEATS,
@@ -35,7 +36,7 @@ from topologies.emulation.virtual.job import (
     WALL_CLOCK_S,
 )
 
-PAGES, PAGES_COPY, DAY_S = "topologies/www", "/run/www", 86_400
+PAGES, PAGES_COPY, DAY_S = "lab7/topologies/www", "/run/www", 86_400
 ROOT = "/run/root"
 OLD_ROOT = "run/host"
 SYS_PIVOT_ROOT = 155  # x86-64

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import lab7
+
 JOB_FD = 60
 JOB_FOLDER = f"/proc/self/fd/{JOB_FD}/"
 # Mount point of the job's folder in the kernel.
@@ -23,8 +25,8 @@ STDIN, STDOUT, STDERR = "stdin", "stdout", "stderr"
 # A program that busy-waits for 1 s of the kernel's clock computes for a minute, which must not count as progress.
 BEATS = "beats"
 BEAT_S, BEAT_SHARE = 5.0, 1e-3
-PACKAGE_ROOT = Path(__file__).resolve().parents[3]
-GUEST = "topologies.emulation.virtual.guest"
+PACKAGE_ROOT = Path(lab7.__file__).resolve().parents[1]
+GUEST = "lab7.topologies.emulation.virtual.guest"
 
 MEMORY_MB = 1536
 # Wall clock at boot, 2030-01-01T00:00:00Z: later than all files, so that no Last-Modified is in the future.

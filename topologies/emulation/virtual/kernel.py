@@ -11,7 +11,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from topologies.emulation.errors import MachineError
+from lab7.topologies.emulation.errors import MachineError
 
 RECIPE = Path(__file__).parent / "kernel"
 CONFIGURATION = RECIPE / "config"

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from topologies.emulation.errors import MachineError
-from topologies.emulation.virtual import guard, job
-from topologies.emulation.virtual.job import Job
-from topologies.emulation.virtual.kernel import Kernel
-from topologies.emulation.watch import how_it_ended
+from lab7.topologies.emulation.errors import MachineError
+from lab7.topologies.emulation.virtual import guard, job
+from lab7.topologies.emulation.virtual.job import Job
+from lab7.topologies.emulation.virtual.kernel import Kernel
+from lab7.topologies.emulation.watch import how_it_ended
 
 CONSOLE = "console"
 # Maximum time in seconds for boot and shutdown of the kernel, on a busy machine.

@@ -25,11 +25,11 @@ from pathlib import Path
 from random import Random
 from typing import IO
 
-from topologies.emulation.process import namespaces
-from topologies.emulation.shape import Shape
-from topologies.emulation.wire import effects, tap
-from topologies.emulation.wire.clock import Sleeper
-from topologies.emulation.wire.record import Writer
+from lab7.topologies.emulation.process import namespaces
+from lab7.topologies.emulation.shape import Shape
+from lab7.topologies.emulation.wire import effects, tap
+from lab7.topologies.emulation.wire.clock import Sleeper
+from lab7.topologies.emulation.wire.record import Writer
 
 FRAME_MAX_BYTES = 65536
 # Maximum number of frames in flight per direction; further frames are dropped, to bound the memory.

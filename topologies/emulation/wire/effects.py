@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Protocol
 
-from topologies.emulation.shape import Shape
+from lab7.topologies.emulation.shape import Shape
 
 NS = 1_000_000_000
 

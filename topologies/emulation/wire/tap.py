@@ -4,7 +4,7 @@ import fcntl
 import os
 import struct
 
-from topologies.emulation.process import namespaces
+from lab7.topologies.emulation.process import namespaces
 
 TUN_DEVICE = "/dev/net/tun"
 TUNSETIFF = 0x400454CA

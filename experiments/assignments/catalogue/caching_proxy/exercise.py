@@ -15,16 +15,16 @@ from pathlib import Path
 
 from mininet.topo import Topo
 
-from experiments.assignments.catalogue.caching_proxy.plan import NAME, Plan, plan_of
-from experiments.assignments.programs.exercise import EXERCISES, More, experiment_of, no_more, outcome_of
-from experiments.assignments.programs.proxy_cases import decide_cases
-from experiments.assignments.programs.trial import RAW_CLIENT, send_all, subject_testbed
-from experiments.harness.driver import Driver
-from experiments.harness.experiment import Outcome, Run
-from experiments.harness.implementations.registry import PROXY_PORTS
-from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.measurement import first_interface, measured
+from lab7.experiments.assignments.catalogue.caching_proxy.plan import NAME, Plan, plan_of
+from lab7.experiments.assignments.programs.exercise import EXERCISES, More, experiment_of, no_more, outcome_of
+from lab7.experiments.assignments.programs.proxy_cases import decide_cases
+from lab7.experiments.assignments.programs.trial import RAW_CLIENT, send_all, subject_testbed
+from lab7.experiments.harness.driver import Driver
+from lab7.experiments.harness.experiment import Outcome, Run
+from lab7.experiments.harness.implementations.registry import PROXY_PORTS
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.measurement import first_interface, measured
 
 PROXY_ADDRESS, ORIGIN_ADDRESS, PORT = "10.58.0.100", "10.58.1.1", PROXY_PORTS["forward"]
 AT_CLIENT, AT_ORIGIN = map(first_interface, ("client", "origin"))
@@ -37,8 +37,8 @@ class ProxyTopo(Topo):  # type: ignore[misc]
     def build(self, script: str = "{}") -> None:
         """Add the hosts and links; script: the text of the origin's script."""
         switch = self.addSwitch("s1")
-        answers = f"experiments.assignments.programs.peers.origin --script {SCRIPT_FILE} --port 80"
-        caches = f"services.http.proxy --listen 0.0.0.0 --port {PORT}"
+        answers = f"lab7.experiments.assignments.programs.peers.origin --script {SCRIPT_FILE} --port 80"
+        caches = f"lab7.services.http.proxy --listen 0.0.0.0 --port {PORT}"
         self.addHost("client", ip="10.58.0.1/16")
         self.addHost("proxy", ip=f"{PROXY_ADDRESS}/16", serves=caches)
         self.addHost("origin", ip=f"{ORIGIN_ADDRESS}/16", names=[NAME], files={SCRIPT_FILE: script}, serves=answers)
@@ -64,7 +64,7 @@ def run(context: Run, more: More = no_more) -> Outcome:
             requests = [(one.claim, each) for one in plan.cases for each in one.requests(PROXY_ADDRESS, PORT)]
             send_all(context, client, requests)
     verdicts = decide(lab.read_capture(), plan)
-    return outcome_of(context, lab, verdicts, STATEMENTS, "proxy", "services.http.proxy")
+    return outcome_of(context, lab, verdicts, STATEMENTS, "proxy", "lab7.services.http.proxy")
 
 
 def partial(

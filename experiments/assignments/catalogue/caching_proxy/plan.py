@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from experiments.analysis.rules import http1
-from experiments.analysis.rules.rule import Rule
-from experiments.assignments.programs.exercise import More, no_more
-from experiments.assignments.programs.http_cases import STATUS
-from experiments.assignments.programs.proxy_cases import AGE_SLACK_S, Ask, Case, Turn, absolute, field_text
+from lab7.experiments.analysis.rules import http1
+from lab7.experiments.analysis.rules.rule import Rule
+from lab7.experiments.assignments.programs.exercise import More, no_more
+from lab7.experiments.assignments.programs.http_cases import STATUS
+from lab7.experiments.assignments.programs.proxy_cases import AGE_SLACK_S, Ask, Case, Turn, absolute, field_text
 
 NAME = "www.example.com"
 CLOSE = "Connection: close"

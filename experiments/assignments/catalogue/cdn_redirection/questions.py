@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.assignments.answer_types import Address, Frames, Number, Text
-from experiments.assignments.capture_view import CaptureView, ends, span
-from experiments.assignments.definition import Key, question
-from experiments.assignments.draw import Draw
-from experiments.assignments.recording import Lab
-from experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsRecord
-from experiments.http.lab import MODIFIED
-from experiments.http.wire.http1 import Exchange, Message
-from topologies.cdn import REGIONS, host_name, replica_address
+from lab7.experiments.assignments.answer_types import Address, Frames, Number, Text
+from lab7.experiments.assignments.capture_view import CaptureView, ends, span
+from lab7.experiments.assignments.definition import Key, question
+from lab7.experiments.assignments.draw import Draw
+from lab7.experiments.assignments.recording import Lab
+from lab7.experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsRecord
+from lab7.experiments.http.lab import MODIFIED
+from lab7.experiments.http.wire.http1 import Exchange, Message
+from lab7.topologies.cdn import REGIONS, host_name, replica_address
 
 ORIGIN_HOST = "origin"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.assignments.answer_types import Frames, Listing, Number, Text
-from experiments.assignments.capture_view import CaptureView
-from experiments.assignments.definition import Key, question
-from experiments.assignments.draw import Draw
-from experiments.assignments.recording import Lab
-from experiments.dns.wire.traffic import DnsMessage
-from topologies.dns_zones import reverse_name
+from lab7.experiments.assignments.answer_types import Frames, Listing, Number, Text
+from lab7.experiments.assignments.capture_view import CaptureView
+from lab7.experiments.assignments.definition import Key, question
+from lab7.experiments.assignments.draw import Draw
+from lab7.experiments.assignments.recording import Lab
+from lab7.experiments.dns.wire.traffic import DnsMessage
+from lab7.topologies.dns_zones import reverse_name
 
 NXDOMAIN = 3
 
@@ -57,9 +57,9 @@ def variant(draw: Draw) -> dict[str, Any]:
 def record(lab: Lab) -> None:
     """Send the queries in the variant's order, and repeat the one for the missing name after a pause."""
     for name, kind in lab.variant["queries"]:
-        lab.run_module("client", "services.dns.stub", name, kind)
+        lab.run_module("client", "lab7.services.dns.stub", name, kind)
     lab.run("client", ["sleep", str(lab.variant["pause"])])
-    lab.run_module("client", "services.dns.stub", lab.variant["missing"], "A")
+    lab.run_module("client", "lab7.services.dns.stub", lab.variant["missing"], "A")
 
 
 def _responses(seen: CaptureView, kind: str, name: str = "") -> list[DnsMessage]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.assignments.answer_types import Address, Frames, Listing, Number, Text, yes_no
-from experiments.assignments.capture_view import CaptureView
-from experiments.assignments.definition import Key, question
-from experiments.assignments.draw import Draw
-from experiments.assignments.recording import Lab
-from experiments.dns.wire.traffic import DnsExchange, DnsMessage
-from topologies.dns import LOCAL
+from lab7.experiments.assignments.answer_types import Address, Frames, Listing, Number, Text, yes_no
+from lab7.experiments.assignments.capture_view import CaptureView
+from lab7.experiments.assignments.definition import Key, question
+from lab7.experiments.assignments.draw import Draw
+from lab7.experiments.assignments.recording import Lab
+from lab7.experiments.dns.wire.traffic import DnsExchange, DnsMessage
+from lab7.topologies.dns import LOCAL
 
 # Characters of filling in each string of the large TXT RRset, which exceeds a UDP response.
 FILLING = 150
@@ -37,10 +37,10 @@ def variant(draw: Draw) -> dict[str, Any]:
 def record(lab: Lab) -> None:
     """Query the name, query it again after a pause, and query the large TXT RRset."""
     name, big = lab.variant["name"], lab.variant["big"]
-    lab.run_module("client", "services.dns.stub", name, "A")
+    lab.run_module("client", "lab7.services.dns.stub", name, "A")
     lab.run("client", ["sleep", str(lab.variant["pause"])])
-    lab.run_module("client", "services.dns.stub", name, "A")
-    lab.run_module("client", "services.dns.stub", big, "TXT")
+    lab.run_module("client", "lab7.services.dns.stub", name, "A")
+    lab.run_module("client", "lab7.services.dns.stub", big, "TXT")
 
 
 def _asked(seen: CaptureView, host: str) -> list[DnsExchange]:

@@ -16,18 +16,18 @@ from random import Random
 
 from mininet.topo import Topo
 
-from experiments.analysis.rules import dns
-from experiments.analysis.rules.dns_octets import AAAA, CNAME, MX, NS, OPT, SOA, A
-from experiments.analysis.rules.rule import Rule
-from experiments.assignments.programs.dns_cases import TXT, Case, Expected, View, decide_cases, framed, query
-from experiments.assignments.programs.exercise import EXERCISES, More, experiment_of, no_more, outcome_of
-from experiments.assignments.programs.trial import RAW_CLIENT, send_all, subject_testbed
-from experiments.dns.wire.traffic import RCODES
-from experiments.harness.driver import Driver
-from experiments.harness.experiment import Outcome, Run
-from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.measurement import first_interface, measured
+from lab7.experiments.analysis.rules import dns
+from lab7.experiments.analysis.rules.dns_octets import AAAA, CNAME, MX, NS, OPT, SOA, A
+from lab7.experiments.analysis.rules.rule import Rule
+from lab7.experiments.assignments.programs.dns_cases import TXT, Case, Expected, View, decide_cases, framed, query
+from lab7.experiments.assignments.programs.exercise import EXERCISES, More, experiment_of, no_more, outcome_of
+from lab7.experiments.assignments.programs.trial import RAW_CLIENT, send_all, subject_testbed
+from lab7.experiments.dns.wire.traffic import RCODES
+from lab7.experiments.harness.driver import Driver
+from lab7.experiments.harness.experiment import Outcome, Run
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.measurement import first_interface, measured
 
 ADDRESS, ZONE_FILE = "10.54.0.53", "example.com.zone"
 AT_CLIENT = first_interface("client")
@@ -270,7 +270,7 @@ class ServerTopo(Topo):  # type: ignore[misc]
     def build(self, zone: str = "") -> None:
         """Add the hosts and links; zone: the text of the zone file."""
         switch = self.addSwitch("s1")
-        serves = f"services.dns.authoritative --zone {ZONE_FILE} --listen {ADDRESS} --port 53"
+        serves = f"lab7.services.dns.authoritative --zone {ZONE_FILE} --listen {ADDRESS} --port 53"
         self.addHost("client", ip="10.54.0.1/16")
         self.addHost("server", ip=f"{ADDRESS}/16", files={ZONE_FILE: zone}, serves=serves)
         self.addLink("client", switch, delay="5ms")
@@ -303,7 +303,7 @@ def run(context: Run, more: More = no_more) -> Outcome:
         decide(lab.read_capture(), names, which, more),
         STATEMENTS,
         "authoritative",
-        "services.dns.authoritative",
+        "lab7.services.dns.authoritative",
     )
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from experiments.assignments.answer_types import Choice, Frames, Listing, Number, Text
-from experiments.assignments.capture_view import CaptureView
-from experiments.assignments.definition import Key, question
-from experiments.assignments.draw import Draw
-from experiments.assignments.recording import Lab
-from experiments.ftp.lab import ScriptedClient
-from experiments.ftp.wire.grammar import Reply
-from experiments.ftp.wire.sessions import FtpExchange, FtpSession, Transfer
+from lab7.experiments.assignments.answer_types import Choice, Frames, Listing, Number, Text
+from lab7.experiments.assignments.capture_view import CaptureView
+from lab7.experiments.assignments.definition import Key, question
+from lab7.experiments.assignments.draw import Draw
+from lab7.experiments.assignments.recording import Lab
+from lab7.experiments.ftp.lab import ScriptedClient
+from lab7.experiments.ftp.wire.grammar import Reply
+from lab7.experiments.ftp.wire.sessions import FtpExchange, FtpSession, Transfer
 
 MODES = ("passive", "active")
 # Modification times are drawn within a year from this time on (2023-11-14 22:13:20 UTC).

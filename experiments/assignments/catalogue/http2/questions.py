@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.assignments.answer_types import Frames, Listing, Number, Text
-from experiments.assignments.capture_view import CaptureView
-from experiments.assignments.definition import Key, question
-from experiments.assignments.draw import Draw
-from experiments.assignments.recording import Lab
-from experiments.http.lab import MODIFIED, write_picture
-from experiments.http.wire.http1 import Conversation, Exchange
-from experiments.http.wire.http2 import END_STREAM, Http2Conversation, Kind
+from lab7.experiments.assignments.answer_types import Frames, Listing, Number, Text
+from lab7.experiments.assignments.capture_view import CaptureView
+from lab7.experiments.assignments.definition import Key, question
+from lab7.experiments.assignments.draw import Draw
+from lab7.experiments.assignments.recording import Lab
+from lab7.experiments.http.lab import MODIFIED, write_picture
+from lab7.experiments.http.wire.http1 import Conversation, Exchange
+from lab7.experiments.http.wire.http2 import END_STREAM, Http2Conversation, Kind
 
 STRATEGIES = ("2", "1.1-persistent")
 
@@ -49,7 +49,7 @@ def record(lab: Lab) -> None:
     """Load the page by each version of HTTP."""
     for strategy in lab.variant["strategies"]:
         url = f"http://www.example.com/{lab.variant['page']}"
-        lab.run_module("client", "services.http.client", "--strategy", strategy, url)
+        lab.run_module("client", "lab7.services.http.client", "--strategy", strategy, url)
 
 
 def _http2(seen: CaptureView) -> Http2Conversation:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.assignments.answer_types import Frames, Number, Text
-from experiments.assignments.capture_view import CaptureView
-from experiments.assignments.definition import Key, question
-from experiments.assignments.draw import Draw
-from experiments.assignments.recording import Lab
-from experiments.http.lab import write_picture
-from experiments.http.wire.http1 import Exchange
+from lab7.experiments.assignments.answer_types import Frames, Number, Text
+from lab7.experiments.assignments.capture_view import CaptureView
+from lab7.experiments.assignments.definition import Key, question
+from lab7.experiments.assignments.draw import Draw
+from lab7.experiments.assignments.recording import Lab
+from lab7.experiments.http.lab import write_picture
+from lab7.experiments.http.wire.http1 import Exchange
 
 # Modification times are drawn within a year from this time on (2023-11-14 22:13:20 UTC).
 MODIFIED = 1_700_000_000

@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.assignments.answer_types import Number
-from experiments.assignments.capture_view import CaptureView
-from experiments.assignments.definition import Key, question
-from experiments.assignments.draw import Draw
-from experiments.assignments.recording import Lab
-from experiments.harness.judge.decomposition import Decomposition
-from experiments.http.lab import MODIFIED, write_picture
-from experiments.http.theory import http_page_load
-from experiments.http.wire.page_load import PageLoad, decompose
+from lab7.experiments.assignments.answer_types import Number
+from lab7.experiments.assignments.capture_view import CaptureView
+from lab7.experiments.assignments.definition import Key, question
+from lab7.experiments.assignments.draw import Draw
+from lab7.experiments.assignments.recording import Lab
+from lab7.experiments.harness.judge.decomposition import Decomposition
+from lab7.experiments.http.lab import MODIFIED, write_picture
+from lab7.experiments.http.theory import http_page_load
+from lab7.experiments.http.wire.page_load import PageLoad, decompose
 
 # Strategies of the client, in the order of the loads.
 STRATEGIES = ("1.0-serial", "1.0-parallel", "1.1-persistent", "1.1-pipelined")
@@ -54,7 +54,7 @@ def record(lab: Lab) -> None:
     url = f"http://www.example.com/{lab.variant['page']}"
     for strategy in STRATEGIES:
         flags = ["--strategy", strategy, "--parallel", str(len(lab.variant["pictures"]))]
-        lab.run_module("client", "services.http.client", *flags, url)
+        lab.run_module("client", "lab7.services.http.client", *flags, url)
         time.sleep(PAUSE_S)
 
 

@@ -14,19 +14,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
-from experiments.analysis.rules import http1
-from experiments.analysis.rules.rule import Rule
-from experiments.assignments.programs.exercise import EXERCISES, More, experiment_of, no_more, outcome_of
-from experiments.assignments.programs.http_cases import STATUS, Case, View, decide_cases, get
-from experiments.assignments.programs.trial import RAW_CLIENT, send_all, subject_testbed
-from experiments.harness.driver import Driver
-from experiments.harness.experiment import Outcome, Run
-from experiments.harness.implementations.registry import DEFAULT_PORT
-from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.measurement import measured, site_folder
-from experiments.http.lab import AT_CLIENT, MODIFIED, ORIGIN_ADDRESS, write_picture
-from topologies.web import WebTopo
+from lab7.experiments.analysis.rules import http1
+from lab7.experiments.analysis.rules.rule import Rule
+from lab7.experiments.assignments.programs.exercise import EXERCISES, More, experiment_of, no_more, outcome_of
+from lab7.experiments.assignments.programs.http_cases import STATUS, Case, View, decide_cases, get
+from lab7.experiments.assignments.programs.trial import RAW_CLIENT, send_all, subject_testbed
+from lab7.experiments.harness.driver import Driver
+from lab7.experiments.harness.experiment import Outcome, Run
+from lab7.experiments.harness.implementations.registry import DEFAULT_PORT
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.measurement import measured, site_folder
+from lab7.experiments.http.lab import AT_CLIENT, MODIFIED, ORIGIN_ADDRESS, write_picture
+from lab7.topologies.web import WebTopo
 
 CLOSE = "Connection: close"
 IMF_FIXDATE = "%a, %d %b %Y %H:%M:%S GMT"
@@ -293,7 +293,7 @@ def run(context: Run, more: More = no_more) -> Outcome:
             with lab.recording(["client"]):
                 send_all(context, client, [(one.claim, one.request(ORIGIN_ADDRESS, DEFAULT_PORT)) for one in cases])
         verdicts = decide(lab.read_capture(), site, which, more)
-    return outcome_of(context, lab, verdicts, STATEMENTS, "origin", "services.http.origin")
+    return outcome_of(context, lab, verdicts, STATEMENTS, "origin", "lab7.services.http.origin")
 
 
 def partial(

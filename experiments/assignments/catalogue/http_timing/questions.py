@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.assignments.answer_types import Choice, Frames, Number, Text
-from experiments.assignments.capture_view import CaptureView, ends, span
-from experiments.assignments.definition import Key, question
-from experiments.assignments.draw import Draw
-from experiments.assignments.recording import Lab
-from experiments.http.lab import MODIFIED, write_picture
-from experiments.http.theory import http_page_load
+from lab7.experiments.assignments.answer_types import Choice, Frames, Number, Text
+from lab7.experiments.assignments.capture_view import CaptureView, ends, span
+from lab7.experiments.assignments.definition import Key, question
+from lab7.experiments.assignments.draw import Draw
+from lab7.experiments.assignments.recording import Lab
+from lab7.experiments.http.lab import MODIFIED, write_picture
+from lab7.experiments.http.theory import http_page_load
 
 # Strategies of the client, in the words of the question about another strategy.
 STRATEGIES = {
@@ -58,7 +58,7 @@ def record(lab: Lab) -> None:
     """Load the page by the variant's strategy."""
     url = f"http://www.example.com/{lab.variant['page']}"
     flags = ["--strategy", lab.variant["strategy"], "--parallel", str(lab.variant["parallel"])]
-    lab.run_module("client", "services.http.client", *flags, url)
+    lab.run_module("client", "lab7.services.http.client", *flags, url)
 
 
 def _rtt(seen: CaptureView) -> tuple[float, tuple[int, int]]:

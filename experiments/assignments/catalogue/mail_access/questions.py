@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from email.parser import BytesHeaderParser
 from typing import Any
 
-from experiments.assignments.answer_types import Frames, Listing, Number, Text
-from experiments.assignments.capture_view import CaptureView
-from experiments.assignments.definition import Key, question
-from experiments.assignments.draw import Draw
-from experiments.assignments.recording import Lab
-from experiments.mail.lab import RECEIVER_ADDRESS, UserAgent, mailbox, wait_for_messages
-from experiments.mail.mailboxes import Reader
-from experiments.mail.wire.imap import ImapExchange, ImapSession
-from experiments.mail.wire.imap_grammar import Response, Value
-from experiments.mail.wire.pop3 import Pop3Session
+from lab7.experiments.assignments.answer_types import Frames, Listing, Number, Text
+from lab7.experiments.assignments.capture_view import CaptureView
+from lab7.experiments.assignments.definition import Key, question
+from lab7.experiments.assignments.draw import Draw
+from lab7.experiments.assignments.recording import Lab
+from lab7.experiments.mail.lab import RECEIVER_ADDRESS, UserAgent, mailbox, wait_for_messages
+from lab7.experiments.mail.mailboxes import Reader
+from lab7.experiments.mail.wire.imap import ImapExchange, ImapSession
+from lab7.experiments.mail.wire.imap_grammar import Response, Value
+from lab7.experiments.mail.wire.pop3 import Pop3Session
 
 HERE, THERE = "example.org", "example.com"
 # The last letters of the subjects: no two are equal.

@@ -9,13 +9,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from experiments.assignments.answer_types import Found
-from experiments.assignments.capture_view import CaptureView, Framed, span
-from experiments.assignments.definition import Key, question
-from experiments.assignments.draw import Draw
-from experiments.assignments.recording import Lab
-from experiments.http.lab import MODIFIED, write_picture
-from experiments.http.wire.http1 import Exchange, Message
+from lab7.experiments.assignments.answer_types import Found
+from lab7.experiments.assignments.capture_view import CaptureView, Framed, span
+from lab7.experiments.assignments.definition import Key, question
+from lab7.experiments.assignments.draw import Draw
+from lab7.experiments.assignments.recording import Lab
+from lab7.experiments.http.lab import MODIFIED, write_picture
+from lab7.experiments.http.wire.http1 import Exchange, Message
 
 QUESTIONS = (
     ("MX", "campus.edu"),

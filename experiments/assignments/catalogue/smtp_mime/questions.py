@@ -13,14 +13,14 @@ from email.parser import BytesParser
 from random import Random
 from typing import Any
 
-from experiments.assignments.answer_types import Frames, Number, Text
-from experiments.assignments.capture_view import CaptureView
-from experiments.assignments.definition import Key, question
-from experiments.assignments.draw import Draw
-from experiments.assignments.recording import Lab
-from experiments.mail.claims.content import decoded, parts
-from experiments.mail.lab import SENDER_ADDRESS, SUBMISSION_PORT, UserAgent, mailbox, wait_for_messages
-from experiments.mail.wire.smtp import SMTP_PORT, Message, SmtpExchange, SmtpSession
+from lab7.experiments.assignments.answer_types import Frames, Number, Text
+from lab7.experiments.assignments.capture_view import CaptureView
+from lab7.experiments.assignments.definition import Key, question
+from lab7.experiments.assignments.draw import Draw
+from lab7.experiments.assignments.recording import Lab
+from lab7.experiments.mail.claims.content import decoded, parts
+from lab7.experiments.mail.lab import SENDER_ADDRESS, SUBMISSION_PORT, UserAgent, mailbox, wait_for_messages
+from lab7.experiments.mail.wire.smtp import SMTP_PORT, Message, SmtpExchange, SmtpSession
 
 HERE, THERE = "example.org", "example.com"
 BASE64, QUOTED = "base64", "quoted-printable"

@@ -16,16 +16,16 @@ from pathlib import Path
 
 from mininet.topo import Topo
 
-from experiments.assignments.catalogue.smtp_server.plan import Plan, plan_of
-from experiments.assignments.programs.exercise import EXERCISES, More, experiment_of, no_more, outcome_of
-from experiments.assignments.programs.smtp_cases import decide_cases
-from experiments.assignments.programs.trial import RAW_CLIENT, restart_subject, send_all, subject_testbed
-from experiments.harness.driver import Driver
-from experiments.harness.experiment import Outcome, Run
-from experiments.harness.judge.frames import CaptureFile
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.measurement import first_interface, measured
-from topologies.emulation.node import Host
+from lab7.experiments.assignments.catalogue.smtp_server.plan import Plan, plan_of
+from lab7.experiments.assignments.programs.exercise import EXERCISES, More, experiment_of, no_more, outcome_of
+from lab7.experiments.assignments.programs.smtp_cases import decide_cases
+from lab7.experiments.assignments.programs.trial import RAW_CLIENT, restart_subject, send_all, subject_testbed
+from lab7.experiments.harness.driver import Driver
+from lab7.experiments.harness.experiment import Outcome, Run
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.measurement import first_interface, measured
+from lab7.topologies.emulation.node import Host
 
 ADDRESS, NEXT_ADDRESS = "10.59.0.25", "10.59.0.26"
 AT_CLIENT, AT_NEXT = map(first_interface, ("client", "next"))
@@ -40,11 +40,11 @@ class RelayTopo(Topo):  # type: ignore[misc]
         """Add the hosts and links."""
         switch = self.addSwitch("s1")
         name = "relay.example.net"
-        own = f"services.mail.mta --domain {name} --accounts accounts --maildirs maildirs --queue queue"
+        own = f"lab7.services.mail.mta --domain {name} --accounts accounts --maildirs maildirs --queue queue"
         relays = f"{own} --relay-from 10.59.0.0/16 --smarthost {NEXT_ADDRESS} --retry 5 --listen 0.0.0.0 --port 25"
         self.addHost("client", ip="10.59.0.1/16", names=["client.example.org"])
         self.addHost("server", ip=f"{ADDRESS}/16", names=[name], files={"accounts": ""}, serves=relays)
-        takes = "experiments.assignments.programs.peers.next_hop --port 25"
+        takes = "lab7.experiments.assignments.programs.peers.next_hop --port 25"
         self.addHost("next", ip=f"{NEXT_ADDRESS}/16", names=["next.example.net"], serves=takes)
         self.addLink("client", switch, delay="5ms")
         self.addLink("server", switch)
@@ -75,7 +75,7 @@ def run(context: Run, more: More = no_more) -> Outcome:
                     restart_subject(lab.bed, "server")
                     time.sleep(RECOVERY_S)
             time.sleep(HAND_ON_S)
-    return outcome_of(context, lab, decide(lab.read_capture(), plan), STATEMENTS, "mta", "services.mail.mta")
+    return outcome_of(context, lab, decide(lab.read_capture(), plan), STATEMENTS, "mta", "lab7.services.mail.mta")
 
 
 def partial(

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from random import Random
 
-from experiments.analysis.rules import smtp
-from experiments.analysis.rules.lines import Line
-from experiments.analysis.rules.rule import Rule
-from experiments.assignments.programs.exercise import More, no_more
-from experiments.assignments.programs.peers.next_hop import DEFERRED
-from experiments.assignments.programs.smtp_cases import RECIPIENTS, Case, Delivery, View, expect_same
+from lab7.experiments.analysis.rules import smtp
+from lab7.experiments.analysis.rules.lines import Line
+from lab7.experiments.analysis.rules.rule import Rule
+from lab7.experiments.assignments.programs.exercise import More, no_more
+from lab7.experiments.assignments.programs.peers.next_hop import DEFERRED
+from lab7.experiments.assignments.programs.smtp_cases import RECIPIENTS, Case, Delivery, View, expect_same
 
 CLIENT_NAME, DOMAIN = "client.example.org", "example.net"
 # RFC 5321 section 4.5.3.1.6: maximum octets of a text line with its CRLF, without the dot of dot-stuffing.

@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.assignments.answer_types import Frames, Number, Text
-from experiments.assignments.capture_view import HTTP_PORTS, CaptureView, ends, span
-from experiments.assignments.definition import Key, question
-from experiments.assignments.draw import Draw
-from experiments.assignments.recording import Lab
-from experiments.cache.wire.legs import Legs, Served, read_legs
-from experiments.http.lab import MODIFIED
-from experiments.http.wire.http1 import Message
-from topologies.web import PROXY_ADDRESS
+from lab7.experiments.assignments.answer_types import Frames, Number, Text
+from lab7.experiments.assignments.capture_view import HTTP_PORTS, CaptureView, ends, span
+from lab7.experiments.assignments.definition import Key, question
+from lab7.experiments.assignments.draw import Draw
+from lab7.experiments.assignments.recording import Lab
+from lab7.experiments.cache.wire.legs import Legs, Served, read_legs
+from lab7.experiments.http.lab import MODIFIED
+from lab7.experiments.http.wire.http1 import Message
+from lab7.topologies.web import PROXY_ADDRESS
 
 PROXY_PORT = 3128
 

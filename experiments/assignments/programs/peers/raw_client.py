@@ -1,6 +1,6 @@
 """Raw client driver: octets to a server by TCP or UDP, without a parser of the responses.
 
-A driver (see experiments.harness.driver_process) with these requests; octets are in hexadecimal:
+A driver (see lab7.experiments.harness.driver_process) with these requests; octets are in hexadecimal:
 
     {"address": "10.7.1.1", "port": 80, "send": ["474554...", ...]}
         one TCP connection: sends each text, then reads until the server is silent for `quiet_s` or closes
@@ -19,7 +19,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from experiments.harness.driver_process import serve
+from lab7.experiments.harness.driver_process import serve
 
 CONNECT_S = 10.0
 QUIET_S = 3.0

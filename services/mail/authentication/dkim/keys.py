@@ -12,8 +12,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from services.errors import ServiceError
-from services.mail.authentication.dkim.signature_field import ED25519, RSA, KeyRecordError
+from lab7.services.errors import ServiceError
+from lab7.services.mail.authentication.dkim.signature_field import ED25519, RSA, KeyRecordError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -13,8 +13,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from services.mail.authentication.dkim.canonicalization import METHODS, SIMPLE
-from services.mail.authentication.tags import TagError, parse_tags, without_blanks, words
+from lab7.services.mail.authentication.dkim.canonicalization import METHODS, SIMPLE
+from lab7.services.mail.authentication.tags import TagError, parse_tags, without_blanks, words
 
 FIELD_NAME = "DKIM-Signature"
 RSA, ED25519 = "rsa-sha256", "ed25519-sha256"

@@ -8,14 +8,14 @@ From once more than it occurs: a From field that is added later makes the signat
 
 from dataclasses import dataclass, replace
 
-from services.mail.authentication.dkim.canonicalization import (
+from lab7.services.mail.authentication.dkim.canonicalization import (
     RELAXED,
     BodyHashes,
     header_octets,
     parse_message,
 )
-from services.mail.authentication.dkim.keys import PrivateKey
-from services.mail.authentication.dkim.signature_field import Signature, format_signature
+from lab7.services.mail.authentication.dkim.keys import PrivateKey
+from lab7.services.mail.authentication.dkim.signature_field import Signature, format_signature
 
 # RFC 6376 section 5.4.1: fields to sign, which describe a message's content and author.
 SIGNED_FIELDS = (

@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from services.mail.authentication.dkim.canonicalization import (
+from lab7.services.mail.authentication.dkim.canonicalization import (
     BodyHashes,
     HeaderField,
     ParsedMessage,
     header_octets,
     parse_message,
 )
-from services.mail.authentication.dkim.keys import verify
-from services.mail.authentication.dkim.signature_field import (
+from lab7.services.mail.authentication.dkim.keys import verify
+from lab7.services.mail.authentication.dkim.signature_field import (
     FIELD_NAME,
     KeyRecord,
     KeyRecordError,
@@ -29,7 +29,7 @@ from services.mail.authentication.dkim.signature_field import (
     parse_key_record,
     parse_signature,
 )
-from services.mail.authentication.lookup import Lookups, TemporaryLookupError, domain_name, txt_records
+from lab7.services.mail.authentication.lookup import Lookups, TemporaryLookupError, domain_name, txt_records
 
 # Maximum number of signatures verified per message; each costs a DNS query and a hash (RFC 6376 section 8.4).
 SIGNATURES_MAX = 10

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from services.dns.codec.name import Name
-from services.mail.authentication.lookup import Lookups, TemporaryLookupError, domain_name, txt_records
-from services.mail.authentication.tags import TagError, parse_tags
+from lab7.services.dns.codec.name import Name
+from lab7.services.mail.authentication.lookup import Lookups, TemporaryLookupError, domain_name, txt_records
+from lab7.services.mail.authentication.tags import TagError, parse_tags
 
 LABEL = b"_dmarc"
 # RFC 9989 section 4.10: a longer name is shortened at the start, so that a tree walk has at most eight queries.

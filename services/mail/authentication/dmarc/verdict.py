@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from services.dns.codec.codes import RRType
-from services.dns.codec.name import Name
-from services.mail.authentication.dkim.canonicalization import ParsedMessage
-from services.mail.authentication.dmarc.record import DmarcRecord, Policy, Walk, find_record, walk, walk_on
-from services.mail.authentication.lookup import Lookups, TemporaryLookupError, domain_name, find
-from services.mail.mime.addresses import MISSING_HOST, parse_addresses
+from lab7.services.dns.codec.codes import RRType
+from lab7.services.dns.codec.name import Name
+from lab7.services.mail.authentication.dkim.canonicalization import ParsedMessage
+from lab7.services.mail.authentication.dmarc.record import DmarcRecord, Policy, Walk, find_record, walk, walk_on
+from lab7.services.mail.authentication.lookup import Lookups, TemporaryLookupError, domain_name, find
+from lab7.services.mail.mime.addresses import MISSING_HOST, parse_addresses
 
 
 class Result(Enum):

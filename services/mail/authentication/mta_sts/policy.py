@@ -17,9 +17,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from services.bounded_dict import BoundedDict
-from services.mail.authentication.lookup import Lookups, TemporaryLookupError, domain_name, txt_records
-from services.mail.authentication.tags import TagError, parse_tags
+from lab7.services.bounded_dict import BoundedDict
+from lab7.services.mail.authentication.lookup import Lookups, TemporaryLookupError, domain_name, txt_records
+from lab7.services.mail.authentication.tags import TagError, parse_tags
 
 HOST_LABEL, TXT_LABEL, PATH = "mta-sts", "_mta-sts", "/.well-known/mta-sts.txt"
 # RFC 8461 section 3.2: max_age has at most 10 digits, and its maximum is about one year.

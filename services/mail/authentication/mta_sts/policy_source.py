@@ -12,15 +12,15 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.dns.codec.codes import RRType
-from services.errors import ServiceError
-from services.eventlog import EventLog
-from services.http.errors import HTTPError
-from services.http.fields import Fields
-from services.http.http1.connection import ClientConnection
-from services.http.messages import Data, EndOfMessage, Event, Fault, Request, Response
-from services.mail.authentication.lookup import Lookups, TemporaryLookupError, addresses, domain_name
-from services.mail.authentication.mta_sts.policy import (
+from lab7.services.dns.codec.codes import RRType
+from lab7.services.errors import ServiceError
+from lab7.services.eventlog import EventLog
+from lab7.services.http.errors import HTTPError
+from lab7.services.http.fields import Fields
+from lab7.services.http.http1.connection import ClientConnection
+from lab7.services.http.messages import Data, EndOfMessage, Event, Fault, Request, Response
+from lab7.services.mail.authentication.lookup import Lookups, TemporaryLookupError, addresses, domain_name
+from lab7.services.mail.authentication.mta_sts.policy import (
     HOST_LABEL,
     PATH,
     POLICY_OCTETS_MAX,
@@ -30,8 +30,8 @@ from services.mail.authentication.mta_sts.policy import (
     fetch_needed,
     parse_policy,
 )
-from services.mail.delivery.mx_lookup import Resolver
-from services.tls import HTTP_1, Trust, client_context
+from lab7.services.mail.delivery.mx_lookup import Resolver
+from lab7.services.tls import HTTP_1, Trust, client_context
 
 HTTPS_PORT = 443
 # Time limit for a whole fetch in seconds: RFC 8461 section 3.3 suggests one minute.

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from services.dns.codec.codes import RRType
-from services.dns.codec.name import Name
-from services.dns.codec.rdata import MX, PTR
-from services.mail.authentication.lookup import (
+from lab7.services.dns.codec.codes import RRType
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata import MX, PTR
+from lab7.services.mail.authentication.lookup import (
     Found,
     Lookups,
     TemporaryLookupError,
@@ -27,8 +27,8 @@ from services.mail.authentication.lookup import (
     find,
     txt_records,
 )
-from services.mail.authentication.spf.macro import MacroValues, expand, expand_domain, needs_validated_name
-from services.mail.authentication.spf.record import (
+from lab7.services.mail.authentication.spf.macro import MacroValues, expand, expand_domain, needs_validated_name
+from lab7.services.mail.authentication.spf.record import (
     Directive,
     Record,
     Result,

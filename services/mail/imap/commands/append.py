@@ -3,18 +3,18 @@
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from services.mail.access.requests import Output, Steps
-from services.mail.imap.errors import BadError, NoError
-from services.mail.imap.limits import MESSAGE_OCTETS
-from services.mail.imap.mailbox_url import read_message_url
-from services.mail.imap.session_state import SessionState
-from services.mail.imap.syntax.dates import read_date_time
-from services.mail.imap.syntax.fetch_items import format_sequence_set
-from services.mail.imap.syntax.reader import Reader, read_flag
-from services.mail.imap.view import pauses
-from services.mail.maildir.delivery import NewMessage
-from services.mail.maildir.errors import NoFolderError
-from services.mail.maildir.folder import Folder
+from lab7.services.mail.access.requests import Output, Steps
+from lab7.services.mail.imap.errors import BadError, NoError
+from lab7.services.mail.imap.limits import MESSAGE_OCTETS
+from lab7.services.mail.imap.mailbox_url import read_message_url
+from lab7.services.mail.imap.session_state import SessionState
+from lab7.services.mail.imap.syntax.dates import read_date_time
+from lab7.services.mail.imap.syntax.fetch_items import format_sequence_set
+from lab7.services.mail.imap.syntax.reader import Reader, read_flag
+from lab7.services.mail.imap.view import pauses
+from lab7.services.mail.maildir.delivery import NewMessage
+from lab7.services.mail.maildir.errors import NoFolderError
+from lab7.services.mail.maildir.folder import Folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator
 
-from services.mail.access.requests import Steps
-from services.mail.imap.cached_message import CachedMessage
-from services.mail.imap.commands.select import vanished_earlier
-from services.mail.imap.errors import EXPUNGED_CODE, BadError, NoError
-from services.mail.imap.limits import TURN_MESSAGES
-from services.mail.imap.object_ids import email_id
-from services.mail.imap.preview import preview
-from services.mail.imap.session_state import SessionState, read_message_set
-from services.mail.imap.syntax import encoder
-from services.mail.imap.syntax.binary_section import binary_octets
-from services.mail.imap.syntax.dates import date_time
-from services.mail.imap.syntax.fetch_items import (
+from lab7.services.mail.access.requests import Steps
+from lab7.services.mail.imap.cached_message import CachedMessage
+from lab7.services.mail.imap.commands.select import vanished_earlier
+from lab7.services.mail.imap.errors import EXPUNGED_CODE, BadError, NoError
+from lab7.services.mail.imap.limits import TURN_MESSAGES
+from lab7.services.mail.imap.object_ids import email_id
+from lab7.services.mail.imap.preview import preview
+from lab7.services.mail.imap.session_state import SessionState, read_message_set
+from lab7.services.mail.imap.syntax import encoder
+from lab7.services.mail.imap.syntax.binary_section import binary_octets
+from lab7.services.mail.imap.syntax.dates import date_time
+from lab7.services.mail.imap.syntax.fetch_items import (
     Item,
     Section,
     format_sequence_set,
@@ -23,12 +23,12 @@ from services.mail.imap.syntax.fetch_items import (
     section_octets,
     select_fields,
 )
-from services.mail.imap.syntax.reader import Reader
-from services.mail.imap.syntax.structures import body_structure, envelope
-from services.mail.imap.view import View
-from services.mail.maildir.errors import MessageGoneError
-from services.mail.mime.header import parse_header
-from services.mail.mime.structure import parse
+from lab7.services.mail.imap.syntax.reader import Reader
+from lab7.services.mail.imap.syntax.structures import body_structure, envelope
+from lab7.services.mail.imap.view import View
+from lab7.services.mail.maildir.errors import MessageGoneError
+from lab7.services.mail.mime.header import parse_header
+from lab7.services.mail.mime.structure import parse
 
 SEEN = "\\Seen"
 # RFC 2180 section 4.1.3: FETCH data of an expunged message are empty.

@@ -1,9 +1,9 @@
 """Handler of IDLE, during which the connection sends mailbox updates at once (RFC 2177)."""
 
-from services.mail.access.requests import ContinuationRequest, Steps
-from services.mail.imap.errors import BadError
-from services.mail.imap.session_state import SessionState
-from services.mail.imap.syntax.reader import Reader
+from lab7.services.mail.access.requests import ContinuationRequest, Steps
+from lab7.services.mail.imap.errors import BadError
+from lab7.services.mail.imap.session_state import SessionState
+from lab7.services.mail.imap.syntax.reader import Reader
 
 
 def idle(session: SessionState, reader: Reader) -> Steps:

@@ -12,15 +12,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
-from services.mail.access.requests import Steps
-from services.mail.imap.commands.mailboxes import read_status_items, status_response
-from services.mail.imap.errors import BadError, NoError
-from services.mail.imap.limits import PATTERN_OCTETS, PATTERNS_MAX
-from services.mail.imap.session_state import SessionState
-from services.mail.imap.syntax import encoder
-from services.mail.imap.syntax.reader import Reader
-from services.mail.maildir.errors import NoFolderError
-from services.mail.maildir.folder_names import INBOX, SEPARATOR, canonical, parents
+from lab7.services.mail.access.requests import Steps
+from lab7.services.mail.imap.commands.mailboxes import read_status_items, status_response
+from lab7.services.mail.imap.errors import BadError, NoError
+from lab7.services.mail.imap.limits import PATTERN_OCTETS, PATTERNS_MAX
+from lab7.services.mail.imap.session_state import SessionState
+from lab7.services.mail.imap.syntax import encoder
+from lab7.services.mail.imap.syntax.reader import Reader
+from lab7.services.mail.maildir.errors import NoFolderError
+from lab7.services.mail.maildir.folder_names import INBOX, SEPARATOR, canonical, parents
 
 _WILDCARDS = re.compile(r"[*%]{2,}")
 _PATTERNS_KEPT = 64

@@ -2,16 +2,16 @@
 
 from collections.abc import Collection, Iterator
 
-from services.mail.access.requests import Steps
-from services.mail.imap.errors import BadError
-from services.mail.imap.object_ids import mailbox_id
-from services.mail.imap.session_state import SessionState
-from services.mail.imap.syntax import encoder
-from services.mail.imap.syntax.reader import Reader
-from services.mail.imap.view import pauses
-from services.mail.maildir.errors import NoFolderError
-from services.mail.maildir.folder import Folder
-from services.mail.maildir.folder_names import SEPARATOR, canonical
+from lab7.services.mail.access.requests import Steps
+from lab7.services.mail.imap.errors import BadError
+from lab7.services.mail.imap.object_ids import mailbox_id
+from lab7.services.mail.imap.session_state import SessionState
+from lab7.services.mail.imap.syntax import encoder
+from lab7.services.mail.imap.syntax.reader import Reader
+from lab7.services.mail.imap.view import pauses
+from lab7.services.mail.maildir.errors import NoFolderError
+from lab7.services.mail.maildir.folder import Folder
+from lab7.services.mail.maildir.folder_names import SEPARATOR, canonical
 
 STATUS_ITEMS = frozenset(
     (b"DELETED", b"HIGHESTMODSEQ", b"MAILBOXID", b"MESSAGES", b"RECENT", b"SIZE", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN")

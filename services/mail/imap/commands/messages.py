@@ -6,16 +6,16 @@ Also UNSELECT (RFC 3691), UID EXPUNGE (RFC 4315) and MOVE (RFC 6851).
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
-from services.mail.access.requests import Output, Steps
-from services.mail.imap.commands.append import target_folder
-from services.mail.imap.errors import EXPUNGED_CODE, BadError, NoError
-from services.mail.imap.limits import TURN_MESSAGES
-from services.mail.imap.session_state import SessionState, read_message_set
-from services.mail.imap.syntax.fetch_items import format_sequence_set
-from services.mail.imap.syntax.reader import Reader, read_flags
-from services.mail.imap.view import View, pauses
-from services.mail.maildir.errors import MessageGoneError
-from services.mail.maildir.folder import Folder
+from lab7.services.mail.access.requests import Output, Steps
+from lab7.services.mail.imap.commands.append import target_folder
+from lab7.services.mail.imap.errors import EXPUNGED_CODE, BadError, NoError
+from lab7.services.mail.imap.limits import TURN_MESSAGES
+from lab7.services.mail.imap.session_state import SessionState, read_message_set
+from lab7.services.mail.imap.syntax.fetch_items import format_sequence_set
+from lab7.services.mail.imap.syntax.reader import Reader, read_flags
+from lab7.services.mail.imap.view import View, pauses
+from lab7.services.mail.maildir.errors import MessageGoneError
+from lab7.services.mail.maildir.folder import Folder
 
 _GONE = "Some of the messages have been removed."
 

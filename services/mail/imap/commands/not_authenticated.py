@@ -5,14 +5,14 @@ AUTHENTICATE (RFC 3501 section 6.2) with the mechanisms PLAIN (RFC 4616) and LOG
 RFC 4959).
 """
 
-from services.mail import sasl
-from services.mail.access.requests import LogIn, Steps, continue_exchange
-from services.mail.imap.errors import BadError, ByeError, NoError
-from services.mail.imap.limits import FAILED_LOGINS_MAX, ID_PAIRS_MAX
-from services.mail.imap.session_state import SessionState
-from services.mail.imap.syntax import encoder
-from services.mail.imap.syntax.reader import Reader
-from services.mail.imap.view import REV2
+from lab7.services.mail import sasl
+from lab7.services.mail.access.requests import LogIn, Steps, continue_exchange
+from lab7.services.mail.imap.errors import BadError, ByeError, NoError
+from lab7.services.mail.imap.limits import FAILED_LOGINS_MAX, ID_PAIRS_MAX
+from lab7.services.mail.imap.session_state import SessionState
+from lab7.services.mail.imap.syntax import encoder
+from lab7.services.mail.imap.syntax.reader import Reader
+from lab7.services.mail.imap.view import REV2
 
 
 def capability(session: SessionState, reader: Reader) -> Steps:

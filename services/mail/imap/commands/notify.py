@@ -11,19 +11,19 @@ The connection polls the session while no command runs. Left out: events of anno
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from services.mail.access.requests import Steps
-from services.mail.imap.commands.fetch import fetch_response
-from services.mail.imap.commands.mailbox_list import list_response
-from services.mail.imap.errors import BadError, NoError
-from services.mail.imap.limits import NOTIFIED_MAILBOXES_MAX
-from services.mail.imap.session_state import SessionState
-from services.mail.imap.syntax import encoder
-from services.mail.imap.syntax.fetch_items import Item, read_item
-from services.mail.imap.syntax.reader import Reader
-from services.mail.imap.view import View, pauses
-from services.mail.maildir.errors import MaildirError, MessageGoneError
-from services.mail.maildir.folder import Folder
-from services.mail.maildir.folder_names import INBOX, SEPARATOR, canonical
+from lab7.services.mail.access.requests import Steps
+from lab7.services.mail.imap.commands.fetch import fetch_response
+from lab7.services.mail.imap.commands.mailbox_list import list_response
+from lab7.services.mail.imap.errors import BadError, NoError
+from lab7.services.mail.imap.limits import NOTIFIED_MAILBOXES_MAX
+from lab7.services.mail.imap.session_state import SessionState
+from lab7.services.mail.imap.syntax import encoder
+from lab7.services.mail.imap.syntax.fetch_items import Item, read_item
+from lab7.services.mail.imap.syntax.reader import Reader
+from lab7.services.mail.imap.view import View, pauses
+from lab7.services.mail.maildir.errors import MaildirError, MessageGoneError
+from lab7.services.mail.maildir.folder import Folder
+from lab7.services.mail.maildir.folder_names import INBOX, SEPARATOR, canonical
 
 _MESSAGE_EVENTS = frozenset((b"MESSAGENEW", b"MESSAGEEXPUNGE", b"FLAGCHANGE"))
 _MAILBOX_EVENTS = frozenset((b"MAILBOXNAME", b"SUBSCRIPTIONCHANGE"))

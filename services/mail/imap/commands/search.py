@@ -6,16 +6,16 @@ until CANCELUPDATE (RFC 5267).
 
 from collections.abc import Generator, Iterator, Sequence
 
-from services.mail.access.requests import Output, Steps
-from services.mail.imap.errors import NoError
-from services.mail.imap.limits import SEARCH_CONTEXTS_MAX
-from services.mail.imap.search_context import SearchContext
-from services.mail.imap.session_state import SessionState
-from services.mail.imap.syntax.reader import Reader
-from services.mail.imap.syntax.search_keys import Candidate, KeyReader, Predicate
-from services.mail.imap.syntax.search_returns import SearchReturns, read_search_returns
-from services.mail.imap.view import View
-from services.mail.maildir.errors import MessageGoneError
+from lab7.services.mail.access.requests import Output, Steps
+from lab7.services.mail.imap.errors import NoError
+from lab7.services.mail.imap.limits import SEARCH_CONTEXTS_MAX
+from lab7.services.mail.imap.search_context import SearchContext
+from lab7.services.mail.imap.session_state import SessionState
+from lab7.services.mail.imap.syntax.reader import Reader
+from lab7.services.mail.imap.syntax.search_keys import Candidate, KeyReader, Predicate
+from lab7.services.mail.imap.syntax.search_returns import SearchReturns, read_search_returns
+from lab7.services.mail.imap.view import View
+from lab7.services.mail.maildir.errors import MessageGoneError
 
 # Values of CHARSET that SEARCH accepts; RFC 3501 section 6.4.4 requires US-ASCII.
 CHARSETS = {b"US-ASCII": "ascii", b"UTF-8": "utf-8", b"ISO-8859-1": "latin-1"}

@@ -3,17 +3,17 @@
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from services.mail.access.requests import Output, Steps
-from services.mail.imap.commands.mailbox_list import list_response
-from services.mail.imap.commands.mailboxes import read_name
-from services.mail.imap.errors import BadError
-from services.mail.imap.limits import TURN_MESSAGES
-from services.mail.imap.object_ids import mailbox_id
-from services.mail.imap.session_state import SessionState, highest_mod_sequence_line
-from services.mail.imap.syntax.fetch_items import SequenceSet, format_ranges, read_sequence_set, uids_in
-from services.mail.imap.syntax.reader import Reader
-from services.mail.imap.view import View
-from services.mail.maildir.folder_names import canonical
+from lab7.services.mail.access.requests import Output, Steps
+from lab7.services.mail.imap.commands.mailbox_list import list_response
+from lab7.services.mail.imap.commands.mailboxes import read_name
+from lab7.services.mail.imap.errors import BadError
+from lab7.services.mail.imap.limits import TURN_MESSAGES
+from lab7.services.mail.imap.object_ids import mailbox_id
+from lab7.services.mail.imap.session_state import SessionState, highest_mod_sequence_line
+from lab7.services.mail.imap.syntax.fetch_items import SequenceSet, format_ranges, read_sequence_set, uids_in
+from lab7.services.mail.imap.syntax.reader import Reader
+from lab7.services.mail.imap.view import View
+from lab7.services.mail.maildir.folder_names import canonical
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ SEARCH, whose arguments or results are sequence numbers that the client has just
 
 from functools import partial
 
-from services.mail.imap.command import Command
-from services.mail.imap.commands import (
+from lab7.services.mail.imap.command import Command
+from lab7.services.mail.imap.commands import (
     append,
     fetch,
     idle,
@@ -43,9 +43,9 @@ from services.mail.imap.commands import (
     sort,
     thread,
 )
-from services.mail.imap.errors import BadError
-from services.mail.imap.session_state import State
-from services.mail.imap.syntax.reader import Reader
+from lab7.services.mail.imap.errors import BadError
+from lab7.services.mail.imap.session_state import State
+from lab7.services.mail.imap.syntax.reader import Reader
 
 _ANY = frozenset((State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED))
 _NOT_YET = frozenset((State.NOT_AUTHENTICATED,))

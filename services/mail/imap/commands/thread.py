@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Iterable
 
-from services.mail.access.requests import Steps
-from services.mail.imap.cached_message import CachedMessage
-from services.mail.imap.commands.search import matching, read_charset_name
-from services.mail.imap.errors import BadError
-from services.mail.imap.session_state import SessionState
-from services.mail.imap.sort_keys import sent_at, subject_of
-from services.mail.imap.syntax.base_subject import base_subject
-from services.mail.imap.syntax.reader import Reader
-from services.mail.imap.syntax.search_keys import KeyReader
-from services.mail.imap.thread_tree import (
+from lab7.services.mail.access.requests import Steps
+from lab7.services.mail.imap.cached_message import CachedMessage
+from lab7.services.mail.imap.commands.search import matching, read_charset_name
+from lab7.services.mail.imap.errors import BadError
+from lab7.services.mail.imap.session_state import SessionState
+from lab7.services.mail.imap.sort_keys import sent_at, subject_of
+from lab7.services.mail.imap.syntax.base_subject import base_subject
+from lab7.services.mail.imap.syntax.reader import Reader
+from lab7.services.mail.imap.syntax.search_keys import KeyReader
+from lab7.services.mail.imap.thread_tree import (
     Node,
     ThreadMessage,
     encode_threads,
@@ -19,8 +19,8 @@ from services.mail.imap.thread_tree import (
     threads_by_references,
     threads_by_subject,
 )
-from services.mail.imap.view import View
-from services.mail.maildir.errors import MessageGoneError
+from lab7.services.mail.imap.view import View
+from lab7.services.mail.maildir.errors import MessageGoneError
 
 _ALGORITHMS: dict[bytes, Callable[[Iterable[ThreadMessage]], list[Node]]] = {
     b"ORDEREDSUBJECT": threads_by_subject,

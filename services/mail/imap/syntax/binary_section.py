@@ -3,11 +3,11 @@
 import binascii
 import re
 
-from services.mail.imap.errors import NoError
-from services.mail.imap.syntax.fetch_items import Section, section_octets
-from services.mail.mime.parameters import parse_parametric
-from services.mail.mime.structure import Part, find
-from services.mail.mime.words import decode_transfer
+from lab7.services.mail.imap.errors import NoError
+from lab7.services.mail.imap.syntax.fetch_items import Section, section_octets
+from lab7.services.mail.mime.parameters import parse_parametric
+from lab7.services.mail.mime.structure import Part, find
+from lab7.services.mail.mime.words import decode_transfer
 
 _IDENTITY = frozenset((b"", b"7bit", b"8bit", b"binary"))
 _DECODED = frozenset((b"base64", b"quoted-printable"))

@@ -4,8 +4,8 @@ import email.utils
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
 
-from services.mail.imap.errors import BadError
-from services.mail.imap.syntax.reader import Reader
+from lab7.services.mail.imap.errors import BadError
+from lab7.services.mail.imap.syntax.reader import Reader
 
 MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
 _MONTH = rb"(" + rb"|".join(MONTHS) + rb")"

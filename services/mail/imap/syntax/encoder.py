@@ -4,8 +4,8 @@ import contextlib
 import re
 from collections.abc import Iterable
 
-from services.mail.imap.syntax.reader import ASTRING_CHARS
-from services.mail.maildir import folder_names
+from lab7.services.mail.imap.syntax.reader import ASTRING_CHARS
+from lab7.services.mail.maildir import folder_names
 
 # Pattern of strings sent as quoted string; other strings, and those above _QUOTED_OCTETS, are sent as literals.
 _QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]*\Z")

@@ -5,12 +5,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from services.mail.imap.errors import BadError
-from services.mail.imap.limits import NUMBER_MAX
-from services.mail.imap.syntax import encoder
-from services.mail.imap.syntax.reader import Reader
-from services.mail.mime.header import Header
-from services.mail.mime.structure import Part, find
+from lab7.services.mail.imap.errors import BadError
+from lab7.services.mail.imap.limits import NUMBER_MAX
+from lab7.services.mail.imap.syntax import encoder
+from lab7.services.mail.imap.syntax.reader import Reader
+from lab7.services.mail.mime.header import Header
+from lab7.services.mail.mime.structure import Part, find
 
 _SET = re.compile(rb"[\d*:,]+")
 _RANGE = re.compile(rb"(\*|[1-9]\d{0,9})(?::(\*|[1-9]\d{0,9}))?\Z")

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from services.buffer import OctetBuffer
-from services.errors import LimitExceededError
-from services.mail.imap.errors import BadError
-from services.mail.imap.limits import LINE_OCTETS, MESSAGE_OCTETS, MOD_SEQUENCE_MAX, NUMBER_MAX
-from services.mail.maildir import folder_names
-from services.mail.maildir.folder import SYSTEM_FLAGS
+from lab7.services.buffer import OctetBuffer
+from lab7.services.errors import LimitExceededError
+from lab7.services.mail.imap.errors import BadError
+from lab7.services.mail.imap.limits import LINE_OCTETS, MESSAGE_OCTETS, MOD_SEQUENCE_MAX, NUMBER_MAX
+from lab7.services.mail.maildir import folder_names
+from lab7.services.mail.maildir.folder import SYSTEM_FLAGS
 
 _ANNOUNCED_LITERAL = re.compile(rb"\{(\d{1,20})(\+?)\}\Z")
 

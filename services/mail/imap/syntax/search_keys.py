@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from services.mail.imap.cached_message import CachedMessage
-from services.mail.imap.errors import BadError, NoError
-from services.mail.imap.limits import SEARCH_DEPTH_MAX, SEARCH_KEYS_MAX, SEARCH_TEXTS_MAX
-from services.mail.imap.object_ids import email_id
-from services.mail.imap.syntax.dates import day_of, read_date, sent_day
-from services.mail.imap.syntax.fetch_items import SequenceSet, read_sequence_set, uids_in
-from services.mail.imap.syntax.reader import Reader
-from services.mail.imap.text_search import addresses_contain, body_contains, fold, header_contains, text_contains
-from services.mail.imap.view import View
-from services.mail.maildir.folder import Message
+from lab7.services.mail.imap.cached_message import CachedMessage
+from lab7.services.mail.imap.errors import BadError, NoError
+from lab7.services.mail.imap.limits import SEARCH_DEPTH_MAX, SEARCH_KEYS_MAX, SEARCH_TEXTS_MAX
+from lab7.services.mail.imap.object_ids import email_id
+from lab7.services.mail.imap.syntax.dates import day_of, read_date, sent_day
+from lab7.services.mail.imap.syntax.fetch_items import SequenceSet, read_sequence_set, uids_in
+from lab7.services.mail.imap.syntax.reader import Reader
+from lab7.services.mail.imap.text_search import addresses_contain, body_contains, fold, header_contains, text_contains
+from lab7.services.mail.imap.view import View
+from lab7.services.mail.maildir.folder import Message
 
 
 @dataclass(slots=True)

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from services.mail.imap.errors import BadError
-from services.mail.imap.limits import NUMBER_MAX
-from services.mail.imap.syntax import encoder
-from services.mail.imap.syntax.fetch_items import format_sequence_set
-from services.mail.imap.syntax.reader import Reader
+from lab7.services.mail.imap.errors import BadError
+from lab7.services.mail.imap.limits import NUMBER_MAX
+from lab7.services.mail.imap.syntax import encoder
+from lab7.services.mail.imap.syntax.fetch_items import format_sequence_set
+from lab7.services.mail.imap.syntax.reader import Reader
 
 Item = TypeVar("Item")
 _RESULTS = (b"MIN", b"MAX", b"ALL", b"COUNT")

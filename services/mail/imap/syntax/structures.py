@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from services.mail.imap.syntax.encoder import NIL, nstring, parenthesized, string
-from services.mail.mime.addresses import Address, parse_addresses
-from services.mail.mime.header import Header
-from services.mail.mime.lexer import Lexer
-from services.mail.mime.parameters import Parametric, parse_parametric
-from services.mail.mime.structure import Part
+from lab7.services.mail.imap.syntax.encoder import NIL, nstring, parenthesized, string
+from lab7.services.mail.mime.addresses import Address, parse_addresses
+from lab7.services.mail.mime.header import Header
+from lab7.services.mail.mime.lexer import Lexer
+from lab7.services.mail.mime.parameters import Parametric, parse_parametric
+from lab7.services.mail.mime.structure import Part
 
 
 def envelope(header: Header) -> bytes:

@@ -14,17 +14,17 @@ import re
 from collections.abc import Sequence
 from urllib.parse import parse_qsl, urlencode
 
-from services.mail.address import Mailbox
-from services.mail.agent import fields
-from services.mail.agent.composition import compose_body, truncate_references
-from services.mail.agent.drafts import Attachment, ComposeError, NameAddr, parse_mailbox_list
-from services.mail.agent.limits import TEXT_OCTETS
-from services.mail.delivery.trace import date_time
-from services.mail.message_content.address_list import parse_name_addrs
-from services.mail.message_content.contents import Contents
-from services.mail.mime.words import decode_words
-from services.mail.webmail.compose.composition import FORWARD, REPLIES, Composition, MessageKey
-from services.mail.webmail.compose.replies import MESSAGE_ID, format_recipient, one_line, plain_texts
+from lab7.services.mail.address import Mailbox
+from lab7.services.mail.agent import fields
+from lab7.services.mail.agent.composition import compose_body, truncate_references
+from lab7.services.mail.agent.drafts import Attachment, ComposeError, NameAddr, parse_mailbox_list
+from lab7.services.mail.agent.limits import TEXT_OCTETS
+from lab7.services.mail.delivery.trace import date_time
+from lab7.services.mail.message_content.address_list import parse_name_addrs
+from lab7.services.mail.message_content.contents import Contents
+from lab7.services.mail.mime.words import decode_words
+from lab7.services.mail.webmail.compose.composition import FORWARD, REPLIES, Composition, MessageKey
+from lab7.services.mail.webmail.compose.replies import MESSAGE_ID, format_recipient, one_line, plain_texts
 
 _RECIPIENT_FIELDS = (("to", "To"), ("cc", "Cc"), ("bcc", "Bcc"))
 _INFO = b"x-draft-info"

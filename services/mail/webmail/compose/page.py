@@ -8,19 +8,19 @@ message is sent first; after the submission server has accepted it, a copy is st
 
 from collections.abc import Mapping
 
-from services.http.forms import Form
-from services.http.messages import Response
-from services.mail.address import Mailbox
-from services.mail.agent.composition import compose_message, truncate_references
-from services.mail.agent.drafts import Attachment, ComposeError, Draft, NameAddr, parse_mailbox_list
-from services.mail.maildir.delivery import NewMessage
-from services.mail.maildir.errors import MaildirError
-from services.mail.maildir.folder_names import INBOX
-from services.mail.message_content.contents import Contents
-from services.mail.message_content.file_names import safe_file_name
-from services.mail.smtp.client_session import Envelope
-from services.mail.webmail.compose import replies
-from services.mail.webmail.compose.composition import (
+from lab7.services.http.forms import Form
+from lab7.services.http.messages import Response
+from lab7.services.mail.address import Mailbox
+from lab7.services.mail.agent.composition import compose_message, truncate_references
+from lab7.services.mail.agent.drafts import Attachment, ComposeError, Draft, NameAddr, parse_mailbox_list
+from lab7.services.mail.maildir.delivery import NewMessage
+from lab7.services.mail.maildir.errors import MaildirError
+from lab7.services.mail.maildir.folder_names import INBOX
+from lab7.services.mail.message_content.contents import Contents
+from lab7.services.mail.message_content.file_names import safe_file_name
+from lab7.services.mail.smtp.client_session import Envelope
+from lab7.services.mail.webmail.compose import replies
+from lab7.services.mail.webmail.compose.composition import (
     DRAFT,
     FORM_FIELDS,
     FORWARD,
@@ -34,13 +34,13 @@ from services.mail.webmail.compose.composition import (
     Refusal,
     checked_id,
 )
-from services.mail.webmail.compose.draft_message import decode_draft, encode_draft
-from services.mail.webmail.compose.staging import Staging, StagingError
-from services.mail.webmail.message_url import MessageLocation, find_message
-from services.mail.webmail.pages import Pages, link, see_other
-from services.mail.webmail.requests import PageError, Steps, Submit, Submitted, UserPageRequest
-from services.mail.webmail.sessions import Sessions
-from services.mail.webmail.views import folders
+from lab7.services.mail.webmail.compose.draft_message import decode_draft, encode_draft
+from lab7.services.mail.webmail.compose.staging import Staging, StagingError
+from lab7.services.mail.webmail.message_url import MessageLocation, find_message
+from lab7.services.mail.webmail.pages import Pages, link, see_other
+from lab7.services.mail.webmail.requests import PageError, Steps, Submit, Submitted, UserPageRequest
+from lab7.services.mail.webmail.sessions import Sessions
+from lab7.services.mail.webmail.views import folders
 
 # RFC 9110 section 15.5.21: content that cannot be processed, for a form that cannot be kept for a redirect.
 _NOT_KEPT = 422

@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services.mail.address import Mailbox
-from services.mail.message_content.address_list import parse_name_addrs
-from services.mail.message_content.contents import HTML, Contents
-from services.mail.webmail.limits import QUOTED_CHARACTERS
-from services.mail.webmail.views.safe_html import TooMuchHtmlError, plain_text
+from lab7.services.mail.address import Mailbox
+from lab7.services.mail.message_content.address_list import parse_name_addrs
+from lab7.services.mail.message_content.contents import HTML, Contents
+from lab7.services.mail.webmail.limits import QUOTED_CHARACTERS
+from lab7.services.mail.webmail.views.safe_html import TooMuchHtmlError, plain_text
 
 MESSAGE_ID = re.compile(rb"<[!-;=?-~]{1,900}>")
 _REPLY = re.compile(r"re\s*:", re.IGNORECASE)

@@ -17,12 +17,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from services.mail.agent.drafts import Attachment
-from services.mail.agent.limits import ATTACHMENTS_MAX
-from services.mail.maildir.delivery import locked, read_file
-from services.mail.maildir.folder_names import INBOX
-from services.mail.maildir.store import Maildir
-from services.mail.webmail.compose.composition import (
+from lab7.services.mail.agent.drafts import Attachment
+from lab7.services.mail.agent.limits import ATTACHMENTS_MAX
+from lab7.services.mail.maildir.delivery import locked, read_file
+from lab7.services.mail.maildir.folder_names import INBOX
+from lab7.services.mail.maildir.store import Maildir
+from lab7.services.mail.webmail.compose.composition import (
     FORM_FIELDS,
     Composition,
     ListedFile,
@@ -30,7 +30,7 @@ from services.mail.webmail.compose.composition import (
     Refusal,
     checked_id,
 )
-from services.mail.webmail.limits import (
+from lab7.services.mail.webmail.limits import (
     COMPOSITION_OCTETS_MAX,
     COMPOSITIONS_OF_USER_MAX,
     STAGED_OCTETS_OF_USER_MAX,

@@ -6,12 +6,12 @@ HTML, SVG and XML, which could contain scripts, are sent as application/octet-st
 
 from urllib.parse import quote
 
-from services.http.messages import Response
-from services.mail.message_content.contents import Contents
-from services.mail.message_content.file_names import safe_file_name
-from services.mail.webmail.message_url import MessageLocation, requested_message
-from services.mail.webmail.pages import Pages, download
-from services.mail.webmail.requests import PageError, UserPageRequest
+from lab7.services.http.messages import Response
+from lab7.services.mail.message_content.contents import Contents
+from lab7.services.mail.message_content.file_names import safe_file_name
+from lab7.services.mail.webmail.message_url import MessageLocation, requested_message
+from lab7.services.mail.webmail.pages import Pages, download
+from lab7.services.mail.webmail.requests import PageError, UserPageRequest
 
 _OCTETS = "application/octet-stream"
 # Browsers display these raster formats, which cannot contain scripts.

@@ -7,13 +7,13 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from services.mail.maildir import folder_names
-from services.mail.maildir.errors import FolderNameError, MaildirError, NoFolderError
-from services.mail.maildir.folder import Folder
-from services.mail.maildir.folder_names import INBOX
-from services.mail.maildir.store import Maildir
-from services.mail.webmail.limits import FOLDERS_COUNTED_MAX, FOLDERS_SHOWN_MAX
-from services.mail.webmail.requests import IoRequest, PageError, YieldControl
+from lab7.services.mail.maildir import folder_names
+from lab7.services.mail.maildir.errors import FolderNameError, MaildirError, NoFolderError
+from lab7.services.mail.maildir.folder import Folder
+from lab7.services.mail.maildir.folder_names import INBOX
+from lab7.services.mail.maildir.store import Maildir
+from lab7.services.mail.webmail.limits import FOLDERS_COUNTED_MAX, FOLDERS_SHOWN_MAX
+from lab7.services.mail.webmail.requests import IoRequest, PageError, YieldControl
 
 _Result = TypeVar("_Result")
 

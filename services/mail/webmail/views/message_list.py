@@ -3,17 +3,17 @@
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
-from services.mail.maildir.errors import MaildirError
-from services.mail.maildir.folder import Folder
-from services.mail.message_content.address_list import parse_name_addrs
-from services.mail.mime.header import Header, parse_header
-from services.mail.mime.words import decode_words
-from services.mail.webmail.limits import BATCH_MESSAGES, PAGE_MESSAGES, SEARCH_CHARACTERS, SEARCH_MESSAGES_MAX
-from services.mail.webmail.message_url import MessageLocation, parse_number
-from services.mail.webmail.pages import Pages
-from services.mail.webmail.requests import IoRequest, Steps, UserPageRequest, YieldControl
-from services.mail.webmail.views import folders
-from services.mail.webmail.views.dates import full_date, short_date
+from lab7.services.mail.maildir.errors import MaildirError
+from lab7.services.mail.maildir.folder import Folder
+from lab7.services.mail.message_content.address_list import parse_name_addrs
+from lab7.services.mail.mime.header import Header, parse_header
+from lab7.services.mail.mime.words import decode_words
+from lab7.services.mail.webmail.limits import BATCH_MESSAGES, PAGE_MESSAGES, SEARCH_CHARACTERS, SEARCH_MESSAGES_MAX
+from lab7.services.mail.webmail.message_url import MessageLocation, parse_number
+from lab7.services.mail.webmail.pages import Pages
+from lab7.services.mail.webmail.requests import IoRequest, Steps, UserPageRequest, YieldControl
+from lab7.services.mail.webmail.views import folders
+from lab7.services.mail.webmail.views.dates import full_date, short_date
 
 # Values of the URL parameter `select`: which messages of the list are selected.
 SELECT_PAGE, SELECT_ALL = "page", "all"

@@ -8,17 +8,17 @@ parsed is displayed as source.
 import re
 from dataclasses import dataclass
 
-from services.http.messages import Response
-from services.mail.maildir.errors import MaildirError
-from services.mail.message_content.contents import HTML, Contents, LeafPart
-from services.mail.webmail.limits import LINKED_CHARACTERS, PICTURES_MAX, SOURCE_CHARACTERS
-from services.mail.webmail.message_url import MessageLocation, requested_message
-from services.mail.webmail.pages import Pages
-from services.mail.webmail.requests import UserPageRequest
-from services.mail.webmail.views import folders
-from services.mail.webmail.views.attachments import PICTURES, part_link
-from services.mail.webmail.views.dates import full_date
-from services.mail.webmail.views.safe_html import TooMuchHtmlError, safe_html
+from lab7.services.http.messages import Response
+from lab7.services.mail.maildir.errors import MaildirError
+from lab7.services.mail.message_content.contents import HTML, Contents, LeafPart
+from lab7.services.mail.webmail.limits import LINKED_CHARACTERS, PICTURES_MAX, SOURCE_CHARACTERS
+from lab7.services.mail.webmail.message_url import MessageLocation, requested_message
+from lab7.services.mail.webmail.pages import Pages
+from lab7.services.mail.webmail.requests import UserPageRequest
+from lab7.services.mail.webmail.views import folders
+from lab7.services.mail.webmail.views.attachments import PICTURES, part_link
+from lab7.services.mail.webmail.views.dates import full_date
+from lab7.services.mail.webmail.views.safe_html import TooMuchHtmlError, safe_html
 
 _FIELDS = ((b"from", "From"), (b"to", "To"), (b"cc", "Cc"), (b"date", "Date"))
 _MENTIONED = re.compile(r"cid:([^\"'\s<>)]{1,500})", re.IGNORECASE)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import nh3
 
-from services.mail.webmail.limits import HTML_CHARACTERS, HTML_TAGS_MAX, STYLE_CHARACTERS
+from lab7.services.mail.webmail.limits import HTML_CHARACTERS, HTML_TAGS_MAX, STYLE_CHARACTERS
 
 _TAG_NAMES = """
 a abbr acronym address b big blockquote br caption center cite code col colgroup dd del details dfn dir div dl dt em

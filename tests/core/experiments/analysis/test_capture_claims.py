@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from experiments.analysis.capture_claims import DECIDERS, LACKING, decide_claims
-from experiments.analysis.cli import judge_command
-from experiments.harness.claims import load_claims
-from experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.analysis.capture_claims import DECIDERS, LACKING, decide_claims
+from lab7.experiments.analysis.cli import judge_command
+from lab7.experiments.harness.claims import load_claims
+from lab7.experiments.harness.judge.frames import CaptureFile
 from tests.core.experiments.dns.dns_wire import Net, a
 from tests.core.experiments.ftp.ftp_wire import FtpWire
 from tests.core.experiments.harness.wire import Tcp, Wire, request, response

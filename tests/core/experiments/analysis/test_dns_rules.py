@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from scapy.layers.inet import UDP
 
-from experiments.analysis.inspection import inspect
-from experiments.analysis.rules.rule import Violation
+from lab7.experiments.analysis.inspection import inspect
+from lab7.experiments.analysis.rules.rule import Violation
 from tests.core.experiments.dns.dns_wire import Asked, Net, a, mx, opt, response, rr, soa
 
 

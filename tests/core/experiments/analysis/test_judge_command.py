@@ -7,7 +7,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from experiments.analysis.cli import judge_command
+from lab7.experiments.analysis.cli import judge_command
 from tests.core.experiments.harness.wire import Tcp, Wire, request, response
 
 

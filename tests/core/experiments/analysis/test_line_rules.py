@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.analysis.inspection import inspect
-from experiments.analysis.rules.rule import Violation
+from lab7.experiments.analysis.inspection import inspect
+from lab7.experiments.analysis.rules.rule import Violation
 from tests.core.experiments.harness.wire import Tcp, Wire
 
 # (sender, octets): "S" for the server, "C" for the client.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.assignments.answer_types import (
+from lab7.experiments.assignments.answer_types import (
     Address,
     Answer,
     AnswerError,

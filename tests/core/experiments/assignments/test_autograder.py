@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from experiments.assignments.answer_types import Number, Text
-from experiments.assignments.definition import Assignment, AssignmentError, Key, find_assignment
-from experiments.assignments.draw import Draw
-from experiments.assignments.grade import Grade, KeyStore, QuestionGrade
-from experiments.assignments.gradescope import autograder
-from experiments.assignments.gradescope.bundle import write_bundle, write_program_bundle
-from experiments.assignments.programs.definition import find_program_assignment
-from experiments.assignments.programs.grading import Grading
-from experiments.assignments.programs.submission import Submission
-from topologies.emulation.virtual.kernel import Kernel
+from lab7.experiments.assignments.answer_types import Number, Text
+from lab7.experiments.assignments.definition import Assignment, AssignmentError, Key, find_assignment
+from lab7.experiments.assignments.draw import Draw
+from lab7.experiments.assignments.grade import Grade, KeyStore, QuestionGrade
+from lab7.experiments.assignments.gradescope import autograder
+from lab7.experiments.assignments.gradescope.bundle import write_bundle, write_program_bundle
+from lab7.experiments.assignments.programs.definition import find_program_assignment
+from lab7.experiments.assignments.programs.grading import Grading
+from lab7.experiments.assignments.programs.submission import Submission
+from lab7.topologies.emulation.virtual.kernel import Kernel
 
 SECRET = bytes(range(32))
 KEY = {"q1": Key(Number(4)), "q2": Key(Text("GET"))}
@@ -143,8 +143,8 @@ def test_a_program_is_graded_by_the_kernel_and_hidden_stages_are_published_later
         stages = grading.stages
         return Grade("s1", 14, 14, tuple(QuestionGrade(one.id, one.points, one.points, "", "passed") for one in stages))
 
-    monkeypatch.setattr("experiments.assignments.gradescope.programs.grade_submission", grade)
-    monkeypatch.setattr("experiments.harness.cli.common.virtual_time", lambda *_: object())
+    monkeypatch.setattr("lab7.experiments.assignments.gradescope.programs.grade_submission", grade)
+    monkeypatch.setattr("lab7.experiments.harness.cli.common.virtual_time", lambda *_: object())
     (programs / "submission" / "server.py").write_text("pass\n")
     found = results(programs)
     assert (found["score"], found["max_score"]) == (14, 14)

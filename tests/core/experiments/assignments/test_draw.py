@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from experiments.assignments.draw import Draw, SecretError
+from lab7.experiments.assignments.draw import Draw, SecretError
 
 SECRET = bytes(range(32))
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments.assignments import gradebook, graders
-from experiments.assignments.answer_types import Frames, Number, Text
-from experiments.assignments.definition import Assignment, Key, Late, Question, find_assignment
-from experiments.assignments.grade import Grade, KeyStore, find_submissions, grade_file
-from experiments.assignments.graders import grade_all
+from lab7.experiments.assignments import gradebook, graders
+from lab7.experiments.assignments.answer_types import Frames, Number, Text
+from lab7.experiments.assignments.definition import Assignment, Key, Late, Question, find_assignment
+from lab7.experiments.assignments.grade import Grade, KeyStore, find_submissions, grade_file
+from lab7.experiments.assignments.graders import grade_all
 
 SECRET = bytes(32)
 
@@ -200,8 +200,8 @@ def test_a_formula_in_a_cell_is_text() -> None:
 
 
 def test_the_catalogue_is_valid() -> None:
-    from experiments.assignments.definition import catalogue, takes_programs
-    from experiments.assignments.programs.definition import find_program_assignment
+    from lab7.experiments.assignments.definition import catalogue, takes_programs
+    from lab7.experiments.assignments.programs.definition import find_program_assignment
 
     for name in catalogue():
         if takes_programs(name):

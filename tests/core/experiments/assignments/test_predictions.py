@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from experiments.assignments.answer_types import AnswerError, Number, Predicted
-from experiments.assignments.definition import AssignmentError, find_assignment, load_assignment
-from experiments.assignments.handin.record import PREDICTIONS_NAME
-from experiments.assignments.handin.task import Task
-from experiments.assignments.predictions.commitment import commit, read_predictions
-from experiments.assignments.sheet import Sheet
-from experiments.assignments.skeleton import write_skeleton
+from lab7.experiments.assignments.answer_types import AnswerError, Number, Predicted
+from lab7.experiments.assignments.definition import AssignmentError, find_assignment, load_assignment
+from lab7.experiments.assignments.handin.record import PREDICTIONS_NAME
+from lab7.experiments.assignments.handin.task import Task
+from lab7.experiments.assignments.predictions.commitment import commit, read_predictions
+from lab7.experiments.assignments.sheet import Sheet
+from lab7.experiments.assignments.skeleton import write_skeleton
 from tests.core.experiments.assignments.handin.samples import make_task
 
 NAME = "http-prediction"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.assignments.sheet import SHEET_BYTES_MAX, SheetError, blank_sheet, parse_sheet, read_sheet
+from lab7.experiments.assignments.sheet import SHEET_BYTES_MAX, SheetError, blank_sheet, parse_sheet, read_sheet
 
 HEAD = "assignment: http-basics\nstudent: s1\nanswers:\n"
 

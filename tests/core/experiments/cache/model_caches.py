@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from experiments.cache.conformance.expectations import Word, judge
-from experiments.cache.conformance.origin import response_octets
-from experiments.cache.conformance.scenario import Check
-from experiments.cache.conformance.trace import Answer, CheckSeen, Fields, RequestSeen, StepSeen
+from lab7.experiments.cache.conformance.expectations import Word, judge
+from lab7.experiments.cache.conformance.origin import response_octets
+from lab7.experiments.cache.conformance.scenario import Check
+from lab7.experiments.cache.conformance.trace import Answer, CheckSeen, Fields, RequestSeen, StepSeen
 
 SECOND = 1_000_000_000
 MS = 1_000_000

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cache.claims.access_link import (
+from lab7.experiments.cache.claims.access_link import (
     CaseFigures,
     Setting,
     case_figures,
@@ -15,7 +15,7 @@ from experiments.cache.claims.access_link import (
     decide_queueing_theory,
     decide_response_time_under_load,
 )
-from experiments.http.wire.bulk import BulkExchange, Traffic, crossings
+from lab7.experiments.http.wire.bulk import BulkExchange, Traffic, crossings
 from tests.core.experiments.harness.verdicts import said
 from tests.core.experiments.harness.wire import INTERFACE, MS, START_NS, Tcp, Wire, request, response
 

@@ -7,9 +7,9 @@ from collections import Counter
 
 import pytest
 
-from experiments.cache.conformance import forwarding
-from experiments.cache.conformance.scenario import Check
-from experiments.cache.matrix import CHECKS
+from lab7.experiments.cache.conformance import forwarding
+from lab7.experiments.cache.conformance.scenario import Check
+from lab7.experiments.cache.matrix import CHECKS
 from tests.core.experiments.cache.model_caches import (
     Cutting,
     Emptying,

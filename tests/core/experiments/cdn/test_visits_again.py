@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from experiments.cache import web_cache
-from experiments.cdn import delivery
-from experiments.harness.measurement import Window
-from topologies.cdn import REGIONS
+from lab7.experiments.cache import web_cache
+from lab7.experiments.cdn import delivery
+from lab7.experiments.harness.measurement import Window
+from lab7.topologies.cdn import REGIONS
 
 
 def windows(*starts: int) -> list[Window]:

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from experiments.diff.cli import diff_command
-from experiments.diff.intervals import SAMPLES_MIN, differences
-from experiments.diff.text import WIDTH
-from experiments.harness.clock import Clock
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.results.result import Timing
+from lab7.experiments.diff.cli import diff_command
+from lab7.experiments.diff.intervals import SAMPLES_MIN, differences
+from lab7.experiments.diff.text import WIDTH
+from lab7.experiments.harness.clock import Clock
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.results.result import Timing
 from tests.core.experiments.harness.samples import TIMINGS, sample_run
 from tests.core.experiments.harness.wire import Wire
 from tests.core.experiments.http.pages import persistent, pipelined, serial
@@ -51,7 +51,7 @@ def test_settings_and_claims_that_changed(tmp_path: Path) -> None:
     assert found.exit_code == 1
     for line in (
         "parameter rtt_s: 0.1 -> 0.2",
-        "program of origin: services.http.origin -> nginx/1.26",
+        "program of origin: lab7.services.http.origin -> nginx/1.26",
         "H9: shown -> failed",
         "H1: - -> shown",
     ):

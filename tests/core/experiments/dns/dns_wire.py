@@ -11,9 +11,9 @@ from scapy.layers.dns import DNS, DNSQR, DNSRR, DNSRRMX, DNSRROPT, DNSRRSOA
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 
-from experiments.dns.wire.traffic import DnsTraffic, dns_exchanges
-from experiments.harness.capture.pcapng import InterfaceCounts
-from experiments.harness.judge.frames import CaptureFile, Frame
+from lab7.experiments.dns.wire.traffic import DnsTraffic, dns_exchanges
+from lab7.experiments.harness.capture.pcapng import InterfaceCounts
+from lab7.experiments.harness.judge.frames import CaptureFile, Frame
 
 MS = 1_000_000
 START_NS = 1_800_000_000_000_000_000

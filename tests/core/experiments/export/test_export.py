@@ -16,10 +16,10 @@ import pytest
 from click.testing import CliRunner
 from click.testing import Result as Done
 
-from experiments.export.cli import export_command
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.results.result import CaptureSpan, Comparison, Result, ResultError, Timing
-from experiments.harness.results.schema import result_schema
+from lab7.experiments.export.cli import export_command
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.results.result import CaptureSpan, Comparison, Result, ResultError, Timing
+from lab7.experiments.harness.results.schema import result_schema
 from tests.core.experiments.export.har_schema import HAR
 from tests.core.experiments.harness.samples import TIMINGS, sample_result, sample_run
 from tests.core.experiments.harness.wire import MS, Tcp, Wire, request

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experiments.ftp.wire.sessions import FtpTraffic, ftp_traffic
+from lab7.experiments.ftp.wire.sessions import FtpTraffic, ftp_traffic
 from tests.core.experiments.harness.wire import CLIENT, INTERFACE, SERVER, Tcp, Wire
 
 RTT_MS = 40.0

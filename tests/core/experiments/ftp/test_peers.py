@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from experiments.ftp.claims.interop import WHATS
-from experiments.ftp.lab import supports
-from experiments.ftp.matrix import columns
-from experiments.ftp.peers import PEERS
-from experiments.ftp.theory import MODES
-from experiments.harness.implementations.registry import (
+from lab7.experiments.ftp.claims.interop import WHATS
+from lab7.experiments.ftp.lab import supports
+from lab7.experiments.ftp.matrix import columns
+from lab7.experiments.ftp.peers import PEERS
+from lab7.experiments.ftp.theory import MODES
+from lab7.experiments.harness.implementations.registry import (
     FTP_CLIENT,
     FTP_PORT,
     FTP_SERVER,
@@ -23,7 +23,7 @@ from experiments.harness.implementations.registry import (
     implementations,
     of_role,
 )
-from experiments.harness.template_engine import TEMPLATES, render
+from lab7.experiments.harness.template_engine import TEMPLATES, render
 
 DEEDS = {f"{what}-{mode}" for what in WHATS for mode in MODES}
 SERVERS, CLIENTS = [*of_role(FTP_SERVER), *of_role(SFTP_SERVER)], of_role(FTP_CLIENT)

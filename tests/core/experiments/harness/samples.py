@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.results.result import Check, Comparison, Fidelity, Files, Result, Timing, write_timings
-from experiments.http.theory import http_page_load
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.results.result import Check, Comparison, Fidelity, Files, Result, Timing, write_timings
+from lab7.experiments.http.theory import http_page_load
 from tests.core.experiments.harness.wire import Wire
 
 TIMINGS = (
@@ -27,7 +27,7 @@ def sample_result(**changes: object) -> Result:
         seed=7,
         started="2030-01-02T03:04:05Z",
         duration_s=4.5,
-        implementations={"origin": "services.http.origin"},
+        implementations={"origin": "lab7.services.http.origin"},
         claims=(Verdict("H9", "shown", "Three requests back to back.", (5, 6, 7)),),
         comparisons=(comparison,),
         fidelity=Fidelity("valid", (Check("RTT client to origin", "100 ms", "100.4 ms", "valid"),)),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.claims import ClaimsError, load_claims
+from lab7.experiments.harness.claims import ClaimsError, load_claims
 
 COUNTS = {"H": 14, "W": 8, "C": 8, "F": 9, "S": 11, "M": 4, "D": 15}
 

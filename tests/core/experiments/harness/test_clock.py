@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.harness.clock import VARIABLE, VIRTUAL_TOLERANCE, Clock, tolerance
+from lab7.experiments.harness.clock import VARIABLE, VIRTUAL_TOLERANCE, Clock, tolerance
 
 
 def test_in_virtual_time_one_tolerance_holds_for_all(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.harness.doctor import VIRTUAL_TIME, Ability, Finding, ability
+from lab7.experiments.harness.doctor import VIRTUAL_TIME, Ability, Finding, ability
 
 
 def sandbox(good: bool) -> Finding:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.harness import clock
-from experiments.harness.clock import Clock
-from experiments.harness.discovery import all_experiments
-from experiments.harness.experiment import Experiment, Parameter, ParameterError, Run
-from experiments.harness.parameters import choices, listed, megabits, seconds, whole
+from lab7.experiments.harness import clock
+from lab7.experiments.harness.clock import Clock
+from lab7.experiments.harness.discovery import all_experiments
+from lab7.experiments.harness.experiment import Experiment, Parameter, ParameterError, Run
+from lab7.experiments.harness.parameters import choices, listed, megabits, seconds, whole
 
 
 def never(_run: Run) -> NoReturn:

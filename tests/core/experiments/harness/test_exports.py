@@ -1,4 +1,4 @@
-"""The package experiments.harness re-exports names lazily; its table and its stub file list the same ones."""
+"""The package lab7.experiments.harness re-exports names lazily; its table and its stub file list the same ones."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-import experiments.harness
-from experiments.harness import MODULES
+import lab7.experiments.harness
+from lab7.experiments.harness import MODULES
 
-STUB = Path(experiments.harness.__file__).with_suffix(".pyi")
+STUB = Path(lab7.experiments.harness.__file__).with_suffix(".pyi")
 NAMES = [(module, name) for module, names in MODULES.items() for name in names]
 
 
 @pytest.mark.parametrize(("module", "name"), NAMES, ids=[name for _, name in NAMES])
 def test_a_name_is_that_of_its_module(module: str, name: str) -> None:
-    assert getattr(experiments.harness, name) is getattr(import_module(module), name)
+    assert getattr(lab7.experiments.harness, name) is getattr(import_module(module), name)
 
 
 def test_a_name_has_one_module() -> None:
@@ -36,12 +36,15 @@ def test_the_stub_file_lists_the_names_of_the_table() -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'measure'"):
-        _ = experiments.harness.measure  # type: ignore[attr-defined]
-    assert {"measured", "Experiment"} <= set(dir(experiments.harness))
+        _ = lab7.experiments.harness.measure  # type: ignore[attr-defined]
+    assert {"measured", "Experiment"} <= set(dir(lab7.experiments.harness))
 
 
 def test_a_driver_imports_neither_scapy_nor_mininet() -> None:
-    code = "import sys; from experiments.harness import serve; print({'scapy', 'mininet', 'click'} & set(sys.modules))"
+    code = (
+        "import sys; from lab7.experiments.harness import serve; "
+        "print({'scapy', 'mininet', 'click'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
@@ -49,7 +52,7 @@ def test_a_driver_imports_neither_scapy_nor_mininet() -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["claims"], ["claims", "--json"]], ids=" ".join)
 def test_commands_without_a_capture_do_not_import_scapy(arguments: list[str]) -> None:
     code = (
-        "import sys; from experiments.harness.cli import main\n"
+        "import sys; from lab7.experiments.harness.cli import main\n"
         "try: main()\n"
         "except SystemExit: print('scapy' in sys.modules)"
     )
@@ -58,7 +61,7 @@ def test_commands_without_a_capture_do_not_import_scapy(arguments: list[str]) ->
 
 
 def test_scapy_is_imported_at_first_use_and_writes_no_settings(tmp_path: Path) -> None:
-    code = "from experiments.harness.judge import layers; print(layers.TCP.__module__, layers.DNS.__module__)"
+    code = "from lab7.experiments.harness.judge import layers; print(layers.TCP.__module__, layers.DNS.__module__)"
     environment = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "config"), "PATH": ""}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.split() == ["scapy.layers.inet", "scapy.layers.dns"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from experiments.harness.matrix import FORMAT, Cell, CellWord, Matrix, MatrixRun, axes, level_counts, run_matrix
+from lab7.experiments.harness.matrix import FORMAT, Cell, CellWord, Matrix, MatrixRun, axes, level_counts, run_matrix
 
 HOSTILE = "<script>alert('x')</script>&\"]]>"
 CELLS = (

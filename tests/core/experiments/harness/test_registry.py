@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.harness.implementations import registry
-from experiments.harness.implementations.registry import (
+from lab7.experiments.harness.implementations import registry
+from lab7.experiments.harness.implementations.registry import (
     PROXY_PORTS,
     Implementation,
     ReplacementError,
@@ -26,9 +26,9 @@ from experiments.harness.implementations.registry import (
     of_role,
     parse_replacement,
 )
-from experiments.harness.template_engine import TEMPLATES, render
-from experiments.http.theory import STRATEGIES
-from topologies.emulation.errors import EmulationError, MachineError
+from lab7.experiments.harness.template_engine import TEMPLATES, render
+from lab7.experiments.http.theory import STRATEGIES
+from lab7.topologies.emulation.errors import EmulationError, MachineError
 
 WEB_ROLES, DNS_ROLES = ("origin", "client", "proxy", "replica"), ("authoritative", "local", "cdn-dns")
 MAIL_ROLES = ("mta", "mailbox", "mail-client")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.capture.pcapng import PcapngWriter
-from experiments.harness.report.page import write_report
-from experiments.harness.results.repeatability import first_difference, sentence
-from experiments.harness.results.result import Files, Result
+from lab7.experiments.harness.capture.pcapng import PcapngWriter
+from lab7.experiments.harness.report.page import write_report
+from lab7.experiments.harness.results.repeatability import first_difference, sentence
+from lab7.experiments.harness.results.result import Files, Result
 from tests.core.experiments.harness.samples import sample_result
 
 FRAMES = ((0, 1_000, b"question"), (1, 2_000, b"answer"))

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from experiments.harness.claims import load_claims
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.report.page import render_report, term_rows, write_index, write_report
-from experiments.harness.results.result import Check, Fidelity, Files, new_folder
+from lab7.experiments.harness.claims import load_claims
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.report.page import render_report, term_rows, write_index, write_report
+from lab7.experiments.harness.results.result import Check, Fidelity, Files, new_folder
 from tests.core.experiments.harness.samples import sample_result
 
 HOSTILE = "<script>alert('x')</script>&\"]]>"

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from experiments.harness.report.line_plots import COLOURS, Panel, Series, plot_lines
+from lab7.experiments.harness.report.line_plots import COLOURS, Panel, Series, plot_lines
 
 
 def series(name: str, refined: bool = False) -> Series:

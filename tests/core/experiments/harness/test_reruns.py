@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.reruns import is_inconclusive, should_rerun, summary
-from experiments.harness.results.result import Check, Fidelity, Result
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.reruns import is_inconclusive, should_rerun, summary
+from lab7.experiments.harness.results.result import Check, Fidelity, Result
 from tests.core.experiments.harness.samples import sample_result
 
 FOLDER = Path("results/http_versions/1")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.results.result import (
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.results.result import (
     Comparison,
     Fidelity,
     Result,
@@ -20,7 +20,7 @@ from experiments.harness.results.result import (
     read_results,
     write_timings,
 )
-from experiments.harness.theory.tcp import Theory
+from lab7.experiments.harness.theory.tcp import Theory
 from tests.core.experiments.harness.samples import TIMINGS, sample_result
 
 

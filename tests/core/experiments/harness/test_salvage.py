@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from scapy.utils import PcapNgReader
 
-from experiments.harness.capture.recorder import RECORD, raw_of, salvage
+from lab7.experiments.harness.capture.recorder import RECORD, raw_of, salvage
 
 FRAMES = [bytes([number]) * (60 + number) for number in range(3)]
 HEADER = json.dumps(["here", "there"]).encode() + b"\n"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.virtual_time import standard_input
-from topologies.emulation.errors import EmulationError
+from lab7.experiments.harness.virtual_time import standard_input
+from lab7.topologies.emulation.errors import EmulationError
 
 
 def write_and_close(descriptor: int, content: bytes) -> None:

@@ -7,17 +7,17 @@ from textwrap import dedent
 
 import pytest
 
-from experiments.harness.claims import Claim, load_claims
-from experiments.harness.discovery import UnknownNameError, find_experiments, find_topology
-from experiments.harness.report.page import write_index
-from experiments.harness.results.result import new_folder
+from lab7.experiments.harness.claims import Claim, load_claims
+from lab7.experiments.harness.discovery import UnknownNameError, find_experiments, find_topology
+from lab7.experiments.harness.report.page import write_index
+from lab7.experiments.harness.results.result import new_folder
+from lab7.topologies.emulation.errors import UserFileError
+from lab7.topologies.emulation.user_module import explain, load
 from tests.core.experiments.harness.samples import sample_result
-from topologies.emulation.errors import UserFileError
-from topologies.emulation.user_module import explain, load
 
 OWN_EXPERIMENT = """
-    from experiments.harness.claims import Claim
-    from experiments.harness.experiment import Experiment
+    from lab7.experiments.harness.claims import Claim
+    from lab7.experiments.harness.experiment import Experiment
 
     EXPERIMENT = Experiment("{name}", "Why?", {claims}, {{}}, run=print, own_claims={own})
 """
@@ -85,7 +85,7 @@ def test_dataclasses_with_later_annotations_work_in_a_file(tmp_path: Path) -> No
         ("import nobody_s_module", "fails: ModuleNotFoundError: No module named 'nobody_s_module'"),
         ("raise SystemExit(1)", "mine.py, line 1, fails: SystemExit: 1"),
         (
-            "from experiments.harness.experiment import Experiment\nEXPERIMENT = Experiment('x')",
+            "from lab7.experiments.harness.experiment import Experiment\nEXPERIMENT = Experiment('x')",
             "line 2, fails: TypeError",
         ),
         (OWN_EXPERIMENT.format(name="http-versions", claims="()", own="()"), "an experiment of lab7 has the name"),

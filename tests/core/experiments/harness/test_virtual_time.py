@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from experiments.harness import clock
-from experiments.harness.cli import common, lab7
-from experiments.harness.clock import Clock
-from experiments.harness.fidelity.certificate import MachineWatch
-from experiments.harness.reruns import summary
-from experiments.harness.results.result import Check, Fidelity
-from experiments.harness.virtual_time.job import RESULT_PLACE
-from experiments.harness.virtual_time.kernel_run import ProgressLimits, Relay, raise_error, still_limit_s
+from lab7.experiments.harness import clock
+from lab7.experiments.harness.cli import common, lab7
+from lab7.experiments.harness.clock import Clock
+from lab7.experiments.harness.fidelity.certificate import MachineWatch
+from lab7.experiments.harness.reruns import summary
+from lab7.experiments.harness.results.result import Check, Fidelity
+from lab7.experiments.harness.virtual_time.job import RESULT_PLACE
+from lab7.experiments.harness.virtual_time.kernel_run import ProgressLimits, Relay, raise_error, still_limit_s
+from lab7.topologies.emulation.errors import EmulationError, ProgramError
+from lab7.topologies.emulation.virtual import kernel
+from lab7.topologies.emulation.virtual.machine import OverdueError
 from tests.core.experiments.harness.samples import sample_result
-from topologies.emulation.errors import EmulationError, ProgramError
-from topologies.emulation.virtual import kernel
-from topologies.emulation.virtual.machine import OverdueError
 
 VIRTUAL = Clock("virtual", "6.1.9", "0123456789ab")
 

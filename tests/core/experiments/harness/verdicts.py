@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from experiments.harness.judge.verdict import Verdict
-from experiments.http.wire.page_load import PageLoad
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.http.wire.page_load import PageLoad
 from tests.core.experiments.harness.wire import Wire
 
 

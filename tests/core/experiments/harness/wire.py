@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experiments.harness.capture.pcapng import PcapngWriter
-from experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.harness.capture.pcapng import PcapngWriter
+from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
 
 INTERFACE = "client:client-eth0"
 CLIENT, SERVER = "10.0.1.1", "10.0.2.1"

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 from hpack import Encoder
 
-from experiments.harness.judge.frames import Connection, Direction, Endpoint, Mark
-from experiments.harness.judge.reassembly import Segment
-from experiments.http.wire.http2 import (
+from lab7.experiments.harness.judge.frames import Connection, Direction, Endpoint, Mark
+from lab7.experiments.harness.judge.reassembly import Segment
+from lab7.experiments.http.wire.http2 import (
     ACK,
     END_HEADERS,
     END_STREAM,

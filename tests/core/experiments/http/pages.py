@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from experiments.http.wire.page_load import Files, PageLoad, page_load
+from lab7.experiments.http.wire.page_load import Files, PageLoad, page_load
 from tests.core.experiments.harness.wire import INTERFACE, Tcp, Wire, request, response
 
 TARGETS = ("/", "/a", "/b")

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from experiments.http.drivers.open_loop import OpenLoop
+from lab7.experiments.http.drivers.open_loop import OpenLoop
 
 PLAN = {"connect": ["127.0.0.1", 80], "host": "h", "connections": 3, "warm": ["/a", "/b", "/c", "/d"], "requests": []}
 

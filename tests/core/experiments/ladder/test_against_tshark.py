@@ -14,9 +14,9 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.utils import wrpcap
 
-from experiments.harness.cli import lab7
-from experiments.harness.judge.frames import read_capture
-from experiments.ladder.ladder import ladder_of
+from lab7.experiments.harness.cli import lab7
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.experiments.ladder.ladder import ladder_of
 from tests.core.experiments.harness.wire import Wire
 from tests.core.experiments.ladder.dialogues import DIALOGUES
 from tests.core.experiments.ladder.tshark import TEXTS, ladder_messages, needs_tshark, tshark_fields, tshark_messages

@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from experiments.ladder.ladder import Arrow, Ladder
-from experiments.ladder.svg import Drawing, render_svg
-from experiments.ladder.text import render_mermaid, render_text
-from experiments.ladder.time_axis import CUT_PX, HEIGHT_MAX_PX, Kind, TimeAxis
+from lab7.experiments.ladder.ladder import Arrow, Ladder
+from lab7.experiments.ladder.svg import Drawing, render_svg
+from lab7.experiments.ladder.text import render_mermaid, render_text
+from lab7.experiments.ladder.time_axis import CUT_PX, HEIGHT_MAX_PX, Kind, TimeAxis
 
 MS = 1_000_000
 SVG = "{http://www.w3.org/2000/svg}"

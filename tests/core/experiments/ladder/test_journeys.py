@@ -9,8 +9,8 @@ from scapy.layers.inet import TCP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1Q, Ether
 
-from experiments.harness.judge.frames import CaptureFile
-from experiments.ladder.journeys import Journeys, identity
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.ladder.journeys import Journeys, identity
 from tests.core.experiments.harness.wire import CLIENT, MS, SERVER, Tcp, Wire
 from tests.core.experiments.ladder.wire import CLIENT_AT, DELAY_MS, Path2, datagram, routed
 

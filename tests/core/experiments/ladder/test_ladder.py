@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.ladder.ladder import Arrow, Ladder, ladder_of
+from lab7.experiments.ladder.ladder import Arrow, Ladder, ladder_of
 from tests.core.experiments.harness.wire import CLIENT, MS, SERVER, Tcp, Wire, request, response
 from tests.core.experiments.http.http2_wire import pushed
 from tests.core.experiments.ladder.dialogues import DIALOGUES

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner, Result
 
-from experiments.harness.cli import lab7
+from lab7.experiments.harness.cli import lab7
 from tests.core.experiments.harness.wire import Tcp
 from tests.core.experiments.ladder.dialogues import DIALOGUES
 from tests.core.experiments.ladder.wire import Path2

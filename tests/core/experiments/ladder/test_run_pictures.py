@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.claims import load_claims
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.report.page import render_report, write_report
-from experiments.harness.results.result import Files
-from experiments.ladder.run_pictures import FRAMES_MAX, RunPictures, run_pictures
+from lab7.experiments.harness.claims import load_claims
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.report.page import render_report, write_report
+from lab7.experiments.harness.results.result import Files
+from lab7.experiments.ladder.run_pictures import FRAMES_MAX, RunPictures, run_pictures
 from tests.core.experiments.harness.samples import sample_result
 from tests.core.experiments.harness.wire import request
 from tests.core.experiments.ladder.dialogues import DIALOGUES

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.ladder.ladder import Arrow, Ladder
+from lab7.experiments.ladder.ladder import Arrow, Ladder
 
 Message = tuple[int, str]
 SEPARATOR = "\x1f"

@@ -10,8 +10,8 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 
-from experiments.harness.capture.pcapng import PcapngWriter
-from experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.harness.capture.pcapng import PcapngWriter
+from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
 from tests.core.experiments.harness.wire import CLIENT, INTERFACE, MS, SERVER, START_NS, Tcp, Wire, request, response
 
 CLIENT_AT, SERVER_AT = INTERFACE, "server:server-eth0"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experiments.mail.wire.imap import ImapTraffic, imap_traffic
-from experiments.mail.wire.pop3 import Pop3Traffic, pop3_traffic
+from lab7.experiments.mail.wire.imap import ImapTraffic, imap_traffic
+from lab7.experiments.mail.wire.pop3 import Pop3Traffic, pop3_traffic
 from tests.core.experiments.harness.wire import INTERFACE, Tcp, Wire
 
 RTT_MS = 40.0

@@ -6,9 +6,9 @@ import base64
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experiments.harness.judge.frames import connections
-from experiments.mail.claims.transfer import Addresses, MailLegs
-from experiments.mail.wire.smtp import SmtpTraffic, smtp_traffic
+from lab7.experiments.harness.judge.frames import connections
+from lab7.experiments.mail.claims.transfer import Addresses, MailLegs
+from lab7.experiments.mail.wire.smtp import SmtpTraffic, smtp_traffic
 from tests.core.experiments.harness.wire import INTERFACE, Tcp, Wire, request, response
 
 RTT_MS = 40.0

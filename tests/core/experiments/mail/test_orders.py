@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from experiments.mail.lab import UserAgent
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.node import Host
+from lab7.experiments.mail.lab import UserAgent
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.node import Host
 
 
 class Agent:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.implementations.registry import (
+from lab7.experiments.harness.implementations.registry import (
     ACCESS_ROLE,
     AGENT_ROLE,
     IMAP_PORT,
@@ -18,10 +18,10 @@ from experiments.harness.implementations.registry import (
     implementations,
     of_role,
 )
-from experiments.harness.template_engine import render
-from experiments.mail.peers import PEERS
-from experiments.mail.servers import Schedule
-from topologies.emulation.errors import MachineError
+from lab7.experiments.harness.template_engine import render
+from lab7.experiments.mail.peers import PEERS
+from lab7.experiments.mail.servers import Schedule
+from lab7.topologies.emulation.errors import MachineError
 
 SERVERS, CLIENTS = [*of_role(MTA_ROLE), *of_role(ACCESS_ROLE)], of_role(AGENT_ROLE)
 OPERATIONS = {"send", "pop3", "imap"}
@@ -118,7 +118,7 @@ def test_the_script_of_python_s_own_clients_runs_with_the_standard_library_alone
 def test_what_cannot_be_installed_beside_another_is_got_in_its_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
     exim = implementations()[MTA_ROLE, "exim"]
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr("experiments.harness.implementations.registry.UNPACKED", "/nowhere")
+    monkeypatch.setattr("lab7.experiments.harness.implementations.registry.UNPACKED", "/nowhere")
     with pytest.raises(MachineError, match="exim is not installed: `make peers`, which unpacks it"):
         exim.require()
 

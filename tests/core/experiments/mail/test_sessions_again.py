@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.ftp.modes import Sessions as FtpSessions
-from experiments.harness.measurement import Window
-from experiments.mail.mailbox_sessions import Sessions as MailboxSessions
-from topologies.emulation.errors import EmulationError
+from lab7.experiments.ftp.modes import Sessions as FtpSessions
+from lab7.experiments.harness.measurement import Window
+from lab7.experiments.mail.mailbox_sessions import Sessions as MailboxSessions
+from lab7.topologies.emulation.errors import EmulationError
 
 TAKEN = [Window(1, 2), Window(3, 4)]
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.clock import VARIABLE
-from experiments.harness.judge.verdict import Contradiction
-from experiments.harness.pathmodel.replay import OmittedTerms
-from experiments.harness.results.result import Timing
-from experiments.harness.theory.tcp import Theory
-from experiments.mail.claims.story import TICK_NS, HostTimes, decide_delivery_steps, message_path
-from experiments.mail.claims.transfer import MailLegs
-from experiments.mail.theory.transfer import (
+from lab7.experiments.harness.clock import VARIABLE
+from lab7.experiments.harness.judge.verdict import Contradiction
+from lab7.experiments.harness.pathmodel.replay import OmittedTerms
+from lab7.experiments.harness.results.result import Timing
+from lab7.experiments.harness.theory.tcp import Theory
+from lab7.experiments.mail.claims.story import TICK_NS, HostTimes, decide_delivery_steps, message_path
+from lab7.experiments.mail.claims.transfer import MailLegs
+from lab7.experiments.mail.theory.transfer import (
     Leg,
     completed,
     connecting,
@@ -25,8 +25,8 @@ from experiments.mail.theory.transfer import (
     submission,
     transfer,
 )
-from experiments.mail.times import WAYS, Lookups, Way, compared, step_timings, way_timing
-from experiments.mail.wire.smtp_timing import MAIL_TERMS, divide, line_intervals, smtp_intervals
+from lab7.experiments.mail.times import WAYS, Lookups, Way, compared, step_timings, way_timing
+from lab7.experiments.mail.wire.smtp_timing import MAIL_TERMS, divide, line_intervals, smtp_intervals
 from tests.core.experiments.harness.verdicts import said
 from tests.core.experiments.harness.wire import MS, START_NS
 from tests.core.experiments.mail.smtp_wire import PLAIN, RTT_MS, SmtpWire, another, stuffed, whole

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from experiments.mail import lab
-from experiments.mail.lab import has_failed_attempt, wait_for_messages, was_connected
-from services.mail.address import Mailbox
-from services.mail.queue.entry import Change, Entry, Recipient
-from services.mail.queue.journal import Journal
-from services.mail.smtp.syntax import Reply
-from topologies.emulation.errors import EmulationError
+from lab7.experiments.mail import lab
+from lab7.experiments.mail.lab import has_failed_attempt, wait_for_messages, was_connected
+from lab7.services.mail.address import Mailbox
+from lab7.services.mail.queue.entry import Change, Entry, Recipient
+from lab7.services.mail.queue.journal import Journal
+from lab7.services.mail.smtp.syntax import Reply
+from lab7.topologies.emulation.errors import EmulationError
 
 PATIENCE_S = 300.0
 ROW = "   0: 1903190A:{port:04X} 1901190A:D431 {state} 00000000:00000000 00:00000000 00000000     0        0 1 1"

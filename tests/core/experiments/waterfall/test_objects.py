@@ -12,10 +12,10 @@ from scapy.layers.dns import DNS, DNSQR
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from experiments.harness.judge.frames import CaptureFile
-from experiments.http.wire.http2 import Kind
-from experiments.waterfall.bars import bars_of
-from experiments.waterfall.objects import HttpObject, http_objects
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.http.wire.http2 import Kind
+from lab7.experiments.waterfall.bars import bars_of
+from lab7.experiments.waterfall.objects import HttpObject, http_objects
 from tests.core.experiments.harness.wire import CLIENT, INTERFACE, MS, SERVER, START_NS, Tcp, Wire, request
 from tests.core.experiments.http.http2_wire import Http2, body_of, data, frame, pushed, settings
 from tests.core.experiments.http.pages import BODY_MS, RTT_MS, parallel, persistent, pipelined, serial

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.harness.report.page import render_report, write_report
-from experiments.harness.results.result import CaptureSpan, Comparison, Result, Timing
-from experiments.http.theory import http_page_load
-from experiments.waterfall.bars import bars_of
-from experiments.waterfall.run_waterfall import BARS_MAX, run_waterfalls
-from experiments.waterfall.svg import render_bars, render_terms, term_bars
+from lab7.experiments.harness.report.page import render_report, write_report
+from lab7.experiments.harness.results.result import CaptureSpan, Comparison, Result, Timing
+from lab7.experiments.http.theory import http_page_load
+from lab7.experiments.waterfall.bars import bars_of
+from lab7.experiments.waterfall.run_waterfall import BARS_MAX, run_waterfalls
+from lab7.experiments.waterfall.svg import render_bars, render_terms, term_bars
 from tests.core.experiments.harness.samples import sample_result, sample_run
 from tests.core.experiments.harness.wire import MS, Wire
 from tests.core.experiments.http.pages import persistent

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from experiments.harness.capture.pcapng import DECRYPTION_SECRETS, PcapngWriter
-from experiments.harness.judge.frames import read_capture
-from experiments.harness.judge.verdict import Verdict
-from experiments.wireshark.captures import COMMENT_MAX, comments_of
-from experiments.wireshark.cli import wireshark_command
-from experiments.wireshark.configuration import claim_filter
+from lab7.experiments.harness.capture.pcapng import DECRYPTION_SECRETS, PcapngWriter
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.wireshark.captures import COMMENT_MAX, comments_of
+from lab7.experiments.wireshark.cli import wireshark_command
+from lab7.experiments.wireshark.configuration import claim_filter
 from tests.core.experiments.harness.samples import sample_result, sample_run
 from tests.core.experiments.harness.wire import MS, Wire
 from tests.core.experiments.http.pages import persistent

@@ -4,12 +4,12 @@ from ipaddress import IPv4Address, IPv6Address
 
 from hypothesis import strategies as st
 
-from services.dns.codec.codes import RRType
-from services.dns.codec.errors import NameTooLongError
-from services.dns.codec.fields import Opaque, Rdata
-from services.dns.codec.message import EDNS, Message, Option, Question, Record
-from services.dns.codec.name import Name
-from services.dns.codec.rdata import (
+from lab7.services.dns.codec.codes import RRType
+from lab7.services.dns.codec.errors import NameTooLongError
+from lab7.services.dns.codec.fields import Opaque, Rdata
+from lab7.services.dns.codec.message import EDNS, Message, Option, Question, Record
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata import (
     AAAA,
     CNAME,
     DNAME,
@@ -24,7 +24,7 @@ from services.dns.codec.rdata import (
     TXT,
     A,
 )
-from services.dns.codec.rdata_security import CAA, DS
+from lab7.services.dns.codec.rdata_security import CAA, DS
 
 U8, U16, U31, U32 = (st.integers(0, (1 << bits) - 1) for bits in (8, 16, 31, 32))
 LABELS = st.one_of(

@@ -1,10 +1,10 @@
 """Queries and responses as transcripts, one line per record."""
 
-from services.dns.codec.codes import RRClass, rcode_to_text, type_from_text
-from services.dns.codec.master_file import parse_master_file
-from services.dns.codec.message import Question, RRset
-from services.dns.codec.name import Name
-from services.dns.zones.zone import Completeness, Zone, Zones, answer_question
+from lab7.services.dns.codec.codes import RRClass, rcode_to_text, type_from_text
+from lab7.services.dns.codec.master_file import parse_master_file
+from lab7.services.dns.codec.message import Question, RRset
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.zones.zone import Completeness, Zone, Zones, answer_question
 
 
 def zone(text: str, origin: str = "example.") -> Zone:

@@ -7,17 +7,17 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.ftp.accounts import Account, Accounts, check_credential
-from services.ftp.files.jailed_tree import FileError, JailedTree
-from services.ftp.files.quota import Quota
-from services.ftp.files.user_files import UserFiles
-from services.ftp.grammar import DataAddress
-from services.ftp.server_dtp.open_transfer import execute_request, open_transfer
-from services.ftp.server_dtp.transfer import Transfer
-from services.ftp.server_pi import actions
-from services.ftp.server_pi.commands import server_pi
-from services.ftp.server_pi.failures import Cause, Failed
-from services.ftp.server_pi.session import ConnectionInfo
+from lab7.services.ftp.accounts import Account, Accounts, check_credential
+from lab7.services.ftp.files.jailed_tree import FileError, JailedTree
+from lab7.services.ftp.files.quota import Quota
+from lab7.services.ftp.files.user_files import UserFiles
+from lab7.services.ftp.grammar import DataAddress
+from lab7.services.ftp.server_dtp.open_transfer import execute_request, open_transfer
+from lab7.services.ftp.server_dtp.transfer import Transfer
+from lab7.services.ftp.server_pi import actions
+from lab7.services.ftp.server_pi.commands import server_pi
+from lab7.services.ftp.server_pi.failures import Cause, Failed
+from lab7.services.ftp.server_pi.session import ConnectionInfo
 
 PEER, OWN = "192.0.2.7", "192.0.2.1"
 LOGIN = "USER ann\r\nPASS secret\r\n"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.ftp.server_pi.commands import VERBS
+from lab7.services.ftp.server_pi.commands import VERBS
 from tests.core.services.ftp.fake_connection import FakeConnection, codes_of
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ftp import limits
-from services.ftp.server_pi.commands import VERBS
-from services.ftp.telnet import Answer, Interrupt, Line, LongLine, TelnetLines
+from lab7.services.ftp import limits
+from lab7.services.ftp.server_pi.commands import VERBS
+from lab7.services.ftp.telnet import Answer, Interrupt, Line, LongLine, TelnetLines
 from tests.core.services.ftp.fake_connection import FakeConnection
 
 SESSION = (

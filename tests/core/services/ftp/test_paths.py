@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.errors import ServiceError
-from services.ftp.files.jailed_tree import FileError, JailedTree
-from services.ftp.files.paths import PathError, matches, normalise, strip_flags
-from services.ftp.server_dtp.ascii_mode import AsciiDecoder, encode_ascii
-from services.ftp.server_pi.failures import Cause
+from lab7.services.errors import ServiceError
+from lab7.services.ftp.files.jailed_tree import FileError, JailedTree
+from lab7.services.ftp.files.paths import PathError, matches, normalise, strip_flags
+from lab7.services.ftp.server_dtp.ascii_mode import AsciiDecoder, encode_ascii
+from lab7.services.ftp.server_pi.failures import Cause
 
 names = st.sampled_from(["..", ".", "", "a", "b", "up", "root", "loop", "abs", "deep"])
 

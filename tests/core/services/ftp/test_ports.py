@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ftp.limits import SOLE_TURN_OCTETS, TURN_OCTETS
-from services.ftp.server_dtp.ports import candidates
-from services.ftp.server_dtp.sendfile_loop import TransferLoad
+from lab7.services.ftp.limits import SOLE_TURN_OCTETS, TURN_OCTETS
+from lab7.services.ftp.server_dtp.ports import candidates
+from lab7.services.ftp.server_dtp.sendfile_loop import TransferLoad
 
 
 @given(st.integers(1024, 1100), st.integers(0, 50), st.integers())

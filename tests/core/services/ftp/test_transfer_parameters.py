@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.ftp.server_pi.session import ConnectionInfo
+from lab7.services.ftp.server_pi.session import ConnectionInfo
 from tests.core.services.ftp.fake_connection import OWN, PEER, FakeConnection, codes_of
 
 MINE = PEER.replace(".", ",")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from services.ftp.grammar import DataAddress
-from services.ftp.server_dtp.transfer import AsciiPieces, PieceSender
-from services.ftp.server_pi.actions import TransferComplete
-from services.ftp.server_pi.failures import Cause, Failed
-from services.ftp.server_pi.session import ConnectionInfo
+from lab7.services.ftp.grammar import DataAddress
+from lab7.services.ftp.server_dtp.transfer import AsciiPieces, PieceSender
+from lab7.services.ftp.server_pi.actions import TransferComplete
+from lab7.services.ftp.server_pi.failures import Cause, Failed
+from lab7.services.ftp.server_pi.session import ConnectionInfo
 from tests.core.services.ftp.fake_connection import OWN, PEER, FakeConnection, codes_of
 
 PORT = f"PORT {PEER.replace('.', ',')},200,1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.ftp.user.user_pi import ReplyError, ReplyReader
+from lab7.services.ftp.user.user_pi import ReplyError, ReplyReader
 
 
 def test_a_reply_in_pieces_is_awaited() -> None:

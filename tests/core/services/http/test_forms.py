@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.http.cookies import cookies, drop_cookie, set_cookie
-from services.http.errors import HTTPError
-from services.http.forms import (
+from lab7.services.http.cookies import cookies, drop_cookie, set_cookie
+from lab7.services.http.errors import HTTPError
+from lab7.services.http.forms import (
     FIELDS_MAX,
     PADDING_OCTETS,
     PART_HEADER_OCTETS,

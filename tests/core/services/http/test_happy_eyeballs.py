@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from services.http.page_load import happy_eyeballs
-from services.http.page_load.happy_eyeballs import Address, connect, interleaved
+from lab7.services.http.page_load import happy_eyeballs
+from lab7.services.http.page_load.happy_eyeballs import Address, connect, interleaved
 
 SIX, SIX_MORE, FOUR, FOUR_MORE = (
     ("2001:db8::1", 80),

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.http.errors import HTTPError
-from services.http.fields import Fields, format_date, list_members, parse_date
-from services.http.messages import (
+from lab7.services.http.errors import HTTPError
+from lab7.services.http.fields import Fields, format_date, list_members, parse_date
+from lab7.services.http.messages import (
     PHRASES,
     decode_unreserved,
     is_host,
@@ -16,10 +16,10 @@ from services.http.messages import (
     percent_encode,
     split_target,
 )
-from services.http.page_load.charsets import detect_charset
-from services.http.page_load.html_links import find_links, find_objects
-from services.http.ranges import Span, select_ranges
-from services.http.urls import parse_url, resolve
+from lab7.services.http.page_load.charsets import detect_charset
+from lab7.services.http.page_load.html_links import find_links, find_objects
+from lab7.services.http.ranges import Span, select_ranges
+from lab7.services.http.urls import parse_url, resolve
 
 NOW = 1_800_000_000.0
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from services.errors import ServiceError
-from services.mail.accounts import Account, Accounts, Forward, MailingList, hash_password
-from services.mail.address import Mailbox
+from lab7.services.errors import ServiceError
+from lab7.services.mail.accounts import Account, Accounts, Forward, MailingList, hash_password
+from lab7.services.mail.address import Mailbox
 
 HASHED = hash_password("open sesame", b"0123456789abcdef")
 TEXT = f"""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mail.address import (
+from lab7.services.mail.address import (
     Mailbox,
     MailboxError,
     PathError,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mail.sasl import MECHANISMS, AuthorizationError, CancelledError, Credentials, SASLError, exchange
+from lab7.services.mail.sasl import MECHANISMS, AuthorizationError, CancelledError, Credentials, SASLError, exchange
 
 
 def run(mechanism: str, initial: bytes | None, *responses: bytes) -> tuple[list[bytes], Credentials]:

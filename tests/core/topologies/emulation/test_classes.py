@@ -10,12 +10,12 @@ from mininet import link, node, nodelib
 from mininet.topo import Topo
 from mininet.util import custom
 
-from topologies.emulation import classes, topology_checks
-from topologies.emulation.errors import EmulationError, TopologyError
-from topologies.emulation.hosts.limited import LimitedHost
-from topologies.emulation.hosts.nat import NAT
-from topologies.emulation.links.openvswitch import OpenVSwitch
-from topologies.emulation.node import Bridge, Host
+from lab7.topologies.emulation import classes, topology_checks
+from lab7.topologies.emulation.errors import EmulationError, TopologyError
+from lab7.topologies.emulation.hosts.limited import LimitedHost
+from lab7.topologies.emulation.hosts.nat import NAT
+from lab7.topologies.emulation.links.openvswitch import OpenVSwitch
+from lab7.topologies.emulation.node import Bridge, Host
 
 
 class Router(node.Node):  # type: ignore[misc]

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from topologies.emulation.wire import clock
-from topologies.emulation.wire.clock import FIRST_GUESS_NS, LATENESS_MAX_NS, NS, Lateness
+from lab7.topologies.emulation.wire import clock
+from lab7.topologies.emulation.wire.clock import FIRST_GUESS_NS, LATENESS_MAX_NS, NS, Lateness
 
 MS = 1_000_000
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from topologies.emulation.errors import MachineError
-from topologies.emulation.process import control_group
-from topologies.emulation.process.control_group import ControlGroup, Place
+from lab7.topologies.emulation.errors import MachineError
+from lab7.topologies.emulation.process import control_group
+from lab7.topologies.emulation.process.control_group import ControlGroup, Place
 
 VERSION_1 = "4:memory:/user\n2:cpu,cpuacct:/user\n0::/\n"
 VERSION_2 = "0::/user.slice/app.slice/run-1.scope\n"

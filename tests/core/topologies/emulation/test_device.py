@@ -7,7 +7,7 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from topologies.emulation.links.device import BLOCK_BITS, requests
+from lab7.topologies.emulation.links.device import BLOCK_BITS, requests
 
 OFFLOADS = [
     b"tx-checksum-ip-generic",

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from topologies.emulation.shape import Shape
-from topologies.emulation.wire.effects import NS, Chain, Delay, Loss, Rate, Reorder, build
+from lab7.topologies.emulation.shape import Shape
+from lab7.topologies.emulation.wire.effects import NS, Chain, Delay, Loss, Rate, Reorder, build
 
 FRAME_BYTES = 1500
 MBIT = 1e6

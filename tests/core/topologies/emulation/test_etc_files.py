@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from topologies.emulation import etc_files
+from lab7.topologies.emulation import etc_files
 
 ENTRIES = [("10.0.0.1", ["client"]), ("10.0.0.2", ["www.example.com", "origin"])]
 

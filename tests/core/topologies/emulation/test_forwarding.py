@@ -7,8 +7,8 @@ from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
-from topologies.emulation.addressing.tables import reached
-from topologies.emulation.node import Bridge
+from lab7.topologies.emulation.addressing.tables import reached
+from lab7.topologies.emulation.node import Bridge
 
 
 def test_a_chain_longer_than_the_limit_of_recursion() -> None:

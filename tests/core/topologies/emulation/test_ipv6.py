@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from mininet.topo import Topo
 
-from topologies.emulation import topology_checks
-from topologies.emulation.addressing import hosts_file, ipv6, ipv6_of
-from topologies.emulation.errors import TopologyError
-from topologies.emulation.testbed import listening_on_both
+from lab7.topologies.emulation import topology_checks
+from lab7.topologies.emulation.addressing import hosts_file, ipv6, ipv6_of
+from lab7.topologies.emulation.errors import TopologyError
+from lab7.topologies.emulation.testbed import listening_on_both
 
 
 @pytest.mark.parametrize(
@@ -102,14 +102,14 @@ def test_a_wrong_option_is_one_sentence(params: dict[str, Any], complaint: str) 
     ("command", "both"),
     [
         (
-            "services.http.origin --listen 0.0.0.0 --port 80",
-            "services.http.origin --listen 0.0.0.0 --listen :: --port 80",
+            "lab7.services.http.origin --listen 0.0.0.0 --port 80",
+            "lab7.services.http.origin --listen 0.0.0.0 --listen :: --port 80",
         ),
         (
-            "services.http.origin --port 80 --listen 0.0.0.0",
-            "services.http.origin --port 80 --listen 0.0.0.0 --listen ::",
+            "lab7.services.http.origin --port 80 --listen 0.0.0.0",
+            "lab7.services.http.origin --port 80 --listen 0.0.0.0 --listen ::",
         ),
-        ("services.dns.resolver --listen 10.0.0.1", "services.dns.resolver --listen 10.0.0.1"),
+        ("lab7.services.dns.resolver --listen 10.0.0.1", "lab7.services.dns.resolver --listen 10.0.0.1"),
         ("nc -l --listen 0.0.0.0", "nc -l --listen 0.0.0.0"),
     ],
 )

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from topologies.emulation.errors import EmulationError
-from topologies.emulation.process.launcher import is_module, split_command
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.process.launcher import is_module, split_command
 
 
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("services.http.origin --port 80", ["services.http.origin", "--port", "80"]),
-        ("services.http.origin --root 'my site'", ["services.http.origin", "--root", "my site"]),
-        (["services.http.origin", "--root", "my site"], ["services.http.origin", "--root", "my site"]),
+        ("lab7.services.http.origin --port 80", ["lab7.services.http.origin", "--port", "80"]),
+        ("lab7.services.http.origin --root 'my site'", ["lab7.services.http.origin", "--root", "my site"]),
+        (["lab7.services.http.origin", "--root", "my site"], ["lab7.services.http.origin", "--root", "my site"]),
     ],
 )
 def test_a_command_is_split_as_a_shell_would(command: str | list[str], words: list[str]) -> None:
@@ -26,7 +26,9 @@ def test_an_empty_command_is_refused(command: str | list[str]) -> None:
         split_command(command)
 
 
-@pytest.mark.parametrize("name", ["services.http.orgin", "services.nothing.here", "topologies.", "experiments.none"])
+@pytest.mark.parametrize(
+    "name", ["lab7.services.http.orgin", "services.nothing.here", "topologies.", "experiments.none"]
+)
 def test_a_module_that_does_not_exist_is_named(name: str) -> None:
     with pytest.raises(EmulationError, match=rf"^there is no module {name}: check the spelling"):
         split_command(f"{name} --port 80")
@@ -34,7 +36,7 @@ def test_a_module_that_does_not_exist_is_named(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "known"),
-    [("services.http.origin", True), ("services.http.no", False), ("os.path", False), ("nginx", False)],
+    [("lab7.services.http.origin", True), ("lab7.services.http.no", False), ("os.path", False), ("nginx", False)],
 )
 def test_only_modules_of_the_rooms_are_modules_to_run(name: str, known: bool) -> None:
     assert is_module(name) is known

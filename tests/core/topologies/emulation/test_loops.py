@@ -6,9 +6,9 @@ import pytest
 from mininet.topo import LinearTopo, SingleSwitchTopo, Topo
 from mininet.topolib import TorusTopo, TreeTopo
 
-from topologies.emulation import topology_checks
-from topologies.emulation.errors import TopologyError
-from topologies.emulation.loops import find_loop
+from lab7.topologies.emulation import topology_checks
+from lab7.topologies.emulation.errors import TopologyError
+from lab7.topologies.emulation.loops import find_loop
 
 
 def switches(*links: str) -> Topo:

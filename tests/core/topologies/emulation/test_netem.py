@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from topologies.emulation.links.netem import FLYING_FRAMES, commands, passing_on
-from topologies.emulation.shape import Shape
+from lab7.topologies.emulation.links.netem import FLYING_FRAMES, commands, passing_on
+from lab7.topologies.emulation.shape import Shape
 
 # tc-netem(8), SYNOPSIS, as far as shapes go: loss random PERCENT, rate RATE, delay TIME [JITTER], reorder PERCENT,
 # limit PACKETS.

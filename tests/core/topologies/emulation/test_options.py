@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from mininet.topo import Topo
 
-from topologies.emulation import topology_checks
-from topologies.emulation.errors import TopologyError
+from lab7.topologies.emulation import topology_checks
+from lab7.topologies.emulation.errors import TopologyError
 
 
 def topology(host: dict[str, Any], link: dict[str, Any], switch: dict[str, Any]) -> Topo:

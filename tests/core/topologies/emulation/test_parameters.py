@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.harness.experiment import Experiment, Outcome, Parameter, ParameterError, Run
-from experiments.harness.parameters import megabits, seconds, whole
+from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, ParameterError, Run
+from lab7.experiments.harness.parameters import megabits, seconds, whole
 
 
 def never(_run: Run) -> Outcome:

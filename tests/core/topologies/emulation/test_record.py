@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from topologies.emulation.wire import record
-from topologies.emulation.wire.record import Reader, Writer
+from lab7.topologies.emulation.wire import record
+from lab7.topologies.emulation.wire.record import Reader, Writer
 
 
 def test_a_reader_gets_each_frame_once(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from topologies.emulation.script import builds_network
+from lab7.topologies.emulation.script import builds_network
 
 
 @pytest.mark.parametrize(

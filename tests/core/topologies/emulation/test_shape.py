@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from topologies.emulation.errors import TopologyError
-from topologies.emulation.shape import Shape, parse_shape, parse_time_s
+from lab7.topologies.emulation.errors import TopologyError
+from lab7.topologies.emulation.shape import Shape, parse_shape, parse_time_s
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.http.lab import PNG_SIGNATURE, make_site
-from services.http.page_load.html_links import find_links
+from lab7.experiments.http.lab import PNG_SIGNATURE, make_site
+from lab7.services.http.page_load.html_links import find_links
 
 
 def chunks(data: bytes) -> list[tuple[bytes, bytes]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from topologies.emulation.process import softirq
+from lab7.topologies.emulation.process import softirq
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from mininet.topo import Topo
 
-from topologies.emulation import topology_checks
-from topologies.emulation.errors import TopologyError
+from lab7.topologies.emulation import topology_checks
+from lab7.topologies.emulation.errors import TopologyError
 
 
 def draw(hosts: dict[str, dict[str, Any]], **link: Any) -> Topo:
@@ -29,7 +29,7 @@ def complaint(topo: Topo) -> str:
 
 
 def test_a_sound_drawing_passes() -> None:
-    hosts = {"client": {"ip": "10.0.0.1/24"}, "origin": {"ip": "10.0.0.2/24", "serves": "services.http.origin"}}
+    hosts = {"client": {"ip": "10.0.0.1/24"}, "origin": {"ip": "10.0.0.2/24", "serves": "lab7.services.http.origin"}}
     topology_checks.check(draw(hosts, bw=10, delay="5ms"))
 
 
@@ -119,7 +119,9 @@ def test_an_address_that_is_none_names_the_host(ip: str) -> None:
     assert complaint(draw({"anna": {"ip": ip}})) == f"the host anna has ip={ip!r}, which is not an IPv4 address"
 
 
-@pytest.mark.parametrize("serves", ["services.http.orgin --port 80", ["services.http.origin", "services.none.x"]])
+@pytest.mark.parametrize(
+    "serves", ["lab7.services.http.orgin --port 80", ["lab7.services.http.origin", "services.none.x"]]
+)
 def test_an_unknown_module_in_serves_names_host_and_module(serves: str | list[str]) -> None:
     said = complaint(draw({"anna": {"serves": serves}}))
     assert said.startswith("the host anna: there is no module services.")
@@ -127,7 +129,7 @@ def test_an_unknown_module_in_serves_names_host_and_module(serves: str | list[st
 
 
 def test_a_serves_whose_quotes_do_not_close_names_the_host() -> None:
-    assert complaint(draw({"anna": {"serves": "services.http.origin --root 'a"}})).startswith("the host anna: ")
+    assert complaint(draw({"anna": {"serves": "lab7.services.http.origin --root 'a"}})).startswith("the host anna: ")
 
 
 def test_a_bad_link_parameter_names_the_link() -> None:

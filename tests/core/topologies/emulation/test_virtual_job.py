@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from topologies.emulation.errors import MachineError
-from topologies.emulation.virtual import job
-from topologies.emulation.virtual.job import Job
-from topologies.emulation.virtual.machine import memory_folder
+from lab7.topologies.emulation.errors import MachineError
+from lab7.topologies.emulation.virtual import job
+from lab7.topologies.emulation.virtual.job import Job
+from lab7.topologies.emulation.virtual.machine import memory_folder
 
 PROGRAM = Path("/cache/linux")
 
@@ -96,13 +96,15 @@ class Usage:
 def test_the_kernels_memory_is_where_there_is_room(
     free_mb: dict[str, int], place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("topologies.emulation.virtual.machine.shutil.disk_usage", Usage(free_mb))
-    monkeypatch.setattr("topologies.emulation.virtual.machine.os.access", lambda _place, _mode: True)
+    monkeypatch.setattr("lab7.topologies.emulation.virtual.machine.shutil.disk_usage", Usage(free_mb))
+    monkeypatch.setattr("lab7.topologies.emulation.virtual.machine.os.access", lambda _place, _mode: True)
     assert memory_folder({}) == place
     assert memory_folder({"TMPDIR": "/mine"}) == "/mine"
 
 
 def test_without_room_for_the_kernels_memory_one_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("topologies.emulation.virtual.machine.shutil.disk_usage", Usage({"/dev/shm": 64, "/tmp": 65}))
+    monkeypatch.setattr(
+        "lab7.topologies.emulation.virtual.machine.shutil.disk_usage", Usage({"/dev/shm": 64, "/tmp": 65})
+    )
     with pytest.raises(MachineError, match=r"needs 1536 MB .* 64 MB in /dev/shm and 65 MB in /tmp are free: .* TMPDIR"):
         memory_folder({})

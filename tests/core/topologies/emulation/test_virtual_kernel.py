@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from topologies.emulation.errors import MachineError
-from topologies.emulation.virtual import builder, kernel
+from lab7.topologies.emulation.errors import MachineError
+from lab7.topologies.emulation.virtual import builder, kernel
 
 
 @pytest.fixture

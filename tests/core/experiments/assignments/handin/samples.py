@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experiments.assignments.definition import Assignment, find_assignment
-from experiments.assignments.handin.record import write_handin
-from experiments.assignments.handin.task import TASK_NAME, Task, read_task, task_text
-from experiments.assignments.handin.verification import Verifier
-from experiments.assignments.recording import CAPTURE_NAME
-from experiments.assignments.variant import draw_variant
-from experiments.harness.capture.pcapng import PcapngWriter
-from experiments.harness.clock import Clock
-from experiments.harness.results.result import Check, Fidelity
+from lab7.experiments.assignments.definition import Assignment, find_assignment
+from lab7.experiments.assignments.handin.record import write_handin
+from lab7.experiments.assignments.handin.task import TASK_NAME, Task, read_task, task_text
+from lab7.experiments.assignments.handin.verification import Verifier
+from lab7.experiments.assignments.recording import CAPTURE_NAME
+from lab7.experiments.assignments.variant import draw_variant
+from lab7.experiments.harness.capture.pcapng import PcapngWriter
+from lab7.experiments.harness.clock import Clock
+from lab7.experiments.harness.results.result import Check, Fidelity
 
 SECRET = bytes(range(32))
 STUDENTS = ("s1", "s2")

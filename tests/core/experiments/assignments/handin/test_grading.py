@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.assignments.grade import Grade, KeyStore
-from experiments.assignments.graders import grade_all, submissions_of
-from experiments.assignments.handin.record import HANDIN_NAME
-from experiments.assignments.recording import CAPTURE_NAME
+from lab7.experiments.assignments.grade import Grade, KeyStore
+from lab7.experiments.assignments.graders import grade_all, submissions_of
+from lab7.experiments.assignments.handin.record import HANDIN_NAME
+from lab7.experiments.assignments.recording import CAPTURE_NAME
 from tests.core.experiments.assignments.handin.samples import SECRET, make_handin, network
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from experiments.assignments.definition import Assignment, AssignmentError
-from experiments.assignments.handin.record import HANDIN_NAME, RECORD_NAME, read_handin
-from experiments.assignments.handin.task import TASK_NAME, read_task
-from experiments.assignments.handin.verification import Verified, verify
-from experiments.assignments.recording import CAPTURE_NAME
-from experiments.harness.results.result import Check, Fidelity
+from lab7.experiments.assignments.definition import Assignment, AssignmentError
+from lab7.experiments.assignments.handin.record import HANDIN_NAME, RECORD_NAME, read_handin
+from lab7.experiments.assignments.handin.task import TASK_NAME, read_task
+from lab7.experiments.assignments.handin.verification import Verified, verify
+from lab7.experiments.assignments.recording import CAPTURE_NAME
+from lab7.experiments.harness.results.result import Check, Fidelity
 from tests.core.experiments.assignments.handin.samples import make_handin, make_task, network, verifier
 
 

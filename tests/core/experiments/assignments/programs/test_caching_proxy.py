@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from experiments.assignments.catalogue.caching_proxy.exercise import (
+from lab7.experiments.assignments.catalogue.caching_proxy.exercise import (
     AT_CLIENT,
     AT_ORIGIN,
     ORIGIN_ADDRESS,
@@ -19,11 +19,11 @@ from experiments.assignments.catalogue.caching_proxy.exercise import (
     PROXY_ADDRESS,
     decide,
 )
-from experiments.assignments.catalogue.caching_proxy.plan import plan_of
-from experiments.assignments.grade import QuestionGrade
-from experiments.assignments.programs.definition import find_program_assignment
-from experiments.assignments.programs.peers.origin import Script, read_request, response
-from experiments.assignments.programs.stages import Evidence, decide_stages
+from lab7.experiments.assignments.catalogue.caching_proxy.plan import plan_of
+from lab7.experiments.assignments.grade import QuestionGrade
+from lab7.experiments.assignments.programs.definition import find_program_assignment
+from lab7.experiments.assignments.programs.peers.origin import Script, read_request, response
+from lab7.experiments.assignments.programs.stages import Evidence, decide_stages
 from tests.core.experiments.harness.wire import START_NS, Tcp, Wire, capture_of
 from tests.kernel.assignments.programs.bug import Bug
 from tests.kernel.assignments.programs.proxy_bugs import BUGS, SERVER

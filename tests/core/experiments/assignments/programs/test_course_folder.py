@@ -8,14 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from experiments.assignments.catalogue.caching_proxy import plan as proxy
-from experiments.assignments.catalogue.dns_server import exercise as dns
-from experiments.assignments.catalogue.http_server import exercise as http
-from experiments.assignments.catalogue.smtp_server import plan as smtp
-from experiments.assignments.definition import AssignmentError
-from experiments.assignments.draw import Draw
-from experiments.assignments.programs.definition import ProgramAssignment, find_program_assignment
-from experiments.assignments.programs.stages import Evidence, decide_stages
+from lab7.experiments.assignments.catalogue.caching_proxy import plan as proxy
+from lab7.experiments.assignments.catalogue.dns_server import exercise as dns
+from lab7.experiments.assignments.catalogue.http_server import exercise as http
+from lab7.experiments.assignments.catalogue.smtp_server import plan as smtp
+from lab7.experiments.assignments.definition import AssignmentError
+from lab7.experiments.assignments.draw import Draw
+from lab7.experiments.assignments.programs.definition import ProgramAssignment, find_program_assignment
+from lab7.experiments.assignments.programs.stages import Evidence, decide_stages
 from tests.core.experiments.assignments.programs.transcript import capture_of
 from tests.kernel.assignments.programs.http_bugs import SERVER
 

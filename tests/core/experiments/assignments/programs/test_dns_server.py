@@ -9,10 +9,10 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from experiments.assignments.catalogue.dns_server.exercise import ADDRESS, cases_of, decide, draw_names
-from experiments.assignments.grade import QuestionGrade
-from experiments.assignments.programs.definition import find_program_assignment
-from experiments.assignments.programs.stages import Evidence, decide_stages
+from lab7.experiments.assignments.catalogue.dns_server.exercise import ADDRESS, cases_of, decide, draw_names
+from lab7.experiments.assignments.grade import QuestionGrade
+from lab7.experiments.assignments.programs.definition import find_program_assignment
+from lab7.experiments.assignments.programs.stages import Evidence, decide_stages
 from tests.core.experiments.harness.wire import Tcp, Wire
 from tests.kernel.assignments.programs.bug import Bug
 from tests.kernel.assignments.programs.dns_bugs import BUGS, SERVER

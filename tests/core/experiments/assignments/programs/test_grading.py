@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from experiments.assignments import gradebook
-from experiments.assignments.cli import assignment_command
-from experiments.assignments.definition import AssignmentError, find_assignment
-from experiments.assignments.grade import Grade
-from experiments.assignments.programs.definition import find_program_assignment
-from experiments.assignments.programs.grading import Grading, grade_programs
-from experiments.assignments.programs.submission import BYTES_MAX, find_programs
-from experiments.assignments.programs.trial import NETWORK, STARTED, note_end
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.results.result import Check, Fidelity, Files, Result
-from experiments.harness.virtual_time.kernel_run import StandstillError
-from topologies.emulation.errors import EmulationError
+from lab7.experiments.assignments import gradebook
+from lab7.experiments.assignments.cli import assignment_command
+from lab7.experiments.assignments.definition import AssignmentError, find_assignment
+from lab7.experiments.assignments.grade import Grade
+from lab7.experiments.assignments.programs.definition import find_program_assignment
+from lab7.experiments.assignments.programs.grading import Grading, grade_programs
+from lab7.experiments.assignments.programs.submission import BYTES_MAX, find_programs
+from lab7.experiments.assignments.programs.trial import NETWORK, STARTED, note_end
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.results.result import Check, Fidelity, Files, Result
+from lab7.experiments.harness.virtual_time.kernel_run import StandstillError
+from lab7.topologies.emulation.errors import EmulationError
 
 SECRET = bytes(32)
 ASSIGNMENT = find_program_assignment("http-server")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.assignments.catalogue.http_server.exercise import cases_of, decide, make_site
-from experiments.assignments.grade import QuestionGrade
-from experiments.assignments.programs.definition import find_program_assignment
-from experiments.assignments.programs.stages import Evidence, decide_stages
+from lab7.experiments.assignments.catalogue.http_server.exercise import cases_of, decide, make_site
+from lab7.experiments.assignments.grade import QuestionGrade
+from lab7.experiments.assignments.programs.definition import find_program_assignment
+from lab7.experiments.assignments.programs.stages import Evidence, decide_stages
 from tests.core.experiments.assignments.programs.transcript import capture_of
 from tests.kernel.assignments.programs.bug import Bug
 from tests.kernel.assignments.programs.http_bugs import BUGS, SERVER

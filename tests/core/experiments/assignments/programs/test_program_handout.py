@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from experiments.assignments.cli import assignment_command
-from experiments.assignments.definition import catalogue, takes_programs
-from experiments.assignments.programs.definition import find_program_assignment
+from lab7.experiments.assignments.cli import assignment_command
+from lab7.experiments.assignments.definition import catalogue, takes_programs
+from lab7.experiments.assignments.programs.definition import find_program_assignment
 
 PROGRAMS = [name for name in catalogue() if takes_programs(name)]
 

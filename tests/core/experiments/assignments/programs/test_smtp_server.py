@@ -9,12 +9,18 @@ from typing import Any
 
 import pytest
 
-from experiments.assignments.catalogue.smtp_server.exercise import ADDRESS, AT_CLIENT, AT_NEXT, NEXT_ADDRESS, decide
-from experiments.assignments.catalogue.smtp_server.plan import plan_of
-from experiments.assignments.grade import QuestionGrade
-from experiments.assignments.programs.definition import find_program_assignment
-from experiments.assignments.programs.peers.next_hop import Session
-from experiments.assignments.programs.stages import Evidence, decide_stages
+from lab7.experiments.assignments.catalogue.smtp_server.exercise import (
+    ADDRESS,
+    AT_CLIENT,
+    AT_NEXT,
+    NEXT_ADDRESS,
+    decide,
+)
+from lab7.experiments.assignments.catalogue.smtp_server.plan import plan_of
+from lab7.experiments.assignments.grade import QuestionGrade
+from lab7.experiments.assignments.programs.definition import find_program_assignment
+from lab7.experiments.assignments.programs.peers.next_hop import Session
+from lab7.experiments.assignments.programs.stages import Evidence, decide_stages
 from tests.core.experiments.harness.wire import START_NS, Tcp, Wire, capture_of
 from tests.kernel.assignments.programs.bug import Bug
 from tests.kernel.assignments.programs.smtp_bugs import BUGS, SERVER

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from experiments.assignments.cli import assignment_command
-from experiments.assignments.grade import Grade, QuestionGrade
-from experiments.assignments.programs import command
-from experiments.assignments.programs.definition import find_program_assignment
-from experiments.assignments.programs.stages import PASSED
-from experiments.assignments.programs.submission import TRIES_NAME, read_submission
+from lab7.experiments.assignments.cli import assignment_command
+from lab7.experiments.assignments.grade import Grade, QuestionGrade
+from lab7.experiments.assignments.programs import command
+from lab7.experiments.assignments.programs.definition import find_program_assignment
+from lab7.experiments.assignments.programs.stages import PASSED
+from lab7.experiments.assignments.programs.submission import TRIES_NAME, read_submission
 
 ASSIGNMENT = find_program_assignment("http-server")
 FULL = (

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experiments.assignments.programs.http_cases import Case
-from experiments.harness.judge.frames import CaptureFile
-from experiments.http.lab import ORIGIN_ADDRESS
+from lab7.experiments.assignments.programs.http_cases import Case
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.http.lab import ORIGIN_ADDRESS
 from tests.core.experiments.harness.wire import Tcp, Wire
 
 SILENCE_MS = 3000.0

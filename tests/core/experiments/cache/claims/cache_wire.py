@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experiments.cache.wire.legs import Legs, Span, read_legs
+from lab7.experiments.cache.wire.legs import Legs, Span, read_legs
 from tests.core.experiments.harness.wire import INTERFACE, MS, START_NS, Tcp, Wire
 
 ONE, TWO, PROXY, ORIGIN = "10.7.0.1", "10.7.0.2", "10.7.0.100", "10.7.1.1"

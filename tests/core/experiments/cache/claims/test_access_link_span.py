@@ -8,16 +8,16 @@ from random import Random
 
 import pytest
 
-from experiments.cache.access_link import CASES, EXPERIMENT, OBJECT_BITS, SLOW
-from experiments.cache.claims.access_link import Setting
-from experiments.cache.claims.access_link_span import SpanFigures, decide_waits_over_span, span_figures
-from experiments.harness.clock import VARIABLE, Clock
-from experiments.harness.experiment import Run
-from experiments.harness.theory.queueing import Queue, WaitInterval, poisson_s, waits_s
-from experiments.http.wire.bulk import BulkExchange, Traffic, crossings
+from lab7.experiments.cache.access_link import CASES, EXPERIMENT, OBJECT_BITS, SLOW
+from lab7.experiments.cache.claims.access_link import Setting
+from lab7.experiments.cache.claims.access_link_span import SpanFigures, decide_waits_over_span, span_figures
+from lab7.experiments.harness.clock import VARIABLE, Clock
+from lab7.experiments.harness.experiment import Run
+from lab7.experiments.harness.theory.queueing import Queue, WaitInterval, poisson_s, waits_s
+from lab7.experiments.http.wire.bulk import BulkExchange, Traffic, crossings
+from lab7.topologies.emulation.errors import EmulationError
 from tests.core.experiments.harness.verdicts import said
 from tests.core.experiments.harness.wire import INTERFACE, START_NS, Tcp, Wire, request, response
-from topologies.emulation.errors import EmulationError
 
 BODY = b"x" * 9_000
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cache.claims.freshness import LiveObject, Version, decide_freshness, deliveries
-from experiments.cache.wire.legs import Span
-from experiments.harness.judge.verdict import Contradiction
+from lab7.experiments.cache.claims.freshness import LiveObject, Version, decide_freshness, deliveries
+from lab7.experiments.cache.wire.legs import Span
+from lab7.experiments.harness.judge.verdict import Contradiction
 from tests.core.experiments.cache.claims.cache_wire import RTT_MS, TWO, Campus, Upstream, fetched, replaced
 from tests.core.experiments.harness.verdicts import said
 

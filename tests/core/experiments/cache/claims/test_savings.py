@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cache.claims.savings import count_connections, decide_link_relief, decide_visit_time, decompose_visit
-from experiments.cache.theory import cached_visit
-from experiments.cache.wire.link_use import LinkUse, link_use
-from experiments.harness.theory.tcp import SEGMENT_OVERHEAD_BYTES
-from experiments.http.theory import http_page_load
-from experiments.http.wire.page_load import page_load
+from lab7.experiments.cache.claims.savings import (
+    count_connections,
+    decide_link_relief,
+    decide_visit_time,
+    decompose_visit,
+)
+from lab7.experiments.cache.theory import cached_visit
+from lab7.experiments.cache.wire.link_use import LinkUse, link_use
+from lab7.experiments.harness.theory.tcp import SEGMENT_OVERHEAD_BYTES
+from lab7.experiments.http.theory import http_page_load
+from lab7.experiments.http.wire.page_load import page_load
 from tests.core.experiments.cache.claims.cache_wire import (
     FORWARD_PORT,
     LAN_MS,

@@ -9,10 +9,10 @@ import pytest
 from scapy.layers.inet import TCP
 from scapy.layers.l2 import Ether
 
-from experiments.cache.claims import validation
-from experiments.cache.wire.legs import Legs, Span
-from experiments.harness.judge.frames import Connection, connections
-from experiments.harness.judge.verdict import Verdict
+from lab7.experiments.cache.claims import validation
+from lab7.experiments.cache.wire.legs import Legs, Span
+from lab7.experiments.harness.judge.frames import Connection, connections
+from lab7.experiments.harness.judge.verdict import Verdict
 from tests.core.experiments.cache.claims.cache_wire import (
     FIRST,
     FORWARD_PORT,

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cache.claims.versions import bulk_difference, confirm, objects_in
-from experiments.harness.judge.verdict import Verdict, failed, shown, undecided
-from experiments.http.wire.bulk import BulkExchange, Traffic
-from experiments.http.wire.page_load import PageLoad
+from lab7.experiments.cache.claims.versions import bulk_difference, confirm, objects_in
+from lab7.experiments.harness.judge.verdict import Verdict, failed, shown, undecided
+from lab7.experiments.http.wire.bulk import BulkExchange, Traffic
+from lab7.experiments.http.wire.page_load import PageLoad
 from tests.core.experiments.cache.claims.cache_wire import Campus, fetched
 from tests.core.experiments.harness.verdicts import lose_one, said
 

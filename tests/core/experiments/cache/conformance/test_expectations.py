@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from experiments.cache.conformance import expectations as expect
-from experiments.cache.conformance.expectations import NotUsed, WrongContent, judge, may
-from experiments.cache.conformance.trace import Answer, CheckSeen, Expectation, RequestSeen, StepSeen
-from experiments.harness.judge.verdict import Contradiction
+from lab7.experiments.cache.conformance import expectations as expect
+from lab7.experiments.cache.conformance.expectations import NotUsed, WrongContent, judge, may
+from lab7.experiments.cache.conformance.trace import Answer, CheckSeen, Expectation, RequestSeen, StepSeen
+from lab7.experiments.harness.judge.verdict import Contradiction
 
 SECOND = 1_000_000_000
 CONTENTS = (b"first\n", b"second\n")

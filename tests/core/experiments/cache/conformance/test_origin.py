@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.cache.conformance.origin import response_octets
-from experiments.cache.conformance.scenario import Check, Reply, Step
+from lab7.experiments.cache.conformance.origin import response_octets
+from lab7.experiments.cache.conformance.scenario import Check, Reply, Step
 
 NOW = 784111777.0
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"

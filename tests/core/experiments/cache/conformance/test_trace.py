@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cache.conformance.trace import CheckSeen, RequestSeen, check_seen, requests_at
+from lab7.experiments.cache.conformance.trace import CheckSeen, RequestSeen, check_seen, requests_at
 from tests.core.experiments.harness.wire import INTERFACE, Tcp, Wire
 
 PROXY, ORIGIN = 3128, 80

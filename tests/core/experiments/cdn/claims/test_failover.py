@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cdn.claims.failover import Episode, Fault, User, attempts, decide_failover, recovery
-from experiments.dns.wire.traffic import DnsTraffic
-from experiments.http.wire.page_load import page_load
+from lab7.experiments.cdn.claims.failover import Episode, Fault, User, attempts, decide_failover, recovery
+from lab7.experiments.dns.wire.traffic import DnsTraffic
+from lab7.experiments.http.wire.page_load import page_load
 from tests.core.experiments.dns.dns_wire import Net, a
 from tests.core.experiments.harness.verdicts import said
 from tests.core.experiments.harness.wire import INTERFACE, MS, START_NS, Tcp, Wire, request, response

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from experiments.cdn.claims.failover_times import (
+from lab7.experiments.cdn.claims.failover_times import (
     EARLY,
     PERIOD,
     REMAINING,

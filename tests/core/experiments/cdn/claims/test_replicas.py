@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cache.wire.legs import Legs, Span
-from experiments.cdn.claims import replicas
-from experiments.cdn.claims.names import decide_alias_to_cdn, decide_regional_answers
-from experiments.cdn.claims.replicas import Region
-from experiments.dns.wire.traffic import DnsTraffic
-from experiments.harness.judge.verdict import Verdict
-from experiments.http.wire.page_load import PageLoad, page_load
+from lab7.experiments.cache.wire.legs import Legs, Span
+from lab7.experiments.cdn.claims import replicas
+from lab7.experiments.cdn.claims.names import decide_alias_to_cdn, decide_regional_answers
+from lab7.experiments.cdn.claims.replicas import Region
+from lab7.experiments.dns.wire.traffic import DnsTraffic
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.http.wire.page_load import PageLoad, page_load
 from tests.core.experiments.cache.claims.cache_wire import (
     FIRST,
     FORWARD_PORT,

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cache.wire.link_use import LinkUse
-from experiments.cdn.claims import savings
-from experiments.cdn.claims.scaling import (
+from lab7.experiments.cache.wire.link_use import LinkUse
+from lab7.experiments.cdn.claims import savings
+from lab7.experiments.cdn.claims.scaling import (
     Point,
     decide_link_use_under_load,
     decide_origin_saturation,
     decide_response_time_under_load,
     responses,
 )
-from experiments.cdn.theory import by_name, interactive, offered_load, utilisation, wait_s
-from experiments.dns.wire.traffic import DnsTraffic
-from experiments.harness.theory.tcp import transmission_time_s
-from experiments.http.theory import http_page_load
-from experiments.http.wire.bulk import Traffic, crossings
-from experiments.http.wire.page_load import page_load
+from lab7.experiments.cdn.theory import by_name, interactive, offered_load, utilisation, wait_s
+from lab7.experiments.dns.wire.traffic import DnsTraffic
+from lab7.experiments.harness.theory.tcp import transmission_time_s
+from lab7.experiments.http.theory import http_page_load
+from lab7.experiments.http.wire.bulk import Traffic, crossings
+from lab7.experiments.http.wire.page_load import page_load
 from tests.core.experiments.dns.dns_wire import Net, a
 from tests.core.experiments.harness.verdicts import said
 from tests.core.experiments.harness.wire import INTERFACE, MS, START_NS, Tcp, Wire, request, response

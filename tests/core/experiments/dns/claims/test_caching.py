@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.dns.claims import caching as claims
-from experiments.dns.claims import ttl as sweep
-from experiments.dns.claims.caching import Workload
-from experiments.dns.claims.ttl import TtlPoint
-from experiments.harness.judge.verdict import Verdict
+from lab7.experiments.dns.claims import caching as claims
+from lab7.experiments.dns.claims import ttl as sweep
+from lab7.experiments.dns.claims.caching import Workload
+from lab7.experiments.dns.claims.ttl import TtlPoint
+from lab7.experiments.harness.judge.verdict import Verdict
 from tests.core.experiments.dns.dns_lookups import NAME, WEB, cached, iterative
 from tests.core.experiments.dns.dns_wire import ADDRESSES, Net, a
 

@@ -10,10 +10,10 @@ import pytest
 from scapy.layers.dns import DNSRR
 from scapy.layers.inet import UDP
 
-from experiments.dns.claims import records as claims
-from experiments.dns.claims import transport as transport
-from experiments.dns.wire.traffic import DnsTraffic
-from experiments.harness.judge.verdict import Verdict
+from lab7.experiments.dns.claims import records as claims
+from lab7.experiments.dns.claims import transport as transport
+from lab7.experiments.dns.wire.traffic import DnsTraffic
+from lab7.experiments.harness.judge.verdict import Verdict
 from tests.core.experiments.dns.dns_lookups import NAME, WEB, iterative, referral
 from tests.core.experiments.dns.dns_wire import ADDRESSES, Net, a, mx, opt, rr
 

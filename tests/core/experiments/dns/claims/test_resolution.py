@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from experiments.dns.claims import resolution as claims
-from experiments.harness.judge.verdict import Verdict, timed
+from lab7.experiments.dns.claims import resolution as claims
+from lab7.experiments.harness.judge.verdict import Verdict, timed
 from tests.core.experiments.dns.dns_lookups import CHAIN, NAME, PATH, WEB, cached, iterative, recursive, referral
 from tests.core.experiments.dns.dns_wire import ADDRESSES, Net, a, opt, rr
 

@@ -16,7 +16,7 @@ import dns.rrset
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from experiments.dns.claims.security import (
+from lab7.experiments.dns.claims.security import (
     Step,
     decide_chain_of_trust,
     decide_cost,
@@ -25,8 +25,16 @@ from experiments.dns.claims.security import (
     key_tag,
     record_octets,
 )
-from experiments.dns.security import CHAIN, NAME
-from experiments.dns.wire.traffic import Carrier, DnsExchange, DnsMessage, DnsRecord, DnsTraffic, Question, read_message
+from lab7.experiments.dns.security import CHAIN, NAME
+from lab7.experiments.dns.wire.traffic import (
+    Carrier,
+    DnsExchange,
+    DnsMessage,
+    DnsRecord,
+    DnsTraffic,
+    Question,
+    read_message,
+)
 from tests.core.experiments.dns.dns_wire import ADDRESSES
 
 ZONES = (".", "com.", "example.com.")

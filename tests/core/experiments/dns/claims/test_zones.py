@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from experiments.dns.claims import records as dns_records
-from experiments.dns.claims import resolution, transport
-from experiments.dns.claims.evidence import GivenRecord, GivenZones
-from experiments.dns.lab import given_zones
-from experiments.dns.wire.traffic import DnsMessage
-from experiments.harness.judge.verdict import Contradiction, Verdict
+from lab7.experiments.dns.claims import records as dns_records
+from lab7.experiments.dns.claims import resolution, transport
+from lab7.experiments.dns.claims.evidence import GivenRecord, GivenZones
+from lab7.experiments.dns.lab import given_zones
+from lab7.experiments.dns.wire.traffic import DnsMessage
+from lab7.experiments.harness.judge.verdict import Contradiction, Verdict
+from lab7.topologies.dns import make_names
 from tests.core.experiments.dns.dns_lookups import NAME, WEB, cached, iterative, referral
 from tests.core.experiments.dns.dns_wire import ADDRESSES, Net, a, mx, opt, rr
-from topologies.dns import make_names
 
 ELSEWHERE = "10.9.9.9"
 SERVER = "server1.example.com"

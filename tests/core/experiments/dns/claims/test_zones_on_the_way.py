@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from experiments.dns.claims import caching, resolution
-from experiments.dns.claims import ttl as dns_ttl
-from experiments.dns.claims.caching import Workload
-from experiments.harness.judge.verdict import Verdict
+from lab7.experiments.dns.claims import caching, resolution
+from lab7.experiments.dns.claims import ttl as dns_ttl
+from lab7.experiments.dns.claims.caching import Workload
+from lab7.experiments.harness.judge.verdict import Verdict
 from tests.core.experiments.dns.claims.test_zones import ELSEWHERE, ZONES
 from tests.core.experiments.dns.dns_lookups import CHAIN, NAME, PATH, WEB, cached, iterative, recursive, referral
 from tests.core.experiments.dns.dns_wire import ADDRESSES, Net, a

@@ -10,10 +10,10 @@ from scapy.layers.inet import TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 
-from experiments.dns.claims.records import decide_reverse_lookup
-from experiments.dns.wire.traffic import DnsTraffic, Question, dns_exchanges
-from experiments.harness.capture.pcapng import InterfaceCounts
-from experiments.harness.judge.frames import CaptureFile, Endpoint, Frame, connections
+from lab7.experiments.dns.claims.records import decide_reverse_lookup
+from lab7.experiments.dns.wire.traffic import DnsTraffic, Question, dns_exchanges
+from lab7.experiments.harness.capture.pcapng import InterfaceCounts
+from lab7.experiments.harness.judge.frames import CaptureFile, Endpoint, Frame, connections
 
 INTERFACE = "client:client-eth0"
 CLIENT, SERVER = "2001:db8:a00::1", "2001:db8:a00::35"

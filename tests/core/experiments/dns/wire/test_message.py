@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scapy.layers.dns import DNS, DNSQR, DNSRR, DNSRRSRV
 from scapy.layers.inet import ICMP, IP, UDP
 
-from experiments.dns.wire.traffic import (
+from lab7.experiments.dns.wire.traffic import (
     Carrier,
     DnsTraffic,
     MalformedMessage,

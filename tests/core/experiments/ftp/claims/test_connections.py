@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.ftp.claims.connections import (
+from lab7.experiments.ftp.claims.connections import (
     Assignment,
     decide_active_mode,
     decide_command_lines,
@@ -14,8 +14,8 @@ from experiments.ftp.claims.connections import (
     decide_data_connections,
     decide_passive_mode,
 )
-from experiments.ftp.claims.interop import transferred
-from experiments.ftp.wire.sessions import FtpTraffic
+from lab7.experiments.ftp.claims.interop import transferred
+from lab7.experiments.ftp.wire.sessions import FtpTraffic
 from tests.core.experiments.ftp.ftp_wire import FtpWire, another, host_port
 from tests.core.experiments.harness.verdicts import lose_one, said
 from tests.core.experiments.harness.wire import CLIENT, Tcp

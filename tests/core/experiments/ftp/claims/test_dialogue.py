@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from experiments.ftp.claims.dialogue import CODES, decide_reply_codes, decide_session_state
-from experiments.ftp.wire.sessions import FtpTraffic
+from lab7.experiments.ftp.claims.dialogue import CODES, decide_reply_codes, decide_session_state
+from lab7.experiments.ftp.wire.sessions import FtpTraffic
 from tests.core.experiments.ftp.ftp_wire import FtpWire, another
 from tests.core.experiments.harness.verdicts import said
 

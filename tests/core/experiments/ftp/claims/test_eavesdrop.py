@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from experiments.ftp.claims.eavesdrop import Overheard, Secret, decide_eavesdropping, decide_encryption, eavesdrop
+from lab7.experiments.ftp.claims.eavesdrop import Overheard, Secret, decide_eavesdropping, decide_encryption, eavesdrop
 from tests.core.experiments.ftp.ftp_wire import FtpWire
 from tests.core.experiments.harness.verdicts import lose_one, said
 from tests.core.experiments.harness.wire import CLIENT, INTERFACE, SERVER, Tcp, Wire

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.judge.verdict import decide
+from lab7.experiments.harness.judge.verdict import decide
 from tests.core.experiments.ftp.ftp_wire import FtpWire
 
 CLIENT_HELLO, SERVER_HELLO = b"\x16\x03\x01\x00\x05\x01\r\nab", b"\x16\x03\x03\x00\x04\x02\r\nab"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.ftp.theory import MESSAGES_A_FILE, MODES, framing_s, ftp_session
-from experiments.ftp.wire.timing import FTP_TERMS, decompose_session, other_commands, segment_sizes, span_of
-from experiments.harness.theory.tcp import SEGMENT_OVERHEAD_BYTES
-from experiments.http.theory import http_page_load
+from lab7.experiments.ftp.theory import MESSAGES_A_FILE, MODES, framing_s, ftp_session
+from lab7.experiments.ftp.wire.timing import FTP_TERMS, decompose_session, other_commands, segment_sizes, span_of
+from lab7.experiments.harness.theory.tcp import SEGMENT_OVERHEAD_BYTES
+from lab7.experiments.http.theory import http_page_load
 from tests.core.experiments.ftp.ftp_wire import RTT_MS, FtpWire
 
 RTT_S = RTT_MS / 1e3

@@ -13,7 +13,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 from scapy.utils import PcapNgReader, RawPcapNgReader
 
-from experiments.harness.capture.pcapng import PcapngWriter
+from lab7.experiments.harness.capture.pcapng import PcapngWriter
 
 FRAME = bytes(Ether() / IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1, dport=53) / b"four")
 TIME_NS = 1_700_000_000_123_456_789

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from experiments.harness.capture.shortening import shorten
-from experiments.harness.judge.frames import read_capture
-from experiments.http.wire.bulk import crossings, octets_without_content
+from lab7.experiments.harness.capture.shortening import shorten
+from lab7.experiments.harness.judge.frames import read_capture
+from lab7.experiments.http.wire.bulk import crossings, octets_without_content
 from tests.core.experiments.harness.samples import sample_result
 from tests.core.experiments.harness.wire import INTERFACE, Tcp, Wire, request, response
 

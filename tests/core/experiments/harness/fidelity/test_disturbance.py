@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.harness.fidelity import sampler
-from experiments.harness.fidelity.disturbance import (
+from lab7.experiments.harness.fidelity import sampler
+from lab7.experiments.harness.fidelity.disturbance import (
     DISK,
     LATE_FRAMES,
     PROGRAMS,
@@ -23,9 +23,9 @@ from experiments.harness.fidelity.disturbance import (
     lateness_s,
     without_disturbance,
 )
-from experiments.harness.fidelity.sampler import _TaskSeries, state_of
-from experiments.harness.results.result import Comparison, Timing
-from experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
+from lab7.experiments.harness.fidelity.sampler import _TaskSeries, state_of
+from lab7.experiments.harness.results.result import Comparison, Timing
+from lab7.experiments.harness.theory.tcp import Theory, tolerance_of_round_trips
 
 MS = 1_000_000
 NOTHING = Counter((0, 1000 * MS), (0, 0))

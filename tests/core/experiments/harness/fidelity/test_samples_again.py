@@ -8,22 +8,22 @@ from typing import Literal
 
 import pytest
 
-from experiments.harness.clock import VARIABLE, Clock
-from experiments.harness.fidelity import certificate as fidelity_certificate
-from experiments.harness.fidelity import sampler
-from experiments.harness.fidelity.certificate import (
+from lab7.experiments.harness.clock import VARIABLE, Clock
+from lab7.experiments.harness.fidelity import certificate as fidelity_certificate
+from lab7.experiments.harness.fidelity import sampler
+from lab7.experiments.harness.fidelity.certificate import (
     PROBES,
     MachineWatch,
     certificate,
     undisturbed_check,
     without_standstill,
 )
-from experiments.harness.fidelity.disturbance import RETAKES, Disturbance, Record, Task, Wire
-from experiments.harness.judge.verdict import Verdict
-from experiments.harness.measurement import Window
-from experiments.harness.results.result import Check, Comparison
+from lab7.experiments.harness.fidelity.disturbance import RETAKES, Disturbance, Record, Task, Wire
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.measurement import Window
+from lab7.experiments.harness.results.result import Check, Comparison
+from lab7.topologies.emulation.errors import EmulationError
 from tests.core.experiments.harness.fidelity.test_disturbance import NOTHING, steps
-from topologies.emulation.errors import EmulationError
 
 MS = 1_000_000
 HUNDRED = [Window(number * 100 * MS, (number + 1) * 100 * MS) for number in range(10)]
@@ -109,14 +109,14 @@ def test_lag_makes_no_run_suspect_that_compares_no_time(monkeypatch: pytest.Monk
 def test_a_reading_is_kept_only_with_the_time_at_which_it_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
     # Before and after each reading: the first one was interrupted for 80 ms.
     times = iter([0, 80 * MS, 81 * MS, 81 * MS])
-    monkeypatch.setattr("experiments.harness.fidelity.sampler.time.time_ns", lambda: next(times))
+    monkeypatch.setattr("lab7.experiments.harness.fidelity.sampler.time.time_ns", lambda: next(times))
     values = iter(["late", "in time"])
     assert sampler._at_a_time(lambda: next(values)) == (81 * MS, "in time")
 
 
 def test_a_counter_that_is_never_read_at_a_known_time_has_no_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter(range(0, 10_000 * MS, 80 * MS))
-    monkeypatch.setattr("experiments.harness.fidelity.sampler.time.time_ns", lambda: next(times))
+    monkeypatch.setattr("lab7.experiments.harness.fidelity.sampler.time.time_ns", lambda: next(times))
     assert sampler._at_a_time(lambda: 1) is None
 
 

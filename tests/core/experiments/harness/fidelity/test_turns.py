@@ -8,9 +8,9 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 
-from experiments.harness.capture.pcapng import InterfaceCounts
-from experiments.harness.fidelity.turns import TIMER_NS, TURN_MAX_NS, Turn, turns_of
-from experiments.harness.judge.frames import CaptureFile, Frame
+from lab7.experiments.harness.capture.pcapng import InterfaceCounts
+from lab7.experiments.harness.fidelity.turns import TIMER_NS, TURN_MAX_NS, Turn, turns_of
+from lab7.experiments.harness.judge.frames import CaptureFile, Frame
 
 MS = 1_000_000
 CLIENT, SERVER = "10.0.0.1", "10.0.0.2"

@@ -12,10 +12,10 @@ from scapy.layers.dns import DNS, DNSQR
 from scapy.layers.inet import IP, TCP, UDP, IPOption_NOP, fragment
 from scapy.layers.l2 import Dot1Q, Ether
 
-from experiments.dns.wire.traffic import dns_exchanges
-from experiments.harness.capture.pcapng import InterfaceCounts
-from experiments.harness.judge.fragments import TIMER_NS
-from experiments.harness.judge.frames import CaptureFile, Frame, connections, datagrams
+from lab7.experiments.dns.wire.traffic import dns_exchanges
+from lab7.experiments.harness.capture.pcapng import InterfaceCounts
+from lab7.experiments.harness.judge.fragments import TIMER_NS
+from lab7.experiments.harness.judge.frames import CaptureFile, Frame, connections, datagrams
 
 V4 = IP(src="10.0.0.1", dst="10.0.0.2", id=7)
 QUERY = UDP(sport=5000, dport=53) / DNS(qd=[DNSQR(qname="a." * 90)])

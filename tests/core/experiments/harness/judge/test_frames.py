@@ -12,15 +12,15 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, IPv6ExtHdrDestOpt, IPv6E
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Padding, Raw
 
-from experiments.dns.wire.traffic import dns_exchanges
-from experiments.ftp.wire.sessions import ftp_traffic
-from experiments.harness.capture.pcapng import InterfaceCounts
-from experiments.harness.judge import frames
-from experiments.harness.judge.frames import CaptureFile, Frame, TcpSegment, connections
-from experiments.http.wire.page_load import page_load
-from experiments.mail.wire.imap import imap_traffic
-from experiments.mail.wire.pop3 import pop3_traffic
-from experiments.mail.wire.smtp import smtp_traffic
+from lab7.experiments.dns.wire.traffic import dns_exchanges
+from lab7.experiments.ftp.wire.sessions import ftp_traffic
+from lab7.experiments.harness.capture.pcapng import InterfaceCounts
+from lab7.experiments.harness.judge import frames
+from lab7.experiments.harness.judge.frames import CaptureFile, Frame, TcpSegment, connections
+from lab7.experiments.http.wire.page_load import page_load
+from lab7.experiments.mail.wire.imap import imap_traffic
+from lab7.experiments.mail.wire.pop3 import pop3_traffic
+from lab7.experiments.mail.wire.smtp import smtp_traffic
 
 AT = "a:a-eth0"
 

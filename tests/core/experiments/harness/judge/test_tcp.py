@@ -8,8 +8,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.harness.judge.frames import connections
-from experiments.harness.judge.reassembly import Segment, reassemble, unwrap
+from lab7.experiments.harness.judge.frames import connections
+from lab7.experiments.harness.judge.reassembly import Segment, reassemble, unwrap
 from tests.core.experiments.harness.wire import INTERFACE, Tcp, Wire
 
 

@@ -8,10 +8,10 @@ from itertools import pairwise
 import pytest
 from mininet.topo import Topo
 
-from experiments.cdn.theory import beyond_bound, interactive
-from experiments.harness.pathmodel.dialogue import IDEAL
-from experiments.harness.pathmodel.interactive_system import Client, Plan, requests_of
-from experiments.harness.theory.tcp import SYN_FRAME_BYTES, transmission_time_s
+from lab7.experiments.cdn.theory import beyond_bound, interactive
+from lab7.experiments.harness.pathmodel.dialogue import IDEAL
+from lab7.experiments.harness.pathmodel.interactive_system import Client, Plan, requests_of
+from lab7.experiments.harness.theory.tcp import SYN_FRAME_BYTES, transmission_time_s
 
 RATE_BPS, RTT_S, THINK_S = 5e6, 0.03, 0.1
 REQUEST_BYTES, RESPONSE_BYTES = 79, 13_234

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mininet.topo import Topo
 
-from experiments.harness.pathmodel.dialogue import IDEAL, Hop, Path, Turn, omitted_terms, session_s
-from experiments.harness.pathmodel.events import Clock, Condition
-from experiments.harness.pathmodel.links import Link, Route
-from experiments.harness.pathmodel.network import Network
-from experiments.harness.pathmodel.tcp import Connection, Options
-from experiments.harness.theory.tcp import SEGMENT_OVERHEAD_BYTES, slow_start_stall_s
-from experiments.http.theory import http_page_load
+from lab7.experiments.harness.pathmodel.dialogue import IDEAL, Hop, Path, Turn, omitted_terms, session_s
+from lab7.experiments.harness.pathmodel.events import Clock, Condition
+from lab7.experiments.harness.pathmodel.links import Link, Route
+from lab7.experiments.harness.pathmodel.network import Network
+from lab7.experiments.harness.pathmodel.tcp import Connection, Options
+from lab7.experiments.harness.theory.tcp import SEGMENT_OVERHEAD_BYTES, slow_start_stall_s
+from lab7.experiments.http.theory import http_page_load
 
 NS = 1e-9
 REQUEST = 120

@@ -9,15 +9,15 @@ import pytest
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 
-from experiments.harness.capture.pcapng import InterfaceCounts
-from experiments.harness.judge.frames import CaptureFile, Frame
-from experiments.harness.pathmodel.replay import Sample, omitted_terms, terms_of
-from experiments.harness.results.result import Comparison
-from experiments.http.lab import AT_CLIENT, left_out, request_size, response_sizes, timing, turns_framing_s
-from experiments.http.theory import http_page_load
-from experiments.http.wire.page_load import PageLoad, page_load
+from lab7.experiments.harness.capture.pcapng import InterfaceCounts
+from lab7.experiments.harness.judge.frames import CaptureFile, Frame
+from lab7.experiments.harness.pathmodel.replay import Sample, omitted_terms, terms_of
+from lab7.experiments.harness.results.result import Comparison
+from lab7.experiments.http.lab import AT_CLIENT, left_out, request_size, response_sizes, timing, turns_framing_s
+from lab7.experiments.http.theory import http_page_load
+from lab7.experiments.http.wire.page_load import PageLoad, page_load
+from lab7.topologies.web import WebTopo
 from tests.core.experiments.harness.wire import request, response
-from topologies.web import WebTopo
 
 MS, RATE_BPS, RTT_MS = 1_000_000, 10e6, 100
 ONE_WAY_MS = RTT_MS / 2

@@ -9,9 +9,9 @@ from mininet.topo import Topo
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from experiments.harness.capture.pcapng import PcapngWriter
-from experiments.harness.judge.frames import CaptureFile, read_capture
-from experiments.harness.pathmodel.replay import Sample, omitted_terms
+from lab7.experiments.harness.capture.pcapng import PcapngWriter
+from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.harness.pathmodel.replay import Sample, omitted_terms
 from tests.core.experiments.harness.wire import MS, START_NS
 
 ADDRESSES = {"a": "10.0.0.1", "b": "10.0.0.2"}

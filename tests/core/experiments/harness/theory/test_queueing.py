@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.cache.workload import NEAR, Plan, representative
-from experiments.harness.theory.queueing import (
+from lab7.experiments.cache.workload import NEAR, Plan, representative
+from lab7.experiments.harness.theory.queueing import (
     BATCHES,
     CacheOutcome,
     Lru,

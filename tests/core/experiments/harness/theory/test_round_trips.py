@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.harness.theory.round_trips import RoundTrips
+from lab7.experiments.harness.theory.round_trips import RoundTrips
 
 
 def test_constants_and_variables_are_summed_into_one_factor() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.harness.theory.tcp import segments, slow_start_rounds, slow_start_stall_s, transmission_time_s
-from experiments.http.theory import STRATEGIES, http_page_load, page_stall_s, within_initial_window
+from lab7.experiments.harness.theory.tcp import segments, slow_start_rounds, slow_start_stall_s, transmission_time_s
+from lab7.experiments.http.theory import STRATEGIES, http_page_load, page_stall_s, within_initial_window
 
 RTT_S = 0.1
 

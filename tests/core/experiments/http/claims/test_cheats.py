@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.judge.verdict import Verdict
-from experiments.http.claims import http1, strategies
-from experiments.http.claims import http2 as http_http2
-from experiments.http.wire.page_load import PageLoad
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.http.claims import http1, strategies
+from lab7.experiments.http.claims import http2 as http_http2
+from lab7.experiments.http.wire.page_load import PageLoad
 from tests.core.experiments.harness.verdicts import said
 from tests.core.experiments.harness.wire import Tcp, Wire, request, response
 from tests.core.experiments.http.http2_wire import Http2, Packer, body_of, data, headers, multiplexed, pushed

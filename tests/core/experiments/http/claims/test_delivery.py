@@ -37,11 +37,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.judge.verdict import Verdict
-from experiments.http.claims import http1, strategies
-from experiments.http.claims import http2 as http_http2
-from experiments.http.claims.delivery import undelivered
-from experiments.http.wire.page_load import Files, PageLoad
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.http.claims import http1, strategies
+from lab7.experiments.http.claims import http2 as http_http2
+from lab7.experiments.http.claims.delivery import undelivered
+from lab7.experiments.http.wire.page_load import Files, PageLoad
 from tests.core.experiments.harness.verdicts import said
 from tests.core.experiments.harness.wire import Tcp, Wire, request, response
 from tests.core.experiments.http.http2_wire import Http2, body_of, data, multiplexed, pushed

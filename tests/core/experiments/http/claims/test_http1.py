@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.judge.verdict import Verdict, timed
-from experiments.http.claims import http1, strategies
-from experiments.http.wire.page_load import Files, PageLoad
+from lab7.experiments.harness.judge.verdict import Verdict, timed
+from lab7.experiments.http.claims import http1, strategies
+from lab7.experiments.http.wire.page_load import Files, PageLoad
 from tests.core.experiments.harness.wire import Tcp, Wire, request, response
 from tests.core.experiments.http.pages import files_of, load, parallel, persistent, pipelined, serial
 

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.judge.verdict import Verdict
-from experiments.http.claims.http2 import (
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.http.claims.http2 import (
     decide_binary_framing,
     decide_concurrent_streams,
     decide_header_compression,
     decide_server_push,
     header_sizes,
 )
-from experiments.http.wire.http2 import END_HEADERS, Kind
-from experiments.http.wire.page_load import PageLoad
+from lab7.experiments.http.wire.http2 import END_HEADERS, Kind
+from lab7.experiments.http.wire.page_load import PageLoad
 from tests.core.experiments.harness.verdicts import holds, lose_one, said
 from tests.core.experiments.harness.wire import Tcp, Wire, request, response
 from tests.core.experiments.http.http2_wire import (

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.judge.verdict import Verdict
-from experiments.http.claims.http2 import decide_multiplexing
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.http.claims.http2 import decide_multiplexing
 from tests.core.experiments.harness.verdicts import holds, lose_one, said
 from tests.core.experiments.harness.wire import Tcp, Wire, request, response
 from tests.core.experiments.http.http2_wire import RTT_MS, Http2, data, multiplexed

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.judge.verdict import Verdict
-from experiments.http.claims.interop import fetched
-from experiments.http.wire.http2 import Kind
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.http.claims.interop import fetched
+from lab7.experiments.http.wire.http2 import Kind
 from tests.core.experiments.harness.verdicts import lose_one, said
 from tests.core.experiments.harness.wire import Tcp, Wire, request, response
 from tests.core.experiments.http.http2_wire import TARGETS, Http2, body_of, data, frame, multiplexed, pushed, upgraded

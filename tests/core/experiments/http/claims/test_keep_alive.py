@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from experiments.http.claims.keep_alive import decide_idle_connection_kept, decide_idle_timeout, decide_independent_hops
-from experiments.http.wire.page_load import PageLoad
+from lab7.experiments.http.claims.keep_alive import (
+    decide_idle_connection_kept,
+    decide_idle_timeout,
+    decide_independent_hops,
+)
+from lab7.experiments.http.wire.page_load import PageLoad
 from tests.core.experiments.harness.wire import Tcp, Wire, request
 from tests.core.experiments.http.pages import RTT_MS, answer, files_of, load
 

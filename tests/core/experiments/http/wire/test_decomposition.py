@@ -13,8 +13,8 @@ from scapy.layers.dns import DNS, DNSQR
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from experiments.harness.judge.decomposition import TERMS, Interval, sum_up
-from experiments.http.wire.page_load import decompose, page_load
+from lab7.experiments.harness.judge.decomposition import TERMS, Interval, sum_up
+from lab7.experiments.http.wire.page_load import decompose, page_load
 from tests.core.experiments.harness.wire import CLIENT, INTERFACE, SERVER, Tcp, Wire
 from tests.core.experiments.http.pages import BODY_MS, RTT_MS, load, parallel, persistent, pipelined, serial
 

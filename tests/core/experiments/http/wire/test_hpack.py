@@ -7,7 +7,7 @@ from hpack import Encoder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.http.wire.hpack import STATIC_ENTRIES, HeaderBlockError, HeaderTable
+from lab7.experiments.http.wire.hpack import STATIC_ENTRIES, HeaderBlockError, HeaderTable
 
 NAMES = st.one_of(
     st.sampled_from([b":path", b":status", b"accept", b"content-type", b"x-a", b"x-b"]),

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.http.claims.http1 import sound
-from experiments.http.wire.http1 import Conversation
-from experiments.http.wire.page_load import decompose
+from lab7.experiments.http.claims.http1 import sound
+from lab7.experiments.http.wire.http1 import Conversation
+from lab7.experiments.http.wire.page_load import decompose
 from tests.core.experiments.harness.wire import Tcp, Wire
 from tests.core.experiments.http.pages import load
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.http.wire.http1 import Exchange
-from experiments.http.wire.http2 import (
+from lab7.experiments.http.wire.http1 import Exchange
+from lab7.experiments.http.wire.http2 import (
     END_HEADERS,
     END_STREAM,
     PADDED,

@@ -12,9 +12,9 @@ from pathlib import Path
 import dkim
 import pytest
 
-from experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsRecord, DnsTraffic, Question
-from experiments.harness.judge.verdict import Inconclusive, Verdict
-from experiments.mail.claims.authentication import (
+from lab7.experiments.dns.wire.traffic import DnsExchange, DnsMessage, DnsRecord, DnsTraffic, Question
+from lab7.experiments.harness.judge.verdict import Inconclusive, Verdict
+from lab7.experiments.mail.claims.authentication import (
     Check,
     Scene,
     check_of,
@@ -25,11 +25,11 @@ from experiments.mail.claims.authentication import (
     decide_policies,
     decide_signature_of_content,
 )
-from experiments.mail.theory.authentication import first_check
-from experiments.mail.wire.dkim import UnreadableSignature, check_signature, signatures
-from experiments.mail.wire.sender_records import Published, dmarc_policy, spf_result
+from lab7.experiments.mail.theory.authentication import first_check
+from lab7.experiments.mail.wire.dkim import UnreadableSignature, check_signature, signatures
+from lab7.experiments.mail.wire.sender_records import Published, dmarc_policy, spf_result
+from lab7.topologies.mail_forgery import FORWARD_ADDRESS, MALLORY_ADDRESS, POLICIES, PUBLIC_KEY, SELECTOR
 from tests.core.experiments.mail.smtp_wire import RECEIVER, SENDER, SmtpWire
-from topologies.mail_forgery import FORWARD_ADDRESS, MALLORY_ADDRESS, POLICIES, PUBLIC_KEY, SELECTOR
 
 NAMES = ["Forged", "Genuine", "Altered", "Signed", "Unsigned", "News", "Lists"]
 KEY = f"v=DKIM1; k=rsa; p={PUBLIC_KEY}"
@@ -56,7 +56,7 @@ def dns(records: Mapping[tuple[str, str], tuple[str, ...]] = RECORDS) -> DnsTraf
 
 @cache
 def key() -> bytes:
-    return resources.files("topologies").joinpath("templates", "dkim.pem").read_bytes()
+    return resources.files("lab7.topologies").joinpath("templates", "dkim.pem").read_bytes()
 
 
 def letter(name: str, domain: str = "example.org") -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.mail.claims.content import decide_dot_stuffing, decide_mime_picture, decide_multipart
+from lab7.experiments.mail.claims.content import decide_dot_stuffing, decide_mime_picture, decide_multipart
 from tests.core.experiments.harness.verdicts import said
 from tests.core.experiments.mail.smtp_wire import (
     BODY,

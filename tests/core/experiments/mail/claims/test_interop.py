@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.implementations.registry import AGENT_ROLE, MTA_ROLE, implementations, of_role
-from experiments.mail.claims.interop import fetched_by_imap, fetched_by_pop3, relayed, sent
-from experiments.mail.clients import OPERATIONS, Task, supports
-from experiments.mail.matrix import RELAY, columns
-from experiments.mail.servers import MailHost
+from lab7.experiments.harness.implementations.registry import AGENT_ROLE, MTA_ROLE, implementations, of_role
+from lab7.experiments.mail.claims.interop import fetched_by_imap, fetched_by_pop3, relayed, sent
+from lab7.experiments.mail.clients import OPERATIONS, Task, supports
+from lab7.experiments.mail.matrix import RELAY, columns
+from lab7.experiments.mail.servers import MailHost
 from tests.core.experiments.harness.verdicts import said
 from tests.core.experiments.mail.mailbox_wire import LETTERS, ImapWire, Pop3Wire
 from tests.core.experiments.mail.smtp_wire import BODY, HEADER, PLAIN, SmtpWire, whole

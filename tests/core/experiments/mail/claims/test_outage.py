@@ -7,24 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.clock import VARIABLE
-from experiments.harness.experiment import Run
-from experiments.harness.fidelity.disturbance import RETAKES, Disturbance
-from experiments.harness.pathmodel.replay import OmittedTerms
-from experiments.harness.results.result import Timing
-from experiments.harness.theory.tcp import Theory
-from experiments.mail import outage
-from experiments.mail.claims.outage import Episode, Outage, attempts, decide_outage, during, resumption
-from experiments.mail.outage import EXPERIMENT, OutageEvidence, Seen, run
-from experiments.mail.theory.outage import completed, recovery, spacing
-from experiments.mail.wire.attempts import RetryPolicy, attempts_by_time
-from experiments.mail.wire.imap import ImapTraffic
-from experiments.mail.wire.smtp import SmtpTraffic
+from lab7.experiments.harness.clock import VARIABLE
+from lab7.experiments.harness.experiment import Run
+from lab7.experiments.harness.fidelity.disturbance import RETAKES, Disturbance
+from lab7.experiments.harness.pathmodel.replay import OmittedTerms
+from lab7.experiments.harness.results.result import Timing
+from lab7.experiments.harness.theory.tcp import Theory
+from lab7.experiments.mail import outage
+from lab7.experiments.mail.claims.outage import Episode, Outage, attempts, decide_outage, during, resumption
+from lab7.experiments.mail.outage import EXPERIMENT, OutageEvidence, Seen, run
+from lab7.experiments.mail.theory.outage import completed, recovery, spacing
+from lab7.experiments.mail.wire.attempts import RetryPolicy, attempts_by_time
+from lab7.experiments.mail.wire.imap import ImapTraffic
+from lab7.experiments.mail.wire.smtp import SmtpTraffic
+from lab7.topologies.emulation.errors import EmulationError
 from tests.core.experiments.harness.verdicts import said
 from tests.core.experiments.harness.wire import MS, START_NS, Tcp, Wire
 from tests.core.experiments.mail.mailbox_wire import ImapWire
 from tests.core.experiments.mail.smtp_wire import ALICE, RECEIVER, SENDER, SmtpWire
-from topologies.emulation.errors import EmulationError
 
 HEADER = b"From: alice@example.org\r\nTo: bob@example.com\r\nSubject: x\r\n\r\n"
 BODIES = [b"first 11\r\nline\r\n", b"second 22\r\nline\r\n"]

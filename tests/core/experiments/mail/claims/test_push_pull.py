@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.judge.frames import connections
-from experiments.http.wire.page_load import PageLoad, page_load
-from experiments.mail.claims.push_pull import Pull, Push, decide_push_and_pull
-from experiments.mail.claims.webmail import Screen, Webmail, decide_webmail
+from lab7.experiments.harness.judge.frames import connections
+from lab7.experiments.http.wire.page_load import PageLoad, page_load
+from lab7.experiments.mail.claims.push_pull import Pull, Push, decide_push_and_pull
+from lab7.experiments.mail.claims.webmail import Screen, Webmail, decide_webmail
 from tests.core.experiments.harness.verdicts import said
 from tests.core.experiments.harness.wire import INTERFACE, Tcp, Wire, request, response
 from tests.core.experiments.mail.smtp_wire import ALICE, BOB, HEADER, PLAIN, RECEIVER, SENDER, SmtpWire, whole

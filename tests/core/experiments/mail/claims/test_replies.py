@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.judge.frames import connections
-from experiments.harness.judge.verdict import Contradiction
-from experiments.mail.claims.refusals import CHECKS
-from experiments.mail.claims.replies import CODES, Scenario, decide_reply_causes
-from experiments.mail.wire.smtp import SmtpTraffic
+from lab7.experiments.harness.judge.frames import connections
+from lab7.experiments.harness.judge.verdict import Contradiction
+from lab7.experiments.mail.claims.refusals import CHECKS
+from lab7.experiments.mail.claims.replies import CODES, Scenario, decide_reply_causes
+from lab7.experiments.mail.wire.smtp import SmtpTraffic
 from tests.core.experiments.harness.verdicts import said
 from tests.core.experiments.harness.wire import INTERFACE, START_NS, Tcp, Wire
 from tests.core.experiments.mail.smtp_wire import (

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.mail.claims.delivery import why_altered
-from experiments.mail.claims.transfer import (
+from lab7.experiments.mail.claims.delivery import why_altered
+from lab7.experiments.mail.claims.transfer import (
     decide_closing,
     decide_messages_per_connection,
     decide_push_between_servers,

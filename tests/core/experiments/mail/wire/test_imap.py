@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.harness.judge.reassembly import Piece, Stream
-from experiments.mail.claims.imap import ImapCourse, MailboxTask, decide_imap, fetched_messages
-from experiments.mail.wire.imap import ImapTraffic
-from experiments.mail.wire.imap_grammar import ImapGrammarError, read_command, read_responses, read_values
+from lab7.experiments.harness.judge.reassembly import Piece, Stream
+from lab7.experiments.mail.claims.imap import ImapCourse, MailboxTask, decide_imap, fetched_messages
+from lab7.experiments.mail.wire.imap import ImapTraffic
+from lab7.experiments.mail.wire.imap_grammar import ImapGrammarError, read_command, read_responses, read_values
 from tests.core.experiments.harness.verdicts import lose_one, said
 from tests.core.experiments.mail.mailbox_wire import LETTERS, ImapWire, Pop3Wire, literal
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.pathmodel.replay import OmittedTerms
-from experiments.mail.mailboxes import generate_messages
-from experiments.mail.scripts.mailbox import reading_steps, webmail_steps
-from experiments.mail.theory.access import (
+from lab7.experiments.harness.pathmodel.replay import OmittedTerms
+from lab7.experiments.mail.mailboxes import generate_messages
+from lab7.experiments.mail.scripts.mailbox import reading_steps, webmail_steps
+from lab7.experiments.mail.theory.access import (
     PROTOCOLS,
     TASKS,
     list_pages,
@@ -19,7 +19,7 @@ from experiments.mail.theory.access import (
     webmail_session,
     with_window,
 )
-from experiments.mail.wire.mailbox_timing import decompose_imap, decompose_pop3
+from lab7.experiments.mail.wire.mailbox_timing import decompose_imap, decompose_pop3
 from tests.core.experiments.mail.mailbox_wire import LETTERS, RTT_MS, ImapWire, Pop3Wire
 
 RTT_S = RTT_MS / 1000

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.harness.judge.reassembly import Piece, Stream
-from experiments.mail.claims.pop3 import Pop3Course, decide_pop3
-from experiments.mail.wire.pop3 import Pop3Traffic
-from experiments.mail.wire.pop3_grammar import Pop3GrammarError, read_command, read_response
+from lab7.experiments.harness.judge.reassembly import Piece, Stream
+from lab7.experiments.mail.claims.pop3 import Pop3Course, decide_pop3
+from lab7.experiments.mail.wire.pop3 import Pop3Traffic
+from lab7.experiments.mail.wire.pop3_grammar import Pop3GrammarError, read_command, read_response
 from tests.core.experiments.harness.verdicts import lose_one, said
 from tests.core.experiments.mail.mailbox_wire import LETTERS, Pop3Wire, letter, stuffed
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.judge.reassembly import Piece, Stream
-from experiments.mail.wire.smtp_grammar import SmtpGrammarError, read_line, read_mail_data, read_replies
+from lab7.experiments.harness.judge.reassembly import Piece, Stream
+from lab7.experiments.mail.wire.smtp_grammar import SmtpGrammarError, read_line, read_mail_data, read_replies
 from tests.core.experiments.mail.smtp_wire import BODY, PLAIN, SmtpWire, stuffed, whole
 
 

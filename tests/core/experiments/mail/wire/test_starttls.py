@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.judge.dialogue import DialogueTraffic
-from experiments.harness.judge.verdict import decide
+from lab7.experiments.harness.judge.dialogue import DialogueTraffic
+from lab7.experiments.harness.judge.verdict import decide
 from tests.core.experiments.harness.wire import Tcp
 from tests.core.experiments.mail.mailbox_wire import ImapWire, Pop3Wire
 from tests.core.experiments.mail.smtp_wire import SmtpWire

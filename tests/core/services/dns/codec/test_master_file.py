@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dns.codec.codes import RRType
-from services.dns.codec.errors import MasterFileError
-from services.dns.codec.master_file import parse_master_file, read_master_file, write_master_file
-from services.dns.codec.message import Record, RRset, rrsets_of
-from services.dns.codec.name import Name
+from lab7.services.dns.codec.codes import RRType
+from lab7.services.dns.codec.errors import MasterFileError
+from lab7.services.dns.codec.master_file import parse_master_file, read_master_file, write_master_file
+from lab7.services.dns.codec.message import Record, RRset, rrsets_of
+from lab7.services.dns.codec.name import Name
 from tests.core.services.dns.strategies import RDATAS, U31
 from tests.loopback.dns.authority import run
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dns.codec.client_subnet import ClientSubnet
-from services.dns.codec.codes import RRType
-from services.dns.codec.errors import WireError
-from services.dns.codec.fields import Rdata
-from services.dns.codec.message import Message, Option, Question, Record
-from services.dns.codec.name import Name, Reader
-from services.dns.codec.rdata import DNAME, MX, SRV, rdata_class, rdata_from_text
+from lab7.services.dns.codec.client_subnet import ClientSubnet
+from lab7.services.dns.codec.codes import RRType
+from lab7.services.dns.codec.errors import WireError
+from lab7.services.dns.codec.fields import Rdata
+from lab7.services.dns.codec.message import Message, Option, Question, Record
+from lab7.services.dns.codec.name import Name, Reader
+from lab7.services.dns.codec.rdata import DNAME, MX, SRV, rdata_class, rdata_from_text
 from tests.core.services.dns.strategies import messages
 
 QUERY = bytes.fromhex("1234 0100 0001 0000 0000 0000")

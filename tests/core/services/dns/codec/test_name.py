@@ -4,8 +4,8 @@ import dns.name
 import pytest
 from hypothesis import given
 
-from services.dns.codec.errors import NameTooLongError, TextError
-from services.dns.codec.name import ROOT, Name
+from lab7.services.dns.codec.errors import NameTooLongError, TextError
+from lab7.services.dns.codec.name import ROOT, Name
 from tests.core.services.dns.strategies import NAMES
 
 EXAMPLE = Name.from_text("example.com.")

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from services.dns.codec.codes import META_TYPES, RRType, type_from_text, type_to_text
-from services.dns.codec.errors import NameTooLongError, TextError, WireError
-from services.dns.codec.fields import Opaque
-from services.dns.codec.master_file import parse_master_file, write_master_file
-from services.dns.codec.message import rrsets_of
-from services.dns.codec.name import Name, Reader
-from services.dns.codec.rdata import rdata_class, rdata_from_text, read_rdata
+from lab7.services.dns.codec.codes import META_TYPES, RRType, type_from_text, type_to_text
+from lab7.services.dns.codec.errors import NameTooLongError, TextError, WireError
+from lab7.services.dns.codec.fields import Opaque
+from lab7.services.dns.codec.master_file import parse_master_file, write_master_file
+from lab7.services.dns.codec.message import rrsets_of
+from lab7.services.dns.codec.name import Name, Reader
+from lab7.services.dns.codec.rdata import rdata_class, rdata_from_text, read_rdata
 
 ORIGIN = Name.from_text("example.")
 KEY = "AwEAAaHIwpx3w4VHKi6i1LHnTaWeHCL154Jug0Rtc9ji5qwPXpBo6A5sRv7cSsPQKPIwxLpyCrbJ4mr2L0EPOdvP6z6YfljK2ZmTbogU9aSU2fiq"

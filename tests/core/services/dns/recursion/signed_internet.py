@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from services.dns.codec.codes import Rcode
-from services.dns.codec.message import EDNS, Message, Question
-from services.dns.codec.name import Name
-from services.dns.recursion.handler import security_aware_reply
-from services.dns.recursion.iterator import Result
-from services.dns.security.extended_error import extended_errors
-from services.dns.security.keys import ds_of
-from services.dns.security.signer import Nsec3Policy
-from services.dns.security.trust import SecurityContext, TrustAnchors
-from services.dns.zones.zone import Zone
+from lab7.services.dns.codec.codes import Rcode
+from lab7.services.dns.codec.message import EDNS, Message, Question
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.recursion.handler import security_aware_reply
+from lab7.services.dns.recursion.iterator import Result
+from lab7.services.dns.security.extended_error import extended_errors
+from lab7.services.dns.security.keys import ds_of
+from lab7.services.dns.security.signer import Nsec3Policy
+from lab7.services.dns.security.trust import SecurityContext, TrustAnchors
+from lab7.services.dns.zones.zone import Zone
 from tests.core.services.dns.recursion.simulated_internet import Behaviour, World, authoritative
 from tests.core.services.dns.security.zones import NOW, keys_of, signed, unsigned
 

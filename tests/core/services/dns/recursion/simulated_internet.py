@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from services.dns.address_space import Network
-from services.dns.codec.codes import Rcode, type_from_text
-from services.dns.codec.master_file import parse_master_file
-from services.dns.codec.message import Message, Question, RRset, encode
-from services.dns.codec.name import Name
-from services.dns.recursion.cache import Cache, Delegation, Service
-from services.dns.recursion.context import ResolverContext, UpstreamAddresses
-from services.dns.recursion.infra_cache import InfraCache
-from services.dns.recursion.iterator import Resolution, Result
-from services.dns.recursion.query import (
+from lab7.services.dns.address_space import Network
+from lab7.services.dns.codec.codes import Rcode, type_from_text
+from lab7.services.dns.codec.master_file import parse_master_file
+from lab7.services.dns.codec.message import Message, Question, RRset, encode
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.recursion.cache import Cache, Delegation, Service
+from lab7.services.dns.recursion.context import ResolverContext, UpstreamAddresses
+from lab7.services.dns.recursion.infra_cache import InfraCache
+from lab7.services.dns.recursion.iterator import Resolution, Result
+from lab7.services.dns.recursion.query import (
     MISMATCH_GRACE_S,
     Outcome,
     ResponseMatcher,
@@ -23,10 +23,10 @@ from services.dns.recursion.query import (
     Unreachable,
     UpstreamQuery,
 )
-from services.dns.recursion.root_hints import root_delegation
-from services.dns.server.responder import Client
-from services.dns.zones.handler import Authority
-from services.dns.zones.zone import Zone, Zones
+from lab7.services.dns.recursion.root_hints import root_delegation
+from lab7.services.dns.server.responder import Client
+from lab7.services.dns.zones.handler import Authority
+from lab7.services.dns.zones.zone import Zone, Zones
 
 ROOT_ADDRESS = "127.0.1.1"
 RTT_S = 0.02

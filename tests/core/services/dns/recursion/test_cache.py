@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.bounded_dict import BoundedDict
-from services.dns.codec.codes import Rcode, RRClass, RRType
-from services.dns.codec.message import RRset
-from services.dns.codec.name import ROOT, Name
-from services.dns.codec.rdata import rdata_from_text
-from services.dns.recursion.cache import (
+from lab7.services.bounded_dict import BoundedDict
+from lab7.services.dns.codec.codes import Rcode, RRClass, RRType
+from lab7.services.dns.codec.message import RRset
+from lab7.services.dns.codec.name import ROOT, Name
+from lab7.services.dns.codec.rdata import rdata_from_text
+from lab7.services.dns.recursion.cache import (
     NEGATIVE_TTL_MAX_S,
     TTL_MAX_S,
     Cache,
@@ -23,7 +23,7 @@ from services.dns.recursion.cache import (
     Trust,
     negative_soa,
 )
-from services.dns.recursion.classification import delegation_from
+from lab7.services.dns.recursion.classification import delegation_from
 
 WWW = Name.from_text("www.example.com.")
 EXAMPLE = Name.from_text("example.com.")

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dns.address_space import Network
-from services.dns.codec.client_subnet import ClientSubnet, SubnetPolicy
-from services.dns.codec.codes import RRClass, RRType
-from services.dns.codec.message import RRset
-from services.dns.codec.name import Name
-from services.dns.codec.rdata import A
-from services.dns.recursion.ecs_cache import ECSCache
+from lab7.services.dns.address_space import Network
+from lab7.services.dns.codec.client_subnet import ClientSubnet, SubnetPolicy
+from lab7.services.dns.codec.codes import RRClass, RRType
+from lab7.services.dns.codec.message import RRset
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata import A
+from lab7.services.dns.recursion.ecs_cache import ECSCache
 from tests.core.services.dns.steering.cdn_maps import address
 
 WWW = Name.from_text("www.cdn.net.")

@@ -6,16 +6,16 @@ from ipaddress import IPv4Address, ip_network
 
 import pytest
 
-from services.dns.address_space import Network
-from services.dns.codec.client_subnet import ClientSubnet, SubnetPolicy
-from services.dns.codec.codes import Rcode, RRClass, RRType
-from services.dns.codec.message import EDNS, Message, Option, Question, RRset
-from services.dns.codec.name import Name
-from services.dns.codec.rdata import A
-from services.dns.recursion.ecs_cache import ECSCache
-from services.dns.recursion.handler import AccessList, RecursionHandler
-from services.dns.recursion.iterator import Result
-from services.dns.server.responder import Client
+from lab7.services.dns.address_space import Network
+from lab7.services.dns.codec.client_subnet import ClientSubnet, SubnetPolicy
+from lab7.services.dns.codec.codes import Rcode, RRClass, RRType
+from lab7.services.dns.codec.message import EDNS, Message, Option, Question, RRset
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata import A
+from lab7.services.dns.recursion.ecs_cache import ECSCache
+from lab7.services.dns.recursion.handler import AccessList, RecursionHandler
+from lab7.services.dns.recursion.iterator import Result
+from lab7.services.dns.server.responder import Client
 from tests.core.services.dns.recursion.simulated_internet import World
 
 

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.message import Message, Question
-from services.dns.codec.name import ROOT
-from services.dns.recursion import iterator
-from services.dns.recursion.cache import Service
-from services.dns.recursion.iterator import from_cache
-from services.dns.recursion.query import UpstreamQuery
-from services.dns.recursion.root_hints import root_delegation
+from lab7.services.dns.codec.codes import Rcode, RRType
+from lab7.services.dns.codec.message import Message, Question
+from lab7.services.dns.codec.name import ROOT
+from lab7.services.dns.recursion import iterator
+from lab7.services.dns.recursion.cache import Service
+from lab7.services.dns.recursion.iterator import from_cache
+from lab7.services.dns.recursion.query import UpstreamQuery
+from lab7.services.dns.recursion.root_hints import root_delegation
 from tests.core.services.dns.recursion.simulated_internet import (
     Behaviour,
     World,

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.message import Message
-from services.dns.recursion.query import UpstreamQuery
+from lab7.services.dns.codec.codes import Rcode, RRType
+from lab7.services.dns.codec.message import Message
+from lab7.services.dns.recursion.query import UpstreamQuery
 from tests.core.services.dns.recursion.simulated_internet import (
     COM_ZONE,
     EXAMPLE_ZONE,

@@ -8,20 +8,20 @@ from ipaddress import ip_network
 
 import pytest
 
-from services.dns.address_space import Network
-from services.dns.codec.client_subnet import ClientSubnet, SubnetPolicy
-from services.dns.codec.codes import Rcode
-from services.dns.codec.message import EDNS, Message
-from services.dns.recursion.cache import Service
-from services.dns.recursion.ecs_cache import ECSCache
-from services.dns.recursion.iterator import Result, from_cache
-from services.dns.recursion.query import UpstreamQuery
-from services.dns.recursion.root_hints import root_delegation
-from services.dns.server.responder import Client
-from services.dns.steering.handler import SteeringHandler, add_names
-from services.dns.steering.region_map import parse_region_map
-from services.dns.zones.handler import Authority
-from services.dns.zones.zone import Zones
+from lab7.services.dns.address_space import Network
+from lab7.services.dns.codec.client_subnet import ClientSubnet, SubnetPolicy
+from lab7.services.dns.codec.codes import Rcode
+from lab7.services.dns.codec.message import EDNS, Message
+from lab7.services.dns.recursion.cache import Service
+from lab7.services.dns.recursion.ecs_cache import ECSCache
+from lab7.services.dns.recursion.iterator import Result, from_cache
+from lab7.services.dns.recursion.query import UpstreamQuery
+from lab7.services.dns.recursion.root_hints import root_delegation
+from lab7.services.dns.server.responder import Client
+from lab7.services.dns.steering.handler import SteeringHandler, add_names
+from lab7.services.dns.steering.region_map import parse_region_map
+from lab7.services.dns.zones.handler import Authority
+from lab7.services.dns.zones.zone import Zones
 from tests.core.services.dns.recursion.simulated_internet import Behaviour, World, authoritative, name, zone
 from tests.core.services.dns.steering.cdn_maps import MAP, placed
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.message import Message
-from services.dns.recursion import iterator, query
-from services.dns.recursion.cache import Failure
-from services.dns.recursion.query import UpstreamQuery
-from services.dns.recursion.root_hints import root_delegation
+from lab7.services.dns.codec.codes import Rcode, RRType
+from lab7.services.dns.codec.message import Message
+from lab7.services.dns.recursion import iterator, query
+from lab7.services.dns.recursion.cache import Failure
+from lab7.services.dns.recursion.query import UpstreamQuery
+from lab7.services.dns.recursion.root_hints import root_delegation
 from tests.core.services.dns.recursion.simulated_internet import (
     COM_ZONE,
     EXAMPLE_ZONE,

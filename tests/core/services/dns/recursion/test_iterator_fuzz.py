@@ -7,13 +7,13 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.dns.codec.codes import Rcode, RRClass, RRType
-from services.dns.codec.message import Message, Question, Record
-from services.dns.codec.name import ROOT, Name
-from services.dns.codec.rdata import rdata_from_text
-from services.dns.recursion import iterator, query
-from services.dns.recursion.cache import Failure, Negative
-from services.dns.recursion.query import ResponseMatcher, UpstreamQuery
+from lab7.services.dns.codec.codes import Rcode, RRClass, RRType
+from lab7.services.dns.codec.message import Message, Question, Record
+from lab7.services.dns.codec.name import ROOT, Name
+from lab7.services.dns.codec.rdata import rdata_from_text
+from lab7.services.dns.recursion import iterator, query
+from lab7.services.dns.recursion.cache import Failure, Negative
+from lab7.services.dns.recursion.query import ResponseMatcher, UpstreamQuery
 from tests.core.services.dns.recursion.simulated_internet import Behaviour, World, name, world
 
 INSIDE = ["example.com.", "www.example.com.", "a.www.example.com.", "ns1.example.com.", "old.example.com."]

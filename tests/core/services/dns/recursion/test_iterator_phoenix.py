@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from services.dns.codec.codes import Rcode
-from services.dns.codec.message import Message
-from services.dns.recursion.query import UpstreamQuery
+from lab7.services.dns.codec.codes import Rcode
+from lab7.services.dns.codec.message import Message
+from lab7.services.dns.recursion.query import UpstreamQuery
 from tests.core.services.dns.recursion.simulated_internet import (
     COM_ZONE,
     Behaviour,

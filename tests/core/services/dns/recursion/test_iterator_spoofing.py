@@ -8,12 +8,12 @@ from random import Random
 
 import pytest
 
-from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.message import Message, Question, RRset
-from services.dns.codec.name import Name
-from services.dns.recursion.cache import Cache
-from services.dns.recursion.infra_cache import InfraCache
-from services.dns.recursion.query import MISMATCH_GRACE_S, UpstreamQuery
+from lab7.services.dns.codec.codes import Rcode, RRType
+from lab7.services.dns.codec.message import Message, Question, RRset
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.recursion.cache import Cache
+from lab7.services.dns.recursion.infra_cache import InfraCache
+from lab7.services.dns.recursion.query import MISMATCH_GRACE_S, UpstreamQuery
 from tests.core.services.dns.recursion.simulated_internet import (
     EXAMPLE_ZONE,
     ROOT_ZONE,

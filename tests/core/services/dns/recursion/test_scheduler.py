@@ -11,20 +11,20 @@ from random import Random
 
 import pytest
 
-from services.dns.codec.client_subnet import ClientSubnet, SubnetPolicy
-from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.master_file import parse_master_file
-from services.dns.codec.message import EDNS, Message, Question
-from services.dns.codec.name import Name
-from services.dns.recursion.cache import Cache, Delegation
-from services.dns.recursion.context import ResolverContext
-from services.dns.recursion.ecs_cache import ECSCache
-from services.dns.recursion.handler import AccessList
-from services.dns.recursion.infra_cache import InfraCache
-from services.dns.recursion.iterator import Result
-from services.dns.recursion.query import Outcome, Replied, UpstreamQuery
-from services.dns.recursion.root_hints import root_delegation
-from services.dns.recursion.scheduler import Limits, Scheduler
+from lab7.services.dns.codec.client_subnet import ClientSubnet, SubnetPolicy
+from lab7.services.dns.codec.codes import Rcode, RRType
+from lab7.services.dns.codec.master_file import parse_master_file
+from lab7.services.dns.codec.message import EDNS, Message, Question
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.recursion.cache import Cache, Delegation
+from lab7.services.dns.recursion.context import ResolverContext
+from lab7.services.dns.recursion.ecs_cache import ECSCache
+from lab7.services.dns.recursion.handler import AccessList
+from lab7.services.dns.recursion.infra_cache import InfraCache
+from lab7.services.dns.recursion.iterator import Result
+from lab7.services.dns.recursion.query import Outcome, Replied, UpstreamQuery
+from lab7.services.dns.recursion.root_hints import root_delegation
+from lab7.services.dns.recursion.scheduler import Limits, Scheduler
 
 
 class Held:

@@ -7,17 +7,17 @@ from random import Random
 
 import pytest
 
-from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.message import EDNS, Message, Question
-from services.dns.recursion.cache import STALE_TTL_S, Cache, Trust
-from services.dns.recursion.context import ResolverContext
-from services.dns.recursion.handler import recursive_reply
-from services.dns.recursion.infra_cache import InfraCache
-from services.dns.recursion.iterator import Result
-from services.dns.recursion.query import Outcome, TimedOut, UpstreamQuery
-from services.dns.recursion.root_hints import root_delegation
-from services.dns.recursion.scheduler import Scheduler
-from services.dns.security.extended_error import ErrorCode, extended_errors
+from lab7.services.dns.codec.codes import Rcode, RRType
+from lab7.services.dns.codec.message import EDNS, Message, Question
+from lab7.services.dns.recursion.cache import STALE_TTL_S, Cache, Trust
+from lab7.services.dns.recursion.context import ResolverContext
+from lab7.services.dns.recursion.handler import recursive_reply
+from lab7.services.dns.recursion.infra_cache import InfraCache
+from lab7.services.dns.recursion.iterator import Result
+from lab7.services.dns.recursion.query import Outcome, TimedOut, UpstreamQuery
+from lab7.services.dns.recursion.root_hints import root_delegation
+from lab7.services.dns.recursion.scheduler import Scheduler
+from lab7.services.dns.security.extended_error import ErrorCode, extended_errors
 from tests.core.services.dns.recursion.signed_internet import (
     changed,
     example_zones,
@@ -111,7 +111,7 @@ class Dead:
 
 
 def test_a_client_gets_stale_data_before_the_resolution_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.dns.recursion.scheduler.CLIENT_RESPONSE_TIMER_S", 0.01)
+    monkeypatch.setattr("lab7.services.dns.recursion.scheduler.CLIENT_RESPONSE_TIMER_S", 0.01)
 
     async def scene() -> None:
         random, cache = Random(1), Cache(100, stale_s=STALE_S)

@@ -8,17 +8,17 @@ from random import Random
 
 import pytest
 
-from services.dns.codec.codes import Rcode, RRType, type_to_text
-from services.dns.codec.message import Message, Record
-from services.dns.codec.name import Name
-from services.dns.codec.rdata import A
-from services.dns.codec.rdata_security import DS, NSEC, RRSIG
-from services.dns.recursion.iterator import Result
-from services.dns.recursion.query import QUERIES_MAX
-from services.dns.security.extended_error import ErrorCode
-from services.dns.security.keys import derived_keys, ds_of, matches
-from services.dns.security.signature import FAILURES_MAX
-from services.dns.security.signer import Nsec3Policy, SigningPolicy, sign_zone
+from lab7.services.dns.codec.codes import Rcode, RRType, type_to_text
+from lab7.services.dns.codec.message import Message, Record
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata import A
+from lab7.services.dns.codec.rdata_security import DS, NSEC, RRSIG
+from lab7.services.dns.recursion.iterator import Result
+from lab7.services.dns.recursion.query import QUERIES_MAX
+from lab7.services.dns.security.extended_error import ErrorCode
+from lab7.services.dns.security.keys import derived_keys, ds_of, matches
+from lab7.services.dns.security.signature import FAILURES_MAX
+from lab7.services.dns.security.signer import Nsec3Policy, SigningPolicy, sign_zone
 from tests.core.services.dns.recursion.signed_internet import (
     COM_TEXT,
     EXAMPLE_TEXT,
@@ -519,7 +519,7 @@ def test_digests_of_many_keys_with_the_tag_of_the_ds_are_bounded(monkeypatch: py
         computed.append(arguments)
         return matches(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("services.dns.recursion.validation.matches", counted)
+    monkeypatch.setattr("lab7.services.dns.recursion.validation.matches", counted)
     internet = signed_world(s3=server, s4=server)
     assert internet.resolve("www.example.com").rcode == Rcode.SERVFAIL
     assert len(computed) <= FAILURES_MAX + 4

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from services.dns.codec.codes import RRType, type_from_text
-from services.dns.codec.master_file import parse_master_file
-from services.dns.codec.message import RRset, rrsets_of
-from services.dns.codec.name import Name
-from services.dns.codec.rdata_security import DNSKEY, DS, NSEC, NSEC3, RRSIG
-from services.dns.security.nsec import NsecRecord
+from lab7.services.dns.codec.codes import RRType, type_from_text
+from lab7.services.dns.codec.master_file import parse_master_file
+from lab7.services.dns.codec.message import RRset, rrsets_of
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata_security import DNSKEY, DS, NSEC, NSEC3, RRSIG
+from lab7.services.dns.security.nsec import NsecRecord
 
 EXAMPLE = Name.from_text("example.")
 # RFC 4035 Appendix A: the keys of the zone "example", and a time at which its signatures are valid.

@@ -6,15 +6,15 @@ import itertools
 
 import pytest
 
-from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.rdata_security import NSEC, NSEC3
-from services.dns.security import nsec3
-from services.dns.security.denial_cache import HASHES_PER_ANSWER_MAX, DenialCache
-from services.dns.security.nsec import Denial, NsecRecord, denies_name
-from services.dns.security.nsec3 import Nsec3Proof, nsec3_hash
-from services.dns.security.secured import SecuredRRset
-from services.dns.security.signature import ValidationBudget
-from services.dns.security.signer import Nsec3Policy
+from lab7.services.dns.codec.codes import Rcode, RRType
+from lab7.services.dns.codec.rdata_security import NSEC, NSEC3
+from lab7.services.dns.security import nsec3
+from lab7.services.dns.security.denial_cache import HASHES_PER_ANSWER_MAX, DenialCache
+from lab7.services.dns.security.nsec import Denial, NsecRecord, denies_name
+from lab7.services.dns.security.nsec3 import Nsec3Proof, nsec3_hash
+from lab7.services.dns.security.secured import SecuredRRset
+from lab7.services.dns.security.signature import ValidationBudget
+from lab7.services.dns.security.signer import Nsec3Policy
 from tests.core.services.dns.recursion.signed_internet import is_authenticated, reply_to, signed_world
 from tests.core.services.dns.recursion.simulated_internet import World, name
 

@@ -12,12 +12,21 @@ import dns.name
 import dns.rdata
 import pytest
 
-from services.dns.codec.rdata_security import DNSKEY
-from services.dns.security.algorithms import Algorithm, Digest, generate_key
-from services.dns.security.keys import SigningKey, derived_keys, ds_of, key_tag, matches, read_key, read_keys, write_key
-from services.errors import ServiceError
+from lab7.services.dns.codec.rdata_security import DNSKEY
+from lab7.services.dns.security.algorithms import Algorithm, Digest, generate_key
+from lab7.services.dns.security.keys import (
+    SigningKey,
+    derived_keys,
+    ds_of,
+    key_tag,
+    matches,
+    read_key,
+    read_keys,
+    write_key,
+)
+from lab7.services.errors import ServiceError
+from lab7.topologies.dns import ROOT_ANCHOR, SEED
 from tests.core.services.dns.security.records import ds, name, rrset
-from topologies.dns import ROOT_ANCHOR, SEED
 
 SIGNERS = [
     Algorithm.RSASHA256,

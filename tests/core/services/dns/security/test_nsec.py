@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.dns.codec.codes import RRType
-from services.dns.security.nsec import Denial, NsecRecord, denies_closer, denies_name, denies_type
+from lab7.services.dns.codec.codes import RRType
+from lab7.services.dns.security.nsec import Denial, NsecRecord, denies_closer, denies_name, denies_type
 from tests.core.services.dns.security.records import EXAMPLE, name, nsec
 
 # The NSEC chain of RFC 4035 Appendix A.

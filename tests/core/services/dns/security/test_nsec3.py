@@ -7,10 +7,10 @@ import base64
 import dns.dnssec
 import pytest
 
-from services.dns.codec.codes import RRType
-from services.dns.security.nsec import Denial
-from services.dns.security.nsec3 import Nsec3Proof, hash_label, hash_of_label, nsec3_hash
-from services.dns.security.signature import HASHES_MAX, ValidationBudget, ValidationLimitError
+from lab7.services.dns.codec.codes import RRType
+from lab7.services.dns.security.nsec import Denial
+from lab7.services.dns.security.nsec3 import Nsec3Proof, hash_label, hash_of_label, nsec3_hash
+from lab7.services.dns.security.signature import HASHES_MAX, ValidationBudget, ValidationLimitError
 from tests.core.services.dns.security.records import EXAMPLE, name, nsec3
 
 SALT = bytes.fromhex("aabbccdd")

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dns.codec.codes import type_to_text
-from services.dns.codec.message import RRset
-from services.dns.codec.rdata_security import DNSKEY, RRSIG
-from services.dns.security.algorithms import Algorithm, derive_key, generate_key
-from services.dns.security.extended_error import ErrorCode, ExtendedError
-from services.dns.security.keys import REVOKED, SigningKey, key_tag
-from services.dns.security.signature import (
+from lab7.services.dns.codec.codes import type_to_text
+from lab7.services.dns.codec.message import RRset
+from lab7.services.dns.codec.rdata_security import DNSKEY, RRSIG
+from lab7.services.dns.security.algorithms import Algorithm, derive_key, generate_key
+from lab7.services.dns.security.extended_error import ErrorCode, ExtendedError
+from lab7.services.dns.security.keys import REVOKED, SigningKey, key_tag
+from lab7.services.dns.security.signature import (
     FAILURES_MAX,
     KEYS_PER_SIGNATURE_MAX,
     SIGNATURES_PER_RRSET_MAX,

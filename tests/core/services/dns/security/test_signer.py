@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from services.dns.codec.codes import RRType, type_to_text
-from services.dns.codec.master_file import parse_master_file
-from services.dns.codec.name import Name
-from services.dns.codec.rdata_security import DNSKEY, DS, NSEC, NSEC3, RRSIG
-from services.dns.security.algorithms import Algorithm
-from services.dns.security.keys import derived_keys, ds_of
-from services.dns.security.nsec3 import hash_label, nsec3_hash
-from services.dns.security.signature import ValidationBudget, Verified, verify_rrset
-from services.dns.security.signer import Nsec3Policy, SigningPolicy, sign_zone
-from services.dns.sign import main, zone_text
-from services.dns.zones.zone import Zone
-from services.errors import ServiceError
+from lab7.services.dns.codec.codes import RRType, type_to_text
+from lab7.services.dns.codec.master_file import parse_master_file
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata_security import DNSKEY, DS, NSEC, NSEC3, RRSIG
+from lab7.services.dns.security.algorithms import Algorithm
+from lab7.services.dns.security.keys import derived_keys, ds_of
+from lab7.services.dns.security.nsec3 import hash_label, nsec3_hash
+from lab7.services.dns.security.signature import ValidationBudget, Verified, verify_rrset
+from lab7.services.dns.security.signer import Nsec3Policy, SigningPolicy, sign_zone
+from lab7.services.dns.sign import main, zone_text
+from lab7.services.dns.zones.zone import Zone
+from lab7.services.errors import ServiceError
 from tests.core.services.dns.security.records import name
 from tests.core.services.dns.security.zones import NOW, keys_of, signed, unsigned
 

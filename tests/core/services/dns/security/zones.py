@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from functools import cache
 
-from services.dns.codec.codes import type_from_text
-from services.dns.codec.master_file import parse_master_file
-from services.dns.codec.message import EDNS, Message, Question
-from services.dns.codec.name import Name
-from services.dns.security.keys import SigningKey, derived_keys
-from services.dns.security.signer import Nsec3Policy, SigningPolicy, delegation_records, sign_zone
-from services.dns.server.responder import Client
-from services.dns.zones.handler import Authority
-from services.dns.zones.zone import Zone, Zones
+from lab7.services.dns.codec.codes import type_from_text
+from lab7.services.dns.codec.master_file import parse_master_file
+from lab7.services.dns.codec.message import EDNS, Message, Question
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.security.keys import SigningKey, derived_keys
+from lab7.services.dns.security.signer import Nsec3Policy, SigningPolicy, delegation_records, sign_zone
+from lab7.services.dns.server.responder import Client
+from lab7.services.dns.zones.handler import Authority
+from lab7.services.dns.zones.zone import Zone, Zones
 
 SECRET = "test"
 NOW = 1_800_000_000

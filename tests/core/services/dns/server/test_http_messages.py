@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.message import Message, Question, rrsets_of
-from services.dns.codec.name import Name
-from services.dns.server.http_messages import error_response, freshness_lifetime, query_in, response_with
-from services.http.errors import HTTPError
-from services.http.fields import Fields
-from services.http.messages import Request
+from lab7.services.dns.codec.codes import Rcode, RRType
+from lab7.services.dns.codec.message import Message, Question, rrsets_of
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.server.http_messages import error_response, freshness_lifetime, query_in, response_with
+from lab7.services.http.errors import HTTPError
+from lab7.services.http.fields import Fields
+from lab7.services.http.messages import Request
 from tests.core.services.dns.security.records import rrset
 
 QUERY = Message(id=0, rd=True, questions=(Question(Name.from_text("www.example.com."), RRType.A),))

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.message import EDNS, Message, Option, Question, Record, encode
-from services.dns.codec.name import Name
-from services.dns.codec.rdata import NS, TXT, A
-from services.dns.server.responder import Client, Responder, accept
+from lab7.services.dns.codec.codes import Rcode, RRType
+from lab7.services.dns.codec.message import EDNS, Message, Option, Question, Record, encode
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata import NS, TXT, A
+from lab7.services.dns.server.responder import Client, Responder, accept
 from tests.core.services.dns.strategies import messages
 
 NAME = Name.from_text("www.example.")

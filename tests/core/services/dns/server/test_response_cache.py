@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.master_file import parse_master_file
-from services.dns.codec.message import EDNS, Message, Option, Question
-from services.dns.codec.name import Name
-from services.dns.server.responder import AgingResponseCache, Client, encode_reply
+from lab7.services.dns.codec.codes import Rcode, RRType
+from lab7.services.dns.codec.master_file import parse_master_file
+from lab7.services.dns.codec.message import EDNS, Message, Option, Question
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.server.responder import AgingResponseCache, Client, encode_reply
 
 CLIENT = Client("127.0.0.1", 5000)
 ANSWERS = "alias.example.com. 300 CNAME www.example.com.\n" + "".join(

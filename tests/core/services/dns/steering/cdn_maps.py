@@ -6,10 +6,10 @@ from ipaddress import ip_address, ip_network
 
 from hypothesis import strategies as st
 
-from services.dns.address_space import Address, Network
-from services.dns.steering.health import CheckResult, HealthTable
-from services.dns.steering.placement import Placement
-from services.dns.steering.region_map import RegionMap
+from lab7.services.dns.address_space import Address, Network
+from lab7.services.dns.steering.health import CheckResult, HealthTable
+from lab7.services.dns.steering.placement import Placement
+from lab7.services.dns.steering.region_map import RegionMap
 
 MAP = """# three regions of one institution
 name      www.cdn.net

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dns.address_space import Network
-from services.dns.codec.client_subnet import ClientSubnet
-from services.dns.codec.codes import Rcode, RRClass, RRType
-from services.dns.codec.message import EDNS, Message, Option, Question
-from services.dns.codec.name import Name
-from services.dns.server.responder import Client
-from services.dns.steering.handler import SteeringHandler, add_names
-from services.dns.steering.region_map import RegionMapError, parse_region_map
-from services.dns.zones.handler import Authority
-from services.dns.zones.zone import Zones
+from lab7.services.dns.address_space import Network
+from lab7.services.dns.codec.client_subnet import ClientSubnet
+from lab7.services.dns.codec.codes import Rcode, RRClass, RRType
+from lab7.services.dns.codec.message import EDNS, Message, Option, Question
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.server.responder import Client
+from lab7.services.dns.steering.handler import SteeringHandler, add_names
+from lab7.services.dns.steering.region_map import RegionMapError, parse_region_map
+from lab7.services.dns.zones.handler import Authority
+from lab7.services.dns.zones.zone import Zones
 from tests.core.services.dns.recursion.simulated_internet import zone
 from tests.core.services.dns.steering.cdn_maps import MAP, addresses_in, placed, region_maps
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dns.steering.health import RESPONSE_OCTETS_MAX, CheckResult, HealthCheck, load_in
+from lab7.services.dns.steering.health import RESPONSE_OCTETS_MAX, CheckResult, HealthCheck, load_in
 from tests.core.services.dns.steering.cdn_maps import address
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dns.address_space import Address
-from services.dns.steering.health import Change, CheckResult, HealthTable, State
-from services.dns.steering.health_checker import START_GRACE_S, HealthChecker, Probe
+from lab7.services.dns.address_space import Address
+from lab7.services.dns.steering.health import Change, CheckResult, HealthTable, State
+from lab7.services.dns.steering.health_checker import START_GRACE_S, HealthChecker, Probe
 from tests.core.services.dns.steering.cdn_maps import address
 
 ONE, TWO = address("192.0.2.1"), address("192.0.2.2")

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dns.address_space import Address, Network
-from services.dns.steering.health import Change, CheckResult, HealthTable, State
-from services.dns.steering.placement import ADDRESSES_MAX
-from services.dns.steering.region_map import parse_region_map
+from lab7.services.dns.address_space import Address, Network
+from lab7.services.dns.steering.health import Change, CheckResult, HealthTable, State
+from lab7.services.dns.steering.placement import ADDRESSES_MAX
+from lab7.services.dns.steering.region_map import parse_region_map
 from tests.core.services.dns.steering.cdn_maps import MAP, address, addresses_in, placed, region_maps
 
 EVERY = {"10.8.1.10": None, "10.8.1.11": None, "10.8.128.10": None, "10.8.192.10": None}

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dns.codec.name import Name
-from services.dns.steering.region_map import (
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.steering.region_map import (
     DEFAULT_TTL_S,
     MAP_OCTETS_MAX,
     REPLICAS_MAX,

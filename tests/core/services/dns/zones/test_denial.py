@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from services.dns.codec.codes import Rcode, RRType, type_from_text
-from services.dns.codec.message import Message, encode
-from services.dns.codec.name import Name
-from services.dns.codec.rdata_security import NSEC, NSEC3
-from services.dns.security.nsec import Denial, NsecRecord, denies_name, denies_type
-from services.dns.security.nsec3 import Nsec3Proof, hash_label, nsec3_hash
-from services.dns.security.signature import ValidationBudget
-from services.dns.security.signer import Nsec3Policy
+from lab7.services.dns.codec.codes import Rcode, RRType, type_from_text
+from lab7.services.dns.codec.message import Message, encode
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata_security import NSEC, NSEC3
+from lab7.services.dns.security.nsec import Denial, NsecRecord, denies_name, denies_type
+from lab7.services.dns.security.nsec3 import Nsec3Proof, hash_label, nsec3_hash
+from lab7.services.dns.security.signature import ValidationBudget
+from lab7.services.dns.security.signer import Nsec3Policy
 from tests.core.services.dns.security.records import name
 from tests.core.services.dns.security.zones import asked, lines, signed, unsigned
 
@@ -148,7 +148,7 @@ def test_a_name_whose_hash_is_that_of_another_gets_servfail(monkeypatch: pytest.
     def colliding(owner: Name, salt: bytes, iterations: int) -> bytes:
         return taken if owner == name("none.example.") else nsec3_hash(owner, salt, iterations)
 
-    monkeypatch.setattr("services.dns.zones.denial.nsec3_hash", colliding)
+    monkeypatch.setattr("lab7.services.dns.zones.denial.nsec3_hash", colliding)
     assert asked(zone, "none.example.", "A").rcode == Rcode.SERVFAIL
     assert asked(zone, "none2.example.", "A").rcode == Rcode.NXDOMAIN
     assert hash_label(taken) in {key[0] for key in zone.hashed}

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.dns.codec.codes import RRType
-from services.dns.codec.message import EDNS, Message, Option, Question
-from services.dns.codec.name import Name
-from services.dns.server.responder import STATIC_RESPONSES_MAX, Client
-from services.dns.zones.handler import AuthoritativeResponder, Authority, MinimalResponses
-from services.dns.zones.zone import Zones
+from lab7.services.dns.codec.codes import RRType
+from lab7.services.dns.codec.message import EDNS, Message, Option, Question
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.server.responder import STATIC_RESPONSES_MAX, Client
+from lab7.services.dns.zones.handler import AuthoritativeResponder, Authority, MinimalResponses
+from lab7.services.dns.zones.zone import Zones
 from tests.core.services.dns.transcripts import zone
 
 TEXT = """

@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.dns.codec.codes import RRClass
-from services.dns.codec.name import Name
-from services.dns.zones.zone import CHAIN_MAX, Completeness, Zones
+from lab7.services.dns.codec.codes import RRClass
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.zones.zone import CHAIN_MAX, Completeness, Zones
 from tests.core.services.dns.transcripts import ask, zone
 
 SOA = "authority example. 30 SOA ns.example. hostmaster.example. 1 2 3 4 30"

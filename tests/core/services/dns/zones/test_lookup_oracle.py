@@ -5,13 +5,13 @@ from ipaddress import IPv4Address, IPv6Address
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.dns.codec.codes import Rcode, type_from_text, type_to_text
-from services.dns.codec.fields import Rdata
-from services.dns.codec.master_file import parse_master_file
-from services.dns.codec.message import Question, RRset
-from services.dns.codec.name import Name
-from services.dns.codec.rdata import AAAA, MX, SOA, TXT, A, SingleName
-from services.dns.zones.zone import Zone, Zones, answer_question
+from lab7.services.dns.codec.codes import Rcode, type_from_text, type_to_text
+from lab7.services.dns.codec.fields import Rdata
+from lab7.services.dns.codec.master_file import parse_master_file
+from lab7.services.dns.codec.message import Question, RRset
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata import AAAA, MX, SOA, TXT, A, SingleName
+from lab7.services.dns.zones.zone import Zone, Zones, answer_question
 from tests.core.services.dns.zones.oracle import Labels, Oracle, Row
 
 PARENT: Labels = ("p",)

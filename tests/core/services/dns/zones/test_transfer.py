@@ -5,14 +5,14 @@ from ipaddress import ip_network
 
 import pytest
 
-from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.message import EDNS, Message, Question, Record, encode
-from services.dns.codec.name import Name
-from services.dns.codec.rdata import SOA
-from services.dns.server.responder import Client
-from services.dns.zones.handler import AuthoritativeResponder, Authority
-from services.dns.zones.transfer import Transfers
-from services.dns.zones.zone import Zone, Zones
+from lab7.services.dns.codec.codes import Rcode, RRType
+from lab7.services.dns.codec.message import EDNS, Message, Question, Record, encode
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.codec.rdata import SOA
+from lab7.services.dns.server.responder import Client
+from lab7.services.dns.zones.handler import AuthoritativeResponder, Authority
+from lab7.services.dns.zones.transfer import Transfers
+from lab7.services.dns.zones.zone import Zone, Zones
 from tests.core.services.dns.transcripts import zone
 
 ZONE = zone("".join(f"host{n} TXT {'x' * 100}\n" for n in range(1000)))

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from services.dns.codec.codes import RRType
-from services.dns.codec.errors import MasterFileError, ZoneError
-from services.dns.codec.master_file import parse_master_file, write_master_file
-from services.dns.codec.name import Name
-from services.dns.zones.loading import WARNINGS_MAX, ZoneFiles
-from services.dns.zones.zone import Zone
-from services.errors import ServiceError
+from lab7.services.dns.codec.codes import RRType
+from lab7.services.dns.codec.errors import MasterFileError, ZoneError
+from lab7.services.dns.codec.master_file import parse_master_file, write_master_file
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.zones.loading import WARNINGS_MAX, ZoneFiles
+from lab7.services.dns.zones.zone import Zone
+from lab7.services.errors import ServiceError
 from tests.core.services.dns.transcripts import zone
 
 ORIGIN = Name.from_text("example.")

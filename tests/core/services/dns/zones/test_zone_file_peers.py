@@ -11,9 +11,9 @@ import dns.name
 import dns.zone
 import pytest
 
-from services.dns.codec.name import Name
-from services.dns.zones.loading import load_zone
-from services.errors import ServiceError
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.zones.loading import load_zone
+from lab7.services.errors import ServiceError
 
 pytestmark = pytest.mark.slow
 

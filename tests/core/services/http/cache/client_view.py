@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from services.http.fields import Fields
-from services.http.messages import Request
+from lab7.services.http.fields import Fields
+from lab7.services.http.messages import Request
 from tests.core.services.http.cache import oracle
 from tests.core.services.http.cache.honest_origin import FOREIGN_TAG, Origin, wanted
 from tests.core.services.http.cache.model_cache import Answer

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from services.http.cache.decisions import Decision, Forward, ResponseActions, Serve, Unsatisfiable
-from services.http.cache.stored import StoredResponse
-from services.http.fields import Fields
-from services.http.messages import Request
+from lab7.services.http.cache.decisions import Decision, Forward, ResponseActions, Serve, Unsatisfiable
+from lab7.services.http.cache.stored import StoredResponse
+from lab7.services.http.fields import Fields
+from lab7.services.http.messages import Request
 from tests.core.services.http.cache import oracle
 from tests.core.services.http.cache.honest_origin import HOST, Said
 from tests.core.services.http.cache.oracle import Held

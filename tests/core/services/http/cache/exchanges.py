@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from services.http.cache.decisions import DEFAULT_POLICY, Forward, Policy, ResponseActions, Serve
-from services.http.cache.keys import same_key
-from services.http.cache.lookup import decide
-from services.http.cache.response import handle_failure, handle_response, storable
-from services.http.cache.stored import StoredResponse
-from services.http.fields import Fields, format_date
-from services.http.messages import Request, Response
-from services.http.ranges import Span
+from lab7.services.http.cache.decisions import DEFAULT_POLICY, Forward, Policy, ResponseActions, Serve
+from lab7.services.http.cache.keys import same_key
+from lab7.services.http.cache.lookup import decide
+from lab7.services.http.cache.response import handle_failure, handle_response, storable
+from lab7.services.http.cache.stored import StoredResponse
+from lab7.services.http.fields import Fields, format_date
+from lab7.services.http.messages import Request, Response
+from lab7.services.http.ranges import Span
 
 NOW = 1_800_000_000.0
 URI = b"http://www.example/a"

@@ -7,9 +7,9 @@ from random import Random
 
 from hypothesis import strategies as st
 
-from services.http.cache.decisions import Policy
-from services.http.fields import FieldLine, Fields, format_date
-from services.http.messages import Request
+from lab7.services.http.cache.decisions import Policy
+from lab7.services.http.fields import FieldLine, Fields, format_date
+from lab7.services.http.messages import Request
 from tests.core.services.http.cache.client_view import check_answer
 from tests.core.services.http.cache.honest_origin import PATHS, Mood, Origin
 from tests.core.services.http.cache.model_cache import Answer, ModelCache

@@ -14,8 +14,8 @@ import hashlib
 from dataclasses import dataclass
 from itertools import count
 
-from services.http.fields import FieldLine, Fields, format_date
-from services.http.messages import Request
+from lab7.services.http.fields import FieldLine, Fields, format_date
+from lab7.services.http.messages import Request
 from tests.core.services.http.cache import oracle
 
 PATHS = (b"/s", b"/w", b"/l", b"/n", b"/v", b"/a")

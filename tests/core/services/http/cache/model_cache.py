@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import count
 
-from services.http.cache import keys, lookup
-from services.http.cache import response as cache_response
-from services.http.cache.decisions import Forward, Policy, ResponseActions, Serve, Unsatisfiable
-from services.http.cache.stored import StoredResponse
-from services.http.fields import Fields, format_date
-from services.http.messages import Request, Response
-from services.http.ranges import Span
+from lab7.services.http.cache import keys, lookup
+from lab7.services.http.cache import response as cache_response
+from lab7.services.http.cache.decisions import Forward, Policy, ResponseActions, Serve, Unsatisfiable
+from lab7.services.http.cache.stored import StoredResponse
+from lab7.services.http.fields import Fields, format_date
+from lab7.services.http.messages import Request, Response
+from lab7.services.http.ranges import Span
 from tests.core.services.http.cache import examining, oracle
 from tests.core.services.http.cache.honest_origin import HOST, Mood, Origin, Said
 from tests.core.services.http.cache.oracle import Held

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from services.http.fields import Fields
-from services.http.messages import Request
+from lab7.services.http.fields import Fields
+from lab7.services.http.messages import Request
 
 # RFC 9110 section 15.1
 HEURISTICALLY_CACHEABLE = {200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501}

@@ -2,10 +2,10 @@
 
 import pytest
 
-from services.http.cache.decisions import DEFAULT_POLICY, Policy
-from services.http.cache.response import handle_response
-from services.http.cache.reuse import cache_identifier, mark_collapsed
-from services.http.messages import Request, Response
+from lab7.services.http.cache.decisions import DEFAULT_POLICY, Policy
+from lab7.services.http.cache.response import handle_response
+from lab7.services.http.cache.reuse import cache_identifier, mark_collapsed
+from lab7.services.http.messages import Request, Response
 from tests.core.services.http.cache.exchanges import NOW, URI, Cache, date, entry, fields, forwarded, get, ok, served
 
 MAX_AGE = "Cache-Control: max-age=60"

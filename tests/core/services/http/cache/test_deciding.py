@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.http.cache.decisions import Policy, Unsatisfiable
-from services.http.cache.lookup import decide
+from lab7.services.http.cache.decisions import Policy, Unsatisfiable
+from lab7.services.http.cache.lookup import decide
 from tests.core.services.http.cache.exchanges import (
     NOW,
     URI,

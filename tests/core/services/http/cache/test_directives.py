@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.http.cache.directives import (
+from lab7.services.http.cache.directives import (
     INFINITY_S,
     NO_REQUEST_DIRECTIVES,
     NO_RESPONSE_DIRECTIVES,
@@ -14,7 +14,7 @@ from services.http.cache.directives import (
     response_directives,
     targeted_directives,
 )
-from services.http.cache.structured_fields import OTHER, Value, parse_dictionary
+from lab7.services.http.cache.structured_fields import OTHER, Value, parse_dictionary
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 
 import pytest
 
-from services.http.cache.decisions import DEFAULT_POLICY
-from services.http.cache.lookup import find_candidates
-from services.http.cache.validation import identify_updated
-from services.http.messages import Response
+from lab7.services.http.cache.decisions import DEFAULT_POLICY
+from lab7.services.http.cache.lookup import find_candidates
+from lab7.services.http.cache.validation import identify_updated
+from lab7.services.http.messages import Response
 from tests.core.services.http.cache.exchanges import URI, Cache, date, entry, fields, get, ok
 
 STALE = "Cache-Control: max-age=1"

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.http.cache.decisions import DEFAULT_POLICY, Policy
-from services.http.cache.directives import INFINITY_S
-from services.http.cache.freshness import (
+from lab7.services.http.cache.decisions import DEFAULT_POLICY, Policy
+from lab7.services.http.cache.directives import INFINITY_S
+from lab7.services.http.cache.freshness import (
     age_value,
     corrected_initial_age,
     current_age,
@@ -14,8 +14,8 @@ from services.http.cache.freshness import (
     freshness_lifetime,
     http_date,
 )
-from services.http.cache.stored import StoredResponse
-from services.http.messages import Response
+from lab7.services.http.cache.stored import StoredResponse
+from lab7.services.http.messages import Response
 from tests.core.services.http.cache.exchanges import NOW, URI, date, decided, entry, fields, get, ok, outcome
 
 DAY_S = 86_400

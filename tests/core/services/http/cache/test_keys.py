@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.http.cache.keys import cache_key, origin_of, resolved_key
-from services.http.messages import split_target
+from lab7.services.http.cache.keys import cache_key, origin_of, resolved_key
+from lab7.services.http.messages import split_target
 
 
 @pytest.mark.parametrize(

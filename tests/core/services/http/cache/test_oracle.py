@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.http.cache.decisions import Policy
-from services.http.fields import Fields
-from services.http.messages import Request
+from lab7.services.http.cache.decisions import Policy
+from lab7.services.http.fields import Fields
+from lab7.services.http.messages import Request
 from tests.core.services.http.cache.histories import POLICIES, START, Ask, Step, Wait, histories, history, run
 from tests.core.services.http.cache.honest_origin import PATHS, Mood, Origin
 from tests.core.services.http.cache.model_cache import ModelCache

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from services.http.cache import lookup
-from services.http.cache import response as cache_response
-from services.http.cache.decisions import Forward, Policy, ResponseActions, Serve
-from services.http.fields import Fields
-from services.http.messages import Request, Response
+from lab7.services.http.cache import lookup
+from lab7.services.http.cache import response as cache_response
+from lab7.services.http.cache.decisions import Forward, Policy, ResponseActions, Serve
+from lab7.services.http.fields import Fields
+from lab7.services.http.messages import Request, Response
 from tests.core.services.http.cache.histories import history, run
 
 # By the tenth part of these each fault is found.

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.http.cache import reuse
-from services.http.cache.response import truncated
-from services.http.cache.stored import ContentSpan
-from services.http.messages import Request, Response
+from lab7.services.http.cache import reuse
+from lab7.services.http.cache.response import truncated
+from lab7.services.http.cache.stored import ContentSpan
+from lab7.services.http.messages import Request, Response
 from tests.core.services.http.cache.exchanges import (
     URI,
     Cache,

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from services.http.cache.decisions import Serve
-from services.http.cache.lookup import decide
-from services.http.cache.preference import preference
-from services.http.cache.stored import StoredResponse
+from lab7.services.http.cache.decisions import Serve
+from lab7.services.http.cache.lookup import decide
+from lab7.services.http.cache.preference import preference
+from lab7.services.http.cache.stored import StoredResponse
 from tests.core.services.http.cache.exchanges import NOW, URI, entry, fields, get
 
 

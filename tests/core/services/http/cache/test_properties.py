@@ -5,14 +5,14 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.http.cache.decisions import DEFAULT_POLICY, Forward, Serve, Unsatisfiable
-from services.http.cache.freshness import derived_metadata
-from services.http.cache.lookup import decide
-from services.http.cache.response import handle_failure, handle_response
-from services.http.cache.stored import StoredResponse
-from services.http.fields import Fields
-from services.http.messages import Request, Response
-from services.http.ranges import Span
+from lab7.services.http.cache.decisions import DEFAULT_POLICY, Forward, Serve, Unsatisfiable
+from lab7.services.http.cache.freshness import derived_metadata
+from lab7.services.http.cache.lookup import decide
+from lab7.services.http.cache.response import handle_failure, handle_response
+from lab7.services.http.cache.stored import StoredResponse
+from lab7.services.http.fields import Fields
+from lab7.services.http.messages import Request, Response
+from lab7.services.http.ranges import Span
 from tests.core.services.http.cache.exchanges import NOW, URI, date
 
 DIRECTIVES = st.sampled_from(

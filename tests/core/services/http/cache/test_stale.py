@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.http.cache.decisions import Policy
-from services.http.cache.response import handle_failure
+from lab7.services.http.cache.decisions import Policy
+from lab7.services.http.cache.response import handle_failure
 from tests.core.services.http.cache.exchanges import NOW, URI, Cache, entry, forwarded, get, ok
 
 GIVEN = 'ETag: "a"'

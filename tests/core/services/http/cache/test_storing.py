@@ -2,10 +2,10 @@
 
 import pytest
 
-from services.http.cache.decisions import DEFAULT_POLICY
-from services.http.cache.response import storable, truncated
-from services.http.cache.stored import ContentSpan
-from services.http.messages import Response
+from lab7.services.http.cache.decisions import DEFAULT_POLICY
+from lab7.services.http.cache.response import storable, truncated
+from lab7.services.http.cache.stored import ContentSpan
+from lab7.services.http.messages import Response
 from tests.core.services.http.cache.exchanges import NOW, URI, date, entry, fields, get, is_stored, ok
 
 MODIFIED = f"Last-Modified: {date(-1000)}"

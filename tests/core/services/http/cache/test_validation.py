@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.http.cache.stored import ContentSpan
-from services.http.messages import Request, Response
+from lab7.services.http.cache.stored import ContentSpan
+from lab7.services.http.messages import Request, Response
 from tests.core.services.http.cache.exchanges import URI, Cache, date, entry, forwarded, get, ok, served
 
 MODIFIED = f"Last-Modified: {date(-1000)}"

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.http.cache.keys import matches_vary, nominated_fields, normalised_value, same_key
-from services.http.cache.stored import StoredResponse
-from services.http.messages import Response
+from lab7.services.http.cache.keys import matches_vary, nominated_fields, normalised_value, same_key
+from lab7.services.http.cache.stored import StoredResponse
+from lab7.services.http.messages import Response
 from tests.core.services.http.cache.exchanges import (
     NOW,
     URI,

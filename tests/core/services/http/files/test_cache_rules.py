@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from services.http.fields import Fields
-from services.http.files.static import CacheRule, Representation, StaticFiles, cache_control, parse_rule
-from services.http.messages import Request
-from services.http.origin import Origin
+from lab7.services.http.fields import Fields
+from lab7.services.http.files.static import CacheRule, Representation, StaticFiles, cache_control, parse_rule
+from lab7.services.http.messages import Request
+from lab7.services.http.origin import Origin
 
 LATER = 4_000_000_000.0
 RULES = [CacheRule("/news/*", b"no-cache"), CacheRule("*.html", b"max-age=60"), CacheRule("*", b"public")]

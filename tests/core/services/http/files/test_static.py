@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.http.files.static import Representation, StaticFiles
+from lab7.services.http.files.static import Representation, StaticFiles
 
 # Far later than any file's change, so that every file may be cached.
 LATER = 4_000_000_000.0

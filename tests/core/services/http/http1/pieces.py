@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from services.http.messages import Data, Event
+from lab7.services.http.messages import Data, Event
 
 Receive = Callable[[bytes], list[Event]]
 

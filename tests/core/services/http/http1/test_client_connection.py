@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.http.errors import LocalProtocolError
-from services.http.fields import Fields
-from services.http.http1.connection import ClientConnection, ServerConnection
-from services.http.messages import END, Closed, Data, EndOfMessage, Event, Fault, Request, Response
+from lab7.services.http.errors import LocalProtocolError
+from lab7.services.http.fields import Fields
+from lab7.services.http.http1.connection import ClientConnection, ServerConnection
+from lab7.services.http.messages import END, Closed, Data, EndOfMessage, Event, Fault, Request, Response
 from tests.core.services.http.http1.pieces import feed, joined, octet_by_octet
 
 HOST = (b"Host", b"a")

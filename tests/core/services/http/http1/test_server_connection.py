@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.http.errors import LocalProtocolError
-from services.http.fields import Fields
-from services.http.http1.connection import HalfState, ServerConnection
-from services.http.messages import (
+from lab7.services.http.errors import LocalProtocolError
+from lab7.services.http.fields import Fields
+from lab7.services.http.http1.connection import HalfState, ServerConnection
+from lab7.services.http.messages import (
     END,
     HTTP_1_0,
     Closed,

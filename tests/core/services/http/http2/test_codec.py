@@ -7,11 +7,11 @@ from hpack import Decoder, Encoder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.http.errors import HTTPError, LocalProtocolError
-from services.http.fields import Fields
-from services.http.http2.client_connection import DataReceived, Http2ClientConnection, StreamEnded
-from services.http.http2.errors import ErrorCode, Http2ConnectionError, MalformedError
-from services.http.http2.frames import (
+from lab7.services.http.errors import HTTPError, LocalProtocolError
+from lab7.services.http.fields import Fields
+from lab7.services.http.http2.client_connection import DataReceived, Http2ClientConnection, StreamEnded
+from lab7.services.http.http2.errors import ErrorCode, Http2ConnectionError, MalformedError
+from lab7.services.http.http2.frames import (
     END_HEADERS,
     PADDED,
     PREFACE,
@@ -23,15 +23,15 @@ from services.http.http2.frames import (
     encode_uint32,
     strip_padding,
 )
-from services.http.http2.header_lists import parse_content_length, parse_request, response_header_list
-from services.http.http2.hpack import HeaderDecoder, HeaderEncoder, HeaderSizes
-from services.http.http2.limits import RateLimits, TokenBucket
-from services.http.http2.push import promised_requests
-from services.http.http2.settings import Setting, encode_settings, parse_settings
-from services.http.http2.streams import TRANSITIONS, Signal, StreamState, move
-from services.http.http2.upgrade import upgrade_settings, upgraded
-from services.http.messages import HTTP_1_0, Request, Response
-from services.http.server.server import DetectedVersion, VersionDetector
+from lab7.services.http.http2.header_lists import parse_content_length, parse_request, response_header_list
+from lab7.services.http.http2.hpack import HeaderDecoder, HeaderEncoder, HeaderSizes
+from lab7.services.http.http2.limits import RateLimits, TokenBucket
+from lab7.services.http.http2.push import promised_requests
+from lab7.services.http.http2.settings import Setting, encode_settings, parse_settings
+from lab7.services.http.http2.streams import TRANSITIONS, Signal, StreamState, move
+from lab7.services.http.http2.upgrade import upgrade_settings, upgraded
+from lab7.services.http.messages import HTTP_1_0, Request, Response
+from lab7.services.http.server.server import DetectedVersion, VersionDetector
 
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
 GET = [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")]

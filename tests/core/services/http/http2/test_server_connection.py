@@ -7,8 +7,8 @@ from hpack import Decoder, Encoder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.http.fields import Fields
-from services.http.http2.events import (
+from lab7.services.http.fields import Fields
+from lab7.services.http.http2.events import (
     ConnectionTerminated,
     Event,
     RequestReceived,
@@ -16,11 +16,11 @@ from services.http.http2.events import (
     StreamCancelled,
     TunnelData,
 )
-from services.http.http2.frames import PREFACE, Frame, FrameDecoder, Kind, encode_frame, encode_uint32
-from services.http.http2.limits import CONCURRENT_STREAMS, OUTGOING_OCTETS, TimeLimits
-from services.http.http2.server_connection import Http2ServerConnection
-from services.http.http2.settings import Setting, encode_settings
-from services.http.messages import Request, Response
+from lab7.services.http.http2.frames import PREFACE, Frame, FrameDecoder, Kind, encode_frame, encode_uint32
+from lab7.services.http.http2.limits import CONCURRENT_STREAMS, OUTGOING_OCTETS, TimeLimits
+from lab7.services.http.http2.server_connection import Http2ServerConnection
+from lab7.services.http.http2.settings import Setting, encode_settings
+from lab7.services.http.messages import Request, Response
 
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
 TIME_LIMITS = TimeLimits(head_s=10.0, body_s=10.0, body_rate_octets_s=100.0, settings_s=10.0)

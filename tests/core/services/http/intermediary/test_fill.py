@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.http.cache.stored import StoredResponse
-from services.http.fields import Fields
-from services.http.intermediary.cache_fill import QUICK_ABORT_OCTETS, CacheFill
-from services.http.intermediary.forwarding import ConcatenatedBody
-from services.http.messages import Response, StreamedBody
-from services.http.server.body_stream import BUFFER_OCTETS, BodyStream
-from services.http.storage.store import Store
+from lab7.services.http.cache.stored import StoredResponse
+from lab7.services.http.fields import Fields
+from lab7.services.http.intermediary.cache_fill import QUICK_ABORT_OCTETS, CacheFill
+from lab7.services.http.intermediary.forwarding import ConcatenatedBody
+from lab7.services.http.messages import Response, StreamedBody
+from lab7.services.http.server.body_stream import BUFFER_OCTETS, BodyStream
+from lab7.services.http.storage.store import Store
 
 URI = b"http://a/"
 TAGGED = Response(200, Fields(((b"ETag", b'"1"'), (b"Cache-Control", b"max-age=9"))))

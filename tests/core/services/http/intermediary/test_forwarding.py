@@ -2,11 +2,11 @@
 
 import pytest
 
-from services.http.cache.keys import cache_key
-from services.http.errors import HTTPError
-from services.http.fields import Fields
-from services.http.http1.codec import parse_request_head
-from services.http.intermediary.forwarding import (
+from lab7.services.http.cache.keys import cache_key
+from lab7.services.http.errors import HTTPError
+from lab7.services.http.fields import Fields
+from lab7.services.http.http1.codec import parse_request_head
+from lab7.services.http.intermediary.forwarding import (
     build_response,
     check_request,
     forwarded_request,
@@ -19,9 +19,9 @@ from services.http.intermediary.forwarding import (
     takes_trailers,
     via,
 )
-from services.http.intermediary.settings import is_connect_permitted, parse_connect_target
-from services.http.messages import HTTP_1_0, Request, Response, split_target
-from services.http.urls import Origin
+from lab7.services.http.intermediary.settings import is_connect_permitted, parse_connect_target
+from lab7.services.http.messages import HTTP_1_0, Request, Response, split_target
+from lab7.services.http.urls import Origin
 
 NAME = b"lab7:3128"
 ORIGIN = Origin("origin.example", 8000)

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from services.http.fields import Fields
-from services.http.messages import Request, Response
-from services.http.server.body_stream import BUFFER_OCTETS, BodyStream
-from services.http.server.context import LazyResponse
-from services.http.server.inbound import Inbound
-from services.http.server.phase import Phase
+from lab7.services.http.fields import Fields
+from lab7.services.http.messages import Request, Response
+from lab7.services.http.server.body_stream import BUFFER_OCTETS, BodyStream
+from lab7.services.http.server.context import LazyResponse
+from lab7.services.http.server.inbound import Inbound
+from lab7.services.http.server.phase import Phase
 from tests.core.services.http.server.test_connection import BOUNDS, GET, POST, Peer, run, turn, whole
 
 GET_1_0 = b"GET / HTTP/1.0\r\n\r\n"

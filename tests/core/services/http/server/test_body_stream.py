@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.http.fields import Fields
-from services.http.server.body_stream import BodyStream
+from lab7.services.http.fields import Fields
+from lab7.services.http.server.body_stream import BodyStream
 
 TRAILERS = Fields(((b"Digest", b"1"),))
 

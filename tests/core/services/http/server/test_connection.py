@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from services.eventlog import EventLog
-from services.http.messages import Request, Response
-from services.http.server.context import Handler, LazyResponse, Limits, Refuse, Relay
-from services.http.server.phase import Phase
-from services.http.server.server import HTTPServer
+from lab7.services.eventlog import EventLog
+from lab7.services.http.messages import Request, Response
+from lab7.services.http.server.context import Handler, LazyResponse, Limits, Refuse, Relay
+from lab7.services.http.server.phase import Phase
+from lab7.services.http.server.server import HTTPServer
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\n"

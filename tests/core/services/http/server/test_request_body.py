@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from services.http.errors import HTTPError
-from services.http.fields import Fields
-from services.http.messages import Request, Response
-from services.http.server.body_stream import BodyStream
-from services.http.server.request_body import read_body
+from lab7.services.http.errors import HTTPError
+from lab7.services.http.fields import Fields
+from lab7.services.http.messages import Request, Response
+from lab7.services.http.server.body_stream import BodyStream
+from lab7.services.http.server.request_body import read_body
 
 
 @dataclass

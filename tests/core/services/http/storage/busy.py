@@ -9,8 +9,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from services.http.cache.stored import StoredResponse
-from services.http.storage.store import Store
+from lab7.services.http.cache.stored import StoredResponse
+from lab7.services.http.storage.store import Store
 from tests.core.services.http.storage.entries import URI, response, same_key
 
 SIZES = (0, 10, 3_000, 70_000, 500_000)

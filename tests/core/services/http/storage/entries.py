@@ -1,9 +1,9 @@
 """Stored responses for the tests of the store."""
 
-from services.http.cache.stored import ContentSpan, StoredResponse
-from services.http.fields import Fields
-from services.http.messages import Body, Response
-from services.http.storage.store import Store, StoreWriter
+from lab7.services.http.cache.stored import ContentSpan, StoredResponse
+from lab7.services.http.fields import Fields
+from lab7.services.http.messages import Body, Response
+from lab7.services.http.storage.store import Store, StoreWriter
 
 URI = b"http://www.example.com/"
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from services.errors import ServiceError
-from services.eventlog import EventLog
-from services.http.fields import Fields
-from services.http.storage import folder as folders
-from services.http.storage import limits
-from services.http.storage.folder import MARK
-from services.http.storage.index import head_octets
-from services.http.storage.store import Store
+from lab7.services.errors import ServiceError
+from lab7.services.eventlog import EventLog
+from lab7.services.http.fields import Fields
+from lab7.services.http.storage import folder as folders
+from lab7.services.http.storage import limits
+from lab7.services.http.storage.folder import MARK
+from lab7.services.http.storage.index import head_octets
+from lab7.services.http.storage.store import Store
 from tests.core.services.http.storage.entries import (
     URI,
     arriving,
@@ -298,8 +298,8 @@ def test_a_start_that_was_cut_short_is_no_hindrance(opened: Open, tmp_path: Path
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from services.eventlog import EventLog
-from services.http.storage.store import Store
+from lab7.services.eventlog import EventLog
+from lab7.services.http.storage.store import Store
 from tests.core.services.http.storage.entries import *
 store = Store(same_key=same_key, directory=Path(sys.argv[1]), log=EventLog(sys.stdout, lambda: 0.0))
 kept = putting(store, response(URI + b"kept"), b"kept")

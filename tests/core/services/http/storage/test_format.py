@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.http.cache.stored import ContentSpan, StoredResponse
-from services.http.fields import Fields
-from services.http.messages import Response
-from services.http.storage.format import VERSION, FormatError, Head, decode_head, encode_head
+from lab7.services.http.cache.stored import ContentSpan, StoredResponse
+from lab7.services.http.fields import Fields
+from lab7.services.http.messages import Response
+from lab7.services.http.storage.format import VERSION, FormatError, Head, decode_head, encode_head
 from tests.core.services.http.storage.entries import response
 
 octets = st.binary(max_size=40)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.http.storage.index import Entry, Index, IndexLimits, head_octets
-from services.http.storage.limits import LINE_OVERHEAD_OCTETS
+from lab7.services.http.storage.index import Entry, Index, IndexLimits, head_octets
+from lab7.services.http.storage.limits import LINE_OVERHEAD_OCTETS
 from tests.core.services.http.storage.entries import response, same_key
 
 HEAD = head_octets(response(b"/0", b""))

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from services.http.storage.store import Store
+from lab7.services.http.storage.store import Store
 from tests.core.services.http.storage.busy import URIS, expected, open_store
 from tests.core.services.http.storage.entries import URI, content_of, putting, response
 

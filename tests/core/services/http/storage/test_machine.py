@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from services.http.cache.stored import StoredResponse
-from services.http.storage import limits
-from services.http.storage.store import Store, StoreReader, StoreWriter
+from lab7.services.http.cache.stored import StoredResponse
+from lab7.services.http.storage import limits
+from lab7.services.http.storage.store import Store, StoreReader, StoreWriter
 from tests.core.services.http.storage.entries import URI, content_of, read_all, response, same_key
 
 uris = st.integers(0, 3).map(lambda number: URI + b"%d" % number)

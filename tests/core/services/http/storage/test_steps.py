@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from services.http.cache.stored import StoredResponse
-from services.http.storage import folder, limits
-from services.http.storage import store as storage_store
-from services.http.storage.store import Store
+from lab7.services.http.cache.stored import StoredResponse
+from lab7.services.http.storage import folder, limits
+from lab7.services.http.storage import store as storage_store
+from lab7.services.http.storage.store import Store
 from tests.core.services.http.storage.entries import URI, content_of, putting, response, same_key
 
 LARGE = limits.HELD_CONTENT_OCTETS + 100

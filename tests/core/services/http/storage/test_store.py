@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from services.http.cache.stored import ContentSpan
-from services.http.fields import Fields
-from services.http.ranges import Span
-from services.http.storage import limits
-from services.http.storage.index import head_octets
-from services.http.storage.store import Store, StoreWriter
+from lab7.services.http.cache.stored import ContentSpan
+from lab7.services.http.fields import Fields
+from lab7.services.http.ranges import Span
+from lab7.services.http.storage import limits
+from lab7.services.http.storage.index import head_octets
+from lab7.services.http.storage.store import Store, StoreWriter
 from tests.core.services.http.storage.entries import (
     URI,
     arriving,

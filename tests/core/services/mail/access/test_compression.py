@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mail.access.compression import Compression, CompressionError
+from lab7.services.mail.access.compression import Compression, CompressionError
 
 LIMIT = 1000
 

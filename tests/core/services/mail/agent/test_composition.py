@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mail.address import Mailbox
-from services.mail.agent import fields
-from services.mail.agent.composition import compose_message
-from services.mail.agent.drafts import (
+from lab7.services.mail.address import Mailbox
+from lab7.services.mail.agent import fields
+from lab7.services.mail.agent.composition import compose_message
+from lab7.services.mail.agent.drafts import (
     Attachment,
     ComposeError,
     Draft,
@@ -22,7 +22,7 @@ from services.mail.agent.drafts import (
     parse_mailbox_list,
     parse_single_mailbox,
 )
-from services.mail.agent.limits import ATTACHMENTS_MAX, LINE_OCTETS, RECIPIENTS_MAX, REFERENCES_MAX, TEXT_OCTETS
+from lab7.services.mail.agent.limits import ATTACHMENTS_MAX, LINE_OCTETS, RECIPIENTS_MAX, REFERENCES_MAX, TEXT_OCTETS
 
 ALICE = NameAddr("Alice", Mailbox("alice", "example.org"))
 BOB = NameAddr("", Mailbox("bob", "example.com"))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.mail.agent.terminal import MessageSummary, attachment_lines, message_text
-from services.mail.message_content.contents import Contents
+from lab7.services.mail.agent.terminal import MessageSummary, attachment_lines, message_text
+from lab7.services.mail.message_content.contents import Contents
 
 # Escape sequences, C1 controls, bidirectional controls and line separators.
 ACTIVE = "\x1b[2J\x07\x9b\u202e\u202a\u2066\u2069\u200e\u200f\u061c\u2028\u2029"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from services.dns.codec.codes import Rcode, RRType
-from services.dns.codec.master_file import parse_master_file
-from services.dns.codec.message import Message
-from services.dns.codec.name import ROOT, Name
-from services.mail.authentication.lookup import Lookups
-from services.mail.delivery.routes import Answer, Lookup
+from lab7.services.dns.codec.codes import Rcode, RRType
+from lab7.services.dns.codec.master_file import parse_master_file
+from lab7.services.dns.codec.message import Message
+from lab7.services.dns.codec.name import ROOT, Name
+from lab7.services.mail.authentication.lookup import Lookups
+from lab7.services.mail.delivery.routes import Answer, Lookup
 
 T = TypeVar("T")
 

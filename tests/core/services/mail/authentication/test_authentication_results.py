@@ -6,17 +6,17 @@ from email import message_from_bytes, policy
 
 import pytest
 
-from services.mail.address import Mailbox
-from services.mail.authentication.authentication_results import (
+from lab7.services.mail.address import Mailbox
+from lab7.services.mail.authentication.authentication_results import (
     Findings,
     is_quarantined,
     results_field,
     without_results,
 )
-from services.mail.authentication.dkim.keys import generate
-from services.mail.authentication.dkim.signature_field import ED25519, format_key_record
-from services.mail.authentication.dkim.signer import SigningKey, sign
-from services.mail.authentication.inbound import (
+from lab7.services.mail.authentication.dkim.keys import generate
+from lab7.services.mail.authentication.dkim.signature_field import ED25519, format_key_record
+from lab7.services.mail.authentication.dkim.signer import SigningKey, sign
+from lab7.services.mail.authentication.inbound import (
     MULTIPLE_AUTHORS,
     NO_LOOKUP,
     Checks,
@@ -25,8 +25,8 @@ from services.mail.authentication.inbound import (
     Sender,
     authenticate,
 )
-from services.mail.authentication.spf.check import Outcome
-from services.mail.authentication.spf.record import Result
+from lab7.services.mail.authentication.spf.check import Outcome
+from lab7.services.mail.authentication.spf.record import Result
 from tests.core.services.mail.authentication.records import Records
 
 OWN = "mx.example.com"

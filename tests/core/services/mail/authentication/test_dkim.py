@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.errors import ServiceError
-from services.mail.authentication.dkim.canonicalization import (
+from lab7.services.errors import ServiceError
+from lab7.services.mail.authentication.dkim.canonicalization import (
     RELAXED,
     SIMPLE,
     BodyHashes,
@@ -19,8 +19,8 @@ from services.mail.authentication.dkim.canonicalization import (
     canonical_field,
     parse_message,
 )
-from services.mail.authentication.dkim.keys import PrivateKey, generate, load_private_key, require_cryptography
-from services.mail.authentication.dkim.signature_field import (
+from lab7.services.mail.authentication.dkim.keys import PrivateKey, generate, load_private_key, require_cryptography
+from lab7.services.mail.authentication.dkim.signature_field import (
     ED25519,
     RSA,
     KeyRecordError,
@@ -29,9 +29,9 @@ from services.mail.authentication.dkim.signature_field import (
     parse_key_record,
     parse_signature,
 )
-from services.mail.authentication.dkim.signer import SigningKey, sign
-from services.mail.authentication.dkim.verifier import SIGNATURES_MAX, Result, Verification, verify_all
-from services.mail.authentication.tags import TagError, parse_tags
+from lab7.services.mail.authentication.dkim.signer import SigningKey, sign
+from lab7.services.mail.authentication.dkim.verifier import SIGNATURES_MAX, Result, Verification, verify_all
+from lab7.services.mail.authentication.tags import TagError, parse_tags
 from tests.core.services.mail.authentication.records import Records
 
 NOW_S = 1_528_637_909.0

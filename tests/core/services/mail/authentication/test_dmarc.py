@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mail.authentication.dkim.canonicalization import parse_message
-from services.mail.authentication.dmarc.record import DmarcRecord, Policy, parse_dmarc, walk
-from services.mail.authentication.dmarc.verdict import AuthorError, Result, Verdict, author_domain, judge
-from services.mail.authentication.lookup import TemporaryLookupError
+from lab7.services.mail.authentication.dkim.canonicalization import parse_message
+from lab7.services.mail.authentication.dmarc.record import DmarcRecord, Policy, parse_dmarc, walk
+from lab7.services.mail.authentication.dmarc.verdict import AuthorError, Result, Verdict, author_domain, judge
+from lab7.services.mail.authentication.lookup import TemporaryLookupError
 from tests.core.services.mail.authentication.records import Records
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mail.authentication.mta_sts.policy import (
+from lab7.services.mail.authentication.mta_sts.policy import (
     MAX_AGE_S,
     RETRY_S,
     Mode,

@@ -9,15 +9,15 @@ import dkim
 import pytest
 import spf
 
-from services.dns.codec.codes import type_from_text
-from services.dns.codec.name import Name
-from services.mail.authentication.dkim.canonicalization import RELAXED, SIMPLE
-from services.mail.authentication.dkim.keys import generate
-from services.mail.authentication.dkim.signature_field import ED25519, RSA, format_key_record
-from services.mail.authentication.dkim.signer import SigningKey, sign
-from services.mail.authentication.dkim.verifier import verify_all
-from services.mail.authentication.spf.check import Client, check, client_address
-from services.mail.delivery.routes import Lookup
+from lab7.services.dns.codec.codes import type_from_text
+from lab7.services.dns.codec.name import Name
+from lab7.services.mail.authentication.dkim.canonicalization import RELAXED, SIMPLE
+from lab7.services.mail.authentication.dkim.keys import generate
+from lab7.services.mail.authentication.dkim.signature_field import ED25519, RSA, format_key_record
+from lab7.services.mail.authentication.dkim.signer import SigningKey, sign
+from lab7.services.mail.authentication.dkim.verifier import verify_all
+from lab7.services.mail.authentication.spf.check import Client, check, client_address
+from lab7.services.mail.delivery.routes import Lookup
 from tests.core.services.mail.authentication.records import Records
 from tests.core.services.mail.authentication.test_spf import APPENDIX
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mail.authentication.spf.check import Client, Outcome, check, client_address
-from services.mail.authentication.spf.macro import MacroValues, expand, expand_domain
-from services.mail.authentication.spf.record import Result, SyntaxFaultError, parse_record, select_record
+from lab7.services.mail.authentication.spf.check import Client, Outcome, check, client_address
+from lab7.services.mail.authentication.spf.macro import MacroValues, expand, expand_domain
+from lab7.services.mail.authentication.spf.record import Result, SyntaxFaultError, parse_record, select_record
 from tests.core.services.mail.authentication.records import Records
 
 # RFC 7208 appendix A, with the addresses of example.com's hosts and their reverse mapping.

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from services.mail.address import Mailbox
-from services.mail.delivery.dsn import RETURNED_OCTETS_MAX, FailedMessage, bounce
-from services.mail.queue.entry import Recipient
-from services.mail.smtp.content import ContentReader, stuffed
-from services.mail.smtp.syntax import Reply
+from lab7.services.mail.address import Mailbox
+from lab7.services.mail.delivery.dsn import RETURNED_OCTETS_MAX, FailedMessage, bounce
+from lab7.services.mail.queue.entry import Recipient
+from lab7.services.mail.smtp.content import ContentReader, stuffed
+from lab7.services.mail.smtp.syntax import Reply
 
 ANN, BOB, EVE = Mailbox("ann", "example.net"), Mailbox("bob", "example.com"), Mailbox("e ve", "example.com")
 SENT = b"Subject: hello\r\nFrom: ann@example.net\r\n\r\n.body\r\n"

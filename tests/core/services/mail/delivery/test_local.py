@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.delivery.local import LocalMessage, MailboxFullError, deliver
-from services.mail.maildir.store import Maildir
+from lab7.services.mail.delivery.local import LocalMessage, MailboxFullError, deliver
+from lab7.services.mail.maildir.store import Maildir
 
 
 def letter(key: str, content: bytes = b"Subject: x\r\n\r\nHello.\r\n", again: bool = False) -> LocalMessage:

@@ -4,9 +4,9 @@ from random import Random
 
 import pytest
 
-from services.dns.codec.message import Message, Question
-from services.dns.zones.zone import Zones, answer_question
-from services.mail.delivery.routes import (
+from lab7.services.dns.codec.message import Message, Question
+from lab7.services.dns.zones.zone import Zones, answer_question
+from lab7.services.mail.delivery.routes import (
     LOOPS_BACK,
     NO_ADDRESS,
     NO_ANSWER,
@@ -17,7 +17,7 @@ from services.mail.delivery.routes import (
     Host,
     find_route,
 )
-from services.mail.smtp.syntax import Reply
+from lab7.services.mail.smtp.syntax import Reply
 from tests.core.services.dns.transcripts import zone
 
 ZONE = zone(

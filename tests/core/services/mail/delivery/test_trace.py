@@ -4,18 +4,18 @@ import email.utils
 
 import pytest
 
-from services.mail.accounts import Accounts
-from services.mail.address import Mailbox
-from services.mail.delivery.dispatcher import expand
-from services.mail.delivery.trace import (
+from lab7.services.mail.accounts import Accounts
+from lab7.services.mail.address import Mailbox
+from lab7.services.mail.delivery.dispatcher import expand
+from lab7.services.mail.delivery.trace import (
     complete_submission,
     date_time,
     received_field,
     return_path_field,
     without_return_path,
 )
-from services.mail.queue.entry import Schedule, parse_intervals
-from services.mail.smtp.greylist import Greylist
+from lab7.services.mail.queue.entry import Schedule, parse_intervals
+from lab7.services.mail.smtp.greylist import Greylist
 
 BOB = Mailbox("bob", "example.com")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.maildir.delivery import NewMessage
-from services.mail.maildir.store import Maildir
+from lab7.services.mail.maildir.delivery import NewMessage
+from lab7.services.mail.maildir.store import Maildir
 from tests.core.services.mail.imap.transcripts import Client, mailbox
 
 MIXED = (
@@ -116,7 +116,7 @@ def test_a_missing_mailbox_is_reported_before_a_bad_url(tmp_path: Path) -> None:
 
 
 def test_a_message_put_together_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.mail.imap.commands.append.MESSAGE_OCTETS", 60)
+    monkeypatch.setattr("lab7.services.mail.imap.commands.append.MESSAGE_OCTETS", 60)
     urls = b" ".join([b'URL "/INBOX/;UID=1"'] * 3)
     assert b"a NO [TOOBIG]" in client_of(tmp_path, *TWO).send(b"a APPEND INBOX CATENATE (%b)\r\n" % urls)
 

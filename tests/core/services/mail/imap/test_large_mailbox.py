@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.access.requests import LogIn, Opened
-from services.mail.imap import view
-from services.mail.imap.session import Session
-from services.mail.imap.session_state import Capabilities
-from services.mail.maildir import folder, limits
-from services.mail.maildir.store import Maildir
+from lab7.services.mail.access.requests import LogIn, Opened
+from lab7.services.mail.imap import view
+from lab7.services.mail.imap.session import Session
+from lab7.services.mail.imap.session_state import Capabilities
+from lab7.services.mail.maildir import folder, limits
+from lab7.services.mail.maildir.store import Maildir
 from tests.core.services.mail.imap.transcripts import Client
 
 COUNT = 300

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.imap.limits import BAD_COMMANDS_MAX, FAILED_LOGINS_MAX
-from services.mail.imap.session_state import Capabilities, State
+from lab7.services.mail.imap.limits import BAD_COMMANDS_MAX, FAILED_LOGINS_MAX
+from lab7.services.mail.imap.session_state import Capabilities, State
 from tests.core.services.mail.imap.transcripts import Client, mailbox
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.imap.session_state import State
+from lab7.services.mail.imap.session_state import State
 from tests.core.services.mail.imap.transcripts import Client, mailbox
 
 

@@ -104,7 +104,7 @@ def test_wrong_requests(client: Client, arguments: str, response: bytes) -> None
 
 
 def test_too_many_mailboxes_are_refused(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.mail.imap.commands.notify.NOTIFIED_MAILBOXES_MAX", 2)
+    monkeypatch.setattr("lab7.services.mail.imap.commands.notify.NOTIFIED_MAILBOXES_MAX", 2)
     answer = client.send(b"a NOTIFY SET (personal (MessageNew MessageExpunge))\r\n")
     assert answer.startswith(b"a NO [NOTIFICATIONOVERFLOW]")
     assert not client.session.waits

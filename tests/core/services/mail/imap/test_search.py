@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.imap.syntax.dates import read_date_time
-from services.mail.imap.syntax.reader import Reader
-from services.mail.maildir.delivery import NewMessage
-from services.mail.maildir.store import Maildir
+from lab7.services.mail.imap.syntax.dates import read_date_time
+from lab7.services.mail.imap.syntax.reader import Reader
+from lab7.services.mail.maildir.delivery import NewMessage
+from lab7.services.mail.maildir.store import Maildir
 from tests.core.services.mail.imap.transcripts import Client
 
 FIRST = (

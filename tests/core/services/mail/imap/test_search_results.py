@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.maildir.delivery import NewMessage
-from services.mail.maildir.store import Maildir
+from lab7.services.mail.maildir.delivery import NewMessage
+from lab7.services.mail.maildir.store import Maildir
 from tests.core.services.mail.imap.transcripts import Client, mailbox
 
 NOW = 1_000_000_000.0

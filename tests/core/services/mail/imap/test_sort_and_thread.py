@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mail.imap.syntax.base_subject import BaseSubject, base_subject
-from services.mail.imap.syntax.dates import sent_day, sent_time
-from services.mail.imap.thread_tree import ThreadMessage, encode_threads, threads_by_references, threads_by_subject
-from services.mail.maildir.delivery import NewMessage
-from services.mail.maildir.store import Maildir
+from lab7.services.mail.imap.syntax.base_subject import BaseSubject, base_subject
+from lab7.services.mail.imap.syntax.dates import sent_day, sent_time
+from lab7.services.mail.imap.thread_tree import ThreadMessage, encode_threads, threads_by_references, threads_by_subject
+from lab7.services.mail.maildir.delivery import NewMessage
+from lab7.services.mail.maildir.store import Maildir
 from tests.core.services.mail.imap.transcripts import Client
 
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.errors import LimitExceededError
-from services.mail.imap.commands.mailbox_list import matches
-from services.mail.imap.errors import BadError
-from services.mail.imap.syntax import encoder
-from services.mail.imap.syntax.dates import date_time, read_date_time
-from services.mail.imap.syntax.fetch_items import format_sequence_set, numbers_in, parse_sequence_set, uids_in
-from services.mail.imap.syntax.reader import AnnouncedLiteral, Framer, Line, Reader
+from lab7.services.errors import LimitExceededError
+from lab7.services.mail.imap.commands.mailbox_list import matches
+from lab7.services.mail.imap.errors import BadError
+from lab7.services.mail.imap.syntax import encoder
+from lab7.services.mail.imap.syntax.dates import date_time, read_date_time
+from lab7.services.mail.imap.syntax.fetch_items import format_sequence_set, numbers_in, parse_sequence_set, uids_in
+from lab7.services.mail.imap.syntax.reader import AnnouncedLiteral, Framer, Line, Reader
 from tests.core.services.mail.imap.transcripts import Client, mailbox
 
 NUMBERS = st.integers(1, 50)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.maildir.store import Maildir
+from lab7.services.mail.maildir.store import Maildir
 from tests.core.services.mail.imap.transcripts import Client, mailbox
 
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from services.mail.access.requests import LogIn, Opened, Output, Outputs, StartTls
-from services.mail.imap.session import Session
-from services.mail.imap.session_state import Capabilities
-from services.mail.maildir.store import Maildir
+from lab7.services.mail.access.requests import LogIn, Opened, Output, Outputs, StartTls
+from lab7.services.mail.imap.session import Session
+from lab7.services.mail.imap.session_state import Capabilities
+from lab7.services.mail.maildir.store import Maildir
 
 MESSAGE = b"From: Ann <ann@example.com>\r\nTo: bob@example.com\r\nSubject: %b\r\n\r\nThe text of %b.\r\n"
 PASSWORD = "secret"

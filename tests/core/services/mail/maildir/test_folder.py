@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.maildir.delivery import NewMessage
-from services.mail.maildir.errors import (
+from lab7.services.mail.maildir.delivery import NewMessage
+from lab7.services.mail.maildir.errors import (
     FolderExistsError,
     MessageGoneError,
     MessageTooLargeError,
     NoFolderError,
     QuotaExceededError,
 )
-from services.mail.maildir.limits import DEAD_LINES_MAX
-from services.mail.maildir.store import Maildir
-from services.mail.maildir.uid_index import FILE
+from lab7.services.mail.maildir.limits import DEAD_LINES_MAX
+from lab7.services.mail.maildir.store import Maildir
+from lab7.services.mail.maildir.uid_index import FILE
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_quota(tmp_path: Path) -> None:
 
 
 def test_a_message_too_large_leaves_nothing(maildir: Maildir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.mail.maildir.delivery.MESSAGE_OCTETS", 10)
+    monkeypatch.setattr("lab7.services.mail.maildir.delivery.MESSAGE_OCTETS", 10)
     with pytest.raises(MessageTooLargeError):
         maildir.deliver_many([b"small", b"x" * 11])
     assert [path for place in ("tmp", "new", "cur") for path in (tmp_path / "box" / place).iterdir()] == []
@@ -203,7 +203,7 @@ def test_the_index_does_not_grow_for_ever(maildir: Maildir, tmp_path: Path) -> N
 WRITER = """
 import sys
 from pathlib import Path
-from services.mail.maildir.store import Maildir
+from lab7.services.mail.maildir.store import Maildir
 maildir = Maildir(Path(sys.argv[1]))
 folder = maildir.folder("INBOX")
 while True:

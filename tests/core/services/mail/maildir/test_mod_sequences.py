@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from services.mail.maildir import mod_sequences
-from services.mail.maildir.folder import Folder
-from services.mail.maildir.mod_sequences import FILE
-from services.mail.maildir.store import Maildir
+from lab7.services.mail.maildir import mod_sequences
+from lab7.services.mail.maildir.folder import Folder
+from lab7.services.mail.maildir.mod_sequences import FILE
+from lab7.services.mail.maildir.store import Maildir
 
 SEEN = frozenset(("\\Seen",))
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mail.maildir.delivery import sort_key, split_name, stored_size, wire_size, with_flag_letters
-from services.mail.maildir.errors import FolderNameError
-from services.mail.maildir.folder_names import checked, decode, directory_of, encode, name_of, parents
+from lab7.services.mail.maildir.delivery import sort_key, split_name, stored_size, wire_size, with_flag_letters
+from lab7.services.mail.maildir.errors import FolderNameError
+from lab7.services.mail.maildir.folder_names import checked, decode, directory_of, encode, name_of, parents
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 

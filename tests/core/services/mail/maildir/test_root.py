@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.errors import ServiceError
-from services.mail.maildir.root import check_root
+from lab7.services.errors import ServiceError
+from lab7.services.mail.maildir.root import check_root
 
 DOMAINS = ("example.com", "example.org")
 

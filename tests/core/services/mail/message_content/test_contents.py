@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mail.agent.terminal import message_text
-from services.mail.message_content.contents import HTML, PLAIN, Contents
-from services.mail.message_content.file_names import parameter_text, safe_file_name
-from services.mail.message_content.limits import FILE_NAME_OCTETS, LEAF_PARTS_MAX
-from services.mail.mime.parameters import parse_parametric
+from lab7.services.mail.agent.terminal import message_text
+from lab7.services.mail.message_content.contents import HTML, PLAIN, Contents
+from lab7.services.mail.message_content.file_names import parameter_text, safe_file_name
+from lab7.services.mail.message_content.limits import FILE_NAME_OCTETS, LEAF_PARTS_MAX
+from lab7.services.mail.mime.parameters import parse_parametric
 
 
 def part(media_type: bytes, body: bytes = b"", *fields: bytes) -> bytes:

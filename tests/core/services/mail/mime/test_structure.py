@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mail.imap.syntax.structures import body_structure, envelope
-from services.mail.mime.addresses import Address, parse_addresses
-from services.mail.mime.header import parse_header
-from services.mail.mime.lexer import Lexer
-from services.mail.mime.limits import DEPTH_MAX, PARTS_MAX
-from services.mail.mime.parameters import parse_parametric
-from services.mail.mime.structure import Part, find, parse
-from services.mail.mime.words import decode_transfer, decode_words, text_of
+from lab7.services.mail.imap.syntax.structures import body_structure, envelope
+from lab7.services.mail.mime.addresses import Address, parse_addresses
+from lab7.services.mail.mime.header import parse_header
+from lab7.services.mail.mime.lexer import Lexer
+from lab7.services.mail.mime.limits import DEPTH_MAX, PARTS_MAX
+from lab7.services.mail.mime.parameters import parse_parametric
+from lab7.services.mail.mime.structure import Part, find, parse
+from lab7.services.mail.mime.words import decode_transfer, decode_words, text_of
 
 
 def multipart(boundary: bytes, *parts: bytes, end: bytes = b"--\r\n") -> bytes:

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mail.access.requests import Challenge, LogIn, Opened, Outputs, StartCompression, StartTls
-from services.mail.maildir.store import Maildir
-from services.mail.pop3.limits import BAD_COMMANDS_MAX, FAILED_LOGINS_MAX
-from services.mail.pop3.session import Session
-from services.mail.pop3.session_state import Capabilities, State
-from services.mail.pop3.transaction import byte_stuffed
+from lab7.services.mail.access.requests import Challenge, LogIn, Opened, Outputs, StartCompression, StartTls
+from lab7.services.mail.maildir.store import Maildir
+from lab7.services.mail.pop3.limits import BAD_COMMANDS_MAX, FAILED_LOGINS_MAX
+from lab7.services.mail.pop3.session import Session
+from lab7.services.mail.pop3.session_state import Capabilities, State
+from lab7.services.mail.pop3.transaction import byte_stuffed
 
 TIMESTAMP = b"<1896.697170952@dbc.mtview.ca.us>"
 DOTS = b"Subject: dots\r\n\r\n.one\r\n..\r\n.\r\nend without a line"

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.errors import ServiceError
-from services.mail.address import Mailbox
-from services.mail.queue import journal as module
-from services.mail.queue.entry import Change, Entry, Recipient
-from services.mail.queue.journal import CHANGE, ENTRY, Journal, encode_record, read_entries, scan_records, segments
-from services.mail.smtp.syntax import Reply
+from lab7.services.errors import ServiceError
+from lab7.services.mail.address import Mailbox
+from lab7.services.mail.queue import journal as module
+from lab7.services.mail.queue.entry import Change, Entry, Recipient
+from lab7.services.mail.queue.journal import CHANGE, ENTRY, Journal, encode_record, read_entries, scan_records, segments
+from lab7.services.mail.smtp.syntax import Reply
 
 ANN, BOB = Mailbox("ann", "example.net"), Mailbox("b ob", "example.com")
 

@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from services.mail.smtp.commands import StartTLS, State
-from services.mail.smtp.server_session import Offer
+from lab7.services.mail.smtp.commands import StartTLS, State
+from lab7.services.mail.smtp.server_session import Offer
 from tests.core.services.mail.smtp.transcripts import HELLO, World, check, session
 
 CLEAR = Offer("mx.example.com", auth=True, auth_in_clear=True, auth_required=True)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mail.address import Mailbox
-from services.mail.smtp.client_session import ClientSession, Envelope, SessionOptions, Step
+from lab7.services.mail.address import Mailbox
+from lab7.services.mail.smtp.client_session import ClientSession, Envelope, SessionOptions, Step
 from tests.core.services.mail.smtp.transcripts import World, session
 
 ANN, BOB, ERIN, NOBODY = (

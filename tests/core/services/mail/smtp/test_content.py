@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mail.smtp.commands import State
-from services.mail.smtp.content import ContentReader, stuffed
-from services.mail.smtp.server_session import Offer
-from services.mail.smtp.syntax import Reply
+from lab7.services.mail.smtp.commands import State
+from lab7.services.mail.smtp.content import ContentReader, stuffed
+from lab7.services.mail.smtp.server_session import Offer
+from lab7.services.mail.smtp.syntax import Reply
 from tests.core.services.mail.smtp.transcripts import World, in_data
 
 STRICT = Offer("mx", strict_syntax=True)

@@ -1,9 +1,9 @@
 """SMTP dialogue: order of commands, transactions, pipelining, reset (RFC 5321)."""
 
-from services.mail.address import Mailbox
-from services.mail.smtp.commands import State
-from services.mail.smtp.policy import Client
-from services.mail.smtp.server_session import Offer, ServerSession
+from lab7.services.mail.address import Mailbox
+from lab7.services.mail.smtp.commands import State
+from lab7.services.mail.smtp.policy import Client
+from lab7.services.mail.smtp.server_session import Offer, ServerSession
 from tests.core.services.mail.smtp.transcripts import HELLO, IN_DATA, TO_BOB, World, check, policy, session
 
 MESSAGE = "C: Subject: x\nC: \nC: Hello.\nC: .\nS: 250 2.0.0\n"

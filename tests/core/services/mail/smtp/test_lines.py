@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mail.smtp import limits
-from services.mail.smtp.commands import State
-from services.mail.smtp.server_session import Offer
+from lab7.services.mail.smtp import limits
+from lab7.services.mail.smtp.commands import State
+from lab7.services.mail.smtp.server_session import Offer
 from tests.core.services.mail.smtp.transcripts import World, check, session
 
 OFFER = Offer("mx.example.com", size_octets=2_000, starttls=False, auth=True, auth_in_clear=True)

@@ -4,11 +4,11 @@ import ipaddress
 
 import pytest
 
-from services.mail.smtp.commands import State
-from services.mail.smtp.greylist import Greylist
-from services.mail.smtp.policy import Client
-from services.mail.smtp.server_session import Offer, ServerSession
-from services.mail.smtp.syntax import Reply
+from lab7.services.mail.smtp.commands import State
+from lab7.services.mail.smtp.greylist import Greylist
+from lab7.services.mail.smtp.policy import Client
+from lab7.services.mail.smtp.server_session import Offer, ServerSession
+from lab7.services.mail.smtp.syntax import Reply
 from tests.core.services.mail.smtp.transcripts import HELLO, IN_DATA, TO_BOB, World, check, policy, session
 
 STRICT = Offer("mx.example.com", strict_syntax=True)

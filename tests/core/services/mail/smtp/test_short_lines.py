@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mail.address import Mailbox
-from services.mail.smtp.client_session import ClientSession, Envelope, SessionOptions
-from services.mail.smtp.short_lines import shorten_lines
+from lab7.services.mail.address import Mailbox
+from lab7.services.mail.smtp.client_session import ClientSession, Envelope, SessionOptions
+from lab7.services.mail.smtp.short_lines import shorten_lines
 
 LONG = b"x" * 1500 + b" y" * 800
 PLAIN = b"From: a@b.example\r\nSubject: s\r\n\r\n"

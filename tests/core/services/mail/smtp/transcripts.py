@@ -7,11 +7,11 @@ with neither prefix continue the line before.
 from dataclasses import replace
 from typing import Any
 
-from services.mail.accounts import Accounts
-from services.mail.smtp.commands import Accept, CheckPassword, StartTLS, State
-from services.mail.smtp.policy import Client, Policy
-from services.mail.smtp.server_session import Offer, ServerSession
-from services.mail.smtp.syntax import Reply
+from lab7.services.mail.accounts import Accounts
+from lab7.services.mail.smtp.commands import Accept, CheckPassword, StartTLS, State
+from lab7.services.mail.smtp.policy import Client, Policy
+from lab7.services.mail.smtp.server_session import Offer, ServerSession
+from lab7.services.mail.smtp.syntax import Reply
 
 ACCOUNTS = """
 alice:secret:100000

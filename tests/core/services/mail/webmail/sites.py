@@ -8,15 +8,15 @@ from itertools import count
 from pathlib import Path
 from urllib.parse import urlencode
 
-from services.http.fields import Fields
-from services.http.forms import Form, FormFile, url_fields
-from services.http.messages import Request, Response
-from services.mail.accounts import Account, Accounts
-from services.mail.maildir.store import Maildir
-from services.mail.smtp.client_session import Outcome
-from services.mail.smtp.syntax import Reply
-from services.mail.webmail.requests import CheckPassword, Submit, Submitted
-from services.mail.webmail.site import Admitted, Site
+from lab7.services.http.fields import Fields
+from lab7.services.http.forms import Form, FormFile, url_fields
+from lab7.services.http.messages import Request, Response
+from lab7.services.mail.accounts import Account, Accounts
+from lab7.services.mail.maildir.store import Maildir
+from lab7.services.mail.smtp.client_session import Outcome
+from lab7.services.mail.smtp.syntax import Reply
+from lab7.services.mail.webmail.requests import CheckPassword, Submit, Submitted
+from lab7.services.mail.webmail.site import Admitted, Site
 
 HOST = "mail.example.com"
 OK = Reply(250, "Queued", "2.0.0")

@@ -12,20 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.http.forms import Form, FormFile
-from services.http.messages import Response
-from services.mail.address import Mailbox
-from services.mail.agent.drafts import Attachment
-from services.mail.agent.limits import ATTACHMENTS_MAX
-from services.mail.maildir.delivery import NewMessage
-from services.mail.message_content.contents import Contents
-from services.mail.smtp.syntax import Reply
-from services.mail.webmail.compose import staging as staging_module
-from services.mail.webmail.compose.composition import FORM_FIELDS, Composition, ListedFile, MessageKey
-from services.mail.webmail.compose.draft_message import decode_draft, encode_draft
-from services.mail.webmail.compose.staging import DIRECTORY, Staging, StagingError
-from services.mail.webmail.limits import COMPOSITION_OCTETS_MAX, COMPOSITIONS_OF_USER_MAX, STAGED_S
-from services.mail.webmail.site import Admitted
+from lab7.services.http.forms import Form, FormFile
+from lab7.services.http.messages import Response
+from lab7.services.mail.address import Mailbox
+from lab7.services.mail.agent.drafts import Attachment
+from lab7.services.mail.agent.limits import ATTACHMENTS_MAX
+from lab7.services.mail.maildir.delivery import NewMessage
+from lab7.services.mail.message_content.contents import Contents
+from lab7.services.mail.smtp.syntax import Reply
+from lab7.services.mail.webmail.compose import staging as staging_module
+from lab7.services.mail.webmail.compose.composition import FORM_FIELDS, Composition, ListedFile, MessageKey
+from lab7.services.mail.webmail.compose.draft_message import decode_draft, encode_draft
+from lab7.services.mail.webmail.compose.staging import DIRECTORY, Staging, StagingError
+from lab7.services.mail.webmail.limits import COMPOSITION_OCTETS_MAX, COMPOSITIONS_OF_USER_MAX, STAGED_S
+from lab7.services.mail.webmail.site import Admitted
 from tests.core.services.mail.webmail.sites import World, text, value_of
 
 ID = "0123456789abcdef" * 2

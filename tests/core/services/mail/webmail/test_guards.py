@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.http.fields import Fields
-from services.mail.accounts import Account
-from services.mail.webmail.csrf import check_origin, check_token
-from services.mail.webmail.limits import IDLE_S, SESSION_S, SESSIONS_MAX, SESSIONS_OF_USER_MAX, THROTTLE_KEYS_MAX
-from services.mail.webmail.login import LoginThrottle
-from services.mail.webmail.requests import PageError
-from services.mail.webmail.sessions import Sessions
+from lab7.services.http.fields import Fields
+from lab7.services.mail.accounts import Account
+from lab7.services.mail.webmail.csrf import check_origin, check_token
+from lab7.services.mail.webmail.limits import IDLE_S, SESSION_S, SESSIONS_MAX, SESSIONS_OF_USER_MAX, THROTTLE_KEYS_MAX
+from lab7.services.mail.webmail.login import LoginThrottle
+from lab7.services.mail.webmail.requests import PageError
+from lab7.services.mail.webmail.sessions import Sessions
 
 ALICE = Account("alice", "example.com")
 BOB = Account("bob", "example.com")

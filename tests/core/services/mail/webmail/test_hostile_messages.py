@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.http.messages import Response
-from services.mail.webmail.limits import HTML_TAGS_MAX
-from services.mail.webmail.views import message_page
-from services.mail.webmail.views.attachments import disposition
+from lab7.services.http.messages import Response
+from lab7.services.mail.webmail.limits import HTML_TAGS_MAX
+from lab7.services.mail.webmail.views import message_page
+from lab7.services.mail.webmail.views.attachments import disposition
 from tests.core.services.mail.webmail.sites import World, text, value_of
 from tests.core.services.mail.webmail.test_safe_html import HOSTILE
 

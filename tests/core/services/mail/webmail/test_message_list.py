@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from services.http.forms import Form
-from services.http.messages import Response
-from services.mail.maildir.delivery import NewMessage
-from services.mail.webmail.limits import PAGE_MESSAGES
-from services.mail.webmail.site import Admitted
-from services.mail.webmail.views.dates import full_date, short_date
+from lab7.services.http.forms import Form
+from lab7.services.http.messages import Response
+from lab7.services.mail.maildir.delivery import NewMessage
+from lab7.services.mail.webmail.limits import PAGE_MESSAGES
+from lab7.services.mail.webmail.site import Admitted
+from lab7.services.mail.webmail.views.dates import full_date, short_date
 from tests.core.services.mail.webmail.sites import World, text, value_of
 
 # 2026-11-23 14:02:37 UTC.

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.mail.webmail.limits import HTML_CHARACTERS, HTML_TAGS_MAX
-from services.mail.webmail.views.safe_html import (
+from lab7.services.mail.webmail.limits import HTML_CHARACTERS, HTML_TAGS_MAX
+from lab7.services.mail.webmail.views.safe_html import (
     SafeHtml,
     TooMuchHtmlError,
     plain_text,

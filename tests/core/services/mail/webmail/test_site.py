@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from services.http.forms import FormFile
-from services.http.messages import Response
-from services.mail.accounts import Accounts
-from services.mail.smtp.syntax import Reply
-from services.mail.webmail.limits import (
+from lab7.services.http.forms import FormFile
+from lab7.services.http.messages import Response
+from lab7.services.mail.accounts import Accounts
+from lab7.services.mail.smtp.syntax import Reply
+from lab7.services.mail.webmail.limits import (
     FAILURES_OF_PEER_MAX,
     FAILURES_OF_USER_MAX,
     FAILURES_S,
