@@ -27,11 +27,15 @@ def test_an_empty_command_is_refused(command: str | list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["lab7.services.http.orgin", "services.nothing.here", "topologies.", "experiments.none"]
+    "name", ["lab7.services.http.orgin", "lab7.services.nothing.here", "lab7.topologies.", "experiments.none"]
 )
 def test_a_module_that_does_not_exist_is_named(name: str) -> None:
-    with pytest.raises(EmulationError, match=rf"^there is no module {name}: check the spelling"):
+    with pytest.raises(EmulationError, match=rf"^there is no module (lab7\.)?{name}: check the spelling"):
         split_command(f"{name} --port 80")
+
+
+def test_the_short_form_of_a_module_becomes_its_full_name() -> None:
+    assert split_command("services.http.origin --port 80") == ["lab7.services.http.origin", "--port", "80"]
 
 
 @pytest.mark.parametrize(

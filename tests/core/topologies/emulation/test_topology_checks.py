@@ -124,7 +124,7 @@ def test_an_address_that_is_none_names_the_host(ip: str) -> None:
 )
 def test_an_unknown_module_in_serves_names_host_and_module(serves: str | list[str]) -> None:
     said = complaint(draw({"anna": {"serves": serves}}))
-    assert said.startswith("the host anna: there is no module services.")
+    assert said.startswith("the host anna: there is no module lab7.services.")
     assert "check the spelling" in said
 
 
