@@ -34,6 +34,8 @@ AWAY=$(mktemp -d)
 trap 'rm -rf "$AWAY"' EXIT
 python3 -m venv "$AWAY/venv"
 "$AWAY/venv/bin/pip" install --quiet "$WHEEL[plots]"
+names=$("$PYTHON" -m zipfile --list "$WHEEL" | awk 'NR > 1 { sub("/.*", "", $1); print $1 }' | sort -u | tr '\n' ' ')
+[ "$names" = "lab7 lab7-$VERSION.dist-info " ] || fail "the wheel has other names than lab7 at its top level: $names"
 (
     cd "$AWAY"
     [[ "$(venv/bin/lab7 --version)" == *" $VERSION" ]] || fail "the installed lab7 has another version"
