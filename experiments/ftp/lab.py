@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -29,6 +28,7 @@ from lab7.experiments.harness.implementations.registry import (
     server_starter,
 )
 from lab7.experiments.harness.measurement import Window, first_interface, make_testbed
+from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.errors import EmulationError
 from lab7.topologies.emulation.node import Host
 from lab7.topologies.emulation.process.launcher import Service
@@ -174,7 +174,7 @@ def choose_ssh(asked: str) -> str:
     if asked != ANY:
         return asked
     openssh = implementations()[SFTP_SERVER, OPENSSH]
-    return OPENSSH if openssh.installed() and shutil.which("sftp") else ASYNCSSH
+    return OPENSSH if openssh.installed() and tools.which("sftp") else ASYNCSSH
 
 
 def ssh_name(ssh: str) -> str:

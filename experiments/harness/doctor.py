@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -90,7 +89,7 @@ def _netem() -> Finding:
 
 def _open_vswitch() -> Finding:
     # ovs-dpctl(8) fails without Open vSwitch's kernel module, since the command queries the kernel's data paths.
-    good = shutil.which("ovs-vsctl") is not None and _in_sandbox("ovs-dpctl", "dump-dps")
+    good = tools.which("ovs-vsctl") is not None and _in_sandbox("ovs-dpctl", "dump-dps")
     meaning = "switches can be Open vSwitch" if good else "switches are Linux bridges"
     remedy = "sudo apt-get install openvswitch-switch, and a kernel with openvswitch: linux-modules-extra-$(uname -r)"
     return Finding("Open vSwitch", good, meaning, remedy, False)
@@ -117,7 +116,7 @@ def _programs() -> list[Finding]:
     findings = []
     for name, package in tools.PACKAGES.items():
         needed = name in tools.NEEDED
-        where = shutil.which(name)
+        where = tools.which(name)
         findings.append(Finding(name, where is not None, where or "missing", f"sudo apt-get install {package}", needed))
     return findings
 

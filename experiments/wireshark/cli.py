@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.results.run_folder import RunNotFoundError, load_run
 from lab7.experiments.wireshark.captures import FOLDER, write_captures
 from lab7.experiments.wireshark.configuration import VARIABLE, write_configuration
+from lab7.topologies.emulation import tools
 
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 
@@ -51,7 +51,7 @@ def wireshark_command(run: str, keys: Path | None, start: bool, results: Path) -
         raise click.UsageError(f"{error.filename}: {error.strerror}") from error
     for path in files:
         click.echo(f"{VARIABLE}={shlex.quote(str(configuration))} wireshark {shlex.quote(str(path))}")
-    program = shutil.which("wireshark")
+    program = tools.which("wireshark")
     if start and program and any(os.environ.get(name) for name in DISPLAYS):
         environment = {**os.environ, VARIABLE: str(configuration)}
         subprocess.Popen([program, str(files[0])], env=environment, start_new_session=True)

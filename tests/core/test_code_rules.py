@@ -169,6 +169,17 @@ def test_topologies_import_neither_services_nor_experiments() -> None:
     )
 
 
+def test_programs_are_looked_for_by_one_function() -> None:
+    """shutil.which() alone misses the folders of administrators, which are not in the PATH of ordinary users."""
+    using = {
+        module_name(path)
+        for path in sources("topologies", "experiments")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute) and node.attr == "which" and ast.unparse(node) == "shutil.which"
+    }
+    assert using == {"lab7.topologies.emulation.tools"}
+
+
 def test_packages_import_no_tests() -> None:
     assert broken({module_name(path): roots(path) & {"tests"} for path in sources(*PACKAGES)}) == []
 

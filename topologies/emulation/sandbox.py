@@ -36,7 +36,6 @@ import getpass
 import os
 import select
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -214,7 +213,7 @@ def _map_one_id(uid: int, gid: int) -> None:
 def _subordinate_maps(uid: int, gid: int) -> tuple[list[str], list[str]] | None:
     """Return (arguments for newuidmap, arguments for newgidmap); None if this user has no sub-id range."""
     uids, gids = _subordinate_range(SUBUID_FILE, uid), _subordinate_range(SUBGID_FILE, uid)
-    if uids is None or gids is None or not shutil.which("newuidmap") or not shutil.which("newgidmap"):
+    if uids is None or gids is None or not tools.which("newuidmap") or not tools.which("newgidmap"):
         return None
     return ["0", str(uid), "1", "1", *uids], ["0", str(gid), "1", "1", *gids]
 

@@ -32,14 +32,23 @@ NEEDED = ("ip", "tc", "bridge", "nsenter", "unshare", "mnexec", "ifconfig")
 
 def search_system_folders() -> None:
     """Append SYSTEM_FOLDERS to the PATH of this process and its children."""
+    os.environ["PATH"] = _search_path()
+
+
+def _search_path() -> str:
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    os.environ["PATH"] = os.pathsep.join([*folders, *(folder for folder in SYSTEM_FOLDERS if folder not in folders)])
+    return os.pathsep.join([*folders, *(folder for folder in SYSTEM_FOLDERS if folder not in folders)])
+
+
+def which(name: str, *more: str) -> str | None:
+    """Return the path of a program in PATH, SYSTEM_FOLDERS or the folders `more`; None if it is not installed."""
+    return shutil.which(name, path=os.pathsep.join([_search_path(), *more]))
 
 
 def require(*names: str) -> None:
     """Check that programs are installed. Raises MachineError that names the package of the first missing one."""
     for name in names:
-        if shutil.which(name) is None:
+        if which(name) is None:
             raise MachineError(
                 f"the program {name} is missing: run `make setup`, or `sudo apt-get install {PACKAGES.get(name, name)}`"
             )

@@ -7,9 +7,8 @@ the network namespace of a sandbox cannot reach.
 from __future__ import annotations
 
 import os
-import shutil
 
-from lab7.topologies.emulation import sandbox
+from lab7.topologies.emulation import sandbox, tools
 
 # Mininet's name of a terminal -> (program, Debian package).
 PROGRAMS = {"xterm": ("xterm", "xterm"), "gterm": ("gnome-terminal", "gnome-terminal")}
@@ -30,6 +29,6 @@ def refusal(term: str | None = None) -> str | None:
         ("socat", "socat") if by_tcp else ("xhost", "x11-xserver-utils"),
     ]
     for name, where in needed:
-        if shutil.which(name) is None:
+        if tools.which(name) is None:
             return f"the program {name} is missing: `sudo apt-get install {where}`"
     return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -16,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lab7.experiments.harness.template_engine import environment, render
+from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.errors import EmulationError, MachineError
 from lab7.topologies.emulation.node import Host
 from lab7.topologies.emulation.process.confinement import CONFINED_ID, confined
@@ -103,7 +103,7 @@ class Implementation:
 
     def path(self) -> str | None:
         """Return the path of the program; None if the program is not installed."""
-        return shutil.which(self.program) or shutil.which(self.program, path=UNPACKED)
+        return tools.which(self.program, UNPACKED)
 
     def installed(self) -> bool:
         """Return True if the program, and the Python module that it needs, are installed."""

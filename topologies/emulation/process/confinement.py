@@ -28,6 +28,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.process import namespaces
 from lab7.topologies.emulation.process.interpreter import ROOT, module_command
 from lab7.topologies.emulation.process.namespaces import MS_BIND, MS_PRIVATE, MS_REC, mount
@@ -84,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--user-id", type=int, default=CONFINED_ID, help="user and group id of the program")
     parser.add_argument("words", nargs="+", help="command line of the program")
     options = parser.parse_args(argv)
-    program = shutil.which(options.words[0]) or str(options.folder / options.words[0])
+    program = tools.which(options.words[0]) or str(options.folder / options.words[0])
     _allow_low_ports()
     namespaces.unshare(namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID | namespaces.CLONE_NEWIPC)
     first = os.fork()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import time
@@ -13,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.errors import EmulationError, ProgramError
 from lab7.topologies.emulation.process.launcher import READY_TIMEOUT_S, STOP_TIMEOUT_S
 from lab7.topologies.emulation.watch import Watch, Watched, last_line
@@ -39,7 +39,7 @@ class Program:
     ) -> None:
         self.command = shlex.join(words)
         self._watch: Watch | None = None
-        if shutil.which(words[0]) is None:
+        if tools.which(words[0]) is None:
             raise EmulationError(f"there is no program {words[0]}: check its spelling, or install it")
         self._host_pid = host_pid
         self._output = output

@@ -26,6 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.errors import EmulationError, MachineError
 from lab7.topologies.emulation.virtual import kernel
 from lab7.topologies.emulation.virtual.job import PACKAGE_ROOT, Job
@@ -86,7 +87,7 @@ def check_machine(place: Path) -> None:
     """Check that the tools and disk space for a build are present. Raises MachineError."""
     if reason := kernel.unsupported():
         raise MachineError(reason)
-    missing = sorted({package for program, package in PROGRAMS.items() if shutil.which(program) is None})
+    missing = sorted({package for program, package in PROGRAMS.items() if tools.which(program) is None})
     if missing:
         raise MachineError(
             f"building the kernel needs more programs: run `make virtual`, or `sudo apt-get install "
