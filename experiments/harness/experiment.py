@@ -18,6 +18,7 @@ from typing import Any
 
 from lab7.experiments.harness import clock
 from lab7.experiments.harness.capture.shortening import Kept
+from lab7.experiments.harness.catalogue.suggestion import did_you_mean
 from lab7.experiments.harness.claims import Claim
 from lab7.experiments.harness.clock import ClockWord
 from lab7.experiments.harness.implementations.registry import Implementation
@@ -127,8 +128,8 @@ class Experiment:
         for name, text in given.items():
             if name not in texts:
                 raise ParameterError(
-                    f"the experiment {self.name} has no parameter {name!r}: its parameters are "
-                    f"{', '.join(self.parameters)}"
+                    f"the experiment {self.name} has no parameter {name!r}{did_you_mean(name, texts)}: "
+                    f"its parameters are {', '.join(self.parameters)}"
                 )
             texts[name] = text
         return {name: self._read(name, text) for name, text in texts.items()}

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from mininet.topo import Topo
 
+from lab7.experiments.harness.catalogue.suggestion import did_you_mean
 from lab7.services.dns.faults import AUTHORITATIVE_FAULTS, RESOLVER_FAULTS
 from lab7.services.ftp.faults import SERVER_FAULTS as FTP_FAULTS
 from lab7.services.http.faults import PROXY_FAULTS
@@ -46,7 +47,9 @@ def parse_faults(texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
     for text in texts:
         host, equals, name = text.partition("=")
         if not equals or not host or name not in known:
-            raise FaultError(f"--fault {text!r}: give HOST=NAME; the names are {', '.join(known)}")
+            raise FaultError(
+                f"--fault {text!r}{did_you_mean(name, known)}: give HOST=NAME; the names are {', '.join(known)}"
+            )
         found[host] = tuple(dict.fromkeys((*found.get(host, ()), name)))
     return found
 

@@ -1,4 +1,7 @@
-"""Parsers of experiment parameters given as text (`50ms`, `1,2,5`); each raises ValueError for invalid text."""
+"""Parsers of experiment parameters given as text (`50ms`, `1,2,5`); each raises ValueError for invalid text.
+
+A time needs a unit, since a bare number would be in microseconds for tc and is most often meant in milliseconds.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lab7.topologies.emulation.errors import TopologyError
-from lab7.topologies.emulation.shape import parse_time_s
+from lab7.topologies.emulation.shape import has_unit, is_time, parse_time_s
 
 
 def seconds(text: str) -> float:
@@ -24,6 +27,8 @@ def _time_s(text: str, high_s: int) -> float:
         value = parse_time_s(text)
     except TopologyError:
         value = 0.0
+    if is_time(text) and not has_unit(text):
+        raise ValueError(f"a time needs a unit: write {text.strip()}ms, {text.strip()}us or {text.strip()}s")
     if not 0 < value <= high_s:
         raise ValueError(f"expected a time from 1us to {high_s}s")
     return value

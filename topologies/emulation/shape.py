@@ -47,6 +47,17 @@ def parse_time_s(text: str | float, name: str = "delay") -> float:
     return float(match[1]) * _SCALE_S[(match[2] or "us")[0].lower()]
 
 
+def is_time(text: str) -> bool:
+    """Return True if a text is a time in tc's format, with or without a unit."""
+    return _TIME.fullmatch(text) is not None
+
+
+def has_unit(text: str) -> bool:
+    """Return True if a text is a time with a unit, or a time of 0, which needs none."""
+    match = _TIME.fullmatch(text)
+    return match is not None and (match[2] is not None or float(match[1]) == 0)
+
+
 def parse_shape(params: dict[str, Any]) -> Shape | None:
     """Return the shape that a link's parameters describe, or None without any. Raises TopologyError."""
     given = {key: value for key, value in params.items() if key in SHAPING and value is not None}

@@ -24,6 +24,7 @@ if _IMPORTING:
 
 import click
 
+from lab7.experiments.harness.catalogue.suggestion import did_you_mean
 from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.errors import EmulationError, TopologyError
 from lab7.topologies.emulation.watch import LabDied, Stopped, leave_closed_terminal
@@ -79,6 +80,15 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Return a command by name; None for an unknown name."""
         return load_command(cmd_name) if cmd_name in COMMANDS else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command of a command line. Raises click.UsageError, with a suggestion for an unknown name."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = did_you_mean(args[0], COMMANDS)
+            ctx.fail(f"No such command {args[0]!r}{near}: `lab7 --help` lists the commands.")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands for `lab7 --help` without importing their modules."""

@@ -14,9 +14,9 @@ from lab7.experiments.harness.cli import common
 @common.json_option
 def list_command(as_json: bool) -> None:
     """List all experiments with their parameters, and all topologies."""
-    from lab7.experiments.harness.discovery import all_experiments, all_topologies
+    from lab7.experiments.harness.catalogue.listing import listing
 
-    experiments, topologies = all_experiments(), all_topologies()
+    experiments, topologies = listing().experiments, listing().topologies
     if as_json:
         common.print_json(
             {
@@ -26,23 +26,21 @@ def list_command(as_json: bool) -> None:
                         "question": experiment.question,
                         "claims": list(experiment.claims),
                         "parameters": {
-                            name: {"default": parameter.default, "meaning": parameter.meaning}
-                            for name, parameter in experiment.parameters.items()
+                            parameter.name: {"default": parameter.default, "meaning": parameter.meaning}
+                            for parameter in experiment.parameters
                         },
                     }
                     for experiment in experiments.values()
                 ],
-                "topologies": [
-                    {"name": experiment.name, "text": experiment.text} for experiment in topologies.values()
-                ],
+                "topologies": [{"name": topology.name, "text": topology.text} for topology in topologies.values()],
             }
         )
         return
     console = common.out()
     for experiment in experiments.values():
         console.print(f"[bold]{experiment.name}[/]  {experiment.question}  (claims {', '.join(experiment.claims)})")
-        for name, parameter in experiment.parameters.items():
-            console.print(f"    --set {name}={parameter.default}  {parameter.meaning}")
+        for parameter in experiment.parameters:
+            console.print(f"    --set {parameter.name}={parameter.default}  {parameter.meaning}")
     console.print("\n[bold]topologies[/]  (lab7 up NAME, lab7 shell NAME)")
     for topology in topologies.values():
         console.print(f"    {topology.name}  {topology.text.strip().splitlines()[0]}")

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import inspect
 import signal
 import sys
 import threading
 from typing import Any
 
 import click
-from mininet.topo import Topo
-from mininet.util import makeNumeric
 from rich.markup import escape
 
+from lab7.experiments.harness.catalogue import topology_parameters
+from lab7.experiments.harness.catalogue.suggestion import did_you_mean
 from lab7.experiments.harness.cli import common, scripts
 from lab7.experiments.harness.cli.mininet_shell import Shell, addresses_of
 from lab7.experiments.harness.discovery import TopologyEntry, UnknownNameError, find_topology
 from lab7.topologies.emulation import script
-from lab7.topologies.emulation.errors import TopologyError, UserFileError
 from lab7.topologies.emulation.process.interpreter import module_command
 from lab7.topologies.emulation.testbed import Testbed
-from lab7.topologies.emulation.user_module import explain
-
-TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 @click.command("up")
@@ -144,12 +138,13 @@ class _testbed:  # noqa: N801 - used as a function
         except UnknownNameError as error:
             raise click.UsageError(str(error)) from error
         # Pass IPv6 to the topology's constructor as well, which then adds AAAA records to the DNS zones.
-        if options.get("ipv6") is not None and "ipv6" in _parameters(self._entry.make):
+        if options.get("ipv6") is not None and "ipv6" in topology_parameters.parameters_of(self._entry.make):
             given = {"ipv6": "yes" if options["ipv6"] else "no", **given}
         topo = make_topology(self._entry, given)
         if host is not None and host not in topo.hosts():
             raise click.UsageError(
-                f"the topology {self._entry.name} has no host {host!r}: it has {', '.join(topo.hosts())}"
+                f"the topology {self._entry.name} has no host {host!r}{did_you_mean(host, topo.hosts())}: "
+                f"it has {', '.join(topo.hosts())}"
             )
         self._bed = Testbed(topo, sandboxed=sandboxed, **options)
         self._sandboxed = sandboxed
@@ -167,92 +162,11 @@ def _tell(sentence: str) -> None:
 
 
 def make_topology(entry: TopologyEntry, given: dict[str, str]) -> Any:
-    """Build a topology with parameters given as text. Raises click.UsageError for unknown or missing parameters."""
-    known = _parameters(entry.make)
-    for name in given:
-        if name not in known:
-            there = ", ".join(known) or "none"
-            raise click.UsageError(f"the topology {entry.name} has no parameter {name!r}: it has {there}")
-    for name in _required(entry.make):
-        if name in known and name not in given:
-            raise click.UsageError(f"the topology {entry.name} needs {name}: give it by --set {name}=VALUE")
-    values = {name: _as_default(name, text, known[name].default) for name, text in given.items()}
+    """Build a topology with parameters given as text. Raises click.UsageError for unknown or invalid parameters."""
     try:
-        return _checked(entry.make(**values), entry.name)
-    except Exception as error:
-        # Report an error in a user's file with its line; re-raise unexpected errors of lab7's own topologies.
-        if where := explain(error):
-            raise UserFileError(where) from error
-        if isinstance(error, TypeError | ValueError):
-            raise TopologyError(f"the topology {entry.name} cannot be built with these parameters: {error}") from error
-        raise
-
-
-def _checked(topo: Any, name: str) -> Topo:
-    if not isinstance(topo, Topo):
-        kind = type(topo).__name__
-        raise TopologyError(f"the topology {name} is of type {kind}: let topos name a class derived from Topo")
-    for node in topo.g.nodes():
-        if not isinstance(node, str):
-            raise TopologyError(f"the name {node!r} in the topology {name} is not text: write {str(node)!r}")
-    return topo
-
-
-def _parameters(make: Any) -> dict[str, inspect.Parameter]:
-    """Return the parameters of a topology's constructor by name.
-
-    `topos` may export a function, as in Mininet's own examples. An __init__() that accepts any keyword, as Topo's does,
-    passes them on to build().
-    """
-    parameters = list(inspect.signature(make).parameters.values())
-    if hasattr(make, "build") and any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        names = {parameter.name for parameter in parameters}
-        there = inspect.signature(make.build).parameters.values()
-        parameters += [parameter for parameter in there if parameter.name not in names]
-    unnamed = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-    return {
-        parameter.name: parameter
-        for parameter in parameters
-        if parameter.name != "self" and parameter.kind not in unnamed
-    }
-
-
-def _required(make: Any) -> list[str]:
-    """Return the names of required parameters, of build() if the class has no constructor of its own."""
-    called = make.build if getattr(make, "__init__", None) is Topo.__init__ else make
-    parameters = inspect.signature(called).parameters.values()
-    unnamed = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-    return [
-        parameter.name
-        for parameter in parameters
-        if parameter.default is parameter.empty and parameter.kind not in unnamed
-    ]
-
-
-def _as_default(name: str, text: str, default: Any) -> Any:
-    """Convert a parameter's text to the default's type; without a default, to a number if possible."""
-    if isinstance(default, bool):
-        if text.lower() not in TRUTH:
-            raise click.UsageError(f"{name}={text!r} is not a boolean: use true or false, for example {name}={default}")
-        return TRUTH[text.lower()]
-    if default is None or default is inspect.Parameter.empty:
-        with contextlib.suppress(ValueError):
-            return makeNumeric(text)
-        return text
-    if not isinstance(default, int | float):
-        return text
-    try:
-        return type(default)(text) if isinstance(default, float) else _number(text)
-    except ValueError:
-        raise click.UsageError(f"{name}={text!r} is not a number, for example {name}={default}") from None
-
-
-def _number(text: str) -> int | float:
-    """Parse a number: an int if it has no fraction, else a float. Raises ValueError."""
-    try:
-        return int(text)
-    except ValueError:
-        return float(text)
+        return topology_parameters.make_topology(entry.name, entry.make, given)
+    except topology_parameters.TopologyParameterError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _describe(entry: TopologyEntry, bed: Testbed) -> None:

@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.cli.virtual_runs import Callbacks, run_in_parallel
-from lab7.experiments.harness.discovery import UnknownNameError, find_experiments
+from lab7.experiments.harness.discovery import UnknownNameError, experiment_names, find_experiments
 from lab7.experiments.harness.experiment import Experiment, ParameterError
 from lab7.experiments.harness.faults import FaultError, parse_faults
 from lab7.experiments.harness.fidelity.disturbance import TERMS
@@ -106,16 +106,16 @@ def run_command(
 ) -> None:
     """Run experiments (all of them if none is named) and judge their claims.
 
-    NAME is one of `lab7 list`, or a Python file that defines EXPERIMENT. Exits with 0 if every claim was shown, else
-    with 1.
+    NAME is one of `lab7 list`, the start of such names (http: all experiments of http), or a Python file that defines
+    EXPERIMENT. Exits with 0 if every claim was shown, else with 1.
     """
-    chosen = _choose(names, given)
+    called, chosen = _choose(names, given)
     replacements, faults = _replacements(chosen, replace), _faults(fault)
     virtual = common.virtual_time(common.run_clock(timed, links, sandboxed), links, sandboxed, seed, full)
     if virtual is not None:
-        called = zip(names or [experiment.name for experiment in chosen], chosen, strict=True)
         wanted = [
-            (experiment, _request(name, experiment, given, repeat, full, replace, fault)) for name, experiment in called
+            (experiment, _request(name, experiment, given, repeat, full, replace, fault))
+            for name, experiment in zip(called, chosen, strict=True)
         ]
         callbacks = Callbacks(_on_result(as_json), lambda sentence: click.echo(sentence, err=as_json))
         with _not_started(as_json):
@@ -249,17 +249,21 @@ def _user_file_errors() -> Iterator[None]:
         raise
 
 
-def _choose(names: tuple[str, ...], given: dict[str, str]) -> list[Experiment]:
-    """Return the experiments to run. Raises click.UsageError for unknown names or parameters before any run."""
+def _choose(names: tuple[str, ...], given: dict[str, str]) -> tuple[list[str], list[Experiment]]:
+    """Return the experiments to run: (names or paths of files, experiments).
+
+    Raises click.UsageError for unknown names or parameters before any run.
+    """
     try:
-        chosen = find_experiments(names)
+        called = experiment_names(names)
+        chosen = find_experiments(called)
         unknown = [name for name in given if all(name not in experiment.parameters for experiment in chosen)]
         for experiment in chosen:
             # Pass a parameter only to experiments that have this parameter; report a parameter that no experiment has.
             experiment.read_parameters({**_of(experiment, given), **{name: given[name] for name in unknown}})
     except (UnknownNameError, ParameterError) as error:
         raise click.UsageError(str(error)) from error
-    return chosen
+    return called or [experiment.name for experiment in chosen], chosen
 
 
 def _replacements(chosen: Sequence[Experiment], texts: tuple[str, ...]) -> dict[str, Implementation]:

@@ -7,13 +7,16 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from lab7.experiments.harness.catalogue import entry_points
+from lab7.experiments.harness.catalogue.suggestion import did_you_mean
 from lab7.experiments.harness.template_engine import environment, render
 from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.errors import EmulationError, MachineError
@@ -159,12 +162,30 @@ def implementations() -> dict[tuple[str, str], Implementation]:
         Implementation(**{**entry, **{name: tuple(entry.get(name, ())) for name in LISTS}}) for entry in entries
     ]
     registered += [
+        one
+        for point, item in entry_points.loaded(entry_points.IMPLEMENTATIONS)
+        for one in _foreign(point, item, {(entry["role"], entry["name"]) for entry in entries})
+    ]
+    registered += [
         replace(implementation, role=role, modes=(mode,))
         for role, (same, mode) in SAME.items()
         for implementation in registered
         if implementation.role == same and mode in implementation.modes
     ]
     return {(implementation.role, implementation.name): implementation for implementation in registered}
+
+
+def _foreign(point: EntryPoint, item: Any, taken: Collection[tuple[str, str]]) -> list[Implementation]:
+    """Return the implementations of another distribution's entry point; report those of the wrong type or name."""
+    found = []
+    for one in item if isinstance(item, list | tuple) else [item]:
+        if not isinstance(one, Implementation):
+            entry_points.report(point, f"it is of type {type(one).__name__}, not Implementation")
+        elif (one.role, one.name) in taken:
+            entry_points.report(point, f"there is another {one.role} of the name {one.name}")
+        else:
+            found.append(one)
+    return found
 
 
 def of_role(role: str) -> list[Implementation]:
@@ -179,7 +200,7 @@ def parse_replacement(text: str, roles: tuple[str, ...]) -> tuple[str, Implement
     role, equals, what = text.partition("=")
     if not equals or role not in roles:
         known = f"the roles are {', '.join(roles)}, as in {roles[0]}=NAME" if roles else "there is no role to replace"
-        raise ReplacementError(f"--replace {text!r}: {known}")
+        raise ReplacementError(f"--replace {text!r}{did_you_mean(role, roles)}: {known}")
     what = what.strip()
     if what == OURS:
         return role, None
@@ -187,9 +208,10 @@ def parse_replacement(text: str, roles: tuple[str, ...]) -> tuple[str, Implement
         return role, implementations()[role, what]
     words = _words(what)
     if len(words) < 2:
-        known = ", ".join([OURS, *(implementation.name for implementation in of_role(role))])
+        known = [OURS, *(implementation.name for implementation in of_role(role))]
         raise ReplacementError(
-            f"--replace {text!r}: there is no {role} of that name; use one of {known}, or a command line such "
+            f"--replace {text!r}{did_you_mean(what, known)}: there is no {role} of that name; use one of "
+            f"{', '.join(known)}, or a command line such "
             f"as '{role}=python3 my_{role}.py {HINTS.get(role, '--port {port}')}'"
         )
     # Name a user's program by its command line in results, since `python3` alone would not identify the program.

@@ -28,6 +28,7 @@ from lab7.experiments.harness.implementations.registry import (
 )
 from lab7.experiments.harness.template_engine import TEMPLATES, render
 from lab7.experiments.http.theory import STRATEGIES
+from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.errors import EmulationError, MachineError
 
 WEB_ROLES, DNS_ROLES = ("origin", "client", "proxy", "replica"), ("authoritative", "local", "cdn-dns")
@@ -293,6 +294,7 @@ def test_whatever_a_person_types_is_read_or_refused(text: str) -> None:
 
 def test_what_is_not_installed_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(tools, "SYSTEM_FOLDERS", ())
     nginx = implementations()["origin", "nginx"]
     assert not nginx.installed()
     with pytest.raises(MachineError, match="nginx is not installed: `sudo apt-get install nginx-light`"):

@@ -35,7 +35,7 @@ def test_what_is_given_takes_the_place_of_its_default() -> None:
 
 
 def test_an_unknown_parameter_is_named_with_those_that_exist() -> None:
-    with pytest.raises(ParameterError, match=r"^the experiment sample has no parameter 'rrt': .*rtt, bw, objects"):
+    with pytest.raises(ParameterError, match=r"^the experiment sample has no parameter 'rrt' .*: .*rtt, bw, objects"):
         EXPERIMENT.read_parameters({"rrt": "20ms"})
 
 

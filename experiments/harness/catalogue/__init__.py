@@ -1,0 +1,1 @@
+"""Catalogue of names: experiments, matrices and topologies of lab7 and of other distributions."""

@@ -1,0 +1,67 @@
+"""Entry points by which other distributions add experiments, topologies and implementations.
+
+    [project.entry-points."lab7.experiments"]
+    dns-over-pigeons = "pigeons.experiment"              # a module with EXPERIMENT, or module:EXPERIMENT
+    [project.entry-points."lab7.topologies"]
+    loft = "pigeons.topology:LoftTopo"                   # a class derived from Topo; its module's docstring is its text
+    [project.entry-points."lab7.implementations"]
+    pigeond = "pigeons.servers:PIGEOND"                  # an Implementation, or several
+
+An entry point that cannot be loaded is reported in one sentence on standard error and left out.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+EXPERIMENTS, TOPOLOGIES, IMPLEMENTATIONS = "lab7.experiments", "lab7.topologies", "lab7.implementations"
+GROUPS = (EXPERIMENTS, TOPOLOGIES, IMPLEMENTATIONS)
+
+
+@cache
+def declared(group: str) -> tuple[EntryPoint, ...]:
+    """Return the entry points of a group, sorted by name."""
+    return tuple(sorted(entry_points(group=group), key=lambda point: (point.name, point.value)))
+
+
+def load(point: EntryPoint) -> Any:
+    """Return the object of an entry point; None, after a report, if it cannot be loaded."""
+    try:
+        return point.load()
+    # The code of another distribution may raise any exception, which must not stop lab7's own commands.
+    except Exception as error:
+        report(point, f"{type(error).__name__}: {error}")
+        return None
+
+
+def loaded(group: str) -> Iterator[tuple[EntryPoint, Any]]:
+    """Yield (entry point, its object) for all entry points of a group that can be loaded."""
+    for point in declared(group):
+        if (item := load(point)) is not None:
+            yield point, item
+
+
+def experiment_of(point: EntryPoint) -> Any:
+    """Return the object of an entry point of EXPERIMENTS: of a module, its EXPERIMENT. None if it has none."""
+    item = load(point)
+    return getattr(item, "EXPERIMENT", None) if hasattr(item, "__spec__") else item
+
+
+def module_of(point: EntryPoint) -> Any:
+    """Return the module of an entry point that can be loaded."""
+    return importlib.import_module(point.module)
+
+
+@cache
+def report(point: EntryPoint, why: str) -> None:
+    """Report on standard error that an entry point is left out; the same report only once."""
+    distribution = point.dist.name if point.dist is not None else "an unknown distribution"
+    print(
+        f"lab7: the entry point {point.name} of {distribution} ({point.group}) is left out: {why}",
+        file=sys.stderr,
+    )

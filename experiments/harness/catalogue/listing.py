@@ -1,0 +1,153 @@
+"""Listing of all experiments, matrices and topologies as text, cached, so that names need no import of their modules.
+
+The cache is valid as long as no Python file of lab7 changes, nor the set of entry points of other distributions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lab7.experiments.harness.catalogue import entry_points
+
+PACKAGES = ("experiments", "topologies", "services")
+PACKAGE_ROOT = Path(__file__).resolve().parents[3]
+# Module that imports all experiments and topologies: imported by name, and only without a valid cache.
+DISCOVERY = "lab7.experiments.harness.discovery"
+# Version of the format of the cache file.
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ParameterText:
+    """Parameter of an experiment, as text: name, default value, meaning."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class ListedExperiment:
+    """Experiment in the listing: name, module, question, claims, roles of replaceable programs, parameters."""
+
+    name: str
+    module: str
+    question: str
+    claims: tuple[str, ...]
+    roles: tuple[str, ...]
+    parameters: tuple[ParameterText, ...]
+
+
+@dataclass(frozen=True)
+class ListedTopology:
+    """Topology in the listing: name, module, docstring, names of its parameters, names of its hosts."""
+
+    name: str
+    module: str
+    text: str
+    parameters: tuple[str, ...]
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Listing of the experiments, matrices (name -> module) and topologies, each in the order of their names."""
+
+    experiments: dict[str, ListedExperiment]
+    matrices: dict[str, str]
+    topologies: dict[str, ListedTopology]
+
+
+@cache
+def listing() -> Listing:
+    """Return the listing, from the cache if nothing has changed since it was made."""
+    fingerprint = _fingerprint()
+    path = _cache_path()
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["fingerprint"] == fingerprint:
+            return _decode(data["listing"])
+    made = _make()
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+        partial.write_text(json.dumps({"fingerprint": fingerprint, "listing": asdict(made)}), encoding="utf-8")
+        partial.replace(path)
+    return made
+
+
+def _make() -> Listing:
+    discovery = importlib.import_module(DISCOVERY)
+    return Listing(discovery.list_experiments(), discovery.list_matrices(), discovery.list_topologies())
+
+
+def _decode(data: Any) -> Listing:
+    experiments = {
+        name: ListedExperiment(
+            **{
+                **one,
+                "claims": tuple(one["claims"]),
+                "roles": tuple(one["roles"]),
+                "parameters": tuple(ParameterText(**each) for each in one["parameters"]),
+            }
+        )
+        for name, one in data["experiments"].items()
+    }
+    topologies = {
+        name: ListedTopology(**{**one, "parameters": tuple(one["parameters"]), "hosts": tuple(one["hosts"])})
+        for name, one in data["topologies"].items()
+    }
+    return Listing(experiments, data["matrices"], topologies)
+
+
+def _cache_path() -> Path:
+    cache_home = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        folder = Path(cache_home) if cache_home.startswith("/") else Path.home() / ".cache"
+    except RuntimeError:
+        # A user without an entry in the user database has no home folder.
+        folder = Path(os.devnull)
+    place = hashlib.sha256(str(PACKAGE_ROOT).encode()).hexdigest()[:16]
+    return folder / "lab7" / f"listing-{place}.json"
+
+
+def _fingerprint() -> str:
+    """Return a hash over format, Python version, lab7's Python files (name, size, time) and all entry points."""
+    parts = [str(FORMAT), sys.version, *_files(), *_foreign()]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _files() -> Iterator[str]:
+    for package in PACKAGES:
+        for folder, _, names in sorted(os.walk(PACKAGE_ROOT / package)):
+            for name in sorted(names):
+                if name.endswith((".py", ".toml")):
+                    yield _state(os.path.join(folder, name))
+
+
+def _foreign() -> Iterator[str]:
+    for group in entry_points.GROUPS:
+        for point in entry_points.declared(group):
+            yield f"{group}:{point.name}:{point.value}"
+            with contextlib.suppress(ImportError, ValueError):
+                spec = importlib.util.find_spec(point.module)
+                if spec is not None and spec.origin:
+                    yield _state(spec.origin)
+
+
+def _state(path: str) -> str:
+    with contextlib.suppress(OSError):
+        status = os.stat(path)
+        return f"{path}:{status.st_size}:{status.st_mtime_ns}"
+    return path
