@@ -15,6 +15,7 @@ from lab7.experiments.harness.results.result import Result
 
 # Default maximum number of reruns per experiment (`lab7 run --again N`).
 RERUNS = 2
+SAME_AGAIN = "a run with this seed has the same result, so choose another seed or other parameters"
 
 
 def is_inconclusive(result: Result) -> bool:
@@ -43,7 +44,14 @@ def summary(results: Sequence[tuple[Path, Result]]) -> list[str]:
     shown = sum(claim.verdict == "shown" for claim in claims)
     rows = [row for folder, result in results for row in _open(folder, result)]
     head = f"{shown} of {len(claims)} claims shown"
-    return [f"{head}; not shown:", *rows] if rows else [head]
+    if not rows:
+        return [head]
+    # Each experiment once, on a line of its own, so that it can be pasted.
+    again = " ".join(dict.fromkeys(result.experiment for _, result in results if _by_machine(result)))
+    advice = (
+        [f"stop other programs, then run again what they may have disturbed:\n    lab7 run {again}"] if again else []
+    )
+    return [f"{head}; not shown:", *rows, *"\n".join(advice).splitlines()]
 
 
 def _disturbed(result: Result) -> bool:
@@ -58,9 +66,9 @@ def _open(folder: Path, result: Result) -> list[str]:
     name = result.experiment
     rows = [f"  {name} {claim.id} {claim.verdict}: {_advice(folder, result, claim)}" for claim in _open_claims(result)]
     if result.fidelity.verdict != "valid":
-        checks = [check for check in result.fidelity.checks if check.verdict != "valid"]
-        reasons = "; ".join(f"{check.name} {check.measured}, expected {check.asked}" for check in checks)
-        rows.append(f"  {name} fidelity suspect ({reasons}): {_remedy(result)}")
+        reasons = ", ".join(check.name for check in result.fidelity.checks if check.verdict != "valid")
+        remedy = f"; {SAME_AGAIN}" if result.clock.word == "virtual" else ""
+        rows.append(f"  {name} fidelity suspect: {reasons}{remedy}")
     return rows
 
 
@@ -68,17 +76,13 @@ def _open_claims(result: Result) -> list[Verdict]:
     return [claim for claim in result.claims if claim.verdict != "shown"]
 
 
-def _remedy(result: Result) -> str:
-    if result.clock.word == "virtual":
-        return (
-            "no other program affected the run, and a run with the same seed has the same result: choose "
-            "another seed or other parameters"
-        )
-    return f"stop other programs, then `lab7 run {result.experiment}`"
+def _by_machine(result: Result) -> bool:
+    """Return True if other programs on the machine may have decided the result, which they cannot in virtual time."""
+    return result.clock.word != "virtual" and is_inconclusive(result)
 
 
 def _advice(folder: Path, result: Result, claim: Verdict) -> str:
     report = f"{folder}/{result.files.report}"
-    if claim.verdict == "undecided" or _disturbed(result):
-        return f"{_remedy(result)}; evidence in {report}"
-    return f"evidence and frames in {report}"
+    if result.clock.word == "virtual" and (claim.verdict == "undecided" or _disturbed(result)):
+        return f"{SAME_AGAIN}; see {report}"
+    return f"see {report}"

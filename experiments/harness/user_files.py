@@ -9,17 +9,18 @@ import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mininet.net import Mininet
 from mininet.node import Node
 from mininet.topo import Topo
 
-from lab7.experiments.harness.claims import load_claims
-from lab7.experiments.harness.experiment import Experiment
 from lab7.experiments.harness.judge import layers
 from lab7.topologies.emulation import user_module
 from lab7.topologies.emulation.errors import UserFileError
+
+if TYPE_CHECKING:
+    from lab7.experiments.harness.experiment import Experiment
 
 # Permitted names of experiments, which become names of result folders.
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -33,6 +34,9 @@ def _load(file: str, purpose: str) -> ModuleType:
 
 def load_experiment(file: str, taken: Collection[str]) -> Experiment:
     """Load the experiment that a file defines; `taken`: names of other experiments. Raises UserFileError."""
+    # Import late, since topologies are loaded without it.
+    from lab7.experiments.harness.experiment import Experiment
+
     module = _load(file, "defines EXPERIMENT")
     experiment = getattr(module, "EXPERIMENT", None)
     if experiment is None:
@@ -55,6 +59,8 @@ def load_experiment(file: str, taken: Collection[str]) -> Experiment:
 
 def _check_claims(file: str, experiment: Experiment) -> None:
     """Raise UserFileError unless every claim has exactly one statement, the course's or the experiment's own."""
+    from lab7.experiments.harness.claims import load_claims
+
     course, own = load_claims(), [claim.id for claim in experiment.own_claims]
     for name in own:
         if name in course:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from lab7.experiments.harness import clock
 from lab7.experiments.harness.cli import CANNOT, FAILED, NOT_STARTED, SHOWN, USAGE
@@ -22,6 +21,9 @@ from lab7.topologies.emulation.shape import BACKENDS, SWITCHES
 from lab7.topologies.emulation.virtual import kernel
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lab7.experiments.harness.cli.tables import Table
     from lab7.experiments.harness.virtual_time.kernel_run import VirtualTime
 
 __all__ = ["CANNOT", "FAILED", "NOT_STARTED", "SHOWN", "USAGE"]
@@ -33,13 +35,39 @@ VERDICT_STYLES = {
     "suspect": "bold red",
 }
 PIPED_WIDTH = 200
+_TRAILING_BLANKS = re.compile(r"[ \t]+(?=\n)")
 
 Step = Callable[[str, float], None]
 
 
 def out() -> Console:
-    """Return the console for results: coloured on a terminal; plain and 200 columns wide when piped."""
-    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False, soft_wrap=False)
+    """Return the console for results: coloured on a terminal; plain, and COLUMNS or 200 wide, when piped."""
+    from rich.console import Console
+
+    # On a terminal, rich takes the width from COLUMNS or the terminal.
+    given = os.environ.get("COLUMNS", "")
+    if sys.stdout.isatty():
+        return Console(highlight=False, soft_wrap=False)
+    width = int(given) if given.isdigit() and int(given) else PIPED_WIDTH
+    return Console(file=cast(IO[str], _WithoutTrailingBlanks()), width=width, highlight=False, soft_wrap=False)
+
+
+class _WithoutTrailingBlanks:
+    """Standard output for rich, which leaves the blank at which it breaks a line at the end of that line."""
+
+    def write(self, text: str) -> int:
+        sys.stdout.write(_TRAILING_BLANKS.sub("", text))
+        return len(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+    def isatty(self) -> bool:
+        return False
+
+    @property
+    def encoding(self) -> str:
+        return sys.stdout.encoding
 
 
 def print_json(data: Any) -> None:
@@ -48,13 +76,10 @@ def print_json(data: Any) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> Table:
-    """Return a borderless table; cells may contain rich's markup, columns in `right` are aligned right."""
-    result_table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        result_table.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        result_table.add_row(*row)
-    return result_table
+    """Return a borderless table; cells may contain rich's markup, columns in `right` are numbers, aligned right."""
+    from lab7.experiments.harness.cli.tables import Table
+
+    return Table(columns, rows, right)
 
 
 def verdict(word: str) -> str:
@@ -66,6 +91,9 @@ class Bars:
     """Progress bars on standard error if standard error is a terminal; a context manager."""
 
     def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
         console = Console(stderr=True)
         columns = (
             TextColumn("{task.fields[name]}"),

@@ -98,7 +98,13 @@ def doctor_command(as_json: bool) -> None:
         rows = []
         for finding in findings:
             word = "[green]yes[/]" if finding.good else "[bold red]no[/]" if finding.needed else "[yellow]no[/]"
-            rows.append([finding.name, word, escape(finding.meaning), "" if finding.good else escape(finding.remedy)])
-        common.out().print(common.table(["", "", "means", "remedy"], rows))
+            rows.append([finding.name, word, escape(finding.meaning)])
+        console = common.out()
+        console.print(common.table(["", "", "means"], rows))
+        missing = [finding for finding in findings if not finding.good and finding.remedy]
+        console.print("\n[bold]remedies[/]" if missing else "")
+        for finding in missing:
+            # Each remedy on one line, whatever the width, so that it can be pasted.
+            console.print(f"    {finding.name}: {escape(finding.remedy)}", soft_wrap=True)
         click.echo(extent.value)
     raise click.exceptions.Exit(common.SHOWN if able else common.CANNOT)

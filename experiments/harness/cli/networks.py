@@ -8,13 +8,12 @@ import threading
 from typing import Any
 
 import click
-from rich.markup import escape
 
 from lab7.experiments.harness.catalogue import topology_parameters
 from lab7.experiments.harness.catalogue.suggestion import did_you_mean
+from lab7.experiments.harness.catalogue.topologies import TopologyEntry, UnknownNameError, find_topology
 from lab7.experiments.harness.cli import common, scripts
 from lab7.experiments.harness.cli.mininet_shell import Shell, addresses_of
-from lab7.experiments.harness.discovery import TopologyEntry, UnknownNameError, find_topology
 from lab7.topologies.emulation import script
 from lab7.topologies.emulation.process.interpreter import module_command
 from lab7.topologies.emulation.testbed import Testbed
@@ -170,8 +169,10 @@ def make_topology(entry: TopologyEntry, given: dict[str, str]) -> Any:
 
 
 def _describe(entry: TopologyEntry, bed: Testbed) -> None:
+    from rich.markup import escape
+
     console = common.out()
-    console.print(escape(entry.text.strip()), style="dim")
+    console.print(escape(entry.text.strip()), style="dim", soft_wrap=True)
     rows = []
     for host in bed.net.hosts:
         names = ", ".join(host.params.get("names", []))
@@ -187,4 +188,5 @@ def _describe(entry: TopologyEntry, bed: Testbed) -> None:
         what = "lab7 exec" if not sys.stdin.isatty() else "in `lab7 shell`"
         console.print(f"\ntry ({what} {entry.called or entry.name}):")
         for line in entry.tries:
-            console.print(f"    {escape(line)}")
+            # Each command on one line, whatever the width, so that it can be pasted.
+            console.print(f"    {escape(line)}", soft_wrap=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,6 +19,7 @@ from lab7.experiments.harness.experiment import Experiment, ParameterError
 from lab7.experiments.harness.faults import FaultError, parse_faults
 from lab7.experiments.harness.fidelity.disturbance import TERMS
 from lab7.experiments.harness.implementations.registry import Implementation, ReplacementError, parse_replacement
+from lab7.experiments.harness.judge.verdict import Verdict
 from lab7.experiments.harness.reruns import RERUNS, should_rerun, summary
 from lab7.experiments.harness.results.result import Comparison, Result
 from lab7.topologies.emulation.errors import EmulationError, ProgramError, UserFileError
@@ -117,7 +118,7 @@ def run_command(
             (experiment, _request(name, experiment, given, repeat, full, replace, fault))
             for name, experiment in zip(called, chosen, strict=True)
         ]
-        callbacks = Callbacks(_on_result(as_json), lambda sentence: click.echo(sentence, err=as_json))
+        callbacks = Callbacks(_on_result(as_json, chosen), lambda sentence: click.echo(sentence, err=as_json))
         with _not_started(as_json):
             done = run_in_parallel(virtual, wanted, results, jobs or os.cpu_count() or 1, callbacks, twice)
         _conclude(done.found, results, strict, as_json, done.different)
@@ -145,7 +146,7 @@ def run_command(
                 step=step,
                 attempt=attempt,
             )
-        _on_result(as_json)(done[1])
+        _on_result(as_json, chosen)(done[1])
         return done
 
     with _not_started(as_json):
@@ -153,9 +154,15 @@ def run_command(
     _conclude(found, results, strict, as_json)
 
 
-def _on_result(as_json: bool) -> Callable[[Result], None]:
+def _on_result(as_json: bool, chosen: Sequence[Experiment]) -> Callable[[Result], None]:
     """Return the callback for each finished result, which prints the result unless --json is given."""
-    return (lambda _result: None) if as_json else (lambda result: show(common.out(), result))
+    if as_json:
+        return lambda _result: None
+    from lab7.experiments.harness.claims import load_claims
+
+    own = [claim for experiment in chosen for claim in experiment.own_claims]
+    statements = {claim.id: claim.statement for claim in [*load_claims().values(), *own]}
+    return lambda result: show(common.out(), result, statements)
 
 
 def _run_again(
@@ -318,14 +325,14 @@ def _exit_code(results: Sequence[Result], strict: bool) -> int:
     return common.SHOWN if shown and (valid or not strict) else common.FAILED
 
 
-def show(console: Console, result: Result) -> None:
-    """Print one result: verdicts on claims, measured times beside theory, fidelity checks."""
+def show(console: Console, result: Result, statements: Mapping[str, str]) -> None:
+    """Print one result: claims with verdicts and `statements` (by id), times beside theory, fidelity checks."""
     console.print(f"\n[bold]{result.experiment}[/]  {escape(result.question)}")
     console.print(", ".join(f"{role}: {escape(name)}" for role, name in result.implementations.items()), style="dim")
     for host, names in result.faults.items():
         console.print(f"[bold red]faults on purpose at {host}: {', '.join(names)}[/]")
-    rows = [[claim.id, common.verdict(claim.verdict), escape(claim.evidence)] for claim in result.claims]
-    console.print(common.table(["claim", "verdict", "evidence"], rows))
+    rows = [[claim.id, common.verdict(claim.verdict), _explained(claim, statements)] for claim in result.claims]
+    console.print(common.table(["claim", "verdict", "statement, and evidence"], rows))
     if result.violations:
         console.print("\n[bold]message violations[/] (the first of each rule)")
     for one in result.violations:
@@ -358,6 +365,12 @@ def show(console: Console, result: Result) -> None:
         [check.name, check.asked, check.measured, common.verdict(check.verdict)] for check in result.fidelity.checks
     ]
     console.print(common.table(["check", "asked", "measured", ""], checks))
+
+
+def _explained(claim: Verdict, statements: Mapping[str, str]) -> str:
+    """Return the statement of a claim and, on the next lines, its evidence, with rich's markup."""
+    statement = statements.get(claim.id, "")
+    return f"{escape(statement)}\n[dim]{escape(claim.evidence)}[/]" if statement else escape(claim.evidence)
 
 
 def _terms(comparisons: Sequence[Comparison]) -> list[str]:

@@ -46,17 +46,19 @@ def test_all_shown_is_one_line() -> None:
 def test_each_open_claim_has_a_line_that_says_what_to_do() -> None:
     assert summary([(FOLDER, UNDECIDED), (FOLDER, FAILED), (FOLDER, GOOD)]) == [
         "1 of 3 claims shown; not shown:",
-        "  http_versions H8 undecided: stop other programs, then `lab7 run http_versions`; evidence in "
-        "results/http_versions/1/report.html",
-        "  http_versions H9 failed: evidence and frames in results/http_versions/1/report.html",
+        "  http_versions H8 undecided: see results/http_versions/1/report.html",
+        "  http_versions H9 failed: see results/http_versions/1/report.html",
+        "stop other programs, then run again what they may have disturbed:",
+        "    lab7 run http_versions",
     ]
 
 
 def test_a_suspect_run_names_its_checks() -> None:
     assert summary([(FOLDER, SUSPECT)]) == [
         "1 of 1 claims shown; not shown:",
-        "  http_versions fidelity suspect (scheduler lag 9.10 ms, expected at most 5 ms): stop other programs, then "
-        "`lab7 run http_versions`",
+        "  http_versions fidelity suspect: scheduler lag",
+        "stop other programs, then run again what they may have disturbed:",
+        "    lab7 run http_versions",
     ]
 
 

@@ -111,7 +111,7 @@ def test_the_summary_does_not_blame_other_programs_for_what_happened_in_virtual_
     assert "stop other programs" in " ".join(summary([(Path("folder"), result)]))
     said = " ".join(summary([(Path("folder"), replace(result, clock=VIRTUAL))]))
     assert "stop other programs" not in said
-    assert "a run with the same seed has the same result" in said
+    assert "a run with this seed has the same result" in said
 
 
 class Spinning:
