@@ -39,7 +39,7 @@ from lab7.experiments.assignments.recording import CAPTURE_NAME, CERTIFICATE_NAM
 from lab7.experiments.assignments.sheet import SHEET_NAME, blank_sheet
 from lab7.experiments.assignments.variant import Variant, draw_variant, read_keys
 from lab7.experiments.harness.judge.frames import read_capture
-from lab7.experiments.harness.results.result import write_atomically
+from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.harness.virtual_time.kernel_run import VirtualTime
 
 HANDOUTS, KEYS, KEY_NAME, VARIANT_NAME = "handouts", "keys", "key.json", "variant.json"

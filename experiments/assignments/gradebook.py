@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from lab7.experiments.assignments.grade import Grade
 from lab7.experiments.assignments.handout import to_html
-from lab7.experiments.harness.results.result import write_atomically
+from lab7.experiments.harness.results.atomic import write_atomically
 
 # Cells that a spreadsheet would run as a formula are prefixed by an apostrophe (CSV injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

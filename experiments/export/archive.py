@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+from lab7.experiments.harness.results.atomic import atomic
 from lab7.experiments.harness.results.result import Result
 
 # Captures of real packets compress little; the level is that of zip's default.
@@ -18,13 +19,11 @@ def write_archive(folder: Path, result: Result, path: Path) -> int:
     top = f"{result.experiment}-{folder.resolve().name}"
     files = [each for each in sorted(folder.rglob("*")) if each.is_file() and not each.is_symlink()]
     files = [each for each in files if each.resolve() != path.resolve()]
-    partial = path.with_name(path.name + ".part")
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as archive:
+    with atomic(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as archive:
         for each in files:
             if each == partial:
                 continue
             entry = zipfile.ZipInfo(f"{top}/{each.relative_to(folder).as_posix()}", EPOCH)
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
             archive.writestr(entry, each.read_bytes())
-    partial.replace(path)
     return len(files)

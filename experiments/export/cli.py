@@ -14,7 +14,8 @@ from lab7.experiments.export.tables import ExtraMissingError, columns_of, csv_of
 from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.claims import load_claims
 from lab7.experiments.harness.cli import common
-from lab7.experiments.harness.results.result import Result, write_atomically
+from lab7.experiments.harness.results.atomic import write_atomically
+from lab7.experiments.harness.results.result import Result
 from lab7.experiments.harness.results.run_folder import RunNotFoundError, load_run
 from lab7.experiments.harness.results.schema import result_schema
 from lab7.experiments.harness.results.timings import TimingsError, samples_of

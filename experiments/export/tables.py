@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lab7.experiments.harness.results.atomic import atomic
 from lab7.experiments.harness.results.result import Result
 from lab7.experiments.harness.results.timings import Sample
 
@@ -50,6 +51,5 @@ def write_parquet(columns: dict[str, list[Any]], path: Path) -> None:
         arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError as error:
         raise ExtraMissingError("Parquet needs pyarrow: pip install 'lab7[parquet]'") from error
-    partial = path.with_name(path.name + ".part")
-    parquet.write_table(arrow.table(columns), partial)
-    partial.replace(path)
+    with atomic(path) as partial:
+        parquet.write_table(arrow.table(columns), partial)

@@ -14,8 +14,9 @@ from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.process.interpreter import module_command
 from lab7.topologies.emulation.testbed import congestion_control
 from lab7.topologies.emulation.virtual import kernel
+from lab7.topologies.emulation.wire.tap import TUN_DEVICE, why_no_tap
 
-TAP = Path("/dev/net/tun")
+TAP = Path(TUN_DEVICE)
 SANDBOX = "lab7.topologies.emulation.sandbox"
 VIRTUAL_TIME = "virtual time"
 
@@ -69,9 +70,13 @@ def _sandbox() -> Finding:
 
 
 def _tap() -> Finding:
-    good = TAP.exists() and os.access(TAP, os.R_OK | os.W_OK)
-    remedy = "sudo modprobe tun (in a container: run it with --device /dev/net/tun)"
-    return Finding("TAP", good, "links in user space are available", remedy, real_alone=True)
+    good, remedy = True, ""
+    try:
+        os.close(os.open(TAP, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        good, remedy = False, why_no_tap(error)
+    meaning = "links in user space are available" if good else "links in user space are not available"
+    return Finding("TAP", good, meaning, remedy, real_alone=True)
 
 
 def _in_sandbox(*command: str) -> bool:

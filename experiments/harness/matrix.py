@@ -22,8 +22,8 @@ from typing import Literal
 from lab7.experiments.harness import clock
 from lab7.experiments.harness.implementations.registry import OURS, Implementation
 from lab7.experiments.harness.judge.verdict import Verdict, Word
+from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.harness.results.incomplete import complete, make_folder, unfinished, writing
-from lab7.experiments.harness.results.result import write_atomically
 from lab7.experiments.harness.template_engine import render
 
 CellWord = Literal["pass", "fail", "unused", "unsupported", "not installed"]

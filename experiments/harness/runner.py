@@ -25,6 +25,7 @@ from lab7.experiments.harness.results.deviations import (
     program_outputs,
 )
 from lab7.experiments.harness.results.incomplete import complete, make_folder, salvage_captures, unfinished, writing
+from lab7.experiments.harness.results.partial import begin_step, recording
 from lab7.experiments.harness.results.result import TIMINGS_NAME, Files, MessageViolation, Result, Timing, write_timings
 from lab7.topologies.emulation.errors import EmulationError, MachineError, ProgramError, TopologyError
 from lab7.topologies.emulation.watch import ServerDied
@@ -57,8 +58,13 @@ def run_experiment(
     started, began_s = started or datetime.now(UTC), time.monotonic()
     folder = folder or make_folder(results, experiment.name, started)
     count = experiment.repeat if repeat is None else repeat
-    context = Run(parameters, seed, count, links, sandboxed, folder, step, replacements, faults)
-    with unfinished(folder):
+
+    def noted(what: str, share: float) -> None:
+        begin_step(what)
+        step(what, share)
+
+    context = Run(parameters, seed, count, links, sandboxed, folder, noted, replacements, faults)
+    with unfinished(folder), recording(folder):
         outcome = _run(experiment, context)
     claims, violations = outcome.claims, tuple[MessageViolation, ...]()
     if is_checked(context) and not experiment.judges_messages:

@@ -10,7 +10,7 @@ import click
 from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.judge.frames import read_capture
-from lab7.experiments.harness.results.result import write_atomically
+from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.ladder.ladder import Ladder, ladder_of
 from lab7.experiments.ladder.svg import Drawing, render_svg
 from lab7.experiments.ladder.text import render_mermaid, render_text

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lab7.experiments.harness.capture.pcapng import PcapngWriter
 from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.harness.results.atomic import atomic
 from lab7.experiments.harness.results.result import Result
 from lab7.experiments.ladder.journeys import Journeys
 
@@ -58,8 +59,7 @@ def _write(
     secrets: bytes,
 ) -> Path:
     places = {interface: place for place, interface in enumerate(interfaces)}
-    partial = path.with_name(path.name + ".part")
-    with partial.open("wb", 1 << 20) as stream:
+    with atomic(path) as partial, partial.open("wb", 1 << 20) as stream:
         writer = PcapngWriter(stream, interfaces)
         writer.names(hosts)
         if secrets:
@@ -71,5 +71,4 @@ def _write(
         for interface, place in places.items():
             count = captured.counts[interface]
             writer.statistics(place, received=count.packets + count.dropped, dropped=count.dropped)
-    partial.replace(path)
     return path

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import select
 import signal
 import stat
@@ -35,6 +36,8 @@ STATUS_TIMEOUT_S = 5.0
 # Seconds to wait for a pidfd after an error that a process exit may have caused, such as a reset connection.
 GRACE_S = 0.2
 COMMAND_MAX = 120
+# Argument in JSON, quoted for a shell, and what follows: it is for a program, and hides the reason of an error.
+_JSON_ARGUMENT = re.compile(r"'?[{\[][\"{\[].*", re.DOTALL)
 # Signals that stop the command; SIGINT is left to Python, which raises KeyboardInterrupt.
 STOPPING = (signal.SIGTERM, signal.SIGHUP)
 STOPPED = ("T", "t")  # proc(5): by a signal, by a tracer
@@ -357,7 +360,8 @@ def program_of(command: str, host: str) -> str:
 
 
 def shorten(command: str) -> str:
-    """Return a command line, shortened to COMMAND_MAX characters."""
+    """Return a command line without JSON in it, shortened to COMMAND_MAX characters."""
+    command = _JSON_ARGUMENT.sub("...", command)
     return command if len(command) <= COMMAND_MAX else f"{command[:COMMAND_MAX]}..."
 
 

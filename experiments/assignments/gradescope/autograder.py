@@ -20,7 +20,7 @@ from lab7.experiments.assignments.grade import Grade, KeyStore
 from lab7.experiments.assignments.graders import grader_of
 from lab7.experiments.assignments.gradescope.programs import grade_program
 from lab7.experiments.assignments.sheet import SHEET_NAME
-from lab7.experiments.harness.results.result import write_atomically
+from lab7.experiments.harness.results.atomic import write_atomically
 
 ROOT = Path("/autograder")
 SETTINGS_NAME, SECRET_NAME, BUILD_NAME = "settings.json", "secret", "build"

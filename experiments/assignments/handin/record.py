@@ -26,7 +26,8 @@ from lab7.experiments.assignments.definition import NAME, AssignmentError
 from lab7.experiments.assignments.handin.task import Task
 from lab7.experiments.assignments.recording import CAPTURE_NAME
 from lab7.experiments.harness.clock import Clock
-from lab7.experiments.harness.results.result import Fidelity, ResultError, decode, write_atomically
+from lab7.experiments.harness.results.atomic import write_atomically
+from lab7.experiments.harness.results.result import Fidelity, ResultError, decode
 
 RECORD_NAME, HANDIN_NAME, PREDICTIONS_NAME = "record.json", "handin.zip", "predictions.json"
 FILES = (CAPTURE_NAME, PREDICTIONS_NAME)

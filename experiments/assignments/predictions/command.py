@@ -20,7 +20,8 @@ from lab7.experiments.assignments.sheet import SHEET_NAME, SheetError, read_shee
 from lab7.experiments.assignments.variant import read_keys
 from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.clock import Clock
-from lab7.experiments.harness.results.result import Fidelity, decode, write_atomically
+from lab7.experiments.harness.results.atomic import write_atomically
+from lab7.experiments.harness.results.result import Fidelity, decode
 from lab7.experiments.harness.virtual_time.kernel_run import VirtualTime
 
 WORK_NAME, PAGE_NAME = "work", "measured.html"

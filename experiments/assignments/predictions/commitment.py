@@ -21,7 +21,7 @@ from lab7.experiments.assignments.definition import AssignmentError
 from lab7.experiments.assignments.handin.record import PREDICTIONS_NAME, now
 from lab7.experiments.assignments.handin.task import Task
 from lab7.experiments.assignments.sheet import Sheet
-from lab7.experiments.harness.results.result import write_atomically
+from lab7.experiments.harness.results.atomic import write_atomically
 
 PREDICTIONS_BYTES_MAX = 1 << 20
 RECEIPT_DIGITS = 16

@@ -31,9 +31,10 @@ from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
 from lab7.experiments.harness.judge.verdict import Verdict
 from lab7.experiments.harness.measurement import CAPTURE_NAME
+from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.harness.results.deviations import EARLY
 from lab7.experiments.harness.results.incomplete import salvage_captures
-from lab7.experiments.harness.results.result import RESULT_NAME, Result, ResultError, write_atomically
+from lab7.experiments.harness.results.result import RESULT_NAME, Result, ResultError
 from lab7.experiments.harness.virtual_time.kernel_run import StandstillError, StoppedError, VirtualTime
 from lab7.topologies.emulation.errors import EmulationError, UserFileError
 

@@ -16,7 +16,7 @@ from lab7.experiments.assignments.programs.definition import ProgramAssignment, 
 from lab7.experiments.assignments.programs.deviation import rule_of
 from lab7.experiments.assignments.programs.stages import is_open
 from lab7.experiments.assignments.programs.submission import TRIES_NAME
-from lab7.experiments.harness.results.result import write_atomically
+from lab7.experiments.harness.results.atomic import write_atomically
 
 
 @dataclass

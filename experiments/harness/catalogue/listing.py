@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lab7.experiments.harness.catalogue import entry_points
+from lab7.experiments.harness.results.atomic import write_atomically
 
 PACKAGES = ("experiments", "topologies", "services")
 PACKAGE_ROOT = Path(__file__).resolve().parents[3]
@@ -81,9 +82,7 @@ def listing() -> Listing:
     made = _make()
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-        partial.write_text(json.dumps({"fingerprint": fingerprint, "listing": asdict(made)}), encoding="utf-8")
-        partial.replace(path)
+        write_atomically(path, json.dumps({"fingerprint": fingerprint, "listing": asdict(made)}))
     return made
 
 

@@ -7,8 +7,10 @@ one ended it (130: Ctrl-C).
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
+import os
 import select
 import signal
 import sys
@@ -125,6 +127,7 @@ def main() -> None:
     try:
         # With standalone_mode=False, click returns the code of an Exit exception instead of exiting.
         code = lab7.main(standalone_mode=False)
+        sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except click.Abort:
         click.echo(f"lab7: {Stopped(signal.SIGINT)}", err=True)
@@ -152,13 +155,36 @@ def main() -> None:
         # Exit without a message if the reader of the pipe has exited (`lab7 list | head`).
         sys.stderr.close()
         sys.exit(0)
-    except OSError:
-        if not leave_closed_terminal():
+    except OSError as error:
+        if leave_closed_terminal():
+            sys.exit(128 + signal.SIGHUP)
+        if (sentence := _refused_write(error)) is None:
             raise
-        sys.exit(128 + signal.SIGHUP)
+        if not error.filename:
+            _leave_full_output()
+        with suppress(OSError):
+            click.echo(f"lab7: {sentence}", err=True)
+        sys.exit(CANNOT)
     finally:
         # Skip the interpreter's last garbage collection, which takes half a second with scapy and mininet imported.
         gc.freeze()
+
+
+def _refused_write(error: OSError) -> str | None:
+    """Return a sentence about a file that cannot be written, or a full disk; None for another error."""
+    what = f"{error.filename}" if error.filename else "the output"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"cannot write {what} ({error.strerror}): free some space, or write to another disk"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
+        return f"cannot use {what} ({error.strerror}): change its permissions, or name another file"
+    return None
+
+
+def _leave_full_output() -> None:
+    """Discard what standard output still holds, so that Python does not write it to a full disk at its end."""
+    null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    os.dup2(null, 1)
+    os.close(null)
 
 
 def _reader_has_left() -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from lab7.experiments.harness.claims import load_claims
 from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.cli.virtual_runs import Callbacks, run_in_parallel
 from lab7.experiments.harness.discovery import UnknownNameError, experiment_names, find_experiments
@@ -111,6 +112,7 @@ def run_command(
     EXPERIMENT. Exits with 0 if every claim was shown, else with 1.
     """
     called, chosen = _choose(names, given)
+    finished = _Finished(results, as_json, chosen)
     replacements, faults = _replacements(chosen, replace), _faults(fault)
     virtual = common.virtual_time(common.run_clock(timed, links, sandboxed), links, sandboxed, seed, full)
     if virtual is not None:
@@ -118,8 +120,8 @@ def run_command(
             (experiment, _request(name, experiment, given, repeat, full, replace, fault))
             for name, experiment in zip(called, chosen, strict=True)
         ]
-        callbacks = Callbacks(_on_result(as_json, chosen), lambda sentence: click.echo(sentence, err=as_json))
-        with _not_started(as_json):
+        callbacks = Callbacks(finished.add, lambda sentence: click.echo(sentence, err=as_json))
+        with _not_started(as_json), finished:
             done = run_in_parallel(virtual, wanted, results, jobs or os.cpu_count() or 1, callbacks, twice)
         _conclude(done.found, results, strict, as_json, done.different)
     if twice:
@@ -146,23 +148,56 @@ def run_command(
                 step=step,
                 attempt=attempt,
             )
-        _on_result(as_json, chosen)(done[1])
+        finished.add(done)
         return done
 
-    with _not_started(as_json):
+    with _not_started(as_json), finished:
         found = _run_again(chosen, run_once, again, as_json)
     _conclude(found, results, strict, as_json)
 
 
-def _on_result(as_json: bool, chosen: Sequence[Experiment]) -> Callable[[Result], None]:
-    """Return the callback for each finished result, which prints the result unless --json is given."""
-    if as_json:
-        return lambda _result: None
-    from lab7.experiments.harness.claims import load_claims
+class _Finished:
+    """Finished runs of one command, which are printed as they come; a context manager.
 
-    own = [claim for experiment in chosen for claim in experiment.own_claims]
-    statements = {claim.id: claim.statement for claim in [*load_claims().values(), *own]}
-    return lambda result: show(common.out(), result, statements)
+    If the command is stopped or fails before its last run, the index over the finished runs is written, and their
+    reports and verdicts are listed.
+    """
+
+    def __init__(self, results: Path, as_json: bool, chosen: Sequence[Experiment]) -> None:
+        self._results, self._as_json = results, as_json
+        own = [claim for experiment in chosen for claim in experiment.own_claims]
+        self._statements = {claim.id: claim.statement for claim in [*load_claims().values(), *own]}
+        self._found: list[tuple[Path, Result]] = []
+
+    def add(self, found: tuple[Path, Result]) -> None:
+        """Add a finished run, and print its result unless --json is given."""
+        self._found.append(found)
+        if not self._as_json:
+            show(common.out(), found[1], self._statements)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None or not self._results.is_dir():
+            return
+        # The error that ended the command is reported; a disk that takes no index is no second one.
+        with suppress(EmulationError, OSError):
+            report = _write_index(self._results)
+            if self._found and self._as_json:
+                failure = {"kind": "stopped", "message": str(error) or type(error).__name__}
+                common.print_json({"results": [result.to_json() for _, result in self._found], "error": failure})
+            elif self._found:
+                click.echo("finished before the end of the command:")
+                _say_where(self._found, report)
+
+
+def _write_index(results: Path) -> Path:
+    from lab7.experiments.harness.report.page import write_index
+    from lab7.experiments.harness.results.incomplete import writing
+
+    with writing(results):
+        return write_index(results, load_claims())
 
 
 def _run_again(
@@ -212,12 +247,7 @@ def _conclude(
 
     different: number of results that differ from a second run.
     """
-    from lab7.experiments.harness.claims import load_claims
-    from lab7.experiments.harness.report.page import write_index
-    from lab7.experiments.harness.results.incomplete import writing
-
-    with writing(results):
-        report = write_index(results, load_claims())
+    report = _write_index(results)
     if as_json:
         common.print_json({"results": [result.to_json() for _, result in found]})
     else:

@@ -14,6 +14,7 @@ from typing import Any
 
 from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.experiment import Experiment
+from lab7.experiments.harness.results.incomplete import kept_files
 from lab7.experiments.harness.results.repeatability import first_difference, sentence
 from lab7.experiments.harness.results.result import Result
 from lab7.experiments.harness.virtual_time.kernel_run import VirtualTime
@@ -28,9 +29,9 @@ SECOND = "-second"
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Callbacks for each result in order, and for each sentence that compares a result with the second run."""
+    """Callbacks for each run (folder, result) in order, and for each comparison of a result with its second run."""
 
-    result: Callable[[Result], None]
+    result: Callable[[Found], None]
     comparison: Callable[[str], None]
 
 
@@ -68,7 +69,7 @@ def run_in_parallel(
             for number, (_experiment, request) in enumerate(wanted):
                 done.found.append(running[number, results].result())
                 with bars.away():
-                    callbacks.result(done.found[-1][1])
+                    callbacks.result(done.found[-1])
                 if twice:
                     second = running[number, places[1]].result()
                     with bars.away():
@@ -79,7 +80,9 @@ def run_in_parallel(
             pool.shutdown(cancel_futures=True)
             if isinstance(end, Stopped):
                 kept = [folder for folder in virtual.kept if Path(folder).parent.parent == results]
-                raise (end.kept_in(" and ".join(kept)) if kept else end) from None
+                raise (
+                    end.kept_in(" and ".join(kept_files(Path(folder)) for folder in kept)) if kept else end
+                ) from None
             raise
     return done
 

@@ -27,6 +27,7 @@ from lab7.experiments.harness.fidelity.sampler import Sampler
 from lab7.experiments.harness.fidelity.turns import Turn, turns_of
 from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
 from lab7.experiments.harness.judge.verdict import Verdict, undecided
+from lab7.experiments.harness.results.partial import add_measurement
 from lab7.experiments.harness.results.result import CaptureSpan, Check, Comparison, Fidelity, FidelityWord, Timing
 from lab7.topologies.emulation.errors import EmulationError
 from lab7.topologies.emulation.testbed import Testbed
@@ -268,6 +269,7 @@ class MachineWatch:
             standstills = self._standstills
             try:
                 samples.append(take())
+                add_measurement(samples[-1].start_ns, samples[-1].end_ns)
             except Exception:
                 if self.watching:
                     time.sleep(SETTLE_S)

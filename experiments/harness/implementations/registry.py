@@ -208,10 +208,10 @@ def parse_replacement(text: str, roles: tuple[str, ...]) -> tuple[str, Implement
         return role, implementations()[role, what]
     words = _words(what)
     if len(words) < 2:
-        known = [OURS, *(implementation.name for implementation in of_role(role))]
+        names = [OURS, *(implementation.name for implementation in of_role(role))]
         raise ReplacementError(
-            f"--replace {text!r}{did_you_mean(what, known)}: there is no {role} of that name; use one of "
-            f"{', '.join(known)}, or a command line such "
+            f"--replace {text!r}{did_you_mean(what, names)}: there is no {role} of that name; use one of "
+            f"{', '.join(names)}, or a command line such "
             f"as '{role}=python3 my_{role}.py {HINTS.get(role, '--port {port}')}'"
         )
     # Name a user's program by its command line in results, since `python3` alone would not identify the program.

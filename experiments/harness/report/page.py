@@ -24,14 +24,9 @@ from markupsafe import Markup
 from lab7.experiments.harness.claims import Claim
 from lab7.experiments.harness.fidelity.disturbance import DISTURBED_SHARE
 from lab7.experiments.harness.judge.verdict import Verdict
-from lab7.experiments.harness.results.result import (
-    Comparison,
-    Latest,
-    Result,
-    find_latest,
-    read_results,
-    write_atomically,
-)
+from lab7.experiments.harness.results.atomic import write_atomically
+from lab7.experiments.harness.results.incomplete import INCOMPLETE_NAME, find_incomplete
+from lab7.experiments.harness.results.result import Comparison, Latest, Result, find_latest, read_results
 from lab7.experiments.harness.template_engine import environment, render
 
 REPORT_NAME = "report.html"
@@ -182,6 +177,15 @@ class IndexRow:
     newest: bool
 
 
+@dataclass(frozen=True)
+class IncompleteRow:
+    """Row of the index for a run that did not end: its folder, what its mark says, and the files that it kept."""
+
+    name: str
+    reason: str
+    files: tuple[str, ...]
+
+
 def render_report(
     result: Result,
     claims: Mapping[str, Claim],
@@ -215,11 +219,15 @@ def write_report(folder: Path, result: Result, claims: Mapping[str, Claim], own_
 
 
 def render_index(
-    runs: Sequence[IndexRow], latest: Mapping[str, Latest], claims: Mapping[str, Claim], hrefs: Mapping[Path, str]
+    runs: Sequence[IndexRow],
+    latest: Mapping[str, Latest],
+    claims: Mapping[str, Claim],
+    hrefs: Mapping[Path, str],
+    incomplete: Sequence[IncompleteRow] = (),
 ) -> str:
     """Return the HTML index over runs: every claim with its newest verdict, then the runs, newest first.
 
-    hrefs: links to the reports by the folder of their runs.
+    hrefs: links to the reports by the folder of their runs. incomplete: runs that did not end.
     """
     groups: dict[str, list[Claim]] = {}
     for claim in claims.values():
@@ -237,6 +245,7 @@ def render_index(
         judged=len(latest),
         own=len(own),
         total=len(claims) + len(own),
+        incomplete=incomplete,
     )
 
 
@@ -249,7 +258,16 @@ def write_index(results: Path, claims: Mapping[str, Claim]) -> Path:
         hrefs[folder] = folder.relative_to(results).as_posix() + "/" + (result.files.report or "result.json")
         rows.append(IndexRow(result, hrefs[folder], newest=result.experiment not in seen))
         seen.add(result.experiment)
-    return write_atomically(results / REPORT_NAME, render_index(rows, find_latest(results), claims, hrefs))
+    unfinished = [
+        IncompleteRow(
+            folder.relative_to(results).as_posix(),
+            reason,
+            tuple(sorted(path.name for path in folder.iterdir() if path.name != INCOMPLETE_NAME)),
+        )
+        for folder, reason in find_incomplete(results).items()
+    ]
+    page = render_index(rows, find_latest(results), claims, hrefs, unfinished)
+    return write_atomically(results / REPORT_NAME, page)
 
 
 def term_rows(comparison: Comparison) -> list[TermRow]:

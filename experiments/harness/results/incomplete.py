@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lab7.experiments.harness.capture.recorder import RAW_SUFFIX, salvage
+from lab7.experiments.harness.results import partial
 from lab7.experiments.harness.results.result import new_folder
 from lab7.topologies.emulation import sandbox
 from lab7.topologies.emulation.errors import EmulationError
@@ -44,18 +45,33 @@ def unfinished(folder: Path) -> Iterator[None]:
         yield
     except (LabDied, Stopped) as end:
         if mark_failed(folder, str(end)):
-            raise end.kept_in(str(folder)) from None
+            raise end.kept_in(kept_files(folder)) from None
         raise
     except KeyboardInterrupt:
         stop = Stopped(signal.SIGINT)
         if mark_failed(folder, str(stop)):
-            raise stop.kept_in(str(folder)) from None
+            raise stop.kept_in(kept_files(folder)) from None
         raise stop from None
     except BaseException as error:
         mark_failed(folder, str(error) or type(error).__name__)
         raise
     finally:
         sandbox.unfinished(None)
+
+
+def kept_files(folder: Path) -> str:
+    """Return the folder of an unfinished run for a message, with the number of times measured."""
+    measured = partial.count(folder)
+    return f"{folder}, with {measured} measured times in {partial.PARTIAL_NAME}" if measured else str(folder)
+
+
+def find_incomplete(results: Path) -> dict[Path, str]:
+    """Return the folders of runs under `results` that did not end, with what their marks say, newest first."""
+    found = {}
+    for mark in sorted(results.glob(f"*/*/{INCOMPLETE_NAME}"), key=lambda mark: mark.parent.name, reverse=True):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            found[mark.parent] = mark.read_text(encoding="utf-8").strip()
+    return found
 
 
 def mark_failed(folder: Path, why: str) -> bool:
@@ -67,7 +83,9 @@ def mark_failed(folder: Path, why: str) -> bool:
         salvage_captures(folder)
         kept = any(path.name != INCOMPLETE_NAME for path in folder.iterdir())
         if kept:
-            mark.write_text(f"This run did not end: {why}\n")
+            measured = partial.count(folder)
+            times = f"Times measured until then: {measured}, in {partial.PARTIAL_NAME}\n" if measured else ""
+            mark.write_text(f"This run did not end: {why}\n{times}")
         else:
             mark.unlink(missing_ok=True)
             folder.rmdir()
@@ -93,4 +111,5 @@ def salvage_captures(folder: Path) -> None:
 
 def complete(folder: Path) -> None:
     """Remove the mark from a folder that has a complete result."""
+    (folder / partial.PARTIAL_NAME).unlink(missing_ok=True)
     (folder / INCOMPLETE_NAME).unlink(missing_ok=True)

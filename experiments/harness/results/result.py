@@ -28,7 +28,6 @@ import csv
 import io
 import json
 import math
-import os
 import secrets
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,6 +46,7 @@ from lab7.experiments.harness.fidelity.disturbance import (
     without_disturbance,
 )
 from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.harness.theory.tcp import Theory
 
 FORMAT = 1
@@ -332,14 +332,6 @@ class Result:
         except ValueError as error:
             raise ResultError(f"{folder / RESULT_NAME} is not JSON: {error}") from error
         return cls.from_json(data)
-
-
-def write_atomically(path: Path, text: str) -> Path:
-    """Write a text file by renaming a complete temporary file to `path`; return the path."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
-    return path
 
 
 def _disturbed(timings: Sequence[Timing]) -> tuple[int, ...] | None:

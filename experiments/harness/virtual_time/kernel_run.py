@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lab7.experiments.harness import clock
-from lab7.experiments.harness.results.incomplete import mark_failed
+from lab7.experiments.harness.results.incomplete import kept_files, mark_failed
 from lab7.experiments.harness.results.result import new_folder
 from lab7.experiments.harness.virtual_time import standard_input
 from lab7.experiments.harness.virtual_time.job import ANSWER, PROGRESS, REQUEST, RESULT_PLACE
@@ -222,9 +222,9 @@ class VirtualTime:
             if mark_failed(folder, str(end) or type(end).__name__):
                 self.kept.append(str(folder))
                 if isinstance(end, Stopped):
-                    raise end.kept_in(str(folder)) from None
+                    raise end.kept_in(kept_files(folder)) from None
                 if isinstance(end, MachineError):
-                    raise MachineError(kept_in(end, str(folder))) from error
+                    raise MachineError(kept_in(end, kept_files(folder))) from error
             if end is error:
                 raise
             raise end from None

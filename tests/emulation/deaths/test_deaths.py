@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from scapy.utils import PcapNgReader
 
+from lab7.experiments.harness.results.partial import PARTIAL_NAME
 from tests.emulation.deaths.running_lab import CANNOT, End, Latencies, Run, caught, end_by, end_of, finish
 from tests.emulation.deaths.running_lab import start as start_command
 from tests.emulation.processes import Process
@@ -71,7 +72,7 @@ def reach(start: Callable[..., Run], words: tuple[str, ...], moment: str) -> Run
 def assert_kept(run: Run, sentence: str, why: str = "run") -> None:
     """What was captured is a capture, the folder is marked, and the sentence names it."""
     said, _, place = sentence.partition("; packets captured until then are in ")
-    folder = REPOSITORY / run.results.parent / place
+    folder = REPOSITORY / run.results.parent / place.partition(", with ")[0]
     captures = [path for path in folder.iterdir() if path.suffix == ".pcapng"]
     assert captures
     for path in captures:
@@ -79,7 +80,9 @@ def assert_kept(run: Run, sentence: str, why: str = "run") -> None:
             assert list(reader)
     assert why in (folder / "incomplete").read_text()
     assert said
-    assert sorted(path.name for path in folder.iterdir()) == sorted([*(path.name for path in captures), "incomplete"])
+    measured = [PARTIAL_NAME] if (folder / PARTIAL_NAME).exists() else []
+    names = [*(path.name for path in captures), *measured, "incomplete"]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
 
 
 def assert_told(run: Run, role: str, end: End, has_packets: bool) -> None:

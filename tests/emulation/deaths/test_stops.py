@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from lab7.experiments.harness.results.partial import PARTIAL_NAME
 from tests.emulation.deaths.running_lab import COMMAND, ENDS_WITHIN_S, End, Latencies, Run, end_by, end_of
 from tests.emulation.deaths.test_deaths import DNS, HAS_PACKETS, HTTP, MAIL, MOMENTS, assert_kept, reach
 from tests.emulation.support import LAB7, PATIENCE_S, environment, eventually, read_until
@@ -34,6 +37,29 @@ def test_ctrl_c_ends_a_run_with_its_packets(start: Callable[..., Run], latencies
     end = end_by(run, run.outer, signal.SIGINT, 128 + signal.SIGINT)
     latencies.add("SIGINT", end)
     assert_stopped(run, end, signal.SIGINT, moment in HAS_PACKETS)
+
+
+def test_ctrl_c_keeps_what_was_measured_and_lists_what_was_finished(start: Callable[..., Run]) -> None:
+    """The times so far are kept and marked; the run before has its report, and both are in the index."""
+    run = start("dns-records", "http-versions", "--repeat", "200", "--set", "rtt=4ms")
+    run.wait(lambda: any(run.results.glob(f"http-versions/*/{PARTIAL_NAME}")))
+    run.process.send_signal(signal.SIGINT)
+    output, errors = run.process.communicate(timeout=PATIENCE_S)
+    assert run.process.returncode == 128 + signal.SIGINT
+    (folder,) = run.results.glob("http-versions/*")
+    with (folder / PARTIAL_NAME).open() as file:
+        rows = list(csv.DictReader(file))
+    assert re.search(rf"{folder.name}, with {len(rows)} measured times in {PARTIAL_NAME}$", errors.decode().strip())
+    assert {row["step"].partition(",")[0] for row in rows} <= {"1.0-serial", "1.0-parallel"}
+    assert all(0.004 < float(row["duration_s"]) < 60 and int(row["start_ns"]) > 0 for row in rows)
+    assert f"Times measured until then: {len(rows)}, in {PARTIAL_NAME}" in (folder / "incomplete").read_text()
+    (finished,) = run.results.glob("dns-records/*")
+    said = output.decode()
+    assert "finished before the end of the command:" in said
+    assert f"{finished.name}/report.html" in said
+    index = (run.results / "report.html").read_text()
+    assert finished.name in index
+    assert f"http-versions/{folder.name}/{PARTIAL_NAME}" in index
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from typing import Any
 from lab7.topologies.emulation.errors import EmulationError
 from lab7.topologies.emulation.process.interpreter import full_name, module_command
 from lab7.topologies.emulation.user_module import is_user_file
-from lab7.topologies.emulation.watch import FORK_SERVER, OTHER, STATUS_TIMEOUT_S, Watch, Watched, last_line
+from lab7.topologies.emulation.watch import FORK_SERVER, OTHER, STATUS_TIMEOUT_S, Watch, Watched, last_line, shorten
 
 READY = b"READY"
 READY_TIMEOUT_S = 15.0
@@ -217,7 +217,7 @@ class Service:
         """Wait for the line that begins with READY; return it. Raises EmulationError with the last line of output."""
         line = self.read_line(timeout_s)
         if not line.startswith(READY):
-            raise EmulationError(f"`{self.command}` printed {line[:80]!r} instead of READY")
+            raise EmulationError(f"`{shorten(self.command)}` printed {line[:80]!r} instead of READY")
         self.ready_line = line.decode(errors="replace")
         return self.ready_line
 
@@ -226,7 +226,7 @@ class Service:
         try:
             os.write(self._stdin, line.encode() + b"\n")
         except BrokenPipeError:
-            raise EmulationError(f"`{self.command}` has ended{self._last_output()}") from None
+            raise EmulationError(f"`{shorten(self.command)}` has ended{self._last_output()}") from None
 
     def read_line(self, timeout_s: float) -> bytes:
         """Return the next line of output, without line end. Raises EmulationError at end of file or on a timeout."""
@@ -235,10 +235,10 @@ class Service:
             piece = self._read(deadline)
             if piece is None:
                 raise EmulationError(
-                    f"`{self.command}` did not print READY within {timeout_s:g} s{self._last_output()}"
+                    f"`{shorten(self.command)}` did not print READY within {timeout_s:g} s{self._last_output()}"
                 )
             if not piece or len(self._received) > LINE_MAX_BYTES:
-                raise EmulationError(f"`{self.command}` ended{self._last_output()}")
+                raise EmulationError(f"`{shorten(self.command)}` ended{self._last_output()}")
             self._received += piece
         line, _, self._received = self._received.partition(b"\n")
         return line
@@ -250,7 +250,7 @@ class Service:
         while True:
             piece = self._read(deadline)
             if piece is None:
-                raise EmulationError(f"`{self.command}` did not end within {timeout_s:g} s")
+                raise EmulationError(f"`{shorten(self.command)}` did not end within {timeout_s:g} s")
             if not piece:
                 return b"".join(pieces)
             pieces.append(piece)
@@ -261,7 +261,7 @@ class Service:
         code = self.exit_code(timeout_s)
         self.stop()
         if code != 0:
-            raise EmulationError(f"`{self.command}` failed{self._last_output()}")
+            raise EmulationError(f"`{shorten(self.command)}` failed{self._last_output()}")
         return output
 
     def _read(self, deadline_s: float) -> bytes | None:

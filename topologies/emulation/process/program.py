@@ -15,7 +15,7 @@ from pathlib import Path
 from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.errors import EmulationError, ProgramError
 from lab7.topologies.emulation.process.launcher import READY_TIMEOUT_S, STOP_TIMEOUT_S
-from lab7.topologies.emulation.watch import Watch, Watched, last_line
+from lab7.topologies.emulation.watch import Watch, Watched, last_line, shorten
 
 LISTEN = "0A"  # enum in the kernel's include/net/tcp_states.h
 UNCONNECTED = "07"  # TCP_CLOSE there: state of a UDP socket that is bound but not connected
@@ -75,10 +75,10 @@ class Program:
         deadline = time.monotonic() + timeout_s
         while not (self._listens(port) or (by_udp and self._listens(port, UDP_TABLES, UNCONNECTED))):
             if self._process.poll() is not None:
-                sentence = f"`{self.command}` ended before it listened on port {port}{self._last_output()}"
+                sentence = f"`{shorten(self.command)}` ended before it listened on port {port}{self._last_output()}"
                 raise ProgramError(sentence, self.command, self._process.returncode, self._output)
             if time.monotonic() > deadline:
-                sentence = f"`{self.command}` does not listen on port {port} after {timeout_s:g} s"
+                sentence = f"`{shorten(self.command)}` does not listen on port {port} after {timeout_s:g} s"
                 raise ProgramError(sentence, self.command, None, self._output)
             # The kernel reports no event when a socket begins to listen, so the table is polled, with a time limit.
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -144,7 +144,7 @@ def main(argv: list[str]) -> int:
     try:
         first, second = open_ends(request["ends"])
     except OSError as error:
-        print(f"a TAP device could not be made ({error.strerror}): run `lab7 doctor`", file=sys.stderr)
+        print(tap.why_no_tap(error), file=sys.stderr)
         return 3
     chains = [
         effects.build(Shape(**shape), Random(seed))

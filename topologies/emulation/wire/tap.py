@@ -1,5 +1,6 @@
 """Opening of TAP devices in other processes' network namespaces (Linux: Documentation/networking/tuntap.rst)."""
 
+import errno
 import fcntl
 import os
 import struct
@@ -26,3 +27,23 @@ def open_tap(name: str, descriptor_of_namespace: int) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def why_no_tap(error: OSError) -> str:
+    """Return the reason why TAP devices cannot be made, with its remedy, as one sentence."""
+    if error.errno == errno.EACCES:
+        return (
+            f"this user may not open {TUN_DEVICE} ({error.strerror}): `sudo chmod 0666 {TUN_DEVICE}`, or use "
+            "--time virtual"
+        )
+    if error.errno == errno.EPERM:
+        return (
+            f"this process may not make TAP devices ({error.strerror}): in a container, run it with "
+            f"--cap-add NET_ADMIN --device {TUN_DEVICE}"
+        )
+    if error.errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
+        return (
+            f"the kernel has no {TUN_DEVICE} ({error.strerror}): `sudo modprobe tun` (in a container: run it with "
+            f"--device {TUN_DEVICE})"
+        )
+    return f"a TAP device could not be made ({error.strerror}): `lab7 doctor` checks this machine"

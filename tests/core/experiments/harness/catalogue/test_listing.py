@@ -12,6 +12,7 @@ import pytest
 
 from lab7.experiments.harness import discovery
 from lab7.experiments.harness.catalogue import listing as listings
+from lab7.experiments.harness.catalogue.topologies import one_name
 from lab7.experiments.harness.discovery import UnknownNameError, experiment_names, find_experiments, find_matrix
 from lab7.experiments.harness.faults import FaultError, parse_faults
 from lab7.experiments.harness.implementations.registry import ReplacementError, parse_replacement
@@ -106,8 +107,13 @@ def test_the_cache_is_read_until_a_file_changes(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     listings.listing.cache_clear()
     made = listings.listing()
-    calls = []
-    monkeypatch.setattr(listings, "_make", lambda: calls.append(1) or made)
+    calls: list[int] = []
+
+    def make() -> listings.Listing:
+        calls.append(1)
+        return made
+
+    monkeypatch.setattr(listings, "_make", make)
     listings.listing.cache_clear()
     assert (listings.listing(), calls) == (made, [])
     monkeypatch.setattr(listings, "_files", lambda: iter(["another.py:1:1"]))
@@ -132,7 +138,7 @@ def test_the_start_of_names_stands_for_all_of_them() -> None:
     assert find_matrix("f").name == "ftp"
     assert discovery.find_topology("inter").name == "internet"
     with pytest.raises(UnknownNameError, match="is the start of more than one topology: give one of mail, "):
-        discovery._one("mai", ["mail", "mail-forgery"], "topology", "")
+        one_name("mai", ["mail", "mail-forgery"], "topology", "")
 
 
 def test_an_unknown_name_has_a_suggestion() -> None:
