@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
+from importlib import metadata
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +30,17 @@ from lab7.experiments.harness.results.deviations import (
 )
 from lab7.experiments.harness.results.incomplete import complete, make_folder, salvage_captures, unfinished, writing
 from lab7.experiments.harness.results.partial import begin_step, recording
-from lab7.experiments.harness.results.result import TIMINGS_NAME, Files, MessageViolation, Result, Timing, write_timings
+from lab7.experiments.harness.results.result import (
+    TIMINGS_NAME,
+    Environment,
+    Files,
+    MessageViolation,
+    Result,
+    Timing,
+    write_timings,
+)
 from lab7.topologies.emulation.errors import EmulationError, MachineError, ProgramError, TopologyError
+from lab7.topologies.emulation.testbed import choose_backend
 from lab7.topologies.emulation.watch import ServerDied
 
 
@@ -47,12 +60,13 @@ def run_experiment(
     attempt: int = 1,
     folder: Path | None = None,
     started: datetime | None = None,
+    command: str = "",
 ) -> tuple[Path, Result]:
     """Run an experiment with `given` parameters; return (result folder, result).
 
     `step` receives progress as a text and a share; `attempt` counts the runs of one command (see reruns). `folder` and
-    `started`: a result folder made by the caller, and the start of the run. Raises ParameterError, EmulationError,
-    LabDied.
+    `started`: a result folder made by the caller, and the start of the run; `command`: the command line, for the
+    result. Raises ParameterError, EmulationError, LabDied.
     """
     parameters = experiment.read_parameters(given, full)
     started, began_s = started or datetime.now(UTC), time.monotonic()
@@ -94,6 +108,8 @@ def run_experiment(
         clock=clock.current(),
         faults=faults,
         violations=violations,
+        replaced={role: one.describe() for role, one in replacements.items()},
+        environment=_environment(links, command),
     )
     step("writing the report", 0.97)
     with writing(folder):
@@ -103,6 +119,15 @@ def run_experiment(
         result.save(folder)
         complete(folder)
     return folder, result
+
+
+def _environment(links: str, command: str) -> Environment:
+    version = ""
+    # Without an installation, as on PYTHONPATH alone, there is no version.
+    with suppress(PackageNotFoundError):
+        version = metadata.version("lab7")
+    host = os.uname()
+    return Environment(version, f"{host.sysname} {host.release} {host.machine}", choose_backend(links), command)
 
 
 def _run(experiment: Experiment, context: Run) -> Outcome:

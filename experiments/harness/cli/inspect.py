@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.markup import escape
 
+from lab7.experiments.harness.catalogue.suggestion import by_prefix, did_you_mean
 from lab7.experiments.harness.cli import common
+
+if TYPE_CHECKING:
+    from lab7.experiments.harness.claims import Claim
+    from lab7.experiments.harness.results.latest import Latest
+
+# Variant of runs with lab7's own services (lab7.experiments.harness.results.latest.OWN).
+OWN = ""
 
 
 @click.command("list")
@@ -47,35 +57,89 @@ def list_command(as_json: bool) -> None:
 
 
 @click.command("claims")
+@click.argument("ids", nargs=-1, metavar="[ID]...")
 @common.results_option
 @common.json_option
-def claims_command(results: Path, as_json: bool) -> None:
-    """List the claims of the course with their latest verdicts (shown, failed or undecided)."""
-    from lab7.experiments.harness.claims import load_claims
-    from lab7.experiments.harness.results.result import find_latest
+def claims_command(ids: tuple[str, ...], results: Path, as_json: bool) -> None:
+    """List the claims of the course, or those of these ids with their evidence, with their latest verdicts.
 
-    claims, latest = load_claims(), find_latest(results)
+    ID is a claim (H5), or the start of ids (H: all of HTTP). Verdicts are shown, failed or undecided, by lab7's own
+    services; those of other programs (`lab7 run --replace`) and of faults are listed beside them.
+    """
+    from lab7.experiments.harness.claims import load_claims
+    from lab7.experiments.harness.results.latest import find_latest_by_variant
+
+    claims, latest = _claims_of(ids, load_claims()), find_latest_by_variant(results)
     if as_json:
-        common.print_json(
-            [
-                {
-                    "id": claim.id,
-                    "group": claim.group,
-                    "statement": claim.statement,
-                    "check": claim.check,
-                    "verdict": latest[claim.id].verdict.verdict if claim.id in latest else None,
-                    "result": str(latest[claim.id].folder) if claim.id in latest else None,
-                }
-                for claim in claims.values()
-            ]
-        )
-        return
-    rows = []
-    for claim in claims.values():
-        last = latest.get(claim.id)
-        word = common.verdict(last.verdict.verdict) if last else "[dim]not run[/]"
-        rows.append([claim.id, word, escape(claim.statement), escape(claim.check)])
-    common.out().print(common.table(["claim", "last run", "statement", "decided by"], rows))
+        common.print_json([_claim_as_json(claim, latest) for claim in claims])
+    elif ids:
+        _show_claims(claims, latest)
+    else:
+        own, others = latest[OWN], {name: found for name, found in latest.items() if name != OWN}
+        rows = [[one.id, _word(own.get(one.id)), escape(one.statement), escape(one.check)] for one in claims]
+        console = common.out()
+        console.print(common.table(["claim", "last run", "statement", "decided by"], rows))
+        if others:
+            rows = [[escape(name), *_count_words(found)] for name, found in others.items()]
+            console.print()
+            console.print(common.table(["by other programs", "shown", "failed", "undecided", "not shown"], rows))
+
+
+def _claims_of(ids: Sequence[str], claims: Mapping[str, Claim]) -> list[Claim]:
+    """Return the claims of these ids, or of ids that start with these letters. Raises click.UsageError."""
+    known = {name.lower(): claim for name, claim in claims.items()}
+    found: dict[str, Claim] = {}
+    for word in ids:
+        # H1 is one claim, although H10 starts with it; H stands for all of HTTP.
+        names = by_prefix(word.lower(), known) if not word[-1:].isdigit() else [word.lower()] * (word.lower() in known)
+        if not names:
+            groups = ", ".join(dict.fromkeys(name.rstrip("0123456789") for name in claims))
+            raise click.UsageError(
+                f"unknown claim {word!r}{did_you_mean(word, claims)}: `lab7 claims` lists them; the groups are {groups}"
+            )
+        found |= {name: known[name] for name in names}
+    return list(found.values()) if ids else list(claims.values())
+
+
+def _word(last: Latest | None) -> str:
+    return common.verdict(last.verdict.verdict) if last else "[dim]not run[/]"
+
+
+def _count_words(found: Mapping[str, Latest]) -> list[str]:
+    """Return the numbers of claims shown, failed and undecided, and the ids of those that are not shown."""
+    words = [latest.verdict.verdict for latest in found.values()]
+    others = [name for name, latest in found.items() if latest.verdict.verdict != "shown"]
+    return [*(str(words.count(word)) for word in ("shown", "failed", "undecided")), ", ".join(others)]
+
+
+def _claim_as_json(claim: Claim, latest: Mapping[str, Mapping[str, Latest]]) -> dict[str, Any]:
+    own = latest[OWN].get(claim.id)
+    return {
+        "id": claim.id,
+        "group": claim.group,
+        "statement": claim.statement,
+        "check": claim.check,
+        "verdict": own.verdict.verdict if own else None,
+        "result": str(own.folder) if own else None,
+        "by_implementation": {
+            name: {"verdict": found[claim.id].verdict.verdict, "result": str(found[claim.id].folder)}
+            for name, found in latest.items()
+            if name != OWN and claim.id in found
+        },
+    }
+
+
+def _show_claims(claims: Sequence[Claim], latest: Mapping[str, Mapping[str, Latest]]) -> None:
+    console = common.out()
+    for claim in claims:
+        console.print(f"[bold]{claim.id}[/]  {escape(claim.statement)}")
+        console.print(f"    decided by: {escape(claim.check)}", style="dim")
+        runs = [(name or "lab7", found[claim.id]) for name, found in latest.items() if claim.id in found]
+        for name, last in runs:
+            console.print(f"    {_word(last)} by {escape(name)} in {last.experiment}: {escape(last.verdict.evidence)}")
+            console.print(f"    {last.folder}/report.html", style="dim", soft_wrap=True)
+        if not runs:
+            console.print("    no run has judged it")
 
 
 @click.command("doctor")

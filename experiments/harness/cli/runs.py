@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -147,6 +149,7 @@ def run_command(
                 full=full,
                 step=step,
                 attempt=attempt,
+                command=_command_line(),
             )
         finished.add(done)
         return done
@@ -237,7 +240,13 @@ def _request(
         "full": full,
         "replace": replaced,
         "fault": list(fault),
+        "command": _command_line(),
     }
+
+
+def _command_line() -> str:
+    """Return the command line as it was typed, for the result."""
+    return shlex.join(["lab7", *sys.argv[1:]])
 
 
 def _conclude(

@@ -26,7 +26,8 @@ from lab7.experiments.harness.fidelity.disturbance import DISTURBED_SHARE
 from lab7.experiments.harness.judge.verdict import Verdict
 from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.harness.results.incomplete import INCOMPLETE_NAME, find_incomplete
-from lab7.experiments.harness.results.result import Comparison, Latest, Result, find_latest, read_results
+from lab7.experiments.harness.results.latest import OWN, Latest, find_latest_by_variant
+from lab7.experiments.harness.results.result import Comparison, Result, read_results
 from lab7.experiments.harness.template_engine import environment, render
 
 REPORT_NAME = "report.html"
@@ -224,10 +225,12 @@ def render_index(
     claims: Mapping[str, Claim],
     hrefs: Mapping[Path, str],
     incomplete: Sequence[IncompleteRow] = (),
+    others: Mapping[str, Mapping[str, Latest]] | None = None,
 ) -> str:
     """Return the HTML index over runs: every claim with its newest verdict, then the runs, newest first.
 
-    hrefs: links to the reports by the folder of their runs. incomplete: runs that did not end.
+    hrefs: links to the reports by the folder of their runs. incomplete: runs that did not end; others: verdicts by
+    claim id of runs with programs or faults that are not lab7's own, by variant (Result.variant).
     """
     groups: dict[str, list[Claim]] = {}
     for claim in claims.values():
@@ -246,6 +249,7 @@ def render_index(
         own=len(own),
         total=len(claims) + len(own),
         incomplete=incomplete,
+        others=others or {},
     )
 
 
@@ -266,7 +270,9 @@ def write_index(results: Path, claims: Mapping[str, Claim]) -> Path:
         )
         for folder, reason in find_incomplete(results).items()
     ]
-    page = render_index(rows, find_latest(results), claims, hrefs, unfinished)
+    latest = find_latest_by_variant(results)
+    others = {name: found for name, found in latest.items() if name != OWN}
+    page = render_index(rows, latest[OWN], claims, hrefs, unfinished, others)
     return write_atomically(results / REPORT_NAME, page)
 
 
@@ -329,5 +335,12 @@ def _linked_frames(numbers: Sequence[int], known: Collection[int]) -> Markup:
     return Markup(", ").join(parts) + (f" and {more} more" if more > 0 else "")
 
 
-environment().filters.update(ms=_milliseconds, frames=_frames, term=_term, linked_frames=_linked_frames)
+def _shown(value: Any) -> str:
+    """Return a parameter's value as text: a number with at most 6 digits, a list with commas."""
+    if isinstance(value, list | tuple):
+        return ",".join(_shown(one) for one in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+environment().filters.update(shown=_shown, ms=_milliseconds, frames=_frames, term=_term, linked_frames=_linked_frames)
 environment().globals.update(term_rows=term_rows, spread=_spread, disturbed_share=f"{DISTURBED_SHARE:.0%}")

@@ -16,7 +16,7 @@ from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.results.result import RESULT_NAME, Result
 
 CAPTURE_ENDING = ".pcapng"
-# Fields of result.json that may differ between runs that count as identical.
+# Fields of result.json that may differ between runs that count as identical, beside the command line as typed.
 MAY_DIFFER = ("started", "duration_s")
 SHOWN_LETTERS = 80
 REAL_PROGRAM = (
@@ -52,7 +52,8 @@ def _difference(name: str, paths: tuple[Path, Path], contents: list[bytes], date
 
 
 def _kept(result: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in result.items() if name not in MAY_DIFFER}
+    environment = {name: value for name, value in result["environment"].items() if name != "command"}
+    return {name: value for name, value in result.items() if name not in MAY_DIFFER} | {"environment": environment}
 
 
 def _of_fields(first: Any, other: Any, path: str) -> str | None:

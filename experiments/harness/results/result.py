@@ -14,12 +14,14 @@ result.json:
     faults       {host: [name]}, the faults that its services show on purpose (lab7 run --fault)
     violations   [{rule, section, statement, capture, frame, offset, octets, found, expected, sentence, claim, ...}],
                  the first violation of each message rule, in runs with a user's own program or with faults
+    replaced     {role: name}, the programs that took the place of lab7's own (lab7 run --replace)
+    environment  {version, kernel, links: netem | wire, command}; the version is that of lab7
     attempt      1, or 2 and more for a rerun (see reruns)
     format       1: the version of this description; a reader refuses others
 
 Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. Fields that were added later
 are optional when read: raw_s, disturbed, span, capture_sha256,
-left_out, clock, attempt, faults, violations.
+left_out, clock, attempt, faults, violations, replaced, environment.
 """
 
 from __future__ import annotations
@@ -286,6 +288,16 @@ class MessageViolation:
 
 
 @dataclass(frozen=True)
+class Environment:
+    """Environment of a run: version of lab7, kernel, emulation of links (netem or wire), and the command line."""
+
+    version: str = ""
+    kernel: str = ""
+    links: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True)
 class Result:
     """Result of one run of an experiment, as stored in result.json."""
 
@@ -304,6 +316,15 @@ class Result:
     clock: Clock = field(default_factory=Clock)
     faults: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     violations: tuple[MessageViolation, ...] = ()
+    replaced: Mapping[str, str] = field(default_factory=dict)
+    environment: Environment = field(default_factory=Environment)
+
+    @property
+    def variant(self) -> str:
+        """Return the replaced programs and the faults as text, such as `origin=nginx 1.22.1`; empty without any."""
+        programs = [f"{role}={name}" for role, name in self.replaced.items()]
+        faults = [f"{host} with {', '.join(names)}" for host, names in self.faults.items()]
+        return "; ".join([*programs, *faults])
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON data with the format number."""
@@ -340,17 +361,6 @@ def _disturbed(timings: Sequence[Timing]) -> tuple[int, ...] | None:
     return tuple(number for number, timing in enumerate(timings, start=1) if timing.disturbed)
 
 
-@dataclass(frozen=True)
-class Latest:
-    """Latest verdict on a claim, with experiment, start, fidelity and folder of the run."""
-
-    verdict: Verdict
-    experiment: str
-    started: str
-    fidelity: FidelityWord
-    folder: Path
-
-
 def new_folder(results: Path, experiment: str, now: datetime | None = None) -> Path:
     """Create and return a new folder for one run, named by UTC time and a random suffix."""
     moment = (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -375,15 +385,6 @@ def read_results(results: Path) -> Iterator[tuple[Path, Result]]:
         entries.append((result.started, path.parent.name, path.parent, result))
     for _, _, folder, result in sorted(entries, key=lambda entry: entry[:2]):
         yield folder, result
-
-
-def find_latest(results: Path) -> dict[str, Latest]:
-    """Return the latest verdict on every claim, by claim id, from all runs under `results`."""
-    return {
-        verdict.id: Latest(verdict, result.experiment, result.started, result.fidelity.verdict, folder)
-        for folder, result in read_results(results)
-        for verdict in result.claims
-    }
 
 
 def write_timings(folder: Path, timings: Mapping[str, Sequence[Timing]]) -> Path:

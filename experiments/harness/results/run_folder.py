@@ -1,9 +1,10 @@
-"""Result folder of a run that a command line names: by its path, or as EXPERIMENT/latest below the results folder."""
+"""Result folder of a run that a command line names: by its path, by its experiment, or as EXPERIMENT/latest."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from lab7.experiments.harness.catalogue.suggestion import by_prefix, did_you_mean
 from lab7.experiments.harness.results.result import RESULT_NAME, Result, ResultError, read_results
 
 LATEST = "latest"
@@ -14,13 +15,12 @@ class RunNotFoundError(ValueError):
 
 
 def load_run(name: str, results: Path) -> tuple[Path, Result]:
-    """Return (folder, result) of a run: a path, a path below `results`, or EXPERIMENT/latest. Raises RunNotFoundError.
+    """Return (folder, result) of a run. Raises RunNotFoundError.
 
-    The path may also be that of a result.json.
+    name: the path of a result folder or of its result.json, also below `results`; EXPERIMENT or EXPERIMENT/latest, the
+    newest run of an experiment (or of the only one whose name starts so), with or without the results folder before
+    it; or `latest`, the newest run of all.
     """
-    experiment, slash, last = name.rstrip("/").rpartition("/")
-    if slash and last == LATEST:
-        return _latest(experiment, results)
     for path in (Path(name), results / name):
         folder = path.parent if path.name == RESULT_NAME else path
         if (folder / RESULT_NAME).is_file():
@@ -28,17 +28,30 @@ def load_run(name: str, results: Path) -> tuple[Path, Result]:
                 return folder, Result.load(folder)
             except (OSError, ResultError) as error:
                 raise RunNotFoundError(f"{folder} has no readable result: {error}") from error
-    raise RunNotFoundError(
-        f"no result of a run at {name}: give the folder of a {RESULT_NAME}, or EXPERIMENT/{LATEST} for the newest run "
-        f"below {results}"
-    )
+    place = Path(name)
+    if place.name == LATEST:
+        place = place.parent
+    if place.resolve() == results.resolve():
+        return _latest("", results, name)
+    # results/EXPERIMENT/latest names the results folder as well.
+    elsewhere = place.parent != Path() and place.parent.is_dir()
+    return _latest(place.name, place.parent if elsewhere else results, name)
 
 
-def _latest(experiment: str, results: Path) -> tuple[Path, Result]:
-    found = None
-    for folder, result in read_results(results):
-        if result.experiment == experiment:
-            found = folder, result
-    if found is None:
-        raise RunNotFoundError(f"no run of {experiment} below {results}: `lab7 run {experiment}` makes one")
-    return found
+def _latest(experiment: str, results: Path, name: str) -> tuple[Path, Result]:
+    """Return the newest run of an experiment, of all experiments for an empty name."""
+    runs = [(folder, result) for folder, result in read_results(results)]
+    known = sorted({result.experiment for _, result in runs})
+    names = by_prefix(experiment, known) if experiment else known
+    if experiment and len(names) > 1:
+        raise RunNotFoundError(
+            f"{experiment!r} is the start of more than one experiment: give one of {', '.join(names)}"
+        )
+    found = [(folder, result) for folder, result in runs if result.experiment in names]
+    if not found:
+        near = did_you_mean(experiment, known)
+        raise RunNotFoundError(
+            f"no result of a run at {name}{near}: give the folder of a {RESULT_NAME}, or EXPERIMENT/{LATEST} for the "
+            f"newest run below {results}; `lab7 run {experiment or 'EXPERIMENT'}` makes one"
+        )
+    return found[-1]

@@ -63,6 +63,7 @@ def _run(request: dict[str, Any]) -> None:
         faults=parse_faults(request["fault"]),
         full=request["full"],
         step=report_step,
+        command=request.get("command", ""),
     )
 
 

@@ -39,12 +39,12 @@ def test_ctrl_c_ends_a_run_with_its_packets(start: Callable[..., Run], latencies
     assert_stopped(run, end, signal.SIGINT, moment in HAS_PACKETS)
 
 
-def test_ctrl_c_keeps_what_was_measured_and_lists_what_was_finished(start: Callable[..., Run]) -> None:
-    """The times so far are kept and marked; the run before has its report, and both are in the index."""
-    run = start("dns-records", "http-versions", "--repeat", "200", "--set", "rtt=4ms")
+def test_ctrl_c_keeps_what_was_measured(start: Callable[..., Run]) -> None:
+    """The times so far are kept and marked, and the index lists the run."""
+    run = start("http-versions", "--repeat", "200", "--set", "rtt=4ms")
     run.wait(lambda: any(run.results.glob(f"http-versions/*/{PARTIAL_NAME}")))
     run.process.send_signal(signal.SIGINT)
-    output, errors = run.process.communicate(timeout=PATIENCE_S)
+    _, errors = run.process.communicate(timeout=PATIENCE_S)
     assert run.process.returncode == 128 + signal.SIGINT
     (folder,) = run.results.glob("http-versions/*")
     with (folder / PARTIAL_NAME).open() as file:
@@ -53,13 +53,7 @@ def test_ctrl_c_keeps_what_was_measured_and_lists_what_was_finished(start: Calla
     assert {row["step"].partition(",")[0] for row in rows} <= {"1.0-serial", "1.0-parallel"}
     assert all(0.004 < float(row["duration_s"]) < 60 and int(row["start_ns"]) > 0 for row in rows)
     assert f"Times measured until then: {len(rows)}, in {PARTIAL_NAME}" in (folder / "incomplete").read_text()
-    (finished,) = run.results.glob("dns-records/*")
-    said = output.decode()
-    assert "finished before the end of the command:" in said
-    assert f"{finished.name}/report.html" in said
-    index = (run.results / "report.html").read_text()
-    assert finished.name in index
-    assert f"http-versions/{folder.name}/{PARTIAL_NAME}" in index
+    assert f"http-versions/{folder.name}/{PARTIAL_NAME}" in (run.results / "report.html").read_text()
 
 
 @pytest.mark.slow

@@ -74,7 +74,7 @@ def test_the_reason_why_there_is_no_tap_is_told_with_its_own_remedy(
     def refuse(*_arguments: object) -> int:
         raise error
 
-    monkeypatch.setattr(doctor.os, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     finding = doctor._tap()
     assert (finding.good, finding.remedy) == (False, tap.why_no_tap(error))
 

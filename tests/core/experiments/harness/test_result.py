@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.results.latest import find_latest, find_latest_by_variant
 from lab7.experiments.harness.results.result import (
     Comparison,
+    Environment,
     Fidelity,
     Result,
     ResultError,
-    find_latest,
     new_folder,
     read_results,
     write_timings,
@@ -50,6 +51,8 @@ def test_the_fields_are_those_of_the_stable_format() -> None:
         "clock",
         "faults",
         "violations",
+        "replaced",
+        "environment",
     ]
     assert data["claims"] == [
         {"id": "H9", "verdict": "shown", "evidence": "Three requests back to back.", "frames": [5, 6, 7]}
@@ -131,6 +134,26 @@ def test_the_newest_verdict_on_each_claim_is_found(tmp_path: Path) -> None:
     latest = find_latest(tmp_path)
     assert {name: found.verdict.evidence for name, found in latest.items()} == {"H1": "now", "H2": "then"}
     assert latest["H2"].fidelity == "suspect"
+
+
+def test_other_programs_and_faults_never_take_the_place_of_the_course_s_verdict(tmp_path: Path) -> None:
+    shown, failed = ((Verdict("H1", word, word),) for word in ("shown", "failed"))
+    save(tmp_path, sample_result(started="2030-01-01T00:00:00Z", claims=shown))
+    save(tmp_path, sample_result(started="2030-01-02T00:00:00Z", claims=failed, replaced={"origin": "nginx 1.22.1"}))
+    save(tmp_path, sample_result(started="2030-01-03T00:00:00Z", claims=failed, faults={"origin": ("body-in-304",)}))
+    assert {name: one.verdict.verdict for name, one in find_latest(tmp_path).items()} == {"H1": "shown"}
+    by_variant = find_latest_by_variant(tmp_path)
+    assert list(by_variant) == ["", "origin=nginx 1.22.1", "origin with body-in-304"]
+    assert by_variant["origin=nginx 1.22.1"]["H1"].verdict.verdict == "failed"
+
+
+def test_a_result_knows_version_kernel_links_and_command_line(tmp_path: Path) -> None:
+    environment = Environment("0.2.0", "Linux 6.1.0 x86_64", "netem", "lab7 run http-versions --set rtt=50ms")
+    sample_result(environment=environment).save(tmp_path)
+    assert Result.load(tmp_path).environment == environment
+    data = sample_result().to_json()
+    del data["environment"], data["replaced"]
+    assert Result.from_json(data).environment == Environment()
 
 
 def test_foreign_and_half_written_folders_hide_nothing(tmp_path: Path) -> None:

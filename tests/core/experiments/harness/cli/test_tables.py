@@ -16,10 +16,11 @@ from rich.console import Console
 from lab7.experiments.harness import doctor
 from lab7.experiments.harness.catalogue.topologies import TopologyEntry
 from lab7.experiments.harness.cli import common, load_command, networks
-from lab7.experiments.harness.cli.runs import show
+from lab7.experiments.harness.cli.runs import _Finished, show
 from lab7.experiments.harness.cli.tables import Table
 from lab7.experiments.harness.reruns import summary
 from lab7.experiments.harness.results.result import Check, Fidelity
+from lab7.topologies.emulation.watch import Stopped
 from tests.core.experiments.harness.samples import sample_result
 
 NUMBERS = st.floats(0, 10**6).map(lambda number: f"{number:.2f}") | st.floats(0, 10**4).map(
@@ -114,3 +115,18 @@ def test_a_remedy_of_the_doctor_has_one_line_at_any_width(monkeypatch: pytest.Mo
     monkeypatch.setenv("COLUMNS", "40")
     done = CliRunner().invoke(load_command("doctor"))
     assert f"    Open vSwitch: {remedy}" in done.output.splitlines()
+
+
+def test_a_command_that_is_stopped_lists_what_was_finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = sample_result()
+    folder = tmp_path / result.experiment / "20300102T030405Z-9f01ab"
+    folder.mkdir(parents=True)
+    result.save(folder)
+    finished = _Finished(tmp_path, False, [])
+    with pytest.raises(Stopped), finished:  # noqa: PT012 - the run before the end, and the end
+        finished.add((folder, result))
+        raise Stopped(2)
+    said = capsys.readouterr().out
+    assert "finished before the end of the command:\n" in said
+    assert f"{result.experiment}: {folder}/{result.files.report}" in said
+    assert folder.name in (tmp_path / "report.html").read_text()

@@ -1,0 +1,42 @@
+"""Latest verdicts on claims over all results: those of lab7's own services, and those of each other implementation.
+
+A run with `--replace` or `--fault` says something about that program or fault. It never takes the place of the verdict
+on the course's claim, which is that of lab7's own services.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.results.result import FidelityWord, read_results
+
+# Variant of a run in which all programs are lab7's own, without faults (see Result.variant).
+OWN = ""
+
+
+@dataclass(frozen=True)
+class Latest:
+    """Latest verdict on a claim, with experiment, start, fidelity and folder of the run."""
+
+    verdict: Verdict
+    experiment: str
+    started: str
+    fidelity: FidelityWord
+    folder: Path
+
+
+def find_latest_by_variant(results: Path) -> dict[str, dict[str, Latest]]:
+    """Return the latest verdicts by variant (OWN first) and claim id, from all runs under `results`."""
+    found: dict[str, dict[str, Latest]] = {OWN: {}}
+    for folder, result in read_results(results):
+        for verdict in result.claims:
+            latest = Latest(verdict, result.experiment, result.started, result.fidelity.verdict, folder)
+            found.setdefault(result.variant, {})[verdict.id] = latest
+    return found
+
+
+def find_latest(results: Path) -> dict[str, Latest]:
+    """Return the latest verdict on every claim by lab7's own services, by claim id, from all runs under `results`."""
+    return find_latest_by_variant(results)[OWN]
