@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import glob
+import os
+from contextlib import suppress
 from typing import Any
 
 from mininet.cli import CLI
 from mininet.log import error, output
 
+from lab7.experiments.harness.catalogue.suggestion import did_you_mean
 from lab7.experiments.harness.cli import terminals
+from lab7.experiments.harness.cli.interface import typed_names
 from lab7.topologies.emulation.addressing import ipv6
 from lab7.topologies.emulation.errors import EmulationError
 
@@ -50,20 +54,52 @@ class Shell(CLI):  # type: ignore[misc]
     def default(self, line: str) -> None:
         """Run a command in a host (HOST COMMAND), after replacing host names by addresses.
 
-        Mininet replaces host names by IPv4 addresses, in user names too: the word after a long option, as in `alice
-        swaks --auth-user alice`, is quoted against that. In a command about IPv6 (`a ping -6 b`) names are replaced by
-        IPv6 addresses.
+        Mininet replaces all names of hosts by IPv4 addresses; names that stand for no host (see typed_names) are quoted
+        against that. In a command about IPv6 (`a ping -6 b`) they are replaced by IPv6 addresses.
         """
         words = line.split(" ")
+        if words[0] not in self.mn:
+            hosts = [node.name for node in self.mn.hosts]
+            error(
+                f"*** Unknown command: {words[0]}{did_you_mean(words[0], [*self._commands(), *hosts])}: a command runs "
+                f"in a host, such as `{hosts[0] if hosts else 'HOST'} {line}`; the hosts are {', '.join(hosts)}\n"
+            )
+            return
         by_ipv6 = "-6" in words or words[1:2] in (["ping6"], ["traceroute6"], ["tracepath6"])
-        for place, (before, word) in enumerate(pairwise(words), start=1):
+        meant = typed_names.stand_for_hosts(words, self.mn)
+        for place, word in enumerate(words[1:], start=1):
             if word not in self.mn:
                 continue
-            if before.startswith("--"):
+            if place not in meant:
                 words[place] = f"'{word}'"
             elif by_ipv6 and (addresses := addresses_of(self.mn[word], with_ipv6=True)):
                 words[place] = addresses[-1]
         super().default(" ".join(words))
+
+    @classmethod
+    def initReadline(cls) -> None:  # noqa: N802
+        """Set up history, and completion of names with hyphens."""
+        super().initReadline()
+        with suppress(ImportError):
+            import readline
+
+            readline.set_completer_delims(" \t\n|;&<>()")
+
+    def _commands(self) -> list[str]:
+        return [name.removeprefix("do_") for name in self.get_names() if name.startswith("do_")]
+
+    def completenames(self, text: str, *_ignored: Any) -> list[str]:
+        """Return the commands and nodes that the first word may become (Tab)."""
+        return sorted(name for name in {*self._commands(), *self.mn} if name.startswith(text))
+
+    def completedefault(self, text: str, line: str, begidx: int, _endidx: int) -> list[str]:
+        """Return what a further word may become (Tab): a program after a host, then nodes and files."""
+        before = line[:begidx].split()
+        found = {name for name in self.mn if name.startswith(text)}
+        if len(before) == 1 and before[0] in self.mn:
+            return sorted({*_programs(text), *found})
+        files = [path + "/" if os.path.isdir(path) else path for path in glob.glob(glob.escape(text) + "*")]
+        return sorted({*found, *files})
 
     def waitForNode(self, node: Any) -> None:  # noqa: N802
         """Print the output of a host's command until it exits.
@@ -82,3 +118,12 @@ def addresses_of(host: Any, with_ipv6: bool) -> list[str]:
     has_ipv6 = with_ipv6 and getattr(host, "has_ipv6", False) and host.intfs
     six = ipv6.address_of(host.defaultIntf()) if has_ipv6 else None
     return [address for address in (host.IP(), ipv6.without_length(six) if six else None) if address]
+
+
+def _programs(text: str) -> set[str]:
+    """Return the names of the programs in PATH that start with a text."""
+    found: set[str] = set()
+    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        with suppress(OSError):
+            found |= {name for name in os.listdir(folder) if name.startswith(text)}
+    return found

@@ -154,10 +154,11 @@ def test_shell_takes_commands_from_standard_input(tmp_path: Path) -> None:
     assert "client" in [*done.stdout.splitlines(), *done.stderr.splitlines()]
 
 
-def test_shell_puts_addresses_for_hosts_but_not_for_the_values_of_long_options(tmp_path: Path) -> None:
-    lines = "client echo origin --user origin\nexit\n"
+def test_shell_puts_addresses_for_hosts_but_not_for_texts_and_users(tmp_path: Path) -> None:
+    arguments = "client python3 -c 'import sys; print(*sys.argv[1:])' origin -u origin --user origin"
+    lines = f"{arguments}\nclient echo origin\nexit\n"
     done = lab7("shell", "web", cwd=tmp_path, stdin=lines, changes={"HOME": str(tmp_path)})
-    assert "10.7.1.1 --user origin" in done.stderr
+    assert "10.7.1.1 -u origin --user origin\norigin\n" in done.stderr.replace("\r", "")
 
 
 def test_shell_gives_a_host_s_command_nothing_of_what_follows_in_a_file(tmp_path: Path) -> None:

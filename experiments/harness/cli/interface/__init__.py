@@ -1,0 +1,1 @@
+"""Interface of the command line with the user's shell: completion, man page, defaults, and names at the prompt."""
