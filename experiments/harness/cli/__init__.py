@@ -25,6 +25,7 @@ if _IMPORTING:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import click
+from click.shell_completion import CompletionItem
 
 from lab7.experiments.harness.catalogue.suggestion import did_you_mean
 from lab7.topologies.emulation import tools
@@ -34,6 +35,8 @@ from lab7.topologies.emulation.watch import LabDied, Stopped, leave_closed_termi
 if _IMPORTING:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Environment variable of a shell's completion script (lab7.experiments.harness.cli.interface.completion).
+COMPLETE = "_LAB7_COMPLETE"
 SHOWN, FAILED, USAGE, CANNOT, NOT_STARTED = 0, 1, 2, 3, 4
 
 # Command -> (module, ".name" in this package; function in the module; line in `lab7 --help`).
@@ -44,6 +47,7 @@ COMMANDS = {
         "build, check and grade individual packet-capture assignments",
     ),
     "claims": (".inspect", "claims_command", "list the claims of the course with their latest verdicts"),
+    "completion": (".interface.completion", "completion_command", "print the completion script of bash, zsh or fish"),
     "diff": ("lab7.experiments.diff.cli", "diff_command", "compare two runs: settings, claims, times and messages"),
     "doctor": (".inspect", "doctor_command", "check this machine and print a remedy for each missing capability"),
     "exec": (".networks", "exec_command", "run one command in a host of a topology"),
@@ -93,6 +97,14 @@ class LazyGroup(click.Group):
             ctx.fail(f"No such command {args[0]!r}{near}: `lab7 --help` lists the commands.")
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands, or options after a hyphen, that start with a text, without importing their modules."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        from lab7.experiments.harness.cli.interface.completion import command_items
+
+        return list(command_items(COMMANDS, incomplete))
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands for `lab7 --help` without importing their modules."""
         with formatter.section("Commands"):
@@ -103,6 +115,10 @@ def load_command(name: str) -> click.Command:
     """Import a command's module and return the command. Raises KeyError for an unknown name."""
     module, attribute, _ = COMMANDS[name]
     command: click.Command = getattr(importlib.import_module(module, __name__), attribute)
+    if COMPLETE in os.environ:
+        from lab7.experiments.harness.cli.interface.completion import complete_values
+
+        return complete_values(command)
     return command
 
 
@@ -125,9 +141,13 @@ def lab7() -> None:
 def main() -> None:
     """Run the command line; print an expected error as one sentence, and exit with the error's exit code."""
     tools.search_system_folders()
+    if COMPLETE in os.environ:
+        from lab7.experiments.harness.cli.interface.completion import install_classes
+
+        install_classes()
     try:
         # With standalone_mode=False, click returns the code of an Exit exception instead of exiting.
-        code = lab7.main(standalone_mode=False)
+        code = lab7.main(prog_name="lab7", standalone_mode=False)
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except click.Abort:
