@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 from contextlib import suppress
+from pathlib import Path
 
 # ruff: noqa: E402 - imports follow this block: during the imports, Ctrl-C ends the command without a traceback.
 _IMPORTING = threading.current_thread() is threading.main_thread() and (
@@ -63,6 +64,7 @@ COMMANDS = {
         "draw the messages in a capture file as a ladder diagram",
     ),
     "list": (".inspect", "list_command", "list experiments, their parameters, and topologies"),
+    "man": (".interface.manual", "man_command", "print the manual page lab7(1)"),
     "matrix": (".matrices", "matrix_command", "test every server with every client, or every cache"),
     "open": (".opening", "open_command", "open the report of a run in the browser"),
     "run": (".runs", "run_command", "run experiments and judge their claims"),
@@ -95,7 +97,12 @@ class LazyGroup(click.Group):
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             near = did_you_mean(args[0], COMMANDS)
             ctx.fail(f"No such command {args[0]!r}{near}: `lab7 --help` lists the commands.")
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None and command is not None and not ctx.resilient_parsing:
+            from lab7.experiments.harness.cli.interface.defaults import defaults_of
+
+            ctx.default_map = {name: defaults_of(command, name, COMMANDS, Path.cwd())}
+        return name, command, rest
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the commands, or options after a hyphen, that start with a text, without importing their modules."""
