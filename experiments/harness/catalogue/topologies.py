@@ -15,6 +15,7 @@ from lab7.experiments.harness.catalogue import entry_points
 from lab7.experiments.harness.catalogue.listing import ListedTopology, listing
 from lab7.experiments.harness.catalogue.suggestion import by_prefix, did_you_mean
 from lab7.experiments.harness.catalogue.topology_parameters import TopologyParameterError, make_topology, parameters_of
+from lab7.topologies.description.yaml_topology import is_yaml, load_yaml
 from lab7.topologies.emulation.errors import TopologyError
 from lab7.topologies.emulation.user_module import is_user_file
 
@@ -101,8 +102,11 @@ def find_topology(name: str) -> TopologyEntry:
     file, _, chosen = name.partition(":")
     if is_user_file(file):
         return TopologyEntry(*user_files.load_topology(file, chosen), called=name)
+    if is_yaml(name):
+        described = load_yaml(name)
+        return TopologyEntry(described.name, described.make, described.text, described.tries, called=name)
     known = listing().topologies
-    there = f"the topologies are {', '.join(known)}; the path of a file must end in .py"
+    there = f"the topologies are {', '.join(known)}; the path of a file must end in .py, .yaml or .yml"
     return _load_topology(known[one_name(name, known, "topology", there)])
 
 

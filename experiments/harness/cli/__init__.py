@@ -51,6 +51,7 @@ COMMANDS = {
     "completion": (".interface.completion", "completion_command", "print the completion script of bash, zsh or fish"),
     "diff": ("lab7.experiments.diff.cli", "diff_command", "compare two runs: settings, claims, times and messages"),
     "doctor": (".inspect", "doctor_command", "check this machine and print a remedy for each missing capability"),
+    "draw": (".drawing", "draw_command", "draw a topology as SVG, Mermaid or DOT"),
     "exec": (".networks", "exec_command", "run one command in a host of a topology"),
     "export": ("lab7.experiments.export.cli", "export_command", "write a run as HAR, CSV, Parquet, JUnit XML or zip"),
     "judge": (

@@ -1,0 +1,42 @@
+"""Command `lab7 draw`: draw a topology as SVG, Mermaid or DOT."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lab7.experiments.harness.catalogue.topologies import UnknownNameError, find_topology
+from lab7.experiments.harness.catalogue.topology_parameters import TopologyParameterError, make_topology
+from lab7.experiments.harness.cli import common
+from lab7.experiments.harness.results.atomic import write_atomically
+from lab7.topologies.description.drawing import FORMATS, draw
+
+
+@click.command("draw")
+@click.argument("topology")
+@common.set_option
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="svg", show_default=True, help="format of the drawing"
+)
+@click.option(
+    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="file to write (default: standard output)"
+)
+def draw_command(topology: str, given: dict[str, str], form: str, output: Path | None) -> None:
+    """Draw a topology: hosts with addresses, names and services, switches, and the shape of links.
+
+    TOPOLOGY is a name (`lab7 list`), or a file in Python or YAML. Starts nothing, and needs no rights.
+
+    \b
+    lab7 draw web -o web.svg
+    lab7 draw internet --format dot | dot -Tpdf -o internet.pdf
+    """
+    try:
+        entry = find_topology(topology)
+        drawn = draw(make_topology(entry.name, entry.make, given), form)
+    except (UnknownNameError, TopologyParameterError) as error:
+        raise click.UsageError(str(error)) from error
+    if output is None:
+        click.echo(drawn, nl=False)
+    else:
+        click.echo(write_atomically(output, drawn))

@@ -1,0 +1,190 @@
+"""Drawings of a topology: SVG, Mermaid and DOT (Graphviz), with addresses, services and the shape of links."""
+
+import html
+import re
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from mininet.topo import Topo
+
+# Sizes of the SVG, in pixels; a letter of the font is about LETTER wide.
+BOX_WIDTH_MIN, LINE, PADDING, GAP_X, GAP_Y, LETTER = 90, 16, 8, 150, 24, 7.2
+FORMATS = ("svg", "mermaid", "dot")
+
+
+@dataclass(frozen=True)
+class Node:
+    """Node of a drawing: name, further lines of text, and whether it is a switch."""
+
+    name: str
+    lines: tuple[str, ...]
+    switch: bool
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Link of a drawing, with its rate, delay and loss as text."""
+
+    first: str
+    second: str
+    label: str
+
+
+def parts(topo: Topo) -> tuple[list[Node], list[Edge]]:
+    """Return the nodes and links of a topology, in the order of their names."""
+    nodes = [
+        Node(name, () if topo.isSwitch(name) else _described(topo.nodeInfo(name)), topo.isSwitch(name))
+        for name in [*topo.switches(), *topo.hosts()]
+    ]
+    edges = [Edge(first, second, _shape(info)) for first, second, info in topo.links(sort=True, withInfo=True)]
+    return nodes, edges
+
+
+def _described(info: dict[str, Any]) -> tuple[str, ...]:
+    serves = info.get("serves") or []
+    modules = [str(one).split()[0] for one in ([serves] if isinstance(serves, str) else serves) if str(one).split()]
+    address = str(info.get("ip") or "").partition("/")[0]
+    names = info.get("names") or []
+    return tuple(filter(None, [address, ", ".join(names[:2]) + (" ..." if len(names) > 2 else ""), *modules]))
+
+
+def _shape(info: dict[str, Any]) -> str:
+    words = [f"{info['bw']:g} Mbit/s" if isinstance(info.get("bw"), int | float) else ""]
+    words += [str(info["delay"])] if info.get("delay") not in (None, "", "0ms") else []
+    words += [f"{info['loss']}% loss"] if info.get("loss") else []
+    return ", ".join(filter(None, words))
+
+
+def draw(topo: Topo, form: str) -> str:
+    """Return the drawing of a topology in one of FORMATS."""
+    nodes, edges = parts(topo)
+    return {"svg": _svg, "mermaid": _mermaid, "dot": _dot}[form](nodes, edges)
+
+
+def _mermaid(nodes: list[Node], edges: list[Edge]) -> str:
+    ids = {node.name: f"n{place}" for place, node in enumerate(nodes)}
+    lines = ["graph LR"]
+    for node in nodes:
+        text = "<br/>".join(_entities(line) for line in (node.name, *node.lines))
+        lines.append(f'    {ids[node.name]}(("{text}"))' if node.switch else f'    {ids[node.name]}["{text}"]')
+    for edge in edges:
+        label = f'|"{_entities(edge.label)}"|' if edge.label else ""
+        lines.append(f"    {ids[edge.first]} ---{label} {ids[edge.second]}")
+    return "\n".join(lines) + "\n"
+
+
+def _entities(text: str) -> str:
+    """Return a text in which Mermaid's own characters are entities."""
+    return re.sub(r'["#<>\[\](){}|]', lambda found: f"#{ord(found[0])};", text)
+
+
+def _dot(nodes: list[Node], edges: list[Edge]) -> str:
+    lines = ["graph topology {", '    graph [rankdir=LR]; node [shape=box, fontname="sans-serif"];']
+    for node in nodes:
+        text = "\\n".join(_escaped(line) for line in (node.name, *node.lines))
+        shape = ", shape=circle" if node.switch else ""
+        lines.append(f'    "{_escaped(node.name)}" [label="{text}"{shape}];')
+    for edge in edges:
+        label = f' [label="{_escaped(edge.label)}"]' if edge.label else ""
+        lines.append(f'    "{_escaped(edge.first)}" -- "{_escaped(edge.second)}"{label};')
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _columns(nodes: list[Node], edges: list[Edge]) -> list[list[Node]]:
+    """Return the nodes in columns by their distance from one end of the longest path, ordered to cross few links."""
+    near: dict[str, list[str]] = {node.name: [] for node in nodes}
+    for edge in edges:
+        near[edge.first].append(edge.second)
+        near[edge.second].append(edge.first)
+    depth: dict[str, int] = {}
+    for node in nodes:
+        if node.name not in depth:
+            # The farthest node from any node of a tree is an end of its longest path.
+            end = max(_distances(near, node.name).items(), key=lambda pair: pair[1])[0]
+            depth |= _distances(near, end)
+    columns: list[list[Node]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
+    for node in nodes:
+        columns[depth[node.name]].append(node)
+    place: dict[str, float] = {}
+    for number, column in enumerate(columns):
+        if number:
+            means = {node.name: _mean([place[name] for name in near[node.name] if name in place]) for node in column}
+            column.sort(key=lambda node: means[node.name])
+        place |= {node.name: row / max(1, len(column) - 1) for row, node in enumerate(column)}
+    return columns
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def _distances(near: dict[str, list[str]], start: str) -> dict[str, int]:
+    found, queue = {start: 0}, deque([start])
+    while queue:
+        name = queue.popleft()
+        for other in near[name]:
+            if other not in found:
+                found[other] = found[name] + 1
+                queue.append(other)
+    return found
+
+
+def _svg(nodes: list[Node], edges: list[Edge]) -> str:
+    columns = _columns(nodes, edges)
+    sizes = {node.name: _size(node) for node in nodes}
+    height = max((sum(sizes[one.name][1] + GAP_Y for one in column) for column in columns), default=0) + GAP_Y
+    centres: dict[str, tuple[float, float]] = {}
+    left = float(GAP_Y)
+    for column in columns:
+        width = max(sizes[node.name][0] for node in column)
+        free = height - sum(sizes[node.name][1] for node in column)
+        top = free / (len(column) + 1)
+        for node in column:
+            centres[node.name] = left + width / 2, top + sizes[node.name][1] / 2
+            top += sizes[node.name][1] + free / (len(column) + 1)
+        left += width + GAP_X
+    width = max(0.0, left - GAP_X) + GAP_Y
+    body = [_line(edge, centres) for edge in edges] + [
+        _box(node, centres[node.name], sizes[node.name]) for node in nodes
+    ]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
+        f'height="{height:.0f}" font-family="sans-serif" font-size="12">\n'
+        + "\n".join(['<rect width="100%" height="100%" fill="#fff"/>', *body])
+        + "\n</svg>\n"
+    )
+
+
+def _size(node: Node) -> tuple[float, float]:
+    lines = (node.name, *node.lines)
+    return max(BOX_WIDTH_MIN, LETTER * max(map(len, lines)) + 2 * PADDING), LINE * len(lines) + 2 * PADDING
+
+
+def _box(node: Node, centre: tuple[float, float], size: tuple[float, float]) -> str:
+    left, top = centre[0] - size[0] / 2, centre[1] - size[1] / 2
+    fill, corner = ("#e9ecef", size[1] / 2) if node.switch else ("#fff", 4)
+    texts = [
+        f'<text x="{centre[0]:.1f}" y="{top + PADDING + LINE * (row + 0.75):.1f}" text-anchor="middle"'
+        f"{' font-weight=' + chr(34) + 'bold' + chr(34) if row == 0 else ''}>{html.escape(line)}</text>"
+        for row, line in enumerate((node.name, *node.lines))
+    ]
+    return (
+        f'<rect x="{left:.1f}" y="{top:.1f}" width="{size[0]:.1f}" height="{size[1]:.1f}" rx="{corner:.0f}" '
+        f'fill="{fill}" stroke="#22262b"/>' + "".join(texts)
+    )
+
+
+def _line(edge: Edge, centres: dict[str, tuple[float, float]]) -> str:
+    (x1, y1), (x2, y2) = centres[edge.first], centres[edge.second]
+    label = ""
+    if edge.label:
+        label = (
+            f'<text x="{(x1 + x2) / 2:.1f}" y="{(y1 + y2) / 2 - 5:.1f}" text-anchor="middle" fill="#0a58a8">'
+            f"{html.escape(edge.label)}</text>"
+        )
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="#565e68"/>{label}'
