@@ -95,32 +95,37 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def _columns(nodes: list[Node], edges: list[Edge]) -> list[list[Node]]:
-    """Return the nodes in columns by their distance from one end of the longest path, ordered to cross few links."""
+def _neighbours(nodes: list[Node], edges: list[Edge]) -> dict[str, list[str]]:
     near: dict[str, list[str]] = {node.name: [] for node in nodes}
     for edge in edges:
         near[edge.first].append(edge.second)
         near[edge.second].append(edge.first)
-    depth: dict[str, int] = {}
-    for node in nodes:
-        if node.name not in depth:
-            # The farthest node from any node of a tree is an end of its longest path.
-            end = max(_distances(near, node.name).items(), key=lambda pair: pair[1])[0]
-            depth |= _distances(near, end)
-    columns: list[list[Node]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
-    for node in nodes:
-        columns[depth[node.name]].append(node)
-    place: dict[str, float] = {}
-    for number, column in enumerate(columns):
-        if number:
-            means = {node.name: _mean([place[name] for name in near[node.name] if name in place]) for node in column}
-            column.sort(key=lambda node: means[node.name])
-        place |= {node.name: row / max(1, len(column) - 1) for row, node in enumerate(column)}
-    return columns
+    return near
 
 
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
+def _trees(near: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return the children of each node in a spanning tree by breadth-first search, from the centre of each component.
+
+    The roots are the children of the empty name.
+    """
+    children: dict[str, list[str]] = {name: [] for name in ("", *near)}
+    placed: set[str] = set()
+    for start in near:
+        if start in placed:
+            continue
+        component = _distances(near, start)
+        root = min(component, key=lambda name: (max(_distances(near, name).values()), -len(near[name])))
+        children[""].append(root)
+        placed.add(root)
+        queue = deque([root])
+        while queue:
+            name = queue.popleft()
+            for other in near[name]:
+                if other not in placed:
+                    placed.add(other)
+                    children[name].append(other)
+                    queue.append(other)
+    return children
 
 
 def _distances(near: dict[str, list[str]], start: str) -> dict[str, int]:
@@ -134,24 +139,41 @@ def _distances(near: dict[str, list[str]], start: str) -> dict[str, int]:
     return found
 
 
+def _centres(
+    children: dict[str, list[str]], sizes: dict[str, tuple[float, float]]
+) -> tuple[dict[str, tuple[float, float]], float, float]:
+    """Return the centres of all nodes, width and height: a column for each depth, a band for each subtree."""
+    depths: dict[str, int] = {"": -1}
+    order = [""]
+    for name in order:
+        for child in children[name]:
+            depths[child] = depths[name] + 1
+            order.append(child)
+    widths = [0.0] * (max(depths.values()) + 1)
+    for name in order[1:]:
+        widths[depths[name]] = max(widths[depths[name]], sizes[name][0])
+    lefts = [GAP_Y + sum(widths[:depth]) + GAP_X * depth for depth in range(len(widths))]
+    bands: dict[str, float] = {}
+    for name in reversed(order):
+        own = sizes[name][1] + GAP_Y if name else 0.0
+        bands[name] = max(own, sum(bands[child] for child in children[name]))
+    tops, centres = {"": GAP_Y / 2}, {}
+    for name in order:
+        top = tops[name] + (bands[name] - sum(bands[child] for child in children[name])) / 2
+        for child in children[name]:
+            tops[child] = top
+            top += bands[child]
+        if name:
+            depth = depths[name]
+            centres[name] = lefts[depth] + widths[depth] / 2, tops[name] + bands[name] / 2
+    return centres, sum(widths) + GAP_X * max(0, len(widths) - 1) + 2 * GAP_Y, bands[""] + GAP_Y
+
+
 def _svg(nodes: list[Node], edges: list[Edge]) -> str:
-    columns = _columns(nodes, edges)
     sizes = {node.name: _size(node) for node in nodes}
-    height = max((sum(sizes[one.name][1] + GAP_Y for one in column) for column in columns), default=0) + GAP_Y
-    centres: dict[str, tuple[float, float]] = {}
-    left = float(GAP_Y)
-    for column in columns:
-        width = max(sizes[node.name][0] for node in column)
-        free = height - sum(sizes[node.name][1] for node in column)
-        top = free / (len(column) + 1)
-        for node in column:
-            centres[node.name] = left + width / 2, top + sizes[node.name][1] / 2
-            top += sizes[node.name][1] + free / (len(column) + 1)
-        left += width + GAP_X
-    width = max(0.0, left - GAP_X) + GAP_Y
-    body = [_line(edge, centres) for edge in edges] + [
-        _box(node, centres[node.name], sizes[node.name]) for node in nodes
-    ]
+    centres, width, height = _centres(_trees(_neighbours(nodes, edges)), sizes)
+    boxes = [_box(node, centres[node.name], sizes[node.name]) for node in nodes]
+    body = [*(_line(edge, centres, sizes) for edge in edges), *boxes]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
         f'height="{height:.0f}" font-family="sans-serif" font-size="12">\n'
@@ -179,12 +201,16 @@ def _box(node: Node, centre: tuple[float, float], size: tuple[float, float]) -> 
     )
 
 
-def _line(edge: Edge, centres: dict[str, tuple[float, float]]) -> str:
-    (x1, y1), (x2, y2) = centres[edge.first], centres[edge.second]
+def _line(edge: Edge, centres: dict[str, tuple[float, float]], sizes: dict[str, tuple[float, float]]) -> str:
+    """Return a line between the sides of two boxes that face each other, or between the centres in one column."""
+    left, right = sorted((edge.first, edge.second), key=lambda name: centres[name])
+    (x1, y1), (x2, y2) = centres[left], centres[right]
+    if x2 - x1 > (sizes[left][0] + sizes[right][0]) / 2:
+        x1, x2 = x1 + sizes[left][0] / 2, x2 - sizes[right][0] / 2
     label = ""
     if edge.label:
         label = (
-            f'<text x="{(x1 + x2) / 2:.1f}" y="{(y1 + y2) / 2 - 5:.1f}" text-anchor="middle" fill="#0a58a8">'
+            f'<text x="{(x1 + 2 * x2) / 3:.1f}" y="{(y1 + 2 * y2) / 3 - 5:.1f}" text-anchor="middle" fill="#0a58a8">'
             f"{html.escape(edge.label)}</text>"
         )
     return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="#565e68"/>{label}'
