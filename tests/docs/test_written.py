@@ -147,7 +147,7 @@ def test_a_command_of_lab7_and_its_flags_and_names_exist(one: Command) -> None:
     [
         "lab7 fly",
         "lab7 list --colour",
-        "lab7 run http-version",
+        "lab7 run htp-versions",
         "lab7 run http-versions --colour",
         "lab7 run http-versions --set rrt=1ms",
         "lab7 run http-versions --set rtt=soon",

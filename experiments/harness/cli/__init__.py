@@ -67,7 +67,7 @@ COMMANDS = {
     "list": (".inspect", "list_command", "list experiments, their parameters, and topologies"),
     "man": (".interface.manual", "man_command", "print the manual page lab7(1)"),
     "matrix": (".matrices", "matrix_command", "test every server with every client, or every cache"),
-    "open": (".opening", "open_command", "open the report of a run in the browser"),
+    "open": (".browser", "open_command", "open the report of a run in the browser"),
     "run": (".runs", "run_command", "run experiments and judge their claims"),
     "script": (".scripts", "script_command", "run a script that calls Mininet() itself on lab7's network"),
     "shell": (".networks", "shell_command", "start a topology and open Mininet's command line on it"),

@@ -1,10 +1,13 @@
 """Addressing of a network: broadcast domains, IPv6 addresses of hosts, neighbour and forwarding tables."""
 
-from typing import Any
+from __future__ import annotations
 
-from mininet.topo import Topo
+from typing import TYPE_CHECKING, Any
 
 from lab7.topologies.emulation.errors import TopologyError
+
+if TYPE_CHECKING:
+    from mininet.topo import Topo
 
 # Modes of MAC address resolution: permanent entries, or ARP (RFC 826) and neighbour discovery (RFC 4861).
 ARP = ("static", "dynamic")

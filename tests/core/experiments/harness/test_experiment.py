@@ -76,7 +76,8 @@ def test_what_is_given_stands_in_the_place_of_either_default(full: bool) -> None
 
 def test_an_unknown_parameter_lists_those_that_exist() -> None:
     with pytest.raises(
-        ParameterError, match="sample has no parameter 'rrt': its parameters are rtt, objects, which, bw"
+        ParameterError,
+        match=r"sample has no parameter 'rrt' \(did you mean rtt\?\): its parameters are rtt, objects, which, bw",
     ):
         EXPERIMENT.read_parameters({"rrt": "1ms"})
 

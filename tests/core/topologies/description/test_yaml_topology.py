@@ -57,7 +57,7 @@ def test_parameters_of_a_file_are_checked_as_those_of_a_class(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("forwards: true", "forward: true", ":7: unknown key 'forward' in hosts.r: there are ip, ipv6, mac"),
+        ("forwards: true", "forward: true", ":7: unknown key 'forward' in hosts.r: there are ip, ip6, mac"),
         ("forwards: true", "forwards: maybe", ":7: hosts.r.forwards must be boolean, not string"),
         ("ip: 10.0.0.2/24\n    forwards", "ip: 7\n    forwards", ":6: hosts.r.ip must be string, not number"),
         ("switches: [s1]", "switches: s1", ":2: switches must be array, not string"),
