@@ -96,7 +96,7 @@ def test_a_mistake_while_drawing_is_one_sentence_with_its_line(tmp_path: Path) -
 def test_a_parameter_that_a_drawing_lacks_is_named(tmp_path: Path) -> None:
     drawing(tmp_path)
     done = lab7("up", "mine.py", "--set", "wrod=x", cwd=tmp_path)
-    assert "the topology own has no parameter 'wrod': it has word" in one_sentence(done)
+    assert "the topology own has no parameter 'wrod' (did you mean word?): it has word" in one_sentence(done)
 
 
 @pytest.mark.parametrize(
