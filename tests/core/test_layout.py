@@ -33,6 +33,8 @@ LAYERS: dict[str, set[str]] = {
     "diff": {"harness", "dns", "http", "ftp", "mail", "ladder"},
     "export": {"harness", "dns", "http", "ftp", "mail", "ladder", "waterfall"},
     "wireshark": {"harness", "dns", "http", "ftp", "mail", "ladder"},
+    "library": {"harness", "dns", "http", "ftp", "mail", "ladder", "waterfall", "export", "analysis"},
+    "validation": {"harness"},
     "assignments": {"harness", "dns", "http", "cache", "cdn", "ftp", "mail", "analysis", "ladder"},
 }
 # Names that say nothing of a module's content, or that another module of the same role does not have.

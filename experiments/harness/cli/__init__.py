@@ -71,6 +71,11 @@ COMMANDS = {
     "run": (".runs", "run_command", "run experiments and judge their claims"),
     "script": (".scripts", "script_command", "run a script that calls Mininet() itself on lab7's network"),
     "shell": (".networks", "shell_command", "start a topology and open Mininet's command line on it"),
+    "validate": (
+        "lab7.experiments.validation.cli",
+        "validate_command",
+        "check result.json, listings and event logs by their JSON Schemas",
+    ),
     "wireshark": (
         "lab7.experiments.wireshark.cli",
         "wireshark_command",

@@ -25,26 +25,11 @@ OWN = ""
 def list_command(as_json: bool) -> None:
     """List all experiments with their parameters, and all topologies."""
     from lab7.experiments.harness.catalogue.listing import listing
+    from lab7.experiments.harness.results.listing import listing_of
 
     experiments, topologies = listing().experiments, listing().topologies
     if as_json:
-        common.print_json(
-            {
-                "experiments": [
-                    {
-                        "name": experiment.name,
-                        "question": experiment.question,
-                        "claims": list(experiment.claims),
-                        "parameters": {
-                            parameter.name: {"default": parameter.default, "meaning": parameter.meaning}
-                            for parameter in experiment.parameters
-                        },
-                    }
-                    for experiment in experiments.values()
-                ],
-                "topologies": [{"name": topology.name, "text": topology.text} for topology in topologies.values()],
-            }
-        )
+        common.print_json(listing_of(experiments.values(), topologies.values()).to_json())
         return
     console = common.out()
     for experiment in experiments.values():

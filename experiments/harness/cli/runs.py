@@ -258,7 +258,8 @@ def _conclude(
     """
     report = _write_index(results)
     if as_json:
-        common.print_json({"results": [result.to_json() for _, result in found]})
+        folders = [str(folder) for folder, _ in found]
+        common.print_json({"results": [result.to_json() for _, result in found], "folders": folders})
     else:
         _say_where(found, report)
     code = _exit_code([result for _, result in found], strict)

@@ -1,4 +1,4 @@
-"""JSON Schema (draft 2020-12) of result.json, from the dataclasses that read and write it."""
+"""JSON Schemas (draft 2020-12) of result.json and of other output, from the dataclasses that read and write it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,23 @@ _SCALARS: dict[Any, str] = {str: "string", int: "integer", float: "number"}
 
 def result_schema() -> dict[str, Any]:
     """Return the JSON Schema of result.json; fields with a default are optional, further fields are permitted."""
+    return schema_of(Result, "result", FORMAT, "result.json of lab7")
+
+
+def schema_of(kind: type, name: str, version: int, title: str) -> dict[str, Any]:
+    """Return the JSON Schema of a dataclass as stored with `format`, the version of its description."""
     definitions: dict[str, Any] = {}
-    _schema(Result, definitions)
-    result: dict[str, Any] = definitions["Result"]
-    result["properties"] = {"format": {"const": FORMAT}, **result["properties"]}
-    result["required"] = ["format", *result["required"]]
-    return {"$schema": DRAFT, "title": "result.json of lab7", "$ref": "#/$defs/Result", "$defs": definitions}
+    _schema(kind, definitions)
+    root: dict[str, Any] = definitions[kind.__name__]
+    root["properties"] = {"format": {"const": version}, **root["properties"]}
+    root["required"] = ["format", *root["required"]]
+    return {
+        "$schema": DRAFT,
+        "$id": f"urn:lab7:schema:{name}:{version}",
+        "title": title,
+        "$ref": f"#/$defs/{kind.__name__}",
+        "$defs": definitions,
+    }
 
 
 def _schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:

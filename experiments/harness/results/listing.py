@@ -1,0 +1,69 @@
+"""Listing of experiments and topologies, as `lab7 list --json` prints it for other programs.
+
+A field that is added later is optional for readers; a change of the meaning of a field changes FORMAT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lab7.experiments.harness.discovery import TopologyEntry
+from lab7.experiments.harness.experiment import Experiment
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ListedParameter:
+    """Parameter of an experiment: its default as text, and its meaning."""
+
+    default: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class ListedExperiment:
+    """Experiment: name, question, ids of its claims, and parameters by name."""
+
+    name: str
+    question: str
+    claims: tuple[str, ...]
+    parameters: Mapping[str, ListedParameter]
+
+
+@dataclass(frozen=True)
+class ListedTopology:
+    """Topology: name, and the text with its picture and address plan."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All experiments and topologies of an installation."""
+
+    experiments: tuple[ListedExperiment, ...]
+    topologies: tuple[ListedTopology, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the listing as JSON data with the format number."""
+        return {"format": FORMAT, **asdict(self)}
+
+
+def listing_of(experiments: Iterable[Experiment], topologies: Iterable[TopologyEntry]) -> Listing:
+    """Return the listing of these experiments and topologies."""
+    return Listing(
+        tuple(
+            ListedExperiment(
+                one.name,
+                one.question,
+                one.claims,
+                {name: ListedParameter(each.default, each.meaning) for name, each in one.parameters.items()},
+            )
+            for one in experiments
+        ),
+        tuple(ListedTopology(one.name, one.text) for one in topologies),
+    )

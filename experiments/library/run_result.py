@@ -1,0 +1,120 @@
+"""Result of one run as an object: claims, comparisons, samples and captures, drawn by a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lab7.experiments.harness.capture.reader import CaptureReadError
+from lab7.experiments.harness.claims import load_claims
+from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.results.result import Comparison, Result
+from lab7.experiments.harness.results.run_folder import load_run
+from lab7.experiments.harness.template_engine import render
+from lab7.experiments.library.pictures import ARROWS, LadderPicture, draw_ladder
+from lab7.experiments.library.tables import rows_of, table_of
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Result of one run: its folder and the content of its result.json, with the parts that programs read."""
+
+    folder: Path
+    result: Result
+
+    @property
+    def experiment(self) -> str:
+        """Name of the experiment."""
+        return self.result.experiment
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Parameters of the run in the parser's units: times in s, rates in Mbit/s."""
+        return self.result.parameters
+
+    @cached_property
+    def claims(self) -> dict[str, Verdict]:
+        """Verdicts by claim id: `.verdict` is shown, failed or undecided, `.evidence` a sentence, `.frames` numbers."""
+        return {claim.id: claim for claim in self.result.claims}
+
+    @cached_property
+    def comparisons(self) -> dict[str, Comparison]:
+        """Measured times beside theory by name: `.measured_s`, `.theory_s`, `.ratio`, `.terms`, `.within`."""
+        return {comparison.name: comparison for comparison in self.result.comparisons}
+
+    @property
+    def shown(self) -> bool:
+        """True if every claim was shown."""
+        return all(claim.verdict == "shown" for claim in self.result.claims)
+
+    @property
+    def valid(self) -> bool:
+        """True if the network had its configured properties, and the machine did not disturb the run."""
+        return self.result.fidelity.verdict == "valid"
+
+    @cached_property
+    def samples(self) -> Any:
+        """Table of all samples with their terms in s: a pandas DataFrame, or a Table without pandas."""
+        return table_of(rows_of(self.folder, self.result, "samples"))
+
+    @cached_property
+    def captures(self) -> dict[str, Path]:
+        """Capture files of the run by name."""
+        return {path.name: path for path in sorted(self.folder.glob("*.pcapng"))}
+
+    @property
+    def report(self) -> Path | None:
+        """Path of the run's report; None without one."""
+        return None if self.result.files.report is None else self.folder / self.result.files.report
+
+    def read_capture(self, name: str | None = None) -> CaptureFile:
+        """Return the frames of a capture, by default of the one that evidence cites. Raises CaptureReadError."""
+        return read_capture(self._capture(name))
+
+    def ladder(
+        self,
+        claim: str | None = None,
+        *,
+        capture: str | None = None,
+        protocols: tuple[str, ...] = (),
+        first: int | None = ARROWS,
+        tcp: bool = False,
+    ) -> LadderPicture:
+        """Return the ladder diagram of the run's first messages, or of the messages that a claim's evidence cites.
+
+        Other arguments as those of draw_ladder. Raises KeyError for an unknown claim, CaptureReadError.
+        """
+        frames = self.claims[claim].frames if claim is not None else ()
+        title = f"Messages of the evidence for {claim}" if claim else f"Messages of {self.experiment}"
+        path = self._capture(capture)
+        return draw_ladder(path, frames=frames, protocols=protocols, first=first, tcp=tcp, title=title)
+
+    def _capture(self, name: str | None) -> Path:
+        name = name or self.result.files.capture or next(iter(self.captures), None)
+        if name is None:
+            raise CaptureReadError(f"{self.folder} has no capture")
+        return self.folder / name
+
+    def __str__(self) -> str:
+        claims = ", ".join(f"{claim.id} {claim.verdict}" for claim in self.result.claims)
+        return f"{self.experiment}: {claims}; fidelity {self.result.fidelity.verdict}; {self.folder}"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        try:
+            picture = self.ladder()._repr_html_()
+        except (CaptureReadError, OSError):
+            picture = ""
+        known = load_claims()
+        statements = {name: known[name].statement if name in known else "" for name in self.claims}
+        return render("run_result.html.j2", run=self, result=self.result, statements=statements, picture=picture)
+
+
+def open_run(run: str | Path, results: str | Path = "results") -> RunResult:
+    """Return the result of a run: its folder, a path below `results`, or EXPERIMENT/latest. Raises RunNotFoundError."""
+    return RunResult(*load_run(str(run), Path(results)))

@@ -1,0 +1,55 @@
+"""`lab7 validate`: check JSON output of lab7 by its published JSON Schemas, and print these."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lab7.experiments.harness.cli import common
+from lab7.experiments.harness.results.result import RESULT_NAME
+from lab7.experiments.validation.schemas import VERSIONS, UnknownKindError, kind_of, schema, violations
+
+
+@click.command("validate")
+@click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path), metavar="FILE...")
+@click.option("--as", "kind", type=click.Choice(tuple(VERSIONS)), help="kind of the files (default: by their content)")
+@click.option("--schema", "printed", type=click.Choice(tuple(VERSIONS)), help="print this JSON Schema, and end")
+@common.json_option
+def validate_command(files: tuple[Path, ...], kind: str | None, printed: str | None, as_json: bool) -> None:
+    """Check files by the JSON Schemas of lab7: result.json, the output of `lab7 list --json`, event logs of services.
+
+    \b
+    lab7 validate results/http-versions/*       result.json of these runs
+    lab7 validate --schema result               the schema itself, for other programs
+
+    FILE may be the folder of a run. Exits with 1 if a file does not fit its schema. Needs no rights.
+    """
+    if printed is not None:
+        common.print_json(schema(printed))
+        return
+    if not files:
+        raise click.UsageError("give a FILE, or --schema with the name of a schema")
+    found = {}
+    for path in files:
+        path = path / RESULT_NAME if path.is_dir() else path
+        try:
+            text = path.read_text(encoding="utf-8")
+            chosen = kind or kind_of(text)
+        except OSError as error:
+            raise click.UsageError(f"{path} cannot be read ({error.strerror})") from error
+        except UnicodeDecodeError as error:
+            raise click.UsageError(f"{path} is not text in UTF-8, which JSON is (RFC 8259 section 8.1)") from error
+        except UnknownKindError as error:
+            raise click.UsageError(f"{path}: {error}") from error
+        found[str(path)] = (chosen, list(violations(text, chosen)))
+    if as_json:
+        kinds = {name: (chosen, [vars(one) for one in some]) for name, (chosen, some) in found.items()}
+        common.print_json({name: {"kind": chosen, "violations": some} for name, (chosen, some) in kinds.items()})
+    else:
+        for name, (chosen, some) in found.items():
+            for one in some:
+                click.echo(f"{name}: {one}")
+            if not some:
+                click.echo(f"{name}: valid ({chosen}, format {VERSIONS[chosen]})")
+    raise click.exceptions.Exit(common.FAILED if any(some for _, some in found.values()) else common.SHOWN)
