@@ -35,6 +35,7 @@ LAYERS: dict[str, set[str]] = {
     "wireshark": {"harness", "dns", "http", "ftp", "mail", "ladder"},
     "library": {"harness", "dns", "http", "ftp", "mail", "ladder", "waterfall", "export", "analysis"},
     "validation": {"harness"},
+    "testing": {"harness", "dns", "http", "ftp", "mail", "ladder", "analysis", "library"},
     "assignments": {"harness", "dns", "http", "cache", "cdn", "ftp", "mail", "analysis", "ladder"},
 }
 # Names that say nothing of a module's content, or that another module of the same role does not have.

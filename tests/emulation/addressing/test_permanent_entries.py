@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from scapy.layers.inet6 import ICMPv6ND_NS
 from scapy.layers.l2 import ARP
 
@@ -14,26 +15,26 @@ from tests.emulation.addressing.support import SERVER6, LearningTopo, output
 from tests.emulation.support import SERVER, PairTopo, both_ends, lab7
 
 
-def test_by_default_entries_are_permanent_and_there_is_no_ipv6(tmp_path: Path) -> None:
-    with Testbed(PairTopo(), links="wire") as bed:
-        capture = tmp_path / "capture.pcapng"
-        with Capture(capture, both_ends(bed)):
-            output(bed, "client", "ping", "-c", "1", SERVER)
-        assert [frame.packet["IP"].proto for frame in read_capture(capture).at("server")] == [1, 1]
-        assert "PERMANENT" in output(bed, "client", "ip", "neigh")
-        assert "inet6" not in output(bed, "client", "ip", "address")
+@pytest.mark.lab7(topology=PairTopo, links="wire", capture=False)
+def test_by_default_entries_are_permanent_and_there_is_no_ipv6(testbed: Testbed, tmp_path: Path) -> None:
+    capture = tmp_path / "capture.pcapng"
+    with Capture(capture, both_ends(testbed)):
+        output(testbed, "client", "ping", "-c", "1", SERVER)
+    assert [frame.packet["IP"].proto for frame in read_capture(capture).at("server")] == [1, 1]
+    assert "PERMANENT" in output(testbed, "client", "ip", "neigh")
+    assert "inet6" not in output(testbed, "client", "ip", "address")
 
 
-def test_permanent_entries_are_of_both_families(tmp_path: Path) -> None:
-    with Testbed(LearningTopo(), links="wire", arp="static") as bed:
-        path = tmp_path / "capture.pcapng"
-        with Capture(path, both_ends(bed)):
-            output(bed, "client", "ping", "-c", "1", SERVER6)
-        packets = [frame.packet for frame in read_capture(path).frames]
-        assert not [each for each in packets if ARP in each]
-        assert not [each for each in packets if ICMPv6ND_NS in each and each[ICMPv6ND_NS].tgt == SERVER6]
-        entries = output(bed, "client", "ip", "neigh").splitlines()
-        assert {line.split()[0] for line in entries if "PERMANENT" in line} == {SERVER, SERVER6}
+@pytest.mark.lab7(topology=LearningTopo, links="wire", arp="static", capture=False)
+def test_permanent_entries_are_of_both_families(testbed: Testbed, tmp_path: Path) -> None:
+    path = tmp_path / "capture.pcapng"
+    with Capture(path, both_ends(testbed)):
+        output(testbed, "client", "ping", "-c", "1", SERVER6)
+    packets = [frame.packet for frame in read_capture(path).frames]
+    assert not [each for each in packets if ARP in each]
+    assert not [each for each in packets if ICMPv6ND_NS in each and each[ICMPv6ND_NS].tgt == SERVER6]
+    entries = output(testbed, "client", "ip", "neigh").splitlines()
+    assert {line.split()[0] for line in entries if "PERMANENT" in line} == {SERVER, SERVER6}
 
 
 def test_the_command_line_has_both_options(tmp_path: Path) -> None:

@@ -65,19 +65,19 @@ def test_two_private_networks_share_a_server_by_nat(tool: str, tmp_path: Path) -
     assert {each["IP"].src for each in opened} == {SERVER, *NATS}
 
 
-def test_equal_addresses_of_two_networks_do_not_meet() -> None:
-    with Testbed(NatTopo(), links="wire") as bed:
-        own, other = bed.host("h13"), bed.host("h23")
-        assert own.IP() == other.IP()
-        for host, neighbour in (("h12", own), ("h22", other)):
-            assert f"{own.IP()} dev {host}-eth0 lladdr {neighbour.MAC()}" in output(bed, host, "ip", "neigh")
-            output(bed, host, "ping", "-c", "1", "-W", "5", own.IP())
-        # A name leads to the reader's own network or nowhere.
-        assert output(bed, "h12", "getent", "hosts", "h13").split()[0] == own.IP()
-        assert bed.host("h12").run(["getent", "hosts", "h23"]).returncode != 0
-        assert "h13" not in output(bed, "server", "cat", "/etc/hosts")
-        # Without NAT the server has no route back.
-        assert bed.host("h12").run(["ping", "-c", "1", "-W", "1", SERVER]).returncode != 0
+@pytest.mark.lab7(topology=NatTopo, links="wire", capture=False)
+def test_equal_addresses_of_two_networks_do_not_meet(testbed: Testbed) -> None:
+    own, other = testbed.host("h13"), testbed.host("h23")
+    assert own.IP() == other.IP()
+    for host, neighbour in (("h12", own), ("h22", other)):
+        assert f"{own.IP()} dev {host}-eth0 lladdr {neighbour.MAC()}" in output(testbed, host, "ip", "neigh")
+        output(testbed, host, "ping", "-c", "1", "-W", "5", own.IP())
+    # A name leads to the reader's own network or nowhere.
+    assert output(testbed, "h12", "getent", "hosts", "h13").split()[0] == own.IP()
+    assert testbed.host("h12").run(["getent", "hosts", "h23"]).returncode != 0
+    assert "h13" not in output(testbed, "server", "cat", "/etc/hosts")
+    # Without NAT the server has no route back.
+    assert testbed.host("h12").run(["ping", "-c", "1", "-W", "1", SERVER]).returncode != 0
 
 
 class RoutedTopo(Topo):  # type: ignore[misc]

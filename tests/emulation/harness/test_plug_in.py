@@ -9,12 +9,12 @@ from lab7.topologies.emulation.testbed import Testbed
 from lab7.topologies.web import WebTopo
 
 
-def test_another_drawing_gets_its_names_from_servers_plugged_in() -> None:
-    with Testbed(WebTopo(dns="yes")) as web:
-        client = web.host("client")
-        assert "www.example.com" not in client.run(["cat", "/etc/hosts"]).stdout.decode()
-        assert client.run(["getent", "hosts", "www.example.com"]).stdout.split() == [b"10.7.1.1", b"www.example.com"]
-        assert b"travelled over an emulated network" in client.run(["curl", "-s", "http://www.example.com/"]).stdout
+@pytest.mark.lab7(topology=WebTopo, dns="yes", capture=False)
+def test_another_drawing_gets_its_names_from_servers_plugged_in(testbed: Testbed) -> None:
+    client = testbed.host("client")
+    assert "www.example.com" not in client.run(["cat", "/etc/hosts"]).stdout.decode()
+    assert client.run(["getent", "hosts", "www.example.com"]).stdout.split() == [b"10.7.1.1", b"www.example.com"]
+    assert b"travelled over an emulated network" in client.run(["curl", "-s", "http://www.example.com/"]).stdout
 
 
 def test_names_of_two_domains_are_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from mininet.topo import Topo
 
 from lab7.experiments.harness.capture.capture import Capture, CaptureInterface
@@ -32,12 +33,12 @@ def _seen_by_eve(bed: Testbed, path: Path) -> list[tuple[str, str]]:
     return [(each.packet["IP"].src, each.packet["IP"].dst) for each in read_capture(path).frames if "IP" in each.packet]
 
 
-def test_a_third_host_at_a_mirror_port_sees_both_directions(tmp_path: Path) -> None:
-    with Testbed(RoutedTopo(), links="wire") as bed:
-        seen = _seen_by_eve(bed, tmp_path / "capture.pcapng")
+@pytest.mark.lab7(topology=RoutedTopo, links="wire", capture=False)
+def test_a_third_host_at_a_mirror_port_sees_both_directions(testbed: Testbed, tmp_path: Path) -> None:
+    seen = _seen_by_eve(testbed, tmp_path / "capture.pcapng")
     assert seen == [("10.9.1.1", "10.9.2.1"), ("10.9.2.1", "10.9.1.1")] * 2
 
 
-def test_without_a_mirror_port_it_sees_nothing(tmp_path: Path) -> None:
-    with Testbed(RoutedTopo(mirrors=False), links="wire") as bed:
-        assert _seen_by_eve(bed, tmp_path / "capture.pcapng") == []
+@pytest.mark.lab7(topology=RoutedTopo, mirrors=False, links="wire", capture=False)
+def test_without_a_mirror_port_it_sees_nothing(testbed: Testbed, tmp_path: Path) -> None:
+    assert _seen_by_eve(testbed, tmp_path / "capture.pcapng") == []

@@ -1,0 +1,121 @@
+"""Plugin of pytest: tests on emulated networks, in real or virtual time, with captures and their judgement.
+
+    @pytest.mark.lab7(topology="web", delay="50ms")
+    def test_page(testbed, capture, judge):
+        assert testbed.host("client").run(["curl", "-sf", "http://www.example.com/"]).returncode == 0
+        judge("H2", "H3")
+
+A test that asks for `testbed` or `capture`, or has the mark `lab7`, runs in another process: in a sandbox of Linux
+namespaces that the tests of one pytest process share, or in a kernel of its own in virtual time (`time="virtual"`).
+All other tests run as ever. Pytest loads the plugin in every run, so that nothing is imported here but pytest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from lab7.experiments.testing.fixtures import Recording, TestNetwork
+    from lab7.experiments.testing.judging import Judge
+    from lab7.experiments.testing.services import ServiceStarter
+    from lab7.topologies.emulation.testbed import Testbed
+
+ARTIFACTS = ".lab7-failures"
+MARK = (
+    "lab7(topology=None, time='real', seed=1, links='auto', switch='lxbr', arp=None, ipv6=None, stp=False, "
+    "capture=True, **parameters): run the test on lab7's emulated network; the fixture `testbed` starts a topology, by "
+    "name, class or file, with these parameters"
+)
+places_key = pytest.StashKey[Any]()
+network_key = pytest.StashKey[Any]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for the folder of failed tests' captures."""
+    parser.getgroup("lab7", "emulated networks").addoption(
+        "--lab7-artifacts",
+        metavar="DIR",
+        default=ARTIFACTS,
+        help=f"folder for captures and ladder diagrams of failed tests (default: {ARTIFACTS} in the root folder)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the mark."""
+    config.addinivalue_line("markers", MARK)
+
+
+def needs_network(item: pytest.Item) -> bool:
+    """Return True if a test runs on lab7's network: by its mark, or by its fixtures."""
+    fixtures = getattr(item, "fixturenames", ())
+    return item.get_closest_marker("lab7") is not None or "testbed" in fixtures or "capture" in fixtures
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Run a test of the network where networks can be, and report its phases here; leave other tests to pytest."""
+    if not needs_network(item):
+        return None
+    from lab7.experiments.testing.places import Places
+
+    places: Places = item.config.stash.setdefault(places_key, Places(item.config))
+    return places.run(item, nextitem)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the process in the sandbox."""
+    if places_key in config.stash:
+        config.stash[places_key].close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+    call: pytest.CallInfo[None],  # noqa: ARG001 - pytest's signature
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep the capture and the ladder of a failed test, and name their folder in its report."""
+    report = yield
+    if report.failed and report.when != "teardown" and network_key in item.stash:
+        report.sections.append(("lab7", item.stash[network_key].keep(item)))
+    return report
+
+
+@pytest.fixture
+def _lab7_network(request: pytest.FixtureRequest) -> Iterator[TestNetwork]:
+    from lab7.experiments.testing.fixtures import network_of
+
+    with network_of(request.node) as network:
+        request.node.stash[network_key] = network
+        yield network
+
+
+@pytest.fixture
+def testbed(_lab7_network: TestNetwork) -> Testbed:
+    """Return the running network that the mark lab7 describes: `.host(NAME).run([...])`, `.start(...)`, `.net`."""
+    return _lab7_network.bed
+
+
+@pytest.fixture
+def capture(_lab7_network: TestNetwork) -> Recording:
+    """Return the capture at every interface of every host, from before the test: `.read()`, `.ladder()`, `.path`."""
+    return _lab7_network.recording
+
+
+@pytest.fixture
+def judge(request: pytest.FixtureRequest) -> Judge:
+    """Return the judge of captured messages: `judge("H2")` fails the test if a rule or the claim H2 does not hold."""
+    from lab7.experiments.testing.judging import Judge
+
+    return Judge(lambda: request.getfixturevalue("capture").read())
+
+
+@pytest.fixture
+def service() -> Iterator[ServiceStarter]:
+    """Return a function that starts a service or program on loopback, without a network, for the time of the test."""
+    from lab7.experiments.testing.services import ServiceStarter
+
+    with ServiceStarter() as starter:
+        yield starter

@@ -1,0 +1,179 @@
+"""Network of a test by its mark lab7, recorded from before the test, and the files that a failed test leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import pytest
+
+from lab7.experiments.harness.capture.capture import Capture, CaptureInterface
+from lab7.experiments.harness.cli.networks import make_topology
+from lab7.experiments.harness.discovery import TopologyEntry, UnknownNameError, find_topology
+from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.library.pictures import LadderPicture, draw_ladder
+from lab7.topologies.emulation.errors import EmulationError, MachineError
+from lab7.topologies.emulation.testbed import Testbed
+from lab7.topologies.emulation.user_module import is_user_file
+
+EXAMPLE = '@pytest.mark.lab7(topology="web")'
+# Keyword arguments of the mark that are no parameters of the topology, those of Testbed among them.
+TESTBED = ("seed", "links", "switch", "arp", "ipv6", "stp")
+OTHERS = ("topology", "time", "capture")
+# Lines of the ladder in a failed test's report.
+LADDER_LINES = 40
+
+
+@dataclass
+class Recording:
+    """Capture of a test at every interface of every host, in a temporary file."""
+
+    path: Path
+    _capture: Capture | None
+
+    def stop(self) -> Path:
+        """Stop the recorder, once, so that everything sent so far is in the file; return its path."""
+        if self._capture is not None:
+            capture, self._capture = self._capture, None
+            capture.stop()
+        return self.path
+
+    def read(self) -> CaptureFile:
+        """Stop the recorder and return the frames."""
+        return read_capture(self.stop())
+
+    def ladder(self, **options: Any) -> LadderPicture:
+        """Stop the recorder and draw the ladder diagram, with the options of draw_ladder."""
+        return draw_ladder(self.stop(), **options)
+
+
+@dataclass
+class TestNetwork:
+    """Network of one test and its recording (None: the mark says capture=False)."""
+
+    __test__ = False
+    bed: Testbed
+    _recording: Recording | None
+    _kept: dict[Path, str] = field(default_factory=dict)
+
+    @property
+    def recording(self) -> Recording:
+        """Recording of the test; without one the test fails."""
+        if self._recording is None:
+            _fail("the mark of this test says capture=False: leave it out for a test that uses `capture`")
+        return self._recording
+
+    def keep(self, item: pytest.Item) -> str:
+        """Store the capture and the ladder of a failed test; return the text of its report."""
+        if self._recording is None:
+            return "no capture, since the mark says capture=False"
+        folder = artifacts_folder(item)
+        if folder not in self._kept:
+            self._kept[folder] = _stored(self._recording, folder)
+        return self._kept[folder]
+
+
+def artifacts_folder(item: pytest.Item) -> Path:
+    """Return the folder for the files of a failed test, named by its node id."""
+    root = item.config.rootpath / str(item.config.getoption("lab7_artifacts"))
+    return root / re.sub(r"[^\w.=-]+", "-", item.nodeid).strip("-")
+
+
+def _stored(recording: Recording, folder: Path) -> str:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # The folder is no part of the project, as that of pytest's cache is none.
+        (folder.parent / ".gitignore").write_text("*\n")
+        (folder / "capture.pcapng").write_bytes(recording.stop().read_bytes())
+        picture = draw_ladder(folder / "capture.pcapng", first=None)
+        text = draw_ladder(folder / "capture.pcapng", first=LADDER_LINES).text
+        picture.save(folder / "ladder.txt")
+        if picture.svg:
+            picture.save(folder / "ladder.svg")
+    except (OSError, EmulationError) as error:
+        return f"the capture cannot be kept in {folder}: {error}"
+    return f"capture and ladder: {folder}\n{text}"
+
+
+def _fail(sentence: str) -> NoReturn:
+    pytest.fail(f"lab7: {sentence}", pytrace=False)
+
+
+@contextmanager
+def network_of(item: pytest.Item) -> Iterator[TestNetwork]:
+    """Start the network that the mark of a test describes, record it, and stop it afterwards.
+
+    Skips the test where the machine cannot; fails it, with one sentence, for a mark that describes no network.
+    """
+    mark = item.get_closest_marker("lab7")
+    given = dict(mark.kwargs) if mark is not None else {}
+    if mark is not None and mark.args:
+        _fail(f"the mark lab7 takes keyword arguments: {EXAMPLE}")
+    topology = _topology(item, given)
+    options = {name: given[name] for name in TESTBED if given.get(name) is not None}
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lab7-test-"))
+        try:
+            bed = stack.enter_context(Testbed(topology, **options))
+            path = Path(folder, "capture.pcapng")
+            recording = None
+            if given.get("capture", True):
+                recording = Recording(path, stack.enter_context(Capture(path, _interfaces(bed))))
+        except MachineError as error:
+            pytest.skip(str(error))
+        except EmulationError as error:
+            _fail(str(error))
+        yield TestNetwork(bed, recording)
+
+
+def _interfaces(bed: Testbed) -> list[CaptureInterface]:
+    return [
+        CaptureInterface(f"{host.name}:{interface.name}", host.namespace_pid, interface.name)
+        for host in bed.net.hosts
+        for interface in host.intfList()
+        if interface.name != "lo"
+    ]
+
+
+def _topology(item: pytest.Item, given: Mapping[str, Any]) -> Any:
+    """Build the topology of a mark: a name, a class or function, or a file beside the test."""
+    topology = given.get("topology")
+    if topology is None:
+        _fail(f"the fixture testbed needs a topology: {EXAMPLE}, a class derived from Topo, or a file")
+    if callable(topology):
+        entry = TopologyEntry(getattr(topology, "__name__", "topology"), topology, inspect.getdoc(topology) or "", ())
+    else:
+        entry = _find(item, str(topology))
+    parameters = {name: value for name, value in given.items() if name not in (*TESTBED, *OTHERS)}
+    if "ipv6" in given and "ipv6" in inspect.signature(getattr(entry.make, "build", entry.make)).parameters:
+        parameters["ipv6"] = given["ipv6"]
+    texts = {name: str(value) for name, value in parameters.items() if isinstance(value, str | int | float)}
+    others = {name: value for name, value in parameters.items() if name not in texts}
+    if others:
+        entry = TopologyEntry(entry.name, functools.partial(entry.make, **others), entry.text, ())
+    try:
+        return make_topology(entry, texts)
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except EmulationError as error:
+        _fail(str(error))
+
+
+def _find(item: pytest.Item, name: str) -> TopologyEntry:
+    file, colon, chosen = name.partition(":")
+    if is_user_file(file):
+        places = [folder / file for folder in (item.path.parent, item.config.rootpath, Path.cwd())]
+        name = str(next((place for place in places if place.exists()), places[0])) + colon + chosen
+    try:
+        return find_topology(name)
+    except (UnknownNameError, EmulationError) as error:
+        _fail(str(error))

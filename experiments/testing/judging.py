@@ -1,0 +1,80 @@
+"""Judge of a test: message rules of the RFCs and claims of the course, applied to captured messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab7.experiments.analysis.capture_claims import DECIDERS, LACKING, decide_claims
+from lab7.experiments.analysis.inspection import CHECKS, inspect
+from lab7.experiments.analysis.rules.rule import Violation
+from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.harness.judge.verdict import Verdict
+
+# Violations that the message of a failed test shows.
+SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Judgement of a capture: the number of messages by protocol, violations of rules, verdicts by claim id."""
+
+    messages: dict[str, int]
+    violations: tuple[Violation, ...]
+    claims: dict[str, Verdict]
+
+
+class Judge:
+    """Callable that fails a test if captured messages violate a rule, or do not show a claim."""
+
+    def __init__(self, captured: Callable[[], CaptureFile]) -> None:
+        self._captured = captured
+
+    def __call__(
+        self,
+        *claims: str,
+        capture: str | Path | CaptureFile | None = None,
+        protocols: Collection[str] = tuple(CHECKS),
+        strict: bool = False,
+    ) -> Judgement:
+        """Check all messages, and decide `claims` by id; return the judgement, if nothing is wrong.
+
+        capture: a file or its frames, by default the capture of the test's network; strict: violations of
+        recommendations (SHOULD) count, too. Raises AssertionError with a sentence per fault, ValueError.
+        """
+        __tracebackhide__ = True
+        judgement = self.examine(*claims, capture=capture, protocols=protocols)
+        wrong = [one for one in judgement.violations if strict or one.rule.level == "must"]
+        faults = [f"{one.rule.id}: {one.sentence}\n    {one.text}" for one in wrong[:SHOWN]]
+        faults += [f"{len(wrong) - SHOWN} more violations"] if len(wrong) > SHOWN else []
+        faults += [
+            f"claim {one.id} {one.verdict}: {one.evidence}"
+            for one in judgement.claims.values()
+            if one.verdict != "shown"
+        ]
+        if not judgement.messages:
+            faults.append(f"the capture has no message of {', '.join(protocols)}")
+        if faults:
+            raise AssertionError("\n".join(faults))
+        return judgement
+
+    def examine(
+        self,
+        *claims: str,
+        capture: str | Path | CaptureFile | None = None,
+        protocols: Collection[str] = tuple(CHECKS),
+    ) -> Judgement:
+        """Return the judgement of a capture. Raises ValueError for claims that no capture decides."""
+        for name in claims:
+            if name not in DECIDERS:
+                raise ValueError(f"claim {name} cannot be decided from a capture: {LACKING.get(name, 'it is unknown')}")
+        if unknown := set(protocols) - set(CHECKS):
+            raise ValueError(f"there are no rules for {', '.join(sorted(unknown))}, only for {', '.join(CHECKS)}")
+        if capture is None:
+            captured = self._captured()
+        else:
+            captured = capture if isinstance(capture, CaptureFile) else read_capture(Path(capture))
+        found = inspect(captured, tuple(protocols))
+        verdicts = {one.id: one for one in decide_claims(captured)} if claims else {}
+        return Judgement(dict(found.messages), found.violations, {name: verdicts[name] for name in claims})

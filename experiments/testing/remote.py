@@ -1,0 +1,121 @@
+"""Inner pytest process: collects files of tests, runs the tests that it is told, and sends the reports of their phases.
+
+`python -m lab7.experiments.testing.remote FD` in a sandbox: settings, then node ids come by the connection FD, reports go
+back by it. run_in_kernel() in a kernel of virtual time: one test, with settings and reports in files.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _pytest.config import _prepareconfig
+
+SETTINGS, REPORTS, ARTIFACTS = "settings.pickle", "reports.pickle", "artifacts"
+# Node id of a test to run, and of the following one, for whose sake fixtures of modules and packages are kept.
+Wanted = tuple[str, str | None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of an inner process: arguments of the outer one, files to collect, changed options, import path."""
+
+    arguments: list[str]
+    files: list[str]
+    options: Mapping[str, Any]
+    path: list[str]
+
+
+class Remote:
+    """Plugin of the inner process; `wanted` yields tests to run, `send` takes a report as JSON data, then None.
+
+    A test that is not there, because its file could not be read here, has a failed report.
+    """
+
+    def __init__(self, config: pytest.Config, wanted: Iterable[Wanted], send: Callable[[Any], None]) -> None:
+        self._config, self._wanted, self._send = config, wanted, send
+        self._errors: list[str] = []
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Keep the error of a file that cannot be collected."""
+        if report.failed:
+            self._errors.append(report.longreprtext)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Run the tests that are asked for, one after another."""
+        items = {item.nodeid: item for item in session.items}
+        for nodeid, following in self._wanted:
+            if nodeid in items:
+                nextitem = items.get(following) if following else None
+                self._config.hook.pytest_runtest_protocol(item=items[nodeid], nextitem=nextitem)
+            else:
+                why = "\n".join(self._errors) or "this test is not found when its file is collected in the sandbox"
+                self.pytest_runtest_logreport(pytest.TestReport(nodeid, ("", None, nodeid), {}, "failed", why, "setup"))
+            self._send(None)
+        return True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Send the report of one phase of a test."""
+        self._send(self._config.hook.pytest_report_to_serializable(config=self._config, report=report))
+
+
+def _run(settings: Settings, wanted: Iterable[Wanted], send: Callable[[Any], None]) -> int:
+    """Run an inner pytest process to its end; return its exit code."""
+    sys.path[:] = settings.path
+    config = _prepareconfig(settings.arguments)
+    # Reports are printed by the outer process; plugins find no terminal here, as in a worker of pytest-xdist.
+    config.pluginmanager.unregister(name="terminal")
+    for name, value in settings.options.items():
+        setattr(config.option, name, value)
+    # Node ids and configuration follow from the arguments; collected are only the files with tests of the network.
+    config.args = settings.files
+    config.pluginmanager.register(Remote(config, wanted, send), "lab7-remote")
+    return int(config.hook.pytest_cmdline_main(config=config))
+
+
+def _received(connection: Connection) -> Iterator[Wanted]:
+    """Yield the node ids that come by a connection, until the outer process closes it or ends."""
+    while True:
+        try:
+            yield connection.recv()
+        except EOFError:
+            return
+
+
+def main() -> int:
+    """Serve the outer process by the connection whose descriptor is the argument."""
+    connection = Connection(int(sys.argv[1]))
+    settings: Settings = connection.recv()
+    return _run(settings, _received(connection), connection.send)
+
+
+def run_in_kernel(request: Mapping[str, Any], folder: Path) -> None:
+    """Run one test in a kernel of virtual time: settings and reports are files in a folder that the host sees."""
+    from lab7.experiments.harness.virtual_time.job import report_step
+
+    settings: Settings = pickle.loads((folder / SETTINGS).read_bytes())
+    reports: list[Any] = []
+
+    def send(report: Any) -> None:
+        if report is not None:
+            reports.append(report)
+            report_step(str(report["when"]), 0.5)
+
+    os.chdir(request["folder"])
+    _run(settings, [(request["nodeid"], None)], send)
+    (folder / REPORTS).write_bytes(pickle.dumps(reports))
+
+
+if __name__ == "__main__":
+    # Settings are pickled by their module's name, which is not __main__.
+    from lab7.experiments.testing import remote
+
+    sys.exit(remote.main())

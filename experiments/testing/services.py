@@ -1,0 +1,132 @@
+"""Services and programs on loopback for tests that need no network: one process each, stopped at the test's end."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from lab7 import services
+from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.process.interpreter import module_command
+from lab7.topologies.emulation.process.launcher import READY, READY_TIMEOUT_S, readable
+
+HOST = "127.0.0.1"
+PORT = "{port}"
+STOP_TIMEOUT_S = 5.0
+POLL_S = 0.02
+
+
+@dataclass(frozen=True)
+class RunningService:
+    """Running service: its command line, process, and ports in the order of its line READY."""
+
+    command: str
+    process: subprocess.Popen[bytes]
+    ports: tuple[int, ...]
+    errors: Path
+    host: str = HOST
+
+    @property
+    def port(self) -> int:
+        """First port of the service."""
+        return self.ports[0]
+
+    @property
+    def output(self) -> str:
+        """Standard error of the service so far."""
+        return self.errors.read_text(errors="replace")
+
+
+class ServiceStarter:
+    """Function that starts services; a context manager, which stops them."""
+
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+        self._folder = Path()
+        self._count = 0
+
+    def __enter__(self) -> ServiceStarter:
+        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="lab7-service-")))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def __call__(self, command: str | Sequence[str], *arguments: str, cwd: str | Path | None = None) -> RunningService:
+        """Start a service of lab7 by its module (`http.origin --root www`) or a program; wait until it serves.
+
+        A service listens on a free port of 127.0.0.1. The command line of a program has `{port}` in the place of its
+        TCP port, which is free at that moment. Raises EmulationError with the last line of its output.
+        """
+        words = [*(shlex.split(command) if isinstance(command, str) else command), *arguments]
+        self._count += 1
+        errors = self._folder / f"{self._count}.err"
+        if any(PORT in word for word in words):
+            return self._program(words, errors, cwd)
+        module = words[0] if words[0].startswith(f"{services.__name__}.") else f"{services.__name__}.{words[0]}"
+        start = module_command(module, *words[1:], "--listen", HOST, "--port", "0")
+        process = self._start(start, errors, cwd)
+        return RunningService(shlex.join(words), process, _await_ready(words, process, errors), errors)
+
+    def _program(self, words: list[str], errors: Path, cwd: str | Path | None) -> RunningService:
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            port = probe.getsockname()[1]
+        process = self._start([word.replace(PORT, str(port)) for word in words], errors, cwd)
+        deadline_s = time.monotonic() + READY_TIMEOUT_S
+        while True:
+            with socket.socket() as client:
+                if client.connect_ex((HOST, port)) == 0:
+                    return RunningService(shlex.join(words), process, (port,), errors)
+            if process.poll() is not None or time.monotonic() > deadline_s:
+                raise _not_ready(words, process, errors, f"accept connections to port {port}")
+            time.sleep(POLL_S)
+
+    def _start(self, words: Sequence[str], errors: Path, cwd: str | Path | None) -> subprocess.Popen[bytes]:
+        try:
+            with errors.open("wb") as sink:
+                process = subprocess.Popen(
+                    words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=sink, cwd=cwd
+                )
+        except OSError as error:
+            raise EmulationError(f"`{shlex.join(words)}` cannot be started ({error.strerror})") from error
+        self._stack.callback(_stop, process)
+        return process
+
+
+def _await_ready(words: Sequence[str], process: subprocess.Popen[bytes], errors: Path) -> tuple[int, ...]:
+    """Return the ports of a service's line READY, which is the first line of its output."""
+    assert process.stdout is not None
+    line = process.stdout.readline() if readable(process.stdout, READY_TIMEOUT_S) else b""
+    if not line.startswith(READY):
+        raise _not_ready(words, process, errors, "print READY")
+    addresses = [word for word in line.decode(errors="replace").split()[1:] if ":" in word]
+    return tuple(int(address.rpartition(":")[2]) for address in addresses)
+
+
+def _not_ready(words: Sequence[str], process: subprocess.Popen[bytes], errors: Path, what: str) -> EmulationError:
+    _stop(process)
+    lines = errors.read_text(errors="replace").strip().splitlines()
+    last = f": {lines[-1]}" if lines else ""
+    return EmulationError(f"`{shlex.join(words)}` did not {what} within {READY_TIMEOUT_S:g} s{last}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()

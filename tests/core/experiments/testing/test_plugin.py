@@ -1,0 +1,113 @@
+"""The pytest plugin without networks: what it imports, services on loopback, judgement of files, and its refusals."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab7.experiments.testing.judging import Judge
+from lab7.experiments.testing.services import ServiceStarter
+from lab7.topologies.emulation.errors import EmulationError
+from tests.core.experiments.harness.wire import Wire
+from tests.core.experiments.http.pages import persistent
+
+REFUSED = """
+from lab7.experiments.testing import places
+places.module_command = lambda *words: ["sh", "-c", "echo 'lab7: no namespaces here: run lab7 with sudo' >&2; exit 3"]
+"""
+
+
+def test_the_plugin_imports_nothing_but_pytest() -> None:
+    code = (
+        "import sys, pytest; before = set(sys.modules); import lab7.experiments.pytest_plugin;"
+        "print(sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['experiments', 'lab7.experiments.pytest_plugin']\n"
+
+
+def test_what_cannot_run_here_says_why(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(REFUSED)
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.lab7(topology="web")
+        def test_page(testbed):
+            pass
+
+        @pytest.mark.lab7(topology="web", time="slow")
+        def test_time(testbed):
+            pass
+
+        def test_plain():
+            pass
+        """
+    )
+    done = pytester.runpytest_subprocess("-rs")
+    done.assert_outcomes(passed=1, skipped=1, errors=1)
+    assert "needs a sandbox: no namespaces here: run lab7 with sudo" in done.stdout.str()
+    assert "lab7(time='slow'): the time of a test is one of real, virtual" in done.stdout.str()
+
+
+def test_a_service_needs_no_network(pytester: pytest.Pytester) -> None:
+    pytester.makefile(".html", index="hello")
+    pytester.makepyfile(
+        """
+        import urllib.request
+
+        def test_origin(service, pytestconfig):
+            origin = service("http.origin", "--root", str(pytestconfig.rootpath))
+            with urllib.request.urlopen(f"http://{origin.host}:{origin.port}/index.html") as response:
+                assert response.read() == b"hello"
+
+        def test_own_program(service):
+            own = service("python3 -m http.server --bind 127.0.0.1 {port}")
+            with urllib.request.urlopen(f"http://127.0.0.1:{own.port}/index.html") as response:
+                assert response.read() == b"hello"
+            assert "GET /index.html" in own.output
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("http.origin", "--root", "/no/such/folder"), "did not print READY"),
+        (("sh -c 'echo broken >&2; exit 1' {port}",), "did not accept connections to port .*: broken"),
+        (("/no/such/program {port}",), "cannot be started .No such file"),
+    ],
+)
+def test_a_service_that_does_not_start_is_told_in_a_sentence(words: tuple[str, ...], sentence: str) -> None:
+    with ServiceStarter() as start, pytest.raises(EmulationError, match=sentence):
+        start(*words)
+
+
+def test_services_are_stopped_at_the_end() -> None:
+    with ServiceStarter() as start:
+        process = start("http.origin", "--root", "/").process
+        assert process.poll() is None
+    assert process.poll() is not None
+
+
+def test_a_judge_decides_about_any_capture_and_names_each_fault(tmp_path: Path) -> None:
+    """The dates in this capture have the wrong day of the week's name: a MUST of RFC 9110 section 5.6.7."""
+    persistent(Wire()).capture(tmp_path)
+    path = tmp_path / "capture.pcapng"
+    judge = Judge(lambda: pytest.fail("there is no network"))
+    judgement = judge.examine("H2", "H3", capture=path)
+    assert {claim.verdict for claim in judgement.claims.values()} == {"shown"}
+    assert {one.rule.id for one in judgement.violations} == {"http-date-format"}
+    with pytest.raises(AssertionError, match=r"^http-date-format: Frame 5, octet 17 ") as raised:
+        judge("H10", capture=path)
+    assert "claim H10 undecided: " in str(raised.value)
+    with pytest.raises(AssertionError, match="no message of dns"):
+        judge(capture=path, protocols=("dns",))
+    with pytest.raises(ValueError, match="H9 cannot be decided from a capture: needs RTT"):
+        judge("H9", capture=path)
+    with pytest.raises(ValueError, match="no rules for smb, only for dns"):
+        judge(capture=path, protocols=("smb",))
