@@ -1,4 +1,4 @@
-"""`lab7 export`: a run as HAR, CSV, Parquet, JUnit XML or one zip file, and the JSON Schema of result.json."""
+"""`lab7 export`: a run as HAR, CSV, Parquet, JUnit XML, Markdown or zip, and the JSON Schema of result.json."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 from lab7.experiments.export.archive import write_archive
 from lab7.experiments.export.har import har_of
 from lab7.experiments.export.junit import junit_of
+from lab7.experiments.export.markdown import markdown_of
 from lab7.experiments.export.tables import ExtraMissingError, columns_of, csv_of, write_parquet
 from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.claims import load_claims
@@ -21,7 +22,7 @@ from lab7.experiments.harness.results.schema import result_schema
 from lab7.experiments.harness.results.timings import TimingsError, samples_of
 
 # Form -> suffix of the file.
-FORMS = {"har": ".har", "csv": ".csv", "parquet": ".parquet", "junit": ".xml", "zip": ".zip"}
+FORMS = {"har": ".har", "csv": ".csv", "parquet": ".parquet", "junit": ".xml", "markdown": ".md", "zip": ".zip"}
 BINARY = ("parquet", "zip")
 SCHEMA = "schema"
 
@@ -38,6 +39,7 @@ def export_command(run: str, form: str | None, output: Path | None, results: Pat
     lab7 export http-versions/latest har      HTTP exchanges of the samples, for waterfall viewers
     lab7 export RUN csv                       all samples with their terms (also: parquet)
     lab7 export RUN junit                     claims as tests, for continuous integration
+    lab7 export RUN markdown                  claims, times and ladder, for the summary of a job
     lab7 export RUN zip                       all files of the run in one, to send
     lab7 export schema                        the JSON Schema of result.json
 
@@ -74,6 +76,8 @@ def _export(folder: Path, result: Result, form: str, output: Path | None) -> Non
         text = json.dumps(har_of(folder, result), indent=2, ensure_ascii=False) + "\n"
     elif form == "csv":
         text = csv_of(columns_of(result, samples_of(folder, result)))
+    elif form == "markdown":
+        text = markdown_of(folder, result, load_claims())
     else:
         text = junit_of(result, load_claims())
     _write(text, output)

@@ -53,7 +53,11 @@ COMMANDS = {
     "doctor": (".inspect", "doctor_command", "check this machine and print a remedy for each missing capability"),
     "draw": (".drawing", "draw_command", "draw a topology as SVG, Mermaid or DOT"),
     "exec": (".networks", "exec_command", "run one command in a host of a topology"),
-    "export": ("lab7.experiments.export.cli", "export_command", "write a run as HAR, CSV, Parquet, JUnit XML or zip"),
+    "export": (
+        "lab7.experiments.export.cli",
+        "export_command",
+        "write a run as HAR, CSV, Parquet, JUnit, Markdown or zip",
+    ),
     "judge": (
         "lab7.experiments.analysis.cli",
         "judge_command",

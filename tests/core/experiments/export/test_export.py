@@ -169,3 +169,24 @@ def test_an_output_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> Non
     done = export(run(tmp_path / "run"), "zip", "--output", tmp_path / "no" / "x.zip")
     assert done.exit_code == 2
     assert "No such file or directory" in done.output
+
+
+def test_a_summary_in_markdown_has_claims_times_and_the_ladder(tmp_path: Path) -> None:
+    verdicts = (Verdict("H9", "shown", "Three | back\nto *back*.", (5,)), Verdict("X1", "failed", "<b>No</b>."))
+    done = export(run(tmp_path / "run", claims=verdicts), "markdown")
+    lines = done.output.splitlines()
+    assert lines[0] == "## http_versions: 1 of 2 claims shown"
+    assert any(line.endswith(r"| Three \| back to \*back\*. |") for line in lines)
+    assert any(line.endswith("| X1 |  | &lt;b&gt;No&lt;/b&gt;. |") for line in lines)
+    assert any(line.startswith("| page | ") for line in lines)
+    diagram = lines[lines.index("```mermaid") + 1 : lines.index("```")]
+    assert diagram[0] == "sequenceDiagram"
+    assert sum("GET /" in line for line in diagram) == 3
+
+
+def test_a_summary_without_a_capture_has_no_ladder(tmp_path: Path) -> None:
+    folder = run(tmp_path / "run")
+    (folder / "capture.pcapng").unlink()
+    done = export(folder, "markdown")
+    assert done.exit_code == 0
+    assert "mermaid" not in done.output
