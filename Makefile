@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers virtual run test test-slow test-kernel test-vm check format bench index release clean
+.PHONY: help setup peers virtual run test test-slow test-kernel test-vm check format bench index docs release clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -51,6 +51,13 @@ bench: setup ## Speed against peers and delays against what was asked for, in on
 
 index: setup ## Write docs/rfc-index.md anew from docstrings and comments.
 	@scripts/rfc_index.py --write
+
+docs: setup ## The documentation site in build/site, with the claims' ladders of the runs in results/.
+	@$(BIN)/python -c 'import material, mkdocstrings' 2>/dev/null || $(BIN)/python -m pip install -q -e '.[docs]'
+	@$(BIN)/python scripts/docs_site.py pages results
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict
+	@$(BIN)/python scripts/docs_site.py check
+	@echo 'docs: open build/site/index.html'
 
 release: setup ## Build the wheel, test it outside of the checkout, tag the version.
 	@scripts/release.sh
