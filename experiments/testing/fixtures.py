@@ -124,6 +124,9 @@ def network_of(item: pytest.Item) -> Iterator[TestNetwork]:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lab7-test-"))
         try:
             bed = stack.enter_context(Testbed(topology, **options))
+            for host in bed.net.hosts:
+                # Relative file names in a test's commands mean what they mean in the test itself.
+                host.folder = Path.cwd()
             path = Path(folder, "capture.pcapng")
             recording = None
             if given.get("capture", True):

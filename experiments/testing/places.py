@@ -28,7 +28,8 @@ from lab7.topologies.emulation import sandbox
 from lab7.topologies.emulation.errors import EmulationError
 from lab7.topologies.emulation.process.interpreter import module_command
 
-STOP_TIMEOUT_S = 5.0
+# Fixtures of modules and sessions, which may be networks, are torn down within this time after the last test.
+STOP_TIMEOUT_S = 60.0
 TIMES = ("real", "virtual")
 # Options of the outer pytest process that have no place in an inner one: its reports, its choice of tests, its workers.
 NEUTRAL: Mapping[str, Any] = {

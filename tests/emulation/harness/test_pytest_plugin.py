@@ -46,6 +46,8 @@ def test_that_dies(shared):
 @pytest.mark.lab7(topology="own_topology.py", hosts=3)
 def test_a_file_after_a_death(testbed):
     assert [host.name for host in testbed.net.hosts] == ["h0", "h1", "h2"]
+    testbed.host("h1").start_program(["python3", "own_server.py"], port=80)
+    assert testbed.host("h2").run(["curl", "-s", "http://h1/"]).stdout == b"hello"
 
 @pytest.mark.lab7(topology="nowhere")
 def test_unknown(testbed):
@@ -69,6 +71,17 @@ class Own(Topo):
             self.addLink(self.addHost(f"h{number}"), switch)
 """
 
+SERVER = """
+import socket
+
+with socket.create_server(("", 80)) as server:
+    while True:
+        client, _ = server.accept()
+        client.recv(1000)
+        client.sendall(b"HTTP/1.0 200 OK\\r\\nContent-Length: 5\\r\\n\\r\\nhello")
+        client.close()
+"""
+
 
 @pytest.fixture(autouse=True)
 def _as_outside_of_a_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +90,7 @@ def _as_outside_of_a_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_tests_run_where_they_can_and_a_failure_keeps_its_packets(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(own_topology=TOPOLOGY)
+    pytester.makepyfile(own_topology=TOPOLOGY, own_server=SERVER)
     pytester.makepyfile(test_own=OUTSIDE)
     done = pytester.runpytest_subprocess("test_own.py")
     done.assert_outcomes(passed=4, failed=1, errors=3)
