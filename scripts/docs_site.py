@@ -39,6 +39,7 @@ from lab7.experiments.testing import services as started_services
 from lab7.topologies.emulation import node, shape, testbed
 
 PAGES, SITE = REPOSITORY / "build" / "docs", REPOSITORY / "build" / "site"
+ASSETS = REPOSITORY / "scripts" / "docs_assets"
 # Pages of the top of the repository, and their names in the site.
 TOP = {"README.md": "index.md", "CONTRIBUTING.md": "CONTRIBUTING.md", "CHANGELOG.md": "CHANGELOG.md"}
 # Modules of the Python reference, by heading.
@@ -99,6 +100,7 @@ def guides() -> None:
         copied(source, "guides.md" if str(path) == "README.md" else str(path))
     for picture in (REPOSITORY / "docs").glob("*.png"):
         shutil.copy(picture, PAGES)
+    shutil.copytree(ASSETS, PAGES / "assets", dirs_exist_ok=True)
     examples(REPOSITORY / "docs" / "examples")
 
 
@@ -205,7 +207,7 @@ def api() -> None:
     """Write the page of the Python reference, which mkdocstrings fills."""
     lines = ["# Python reference", ""]
     for heading, names in MODULES.items():
-        lines += [f"# {heading}", ""]
+        lines += [f"## {heading}", ""]
         lines += [f"::: {name}\n" for name in names]
     write("api.md", "\n".join(lines))
 
