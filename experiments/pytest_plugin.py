@@ -61,7 +61,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         return None
     from lab7.experiments.testing.places import Places
 
-    places: Places = item.config.stash.setdefault(places_key, Places(item.config))
+    places: Places = item.config.stash.setdefault(places_key, Places(item.config, needs_network))
     return places.run(item, nextitem)
 
 

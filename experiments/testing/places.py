@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
@@ -22,7 +22,6 @@ from typing import Any
 
 import pytest
 
-from lab7.experiments.pytest_plugin import needs_network
 from lab7.experiments.testing import remote
 from lab7.topologies.emulation import sandbox
 from lab7.topologies.emulation.errors import EmulationError
@@ -90,8 +89,8 @@ class SandboxProcess:
 class Places:
     """Places of one pytest process: the sandbox is made for the first test that needs it."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
+    def __init__(self, config: pytest.Config, needs_network: Callable[[pytest.Item], bool]) -> None:
+        self._config, self._needs_network = config, needs_network
         self._is_worker = hasattr(config, "workerinput")
         self._sandbox: SandboxProcess | None = None
         self._refusal: str | None = None
@@ -159,7 +158,7 @@ class Places:
                 env=environment,
                 cwd=_folder(self._config),
             )
-        files = list(dict.fromkeys(str(each.path) for each in session.items if needs_network(each)))
+        files = list(dict.fromkeys(str(each.path) for each in session.items if self._needs_network(each)))
         ours.send(self._settings(files, {"basetemp": _basetemp(self._config)}))
         return SandboxProcess(process, ours)
 

@@ -29,6 +29,7 @@ ELSEWHERE = {
     "vagrant",
     "cd",
     "docker",
+    "podman",
     "wsl",
     "wireshark",
     "make",
