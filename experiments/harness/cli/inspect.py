@@ -29,7 +29,7 @@ def list_command(as_json: bool) -> None:
 
     experiments, topologies = listing().experiments, listing().topologies
     if as_json:
-        common.print_json(listing_of(experiments.values(), topologies.values()).to_json())
+        common.print_json(listing_of(listing()).to_json())
         return
     console = common.out()
     for experiment in experiments.values():

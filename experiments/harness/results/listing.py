@@ -5,12 +5,11 @@ A field that is added later is optional for readers; a change of the meaning of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lab7.experiments.harness.discovery import TopologyEntry
-from lab7.experiments.harness.experiment import Experiment
+from lab7.experiments.harness.catalogue import listing as catalogue
 
 FORMAT = 1
 
@@ -53,17 +52,17 @@ class Listing:
         return {"format": FORMAT, **asdict(self)}
 
 
-def listing_of(experiments: Iterable[Experiment], topologies: Iterable[TopologyEntry]) -> Listing:
-    """Return the listing of these experiments and topologies."""
+def listing_of(found: catalogue.Listing) -> Listing:
+    """Return the listing in the form for other programs."""
     return Listing(
         tuple(
             ListedExperiment(
                 one.name,
                 one.question,
                 one.claims,
-                {name: ListedParameter(each.default, each.meaning) for name, each in one.parameters.items()},
+                {each.name: ListedParameter(each.default, each.meaning) for each in one.parameters},
             )
-            for one in experiments
+            for one in found.experiments.values()
         ),
-        tuple(ListedTopology(one.name, one.text) for one in topologies),
+        tuple(ListedTopology(one.name, one.text) for one in found.topologies.values()),
     )
