@@ -38,18 +38,16 @@ from typing import Any, BinaryIO
 
 from lab7.experiments.harness import clock
 from lab7.experiments.harness.capture.pcapng import SNAP_LENGTH, PcapngWriter
+from lab7.topologies.emulation.control.packet_socket import (
+    PACKET_OUTGOING,
+    PACKET_STATISTICS,
+    SOL_PACKET,
+    bound_socket,
+    time_ns_of,
+)
 
 CLONE_NEWNET = 0x40000000  # linux/sched.h
-ETH_P_ALL = 0x0003  # linux/if_ether.h
-SOL_PACKET = 263
-PACKET_ADD_MEMBERSHIP = 1  # linux/if_packet.h
-PACKET_STATISTICS = 6
-PACKET_MR_PROMISC = 1
-PACKET_OUTGOING = 4
 ARPHRD_LOOPBACK = 772  # linux/if_arp.h
-SO_RCVBUFFORCE = 33  # asm-generic/socket.h
-SO_TIMESTAMPNS = 35
-TIMESPEC = struct.Struct("@ll")
 RECORD = struct.Struct("=IIIQ")  # interface number, captured length, original length, time in ns
 
 RECEIVE_BUFFER_BYTES = 64 << 20
@@ -98,7 +96,7 @@ def _open_tap(index: int, interface: dict[str, Any], home: int) -> Tap:
     try:
         _enter(interface["namespace_fd"])
         try:
-            return Tap(index, label, _bound_socket(ifname))
+            return Tap(index, label, bound_socket(ifname, RECEIVE_BUFFER_BYTES))
         finally:
             _enter(home)
     except OSError as error:
@@ -111,30 +109,6 @@ def _enter(namespace_fd: int) -> None:
     if libc.setns(namespace_fd, CLONE_NEWNET) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
-
-
-def _bound_socket(ifname: str) -> socket.socket:
-    # Protocol 0 receives nothing before bind(), so that no packet of another interface is captured.
-    tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-    try:
-        _enlarge(tap)
-        tap.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        tap.bind((ifname, ETH_P_ALL))
-        membership = struct.pack("@iHH8s", socket.if_nametoindex(ifname), PACKET_MR_PROMISC, 0, b"")
-        tap.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, membership)
-        tap.setblocking(False)
-    except BaseException:
-        tap.close()
-        raise
-    return tap
-
-
-def _enlarge(tap: socket.socket) -> None:
-    try:
-        tap.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
-    except PermissionError:
-        # SO_RCVBUFFORCE is not permitted in a user namespace, where net.core.rmem_max limits the buffer.
-        tap.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
 
 
 def close_taps(taps: list[Tap]) -> None:
@@ -221,8 +195,7 @@ class Recorder:
             # Skip the outgoing copy of a loopback frame, which the kernel also delivers as incoming.
             if address[2] == PACKET_OUTGOING and address[3] == ARPHRD_LOOPBACK:
                 continue
-            seconds, nanoseconds = TIMESPEC.unpack(ancillary[0][2])
-            time_ns = seconds * 1_000_000_000 + nanoseconds
+            time_ns = time_ns_of(ancillary)
             captured = min(length, SNAP_LENGTH)
             write(RECORD.pack(tap.index, captured, length, time_ns))
             write(view[:captured])

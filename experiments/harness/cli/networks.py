@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -14,9 +16,19 @@ from lab7.experiments.harness.catalogue.suggestion import did_you_mean
 from lab7.experiments.harness.catalogue.topologies import TopologyEntry, UnknownNameError, find_topology
 from lab7.experiments.harness.cli import common, scripts
 from lab7.experiments.harness.cli.mininet_shell import Shell, addresses_of
+from lab7.experiments.harness.cli.running import session
+from lab7.experiments.harness.cli.running.choice import new_option, running_network, say_running
+from lab7.experiments.harness.cli.running.publication import default_name, served
 from lab7.topologies.emulation import script
+from lab7.topologies.emulation.control import registry
+from lab7.topologies.emulation.control.server import ControlServer
 from lab7.topologies.emulation.process.interpreter import module_command
 from lab7.topologies.emulation.testbed import Testbed
+
+name_option = click.option(
+    "--name",
+    help="name by which `lab7 attach`, `exec`, `capture` and others find the network (default: the topology's)",
+)
 
 
 @click.command("up")
@@ -29,8 +41,13 @@ from lab7.topologies.emulation.testbed import Testbed
 @common.arp_option
 @common.ipv6_option
 @common.real_time_option
-def up_command(topology: str, given: dict[str, str], timed: str, **options: Any) -> None:  # noqa: ARG001
+@name_option
+def up_command(topology: str, given: dict[str, str], timed: str, name: str | None, **options: Any) -> None:  # noqa: ARG001
     """Start a topology with its services, print its hosts and example commands, and keep it up until Ctrl-C.
+
+    From other terminals, `lab7 exec`, `attach`, `capture`, `link`, `service` and `open` go into the network; `lab7 ps`
+    lists the networks that are up, and `lab7 down` takes one down. If a server exits, a message is printed and the
+    network stays up.
 
     TOPOLOGY is a name (`lab7 list`) or a Python file that exports `topos`, or has classes derived from Topo (FILE:NAME
     for one of several); the same holds for shell and exec. A file without, which calls Mininet() itself, is run as by
@@ -38,13 +55,14 @@ def up_command(topology: str, given: dict[str, str], timed: str, **options: Any)
     """
     if _is_script(topology, given, options):
         return
-    with _testbed(topology, given, **options) as (entry, bed):
+    network = _testbed(topology, given, publish=True, name=name, server_died=_tell, **options)
+    with network as (entry, bed):
         _describe(entry, bed)
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: ended.set())
         # Print the line "Up." after installing signal handlers, since a script may send SIGTERM when the line appears.
-        click.echo("\nUp. Ctrl-C takes it down.")
+        click.echo(f"\nUp, by the name {network.name}. Ctrl-C takes it down.")
         ended.wait()
 
 
@@ -58,15 +76,25 @@ def up_command(topology: str, given: dict[str, str], timed: str, **options: Any)
 @common.arp_option
 @common.ipv6_option
 @common.real_time_option
-def shell_command(topology: str, given: dict[str, str], timed: str, **options: Any) -> None:  # noqa: ARG001
+@name_option
+@new_option
+def shell_command(
+    topology: str, given: dict[str, str], timed: str, name: str | None, new: bool, **options: Any
+) -> None:
     """Start a topology with its services and open Mininet's command line on it (HOST COMMAND, help, exit).
+
+    If a network of that name is up, the command line is opened on it, as by `lab7 attach`, unless --new or an option
+    that describes a network is given.
 
     If a server exits, a message is printed and the network stays up. A file that calls Mininet() itself is run as by
     `lab7 script`, and opens the command line where it calls CLI().
     """
     if _is_script(topology, given, options):
         return
-    with _testbed(topology, given, server_died=_tell, **options) as (entry, bed):
+    if name is None and (running := running_network(topology, timed, new=new)) is not None:
+        say_running(running)
+        raise click.exceptions.Exit(session.run_in(running, "attach"))
+    with _testbed(topology, given, publish=True, name=name, server_died=_tell, **options) as (entry, bed):
         _describe(entry, bed)
         Shell(bed.net)
 
@@ -80,28 +108,35 @@ def shell_command(topology: str, given: dict[str, str], timed: str, **options: A
 @common.arp_option
 @common.ipv6_option
 @common.time_option
+@new_option
 @click.argument("topology")
 @click.argument("host")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def exec_command(
-    topology: str, host: str, command: tuple[str, ...], given: dict[str, str], timed: str, **options: Any
+    topology: str, host: str, command: tuple[str, ...], given: dict[str, str], timed: str, new: bool, **options: Any
 ) -> None:
     """Start a topology, run COMMAND in HOST, and stop the topology; exits with the code of COMMAND.
+
+    If a network of that name is up (`lab7 ps`), COMMAND runs in it, unless --new or an option that describes a network
+    is given.
 
     \b
     lab7 exec web client -- curl -s http://www.example.com/
     """
+    # Remove the `--` before the command, which click leaves in `command`.
+    words = list(command[1:] if command[0] == "--" else command)
+    if (running := running_network(topology, timed, new=new)) is not None:
+        say_running(running)
+        raise click.exceptions.Exit(session.run_in(running, "exec", host=host, words=words))
     virtual = common.virtual_time(timed, options["links"], options["sandboxed"])
     network = _testbed(topology, given, host=host, **options)
     if virtual is not None:
         settings = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
         settings += ["--stp"] if options["stp"] else []
-        words = ["exec", *common.network_words(options), *settings, topology, host, *command]
-        code = virtual.command(module_command("lab7.experiments.harness.cli", *words), f"the command in {host}")
+        line = ["exec", *common.network_words(options), *settings, topology, host, *command]
+        code = virtual.command(module_command("lab7.experiments.harness.cli", *line), f"the command in {host}")
         raise click.exceptions.Exit(code)
     with network as (_entry, bed):
-        # Remove the `--` before the command, which click leaves in `command`.
-        words = list(command[1:] if command[0] == "--" else command)
         process = bed.host(host).popen(words, stdin=None, stdout=None, stderr=None)
         code = process.wait()
     raise click.exceptions.Exit(code if code >= 0 else 128 - code)
@@ -129,9 +164,15 @@ class _testbed:  # noqa: N801 - used as a function
         *,
         sandboxed: bool,
         host: str | None = None,
+        publish: bool = False,
+        name: str | None = None,
+        server_died: Callable[[str], None] | None = None,
         **options: Any,
     ) -> None:
-        """Build the topology, which must have the host `host`; pass `options` to Testbed. Raises click.UsageError."""
+        """Build the topology, which must have the host `host`; pass `options` to Testbed. Raises click.UsageError.
+
+        publish: give the network a control socket, by `name` or by the topology's name.
+        """
         try:
             self._entry = find_topology(topology)
         except UnknownNameError as error:
@@ -145,15 +186,39 @@ class _testbed:  # noqa: N801 - used as a function
                 f"the topology {self._entry.name} has no host {host!r}{did_you_mean(host, topo.hosts())}: "
                 f"it has {', '.join(topo.hosts())}"
             )
-        self._bed = Testbed(topo, sandboxed=sandboxed, **options)
+        self._server_died = server_died
+        died = self._service_ended if server_died is not None else None
+        self._bed = Testbed(topo, sandboxed=sandboxed, server_died=died, **options)
         self._sandboxed = sandboxed
+        self._publish = publish
+        self._chosen_name = name
+        self._server: ControlServer | None = None
+        self.name = name or default_name(self._entry.name)
 
     def __enter__(self) -> tuple[TopologyEntry, Testbed]:
-        common.into_sandbox(self._sandboxed)
-        return self._entry, self._bed.__enter__()
+        with contextlib.ExitStack() as stack:
+            published = None
+            if self._publish:
+                # Outside of the sandbox the block ends with the exit of the command inside.
+                exact = self._chosen_name is not None
+                published = stack.enter_context(registry.published(self.name, exact=exact))
+                self.name = published.name
+            common.into_sandbox(self._sandboxed)
+            bed = stack.enter_context(self._bed)
+            if published is not None:
+                self._server = stack.enter_context(served(bed, self._entry, published))
+            self._stack = stack.pop_all()
+        return self._entry, bed
 
     def __exit__(self, *error: Any) -> None:
-        self._bed.__exit__(*error)
+        self._stack.__exit__(*error)
+
+    def _service_ended(self, sentence: str) -> None:
+        """Report a service that has ended by itself."""
+        if self._server_died is not None:
+            self._server_died(sentence)
+        if self._server is not None:
+            self._server.notices.tell("service", state="ended", text=sentence)
 
 
 def _tell(sentence: str) -> None:

@@ -140,12 +140,12 @@ class Program:
 
     def _signal(self, number: signal.Signals) -> None:
         # All process groups of descendants are signalled, since a daemon creates process groups.
-        for group in {self.pid, *(group for _, group in _offspring(self.pid))}:
+        for group in {self.pid, *(group for _, group in descendants(self.pid))}:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, number)
 
 
-def _offspring(pid: int) -> list[tuple[int, int]]:
+def descendants(pid: int) -> list[tuple[int, int]]:
     """Return all descendants of a process, each as (process id, process group)."""
     children: dict[int, list[tuple[int, int]]] = {}
     for name in os.listdir("/proc"):
@@ -155,7 +155,7 @@ def _offspring(pid: int) -> list[tuple[int, int]]:
             # In /proc/PID/stat (proc(5)) the state, parent and process group follow the name in parentheses.
             _, parent, group, *_ = Path("/proc", name, "stat").read_text().rpartition(")")[2].split()
             children.setdefault(int(parent), []).append((int(name), int(group)))
-    descendants = list(children.get(pid, []))
-    for child, _ in descendants:
-        descendants += children.get(child, [])
-    return descendants
+    found = list(children.get(pid, []))
+    for child, _ in found:
+        found += children.get(child, [])
+    return found

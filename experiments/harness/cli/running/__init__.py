@@ -1,0 +1,1 @@
+"""Commands on a network that is up, started in another terminal."""

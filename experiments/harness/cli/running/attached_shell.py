@@ -1,0 +1,29 @@
+"""Program `attached_shell DESCRIPTOR`: Mininet's command line on a network that another process runs.
+
+The control server of the network starts it in the network's sandbox, and gives the description of the network by an
+inherited descriptor.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from lab7.experiments.harness.cli.mininet_shell import Shell
+from lab7.experiments.harness.cli.running.attached_network import AttachedNetwork
+
+
+def main(argv: list[str]) -> int:
+    """Read commands until `exit` or the end of standard input."""
+    with os.fdopen(int(argv[0]), encoding="utf-8") as file:
+        described = json.load(file)
+    net = AttachedNetwork(described)
+    Shell(net)
+    for node in net.values():
+        node.terminate()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

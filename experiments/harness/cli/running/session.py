@@ -1,0 +1,149 @@
+"""Command in a running network, on the terminal or the streams of this process."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import shutil
+import signal
+import sys
+import termios
+import time
+import tty
+from collections.abc import Iterator
+from typing import Any
+
+from lab7.topologies.emulation import watch
+from lab7.topologies.emulation.control.channel import Channel, ClosedError
+from lab7.topologies.emulation.control.client import connected, receive_reply, send_request
+from lab7.topologies.emulation.control.protocol import ENVIRONMENT
+from lab7.topologies.emulation.errors import EmulationError
+
+# Signals that are passed on to a command on pipes; on a terminal, the terminal of the command makes them from keys.
+PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
+READ_BYTES = 65536
+# Seconds in which the last output of a command is read, if a program that it left behind keeps the terminal open.
+LAST_OUTPUT_S = 0.3
+
+
+def run_in(name: str, operation: str, **fields: Any) -> int:
+    """Run `exec` or `attach` in a network that is up; return the exit code of the command.
+
+    A command gets a terminal of its own if all three streams are terminals, else the streams themselves. Raises
+    EmulationError, also if the network is taken down meanwhile.
+    """
+    environment = {variable: os.environ[variable] for variable in ENVIRONMENT if variable in os.environ}
+    on_terminal = all(_is_terminal(number) for number in range(3))
+    size = shutil.get_terminal_size()
+    terminal = [size.lines, size.columns] if on_terminal else None
+    sys.stdout.flush()
+    with connected(name) as channel:
+        streams = [] if on_terminal else [_open_or_null(number) for number in range(3)]
+        send_request(channel, operation, streams, terminal=terminal, environment=environment, **fields)
+        _, descriptors = receive_reply(channel)
+        try:
+            return _on_terminal(channel, descriptors[0], name) if on_terminal else _on_streams(channel, name)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+
+def _is_terminal(number: int) -> bool:
+    try:
+        return os.isatty(number)
+    except OSError:
+        return False
+
+
+def _open_or_null(number: int) -> int:
+    """Return a standard stream, or /dev/null if it is closed."""
+    try:
+        os.fstat(number)
+    except OSError:
+        return os.open(os.devnull, os.O_RDWR)
+    return number
+
+
+def _on_streams(channel: Channel, name: str) -> int:
+    def pass_on(number: int, _frame: object) -> None:
+        with contextlib.suppress(ClosedError):
+            channel.send({"signal": number})
+
+    before = {number: signal.signal(number, pass_on) for number in PASSED_ON}
+    try:
+        return _exit_code(channel, name)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _exit_code(channel: Channel, name: str) -> int:
+    try:
+        message, _ = channel.receive()
+    except ClosedError:
+        raise EmulationError(f"the network {name} has been taken down") from None
+    return int(message["exit"])
+
+
+def _on_terminal(channel: Channel, master: int, name: str) -> int:
+    watch.stop_by_signals()
+    with _raw_terminal(), _resized(master):
+        poll = select.poll()
+        for descriptor in (0, master, channel.fileno()):
+            poll.register(descriptor, select.POLLIN)
+        while True:
+            ready = {descriptor for descriptor, _ in poll.poll()}
+            if channel.fileno() in ready:
+                break
+            if master in ready and not _copy(master, 1):
+                # The last program has closed the terminal; the exit code is on its way.
+                poll.unregister(master)
+            if 0 in ready and not _copy(0, master):
+                poll.unregister(0)
+        deadline_s = time.monotonic() + LAST_OUTPUT_S
+        while select.select([master], [], [], max(0.0, deadline_s - time.monotonic()))[0] and _copy(master, 1):
+            pass
+    return _exit_code(channel, name)
+
+
+def _copy(source: int, target: int) -> bool:
+    """Copy what can be read now; return False at the end of the source, or if the target is closed."""
+    try:
+        octets = os.read(source, READ_BYTES)
+        while octets:
+            octets = octets[os.write(target, octets) :]
+            if not octets:
+                return True
+    except OSError:
+        # EIO: no program has the terminal of the command open any more.
+        pass
+    return False
+
+
+@contextlib.contextmanager
+def _raw_terminal() -> Iterator[None]:
+    """Pass keys on as they are during a block, so that Ctrl-C reaches the command."""
+    before = termios.tcgetattr(0)
+    try:
+        tty.setraw(0, termios.TCSADRAIN)
+        yield
+    finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+
+@contextlib.contextmanager
+def _resized(master: int) -> Iterator[None]:
+    """Give the terminal of the command the size of this one during a block, whenever it changes."""
+
+    def resize(*_: object) -> None:
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(master, termios.TIOCSWINSZ, fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(8)))
+
+    before = signal.signal(signal.SIGWINCH, resize)
+    resize()
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGWINCH, before)

@@ -1,0 +1,77 @@
+"""Client of a running network's control socket."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+from lab7.topologies.emulation.control import registry
+from lab7.topologies.emulation.control.channel import Channel, ClosedError, close_all
+from lab7.topologies.emulation.control.protocol import REPLY_MAX_BYTES, VERSION
+from lab7.topologies.emulation.errors import EmulationError
+
+# Seconds until a network that is being started, or that restarts a service, has to answer.
+ANSWER_TIMEOUT_S = 120.0
+CONTROL_NAME_HINT = "`lab7 ps` lists the networks that are up"
+
+
+class NotUpError(EmulationError):
+    """Error for a network that is not up."""
+
+
+def connected(name: str) -> Channel:
+    """Return a connection to the network of a name. Raises NotUpError and MachineError."""
+    connection = registry.connect(name)
+    if connection is None:
+        raise NotUpError(f"no network {name} is up: {CONTROL_NAME_HINT}, and `lab7 up {name}` starts one")
+    return Channel(connection, REPLY_MAX_BYTES)
+
+
+def send_request(channel: Channel, operation: str, descriptors: Sequence[int] = (), **fields: Any) -> None:
+    """Send a request. A server that refuses at once has closed the connection; its reply tells the reason."""
+    with contextlib.suppress(ClosedError):
+        channel.send({"version": VERSION, "op": operation, **fields}, descriptors, ANSWER_TIMEOUT_S)
+
+
+def receive_reply(channel: Channel, timeout_s: float | None = ANSWER_TIMEOUT_S) -> tuple[dict[str, Any], list[int]]:
+    """Return a reply and its descriptors. Raises EmulationError with the sentence of an error."""
+    try:
+        reply, descriptors = channel.receive(timeout_s)
+    except TimeoutError:
+        raise EmulationError(f"the network did not answer within {timeout_s:g} s") from None
+    if "error" in reply:
+        close_all(descriptors)
+        raise EmulationError(str(reply["error"]))
+    return reply, descriptors
+
+
+def ask(name: str, operation: str, timeout_s: float = ANSWER_TIMEOUT_S, **fields: Any) -> dict[str, Any]:
+    """Send one request to a network and return the reply. Raises EmulationError."""
+    with connected(name) as channel:
+        send_request(channel, operation, **fields)
+        reply, descriptors = receive_reply(channel, timeout_s)
+        close_all(descriptors)
+        return reply
+
+
+def open_taps(name: str, interfaces: Sequence[str]) -> list[socket.socket]:
+    """Return a packet socket for each interface of a network. Raises EmulationError."""
+    with connected(name) as channel:
+        send_request(channel, "taps", ends=list(interfaces))
+        found: list[socket.socket] = []
+        more = True
+        while more:
+            reply, descriptors = receive_reply(channel)
+            found += [socket.socket(fileno=descriptor) for descriptor in descriptors]
+            more = bool(reply["more"])
+        return found
+
+
+def open_connection(name: str, host: str, address: str, port: int) -> socket.socket:
+    """Return a TCP connection from a host of a network. Raises EmulationError."""
+    with connected(name) as channel:
+        send_request(channel, "connect", host=host, address=address, port=port)
+        _, descriptors = receive_reply(channel)
+        return socket.socket(fileno=descriptors[0])

@@ -1,0 +1,64 @@
+"""Notices of what happens in a running network (links, services, commands), for any number of subscribers."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+# Notices that wait for a subscriber; further ones are dropped and counted.
+WAITING_MAX = 256
+
+
+class Subscription:
+    """The notices that one subscriber has not read yet."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.Queue[dict[str, Any]] = queue.Queue(WAITING_MAX)
+        self._missed = 0
+
+    def put(self, notice: dict[str, Any]) -> None:
+        """Add a notice; with too many waiting, count it instead."""
+        try:
+            self._waiting.put_nowait(notice)
+        except queue.Full:
+            self._missed += 1
+
+    def next(self, timeout_s: float) -> dict[str, Any] | None:
+        """Return the next notice, which says how many before it were missed; None after the timeout."""
+        try:
+            notice = self._waiting.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        missed, self._missed = self._missed, 0
+        return {**notice, "missed": missed} if missed else notice
+
+
+class Notices:
+    """Distributor of notices to all current subscribers. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._subscriptions: set[Subscription] = set()
+
+    def tell(self, kind: str, **fields: Any) -> None:
+        """Send a notice with the current time to all subscribers."""
+        notice = {"event": kind, "time": time.time(), **fields}
+        with self._lock:
+            for subscription in self._subscriptions:
+                subscription.put(notice)
+
+    @contextlib.contextmanager
+    def subscribed(self) -> Iterator[Subscription]:
+        """Subscribe during a block."""
+        subscription = Subscription()
+        with self._lock:
+            self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            with self._lock:
+                self._subscriptions.discard(subscription)

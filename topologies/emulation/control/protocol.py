@@ -1,0 +1,201 @@
+"""Control protocol of a running network: requests and replies as JSON objects, and their validation.
+
+A client sends one request as the first message of a connection, with descriptors attached where the operation takes
+some; the server replies {"ok": true, ...} or {"error": SENTENCE}, with descriptors attached where the operation gives
+some. After an `exec` or `attach` the connection stays open: {"signal": NUMBER} goes to the command, {"exit": CODE}
+comes back when it ends, and the end of the connection kills it. After `subscribe` each message is a notice.
+
+A message is cut into pieces of at most PIECE_BYTES, each behind one octet: `+` if more pieces follow, `.` for the last.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from lab7.topologies.emulation.errors import EmulationError, TopologyError
+from lab7.topologies.emulation.shape import Shape, parse_shape
+
+VERSION = 1
+PIECE_BYTES = 32 * 1024
+REQUEST_MAX_BYTES = 256 * 1024
+REPLY_MAX_BYTES = 64 * 1024 * 1024
+MORE, LAST = b"+", b"."
+# Name of a running network: a file name, short enough for the path of a socket (unix(7): 108 octets).
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}")
+# Operation -> its fields with their types, all required.
+OPERATIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
+    "info": {},
+    "exec": {"host": str, "words": list, "terminal": (list, type(None)), "environment": dict},
+    "attach": {"terminal": (list, type(None)), "environment": dict},
+    "taps": {"ends": list},
+    "connect": {"host": str, "address": str, "port": int},
+    "link": {"link": str, "set": dict, "only_from": str},
+    "cable": {"link": str, "up": bool},
+    "service": {"host": str, "action": str},
+    "subscribe": {},
+    "down": {},
+}
+# Operations whose request has the standard streams attached, unless it asks for a terminal.
+STREAMS = 3
+# Variables of the client's environment that a command in the network gets.
+ENVIRONMENT = ("TERM", "COLORTERM", "LANG", "LC_ALL", "LC_CTYPE", "PS1", "COLUMNS", "NO_COLOR")
+# Words of `link set` -> parameter of TCLink.
+LINK_WORDS = {
+    "bw": "bw",
+    "delay": "delay",
+    "jitter": "jitter",
+    "loss": "loss",
+    "reorder": "reorder",
+    "queue": "max_queue_size",
+    "max_queue_size": "max_queue_size",
+}
+UNLIMITED = "unlimited"
+_BARE_NUMBER = re.compile(r"[0-9.]+(e[+-]?\d+)?", re.IGNORECASE)
+_RATE = re.compile(r"([0-9.]+)\s*(?:mbit(?:/s|ps)?)?", re.IGNORECASE)
+
+
+class ProtocolError(EmulationError):
+    """Error for a message that is not of this protocol."""
+
+
+def pieces(message: Mapping[str, Any]) -> Iterator[bytes]:
+    """Yield the datagrams that carry a message."""
+    octets = json.dumps(message).encode()
+    while len(octets) > PIECE_BYTES:
+        yield MORE + octets[:PIECE_BYTES]
+        octets = octets[PIECE_BYTES:]
+    yield LAST + octets
+
+
+class Assembler:
+    """Assembler of the pieces of one message; raises ProtocolError for more than `limit_bytes` and for no JSON."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._octets = bytearray()
+
+    def add(self, piece: bytes) -> dict[str, Any] | None:
+        """Add a datagram; return the message that it completes, or None."""
+        self._octets += piece[1:]
+        if len(self._octets) > self._limit_bytes:
+            raise ProtocolError(f"the message is longer than {self._limit_bytes} octets")
+        if piece[:1] == MORE:
+            return None
+        octets, self._octets = bytes(self._octets), bytearray()
+        try:
+            message = json.loads(octets)
+        except (ValueError, RecursionError):
+            raise ProtocolError("the message is not JSON") from None
+        if piece[:1] != LAST or not isinstance(message, dict):
+            raise ProtocolError("the message is not a JSON object")
+        return message
+
+
+def check_request(message: Mapping[str, Any]) -> str:
+    """Return the operation of a request whose fields are valid. Raises ProtocolError."""
+    if message.get("version") != VERSION:
+        raise ProtocolError(
+            f"the network speaks version {VERSION} of the control protocol: use the lab7 that it was started with"
+        )
+    operation = message.get("op")
+    if not isinstance(operation, str) or operation not in OPERATIONS:
+        raise ProtocolError(f"there is no operation {str(operation)[:40]!r}")
+    for name, kind in OPERATIONS[operation].items():
+        if name not in message or not isinstance(message[name], kind) or (kind is int and message[name] is True):
+            raise ProtocolError(f"the field {name!r} of {operation} is missing or of a wrong type")
+    if operation == "exec" and not (message["words"] and _are_words(message["words"])):
+        raise ProtocolError("the command is not a list of words")
+    if operation == "taps" and not _are_words(message["ends"]):
+        raise ProtocolError("the interfaces are not a list of names")
+    if not _is_environment(message.get("environment", {})):
+        raise ProtocolError("the environment is not a mapping of names to texts")
+    terminal = message.get("terminal")
+    if terminal is not None and not (len(terminal) == 2 and all(_is_size(one) for one in terminal)):
+        raise ProtocolError("the size of the terminal is not two numbers")
+    return operation
+
+
+def _are_words(words: Iterable[Any]) -> bool:
+    return all(isinstance(word, str) and "\0" not in word for word in words)
+
+
+def _is_environment(environment: Mapping[Any, Any]) -> bool:
+    return _are_words(environment) and _are_words(environment.values()) and not any("=" in name for name in environment)
+
+
+def _is_size(number: Any) -> bool:
+    return isinstance(number, int) and 0 <= number < 1 << 16
+
+
+def parse_settings(words: Iterable[str]) -> dict[str, str]:
+    """Parse `delay=50ms`, `loss=1%`, `bw=10` to TCLink's parameters by name. Raises TopologyError.
+
+    A time needs its unit; `bw` is in Mbit/s, or `unlimited`.
+    """
+    given: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or name not in LINK_WORDS or not value:
+            known = ", ".join(word for word in LINK_WORDS if word != "max_queue_size")
+            raise TopologyError(f"{word!r} is no setting of a link: write one of {known}, for example delay=50ms")
+        if name in ("delay", "jitter") and _BARE_NUMBER.fullmatch(value) and float(value or 0) != 0:
+            raise TopologyError(f"{name}={value} lacks its unit: write {name}={value}ms")
+        if name in ("loss", "reorder"):
+            value = value.removesuffix("%")
+        elif name == "bw" and value != UNLIMITED:
+            rate = _RATE.fullmatch(value)
+            value = rate[1] if rate else value
+        given[LINK_WORDS[name]] = value
+    if not given:
+        raise TopologyError("no setting is given: write for example delay=50ms loss=1% bw=10")
+    return given
+
+
+def changed_shape(old: Shape | None, given: Mapping[str, str]) -> Shape:
+    """Return a link's shape with some of TCLink's parameters replaced; the others stay. Raises TopologyError."""
+    return parse_shape({**parameters_of(old or Shape()), **given, **_no_limit(given)}) or Shape()
+
+
+def _no_limit(given: Mapping[str, str]) -> dict[str, None]:
+    return {"bw": None} if given.get("bw") == UNLIMITED else {}
+
+
+def parameters_of(shape: Shape) -> dict[str, Any]:
+    """Return the parameters of TCLink that describe a shape."""
+    return {
+        "bw": None if shape.rate_bps is None else shape.rate_bps / 1e6,
+        "delay": f"{shape.delay_s * 1e9:.0f}ns",
+        "jitter": f"{shape.jitter_s * 1e9:.0f}ns",
+        "loss": shape.loss * 100,
+        "reorder": shape.reorder * 100,
+        "max_queue_size": shape.queue_frames,
+    }
+
+
+def shape_fields(shape: Shape | None) -> dict[str, Any] | None:
+    """Return a shape as the fields of a JSON object; None for an unshaped direction."""
+    return None if shape is None else asdict(shape)
+
+
+def find_link(text: str, links: Iterable[tuple[tuple[str, str], tuple[str, str]]]) -> int:
+    """Return the position of the link that `a-b` names, among ((node, node), (interface, interface)) of each link.
+
+    A hyphen may be in a name as well; an interface names its link, too. Raises EmulationError for an unknown link and
+    for one of several between the same nodes.
+    """
+    found, every = [], []
+    for place, (nodes, interfaces) in enumerate(links):
+        every.append("-".join(nodes))
+        if text in ("-".join(nodes), "-".join(nodes[::-1]), *interfaces):
+            found.append((place, interfaces))
+    if not found:
+        known = ", ".join(every[:20]) + (", ..." if len(every) > 20 else "")
+        raise EmulationError(f"there is no link {text!r} in this network: its links are {known}")
+    if len(found) > 1:
+        names = ", ".join(interfaces[0] for _, interfaces in found)
+        raise EmulationError(f"there are {len(found)} links {text}: name the link by its interface, one of {names}")
+    return found[0][0]

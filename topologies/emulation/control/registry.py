@@ -1,0 +1,215 @@
+"""Registry of running networks: one control socket each, named after the network, in a folder of the user.
+
+The folder is `lab7` in the user's runtime directory (/run/user/UID, pam_systemd(8)), or /tmp/lab7-UID without one;
+LAB7_RUNTIME_DIR names another. It belongs to the user and is closed to others (mode 0700), the sockets have mode 0600,
+and the server checks the user id of each peer (SO_PEERCRED, unix(7)).
+
+A socket is bound before the sandbox is entered, whose /run is another one, and its descriptor is inherited by the
+command that lab7 executes again inside. A socket without a listener is left from a killed lab7 (ECONNREFUSED), and is
+removed by the next command that meets it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from lab7.topologies.emulation.control.protocol import NAME
+from lab7.topologies.emulation.errors import EmulationError, MachineError
+
+VARIABLE = "LAB7_RUNTIME_DIR"
+# Descriptor, process id and name of a published network, for the command in the sandbox.
+MARK = "LAB7_CONTROL"
+SUFFIX = ".sock"
+LOCK = ".lock"
+BACKLOG = 64
+CONNECT_TIMEOUT_S = 2.0
+NAMES_MAX = 1000
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published network: its name, its listening socket, and the process id of its command outside the sandbox."""
+
+    name: str
+    listener: socket.socket
+    pid: int
+
+
+def folders() -> list[Path]:
+    """Return the folders in which sockets of this user may be; the first is the one for new ones."""
+    if given := os.environ.get(VARIABLE):
+        return [Path(given)]
+    uid = os.geteuid()
+    runtime = Path("/run/user", str(uid))
+    found = [runtime / "lab7"] if _is_own(runtime) else []
+    return [*found, Path(f"/tmp/lab7-{uid}")]
+
+
+def _is_own(folder: Path) -> bool:
+    try:
+        status = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+
+
+def _is_private(folder: Path) -> bool:
+    return _is_own(folder) and not stat.S_IMODE(folder.lstat().st_mode) & 0o077
+
+
+def _own_folder() -> Path:
+    """Return the folder for new sockets, made if missing. Raises MachineError if it is not the user's alone."""
+    folder = folders()[0]
+    try:
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise MachineError(
+            f"the folder {folder} for control sockets cannot be made ({error.strerror}): set {VARIABLE} to another one"
+        ) from None
+    if not _is_private(folder):
+        raise MachineError(
+            f"the folder {folder} for control sockets is not this user's alone: remove it, or set {VARIABLE}"
+        )
+    return folder
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[int]:
+    """Hold the lock of the folder; yield a descriptor of the folder."""
+    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield place
+    finally:
+        os.close(lock)
+        os.close(place)
+
+
+@contextlib.contextmanager
+def published(name: str, *, exact: bool) -> Iterator[Published]:
+    """Publish a control socket for a network during a block; in the sandbox, take over the inherited one.
+
+    exact: the name is the user's choice, and one that is taken is an error; else a number is appended to it.
+    Raises EmulationError.
+    """
+    inherited = _inherited()
+    if inherited is not None:
+        yield inherited
+        return
+    if not NAME.fullmatch(name):
+        raise EmulationError(
+            f"{name!r} cannot be the name of a network: at most 40 letters, digits and _.+-, beginning with a letter"
+        )
+    folder = _own_folder()
+    with _locked(folder) as place:
+        chosen = _free_name(folder, name, exact=exact)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # By way of the folder's descriptor, the length of the folder's path does not count.
+        listener.bind(f"/proc/self/fd/{place}/{chosen}{SUFFIX}")
+        path = folder / f"{chosen}{SUFFIX}"
+        path.chmod(0o600)
+        listener.listen(BACKLOG)
+        made = path.stat().st_ino
+    os.set_inheritable(listener.fileno(), True)
+    os.environ[MARK] = f"{listener.fileno()} {os.getpid()} {chosen}"
+    try:
+        yield Published(chosen, listener, os.getpid())
+    finally:
+        os.environ.pop(MARK, None)
+        listener.close()
+        with contextlib.suppress(OSError):
+            if path.stat().st_ino == made:
+                path.unlink()
+
+
+def _inherited() -> Published | None:
+    """Return the socket that was published outside of this sandbox; None if there is none."""
+    words = os.environ.pop(MARK, "").split(" ")
+    if len(words) != 3:
+        return None
+    descriptor = int(words[0])
+    try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            return None
+    except OSError:
+        return None
+    os.set_inheritable(descriptor, False)
+    return Published(words[2], socket.socket(fileno=descriptor), int(words[1]))
+
+
+def _free_name(folder: Path, name: str, *, exact: bool) -> str:
+    """Return the name, or the name with the first number that is free. Raises EmulationError if `exact` and taken."""
+    for number in count(1):
+        chosen = name if number == 1 else f"{name[:35]}-{number}"
+        if not _is_taken(folder / f"{chosen}{SUFFIX}"):
+            return chosen
+        if exact or number > NAMES_MAX:
+            break
+    raise EmulationError(f"a network {name} is up already: choose another --name, or stop it by `lab7 down {name}`")
+
+
+def _is_taken(path: Path) -> bool:
+    """Return whether a network listens on a socket; a socket without listener is removed."""
+    if not path.exists():
+        return False
+    connection = _connected(path)
+    if connection is not None:
+        connection.close()
+        return True
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    return False
+
+
+def _connected(path: Path) -> socket.socket | None:
+    """Return a connection to a control socket, None without listener; one whose queue is full raises MachineError."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    connection.settimeout(CONNECT_TIMEOUT_S)
+    try:
+        place = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            connection.connect(f"/proc/self/fd/{place}/{path.name}")
+        finally:
+            os.close(place)
+    except (ConnectionRefusedError, FileNotFoundError):
+        connection.close()
+        return None
+    except OSError as error:
+        connection.close()
+        raise MachineError(f"the network {path.stem} does not answer ({error.strerror or 'time-out'})") from None
+    return connection
+
+
+def names() -> list[str]:
+    """Return the names of the networks that listen, sorted; sockets of killed ones are removed."""
+    found = set()
+    for folder in folders():
+        if not _is_private(folder):
+            continue
+        with _locked(folder):
+            for path in sorted(folder.glob(f"*{SUFFIX}"))[:NAMES_MAX]:
+                with contextlib.suppress(MachineError):
+                    if _is_taken(path):
+                        found.add(path.name.removesuffix(SUFFIX))
+    return sorted(found)
+
+
+def connect(name: str) -> socket.socket | None:
+    """Return a connection to the network of a name; None if no such network is up. Raises MachineError."""
+    if not NAME.fullmatch(name):
+        return None
+    for folder in folders():
+        path = folder / f"{name}{SUFFIX}"
+        if _is_private(folder) and path.exists() and (connection := _connected(path)) is not None:
+            return connection
+    return None
