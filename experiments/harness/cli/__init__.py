@@ -55,6 +55,11 @@ COMMANDS = {
     "doctor": (".inspect", "doctor_command", "check this machine and print a remedy for each missing capability"),
     "draw": (".drawing", "draw_command", "draw a topology as SVG, Mermaid or DOT"),
     "down": (".running.commands", "down_command", "take networks down that are up"),
+    "events": (
+        "lab7.experiments.view.cli",
+        "events_command",
+        "print what happens in a network that is up, as JSON lines",
+    ),
     "exec": (".networks", "exec_command", "run one command in a host of a topology"),
     "export": (
         "lab7.experiments.export.cli",
@@ -86,6 +91,7 @@ COMMANDS = {
         "validate_command",
         "check result.json, listings and event logs by their JSON Schemas",
     ),
+    "view": ("lab7.experiments.view.cli", "view_command", "serve a page that shows and changes a network that is up"),
     "wireshark": (
         "lab7.experiments.wireshark.cli",
         "wireshark_command",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -25,6 +26,8 @@ from lab7.topologies.emulation.control.server import ControlServer
 from lab7.topologies.emulation.process.interpreter import module_command
 from lab7.topologies.emulation.testbed import Testbed
 
+# Program of the page of a network, by name, because it is above this layer.
+VIEW = "lab7.experiments.view"
 name_option = click.option(
     "--name",
     help="name by which `lab7 attach`, `exec`, `capture` and others find the network (default: the topology's)",
@@ -42,7 +45,15 @@ name_option = click.option(
 @common.ipv6_option
 @common.real_time_option
 @name_option
-def up_command(topology: str, given: dict[str, str], timed: str, name: str | None, **options: Any) -> None:  # noqa: ARG001
+@click.option("--view", is_flag=True, help="serve a page on loopback that shows the network, as `lab7 view` does")
+def up_command(
+    topology: str,
+    given: dict[str, str],
+    timed: str,  # noqa: ARG001
+    name: str | None,
+    view: bool,
+    **options: Any,
+) -> None:
     """Start a topology with its services, print its hosts and example commands, and keep it up until Ctrl-C.
 
     From other terminals, `lab7 exec`, `attach`, `capture`, `link`, `service` and `open` go into the network; `lab7 ps`
@@ -55,7 +66,7 @@ def up_command(topology: str, given: dict[str, str], timed: str, name: str | Non
     """
     if _is_script(topology, given, options):
         return
-    network = _testbed(topology, given, publish=True, name=name, server_died=_tell, **options)
+    network = _testbed(topology, given, publish=True, name=name, view=view, server_died=_tell, **options)
     with network as (entry, bed):
         _describe(entry, bed)
         ended = threading.Event()
@@ -166,12 +177,13 @@ class _testbed:  # noqa: N801 - used as a function
         host: str | None = None,
         publish: bool = False,
         name: str | None = None,
+        view: bool = False,
         server_died: Callable[[str], None] | None = None,
         **options: Any,
     ) -> None:
         """Build the topology, which must have the host `host`; pass `options` to Testbed. Raises click.UsageError.
 
-        publish: give the network a control socket, by `name` or by the topology's name.
+        publish: give the network a control socket, by `name` or by the topology's name; view: serve its page.
         """
         try:
             self._entry = find_topology(topology)
@@ -191,6 +203,7 @@ class _testbed:  # noqa: N801 - used as a function
         self._bed = Testbed(topo, sandboxed=sandboxed, server_died=died, **options)
         self._sandboxed = sandboxed
         self._publish = publish
+        self._view = view
         self._chosen_name = name
         self._server: ControlServer | None = None
         self.name = name or default_name(self._entry.name)
@@ -203,6 +216,9 @@ class _testbed:  # noqa: N801 - used as a function
                 exact = self._chosen_name is not None
                 published = stack.enter_context(registry.published(self.name, exact=exact))
                 self.name = published.name
+                if self._view and not published.inherited:
+                    # Outside of the sandbox, whose loopback interface no browser reaches; it ends with the network.
+                    subprocess.Popen(module_command(VIEW, self.name), stdin=subprocess.DEVNULL)
             common.into_sandbox(self._sandboxed)
             bed = stack.enter_context(self._bed)
             if published is not None:

@@ -36,11 +36,15 @@ NAMES_MAX = 1000
 
 @dataclass(frozen=True)
 class Published:
-    """A published network: its name, its listening socket, and the process id of its command outside the sandbox."""
+    """A published network: its name, its listening socket, and the process id of its command outside the sandbox.
+
+    inherited: this process is the command inside, which has inherited the socket.
+    """
 
     name: str
     listener: socket.socket
     pid: int
+    inherited: bool = False
 
 
 def folders() -> list[Path]:
@@ -144,7 +148,7 @@ def _inherited() -> Published | None:
     except OSError:
         return None
     os.set_inheritable(descriptor, False)
-    return Published(words[2], socket.socket(fileno=descriptor), int(words[1]))
+    return Published(words[2], socket.socket(fileno=descriptor), int(words[1]), inherited=True)
 
 
 def _free_name(folder: Path, name: str, *, exact: bool) -> str:
