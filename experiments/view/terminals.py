@@ -23,6 +23,7 @@ READ_BYTES = 4096
 # Output is read at this pace at most; a program that writes faster waits, as on a slow terminal.
 READS_PER_S = 25
 WRITE_TIMEOUT_S = 2.0
+PROMPT_TIMEOUT_S = 5.0
 _BASH = ["bash", "--norc", "--noprofile", "--noediting", "-i"]
 # ECMA-48: control sequences, and operating system commands up to BEL or ST.
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_=>()][AB0]?")
@@ -44,6 +45,8 @@ class HostTerminal:
     def __init__(self, network: str, host: str, tell: Callable[[str | None], None]) -> None:
         self._tell = tell
         self.kept = ""
+        # Set by the first output, which is the prompt: what is typed before it would be shown above it.
+        self.ready = threading.Event()
         self._channel: Channel = connected(network)
         environment = {"TERM": "dumb", "PS1": f"{host}$ "}
         send_request(self._channel, "exec", host=host, words=_BASH, terminal=SIZE, environment=environment)
@@ -85,6 +88,7 @@ class HostTerminal:
                 text = plain(decoder.decode(os.read(self._master, READ_BYTES)))
                 self.kept = (self.kept + text)[-KEPT_CHARACTERS:]
                 self._tell(text)
+                self.ready.set()
                 time.sleep(1 / READS_PER_S)
         with contextlib.suppress(ClosedError, TimeoutError):
             self._channel.receive(1.0)
@@ -111,6 +115,7 @@ class Terminals:
                     raise EmulationError(f"{TERMINALS_MAX} terminals are open already: close one by `exit`")
                 terminal = self._open[host] = HostTerminal(self._network, host, lambda said: self._said(host, said))
         if text:
+            terminal.ready.wait(PROMPT_TIMEOUT_S)
             terminal.write(text)
 
     def kept(self) -> dict[str, str]:

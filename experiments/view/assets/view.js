@@ -351,7 +351,7 @@ async function begin() {
   const first = find(".try") ? find(".try").dataset.line.split(" ")[0] : "";
   const start = network.hosts.find((one) => one.name === first) || network.hosts[0];
   if (start) choose_host(start.name, false);
-  if (network.links.length) choose_link(0);
+  if (network.links.length) choose_link(Math.max(0, network.links.findIndex((one) => one.shapes[0])));
   listen();
 }
 
