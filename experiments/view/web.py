@@ -231,6 +231,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {**HEADERS, "Content-Type": "text/event-stream", "Connection": "close"}.items():
             self.send_header(name, value)
         self.end_headers()
+        # A browser reports the connection as open when the first octets have come.
+        self.wfile.write(b"retry: 2000\n\n")
         given = self.headers.get("Last-Event-ID", "")
         number = min(int(given), ring.last) if given.isdecimal() and len(given) < 20 else ring.last
         while True:

@@ -81,6 +81,7 @@ COMMANDS = {
     "man": (".interface.manual", "man_command", "print the manual page lab7(1)"),
     "matrix": (".matrices", "matrix_command", "test every server with every client, or every cache"),
     "open": (".browser", "open_command", "open the report of a run in the browser"),
+    "open": (".running.browser", "open_command", "reach a network that is up from this machine's own browser"),
     "ps": (".running.commands", "ps_command", "list the networks that are up"),
     "run": (".runs", "run_command", "run experiments and judge their claims"),
     "script": (".scripts", "script_command", "run a script that calls Mininet() itself on lab7's network"),

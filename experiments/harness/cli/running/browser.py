@@ -1,0 +1,177 @@
+"""Command `lab7 open`: loopback ports, or a SOCKS proxy, by which this machine's programs reach a running network."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import re
+import signal
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any
+
+import click
+
+from lab7.experiments.harness.cli.running import socks
+from lab7.topologies.emulation.control.channel import Channel, ClosedError
+from lab7.topologies.emulation.control.client import ask, connected, open_connection, receive_reply, send_request
+from lab7.topologies.emulation.errors import EmulationError
+
+LOOPBACK = "127.0.0.1"
+# Ports of HTTP servers, proxies and webmail; those of lab7's services are known by their command lines as well.
+WEB_PORTS = frozenset({80, 443, 3128, 8000, 8025, 8080})
+_WEB_SERVICE = re.compile(r"\bhttp\b|webmail")
+CONNECTIONS_MAX = 200
+READ_BYTES = 65536
+NEGOTIATION_TIMEOUT_S = 10.0
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@click.command("open")
+@click.argument("name")
+@click.argument("host", required=False)
+@click.option("--from", "from_host", metavar="HOST", help="give a SOCKS proxy, whose connections come from HOST")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="port of the proxy (default: a free one)")
+def open_command(name: str, host: str | None, from_host: str | None, port: int) -> None:
+    """Give this machine's own browser a way into the network NAME, which is up, until Ctrl-C.
+
+    Each web server of the network (with HOST: each TCP server of HOST) gets a port on loopback. Such connections begin
+    in the server's own host, so no link carries them. With --from, a browser behaves as one on HOST: names are resolved
+    and connections are made there, and their packets pass the links.
+
+    \b
+    lab7 open internet
+    lab7 open internet --from alice --port 1080
+    chromium --proxy-server=socks5://127.0.0.1:1080 http://www.example.com/
+    """
+    if host is not None and from_host is not None:
+        raise click.UsageError("give HOST for its servers, or --from HOST for a proxy there, not both")
+    described = ask(name, "info")
+    hosts = {one["name"]: one for one in described["hosts"]}
+    for each in (host, from_host):
+        if each is not None and each not in hosts:
+            raise EmulationError(f"there is no host {each!r} in the network {name}: it has {', '.join(hosts)}")
+    if from_host is not None:
+        asyncio.run(_until_down(name, _proxy(name, from_host, port)))
+        return
+    ports = list(_served(hosts, host))
+    if not ports:
+        where = f"{host} has no TCP server" if host else f"the network {name} has no web server: name a HOST"
+        raise EmulationError(where)
+    asyncio.run(_until_down(name, _forward(name, ports)))
+
+
+def _served(hosts: Mapping[str, Any], only: str | None) -> Iterator[tuple[str, str, int, bool]]:
+    """Yield (host, address, port, whether it serves the Web) of the servers to be opened."""
+    for name, one in hosts.items():
+        address = next((each["ip"] for each in one["interfaces"] if each["ip"]), "")
+        if not address or only not in (None, name):
+            continue
+        for port in one["listens"]:
+            if only is not None or _is_web(one, port):
+                yield name, address, port, _is_web(one, port)
+
+
+def _is_web(host: Mapping[str, Any], port: int) -> bool:
+    """Return whether a port of a host is that of a web server, a proxy or webmail, as far as can be known."""
+    commands = [service["command"] for service in host["services"] if _WEB_SERVICE.search(service["command"])]
+    return port in WEB_PORTS or any(re.search(rf"--port {port}\b", command) for command in commands)
+
+
+async def _forward(name: str, ports: list[tuple[str, str, int, bool]]) -> None:
+    for host, address, port, is_web in ports:
+
+        async def connect(_streams: Streams, host: str = host, address: str = address, port: int = port) -> Streams:
+            return await _open(name, host, address, port)
+
+        own = await _listen(0, connect)
+        click.echo(
+            f"{host} port {port}: http://{LOOPBACK}:{own}/" if is_web else f"{host} port {port}: {LOOPBACK}:{own}"
+        )
+
+
+async def _proxy(name: str, host: str, port: int) -> None:
+    async def connect(streams: Streams) -> Streams:
+        async with asyncio.timeout(NEGOTIATION_TIMEOUT_S):
+            address, target = await socks.read_request(*streams)
+        try:
+            found = await _open(name, host, address, target)
+        except EmulationError:
+            streams[1].write(socks.reply(socks.UNREACHABLE))
+            raise
+        streams[1].write(socks.reply(socks.SUCCEEDED))
+        return found
+
+    own = await _listen(port, connect)
+    click.echo(f"SOCKS proxy in {host}: socks5://{LOOPBACK}:{own}")
+    click.echo(f"    chromium --proxy-server=socks5://{LOOPBACK}:{own}")
+    click.echo(f"    curl --proxy socks5h://{LOOPBACK}:{own} http://www.example.com/")
+
+
+async def _open(name: str, host: str, address: str, port: int) -> Streams:
+    connection = await asyncio.to_thread(open_connection, name, host, address, port)
+    return await asyncio.open_connection(sock=connection)
+
+
+async def _listen(port: int, connect: Callable[[Streams], Awaitable[Streams]]) -> int:
+    """Listen on loopback, and relay each connection to the one that `connect` makes; return the port."""
+    slots = asyncio.Semaphore(CONNECTIONS_MAX)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with slots:
+                far = await connect((reader, writer))
+                try:
+                    await asyncio.gather(_copy(reader, far[1]), _copy(far[0], writer))
+                finally:
+                    far[1].close()
+        except (EmulationError, OSError, socks.SocksError, asyncio.IncompleteReadError, TimeoutError):
+            pass
+        finally:
+            writer.close()
+
+    try:
+        server = await asyncio.start_server(serve, LOOPBACK, port)
+    except OSError as error:
+        raise EmulationError(f"port {port} cannot be opened ({error.strerror}): choose another --port") from None
+    _servers.append(server)
+    own: int = server.sockets[0].getsockname()[1]
+    return own
+
+
+# Servers of this command, which would end if nothing referred to them.
+_servers: list[asyncio.Server] = []
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Copy one direction of a connection, and its end."""
+    while octets := await reader.read(READ_BYTES):
+        writer.write(octets)
+        await writer.drain()
+    if writer.can_write_eof():
+        writer.write_eof()
+
+
+async def _until_down(name: str, opening: Awaitable[None]) -> None:
+    """Open the ports, and wait until the network is down or a signal comes."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    with connected(name) as channel:
+        send_request(channel, "subscribe")
+        receive_reply(channel)
+        await opening
+        click.echo("Ctrl-C closes it.")
+        loop.add_reader(channel.fileno(), functools.partial(_read_notice, channel, ended))
+        await ended.wait()
+        loop.remove_reader(channel.fileno())
+
+
+def _read_notice(channel: Channel, ended: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        try:
+            channel.receive(0.0)
+        except ClosedError:
+            ended.set()
