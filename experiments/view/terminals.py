@@ -33,8 +33,14 @@ _CONTROLS = re.compile(r"[\x00-\x07\x0b\x0c\x0e-\x1f\x7f]")
 def plain(text: str) -> str:
     """Return terminal output without escape sequences, with backspaces and carriage returns carried out by lines."""
     text = _CONTROLS.sub("", _ESCAPES.sub("", text)).replace("\r\n", "\n")
-    while "\b" in text:
-        text = re.sub(r"[^\n\b]?\b", "", text, count=1)
+    if "\b" in text:
+        kept: list[str] = []
+        for one in text:
+            if one != "\b":
+                kept.append(one)
+            elif kept and kept[-1] != "\n":
+                kept.pop()
+        text = "".join(kept)
     # A progress bar overwrites its line: what is behind the last carriage return stays.
     return re.sub(r"[^\n]*\r(?=[^\n])", "", text).replace("\r", "")
 

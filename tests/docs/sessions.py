@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from lab7.topologies.emulation.control import registry
 from tests.docs.reading import REPOSITORY, Command
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\r")
@@ -41,7 +42,8 @@ class Session:
         self._process = subprocess.Popen(
             [str(lab7), "shell", *network.split()],
             cwd=cwd,
-            env={**env, "HOME": str(cwd)},
+            # Other commands of the guides start networks of their own, even where one of this name is open here.
+            env={**env, "HOME": str(cwd), registry.VARIABLE: str(cwd / "runtime")},
             stdin=subprocess.PIPE,
             stdout=self._output,
             stderr=subprocess.STDOUT,

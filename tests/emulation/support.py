@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import select
 import shutil
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from mininet.topo import Topo
 
 from lab7.experiments.harness.capture.capture import CaptureInterface
 from lab7.topologies.emulation import sandbox, tools
+from lab7.topologies.emulation.control import registry
 from lab7.topologies.emulation.process.launcher import readable
 from lab7.topologies.emulation.testbed import Testbed
 
@@ -55,10 +58,20 @@ def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without the mark of its sandbox: what is started makes a sandbox of its own.
 
     Each experiment runs once: a test that needs a rerun says so. SHELL is there, because stock Mininet's
-    popen(shell=True) raises KeyError where no login has set it (a build server, a cron job).
+    popen(shell=True) raises KeyError where no login has set it (a build server, a cron job). The networks
+    that are up are those of this test run.
     """
     inherited = {name: value for name, value in os.environ.items() if name != sandbox.MARK}
-    return {"SHELL": "/bin/sh"} | inherited | {"LAB7_AGAIN": "0"} | dict(changes or {})
+    own = {"LAB7_AGAIN": "0", registry.VARIABLE: runtime_folder()}
+    return {"SHELL": "/bin/sh"} | inherited | own | dict(changes or {})
+
+
+@cache
+def runtime_folder() -> str:
+    """The folder for control sockets of the networks of this test run, which no other run and no user sees."""
+    folder = tempfile.mkdtemp(prefix="lab7-test-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def lab7(

@@ -111,12 +111,17 @@ def check_request(message: Mapping[str, Any]) -> str:
         raise ProtocolError("the command is not a list of words")
     if operation == "taps" and not _are_words(message["ends"]):
         raise ProtocolError("the interfaces are not a list of names")
-    if not _is_environment(message.get("environment", {})):
+    if operation in ("exec", "attach"):
+        _check_streams(message)
+    return operation
+
+
+def _check_streams(message: Mapping[str, Any]) -> None:
+    if not _is_environment(message["environment"]):
         raise ProtocolError("the environment is not a mapping of names to texts")
-    terminal = message.get("terminal")
+    terminal = message["terminal"]
     if terminal is not None and not (len(terminal) == 2 and all(_is_size(one) for one in terminal)):
         raise ProtocolError("the size of the terminal is not two numbers")
-    return operation
 
 
 def _are_words(words: Iterable[Any]) -> bool:
@@ -168,10 +173,11 @@ def parameters_of(shape: Shape) -> dict[str, Any]:
     """Return the parameters of TCLink that describe a shape."""
     return {
         "bw": None if shape.rate_bps is None else shape.rate_bps / 1e6,
-        "delay": f"{shape.delay_s * 1e9:.0f}ns",
-        "jitter": f"{shape.jitter_s * 1e9:.0f}ns",
-        "loss": shape.loss * 100,
-        "reorder": shape.reorder * 100,
+        "delay": f"{shape.delay_s!r}s",
+        "jitter": f"{shape.jitter_s!r}s",
+        # Rounded, so that 7 % does not become 7.000000000000001 %.
+        "loss": round(shape.loss * 100, 9),
+        "reorder": round(shape.reorder * 100, 9),
         "max_queue_size": shape.queue_frames,
     }
 

@@ -32,6 +32,8 @@ LOCK = ".lock"
 BACKLOG = 64
 CONNECT_TIMEOUT_S = 2.0
 NAMES_MAX = 1000
+# Descriptors of the sockets that this process has published itself.
+_published: set[int] = set()
 
 
 @dataclass(frozen=True)
@@ -124,12 +126,15 @@ def published(name: str, *, exact: bool) -> Iterator[Published]:
         path.chmod(0o600)
         listener.listen(BACKLOG)
         made = path.stat().st_ino
-    os.set_inheritable(listener.fileno(), True)
-    os.environ[MARK] = f"{listener.fileno()} {os.getpid()} {chosen}"
+    descriptor = listener.fileno()
+    os.set_inheritable(descriptor, True)
+    _published.add(descriptor)
+    os.environ[MARK] = f"{descriptor} {os.getpid()} {chosen}"
     try:
         yield Published(chosen, listener, os.getpid())
     finally:
         os.environ.pop(MARK, None)
+        _published.discard(descriptor)
         listener.close()
         with contextlib.suppress(OSError):
             if path.stat().st_ino == made:
@@ -138,9 +143,10 @@ def published(name: str, *, exact: bool) -> Iterator[Published]:
 
 def _inherited() -> Published | None:
     """Return the socket that was published outside of this sandbox; None if there is none."""
-    words = os.environ.pop(MARK, "").split(" ")
-    if len(words) != 3:
+    words = os.environ.get(MARK, "").split(" ")
+    if len(words) != 3 or int(words[0]) in _published:
         return None
+    del os.environ[MARK]
     descriptor = int(words[0])
     try:
         if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
