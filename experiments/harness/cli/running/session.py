@@ -26,6 +26,7 @@ PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 READ_BYTES = 65536
 # Seconds in which the last output of a command is read, if a program that it left behind keeps the terminal open.
 LAST_OUTPUT_S = 0.3
+START_TIMEOUT_S = 1.0
 
 
 def run_in(name: str, operation: str, **fields: Any) -> int:
@@ -40,14 +41,19 @@ def run_in(name: str, operation: str, **fields: Any) -> int:
     terminal = [size.lines, size.columns] if on_terminal else None
     sys.stdout.flush()
     with connected(name) as channel:
-        streams = [] if on_terminal else [_open_or_null(number) for number in range(3)]
-        send_request(channel, operation, streams, terminal=terminal, environment=environment, **fields)
-        _, descriptors = receive_reply(channel)
+        if not on_terminal:
+            streams = [_open_or_null(number) for number in range(3)]
+            with _Signals(channel) as signals:
+                send_request(channel, operation, streams, terminal=None, environment=environment, **fields)
+                receive_reply(channel)
+                signals.started()
+                return _exit_code(channel, name)
+        send_request(channel, operation, terminal=terminal, environment=environment, **fields)
+        _, (master,) = receive_reply(channel)
         try:
-            return _on_terminal(channel, descriptors[0], name) if on_terminal else _on_streams(channel, name)
+            return _on_terminal(channel, master, name)
         finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
+            os.close(master)
 
 
 def _is_terminal(number: int) -> bool:
@@ -66,17 +72,48 @@ def _open_or_null(number: int) -> int:
     return number
 
 
-def _on_streams(channel: Channel, name: str) -> int:
-    def pass_on(number: int, _frame: object) -> None:
-        with contextlib.suppress(ClosedError):
-            channel.send({"signal": number})
+class _Signals:
+    """Signals of this process, which are passed on to a command on pipes; a context manager.
 
-    before = {number: signal.signal(number, pass_on) for number in PASSED_ON}
-    try:
-        return _exit_code(channel, name)
-    finally:
-        for number, handler in before.items():
+    Those that come before the command has started wait for that, but end this process after START_TIMEOUT_S.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._waiting: list[int] = []
+        self._has_started = False
+
+    def __enter__(self) -> _Signals:
+        self._before = {number: signal.signal(number, self._on_signal) for number in PASSED_ON}
+        self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._on_timeout)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def started(self) -> None:
+        """Pass the signals on that have come, and each one from now on."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        self._has_started = True
+        for number in self._waiting:
+            self._send(number)
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        if self._has_started:
+            self._send(number)
+        else:
+            self._waiting.append(number)
+            signal.setitimer(signal.ITIMER_REAL, START_TIMEOUT_S)
+
+    def _on_timeout(self, *_: object) -> None:
+        if not self._has_started:
+            raise watch.Stopped(self._waiting[0])
+
+    def _send(self, number: int) -> None:
+        with contextlib.suppress(ClosedError):
+            self._channel.send({"signal": number})
 
 
 def _exit_code(channel: Channel, name: str) -> int:
