@@ -225,7 +225,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, "application/json", json.dumps(value).encode())
 
     def _stream(self, ring: Ring) -> None:
-        """Send events until the page or the network goes; a page that reads slowly is told how many it has missed."""
+        """Send events until the page or the network goes; a page that reads slowly is told how many it has missed.
+
+        They begin behind the event that `?after=` or, where a browser connects again, Last-Event-ID names.
+        """
+        given = self.headers.get("Last-Event-ID") or self.path.partition("?after=")[2]
+        number = min(int(given), ring.last) if given.isdecimal() and len(given) < 20 else ring.last
         self.close_connection = True
         self.send_response(HTTPStatus.OK)
         for name, value in {**HEADERS, "Content-Type": "text/event-stream", "Connection": "close"}.items():
@@ -233,17 +238,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         # A browser reports the connection as open when the first octets have come.
         self.wfile.write(b"retry: 2000\n\n")
-        given = self.headers.get("Last-Event-ID", "")
-        number = min(int(given), ring.last) if given.isdecimal() and len(given) < 20 else ring.last
         while True:
             number, events, missed = ring.after(number, HEARTBEAT_S)
             lines = [f"id: {number}\n"]
             if missed:
                 lines.append(f"data: {json.dumps({'event': 'missed', 'events': missed})}\n\n")
             lines += [f"data: {json.dumps(event)}\n\n" for event in events] or [": nothing new\n\n"]
-            self.wfile.write("".join(lines).encode())
-            if ring.closed and number == ring.last:
+            if ring.closed and not events:
                 return
+            self.wfile.write("".join(lines).encode())
 
 
 class ViewServer(ThreadingHTTPServer):

@@ -333,8 +333,8 @@ async function load_state() {
 
 let stream = null;
 
-function listen() {
-  stream = new EventSource("events");
+function listen(last) {
+  stream = new EventSource(`events?after=${last}`);
   stream.onopen = () => set_status(`${network.hosts.length} hosts, ${network.links.length} links, up`);
   stream.onerror = () => {
     if (!find("#status").classList.contains("down")) set_status("the connection to lab7 is lost", true);
@@ -352,7 +352,7 @@ async function begin() {
   const start = network.hosts.find((one) => one.name === first) || network.hosts[0];
   if (start) choose_host(start.name, false);
   if (network.links.length) choose_link(Math.max(0, network.links.findIndex((one) => one.shapes[0])));
-  listen();
+  listen(state.last);
 }
 
 function activate(element, action) {
