@@ -253,6 +253,7 @@ class ViewServer(ThreadingHTTPServer):
     """Server of one view on a free port, or on `port`."""
 
     daemon_threads = True
+    request_queue_size = CONNECTIONS_MAX
 
     def __init__(self, view: View, port: int = 0) -> None:
         self.view = view

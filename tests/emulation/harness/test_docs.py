@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ import pytest
 
 from lab7.experiments.harness.discovery import all_topologies
 from lab7.experiments.harness.implementations.registry import implementations
+from lab7.topologies.emulation.control import registry
 from lab7.topologies.emulation.virtual import kernel
 from tests.docs.reading import GUIDES, REPOSITORY, Command, agrees, commands, every_command, short
 from tests.docs.sessions import Session, checkout, run_in_terminal
-from tests.emulation.support import LAB7, environment
+from tests.emulation.support import LAB7, environment, read_until, start_lab7
 
 SHOWN, FAILED = 0, 1
 TERMINAL_S = 300.0
@@ -120,8 +122,39 @@ def test_a_line_at_the_prompt_says_what_the_guide_shows(one: Command, sessions: 
     assert_agrees(one, said)
 
 
-def check_in_terminal(one: Command, top: Path) -> None:
-    said, code = run_in_terminal(one, top, surroundings(), TERMINAL_S)
+class Networks:
+    """Networks that are up for blocks that say so, each started when its first command is typed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.changes = {registry.VARIABLE: str(folder / "runtime")}
+        self._folder = folder
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def surroundings(self, one: Command) -> dict[str, str]:
+        """The environment of a command."""
+        words = one.block.marks.get("up")
+        if words is None:
+            return surroundings()
+        if words not in self._processes:
+            self._processes[words] = start_lab7("up", *words.split(), cwd=self._folder, changes=self.changes)
+            read_until(self._processes[words], b"Ctrl-C takes it down.")
+        return surroundings() | self.changes
+
+    def end(self) -> None:
+        for process in self._processes.values():
+            process.terminate()
+            process.communicate(timeout=TERMINAL_S)
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Networks]:
+    running = Networks(tmp_path_factory.mktemp("up"))
+    yield running
+    running.end()
+
+
+def check_in_terminal(one: Command, top: Path, networks: Networks) -> None:
+    said, code = run_in_terminal(one, top, networks.surroundings(one), TERMINAL_S)
     # On a busy machine a measured time may miss its tolerance, which is no mistake of the guide's.
     timed = one.text.startswith("lab7 run ") and VIRTUAL not in one.text
     allowed = (SHOWN, FAILED) if timed else (SHOWN,)
@@ -133,20 +166,20 @@ QUICK = [one for one in TERMINAL if "slow" not in one.block.marks and one.block.
 
 
 @pytest.mark.parametrize("one", QUICK, ids=str)
-def test_a_command_of_the_guides_says_what_they_show(one: Command, top: Path) -> None:
+def test_a_command_of_the_guides_says_what_they_show(one: Command, top: Path, networks: Networks) -> None:
     if missing(one):
         pytest.skip(f"{missing(one)} is not installed")
-    check_in_terminal(one, top)
+    check_in_terminal(one, top, networks)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("file", GUIDES, ids=short)
-def test_the_commands_of_a_guide_work_one_after_the_other(file: Path, tmp_path: Path) -> None:
+def test_the_commands_of_a_guide_work_one_after_the_other(file: Path, tmp_path: Path, networks: Networks) -> None:
     """With the long ones, in one folder, as a person types them: some need the results of those before."""
     top = checkout(tmp_path)
     typed = [one for one in commands(file) if one in TERMINAL and not one.text.startswith(NOT_HERE)]
     for one in typed:
         if not missing(one) and is_there(one):
-            check_in_terminal(one, top)
+            check_in_terminal(one, top, networks)
     if not typed:
         pytest.skip("this guide has nothing to type in a terminal")

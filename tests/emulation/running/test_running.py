@@ -201,6 +201,7 @@ def test_a_cable_is_pulled_and_plugged_in(run: Run) -> None:
 
 def has_said(process: subprocess.Popen[bytes]) -> bool:
     """Whether a process has written something that is not read yet, or does so soon."""
+    assert process.stdout is not None
     return bool(select.select([process.stdout], [], [], 1.5)[0])
 
 

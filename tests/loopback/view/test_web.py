@@ -15,7 +15,7 @@ import pytest
 from lab7.experiments.view import web
 from lab7.experiments.view.feed import Feed
 
-NODE = {"interfaces": [], "services": [], "names": []}
+NODE: dict[str, Any] = {"interfaces": [], "services": [], "names": []}
 DESCRIBED = {
     "name": "web",
     "topology": "web",
