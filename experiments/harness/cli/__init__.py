@@ -160,6 +160,7 @@ def lab7() -> None:
     \b
     lab7 run http-versions --set rtt=50ms     run an experiment: packets, times beside theory, a report
     lab7 shell web                            start a topology with its services, open a command line
+    lab7 up internet --view                   start one, and serve a page that shows its packets as they pass
     lab7 ladder capture.pcapng                draw the messages in a capture as a ladder diagram
     lab7 doctor                               check this machine and print remedies
 

@@ -64,7 +64,7 @@ def up_command(
     for one of several); the same holds for shell and exec. A file without, which calls Mininet() itself, is run as by
     `lab7 script`.
     """
-    if _is_script(topology, given, options):
+    if _is_script(topology, given, options, publishes=bool(name or view)):
         return
     network = _testbed(topology, given, publish=True, name=name, view=view, server_died=_tell, **options)
     with network as (entry, bed):
@@ -100,7 +100,7 @@ def shell_command(
     If a server exits, a message is printed and the network stays up. A file that calls Mininet() itself is run as by
     `lab7 script`, and opens the command line where it calls CLI().
     """
-    if _is_script(topology, given, options):
+    if _is_script(topology, given, options, publishes=bool(name)):
         return
     if name is None and (running := running_network(topology, timed, new=new)) is not None:
         say_running(running)
@@ -153,10 +153,12 @@ def exec_command(
     raise click.exceptions.Exit(code if code >= 0 else 128 - code)
 
 
-def _is_script(name: str, given: dict[str, str], options: dict[str, Any]) -> bool:
+def _is_script(name: str, given: dict[str, str], options: dict[str, Any], *, publishes: bool) -> bool:
     """Run a file if the file is a Mininet script; return True after running a script."""
     if not script.builds_network(name):
         return False
+    if publishes:
+        raise click.UsageError(f"{name} builds its network by Mininet() itself: leave --name and --view out")
     if given or options.pop("stp"):
         raise click.UsageError(
             f"{name} builds its network by Mininet() itself, so --set and --stp have no effect: leave them out"

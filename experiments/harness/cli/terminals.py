@@ -12,7 +12,7 @@ from lab7.topologies.emulation import sandbox, tools
 
 # Mininet's name of a terminal -> (program, Debian package).
 PROGRAMS = {"xterm": ("xterm", "xterm"), "gterm": ("gnome-terminal", "gnome-terminal")}
-INSTEAD = "use `HOST COMMAND`, or `lab7 exec TOPOLOGY HOST -- bash` in another terminal for a network of its own"
+INSTEAD = "use `HOST COMMAND`, or `lab7 exec NAME HOST -- bash` in another terminal"
 
 
 def refusal(term: str | None = None) -> str | None:
