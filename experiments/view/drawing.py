@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-ROW, COLUMN = 28, 84
+ROW, COLUMN = 32, 84
 MARGIN, CHARACTER = 16, 7.3
 LOAD_WIDTH = 96
 

@@ -102,6 +102,7 @@ def test_an_option_that_describes_a_network_means_a_new_one(run: Run) -> None:
     assert SAYS not in done.stderr
 
 
+@pytest.mark.slow
 def test_standard_input_reaches_a_command(run: Run) -> None:
     assert run("exec", "web", "client", "--", "cat", stdin="through\n").stdout == "through\n"
 

@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab7.experiments.view.drawing import draw, layout
@@ -94,6 +94,7 @@ def described(switches: list[str], hosts: list[str], links: list[tuple[str, str]
     }
 
 
+@settings(max_examples=30)
 @given(st.integers(1, 30), st.data())
 def test_each_node_has_a_place_of_its_own(number: int, data: st.DataObject) -> None:
     names = [f"n{place}" for place in range(number)]
