@@ -6,9 +6,7 @@ The browser runs outside of the network's sandbox and reaches the page by loopba
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -66,19 +64,13 @@ def changes(folder: Path) -> Mapping[str, str]:
 def url(folder: Path, changes: Mapping[str, str]) -> Iterator[str]:
     process = start_lab7("up", "internet", "--view", cwd=folder, changes=changes)
     said = read_until(process, b"view: ")
-    found = re.search(r"view: (http://127\.0\.0\.1:\d+/\S+/)\n", (said + _line(process)).decode())
+    if b"\n" not in said.rpartition(b"view: ")[2]:
+        said += read_until(process, b"\n")
+    found = re.search(r"view: (http://127\.0\.0\.1:\d+/\S+/)\n", said.decode())
     assert found is not None
     yield found[1]
     process.terminate()
     process.communicate(timeout=PATIENCE_S)
-
-
-def _line(process: subprocess.Popen[bytes]) -> bytes:
-    assert process.stdout is not None
-    found = b""
-    while not found.endswith(b"\n"):
-        found += os.read(process.stdout.fileno(), 1)
-    return found
 
 
 class Page:
