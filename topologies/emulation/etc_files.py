@@ -2,17 +2,29 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 NSSWITCH = Path("/etc/nsswitch.conf")
 
 
-def hosts_text(own_name: str, entries: Iterable[tuple[str, Sequence[str]]], *, with_ipv6: bool = False) -> str:
-    """Format /etc/hosts from (address, names) pairs, the loopback addresses first."""
-    lines = ["127.0.0.1 localhost", *(["::1 localhost ip6-localhost ip6-loopback"] if with_ipv6 else [])]
-    lines += [f"{address} {' '.join(names)}" for address, names in entries]
-    if not any(own_name in line.split()[1:] for line in lines):
-        lines.append(f"127.0.1.1 {own_name}")
-    return "\n".join(lines) + "\n"
+class Listed(NamedTuple):
+    """Entries of a hosts(5) file, formatted once for all hosts that have the same: their lines, and all names in them."""
+
+    text: str
+    names: frozenset[str]
+
+
+def listed(entries: Iterable[tuple[str, Sequence[str]]]) -> Listed:
+    """Format (address, names) pairs."""
+    pairs = list(entries)
+    text = "".join(f"{address} {' '.join(names)}\n" for address, names in pairs)
+    return Listed(text, frozenset(name for _, names in pairs for name in names))
+
+
+def hosts_text(own_name: str, entries: Listed, *, with_ipv6: bool = False) -> str:
+    """Format /etc/hosts, the loopback addresses first."""
+    text = "127.0.0.1 localhost\n" + ("::1 localhost ip6-localhost ip6-loopback\n" if with_ipv6 else "") + entries.text
+    return text if own_name in entries.names else f"{text}127.0.1.1 {own_name}\n"
 
 
 def resolv_text(resolvers: Iterable[str]) -> str:
@@ -31,7 +43,7 @@ def nsswitch_text() -> str:
 def write(
     folder: Path,
     name: str,
-    entries: Iterable[tuple[str, Sequence[str]]],
+    entries: Listed,
     resolvers: Iterable[str],
     *,
     with_ipv6: bool = False,

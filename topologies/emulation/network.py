@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import Any, Protocol
 
 from mininet.log import output
@@ -13,10 +14,16 @@ from mininet.topo import Topo
 
 from lab7.topologies.emulation import classes, tools, topology_checks
 from lab7.topologies.emulation.errors import EmulationError, TopologyError
+from lab7.topologies.emulation.links import wires
 from lab7.topologies.emulation.links.link import EmulatedLink
+from lab7.topologies.emulation.links.plan import Plan
 from lab7.topologies.emulation.loops import find_loop_among
 from lab7.topologies.emulation.node import Bridge, Host, Interface, LazyShell
 from lab7.topologies.emulation.process import iperf
+from lab7.topologies.emulation.watch import LabDied
+
+# Group number of interfaces that are deleted together (ip-link(8)): "lab7" in ASCII, which no machine uses.
+GROUP = 0x6C616237
 
 Equip = Callable[[Any], None]
 # Mininet controllers under which each switch is a learning bridge; a testbed's switches learn without a controller.
@@ -25,6 +32,8 @@ LEARNING = (Controller, OVSController, DefaultController)
 
 class Owner(Protocol):
     """Interface of the testbed that owns a network, by which the network reports changes (see testbed.Testbed)."""
+
+    plan: Plan
 
     def prepare_names(self, name: str, given: Mapping[str, Any]) -> None:
         """Write the /etc files of a host that is about to join the network."""
@@ -91,10 +100,39 @@ class Network(Mininet):  # type: ignore[misc]
         self._own_switch = switch
         self._testbed = testbed
 
+    @property
+    def plan(self) -> Plan:
+        """Return the changes that are still to be made."""
+        return self._testbed.plan
+
     def take_down(self) -> None:
         """Stop all nodes, as Mininet.stop does."""
         self.is_open = self.is_up = False
+        self.delete_devices()
         super().stop()
+
+    def delete_devices(self) -> None:
+        """Delete the switches and all interfaces in their namespace, which also deletes the hosts' (veth peers).
+
+        As one group, for which the kernel waits for its readers (RCU) once: 20 pairs take 0.03 s instead of 0.4 s.
+        """
+        wires.stop([link.wire for link in self.links if link.wire is not None])
+        names = [switch.name for switch in self.switches]
+        names += [
+            interface.name for switch in self.switches for interface in switch.intfList() if interface.name != "lo"
+        ]
+        names += [interface for link in self.links for interface in link.inner_interfaces]
+        there = [name for name in names if Path("/proc/sys/net/ipv4/conf", name).exists()]
+        if there:
+            # An interface may have vanished, with the namespace of its peer; those of Open vSwitch are refused.
+            with suppress(EmulationError, LabDied):
+                lines = [f"link set dev {name} group {GROUP}" for name in there]
+                tools.batch("ip", [*lines, f"link delete group {GROUP}"], all_of_them=True)
+
+    def build(self) -> None:
+        """Create the nodes and links of the topology together, as Mininet.build does."""
+        with self.plan.together():
+            super().build()
 
     def addHost(self, name: str, cls: Any = None, **options: Any) -> Any:  # noqa: N802
         """Add a host, whose class `cls` is combined with lab7's Host. Raises TopologyError and EmulationError."""
@@ -204,7 +242,8 @@ class Network(Mininet):  # type: ignore[misc]
 
     def start(self) -> None:
         """Start all nodes (overrides Mininet.start)."""
-        super().start()
+        with self.plan.together():
+            super().start()
         self.is_open = self.is_up = True
 
     def _with_class(self, options: dict[str, Any], own: type) -> dict[str, Any]:

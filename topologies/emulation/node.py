@@ -12,6 +12,7 @@ import shlex
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,15 @@ from mininet.nodelib import LinuxBridge
 
 from lab7.topologies.emulation import sandbox, tools
 from lab7.topologies.emulation.errors import EmulationError
-from lab7.topologies.emulation.links import device, netem
+from lab7.topologies.emulation.links import netem
+from lab7.topologies.emulation.links.plan import Plan
 from lab7.topologies.emulation.process import namespaces
+from lab7.topologies.emulation.process.holder import Holder
 from lab7.topologies.emulation.process.host_process import NAMED
-from lab7.topologies.emulation.process.launcher import ForkServer, Service, start_service
+from lab7.topologies.emulation.process.launcher import ForkServer, Service, split_command, start_service
 from lab7.topologies.emulation.process.program import Program
-from lab7.topologies.emulation.watch import HOLDER as HOLDER_RANK
 from lab7.topologies.emulation.watch import program_of
 
-HOST_PROCESS = "lab7.topologies.emulation.process.host_process"
 RUN_TIMEOUT_S = 60.0
 # Commands that shape a link by netem, in a shell's line or a list of words.
 BY_NETEM = re.compile(r"\btc\b[^;|&\n]{0,200}\bnetem\b[^;|&\n'\]]*")
@@ -81,11 +82,13 @@ class Interface(TCIntf):  # type: ignore[misc]
         """
         if self.link is not None:
             self.link.reshape(self, params)
+        plan = self.node.plan
         if not self.node.inNamespace and not getattr(self.node, "has_ipv6", False):
-            ipv6_off(self.name)
+            plan.calls.append(partial(ipv6_off, self.name))
+        changes = plan.node(self.node)
         if up:
-            device.bring_up(self.name, self.node.namespace_pid)
-        device.switch_offload_off(self.name, self.node.namespace_pid)
+            changes.lines.append(f"link set dev {self.name} up")
+        changes.without_offload.append(self.name)
         if mac is not None and mac != self.mac:
             self.setMAC(mac)
         if ip is not None:
@@ -93,20 +96,21 @@ class Interface(TCIntf):  # type: ignore[misc]
         if ifconfig is not None:
             self.ifconfig(ifconfig)
         self.ip6 = ip6 or self.ip6
+        plan.made()
         return {}
 
     def setIP(self, ipstr: str, prefixLen: int | None = None) -> str:  # noqa: N802, N803
         """Set the IPv4 address: '10.0.0.1/24', or an address and a prefix length. Raises EmulationError."""
         if "/" not in str(ipstr) and prefixLen is None:
             raise EmulationError(f"the address {ipstr} of {self.name} lacks the length of its prefix: write {ipstr}/24")
-        tools.batch("ip", self.assign_address(ipstr, prefixLen), self.node.namespace_pid)
+        self.node.change(self.assign_address(ipstr, prefixLen))
         if self.link is not None:
             self.link.changed()
         return ""
 
     def setMAC(self, macstr: str) -> str:  # noqa: N802
         """Set the MAC address, also of a running network. Raises EmulationError."""
-        tools.batch("ip", [f"link set dev {self.name} address {macstr}"], self.node.namespace_pid)
+        self.node.change([f"link set dev {self.name} address {macstr}"])
         self.mac = macstr
         if self.link is not None:
             self.link.changed()
@@ -114,13 +118,11 @@ class Interface(TCIntf):  # type: ignore[misc]
 
     def assign_address(self, ip: str, prefix_length: int | None = None) -> list[str]:
         """Store an IPv4 address and prefix length; return the lines for `ip -batch` that set them."""
+        # Only IPv4 addresses are replaced; IPv6 addresses, also the kernel's link-local one, stay.
+        flush = [] if self.ip is None else [f"address flush dev {self.name} to 0.0.0.0/0"]
         self.ip, _, length = str(ip).partition("/")
         self.prefixLen = length or str(prefix_length)
-        # Only IPv4 addresses are replaced; IPv6 addresses, also the kernel's link-local one, stay.
-        return [
-            f"address flush dev {self.name} to 0.0.0.0/0",
-            f"address add {self.ip}/{self.prefixLen} brd + dev {self.name}",
-        ]
+        return [*flush, f"address add {self.ip}/{self.prefixLen} brd + dev {self.name}"]
 
     def delete(self) -> None:
         """Remove an interface in the switches' namespace; a host's vanishes with its peer or the host's namespace."""
@@ -162,12 +164,23 @@ class LazyShell(Node):  # type: ignore[misc]
     """A Mininet node whose bash is started on first use (cmd(), `shell`, `stdout`), in the node's namespaces."""
 
     namespace_pid = 0
+    # Changes of the network that are still to be made; a testbed's nodes share one plan.
+    plan = Plan()
+
+    def network_pid(self) -> int:
+        """Return the process id of the node's namespaces, for the plan that sets them up."""
+        return 0
+
+    def change(self, lines: Iterable[str]) -> None:
+        """Run commands of ip(8) in the node's network namespace, now or together with others of the network."""
+        self.plan.node(self).lines.extend(lines)
+        self.plan.made()
 
     def startShell(self, mnopts: str | None = None) -> None:  # noqa: N802, ARG002
         """Do nothing, because the first use of the shell starts it."""
         for name in SHELL:
             self.__dict__.pop(name, None)
-        self.pid = self.namespace_pid or os.getpid()
+        self.pid = os.getpid()
 
     def __getattr__(self, name: str) -> Any:
         """Start the shell when an attribute of SHELL is first read; raises AttributeError for any other name."""
@@ -177,9 +190,9 @@ class LazyShell(Node):  # type: ignore[misc]
         return self.__dict__[name]
 
     def _open_shell(self) -> None:
+        self.plan.flush()
         self.__dict__.update(dict.fromkeys(SHELL))
         super().startShell("-cd" if not self.inNamespace else "-c")
-        self.pid = self.namespace_pid or self.pid
 
     def sendCmd(self, *args: Any, **kwargs: Any) -> None:  # noqa: N802
         """Start a command in the node's shell, as cmd() does. Raises EmulationError as check_command() does."""
@@ -213,6 +226,7 @@ class LazyShell(Node):  # type: ignore[misc]
         words = cmd[2:] if cmd[0] == "mnexec" else cmd
         if words and cmd[:2] == ["mnexec", "-da"]:
             words = words[1:]
+        self.plan.flush()
         if self.namespace_pid:
             words = [*self.entering(), *words]
         params.setdefault("start_new_session", True)
@@ -220,9 +234,12 @@ class LazyShell(Node):  # type: ignore[misc]
 
     def entering(self, cwd: str | None = None) -> list[str]:
         """Return the command prefix (nsenter) that enters this node's namespaces, in `cwd` or in the node's folder."""
-        kinds = ["--net", "--mount", "--uts"]
         place = cwd or self.folder or self.workdir
-        return ["nsenter", f"--target={self.namespace_pid}", *kinds, f"--wdns={place}", "--"]
+        return ["nsenter", *self._namespaces(), f"--wdns={place}", "--"]
+
+    def _namespaces(self) -> list[str]:
+        """Return the options of nsenter(1) for this node's namespaces."""
+        return []
 
     workdir: Path = Path("/")
     # Current directory of the shell and of programs in this node; None stands for `workdir`.
@@ -251,6 +268,7 @@ class Host(LazyShell):
         forkserver: ForkServer,
         workdir: Path,
         congestion_control: str,
+        plan: Plan,
         ipv6: bool = False,
         ipv6_in_kernel: bool = False,
         folder: Path | None = None,
@@ -260,6 +278,7 @@ class Host(LazyShell):
         ipv6: the host has an IPv6 address; ipv6_in_kernel: IPv6 is on, for addresses that commands set.
         """
         self.folder = folder
+        self.plan = plan
         self.forkserver = forkserver
         self._testbed_folder = workdir
         self._congestion_control = congestion_control
@@ -278,20 +297,43 @@ class Host(LazyShell):
             (self.workdir / name).parent.mkdir(parents=True, exist_ok=True)
             (self.workdir / name).write_text(text)
         self.files.mkdir(parents=True, exist_ok=True)
-        command = [HOST_PROCESS, self.name, str(self.files), self._congestion_control]
-        command += ["ipv6"] if self._ipv6_in_kernel else []
-        command += [] if self.inNamespace else ["shared"]
-        called = f"the process of host {self.name}'s namespaces ({HOST_PROCESS})"
-        self.holder = start_service(
-            self.forkserver, command, host_pid=0, cwd=self.workdir, name="host", called=called, rank=HOLDER_RANK
-        )
-        self.holder.lasts = True
-        self.holder.wait_ready()
-        self.namespace_pid = self.holder.pid
+        arguments = [self.name, str(self.files), self._congestion_control]
+        arguments += ["ipv6"] if self._ipv6_in_kernel else []
+        arguments += ["forwards"] if self.params.get("forwards") else []
+        arguments += [] if self.inNamespace else ["shared"]
+        self._holder = Holder(self.forkserver, self.name, arguments, self.workdir)
         if sandbox.inside():
-            # Bind the namespace file as `ip netns attach` does, so that `ip netns exec NAME` works in a sandbox.
-            namespaces.bind_file(Path(f"/proc/{self.namespace_pid}/ns/net"), NAMED / self.name)
+            self.plan.calls.append(self._name_namespace)
+        self.plan.made()
         super().startShell(mnopts)
+
+    def _name_namespace(self) -> None:
+        """Bind the namespace file as `ip netns attach` does, so that `ip netns exec NAME` works in a sandbox."""
+        namespaces.bind_file(Path(f"/proc/{self.network_pid()}/ns/net"), NAMED / self.name)
+
+    def network_pid(self) -> int:
+        """Return the process id of the host's namespaces, for the plan that sets them up."""
+        return self._holder.pid
+
+    @property
+    def namespace_pid(self) -> int:  # type: ignore[override]
+        """Return the id of a process in the host's namespaces, with the network as planned; see holder."""
+        self.plan.flush()
+        return self._holder.pid
+
+    @property
+    def pid(self) -> int:
+        """Return the same as `namespace_pid`, for the API of Mininet."""
+        return self.namespace_pid
+
+    @pid.setter
+    def pid(self, _pid: int) -> None:
+        """Do nothing: Mininet sets the process id of the shell."""
+
+    def _namespaces(self) -> list[str]:
+        self.plan.flush()
+        network, names, mounts = self._holder.files()
+        return [f"--net={network}", f"--uts={names}", f"--mount={mounts}"]
 
     def mountPrivateDirs(self) -> None:  # noqa: N802
         """Mount Mininet's private folders of the host; the testbed's folder stays visible in a private /run."""
@@ -320,27 +362,20 @@ class Host(LazyShell):
 
         As there, `ip` replaces an address that the link's parameters gave to that interface.
         """
-        if lo == "up":
-            device.bring_up("lo", self.namespace_pid)
-        else:
-            tools.batch("ip", [f"link set dev lo {lo}"], self.namespace_pid)
+        changes = [f"link set dev lo {lo}"]
         interface = self.defaultIntf() if self.intfs else None
         if interface is not None and mac is not None and mac != interface.mac:
             interface.setMAC(mac)
-        lines = []
+        lines: list[str] = []
         if interface is not None and ip is not None:
             lines += interface.assign_address(ip, 8)
         if defaultRoute is not None:
             # As in Node.setDefaultRoute, a single word is the name of an interface.
             route = defaultRoute if " " in str(defaultRoute) else f"dev {defaultRoute}"
             lines.append(f"route replace default {route}")
-        tools.batch("ip", lines, self.namespace_pid)
+        self.change([*changes, *lines])
         if interface is not None and lines:
             interface.link.changed()
-        if self.params.get("forwards"):
-            switches = ["/proc/sys/net/ipv4/ip_forward"]
-            switches += ["/proc/sys/net/ipv6/conf/all/forwarding"] if self.has_ipv6 else []
-            self.run(["sh", "-c", f"echo 1 | tee {' '.join(switches)}"])
         return {}
 
     def IP(self, intf: Any = None) -> Any:  # noqa: N802
@@ -391,15 +426,21 @@ class Host(LazyShell):
         lab (see watch).
         """
         self._started += 1
-        shown = command if isinstance(command, str) else shlex.join(command)
-        service = start_service(
-            self.forkserver,
-            command,
-            host_pid=self.namespace_pid,
-            cwd=self.workdir,
-            name=f"service{self._started}",
-            called=program_of(shown, self.name),
-        )
+        self.plan.flush()
+        words = split_command(command)
+        name, called = f"service{self._started}", program_of(shlex.join(words), self.name)
+        # The first service that lasts takes the place of the host's process.
+        service = self._holder.become(words, self.workdir / f"{name}.err", called) if serves else None
+        if service is None:
+            service = start_service(
+                self.forkserver,
+                words,
+                namespaces=self._holder.files(),
+                cwd=self.workdir,
+                name=name,
+                called=called,
+                host=self.name,
+            )
         if serves:
             service.expect_to_serve()
         self.services.append(service)
@@ -451,8 +492,7 @@ class Host(LazyShell):
             with suppress(OSError):
                 namespaces.unmount(NAMED / self.name)
                 (NAMED / self.name).unlink()
-        self.holder.kill()
-        self.holder.stop()
+        self._holder.release()
 
 
 class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
@@ -500,9 +540,10 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
     def setup(cls) -> None:
         """Do nothing, because the testbed has checked for the required tools (overrides LinuxBridge.setup)."""
 
-    def equip(self, changed: Callable[[], None]) -> None:
-        """Set the callback for changed ports of the running bridge, before the constructor."""
+    def equip(self, changed: Callable[[], None], plan: Plan) -> None:
+        """Set the callback for changed ports of the running bridge, and the plan, before the constructor."""
         self._changed = changed
+        self.plan = plan
         self._attached: list[Any] = []
         self._entries: list[tuple[str, str]] = []
 
@@ -518,12 +559,18 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         if self.stp:
             priority = f"priority {self.prio}" if self.prio is not None else ""
             kind = f"bridge {SPANNING_TREE} {priority} stp_state 1 mcast_snooping 0"
-        tools.batch("ip", [f"link add {self.name} type {kind}", *plugs])
-        # Without arp_ignore the bridge would answer ARP requests for addresses of hosts in the switches' namespace.
-        Path("/proc/sys/net/ipv4/conf", self.name, "arp_ignore").write_text("1")
-        tools.batch("ip", [f"link set dev {self.name} up"])
-        ipv6_off(self.name)
+        self.plan.lines += [f"link add {self.name} type {kind}", *plugs]
+        self.plan.calls.append(self._hush)
+        self.change([f"link set dev {self.name} up"])
         self._install(self._entries)
+
+    def _hush(self) -> None:
+        """Keep the bridge itself from sending and answering.
+
+        Without arp_ignore it would answer ARP requests for addresses of hosts in the switches' namespace.
+        """
+        Path("/proc/sys/net/ipv4/conf", self.name, "arp_ignore").write_text("1")
+        ipv6_off(self.name)
 
     def _attaching(self, port: str) -> list[str]:
         lines = [f"link set dev {port} master {self.name}"]
@@ -569,8 +616,9 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
 
     def _install(self, entries: Iterable[tuple[str, str]]) -> None:
         ports = {port.name for port in self._attached}
-        entries = [(mac, port) for mac, port in entries if port in ports]
-        tools.batch("bridge", [f"fdb replace {mac} dev {port} master static" for mac, port in entries])
+        lines = [f"fdb replace {mac} dev {port} master static" for mac, port in entries if port in ports]
+        self.plan.forwarding += lines
+        self.plan.made()
 
     def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803
         """Remove the bridge, and with `deleteIntfs` the interfaces that still exist."""

@@ -367,7 +367,11 @@ def shorten(command: str) -> str:
 
 def last_line(file: Path) -> str:
     """Return the last line of a program's output file; empty if there is none."""
+    return "".join(last_lines(file, 1)).strip()
+
+
+def last_lines(file: Path, count: int) -> list[str]:
+    """Return the last lines of a program's output file, at most `count`."""
     with suppress(OSError):
-        lines = file.read_text(errors="replace").strip().splitlines()
-        return lines[-1].strip() if lines else ""
-    return ""
+        return file.read_text(errors="replace").strip().splitlines()[-count:]
+    return []

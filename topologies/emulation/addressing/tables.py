@@ -5,41 +5,63 @@ address: an exchange of ARP (RFC 826) or of neighbour discovery (RFC 4861) would
 and a learning switch would flood its first frame. With `arp` dynamic both tables fill as in any network.
 """
 
-from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
-from itertools import product
+from collections.abc import Mapping
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address
 from typing import Any
 
-from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.addressing import ipv6, segments
+from lab7.topologies.emulation.links import rtnetlink
 from lab7.topologies.emulation.node import Bridge
+
+Network = IPv4Network | IPv6Network
 
 
 def set_neighbours(net: Any, *, with_ipv6: bool) -> None:
-    """Fill every host's neighbour table with the addresses of its segments. Raises EmulationError."""
+    """Fill every host's neighbour table with the addresses of its segments. Raises EmulationError.
+
+    The entries of a segment are encoded once; each of its hosts gets all but its own.
+    """
     domains = segments.of_network(net)
-    addressed = {host: _addressed(host) for host in net.hosts}
+    members: dict[int | None, list[Any]] = {}
     for host in net.hosts:
-        lines: list[str] = []
-        for other in net.hosts:
-            for near, far in product(addressed[host], addressed[other]) if other is not host else ():
-                if domains.get(near) == domains.get(far):
-                    lines += _entries(near, far, with_ipv6)
-        tools.batch("ip", lines, host.namespace_pid)
+        for interface in _addressed(host):
+            members.setdefault(domains.get(interface), []).append(interface)
+    for interfaces in members.values():
+        families = [{interface: str(interface.ip) for interface in interfaces}]
+        networks = [
+            {interface: IPv4Interface(f"{interface.ip}/{interface.prefixLen}").network for interface in interfaces}
+        ]
+        if with_ipv6:
+            given = {interface: address for interface in interfaces if (address := ipv6.address_of(interface))}
+            families.append({interface: ipv6.without_length(address) for interface, address in given.items()})
+            networks.append({interface: IPv6Interface(address).network for interface, address in given.items()})
+        for addresses, prefixes in zip(families, networks, strict=True):
+            _share_entries(addresses, prefixes)
+
+
+def _share_entries(addresses: Mapping[Any, str], networks: Mapping[Any, Network]) -> None:
+    """Give every interface of a segment entries for the addresses that are in its network, but for its own host's."""
+    parsed = {interface: ip_address(address) for interface, address in addresses.items()}
+    for network in dict.fromkeys(networks.values()):
+        near = [interface for interface in addresses if parsed[interface] in network]
+        entries = [rtnetlink.neighbour(addresses[interface], interface.mac, rtnetlink.ANY) for interface in near]
+        owners = [interface.node for interface in near]
+        places: dict[Any, list[int]] = {}
+        for place, owner in enumerate(owners):
+            places.setdefault(owner, []).append(place)
+        for interface, own in networks.items():
+            if own == network:
+                others = list(entries)
+                for place in reversed(places.get(interface.node, [])):
+                    del others[place]
+                node = interface.node
+                node.plan.node(node).neighbours.append((interface.name, others))
+                node.plan.made()
 
 
 def _addressed(host: Any) -> list[Any]:
     """Return the interfaces of a host that have an address."""
     return [interface for interface in host.intfList() if interface.ip is not None and interface.name != "lo"]
-
-
-def _entries(near: Any, far: Any, with_ipv6: bool) -> Iterator[str]:
-    """Yield the lines for `ip -batch` that give the host of interface `near` permanent entries for interface `far`."""
-    if IPv4Address(far.ip) in IPv4Interface(f"{near.ip}/{near.prefixLen}").network:
-        yield f"neigh replace {far.ip} lladdr {far.mac} dev {near.name}"
-    own, its = (ipv6.address_of(interface) if with_ipv6 else None for interface in (near, far))
-    if own and its and IPv6Address(ipv6.without_length(its)) in IPv6Interface(own).network:
-        yield f"neigh replace {ipv6.without_length(its)} lladdr {far.mac} dev {near.name}"
 
 
 def set_forwarding(net: Any) -> None:
@@ -90,7 +112,7 @@ def set_addresses_and_routes(net: Any, *, with_ipv6: bool) -> None:
             counterparts = (ipv6.derived_route(route, near) for route in _ipv4_routes(host))
             lines += [f"route replace {route}" for route in counterparts if route is not None]
             lines += [f"route replace {route}" for route in routes if ":" in route]
-        tools.batch("ip", lines, host.namespace_pid)
+        host.change(lines)
 
 
 def _ipv6_addresses(interfaces: list[Any]) -> list[str]:

@@ -8,33 +8,31 @@ namespace.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.links import device, netem
+from lab7.topologies.emulation.links.plan import Plan
+from lab7.topologies.emulation.links.wires import End
 from lab7.topologies.emulation.node import ipv6_off, remove
 from lab7.topologies.emulation.shape import Shape
-
-# End of a link: (interface name, MAC address, process id of the network namespace, 0 for the switches' one).
-End = tuple[str, str, int]
 
 
 class Cable:
     """A pair of shaping interfaces in a link; `number` is unique, `shapes` are from end 1 to 2, and back."""
 
-    def __init__(self, number: int, ends: Sequence[End], shapes: Sequence[Shape | None]) -> None:
+    def __init__(self, number: int, ends: Sequence[End], shapes: Sequence[Shape | None], plan: Plan) -> None:
         self.interfaces = (f"cable{number}a", f"cable{number}b")
         near, far = self.interfaces
-        veths(*((outer, (inner, "", 0)) for inner, outer in zip(self.interfaces, ends, strict=True)))
-        lines = [*netem.passing_on(near, far), *netem.passing_on(far, near)]
+        plan.devices += [(outer, End(inner)) for inner, outer in zip(self.interfaces, ends, strict=True)]
+        # The cable is shaped before its interfaces are up, so that no frame passes unshaped.
+        plan.shaping += [*netem.passing_on(near, far), *netem.passing_on(far, near)]
         self._leaving = (far, near)
         self._shapes = list(shapes)
         for leaving, shape in zip(self._leaving, shapes, strict=True):
-            lines += netem.commands(leaving, shape) if shape else []
-        # The cable is shaped before its interfaces are up, so that no frame passes unshaped.
-        tools.batch("tc", lines)
+            plan.shaping += netem.commands(leaving, shape) if shape else []
         for inner in self.interfaces:
-            ipv6_off(inner)
-            device.bring_up(inner, arp=False)
+            plan.calls += [partial(ipv6_off, inner), partial(device.bring_up, inner, arp=False)]
 
     def reshape(self, direction: int, shape: Shape) -> None:
         """Replace the shape of one direction: 0 from end 1 to end 2, 1 back. Frames in flight are lost."""
@@ -46,13 +44,3 @@ class Cable:
         """Remove the cable and the ends of the link; ends that have vanished with a host are ignored."""
         for name in self.interfaces:
             remove(name)
-
-
-def veths(*pairs: tuple[End, End]) -> None:
-    """Create veth pairs with each end in its network namespace."""
-    tools.batch("ip", [f"link add {_words(near)} type veth peer {_words(other)}" for near, other in pairs])
-
-
-def _words(end: End) -> str:
-    name, address, pid = end
-    return f"name {name}" + (f" netns {pid}" if pid else "") + (f" address {address}" if address else "")

@@ -33,11 +33,16 @@ def bring_up(interface: str, pid: int = 0, *, arp: bool = True) -> None:
         fcntl.ioctl(sock, SIOCSIFFLAGS, IFREQ_FLAGS.pack(name, flags | wanted))
 
 
-def switch_offload_off(interface: str, pid: int = 0) -> None:
-    """Turn segmentation and checksum offload off, so that captures show real frames. Raises EmulationError."""
-    with _socket_of(interface, pid) as sock:
+def switch_off(sock: socket.socket, interface: str) -> None:
+    """Turn offload off for an interface in the network namespace of a socket: captures show real frames.
+
+    Segmentation and checksums are then computed by the sender. Raises EmulationError.
+    """
+    try:
         names = _feature_names(sock, interface)
         _ethtool(sock, interface, struct.pack("=II", SET_FEATURES, _blocks(names)) + requests(names))
+    except OSError as error:
+        raise _failure(interface, error) from error
 
 
 @contextmanager
@@ -46,7 +51,11 @@ def _socket_of(interface: str, pid: int) -> Iterator[socket.socket]:
         with namespaces.within_network(pid), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             yield sock
     except OSError as error:
-        raise EmulationError(f"the interface {interface} could not be set up ({error.strerror})") from error
+        raise _failure(interface, error) from error
+
+
+def _failure(interface: str, error: OSError) -> EmulationError:
+    return EmulationError(f"the interface {interface} could not be set up ({error.strerror})")
 
 
 def requests(names: list[bytes]) -> bytes:
@@ -61,11 +70,19 @@ def _blocks(names: list[bytes]) -> int:
 
 
 def _feature_names(sock: socket.socket, interface: str) -> list[bytes]:
-    info = _ethtool(sock, interface, struct.pack("=IIQI", GET_SET_INFO, 0, 1 << FEATURES, 0))
-    count = struct.unpack_from("=I", info, 16)[0]
-    command = struct.pack("=III", GET_STRINGS, FEATURES, count) + bytes(count * NAME_BYTES)
-    strings = _ethtool(sock, interface, command)[12:]
-    return [strings[place : place + NAME_BYTES].split(b"\0")[0] for place in range(0, len(strings), NAME_BYTES)]
+    """Return the kernel's names of features, which are the same for every interface."""
+    if not _names:
+        info = _ethtool(sock, interface, struct.pack("=IIQI", GET_SET_INFO, 0, 1 << FEATURES, 0))
+        count = struct.unpack_from("=I", info, 16)[0]
+        command = struct.pack("=III", GET_STRINGS, FEATURES, count) + bytes(count * NAME_BYTES)
+        strings = _ethtool(sock, interface, command)[12:]
+        _names.extend(
+            strings[place : place + NAME_BYTES].split(b"\0")[0] for place in range(0, len(strings), NAME_BYTES)
+        )
+    return _names
+
+
+_names: list[bytes] = []
 
 
 def _ethtool(sock: socket.socket, interface: str, command: bytes) -> bytes:

@@ -1,8 +1,7 @@
 """Links with TCLink's parameters: an unshaped veth pair, or a link shaped by netem or in user space (wire)."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -13,26 +12,26 @@ from mininet.link import TCLink
 from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.errors import EmulationError
 from lab7.topologies.emulation.links import netem
-from lab7.topologies.emulation.links.cable import Cable, End, veths
-from lab7.topologies.emulation.node import Interface
-from lab7.topologies.emulation.process.launcher import ForkServer, Service, start_service
+from lab7.topologies.emulation.links.cable import Cable
+from lab7.topologies.emulation.links.plan import Plan
+from lab7.topologies.emulation.links.wires import End, Wire
+from lab7.topologies.emulation.node import Host, Interface
+from lab7.topologies.emulation.process.launcher import ForkServer
 from lab7.topologies.emulation.shape import SHAPING, Shape, parse_shape
-
-CARRIER = "lab7.topologies.emulation.wire.carrier"
-RESHAPE_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
 class Wiring:
     """State that all links share: back end, fork server for user-space links (wires), random generator, link numbers.
 
-    backend: 'wire' or 'netem'; changed: called when an address of a running network has changed.
+    backend: 'wire' or 'netem'; plan: that of the network; changed: called when an address of a running network has changed.
     """
 
     backend: str
     forkserver: ForkServer
     workdir: Path
     random: Random
+    plan: Plan
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
     changed: Callable[[], None] = lambda: None
 
@@ -47,7 +46,7 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
     def equip(self, wiring: Wiring) -> None:
         """Set the state shared with the testbed's other links; called before __init__, which a subclass may replace."""
         self._wiring = wiring
-        self._carrier: Service | None = None
+        self.wire: Wire | None = None
         self._cable: Cable | None = None
         self._ends: list[Interface] = []
         self._addresses: tuple[str, str] = ("", "")
@@ -96,10 +95,9 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
         place = self._ends.index(interface)
         if shape is None or shape == self.shapes[place]:
             return
-        if self._carrier is not None:
-            seed = self._wiring.random.getrandbits(64)
-            self._carrier.write_line(json.dumps({"direction": place, "shape": asdict(shape), "seed": seed}))
-            self._carrier.read_line(RESHAPE_TIMEOUT_S)
+        self._wiring.plan.flush()
+        if self.wire is not None:
+            self.wire.reshape(place, shape, self._wiring.random.getrandbits(64))
         elif self._cable is not None:
             self._cable.reshape(place, shape)
         elif self._wiring.backend == "netem":
@@ -113,53 +111,44 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
             )
         self.shapes = tuple(shape if number == place else old for number, old in enumerate(self.shapes))
 
+    @property
+    def inner_interfaces(self) -> tuple[str, ...]:
+        """Return the link's own interfaces between its ends, in the switches' namespace."""
+        return self._cable.interfaces if self._cable is not None else ()
+
     def _create(self) -> None:
+        plan = self._wiring.plan
         near, far = (
-            (end.name, address or "", end.node.namespace_pid)
+            End(end.name, address or "", end.node, next(plan.indices))
+            if isinstance(end.node, Host)
+            else End(end.name, address or "")
             for end, address in zip(self._ends, self._addresses, strict=True)
         )
-        ends: tuple[End, End] = near, far
         if not any(self.shapes):
-            veths(ends)
+            plan.devices.append((near, far))
         elif self._wiring.backend == "netem":
-            self._cable = Cable(next(self._wiring.numbers), ends, self.shapes)
+            self._cable = Cable(next(self._wiring.numbers), (near, far), self.shapes, plan)
         else:
-            self._carrier = self._start_carrier(ends)
-            for name, address, pid in ends:
+            self.wire = self._new_wire((near, far))
+            plan.wires.append(self.wire)
+            for end, (name, address, *_) in zip(self._ends, (near, far), strict=True):
                 # A TAP device reports no operational state (RFC 2863), and tools would show UNKNOWN.
                 words = f"address {address} state up" if address else "state up"
-                tools.batch("ip", [f"link set dev {name} {words}"], pid)
+                plan.node(end.node).lines.append(f"link set dev {name} {words}")
 
-    def _start_carrier(self, ends: Sequence[End]) -> Service:
+    def _new_wire(self, ends: tuple[End, End]) -> Wire:
         wiring = self._wiring
-        name = f"wire-{ends[0][0]}-{ends[1][0]}"
-        names = [f"{near[0]} to {other[0]}" for near, other in (ends, ends[::-1])]
-        records = {direction: wiring.workdir / f"{name}.{place}" for place, direction in enumerate(names)}
-        request = {
-            "ends": [{"pid": pid, "name": name} for name, _, pid in ends],
-            "shapes": [asdict(shape or Shape()) for shape in self.shapes],
-            "seeds": [wiring.random.getrandbits(64) for _ in ends],
-            "records": [str(path) for path in records.values()],
-        }
-        command = [CARRIER, json.dumps(request)]
-        carrier = start_service(
-            wiring.forkserver,
-            command,
-            host_pid=0,
-            cwd=wiring.workdir,
-            name=name,
-            called=f"the carrier of the link {names[0]} ({CARRIER})",
-        )
-        carrier.lasts = True
-        carrier.wait_ready()
-        self.wire_records = records
-        return carrier
+        name = f"wire-{ends[0].name}-{ends[1].name}"
+        names = [f"{near.name} to {other.name}" for near, other in (ends, ends[::-1])]
+        self.wire_records = {direction: wiring.workdir / f"{name}.{place}" for place, direction in enumerate(names)}
+        shapes = [shape or Shape() for shape in self.shapes]
+        seeds = [wiring.random.getrandbits(64) for _ in ends]
+        return Wire(ends, shapes, seeds, self.wire_records, wiring.forkserver, wiring.workdir)
 
     def delete(self) -> None:
-        """Remove the link; the TAP devices of a user-space link vanish with its process. Idempotent."""
-        if self._carrier is not None:
-            self._carrier.kill()
-            self._carrier.stop()
+        """Remove the link; idempotent."""
+        if self.wire is not None:
+            self.wire.delete()
         if self._cable is not None:
             self._cable.delete()
         if self.intf1 is not None:

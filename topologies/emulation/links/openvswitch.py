@@ -16,6 +16,7 @@ from typing import Any
 
 from lab7.topologies.emulation import sandbox, tools
 from lab7.topologies.emulation.errors import EmulationError, MachineError
+from lab7.topologies.emulation.links.plan import Plan
 from lab7.topologies.emulation.node import Bridge, ipv6_off
 from lab7.topologies.emulation.watch import Watch, Watched, last_line
 
@@ -137,14 +138,15 @@ class OpenVSwitch(Bridge):
 
     has_open_vswitch = True
 
-    def equip(self, changed: Callable[[], None], driver: Daemons | None = None) -> None:
-        """Set callback `changed`, as in Bridge, and the Open vSwitch daemons, `driver`, before the constructor."""
-        super().equip(changed)
+    def equip(self, changed: Callable[[], None], plan: Plan, driver: Daemons | None = None) -> None:
+        """Set `changed` and `plan`, as in Bridge, and the Open vSwitch daemons, `driver`, before the constructor."""
+        super().equip(changed, plan)
         assert driver is not None
         self._driver = driver
 
     def start(self, _controllers: Sequence[Any]) -> None:
         """Create the bridge with its ports; return when the data path has the ports."""
+        self.plan.flush()
         self._attached = [intf for intf in self.intfList() if intf.name != "lo"]
         words = ["add-br", self.name, "--", "set", "Bridge", self.name, *self._settings()]
         for interface in self._attached:
@@ -214,6 +216,7 @@ class OpenVSwitch(Bridge):
         self._entries = []
 
     def _install(self, entries: Iterable[tuple[str, str]]) -> None:
+        self.plan.flush()
         for mac, port in entries:
             self._driver.control("fdb/add", self.name, port, "0", mac)
 

@@ -1,16 +1,24 @@
-"""Process that represents a host: it creates the host's namespaces, prints READY and sleeps.
+"""Process that represents a host: it creates the host's namespaces, prints READY, and may become the host's service.
 
-The host exists as long as it lives; commands and services enter its namespaces. Run by the fork server with the
-arguments NAME FILES CONGESTION_CONTROL [ipv6] [shared]; FILES is a folder whose files are bound over those of /etc.
-shared: the host has no network namespace of its own, but that of the switches, whose settings stay.
+Commands and further services enter its namespaces, which the testbed keeps open. Run by the fork server with the
+arguments NAME FILES CONGESTION_CONTROL [ipv6] [forwards] [shared]; FILES is a folder whose files are bound over those
+of /etc. shared: the host has no network namespace of its own, but that of the switches, whose settings stay. Without
+arguments it was started in the namespaces of a host whose process has ended.
+
+One line of its standard input has it run another module's main() instead, so that a host with one service is one
+process; `errors` is the file for its standard error:
+
+    {"module": "lab7.services.http.origin", "argv": ["--port", "80"], "errors": "/run/.../service1.err"}
 """
 
 import contextlib
+import json
+import os
 import signal
-import sys
 from pathlib import Path
+from typing import Any
 
-from lab7.topologies.emulation.process import namespaces
+from lab7.topologies.emulation.process import main_function, namespaces
 
 # Folder in which ip-netns(8) names network namespaces.
 NAMED = Path("/run/netns")
@@ -23,6 +31,9 @@ SYSCTLS = {
     # Only root may open ping sockets (icmp(7)), since a user namespace may not map other groups.
     "net/ipv4/ping_group_range": "0 0",
 }
+FORWARDING = "net/ipv4/ip_forward"
+FORWARDING_IPV6 = "net/ipv6/conf/all/forwarding"
+REQUEST_BYTES = 65_536
 # Parameters that disable IPv6, so that captures have no router solicitations or duplicate address detection.
 IPV6_OFF = ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/default/disable_ipv6")
 
@@ -54,16 +65,39 @@ def _set_up_network(congestion_control: str, *, with_ipv6: bool) -> None:
     _set("net/ipv4/tcp_congestion_control", congestion_control)
 
 
-def main(argv: list[str]) -> int:
-    """Create the namespaces of the host argv[0], print READY, and sleep until a signal ends the process."""
-    name, files, congestion_control, *options = argv
+def _create(name: str, files: str, congestion_control: str, options: list[str]) -> None:
     shared = "shared" in options
     namespaces.unshare_host(name, network=not shared)
     if not shared:
         _set_up_network(congestion_control, with_ipv6="ipv6" in options)
+    if "forwards" in options:
+        _set(FORWARDING, "1")
+        if "ipv6" in options:
+            _set(FORWARDING_IPV6, "1")
     for file in sorted(Path(files).iterdir()):
         namespaces.bind_file(file, Path("/etc") / file.name)
+
+
+def main(argv: list[str]) -> int:
+    """Create the namespaces of a host, print READY, and sleep until a signal ends the process or a line replaces it."""
+    if argv:
+        name, files, congestion_control, *options = argv
+        _create(name, files, congestion_control, options)
     print("READY", flush=True)
-    sys.stdout.close()
-    signal.pause()
-    return 0
+    line = b""
+    while not line.endswith(b"\n"):
+        piece = os.read(0, REQUEST_BYTES)
+        if not piece:
+            # At end of file the testbed has ended, and the kernel kills this process next.
+            signal.pause()
+        line += piece
+    return _become(json.loads(line))
+
+
+def _become(request: dict[str, Any]) -> int:
+    """Run another module's main() in this process; return its exit status."""
+    errors = os.open(request["errors"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(errors, 2)
+    os.close(errors)
+    namespaces.set_name(main_function.process_name(request["module"]))
+    return main_function.run(request["module"], request["argv"])

@@ -15,15 +15,26 @@ import socket
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from lab7.topologies.emulation.errors import EmulationError
 from lab7.topologies.emulation.process.interpreter import full_name, module_command
 from lab7.topologies.emulation.user_module import is_user_file
-from lab7.topologies.emulation.watch import FORK_SERVER, OTHER, STATUS_TIMEOUT_S, Watch, Watched, last_line, shorten
+from lab7.topologies.emulation.watch import (
+    FORK_SERVER,
+    OTHER,
+    STATUS_TIMEOUT_S,
+    Watch,
+    Watched,
+    how_it_ended,
+    last_line,
+    last_lines,
+    shorten,
+)
 
 READY = b"READY"
 READY_TIMEOUT_S = 15.0
@@ -31,9 +42,13 @@ STOP_TIMEOUT_S = 3.0
 # Seconds to wait for the last output of a process that has closed its standard output, unless it exits before.
 LAST_WORDS_TIMEOUT_S = 0.5
 SLICE_S = 0.05
+# Lines of standard error in the message for a service that has ended before it was READY.
+LAST_LINES = 5
 NAME = "the fork server, which starts the services (lab7.topologies.emulation.process.forkserver),"
 LINE_MAX_BYTES = 4 * 1024 * 1024
 PACKAGE = "lab7."
+# Maximum number of requests to the fork server without a reply: their datagrams fit the socket's buffers.
+REQUESTS_MAX = 32
 
 
 def readable(source: Any, timeout_s: float) -> bool:
@@ -44,6 +59,27 @@ def readable(source: Any, timeout_s: float) -> bool:
     poll = select.poll()
     poll.register(source, select.POLLIN)
     return bool(poll.poll(max(0.0, timeout_s) * 1e3))
+
+
+class Start:
+    """A child that the fork server has been requested to start; `pid` and `pidfd` wait for its reply.
+
+    Raises EmulationError if the fork server has ended.
+    """
+
+    def __init__(self, forkserver: "ForkServer") -> None:
+        self._forkserver = forkserver
+        self.process: tuple[int, int] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Return the process id."""
+        return self._forkserver.await_start(self)[0]
+
+    @property
+    def pidfd(self) -> int:
+        """Return a pidfd of the process, which the caller closes."""
+        return self._forkserver.await_start(self)[1]
 
 
 class ForkServer:
@@ -67,6 +103,8 @@ class ForkServer:
         # The lock protects the fork server's socket, from which the process monitor's thread reads exit codes, too.
         self._lock = threading.Lock()
         self._exit_codes: dict[int, int] = {}
+        # Requests without a reply, in their order.
+        self._starts: deque[Start] = deque()
         # Pidfds of children whose exit has not been reported yet.
         self._children: dict[int, int] = {}
         self._pidfd = os.pidfd_open(self._program.pid)
@@ -81,24 +119,33 @@ class ForkServer:
         self,
         argv: Sequence[str],
         *,
-        host_pid: int = 0,
+        namespaces: Sequence[str] = (),
         cwd: str = "/",
         streams: tuple[int, int, int] = (0, 1, 2),
-    ) -> tuple[int, int]:
-        """Run `module arg ...` in the namespaces of `host_pid` (0: this process's); return (process id, pidfd)."""
-        request = {"module": argv[0], "argv": list(argv[1:]), "host_pid": host_pid, "cwd": cwd}
+    ) -> Start:
+        """Run `module arg ...` in the namespaces of these files (none: this process's); do not wait for the reply."""
+        request = {"module": argv[0], "argv": list(argv[1:]), "namespaces": list(namespaces), "cwd": cwd}
+        start = Start(self)
         with self._lock:
+            while len(self._starts) >= REQUESTS_MAX:
+                self._await_message()
             try:
                 socket.send_fds(self._channel, [json.dumps(request).encode()], list(streams))
             except OSError:
                 raise self._gone() from None
-            while True:
-                message, descriptors = self._receive()
-                if message is None:
-                    raise self._gone()
-                if "exit_code" not in message:
-                    self._children[message["pid"]] = os.dup(descriptors[0])
-                    return message["pid"], descriptors[0]
+            self._starts.append(start)
+        return start
+
+    def await_start(self, start: Start) -> tuple[int, int]:
+        """Return (process id, pidfd) of a child, once the fork server has replied."""
+        with self._lock:
+            while start.process is None:
+                self._await_message()
+            return start.process
+
+    def _await_message(self) -> None:
+        if self._receive() is None:
+            raise self._gone()
 
     def exit_code(self, pid: int, timeout_s: float = 0.0) -> int | None:
         """Return the exit code of a process (negative: a signal), or None if it still runs after `timeout_s`."""
@@ -147,26 +194,30 @@ class ForkServer:
             return None
         try:
             while pid not in self._exit_codes and readable(self._channel, 0.0):
-                if self._receive()[0] is None:
+                if self._receive() is None:
                     return -signal.SIGKILL  # every child dies with the server
             return self._exit_codes.get(pid)
         finally:
             self._lock.release()
 
-    def _receive(self) -> tuple[dict[str, int] | None, list[int]]:
-        """Return (next message of the fork server, attached descriptors); message None if the server has exited."""
+    def _receive(self) -> dict[str, int] | None:
+        """Read one message of the fork server and return it: an exit, or the reply to a request; None at its end."""
         try:
             data, descriptors, _, _ = socket.recv_fds(self._channel, 65536, 1)
         except OSError:
             data, descriptors = b"", []
         if not data:
-            return None, []
+            return None
         message: dict[str, int] = json.loads(data)
+        pid = message["pid"]
         if "exit_code" in message:
-            self._exit_codes[message["pid"]] = message["exit_code"]
-            if (pidfd := self._children.pop(message["pid"], None)) is not None:
+            self._exit_codes[pid] = message["exit_code"]
+            if (pidfd := self._children.pop(pid, None)) is not None:
                 os.close(pidfd)
-        return message, descriptors
+        else:
+            self._children[pid] = os.dup(descriptors[0])
+            self._starts.popleft().process = pid, descriptors[0]
+        return message
 
     def _gone(self) -> EmulationError:
         output = self._last_output()
@@ -178,48 +229,117 @@ class Service:
 
     It is on the watch until it is stopped. Before READY, only a foreign signal is fatal to the lab; afterwards an exit
     with a code other than 0, and if it `lasts`, any exit.
+
+    start: of its process, whose reply is awaited at the first use; host: name of the host, for messages.
     """
 
     def __init__(
         self,
         command: str,
-        process: tuple[int, int],
+        start: Start,
         streams: tuple[int, int],
         errors: Path,
         forkserver: ForkServer,
         *,
         name: str = "",
         rank: int = OTHER,
+        host: str = "",
     ) -> None:
         self.command = command
-        self.pid, self._pidfd = process
         self.lasts = False
         self.ready_line = ""
+        self._start = start
+        self._name, self._rank, self._host = name or command, rank, host
+        self._serves = False
         self._stdin, self._stdout = streams
-        self._open: tuple[int, ...] = (*streams, self._pidfd)
+        self._open: tuple[int, ...] = streams
         self._received = b""
         self._errors = errors
         self._forkserver = forkserver
-        ended, output = partial(self.exit_code, STATUS_TIMEOUT_S), partial(last_line, errors)
-        self._watched = Watched(self._pidfd, self.pid, name or command, ended, output, self._is_death, rank)
         self._told_to_stop = False
-        if forkserver.watch is not None:
-            forkserver.watch.add(self._watched)
+
+    @property
+    def pid(self) -> int:
+        """Return the process id; from then on the process is on the watch."""
+        return self._watched.pid
+
+    @property
+    def pidfd(self) -> int:
+        """Return the pidfd of the process, which belongs to this object."""
+        return self._watched.pidfd
+
+    def has_ended(self) -> bool:
+        """Return whether the process has ended, or was stopped."""
+        return not self._open or readable(self.pidfd, 0.0)
+
+    @cached_property
+    def _watched(self) -> Watched:
+        pid, pidfd = self._start.pid, self._start.pidfd
+        self._open = (*self._open, pidfd)
+        ended, output = partial(self.exit_code, STATUS_TIMEOUT_S), partial(last_line, self._errors)
+        watched = Watched(pidfd, pid, self._name, ended, output, self._is_death, self._rank, self._serves)
+        if self._forkserver.watch is not None:
+            self._forkserver.watch.add(watched)
+        return watched
 
     def expect_to_serve(self) -> None:
         """Declare the service permanent: from READY on, an exit before stop() ends the run with an error."""
-        self.lasts = self._watched.serves = True
+        self.lasts = self._serves = True
+        if "_watched" in vars(self):
+            self._watched.serves = True
 
     def _is_death(self, code: int) -> bool:
         return code < 0 or (bool(self.ready_line) and (self.lasts or code != 0))
 
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> str:
-        """Wait for the line that begins with READY; return it. Raises EmulationError with the last line of output."""
-        line = self.read_line(timeout_s)
-        if not line.startswith(READY):
-            raise EmulationError(f"`{shorten(self.command)}` printed {line[:80]!r} instead of READY")
-        self.ready_line = line.decode(errors="replace")
+        """Wait for the line that begins with READY; return it. Raises EmulationError as await_ready() does."""
+        await_ready([self], timeout_s)
         return self.ready_line
+
+    def receive_ready(self) -> bool:
+        """Read what the process has printed; return whether it is READY. Raises EmulationError if it cannot become so.
+
+        The output is there already, or at its end.
+        """
+        piece = os.read(self._stdout, 65536)
+        self._received += piece
+        if not piece:
+            raise EmulationError(self._failure())
+        if b"\n" not in self._received and len(self._received) <= LINE_MAX_BYTES:
+            return False
+        line, _, self._received = self._received.partition(b"\n")
+        if not line.startswith(READY):
+            raise EmulationError(f"{self._called()} printed {line[:80]!r} instead of READY")
+        self.ready_line = line.decode(errors="replace")
+        return True
+
+    def fileno(self) -> int:
+        """Return the descriptor of the service's standard output."""
+        return self._stdout
+
+    def _called(self) -> str:
+        return f"`{shorten(self.command)}`{f' of host {self._host}' if self._host else ''}"
+
+    def _failure(self) -> str:
+        """Return the message for a process that has ended before it was READY."""
+        code = self.exit_code(LAST_WORDS_TIMEOUT_S)
+        how = "closed its standard output" if code is None else how_it_ended(code)
+        said = last_lines(self._errors, LAST_LINES)
+        if len(said) > 1:
+            return "\n    ".join([f"{self._called()} {how} before it was READY; its last lines:", *said])
+        return f"{self._called()} {how} before it was READY{f': {said[0]}' if said else ''}"
+
+    def late(self, timeout_s: float) -> EmulationError:
+        """Return the error for a process that is not READY after `timeout_s`."""
+        return EmulationError(f"{self._called()} did not print READY within {timeout_s:g} s{self._last_output()}")
+
+    def become(self, words: Sequence[str], errors: Path, name: str) -> None:
+        """Have a process of host_process run a module's main() from now on; do not wait for READY."""
+        self.command, self.ready_line, self._name, self._rank, self._errors = shlex.join(words), "", name, OTHER, errors
+        watched = self._watched
+        watched.name, watched.rank, watched.said = name, OTHER, partial(last_line, errors)
+        self.lasts = False
+        self.write_line(json.dumps({"module": words[0], "argv": list(words[1:]), "errors": str(errors)}))
 
     def write_line(self, line: str) -> None:
         """Write one line to the service's standard input. Raises EmulationError if the service has exited."""
@@ -234,9 +354,7 @@ class Service:
         while b"\n" not in self._received:
             piece = self._read(deadline)
             if piece is None:
-                raise EmulationError(
-                    f"`{shorten(self.command)}` did not print READY within {timeout_s:g} s{self._last_output()}"
-                )
+                raise EmulationError(f"{self._called()} printed no line within {timeout_s:g} s{self._last_output()}")
             if not piece or len(self._received) > LINE_MAX_BYTES:
                 raise EmulationError(f"`{shorten(self.command)}` ended{self._last_output()}")
             self._received += piece
@@ -313,14 +431,38 @@ class Service:
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal; no effect after the exit. Call expect_end() before a signal that ends the service."""
         if self._open:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, number)
+            with contextlib.suppress(ProcessLookupError, EmulationError):
+                signal.pidfd_send_signal(self.pidfd, number)
 
     def kill(self) -> None:
         """Kill the service by SIGKILL, as a crash would end it."""
         self.expect_end()
         self.send_signal(signal.SIGKILL)
         self.exit_code(STOP_TIMEOUT_S)
+
+
+def await_ready(services: Sequence[Service], timeout_s: float = READY_TIMEOUT_S) -> None:
+    """Wait until every service has printed READY. Raises EmulationError for the first that ends or prints another line.
+
+    timeout_s: from now, or from the last READY of another of the services, since all share the processors.
+    """
+    waiting = {service.fileno(): service for service in services if not service.ready_line}
+    poll = select.poll()
+    for service in waiting.values():
+        poll.register(service, select.POLLIN)
+    deadline_s = time.monotonic() + timeout_s
+    while waiting:
+        events = poll.poll(max(0.0, deadline_s - time.monotonic()) * 1e3)
+        if not events:
+            raise next(iter(waiting.values())).late(timeout_s)
+        for descriptor, _ in events:
+            if waiting[descriptor].receive_ready():
+                poll.unregister(descriptor)
+                del waiting[descriptor]
+                deadline_s = time.monotonic() + timeout_s
+    for service in services:
+        # A process is on the watch once its process id is known.
+        assert service.pid
 
 
 def is_module(name: str) -> bool:
@@ -360,15 +502,17 @@ def start_service(
     forkserver: ForkServer,
     command: str | Sequence[str],
     *,
-    host_pid: int,
     cwd: Path,
     name: str,
+    namespaces: Sequence[str] = (),
     called: str | None = None,
     rank: int = OTHER,
+    host: str = "",
 ) -> Service:
     """Start a module's main() in a host without waiting for READY; standard error goes to `cwd`/NAME.err.
 
-    called: its description in a message on its exit (None: its command line); rank: see watch.
+    namespaces: files of those that it enters; called: its description in a message on its exit (None: its command line);
+    rank: see watch; host: see Service.
     """
     words = split_command(command)
     errors = cwd / f"{name}.err"
@@ -377,9 +521,10 @@ def start_service(
     with open(errors, "wb") as error_file:
         try:
             streams = (child_stdin, child_stdout, error_file.fileno())
-            process = forkserver.start(words, host_pid=host_pid, cwd=str(cwd), streams=streams)
+            start = forkserver.start(words, namespaces=namespaces, cwd=str(cwd), streams=streams)
         finally:
             os.close(child_stdin)
             os.close(child_stdout)
     line = shlex.join(words)
-    return Service(line, process, (stdin, stdout), errors, forkserver, name=called or f"the program {line}", rank=rank)
+    called = called or f"the program {line}"
+    return Service(line, start, (stdin, stdout), errors, forkserver, name=called, rank=rank, host=host)

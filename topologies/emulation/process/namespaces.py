@@ -8,7 +8,7 @@ import ctypes
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,6 +25,9 @@ MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 MNT_DETACH = 2
+
+# Namespaces of a host, as named in /proc/PID/ns; that of its mounts is entered last.
+HOST = ("net", "uts", "mnt")
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
@@ -81,9 +84,20 @@ def tight_timers() -> None:
     _check(_libc.prctl(PR_SET_TIMERSLACK, ctypes.c_ulong(1)), "prctl TIMERSLACK")
 
 
-def enter(pid: int, kinds: tuple[str, ...] = ("net", "uts", "mnt")) -> None:
+def enter(pid: int, kinds: Iterable[str] = HOST) -> None:
     """Enter namespaces of another process, named as in /proc/PID/ns, in that order. Raises OSError."""
-    descriptors = [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds]
+    enter_files(files_of(pid, kinds))
+
+
+def files_of(pid: int, kinds: Iterable[str] = HOST) -> list[str]:
+    """Return the files of a process's namespaces; proc_pid_ns(5)."""
+    return [f"/proc/{pid}/ns/{kind}" for kind in kinds]
+
+
+def enter_files(files: Iterable[str]) -> None:
+    """Enter the namespaces of these files, in that order. Raises OSError."""
+    # All files are opened first: they may have no path in the mount namespace that is entered.
+    descriptors = [os.open(file, os.O_RDONLY | os.O_CLOEXEC) for file in files]
     for descriptor in descriptors:
         setns(descriptor, 0)
         os.close(descriptor)

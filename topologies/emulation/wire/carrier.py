@@ -1,15 +1,17 @@
-"""Carrier of a user-space link: a process that forwards each frame between two TAP devices after its delay.
+"""Carrier of user-space links: a process that forwards each frame between two TAP devices after its delay.
 
-Run by the fork server with one argument, a JSON object:
+Run by the fork server with one argument, a JSON list with an object per link:
 
-    {"ends": [{"pid": 17, "name": "client-eth0"}, {"pid": 0, "name": "s1-eth1"}],
-     "shapes": [{...}, {...}],        one per direction: end 0 to end 1, then back (fields of Shape)
-     "seeds": [1, 2],
-     "records": ["/run/.../wire-a-b.0", "/run/.../wire-a-b.1"]}    file for each frame's times: see record
+    [{"ends": [{"pid": 17, "name": "client-eth0"}, {"pid": 0, "name": "s1-eth1"}],
+      "shapes": [{...}, {...}],        one per direction: end 0 to end 1, then back (fields of Shape)
+      "seeds": [1, 2],
+      "records": ["/run/.../wire-a-b.0", "/run/.../wire-a-b.1"]}]   file for each frame's times: see record
 
-A line of its standard input gives one direction another shape, and is answered by a line:
+The directions of all links are counted through: 0 and 1 those of the first link, 2 and 3 those of the second. A line of
+its standard input gives one direction another shape, or deletes a link, and is answered by the line DONE:
 
-    {"direction": 0, "shape": {...}, "seed": 3}
+    {"direction": 2, "shape": {...}, "seed": 3}
+    {"delete": 1}
 
 The cost of reading, waking up and writing is kept out of the delays: see clock.
 """
@@ -21,6 +23,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import IO
@@ -40,22 +43,21 @@ PRIORITY = 10
 
 
 class Direction:
-    """One direction of a user-space link: the frames in flight from one TAP device to the opposite one."""
+    """One direction of a user-space link: from one TAP device to the opposite one."""
 
     def __init__(self, source: int, target: int, chain: effects.Chain, record: Writer) -> None:
-        self._record = record
         self.source = source
         self._target = target
         self._chain = chain
-        self._flying: list[tuple[int, int, bytes]] = []
-        self._count = 0
+        self._record = record
+        self.flying = 0
 
     def reshape(self, chain: effects.Chain) -> None:
         """Replace the effects (delay, loss ...) on frames; frames in flight keep their due times."""
         self._chain = chain
 
-    def receive(self, late_ns: int, waited_ns: int) -> None:
-        """Read the frames that have arrived at the source, at most BURST, and schedule their departure.
+    def receive(self, late_ns: int, waited_ns: int) -> Iterator[tuple[int, bytes]]:
+        """Read the frames that have arrived at the source, at most BURST; yield due time and octets of each.
 
         The first arrived `waited_ns` and `late_ns` ago, while this process waited for a processor and slept; the others
         are assumed to have arrived evenly distributed over that wait.
@@ -68,53 +70,82 @@ class Direction:
         now_ns = time.monotonic_ns() - late_ns
         for place, frame in enumerate(frames):
             due_ns = self._chain.exit_ns(len(frame), now_ns - waited_ns * (len(frames) - place) // len(frames))
-            if due_ns is None or len(self._flying) >= FRAMES_MAX:
-                continue
-            # The counter keeps frames with equal due times in order, so that heapq does not compare their octets.
-            self._count += 1
-            heapq.heappush(self._flying, (due_ns, self._count, frame))
+            if due_ns is not None and self.flying < FRAMES_MAX:
+                self.flying += 1
+                yield due_ns, frame
 
-    def send_due(self, early_ns: int) -> int | None:
+    def send(self, due_ns: int, frame: bytes) -> None:
+        """Write a frame that is due, and record its times."""
+        self.flying -= 1
+        # Like a network interface, a TAP device that is down or full drops the frame.
+        with contextlib.suppress(OSError):
+            os.write(self._target, frame)
+        self._record.add(due_ns, time.monotonic_ns())
+
+    def close(self) -> None:
+        """Remove the source's TAP device; frames in flight are lost."""
+        self.send = lambda *_: None  # type: ignore[method-assign]
+        os.close(self.source)
+
+
+class Carrier:
+    """The links of this process, and the frames in flight on all of them."""
+
+    def __init__(self, directions: Sequence[Direction]) -> None:
+        self._directions = directions
+        self._by_source = {direction.source: direction for direction in directions}
+        self._flying: list[tuple[int, int, Direction, bytes]] = []
+        self._count = 0
+
+    def carry(self, commands: IO[bytes]) -> None:
+        """Forward frames until killed; new shapes are read from `commands`."""
+        control = commands.fileno()
+        sleeper = Sleeper([*self._by_source, control])
+        while True:
+            early_ns = sleeper.early_ns()
+            next_ns = self._send_due(early_ns)
+            ready = sleeper.wait(None if next_ns is None else next_ns - early_ns)
+            if control in ready:
+                ready.remove(control)
+                self._obey(commands, sleeper)
+            for source in ready:
+                # With several sources it is unknown which woke the process: no run-queue delay is subtracted.
+                if (direction := self._by_source.get(source)) is not None:
+                    self._receive(direction, sleeper.awoke_late_ns, sleeper.waited_ns if len(ready) == 1 else 0)
+
+    def _receive(self, direction: Direction, late_ns: int, waited_ns: int) -> None:
+        for due_ns, frame in direction.receive(late_ns, waited_ns):
+            # The counter keeps frames with equal due times in order, so that heapq does not compare what follows.
+            self._count += 1
+            heapq.heappush(self._flying, (due_ns, self._count, direction, frame))
+
+    def _send_due(self, early_ns: int) -> int | None:
         """Write every frame that is due within `early_ns`; return the next due time in ns, None without frames."""
         flying = self._flying
         while flying:
             if flying[0][0] > time.monotonic_ns() + early_ns:
                 return flying[0][0]
-            due_ns, _, frame = heapq.heappop(flying)
-            # Like a network interface, a TAP device that is down or full drops the frame.
-            with contextlib.suppress(OSError):
-                os.write(self._target, frame)
-            self._record.add(due_ns, time.monotonic_ns())
+            due_ns, _, direction, frame = heapq.heappop(flying)
+            direction.send(due_ns, frame)
         return None
 
-
-def carry(directions: tuple[Direction, Direction], commands: IO[bytes]) -> None:
-    """Forward frames in both directions until killed; new shapes are read from `commands`."""
-    by_source = {direction.source: direction for direction in directions}
-    control = commands.fileno()
-    sleeper = Sleeper([*by_source, control])
-    while True:
-        early_ns = sleeper.early_ns()
-        dues_ns = [due for due in (direction.send_due(early_ns) for direction in directions) if due is not None]
-        ready = sleeper.wait(min(dues_ns) - early_ns if dues_ns else None)
-        if control in ready:
-            ready.remove(control)
-            obey(commands, directions)
-        for source in ready:
-            # With frames from both ends it is unknown which end woke the process: no run-queue delay is subtracted.
-            by_source[source].receive(sleeper.awoke_late_ns, sleeper.waited_ns if len(ready) == 1 else 0)
-
-
-def obey(commands: IO[bytes], directions: tuple[Direction, Direction]) -> None:
-    """Read one JSON command, replace the shape of one direction, and print RESHAPED."""
-    line = commands.readline()
-    if not line:
-        # At end of file the testbed has ended, and the kernel kills this process next.
-        signal.pause()
-    command = json.loads(line)
-    chain = effects.build(Shape(**command["shape"]), Random(command["seed"]))
-    directions[command["direction"]].reshape(chain)
-    print("RESHAPED", flush=True)
+    def _obey(self, commands: IO[bytes], sleeper: Sleeper) -> None:
+        """Read one JSON command, reshape a direction or delete a link, and print DONE."""
+        line = commands.readline()
+        if not line:
+            # At end of file the testbed has ended, and the kernel kills this process next.
+            signal.pause()
+        command = json.loads(line)
+        if "delete" in command:
+            first = 2 * command["delete"]
+            for direction in self._directions[first : first + 2]:
+                sleeper.forget(direction.source)
+                del self._by_source[direction.source]
+                direction.close()
+        else:
+            chain = effects.build(Shape(**command["shape"]), Random(command["seed"]))
+            self._directions[command["direction"]].reshape(chain)
+        print("DONE", flush=True)
 
 
 def open_ends(ends: list[dict[str, object]]) -> list[int]:
@@ -139,21 +170,19 @@ def run_urgently() -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Forward the frames of one link until killed; print READY when both TAP devices exist."""
-    request = json.loads(argv[0])
-    try:
-        first, second = open_ends(request["ends"])
-    except OSError as error:
-        print(tap.why_no_tap(error), file=sys.stderr)
-        return 3
-    chains = [
-        effects.build(Shape(**shape), Random(seed))
-        for shape, seed in zip(request["shapes"], request["seeds"], strict=True)
-    ]
-    records = [Writer(Path(path)) for path in request["records"]]
-    directions = (Direction(first, second, chains[0], records[0]), Direction(second, first, chains[1], records[1]))
+    """Forward the frames of the links until killed; print READY when all TAP devices exist."""
+    directions: list[Direction] = []
+    for link in json.loads(argv[0]):
+        try:
+            taps = open_ends(link["ends"])
+        except OSError as error:
+            print(tap.why_no_tap(error), file=sys.stderr)
+            return 3
+        for place, (shape, seed, record) in enumerate(zip(link["shapes"], link["seeds"], link["records"], strict=True)):
+            chain = effects.build(Shape(**shape), Random(seed))
+            directions.append(Direction(taps[place], taps[1 - place], chain, Writer(Path(record))))
     run_urgently()
     print("READY", flush=True)
     with open(0, "rb", buffering=0, closefd=False) as commands:
-        carry(directions, commands)
+        Carrier(directions).carry(commands)
     return 0

@@ -80,12 +80,19 @@ class Sleeper:
     """
 
     def __init__(self, descriptors: Sequence[int]) -> None:
-        self._descriptors = descriptors
+        # An epoll descriptor for all: select(2) takes none from 1024 on, and poll(2) no time below a millisecond.
+        self._epoll = select.epoll()
+        for descriptor in descriptors:
+            self._epoll.register(descriptor, select.EPOLLIN)
         self._lateness = Lateness()
         self._last_step = Lateness()
         self._run_queue = RunQueue()
         self.awoke_late_ns = 0
         self.waited_ns = 0
+
+    def forget(self, descriptor: int) -> None:
+        """Wait for a descriptor no longer, because it is about to be closed."""
+        self._epoll.unregister(descriptor)
 
     def early_ns(self) -> int:
         """Return the time in ns by which a sleep should end early, so that the caller acts on time."""
@@ -98,14 +105,15 @@ class Sleeper:
         left_ns = 0 if due_ns is None else due_ns - began_ns
         long = left_ns > 2 * LAST_STEP_NS
         asleep_ns = max(0, left_ns - LAST_STEP_NS if long else left_ns)
-        ready = select.select(self._descriptors, [], [], None if due_ns is None else asleep_ns / NS)[0]
+        woken = select.select([self._epoll], [], [], None if due_ns is None else asleep_ns / NS)[0]
         woke_ns, waited_ns = time.monotonic_ns(), self._run_queue.waited_ns() - before_ns
-        if not ready:
+        if not woken:
             learner = self._lateness if long else self._last_step
             learner.learn(asleep_ns if long else LAST_STEP_NS, woke_ns - began_ns - asleep_ns - waited_ns)
-            return ready
+            return []
         self.awoke_late_ns = self._lateness.expected_ns(woke_ns - began_ns) if asleep_ns or due_ns is None else 0
         # If the timeout ended before the run-queue delay began, the timeout woke this process: arrivals are unknown.
         by_time = due_ns is not None and woke_ns - waited_ns >= began_ns + asleep_ns
         self.waited_ns = 0 if by_time else waited_ns
-        return ready
+        # In order of their numbers, as epoll's order depends on the history.
+        return sorted(descriptor for descriptor, _ in self._epoll.poll(0))

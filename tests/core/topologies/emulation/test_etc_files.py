@@ -8,7 +8,8 @@ import pytest
 
 from lab7.topologies.emulation import etc_files
 
-ENTRIES = [("10.0.0.1", ["client"]), ("10.0.0.2", ["www.example.com", "origin"])]
+PAIRS = [("10.0.0.1", ["client"]), ("10.0.0.2", ["www.example.com", "origin"])]
+ENTRIES = etc_files.listed(PAIRS)
 
 
 def test_hosts_begins_with_the_loopback_and_has_one_line_an_address() -> None:
@@ -18,11 +19,11 @@ def test_hosts_begins_with_the_loopback_and_has_one_line_an_address() -> None:
 
 
 def test_a_host_that_nobody_listed_still_finds_itself() -> None:
-    assert etc_files.hosts_text("client", []) == "127.0.0.1 localhost\n127.0.1.1 client\n"
+    assert etc_files.hosts_text("client", etc_files.listed([])) == "127.0.0.1 localhost\n127.0.1.1 client\n"
 
 
 def test_a_name_within_another_name_is_not_the_host_itself() -> None:
-    assert etc_files.hosts_text("client", [("10.0.0.9", ["client2"])]).endswith("127.0.1.1 client\n")
+    assert etc_files.hosts_text("client", etc_files.listed([("10.0.0.9", ["client2"])])).endswith("127.0.1.1 client\n")
 
 
 def test_resolv_names_every_resolver_in_order() -> None:
@@ -57,7 +58,7 @@ def test_write_makes_the_four_files(tmp_path: Path) -> None:
 
 
 def test_entries_change_and_go_in_place(tmp_path: Path) -> None:
-    etc_files.write(tmp_path, "client", [*ENTRIES, ("2001:db8::2", ["www.example.com", "origin"])], [])
+    etc_files.write(tmp_path, "client", etc_files.listed([*PAIRS, ("2001:db8::2", ["www.example.com", "origin"])]), [])
     # As a host sees the file, by a bind mount.
     with open(tmp_path / "hosts") as shown:
         etc_files.add_entry(tmp_path, "10.0.0.3", ["origin"])

@@ -59,8 +59,11 @@ def _two_private_networks() -> Topo:
 def test_a_name_of_another_segment_with_an_own_address_is_left_out() -> None:
     topo = _two_private_networks()
     topology_checks.check(topo)
-    assert hosts_file.entries(topo, "h1", with_ipv6=False) == [("192.168.1.2", ["h1"]), ("10.0.0.1", ["shared"])]
-    assert hosts_file.entries(topo, "shared", with_ipv6=True) == [
+    assert hosts_file.HostsFiles(topo, with_ipv6=False).entries("h1") == [
+        ("192.168.1.2", ["h1"]),
+        ("10.0.0.1", ["shared"]),
+    ]
+    assert hosts_file.HostsFiles(topo, with_ipv6=True).entries("shared") == [
         ("192.168.1.2", ["h2"]),
         ("2001:db8:c0a8:100::2", ["h2"]),
         ("10.0.0.1", ["shared"]),

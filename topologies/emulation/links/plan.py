@@ -1,0 +1,131 @@
+"""Plan: the changes of a network that is being built, collected and made together.
+
+In a block of `together` the parts of a network add what they need, and the end of the block makes it; outside of such a
+block `made` makes each change at once. One `ip -batch` creates the ends of all links, one more the bridges, and each
+host gets one socket of rtnetlink. What needs the network as it is, such as a command in a host, flushes the plan first.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from typing import TypeVar
+
+from lab7.topologies.emulation import tools
+from lab7.topologies.emulation.links import device, rtnetlink, wires
+from lab7.topologies.emulation.links.wires import End, InNamespace, Wire
+
+Item = TypeVar("Item")
+# First interface index in hosts, above those in the switches' namespace.
+FIRST_INDEX = 10_001
+
+
+@dataclass
+class NodeChanges:
+    """Changes in the network namespace of one node: lines of ip(8), neighbours, interfaces' offload.
+
+    neighbours: by interface, messages of rtnetlink for entries of the neighbour table, which nodes share.
+    """
+
+    lines: list[str] = field(default_factory=list)
+    neighbours: list[tuple[str, list[bytes]]] = field(default_factory=list)
+    without_offload: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Plan:
+    """Changes of one network that are still to be made, in the order in which they are made.
+
+    devices: pairs of the ends of links; shaping: lines of tc(8) in the switches' namespace that need these; wires: links
+    that processes carry; lines: lines of ip(8) there that need the devices; calls: functions that need the devices;
+    nodes: changes in the namespaces of nodes; forwarding: lines of bridge(8) in the switches' namespace.
+    """
+
+    devices: list[tuple[End, End]] = field(default_factory=list)
+    shaping: list[str] = field(default_factory=list)
+    wires: list[Wire] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    calls: list[Callable[[], None]] = field(default_factory=list)
+    nodes: dict[InNamespace, NodeChanges] = field(default_factory=dict)
+    forwarding: list[str] = field(default_factory=list)
+
+    # Interface indices of the ends in hosts. Where the ends of a veth pair have equal indices in their namespaces, Linux
+    # takes the pair for a device without a lower one, and reports its carrier up to 1 s late (linkwatch_urgent_event).
+    indices: Iterator[int] = field(default_factory=lambda: count(FIRST_INDEX))
+
+    _depth = 0
+    _is_flushing = False
+
+    def node(self, node: InNamespace) -> NodeChanges:
+        """Return the changes in the namespace of a node, to be added to."""
+        return self.nodes.setdefault(node, NodeChanges())
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Collect the changes of a block, and make them at its end; blocks may be nested."""
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+        self.made()
+
+    def made(self) -> None:
+        """Make the collected changes, unless they are to be made together with others."""
+        if not self._depth:
+            self.flush()
+
+    def flush(self) -> None:
+        """Make the collected changes now. Raises EmulationError for the first that is refused."""
+        if self._is_flushing:
+            return
+        self._is_flushing = True
+        try:
+            while self._take_step():
+                pass
+        finally:
+            self._is_flushing = False
+
+    def _take_step(self) -> bool:
+        """Make the changes of the first kind of which there are any; return whether there were."""
+        if self.devices:
+            tools.batch("ip", [f"link add {near} type veth peer {far}" for near, far in _taken(self.devices)])
+        elif self.shaping:
+            tools.batch("tc", _taken(self.shaping))
+        elif self.wires:
+            wires.start(_taken(self.wires))
+        elif self.lines:
+            tools.batch("ip", _taken(self.lines))
+        elif self.calls:
+            for call in _taken(self.calls):
+                call()
+        elif self.nodes:
+            node = next(iter(self.nodes))
+            apply(self.nodes.pop(node), node.network_pid())
+        elif self.forwarding:
+            tools.batch("bridge", _taken(self.forwarding))
+        else:
+            return False
+        return True
+
+
+def _taken(items: list[Item]) -> list[Item]:
+    taken = list(items)
+    items.clear()
+    return taken
+
+
+def apply(changes: NodeChanges, pid: int) -> None:
+    """Make the changes of one node. Raises EmulationError for the first that is refused."""
+    with rtnetlink.open_in(pid) as sock:
+        requests = rtnetlink.messages(changes.lines, partial(rtnetlink.index_of, sock))
+        if requests is None:
+            tools.batch("ip", changes.lines, pid)
+        else:
+            rtnetlink.send(sock, requests, changes.lines.__getitem__)
+        for interface, entries in changes.neighbours:
+            described = f"an entry of the neighbour table of {interface}"
+            rtnetlink.send(sock, entries, lambda _, words=described: words, rtnetlink.index_of(sock, interface))
+        for interface in changes.without_offload:
+            device.switch_off(sock, interface)

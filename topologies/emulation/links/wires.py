@@ -1,0 +1,129 @@
+"""Wires: user-space links, many of them carried by one process (see lab7.topologies.emulation.wire.carrier).
+
+The links that start together are shared among as many processes as this machine has processors, at most LINKS_MAX a
+process: more would only take turns.
+"""
+
+import json
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from lab7.topologies.emulation.process.launcher import ForkServer, Service, await_ready, start_service
+from lab7.topologies.emulation.shape import Shape
+
+CARRIER = "lab7.topologies.emulation.wire.carrier"
+RESHAPE_TIMEOUT_S = 5.0
+# Maximum number of links that one process carries: its request then fits a datagram to the fork server.
+LINKS_MAX = 128
+# Number of links that the description of a process names.
+NAMED_MAX = 3
+
+
+class InNamespace(Protocol):
+    """A node, by whose process its network namespace is found."""
+
+    def network_pid(self) -> int:
+        """Return the process id of the node's namespaces, 0 for those of this process; wait until they exist."""
+
+
+class End(NamedTuple):
+    """An end of a link: the name and the MAC address of its interface (empty: any), and its node (None: a switch).
+
+    index: interface index, 0 for the next one of its namespace.
+    """
+
+    name: str
+    address: str = ""
+    node: InNamespace | None = None
+    index: int = 0
+
+    def __str__(self) -> str:
+        """Return the end in words of ip-link(8)."""
+        words = [f"name {self.name}", f"netns {self.pid}" if self.pid else ""]
+        words += [f"address {self.address}" if self.address else "", f"index {self.index}" if self.index else ""]
+        return " ".join(filter(None, words))
+
+    @property
+    def pid(self) -> int:
+        """Return the process id of its network namespace, 0 for that of this process."""
+        return self.node.network_pid() if self.node is not None else 0
+
+
+@dataclass
+class Wire:
+    """A user-space link: its ends, and by direction its shape, the seed of its random effects, and its record.
+
+    Direction 0 is from end 0 to end 1. carrier: the process, None until it has been started; place: among its links.
+    """
+
+    ends: tuple[End, End]
+    shapes: list[Shape]
+    seeds: list[int]
+    records: dict[str, Path]
+    forkserver: ForkServer
+    workdir: Path
+    carrier: Service | None = None
+    place: int = 0
+
+    def reshape(self, direction: int, shape: Shape, seed: int) -> None:
+        """Replace the shape of one direction; frames in flight keep their times. Raises EmulationError."""
+        self.shapes[direction], self.seeds[direction] = shape, seed
+        self._command({"direction": 2 * self.place + direction, "shape": asdict(shape), "seed": seed})
+
+    def delete(self) -> None:
+        """Remove both interfaces; idempotent."""
+        if self.carrier is not None and not self.carrier.has_ended():
+            self._command({"delete": self.place})
+        self.carrier = None
+
+    def _command(self, command: dict[str, object]) -> None:
+        if self.carrier is not None:
+            self.carrier.write_line(json.dumps(command))
+            self.carrier.read_line(RESHAPE_TIMEOUT_S)
+
+    def request(self) -> dict[str, object]:
+        """Return the link as its carrier expects it."""
+        return {
+            "ends": [{"pid": end.pid, "name": end.name} for end in self.ends],
+            "shapes": [asdict(shape) for shape in self.shapes],
+            "seeds": self.seeds,
+            "records": [str(path) for path in self.records.values()],
+        }
+
+
+def start(wires: Sequence[Wire]) -> None:
+    """Start the processes that carry these links, and wait until the interfaces exist. Raises EmulationError."""
+    processes = max(min(len(wires), os.cpu_count() or 1), -(-len(wires) // LINKS_MAX))
+    await_ready([_start_process(wires[number::processes]) for number in range(processes)])
+
+
+def stop(wires: Sequence[Wire]) -> None:
+    """Stop the processes that carry these links, and with them all links that they carry."""
+    carriers = {id(wire.carrier): wire.carrier for wire in wires if wire.carrier is not None}
+    for carrier in carriers.values():
+        carrier.expect_end()
+        carrier.send_signal(signal.SIGKILL)
+    for carrier in carriers.values():
+        carrier.stop()
+
+
+def _start_process(wires: Sequence[Wire]) -> Service:
+    first = wires[0]
+    names = [f"{near.name} to {far.name}" for near, far in (wire.ends for wire in wires)]
+    more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
+    described = f"link{'s' if len(names) > 1 else ''} {', '.join(names[:NAMED_MAX])}{more}"
+    carrier = start_service(
+        first.forkserver,
+        [CARRIER, json.dumps([wire.request() for wire in wires])],
+        cwd=first.workdir,
+        name=f"wire-{first.ends[0].name}-{first.ends[1].name}",
+        called=f"the carrier of the {described} ({CARRIER})",
+    )
+    carrier.lasts = True
+    for place, wire in enumerate(wires):
+        wire.carrier, wire.place = carrier, place
+    return carrier
