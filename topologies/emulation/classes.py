@@ -20,9 +20,10 @@ from mininet.topo import Topo
 from lab7.topologies.emulation.errors import TopologyError
 from lab7.topologies.emulation.hosts.limited import LimitedHost
 from lab7.topologies.emulation.hosts.nat import NAT
+from lab7.topologies.emulation.links.interface import Interface
 from lab7.topologies.emulation.links.link import EmulatedLink
 from lab7.topologies.emulation.links.openvswitch import OpenVSwitch
-from lab7.topologies.emulation.node import Bridge, Host, Interface
+from lab7.topologies.emulation.node import Bridge, Host
 
 # Stock Mininet classes replaced by lab7's own classes, which behave alike: all switches learn.
 # TCULink turns checksum offload off, as every link here does; OVSLink optimises links between two OVSSwitches.

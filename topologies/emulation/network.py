@@ -15,10 +15,11 @@ from mininet.topo import Topo
 from lab7.topologies.emulation import classes, tools, topology_checks
 from lab7.topologies.emulation.errors import EmulationError, TopologyError
 from lab7.topologies.emulation.links import wires
+from lab7.topologies.emulation.links.interface import Interface
 from lab7.topologies.emulation.links.link import EmulatedLink
 from lab7.topologies.emulation.links.plan import Plan
 from lab7.topologies.emulation.loops import find_loop_among
-from lab7.topologies.emulation.node import Bridge, Host, Interface, LazyShell
+from lab7.topologies.emulation.node import Bridge, Host, LazyShell
 from lab7.topologies.emulation.process import iperf
 from lab7.topologies.emulation.watch import LabDied
 
@@ -118,9 +119,8 @@ class Network(Mininet):  # type: ignore[misc]
         """
         wires.stop([link.wire for link in self.links if link.wire is not None])
         names = [switch.name for switch in self.switches]
-        names += [
-            interface.name for switch in self.switches for interface in switch.intfList() if interface.name != "lo"
-        ]
+        ports = [interface.name for switch in self.switches for interface in switch.intfList()]
+        names += [name for name in ports if name != "lo"]
         names += [interface for link in self.links for interface in link.inner_interfaces]
         there = [name for name in names if Path("/proc/sys/net/ipv4/conf", name).exists()]
         if there:

@@ -1,4 +1,4 @@
-"""Mininet's hosts, switches and interfaces, configured through namespaces and iproute2 instead of a shell per node.
+"""Mininet's hosts and switches, configured through namespaces and iproute2 instead of a shell per node.
 
 A node behaves as a Mininet Node towards topologies and Mininet's command line. Differences: a host's namespaces are
 held by one small process of the fork server, addresses are set by `ip -batch`, whose error messages become exceptions,
@@ -12,17 +12,16 @@ import shlex
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mininet.link import TCIntf
 from mininet.node import Node
 from mininet.nodelib import LinuxBridge
 
 from lab7.topologies.emulation import sandbox, tools
 from lab7.topologies.emulation.errors import EmulationError
 from lab7.topologies.emulation.links import netem
+from lab7.topologies.emulation.links.interface import ipv6_off, remove
 from lab7.topologies.emulation.links.plan import Plan
 from lab7.topologies.emulation.process import namespaces
 from lab7.topologies.emulation.process.holder import Holder
@@ -38,122 +37,6 @@ BY_NETEM = re.compile(r"\btc\b[^;|&\n]{0,200}\bnetem\b[^;|&\n'\]]*")
 OPEN_VSWITCH = re.compile(r"\bovs-(?:vsctl|ofctl|appctl|dpctl)\b")
 # Spanning tree times in 1/100 s for ip-link(8): the minima of IEEE 802.1D-1998 table 8-3.
 SPANNING_TREE = "forward_delay 400 hello_time 100 max_age 600"
-
-
-class Interface(TCIntf):  # type: ignore[misc]
-    """An interface of a node; the link creates the device, with the MAC address, in the node's namespace.
-
-    ip6: the IPv6 address that the link's parameters set, with the length of its prefix.
-    """
-
-    ip6: str | None = None
-
-    def __init__(
-        self,
-        name: str,
-        node: Any = None,
-        port: int | None = None,
-        link: Any = None,
-        mac: str | None = None,
-        **params: Any,
-    ) -> None:
-        """Attach to the node and the link, which creates and configures the device once both ends are known."""
-        self.node, self.name, self.link, self.mac = node, name, link, mac
-        self.ip: str | None = None
-        self.prefixLen: str | None = None
-        params.pop("moveIntfFn", None)
-        node.addIntf(self, port=port, moveIntfFn=_stay)
-        self.params = params
-        link.add_end(self)
-
-    def config(
-        self,
-        mac: str | None = None,
-        ip: str | None = None,
-        ip6: str | None = None,
-        ifconfig: str | None = None,
-        up: bool = True,
-        **params: Any,
-    ) -> dict[str, Any]:
-        """Set addresses, link state and shape of the interface (overrides Intf.config of Mininet).
-
-        As there, shaping parameters replace those before, and without any the shape stays. Raises TopologyError and
-        EmulationError.
-        """
-        if self.link is not None:
-            self.link.reshape(self, params)
-        plan = self.node.plan
-        if not self.node.inNamespace and not getattr(self.node, "has_ipv6", False):
-            plan.calls.append(partial(ipv6_off, self.name))
-        changes = plan.node(self.node)
-        if up:
-            changes.lines.append(f"link set dev {self.name} up")
-        changes.without_offload.append(self.name)
-        if mac is not None and mac != self.mac:
-            self.setMAC(mac)
-        if ip is not None:
-            self.setIP(ip)
-        if ifconfig is not None:
-            self.ifconfig(ifconfig)
-        self.ip6 = ip6 or self.ip6
-        plan.made()
-        return {}
-
-    def setIP(self, ipstr: str, prefixLen: int | None = None) -> str:  # noqa: N802, N803
-        """Set the IPv4 address: '10.0.0.1/24', or an address and a prefix length. Raises EmulationError."""
-        if "/" not in str(ipstr) and prefixLen is None:
-            raise EmulationError(f"the address {ipstr} of {self.name} lacks the length of its prefix: write {ipstr}/24")
-        self.node.change(self.assign_address(ipstr, prefixLen))
-        if self.link is not None:
-            self.link.changed()
-        return ""
-
-    def setMAC(self, macstr: str) -> str:  # noqa: N802
-        """Set the MAC address, also of a running network. Raises EmulationError."""
-        self.node.change([f"link set dev {self.name} address {macstr}"])
-        self.mac = macstr
-        if self.link is not None:
-            self.link.changed()
-        return ""
-
-    def assign_address(self, ip: str, prefix_length: int | None = None) -> list[str]:
-        """Store an IPv4 address and prefix length; return the lines for `ip -batch` that set them."""
-        # Only IPv4 addresses are replaced; IPv6 addresses, also the kernel's link-local one, stay.
-        flush = [] if self.ip is None else [f"address flush dev {self.name} to 0.0.0.0/0"]
-        self.ip, _, length = str(ip).partition("/")
-        self.prefixLen = length or str(prefix_length)
-        return [*flush, f"address add {self.ip}/{self.prefixLen} brd + dev {self.name}"]
-
-    def delete(self) -> None:
-        """Remove an interface in the switches' namespace; a host's vanishes with its peer or the host's namespace."""
-        # A switch's interface is deleted at once; the kernel would remove it only some time after the host's end.
-        if not self.node.inNamespace:
-            remove(self.name)
-        self.node.delIntf(self)
-        self.link = None
-
-
-def _stay(*_: Any) -> None:
-    """Do nothing in place of Mininet's moveIntf: the link has created the interface in the node's namespace."""
-
-
-def remove(interface: str) -> None:
-    """Remove an interface from the switches' namespace if it exists. Raises EmulationError."""
-    place = Path("/proc/sys/net/ipv4/conf", interface)
-    if place.exists():
-        try:
-            tools.batch("ip", [f"link delete dev {interface}"])
-        except EmulationError:
-            # The kernel removes an interface by itself if the process of the peer's namespace has died.
-            if place.exists():
-                raise
-
-
-def ipv6_off(interface: str) -> None:
-    """Disable IPv6 on a switch's interface: its multicast listener reports would appear on the links."""
-    switch = Path("/proc/sys/net/ipv6/conf", interface, "disable_ipv6")
-    if switch.exists():
-        switch.write_text("1")
 
 
 # Attributes of a Mininet Node that belong to its bash.

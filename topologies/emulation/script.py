@@ -30,9 +30,10 @@ from mininet.topo import Topo
 from lab7.topologies.emulation import topology_checks, user_module
 from lab7.topologies.emulation.classes import unwrapped
 from lab7.topologies.emulation.errors import EmulationError, UserFileError
+from lab7.topologies.emulation.links.interface import Interface
 from lab7.topologies.emulation.links.link import EmulatedLink
 from lab7.topologies.emulation.network import LEARNING, LearningController, Network, controller_refusal
-from lab7.topologies.emulation.node import Host, Interface, LazyShell
+from lab7.topologies.emulation.node import Host, LazyShell
 from lab7.topologies.emulation.testbed import Testbed
 
 # Mininet class -> (lab7's class in its place, the calls by which a script must create an object of the class).

@@ -38,6 +38,8 @@ GRACE_S = 0.2
 COMMAND_MAX = 120
 # Argument in JSON, quoted for a shell, and what follows: it is for a program, and hides the reason of an error.
 _JSON_ARGUMENT = re.compile(r"'?[{\[][\"{\[].*", re.DOTALL)
+# Number of processes that are being stopped from which those that have ended are forgotten.
+ENDING_LEAST = 16
 # Signals that stop the command; SIGINT is left to Python, which raises KeyboardInterrupt.
 STOPPING = (signal.SIGTERM, signal.SIGHUP)
 STOPPED = ("T", "t")  # proc(5): by a signal, by a tracer
@@ -112,8 +114,10 @@ class Watch:
         self._server_died = server_died
         self.death: LabDied | None = None
         self._watched: dict[int, Watched] = {}
+        self._descriptors: dict[Watched, int] = {}
         # Processes that are being stopped on purpose, until they exit; a suspended one delays the stop.
         self._ending: dict[int, Watched] = {}
+        self._ending_max = ENDING_LEAST
         self._lock = threading.Lock()
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC)
@@ -136,6 +140,7 @@ class Watch:
                 # The pidfd is duplicated, because its owner may close the original at any time.
                 descriptor = fcntl.fcntl(watched.pidfd, fcntl.F_DUPFD_CLOEXEC, 0)
                 self._watched[descriptor] = watched
+                self._descriptors[watched] = descriptor
                 self._epoll.register(descriptor, select.EPOLLIN)
 
     def remove(self, watched: Watched) -> None:
@@ -144,13 +149,13 @@ class Watch:
         A process that has exited already did so by itself, and stays on the watch until the thread has handled it.
         """
         with self._lock:
-            for descriptor, process in self._watched.items():
-                if process is watched:
-                    if not _has_ended(descriptor):
-                        self._epoll.unregister(descriptor)
-                        self._ending[descriptor] = self._watched.pop(descriptor)
-                    break
-            self._forget_ended()
+            descriptor = self._descriptors.get(watched)
+            if descriptor is not None and not _has_ended(descriptor):
+                self._epoll.unregister(descriptor)
+                self._ending[descriptor] = self._watched.pop(descriptor)
+                del self._descriptors[watched]
+            if len(self._ending) > self._ending_max:
+                self._forget_ended()
 
     def stopped(self) -> list[str]:
         """Return the names of the processes that are suspended at this moment (SIGSTOP, Ctrl-Z)."""
@@ -195,6 +200,7 @@ class Watch:
     def _unregister(self, descriptor: int) -> Watched | None:
         watched = self._watched.pop(descriptor, None)
         if watched is not None:
+            del self._descriptors[watched]
             self._epoll.unregister(descriptor)
             os.close(descriptor)
         return watched
@@ -203,6 +209,8 @@ class Watch:
         for descriptor in [each for each in self._ending if _has_ended(each)]:
             del self._ending[descriptor]
             os.close(descriptor)
+        # Twice as many, so that looking for those that have ended costs little for each.
+        self._ending_max = 2 * len(self._ending) + ENDING_LEAST
 
     def _run(self) -> None:
         while not self._closing:

@@ -16,8 +16,9 @@ from mininet.topo import Topo
 from lab7.experiments.harness.cli.networks import make_topology
 from lab7.experiments.harness.discovery import find_topology
 from lab7.topologies.emulation.errors import EmulationError, TopologyError
+from lab7.topologies.emulation.links.interface import Interface
 from lab7.topologies.emulation.links.link import EmulatedLink
-from lab7.topologies.emulation.node import Bridge, Interface
+from lab7.topologies.emulation.node import Bridge
 from lab7.topologies.emulation.node import Host as OwnHost
 from lab7.topologies.emulation.testbed import Testbed
 from tests.emulation.support import lab7, one_sentence

@@ -6,14 +6,14 @@ and a learning switch would flood its first frame. With `arp` dynamic both table
 """
 
 from collections.abc import Mapping
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from typing import Any
 
 from lab7.topologies.emulation.addressing import ipv6, segments
 from lab7.topologies.emulation.links import rtnetlink
 from lab7.topologies.emulation.node import Bridge
 
-Network = IPv4Network | IPv6Network
+Address = IPv4Interface | IPv6Interface
 
 
 def set_neighbours(net: Any, *, with_ipv6: bool) -> None:
@@ -27,30 +27,22 @@ def set_neighbours(net: Any, *, with_ipv6: bool) -> None:
         for interface in _addressed(host):
             members.setdefault(domains.get(interface), []).append(interface)
     for interfaces in members.values():
-        families = [{interface: str(interface.ip) for interface in interfaces}]
-        networks = [
-            {interface: IPv4Interface(f"{interface.ip}/{interface.prefixLen}").network for interface in interfaces}
-        ]
+        _share_entries({interface: ip_interface(f"{interface.ip}/{interface.prefixLen}") for interface in interfaces})
         if with_ipv6:
-            given = {interface: address for interface in interfaces if (address := ipv6.address_of(interface))}
-            families.append({interface: ipv6.without_length(address) for interface, address in given.items()})
-            networks.append({interface: IPv6Interface(address).network for interface, address in given.items()})
-        for addresses, prefixes in zip(families, networks, strict=True):
-            _share_entries(addresses, prefixes)
+            given = {interface: ipv6.address_of(interface) for interface in interfaces}
+            _share_entries({interface: ip_interface(address) for interface, address in given.items() if address})
 
 
-def _share_entries(addresses: Mapping[Any, str], networks: Mapping[Any, Network]) -> None:
+def _share_entries(addresses: Mapping[Any, Address]) -> None:
     """Give every interface of a segment entries for the addresses that are in its network, but for its own host's."""
-    parsed = {interface: ip_address(address) for interface, address in addresses.items()}
-    for network in dict.fromkeys(networks.values()):
-        near = [interface for interface in addresses if parsed[interface] in network]
-        entries = [rtnetlink.neighbour(addresses[interface], interface.mac, rtnetlink.ANY) for interface in near]
-        owners = [interface.node for interface in near]
+    for network in dict.fromkeys(address.network for address in addresses.values()):
+        near = [interface for interface, address in addresses.items() if address.ip in network]
+        entries = [rtnetlink.neighbour(str(addresses[each].ip), each.mac, rtnetlink.ANY) for each in near]
         places: dict[Any, list[int]] = {}
-        for place, owner in enumerate(owners):
-            places.setdefault(owner, []).append(place)
-        for interface, own in networks.items():
-            if own == network:
+        for place, interface in enumerate(near):
+            places.setdefault(interface.node, []).append(place)
+        for interface, address in addresses.items():
+            if address.network == network:
                 others = list(entries)
                 for place in reversed(places.get(interface.node, [])):
                     del others[place]

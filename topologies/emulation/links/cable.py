@@ -12,9 +12,9 @@ from functools import partial
 
 from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.links import device, netem
+from lab7.topologies.emulation.links.interface import ipv6_off, remove
 from lab7.topologies.emulation.links.plan import Plan
 from lab7.topologies.emulation.links.wires import End
-from lab7.topologies.emulation.node import ipv6_off, remove
 from lab7.topologies.emulation.shape import Shape
 
 

@@ -13,9 +13,10 @@ from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.errors import EmulationError
 from lab7.topologies.emulation.links import netem
 from lab7.topologies.emulation.links.cable import Cable
+from lab7.topologies.emulation.links.interface import Interface
 from lab7.topologies.emulation.links.plan import Plan
 from lab7.topologies.emulation.links.wires import End, Wire
-from lab7.topologies.emulation.node import Host, Interface
+from lab7.topologies.emulation.node import Host
 from lab7.topologies.emulation.process.launcher import ForkServer
 from lab7.topologies.emulation.shape import SHAPING, Shape, parse_shape
 
@@ -24,7 +25,8 @@ from lab7.topologies.emulation.shape import SHAPING, Shape, parse_shape
 class Wiring:
     """State that all links share: back end, fork server for user-space links (wires), random generator, link numbers.
 
-    backend: 'wire' or 'netem'; plan: that of the network; changed: called when an address of a running network has changed.
+    backend: 'wire' or 'netem'; plan: that of the network; changed: called when an address of a running network has
+    changed.
     """
 
     backend: str
@@ -131,10 +133,10 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
         else:
             self.wire = self._new_wire((near, far))
             plan.wires.append(self.wire)
-            for end, (name, address, *_) in zip(self._ends, (near, far), strict=True):
+            for interface, end in zip(self._ends, (near, far), strict=True):
                 # A TAP device reports no operational state (RFC 2863), and tools would show UNKNOWN.
-                words = f"address {address} state up" if address else "state up"
-                plan.node(end.node).lines.append(f"link set dev {name} {words}")
+                words = f"address {end.address} state up" if end.address else "state up"
+                plan.node(interface.node).lines.append(f"link set dev {end.name} {words}")
 
     def _new_wire(self, ends: tuple[End, End]) -> Wire:
         wiring = self._wiring

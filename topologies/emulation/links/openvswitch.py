@@ -16,8 +16,9 @@ from typing import Any
 
 from lab7.topologies.emulation import sandbox, tools
 from lab7.topologies.emulation.errors import EmulationError, MachineError
+from lab7.topologies.emulation.links.interface import ipv6_off
 from lab7.topologies.emulation.links.plan import Plan
-from lab7.topologies.emulation.node import Bridge, ipv6_off
+from lab7.topologies.emulation.node import Bridge
 from lab7.topologies.emulation.watch import Watch, Watched, last_line
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")

@@ -37,9 +37,9 @@ class NodeChanges:
 class Plan:
     """Changes of one network that are still to be made, in the order in which they are made.
 
-    devices: pairs of the ends of links; shaping: lines of tc(8) in the switches' namespace that need these; wires: links
-    that processes carry; lines: lines of ip(8) there that need the devices; calls: functions that need the devices;
-    nodes: changes in the namespaces of nodes; forwarding: lines of bridge(8) in the switches' namespace.
+    devices: pairs of the ends of links; shaping: lines of tc(8) in the switches' namespace that need these; wires:
+    links that processes carry; lines: lines of ip(8) there that need the devices; calls: functions that need the
+    devices; nodes: changes in the namespaces of nodes; forwarding: lines of bridge(8) in the switches' namespace.
     """
 
     devices: list[tuple[End, End]] = field(default_factory=list)
@@ -50,8 +50,8 @@ class Plan:
     nodes: dict[InNamespace, NodeChanges] = field(default_factory=dict)
     forwarding: list[str] = field(default_factory=list)
 
-    # Interface indices of the ends in hosts. Where the ends of a veth pair have equal indices in their namespaces, Linux
-    # takes the pair for a device without a lower one, and reports its carrier up to 1 s late (linkwatch_urgent_event).
+    # Interface indices of the ends in hosts. Where both ends of a veth pair have equal indices in their namespaces,
+    # Linux takes an end for a device without a lower one, and may see its carrier 1 s late (linkwatch_urgent_event).
     indices: Iterator[int] = field(default_factory=lambda: count(FIRST_INDEX))
 
     _depth = 0
@@ -123,9 +123,9 @@ def apply(changes: NodeChanges, pid: int) -> None:
         if requests is None:
             tools.batch("ip", changes.lines, pid)
         else:
-            rtnetlink.send(sock, requests, changes.lines.__getitem__)
+            rtnetlink.send(sock, requests, changes.lines)
         for interface, entries in changes.neighbours:
-            described = f"an entry of the neighbour table of {interface}"
-            rtnetlink.send(sock, entries, lambda _, words=described: words, rtnetlink.index_of(sock, interface))
+            described = [f"an entry of the neighbour table of {interface}"] * len(entries)
+            rtnetlink.send(sock, entries, described, rtnetlink.index_of(sock, interface))
         for interface in changes.without_offload:
             device.switch_off(sock, interface)

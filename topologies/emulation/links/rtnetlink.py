@@ -134,10 +134,10 @@ def messages(lines: Sequence[str], index: Index) -> list[bytes] | None:
     return found
 
 
-def send(sock: socket.socket, requests: Sequence[bytes], describe: Callable[[int], str], interface: int = 0) -> None:
+def send(sock: socket.socket, requests: Sequence[bytes], words: Sequence[str], interface: int = 0) -> None:
     """Send requests in their order on a netlink socket. Raises EmulationError for the first that the kernel refuses.
 
-    describe: returns the words of a request by its place, for the message; interface: index in place of ANY.
+    words: of each request, for the message; interface: index in place of ANY.
     """
     number = interface.to_bytes(4, sys.byteorder)
     first = 0
@@ -153,8 +153,8 @@ def send(sock: socket.socket, requests: Sequence[bytes], describe: Callable[[int
             code, request = refused
             refused_body = request[HEADER.size :].replace(number, MARK) if interface else request[HEADER.size :]
             places = [place for place in range(first, last) if requests[place][HEADER.size :] == refused_body]
-            words = describe(places[0]) if places else "a message of rtnetlink"
-            raise EmulationError(f"the kernel refused a command ({os.strerror(code)}): {words}")
+            line = words[places[0]] if places else "a message of rtnetlink"
+            raise EmulationError(f"the kernel refused a command ({os.strerror(code)}): {line}")
         first = last
 
 

@@ -10,7 +10,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from lab7.topologies.emulation.process.launcher import ForkServer, Service, await_ready, start_service
 from lab7.topologies.emulation.shape import Shape
@@ -30,7 +30,8 @@ class InNamespace(Protocol):
         """Return the process id of the node's namespaces, 0 for those of this process; wait until they exist."""
 
 
-class End(NamedTuple):
+@dataclass(frozen=True)
+class End:
     """An end of a link: the name and the MAC address of its interface (empty: any), and its node (None: a switch).
 
     index: interface index, 0 for the next one of its namespace.

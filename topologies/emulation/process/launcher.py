@@ -43,7 +43,7 @@ STOP_TIMEOUT_S = 3.0
 LAST_WORDS_TIMEOUT_S = 0.5
 SLICE_S = 0.05
 # Lines of standard error in the message for a service that has ended before it was READY.
-LAST_LINES = 5
+LAST_LINES = 3
 NAME = "the fork server, which starts the services (lab7.topologies.emulation.process.forkserver),"
 LINE_MAX_BYTES = 4 * 1024 * 1024
 PACKAGE = "lab7."
@@ -324,10 +324,8 @@ class Service:
         """Return the message for a process that has ended before it was READY."""
         code = self.exit_code(LAST_WORDS_TIMEOUT_S)
         how = "closed its standard output" if code is None else how_it_ended(code)
-        said = last_lines(self._errors, LAST_LINES)
-        if len(said) > 1:
-            return "\n    ".join([f"{self._called()} {how} before it was READY; its last lines:", *said])
-        return f"{self._called()} {how} before it was READY{f': {said[0]}' if said else ''}"
+        said = " | ".join(line.strip() for line in last_lines(self._errors, LAST_LINES))
+        return f"{self._called()} {how} before it was READY{f': {said}' if said else ''}"
 
     def late(self, timeout_s: float) -> EmulationError:
         """Return the error for a process that is not READY after `timeout_s`."""
@@ -511,8 +509,8 @@ def start_service(
 ) -> Service:
     """Start a module's main() in a host without waiting for READY; standard error goes to `cwd`/NAME.err.
 
-    namespaces: files of those that it enters; called: its description in a message on its exit (None: its command line);
-    rank: see watch; host: see Service.
+    namespaces: files of those that it enters; called: its description for a message on its exit (None: the command
+    line); rank: see watch; host: see Service.
     """
     words = split_command(command)
     errors = cwd / f"{name}.err"

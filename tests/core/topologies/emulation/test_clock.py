@@ -107,6 +107,7 @@ def test_what_came_when_the_time_was_over_did_not(
     moments = iter([0, 10 * MS])  # it slept until 1 ms, was woken by that time, and had a processor at 10 ms
     monkeypatch.setattr("time.monotonic_ns", lambda: next(moments))
     monkeypatch.setattr("select.select", lambda ready, *_rest: (ready, [], []))
+    os.write(pipe[1], b"frame")
     sleeper = clock.Sleeper([pipe[0]])
     assert sleeper.wait(MS) == [pipe[0]]
     assert sleeper.waited_ns == 0
