@@ -66,7 +66,7 @@ def test_a_program_that_does_not_start_has_an_exit_code_and_an_object_of_its_own
     error = json.loads(out)["error"]
     assert (code, error["kind"], error["exit_status"]) == (4, "program-not-started", 1)
     assert said.startswith("lab7: `python3 mine.py ")
-    assert "ended before it listened on port 80: ValueError: no such folder" in said
+    assert "before it listened on port 80: ValueError: no such folder" in said
     assert len(said.strip().splitlines()) == 1
     assert "begun\n" in (tmp_path / error["output"]).read_text()
 

@@ -8,7 +8,7 @@ NSSWITCH = Path("/etc/nsswitch.conf")
 
 
 class Listed(NamedTuple):
-    """Entries of a hosts(5) file, formatted once for all hosts that have the same: their lines, and all names in them."""
+    """Entries of a hosts(5) file, formatted once for all hosts that have the same: the lines, and all names in them."""
 
     text: str
     names: frozenset[str]

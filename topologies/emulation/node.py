@@ -340,8 +340,9 @@ class Host(LazyShell):
         confine: Callable[[Sequence[str]], list[str]] | None = None,
         *,
         keep: bool = False,
+        wait: bool = True,
     ) -> Program:
-        """Start an external program as a service; with a port, wait until the host listens there.
+        """Start an external program as a service; with a port, by default wait until the host listens there.
 
         by_udp: a bound UDP socket on that port counts too. Afterwards its exit is fatal to the lab (see watch) unless
         it is stopped; without a port it may be a set-up command, which may exit with code 0. confine: wraps the command
@@ -352,12 +353,17 @@ class Host(LazyShell):
         kept = keep and self.output_folder is not None
         name = f"program-{self.name}.log" if kept else f"program{self._started}.log"
         output = (self.output_folder if kept and self.output_folder is not None else self.workdir) / name
-        program = Program(words, self.entering(cwd), self.namespace_pid, output, confine)
+        program = Program(words, self.entering(cwd), self.namespace_pid, output, confine, host=self.name)
         self.services.append(program)
-        if port is not None:
-            program.wait_listening(port, by_udp=by_udp)
-        program.watch_over(self.forkserver.watch, program_of(program.command, self.name), may_end=port is None)
+        if wait:
+            if port is not None:
+                program.wait_listening(port, by_udp=by_udp)
+            self.watch_program(program, may_end=port is None)
         return program
+
+    def watch_program(self, program: Program, *, may_end: bool) -> None:
+        """Put a program that has become ready on the watch; may_end: an end with exit status 0 is none of the lab."""
+        program.watch_over(self.forkserver.watch, program_of(program.command, self.name), may_end=may_end)
 
     def terminate(self) -> None:
         """Stop the services, the shell and the namespace holder; the namespaces vanish with the last process.

@@ -43,7 +43,7 @@ from lab7.topologies.emulation.process.launcher import (
     is_service,
     split_command,
 )
-from lab7.topologies.emulation.process.program import Program
+from lab7.topologies.emulation.process.program import Program, await_listening
 from lab7.topologies.emulation.shape import BACKENDS, SWITCHES
 from lab7.topologies.emulation.watch import LabDied, Watch
 
@@ -444,16 +444,33 @@ class Testbed:
             service.stop()
             host.services.remove(service)
         self.services[name] = self._start(host)
+        self._await_services({host: self.services[name]})
 
     def _start_services(self) -> dict[str, list[Service | Program]]:
         """Start all services in parallel, wait until each is READY; return the services by host name."""
-        started = {host.name: self._start(host, wait=False) for host in self.net.hosts}
-        every = (service for services in started.values() for service in services)
-        await_ready([service for service in every if isinstance(service, Service)])
-        return {name: services for name, services in started.items() if services}
+        started = {host: self._start(host) for host in self.net.hosts}
+        self._await_services(started)
+        return {host.name: services for host, services in started.items() if services}
 
-    def _start(self, host: Host, *, wait: bool = True) -> list[Service | Program]:
-        """Start the services of one host: by the host's starter, if set, else each command line of `serves`."""
+    def _await_services(self, started: Mapping[Host, list[Service | Program]]) -> None:
+        """Wait until the started services are ready. Raises EmulationError for the first that cannot become so."""
+        await_ready([service for services in started.values() for service in services if isinstance(service, Service)])
+        programs = {
+            program: host
+            for host, services in started.items()
+            for program in services
+            if isinstance(program, Program) and host.name not in self._starters
+        }
+        ports = {program: host.params.get("listens") for program, host in programs.items()}
+        await_listening((program, port, False) for program, port in ports.items() if port is not None)
+        for program, host in programs.items():
+            host.watch_program(program, may_end=ports[program] is None)
+
+    def _start(self, host: Host) -> list[Service | Program]:
+        """Start the services of one host: by the host's starter, if set, else each command line of `serves`.
+
+        Those of command lines are not ready yet.
+        """
         if host.name in self._starters:
             instead = self._starters[host.name](host)
             if isinstance(instead, Service):
@@ -463,9 +480,9 @@ class Testbed:
         for line in self._serves(host.params):
             words = split_command(line)
             if is_service(words[0]):
-                started.append(host.start(words, wait=wait, serves=True))
+                started.append(host.start(words, wait=False, serves=True))
             else:
-                started.append(host.start_program(words, host.params.get("listens")))
+                started.append(host.start_program(words, wait=False))
         return started
 
 

@@ -47,7 +47,7 @@ SAYS = {
     "forkserver": r"the fork server, which starts the services \(topologies\.emulation\.process\.forkserver\), was",
     "capture": r"the capturing process \(experiments\.harness\.capture\.recorder\) was",
     "host_process": r"the process of host \S+'s namespaces \(topologies\.emulation\.process\.host_process\) was",
-    "carrier": r"the carrier of the link \S+ to \S+ \(topologies\.emulation\.wire\.carrier\) was",
+    "carrier": r"the carrier of the links? \S+ to \S+(, .*| and .*)? \(topologies\.emulation\.wire\.carrier\) was",
 }
 # These are over in a fraction of a second: the run is held then.
 SHORT_MOMENTS = ("judging",)

@@ -156,9 +156,9 @@ def test_a_client_that_asks_for_nothing_fails_its_claims(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("program", "says"),
     [
-        ("print('the port is taken')\nraise SystemExit(4)", "ended before it listened on port 80: the port is taken"),
-        ("raise ValueError('no such folder')", "ended before it listened on port 80: ValueError: no such folder"),
-        ("", "ended before it listened on port 80"),
+        ("print('the port is taken')\nraise SystemExit(4)", "before it listened on port 80: the port is taken"),
+        ("raise ValueError('no such folder')", "before it listened on port 80: ValueError: no such folder"),
+        ("", "before it listened on port 80"),
     ],
 )
 def test_a_server_that_ends_at_once_is_told_with_its_last_words(program: str, says: str, tmp_path: Path) -> None:

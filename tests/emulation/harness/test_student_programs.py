@@ -117,7 +117,7 @@ def test_a_program_that_does_not_start_has_an_exit_code_and_json_of_its_own(tmp_
     assert told["results"] == []
     error = told["error"]
     assert (error["kind"], error["exit_status"]) == ("program-not-started", 1)
-    assert error["message"].endswith("ended before it listened on port 80: ValueError: no such folder")
+    assert error["message"].endswith("before it listened on port 80: ValueError: no such folder")
     kept = (tmp_path / error["output"]).read_text()
     assert "before" in kept
     assert "Traceback" in kept

@@ -106,7 +106,9 @@ def test_a_program_that_is_no_module_is_ready_when_it_listens(bed: Testbed, root
 
 
 def test_a_program_that_ends_at_once_is_said_with_its_last_words(bed: Testbed) -> None:
-    with pytest.raises(EmulationError, match=r"ended before it listened on port 81: out of luck$"):
+    with pytest.raises(
+        EmulationError, match=r"of host server ended with exit status 9 before it listened on port 81: out of luck$"
+    ):
         bed.host("server").start_program(["sh", "-c", "echo out of luck >&2; exit 9"], 81)
 
 

@@ -260,8 +260,12 @@ class Service:
 
     @property
     def pid(self) -> int:
-        """Return the process id; from then on the process is on the watch."""
+        """Return the process id."""
         return self._watched.pid
+
+    def attend(self) -> None:
+        """Wait for the reply of the fork server, and put the process on the watch."""
+        assert self._watched
 
     @property
     def pidfd(self) -> int:
@@ -447,6 +451,8 @@ def await_ready(services: Sequence[Service], timeout_s: float = READY_TIMEOUT_S)
     waiting = {service.fileno(): service for service in services if not service.ready_line}
     poll = select.poll()
     for service in waiting.values():
+        # From here on the process is on the watch.
+        service.attend()
         poll.register(service, select.POLLIN)
     deadline_s = time.monotonic() + timeout_s
     while waiting:
@@ -458,9 +464,6 @@ def await_ready(services: Sequence[Service], timeout_s: float = READY_TIMEOUT_S)
                 poll.unregister(descriptor)
                 del waiting[descriptor]
                 deadline_s = time.monotonic() + timeout_s
-    for service in services:
-        # A process is on the watch once its process id is known.
-        assert service.pid
 
 
 def is_module(name: str) -> bool:

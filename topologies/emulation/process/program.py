@@ -8,14 +8,14 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.errors import EmulationError, ProgramError
 from lab7.topologies.emulation.process.launcher import READY_TIMEOUT_S, STOP_TIMEOUT_S
-from lab7.topologies.emulation.watch import Watch, Watched, last_line, shorten
+from lab7.topologies.emulation.watch import Watch, Watched, how_it_ended, last_line, shorten
 
 LISTEN = "0A"  # enum in the kernel's include/net/tcp_states.h
 UNCONNECTED = "07"  # TCP_CLOSE there: state of a UDP socket that is bound but not connected
@@ -36,8 +36,10 @@ class Program:
         host_pid: int,
         output: Path,
         confine: Callable[[Sequence[str]], list[str]] | None = None,
+        host: str = "",
     ) -> None:
         self.command = shlex.join(words)
+        self._called = f"`{shorten(self.command)}`{f' of host {host}' if host else ''}"
         self._watch: Watch | None = None
         if tools.which(words[0]) is None:
             raise EmulationError(f"there is no program {words[0]}: check its spelling, or install it")
@@ -71,18 +73,22 @@ class Program:
             self._watch.remove(self._watched)
 
     def wait_listening(self, port: int, timeout_s: float = READY_TIMEOUT_S, by_udp: bool = False) -> None:
-        """Wait until the host listens on a TCP port, or with `by_udp` on that UDP port. Raises EmulationError."""
-        deadline = time.monotonic() + timeout_s
-        while not (self._listens(port) or (by_udp and self._listens(port, UDP_TABLES, UNCONNECTED))):
-            if self._process.poll() is not None:
-                sentence = f"`{shorten(self.command)}` ended before it listened on port {port}{self._last_output()}"
-                raise ProgramError(sentence, self.command, self._process.returncode, self._output)
-            if time.monotonic() > deadline:
-                sentence = f"`{shorten(self.command)}` does not listen on port {port} after {timeout_s:g} s"
-                raise ProgramError(sentence, self.command, None, self._output)
-            # The kernel reports no event when a socket begins to listen, so the table is polled, with a time limit.
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(POLL_S)
+        """Wait until the host listens on a TCP port, or with `by_udp` on that UDP port. Raises ProgramError."""
+        await_listening([(self, port, by_udp)], timeout_s)
+
+    def is_listening(self, port: int, by_udp: bool) -> bool:
+        """Return whether the host listens on the port. Raises ProgramError if the program has ended."""
+        if self._listens(port) or (by_udp and self._listens(port, UDP_TABLES, UNCONNECTED)):
+            return True
+        if (code := self._process.poll()) is not None:
+            how = f"{how_it_ended(code)} before it listened on port {port}{self._last_output()}"
+            raise ProgramError(f"{self._called} {how}", self.command, code, self._output)
+        return False
+
+    def late(self, port: int, timeout_s: float) -> ProgramError:
+        """Return the error for a program that does not listen after `timeout_s`."""
+        sentence = f"{self._called} does not listen on port {port} after {timeout_s:g} s"
+        return ProgramError(sentence, self.command, None, self._output)
 
     def _listens(self, port: int, tables: Sequence[str] = TCP_TABLES, state: str = LISTEN) -> bool:
         suffix = f":{port:04X}"
@@ -143,6 +149,25 @@ class Program:
         for group in {self.pid, *(group for _, group in descendants(self.pid))}:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, number)
+
+
+def await_listening(awaited: Iterable[tuple[Program, int, bool]], timeout_s: float = READY_TIMEOUT_S) -> None:
+    """Wait until every program (with its port, and whether a UDP socket counts) listens.
+
+    timeout_s: from now, or from when another of them listened, since all share the processors. Raises ProgramError for
+    the first that has ended.
+    """
+    waiting = list(awaited)
+    deadline_s = time.monotonic() + timeout_s
+    while left := [each for each in waiting if not each[0].is_listening(*each[1:])]:
+        if len(left) < len(waiting):
+            deadline_s = time.monotonic() + timeout_s
+        elif time.monotonic() > deadline_s:
+            program, port, _ = left[0]
+            raise program.late(port, timeout_s)
+        waiting = left
+        # The kernel reports no event when a socket begins to listen, so the table is polled.
+        time.sleep(POLL_S)
 
 
 def descendants(pid: int) -> list[tuple[int, int]]:
