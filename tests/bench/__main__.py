@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 BENCHMARKS = (
+    "bench_networks",
     "bench_wire",
     "bench_origin",
     "bench_http2",
