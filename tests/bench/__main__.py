@@ -6,6 +6,7 @@ import sys
 BENCHMARKS = (
     "bench_networks",
     "bench_wire",
+    "bench_wire_load",
     "bench_origin",
     "bench_http2",
     "bench_proxy",

@@ -39,20 +39,22 @@ FRAME_MAX_BYTES = 65536
 FRAMES_MAX = 100_000
 # Maximum number of frames read before due frames are written.
 BURST = 64
+# Maximum number of frames written before arrived ones are read.
+SENT_MAX = 256
 PRIORITY = 10
 
 
 class Direction:
     """One direction of a user-space link: from one TAP device to the opposite one."""
 
-    def __init__(self, source: int, target: int, chain: effects.Chain, record: Writer) -> None:
+    def __init__(self, source: int, target: int, chain: effects.Effect, record: Writer) -> None:
         self.source = source
         self._target = target
         self._chain = chain
         self._record = record
         self.flying = 0
 
-    def reshape(self, chain: effects.Chain) -> None:
+    def reshape(self, chain: effects.Effect) -> None:
         """Replace the effects (delay, loss ...) on frames; frames in flight keep their due times."""
         self._chain = chain
 
@@ -62,29 +64,37 @@ class Direction:
         The first arrived `waited_ns` and `late_ns` ago, while this process waited for a processor and slept; the others
         are assumed to have arrived evenly distributed over that wait.
         """
-        frames = []
+        frames: list[bytes] = []
+        read, source = os.read, self.source
         # Reading ends after BURST frames, or by an OSError: no more frames, or the device is down.
-        with contextlib.suppress(OSError):
+        try:
             for _ in range(BURST):
-                frames.append(os.read(self.source, FRAME_MAX_BYTES))
+                frames.append(read(source, FRAME_MAX_BYTES))
+        except OSError:
+            pass
         now_ns = time.monotonic_ns() - late_ns
+        count, exit_ns = len(frames), self._chain.exit_ns
         for place, frame in enumerate(frames):
-            due_ns = self._chain.exit_ns(len(frame), now_ns - waited_ns * (len(frames) - place) // len(frames))
+            due_ns = exit_ns(len(frame), now_ns - waited_ns * (count - place) // count)
             if due_ns is not None and self.flying < FRAMES_MAX:
                 self.flying += 1
                 yield due_ns, frame
 
-    def send(self, due_ns: int, frame: bytes) -> None:
-        """Write a frame that is due, and record its times."""
+    def send(self, due_ns: int, frame: bytes) -> int:
+        """Write a frame that is due, record its times, and return the time in ns."""
         self.flying -= 1
         # Like a network interface, a TAP device that is down or full drops the frame.
-        with contextlib.suppress(OSError):
+        try:
             os.write(self._target, frame)
-        self._record.add(due_ns, time.monotonic_ns())
+        except OSError:
+            pass
+        now_ns = time.monotonic_ns()
+        self._record.add(due_ns, now_ns)
+        return now_ns
 
     def close(self) -> None:
         """Remove the source's TAP device; frames in flight are lost."""
-        self.send = lambda *_: None  # type: ignore[method-assign]
+        self.send = lambda *_: time.monotonic_ns()  # type: ignore[method-assign]
         os.close(self.source)
 
 
@@ -114,20 +124,26 @@ class Carrier:
                     self._receive(direction, sleeper.awoke_late_ns, sleeper.waited_ns if len(ready) == 1 else 0)
 
     def _receive(self, direction: Direction, late_ns: int, waited_ns: int) -> None:
+        flying, count = self._flying, self._count
         for due_ns, frame in direction.receive(late_ns, waited_ns):
             # The counter keeps frames with equal due times in order, so that heapq does not compare what follows.
-            self._count += 1
-            heapq.heappush(self._flying, (due_ns, self._count, direction, frame))
+            count += 1
+            heapq.heappush(flying, (due_ns, count, direction, frame))
+        self._count = count
 
     def _send_due(self, early_ns: int) -> int | None:
         """Write every frame that is due within `early_ns`; return the next due time in ns, None without frames."""
         flying = self._flying
-        while flying:
-            if flying[0][0] > time.monotonic_ns() + early_ns:
+        now_ns = time.monotonic_ns()
+        for _ in range(SENT_MAX):
+            if not flying:
+                return None
+            if flying[0][0] > now_ns + early_ns:
                 return flying[0][0]
             due_ns, _, direction, frame = heapq.heappop(flying)
-            direction.send(due_ns, frame)
-        return None
+            now_ns = direction.send(due_ns, frame)
+        # Devices that are not read drop frames, so the next ones wait until all have been.
+        return now_ns
 
     def _obey(self, commands: IO[bytes], sleeper: Sleeper) -> None:
         """Read one JSON command, reshape a direction or delete a link, and print DONE."""

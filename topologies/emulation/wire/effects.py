@@ -100,8 +100,8 @@ class Chain:
         return now_ns
 
 
-def build(shape: Shape, random: Random) -> Chain:
-    """Return the effects of a shape as a chain, in the order of a real link: loss, transmission, propagation."""
+def build(shape: Shape, random: Random) -> Effect:
+    """Return the effect of a shape: a chain in the order of a real link, which is loss, transmission, propagation."""
     effects: list[Effect] = []
     if shape.loss:
         effects.append(Loss(shape.loss, random))
@@ -110,4 +110,4 @@ def build(shape: Shape, random: Random) -> Chain:
     if shape.delay_s:
         delay: Effect = Delay(shape.delay_s, shape.jitter_s, random)
         effects.append(Reorder(shape.reorder, delay, random) if shape.reorder else delay)
-    return Chain(effects)
+    return effects[0] if len(effects) == 1 else Chain(effects)

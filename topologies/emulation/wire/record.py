@@ -25,15 +25,18 @@ class Writer:
     def __init__(self, path: Path) -> None:
         with open(path, "w+b") as file:
             file.truncate(SIZE_BYTES)
-            self._memory = mmap.mmap(file.fileno(), SIZE_BYTES)
+            # As 64-bit numbers: the count, and then due time and departure of each frame.
+            self._numbers = memoryview(mmap.mmap(file.fileno(), SIZE_BYTES)).cast("q")
         self._count = 0
 
     def add(self, due_ns: int, left_ns: int) -> None:
         """Append the due time and the departure of one frame, in ns."""
-        ENTRY.pack_into(self._memory, HEADER.size + self._count % FRAMES_MAX * ENTRY.size, due_ns, left_ns)
+        numbers, place = self._numbers, 2 * (self._count % FRAMES_MAX)
+        numbers[place + 1] = due_ns
+        numbers[place + 2] = left_ns
         self._count += 1
         # The count is written last, so that a reader finds complete entries only.
-        HEADER.pack_into(self._memory, 0, self._count)
+        numbers[0] = self._count
 
 
 class Reader:
