@@ -85,6 +85,7 @@ def tcp_rate_mbit(delay_ms: float) -> float:
     """Return the rate of one TCP connection over one link with this delay, in Mbit/s."""
     with Testbed(StarTopo(hosts=2, delay_ms=delay_ms, delayed=1), links="wire") as bed:
         receiver = bed.host("h2").popen([sys.executable, "-c", RECEIVER, "10.0.0.2"])
+        assert receiver.stdout is not None
         receiver.stdout.readline()
         bed.host("h1").run([sys.executable, "-c", FLOOD, "10.0.0.2"])
         return float(receiver.communicate(timeout=TIMEOUT_S)[0])

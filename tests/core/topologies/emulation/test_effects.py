@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab7.topologies.emulation.shape import Shape
-from lab7.topologies.emulation.wire.effects import NS, Chain, Delay, Loss, Rate, Reorder, build
+from lab7.topologies.emulation.wire.effects import NS, Chain, Delay, Effect, Loss, Rate, Reorder, build
 
 FRAME_BYTES = 1500
 MBIT = 1e6
@@ -21,7 +21,7 @@ TRIALS = 20_000
 ERRORS = 5
 
 
-def fates(effect: Loss | Rate | Delay | Reorder | Chain, arrivals: list[tuple[int, int]]) -> list[int | None]:
+def fates(effect: Effect, arrivals: list[tuple[int, int]]) -> list[int | None]:
     """Return the exit times of frames given as (size, arrival time)."""
     return [effect.exit_ns(size, now) for size, now in arrivals]
 
@@ -164,7 +164,7 @@ def test_without_jitter_and_reordering_frames_keep_their_order(
 
 @given(shapes, arrivals, seeds)
 def test_the_same_seed_gives_the_same_fate(shape: Shape, frames: list[tuple[int, int]], seed: int) -> None:
-    make: Callable[[], Chain] = lambda: build(shape, Random(seed))  # noqa: E731
+    make: Callable[[], Effect] = lambda: build(shape, Random(seed))  # noqa: E731
     assert fates(make(), frames) == fates(make(), frames)
 
 
