@@ -5,7 +5,10 @@ block `made` makes each change at once. One `ip -batch` creates the ends of all 
 host gets one socket of rtnetlink. What needs the network as it is, such as a command in a host, flushes the plan first.
 """
 
-from collections.abc import Callable, Iterator
+import re
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +22,11 @@ from lab7.topologies.emulation.links.wires import End, InNamespace, Wire
 Item = TypeVar("Item")
 # First interface index in hosts, above those in the switches' namespace.
 FIRST_INDEX = 10_001
+BROUGHT_UP = re.compile(r"link set dev (\S+) up")
+# Links brought up at once in the switches' namespace: Linux looks at 100 carriers a second, and at more only when there
+# is news of others (MAX_DO_DEV_N of net/core/link_watch.c); a link has two.
+LINES_AT_ONCE = 40
+CARRIER_POLL_S, CARRIER_TIMEOUT_S = 0.001, 5.0
 
 
 @dataclass
@@ -101,7 +109,8 @@ class Plan:
             for call in _taken(self.calls):
                 call()
         elif self.nodes:
-            node = next(iter(self.nodes))
+            # Those in the switches' namespace are last, when the opposite ends of their links are up.
+            node = next((node for node in self.nodes if node.network_pid()), next(iter(self.nodes)))
             apply(self.nodes.pop(node), node.network_pid())
         elif self.forwarding:
             tools.batch("bridge", _taken(self.forwarding))
@@ -119,13 +128,25 @@ def _taken(items: list[Item]) -> list[Item]:
 def apply(changes: NodeChanges, pid: int) -> None:
     """Make the changes of one node. Raises EmulationError for the first that is refused."""
     with rtnetlink.open_in(pid) as sock:
-        requests = rtnetlink.messages(changes.lines, partial(rtnetlink.index_of, sock))
+        index = partial(rtnetlink.index_of, sock)
+        requests = rtnetlink.messages(changes.lines, index)
         if requests is None:
             tools.batch("ip", changes.lines, pid)
-        else:
-            rtnetlink.send(sock, requests, changes.lines)
+        for first in range(0, len(requests or ()), LINES_AT_ONCE):
+            lines = changes.lines[first : first + LINES_AT_ONCE]
+            rtnetlink.send(sock, (requests or [])[first : first + LINES_AT_ONCE], lines)
+            if not pid:
+                _await_carriers(sock, [index(found[1]) for line in lines if (found := BROUGHT_UP.fullmatch(line))])
         for interface, entries in changes.neighbours:
             described = [f"an entry of the neighbour table of {interface}"] * len(entries)
-            rtnetlink.send(sock, entries, described, rtnetlink.index_of(sock, interface))
+            rtnetlink.send(sock, entries, described, index(interface))
         for interface in changes.without_offload:
             device.switch_off(sock, interface)
+
+
+def _await_carriers(sock: socket.socket, indices: Iterable[int]) -> None:
+    """Wait until Linux has seen the carriers of interfaces that were brought up: before, their bridge drops frames."""
+    deadline_s = time.monotonic() + CARRIER_TIMEOUT_S
+    for number in indices:
+        while not rtnetlink.is_settled(sock, number) and time.monotonic() < deadline_s:
+            time.sleep(CARRIER_POLL_S)

@@ -27,9 +27,10 @@ LINK, ADDRESS = struct.Struct("=BxHiII"), struct.Struct("=BBBBi")
 ROUTE, NEIGHBOUR = struct.Struct("=BBBBBBBBI"), struct.Struct("=BxxxiHBB")
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x100, 0x200, 0x400
 SIOCGIFINDEX, IFREQ_INDEX = 0x8933, struct.Struct("@16si20x")
-RTM_NEWLINK, RTM_NEWADDR, RTM_NEWROUTE, RTM_NEWNEIGH = 16, 20, 24, 28
+RTM_NEWLINK, RTM_GETLINK, RTM_NEWADDR, RTM_NEWROUTE, RTM_NEWNEIGH = 16, 18, 20, 24, 28
 IFF_UP = 1
-IFLA_ADDRESS, IFLA_OPERSTATE, IF_OPER_UP = 1, 16, 6
+IFLA_ADDRESS, IFLA_OPERSTATE, IFLA_CARRIER = 1, 16, 33
+IF_OPER_UNKNOWN, IF_OPER_UP = 0, 6
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
 IFA_F_NODAD = 2
 RTA_DST, RTA_GATEWAY = 1, 5
@@ -173,6 +174,20 @@ def _await_reply(sock: socket.socket) -> tuple[int, bytes] | None:
 def index_of(sock: socket.socket, name: str) -> int:
     """Return the index of an interface in the network namespace of a socket. Raises OSError."""
     return IFREQ_INDEX.unpack(fcntl.ioctl(sock, SIOCGIFINDEX, IFREQ_INDEX.pack(name.encode(), 0)))[1]  # type: ignore[no-any-return]
+
+
+def is_settled(sock: socket.socket, index: int) -> bool:
+    """Return whether the operational state of an interface agrees with its carrier (RFC 2863 section 3.1.14)."""
+    sock.send(message(RTM_GETLINK, 0, LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0)))
+    reply = sock.recv(REPLY_BYTES)
+    states: dict[int, int] = {}
+    place = HEADER.size + LINK.size
+    while place + ATTRIBUTE.size <= len(reply):
+        length, kind = ATTRIBUTE.unpack_from(reply, place)
+        if kind in (IFLA_OPERSTATE, IFLA_CARRIER):
+            states[kind] = reply[place + ATTRIBUTE.size]
+        place += max(4, -(-length // 4) * 4)
+    return not states.get(IFLA_CARRIER) or states.get(IFLA_OPERSTATE) in (IF_OPER_UNKNOWN, IF_OPER_UP)
 
 
 def open_in(pid: int) -> socket.socket:
