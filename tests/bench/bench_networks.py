@@ -2,9 +2,9 @@
 
     python -m tests.bench.bench_networks [--hosts 10,50,200] [--only stock,before,now] [--rounds 1]
 
-Every host has an HTTP origin, which in stock Mininet is started by `python3 -m lab7.services.http.origin &` in its shell.
-lab7 as it was is the tag 0.2.0 where the checkout has it, else the commit of that release, in a git worktree. Each
-network is in a sandbox of its own. Memory is the proportional set size of all processes, divided by the hosts. The last
+Every host has an HTTP origin, in stock Mininet started by `python3 -m lab7.services.http.origin &` in its shell. lab7 as it was is the tag 0.2.0 where the checkout has it, else the commit of that release, in a git worktree. Each
+network is in a sandbox of its own. CPU is the processor time of all processes from the first to the last, in which other
+work of the machine counts least. Memory is the proportional set size of all processes, divided by the hosts. The last
 column of `--only now` is the cost of a host: the time from nothing to READY, less that of a network of one host.
 """
 
@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -55,6 +56,7 @@ def measure(kind: str, hosts: int, project: Path, pages: Path) -> Measured:
     """Start and stop one network; return its times and memory. Raises SystemExit with its last line if it fails."""
     words = [sys.executable, str(CHILD), "stock" if kind == "stock" else "lab7", str(hosts), str(pages)]
     environment = dict(os.environ, PYTHONPATH=str(project))
+    before_s = _children_s()
     done = subprocess.run(
         words, cwd=project, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
     )
@@ -62,7 +64,13 @@ def measure(kind: str, hosts: int, project: Path, pages: Path) -> Measured:
         said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         raise SystemExit(f"bench: {kind}, {hosts} hosts: {said[-1]}")
     measured: Measured = json.loads(done.stdout.strip().splitlines()[-1])
-    return measured
+    return {**measured, "processor_s": _children_s() - before_s}
+
+
+def _children_s() -> float:
+    """Return the processor time of all processes that have ended below this one; process 1 of a sandbox awaits all."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def best(kind: str, hosts: int, project: Path, pages: Path, rounds: int) -> Measured:
@@ -77,8 +85,8 @@ def row(kind: str, hosts: int, measured: Measured, one_s: float | None) -> str:
     """Format one line of the table; one_s: time from nothing to READY of a network of one host, None: not measured."""
     build, ready, stop, memory = (measured[name] for name in COLUMNS)
     cost = "" if one_s is None else f" {(build + ready - one_s) / (hosts - 1) * 1e3:>9.1f}"
-    total = build + ready + stop
-    return f"{hosts:>6} {kind:<7} {build:>8.2f} {ready:>8.2f} {stop:>8.2f} {total:>8.2f} {memory / hosts:>10.2f}{cost}"
+    times = (build, ready, stop, build + ready + stop, measured["processor_s"])
+    return f"{hosts:>6} {kind:<7} {' '.join(f'{each:>8.2f}' for each in times)} {memory / hosts:>10.2f}{cost}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -102,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if kinds == ["now"]:
             one = best("now", 1, REPOSITORY, pages, options.rounds)
             one_s = one["build_s"] + one["ready_s"]
-        heads = ("build s", "READY s", "stop s", "total s")
+        heads = ("build s", "READY s", "stop s", "total s", "CPU s")
         print(f"{'hosts':>6} {'':<7} " + " ".join(f"{head:>8}" for head in heads) + f" {'MiB a host':>10}", end="")
         print("" if one_s is None else f" {'ms a host':>9}")
         for hosts in map(int, options.hosts.split(",")):

@@ -47,7 +47,8 @@ class Plan:
 
     devices: pairs of the ends of links; shaping: lines of tc(8) in the switches' namespace that need these; wires:
     links that processes carry; lines: lines of ip(8) there that need the devices; calls: functions that need the
-    devices; nodes: changes in the namespaces of nodes; forwarding: lines of bridge(8) in the switches' namespace.
+    devices; nodes: changes in the namespaces of nodes; raised: nodes with lines of ip(8) that have been run there;
+    forwarding: lines of bridge(8) in the switches' namespace.
     """
 
     devices: list[tuple[End, End]] = field(default_factory=list)
@@ -57,6 +58,7 @@ class Plan:
     calls: list[Callable[[], None]] = field(default_factory=list)
     nodes: dict[InNamespace, NodeChanges] = field(default_factory=dict)
     forwarding: list[str] = field(default_factory=list)
+    raised: list[tuple[InNamespace, list[str]]] = field(default_factory=list)
 
     # Interface indices of the ends in hosts. Where both ends of a veth pair have equal indices in their namespaces,
     # Linux takes an end for a device without a lower one, and may see its carrier 1 s late (linkwatch_urgent_event).
@@ -111,7 +113,12 @@ class Plan:
         elif self.nodes:
             # Those in the switches' namespace are last, when the opposite ends of their links are up.
             node = next((node for node in self.nodes if node.network_pid()), next(iter(self.nodes)))
-            apply(self.nodes.pop(node), node.network_pid())
+            changes = self.nodes.pop(node)
+            apply(changes, node.network_pid())
+            self.raised.append((node, changes.lines))
+        elif self.raised:
+            for node, lines in _taken(self.raised):
+                await_carriers(node, lines)
         elif self.forwarding:
             tools.batch("bridge", _taken(self.forwarding))
         else:
@@ -136,7 +143,7 @@ def apply(changes: NodeChanges, pid: int) -> None:
             lines = changes.lines[first : first + LINES_AT_ONCE]
             rtnetlink.send(sock, (requests or [])[first : first + LINES_AT_ONCE], lines)
             if not pid:
-                _await_carriers(sock, [index(found[1]) for line in lines if (found := BROUGHT_UP.fullmatch(line))])
+                _await_carriers(sock, lines)
         for interface, entries in changes.neighbours:
             described = [f"an entry of the neighbour table of {interface}"] * len(entries)
             rtnetlink.send(sock, entries, described, index(interface))
@@ -144,9 +151,16 @@ def apply(changes: NodeChanges, pid: int) -> None:
             device.switch_off(sock, interface)
 
 
-def _await_carriers(sock: socket.socket, indices: Iterable[int]) -> None:
-    """Wait until Linux has seen the carriers of interfaces that were brought up: before, their bridge drops frames."""
+def await_carriers(node: InNamespace, lines: Iterable[str]) -> None:
+    """Wait until Linux has seen the carriers of the interfaces of a host that these lines of ip(8) brought up."""
+    with rtnetlink.open_in(node.network_pid()) as sock:
+        _await_carriers(sock, lines)
+
+
+def _await_carriers(sock: socket.socket, lines: Iterable[str]) -> None:
+    """Wait for the carriers of interfaces: before, the interface itself or its bridge drops frames."""
     deadline_s = time.monotonic() + CARRIER_TIMEOUT_S
-    for number in indices:
+    for name in (found[1] for line in lines if (found := BROUGHT_UP.fullmatch(line))):
+        number = rtnetlink.index_of(sock, name)
         while not rtnetlink.is_settled(sock, number) and time.monotonic() < deadline_s:
             time.sleep(CARRIER_POLL_S)
