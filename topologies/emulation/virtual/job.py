@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import lab7
+from lab7.topologies.emulation.errors import MachineError
 
 JOB_FD = 60
 JOB_FOLDER = f"/proc/self/fd/{JOB_FD}/"
@@ -29,6 +30,8 @@ PACKAGE_ROOT = Path(lab7.__file__).resolve().parents[1]
 GUEST = "lab7.topologies.emulation.virtual.guest"
 
 MEMORY_MB = 1536
+# Environment variable with the size of the kernel's memory in MB, for networks of hundreds of hosts (7 MB a host).
+MEMORY_VARIABLE = "LAB7_VIRTUAL_MEMORY"
 # Wall clock at boot, 2030-01-01T00:00:00Z: later than all files, so that no Last-Modified is in the future.
 WALL_CLOCK_S = 1_893_456_000
 HOME = "/run/home"
@@ -108,11 +111,22 @@ class Job:
         )
 
 
-def kernel_words(program: Path, job: Job) -> list[str]:
-    """Return the kernel's command line, which depends only on whether the job's clock is virtual."""
+def memory_mb(outer: Mapping[str, str]) -> int:
+    """Return the size of the kernel's memory in MB, at least MEMORY_MB. Raises MachineError for one that is no number.
+
+    The size is an input of the random number pool: with another one, the same seed gives other packets.
+    """
+    given = outer.get(MEMORY_VARIABLE, str(MEMORY_MB))
+    if not given.isdecimal() or int(given) < MEMORY_MB:
+        raise MachineError(f"{MEMORY_VARIABLE}={given} is no number of MB from {MEMORY_MB} on: write 8000 for 8 GB")
+    return int(given)
+
+
+def kernel_words(program: Path, job: Job, memory: int = MEMORY_MB) -> list[str]:
+    """Return the kernel's command line; it depends on the memory (in MB) and whether the clock is virtual alone."""
     words = [
         str(program),
-        f"mem={MEMORY_MB}M",
+        f"mem={memory}M",
         *("root=none", "rootfstype=hostfs", "rootflags=/", "ro"),
         *("quiet", "con=null", "con0=null,fd:1"),
         *(f"uml_dir={JOB_FOLDER}", "umid=uml"),

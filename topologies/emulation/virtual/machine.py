@@ -86,7 +86,7 @@ class Machine:
 
     def _start(self, lifeline: int) -> subprocess.Popen[bytes]:
         memory = memory_folder()
-        kernel_words = job.kernel_words(self.kernel.program, self.job)
+        kernel_words = job.kernel_words(self.kernel.program, self.job, job.memory_mb(os.environ))
         words = [sys.executable, "-I", "-S", "-B", guard.__file__, str(lifeline), str(self.folder), str(job.JOB_FD)]
         with open(self.folder / CONSOLE, "wb") as console:
             return subprocess.Popen(
@@ -180,15 +180,15 @@ def memory_folder(outer: Mapping[str, str] = os.environ) -> str:
     """
     if given := outer.get("TMPDIR"):
         return given
-    free_mb = {}
+    free_mb, needed_mb = {}, job.memory_mb(outer)
     for place in MEMORY_PLACES:
         with contextlib.suppress(OSError):
             free_mb[place] = shutil.disk_usage(place).free // 2**20
-            if free_mb[place] >= job.MEMORY_MB and os.access(place, os.W_OK | os.X_OK):
+            if free_mb[place] >= needed_mb and os.access(place, os.W_OK | os.X_OK):
                 return place
     free = " and ".join(f"{megabytes} MB in {place}" for place, megabytes in free_mb.items())
     raise MachineError(
-        f"the kernel of virtual time needs {job.MEMORY_MB} MB for its memory, but only {free} are free: name "
+        f"the kernel of virtual time needs {needed_mb} MB for its memory, but only {free} are free: name "
         "a folder with more space by TMPDIR (for a container: --shm-size 2g)"
     )
 

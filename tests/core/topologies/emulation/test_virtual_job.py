@@ -108,3 +108,15 @@ def test_without_room_for_the_kernels_memory_one_sentence_says_what_to_do(monkey
     )
     with pytest.raises(MachineError, match=r"needs 1536 MB .* 64 MB in /dev/shm and 65 MB in /tmp are free: .* TMPDIR"):
         memory_folder({})
+
+
+def test_the_memory_is_that_of_the_environment() -> None:
+    assert job.memory_mb({}) == job.MEMORY_MB
+    assert job.memory_mb({job.MEMORY_VARIABLE: "8000"}) == 8000
+    assert "mem=8000M" in job.kernel_words(PROGRAM, a_job(), 8000)
+
+
+@pytest.mark.parametrize("given", ["", "8 GB", "-8000", "100"])
+def test_a_memory_that_is_no_size_is_refused(given: str) -> None:
+    with pytest.raises(MachineError, match="LAB7_VIRTUAL_MEMORY"):
+        job.memory_mb({job.MEMORY_VARIABLE: given})
