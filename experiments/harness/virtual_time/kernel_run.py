@@ -132,7 +132,8 @@ class ProgressLimits:
         self, machine: Machine, relay: Relay, quiet_limit_s: float, still_limit_s: float = STILL_LIMIT_S
     ) -> None:
         self._machine, self._relay = machine, relay
-        self._quiet_limit_s, self._still_limit_s = quiet_limit_s, still_limit_s
+        # A clock that may stand for longer than the time without a report would be of no use.
+        self._quiet_limit_s, self._still_limit_s = max(quiet_limit_s, still_limit_s), still_limit_s
         self._looked_s = self._computed_s = 0.0
         # Processor time in s used until now, until the last progress report, and until the clock last advanced.
         self._used_s = self._grown_used_s = self._moved_used_s = 0.0

@@ -183,6 +183,19 @@ def test_a_run_whose_clock_stands_still_while_it_computes_is_ended(
         patience.check()
 
 
+def test_a_run_without_a_report_has_at_least_the_time_of_one_whose_clock_stands(tmp_path: Path) -> None:
+    machine = Spinning()
+    relay = Relay(tmp_path, lambda _what, _share: None, live=False)
+    patience = ProgressLimits(machine, relay, 100.0, 600.0)  # type: ignore[arg-type]
+    machine.now_s = 599.0
+    relay()
+    patience.check()
+    machine.now_s = 602.0
+    relay()
+    with pytest.raises(OverdueError, match="in 600 s"):
+        patience.check()
+
+
 @pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf"])
 def test_a_bound_that_is_none_is_wrong_use(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAB7_STILL_LIMIT", text)
