@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,10 +16,15 @@ from lab7.topologies.emulation.links.plan import Plan
 MACS = {f"10.0.0.{number}": f"02:00:00:00:00:{number:02x}" for number in (1, 2, 3)} | {"10.9.0.1": "02:00:00:00:09:01"}
 
 
-class Part(SimpleNamespace):
-    """A part of a network, compared by identity."""
+@dataclass(eq=False)
+class Part:
+    """A switch, or an interface of a node."""
 
-    __hash__ = object.__hash__
+    name: str
+    ip: str | None = None
+    prefixLen: str = "24"  # noqa: N815 - Mininet's name
+    mac: str = ""
+    node: Any = None
 
 
 class FakeHost:
