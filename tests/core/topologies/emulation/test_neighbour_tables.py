@@ -21,7 +21,7 @@ class Part:
     """A switch, or an interface of a node."""
 
     name: str
-    ip: str | None = None
+    ip: str = ""
     prefixLen: str = "24"  # noqa: N815 - Mininet's name
     mac: str = ""
     node: Any = None
