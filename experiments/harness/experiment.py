@@ -118,12 +118,14 @@ class Experiment:
     judges_messages: bool = False
     kept_octets: Kept | None = None
 
-    def read_parameters(self, given: Mapping[str, str], full: bool = False) -> dict[str, Any]:
+    def read_parameters(
+        self, given: Mapping[str, str], full: bool = False, timed_by: ClockWord | None = None
+    ) -> dict[str, Any]:
         """Parse all parameters: the values in `given`, otherwise the defaults of a short or long (`full`) run.
 
-        Raises ParameterError.
+        timed_by: the clock of the run; None for the clock of this process. Raises ParameterError.
         """
-        timed_by = clock.current().word
+        timed_by = timed_by or clock.current().word
         texts = {name: parameter.text(full, timed_by) for name, parameter in self.parameters.items()}
         for name, text in given.items():
             if name not in texts:

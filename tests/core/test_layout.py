@@ -32,6 +32,7 @@ LAYERS: dict[str, set[str]] = {
     "waterfall": {"harness", "dns", "http", "ftp", "mail", "ladder"},
     "diff": {"harness", "dns", "http", "ftp", "mail", "ladder"},
     "export": {"harness", "dns", "http", "ftp", "mail", "ladder", "waterfall"},
+    "sweep": {"harness", "export"},
     "view": {"harness"},
     "wireshark": {"harness", "dns", "http", "ftp", "mail", "ladder"},
     "library": {"harness", "dns", "http", "ftp", "mail", "ladder", "waterfall", "export", "analysis"},

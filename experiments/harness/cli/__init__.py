@@ -87,6 +87,11 @@ COMMANDS = {
     "script": (".scripts", "script_command", "run a script that calls Mininet() itself on lab7's network"),
     "service": (".running.commands", "service_command", "kill or restart a host's services in a network that is up"),
     "shell": (".networks", "shell_command", "start a topology and open Mininet's command line on it"),
+    "sweep": (
+        "lab7.experiments.sweep.cli",
+        "sweep_command",
+        "run a grid of parameters, seeds and programs into one table",
+    ),
     "validate": (
         "lab7.experiments.validation.cli",
         "validate_command",

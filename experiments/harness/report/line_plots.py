@@ -18,22 +18,27 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Series:
-    """Series in a panel: measured points, the curve of theory, and optionally a refined theory (dashed)."""
+    """Series in a panel: measured points, the curve of theory, and optionally a refined theory (dashed).
+
+    half_widths: half the width of each measured point's interval, drawn as an error bar; empty without intervals.
+    """
 
     name: str
     measured: Points
     theory: Points
     refined: Points = ()
+    half_widths: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Panel of a line plot: title, axis labels and series."""
+    """Panel of a line plot: title, axis labels and series; `categories`: names of the values 0, 1, ... of x."""
 
     title: str
     x_label: str
     y_label: str
     series: Sequence[Series]
+    categories: Sequence[str] = ()
 
 
 def plot_lines(panels: Sequence[Panel], note: str) -> str | None:
@@ -67,10 +72,17 @@ def _paint_panel(axes: Any, panel: Panel, names: Sequence[str]) -> dict[str, Any
         if series.refined:
             axes.plot(*_columns(series.refined), color=colour, linewidth=1.2, linestyle=(0, (4, 2)))
         handles[series.name] = axes.scatter(*_columns(series.measured), color=colour, marker=marker, s=30, zorder=3)
+        if series.half_widths:
+            points = _columns(series.measured)
+            axes.errorbar(*points, series.half_widths, fmt="none", ecolor=colour, elinewidth=1.2, capsize=3, zorder=2)
     axes.set_title(panel.title, fontsize=11, color=INK)
     axes.set_xlabel(panel.x_label, color=INK)
     axes.set_ylabel(panel.y_label, color=INK)
-    axes.set_xlim(left=0)
+    if panel.categories:
+        axes.set_xticks(range(len(panel.categories)), panel.categories)
+        axes.set_xlim(-0.5, len(panel.categories) - 0.5)
+    else:
+        axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
     axes.grid(color="#E3E6E9", linewidth=0.7)
     axes.set_axisbelow(True)

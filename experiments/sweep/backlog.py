@@ -1,0 +1,52 @@
+"""Backlog of a sweep: the cells to run, in order; a cell without a valid result comes again at the end, bounded.
+
+In virtual time a suspect cell does not come again, since the same seed gives the same result.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from lab7.experiments.harness.clock import ClockWord
+from lab7.experiments.sweep.cell import Cell
+
+
+class Backlog:
+    """Queue of cells with the number of finished runs of each; `again` bounds the reruns of a cell.
+
+    attempts: runs of earlier invocations by the cell's name.
+    """
+
+    def __init__(
+        self, cells: Iterable[Cell], again: int, clock: ClockWord, attempts: Mapping[str, int] | None = None
+    ) -> None:
+        self._waiting = deque(cells)
+        self._limit = 1 if clock == "virtual" else 1 + again
+        # A run that failed (a crash, a killed worker) may succeed in virtual time, too.
+        self._failures_limit = 1 + again
+        self._attempts = dict(attempts or {})
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def take(self) -> Cell | None:
+        """Remove and return the next cell; None if none waits."""
+        return self._waiting.popleft() if self._waiting else None
+
+    def attempt(self, cell: Cell) -> int:
+        """Return the number of finished runs of a cell, earlier invocations included."""
+        return self._attempts.get(cell.name, 0)
+
+    def settle(self, cell: Cell, *, valid: bool, failed: bool = False) -> bool:
+        """Count a finished run; return False if the cell was put back, since its result is suspect or it failed."""
+        self._attempts[cell.name] = count = self.attempt(cell) + 1
+        if valid or count >= (self._failures_limit if failed else self._limit):
+            return True
+        self._waiting.append(cell)
+        return False
+
+
+def is_settled(fidelity: str, attempt: int, again: int, clock: ClockWord) -> bool:
+    """Return True if a stored result is final: valid, or suspect after the last permitted run."""
+    return fidelity == "valid" or clock == "virtual" or attempt >= 1 + again

@@ -1,0 +1,110 @@
+"""Engines of a sweep: `local` on this machine, and `dask` on the workers of a Dask scheduler (dask.distributed).
+
+An engine is an executor of tasks (concurrent.futures) with a number of tasks to hand over at a time. The Dask engine
+takes the scheduler's address, or starts a local cluster with one process per worker; a task of a worker that died is
+run again by another one, which the scheduler does by itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lab7.experiments.export.tables import ExtraMissingError
+from lab7.experiments.harness.clock import ClockWord
+from lab7.experiments.sweep.cell_run import Reasons, Task, run_task
+from lab7.topologies.emulation.errors import EmulationError
+
+CONNECT_TIMEOUT = "10s"
+# Tasks handed over to Dask for each thread of its workers, so that none is idle between two tasks.
+TASKS_A_THREAD = 2
+# Workers of a local cluster that may die with a task before the task counts as failed.
+DEATHS_MAX = 3
+
+
+@dataclass
+class Engine:
+    """Executor of tasks: `submit` hands one over, `width` returns how many to hand over at a time."""
+
+    name: str
+    submit: Callable[[Task], Future[dict[str, Any]]]
+    width: Callable[[], int]
+    reasons: Reasons = field(default_factory=list)
+
+    def stop(self, why: str) -> None:
+        """Stop the running tasks of this process, which end with an error."""
+        self.reasons.append(why)
+
+
+@contextmanager
+def local_engine(clock: ClockWord, jobs: int, folder: Path) -> Iterator[Engine]:
+    """Yield the engine of this machine: `jobs` cells at a time in virtual time, one at a time in real time."""
+    width, reasons = jobs if clock == "virtual" else 1, list[str]()
+    with ThreadPoolExecutor(width, "cell") as pool:
+        engine = Engine("local", lambda task: pool.submit(run_task, task, str(folder), reasons), lambda: width, reasons)
+        try:
+            yield engine
+        except BaseException as error:
+            engine.stop(str(error) or type(error).__name__)
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+@contextmanager
+def dask_engine(clock: ClockWord, scheduler: str | None, workers: int) -> Iterator[Engine]:
+    """Yield the engine of a Dask scheduler (None: a local cluster of so many workers).
+
+    Raises ExtraMissingError without dask.distributed, EmulationError if the scheduler does not answer.
+    """
+    distributed = _import_distributed()
+    with ExitStack() as stack:
+        address = scheduler or stack.enter_context(_local_cluster(distributed, clock, workers)).scheduler_address
+        try:
+            client = stack.enter_context(distributed.Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False))
+        except (OSError, ValueError) as error:
+            raise EmulationError(
+                f"no Dask scheduler answers at {address}: start one by `dask scheduler`, and workers by "
+                "`dask worker ADDRESS` on each machine"
+            ) from error
+        executor = client.get_executor(pure=False)
+        try:
+            yield Engine("dask", lambda task: executor.submit(run_on_worker, task), lambda: _width(client))
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+
+
+def run_on_worker(task: Task) -> dict[str, Any]:
+    """Run a task in a Dask worker, with its files in the worker's own folder, which Dask removes."""
+    worker = importlib.import_module("distributed").get_worker()
+    return run_task(task, worker.local_directory)
+
+
+def _width(client: Any) -> int:
+    threads: dict[str, int] = client.nthreads()
+    return max(1, TASKS_A_THREAD * sum(threads.values()))
+
+
+def _local_cluster(distributed: Any, clock: ClockWord, workers: int) -> Any:
+    """Return a cluster of worker processes on this machine, one task each at a time."""
+    importlib.import_module("dask").config.set({"distributed.scheduler.allowed-failures": DEATHS_MAX})
+    return distributed.LocalCluster(
+        n_workers=workers if clock == "virtual" else 1,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=None,
+        host="127.0.0.1",
+        silence_logs=logging.CRITICAL,
+    )
+
+
+def _import_distributed() -> Any:
+    try:
+        return importlib.import_module("distributed")
+    except ImportError as error:
+        raise ExtraMissingError("the engine dask needs dask.distributed: pip install 'lab7[dask]'") from error
