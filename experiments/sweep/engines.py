@@ -76,7 +76,7 @@ def dask_engine(clock: ClockWord, scheduler: str | None, workers: int) -> Iterat
         try:
             yield Engine("dask", lambda task: executor.submit(run_on_worker, task), lambda: _width(client))
         finally:
-            executor.shutdown(wait=False, cancel_futures=True)
+            executor.shutdown(wait=False)
 
 
 def run_on_worker(task: Task) -> dict[str, Any]:

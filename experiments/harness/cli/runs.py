@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from lab7.experiments.harness.claims import load_claims
 from lab7.experiments.harness.cli import common
@@ -31,6 +34,10 @@ from lab7.topologies.emulation.user_module import explain
 REPEAT_MAX = 1000
 JOBS_MAX = 64
 AGAIN_MAX = 20
+# Module of grids and tables over runs; imported by name, because it is above this layer.
+GRIDS = "lab7.experiments.sweep.run_table"
+# Maximum number of runs of one experiment; `lab7 sweep` is for more, since it continues after a stop.
+RUNS_MAX = 100
 
 
 @click.command("run")
@@ -111,40 +118,37 @@ def run_command(
     """Run experiments (all of them if none is named) and judge their claims.
 
     NAME is one of `lab7 list`, the start of such names (http: all experiments of http), or a Python file that defines
-    EXPERIMENT. Exits with 0 if every claim was shown, else with 1.
+    EXPERIMENT. Several values of a parameter (--set rtt=20ms,60ms) give one run each, and a table over them. Exits with
+    0 if every claim was shown, else with 1.
     """
-    called, chosen = _choose(names, given)
-    finished = _Finished(results, as_json, chosen)
-    replacements, faults = _replacements(chosen, replace), _faults(fault)
+    chosen = _choose(names, given)
+    quiet = as_json or any(one.varied for one in chosen)
+    finished = _Finished(results, as_json, quiet, [one.experiment for one in chosen])
+    replacements, faults = _replacements([one.experiment for one in chosen], replace), _faults(fault)
     virtual = common.virtual_time(common.run_clock(timed, links, sandboxed), links, sandboxed, seed, full)
     if virtual is not None:
-        wanted = [
-            (experiment, _request(name, experiment, given, repeat, full, replace, fault))
-            for name, experiment in zip(called, chosen, strict=True)
-        ]
+        wanted = [(one.experiment, _request(one, repeat, full, replace, fault)) for one in chosen]
         callbacks = Callbacks(finished.add, lambda sentence: click.echo(sentence, err=as_json))
         with _not_started(as_json), finished:
             done = run_in_parallel(virtual, wanted, results, jobs or os.cpu_count() or 1, callbacks, twice)
-        _conclude(done.found, results, strict, as_json, done.different)
+        _conclude(chosen, done.found, results, strict, as_json, done.different)
     if twice:
         raise click.UsageError("runs in real time are never identical: --twice needs virtual time (--time virtual)")
     common.into_sandbox(sandboxed)
     # Import late, so that a usage error is reported without importing scapy.
     from lab7.experiments.harness.runner import run_experiment
 
-    def run_once(experiment: Experiment, attempt: int) -> tuple[Path, Result]:
-        with common.progress(experiment.name) as step, _user_file_errors():
+    def run_once(one: Chosen, attempt: int) -> tuple[Path, Result]:
+        with common.progress(one.experiment.name) as step, _user_file_errors():
             done = run_experiment(
-                experiment,
-                _of(experiment, given),
+                one.experiment,
+                one.given,
                 results=results,
                 seed=seed,
                 repeat=repeat,
                 links=links,
                 sandboxed=sandboxed,
-                replacements={
-                    role: implementation for role, implementation in replacements.items() if role in experiment.roles
-                },
+                replacements={role: program for role, program in replacements.items() if role in one.experiment.roles},
                 faults=faults,
                 full=full,
                 step=step,
@@ -156,7 +160,20 @@ def run_command(
 
     with _not_started(as_json), finished:
         found = _run_again(chosen, run_once, again, as_json)
-    _conclude(found, results, strict, as_json)
+    _conclude(chosen, found, results, strict, as_json)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Experiment to run with its parameters as text; called: its name as typed, which may be that of a file.
+
+    varied: parameters with several values, of which this run has one each.
+    """
+
+    called: str
+    experiment: Experiment
+    given: Mapping[str, str]
+    varied: tuple[str, ...] = ()
 
 
 class _Finished:
@@ -166,16 +183,17 @@ class _Finished:
     reports and verdicts are listed.
     """
 
-    def __init__(self, results: Path, as_json: bool, chosen: Sequence[Experiment]) -> None:
-        self._results, self._as_json = results, as_json
+    def __init__(self, results: Path, as_json: bool, quiet: bool, chosen: Sequence[Experiment]) -> None:
+        """Prepare for the runs of these experiments; quiet: their results are not printed (--json, or a table)."""
+        self._results, self._as_json, self._quiet = results, as_json, quiet
         own = [claim for experiment in chosen for claim in experiment.own_claims]
         self._statements = {claim.id: claim.statement for claim in [*load_claims().values(), *own]}
         self._found: list[tuple[Path, Result]] = []
 
     def add(self, found: tuple[Path, Result]) -> None:
-        """Add a finished run, and print its result unless --json is given."""
+        """Add a finished run, and print its result unless the runs are quiet."""
         self._found.append(found)
-        if not self._as_json:
+        if not self._quiet:
             show(common.out(), found[1], self._statements)
 
     def __enter__(self) -> None:
@@ -204,38 +222,31 @@ def _write_index(results: Path) -> Path:
 
 
 def _run_again(
-    chosen: Sequence[Experiment],
-    run_once: Callable[[Experiment, int], tuple[Path, Result]],
+    chosen: Sequence[Chosen],
+    run_once: Callable[[Chosen, int], tuple[Path, Result]],
     again: int,
     as_json: bool,
 ) -> list[tuple[Path, Result]]:
-    """Run each experiment, and rerun inconclusive ones; return (folder, result) of each experiment's last run."""
-    attempts = [[run_once(experiment, 1)] for experiment in chosen]
+    """Run each experiment, and rerun inconclusive ones; return (folder, result) of each one's last run."""
+    attempts = [[run_once(one, 1)] for one in chosen]
     # Start reruns after all first runs, when other load of the machine may have ended.
     for number in range(1, again + 1):
-        for experiment, runs in zip(chosen, attempts, strict=True):
+        for one, runs in zip(chosen, attempts, strict=True):
             if len(runs) == number and should_rerun([result for _, result in runs]):
-                click.echo(
-                    f"{experiment.name} is run again ({number} of at most {again}): {_why(runs[-1][1])}", err=as_json
-                )
-                runs.append(run_once(experiment, number + 1))
+                name = one.experiment.name
+                click.echo(f"{name} is run again ({number} of at most {again}): {_why(runs[-1][1])}", err=as_json)
+                runs.append(run_once(one, number + 1))
     return [runs[-1] for runs in attempts]
 
 
 def _request(
-    name: str,
-    of: Experiment,
-    given: dict[str, str],
-    repeat: int | None,
-    full: bool,
-    replace: Sequence[str],
-    fault: Sequence[str],
+    one: Chosen, repeat: int | None, full: bool, replace: Sequence[str], fault: Sequence[str]
 ) -> dict[str, Any]:
     """Return the JSON request for a run in virtual time: the experiment's name and the arguments as typed."""
-    replaced = [text for text in replace if text.partition("=")[0] in of.roles]
+    replaced = [text for text in replace if text.partition("=")[0] in one.experiment.roles]
     return {
-        "name": name,
-        "given": _of(of, given),
+        "name": one.called,
+        "given": dict(one.given),
         "repeat": repeat,
         "full": full,
         "replace": replaced,
@@ -250,20 +261,50 @@ def _command_line() -> str:
 
 
 def _conclude(
-    found: list[tuple[Path, Result]], results: Path, strict: bool, as_json: bool, different: int = 0
+    chosen: Sequence[Chosen],
+    found: list[tuple[Path, Result]],
+    results: Path,
+    strict: bool,
+    as_json: bool,
+    different: int = 0,
 ) -> NoReturn:
     """Write the report over all results, print its path, and exit with a code that depends on the verdicts.
 
-    different: number of results that differ from a second run.
+    different: number of results that differ from a second run. Several runs of one experiment are printed as a table.
     """
     report = _write_index(results)
+    tables = _tables(chosen, found)
     if as_json:
         folders = [str(folder) for folder, _ in found]
-        common.print_json({"results": [result.to_json() for _, result in found], "folders": folders})
+        data = {"results": [result.to_json() for _, result in found], "folders": folders}
+        common.print_json({**data, "tables": {name: rows for name, (_, rows) in tables.items()}} if tables else data)
     else:
+        for name, (shown, _) in tables.items():
+            common.out().print(f"\n[bold]{name}[/]", shown, sep="\n")
         _say_where(found, report)
     code = _exit_code([result for _, result in found], strict)
     raise click.exceptions.Exit(common.FAILED if different else code)
+
+
+def _tables(
+    chosen: Sequence[Chosen], found: Sequence[tuple[Path, Result]]
+) -> dict[str, tuple[Table, list[dict[str, Any]]]]:
+    """Return (table for the terminal, rows) of each experiment with a parameter that has several values, by name."""
+    runs: dict[str, list[tuple[Chosen, Path, Result]]] = {}
+    for one, (folder, result) in zip(chosen, found, strict=True):
+        if one.varied:
+            runs.setdefault(one.experiment.name, []).append((one, folder, result))
+    tables = {}
+    for name, some in runs.items():
+        experiment, varied = some[0][0].experiment, some[0][0].varied
+        rows = _grids().run_rows(experiment, [(str(folder), one.given, result) for one, folder, result in some])
+        headings, texts = _grids().mean_table(rows, varied, experiment)
+        tables[name] = common.table(headings, texts), rows
+    return tables
+
+
+def _grids() -> Any:
+    return importlib.import_module(GRIDS)
 
 
 @contextmanager
@@ -296,21 +337,36 @@ def _user_file_errors() -> Iterator[None]:
         raise
 
 
-def _choose(names: tuple[str, ...], given: dict[str, str]) -> tuple[list[str], list[Experiment]]:
-    """Return the experiments to run: (names or paths of files, experiments).
+def _choose(names: tuple[str, ...], given: dict[str, str]) -> list[Chosen]:
+    """Return the experiments to run, one of them several times for a parameter with several values.
 
     Raises click.UsageError for unknown names or parameters before any run.
     """
     try:
         called = experiment_names(names)
-        chosen = find_experiments(called)
-        unknown = [name for name in given if all(name not in experiment.parameters for experiment in chosen)]
-        for experiment in chosen:
+        experiments = find_experiments(called)
+        unknown = [name for name in given if all(name not in experiment.parameters for experiment in experiments)]
+        chosen = []
+        for name, experiment in zip(called or [one.name for one in experiments], experiments, strict=True):
             # Pass a parameter only to experiments that have this parameter; report a parameter that no experiment has.
-            experiment.read_parameters({**_of(experiment, given), **{name: given[name] for name in unknown}})
+            runs = _settings(experiment, _of(experiment, given))
+            varied = tuple(each for each in runs[0] if len({settings[each] for settings in runs}) > 1)
+            for settings in runs:
+                experiment.read_parameters({**settings, **{name: given[name] for name in unknown}})
+                chosen.append(Chosen(name, experiment, settings, varied))
     except (UnknownNameError, ParameterError) as error:
         raise click.UsageError(str(error)) from error
-    return called or [experiment.name for experiment in chosen], chosen
+    return chosen
+
+
+def _settings(experiment: Experiment, given: dict[str, str]) -> list[dict[str, str]]:
+    """Return the settings of each run of an experiment; several for a parameter with several values (rtt=1ms,2ms)."""
+    if not any("," in text for text in given.values()):
+        return [given]
+    settings: list[dict[str, str]] = _grids().settings_of(experiment, given)
+    if len(settings) > RUNS_MAX:
+        raise ParameterError(f"{len(settings)} runs are too many for `lab7 run`: write a sweep (`lab7 sweep --help`)")
+    return settings
 
 
 def _replacements(chosen: Sequence[Experiment], texts: tuple[str, ...]) -> dict[str, Implementation]:
