@@ -1,0 +1,1 @@
+"""Tests of sweeps: grid, hashes, order, backlog, table, intervals, and the sweep with an engine in memory."""
