@@ -19,6 +19,7 @@ from lab7.experiments.harness.discovery import (
     find_topology,
 )
 from lab7.experiments.harness.implementations.registry import parse_replacement
+from lab7.experiments.sweep.run_table import settings_of
 from lab7.topologies.emulation.errors import EmulationError
 from tests.docs.reading import GUIDES, REPOSITORY, Block, Command, blocks, every_command, short
 
@@ -30,6 +31,7 @@ ELSEWHERE = {
     "cd",
     "docker",
     "podman",
+    "dask",
     "wsl",
     "wireshark",
     "make",
@@ -90,7 +92,8 @@ def check_run(context: click.Context) -> None:
         having = [one for one in chosen if name in one.parameters]
         assert having, f"no experiment has the parameter {name}"
         for one in having:
-            one.read_parameters({name: text})
+            for settings in settings_of(one, {name: text}):
+                one.read_parameters(settings)
     roles = tuple(role for one in chosen for role in one.roles)
     for text in context.params["replace"]:
         parse_replacement(text, roles)

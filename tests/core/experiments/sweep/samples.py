@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, NoReturn
 
@@ -56,8 +56,10 @@ def plan(text: str = TEXT, clock: Clock = VIRTUAL) -> Plan:
     return Plan(definition, EXPERIMENT, clock, tuple(cells(definition, clock)))
 
 
-def cells(definition: Definition, clock: Clock = VIRTUAL, version: str = "1", **digests: str) -> list[Cell]:
-    return make_cells(definition, EXPERIMENT, clock, version, digests)
+def cells(
+    definition: Definition, clock: Clock = VIRTUAL, version: str = "1", digests: Mapping[str, str] | None = None
+) -> list[Cell]:
+    return make_cells(definition, EXPERIMENT, clock, version, digests or {})
 
 
 def result_of(task: Task, fidelity: str = "valid", **changes: Any) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -16,8 +17,10 @@ DEFINITION = parse_definition(TEXT)
 ONE = Definition("sample", axes={"rtt": ("20ms",)}, roles={"origin": ("python3 mine.py --port {port}",)})
 
 
-def name(definition: Definition, clock: Clock = VIRTUAL, version: str = "1", **digests: str) -> str:
-    (cell,) = cells(definition, clock, version, **digests)
+def name(
+    definition: Definition, clock: Clock = VIRTUAL, version: str = "1", digests: Mapping[str, str] | None = None
+) -> str:
+    (cell,) = cells(definition, clock, version, digests)
     return cell.name
 
 
@@ -43,8 +46,8 @@ def test_the_name_depends_on_clock_version_and_files() -> None:
         name(replace(ONE, links="wire"), Clock()),
         name(ONE, replace(VIRTUAL, configuration="abd")),
         name(ONE, version="2"),
-        name(ONE, **{"mine.py": "1234"}),
-        name(ONE, **{"mine.py": "1235"}),
+        name(ONE, digests={"mine.py": "1234"}),
+        name(ONE, digests={"mine.py": "1235"}),
     }
     assert len(names) == 7
 
@@ -61,7 +64,7 @@ def test_the_name_depends_on_clock_version_and_files() -> None:
 )
 def test_the_name_does_not_depend_on_notation_defaults_and_order(same: Definition) -> None:
     assert name(same) == name(ONE)
-    assert name(ONE, **{"another.py": "1"}) == name(ONE)
+    assert name(ONE, digests={"another.py": "1"}) == name(ONE)
 
 
 def test_an_extended_sweep_keeps_the_names_of_its_cells() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from tests.core.experiments.sweep.samples import EXPERIMENT, plan, result_of
 jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed (make setup)")
 
 
-def runs(**changes: object) -> list[TableRun]:
+def runs(**changes: Any) -> list[TableRun]:
     made = []
     for cell in plan().cells:
         result: Result = result_of(task_of(cell, plan().definition), **changes)
@@ -97,7 +98,7 @@ def test_the_quantile_bounds_95_percent_of_students_distribution(freedom: int) -
     scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(freedom * math.pi)
 
     def density(x: float) -> float:
-        return scale * (1 + x * x / freedom) ** (-(freedom + 1) / 2)
+        return scale * math.pow(1 + x * x / freedom, -(freedom + 1) / 2)
 
     end, steps = quantile(freedom), 20_000
     width = end / steps
