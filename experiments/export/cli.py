@@ -1,4 +1,4 @@
-"""`lab7 export`: a run as HAR, CSV, Parquet, JUnit XML, Markdown or zip, and the JSON Schema of result.json."""
+"""`lab7 export`: runs as HAR, CSV, Parquet, JUnit XML, Markdown or zip, topologies as labs of other tools, the schema."""
 
 from __future__ import annotations
 
@@ -25,15 +25,18 @@ from lab7.experiments.harness.results.timings import TimingsError, samples_of
 FORMS = {"har": ".har", "csv": ".csv", "parquet": ".parquet", "junit": ".xml", "markdown": ".md", "zip": ".zip"}
 BINARY = ("parquet", "zip")
 SCHEMA = "schema"
+# Tools for which a topology is written (see labs).
+TOOLS = ("kathara", "containerlab", "shadow")
 
 
 @click.command("export")
 @click.argument("run")
-@click.argument("form", type=click.Choice((*FORMS, SCHEMA)), required=False)
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="file to write")
+@click.argument("form", metavar=f"[{'|'.join((*FORMS, SCHEMA))}]", required=False)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="file to write; for a topology, folder to make")
+@common.set_option
 @common.results_option
-def export_command(run: str, form: str | None, output: Path | None, results: Path) -> None:
-    """Write a run in the format of other programs.
+def export_command(run: str, form: str | None, output: Path | None, given: dict[str, str], results: Path) -> None:
+    """Write a run in the format of other programs, or a topology as a lab of another tool.
 
     \b
     lab7 export http-versions/latest har      HTTP exchanges of the samples, for waterfall viewers
@@ -42,10 +45,21 @@ def export_command(run: str, form: str | None, output: Path | None, results: Pat
     lab7 export RUN markdown                  claims, times and ladder, for the summary of a job
     lab7 export RUN zip                       all files of the run in one, to send
     lab7 export schema                        the JSON Schema of result.json
+    lab7 export kathara web --set clients=2   a topology for Kathara (also: containerlab, shadow)
 
     RUN is the folder of a result.json, or EXPERIMENT/latest. Without --output, text goes to standard output, and
-    parquet and zip to a file in the current directory. Needs no rights.
+    parquet and zip to a file in the current directory. A topology goes into a new folder TOPOLOGY-TOOL with link shapes
+    and services (docs/networks.md). Needs no rights.
     """
+    if run in TOOLS:
+        _export_topology(run, form, given, output)
+        return
+    if given:
+        raise click.UsageError(f"--set is for a topology: `lab7 export {next(iter(TOOLS))} TOPOLOGY --set NAME=VALUE`")
+    if form is not None and form not in (*FORMS, SCHEMA):
+        raise click.UsageError(f"there is no format {form!r}: give one of {', '.join(FORMS)}")
+    if output is not None and output.is_dir():
+        raise click.UsageError(f"{output} is a folder: give the name of a file")
     if run == SCHEMA and form is None:
         _write(json.dumps(result_schema(), indent=2) + "\n", output)
         return
@@ -59,6 +73,18 @@ def export_command(run: str, form: str | None, output: Path | None, results: Pat
     except ExtraMissingError as error:
         click.echo(f"lab7: {error}", err=True)
         raise click.exceptions.Exit(common.CANNOT) from error
+    except OSError as error:
+        raise click.UsageError(f"{error.filename}: {error.strerror}") from error
+
+
+def _export_topology(tool: str, topology: str | None, given: dict[str, str], output: Path | None) -> None:
+    if topology is None:
+        raise click.UsageError(f"give a topology, as in `lab7 export {tool} web`")
+    # Import late, since mininet takes a second.
+    from lab7.experiments.export.labs import export_lab
+
+    try:
+        export_lab(tool, topology, given, output)
     except OSError as error:
         raise click.UsageError(f"{error.filename}: {error.strerror}") from error
 

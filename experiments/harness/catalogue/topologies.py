@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +19,8 @@ from lab7.experiments.harness.catalogue.topology_parameters import TopologyParam
 from lab7.topologies.description.yaml_topology import is_yaml, load_yaml
 from lab7.topologies.emulation.errors import TopologyError
 from lab7.topologies.emulation.user_module import is_user_file
+from lab7.topologies.interchange.lab import LabTopo
+from lab7.topologies.interchange.reader import find_lab
 
 
 class UnknownNameError(ValueError):
@@ -97,16 +100,20 @@ def _hosts(entry: TopologyEntry) -> tuple[str, ...]:
 def find_topology(name: str) -> TopologyEntry:
     """Return a topology by name or the start of a name, or from a file (`my_lab.py`, `my_lab.py:NAME` for one of them).
 
+    A file may also be a lab of Kathara (lab.conf, or its folder) or of containerlab (*.clab.yml), or YAML of lab7.
     Raises UnknownNameError, UserFileError.
     """
     file, _, chosen = name.partition(":")
     if is_user_file(file):
         return TopologyEntry(*user_files.load_topology(file, chosen), called=name)
+    if (read := find_lab(name)) is not None:
+        text = f"Topology of the lab {name}: its nodes, addresses, routes and links."
+        return TopologyEntry(Path(name).name, lambda: LabTopo(read()), text, (), called=name)
     if is_yaml(name):
         described = load_yaml(name)
         return TopologyEntry(described.name, described.make, described.text, described.tries, called=name)
     known = listing().topologies
-    there = f"the topologies are {', '.join(known)}; the path of a file must end in .py, .yaml or .yml"
+    there = f"the topologies are {', '.join(known)}; a file is *.py, *.yaml, *.clab.yml or lab.conf"
     return _load_topology(known[one_name(name, known, "topology", there)])
 
 

@@ -61,7 +61,8 @@ def up_command(
     network stays up.
 
     TOPOLOGY is a name (`lab7 list`) or a Python file that exports `topos`, or has classes derived from Topo (FILE:NAME
-    for one of several); the same holds for shell and exec. A file without, which calls Mininet() itself, is run as by
+    for one of several), or a lab of Kathara (folder of lab.conf) or containerlab (*.clab.yml); the same holds for shell
+    and exec. A file without, which calls Mininet() itself, is run as by
     `lab7 script`.
     """
     if _is_script(topology, given, options, publishes=bool(name or view)):

@@ -1,0 +1,1 @@
+"""Tests of labs that are exchanged with Kathara, containerlab and Shadow."""

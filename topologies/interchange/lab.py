@@ -1,0 +1,202 @@
+"""Lab: hosts, switches and links of a topology with addresses, link shapes and services, apart from any tool.
+
+    lab_of(topo)   from a Mininet topology (names of interfaces and addresses as Mininet chooses them)
+    LabTopo(lab)   back to one
+
+Left out: IPv6, and classes of nodes and links (`cls=`); `notes` of a lab says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mininet.topo import Topo
+
+from lab7.topologies.emulation import topology_checks
+from lab7.topologies.emulation.addressing import ipv6_of
+from lab7.topologies.emulation.shape import SHAPING, Shape, parse_shape
+
+
+@dataclass(frozen=True)
+class End:
+    """End of a link at a node: number of the interface there (from 0), addresses, and the shape of leaving frames."""
+
+    node: str
+    number: int
+    addresses: tuple[str, ...] = ()
+    mac: str | None = None
+    shape: Shape | None = None
+
+
+@dataclass(frozen=True)
+class LabHost:
+    """Host: routes in words of ip-route(8), command lines of its set-up and of its services, files and names."""
+
+    name: str
+    routes: tuple[str, ...] = ()
+    setup: tuple[str, ...] = ()
+    serves: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    resolvers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Hosts, switches and links; host_names: every host's /etc/hosts lists all others; notes: parts left out."""
+
+    hosts: tuple[LabHost, ...]
+    switches: tuple[str, ...]
+    links: tuple[tuple[End, End], ...]
+    host_names: bool = True
+    notes: tuple[str, ...] = ()
+
+    def ends(self, node: str) -> list[End]:
+        """Return the ends of links at a node in the order of their numbers."""
+        ends = [end for link in self.links for end in link if end.node == node]
+        return sorted(ends, key=lambda end: end.number)
+
+    def host_entries(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Return (address, names) of each host with an address, as in /etc/hosts."""
+        entries = []
+        for host in self.hosts:
+            addresses = [address for end in self.ends(host.name) for address in end.addresses]
+            if addresses:
+                entries.append((addresses[0].partition("/")[0], (*host.names, host.name)))
+        return entries
+
+    @property
+    def network(self) -> Lab:
+        """Return the lab without services, files, names and notes: topology, addresses, routes and shapes."""
+        hosts = tuple(LabHost(host.name, host.routes) for host in sorted(self.hosts, key=lambda host: host.name))
+        links = [(first, second) if first.node <= second.node else (second, first) for first, second in self.links]
+        order = sorted(links, key=lambda link: [(end.node, end.number) for end in link])
+        return Lab(hosts, tuple(sorted(self.switches)), tuple(order))
+
+
+def lab_of(topo: Topo) -> Lab:
+    """Return the lab of a Mininet topology. Raises TopologyError for an invalid option."""
+    topology_checks.check(topo)
+    addresses = topology_checks.host_addresses(topo)
+    links = [info for _, _, info in topo.links(withInfo=True)]
+    ports = sorted((info[f"node{side}"], info[f"port{side}"]) for info in links for side in (1, 2))
+    # Interfaces are numbered by their ports, which start at 1 in switches.
+    numbers: dict[tuple[str, int], int] = {}
+    for node, port in ports:
+        numbers[node, port] = sum(other == node for other, _ in numbers)
+
+    def end(info: Mapping[str, Any], side: int) -> End:
+        node, own = info[f"node{side}"], info.get(f"params{side}") or {}
+        number = numbers[node, info[f"port{side}"]]
+        shape = rounded(parse_shape({key: {**own, **info}.get(key) for key in SHAPING}))
+        if topo.isSwitch(node):
+            return End(node, number, shape=shape)
+        address = addresses.get(node) if number == 0 else own.get("ip")
+        mac = info.get(f"addr{side}") or (topo.nodeInfo(node).get("mac") if number == 0 else None)
+        return End(node, number, (_with_prefix(address),) if address else (), mac, shape)
+
+    hosts = tuple(_host(name, topo.nodeInfo(name)) for name in topo.hosts())
+    ends = tuple((end(info, 1), end(info, 2)) for info in links)
+    return Lab(hosts, tuple(topo.switches()), ends, bool(getattr(topo, "host_names", True)), _notes(topo))
+
+
+def rounded(shape: Shape | None) -> Shape | None:
+    """Return a shape with the digits that commands of tc have: whole us, bit/s, and 1e-7 of loss and reordering."""
+    if shape is None:
+        return None
+    return replace(
+        shape,
+        rate_bps=None if shape.rate_bps is None else float(round(shape.rate_bps)),
+        delay_s=round(shape.delay_s, 6),
+        jitter_s=round(shape.jitter_s, 6),
+        loss=round(shape.loss, 7),
+        reorder=round(shape.reorder, 7),
+    )
+
+
+def _with_prefix(address: str) -> str:
+    """Return an address with the length of its prefix, by default that of Mininet's network."""
+    return address if "/" in address else f"{address}/{topology_checks.DEFAULT_NETWORK.prefixlen}"
+
+
+def _host(name: str, given: Mapping[str, Any]) -> LabHost:
+    default = given.get("defaultRoute")
+    routes = [] if default is None else [f"default {default if ' ' in default else f'dev {default}'}"]
+    resolver = given.get("resolver") or []
+    return LabHost(
+        name,
+        (*routes, *(route for route in given.get("routes") or [] if ":" not in route)),
+        tuple(topology_checks.commands(given.get("setup"))),
+        tuple(topology_checks.commands(given.get("serves"))),
+        dict(given.get("files") or {}),
+        tuple(given.get("names") or ()),
+        (resolver,) if isinstance(resolver, str) else tuple(resolver),
+    )
+
+
+def _notes(topo: Topo) -> tuple[str, ...]:
+    notes = ["IPv6 addresses are left out"] if ipv6_of(topo, None) else []
+    for node in topo.nodes():
+        kind = topo.nodeInfo(node).get("cls")
+        if kind is not None:
+            notes.append(f"the class {getattr(kind, '__name__', kind)} of {node} is left out")
+    return tuple(notes)
+
+
+class LabTopo(Topo):  # type: ignore[misc]
+    """Mininet topology of a lab."""
+
+    def build(self, lab: Lab) -> None:
+        """Add the hosts, switches and links of a lab."""
+        self.host_names = lab.host_names
+        for host in lab.hosts:
+            first = next(iter(lab.ends(host.name)), None)
+            address = first.addresses[0] if first is not None and first.addresses else None
+            self.addHost(host.name, ip=address, routes=list(host.routes))
+        for switch in lab.switches:
+            self.addSwitch(switch)
+        for link in lab.links:
+            self.addLink(*(end.node for end in link), **self._link(link))
+
+    def _link(self, link: tuple[End, End]) -> dict[str, Any]:
+        options: dict[str, Any] = {}
+        for side, end in enumerate(link, 1):
+            options[f"port{side}"] = end.number + (1 if self.isSwitch(end.node) else 0)
+            if end.mac is not None:
+                options[f"addr{side}"] = end.mac
+            own = shape_options(end.shape)
+            # The first address of a host is its own; Mininet gives it to the first interface.
+            if end.addresses and end.number > 0:
+                own["ip"] = end.addresses[0]
+            options[f"params{side}"] = own
+        return options
+
+
+def shape_options(shape: Shape | None) -> dict[str, Any]:
+    """Return the parameters of TCLink that describe a shape."""
+    if shape is None:
+        return {}
+    options: dict[str, Any] = {"delay": f"{shape.delay_s * 1e6:.0f}us"}
+    options |= {} if shape.rate_bps is None else {"bw": shape.rate_bps / 1e6}
+    options |= {"jitter": f"{shape.jitter_s * 1e6:.0f}us"} if shape.jitter_s else {}
+    options |= {name: value * 100 for name, value in (("loss", shape.loss), ("reorder", shape.reorder)) if value}
+    return options | ({"max_queue_size": shape.queue_frames} if shape.queue_frames != Shape.queue_frames else {})
+
+
+def renumbered(lab: Lab) -> Lab:
+    """Return a lab whose interfaces are numbered from 0 at every node, in the order of their numbers."""
+    ranks = {
+        (end.node, end.number): rank
+        for node in {end.node for link in lab.links for end in link}
+        for rank, end in enumerate(lab.ends(node))
+    }
+    links = tuple(
+        (
+            replace(first, number=ranks[first.node, first.number]),
+            replace(second, number=ranks[second.node, second.number]),
+        )
+        for first, second in lab.links
+    )
+    return replace(lab, links=links)
