@@ -1,4 +1,4 @@
-"""`lab7 export`: runs as HAR, CSV, Parquet, JUnit XML, Markdown or zip, topologies as labs of other tools, the schema."""
+"""`lab7 export`: a run as HAR, CSV, Parquet, JUnit XML, Markdown or zip, a topology as a lab, the result schema."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from lab7.experiments.harness.cli.mininet_shell import Shell, addresses_of
 from lab7.experiments.harness.cli.running import session
 from lab7.experiments.harness.cli.running.choice import new_option, running_network, say_running
 from lab7.experiments.harness.cli.running.publication import default_name, served
+from lab7.experiments.harness.cli.start_progress import start_progress
 from lab7.topologies.emulation import script
 from lab7.topologies.emulation.control import registry
 from lab7.topologies.emulation.control.server import ControlServer
@@ -223,7 +224,8 @@ class _testbed:  # noqa: N801 - used as a function
                     # Outside of the sandbox, whose loopback interface no browser reaches; it ends with the network.
                     subprocess.Popen(module_command(VIEW, self.name), stdin=subprocess.DEVNULL)
             common.into_sandbox(self._sandboxed)
-            bed = stack.enter_context(self._bed)
+            with start_progress(self._bed):
+                bed = stack.enter_context(self._bed)
             if published is not None:
                 self._server = stack.enter_context(served(bed, self._entry, published))
             self._stack = stack.pop_all()
