@@ -52,6 +52,7 @@ class WebTopo(Topo):  # type: ignore[misc]
         origin_flags: str = "--push",
         internet: str = "0ms",
         campus_delay: str = "0ms",
+        trace: str = "",
         **link: Any,
     ) -> None:
         """Add the hosts, switches and links.
@@ -60,15 +61,16 @@ class WebTopo(Topo):  # type: ignore[misc]
         every origin; dns: names resolve through name servers (yes) or every host's /etc/hosts (no); cache: none,
         forward or reverse, and cache_flags, further flags of the proxy; origins: number of them, and origin_flags,
         further flags of theirs; internet: one-way delay between the access link and the origins; campus_delay: between
-        a client and the campus; link: further TCLink parameters of the access link. Raises ValueError for a parameter
-        out of range.
+        a client and the campus; trace: file with delivery opportunities of the access link, in place of bw; link:
+        further TCLink parameters of the access link. Raises ValueError for a parameter out of range.
         """
         if cache != "none" and cache not in CACHES:
             raise ValueError(f"cache={cache}: must be none, {' or '.join(CACHES)}")
         if not 1 <= int(clients) <= MOST_CLIENTS:
             raise ValueError(f"clients={clients}: must be 1 to {MOST_CLIENTS}")
         campus, isp = self.addSwitch("s1"), self.addSwitch("s2")
-        self.addLink(campus, isp, bw=bw, delay=delay, **link)
+        rate = {"trace": trace} if trace else {"bw": bw}
+        self.addLink(campus, isp, delay=delay, **rate, **link)
         names = {origin_name(number): f"10.7.1.{number}" for number in range(1, int(origins) + 1)}
         inside = {} if cache == "none" else {PROXY_NAME: PROXY_ADDRESS}
         self.host_names = dns != "yes"

@@ -2,12 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lab7.topologies.emulation.errors import TopologyError
 
-# TCLink's parameter names.
-SHAPING = ("bw", "delay", "jitter", "loss", "max_queue_size", "reorder")
+# TCLink's parameter names, and `trace`: a file with the delivery opportunities of the link (see wire.trace).
+SHAPING = ("bw", "delay", "jitter", "loss", "max_queue_size", "reorder", "trace")
 # Time in tc's format, as iproute2's get_time64() parses it: a number, then a unit in either case.
 _TIME = re.compile(
     r"\s*((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(s|secs?|ms|msecs?|us|usecs?|ns|nsecs?)?\s*", re.IGNORECASE
@@ -25,7 +26,8 @@ BW_MAX_MBIT = 10_000.0
 class Shape:
     """Shape of one direction of a link: rates in bit/s, times in seconds, loss and reorder as fractions of 1.
 
-    rate_bps None: unlimited. queue_frames: capacity of the transmit queue in frames.
+    rate_bps None: unlimited. queue_frames: capacity of the transmit queue in frames. trace: file with the times of
+    delivery opportunities, in place of a rate; None without one.
     """
 
     rate_bps: float | None = None
@@ -34,6 +36,7 @@ class Shape:
     loss: float = 0.0
     reorder: float = 0.0
     queue_frames: int = 1000
+    trace: str | None = None
 
 
 def parse_time_s(text: str | float, name: str = "delay") -> float:
@@ -70,6 +73,7 @@ def parse_shape(params: dict[str, Any]) -> Shape | None:
         loss=_fraction(given, "loss"),
         reorder=_fraction(given, "reorder"),
         queue_frames=_queue(given.get("max_queue_size", Shape.queue_frames)),
+        trace=_trace(given),
     )
     if shape.delay_s > DELAY_MAX_S:
         raise TopologyError(f"delay={given['delay']} exceeds {DELAY_MAX_S:g} s")
@@ -78,6 +82,17 @@ def parse_shape(params: dict[str, Any]) -> Shape | None:
     if shape.reorder and not shape.delay_s:
         raise TopologyError(f"reorder={given['reorder']} needs a delay")
     return shape
+
+
+def _trace(given: dict[str, Any]) -> str | None:
+    if "trace" not in given:
+        return None
+    if "bw" in given:
+        raise TopologyError("a link has either bw or trace: leave one of them out")
+    path = Path(str(given["trace"])).resolve()
+    if not path.is_file():
+        raise TopologyError(f"trace={given['trace']} is no file: give one with a time in milliseconds on each line")
+    return str(path)
 
 
 def _number(value: Any, name: str, unit: str) -> float:

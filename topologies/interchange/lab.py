@@ -3,7 +3,7 @@
     lab_of(topo)   from a Mininet topology (names of interfaces and addresses as Mininet chooses them)
     LabTopo(lab)   back to one
 
-Left out: IPv6, and classes of nodes and links (`cls=`); `notes` of a lab says so.
+Left out: IPv6, traces of rates, and classes of nodes and links (`cls=`); `notes` of a lab says so.
 """
 
 from __future__ import annotations
@@ -103,17 +103,22 @@ def lab_of(topo: Topo) -> Lab:
 
 
 def rounded(shape: Shape | None) -> Shape | None:
-    """Return a shape with the digits that commands of tc have: whole us, bit/s, and 1e-7 of loss and reordering."""
+    """Return a shape with the digits that commands of tc have: whole us, bit/s, and 1e-7 of loss and reordering.
+
+    None for one that changes nothing, or that has a trace alone.
+    """
     if shape is None:
         return None
-    return replace(
+    found = replace(
         shape,
         rate_bps=None if shape.rate_bps is None else float(round(shape.rate_bps)),
         delay_s=round(shape.delay_s, 6),
         jitter_s=round(shape.jitter_s, 6),
         loss=round(shape.loss, 7),
         reorder=round(shape.reorder, 7),
+        trace=None,
     )
+    return None if found == Shape(queue_frames=found.queue_frames) else found
 
 
 def _with_prefix(address: str) -> str:
@@ -138,6 +143,9 @@ def _host(name: str, given: Mapping[str, Any]) -> LabHost:
 
 def _notes(topo: Topo) -> tuple[str, ...]:
     notes = ["IPv6 addresses are left out"] if ipv6_of(topo, None) else []
+    for first, second, info in topo.links(withInfo=True):
+        if any("trace" in (info.get(side) or {}) for side in ("params1", "params2")) or info.get("trace"):
+            notes.append(f"the trace of the link {first}-{second} is left out")
     for node in topo.nodes():
         kind = topo.nodeInfo(node).get("cls")
         if kind is not None:

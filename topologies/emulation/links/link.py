@@ -19,6 +19,7 @@ from lab7.topologies.emulation.links.wires import End, Wire
 from lab7.topologies.emulation.node import Host
 from lab7.topologies.emulation.process.launcher import ForkServer
 from lab7.topologies.emulation.shape import SHAPING, Shape, parse_shape
+from lab7.topologies.emulation.wire.trace import read_trace
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,10 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
         self._wiring.plan.flush()
         if self.wire is not None:
             self.wire.reshape(place, shape, self._wiring.random.getrandbits(64))
-        elif self._cable is not None:
+        elif self._cable is not None and shape.trace is None:
             self._cable.reshape(place, shape)
+        elif shape.trace is not None:
+            raise EmulationError(f"the link of {interface.name} was made without a trace: give it to addLink()")
         elif self._wiring.backend == "netem":
             # As in stock Mininet, netem is on the interface itself, so a capture shows outgoing frames after the delay.
             old = netem.removal(interface.name, self.shapes[place])
@@ -128,7 +131,7 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
         )
         if not any(self.shapes):
             plan.devices.append((near, far))
-        elif self._wiring.backend == "netem":
+        elif self._wiring.backend == "netem" and not any(shape.trace for shape in self.shapes if shape is not None):
             self._cable = Cable(next(self._wiring.numbers), (near, far), self.shapes, plan)
         else:
             self.wire = self._new_wire((near, far))
@@ -166,4 +169,8 @@ def _shape_of(interface: Interface, params: Mapping[str, Any]) -> Shape | None:
     # As in TCIntf.bwCmds, a node whose name begins with s sends at the rate `speedup`.
     if given["bw"] is not None and params.get("speedup") and interface.node.name.startswith("s"):
         given["bw"] = params["speedup"]
-    return parse_shape(given)
+    shape = parse_shape(given)
+    if shape is not None and shape.trace is not None:
+        # Refuse an invalid trace here, in one sentence, instead of in the process that carries the frames.
+        read_trace(shape.trace)
+    return shape

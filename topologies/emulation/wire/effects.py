@@ -11,6 +11,7 @@ from random import Random
 from typing import Protocol
 
 from lab7.topologies.emulation.shape import Shape
+from lab7.topologies.emulation.wire.trace import TraceRate, read_trace
 
 NS = 1_000_000_000
 
@@ -101,12 +102,17 @@ class Chain:
 
 
 def build(shape: Shape, random: Random) -> Effect:
-    """Return the effect of a shape: a chain in the order of a real link, which is loss, transmission, propagation."""
+    """Return the effect of a shape: a chain in the order of a real link, which is loss, transmission, propagation.
+
+    Raises TopologyError for an invalid trace.
+    """
     effects: list[Effect] = []
     if shape.loss:
         effects.append(Loss(shape.loss, random))
     if shape.rate_bps is not None:
         effects.append(Rate(shape.rate_bps, shape.queue_frames))
+    if shape.trace is not None:
+        effects.append(TraceRate(read_trace(shape.trace), shape.queue_frames))
     if shape.delay_s:
         delay: Effect = Delay(shape.delay_s, shape.jitter_s, random)
         effects.append(Reorder(shape.reorder, delay, random) if shape.reorder else delay)

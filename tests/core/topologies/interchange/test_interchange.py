@@ -94,6 +94,16 @@ def test_katharas_own_parser_reads_the_same_devices_and_links(name: str, tmp_pat
         assert (tmp_path / f"{device}.startup").is_file()
 
 
+def test_a_shape_without_an_effect_is_none_and_a_trace_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "trace").write_text("1\n")
+    topo = Topo()
+    for number, options in enumerate(({"delay": "0ms"}, {"trace": str(tmp_path / "trace")})):
+        topo.addLink(topo.addHost(f"a{number}"), topo.addHost(f"b{number}"), **options)
+    lab = lab_of(topo)
+    assert [end.shape for link in lab.links for end in link] == [None] * 4
+    assert lab.notes == ("the trace of the link a1-b1 is left out",)
+
+
 def test_services_are_in_the_startup_files_with_copies_of_their_folders(tmp_path: Path) -> None:
     kathara_lab(lab_of(topology("web")), "web").write(tmp_path)
     startup = (tmp_path / "origin.startup").read_text()
