@@ -96,6 +96,11 @@ def sweep_command(
         except ExtraMissingError as error:
             click.echo(f"lab7: {error}", err=True)
             raise click.exceptions.Exit(common.CANNOT) from error
+        except (KeyboardInterrupt, watch.Stopped):
+            click.echo(
+                f"{_finished(plan, store)} of {len(plan.cells)} cells have a result: the same command goes on", err=True
+            )
+            raise
         finally:
             # Ctrl-C and errors leave a table of the cells that are finished.
             rows, files = _write_tables(plan, store)
@@ -153,6 +158,10 @@ def _bar(name: str, as_json: bool) -> Iterator[Callbacks]:
                 click.echo(text, err=as_json)
 
         yield Callbacks(progress, sentence)
+
+
+def _finished(plan: Plan, store: Store) -> int:
+    return sum(store.load(cell) is not None for cell in plan.cells)
 
 
 def _show_plan(plan: Plan, store: Store) -> None:

@@ -97,7 +97,8 @@ def _local_cluster(distributed: Any, clock: ClockWord, workers: int) -> Any:
         n_workers=workers if clock == "virtual" else 1,
         threads_per_worker=1,
         processes=True,
-        dashboard_address=None,
+        # A free port of the loopback interface, since two clusters on one machine cannot share the default.
+        dashboard_address="127.0.0.1:0",
         host="127.0.0.1",
         silence_logs=logging.CRITICAL,
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.emulation.support import lab7
+from tests.emulation.support import LAB7, PATIENCE_S, environment, eventually, lab7
 
 DEFINITION = """
 experiment = "http-versions"
@@ -47,6 +49,26 @@ def test_a_sweep_in_real_time_and_its_extension(tmp_path: Path) -> None:
     assert float(rows[0]["theory_s"]) < 0.05 < float(rows[1]["measured_s"])
     assert "<h2>Means over the seeds</h2>" in (folder / "report.html").read_text()
     assert not (folder / "running").exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_finished_cells(tmp_path: Path) -> None:
+    (tmp_path / "rtt.toml").write_text(DEFINITION.format(rtt='["20ms", "60ms", "100ms"]'))
+    cells = tmp_path / "results" / "sweeps" / "rtt" / "cells"
+    words = [str(LAB7), "sweep", "rtt.toml"]
+    with subprocess.Popen(
+        words, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert eventually(lambda: cells.is_dir() and any(cells.iterdir()), PATIENCE_S)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate()[1]
+    assert process.returncode == 130
+    count = len(list(cells.iterdir()))
+    assert f"{count} of 3 cells have a result: the same command goes on" in said
+    assert "Traceback" not in said
+    table = list(csv.DictReader((cells.parent / "table.csv").open()))
+    assert len({row["cell"] for row in table}) == count < 3
+    assert not (cells.parent / "running").exists()
 
 
 @pytest.mark.slow
