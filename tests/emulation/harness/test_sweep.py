@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from lab7.experiments.sweep import engines
+from lab7.experiments.sweep.cell_run import lab7_version
+from lab7.experiments.sweep.engines import dask_engine
+from lab7.topologies.emulation.errors import EmulationError
 from tests.emulation.support import LAB7, PATIENCE_S, environment, eventually, lab7
 
 DEFINITION = """
@@ -78,3 +82,21 @@ def test_several_values_of_a_parameter_give_a_table(tmp_path: Path) -> None:
     found = json.loads(done.stdout)
     assert [result["parameters"]["rtt"] for result in found["results"]] == [0.02, 0.06]
     assert [row["rtt"] for row in found["tables"]["http-versions"]] == [0.02, 0.06]
+
+
+@pytest.mark.slow
+def test_a_task_goes_to_a_dask_worker_and_its_outcome_comes_back() -> None:
+    """The worker refuses a task of another version of lab7, which needs neither a kernel nor a network."""
+    pytest.importorskip("distributed", reason="dask.distributed is not installed (pip install 'lab7[dask]')")
+    with dask_engine("virtual", None, 1) as engine:
+        assert engine.width() == 2
+        outcome = engine.submit({"lab7": "0.0.1"}).result(PATIENCE_S)
+    assert outcome == {"error": f"this machine has lab7 {lab7_version()}, the sweep needs 0.0.1: install that version"}
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_does_not_answer_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed", reason="dask.distributed is not installed (pip install 'lab7[dask]')")
+    monkeypatch.setattr(engines, "CONNECT_TIMEOUT", "1s")
+    with pytest.raises(EmulationError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:1: start one by"):
+        dask_engine("real", "tcp://127.0.0.1:1", 1).__enter__()
