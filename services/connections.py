@@ -36,6 +36,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any, Protocol
 
 from lab7.services.eventlog import EventLog
+from lab7.services.memory import release_frames, return_freed_memory
 
 
 class Sweep:
@@ -315,6 +316,12 @@ FAREWELL_S = 1.0
 FAREWELL_SHARE = 1 / 8
 # Seconds between two sweeps, which check the deadlines of all connections.
 SWEEP_S = 0.5
+# Number of concurrent connections from which on their memory is returned to the operating system, once most are closed.
+MANY_CONNECTIONS = 128
+# Share of the most concurrent connections that are left when memory is returned.
+FEW_LEFT_SHARE = 1 / 4
+# Seconds from then until memory is returned: further connections close in between.
+RETURN_MEMORY_S = 0.5
 # File descriptors reserved for libraries, logs and listening sockets.
 OTHER_FILES = 64
 # Share of the unreserved descriptors for connections: many need a second descriptor, for a file or another server.
@@ -436,6 +443,8 @@ class ConnectionSet:
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._sweep = Sweep(loop, sweep_s, self.sweep)
         self._empty = asyncio.Event()
+        self._most = 0
+        self._returning: asyncio.TimerHandle | None = None
         self._farewells: dict[socket.socket, asyncio.TimerHandle] = {}
         self._refused: set[socket.socket] = set()
 
@@ -456,6 +465,7 @@ class ConnectionSet:
             self._refuse(accepted, address, b"" if speaks_tls else self._refusal(result))
             return None
         self._evict(result)
+        self._most = max(self._most, len(self.table))
         slot = self._slots[result.entry] = Slot(self, result.entry, accepted)
         return slot
 
@@ -478,8 +488,18 @@ class ConnectionSet:
         """Remove a closed connection from the set and its table."""
         self._remove(entry)
         self._attached.pop(slot, None)
+        # Slot and connection refer to each other: without this, both would wait for the garbage collector.
+        slot.on_evict = None
         if not self._attached:
             self._empty.set()
+        if self._most >= MANY_CONNECTIONS and len(self.table) <= self._most * FEW_LEFT_SHARE:
+            self._most = len(self.table)
+            if self._returning is None:
+                self._returning = self._loop.call_later(RETURN_MEMORY_S, self._return_memory)
+
+    def _return_memory(self) -> None:
+        self._returning = None
+        return_freed_memory()
 
     # Deadlines and shutdown.
 
@@ -507,6 +527,8 @@ class ConnectionSet:
             for connection in self:
                 connection.abort()
         self._sweep.cancel()
+        if self._returning is not None:
+            self._returning.cancel()
         # Wait for one iteration of the event loop, in which aborted transports call connection_lost().
         await asyncio.sleep(0)
 
@@ -654,9 +676,10 @@ class Listener:
             await self._loop.connect_accepted_socket(
                 lambda: self._factory(slot), accepted, ssl=self._tls, ssl_handshake_timeout=self._handshake_s
             )
-        except (OSError, asyncio.CancelledError):
+        except (OSError, asyncio.CancelledError) as error:
             # The TLS handshake failed (ssl.SSLError is an OSError), or was cancelled by close().
             self._drop(accepted, slot)
+            release_frames(error)
         except Exception as error:
             self._drop(accepted, slot)
             self._loop.call_exception_handler({"message": "failed to serve a connection", "exception": error})

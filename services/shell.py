@@ -12,6 +12,7 @@ it can run on another loop, in virtual time, and with injected faults.
 
 import argparse
 import asyncio
+import asyncio.sslproto
 import errno
 import resource
 import signal
@@ -45,6 +46,9 @@ OPEN_FILES = 8192
 
 # Timeout in seconds of a TLS handshake, as the documentation of Apache's mod_reqtimeout suggests.
 TLS_HANDSHAKE_S = 20.0
+
+# Octets of the read buffer of a TLS connection on asyncio's own loop: a record (RFC 8446 section 5.2) and its overhead.
+TLS_READ_OCTETS = 1 << 15
 
 # Exit status of a service that cannot start; argparse exits with the same status after a wrong flag.
 EXIT_CANNOT_START = 2
@@ -189,6 +193,8 @@ def run_loop(coroutine: Coroutine[Any, Any, Result]) -> Result:
     try:
         import uvloop
     except ImportError:
+        # asyncio allocates a read buffer for each TLS connection, of 256 KiB unless this says otherwise.
+        asyncio.sslproto.SSLProtocol.max_size = TLS_READ_OCTETS
         return asyncio.run(coroutine)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(coroutine)

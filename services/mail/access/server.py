@@ -30,6 +30,7 @@ from lab7.services.mail.access.requests import (
 )
 from lab7.services.mail.accounts import Account, Accounts
 from lab7.services.mail.maildir.store import Maildir
+from lab7.services.memory import release_frames
 from lab7.services.shell import Shell
 
 # Maximum number of mailboxes kept in the cache after their last session; each costs a few hundred octets per message.
@@ -363,8 +364,9 @@ class Connection(asyncio.Protocol):
                 server_side=True,
                 ssl_handshake_timeout=limits.handshake_s,
             )
-        except OSError:
+        except OSError as error:
             self._transport.abort()
+            release_frames(error)
             return
         if made is not None:
             self._transport = made

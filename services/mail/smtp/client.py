@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from lab7.services.mail.smtp.client_session import ClientSession, Envelope, Outcome, SessionOptions, Step
 from lab7.services.mail.smtp.syntax import Reply
+from lab7.services.memory import release_frames
 
 READ_OCTETS = 65_536
 WRITE_OCTETS = 65_536
@@ -172,6 +173,7 @@ class Connection:
                 await self._writer.start_tls(self._tls, server_hostname=self._server_name)
         except (OSError, TimeoutError) as error:
             self.session.lost(f"TLS handshake failed: {error}")
+            release_frames(error)
             return
         await self._send(self.session.tls_started())
 

@@ -27,6 +27,7 @@ from lab7.services.mail.smtp.commands import Accept, CheckPassword, Request, Sta
 from lab7.services.mail.smtp.policy import Client, Policy
 from lab7.services.mail.smtp.server_session import Offer, ServerSession
 from lab7.services.mail.smtp.syntax import Reply
+from lab7.services.memory import release_frames
 
 # SWEEP_S: seconds between checks of deadlines; STOP_S: maximum wait at shutdown for messages being written.
 SWEEP_S = 1.0
@@ -254,9 +255,10 @@ class ServerConnection(asyncio.Protocol):
             transport = await self._context.loop.start_tls(
                 self._transport, self, tls, server_side=True, ssl_handshake_timeout=self._context.limits.handshake_s
             )
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError) as error:
             # After a failed handshake no reply can be sent, neither inside TLS nor in plain text.
             self._transport.abort()
+            release_frames(error)
             return
         self._in_handshake = False
         if transport is None:
