@@ -11,11 +11,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.loopback.clients import REPOSITORY, RETURNING_MEMORY
+from tests.loopback.clients import REPOSITORY
 
 HOST = "127.0.0.1"
 # Bounds of waits in seconds, not measurements.
 START_S, STOP_S = 30.0, 30.0
+# The C library returns freed memory at once, so that the resident memory is what a service holds (mallopt(3)).
+RETURNING_MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_MMAP_THRESHOLD_": "65536"}
 # The last line of a traceback: the error and its text.
 _ERROR = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exceeded|Exit|Group|Stop\w*|Cancelled\w*)?(?::.*)?$")
 # What makes two faults the same: the text without addresses, numbers and quoted octets.

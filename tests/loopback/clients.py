@@ -23,8 +23,6 @@ from tests.loopback.crowd import HOST
 REPOSITORY = Path(__file__).resolve().parents[2]
 # How long a test waits for what must come: a bound, never a measurement.
 PATIENCE_S = 20.0
-# The C library returns freed memory at once, so that the resident memory is what a service holds (mallopt(3)).
-RETURNING_MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_MMAP_THRESHOLD_": "65536"}
 CLIENT = "127.99.0.1"
 ZONE = "$ORIGIN example.com.\n$TTL 1h\n@ SOA ns h ( 1 1d 2h 4w 5m )\n NS ns\nns A 192.0.2.1\n"
 MAP = """name www.example.com
@@ -58,7 +56,7 @@ def running(
     Standard error goes to the file `errors`, if given.
     """
     words = [*prefix, sys.executable, "-m", *command.split(), "--listen", HOST, "--port", "0"]
-    environment = {**os.environ, **RETURNING_MEMORY, "PYTHONPATH": str(REPOSITORY)}
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     with (
         nullcontext() if errors is None else errors.open("w") as stderr,
         subprocess.Popen(

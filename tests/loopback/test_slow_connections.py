@@ -26,7 +26,7 @@ ATTACK_S = 5 * TURN_S * TRICKLE_TURNS
 # A new client is served within a second. On a busy machine some take longer, but none as long as PATIENCE_S.
 SERVED_S = 1.0
 # Bounds for what a service holds when all have gone: seconds, and octets that its allocator keeps.
-SETTLE_S, KEPT_OCTETS = 30.0, 48 << 20
+SETTLE_S, KEPT_OCTETS = 30.0, 16 << 20
 # The client's addresses: in a network of its own, and in the attackers'.
 APART, AMONG = "127.99.0.1", "127.0.0.200"
 QUERY = dns.message.make_query("example.com", "SOA")
@@ -85,6 +85,9 @@ class Held:
 
     octets: int
     descriptors: int
+
+    def is_back_to(self, before: Held) -> bool:
+        return self.descriptors <= before.descriptors and self.octets <= before.octets + KEPT_OCTETS
 
 
 def held(pid: int) -> Held:

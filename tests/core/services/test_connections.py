@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from lab7.services.connections import ConnectionLimits, ConnectionSet, Slot
+import pytest
+
+import lab7.services.connections
+from lab7.services.connections import MANY_CONNECTIONS, ConnectionLimits, ConnectionSet, Slot
 
 
 class RecordedConnection:
@@ -137,3 +142,55 @@ def test_cancel_ends_all_tasks() -> None:
         assert all(task.cancelled() for task in tasks)
 
     run(test)
+
+
+def test_a_closed_connection_does_not_wait_for_the_garbage_collector() -> None:
+    async def test(connections: ConnectionSet, admit: Callable[[], Slot]) -> None:
+        slot = admit()
+        connection = RecordedConnection(slot)
+        slot.release()
+        assert len(connections) == 0
+        freed = weakref.ref(connection)
+        gc.disable()
+        try:
+            del slot, connection
+            assert freed() is None
+        finally:
+            gc.enable()
+
+    run(test)
+
+
+def test_memory_is_returned_once_most_of_many_connections_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    returned: list[int] = []
+    monkeypatch.setattr(services.connections, "RETURN_MEMORY_S", 0.0)
+
+    async def test(connections: ConnectionSet, admit: Callable[[], Slot]) -> None:
+        monkeypatch.setattr(
+            services.connections, "return_freed_memory", lambda: returned.append(len(connections.table))
+        )
+        slots = [admit() for _ in range(MANY_CONNECTIONS)]
+        for number, slot in enumerate(slots):
+            slot.release()
+            await asyncio.sleep(0.001 if number % 16 == 0 else 0)
+        await asyncio.sleep(0.01)
+
+    # Half of the table is what one address may have.
+    run(test, 3 * MANY_CONNECTIONS)
+    assert len(returned) == 1
+    assert returned[0] <= MANY_CONNECTIONS // 4
+
+
+def test_the_memory_of_few_connections_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    returned: list[None] = []
+    monkeypatch.setattr(services.connections, "RETURN_MEMORY_S", 0.0)
+    monkeypatch.setattr(services.connections, "return_freed_memory", lambda: returned.append(None))
+
+    async def test(connections: ConnectionSet, admit: Callable[[], Slot]) -> None:
+        del connections
+        for slot in [admit() for _ in range(8)]:
+            slot.release()
+        await asyncio.sleep(0.01)
+
+    run(test, 64)
+    assert returned == []
