@@ -131,7 +131,7 @@ def test_a_new_client_is_served_within_a_second(
             took = _ask_for(case, port, ATTACK_S, monkeypatch)
             during = held(process.pid)
         until = time.monotonic() + SETTLE_S
-        while (after := held(process.pid)).descriptors > before.descriptors and time.monotonic() < until:
+        while not (after := held(process.pid)).is_back_to(before) and time.monotonic() < until:
             time.sleep(0.1)
     print(
         f"{name:<14} {sources:>2} addresses: {len(took)} clients, median {statistics.median(took) * 1000:.0f} ms, "
