@@ -83,7 +83,7 @@ class DataConnection:
         self._local_host, self._local_port = local
         self._peer_host = peer_host
         self._family = socket.AF_INET6 if ":" in peer_host else socket.AF_INET
-        self._on_open = on_open
+        self._on_open: Callable[[], None] | None = on_open
         self._listener: socket.socket | None = None
         # Result of accept() in passive mode: True for the client, False after too many other hosts.
         self._accepted: asyncio.Future[bool] | None = None
@@ -133,7 +133,8 @@ class DataConnection:
             self._connection = connection
             self._accepted.set_result(True)
             self._close_listener()
-            self._on_open()
+            if self._on_open is not None:
+                self._on_open()
             return
         connection.close()
         self._refused_peers += 1
@@ -210,6 +211,8 @@ class DataConnection:
         self._session_ended = True
         self.abort(Cause.CONNECTION_BROKEN)
         self.close()
+        # The callback refers to the control connection, and that to this object.
+        self._on_open = None
 
     def close(self) -> None:
         """Close listening socket and connection; a transfer in progress is aborted, and closes both when it ends."""

@@ -36,6 +36,10 @@ class BrokenBodyError(Exception):
     """Error for a response whose content is shorter or longer than its Content-Length."""
 
 
+def _ignore(_: Stream) -> None:
+    return
+
+
 class Scheduler:
     """Sending half of an HTTP/2 connection; frames are buffered until take_outgoing() is called."""
 
@@ -51,6 +55,11 @@ class Scheduler:
         self._header_encoder = HeaderEncoder()
         self._queue: deque[Stream] = deque()
         self._out: list[bytes] = []
+
+    def detach(self) -> None:
+        """Drop the callbacks, because the connection is closed: with them it would refer to itself."""
+        self._on_end = _ignore
+        self.on_more = do_nothing
 
     def take_outgoing(self) -> bytes:
         """Return the buffered frames, and clear the buffer."""

@@ -17,6 +17,7 @@ any but a request's stream.
 
 from collections.abc import Callable
 from math import inf
+from typing import ClassVar
 
 from lab7.services.http.errors import HTTPError
 from lab7.services.http.fields import FieldLine
@@ -99,18 +100,6 @@ class Http2ServerConnection:
         self._has_settings = False
         self._settings_sent: float | None = now
         self._withheld = 0
-        self._handlers: dict[int, Callable[[Frame], None]] = {
-            Kind.DATA: self._on_data,
-            Kind.HEADERS: self._on_headers,
-            Kind.PRIORITY: self._on_priority,
-            Kind.RST_STREAM: self._on_rst_stream,
-            Kind.SETTINGS: self._on_settings,
-            Kind.PUSH_PROMISE: self._on_push_promise,
-            Kind.PING: self._on_ping,
-            Kind.GOAWAY: self._on_goaway,
-            Kind.WINDOW_UPDATE: self._on_window_update,
-            Kind.CONTINUATION: self._on_continuation,
-        }
         # RFC 9113 section 3.4: a server's preface is a SETTINGS frame, sent before anything is received.
         self._scheduler.send(encode_frame(Kind.SETTINGS, 0, 0, announced(extended_connect)))
         self._windows.replenish()
@@ -209,12 +198,12 @@ class Http2ServerConnection:
         # RFC 9113 section 6.10: a header block is not interrupted by any other frame.
         if block is not None and (frame.kind != Kind.CONTINUATION or frame.stream_id != block.stream_id):
             raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "a header block is interrupted by another frame")
-        handler = self._handlers.get(frame.kind)
+        handler = self._HANDLERS.get(frame.kind)
         if handler is None:
             # RFC 9113 section 5.5: unknown frame types are ignored.
             self._rate_limits.count_idle_frame(self._now)
         else:
-            handler(frame)
+            handler(self, frame)
 
     # Header blocks (RFC 9113 sections 4.3, 6.2 and 6.10): a rejected stream's block may change the dynamic table, too.
 
@@ -580,6 +569,7 @@ class Http2ServerConnection:
             stream.pushes = []
             stream.release()
             self._cancel(stream)
+        self._scheduler.detach()
 
     # Sending.
 
@@ -659,3 +649,16 @@ class Http2ServerConnection:
         if not (self._is_draining or self.is_over):
             self._is_draining = True
             self._send_goaway(ErrorCode.NO_ERROR)
+
+    _HANDLERS: ClassVar[dict[int, Callable[["Http2ServerConnection", Frame], None]]] = {
+        Kind.DATA: _on_data,
+        Kind.HEADERS: _on_headers,
+        Kind.PRIORITY: _on_priority,
+        Kind.RST_STREAM: _on_rst_stream,
+        Kind.SETTINGS: _on_settings,
+        Kind.PUSH_PROMISE: _on_push_promise,
+        Kind.PING: _on_ping,
+        Kind.GOAWAY: _on_goaway,
+        Kind.WINDOW_UPDATE: _on_window_update,
+        Kind.CONTINUATION: _on_continuation,
+    }
