@@ -33,6 +33,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum, auto
 from ipaddress import IPv6Address, ip_address
+from math import ceil
 from typing import Any, Protocol
 
 from lab7.services.eventlog import EventLog
@@ -275,6 +276,10 @@ class ConnectionTable:
     def _least_useful(self, new_entry: TableEntry, candidates: list[TableEntry], now: float) -> TableEntry | None:
         by_address, by_prefix = self._by_address, self._by_prefix
         address_share = self._fair_share(by_address, new_entry.address, PROTECTED_PER_ADDRESS)
+        addresses = {new_entry.address, *(entry.address for entry in candidates)}
+        if len(addresses) > 1:
+            # The addresses of a prefix share what the prefix may have, which is less than the table.
+            address_share = min(address_share, max(PROTECTED_PER_ADDRESS, ceil(len(candidates) / len(addresses))))
         prefix_share = self._fair_share(by_prefix, new_entry.prefix, PROTECTED_PER_PREFIX)
         own_weight = (by_prefix[new_entry.prefix], by_address[new_entry.address])
         best: tuple[int, int, int, float] | None = None

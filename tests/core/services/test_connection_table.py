@@ -160,6 +160,13 @@ def test_a_new_client_has_a_place_whatever_attackers_do(stage: Stage, attackers:
         client.stage = Stage.ACTIVE
 
 
+def test_addresses_of_one_prefix_that_are_all_active_make_room_for_another_one_of_theirs() -> None:
+    table = filled(1024, [f"192.0.2.{number}" for number in range(16)], Stage.ACTIVE)
+    assert len(table) < 1024
+    admitted = [table.admit("192.0.2.200", YOUNG) for _ in range(8)]
+    assert all(isinstance(one, Admission) and one.evicted is not None for one in admitted)
+
+
 def test_many_addresses_with_one_connection_each_are_evicted_from_the_oldest() -> None:
     table = table_of(1000)
     entries = [admit(table, f"10.{number // 250}.{number % 250}.1", number / 1000) for number in range(1000)]
