@@ -19,10 +19,10 @@ from typing import Any
 from lab7.experiments.diff.intervals import METHOD, Difference, differences
 from lab7.experiments.diff.messages import MessageDifference, compare_ladders
 from lab7.experiments.harness.capture.reader import CaptureReadError
-from lab7.experiments.harness.judge.frames import read_capture
 from lab7.experiments.harness.results.result import Comparison, Result
 from lab7.experiments.harness.results.timings import Sample, TimingsError, samples_of
 from lab7.experiments.ladder.ladder import Ladder, ladder_of
+from lab7.experiments.ladder.named_capture import read_named_capture
 
 Run = tuple[Path, Result]
 CAPTURES = "*.pcapng"
@@ -170,5 +170,5 @@ def _messages(first: Path, second: Path, names: list[str], notes: list[str]) -> 
 
 def _ladder(path: Path) -> Ladder:
     """Return the ladder of a capture: its messages, and the openings of TCP connections."""
-    ladder = ladder_of(read_capture(path), with_tcp=True)
+    ladder = ladder_of(read_named_capture(path), with_tcp=True)
     return ladder.with_arrows(arrow for arrow in ladder.arrows if arrow.level == "message" or arrow.label == OPENING)

@@ -29,6 +29,7 @@ from lab7.experiments.harness.results.deviations import (
     program_outputs,
 )
 from lab7.experiments.harness.results.incomplete import complete, make_folder, salvage_captures, unfinished, writing
+from lab7.experiments.harness.results.network_record import recorded
 from lab7.experiments.harness.results.partial import begin_step, recording
 from lab7.experiments.harness.results.result import (
     TIMINGS_NAME,
@@ -78,7 +79,7 @@ def run_experiment(
         step(what, share)
 
     context = Run(parameters, seed, count, links, sandboxed, folder, noted, replacements, faults)
-    with unfinished(folder), recording(folder):
+    with unfinished(folder), recording(folder), recorded() as networks:
         outcome = _run(experiment, context)
     claims, violations = outcome.claims, tuple[MessageViolation, ...]()
     if is_checked(context) and not experiment.judges_messages:
@@ -110,6 +111,7 @@ def run_experiment(
         violations=violations,
         replaced={role: one.describe() for role, one in replacements.items()},
         environment=_environment(links, command),
+        network=networks.description,
     )
     step("writing the report", 0.97)
     with writing(folder):

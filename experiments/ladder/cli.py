@@ -9,9 +9,9 @@ import click
 
 from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.cli import common
-from lab7.experiments.harness.judge.frames import read_capture
 from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.ladder.ladder import Ladder, ladder_of
+from lab7.experiments.ladder.named_capture import read_named_capture
 from lab7.experiments.ladder.svg import Drawing, render_svg
 from lab7.experiments.ladder.text import render_mermaid, render_text
 
@@ -50,7 +50,7 @@ def ladder_command(
     slopes from the departure of a message to its arrival. Needs no rights.
     """
     try:
-        ladder = ladder_of(read_capture(capture), with_tcp=tcp)
+        ladder = ladder_of(read_named_capture(capture), with_tcp=tcp)
     except CaptureReadError as error:
         raise click.UsageError(str(error)) from error
     known = dict.fromkeys(arrow.protocol for arrow in ladder.arrows)

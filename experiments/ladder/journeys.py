@@ -53,8 +53,8 @@ class Journeys:
                 self._places[frame.number] = frames
 
     def host(self, address: str) -> str:
-        """Return the host of an address, the address itself where no interface of its host was captured."""
-        return self.hosts.get(address, address)
+        """Return the host of an address, the address itself where its host is neither named nor was captured."""
+        return self.hosts.get(address) or self._captured.host_names.get(address, address)
 
     def of(self, number: int) -> Journey:
         """Return the journey of the packet in a frame. Raises KeyError for a frame that the capture has not."""

@@ -201,7 +201,7 @@ _FLAGS = {SYN: "SYN", FIN: "FIN", RST: "RST", ACK: "ACK"}
 
 
 def _with_columns_in_order(ladder: Ladder) -> Ladder:
-    """Return the ladder with hosts that exchange messages side by side: each new host right of its first partner."""
+    """Return the ladder with hosts that exchange many messages near to each other, the first client on the left."""
     order: list[int] = []
     for arrow in ladder.arrows:
         # The client of a conversation is on the left, also where the server speaks first.
@@ -209,9 +209,30 @@ def _with_columns_in_order(ladder: Ladder) -> Ladder:
         for column, partner in (ends[::-1], ends) if arrow.response else (ends, ends[::-1]):
             if column not in order:
                 order.insert(order.index(partner) + 1 if partner in order else len(order), column)
+    order = _shortest(order, Counter((arrow.source, arrow.target) for arrow in ladder.arrows))
     place = {column: index for index, column in enumerate(order)}
     moved = (replace(arrow, source=place[arrow.source], target=place[arrow.target]) for arrow in ladder.arrows)
     return Ladder(tuple(ladder.columns[column] for column in order), tuple(moved))
+
+
+def _shortest(order: list[int], traffic: Mapping[tuple[int, int], int]) -> list[int]:
+    """Move columns other than the first for as long as that shortens the sum of all arrows, in columns."""
+
+    def length(columns: list[int]) -> int:
+        place = {column: index for index, column in enumerate(columns)}
+        return sum(count * abs(place[source] - place[target]) for (source, target), count in traffic.items())
+
+    best = length(order)
+    improved = True
+    while improved:
+        improved = False
+        for column in order[1:]:
+            rest = [other for other in order if other != column]
+            for position in range(1, len(order)):
+                moved = [*rest[:position], column, *rest[position:]]
+                if (shorter := length(moved)) < best:
+                    best, order, improved = shorter, moved, True
+    return order
 
 
 def _address(endpoint: str) -> str:

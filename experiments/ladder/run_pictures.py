@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from lab7.experiments.harness.capture.reader import CaptureReadError
-from lab7.experiments.harness.judge.frames import CaptureFile, Frame, read_capture
+from lab7.experiments.harness.judge.frames import CaptureFile, Frame
 from lab7.experiments.harness.judge.verdict import Verdict
 from lab7.experiments.harness.results.result import Result
 from lab7.experiments.ladder.ladder import Arrow, Ladder, ladder_of
 from lab7.experiments.ladder.messages import printable
+from lab7.experiments.ladder.named_capture import read_named_capture
 from lab7.experiments.ladder.selection import conversations_with
 from lab7.experiments.ladder.svg import Drawing, describe, render_svg
 
@@ -70,7 +71,7 @@ def run_pictures(folder: Path, result: Result) -> RunPictures | None:
     if result.files.capture is None:
         return None
     try:
-        captured = read_capture(folder / result.files.capture)
+        captured = read_named_capture(folder / result.files.capture, result)
     except (CaptureReadError, OSError):
         return None
     if not captured.frames:

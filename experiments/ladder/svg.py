@@ -17,7 +17,11 @@ from lab7.experiments.ladder.ladder import Arrow, Ladder
 from lab7.experiments.ladder.messages import printable
 from lab7.experiments.ladder.time_axis import LABEL_PX, Kind, TimeAxis
 
-TOP_PX, BOTTOM_PX, LEFT_PX, COLUMN_PX, MARGIN_PX = 64.0, 36.0, 92.0, 300.0, 150.0
+TOP_PX, BOTTOM_PX, LEFT_PX, MARGIN_PX = 64.0, 36.0, 92.0, 90.0
+# Distance of two columns: as far as PAGE_PX has room for all of them, within these bounds.
+COLUMN_PX, COLUMN_PX_MIN, PAGE_PX = 300.0, 150.0, 940.0
+# Share of its size to which a drawing shrinks on a narrow screen, before it scrolls.
+SHRINKS_TO = 0.8
 # Arrows thinner than THIN_PX are drawn as a line of this width.
 THIN_PX = 1.6
 # Lines of a grid that are drawn; in a longer ladder they end there.
@@ -86,21 +90,23 @@ def render_svg(ladder: Ladder, options: Drawing | None = None) -> str:
     if not ladder.arrows:
         raise ValueError("a ladder without messages cannot be drawn")
     axis = _axis(ladder, options.kind)
-    width = LEFT_PX + COLUMN_PX * (len(ladder.columns) - 1) + MARGIN_PX
+    across = _Across(len(ladder.columns))
+    width = across.width
     height = axis.bottom + BOTTOM_PX
     start_ns = ladder.arrows[0].sent_ns
     parts = [
         f'<svg class="ladder" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'width="{width:.0f}" height="{height:.0f}" role="img" aria-label={_attribute(options.title)}>',
+        f'width="{width:.0f}" height="{height:.0f}" style="min-width: {SHRINKS_TO * width:.0f}px" '
+        f'role="img" aria-label={_attribute(options.title)}>',
         f"<title>{_text(options.title)}</title>",
         f"<style>{_style(options.standalone)}</style>",
-        *_background(ladder, axis, options, start_ns),
+        *_background(ladder, axis, across, options, start_ns),
     ]
     left = Counter(arrow.sent_ns for arrow in ladder.arrows)
     for place, arrow in enumerate(ladder.arrows):
         # Labels of messages that left at the same time are above one another.
         left[arrow.sent_ns] -= 1
-        parts += _message(ladder, place, arrow, axis, options, start_ns, left[arrow.sent_ns])
+        parts += _message(ladder, place, arrow, axis, across, options, start_ns, left[arrow.sent_ns])
     return "\n".join([*parts, "</svg>", ""])
 
 
@@ -159,18 +165,26 @@ def _axis(ladder: Ladder, kind: Kind) -> TimeAxis:
     return TimeAxis(times, labels, delay_ns, top, kind)
 
 
-def _x(column: int) -> float:
-    return LEFT_PX + COLUMN_PX * column
+class _Across:
+    """Horizontal places of the columns, and the width of the drawing, in pixels."""
+
+    def __init__(self, columns: int) -> None:
+        room = (PAGE_PX - LEFT_PX - MARGIN_PX) / max(columns - 1, 1)
+        self.column = min(max(room, COLUMN_PX_MIN), COLUMN_PX)
+        self.width = LEFT_PX + self.column * (columns - 1) + MARGIN_PX
+
+    def x(self, column: int) -> float:
+        """Return the place of a column."""
+        return LEFT_PX + self.column * column
 
 
-def _background(ladder: Ladder, axis: TimeAxis, options: Drawing, start_ns: int) -> list[str]:
-    right = _x(len(ladder.columns) - 1)
+def _background(ladder: Ladder, axis: TimeAxis, across: _Across, options: Drawing, start_ns: int) -> list[str]:
+    right = across.x(len(ladder.columns) - 1)
     parts = []
     for place, name in enumerate(ladder.columns):
-        parts.append(f'<text class="host" x="{_x(place):.1f}" y="24">{_text(name)}</text>')
-        parts.append(
-            f'<line class="life" x1="{_x(place):.1f}" x2="{_x(place):.1f}" y1="34" y2="{axis.bottom + 14:.1f}"/>'
-        )
+        x = across.x(place)
+        parts.append(f'<text class="host" x="{x:.1f}" y="24">{_text(name)}</text>')
+        parts.append(f'<line class="life" x1="{x:.1f}" x2="{x:.1f}" y1="34" y2="{axis.bottom + 14:.1f}"/>')
     if options.grid_ns:
         end_ns = max(arrow.end_ns for arrow in ladder.arrows)
         for time_ns in range(start_ns, min(end_ns, start_ns + GRID_LINES_MAX * options.grid_ns) + 1, options.grid_ns):
@@ -186,7 +200,14 @@ def _background(ladder: Ladder, axis: TimeAxis, options: Drawing, start_ns: int)
 
 
 def _message(
-    ladder: Ladder, place: int, arrow: Arrow, axis: TimeAxis, options: Drawing, start_ns: int, below: int
+    ladder: Ladder,
+    place: int,
+    arrow: Arrow,
+    axis: TimeAxis,
+    across: _Across,
+    options: Drawing,
+    start_ns: int,
+    below: int,
 ) -> list[str]:
     target = options.link(arrow) if options.link is not None else None
     kind = arrow.protocol if arrow.protocol in COLOURS else "other"
@@ -196,15 +217,15 @@ def _message(
     opened = f"<a href={_attribute(target)}>" if target else ""
     return [
         f'<g class="message {kind} {arrow.level}" id="message-{place + 1}">{opened}<title>{_text(text)}</title>',
-        _shape(arrow, axis),
-        _label(arrow, axis, [(word, known.index(word) % len(MARK_COLOURS)) for word in words], below),
+        _shape(arrow, axis, across),
+        _label(arrow, axis, across, [(word, known.index(word) % len(MARK_COLOURS)) for word in words], below),
         f'<text class="time" x="{LEFT_PX - 12:.1f}" y="{axis.y(arrow.sent_ns) + 4:.1f}">'
         f"{milliseconds(arrow.sent_ns - start_ns)}</text>{'</a>' if target else ''}</g>",
     ]
 
 
-def _shape(arrow: Arrow, axis: TimeAxis) -> str:
-    start, end = _x(arrow.source), _x(arrow.target)
+def _shape(arrow: Arrow, axis: TimeAxis, across: _Across) -> str:
+    start, end = across.x(arrow.source), across.x(arrow.target)
     first, last = axis.y(arrow.sent_ns), axis.y(arrow.sent_end_ns)
     paint = 'stroke="var(--colour)"'
     if arrow.source == arrow.target:
@@ -251,13 +272,13 @@ def _head(x: float, y: float, back: int) -> str:
     return f'<path d="M{x:.1f} {y:.1f} l{across:.1f} -4 v8 z" fill="var(--colour)"/>'
 
 
-def _label(arrow: Arrow, axis: TimeAxis, marks: Sequence[tuple[str, int]], below: int) -> str:
+def _label(arrow: Arrow, axis: TimeAxis, across: _Across, marks: Sequence[tuple[str, int]], below: int) -> str:
     """Return the text above an arrow: its marks as (word, number of the colour), then its label."""
     leftwards = arrow.target < arrow.source
-    x = _x(arrow.source) + (-10 if leftwards else 10)
+    x = across.x(arrow.source) + (-10 if leftwards else 10)
     y = axis.y(arrow.sent_ns) - 4 - LABEL_PX * below
     anchor = ' text-anchor="end"' if leftwards else ""
-    room = int((COLUMN_PX * max(abs(arrow.target - arrow.source), 1) - 16) / CHARACTER_PX)
+    room = int((across.column * max(abs(arrow.target - arrow.source), 1) - 16) / CHARACTER_PX)
     room = max(room - sum(len(word) + 1 for word, _ in marks), LABEL_CHARACTERS_MIN)
     label = arrow.label if len(arrow.label) <= room else arrow.label[: room - 1] + "\N{HORIZONTAL ELLIPSIS}"
     mark = "".join(f'<tspan class="mark mark-{colour}">{_text(word)} </tspan>' for word, colour in marks)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab7.experiments.harness.capture.reader import CaptureReadError
-from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.harness.judge.frames import CaptureFile
 from lab7.experiments.harness.results.result import Comparison, Result
+from lab7.experiments.ladder.named_capture import read_named_capture
 from lab7.experiments.waterfall.bars import Bar, bars_of
 from lab7.experiments.waterfall.svg import PHASE_WORDS, render_bars, render_terms, term_bars
 
@@ -42,17 +43,19 @@ class Waterfall:
 def run_waterfalls(folder: Path, result: Result) -> tuple[Waterfall, ...]:
     """Return the waterfall of each comparison of a result; a capture that cannot be read gives no bars."""
     captures: dict[str, CaptureFile | None] = {}
-    return tuple(_waterfall(folder, comparison, captures) for comparison in result.comparisons)
+    return tuple(_waterfall(folder, result, comparison, captures) for comparison in result.comparisons)
 
 
-def _waterfall(folder: Path, comparison: Comparison, captures: dict[str, CaptureFile | None]) -> Waterfall:
+def _waterfall(
+    folder: Path, result: Result, comparison: Comparison, captures: dict[str, CaptureFile | None]
+) -> Waterfall:
     rows = term_bars(comparison.terms, comparison.theory_terms, comparison.within)
     terms = render_terms(f"Terms of {comparison.name}, measured and of theory", rows) if rows else None
     span = comparison.span
     if span is None:
         return Waterfall(comparison, terms)
     if span.capture not in captures:
-        captures[span.capture] = _read(folder / Path(span.capture).name)
+        captures[span.capture] = _read(folder / Path(span.capture).name, result)
     captured = captures[span.capture]
     if captured is None:
         return Waterfall(comparison, terms)
@@ -67,9 +70,9 @@ def _waterfall(folder: Path, comparison: Comparison, captures: dict[str, Capture
     return Waterfall(comparison, terms, drawn, tuple(_row(bar, start_ns) for bar in shown), len(bars) - len(shown))
 
 
-def _read(path: Path) -> CaptureFile | None:
+def _read(path: Path, result: Result) -> CaptureFile | None:
     try:
-        captured = read_capture(path)
+        captured = read_named_capture(path, result)
     except (CaptureReadError, OSError):
         return None
     return captured if captured.frames else None

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lab7.experiments.harness.capture.pcapng import PcapngWriter
-from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.harness.judge.frames import CaptureFile
 from lab7.experiments.harness.results.atomic import atomic
 from lab7.experiments.harness.results.result import Result
 from lab7.experiments.ladder.journeys import Journeys
+from lab7.experiments.ladder.named_capture import read_named_capture
 
 FOLDER = "wireshark"
 # Maximum length of a comment in characters: Wireshark shows it in one line of its list.
@@ -38,10 +39,10 @@ def write_captures(folder: Path, result: Result, name: str, secrets: bytes = b""
     `name`: the capture that the evidence cites; `secrets`: TLS secrets in the format of
     SSLKEYLOGFILE. Raises CaptureReadError, OSError.
     """
-    captured = read_capture(folder / name)
+    captured = read_named_capture(folder / name)
     target = folder / FOLDER
     target.mkdir(exist_ok=True)
-    hosts, comments = Journeys(captured).hosts, comments_of(result)
+    hosts, comments = {**captured.host_names, **Journeys(captured).hosts}, comments_of(result)
     stem = Path(name).stem
     written = [_write(target / f"{stem}.pcapng", captured, list(captured.counts), hosts, comments, secrets)]
     for interface in captured.counts:

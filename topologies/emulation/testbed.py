@@ -14,7 +14,7 @@ import resource
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -51,6 +51,8 @@ from lab7.topologies.emulation.watch import LabDied, Watch
 Starter = Callable[[Host], Service | Program]
 # Testbeds of this process that are up, in the order of their start.
 _running: "list[Testbed]" = []
+# Called with each network that has started.
+_observers: "list[Callable[[Testbed], None]]" = []
 SWITCH_CLASSES: Mapping[Any, type] = dict(zip(SWITCHES, (Bridge, OpenVSwitch), strict=True))
 CONGESTION_CONTROLS = ("cubic", "reno")
 # Limit of open files of this process: a host has 9 (namespaces, pidfds, pipes).
@@ -110,6 +112,16 @@ def _raise_open_files() -> None:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
             return
+
+
+@contextlib.contextmanager
+def observed(observer: "Callable[[Testbed], None]") -> Iterator[None]:
+    """Call `observer` with each network that starts in the block, once its services run."""
+    _observers.append(observer)
+    try:
+        yield
+    finally:
+        _observers.remove(observer)
 
 
 class Testbed:
@@ -185,6 +197,8 @@ class Testbed:
                 raise
             self._stack = stack.pop_all()
         _running.append(self)
+        for observer in _observers:
+            observer(self)
         return self
 
     def __exit__(

@@ -201,10 +201,14 @@ class InterfaceFrames(tuple[Frame, ...]):
 
 @dataclass(frozen=True)
 class CaptureFile:
-    """Capture read from a file: frames in file order, and packet counts by interface label."""
+    """Capture read from a file: frames in file order, and packet counts by interface label.
+
+    host_names: hosts of addresses as its run names them, also of such whose interfaces were not captured.
+    """
 
     frames: tuple[Frame, ...]
     counts: Mapping[str, InterfaceCounts]
+    host_names: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, interface: str) -> InterfaceFrames:
         """Return the frames of one interface in file order. Raises KeyError without the interface."""

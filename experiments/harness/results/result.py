@@ -16,12 +16,14 @@ result.json:
                  the first violation of each message rule, in runs with a user's own program or with faults
     replaced     {role: name}, the programs that took the place of lab7's own (lab7 run --replace)
     environment  {version, kernel, links: netem | wire, command}; the version is that of lab7
+    network      {hosts {name: [address]}, switches, links [{first, second, first_interface, second_interface,
+                 there {rate_bps, delay_s, loss, queue_frames}, back}]}, null in results of before
     attempt      1, or 2 and more for a rerun (see reruns)
     format       1: the version of this description; a reader refuses others
 
 Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. Fields that were added later
 are optional when read: raw_s, disturbed, span, capture_sha256,
-left_out, clock, attempt, faults, violations, replaced, environment.
+left_out, clock, attempt, faults, violations, replaced, environment, network.
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ from lab7.experiments.harness.fidelity.disturbance import (
 )
 from lab7.experiments.harness.judge.verdict import Verdict
 from lab7.experiments.harness.results.atomic import write_atomically
+from lab7.experiments.harness.results.network import NetworkDescription
 from lab7.experiments.harness.theory.tcp import Theory
 
 FORMAT = 1
@@ -318,6 +321,7 @@ class Result:
     violations: tuple[MessageViolation, ...] = ()
     replaced: Mapping[str, str] = field(default_factory=dict)
     environment: Environment = field(default_factory=Environment)
+    network: NetworkDescription | None = None
 
     @property
     def variant(self) -> str:
@@ -330,6 +334,11 @@ class Result:
         """Return the result as JSON data with the format number."""
         data: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **asdict(self)}))
         return data
+
+    @property
+    def host_names(self) -> dict[str, str]:
+        """Return the host of each address of the network; empty where the result has no network."""
+        return {} if self.network is None else self.network.names
 
     @classmethod
     def from_json(cls, data: Any) -> Result:

@@ -1,0 +1,45 @@
+"""Description of the network of a run: addresses of its hosts, and its links with delays, rates, losses and queues."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Direction:
+    """One direction of a link: rate in bit/s (None: unlimited), delay in s, loss as fraction of 1, queue in frames."""
+
+    rate_bps: float | None = None
+    delay_s: float = 0.0
+    loss: float = 0.0
+    queue_frames: int | None = None
+
+
+@dataclass(frozen=True)
+class LinkDescription:
+    """A link: its two nodes, the names of their interfaces, and its direction from the first to the second and back."""
+
+    first: str
+    second: str
+    first_interface: str
+    second_interface: str
+    there: Direction
+    back: Direction
+
+
+@dataclass(frozen=True)
+class NetworkDescription:
+    """A network: addresses by host (IPv4 and IPv6, without lengths), switches, and links.
+
+    Of a run with several networks the addresses are those of all, switches and links those of the first.
+    """
+
+    hosts: Mapping[str, tuple[str, ...]]
+    switches: tuple[str, ...] = ()
+    links: tuple[LinkDescription, ...] = ()
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Return the host of each address."""
+        return {address: host for host, addresses in self.hosts.items() for address in addresses}
