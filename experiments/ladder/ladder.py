@@ -97,7 +97,7 @@ def ladder_of(captured: CaptureFile, *, with_tcp: bool = False) -> Ladder:
     if with_tcp:
         arrows += _segments(captured, journeys, {number for arrow in arrows for number in arrow.frames}, column)
     arrows.sort(key=lambda arrow: (arrow.sent_ns, arrow.frames[0]))
-    return _with_columns_in_order(Ladder(tuple(names), tuple(arrows)))
+    return in_order(Ladder(tuple(names), tuple(arrows)))
 
 
 def _readings(captured: CaptureFile, journeys: Journeys) -> Iterator[_Readings]:
@@ -200,7 +200,7 @@ def _flags(tcp: TcpSegment) -> str:
 _FLAGS = {SYN: "SYN", FIN: "FIN", RST: "RST", ACK: "ACK"}
 
 
-def _with_columns_in_order(ladder: Ladder) -> Ladder:
+def in_order(ladder: Ladder) -> Ladder:
     """Return the ladder with hosts that exchange many messages near to each other, the first client on the left."""
     order: list[int] = []
     for arrow in ladder.arrows:

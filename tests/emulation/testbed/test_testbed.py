@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lab7.experiments.harness.results.network_record import describe
 from lab7.topologies.emulation.errors import EmulationError
 from lab7.topologies.emulation.testbed import Testbed
 from tests.emulation.support import CLIENT, SERVER, pair
@@ -33,6 +34,19 @@ def output(bed: Testbed, host: str, *words: str) -> str:
     done = bed.host(host).run(words)
     assert done.returncode == 0, done.stderr.decode()
     return str(done.stdout.decode())
+
+
+def test_its_description_has_the_addresses_and_both_directions_of_the_link(bed: Testbed) -> None:
+    described = describe(bed)
+    assert described.names == {CLIENT: "client", SERVER: "server"}
+    (switch,) = described.switches
+    ends = [(link.first, link.first_interface, link.second, link.second_interface) for link in described.links]
+    assert ends == [
+        ("client", "client-eth0", switch, f"{switch}-eth1"),
+        ("server", "server-eth0", switch, f"{switch}-eth2"),
+    ]
+    assert sum(link.there.delay_s for link in described.links) == 0.001
+    assert [link.back.delay_s for link in described.links] == [link.there.delay_s for link in described.links]
 
 
 @pytest.mark.parametrize("host", HOSTS)

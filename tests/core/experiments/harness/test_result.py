@@ -53,6 +53,7 @@ def test_the_fields_are_those_of_the_stable_format() -> None:
         "violations",
         "replaced",
         "environment",
+        "network",
     ]
     assert data["claims"] == [
         {"id": "H9", "verdict": "shown", "evidence": "Three requests back to back.", "frames": [5, 6, 7]}

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from lab7.experiments.ladder.ladder import Arrow, Ladder
-from lab7.experiments.ladder.svg import Drawing, render_svg
+from lab7.experiments.ladder.svg import COLUMN_PX_MIN, PAGE_PX, Drawing, render_svg
 from lab7.experiments.ladder.text import render_mermaid, render_text
 from lab7.experiments.ladder.time_axis import CUT_PX, HEIGHT_MAX_PX, Kind, TimeAxis
 
@@ -234,3 +234,13 @@ def test_mermaid_has_a_participant_a_host_and_a_line_a_message() -> None:
 def test_mermaid_marks_a_lost_message_and_keeps_statements_apart() -> None:
     one = Ladder(("a", "b"), (arrow(0, 1, 0, "x; y #z\nend", delay_ms=None, lost=True),))
     assert render_mermaid(one).splitlines()[-1] == "    h0--xh1: x, y no. z end (0.000 ms)"
+
+
+@pytest.mark.parametrize("columns", [2, 3, 4, 5])
+def test_a_drawing_of_few_hosts_fits_the_page(columns: int) -> None:
+    names = tuple(f"host-{number}" for number in range(columns))
+    svg = render_svg(Ladder(names, tuple(arrow(place, place + 1, place) for place in range(columns - 1))))
+    width = float(ElementTree.fromstring(svg).get("width", "0"))
+    assert width <= PAGE_PX
+    places = [float(line["x1"]) for line in shapes(svg, "line") if line.get("class") == "life"]
+    assert all(right - left >= COLUMN_PX_MIN for left, right in pairwise(places))

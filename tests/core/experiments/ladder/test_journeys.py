@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,15 @@ def test_time_to_live_checksums_and_mac_addresses_do_not_identify(frame: bytes, 
 )
 def test_a_frame_without_an_ip_header_has_no_ends(frame: bytes) -> None:
     assert identity(frame)[1] is None
+
+
+def test_a_host_that_was_not_captured_has_the_name_that_the_run_gives_its_address(tmp_path: Path) -> None:
+    path = Path2()
+    Tcp(path).open(2 * DELAY_MS)
+    names = {"192.0.2.1": "resolver", CLIENT: "another"}
+    journeys = Journeys(replace(path.capture(tmp_path), host_names=names))
+    assert [journeys.host(address) for address in ("192.0.2.1", CLIENT, "192.0.2.2")] == [
+        "resolver",
+        "client",
+        "192.0.2.2",
+    ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab7.experiments.ladder.ladder import Arrow, Ladder, ladder_of
+from lab7.experiments.ladder.ladder import Arrow, Ladder, in_order, ladder_of
 from tests.core.experiments.harness.wire import CLIENT, MS, SERVER, Tcp, Wire, request, response
 from tests.core.experiments.http.http2_wire import pushed
 from tests.core.experiments.ladder.dialogues import DIALOGUES
@@ -230,3 +230,13 @@ def test_a_part_of_a_ladder_has_only_the_columns_that_it_uses() -> None:
 
 def test_a_capture_without_a_message_is_an_empty_ladder(tmp_path: Path) -> None:
     assert ladder(tmp_path, lambda wire: Tcp(wire).open()) == Ladder((), ())
+
+
+def test_hosts_with_much_traffic_are_side_by_side_and_the_first_client_is_on_the_left() -> None:
+    def between(source: int, target: int, count: int) -> list[Arrow]:
+        return [Arrow(source, target, "http", "GET /", at, at, at, at, (1,), (2,), 40) for at in range(count)]
+
+    names = ("client", "resolver", "origin", "cache")
+    drawn = in_order(Ladder(names, (*between(0, 1, 1), *between(0, 3, 8), *between(3, 2, 8), *between(3, 1, 1))))
+    assert drawn.columns == ("client", "cache", "origin", "resolver")
+    assert [drawn.columns[arrow.source] for arrow in drawn.arrows[:2]] == ["client", "client"]
