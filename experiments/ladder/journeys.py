@@ -56,6 +56,10 @@ class Journeys:
         """Return the host of an address, the address itself where its host is neither named nor was captured."""
         return self.hosts.get(address) or self._captured.host_names.get(address, address)
 
+    def ends(self, number: int) -> tuple[str, str] | None:
+        """Return source and destination address of the packet in a frame; None for a packet that is not IP."""
+        return self._ends.get(number)
+
     def of(self, number: int) -> Journey:
         """Return the journey of the packet in a frame. Raises KeyError for a frame that the capture has not."""
         frame = self._frames[number]

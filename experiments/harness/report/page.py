@@ -34,6 +34,7 @@ REPORT_NAME = "report.html"
 # Module of the ladders in a report; imported by name, because its readers of protocols are above this layer.
 PICTURES = "lab7.experiments.ladder.run_pictures"
 WATERFALLS = "lab7.experiments.waterfall.run_waterfall"
+NETWORK = "lab7.experiments.network.run_network"
 MOST_FRAMES = 12
 # Heading of the index section for claims that experiments declare themselves (`own_claims`).
 OWN_CLAIMS = "Claims of single experiments"
@@ -193,11 +194,13 @@ def render_report(
     own_plot: str | None = None,
     pictures: Any = None,
     waterfalls: Sequence[Any] = (),
+    network: Any = None,
 ) -> str:
     """Return the HTML page of one result; a claim that is not in `claims` is listed by its id alone.
 
     own_plot: an SVG of the experiment in place of the bar chart of comparisons; pictures: ladders of the run and the
-    frames that its evidence cites (RunPictures), None for a page without them; waterfalls: of the comparisons.
+    frames that its evidence cites (RunPictures), None for a page without them; waterfalls: of the comparisons;
+    network: the topology and the traffic of its paths (RunNetwork).
     """
     plot, no_plot = (Markup(own_plot), None) if own_plot else _plot(result.comparisons)
     return render(
@@ -209,6 +212,7 @@ def render_report(
         no_plot=no_plot,
         pictures=pictures,
         waterfalls=waterfalls,
+        network=network,
     )
 
 
@@ -216,7 +220,10 @@ def write_report(folder: Path, result: Result, claims: Mapping[str, Claim], own_
     """Write report.html into the folder of a result; return the file's path."""
     pictures = importlib.import_module(PICTURES).run_pictures(folder, result)
     waterfalls = importlib.import_module(WATERFALLS).run_waterfalls(folder, result)
-    return write_atomically(folder / REPORT_NAME, render_report(result, claims, own_plot, pictures, waterfalls))
+    network = importlib.import_module(NETWORK).run_network(folder, result)
+    return write_atomically(
+        folder / REPORT_NAME, render_report(result, claims, own_plot, pictures, waterfalls, network)
+    )
 
 
 def render_index(
