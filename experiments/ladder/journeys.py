@@ -30,7 +30,8 @@ CHECKSUM_AT = {TCP_PROTOCOL: 16, UDP_PROTOCOL: 6}
 class Journey:
     """A packet's frames: at the sender's interface, and at the receiver's (None: not captured there).
 
-    `lost`: the receiver's interface was captured, and the packet did not arrive.
+    `lost`: the receiver's interface was captured, and the packet did not arrive. A packet that left shortly before the
+    end of the capture, less than the longest journey, may have been on its way and does not count as lost.
     """
 
     sent: Frame
@@ -51,6 +52,8 @@ class Journeys:
         for frames in groups:
             for frame in frames:
                 self._places[frame.number] = frames
+        self._longest_ns = max((frames[-1].time_ns - frames[0].time_ns for frames in groups), default=0)
+        self._end_ns = max((frame.time_ns for frame in captured.frames), default=0)
 
     def host(self, address: str) -> str:
         """Return the host of an address, the address itself where its host is neither named nor was captured."""
@@ -73,7 +76,8 @@ class Journeys:
             # The receiver's interface was not captured.
             return Journey(sent, None if len(frames) == 1 else received)
         there = [one for one in frames if host_of(one.interface) == arrives]
-        return Journey(sent, there[-1] if there else None, lost=not there)
+        ended = frame.time_ns + self._longest_ns > self._end_ns
+        return Journey(sent, there[-1] if there else None, lost=not there and not ended)
 
     def _groups(self) -> list[tuple[Frame, ...]]:
         """Group the frames of the same packet at different interfaces, each group in the order of time."""

@@ -137,3 +137,12 @@ def test_a_host_that_was_not_captured_has_the_name_that_the_run_gives_its_addres
         "client",
         "192.0.2.2",
     ]
+
+
+def test_a_packet_on_its_way_at_the_end_of_the_capture_is_not_lost(tmp_path: Path) -> None:
+    path = Path2()
+    path.add(datagram(b"one"))
+    path.lose = True
+    path.after(DELAY_MS / 2).add(datagram(b"two"))
+    captured = path.capture(tmp_path)
+    assert [Journeys(captured).of(number).lost for number in sent_at(captured, CLIENT_AT)] == [False, False]
