@@ -473,6 +473,8 @@ class Folder:
         bases = [split_name(name[_PLACE:])[0] for name in names]
         self._quota.add(sum(stored_size(base) or 0 for base in bases), len(bases))
         yield from self.refresh_steps(bases)
+        # A message that another session or program has removed meanwhile was not seen; it had a UID nevertheless.
+        self._assign([base for base in bases if base not in self._index.uids])
         return [self._index.uids[base] for base in bases]
 
     def copy_to(self, uids: Iterable[int], target: "Folder") -> list[tuple[int, int]]:
