@@ -178,7 +178,7 @@ class ServerConnection(asyncio.Protocol):
         if self._lingers or self._in_handshake or self._session is None:
             self._transport.abort()
         elif self.task is None:
-            self._transport.write(self._session.stop("Idle for too long", "4.4.2"))
+            self._write(self._session.stop("Idle for too long", "4.4.2"))
             self._end()
 
     # Methods that process input and requests, and that end the session, follow.
@@ -186,12 +186,17 @@ class ServerConnection(asyncio.Protocol):
     def _stop(self, reason: str) -> None:
         self._stopping = True
         if self.task is None and self._session is not None and not self._lingers:
-            self._transport.write(self._session.stop(reason))
+            self._write(self._session.stop(reason))
             self._end()
+
+    def _write(self, octets: bytes) -> None:
+        # uvloop's transport raises RuntimeError between abort() and connection_lost().
+        if not self._transport.is_closing():
+            self._transport.write(octets)
 
     def _send(self, session: ServerSession, out: bytes) -> None:
         if out:
-            self._transport.write(out)
+            self._write(out)
         if session.request is not None and self.task is None:
             self._transport.pause_reading()
             if isinstance(session.request, Accept):
@@ -271,6 +276,8 @@ class ServerConnection(asyncio.Protocol):
         """Half-close the connection (RFC 5321 section 4.1.1.10) and read on: a reset would discard the last reply."""
         self._lingers = True
         self.deadline = self._context.now() + self._context.limits.linger_s
+        if self._transport.is_closing():
+            return
         if self._transport.can_write_eof():
             self._transport.write_eof()
             self._transport.resume_reading()
