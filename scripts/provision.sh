@@ -19,7 +19,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 PYTHON=${PYTHON:-python3}
 VENV=${LAB7_VENV:-.venv}
 LOCK_WAIT_S=${LAB7_LOCK_WAIT_S:-120}
-EXTRAS=plots,fast,sftp,crypto,handouts,dask,dev
+EXTRAS=fast,sftp,crypto,handouts,dask,dev
 WITH_PEERS= WITH_VIRTUAL= WITH_KERNEL= WITH_VM= WITH_TEST_VM=
 for option in "$@"; do
     case $option in
@@ -303,7 +303,7 @@ install_project() {
     if [[ -f $stamp ]]; then
         [[ $(cat "$stamp") == "$wanted" ]] && return
         # An environment with more extras than asked for is as good.
-        [[ $(cat "$stamp") == "plots,fast,sftp,crypto,handouts,dask,dev,bench ${wanted#* }" ]] && return
+        [[ $(cat "$stamp") == "fast,sftp,crypto,handouts,dask,dev,bench ${wanted#* }" ]] && return
         clear=
     fi
     "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -3,9 +3,9 @@
 The page opens with the claims and their verdicts and the fidelity verdict, and sets every measured time beside its
 theory, term by term. It makes no request: style and plot are embedded. Text from the result is escaped by jinja2.
 
-The plot has the measured terms beside theory's as stacked bars, and every sample as a dot. matplotlib is optional (the
-extra `plots`). The colours are those of Okabe and Ito (Color Universal Design, 2008), which colour-blind readers can
-distinguish; theory is hatched as well, so that the two bars differ without colour.
+The plot has the measured terms beside theory's as stacked bars, and every sample as a dot. The colours are those of
+Okabe and Ito (Color Universal Design, 2008), which colour-blind readers can distinguish; theory is hatched as well, so
+that the two bars differ without colour.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ def draw_svg(size_inches: tuple[float, float], paint: Callable[[Any], None]) -> 
         import matplotlib
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise PlotUnavailable("The plot needs matplotlib: pip install 'lab7[plots]'") from error
+        raise PlotUnavailable(
+            "The plot needs matplotlib, which is not installed here: pip install matplotlib"
+        ) from error
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size_inches, layout="constrained")
         paint(figure)
