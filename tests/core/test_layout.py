@@ -30,6 +30,7 @@ LAYERS: dict[str, set[str]] = {
     "analysis": {"harness", "dns", "http", "ftp", "mail"},
     "ladder": {"harness", "dns", "http", "ftp", "mail"},
     "waterfall": {"harness", "dns", "http", "ftp", "mail", "ladder"},
+    "network": {"harness", "dns", "http", "ftp", "mail", "ladder"},
     "diff": {"harness", "dns", "http", "ftp", "mail", "ladder"},
     "export": {"harness", "dns", "http", "ftp", "mail", "ladder", "waterfall"},
     "sweep": {"harness", "export"},

@@ -80,9 +80,7 @@ def draw_svg(size_inches: tuple[float, float], paint: Callable[[Any], None]) -> 
         import matplotlib
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise PlotUnavailable(
-            "The plot needs matplotlib, which is not installed here: pip install matplotlib"
-        ) from error
+        raise PlotUnavailable("The plot needs matplotlib: pip install matplotlib") from error
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size_inches, layout="constrained")
         paint(figure)

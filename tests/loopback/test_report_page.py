@@ -1,0 +1,115 @@
+"""A run's report in headless Chromium: requests, console, links, folding by keyboard, contrast, width, first screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lab7.experiments.harness.claims import load_claims
+from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.report.page import write_report
+from lab7.experiments.harness.results.network import Direction, LinkDescription, NetworkDescription
+from lab7.experiments.harness.results.result import Files
+from tests.core.experiments.harness.samples import sample_result
+from tests.core.experiments.harness.wire import CLIENT, SERVER
+from tests.core.experiments.ladder.wire import Path2, page_load
+from tests.loopback.browser import Browser, needs_browser
+
+pytestmark = needs_browser
+SCREENS = [(375, 800), (1440, 900)]
+SHAPE = Direction(1e7, 0.01, 0.0, 100)
+NETWORK = NetworkDescription(
+    {"client": (CLIENT,), "server": (SERVER,)},
+    ("s1",),
+    (
+        LinkDescription("client", "s1", "client-eth0", "s1-eth1", SHAPE, SHAPE),
+        LinkDescription("server", "s1", "server-eth0", "s1-eth2", Direction(), Direction()),
+    ),
+)
+# Elements right of the screen that no scrolling element contains.
+OVERFLOWING = """[...document.querySelectorAll("main *")]
+ .filter(one => one.getBoundingClientRect().right > innerWidth + 1)
+ .filter(one => !one.closest(".scroll, pre, svg, details:not([open])")).map(one => one.outerHTML.slice(0, 90))"""
+DANGLING = """[...document.querySelectorAll("a")].map(one => one.getAttribute("href"))
+ .filter(href => href?.startsWith("#") && !document.getElementById(href.slice(1)))"""
+# Texts whose contrast with their background is below 4.5, or 3 for large ones (WCAG 2.2, 1.4.3).
+FAINT = """(() => {
+ const parse = text => (text.match(/[\\d.]+/g) || []).map(Number);
+ const linear = v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+ const light = colour => colour.slice(0, 3).map(v => linear(v / 255))
+   .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+ const found = new Set();
+ const walk = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+ while (walk.nextNode()) {
+   const one = walk.currentNode.parentElement;
+   if (!walk.currentNode.data.trim() || one.closest("style, title, .plot svg")) continue;
+   if (!one.getClientRects().length) continue;
+   const style = getComputedStyle(one), svg = one.closest("svg");
+   let at = one, back = [255, 255, 255];
+   for (; at; at = at.parentElement) {
+     const colour = parse(getComputedStyle(at).backgroundColor);
+     if (colour.length === 3 || colour[3] === 1) { back = colour; break; }
+   }
+   const [a, b] = [light(parse(svg ? style.fill : style.color)), light(back)].sort((x, y) => y - x);
+   const size = parseFloat(style.fontSize), large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+   if ((a + .05) / (b + .05) < (large ? 3 : 4.5)) found.add(`${one.tagName} ${one.getAttribute("class")}`);
+ }
+ return [...found];
+})()"""
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    path = Path2()
+    page_load(path, ("/", "/picture.png"))
+    path.write(folder / "capture.pcapng")
+    claims = (Verdict("H1", "shown", "Shown.", (1, 2, 3)), Verdict("H2", "failed", "Not shown.", (5, 6)))
+    result = sample_result(claims=claims, files=Files("capture.pcapng", "timings.csv", "report.html"))
+    return write_report(folder, replace(result, network=NETWORK), load_claims())
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with Browser(tmp_path_factory.mktemp("browser") / "profile") as running:
+        yield running
+
+
+@pytest.mark.parametrize(("width", "height"), SCREENS)
+@pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])
+def test_the_report_is_whole_readable_and_fits(
+    report: Path, browser: Browser, width: int, height: int, is_dark: bool
+) -> None:
+    browser.show_as(width, height, is_dark)
+    browser.events.clear()
+    browser.open(report.as_uri())
+    requests = [e["params"]["request"]["url"] for e in browser.events if e["method"] == "Network.requestWillBeSent"]
+    assert set(requests) == {report.as_uri()}
+    errors = [e for e in browser.events if e["method"] in ("Log.entryAdded", "Runtime.exceptionThrown")]
+    assert errors == []
+    assert browser.value(DANGLING) == []
+    assert browser.value("document.documentElement.scrollWidth <= innerWidth")
+    assert browser.value(OVERFLOWING) == []
+    assert browser.value(FAINT) == []
+    top = browser.value("document.querySelector('svg.ladder').getBoundingClientRect().top")
+    assert top < height * 0.75
+
+
+def test_what_is_folded_opens_by_keyboard(report: Path, browser: Browser) -> None:
+    browser.open(report.as_uri())
+    for _ in range(200):
+        browser.press("Tab")
+        if browser.value("document.activeElement.tagName") == "SUMMARY":
+            break
+    assert browser.value("document.activeElement.parentElement.open") is False
+    browser.press("Enter")
+    assert browser.value("document.activeElement.parentElement.open") is True
+
+
+def test_a_link_to_a_frame_opens_it(report: Path, browser: Browser) -> None:
+    browser.open(report.as_uri())
+    browser.value("location.hash = '#frame-5'")
+    assert browser.value("document.getElementById('frame-5').closest('details').open") is True
