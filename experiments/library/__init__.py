@@ -1,12 +1,12 @@
 """Library interface: run experiments from Python, and read their results as tables and pictures.
 
-    from lab7.experiments.library import results, run
+    import lab7
 
-    result = run("http-versions", rtt="50ms", time="virtual")
+    result = lab7.run("http-versions", rtt="50ms", time="virtual")
     result.claims["H9"].verdict         # "shown"
     result.samples                      # table: pandas DataFrame if pandas is installed
     result.ladder(claim="H9")           # drawn in a notebook; str() is text, .svg and .mermaid are strings
-    results("results/").to_parquet("results.parquet")
+    lab7.results("results/").to_parquet("results.parquet")
 
 Each name is imported from its module at its first use (PEP 562), so that importing the package costs nothing.
 """

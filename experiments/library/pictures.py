@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
-from lab7.experiments.harness.results.result import write_atomically
+from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.ladder.ladder import Ladder, ladder_of
 from lab7.experiments.ladder.svg import Drawing, render_svg
 from lab7.experiments.ladder.text import render_mermaid, render_text

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lab7.experiments.export.tables import csv_of, write_parquet
-from lab7.experiments.harness.results.result import Result, read_results, write_atomically
+from lab7.experiments.harness.results.atomic import write_atomically
+from lab7.experiments.harness.results.result import Result, read_results
 from lab7.experiments.harness.results.timings import samples_of
 from lab7.experiments.harness.template_engine import render
 

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab7.experiments.harness.results.result import Result, ResultError, write_atomically
+from lab7.experiments.harness.results.atomic import write_atomically
+from lab7.experiments.harness.results.result import Result, ResultError
 from lab7.experiments.sweep.cell import Cell
 from lab7.topologies.emulation.errors import EmulationError
 

@@ -1,7 +1,7 @@
 """Inner pytest process: collects files of tests, runs the tests that it is told, and sends the reports of their phases.
 
-`python -m lab7.experiments.testing.remote FD` in a sandbox: settings, then node ids come by the connection FD, reports go
-back by it. run_in_kernel() in a kernel of virtual time: one test, with settings and reports in files.
+`python -m lab7.experiments.testing.remote FD` in a sandbox: settings, then node ids come by the connection FD, reports
+go back by it. run_in_kernel() in a kernel of virtual time: one test, with settings and reports in files.
 """
 
 from __future__ import annotations

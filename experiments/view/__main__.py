@@ -1,4 +1,4 @@
-"""Program `python -m lab7.experiments.view NAME`: the page of a network, for `lab7 up --view`, until the network is down."""
+"""Program `python -m lab7.experiments.view NAME`: the page of a network (`lab7 up --view`), until it is down."""
 
 from __future__ import annotations
 

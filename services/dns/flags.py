@@ -51,7 +51,7 @@ def add_signing_flags(flags: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--sign-keys",
         metavar="DIRECTORY",
-        help="sign the zones that have keys in this directory (of lab7.services.dns.sign or dnssec-keygen); zone cuts get "
+        help="sign the zones that have keys in this directory (of services.dns.sign or dnssec-keygen); zone cuts get "
         "the DS records of the keys there",
     )
     source.add_argument(

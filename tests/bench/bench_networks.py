@@ -2,11 +2,11 @@
 
     python -m tests.bench.bench_networks [--hosts 10,50,200] [--only stock,before,now] [--rounds 1]
 
-Every host has an HTTP origin, in stock Mininet started by `python3 -m lab7.services.http.origin &` in its shell. lab7 as it
-was is the tag 0.2.0 where the checkout has it, else the commit of that release, in a git worktree. Each network is in a
-sandbox of its own. CPU is the processor time of all processes from the first to the last, which other work of the
-machine changes least. Memory is the proportional set size of all processes, divided by the hosts. The last column of
-`--only now` is the cost of a host: the time from nothing to READY, less that of a network of one host.
+Every host has an HTTP origin, in stock Mininet started by `python3 -m lab7.services.http.origin &` in its shell. lab7
+as it was is the tag 0.2.0 where the checkout has it, else the commit of that release, in a git worktree. Each network
+is in a sandbox of its own. CPU is the processor time of all processes from the first to the last, which other work of
+the machine changes least. Memory is the proportional set size of all processes, divided by the hosts. The last column
+of `--only now` is the cost of a host: the time from nothing to READY, less that of a network of one host.
 """
 
 import argparse

@@ -24,7 +24,7 @@ def write(*_):
     gc.set_debug(gc.DEBUG_SAVEALL)
     gc.collect()
     kinds = {type(found) for found in gc.garbage}
-    names = sorted(kind.__name__ for kind in kinds if kind.__module__.startswith("services."))
+    names = sorted(kind.__name__ for kind in kinds if kind.__module__.startswith("lab7.services."))
     print("FOUND", *names, file=sys.stderr, flush=True)
 
 gc.disable()

@@ -213,9 +213,13 @@ class Host(LazyShell):
     def pid(self, _pid: int) -> None:
         """Do nothing: Mininet sets the process id of the shell."""
 
-    def _namespaces(self) -> list[str]:
+    def namespace_files(self) -> list[str]:
+        """Return the files of the host's network, host name and mount namespaces, which outlive every process of it."""
         self.plan.flush()
-        network, names, mounts = self._holder.files()
+        return self._holder.files()
+
+    def _namespaces(self) -> list[str]:
+        network, names, mounts = self.namespace_files()
         return [f"--net={network}", f"--uts={names}", f"--mount={mounts}"]
 
     def mountPrivateDirs(self) -> None:  # noqa: N802

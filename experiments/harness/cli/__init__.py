@@ -53,8 +53,8 @@ COMMANDS = {
     "completion": (".interface.completion", "completion_command", "print the completion script of bash, zsh or fish"),
     "diff": ("lab7.experiments.diff.cli", "diff_command", "compare two runs: settings, claims, times and messages"),
     "doctor": (".inspect", "doctor_command", "check this machine and print a remedy for each missing capability"),
-    "draw": (".drawing", "draw_command", "draw a topology as SVG, Mermaid or DOT"),
     "down": (".running.commands", "down_command", "take networks down that are up"),
+    "draw": (".drawing", "draw_command", "draw a topology as SVG, Mermaid or DOT"),
     "events": (
         "lab7.experiments.view.cli",
         "events_command",
@@ -80,8 +80,7 @@ COMMANDS = {
     "list": (".inspect", "list_command", "list experiments, their parameters, and topologies"),
     "man": (".interface.manual", "man_command", "print the manual page lab7(1)"),
     "matrix": (".matrices", "matrix_command", "test every server with every client, or every cache"),
-    "open": (".browser", "open_command", "open the report of a run in the browser"),
-    "open": (".running.browser", "open_command", "reach a network that is up from this machine's own browser"),
+    "open": (".browser", "open_command", "open the report of a run, or a network that is up, in the browser"),
     "ps": (".running.commands", "ps_command", "list the networks that are up"),
     "run": (".runs", "run_command", "run experiments and judge their claims"),
     "script": (".scripts", "script_command", "run a script that calls Mininet() itself on lab7's network"),
@@ -92,6 +91,7 @@ COMMANDS = {
         "sweep_command",
         "run a grid of parameters, seeds and programs into one table",
     ),
+    "up": (".networks", "up_command", "start a topology and keep it up until Ctrl-C"),
     "validate": (
         "lab7.experiments.validation.cli",
         "validate_command",
@@ -103,7 +103,6 @@ COMMANDS = {
         "wireshark_command",
         "prepare a run for Wireshark: comments, names, columns, filters",
     ),
-    "up": (".networks", "up_command", "start a topology and keep it up until Ctrl-C"),
 }
 
 

@@ -1,10 +1,9 @@
-"""Command `lab7 open`: open a report in the browser."""
+"""Command `lab7 open`: a report, or a network that is up, in the browser."""
 
 from __future__ import annotations
 
 import os
 import webbrowser
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -28,7 +27,7 @@ def _index(word: str, results: Path) -> str | None:
     return (results / REPORT_NAME).resolve().as_uri()
 
 
-def _report(word: str, results: Path) -> str | None:
+def _report(word: str, results: Path) -> str:
     """Return the address of the report of a run: a folder, an experiment (its newest run), or EXPERIMENT/latest."""
     try:
         folder, result = load_run(word, results)
@@ -37,23 +36,45 @@ def _report(word: str, results: Path) -> str | None:
     return (folder / (result.files.report or REPORT_NAME)).resolve().as_uri()
 
 
-# Functions that return the address of what a word names, or None if it is not of their kind; the first one decides. The
-# last one raises click.UsageError for what none of them knows.
-RESOLVERS: list[Callable[[str, Path], str | None]] = [_index, _report]
-
-
 @click.command("open")
-@click.argument("what", default="", metavar="[RUN]")
+@click.argument("what", default="", metavar="[RUN | NETWORK]")
+@click.argument("host", required=False)
+@click.option("--from", "from_host", metavar="HOST", help="give a SOCKS proxy, whose connections come from HOST")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="port of the proxy (default: a free one)")
 @common.results_option
-def open_command(what: str, results: Path) -> None:
-    """Open the report of a run in the browser, without RUN the report over all runs; print its address.
+def open_command(what: str, host: str | None, from_host: str | None, port: int, results: Path) -> None:
+    """Open the report of a run in the browser, or give the browser a way into a network that is up.
+
+    A report's address is printed; without RUN it is the report over all runs. Of a network NETWORK that is up each web
+    server (with HOST: each TCP server of HOST) gets a port on loopback until Ctrl-C. Such connections begin in the
+    server's own host, so no link carries them. With --from, a browser behaves as one on HOST: names are resolved and
+    connections are made there, and their packets pass the links.
 
     \b
     lab7 open                        the report over all runs
     lab7 open http-versions          the newest run of an experiment
     lab7 open results/http-versions/20300102T030405Z-9f01ab
+    lab7 open internet               ports of the web servers of the network internet, which is up
+    lab7 open internet --from alice --port 1080
     """
-    address = next(found for resolve in RESOLVERS if (found := resolve(what, results)) is not None)
+    if host is not None and from_host is not None:
+        raise click.UsageError("give HOST for its servers, or --from HOST for a proxy there, not both")
+    if what and (host is not None or from_host is not None or _is_up(what)):
+        from lab7.experiments.harness.cli.running.browser import open_network
+
+        open_network(what, host, from_host, port)
+        return
+    address = _index(what, results) or _report(what, results)
     click.echo(address)
     if any(os.environ.get(name) for name in DISPLAYS) and not webbrowser.open(address):
         raise click.ClickException("no browser could be started: open the address above yourself")
+
+
+def _is_up(name: str) -> bool:
+    """Return whether a network of this name is up."""
+    from lab7.topologies.emulation.control import registry
+
+    connection = registry.connect(name)
+    if connection is not None:
+        connection.close()
+    return connection is not None

@@ -15,10 +15,10 @@ from typing import Any, NoReturn
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from lab7.experiments.harness.claims import load_claims
 from lab7.experiments.harness.cli import common
+from lab7.experiments.harness.cli.tables import Table
 from lab7.experiments.harness.cli.virtual_runs import Callbacks, run_in_parallel
 from lab7.experiments.harness.discovery import UnknownNameError, experiment_names, find_experiments
 from lab7.experiments.harness.experiment import Experiment, ParameterError

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-import lab7.services.connections
+from lab7.services import connections as connections_module
 from lab7.services.connections import MANY_CONNECTIONS, ConnectionLimits, ConnectionSet, Slot
 
 
@@ -163,12 +163,10 @@ def test_a_closed_connection_does_not_wait_for_the_garbage_collector() -> None:
 
 def test_memory_is_returned_once_most_of_many_connections_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     returned: list[int] = []
-    monkeypatch.setattr(services.connections, "RETURN_MEMORY_S", 0.0)
+    monkeypatch.setattr(connections_module, "RETURN_MEMORY_S", 0.0)
 
     async def test(connections: ConnectionSet, admit: Callable[[], Slot]) -> None:
-        monkeypatch.setattr(
-            services.connections, "return_freed_memory", lambda: returned.append(len(connections.table))
-        )
+        monkeypatch.setattr(connections_module, "return_freed_memory", lambda: returned.append(len(connections.table)))
         slots = [admit() for _ in range(MANY_CONNECTIONS)]
         for number, slot in enumerate(slots):
             slot.release()
@@ -183,8 +181,8 @@ def test_memory_is_returned_once_most_of_many_connections_are_closed(monkeypatch
 
 def test_the_memory_of_few_connections_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     returned: list[None] = []
-    monkeypatch.setattr(services.connections, "RETURN_MEMORY_S", 0.0)
-    monkeypatch.setattr(services.connections, "return_freed_memory", lambda: returned.append(None))
+    monkeypatch.setattr(connections_module, "RETURN_MEMORY_S", 0.0)
+    monkeypatch.setattr(connections_module, "return_freed_memory", lambda: returned.append(None))
 
     async def test(connections: ConnectionSet, admit: Callable[[], Slot]) -> None:
         del connections

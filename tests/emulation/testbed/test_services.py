@@ -51,8 +51,8 @@ def test_a_service_that_fails_at_start_says_why(bed: Testbed) -> None:
         bed.host("server").start("lab7.services.http.origin --root /nowhere --port 81")
     said = str(raised.value)
     assert said == (
-        "`lab7.services.http.origin --root /nowhere --port 81` of host server ended with exit status 2 before it was READY: "
-        "http: --root /nowhere is not a directory"
+        "`lab7.services.http.origin --root /nowhere --port 81` of host server ended with exit status 2 "
+        "before it was READY: http: --root /nowhere is not a directory"
     )
 
 

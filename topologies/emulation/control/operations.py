@@ -76,6 +76,7 @@ class Operations:
             "listens": listening_ports(host.namespace_pid),
             "ipv6": bool(host.has_ipv6),
             "own_network": bool(host.inNamespace),
+            "namespaces": host.namespace_files(),
         }
 
     def _link(self, link: Any) -> dict[str, Any]:

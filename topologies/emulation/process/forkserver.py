@@ -53,7 +53,7 @@ from lab7.topologies.emulation.process import main_function, namespaces
 REQUEST_MAX_BYTES = 256 * 1024
 # Modules that services import at their start, where they are installed, rather than when they are imported themselves.
 LATE_IMPORTS = ("concurrent.futures.thread", "queue", "uvloop")
-SERVICES = "services."
+SERVICES = "lab7.services."
 
 
 class _Server:

@@ -15,7 +15,7 @@ import lab7
 
 # The folder of the package lab7: the checkout, or site-packages.
 ROOT = Path(lab7.__file__).resolve().parents[1]
-# Short forms that `serves=` may have: lab7.services.http.origin is the module lab7.services.http.origin.
+# Short forms that `serves=` may have: services.http.origin is the module lab7.services.http.origin.
 _SHORT = ("services.", "topologies.", "experiments.")
 _START = (
     "import runpy, sys; sys.path.append(sys.argv.pop(1)); "

@@ -24,12 +24,22 @@ class AttachedHost(Host):
     """A host of a network that another process runs."""
 
     def __init__(self, described: Mapping[str, Any]) -> None:
-        self.namespace_pid = described["pid"]
+        self._process_id = described["pid"]
+        self._files = described["namespaces"]
         self.workdir = Path(described["folder"])
         self.has_ipv6 = described["ipv6"]
         self.services = []
         self._terminated = True
         Node.__init__(self, described["name"], inNamespace=described["own_network"], names=described["names"])
+
+    @property
+    def namespace_pid(self) -> int:  # type: ignore[override]
+        """Return the id of a process in the host's namespaces, which may have ended since; the files remain."""
+        return int(self._process_id)
+
+    def namespace_files(self) -> list[str]:
+        """Return the files of the host's namespaces, which the process that runs the network keeps open."""
+        return list(self._files)
 
     def startShell(self, mnopts: str | None = None) -> None:  # noqa: N802
         """Do nothing, because the first use of the shell starts it."""

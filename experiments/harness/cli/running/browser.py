@@ -1,4 +1,4 @@
-"""Command `lab7 open`: loopback ports, or a SOCKS proxy, by which this machine's programs reach a running network."""
+"""Way into a running network for this machine's programs: loopback ports, or a SOCKS proxy (`lab7 open NETWORK`)."""
 
 from __future__ import annotations
 
@@ -28,25 +28,12 @@ NEGOTIATION_TIMEOUT_S = 10.0
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-@click.command("open")
-@click.argument("name")
-@click.argument("host", required=False)
-@click.option("--from", "from_host", metavar="HOST", help="give a SOCKS proxy, whose connections come from HOST")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="port of the proxy (default: a free one)")
-def open_command(name: str, host: str | None, from_host: str | None, port: int) -> None:
-    """Give this machine's own browser a way into the network NAME, which is up, until Ctrl-C.
+def open_network(name: str, host: str | None, from_host: str | None, port: int) -> None:
+    """Give this machine's programs a way into a network that is up, until Ctrl-C; see `lab7 open --help`.
 
-    Each web server of the network (with HOST: each TCP server of HOST) gets a port on loopback. Such connections begin
-    in the server's own host, so no link carries them. With --from, a browser behaves as one on HOST: names are resolved
-    and connections are made there, and their packets pass the links.
-
-    \b
-    lab7 open internet
-    lab7 open internet --from alice --port 1080
-    chromium --proxy-server=socks5://127.0.0.1:1080 http://www.example.com/
+    host: only its servers, or None for all web servers; from_host: give a SOCKS proxy there instead. Raises
+    EmulationError.
     """
-    if host is not None and from_host is not None:
-        raise click.UsageError("give HOST for its servers, or --from HOST for a proxy there, not both")
     described = ask(name, "info")
     hosts = {one["name"]: one for one in described["hosts"]}
     for each in (host, from_host):

@@ -35,7 +35,7 @@ def test_a_module_that_does_not_exist_is_named(name: str) -> None:
 
 
 def test_the_short_form_of_a_module_becomes_its_full_name() -> None:
-    assert split_command("lab7.services.http.origin --port 80") == ["lab7.services.http.origin", "--port", "80"]
+    assert split_command("services.http.origin --port 80") == ["lab7.services.http.origin", "--port", "80"]
 
 
 @pytest.mark.parametrize(

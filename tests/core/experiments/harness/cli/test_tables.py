@@ -122,7 +122,7 @@ def test_a_command_that_is_stopped_lists_what_was_finished(tmp_path: Path, capsy
     folder = tmp_path / result.experiment / "20300102T030405Z-9f01ab"
     folder.mkdir(parents=True)
     result.save(folder)
-    finished = _Finished(tmp_path, False, [])
+    finished = _Finished(tmp_path, False, False, [])
     with pytest.raises(Stopped), finished:  # noqa: PT012 - the run before the end, and the end
         finished.add((folder, result))
         raise Stopped(2)
