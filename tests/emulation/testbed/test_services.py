@@ -67,7 +67,7 @@ def test_a_wrong_flag_is_said(bed: Testbed) -> None:
 
 
 def test_a_module_that_does_not_exist_is_said(bed: Testbed) -> None:
-    with pytest.raises(EmulationError, match=r"^there is no module services\.http\.orgin"):
+    with pytest.raises(EmulationError, match=r"^there is no module lab7\.services\.http\.orgin"):
         bed.host("server").start("lab7.services.http.orgin")
 
 
@@ -75,7 +75,7 @@ def test_a_service_that_never_gets_ready_is_given_up(bed: Testbed) -> None:
     service = bed.host("server").start("lab7.experiments.http.drivers.loader", wait=False)
     service.wait_ready()
     with pytest.raises(
-        EmulationError, match=r"^`experiments\.http\.drivers\.loader` of host server printed no line within 0\.1 s"
+        EmulationError, match=r"^`lab7\.experiments\.http\.drivers\.loader` of host server printed no line within 0\.1 s"
     ):
         service.read_line(0.1)
     service.stop()

@@ -80,7 +80,7 @@ def test_a_death_interrupts_whatever_the_experiment_waits_for(root: Path, wait: 
 
     death = death_in(origin(root), body)
     assert isinstance(death, ServerDied)
-    assert re.fullmatch(r"the program services\.http\.origin .* of host server was killed by SIGKILL", str(death))
+    assert re.fullmatch(r"the program lab7\.services\.http\.origin .* of host server was killed by SIGKILL", str(death))
 
 
 def test_handlers_of_expected_errors_do_not_take_a_death_for_the_outcome(root: Path) -> None:

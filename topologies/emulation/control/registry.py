@@ -141,12 +141,17 @@ def published(name: str, *, exact: bool) -> Iterator[Published]:
                 path.unlink()
 
 
+def is_inherited() -> bool:
+    """Return whether the process outside of this sandbox has published the network that is started here."""
+    words = os.environ.get(MARK, "").split(" ")
+    return len(words) == 3 and int(words[0]) not in _published
+
+
 def _inherited() -> Published | None:
     """Return the socket that was published outside of this sandbox; None if there is none."""
-    words = os.environ.get(MARK, "").split(" ")
-    if len(words) != 3 or int(words[0]) in _published:
+    if not is_inherited():
         return None
-    del os.environ[MARK]
+    words = os.environ.pop(MARK).split(" ")
     descriptor = int(words[0])
     try:
         if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):

@@ -24,7 +24,8 @@ def running_network(text: str, timed: str, *, new: bool) -> str | None:
     """
     context = click.get_current_context()
     described = any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in DESCRIBING)
-    if new or described or timed == "virtual":
+    # Where the sandbox shows the folder of the sockets, the network that is being started would find itself.
+    if new or described or timed == "virtual" or registry.is_inherited():
         return None
     if not is_user_file(text.partition(":")[0]):
         connection = registry.connect(text)
