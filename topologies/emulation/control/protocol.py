@@ -176,7 +176,7 @@ def parameters_of(shape: Shape) -> dict[str, Any]:
         "delay": f"{shape.delay_s!r}s",
         "jitter": f"{shape.jitter_s!r}s",
         # Rounded, so that 7 % does not become 7.000000000000001 %.
-        "loss": round(shape.loss * 100, 9),
+        "loss": float(f"{shape.loss * 100:.12g}"),
         "reorder": round(shape.reorder * 100, 9),
         "max_queue_size": shape.queue_frames,
     }
