@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lab7.experiments.harness.clock import Clock
-from lab7.experiments.harness.discovery import find_experiments
+from lab7.experiments.harness.discovery import UnknownNameError, find_experiments
 from lab7.experiments.harness.experiment import Experiment
 from lab7.experiments.harness.implementations.registry import parse_replacement
 from lab7.experiments.harness.results.result import Result
@@ -66,7 +66,12 @@ def make_plan(definition: Definition, clock: Clock) -> Plan:
 
     Raises DefinitionError, UnknownNameError, ParameterError, ReplacementError, EmulationError.
     """
-    (experiment,) = find_experiments((definition.experiment,))
+    found = find_experiments((definition.experiment,))
+    if len(found) > 1:
+        raise UnknownNameError(
+            f"{definition.experiment!r} is the start of several names: give one of {', '.join(one.name for one in found)}"
+        )
+    experiment = found[0]
     for role, programs in definition.roles.items():
         for what in programs:
             replacement = parse_replacement(f"{role}={what}", experiment.roles)[1]

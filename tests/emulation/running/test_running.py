@@ -177,7 +177,7 @@ def test_a_client_that_is_killed_leaves_nothing(run: Run, words: tuple[str, ...]
 
 def test_a_signal_reaches_a_command_on_pipes(run: Run) -> None:
     process = run.start(
-        "exec", "web", "client", "--", "sh", "-c", "trap 'echo got; exit 9' TERM; echo on; sleep 60 & wait"
+        "exec", "web", "client", "--", "sh", "-c", "trap 'echo got; exit 9' TERM; sleep 60 & echo on; wait"
     )
     read_until(process, b"on\n")
     process.terminate()

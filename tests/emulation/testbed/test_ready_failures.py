@@ -36,7 +36,10 @@ class ServingTopo(Topo):  # type: ignore[misc]
 @pytest.mark.parametrize(
     ("serves", "says"),
     [
-        ([TAKEN, TAKEN], r"`lab7\.services\.http\.origin .* of host h2 ended with exit status 2 before .* port 80 .* in use"),
+        (
+            [TAKEN, TAKEN],
+            r"`lab7\.services\.http\.origin .* of host h2 ended with exit status 2 before .* port 80 .* in use",
+        ),
         (["{folder}/exits_3.py"], r"`\S*exits_3\.py` of host h2 ended with exit status 3 before .* READY: no licence$"),
         (["{folder}/no_import.py"], r"`\S*no_import\.py` of host h2 ended with exit status 1 .*no_such_module"),
         (["sh -c 'echo gone; exit 5'"], r"`sh -c .* of host h2 ended with exit status 5 before .* port 80: gone$"),

@@ -75,7 +75,8 @@ def test_a_service_that_never_gets_ready_is_given_up(bed: Testbed) -> None:
     service = bed.host("server").start("lab7.experiments.http.drivers.loader", wait=False)
     service.wait_ready()
     with pytest.raises(
-        EmulationError, match=r"^`lab7\.experiments\.http\.drivers\.loader` of host server printed no line within 0\.1 s"
+        EmulationError,
+        match=r"^`lab7\.experiments\.http\.drivers\.loader` of host server printed no line within 0\.1 s",
     ):
         service.read_line(0.1)
     service.stop()

@@ -106,6 +106,10 @@ async def _listen(port: int, connect: Callable[[Streams], Awaitable[Streams]]) -
     slots = asyncio.Semaphore(CONNECTIONS_MAX)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        _tasks.add(task)
+        task.add_done_callback(_tasks.discard)
         try:
             async with slots:
                 far = await connect((reader, writer))
@@ -129,6 +133,8 @@ async def _listen(port: int, connect: Callable[[Streams], Awaitable[Streams]]) -
 
 # Servers of this command, which would end if nothing referred to them.
 _servers: list[asyncio.Server] = []
+# Tasks of the connections, which are cancelled and awaited at the end of this command.
+_tasks: set[asyncio.Task[None]] = set()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -154,6 +160,11 @@ async def _until_down(name: str, opening: Awaitable[None]) -> None:
         loop.add_reader(channel.fileno(), functools.partial(_read_notice, channel, ended))
         await ended.wait()
         loop.remove_reader(channel.fileno())
+    for server in _servers:
+        server.close()
+    for task in _tasks:
+        task.cancel()
+    await asyncio.gather(*_tasks, return_exceptions=True)
 
 
 def _read_notice(channel: Channel, ended: asyncio.Event) -> None:

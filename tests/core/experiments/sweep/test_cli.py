@@ -29,7 +29,7 @@ REAL = 'experiment = "http-versions"\ntime = "real"\n[set]\n'
         (sweep_command, ("x.toml",), "x.toml: the experiment http-versions has no parameter 'x'"),
         (sweep_command, ("syntax.toml",), "syntax.toml: the file is not TOML"),
         (sweep_command, ("role.toml",), "role.toml: --replace 'user=nginx': the roles are origin, client"),
-        (sweep_command, ("unknown.toml",), "unknown.toml: unknown experiment 'http'"),
+        (sweep_command, ("unknown.toml",), "unknown.toml: 'http' is the start of several names"),
         (
             sweep_command,
             ("good.toml", "--scheduler", "tcp://127.0.0.1:1", "--engine", "local"),

@@ -26,7 +26,7 @@ def test_the_plugin_imports_nothing_but_pytest() -> None:
         "print(sorted(set(sys.modules) - before))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "['experiments', 'lab7.experiments.pytest_plugin']\n"
+    assert done.stdout == "['lab7', 'lab7.experiments', 'lab7.experiments.pytest_plugin']\n"
 
 
 def test_what_cannot_run_here_says_why(pytester: pytest.Pytester) -> None:
