@@ -69,7 +69,8 @@ def make_plan(definition: Definition, clock: Clock) -> Plan:
     found = find_experiments((definition.experiment,))
     if len(found) > 1:
         raise UnknownNameError(
-            f"{definition.experiment!r} is the start of several names: give one of {', '.join(one.name for one in found)}"
+            f"{definition.experiment!r} is the start of several names: "
+            f"give one of {', '.join(one.name for one in found)}"
         )
     experiment = found[0]
     for role, programs in definition.roles.items():

@@ -44,10 +44,10 @@ HAS_PACKETS = ("first exchange", "middle", "judging")
 SAYS = {
     "init": r"process 1 of the sandbox was",
     "inner": r"the process in the sandbox that runs `.*` was",
-    "forkserver": r"the fork server, which starts the services \(lab7\.topologies\.emulation\.process\.forkserver\), was",
+    "forkserver": r"the fork server, which starts the services \(lab7\.topologies\.emulation\.process\.\w+\), was",
     "capture": r"the capturing process \(lab7\.experiments\.harness\.capture\.recorder\) was",
     "host_process": r"the process of host \S+'s namespaces \(lab7\.topologies\.emulation\.process\.host_process\) was",
-    "carrier": r"the carrier of the links? \S+ to \S+(, .*| and .*)? \(lab7\.topologies\.emulation\.wire\.carrier\) was",
+    "carrier": r"the carrier of the links? \S+ to \S+(, .*| and .*)? \(lab7\.topologies\.emulation\.wire\.\w+\) was",
 }
 # These are over in a fraction of a second: the run is held then.
 SHORT_MOMENTS = ("judging",)

@@ -129,7 +129,7 @@ def test_a_folder_and_octets_that_are_no_text_are_no_files_to_run(tmp_path: Path
 
 def test_a_wrong_name_says_that_a_file_ends_in_py() -> None:
     for find in (lambda: find_experiments(("my_lab",)), lambda: find_topology("my_lab")):
-        with pytest.raises(UnknownNameError, match=r"a file (must end in|is \*)\.py"):
+        with pytest.raises(UnknownNameError, match=r"file (must end in |is \*)\.py"):
             find()
 
 
