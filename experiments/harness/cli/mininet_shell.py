@@ -60,9 +60,11 @@ class Shell(CLI):  # type: ignore[misc]
         words = line.split(" ")
         if words[0] not in self.mn:
             hosts = [node.name for node in self.mn.hosts]
+            # The line of Mininet, and what it leaves out.
+            super().default(line)
             error(
-                f"*** Unknown command: {words[0]}{did_you_mean(words[0], [*self._commands(), *hosts])}: a command runs "
-                f"in a host, such as `{hosts[0] if hosts else 'HOST'} {line}`; the hosts are {', '.join(hosts)}\n"
+                f"    a command runs in a host, such as `{hosts[0] if hosts else 'HOST'} {line}`"
+                f"{did_you_mean(words[0], [*self._commands(), *hosts])}; the hosts are {', '.join(hosts)}\n"
             )
             return
         by_ipv6 = "-6" in words or words[1:2] in (["ping6"], ["traceroute6"], ["tracepath6"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import mininet.cli
 import pytest
 
 from lab7.experiments.harness.cli import mininet_shell
@@ -63,14 +64,17 @@ def shell() -> Any:
 
 def test_an_unknown_command_says_where_commands_run(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
-    monkeypatch.setattr(mininet_shell, "error", told.append)
+    for module in (mininet_shell, mininet.cli):
+        monkeypatch.setattr(module, "error", told.append)
     shell.onecmd("curl -s http://www.example.com/")
     shell.onecmd("clinet ls")
-    assert told[0] == (
-        "*** Unknown command: curl: a command runs in a host, such as `client curl -s http://www.example.com/`; the "
-        "hosts are client, ns-root, ns-com\n"
-    )
-    assert "Unknown command: clinet (did you mean client?)" in told[1]
+    assert told[:2] == [
+        "*** Unknown command: curl -s http://www.example.com/\n",
+        "    a command runs in a host, such as `client curl -s http://www.example.com/`; the hosts are "
+        "client, ns-root, ns-com\n",
+    ]
+    assert told[2] == "*** Unknown command: clinet ls\n"
+    assert "(did you mean client?)" in told[3]
 
 
 def test_tab_completes_hosts_and_commands(shell: Any) -> None:
