@@ -29,8 +29,10 @@ TCHAR = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 QUOTED_STRING = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*+"'
 TOKEN = re.compile(TCHAR + rb"++")
 
-# RFC 9110 section 5.6.1.2: a member ends at a comma outside quotes.
-_MEMBER = re.compile(rb'(?:"(?:[^"\\]|\\.)*+"|[^,"]|")++', re.DOTALL)
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+# The part of a value up to the first quotation mark that begins no quoted-string, matched from the start in linear time:
+# a search from each quotation mark of a long value would take seconds.
+_BALANCED = re.compile(rb'[^"]*+(?:"(?:[^"\\]|\\.)*+"[^"]*+)*+', re.DOTALL)
 
 
 def is_token(value: bytes) -> bool:
@@ -40,8 +42,27 @@ def is_token(value: bytes) -> bool:
 
 def list_members(value: bytes) -> list[bytes]:
     """Split the combined value of a list field into its non-empty members (RFC 9110 section 5.6.1.2)."""
-    members = _MEMBER.findall(value) if b'"' in value else value.split(b",")
-    return [stripped for member in members if (stripped := member.strip(b" \t"))]
+    return [stripped for member in split_outside_quotes(value, b",") if (stripped := member.strip(b" \t"))]
+
+
+def split_outside_quotes(value: bytes, separator: bytes) -> list[bytes]:
+    """Split a value at each separator (one octet) outside of quoted-strings; a string without end is none."""
+    if b'"' not in value:
+        return value.split(separator)
+    end = balanced_octets(value)
+    # Octets of quoted-strings are masked, so that separators in them are not found.
+    masked = _QUOTED.sub(lambda found: b"x" * len(found[0]), value[:end]) + value[end:]
+    parts, start = [], 0
+    for part in masked.split(separator):
+        parts.append(value[start : start + len(part)])
+        start += len(part) + 1
+    return parts
+
+
+def balanced_octets(value: bytes) -> int:
+    """Return the number of octets before the first quotation mark that begins no quoted-string; all, without one."""
+    found = _BALANCED.match(value)
+    return len(value) if found is None else found.end()
 
 
 def lower_tokens(value: bytes | None) -> list[bytes]:

@@ -19,7 +19,7 @@ from functools import lru_cache
 from urllib.parse import urljoin, urlsplit
 
 from services.http.cache.stored import StoredResponse
-from services.http.fields import Fields, is_token, list_members
+from services.http.fields import Fields, balanced_octets, is_token, list_members
 from services.http.messages import Target, decode_unreserved, has_bad_percent
 
 DEFAULT_PORTS = {b"http": b"80", b"https": b"443"}
@@ -110,8 +110,6 @@ _SINGLE = frozenset(
         b"user-agent",
     )
 )
-# A value whose quotation marks all belong to quoted-strings; matched from its start, in time linear in its length.
-_BALANCED = re.compile(rb'[^"]*+(?:"(?:[^"\\]|\\.)*+"[^"]*+)*+', re.DOTALL)
 _AROUND_MARKS = re.compile(rb"[ \t]*+([;=])[ \t]*+")
 _WEIGHT = re.compile(rb";q=([01])(?:\.(\d{0,3}))?(?=;|$)", re.IGNORECASE)
 _PARAMETER = re.compile(rb";([^;=]*+)")
@@ -143,7 +141,7 @@ def normalised_value(name: bytes, value: bytes) -> bytes:
     A value with a quotation mark that begins no quoted-string is kept: its members are ambiguous, and in another order
     they could be those of another value.
     """
-    if name in _SINGLE or not _BALANCED.fullmatch(value):
+    if name in _SINGLE or balanced_octets(value) < len(value):
         return value.strip(b" \t")
     members = list_members(value)
     if name in _NEGOTIATED:

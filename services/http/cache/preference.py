@@ -11,14 +11,13 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from services.http.fields import Fields, list_members, lower_tokens
+from services.http.fields import Fields, list_members, lower_tokens, split_outside_quotes
 
 # Weights are in thousandths, the precision of a weight (RFC 9110 section 12.4.2).
 WEIGHT_MOST = 1000
 VALUES_KEPT = 1024
 
 _WEIGHT = re.compile(rb"(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
-_PARAMETERS = re.compile(rb'[ \t]*;[ \t]*(?=(?:[^"]*"[^"]*")*[^"]*$)')
 # RFC 9110 sections 8.4.1.1 and 8.4.1.3: obsolete names of content codings.
 _CODINGS = {b"x-gzip": b"gzip", b"x-compress": b"compress"}
 
@@ -45,11 +44,16 @@ def weighted(value: bytes) -> tuple[Weighted, ...]:
     """Parse a list with weights, in lower case; an invalid weight counts as 1."""
     members = []
     for member in list_members(value.lower()):
-        name, *parameters = _PARAMETERS.split(member)
+        name, *parameters = _parts(member)
         weights = [parameter[2:] for parameter in parameters if parameter.startswith(b"q=")]
         others = frozenset(parameter for parameter in parameters if parameter and not parameter.startswith(b"q="))
         members.append((name, others, _weight(weights[0]) if weights else WEIGHT_MOST))
     return tuple(members)
+
+
+def _parts(member: bytes) -> list[bytes]:
+    """Split a member into its name and its parameters."""
+    return [part.strip(b" \t") for part in split_outside_quotes(member, b";")]
 
 
 def _weight(text: bytes) -> int:
@@ -64,7 +68,7 @@ def _type_weight(fields: Fields, ranges: tuple[Weighted, ...]) -> int:
     value = fields.get(b"content-type")
     if value is None:
         return WEIGHT_MOST
-    media_type, *parameters = _PARAMETERS.split(value.lower().strip())
+    media_type, *parameters = _parts(value.lower().strip())
     best, found = (-1, -1), 0
     for name, wanted, weight in ranges:
         if name == media_type:
