@@ -30,7 +30,7 @@ QUOTED_STRING = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-
 TOKEN = re.compile(TCHAR + rb"++")
 
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
-# The part of a value up to the first quotation mark that begins no quoted-string, matched from the start in linear time:
+# The part of a value before the first quotation mark that begins no quoted-string, in linear time:
 # a search from each quotation mark of a long value would take seconds.
 _BALANCED = re.compile(rb'[^"]*+(?:"(?:[^"\\]|\\.)*+"[^"]*+)*+', re.DOTALL)
 
