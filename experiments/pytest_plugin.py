@@ -49,9 +49,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def needs_network(item: pytest.Item) -> bool:
-    """Return True if a test runs on lab7's network: by its mark, or by its fixtures."""
-    fixtures = getattr(item, "fixturenames", ())
-    return item.get_closest_marker("lab7") is not None or "testbed" in fixtures or "capture" in fixtures
+    """Return True if a test runs on lab7's network: by its mark, or by these fixtures, unless a project has its own."""
+    if item.get_closest_marker("lab7") is not None:
+        return True
+    found: Any = getattr(item, "_fixtureinfo", None)
+    definitions = found.name2fixturedefs if found is not None else {}
+    return any(
+        definitions[name][-1].baseid == "" and definitions[name][-1].func.__module__ == __name__
+        for name in ("testbed", "capture")
+        if definitions.get(name)
+    )
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -97,8 +97,7 @@ class Places:
 
     def run(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
         """Run a test elsewhere and report it here; return None if this process is the right one already."""
-        mark = item.get_closest_marker("lab7")
-        time = mark.kwargs.get("time", "real") if mark is not None else "real"
+        time = _time_of(item)
         if _is_here(time, self._is_worker):
             return None
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
@@ -143,7 +142,9 @@ class Places:
     def _in_sandbox(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[dict[str, Any]]:
         if self._sandbox is None:
             self._sandbox = self._start(item.session)
-        yield from self._sandbox.run(item.nodeid, nextitem.nodeid if nextitem is not None else None)
+        # Fixtures of modules are kept for the next test only if it runs in the sandbox too.
+        keeps = nextitem is not None and self._needs_network(nextitem) and _time_of(nextitem) == "real"
+        yield from self._sandbox.run(item.nodeid, nextitem.nodeid if nextitem is not None and keeps else None)
 
     def _start(self, session: pytest.Session) -> SandboxProcess:
         ours, theirs = Pipe()
@@ -202,6 +203,11 @@ class Places:
         if call.excinfo is not None:
             report = item.ihook.pytest_runtest_makereport(item=item, call=call)
             item.ihook.pytest_runtest_logreport(report=report)
+
+
+def _time_of(item: pytest.Item) -> Any:
+    mark = item.get_closest_marker("lab7")
+    return mark.kwargs.get("time", "real") if mark is not None else "real"
 
 
 def _is_here(time: str, is_worker: bool) -> bool:

@@ -88,6 +88,7 @@ def _as_outside_of_a_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(sandbox.MARK)
 
 
+@pytest.mark.slow
 def test_tests_run_where_they_can_and_a_failure_keeps_its_packets(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(own_topology=TOPOLOGY, own_server=SERVER)
     pytester.makepyfile(test_own=OUTSIDE)
@@ -97,13 +98,34 @@ def test_tests_run_where_they_can_and_a_failure_keeps_its_packets(pytester: pyte
     for sentence in (
         "the process in the sandbox ended during the test, with exit code 9",
         "unknown topology 'nowhere': the topologies are ",
-        "the topology web has no parameter 'dealy': it has ",
+        "the topology web has no parameter 'dealy' (did you mean delay?): it has ",
     ):
         assert sentence in text
     (folder,) = re.findall(r"^capture and ladder: (.*)$", text, re.MULTILINE)
     assert sorted(path.name for path in Path(folder).iterdir()) == ["capture.pcapng", "ladder.svg", "ladder.txt"]
     assert "GET / ---" in text
     assert (Path(folder).parent / ".gitignore").read_text() == "*\n"
+
+
+@pytest.mark.slow
+def test_places_alternate_within_files(pytester: pytest.Pytester) -> None:
+    """The last test of each file runs outside, and the first of the next file in the sandbox again."""
+    text = """
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def shared():
+            yield
+
+        @pytest.mark.lab7
+        def test_inside(shared):
+            pass
+
+        def test_outside(shared):
+            pass
+        """
+    pytester.makepyfile(test_one=text, test_two=text)
+    pytester.runpytest_subprocess().assert_outcomes(passed=4)
 
 
 @pytest.mark.slow

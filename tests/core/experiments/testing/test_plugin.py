@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,28 @@ def test_what_cannot_run_here_says_why(pytester: pytest.Pytester) -> None:
     done.assert_outcomes(passed=1, skipped=1, errors=1)
     assert "needs a sandbox: no namespaces here: run lab7 with sudo" in done.stdout.str()
     assert "lab7(time='slow'): the time of a test is one of real, virtual" in done.stdout.str()
+
+
+def test_a_fixture_of_the_same_name_is_no_network(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUTER_PID", str(os.getpid()))
+    pytester.makepyfile(
+        """
+        import os
+        import pytest
+
+        @pytest.fixture
+        def capture():
+            return "own"
+
+        @pytest.fixture
+        def testbed():
+            return "own"
+
+        def test_own(capture, testbed):
+            assert (capture, testbed, os.getpid()) == ("own", "own", int(os.environ["OUTER_PID"]))
+        """
+    )
+    pytester.inline_run("-p", "no:xdist").assertoutcome(passed=1)
 
 
 def test_a_service_needs_no_network(pytester: pytest.Pytester) -> None:
