@@ -29,7 +29,7 @@ NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x100,
 SIOCGIFINDEX, IFREQ_INDEX = 0x8933, struct.Struct("@16si20x")
 RTM_NEWLINK, RTM_GETLINK, RTM_NEWADDR, RTM_NEWROUTE, RTM_NEWNEIGH = 16, 18, 20, 24, 28
 IFF_UP = 1
-IFLA_ADDRESS, IFLA_OPERSTATE, IFLA_CARRIER = 1, 16, 33
+IFLA_ADDRESS, IFLA_TXQLEN, IFLA_OPERSTATE, IFLA_CARRIER = 1, 13, 16, 33
 IF_OPER_UNKNOWN, IF_OPER_UP = 0, 6
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
 IFA_F_NODAD = 2
@@ -174,6 +174,18 @@ def _await_reply(sock: socket.socket) -> tuple[int, bytes] | None:
 def index_of(sock: socket.socket, name: str) -> int:
     """Return the index of an interface in the network namespace of a socket. Raises OSError."""
     return IFREQ_INDEX.unpack(fcntl.ioctl(sock, SIOCGIFINDEX, IFREQ_INDEX.pack(name.encode(), 0)))[1]  # type: ignore[no-any-return]
+
+
+def set_queue_length(sock: socket.socket, name: str, frames: int) -> None:
+    """Set the transmit queue of an interface. Raises OSError.
+
+    Unlike SIOCSIFTXQLEN, rtnetlink needs no privilege outside of the user namespace that the network belongs to.
+    """
+    body = LINK.pack(socket.AF_UNSPEC, 0, index_of(sock, name), 0, 0)
+    body += attribute(IFLA_TXQLEN, frames.to_bytes(4, sys.byteorder))
+    sock.send(_acknowledged(message(RTM_NEWLINK, 0, body)))
+    if (refused := _await_reply(sock)) is not None:
+        raise OSError(refused[0], os.strerror(refused[0]))
 
 
 def is_settled(sock: socket.socket, index: int) -> bool:

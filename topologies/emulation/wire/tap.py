@@ -3,16 +3,15 @@
 import errno
 import fcntl
 import os
-import socket
 import struct
 
+from lab7.topologies.emulation.links import rtnetlink
 from lab7.topologies.emulation.process import namespaces
 
 TUN_DEVICE = "/dev/net/tun"
 TUNSETIFF = 0x400454CA
 IFF_TAP = 0x0002
 IFF_NO_PI = 0x1000
-SIOCSIFTXQLEN = 0x8943
 # Frames that a TAP device holds until they are read, 10 times Linux's default: a burst of TCP that fills a path of
 # 1 Gbit/s and 100 ms. The queue of the link itself is that of its shape.
 QUEUED_FRAMES = 10_000
@@ -28,8 +27,8 @@ def open_tap(name: str, descriptor_of_namespace: int) -> int:
     descriptor = os.open(TUN_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         fcntl.ioctl(descriptor, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-            fcntl.ioctl(any_socket, SIOCSIFTXQLEN, struct.pack("@16si20x", name.encode(), QUEUED_FRAMES))
+        with rtnetlink.open_in(0) as netlink:
+            rtnetlink.set_queue_length(netlink, name, QUEUED_FRAMES)
     except OSError:
         os.close(descriptor)
         raise
