@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -65,15 +66,24 @@ def assert_ended(run: Run, end: End, says: str, moment: str) -> None:
         assert moment != "packets"
         assert not list(run.results.glob("*/*"))
         return
-    folder = run.results.parent / place
+    folder_name, _, measured = place.partition(", with ")
+    folder = run.results.parent / folder_name
     captures = sorted(folder.glob("*.pcapng"))
     assert captures
     for capture in captures:
         with PcapNgReader(str(capture)) as reader:
             assert list(reader)
     assert says in (folder / "incomplete").read_text()
+    partial = []
+    if measured:
+        count = int(
+            measured.removesuffix(" measured times in partial.csv").removesuffix(" measured time in partial.csv")
+        )
+        with (folder / "partial.csv").open(newline="") as file:
+            assert len(list(csv.DictReader(file))) == count
+        partial = ["partial.csv"]
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        [*(capture.name for capture in captures), "incomplete"]
+        [*(capture.name for capture in captures), "incomplete", *partial]
     )
 
 

@@ -62,7 +62,11 @@ def unfinished(folder: Path) -> Iterator[None]:
 def kept_files(folder: Path) -> str:
     """Return the folder of an unfinished run for a message, with the number of times measured."""
     measured = partial.count(folder)
-    return f"{folder}, with {measured} measured times in {partial.PARTIAL_NAME}" if measured else str(folder)
+    return (
+        f"{folder}, with {measured} measured time{'s' if measured > 1 else ''} in {partial.PARTIAL_NAME}"
+        if measured
+        else str(folder)
+    )
 
 
 def find_incomplete(results: Path) -> dict[Path, str]:
