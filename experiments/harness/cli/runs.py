@@ -316,8 +316,7 @@ def _not_started(as_json: bool) -> Iterator[None]:
         # Cite the file with the program's output, which stays in the result folder although there is no result.
         kept = str(error.output) if error.output.name.startswith("program-") else None
         where = f"; its output: {kept}" if kept else ""
-        status = "" if error.status is None else f" (exit status {error.status})"
-        click.echo(f"lab7: {error}{status}{where}", err=True)
+        click.echo(f"lab7: {error}{where}", err=True)
         if as_json:
             failure = {"program": error.command, "message": str(error), "exit_status": error.status, "output": kept}
             common.print_json({"results": [], "error": {"kind": "program-not-started", **failure}})

@@ -154,18 +154,21 @@ def test_a_client_that_asks_for_nothing_fails_its_claims(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("program", "says"),
+    ("program", "status", "says"),
     [
-        ("print('the port is taken')\nraise SystemExit(4)", "before it listened on port 80: the port is taken"),
-        ("raise ValueError('no such folder')", "before it listened on port 80: ValueError: no such folder"),
-        ("", "before it listened on port 80"),
+        ("print('the port is taken')\nraise SystemExit(4)", 4, ": the port is taken;"),
+        ("raise ValueError('no such folder')", 1, ": ValueError: no such folder;"),
+        ("", 0, ";"),
     ],
 )
-def test_a_server_that_ends_at_once_is_told_with_its_last_words(program: str, says: str, tmp_path: Path) -> None:
+def test_a_server_that_ends_at_once_is_told_with_its_last_words(
+    program: str, status: int, says: str, tmp_path: Path
+) -> None:
     (tmp_path / "early.py").write_text(program)
     done = run(tmp_path, "origin=python3 early.py {port}")
     assert done.returncode == NOT_STARTED
-    assert one_sentence(done).startswith(f"lab7: `python3 early.py 80` {says} (exit status ")
+    ended = f"lab7: `python3 early.py 80` of host origin ended with exit status {status}"
+    assert one_sentence(done).startswith(f"{ended} before it listened on port 80{says}")
     assert json.loads(done.stdout)["error"]["kind"] == "program-not-started"
 
 

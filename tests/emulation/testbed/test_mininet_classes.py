@@ -164,7 +164,7 @@ def test_a_wrong_type_while_drawing_names_the_line(tmp_path: Path) -> None:
         ("n=2", {"n": "0.5"}, "0.5 float"),
         ("n=2.0", {"n": "3"}, "3.0 float"),
         ("n=True", {"n": "no"}, "False bool"),
-        ("n='50ms'", {"n": "50"}, "50 str"),
+        ("n='50ms'", {"n": "50us"}, "50us str"),
     ],
 )
 def test_a_parameter_has_the_type_of_its_default_or_of_its_form(
@@ -183,6 +183,7 @@ def test_a_parameter_has_the_type_of_its_default_or_of_its_form(
     [
         ("class Own(Topo):\n    def build(self, n): pass", {}, "the topology Own needs n: give it by --set n=VALUE"),
         ("class Own(Topo):\n    def build(self, n=1): pass", {"n": "x"}, "n='x' is not a number, for example n=1"),
+        ("class Own(Topo):\n    def build(self, n='50ms'): pass", {"n": "50"}, "n='50' has no unit: write n=50ms"),
         ("class Own(Topo):\n    def build(self, n=True): pass", {"n": "x"}, "n='x' is not a boolean"),
         ("class One(Topo): pass\nclass Two(Topo): pass", {}, "typed.py:One or "),
         (
