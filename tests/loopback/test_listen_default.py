@@ -64,7 +64,7 @@ def _program(path: Path) -> str:
     if path.parts[0] == "docs":
         return str(path)
     package = path.parent / "__main__.py"
-    return ".".join((path.parent if (REPOSITORY / package).exists() else path.with_suffix("")).parts)
+    return ".".join(("lab7", *(path.parent if (REPOSITORY / package).exists() else path.with_suffix("")).parts))
 
 
 @contextmanager
