@@ -125,7 +125,7 @@ def test_programs_that_are_not_installed_are_named_with_how_to_get_them(tmp_path
     places = [Path(folder) / name for folder in tools.SYSTEM_FOLDERS for name in missing]
     hiding = "; ".join(f"mount --bind /dev/null {place}" for place in places if place.is_file())
     entering = ("unshare", "--mount", "sh", "-c", f'{hiding or ":"}; exec "$@"', "sh")
-    done = lab7("matrix", "http", cwd=tmp_path, changes={"PATH": str(found)}, entering=entering)
+    done = lab7("matrix", "http", cwd=tmp_path, changes={"PATH": str(found), "COLUMNS": "120"}, entering=entering)
     assert (done.returncode, done.stderr) == (SHOWN, "")
     said = done.stdout.splitlines()
     for one in (*of_role("origin"), *of_role("client")):
