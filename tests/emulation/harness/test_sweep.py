@@ -37,6 +37,7 @@ def sweep(folder: Path, rtt: str) -> dict[str, object]:
     return summary
 
 
+@pytest.mark.slow
 def test_a_sweep_in_real_time_and_its_extension(tmp_path: Path) -> None:
     assert sweep(tmp_path, '"20ms"')["finished"] == 1
     folder = tmp_path / "results" / "sweeps" / "rtt"

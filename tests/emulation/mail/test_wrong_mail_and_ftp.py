@@ -60,9 +60,9 @@ def wrong(experiment: str, fault: str, *breaks: str) -> Wrong:
 
 QUICK = [
     wrong("ftp-modes", "wrong-octets", "F2"),
-    wrong("mail-access", "pop3-dele-other", "M1"),
 ]
 SLOW = [
+    wrong("mail-access", "pop3-dele-other", "M1"),
     wrong("mail-story", "changes-subject", "S1"),
     wrong("ftp-modes", "any-password", "F4"),
     wrong("mail-access", "imap-long-part", "M2"),

@@ -236,7 +236,15 @@ class NarrowMemoryMachine(StoreMachine):
     memory_octets, has_disk, forgets = 300_000, False, True
 
 
-@pytest.mark.parametrize("machine", [StoreMachine, MemoryMachine, NarrowMachine, NarrowMemoryMachine])
+@pytest.mark.parametrize(
+    "machine",
+    [
+        StoreMachine,
+        NarrowMemoryMachine,
+        pytest.param(MemoryMachine, marks=pytest.mark.slow),
+        pytest.param(NarrowMachine, marks=pytest.mark.slow),
+    ],
+)
 def test_a_store_is_a_dictionary_that_may_forget(machine: type[StoreMachine]) -> None:
     # A directory of a store is not made in no time.
     examples = 25 if machine.has_disk else 250
