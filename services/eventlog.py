@@ -52,7 +52,7 @@ class EventLog:
 def open_log(name: str | None, wall_clock: Callable[[], float]) -> EventLog:
     """Open the log that `--log` names: a file to append to, `-` for standard error, None for no log.
 
-    Raises ServiceError where the file cannot be opened.
+    Raises ServiceError if the file cannot be opened.
     """
     if name is None:
         return EventLog(None, wall_clock)

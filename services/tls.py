@@ -49,9 +49,9 @@ def client_context(trust: Trust, protocol: str) -> ssl.SSLContext:
 
 
 def server_context(certificate: str, key: str, protocols: Sequence[str] = (HTTP_2, HTTP_1)) -> ssl.SSLContext:
-    """Return a server's context with these protocols by ALPN, the first preferred.
+    """Return a server's context that negotiates `protocols` by ALPN, in order of preference.
 
-    Raises ServiceError where certificate or key cannot be loaded.
+    Raises ServiceError if certificate or key cannot be loaded.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
