@@ -8,8 +8,8 @@
         mx: *.backup.example.com
         max_age: 604800
 
-Policies are kept for max_age seconds: an attacker who suppresses DNS or HTTPS later does not remove them (section 3.3).
-Left out: TLS reports (RFC 8460); the cache is in memory, so that a restart begins with the DNS again.
+Policies are cached for max_age seconds, so that an attacker that later blocks DNS or HTTPS cannot disable a policy
+(section 3.3). Left out: TLS reports (RFC 8460), and a persistent cache: after a restart, policies are fetched again.
 """
 
 import re
@@ -119,7 +119,7 @@ class _Cached:
 
 
 class PolicyCache:
-    """Cache of MTA-STS policies by domain; all times are readings of `clock`, in seconds."""
+    """Cache of MTA-STS policies, keyed by domain; all times are readings of `clock`, in seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
