@@ -1,8 +1,8 @@
 """Deliberate faults of the mail services and the user agent, enabled by `--fault NAME` (services/faults.py).
 
 SMTP: FaultyServerSession changes replies and received mail data, `unstuffed` is the client's encoder of mail data, and
-`late` accepts a message before it is durable. POP3 and IMAP: FaultyAccessSession changes the octets of another session.
-The user agent: `with_mime_faults` changes the octets of a composed message.
+`late` accepts a message before it is durable. POP3 and IMAP: FaultyAccessSession wraps a correct session and changes
+its octets. User agent: `with_mime_faults` changes the octets of a composed message.
 """
 
 import asyncio
