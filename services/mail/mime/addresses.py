@@ -28,8 +28,8 @@ class Address:
 def parse_addresses(octets: bytes, to_error: bool = False) -> list[Address]:
     """Return the addresses of a list; malformed parts are parsed as far as possible.
 
-    With `to_error`, the list ends at the first octet that cannot follow an address, as in Dovecot's ENVELOPE: what
-    follows it is part of no address.
+    With `to_error`, the list ends at the first octet that cannot follow an address, and the rest of the field is
+    ignored, as in Dovecot's ENVELOPE.
     """
     lexer = Lexer(octets)
     addresses: list[Address] = []
