@@ -1,7 +1,7 @@
 """SMTP server on asyncio: feeds one sans-IO session per connection; enforces limits and time-outs; shuts down.
 
-Protocol decisions are the session's (server_session). RFC 5321 sections 3.8, 4.1.1.10, 4.2.3 and 4.5.3.2.7. A
-connection refers to the ServerContext, not to the server that creates the connections.
+The session takes the decisions of the protocol (server_session). RFC 5321 sections 3.8, 4.1.1.10, 4.2.3 and 4.5.3.2.7.
+A connection refers to the ServerContext, not to the server that creates the connections.
 """
 
 import asyncio

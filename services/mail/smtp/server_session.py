@@ -12,9 +12,9 @@
     C: ... <CRLF>.<CRLF>                       request is now Accept(...): the connection makes the message durable
     S: 250 2.0.0 Queued as ...                 accepted()
 
-The command table is in commands.py. An operation that needs I/O (write to the queue, validate a password, TLS
-handshake) is a request in `request`; until it is completed, received octets are buffered and the connection stops
-reading. Extensions: SIZE (RFC 1870), PIPELINING (RFC 2920), 8BITMIME (RFC 6152), ENHANCEDSTATUSCODES (RFC 2034),
+The command table is in commands.py. For an operation that needs I/O (write to the queue, validate a password, TLS
+handshake) the session sets `request`; until the request is completed, received octets are buffered and the connection
+stops reading. Extensions: SIZE (RFC 1870), PIPELINING (RFC 2920), 8BITMIME (RFC 6152), ENHANCEDSTATUSCODES (RFC 2034),
 STARTTLS (RFC 3207), AUTH (RFC 4954), submission (RFC 6409). Left out: CHUNKING, DSN requests (RFC 3461), SMTPUTF8.
 """
 
