@@ -1,6 +1,6 @@
 """Handlers of webmail's POST forms on messages and folders: select, set flags, move, delete, create a folder.
 
-Each is answered by a redirect. Operations on all messages of a folder run in steps, between other requests.
+Each form is answered by a redirect. Operations on all messages of a folder run in steps, between other requests.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -46,7 +46,7 @@ def post_action(request: UserPageRequest, _: Pages) -> Steps:
 
 
 def _selected(request: UserPageRequest, folder: Folder) -> Generator[IoRequest, None, Sequence[int]]:
-    """Return the UIDs of the selected messages that exist: those of the form, or all that the list had."""
+    """Return the UIDs of the selected messages that still exist: the UIDs in the form, or all of the list."""
     form = request.form
     if form.get("scope") != message_list.SELECT_ALL:
         numbers = (parse_number(text) for text in form.get_all("uid")[:PAGE_MESSAGES])

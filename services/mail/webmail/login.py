@@ -74,7 +74,7 @@ class LoginPages:
         self._secure = secure
         self._peer_throttle = LoginThrottle(FAILURES_OF_PEER_MAX, FAILURES_S)
         self._user_throttle = LoginThrottle(FAILURES_OF_USER_MAX, FAILURES_S)
-        # User name and error of the last refused login, by form token, for the page after the redirect.
+        # User name and error of the last refused login, keyed by form token, for the page after the redirect.
         self._refused: BoundedDict[str, tuple[str, str]] = BoundedDict(REFUSED_LOGINS_MAX)
 
     def get_form(self, request: PageRequest, _: Pages) -> Response:

@@ -47,8 +47,9 @@ class Refusal:
 class Composition:
     """A message that is being written.
 
-    `original`: the message that it answers or forwards; `draft`: the message in Drafts that it replaces when it is
-    saved; `error` and `refusals`: the result of the last attempt to send it; `sent`: it has been sent.
+    `original`: the message that the composition answers or forwards; `draft`: the message in Drafts that is replaced
+    when the composition is saved; `error` and `refusals`: the result of the last attempt to send; `sent`: True after
+    the composition has been sent.
     """
 
     id: str
@@ -66,12 +67,12 @@ class Composition:
 
     @property
     def is_empty(self) -> bool:
-        """True if there is nothing in it that could be saved."""
+        """True if the composition has neither text nor files to save."""
         return not self.files and not any(value.strip() for value in self.fields.values())
 
     @property
     def octets(self) -> int:
-        """The size of its text and files in octets."""
+        """The size of the composition's text and files in octets."""
         text = sum(len(value.encode("utf-8", "replace")) for value in self.fields.values())
         return text + sum(file.octets for file in self.files)
 

@@ -34,8 +34,8 @@ _ATTRIBUTES = {
 # The scheme `cid` is permitted here, because the attribute filter rewrites `cid` URLs later.
 _SCHEMES = {"http", "https", "mailto", "cid"}
 _LINK = re.compile(r"(?:https?://|mailto:)[^\s\x00-\x1f]*\Z", re.IGNORECASE)
-# Without user information, backslashes and percent-encoded hosts, which browsers and this regular expression could read
-# differently.
+# Pattern of the URL of a remote picture; user information, backslashes and percent-encoded hosts are excluded, because
+# browsers could interpret such a URL differently.
 _PICTURE_URL = re.compile(r"https?://([a-z0-9-]+(?:\.[a-z0-9-]+)*\.?)(?::[0-9]{1,5})?(?:[/?#][^\s\x00-\x1f]*)?\Z", re.I)
 _ENDS_IN_NUMBER = re.compile(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)$")
 _PANIC = "PanicException"
