@@ -1,6 +1,6 @@
-"""A dictionary with a maximum number of entries, which evicts the least recently used one (LRU).
+"""A dictionary with a maximum number of entries, which evicts the least recently used entry (LRU).
 
-It bounds what peers can make a resolver store: RRsets, server addresses, encoded responses.
+The maximum bounds what peers can make a resolver store: RRsets, server addresses, encoded responses.
 """
 
 from typing import Generic, TypeVar

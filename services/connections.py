@@ -382,7 +382,7 @@ class Slot:
 
     @property
     def stage(self) -> Stage:
-        """Stage of the connection, by which connections are evicted."""
+        """Stage of the connection, which determines the order of eviction."""
         return self._entry.stage
 
     @stage.setter
@@ -496,7 +496,7 @@ class ConnectionSet:
         """Remove a closed connection from the set and its table."""
         self._remove(entry)
         self._attached.pop(slot, None)
-        # Slot and connection refer to each other: without this, both would wait for the garbage collector.
+        # Break the reference cycle of slot and connection, which would otherwise wait for the garbage collector.
         slot.on_evict = None
         if not self._attached:
             self._empty.set()

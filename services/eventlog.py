@@ -32,7 +32,7 @@ class EventLog:
 
     @property
     def on_standard_error(self) -> bool:
-        """True if events go to standard error, where no other lines may then be written."""
+        """True if events go to standard error, to which no other lines may be written in that case."""
         return self._stream is sys.stderr
 
     def write(self, event: str, **values: object) -> None:

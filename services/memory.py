@@ -10,7 +10,7 @@ from typing import Any
 
 
 def release_frames(error: BaseException) -> None:
-    """Clear the local variables of the frames through which `error` was raised, once it is handled.
+    """Clear the local variables of the frames through which `error` was raised, after `error` is handled.
 
     asyncio's loop keeps the error of a failed TLS handshake in frames that the error's own traceback refers to: a
     reference cycle that would keep the connection and its read buffer until the next full garbage collection.

@@ -5,7 +5,7 @@
     home = "ann"                                # relative to --root, or to the directory of this file
     quota = 10_000_000                          # octets; default: no limit
     writable = true                             # the default
-    account = "billing"                         # argument of ACCT, where it is required
+    account = "billing"                         # argument of ACCT, if an account is required
     account_for = "login"                       # (332) or "storing" (532)
 
 `password = "plain:secret"` is accepted as well, for labs: FTP sends it in the clear anyway. Without a password the name

@@ -1,6 +1,6 @@
 """Page cache queries: test for octets of a file that can be read without disk access.
 
-The event loop sends cached octets itself and leaves the others to a worker thread, since a disk may be slow.
+The event loop sends cached octets itself and leaves all other octets to a worker thread, since a disk may be slow.
 """
 
 import os

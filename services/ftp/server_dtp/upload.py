@@ -156,7 +156,7 @@ class Upload:
         name = partial_name(self.name)
         self._file = os.open(name, os.O_RDWR | os.O_CREAT | _FLAGS, _NEW_MODE, dir_fd=self._directory)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Between open() and flock() another session may have renamed the complete file, which must not change then.
+        # Between open() and flock(), another session may have renamed the file, which is complete and must not change.
         opened, named = os.fstat(self._file), os.stat(name, dir_fd=self._directory, follow_symlinks=False)
         if (opened.st_dev, opened.st_ino) != (named.st_dev, named.st_ino) or not stat.S_ISREG(opened.st_mode):
             raise FileError(Cause.BUSY)
