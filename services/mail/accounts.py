@@ -5,7 +5,7 @@ r"""Parser of the accounts file: users, passwords, quotas, mailing lists and for
     carol:secret:1000000:hold             a mailbox that accepts no messages for now (reply 450)
     staff: alice, bob@example.org         a list, which EXPN shows (RFC 5321 section 3.5)
     dave => dave@example.net              a user whose mail is forwarded (reply 251)
-    erin -> erin@example.net              a user who has moved: mail is rejected with the new address (reply 551)
+    erin -> erin@example.net              a user that has moved: mail is rejected with the new address (reply 551)
     # a comment
 
 A name without a domain is valid in every domain of the server. Names are case-insensitive. The postmaster always exists
@@ -101,11 +101,11 @@ class Accounts:
             raise ServiceError(f"cannot read the accounts in {path} ({error}): name another file") from error
 
     def is_local(self, domain: str) -> bool:
-        """Return True if mail for a domain is delivered here; an empty domain stands for the default domain."""
+        """Return True if a domain is one of the server's own; an empty domain stands for the default domain."""
         return not domain or domain.lower() in self.domains
 
     def find(self, local_part: str, domain: str = "") -> Known | None:
-        """Return the user, list or forward of a name in a local domain, None if there is none."""
+        """Return the user, list or forward with this name in a local domain, None if the name is unknown."""
         domain = domain.lower() or self.domains[0]
         if domain not in self.domains:
             return None

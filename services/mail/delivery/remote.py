@@ -24,7 +24,7 @@ from lab7.services.mail.smtp.syntax import Reply
 
 # Maximum number of connections to a domain; Postfix's 20 would not help small emulated servers.
 CONNECTIONS_MAX = 4
-# Number of waiting messages for which one additional connection is opened.
+# Number of waiting messages per additional connection.
 MESSAGES_A_CONNECTION = 4
 # Maximum number of recipients per transaction, which every server accepts (RFC 5321 section 4.5.3.1.8).
 RECIPIENTS_MAX = 100

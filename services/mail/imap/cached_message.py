@@ -62,7 +62,7 @@ class CachedMessage:
 
 
 class MessageCache:
-    """Cache of one message, the last that was read; messages are immutable, so that the entry never becomes stale."""
+    """Cache of the message that was read last; messages are immutable, so that the entry never becomes stale."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder

@@ -136,7 +136,7 @@ class Folder:
         return self._index.first_recent
 
     def refresh(self, added: Sequence[str] = ()) -> None:
-        """Read changes by other processes; assign UIDs to new messages, in the order of `added` if listed there.
+        """Read changes by other processes; assign UIDs to new messages, last to the messages in `added`, in order.
 
         Raises NoFolderError if the folder was removed.
         """

@@ -34,7 +34,7 @@ def parse_addresses(octets: bytes, to_error: bool = False) -> list[Address]:
     lexer = Lexer(octets)
     addresses: list[Address] = []
     in_group = False
-    # Offset up to which words are known to be no group or display name, so that each is parsed once (linear time).
+    # Offset up to which words are known to begin no group or display name: every word is parsed once (linear time).
     barren = 0
     separated = True
     while len(addresses) < ADDRESSES_MAX:

@@ -39,7 +39,7 @@ NO_AUTH = Reply(530, "The server offers no usable authentication mechanism", "5.
 
 
 class Step(Enum):
-    """State of a client session: the reply, or the method call, that it waits for."""
+    """State of a client session: the reply, or the method call, that the session waits for."""
 
     GREETING = "220"
     HELLO = "the reply to EHLO or HELO"

@@ -219,7 +219,7 @@ class ServerSession:
         except syntax.ParameterError as error:
             self._reply(error.reply)
             return
-        # RFC 1870 section 6.1: 552 rejects a size above the limit, 452 a message for which storage is short.
+        # RFC 1870 section 6.1: 552 rejects a size above the limit; 452 means that storage is insufficient.
         if mail.size_octets > self._offer.size_octets:
             self._reply(Reply(552, f"Message size exceeds the limit of {self._offer.size_octets} octets", "5.3.4"))
             return

@@ -51,7 +51,7 @@ def _selected(request: UserPageRequest, folder: Folder) -> Generator[IoRequest, 
     if form.get("scope") != message_list.SELECT_ALL:
         numbers = (parse_number(text) for text in form.get_all("uid")[:PAGE_MESSAGES])
         return [uid for uid in dict.fromkeys(numbers) if uid is not None and uid in folder.messages]
-    # A message that arrived after the list was displayed is not among those that the user selected.
+    # The user has not selected a message that arrived after the list was displayed.
     last = parse_number(form.get("last")) or 0
     uids = yield from message_list.listed_uids(folder, form.get("q"))
     return [uid for uid in uids if uid <= last]
@@ -76,7 +76,7 @@ def _set_flag(folder: Folder, uids: Sequence[int], flag: str, is_set: bool) -> _
             try:
                 folders.change_flag(folder, uid, flag, is_set)
             except MessageGoneError:
-                # Another program has removed the message; the others still get the flag.
+                # Another program has removed the message; the other messages still get the flag.
                 continue
         yield YieldControl()
     return ""

@@ -109,7 +109,7 @@ def _policy(text: str | None) -> Policy | None:
 
 
 def walk(domain: str) -> Lookups[Walk]:
-    """Walk from a domain towards the root (DNS tree walk); raises TemporaryLookupError, ValueError if it is invalid."""
+    """Walk from a domain towards the root (DNS tree walk); raises TemporaryLookupError, ValueError for a bad name."""
     start = domain_name(domain)
     if start is None:
         raise ValueError(f"{domain!r} is no domain name")

@@ -24,7 +24,7 @@ from lab7.services.mail.authentication.tags import TagError, parse_tags
 HOST_LABEL, TXT_LABEL, PATH = "mta-sts", "_mta-sts", "/.well-known/mta-sts.txt"
 # RFC 8461 section 3.2: max_age has at most 10 digits, and its maximum is about one year.
 MAX_AGE_S = 31_557_600
-# RFC 8461 section 3.3: the size is limited (here as in Postfix's resolvers); failed fetches are 5 min apart.
+# RFC 8461 section 3.3: the size is limited (as in Postfix's resolvers), and a failed fetch is retried after 5 minutes.
 POLICY_OCTETS_MAX = 64 * 1024
 RETRY_S = 300.0
 DOMAINS_MAX = 10_000

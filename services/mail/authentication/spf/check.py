@@ -182,7 +182,7 @@ def _matches(state: _Check, domain: str, directive: Directive) -> Lookups[bool]:
         return (yield from _include(state, target))
     name = domain_name(target)
     if name is None:
-        # RFC 7208 section 4.8 leaves an invalid name to the implementation: here it has no records.
+        # RFC 7208 section 4.8 leaves the case of an invalid name open: it counts as a name without records.
         return False
     if directive.mechanism == "ptr":
         return bool((yield from _validated_names(state, name)))

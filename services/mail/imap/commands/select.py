@@ -37,7 +37,7 @@ def select(session: SessionState, reader: Reader, read_only: bool = False) -> St
         # RFC 7162 section 3.2.5
         raise BadError("Enable QRESYNC first.")
     if session.view is not None:
-        # RFC 7162 section 3.2.11: CLOSED separates the responses for the old mailbox from those for the new one.
+        # RFC 7162 section 3.2.11: CLOSED separates responses for the old mailbox from responses for the new mailbox.
         yield b"* OK [CLOSED] Previous mailbox closed.\r\n"
     # RFC 3501 section 6.3.1: SELECT deselects the current mailbox even if it fails.
     session.select(None)

@@ -1,7 +1,7 @@
 """Compositions: messages that a user is writing in webmail, with their recipients, text, files and state.
 
 A composition is identified by a random id in the URL of the compose page, so that a refused form is answered by a
-redirect to that URL (RFC 9110 section 15.4.4), and Back and Reload display it as it was submitted.
+redirect to that URL (RFC 9110 section 15.4.4), and Back and Reload display the composition as submitted.
 """
 
 import re

@@ -312,7 +312,7 @@ class _Desk:
         )
 
     def _not_sent(self, error: str, refusals: tuple[Refusal, ...] = ()) -> Response:
-        """Keep the message in Drafts; return a redirect to its page with the error."""
+        """Keep the message in Drafts; return a redirect to the composition's page with the error."""
         # Drop the notice of an earlier success, which would be misread beside the error.
         self._request.session.notice = ""
         problem = self._save_draft(folders.DRAFTS)

@@ -101,7 +101,7 @@ def format_recipients(values: Iterable[bytes], excluded: Iterable[Mailbox]) -> s
 
 
 def format_recipient(name: str, mailbox: Mailbox) -> str:
-    """Return a mailbox with its display name as the recipient fields of the form have it."""
+    """Return a mailbox with its display name as text for the recipient fields of the form."""
     address = one_line(str(mailbox))
     if not name or name == address:
         return address

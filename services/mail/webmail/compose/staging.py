@@ -132,7 +132,7 @@ class Staging:
         """Remove expired compositions, and the least recently saved ones beyond the limits."""
         others = self._remove_expired(now)
         others.pop(composition.id, None)
-        # Remove the marks of sent messages first: they hold nothing of the user's.
+        # Remove the marks of sent messages first: a mark contains no data of the user.
         oldest = sorted(others.values(), key=lambda each: (not each.composition.sent, each.composition.saved_s))
         octets = composition.octets + sum(each.octets for each in oldest)
         while oldest and (len(oldest) >= COMPOSITIONS_OF_USER_MAX or octets > STAGED_OCTETS_OF_USER_MAX):

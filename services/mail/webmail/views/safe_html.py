@@ -44,7 +44,7 @@ _TAG = re.compile(r"<[A-Za-z]")
 _CONTENT_ID = re.compile(r"\s*cid:(.*)", re.IGNORECASE | re.DOTALL)
 _REMOTE = re.compile(r"\s*(?:https?:)?//", re.IGNORECASE)
 
-# Permitted CSS properties: those of appearance, none for positioning, which could cover the page.
+# Permitted CSS properties: appearance only, no positioning, by which a message could cover the page.
 _PROPERTY_NAMES = """
 background-color border border-bottom border-collapse border-color border-left border-radius border-right
 border-spacing border-style border-top border-width color display font font-family font-size font-style font-weight
@@ -95,7 +95,7 @@ def safe_html(html: str, picture_of: Callable[[str], str | None], remote_for: st
 
 
 def remote_url(url: str, own_host: str) -> str | None:
-    """Return the absolute URL of a remote picture, None if it has another form or may be on the host `own_host`.
+    """Return the absolute URL of a remote picture, None for another form of URL or if its host may be `own_host`.
 
     Cookies are the same for all ports of a host (RFC 6265 section 8.5), so that a picture from another port of this
     host would be requested with the session's cookie.
