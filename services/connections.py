@@ -85,7 +85,7 @@ def acknowledge(transport: asyncio.BaseTransport) -> None:
 
     Called after input that gets no reply yet, such as half a command. A client that writes a command in two parts sends
     the second part only when the first is acknowledged (Nagle algorithm, RFC 9293 section 3.7.4), and a delayed
-    acknowledgement would delay it by 40 ms (section 3.8.6.3). The option holds until the next read only.
+    acknowledgement would delay the second part by 40 ms (section 3.8.6.3). The option holds until the next read only.
     """
     option = getattr(socket, "TCP_QUICKACK", None)
     raw = transport.get_extra_info("socket")
@@ -214,8 +214,8 @@ class ConnectionTable:
     Among equals, the prefix with the most connections comes first, then the address with the most, then the connection
     whose last complete command is the oldest. An active or logged-in connection of any other address is never evicted.
     If the source of a connection has no more connections than the source of the new one, the connection is evicted only
-    if it is not active and has been silent for OPENING_GRACE_S: an attacker that connects again and again evicts only
-    its own connections.
+    if it is not active, and has been silent for OPENING_GRACE_S or is an idle connection of the same address. So an
+    attacker that connects again and again evicts only its own connections.
 
     ADDRESS_SHARE and PREFIX_SHARE apply only while the table is nearly full, so that a single host (a benchmark, a
     network behind one NAT) may have nearly the whole table as long as there are no other clients.

@@ -209,7 +209,7 @@ class ModSequences:
             self._forgotten = forgotten[-1][0]
             self._vanished = self._vanished[-VANISHED_MAX:]
         self._rewrite()
-        # The next compaction is due at twice the present number of lines, so that the cost per change is constant.
+        # The next compaction is due at twice the present number of lines, so that the amortised cost is constant.
         self._lines_max = max(MOD_SEQUENCE_LINES_MAX, 2 * self._lines)
 
     def _rewrite(self) -> None:

@@ -8,7 +8,7 @@ updated in place.
     accept    Spool.add([entry])         record E: envelope and content; written, fdatasync, then 250 to the client
     deliver   Spool.write_later(change)  record C: recipients that are final; not synced, see below
     retry     Spool.write_later(change)  record C: last reply, attempts, time of the next attempt
-    bounce    Spool.add([dsn], change)   records E and C in one write: the DSN is queued if and only if the failure is
+    bounce    Spool.add([dsn], change)   records E and C in one write: the DSN and the failure are recorded together
     forget    Journal.release()          remove segments that hold no open entry
 
 Group commit. One thread writes. Records that arrive during a write form the next batch, so that under load many

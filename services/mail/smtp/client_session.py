@@ -279,7 +279,7 @@ class ClientSession:
     def _handle_group_reply(self, reply: Reply, transaction: _Transaction) -> bytes:
         name = transaction.awaited.popleft()
         if not _fits(name, reply):
-            # If the session continued after 250 to DATA, the client would send mail data, the server expect commands.
+            # After 250 to DATA, client and server could disagree if the next octets are mail data or commands.
             return self._end(_out_of_place(name, reply))
         if name == "MAIL" and not reply.is_positive:
             transaction.refusal = reply

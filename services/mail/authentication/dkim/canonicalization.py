@@ -125,7 +125,7 @@ def header_octets(fields: Sequence[HeaderField], names: Sequence[str], signature
     """Return the octets that a signature covers: the named fields, and the signature field without its b= value.
 
     If a name occurs several times, its fields are taken from the last to the first (section 5.4.2). A name without a
-    further field adds no octets, but invalidates the signature if such a field is added later.
+    further field adds no octets; a field of this name that is added later invalidates the signature.
     """
     left: dict[str, list[HeaderField]] = {}
     for field in fields:

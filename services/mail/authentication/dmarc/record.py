@@ -2,10 +2,11 @@
 
     _dmarc.example.org.  TXT  "v=DMARC1; p=reject; sp=quarantine; adkim=s"
 
-The record of an organizational domain applies to all its subdomains, and relaxed alignment compares organizational
-domains. They are found by the DNS tree walk (RFC 9989), not by a public suffix list (RFC 7489 section 3.2 leaves the
-method open): a public suffix list becomes outdated, and does not contain the names of a private network. The tree walk
-takes at most eight queries. The tag pct, which RFC 9989 drops, is read, because records with pct are still published.
+The record of an organizational domain applies to all subdomains without a record, and relaxed alignment compares
+organizational domains. The DNS tree walk (RFC 9989) finds the organizational domain, not a public suffix list (RFC 7489
+section 3.2 leaves the method open): a public suffix list becomes outdated, and does not contain the names of a private
+network. The tree walk takes at most eight queries. The tag pct, which RFC 9989 drops, is read, because records with pct
+are still published.
 """
 
 from collections.abc import Sequence
@@ -70,7 +71,7 @@ class Walk:
 
     @property
     def record(self) -> tuple[Name, DmarcRecord] | None:
-        """(Domain, DMARC record) that applies to `start`: of `start`, its organizational domain or public suffix."""
+        """(Domain, record) that applies: of `start`, else of its organizational domain or public suffix; or None."""
         by_name = dict(self.found)
         suffix = next((name for name, record in self.found if record.is_suffix), None)
         for name in (self.start, self.organizational_domain, suffix):
