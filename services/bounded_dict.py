@@ -1,6 +1,6 @@
-"""A dictionary with a maximum number of entries, which evicts the least recently used one (LRU).
+"""A dictionary with a maximum number of entries, which evicts the least recently used entry (LRU).
 
-It bounds what peers can make a resolver store: RRsets, server addresses, encoded responses.
+The maximum bounds what peers can make a resolver store: RRsets, server addresses, encoded responses.
 """
 
 from typing import Generic, TypeVar
@@ -23,7 +23,7 @@ class BoundedDict(Generic[K, V]):
         return len(self._entries)
 
     def get(self, key: K) -> V | None:
-        """Return a value and mark it as used; None where the key is missing."""
+        """Return a value and mark it as used; None if the key is missing."""
         value = self._entries.pop(key, None)
         if value is not None:
             self._entries[key] = value

@@ -6,8 +6,8 @@
     buffer.feed(b"\\r\\nMAIL")
     buffer.take_line(512)           # b"EHLO client"
 
-Every parser of the services reads from such a buffer, so that no peer can make a service store more. A search
-that did not find its delimiter resumes where it stopped, so feeding octet by octet stays linear.
+Every parser of the services reads from such a buffer, so that no peer can make a service store more. A search for a
+delimiter resumes at the end of the previous search, so that the cost stays linear if a peer sends octet by octet.
 """
 
 from lab7.services.errors import LimitExceededError
@@ -39,7 +39,7 @@ class OctetBuffer:
     def take_through(self, delimiter: bytes, limit_octets: int) -> bytes | None:
         """Take all octets up to and including `delimiter`; None while the delimiter has not arrived.
 
-        Raises LimitExceededError where the first `limit_octets` octets do not contain it.
+        Raises LimitExceededError if the first `limit_octets` octets do not contain the delimiter.
         """
         begin = max(self._start, self._searched - len(delimiter) + 1)
         position = self._octets.find(delimiter, begin, self._start + limit_octets)
@@ -57,7 +57,7 @@ class OctetBuffer:
 
     @property
     def has_lf(self) -> bool:
-        """True if LF has arrived; after take_line() has returned None, one without CR, for which no CRLF need come."""
+        """True if the buffer contains LF; after take_line() has returned None, a bare LF that ends no line."""
         return self._octets.find(b"\n", self._start) >= 0
 
     def take(self, count: int) -> bytes:

@@ -9,14 +9,15 @@
     slot.release()                                  # in connection_lost()
 
     await connections.drain(task_s=5.0, close_s=5.0)
-    await connections.cancel()                      # instead, where each connection is one task that ends it
+    await connections.cancel()                      # instead of drain(), if each connection is one task, which
+                                                    # closes the connection when cancelled
 
 A Listener accepts. The ConnectionTable decides, without I/O, which connection is admitted, evicted or refused
-(RFC 4732 section 3.4, RFC 7766 sections 6.2.2 and 6.2.3, RFC 9112 section 9.5). The ConnectionSet carries that out for
-all ports of the service, and its Sweep calls check_deadline() of every attached connection. The socket is admitted
-before TLS begins, so that a connection that never completes its handshake counts as well.
+(RFC 4732 section 3.4, RFC 7766 sections 6.2.2 and 6.2.3, RFC 9112 section 9.5). The ConnectionSet carries out these
+decisions for all ports of the service, and its Sweep calls check_deadline() of every attached connection. A connection
+is admitted before its TLS handshake, so that connections that never complete the handshake count as well.
 
-A connection has its Slot and no reference to the server, so that modules of connections do not import those of servers.
+A connection refers to its Slot, not to the server, so that modules of connections do not import modules of servers.
 """
 
 import asyncio
@@ -43,8 +44,8 @@ from lab7.services.memory import release_frames, return_freed_memory
 class Sweep:
     """Periodic timer for the deadlines of all connections: calls `look` every `period_s` until `look` returns False.
 
-    One timer for all connections costs less than one for each. Without connections there is no timer, so that an idle
-    server does not wake the processor; in virtual time, where hours cost nothing, its timer would be the only cost.
+    One timer for all connections costs less than one timer per connection. Without connections no timer runs, so that
+    an idle server uses no CPU time; in virtual time, in which idle hours are skipped, the timer would be the only cost.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, period_s: float, look: Callable[[], bool]) -> None:
@@ -73,18 +74,18 @@ class Sweep:
 def paid_deadline(deadline: float, octets: int, rate_octets_s: float, latest: float) -> float:
     """Return `deadline` extended by the time that `octets` of received content take at the rate `rate_octets_s`.
 
-    A client that sends more slowly reaches its deadline however often it sends; `latest` is the maximum. Apache's
-    mod_reqtimeout (MinRate) is the model.
+    A client that sends more slowly than this rate reaches its deadline however often it sends. The deadline is at most
+    `latest`. The model is MinRate of Apache's mod_reqtimeout.
     """
     return max(deadline, min(deadline + octets / rate_octets_s, latest))
 
 
 def acknowledge(transport: asyncio.BaseTransport) -> None:
-    """Send the TCP acknowledgement of received octets without delay, where the system can (Linux: TCP_QUICKACK).
+    """Send the TCP acknowledgement of received octets without delay, if the system supports it (Linux: TCP_QUICKACK).
 
-    For input that gets no reply yet, such as half a command: a client that writes a command in two parts sends the
-    second only when the first is acknowledged (Nagle, RFC 9293 section 3.7.4), and a delayed acknowledgement would keep
-    it waiting for 40 ms (section 3.8.6.3). The option holds until the next read only.
+    Called after input that gets no reply yet, such as half a command. A client that writes a command in two parts sends
+    the second part only when the first is acknowledged (Nagle algorithm, RFC 9293 section 3.7.4), and a delayed
+    acknowledgement would delay the second part by 40 ms (section 3.8.6.3). The option holds until the next read only.
     """
     option = getattr(socket, "TCP_QUICKACK", None)
     raw = transport.get_extra_info("socket")
@@ -118,8 +119,8 @@ class _HasDescriptor(Protocol):
 def send_queue_octets(connection: _HasDescriptor | None) -> int:
     """Return the number of octets in a socket's send queue, unsent or unacknowledged (tcp(7), SIOCOUTQ).
 
-    A socket becomes writable only when a large share of this queue, of up to 4 MiB, is free; its length shows that a
-    slow peer receives. 0 where it cannot be read.
+    A shrinking queue shows that a slow peer still receives: the socket becomes writable only once a large share of its
+    send buffer (up to 4 MiB) is free. 0 if the length of the queue cannot be read.
     """
     if connection is None:
         return 0
@@ -131,7 +132,7 @@ def send_queue_octets(connection: _HasDescriptor | None) -> int:
 
 
 class Stage(IntEnum):
-    """Stage of a connection, in the order of eviction: the least useful first."""
+    """Stage of a connection; a lower stage is less useful and is evicted earlier."""
 
     OPENING = 0
     """In the TLS handshake, without a complete command or request, or not logged in where there is a login."""
@@ -150,7 +151,7 @@ class Refusal(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Maximum numbers of concurrent connections: in total, and `per_address` (also while the table has room)."""
+    """Maximum numbers of concurrent connections: in total, and per client address even if the table has room."""
 
     connections: int
     per_address: int | None = None
@@ -166,7 +167,7 @@ class TableEntry:
     stage: Stage = Stage.OPENING
 
     def complete(self, now: float) -> None:
-        """Record the time of a complete command, request or query, which makes the connection active."""
+        """Record the time `now` of a complete command, request or query."""
         self.completed_at = now
 
 
@@ -200,22 +201,24 @@ class ConnectionTable:
         admitted.entry.complete(now)                   # a command, request or query is complete
         table.remove(admitted.entry)
 
-    If a full table refused new connections, one client that keeps all of them open would deny service to all others. So
-    a new connection evicts another one (RFC 4732 section 3.4 and RFC 7766 section 6.2.2 leave the choice to the
-    server). The order of eviction:
+    If a full table refused new connections, one client that keeps its connections open would deny service to all
+    others. So a new connection evicts another one (RFC 4732 section 3.4 and RFC 7766 section 6.2.2 leave the choice to
+    the server). The order of eviction:
 
         1. connections without a complete command, or not logged in, once OPENING_GRACE_S have passed
-        2. idle ones between two commands (a server may close them any time: RFC 9112 section 9.5, RFC 7766 6.2.3)
-        3. active or logged-in ones of an address or prefix that holds far more than its share
+        2. idle connections, between two commands (a server may close them any time: RFC 9112 section 9.5, RFC 7766
+           section 6.2.3)
+        3. active or logged-in connections of an address or prefix with far more connections than its share
         4. connections that have only just been opened
 
-    and among equals the prefix with the most connections, then the address with the most, then the connection that has
-    been longest without a complete command. An active or logged-in connection of any other address is never evicted. A
-    new connection never evicts one of an address that holds fewer than its own, unless that was silent for the grace
-    time: an attacker that connects again and again evicts only its own connections.
+    Among equals, the prefix with the most connections comes first, then the address with the most, then the connection
+    whose last complete command is the oldest. An active or logged-in connection of any other address is never evicted.
+    If the source of a connection has no more connections than the source of the new one, the connection is evicted only
+    if it is not active, and has been silent for OPENING_GRACE_S or is an idle connection of the same address. So an
+    attacker that connects again and again evicts only its own connections.
 
-    The limits of an address and a prefix are shares of the table that count only when it is nearly full, so a single
-    host (a benchmark, a network behind one NAT) has nearly all of it while it is alone.
+    ADDRESS_SHARE and PREFIX_SHARE apply only while the table is nearly full, so that a single host (a benchmark, a
+    network behind one NAT) may have nearly the whole table as long as there are no other clients.
     """
 
     limits: ConnectionLimits
@@ -278,7 +281,7 @@ class ConnectionTable:
         address_share = self._fair_share(by_address, new_entry.address, PROTECTED_PER_ADDRESS)
         addresses = {new_entry.address, *(entry.address for entry in candidates)}
         if len(addresses) > 1:
-            # The addresses of a prefix share what the prefix may have, which is less than the table.
+            # If only connections of one prefix may be evicted, its addresses share the prefix's limit, not the table.
             address_share = min(address_share, max(PROTECTED_PER_ADDRESS, ceil(len(candidates) / len(addresses))))
         prefix_share = self._fair_share(by_prefix, new_entry.prefix, PROTECTED_PER_PREFIX)
         own_weight = (by_prefix[new_entry.prefix], by_address[new_entry.address])
@@ -305,7 +308,7 @@ class ConnectionTable:
 
     @staticmethod
     def _may_evict(new_entry: TableEntry, entry: TableEntry, is_young: bool) -> bool:
-        """Return whether `entry`, whose source has no more connections than that of `new_entry`, may be evicted."""
+        """Return whether `entry` may be evicted although `new_entry` has a source with at least as many connections."""
         if entry.stage is Stage.ACTIVE:
             return False
         return not is_young or (entry.stage is Stage.IDLE and entry.address == new_entry.address)
@@ -321,11 +324,11 @@ FAREWELL_S = 1.0
 FAREWELL_SHARE = 1 / 8
 # Seconds between two sweeps, which check the deadlines of all connections.
 SWEEP_S = 0.5
-# Number of concurrent connections from which on their memory is returned to the operating system, once most are closed.
+# Minimum peak of concurrent connections after which memory is returned to the operating system, once most are closed.
 MANY_CONNECTIONS = 128
-# Share of the most concurrent connections that are left when memory is returned.
+# Share of the peak of concurrent connections that may still be open when memory is returned.
 FEW_LEFT_SHARE = 1 / 4
-# Seconds from then until memory is returned: further connections close in between.
+# Delay in seconds of the return of memory, since further connections close meanwhile.
 RETURN_MEMORY_S = 0.5
 # File descriptors reserved for libraries, logs and listening sockets.
 OTHER_FILES = 64
@@ -379,7 +382,7 @@ class Slot:
 
     @property
     def stage(self) -> Stage:
-        """Stage of the connection, by which connections are evicted."""
+        """Stage of the connection, which determines the order of eviction."""
         return self._entry.stage
 
     @stage.setter
@@ -462,7 +465,7 @@ class ConnectionSet:
     # From accept() to connection_lost().
 
     def admit(self, accepted: socket.socket, address: str, speaks_tls: bool) -> Slot | None:
-        """Return the slot of an accepted connection; None where it was refused."""
+        """Return the slot of an accepted connection; None if the connection was refused."""
         if len(self.table) >= self.table.limits.connections:
             self._remove_closed()
         result = self.table.admit(address, self.now())
@@ -493,7 +496,7 @@ class ConnectionSet:
         """Remove a closed connection from the set and its table."""
         self._remove(entry)
         self._attached.pop(slot, None)
-        # Slot and connection refer to each other: without this, both would wait for the garbage collector.
+        # Break the reference cycle of slot and connection, which would otherwise wait for the garbage collector.
         slot.on_evict = None
         if not self._attached:
             self._empty.set()
@@ -516,9 +519,10 @@ class ConnectionSet:
         return bool(self._attached)
 
     async def drain(self, task_s: float = 0.0, close_s: float | None = None) -> None:
-        """Stop every connection and wait at most `task_s` for their tasks.
+        """Stop every connection, and wait at most `task_s` seconds for the tasks of the connections.
 
-        With `close_s`, wait at most that long until all are closed, and abort the rest; without, leave them open.
+        With `close_s`, then wait at most `close_s` seconds until all connections are closed, and abort the rest;
+        without `close_s`, leave connections open.
         """
         for connection in self:
             connection.stop()
@@ -620,8 +624,8 @@ Factory = Callable[[Slot], asyncio.BaseProtocol]
 class Listener:
     """A listening socket: accepts connections, and passes each to the ConnectionSet for admission.
 
-    Out of file descriptors, it evicts a connection and pauses: the listening socket stays readable, so an immediate
-    accept() would only use the processor.
+    Out of file descriptors, it evicts a connection and pauses for ACCEPT_AGAIN_S: the listening socket stays readable,
+    so that the event loop would otherwise repeat the failing accept() in a busy loop.
     """
 
     def __init__(
@@ -672,7 +676,7 @@ class Listener:
                 task.add_done_callback(self._opening.discard)
 
     def _pause(self) -> None:
-        """Stop accepting for ACCEPT_AGAIN_S, until a file descriptor is free."""
+        """Stop accepting, out of file descriptors or memory, and try again after ACCEPT_AGAIN_S."""
         self._loop.remove_reader(self._listening)
         self._again = self._loop.call_later(ACCEPT_AGAIN_S, self._loop.add_reader, self._listening, self._accept)
 

@@ -2,10 +2,10 @@
 
     endpoint = DatagramEndpoint(loop, bound_socket, protocol)    # protocol: an asyncio.DatagramProtocol
 
-Each time the socket becomes readable, datagrams are received until there is none left or a batch is complete, and what
-the protocol sends goes out at once; the transport of asyncio receives one datagram in each iteration of the event loop.
-Datagrams that do not fit the socket's send buffer wait for room, as in asyncio, up to UNSENT_MAX; further ones are
-dropped, as a full queue of the network drops them. Left out: connected sockets.
+Each time the socket becomes readable, the endpoint receives up to BATCH_DATAGRAMS datagrams, and sends the protocol's
+datagrams at once; asyncio's own transport receives one datagram per iteration of the event loop. While the socket's
+send buffer is full, up to UNSENT_MAX datagrams are queued; further datagrams are dropped, as a full router queue drops
+them. Left out: connected sockets.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ UNSENT_MAX = 4_096
 
 
 class DatagramEndpoint(asyncio.DatagramTransport):
-    """Transport of one bound UDP socket, which it closes at the end."""
+    """Transport of one bound UDP socket, which close() closes."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, bound: socket.socket, protocol: asyncio.DatagramProtocol
@@ -38,7 +38,7 @@ class DatagramEndpoint(asyncio.DatagramTransport):
         loop.add_reader(bound.fileno(), self._receive)
 
     def sendto(self, data: Any, addr: Any = None) -> None:
-        """Send a datagram to an address; one that the socket cannot take now is sent as soon as it can."""
+        """Send a datagram to an address; queue the datagram while the socket's send buffer is full."""
         if self._is_closing:
             return
         if not self._unsent:

@@ -32,7 +32,7 @@ class EventLog:
 
     @property
     def on_standard_error(self) -> bool:
-        """True if events go to standard error, where no other lines may then be written."""
+        """True if events go to standard error, to which no other lines may be written in that case."""
         return self._stream is sys.stderr
 
     def write(self, event: str, **values: object) -> None:
@@ -52,7 +52,7 @@ class EventLog:
 def open_log(name: str | None, wall_clock: Callable[[], float]) -> EventLog:
     """Open the log that `--log` names: a file to append to, `-` for standard error, None for no log.
 
-    Raises ServiceError where the file cannot be opened.
+    Raises ServiceError if the file cannot be opened.
     """
     if name is None:
         return EventLog(None, wall_clock)

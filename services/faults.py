@@ -1,12 +1,12 @@
-"""Deliberate faults of services, enabled by `--fault NAME`: misconceptions to show in lessons and to test checks with.
+"""Deliberate faults of services, enabled by `--fault NAME`: common misconceptions, for lessons and to test checks.
 
     $ python -m lab7.services.http.origin --root www --port 8080 --fault body-in-304
     READY http 127.0.0.1:8080 [::1]:8080 fault=body-in-304
 
 Each protocol has one module with the names of its faults and the code that makes them (services/http/faults.py,
-services/dns/faults.py, services/ftp/faults.py, services/mail/faults.py). A service puts a variant of one of its classes
-in place where a fault is on; without the flag none of that code runs. docs/faults.md lists all faults, with the message
-rule that finds each.
+services/dns/faults.py, services/ftp/faults.py, services/mail/faults.py). With the flag, a service replaces one of its
+classes by a faulty one; without the flag none of the code for faults runs. docs/faults.md lists all faults, each with
+the message rule that detects it.
 """
 
 import argparse

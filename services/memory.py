@@ -1,6 +1,6 @@
 """Memory of a service's process: release of failed handshakes at once, and of freed memory to the operating system.
 
-Left out: other C libraries than glibc, which need no call or offer none.
+Left out: C libraries other than glibc, which return memory without a call or have no function for it.
 """
 
 import ctypes
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def release_frames(error: BaseException) -> None:
-    """Clear the local variables of the frames through which `error` was raised, once it is handled.
+    """Clear the local variables of the frames through which `error` was raised, after `error` is handled.
 
     asyncio's loop keeps the error of a failed TLS handshake in frames that the error's own traceback refers to: a
     reference cycle that would keep the connection and its read buffer until the next full garbage collection.
@@ -20,15 +20,15 @@ def release_frames(error: BaseException) -> None:
 
 @lru_cache(maxsize=1)
 def _malloc_trim() -> Any:
-    # No other library than the one that this process uses already is loaded.
+    # CDLL(None) is a handle of the process itself, with the libc that the process uses already.
     return getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
 def return_freed_memory() -> None:
-    """Return freed memory to the operating system (malloc_trim(3)); without effect where libc has no such function.
+    """Return freed memory to the operating system (malloc_trim(3)); without effect if libc has no such function.
 
-    free(3) returns only the end of the heap, so after many connections have closed, one small object that is still in
-    use keeps all below it. It takes about a millisecond for 10 MiB.
+    free(3) returns only the top of the heap: after many connections have closed, one small object that is still in use
+    at the top keeps all freed memory below it. malloc_trim() takes about a millisecond for 10 MiB.
     """
     trim = _malloc_trim()
     if trim is not None:

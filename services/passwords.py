@@ -3,8 +3,9 @@
     stored = ScryptHash.create(b"secret", salt)
     stored.matches(b"secret")           # True, in constant time
 
-Each accounts file keeps its own text form of a hash, since users have such files: `scrypt:N:r:p:salt:hash` in
-hexadecimal (services/ftp/accounts.py) and `scrypt$log2(N)$r$p$salt$hash` in base64 (services/mail/accounts.py).
+The accounts files of FTP and mail have different text forms of a hash, kept for compatibility with existing files:
+`scrypt:N:r:p:salt:hash` in hexadecimal (services/ftp/accounts.py) and `scrypt$log2(N)$r$p$salt$hash` in base64
+(services/mail/accounts.py).
 """
 
 import hashlib

@@ -6,8 +6,8 @@ the Shell; once it returns, one line names the addresses, and the service runs u
     $ python -m lab7.services.http.origin --root www --port 8080
     READY http 127.0.0.1:8080 [::1]:8080
 
-A service has no other access to the world than the Shell: the event loop, the wall clock, the Random and the log. So
-it can run on another loop, in virtual time, and with injected faults.
+A service accesses the event loop, the wall clock, random numbers and the log by the Shell only. It can therefore run on
+another event loop, in virtual time, and with injected faults.
 """
 
 import argparse
@@ -77,9 +77,10 @@ class Shell:
     async def open_tcp(
         self, factory: Factory, tls: ssl.SSLContext | None = None, connections: ConnectionSet | None = None
     ) -> None:
-        """Listen on every address of --listen; raises ServiceError where one cannot be bound.
+        """Listen on every address of --listen; raises ServiceError if an address cannot be bound.
 
-        `factory` returns the protocol of a connection that `connections` admits (default: CONNECTIONS at once).
+        `factory` returns the protocol of a connection that `connections` admits (default: a set of its own, with at
+        most CONNECTIONS concurrent connections).
         """
         if connections is None:
             connections = ConnectionSet(self.loop, ConnectionLimits(CONNECTIONS), log=self.log)
@@ -122,7 +123,7 @@ class Shell:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         bound = socket.socket(family, kind)
         try:
-            # SO_REUSEADDR: connections of a stopped service in TIME-WAIT must not keep a new one from the port.
+            # SO_REUSEADDR: a stopped service's connections in TIME-WAIT must not prevent a restart on the same port.
             if kind is socket.SOCK_STREAM:
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if self.reuse_port:
@@ -189,11 +190,11 @@ def ready_line(name: str, addresses: Sequence[Address]) -> str:
 
 
 def run_loop(coroutine: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine to its end, on uvloop where that is installed, else on asyncio's own loop."""
+    """Run a coroutine to its end, on uvloop if it is installed, else on asyncio's own event loop."""
     try:
         import uvloop
     except ImportError:
-        # asyncio allocates a read buffer for each TLS connection, of 256 KiB unless this says otherwise.
+        # asyncio allocates a read buffer of max_size octets for each TLS connection, 256 KiB by default.
         asyncio.sslproto.SSLProtocol.max_size = TLS_READ_OCTETS
         return asyncio.run(coroutine)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -1,8 +1,8 @@
 """TLS contexts for clients and servers, with ALPN for HTTP/1.1 and HTTP/2 (RFC 9113 sections 3.2 and 9.2, RFC 7301).
 
-TLS 1.2 is the minimum, and of its cipher suites only those that RFC 9113 section 9.2.2 does not prohibit: ephemeral
-keys and AEAD. Compression and renegotiation are off. Both contexts log their secrets to the file that SSLKEYLOGFILE
-names, as browsers do, so that a capture can be decrypted. Left out: client certificates, and OCSP.
+TLS 1.2 is the minimum, restricted to the cipher suites that RFC 9113 section 9.2.2 permits: ephemeral keys and AEAD.
+Compression and renegotiation are off. Both contexts log their secrets to the file that SSLKEYLOGFILE names, as browsers
+do, so that a capture can be decrypted. Left out: client certificates, and OCSP.
 """
 
 import ssl
@@ -49,9 +49,9 @@ def client_context(trust: Trust, protocol: str) -> ssl.SSLContext:
 
 
 def server_context(certificate: str, key: str, protocols: Sequence[str] = (HTTP_2, HTTP_1)) -> ssl.SSLContext:
-    """Return a server's context with these protocols by ALPN, the first preferred.
+    """Return a server's context that negotiates `protocols` by ALPN, in order of preference.
 
-    Raises ServiceError where certificate or key cannot be loaded.
+    Raises ServiceError if certificate or key cannot be loaded.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:

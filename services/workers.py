@@ -1,7 +1,7 @@
 """Worker processes of a service that share one port with SO_REUSEPORT; the kernel distributes clients among them.
 
 The main process binds the port and starts the workers with its own command line. Each worker holds the read end of a
-pipe whose write end only the main process has, so it ends when the main process ends.
+pipe whose write end only the main process has: end of file on the pipe tells a worker that the main process has ended.
 """
 
 import argparse
@@ -32,7 +32,7 @@ class WorkerProcesses:
     """The worker processes of a service; in a worker process, the monitor for the end of the main process."""
 
     def __init__(self, module: str, count: int, arguments: Sequence[str]) -> None:
-        """Prepare `count` processes in all, which run `module` with the service's own arguments."""
+        """Prepare `count` processes, the main process included, which run `module` with the service's own arguments."""
         self._module = module
         self._watched_pipe = os.environ.get(_VARIABLE)
         self._workers_wanted = 0 if self._watched_pipe is not None else count - 1

@@ -5,7 +5,7 @@
     home = "ann"                                # relative to --root, or to the directory of this file
     quota = 10_000_000                          # octets; default: no limit
     writable = true                             # the default
-    account = "billing"                         # argument of ACCT, where it is required
+    account = "billing"                         # argument of ACCT, if an account is required
     account_for = "login"                       # (332) or "storing" (532)
 
 `password = "plain:secret"` is accepted as well, for labs: FTP sends it in the clear anyway. Without a password the name
@@ -44,7 +44,7 @@ class Account:
 
 
 class Accounts:
-    """The user accounts of a server, by user name."""
+    """The user accounts of a server, keyed by user name."""
 
     def __init__(self, accounts: Iterable[Account], anonymous: Account | None = None) -> None:
         self._by_name = {account.name: account for account in accounts}
@@ -69,7 +69,7 @@ def hash_password(password: str) -> str:
 
 
 def check_password(account: Account | None, password: str) -> bool:
-    """Return whether a password is valid; for an unknown user (None) a dummy hash is checked, which takes as long."""
+    """Return whether a password is valid; for an unknown user (None), compute a dummy hash, which takes as long."""
     if account is None:
         ScryptHash.create(_octets(password), bytes(SALT_OCTETS))
         return False
@@ -83,7 +83,7 @@ def check_password(account: Account | None, password: str) -> bool:
 
 
 def load_accounts(file: Path, base: Path) -> list[Account]:
-    """Return the users of a file, their homes below `base`; raises ServiceError."""
+    """Return the users of a file, with home directories relative to `base`; raises ServiceError."""
     try:
         users = tomllib.loads(file.read_text(encoding="utf-8"))["users"]
         return [_account(name, values, base) for name, values in users.items()]

@@ -66,7 +66,7 @@ def _usage_lines(names: Iterable[str]) -> list[str]:
 
 
 def _show(octets: bytes) -> None:
-    """Write octets of a listing to standard output; on a terminal, replace control characters, which names may have."""
+    """Write octets of a listing to standard output; on a terminal, replace the control characters of file names."""
     if sys.stdout.isatty():
         octets = printable(octets.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
     sys.stdout.buffer.write(octets)
@@ -183,7 +183,7 @@ def main(argv: list[str] | None = None) -> int:
         print("\n".join(line for _, *names in options.commands for line in _usage_lines(names or _USAGE)))
         return 0
     try:
-        # asyncio's own event loop is used even if uvloop is installed, whose clock has a resolution of milliseconds.
+        # asyncio's own event loop even if uvloop is installed: uvloop's clock has a resolution of milliseconds.
         report = asyncio.run(_session(options))
     except (ReplyError, OSError, ValueError) as error:
         print(f"client: {printable(str(error)) or 'timed out'}", file=sys.stderr)

@@ -37,7 +37,7 @@ def parse_host_port(text: str) -> DataAddress:
 def parse_extended(text: str) -> tuple[int, DataAddress]:
     """Parse `|protocol|address|port|` (EPRT, RFC 2428 section 2); return (protocol number, address and port).
 
-    The address is validated for protocols 1 (IPv4) and 2 (IPv6) only: others are refused by number.
+    The address is validated for protocols 1 (IPv4) and 2 (IPv6) only; the caller refuses other protocols by number.
     """
     if len(text) < 2 or not "!" <= text[0] <= "~":
         raise ArgumentError("the first character must be a delimiter")

@@ -8,7 +8,7 @@ b'211-Features:\\r\\n SIZE\\r\\n211 End.\\r\\n'
 
 from collections.abc import Sequence
 
-# Characters that would end a reply line; a name with one of them appears in no listing and in no command.
+# Characters that would end a reply line: NUL, CR and LF, which listings replace in file names and commands cannot have.
 _LINE_ENDS = dict.fromkeys(map(ord, "\0\r\n"), "?")
 _CONTROLS = dict.fromkeys(({*range(32)} - set(map(ord, "\t\r\n"))) | {*range(127, 160)}, "?")
 
@@ -56,6 +56,6 @@ def columns(names: Sequence[str], width: int = 8) -> list[str]:
 
 
 def _indented(line: str) -> str:
-    """Indent a middle line of a reply: a line that begins with digits may seem the last (RFC 959 section 4.2)."""
+    """Indent a middle line of a reply, which might be taken for the last line otherwise (RFC 959 section 4.2)."""
     line = one_line(line)
     return line if line.startswith(" ") else " " + line

@@ -64,7 +64,7 @@ class FTPServer:
         return self._connection(self._context, slot)
 
     async def count_files(self) -> None:
-        """Compute the size of every home with a quota; until then clients get the reply 120."""
+        """Compute the quota usage of every home directory with a quota; until then clients get reply 120."""
         context = self._context
         for files in context.user_files.values():
             if files.quota.limit_bytes is not None:

@@ -5,11 +5,11 @@ r"""Parser of the accounts file: users, passwords, quotas, mailing lists and for
     carol:secret:1000000:hold             a mailbox that accepts no messages for now (reply 450)
     staff: alice, bob@example.org         a list, which EXPN shows (RFC 5321 section 3.5)
     dave => dave@example.net              a user whose mail is forwarded (reply 251)
-    erin -> erin@example.net              a user who has moved: mail is rejected with the new address (reply 551)
+    erin -> erin@example.net              a user that has moved: mail is rejected with the new address (reply 551)
     # a comment
 
-A name without a domain is valid in every domain served here. Names are case-insensitive. The postmaster always exists
-(RFC 5321 section 4.5.1), with a mailbox of its own if the file does not define it.
+A name without a domain is valid in every domain of the server. Names are case-insensitive. The postmaster always exists
+(RFC 5321 section 4.5.1): if the file does not define the name, the postmaster is a user with a mailbox.
 """
 
 import base64
@@ -25,7 +25,7 @@ from lab7.services.mail import address
 from lab7.services.mail.address import POSTMASTER, Mailbox, MailboxError, PathError, parse_mailbox
 from lab7.services.passwords import MEMORY_OCTETS, ScryptHash
 
-# A user's name names the Maildir's directory too, so a slash and a leading dot are invalid.
+# A user name is also the name of a directory, the user's Maildir, so a slash and a leading dot are invalid.
 _USER = re.compile(r"[a-z0-9_][a-z0-9_.+-]{0,63}\Z")
 HOLD = "hold"
 SCRYPT = "scrypt"
@@ -79,7 +79,7 @@ class _User:
 
 
 class Accounts:
-    """The users, lists and forwards of the server's own domains; `domains[0]` is the domain of names without one."""
+    """The users, lists and forwards of the server's own domains; `domains[0]` is the default domain."""
 
     def __init__(self, text: str, domains: Iterable[str]) -> None:
         """Parse the text of an accounts file; raises ServiceError with the number of the first invalid line."""
@@ -101,11 +101,11 @@ class Accounts:
             raise ServiceError(f"cannot read the accounts in {path} ({error}): name another file") from error
 
     def is_local(self, domain: str) -> bool:
-        """Return True if mail for a domain is delivered here; an empty domain stands for the default domain."""
+        """Return True if a domain is one of the server's own; an empty domain stands for the default domain."""
         return not domain or domain.lower() in self.domains
 
     def find(self, local_part: str, domain: str = "") -> Known | None:
-        """Return the user, list or forward of a name in a local domain, None if there is none."""
+        """Return the user, list or forward with this name in a local domain, None if the name is unknown."""
         domain = domain.lower() or self.domains[0]
         if domain not in self.domains:
             return None
@@ -131,8 +131,8 @@ class Accounts:
     def check(self, user: str, password: str) -> Account | None:
         """Return the account of `user` (name or name@domain) if the password is right, None otherwise.
 
-        An unknown name takes as long as a wrong password. A hashed password takes some 50 ms of CPU time: call this in
-        a thread, not on the event loop.
+        An unknown name takes as long as a wrong password. A hashed password takes some 50 ms of CPU time, so callers
+        run the check in a thread, not on the event loop.
         """
         account, entry = self._login(user)
         matches = _matches(entry.password if entry is not None else self._dummy_password(), password)

@@ -3,8 +3,8 @@
     >>> parse_path(b"<@relay.example:bob@example.com> SIZE=100")
     (Mailbox(local_part='bob', domain='example.com'), b' SIZE=100')
 
-A source route is parsed and ignored (appendix C); quoted local parts are stored unquoted. parse_loose_path() accepts
-what Postfix does beyond the grammar. Left out: SMTPUTF8 (RFC 6531), so octets beyond ASCII are invalid.
+A source route is parsed and ignored (appendix C); quoted local parts are stored unquoted. parse_loose_path() also
+accepts the malformed paths that Postfix accepts. Left out: SMTPUTF8 (RFC 6531), so octets beyond ASCII are invalid.
 """
 
 import re
@@ -152,10 +152,10 @@ def parse_path(octets: bytes) -> tuple[Mailbox | None, bytes]:
 def parse_loose_path(octets: bytes) -> tuple[Mailbox | None, bytes]:
     """Parse a path as parse_path() does, and also the malformed paths that Postfix accepts by default.
 
-    As with strict_rfc821_envelopes=no, these are a mailbox without angle brackets, with one of them or with blanks
-    inside, a display name or comment without
-    blanks before the next word, dots anywhere in the local part, underscores and a final dot in the domain, and no
-    domain at all, which is then empty. Raises the errors of parse_path().
+    These are the paths of Postfix's strict_rfc821_envelopes=no: without angle brackets, with only one bracket, or with
+    blanks inside; with a display name or comment, if no blank precedes the next word; with dots anywhere in the local
+    part; with underscores or a final dot in the domain; and without a domain, which is then empty. Raises the errors of
+    parse_path().
     """
     try:
         return parse_path(octets)

@@ -1,8 +1,8 @@
 """Deliberate faults of the mail services and the user agent, enabled by `--fault NAME` (services/faults.py).
 
 SMTP: FaultyServerSession changes replies and received mail data, `unstuffed` is the client's encoder of mail data, and
-`late` accepts a message before it is durable. POP3 and IMAP: FaultyAccessSession changes the octets of another session.
-The user agent: `with_mime_faults` changes the octets of a composed message.
+`late` accepts a message before it is durable. POP3 and IMAP: FaultyAccessSession wraps a correct session and changes
+its octets. User agent: `with_mime_faults` changes the octets of a composed message.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ _BOUNDARY = re.compile(rb'boundary="([^"\r\n]+)"')
 _SCAN_LISTING = re.compile(rb"(?m)^(\+OK )?([0-9]+) ([0-9]+)(?=\r$)")
 _UIDVALIDITY = re.compile(rb"(?<=\[UIDVALIDITY )[0-9]+(?=\])")
 _SIZE = re.compile(rb"(?<=RFC822\.SIZE )[0-9]+")
-# Average octets of a line without its end: the faults of sizes count one octet less for each line.
+# Average octets of a line, to estimate the number of lines: the faults in sizes count one octet less per line.
 LINE_OCTETS = 40
 _sessions = count(1)
 

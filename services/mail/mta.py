@@ -151,7 +151,7 @@ class MTA:
     async def _enqueue(self, message: Accept, client: Client, content: bytes, results: bytes = b"") -> Reply:
         """Write a message to the queue; returns the reply to the mail data, 250 once the message is on disk.
 
-        `results`: its Authentication-Results field, which goes above this server's Received (RFC 8601 section 4.1).
+        `results`: the Authentication-Results field to add above this server's Received (RFC 8601 section 4.1).
         """
         entry = self._dispatcher.new_entry(message.reverse_path, message.recipients, message.is_8bit)
         single_recipient = message.recipients[0] if len(message.recipients) == 1 else None
@@ -211,7 +211,7 @@ class MTA:
         return Limits(connections=self._options.max_connections, idle_s=self._options.idle)
 
     def _free_octets(self) -> int:
-        """Return the free octets of the fuller of two file systems: the queue's and the mailboxes'."""
+        """Return the free octets in the file system of the queue or of the mailboxes, whichever has less free space."""
         free = []
         for directory in (self._options.queue, self._options.maildirs):
             with suppress(OSError):

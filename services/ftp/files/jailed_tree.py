@@ -1,9 +1,10 @@
 """A directory tree confined to its root: every path is resolved below the root, name by name, without races.
 
-Resolving holds a descriptor of each directory on the path and opens the next one relative to it, never through a
-symbolic link (openat(2), O_NOFOLLOW): a directory that another process moves or links meanwhile cannot lead outside.
-Links are read and resolved here: relative links that stay below the root are followed, absolute links and those that
-climb above it are not (Cause.DENIED). Linux's openat2(2) with RESOLVE_BENEATH does the same; Python does not offer it.
+The resolution holds a descriptor of each directory on the path, and opens the next directory relative to it, never
+through a symbolic link (openat(2), O_NOFOLLOW). So a directory that another process moves, or replaces by a link,
+cannot lead out of the tree. This module resolves symbolic links itself: it follows relative links that stay below the
+root, and refuses absolute links and links to a place above the root (Cause.DENIED). Linux's openat2(2) with
+RESOLVE_BENEATH does the same, but Python does not offer it.
 """
 
 import errno
@@ -73,9 +74,10 @@ class JailedTree:
 
     @contextmanager
     def parent(self, path: VirtualPath, follow: bool = False) -> Iterator[tuple[int, str]]:
-        """Resolve a path; yield (descriptor of the last name's directory, last name), the name "." for the root.
+        """Resolve a path; yield (descriptor of the directory with the last name, last name); the root's name is ".".
 
-        With `follow`, a last name that is a link is resolved as well: the returned name is no link. Raises FileError.
+        With `follow`, a symbolic link as last name is resolved as well, so that the yielded name is no link. Raises
+        FileError.
         """
         walk = _Walk(self._root)
         try:
@@ -96,12 +98,12 @@ class JailedTree:
                 os.close(descriptor)
 
     def status(self, path: VirtualPath) -> os.stat_result:
-        """Return the status of a file, links followed; raises FileError."""
+        """Return the status of a file (stat(2), symbolic links followed); raises FileError."""
         with self.parent(path, follow=True) as (parent, name):
             return os.stat(name, dir_fd=parent, follow_symlinks=False)
 
     def size_bytes(self) -> int:
-        """Return the total size of all plain files."""
+        """Return the total size of all regular files in octets."""
         with self.directory(()) as descriptor:
             return _size_below(descriptor, 0)
 
@@ -133,7 +135,7 @@ class _Walk:
         self._links = 0
 
     def resolve(self, path: VirtualPath, follow: bool) -> int:
-        """Resolve the path except for the last name; return the descriptor of the last name's directory."""
+        """Resolve the path except for the last name; return the descriptor of the directory with the last name."""
         unresolved = list(reversed(path))
         while unresolved:
             name = unresolved.pop()

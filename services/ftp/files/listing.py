@@ -3,8 +3,9 @@
     -rw-r--r--   1 ftp      ftp            1024 Nov 23 12:00 a.txt
     type=file;size=1024;modify=20261123120000;perm=r;unique=fd01g1a2b; a.txt
 
-RFC 959 leaves the format of LIST open; clients parse that of ls. Times are UTC, names of months English. Names are sent
-as they are, with all control characters but line ends (RFC 3659 section 2.2), so that a client can use them.
+RFC 959 leaves the format of LIST open; clients parse the format of ls. Times are in UTC, names of months in English.
+File names are sent unchanged, control characters included (RFC 3659 section 2.2), so that a client can use the names in
+commands; only NUL, CR and LF are replaced by `?`.
 """
 
 import re
@@ -18,7 +19,7 @@ from enum import Enum, auto
 from lab7.services.ftp.replies import one_line
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-# Seconds in half a year: of files that are older or in the future, LIST shows the year instead of the hour, as ls(1).
+# Half a year in seconds: LIST shows the year instead of the time of an older or future file, as ls(1) does.
 RECENT_S = 365.2425 * 86400 / 2
 _FUTURE_S = 86400.0
 _TIME_VALUE = re.compile(r"([0-9]{14})(\.[0-9]{1,9})?")
@@ -63,7 +64,7 @@ def long_line(name: str, status: FileStatus, now: float) -> str:
 
 
 def facts_line(name: str, status: FileStatus, writable: bool, enabled: Collection[str], is_home: bool = False) -> str:
-    """Format a line of MLSD or MLST: facts, a space, the name; `is_home` excludes removal and renaming in `perm`."""
+    """Format a line of MLSD or MLST: facts, a space, the name; with `is_home`, `perm` excludes removal and renaming."""
     is_file = status.kind is Kind.FILE
     values = {
         "type": status.kind.value,
@@ -78,7 +79,7 @@ def facts_line(name: str, status: FileStatus, writable: bool, enabled: Collectio
 
 
 def time_value(modified_s: float) -> str:
-    """Format a time-val of MDTM and `modify` (RFC 3659 section 2.3), UTC."""
+    """Format seconds since 1970 UTC as a time-val (RFC 3659 section 2.3), for MDTM and the fact `modify`."""
     moment = time.gmtime(max(0, int(modified_s)))
     date = f"{moment.tm_year:04}{moment.tm_mon:02}{moment.tm_mday:02}"
     return f"{date}{moment.tm_hour:02}{moment.tm_min:02}{moment.tm_sec:02}"

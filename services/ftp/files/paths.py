@@ -22,9 +22,9 @@ def matches(pattern: str, name: str) -> bool:
     >>> matches("*.txt", "a.txt")
     True
 
-    Time is proportional to pattern times name at worst. After a mismatch only the last star is retried, one character
-    later: a longer match of an earlier star leads to the same positions. So a pattern of many stars does not make it
-    backtrack exponentially.
+    The time is at worst proportional to the product of both lengths. After a mismatch only the last star is retried,
+    with one character more: a longer match of an earlier star would lead to the same positions. So a pattern with many
+    stars causes no exponential backtracking.
     """
     if name.startswith(".") and not pattern.startswith("."):
         return False
@@ -77,7 +77,7 @@ def _in_set(members: str, character: str) -> bool:
 
 VirtualPath = tuple[str, ...]
 
-# Prefix and suffix in the names of incomplete uploads, which users cannot give to a file.
+# Prefix and suffix of the name of an incomplete upload; users cannot give such a name to a file.
 PARTIAL_PREFIX, PARTIAL_SUFFIX = ".", ".part"
 _DIGEST_DIGITS = 32
 _REFUSED_CHARACTERS = frozenset("\0\r\n")
@@ -111,7 +111,7 @@ def format_path(path: VirtualPath) -> str:
 def partial_name(name: str) -> str:
     """Return the name of the incomplete upload of a file `name`.
 
-    Where that is longer than the file system permits, the end of `name` is replaced by its digest.
+    If that name is longer than the file system permits, the end of `name` is replaced by a digest of `name`.
     """
     octets = os.fsencode(name)
     room = NAME_OCTETS - len(PARTIAL_PREFIX + PARTIAL_SUFFIX)

@@ -7,7 +7,7 @@ from lab7.services.ftp.server_pi.failures import Cause
 
 
 class Quota:
-    """Counter of the octets used below one home directory; `limit_bytes` None: no limit; `lock`: for threads."""
+    """Quota usage of one home directory in octets; `limit_bytes` None: no limit; `lock`: makes changes thread-safe."""
 
     def __init__(self, limit_bytes: int | None, lock: AbstractContextManager[object] | None = None) -> None:
         self.limit_bytes = limit_bytes
@@ -25,7 +25,7 @@ class Quota:
         return self.limit_bytes is not None and self._used >= self.limit_bytes
 
     def set_used(self, used_bytes: int) -> None:
-        """Set the number of used octets, after all files of the home directory were counted."""
+        """Set the quota usage to the total size of the files in the home directory."""
         with self._lock:
             self._used = used_bytes
 

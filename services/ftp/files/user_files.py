@@ -59,7 +59,7 @@ class UserFiles:
         return status.st_size + self._line_ends(path)
 
     def open_read(self, path: VirtualPath) -> tuple[int, os.stat_result]:
-        """Open a plain file to read; return (descriptor, status)."""
+        """Open a regular file to read; return (descriptor, status)."""
         with self.tree.parent(path, follow=True) as (parent, name):
             descriptor = os.open(name, _READ, dir_fd=parent)
         status = os.fstat(descriptor)
@@ -99,7 +99,7 @@ class UserFiles:
     def entries(self, path: VirtualPath, pattern: str | None) -> tuple[list[Entry], bool, bool]:
         """Return (entries of a listing, whether the path is a directory, whether the listing is truncated).
 
-        A file is listed by itself.
+        If the path is a file, the file is the only entry.
         """
         status = self.stat(path)
         if status.kind is not Kind.DIRECTORY:
@@ -140,7 +140,7 @@ class UserFiles:
             return sum(piece.count(b"\n") for piece in iter(lambda: file.read(ASCII_OCTETS), b""))
 
     def _names_file(self, path: VirtualPath) -> bool:
-        """Return whether the argument of STOU is a file name; False for a directory, in which a name is generated."""
+        """Return whether the argument of STOU is a file name; False for a directory, in which STOU generates a name."""
         try:
             return not stat.S_ISDIR(self.tree.status(path).st_mode)
         except FileError:

@@ -5,25 +5,26 @@
     opened       server connects, from control port - 1       client connects; the server accepts one connection,
                  (20 for 21, RFC 959 section 3.2), after      from the client's address only (RFC 2577 section 4)
                  the preliminary reply 150
-    first reply  150 (about to open)                          125 where the client has connected already, else 150
+    first reply  150 (about to open)                          125 if the client has connected already, else 150
 
-Either way the connection carries one transfer. In stream mode (RFC 959 section 3.4.1) the end of the connection is the
-end of the file, so the sender of the data closes: the server after RETR and LIST, the client after STOR. That is why
-there is a new connection for every file, and why the side that closes first keeps the port pair in TIME-WAIT: in active
-mode with RETR that is the server's port 20, for which SO_REUSEADDR is set.
+In both modes the connection carries one transfer. In stream mode (RFC 959 section 3.4.1) the end of the connection is
+the end of the file, so the sender of the data closes: the server after RETR and LIST, the client after STOR. Therefore
+every file needs a new connection, and the sender, which closes first, keeps the port pair in TIME-WAIT: for RETR in
+active mode this is the server's port 20, so SO_REUSEADDR is set.
 
-End of file and end of process look the same to the receiver of an upload. A client that dies has both of its
-connections closed by its kernel; so before an upload replaces the old file, the control connection is checked
-(`is_gone`), and the upload counts as aborted where that has ended as well. The sender of a download has no such doubt:
-226 is sent once all octets are in the socket's buffer and the connection is shut down for writing.
+The receiver of an upload cannot tell the end of the file from the death of the client, whose kernel closes both
+connections. So before an upload replaces the old file, `is_gone` checks the control connection: if the control
+connection has ended as well, the upload counts as aborted. A download needs no such check: the server sends 226 once
+all octets are in the socket's buffer and the connection is shut down for writing.
 
-An upload that fails here (disk full, quota) is read and discarded for up to LINGER_S. Closed with octets unread, the
-connection would be reset, and many clients give up on the reset before they read the reply with the reason.
+If an upload fails in the server (disk full, quota), the remaining octets are read and discarded for up to LINGER_S. If
+the connection were closed with unread octets, TCP would reset it, and many clients would give up before they read the
+reply with the reason.
 
-A connection that is agreed on but unused is closed by the next PORT or PASV, by ABOR, by REIN and with the session.
-Every wait has a timeout: `connect_s` for the connection, `stall_s` without an octet. ABOR or the end of the session
-completes the future `_aborted`, which every wait includes. A failed transfer is 425 without a connection, 426 after
-one; which cause maps to which code is in server_pi/failures.py.
+An unused data connection is closed by the next PORT or PASV, by ABOR, by REIN and at the end of the session. Every wait
+has a timeout: `connect_s` for the data connection, `stall_s` for a transfer without an octet. ABOR or the end of the
+session completes the future `_aborted`, which every wait includes. The reply to a failed transfer is 425 if there was
+no data connection, else 426 or the code for the cause (server_pi/failures.py).
 """
 
 import asyncio
@@ -48,7 +49,7 @@ from lab7.services.ftp.server_pi.failures import Cause, Failed
 
 # Seconds for reading and discarding the remaining octets of a failed upload, as Apache's lingering close.
 LINGER_S = 2.0
-# Length of the accept queue: longer than for the client's one connection, so that other hosts do not fill it.
+# Length of the accept queue: more than the client's one connection, so that other hosts do not fill the queue.
 _LISTEN_BACKLOG = 8
 
 
@@ -172,7 +173,7 @@ class DataConnection:
     ) -> Failed | None:
         """Transfer all octets and complete the file; return the failure, None on success.
 
-        `is_gone` returns whether the control connection has ended, so that an upload is not complete (see above).
+        `is_gone` returns whether the control connection has ended; if so, an upload counts as incomplete (see above).
         """
         aborted = self._aborted = self._settings.loop.create_future()
         if self._session_ended:
@@ -207,7 +208,7 @@ class DataConnection:
             self._aborted.set_result(cause)
 
     def end(self) -> None:
-        """Abort the transfer and close, because the session has ended; a command in progress opens nothing any more."""
+        """Abort the transfer and close, because the session has ended; later calls of listen() and transfer() fail."""
         self._session_ended = True
         self.abort(Cause.CONNECTION_BROKEN)
         self.close()
@@ -259,7 +260,7 @@ class DataConnection:
     async def _run_steps(
         self, transfer: Transfer, connection: socket.socket, aborted: asyncio.Future[Cause]
     ) -> Cause | None:
-        """Send cached octets on the event loop, others in worker threads; return the failure's cause, else None."""
+        """Send cached octets on the event loop, all others in worker threads; return the failure's cause or None."""
         settings = self._settings
         while True:
             ended: Turn | Cause = Turn.DISK
@@ -310,7 +311,7 @@ class DataConnection:
             return
 
     async def _until_ready(self, connection: socket.socket, to_send: bool, stall_s: float) -> Cause | None:
-        """Wait until the socket is ready; return None then, else the cause: an abort, or STALLED after `stall_s`."""
+        """Wait until the socket is ready; return None, or the failure's cause: an abort, or STALLED after `stall_s`."""
         loop, aborted = self._settings.loop, self._aborted
         if aborted is None or aborted.done():
             return None if aborted is None else aborted.result()

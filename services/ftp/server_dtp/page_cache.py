@@ -1,6 +1,6 @@
 """Page cache queries: test for octets of a file that can be read without disk access.
 
-The event loop sends cached octets itself and leaves the others to a worker thread, since a disk may be slow.
+The event loop sends cached octets itself and leaves all other octets to a worker thread, since a disk may be slow.
 """
 
 import os
@@ -30,8 +30,8 @@ def is_in_memory(device: int) -> bool:
 def is_cached(descriptor: int, first: int, last: int) -> bool:
     """Return whether the octets `first` to `last` of a file are in the page cache; only a sample of pages is tested.
 
-    Octets between two probes may still be missing: a disk reads those few in a moment. False as well on file systems
-    that do not support RWF_NOWAIT (preadv2(2)).
+    Octets between two probes may be missing from the page cache; the disk reads them in a short time. False as well on
+    file systems that do not support RWF_NOWAIT (preadv2(2)).
     """
     probe = [bytearray(1)]
     try:

@@ -10,10 +10,10 @@ _RANDOM_TRIES = 16
 
 
 def candidates(ports: tuple[int, int] | None, random: Random) -> Iterator[int]:
-    """Yield ports to try of the range (lowest, highest): some at random, then all in order from a random one on.
+    """Yield ports of the range (lowest, highest) to try: _RANDOM_TRIES random ports, then all from a random port on.
 
-    With None, dynamic ports at random, then 0, the kernel's choice. That is the last resort, since the kernel searches
-    all ports, which takes the longer the more connections are in TIME-WAIT.
+    Without a range (None): random dynamic ports, then 0, for which the kernel selects a port. 0 comes last, because the
+    kernel's search takes the longer the more connections are in TIME-WAIT.
     """
     low, high = ports or _DYNAMIC
     for _ in range(_RANDOM_TRIES):

@@ -1,8 +1,8 @@
 """Transmission of a file by sendfile(2) on the event loop, in short turns, as long as no disk access is needed.
 
-Whenever the socket is writable, one turn sends at most TransferLoad.turn_octets by sendfile(2). The loop ends when all
-is sent, when a worker thread has to read from the disk, when the transfer is aborted, or when the peer reads nothing
-for stall_s.
+Whenever the socket is writable, one turn sends at most TransferLoad.turn_octets by sendfile(2). The loop ends when the
+whole file is sent, when a worker thread has to read from the disk, when the transfer is aborted, or when the peer has
+read nothing for `stall_s` seconds.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ class SendfileLoop:
         self._ended: asyncio.Future[Turn | Cause] = loop.create_future()
 
     async def run(self, aborted: asyncio.Future[Cause]) -> Turn | Cause:
-        """Send until all is sent, the disk must be read, or the transfer fails; raises OSError."""
+        """Send until the whole file is sent, the disk must be read, or the transfer fails; raises OSError."""
         if aborted.done():
             return aborted.result()
         first = self._send()
@@ -79,7 +79,7 @@ class SendfileLoop:
             self._ended.set_result(turn)
 
     def _check_stall(self) -> None:
-        """End the loop with STALLED where the peer has read nothing for `stall_s`."""
+        """End the loop with STALLED if the peer has read nothing for `stall_s` seconds."""
         remaining_s = self._sent_at + self._stall_s - self._loop.time()
         if remaining_s > 0:
             self._stall_timer = self._loop.call_later(remaining_s, self._check_stall)

@@ -1,9 +1,9 @@
 """Transfers between a data connection and a file: senders and receivers that proceed in steps.
 
-A step transfers all it can without waiting for the peer, STEP_OCTETS at most, and returns whether all is done; the
-event loop waits for the peer between steps. So a few threads serve all transfers, slow ones included, and a slow disk
-delays no commands. Files of TYPE I are sent by sendfile(2); octets in the page cache are sent in short turns on the
-event loop itself (sendfile_loop.py), which need no thread.
+A step transfers as many octets as it can without waiting for the peer, at most STEP_OCTETS, and returns whether the
+transfer is complete; between steps, the event loop waits until the socket is ready. So a few threads serve all
+transfers, even those of slow peers, and a slow disk delays no commands. Files in TYPE I are sent by sendfile(2); octets
+in the page cache are sent in short turns on the event loop itself (sendfile_loop.py), without a thread.
 """
 
 import os
@@ -25,7 +25,7 @@ _SENDFILE_OCTETS = 8 * 1024 * 1024
 
 
 class Turn(Enum):
-    """Result of sending for one turn: all is sent, the peer must read first, or a worker thread must read from disk."""
+    """Result of one turn: the whole file is sent, the peer must read first, or a worker thread must read from disk."""
 
     DONE = auto()
     MORE = auto()
@@ -41,7 +41,7 @@ class Transfer(Protocol):
     def step(self, connection: socket.socket, waits_for_peer: bool = True) -> bool:
         """Transfer some octets; return True once all are transferred. Raises OSError and FileError.
 
-        With `waits_for_peer`, wait STEP_WAIT_MS for the peer; for use while no other transfer needs the thread.
+        With `waits_for_peer`, wait STEP_WAIT_MS for the peer; only for use while no other transfer needs the thread.
         """
         ...
 
@@ -139,7 +139,7 @@ class PieceSender:
 
 
 class Receiver:
-    """Receiver of an upload, which decodes TYPE A where `is_ascii`."""
+    """Receiver of an upload, which decodes TYPE A if `is_ascii` is set."""
 
     sends = False
 
@@ -208,7 +208,7 @@ class Discarder:
 class AsciiPieces:
     """Iterator over a file encoded in TYPE A, from octet `offset` of the encoded file on; close() closes the file.
 
-    It is no generator: to close one that was never started runs none of its code, and would leave the file open.
+    It is not a generator: close() of a generator that was never started runs no code, and would leave the file open.
     """
 
     def __init__(self, descriptor: int, offset: int) -> None:

@@ -3,11 +3,12 @@
     STOR a      octets are written to .a.part; a complete upload is renamed to a
     failure     .a.part stays, and the old a as well
     REST n      STOR a continues in .a.part at n, or, without an incomplete upload, in a copy of the first n octets of a
-    APPE a      continues at the end of .a.part where there is no a; else octets are appended to a itself
+    APPE a      continues at the end of .a.part if there is no a; else octets are appended to a itself
 
-SIZE returns the length of .a.part where there is no a: clients use it to resume (curl: SIZE, then APPE; lftp: SIZE,
-REST, STOR). If both files exist, APPE could mix them: it is refused (450) until the upload is completed, restarted or
-deleted. A lock on .a.part excludes two uploads of one name. So kill -9 leaves the old file, and the part of the new.
+SIZE returns the length of .a.part if there is no a: clients resume with this length (curl: SIZE, then APPE; lftp: SIZE,
+REST, STOR). If both files exist, APPE is refused (450) until the upload is completed, restarted or deleted, since the
+data might continue the other file. A lock on .a.part excludes concurrent uploads of one name. After kill -9, the old
+file and the incomplete upload are left.
 """
 
 import fcntl
@@ -39,7 +40,7 @@ class Sync(Enum):
 
 
 def size_or_none(directory: int, name: str) -> int | None:
-    """Return the size of a plain file, None where it does not exist; raises FileError for another kind of file."""
+    """Return the size of a regular file, 0 for a symbolic link, None if missing; raises FileError for other kinds."""
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
@@ -61,7 +62,7 @@ class Upload:
         self._sync = sync
         self._file = -1
         self._in_place = False
-        # Octets of the new file exempt from the quota (left, in total), because the rename frees those of the old file.
+        # Octets of the new file exempt from the quota (left, in total), because the rename frees the old file's octets.
         self._credit = self._replaced = 0
 
     def open(self, storing: StoreMode, offset: int) -> None:
@@ -95,7 +96,7 @@ class Upload:
             self._close()
 
     def keep(self, resumable: bool) -> None:
-        """Keep an incomplete upload for REST or APPE; remove it where it is empty or not `resumable`."""
+        """Keep an incomplete upload for REST or APPE; remove the upload if it is empty or not `resumable`."""
         try:
             size = os.fstat(self._file).st_size
             if self._in_place:
@@ -155,7 +156,7 @@ class Upload:
         name = partial_name(self.name)
         self._file = os.open(name, os.O_RDWR | os.O_CREAT | _FLAGS, _NEW_MODE, dir_fd=self._directory)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Between open() and flock() another session may have renamed the complete file, which must not change then.
+        # Between open() and flock(), another session may have renamed the file, which is complete and must not change.
         opened, named = os.fstat(self._file), os.stat(name, dir_fd=self._directory, follow_symlinks=False)
         if (opened.st_dev, opened.st_ino) != (named.st_dev, named.st_ino) or not stat.S_ISREG(opened.st_mode):
             raise FileError(Cause.BUSY)

@@ -1,7 +1,7 @@
 """Access control commands USER, PASS, ACCT, REIN and QUIT (RFC 959 section 4.1.1).
 
 U: USER ann       S: 331
-U: PASS secret    S: 230, or 332 where an account is required as well, or 530
+U: PASS secret    S: 230, or 332 if an account is required as well, or 530
 """
 
 from lab7.services.ftp.limits import LOGIN_ATTEMPTS

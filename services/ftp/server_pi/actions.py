@@ -196,9 +196,10 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """Result of Authenticate: the credential is valid; `next_credential`: the one required next, None at the end.
+    """Result of Authenticate: the credential is valid.
 
-    `account_to_store`: ACCT is required before a file is stored.
+    `next_credential`: the credential of the next login step, None once the login is complete; `account_to_store`: ACCT
+    is required before a file is stored.
     """
 
     next_credential: Credential | None = None

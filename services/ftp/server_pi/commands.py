@@ -1,7 +1,7 @@
 """The command table of server-PI: verb -> the states in which it is allowed, its handler and its syntax.
 
-A command outside of its states gets reply 530 where a login would help, else 503. A handler is a function of the
-session and the argument; an ArgumentError or PathError that it raises becomes reply 501.
+In any other state, a command gets reply 530 if it requires a login and no user is logged in, else 503. A handler is a
+function of the session and the argument; if it raises ArgumentError or PathError, the reply is 501.
 """
 
 from lab7.services.ftp.server_pi import access, file_commands, information, parameters, transfer_commands

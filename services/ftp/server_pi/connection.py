@@ -1,6 +1,7 @@
 """The server's control connection on asyncio: passes octets to the session, carries out its actions.
 
-Takes no decision of the protocol. Owns back-pressure, deadlines and the log; blocking file actions run in threads.
+The session takes all decisions of the protocol; the connection is responsible for backpressure, deadlines and the log.
+Blocking file actions run in threads.
 """
 
 import asyncio
@@ -105,7 +106,7 @@ class ControlConnection(asyncio.Protocol):
             self._perform(self._session.ready())
 
     def check_deadline(self, now: float) -> None:
-        """End a session that was idle for too long, and resume one that was throttled."""
+        """End the session after its idle or login timeout, or resume the session if it was throttled."""
         if self._slowed:
             self._slowed = False
             self._commands_seen = self._session.commands if self._session is not None else 0
@@ -129,7 +130,7 @@ class ControlConnection(asyncio.Protocol):
         self._transport.abort()
 
     def evict(self) -> None:
-        """End the session, because another connection takes the place of this one."""
+        """End the session, because a new connection needs its place in the connection table."""
         self._end("Too many users; try again later.")
 
     def _end(self, reason: str) -> None:

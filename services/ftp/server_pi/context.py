@@ -1,6 +1,6 @@
 """Context shared by all control connections of an FTP server: accounts, files, limits, log and clock.
 
-A connection holds this object and not the server, which is the layer above the connections.
+A connection refers to this object and not to the server, which is the layer above the connections.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from lab7.services.ftp.server_dtp.data_connection import DataSettings
 
 @dataclass(slots=True)
 class ServerContext:
-    """Shared context; `user_files` is by account name, `is_ready` False until the used quotas are computed."""
+    """Shared context; `user_files` is keyed by account name, `is_ready` is False until quota usage is computed."""
 
     loop: asyncio.AbstractEventLoop
     log: EventLog

@@ -35,7 +35,7 @@ class Failed:
     detail: str = ""
 
 
-# Replies to failures of reading, creating, moving or removing a file: 450 where a retry may succeed.
+# Replies to failures of reading, creating, moving or removing a file: 450 if a retry may succeed.
 ACTION_CODES = {
     Cause.NOT_FOUND: 550,
     Cause.DENIED: 550,

@@ -1,9 +1,9 @@
 """Transfer parameter commands PORT, PASV, EPRT, EPSV, TYPE, MODE, STRU, ALLO, REST (RFC 959 4.1.2, RFC 2428, RFC 3659).
 
-The data connection goes to the client's own address and to a port from 1024 on only: RFC 2577 section 3 has reply 504
-for all others (bounce attack). MODE is stream and STRU is file: RFC 1123 section 4.1.2.13 requires no more of a host
-whose file system has no records. Without PORT or PASV, the data connection goes to the client's control port (RFC 959
-section 3.2).
+Against the bounce attack, PORT and EPRT accept only the client's own address and ports from 1024 on, and get reply 504
+otherwise (RFC 2577 section 3). Only stream mode and file structure are supported: RFC 1123 section 4.1.2.13 requires no
+more of a host whose file system has no records. Without PORT or PASV, the data connection goes to the client's control
+port (RFC 959 section 3.2).
 """
 
 from lab7.services.ftp import grammar
@@ -40,7 +40,7 @@ def passive(session: ServerSession, _: str) -> None:
 
 
 def extended_passive(session: ServerSession, argument: str) -> None:
-    """Handle EPSV: reply with the port only (RFC 2428 section 3); EPSV ALL disables PORT, PASV and EPRT (4)."""
+    """Handle EPSV: reply with the port only (RFC 2428 section 3); EPSV ALL disables PORT, PASV, EPRT (section 4)."""
     value = argument.strip().upper()
     if value == "ALL":
         session.only_extended_passive = True

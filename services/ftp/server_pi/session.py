@@ -5,9 +5,9 @@
     session.receive(b"USER ann\\r\\n")         # [Authenticate("ann", Credential.NAME)]
     session.resolved(Admitted(Credential.PASSWORD))     # [Send(b"331 ...")]
 
-The table in commands.py maps each verb to its states and its handler. One command is executed at a time; those that
-arrive meanwhile are buffered in their order. Only ABOR is handled at once during a transfer, and STAT and NOOP are
-answered then if no command is buffered before them (RFC 959 section 4.1.3).
+The table in commands.py maps each verb to its states and its handler. One command is executed at a time; pipelined
+commands are buffered in order. During a transfer, ABOR is handled at once, and so are STAT and NOOP if no other command
+is buffered (RFC 959 section 4.1.3).
 """
 
 from collections import deque
@@ -58,7 +58,7 @@ BATCH_COMMANDS = 32
 
 @dataclass(frozen=True, slots=True)
 class ConnectionInfo:
-    """Properties of the control connection: both sides' addresses, client's port or 0, and the server's name."""
+    """Properties of the control connection: both sides' addresses, client port (0: unknown) and server name."""
 
     peer_host: str
     local_host: str
@@ -84,7 +84,7 @@ class Verb:
     out_of_sequence: str = "Bad sequence of commands."
 
     def accepts(self, argument: bytes) -> bool:
-        """Return whether the command may have this argument, or none, by the syntax."""
+        """Return whether the syntax permits `argument`, which is empty if the command has none."""
         if not self.syntax:
             return not argument.strip()
         return bool(argument) or self.syntax.startswith("[")
@@ -162,7 +162,7 @@ class ServerSession:
         return self._take_actions()
 
     def end(self, reason: str) -> list[Action]:
-        """Reply 421 and close, at shutdown, after an idle timeout or for an eviction."""
+        """Reply 421 and close: at shutdown, after an idle timeout, or because the connection is evicted."""
         if not self._is_closed:
             self.close(421, reason)
         return self._take_actions()
@@ -259,7 +259,7 @@ class ServerSession:
         self.forget_data_port()
 
     def forget_data_port(self) -> None:
-        """Discard the result of PORT or PASV, and the data connection."""
+        """Discard the target of PORT, and the state of passive mode and of the data connection."""
         self.is_passive = False
         self.data_is_open = False
         self.target: DataAddress | None = None

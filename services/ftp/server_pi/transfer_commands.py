@@ -1,10 +1,10 @@
 """Transfer commands RETR, STOR, STOU, APPE, LIST, NLST, MLSD, and ABOR (RFC 959 section 4.1.3).
 
-    U: RETR a.txt     S: 150 (125 where the connection is open), then octets on the data connection, then 226
+    U: RETR a.txt     S: 150 (125 if the connection is open), then octets on the data connection, then 226
 
-A failure before the transfer is reported instead of 150, a later one after it, with the codes of section 5.4. One
-deviation: section 5.4 lists only 450 for a missing name in LIST and NLST; here the code is 550, as section 4.2 defines
-it and as clients expect, since they retry after 450.
+A failure before the transfer is reported instead of 150, a later failure after 150, with the codes of RFC 959 section
+5.4. One deviation: for a missing file in LIST and NLST, section 5.4 lists only 450. Here the code is 550, as section
+4.2 defines 550 and as clients expect: they would retry after 450.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ def append(session: ServerSession, argument: str) -> None:
 
 
 def store_unique(session: ServerSession, argument: str) -> None:
-    """Handle STOU: store under a new name; reply 150 has its whole path (RFC 1123 section 4.1.2.9)."""
+    """Handle STOU: store under a new name; reply 125 or 150 contains the file's path (RFC 1123 section 4.1.2.9)."""
     _store(session, argument, StoreMode.UNIQUE)
 
 
@@ -61,7 +61,7 @@ def list_names(session: ServerSession, argument: str) -> None:
 
 
 def list_facts(session: ServerSession, argument: str) -> None:
-    """Handle MLSD: a directory with facts; a file is reply 501 (RFC 3659 section 7.2)."""
+    """Handle MLSD: send a directory listing of facts; reply 501 if the path is a file (RFC 3659 section 7.2)."""
     path = session.path(argument)
     # RFC 959 section 4.1.3: REST applies to the next transfer command only; MLSD counts as one.
     session.restart_offset = 0
@@ -76,7 +76,7 @@ def list_facts(session: ServerSession, argument: str) -> None:
 
 
 def abort(session: ServerSession, _: str) -> None:
-    """Handle ABOR: a transfer under way was aborted on arrival, with reply 426; close the data connection."""
+    """Handle ABOR: close the data connection; the session aborted a transfer in progress when ABOR arrived (426)."""
     had_connection = session.data_is_open
     session.forget_data_port()
     session.act(CloseData())

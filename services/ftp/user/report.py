@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 class TransferReport:
     """One transfer; `size_bytes` counts octets of the data connection, `sha256` is of the content sent or received.
 
-    command_s is the time before PORT or PASV, connected_s that of the established data connection, first_byte_s that
-    of the first octet received (None for an upload, and for an empty file), end_s that of the last reply.
+    command_s is the time of the transfer's first command, before PORT or PASV; at connected_s, the data connection is
+    established; first_byte_s is the arrival of the first octet (None for an upload and for an empty file), end_s the
+    arrival of the last reply.
     """
 
     action: str
@@ -28,7 +29,7 @@ class TransferReport:
 
 @dataclass(frozen=True, slots=True)
 class SessionReport:
-    """Report of one session: seconds from its start to connection, greeting and login, and its duration."""
+    """Report of one session: seconds from its start to connection, greeting, login and end (`total_s`)."""
 
     host: str
     port: int

@@ -5,7 +5,7 @@
     report = await agent.retrieve("a.txt", sink.write)
 
 Passive mode: the client connects to the port in the reply to PASV or EPSV, always at the host of the control
-connection. Active mode: the client listens, sends PORT or EPRT, and accepts one connection, from that host only.
+connection. Active mode: the client listens, sends PORT or EPRT, and accepts one connection, from the server only.
 """
 
 import asyncio
@@ -85,7 +85,7 @@ class UserAgent:
         return await self._final((220,))
 
     async def login(self, user: str, password: str, account: str = "") -> Reply:
-        """Log in with USER, and PASS and ACCT where the server requires them (RFC 959 section 5.4)."""
+        """Log in with USER, and with PASS and ACCT if the server requires them (RFC 959 section 5.4)."""
         reply = await self.command("USER", user, codes=(230, 331, 332))
         if reply.code == 331:
             reply = await self.command("PASS", password, codes=(202, 230, 332))
@@ -222,7 +222,7 @@ class UserAgent:
         if self._choices.extended or ":" in self.address:
             port = user_pi.extended_port(await self.command("EPSV"))
         else:
-            # The address in the reply is not used: a third host may have it, or it may be private, behind NAT.
+            # The address in the reply is ignored: it may belong to another host, or be a private address behind NAT.
             port = user_pi.passive_address(await self.command("PASV")).port
         async with asyncio.timeout(self._choices.wait_s):
             streams = await asyncio.open_connection(self.address, port)

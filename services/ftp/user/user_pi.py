@@ -112,7 +112,7 @@ def extended_port(reply: Reply) -> int:
 
 
 def active_command(host: str, port: int, extended: bool) -> bytes:
-    """Encode the command PORT, or EPRT where `extended` is set or the address is IPv6."""
+    """Encode the command PORT, or EPRT if `extended` is set or the address is IPv6."""
     if extended or ":" in host:
         return command("EPRT", f"|{2 if ':' in host else 1}|{host}|{port}|")
     return command("PORT", host_port(host, port))

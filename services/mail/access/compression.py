@@ -1,7 +1,7 @@
 """Compression of one connection's octets in both directions (COMPRESS=DEFLATE, RFC 4978).
 
-A few octets may expand to a thousand times as many: inflate() returns a limited piece at a time, and keeps the rest of
-the input compressed.
+A few octets may expand to a thousand times as many: each call of inflate() returns a limited number of octets, and
+keeps the rest of the input compressed.
 """
 
 import zlib
@@ -13,7 +13,7 @@ _MEMORY_LEVEL = 5
 
 
 class CompressionError(Exception):
-    """Error for received octets that are no DEFLATE data, or that follow the end of such data."""
+    """Error for received octets that are not DEFLATE data, or that follow the end of the DEFLATE data."""
 
 
 class Compression:
@@ -27,7 +27,7 @@ class Compression:
         self._compressed = b""
 
     def deflate(self, octets: bytes) -> bytes:
-        """Compress octets, so that the peer can decompress all octets at once."""
+        """Compress octets with a sync flush (Z_SYNC_FLUSH), so that the peer can decompress all of `octets`."""
         return self._compressor.compress(octets) + self._compressor.flush(zlib.Z_SYNC_FLUSH)
 
     def inflate(self, received: bytes, limit_octets: int) -> bytes:

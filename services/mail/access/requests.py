@@ -93,7 +93,7 @@ class Session(Protocol):
         """Parse received octets; yield responses and requests. Exhaust the generator before the next call."""
 
     def poll(self) -> Iterator[bytes]:
-        """Yield untagged responses for changes of the mailbox by other sessions or programs, during IDLE (RFC 2177)."""
+        """Yield untagged responses for changes by other sessions or programs (IDLE, RFC 2177; NOTIFY, RFC 5465)."""
 
     def end(self, text: str) -> bytes:
         """End the session on time-out or shutdown; return the last response, BYE or -ERR with `text`."""

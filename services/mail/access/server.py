@@ -1,7 +1,7 @@
 """POP3 and IMAP server on asyncio: feeds one sans-IO session per connection; enforces limits and time-outs.
 
-Protocol decisions are the session's (access.requests). RFC 1939 sections 3 and 7, RFC 3501 sections 5.4 and 11.2, RFC
-2177 section 3. A connection refers to the ServerContext, not to the server that creates the connections.
+The session takes the decisions of the protocol (access.requests). RFC 1939 sections 3 and 7, RFC 3501 sections 5.4 and
+11.2, RFC 2177 section 3. A connection refers to the ServerContext, not to the server that creates the connections.
 """
 
 import asyncio
@@ -132,8 +132,8 @@ class ServerContext:
 class Connection(asyncio.Protocol):
     """Asyncio protocol of one client connection, which feeds its session and answers its requests.
 
-    Reading pauses while the session's outputs are sent, so that a client that sends ahead fills its own buffers; a
-    client that does not read is disconnected after a time-out.
+    While the session's outputs are sent, input is only buffered, and reading pauses above INBOX_OCTETS (backpressure
+    for pipelined commands). A client that does not read is disconnected after a time-out.
     """
 
     def __init__(self, context: ServerContext, session: Session, slot: Slot) -> None:
@@ -181,14 +181,14 @@ class Connection(asyncio.Protocol):
         return self._transport.can_write_eof()
 
     def connection_lost(self, _: Exception | None) -> None:
-        """End the session, and release the connection's slot in the connection limit."""
+        """End the session, and release the connection's slot."""
         self._at_end = True
         self._woken.set()
         self._writable.set()
         self._slot.release()
 
     def _end(self, task: asyncio.Task[None]) -> None:
-        """Close the connection at the end of its task, and log an error of it."""
+        """Close the connection at the end of its task; if the task failed, log the exception."""
         if task.cancelled():
             # The task was cancelled before its first step, so it has run none of its code.
             self._say_farewell(self._farewell)
@@ -241,7 +241,10 @@ class Connection(asyncio.Protocol):
             self._say_farewell(self._farewell)
 
     async def _read(self) -> bytes | None:
-        """Return received octets: b"" at end of file, None if the session ended during IDLE; raise TimeoutError."""
+        """Return received octets, b"" at end of file; raise TimeoutError.
+
+        None: the session ended during IDLE, or the octets are part of an incomplete compressed block.
+        """
         if asyncio.get_running_loop().time() > self._deadline:
             raise TimeoutError
         has_more = self._compression is not None and self._compression.has_more
@@ -259,7 +262,7 @@ class Connection(asyncio.Protocol):
         return self._compression.inflate(data, INBOX_OCTETS) or None
 
     def _time(self, octets: int) -> None:
-        """Update the deadline: restart it after a complete command, or extend it by `octets` of an incomplete command.
+        """Restart the deadline after a complete command; extend the deadline by `octets` of an incomplete command.
 
         The login deadline is fixed.
         """

@@ -127,7 +127,7 @@ def _save_message(options: argparse.Namespace, content: bytes) -> None:
 
 
 def _finish(options: argparse.Namespace, mailbox: mailbox_client.Mailbox) -> None:
-    """Delete a message if --delete is set; to be called when the message is completely shown or saved."""
+    """Delete a message, which has been shown or saved completely, if --delete is set."""
     if options.delete:
         mailbox.delete(options.number)
 

@@ -63,7 +63,7 @@ class Draft:
 
 
 def field_text(text: str, what: str) -> str:
-    """Return text if it is valid in a header field; raise ComposeError, with `what` as the field's name, if not."""
+    """Return `text` if it is valid in a header field; otherwise raise ComposeError with the field's name `what`."""
     if _NOT_IN_FIELDS.search(text):
         raise ComposeError(f"The {what} contains a line ending or another control character.")
     if len(text.encode("utf-8")) > TEXT_OCTETS:

@@ -23,7 +23,7 @@ def unstructured(name: str, text: str) -> str:
 
 
 def _text(text: str, before: int) -> str:
-    """Encode text as encoded words, or as it is if it is ASCII without "=?" (RFC 2047 section 5 (1))."""
+    """Encode text as encoded words; ASCII text without "=?" is unchanged (RFC 2047 section 5 (1))."""
     plain = text.isascii() and _LIKE_WORD not in text and all(len(word) < LINE_OCTETS - before for word in text.split())
     header = Header(text, "us-ascii" if plain else "utf-8", LINE_OCTETS_WANTED, "x" * max(before - 2, 0))
     return header.encode(linesep=_CRLF)

@@ -110,7 +110,7 @@ def _no_server(access: Access) -> AgentError:
 
 
 class _LongLineClient(poplib.POP3):
-    """poplib client with a higher line limit (POP3_LINE_OCTETS): beyond 2,048 octets poplib ends the session."""
+    """poplib client with the line limit POP3_LINE_OCTETS; poplib ends the session at a line over 2,048 octets."""
 
     def _getline(self) -> tuple[bytes, int]:
         line = self.file.readline(POP3_LINE_OCTETS + 1)

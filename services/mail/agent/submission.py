@@ -47,7 +47,7 @@ class Submission:
 
 
 def prepare(content: bytes, sender: str = "", recipients: Sequence[str] = ()) -> Submission:
-    """Return a Submission of the message, with the given addresses or those in the header; raise AgentError."""
+    """Return a Submission of the message; `sender` and `recipients` default to the header fields; raise AgentError."""
     # RFC 5321 section 2.3.8: lines end in CRLF; bare CR and LF are forbidden.
     content = _LINE_END.sub(b"\r\n", content)
     header = parse_header(content)

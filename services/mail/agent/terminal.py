@@ -1,7 +1,8 @@
 """Formatting of messages for a terminal: header fields, text and attachment list, without control characters.
 
-Control characters are removed, so that a message cannot send escape sequences to the terminal; so are those that change
-the direction of text (Unicode property Bidi_Control, UTR 36 section 3.3), which make a name look like another.
+Control characters are removed, so that a message cannot send escape sequences to the terminal. Characters that change
+the direction of text (Unicode property Bidi_Control, UTR 36 section 3.3) are removed as well, since they can make one
+name look like another.
 """
 
 import re
@@ -50,7 +51,7 @@ def one_line(text: str) -> str:
 
 
 def message_text(octets: bytes) -> str:
-    """Format a message for a terminal; a message without plain text is displayed as HTML without tags."""
+    """Format a message for a terminal; without a plain text part, show the HTML part without tags."""
     contents = Contents(octets)
     lines = [
         f"{name.decode().capitalize()}: {one_line(contents.field(name))}" for name in _FIELDS if contents.field(name)

@@ -63,7 +63,7 @@ def _dkim(findings: Findings) -> list[str]:
         text = f"dkim={verification.result.value}{_comment(verification.reason)}"
         signature = verification.signature
         if signature is not None:
-            # RFC 6008: header.b has the beginning of b=, by which several signatures are told apart.
+            # RFC 6008: header.b has the beginning of b=, to distinguish several signatures.
             beginning = base64.b64encode(signature.value).decode()[:_SIGNATURE_CHARACTERS]
             text += f" header.d={_value(signature.domain)} header.s={_value(signature.selector)}"
             text += f" header.b={_value(beginning)}"
@@ -88,7 +88,7 @@ def _dmarc(findings: Findings) -> list[str]:
 
 
 def _value(text: str) -> str:
-    """Encode a pvalue: unchanged where the grammar permits, else as a quoted string (RFC 8601 section 2.2)."""
+    """Encode a pvalue: unchanged if it is a token, else as a quoted string (RFC 8601 section 2.2)."""
     if _TOKEN.match(text):
         return text
     return '"' + re.sub(r'(["\\])', r"\\\1", re.sub(r"[^ -~]", "?", text)) + '"'
@@ -120,7 +120,7 @@ def without_results(content: bytes, authserv_id: str) -> bytes:
 
 
 def is_quarantined(content: bytes, authserv_id: str) -> bool:
-    """Return True if the server's own Authentication-Results field tells to deliver a message into the junk folder."""
+    """Return True if the server's own Authentication-Results field has policy.dmarc=quarantine (delivery into Junk)."""
     for field in parse_message(content).fields:
         if is_of(field, authserv_id):
             return f"policy.dmarc={Policy.QUARANTINE.value}".encode() in field.value

@@ -69,7 +69,7 @@ def add_authentication_flags(flags: argparse.ArgumentParser) -> None:
 
 
 def checks_of(options: argparse.Namespace) -> Checks:
-    """Return the checks of received mail that the flags request; raises ServiceError if their library is missing."""
+    """Return the checks of received mail that the flags request; raises ServiceError without package cryptography."""
     checks = Checks(Mode(options.spf or "off"), options.dkim, Mode(options.dmarc or "off"))
     if checks.dkim or checks.dmarc is not Mode.OFF:
         require_cryptography()

@@ -4,9 +4,9 @@
     next(steps)                       Lookup(...)
     ...                               StopIteration with Decision(field, reply): reply None accepts the message
 
-SPF (RFC 7208), DKIM (RFC 6376) and DMARC (RFC 7489) in this order; DMARC runs both others. Without DMARC a failure of
-SPF alone may be a reason to reject (RFC 7208 section 8.4), one of DKIM never is (RFC 6376 section 6.1). Reply codes:
-RFC 7372, and RFC 7489 section 10.3.
+SPF (RFC 7208), DKIM (RFC 6376) and DMARC (RFC 7489) run in this order; Checks.dmarc enables all three. Without DMARC,
+an SPF failure may be a reason to reject (RFC 7208 section 8.4), a DKIM failure never is (RFC 6376 section 6.1). Reply
+codes: RFC 7372, and RFC 7489 section 10.3.
 """
 
 from dataclasses import dataclass
@@ -127,7 +127,7 @@ def _dmarc_refusal(findings: Findings, verdict: dmarc.Verdict) -> Reply | None:
         return NO_LOOKUP
     if verdict.result is not dmarc.Result.FAIL or verdict.applied is Policy.NONE:
         return None
-    # A temporary error is no failure yet, since the message may pass later (RFC 7489 section 6.6.2).
+    # After a temporary error of SPF or DKIM, DMARC may pass at a later attempt (RFC 7489 section 6.6.2).
     is_open = any(one.result is dkim.Result.TEMPERROR for one in findings.dkim or ())
     if is_open or (findings.spf is not None and findings.spf.result is SpfResult.TEMPERROR):
         return NO_LOOKUP

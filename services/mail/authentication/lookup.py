@@ -4,8 +4,8 @@
     lookup = next(steps)                        Lookup("_dmarc.example.org.", TXT)
     steps.send(Answer(message))                 StopIteration with [b"v=DMARC1; p=reject"]
 
-A name without records of the type (NODATA) and one that does not exist (NXDOMAIN) give the same empty answer, as RFC
-7208 section 4.6.4 calls a void lookup; TemporaryLookupError is for timeouts and for all other response codes.
+NODATA (no records of the type) and NXDOMAIN (no such name) both give an empty list of records, which RFC 7208 section
+4.6.4 calls a void lookup. TemporaryLookupError is for timeouts and for all other response codes.
 """
 
 from collections.abc import Generator, Sequence

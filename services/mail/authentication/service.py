@@ -1,10 +1,10 @@
 """Mail authentication in the MTA: checks of received messages, and signatures on messages of local users.
 
-Authentication-Results fields with this server's authserv-id are removed from every message that it accepts, those of
-authenticated users included: a field that is in the queue is the server's own (RFC 8601 section 5). A message is signed
-with the keys of the longest domain that is that of its From field or above it; two keys of one domain, RSA and Ed25519,
-make two signatures (RFC 8463 section 1). Long lines are shortened first, as the SMTP client would do it behind the
-signature (RFC 6376 section 5.3).
+If a check is enabled, the server removes Authentication-Results fields with its own authserv-id from every message that
+it accepts, even from authenticated users: a queued message has only the field that the server itself added (RFC 8601
+section 5). A message is signed with the keys for the domain of its From field, or else for the closest parent domain;
+two keys of one domain, RSA and Ed25519, make two signatures (RFC 8463 section 1). Long lines are shortened before
+signing, since the SMTP client would shorten them after signing and break the signature (RFC 6376 section 5.3).
 """
 
 import asyncio

@@ -99,7 +99,7 @@ class Dispatcher:
             self._destination(domain).add(Job(entry, recipients))
 
     def report(self, entry: Entry, replies: dict[int, Reply]) -> None:
-        """Process a delivery attempt's replies, by recipient number: record delivery, schedule a retry, or bounce."""
+        """Process replies, keyed by recipient number: record the delivery, schedule a retry, or bounce."""
         now = self._service.wall_clock()
         is_expired = self._service.schedule.is_expired(entry.accepted_s, now)
         done = [at for at, reply in replies.items() if reply.is_positive]

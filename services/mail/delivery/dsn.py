@@ -16,7 +16,7 @@ from lab7.services.mail.queue.entry import Recipient
 from lab7.services.mail.smtp.content import header_section
 from lab7.services.mail.smtp.syntax import Reply
 
-# Maximum octets of a message that is returned in its bounce; of a larger one only the header (as in Postfix).
+# Maximum octets of a message that its bounce returns whole; of a larger message, only the header (as in Postfix).
 RETURNED_OCTETS_MAX = 50_000
 _UNKNOWN = Reply(554, "Delivery failed", "5.0.0")
 

@@ -28,7 +28,7 @@ from lab7.services.mail.smtp.syntax import Reply
 
 # Maximum number of messages in a batch for one mailbox, which share one sync of the directory.
 BATCH_MESSAGES = 64
-# Folder for messages that their author's domain asks to quarantine; in IMAP it is RFC 6154's \\Junk.
+# Folder for messages that the DMARC policy of their author's domain quarantines; in IMAP it is RFC 6154's \\Junk.
 JUNK = "Junk"
 # Maximum number of mailboxes that are written concurrently, each in a thread.
 THREADS = 2
@@ -161,7 +161,7 @@ def _remove(temporary: str) -> None:
 
 
 def _delivered_keys(path: str) -> frozenset[str]:
-    """Return the delivery keys in the file names of a folder, by which delivered messages are recognised."""
+    """Return the delivery keys in the file names of a folder, which identify the messages delivered already."""
     keys = set()
     for place in ("new", "cur"):
         with contextlib.suppress(OSError):

@@ -3,8 +3,8 @@
 The first connection probes the destination. If it succeeds, more connections are opened while there is a backlog, each
 used for several messages. If no host accepts, the whole destination waits, and one connection retries after the
 schedule's interval: an unreachable server sees one attempt per interval, regardless of the number of messages queued
-for it. A connection without progress (its path may have failed) keeps its timeouts of section 4.5.3.2, but after
-STALLED_S no longer counts against the number of connections wanted.
+for it. A connection without progress (its path may have failed) stays open until its timeouts of section 4.5.3.2, but
+after STALLED_S another connection may be opened in its place.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from lab7.services.mail.smtp.syntax import Reply
 
 # Maximum number of connections to a domain; Postfix's 20 would not help small emulated servers.
 CONNECTIONS_MAX = 4
-# Number of waiting messages for which one additional connection is opened.
+# Number of waiting messages per additional connection.
 MESSAGES_A_CONNECTION = 4
 # Maximum number of recipients per transaction, which every server accepts (RFC 5321 section 4.5.3.1.8).
 RECIPIENTS_MAX = 100
@@ -71,7 +71,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """Parameters and callbacks of remote delivery; `defer` records a waiting entry, False if that has expired."""
+    """Parameters and callbacks of remote delivery; `defer` records a waiting entry, or returns False if it expired."""
 
     loop: asyncio.AbstractEventLoop
     log: EventLog
@@ -88,7 +88,7 @@ class Remote:
     connections: int = CONNECTIONS_MAX
     messages: int = MESSAGES_MAX
     stalled_s: float = STALLED_S
-    # MTA-STS policies; None: not obeyed.
+    # Source of MTA-STS policies; None: MTA-STS is off.
     policies: TLSPolicies | None = None
 
 

@@ -4,9 +4,9 @@
     lookup = next(steps)                        Lookup("example.net", MX)
     steps.send(Answer(records))                 the next Lookup, or StopIteration with a list of hosts
 
-Hosts of equal preference are shuffled. A domain without MX but with an address is its own MX of preference 0 (implicit
-MX); the MX `.` (null MX, RFC 7505) means that the domain accepts no mail; hosts with a preference not better than this
-server's own are dropped, against loops (section 5.1).
+Hosts of equal preference are shuffled. A domain without MX records but with an address is its own MX host with
+preference 0 (implicit MX). The MX record `.` (null MX, RFC 7505) means that the domain accepts no mail. If this server
+is one of the MX hosts, only hosts with a lower preference value are tried, against loops (section 5.1).
 """
 
 from collections.abc import Collection, Generator, Sequence
@@ -127,7 +127,7 @@ def _addresses(name: Name) -> Lookups:
 
 
 def final_records(message: Message, name: Name, rtype: int) -> list[Record]:
-    """Return the records of a type that a name's CNAME chain leads to (RFC 5321 section 5.1)."""
+    """Return the records of a type at the end of a name's CNAME chain (RFC 5321 section 5.1)."""
     for _ in range(ALIASES_MAX):
         result = [record for record in message.answers if record.name == name and record.rtype == rtype]
         alias = next(

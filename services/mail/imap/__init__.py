@@ -3,7 +3,7 @@
     $ python -m lab7.services.mail.imap --maildirs maildirs --accounts accounts --domain example.com --port 1143
     READY imap 127.0.0.1:1143 [::1]:1143
 
-    S: * OK [CAPABILITY IMAP4rev1 ...] lab7 is ready.
+    S: * OK [CAPABILITY IMAP4rev1 ...] lab7 ready.
     C: a LOGIN alice secret
     S: a OK [CAPABILITY IMAP4rev1 ...] Logged in.
     C: b SELECT INBOX

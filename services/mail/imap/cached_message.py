@@ -7,7 +7,7 @@ from lab7.services.mail.mime.structure import Part, parse
 
 
 class CachedMessage:
-    """Octets and MIME structure of a message, read on first use; that may raise MessageGoneError and OSError."""
+    """Octets and MIME structure of a message, read on first use; reading may raise MessageGoneError and OSError."""
 
     def __init__(self, folder: Folder, uid: int) -> None:
         self.folder = folder
@@ -62,14 +62,14 @@ class CachedMessage:
 
 
 class MessageCache:
-    """Cache of one message, the last that was read; messages are immutable, so that the entry never becomes stale."""
+    """Cache of the message that was read last; messages are immutable, so that the entry never becomes stale."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
         self._last: CachedMessage | None = None
 
     def get(self, uid: int) -> CachedMessage:
-        """Return the message with this UID; errors, also of a removed message, are raised on reading only."""
+        """Return the message with this UID, still unread; MessageGoneError and OSError are raised on reading only."""
         if self._last is None or self._last.uid != uid or not self._last.is_small:
             self._last = CachedMessage(self._folder, uid)
         return self._last

@@ -3,7 +3,7 @@
 # Maximum octets of a command line without literals: 64 KiB, as with Dovecot's imap_max_line_length.
 LINE_OCTETS = 65_536
 
-# Maximum octets of all literals of one command: as many as of a line; messages to APPEND have a separate limit.
+# Maximum octets of all literals of one command, the same as for a line; messages to APPEND have a separate limit.
 LITERAL_OCTETS = 65_536
 
 # Maximum octets of a literal before authentication: RFC 7888 section 5 lets LITERAL- clients send 4096 at once.

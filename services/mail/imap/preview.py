@@ -40,7 +40,7 @@ class _Text(HTMLParser):
 
 
 def preview(content: CachedMessage) -> str:
-    """Return the beginning of the first text part, its white space joined; empty without text."""
+    """Return the beginning of the first text part, with each run of white space as one space; empty without text."""
     part = _text_part(content.root)
     if part is None:
         return ""

@@ -3,7 +3,7 @@
     session = Session(capabilities)
     send(session.greeting())
     outputs = session.receive(data)          a generator of octets to send, and of requests to answer
-    outputs = session.poll()                 while `session.waits`: mailbox updates during IDLE (RFC 2177)
+    outputs = session.poll()                 while `session.waits`: updates for IDLE (RFC 2177) and NOTIFY (RFC 5465)
 
 The generator of receive() must be exhausted before receive() is called again. In state LOGOUT the connection is closed,
 and further input is ignored.
@@ -166,7 +166,7 @@ class Session:
         yield b"* BYE %b\r\n" % text.encode("ascii", "replace")
 
     def poll(self) -> Iterator[bytes]:
-        """Yield updates of the selected mailbox during IDLE (RFC 2177)."""
+        """Yield the notifications of NOTIFY (RFC 5465), and updates of the selected mailbox during IDLE (RFC 2177)."""
         state = self._state
         try:
             if state.poll_notifications is not None:

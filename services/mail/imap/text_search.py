@@ -15,7 +15,7 @@ from lab7.services.mail.mime.words import decode_transfer, decode_words, text_of
 
 
 def fold(text: str) -> str:
-    """Return text in a form in which case and Unicode composition do not differ, for comparison."""
+    """Return text in lower case and decomposed (NFKD), for comparison regardless of case and Unicode composition."""
     return text.lower() if text.isascii() else unicodedata.normalize("NFKD", text).lower()
 
 
@@ -56,7 +56,7 @@ def _header_lines(part: Part) -> Iterator[str]:
 
 
 def _values(field: Field) -> Iterator[str]:
-    """Yield a field's decoded value in two forms: each fold as one space, and each fold's white space unchanged."""
+    """Yield a field's decoded value, unfolded in two ways: one space per fold, and the original white space."""
     value = field.value
     yield decode_words(value)
     if b"\n" in field.raw and field.exact != value:

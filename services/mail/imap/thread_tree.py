@@ -76,7 +76,7 @@ class Node:
 
 
 def message_ids(value: bytes | None) -> list[bytes]:
-    """Return the message identifiers in a field's value: the last REFERENCES_MAX of all."""
+    """Return the message identifiers in a field's value, at most the last REFERENCES_MAX."""
     return _MESSAGE_ID.findall(value or b"")[-REFERENCES_MAX:]
 
 
@@ -213,7 +213,7 @@ def _merged(roots: list[Node]) -> list[Node]:
 
 
 def encode_threads(roots: Iterable[Node]) -> bytes:
-    """Encode threads as in the THREAD response: a single child follows its parent, several are in parentheses each."""
+    """Encode threads for the THREAD response: an only child follows its parent; other children are in parentheses."""
     pieces: list[bytes] = []
     for root in roots:
         pieces.append(b"(")

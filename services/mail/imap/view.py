@@ -19,7 +19,7 @@ _Result = TypeVar("_Result")
 
 
 def pauses(steps: Generator[None, None, _Result]) -> Generator[bytes, None, _Result]:
-    """Yield no octets after each step of an operation, so that other sessions run; return its result."""
+    """Yield b"" after each step of an operation, so that other sessions run; return the operation's result."""
     while True:
         try:
             next(steps)
@@ -42,7 +42,7 @@ class View:
         self.enabled = set() if enabled is None else enabled
         self.read_only = read_only
         self.cache = MessageCache(folder)
-        # Searches whose changes are notified, by their tags (RFC 5267).
+        # Searches whose changes are notified, keyed by tag (RFC 5267).
         self.contexts: dict[bytes, SearchContext] = {}
         # UIDs whose flags were sent since the last updates(), for the search contexts.
         self._touched: set[int] = set()
@@ -117,7 +117,7 @@ class View:
 
     @property
     def enabled_items(self) -> tuple[bytes, ...]:
-        """Items that FETCH responses with changed flags have by the extensions that are enabled (RFC 7162)."""
+        """The items that enabled extensions add to FETCH responses with changed flags (RFC 7162)."""
         uid = (b"UID",) if self.reports_vanished else ()
         return (*uid, b"MODSEQ") if self.reports_mod_sequences else uid
 
@@ -134,9 +134,9 @@ class View:
         return self.folder.mod_sequences.highest
 
     def flags_response(self, uid: int, with_uid: bool = False, with_flags: bool = True) -> bytes:
-        """Encode the FETCH response for changed flags, with UID and mod-sequence if enabled, and record it as sent.
+        """Encode the FETCH response for changed flags, with UID and mod-sequence if enabled; record the flags as sent.
 
-        Without `with_flags` it has no FLAGS: the client knows them, but not their mod-sequence.
+        Without `with_flags` the response has no FLAGS: the client knows the flags, but not the new mod-sequence.
         """
         items = [b"UID %d" % uid] if with_uid or self.reports_vanished else []
         if with_flags:
@@ -146,7 +146,7 @@ class View:
         return b"* %d FETCH %b\r\n" % (self.number(uid) or 0, encoder.parenthesized(items))
 
     def flags_item(self, uid: int) -> bytes:
-        """Encode the FLAGS item of FETCH and record it as sent."""
+        """Encode the FLAGS item of FETCH, and record the flags as sent."""
         self._record(uid, self._flags(uid))
         return b"FLAGS " + encoder.flag_list(self.flags(uid))
 

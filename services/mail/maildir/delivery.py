@@ -2,8 +2,8 @@
 
     1700000000.M20046P77Q3R9c.host,S=1040,W=1064:2,FS       a file name
 
-The part before the colon identifies the message for ever: time, delivering process, random number, and the size as
-stored (S) and with CRLF line ends (W). After `:2,` follow the flags in the order of their letters. Names written by
+The part before the colon identifies the message and never changes: time, delivering process, random number, and the
+size as stored (S) and with CRLF line ends (W). After `:2,` follow the flag letters in alphabetical order. File names by
 other programs are parsed as far as possible and kept unchanged. See https://cr.yp.to/proto/maildir.html.
 """
 
@@ -46,7 +46,7 @@ _HOST = host_part(os.uname().nodename)
 
 
 def unique_name(written_ns: int, stored_octets: int, size_octets: int) -> str:
-    """Return the unique part of a message's file name, from the stat() result of its file in tmp/ and its sizes."""
+    """Return the unique part of a message's file name, from the time of writing (ns since 1970 UTC) and the sizes."""
     seconds, nanoseconds = divmod(written_ns, 1_000_000_000)
     number = os.urandom(8).hex()
     place = f"{seconds}.M{nanoseconds // 1000:06}P{os.getpid()}Q{next(_counter)}R{number}"
@@ -157,7 +157,7 @@ class NewMessage:
 def stored_form(content: bytes) -> bytes:
     """Convert a message with CRLF line ends to the form stored on disk, with LF line ends.
 
-    A CR before a CRLF is kept with it, so that wire_form() restores every octet of a message with CRLF line ends.
+    CR CR LF is stored unchanged, so that wire_form() restores every octet of a message with CRLF line ends.
     """
     if b"\r\r\n" in content:
         return _LINE_END.sub(b"\n", content)
@@ -177,11 +177,11 @@ def wire_octets(stored: bytes) -> int:
 
 
 def deliver_files(folder: str, messages: Sequence[NewMessage]) -> list[str]:
-    """Deliver messages into a folder's directory; returns their file names relative to it, in order.
+    """Deliver messages into a folder's directory; returns the file names relative to the directory, in order.
 
     Each message is written to tmp/, synced, and renamed into new/ or cur/. On return the messages survive kill -9 and a
-    power failure; before, none, some or all of them exist, and none in part. Raises OSError and MessageTooLargeError;
-    then none of them was delivered.
+    power failure. After a crash before the return, any number of the messages exist, but none in part. Raises OSError
+    and MessageTooLargeError, with no message delivered.
     """
     written: list[tuple[str, str]] = []
     done: list[str] = []

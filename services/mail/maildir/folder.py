@@ -8,8 +8,8 @@
 One Folder can serve several sessions in turn: refresh() reads the changes of other processes, and a session compares
 `revision` and `messages` with its own view. Operations that take long in a large folder can be run in steps
 (refresh_steps, copy_steps, expunge_steps): generators that yield after a bounded number of messages, and hold no lock
-then. Nothing blocks, except on the lock that another process holds while it writes a few lines. All operations raise
-OSError on disk errors.
+while suspended. Operations block only on a lock, which another process holds while it writes a few lines. All
+operations raise OSError on disk errors.
 """
 
 import contextlib
@@ -136,7 +136,7 @@ class Folder:
         return self._index.first_recent
 
     def refresh(self, added: Sequence[str] = ()) -> None:
-        """Read changes by other processes; assign UIDs to new messages, in the order of `added` if listed there.
+        """Read changes by other processes; assign UIDs to new messages, last to the messages in `added`, in order.
 
         Raises NoFolderError if the folder was removed.
         """
@@ -144,7 +144,7 @@ class Folder:
             pass
 
     def refresh_steps(self, added: Sequence[str] = ()) -> Generator[None, None, None]:
-        """Refresh in steps, between which other sessions may use the folder; errors as of refresh()."""
+        """Refresh in steps, between which other sessions may use the folder; raises the errors of refresh()."""
         for _ in range(REFRESHES_MAX):
             if (yield from self._refresh_once(added)):
                 return
@@ -292,12 +292,12 @@ class Folder:
         self._changes += 1
 
     def record_changes(self) -> None:
-        """Give the changes since the last call their mod-sequences (RFC 7162); raises NoFolderError and OSError."""
+        """Assign mod-sequences to the changes since the last call (RFC 7162); raises NoFolderError and OSError."""
         for _ in self.record_steps():
             pass
 
     def record_steps(self) -> Generator[None, None, None]:
-        """Record changes in steps, between which other sessions may use the folder; errors as of record_changes()."""
+        """Run record_changes() in steps, between which other sessions may use the folder; raises the same errors."""
         while self._unrecorded or not self.mod_sequences.highest:
             self._read_recorded()
             for batch in batches(sorted(self._unrecorded), STEP_MESSAGES * 5):
@@ -322,7 +322,7 @@ class Folder:
         self._unrecorded |= self.messages.keys() | self.mod_sequences.observed
 
     def claim_recent(self) -> int:
-        """Claim new messages for a session: move them to cur/; return the lowest UID that is \\Recent in it."""
+        """Claim new messages for a session: move them to cur/; return the lowest UID \\Recent in the session."""
         return _run(self.claim_recent_steps())
 
     def claim_recent_steps(self) -> Generator[None, None, int]:
@@ -454,7 +454,7 @@ class Folder:
     def append(self, messages: Sequence[NewMessage], flags: Sequence[frozenset[str]] = ()) -> list[int]:
         """Append messages with one set of flags each; returns their UIDs in order.
 
-        Raises QuotaExceededError, MessageTooLargeError and TooManyKeywordsError; then none of them was delivered.
+        Raises QuotaExceededError, MessageTooLargeError and TooManyKeywordsError, with no message appended.
         """
         size = sum(len(message.content) for message in messages)
         if not self._quota.allows(size, len(messages)):
@@ -473,7 +473,7 @@ class Folder:
         bases = [split_name(name[_PLACE:])[0] for name in names]
         self._quota.add(sum(stored_size(base) or 0 for base in bases), len(bases))
         yield from self.refresh_steps(bases)
-        # A message that another session or program has removed meanwhile was not seen; it had a UID nevertheless.
+        # A message that another session or program has removed before the refresh gets a UID nevertheless.
         self._assign([base for base in bases if base not in self._index.uids])
         return [self._index.uids[base] for base in bases]
 
@@ -486,8 +486,8 @@ class Folder:
     ) -> Generator[None, None, list[tuple[int, int]]]:
         """Copy messages, with their flags and dates, into another folder, all or none, in steps.
 
-        Returns (UID here, UID there) of each. Raises QuotaExceededError, TooManyKeywordsError and, unless
-        `skips_removed`, MessageGoneError.
+        Returns (UID in this folder, UID in `target`) of each message. Raises QuotaExceededError, TooManyKeywordsError
+        and, unless `skips_removed`, MessageGoneError.
         """
         copied = [uid for uid in uids if not skips_removed or uid in self.messages]
         sizes = [stored_size(self.message(uid).base) or self.size_octets(uid) for uid in copied]

@@ -1,4 +1,4 @@
-"""Keywords of a folder: flags beyond the system flags, as letters of file names (RFC 3501 section 2.3.2)."""
+"""Keywords of a folder: flags other than the system flags, stored as letters in file names (RFC 3501 section 2.3.2)."""
 
 from lab7.services.mail.maildir.delivery import FLAGS, LETTERS, locked, read_file, replace_file
 from lab7.services.mail.maildir.errors import TooManyKeywordsError
@@ -11,7 +11,7 @@ KEYWORDS_LOCK = "lab7-keywords.lock"
 class Keywords:
     """The keywords of a folder (RFC 3501 section 2.3.2); a file maps each to a letter a to z in message file names.
 
-    Other processes may add some, so call read() before a listing.
+    Other processes may add keywords, so read() has to be called before the folder is listed.
     """
 
     def __init__(self, folder: str) -> None:
@@ -21,7 +21,7 @@ class Keywords:
         self._flags: dict[str, frozenset[str]] = {}
 
     def read(self) -> bool:
-        """Read the keywords that other processes have added; return True if there are any."""
+        """Read the keywords file; return True if other processes have changed the keywords."""
         octets = read_file(self._path) or b""
         names = octets.decode("ascii", "replace").split("\n")[:-1][:KEYWORDS_MAX]
         if names == self.names:

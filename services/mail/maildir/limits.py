@@ -12,7 +12,7 @@ KEYWORD_OCTETS = 128
 # Maximum nesting depth of folders; FILE_NAME_OCTETS limits the whole path as well.
 FOLDER_DEPTH = 32
 
-# A user may have this many folders.
+# Maximum number of folders of a user.
 FOLDERS_MAX = 10_000
 
 # Maximum number of names to which a user subscribes, also of missing folders (RFC 3501 section 6.3.6).
@@ -24,7 +24,7 @@ SCANS_MAX = 5
 # Minimum age in seconds from which an unchanged mtime proves a directory unchanged: mtimes are coarse (1 to 10 ms).
 SETTLED_S = 0.1
 
-# Number of removed messages' lines above which the UID index is compacted, if more than half of all lines.
+# Number of lines of removed messages above which the UID index is compacted, if they are more than half of all lines.
 DEAD_LINES_MAX = 1000
 
 # Octets of maildirsize from which its sums are recalculated, by the Maildir++ specification.

@@ -6,13 +6,13 @@ r"""Mod-sequences of a folder: the order of all changes, in an append-only file 
     V 1764460801 2                   UID 2 was removed at this mod-sequence
     H 1764460801                     no mod-sequence up to this one is used again
 
-The file records the state that was observed last, not commands: a mailbox is a Maildir, in which other programs change
-flags and remove messages as well. observe() compares the messages with the recorded states, gives the messages that
-differ the next mod-sequence, and appends this before any client is told. A process may therefore be killed at any time:
-a change that was made but not recorded is found by the next observation, and gets a mod-sequence above all that clients
+The file records the last observed states, not commands, because other programs change flags and remove messages in a
+Maildir as well. observe() compares the messages with the recorded states, assigns the next mod-sequence to the messages
+that differ, and appends the new states to the file before any client is told. So a process may be killed at any time:
+the next observation finds a change that was made but not recorded, and assigns a mod-sequence above all that clients
 know. A partial line is truncated by the next writer, as in the UID index. On a file system that loses the last lines
-of a file in a power failure, new mod-sequences are still above the lost ones, because they are not below the time in
-seconds.
+of a file in a power failure, new mod-sequences are still above the lost mod-sequences, because a new mod-sequence is at
+least the time in seconds.
 
 Compaction replaces the file atomically when most of its lines are superseded, and forgets all but the last
 VANISHED_MAX removals; vanished_since() then returns None for earlier mod-sequences, and the server reports all UIDs
@@ -209,7 +209,7 @@ class ModSequences:
             self._forgotten = forgotten[-1][0]
             self._vanished = self._vanished[-VANISHED_MAX:]
         self._rewrite()
-        # The next compaction is due at twice the lines left, so that its cost is spread over as many changes.
+        # The next compaction is due at twice the present number of lines, so that the amortised cost is constant.
         self._lines_max = max(MOD_SEQUENCE_LINES_MAX, 2 * self._lines)
 
     def _rewrite(self) -> None:
@@ -240,7 +240,7 @@ class ModSequences:
 
 
 def _ascii_letters(letters: str) -> str:
-    """Return the letters of flags without other characters, which names from other programs may have."""
+    """Return the letters of flags without other characters, which file names by other programs may have."""
     if not letters or (letters.isascii() and letters.isalpha()):
         return letters
     return "".join(letter for letter in letters if letter.isascii() and letter.isalpha())

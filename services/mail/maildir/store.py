@@ -6,7 +6,7 @@
     maildir.create("Work/2026")
     maildir.folder("Work/2026").refresh()
 
-Folder names are those of IMAP: modified UTF-7, with "/" as separator, INBOX in any case.
+Folder names are IMAP mailbox names: modified UTF-7, with "/" as separator, INBOX in any case.
 """
 
 import contextlib

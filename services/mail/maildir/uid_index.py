@@ -8,19 +8,19 @@ r"""UID index of a Maildir folder: UIDs and UIDVALIDITY in an append-only file (
 
 Maildir has no UIDs: a message is identified by the unique part of its file name. IMAP requires a number per message
 that is never reused, never changes, and grows in the order of arrival, for as long as UIDVALIDITY is the same. The
-index assigns them; the first process that scans a folder and finds unknown names does so, whether the MTA, another
-program or APPEND delivered them.
+first process that finds unknown file names in a folder assigns UIDs to these messages, whether the MTA, another program
+or APPEND delivered them.
 
-Assignment. Under the folder's lock a process reads the lines added by others, appends one line per new message, syncs,
-and only then shows the UIDs to a client. The next UID is one above the largest that any line names. A line is valid
-once its LF is written: a process killed in between leaves at most a partial line, which the next writer truncates; its
-UID was shown to no client.
+Assignment. Under the folder's lock a process reads the lines added by other processes, appends one line per new
+message, syncs, and only then shows the UIDs to a client. The next UID is one above the largest UID in the file. A line
+is valid once its LF is written: a process killed before that leaves at most a partial line, which the next writer
+truncates. The UID in a partial line was shown to no client.
 
 Order. New messages are sorted by the time in their names. Messages of one APPEND or COPY keep their order.
 
-Compaction. A removed message leaves its line behind. When more than DEAD_LINES_MAX lines, and more than half, are dead,
-the file is replaced atomically; the N line keeps UIDNEXT although the lines that prove it are gone. Readers detect the
-replacement by the inode and read from the start.
+Compaction. The line of a removed message stays in the file, as a dead line. When more than DEAD_LINES_MAX lines, and
+more than half of all lines, are dead, the file is replaced atomically; the N line preserves UIDNEXT even if the line
+with the largest UID is gone. Readers detect the replacement by the inode and read from the start.
 
 UIDVALIDITY. A missing or damaged index is recreated with a new, larger UIDVALIDITY (Maildir._new_uidvalidity), which
 tells clients to discard their cached UIDs. The same holds for a folder deleted and created again under its name.
@@ -40,8 +40,8 @@ _HEADER = b"lab7-uids 1 "
 class UidIndex:
     """The UIDs of one folder as of the last read(), and the file in which the UIDs are stored.
 
-    read() may be called at any time; assign(), compact() and claim_recent() only after a read(), with the
-    folder's lock held. They raise OSError.
+    read() may be called at any time; assign(), compact() and claim_recent() only after a read(), with the folder's lock
+    held. All methods raise OSError.
     """
 
     def __init__(self, folder: str) -> None:
@@ -142,7 +142,7 @@ class UidIndex:
         return first
 
     def compact(self, live: Iterable[str]) -> None:
-        """Remove the lines of messages not in `live` from the index file, if most lines are such (DEAD_LINES_MAX)."""
+        """Remove the lines of messages not in `live` from the index file, if most lines are dead (DEAD_LINES_MAX)."""
         if self.lines < DEAD_LINES_MAX:
             return
         live_uids = {base: self.uids[base] for base in live if base in self.uids}

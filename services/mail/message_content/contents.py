@@ -6,8 +6,8 @@
     contents.files                        parts to offer as files
     contents.decoded(leaf)                octets without their Content-Transfer-Encoding
 
-Of a multipart/alternative one part is displayed: the last that can be displayed, or the plain text. Embedded messages,
-and parts beyond the MIME parser's nesting depth, are files.
+Of a multipart/alternative, one part is displayed: the last part of the preferred type, HTML or plain text, else the
+last part that can be displayed. Embedded messages, and parts beyond the MIME parser's nesting depth, are files.
 """
 
 from collections.abc import Iterator

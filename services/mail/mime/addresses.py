@@ -28,13 +28,13 @@ class Address:
 def parse_addresses(octets: bytes, to_error: bool = False) -> list[Address]:
     """Return the addresses of a list; malformed parts are parsed as far as possible.
 
-    With `to_error`, the list ends at the first octet that cannot follow an address, as in Dovecot's ENVELOPE: what
-    follows it is part of no address.
+    With `to_error`, the list ends at the first octet that cannot follow an address, and the rest of the field is
+    ignored, as in Dovecot's ENVELOPE.
     """
     lexer = Lexer(octets)
     addresses: list[Address] = []
     in_group = False
-    # Offset up to which words are known to be no group or display name, so that each is parsed once (linear time).
+    # Offset up to which words are known to begin no group or display name: every word is parsed once (linear time).
     barren = 0
     separated = True
     while len(addresses) < ADDRESSES_MAX:

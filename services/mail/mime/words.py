@@ -75,8 +75,8 @@ def _codec(charset: bytes) -> str:
 def text_of(octets: bytes, charset: bytes | None) -> str:
     """Decode octets of a declared character set; undecodable octets become U+FFFD.
 
-    Octets beyond ASCII without a declared character set are decoded as UTF-8. A name stands for what mail programs mean
-    by it: ISO-8859-1 for windows-1252, GB2312 for GB18030.
+    Octets beyond ASCII without a declared character set are decoded as UTF-8. A declared character set is decoded as
+    the superset that mail programs use under its name: ISO-8859-1 as windows-1252, GB2312 as GB18030.
     """
     if charset is None or charset.lower() == b"us-ascii":
         return octets.decode("utf-8", "replace")

@@ -3,9 +3,9 @@
     $ python -m lab7.services.mail.pop3 --maildirs maildirs --accounts accounts --domain example.com --port 1110
     READY pop3 127.0.0.1:1110 [::1]:1110
 
-    S: +OK lab7 is ready. <77.1795442557@lab7>
+    S: +OK lab7 ready. <77.1795442557@lab7>
     C: USER alice
-    S: +OK Send the password.
+    S: +OK Send PASS.
     C: PASS secret
     S: +OK 2 messages (320 octets).
     C: RETR 1
@@ -15,7 +15,7 @@
     C: DELE 1
     S: +OK Marked.
     C: QUIT
-    S: +OK Removed 1 messages.
+    S: +OK 1 messages removed.
 
 Optional commands and extensions: APOP, TOP and UIDL (RFC 1939), CAPA, RESP-CODES and PIPELINING (2449), AUTH PLAIN
 (5034), AUTH-RESP-CODE (3206), and STLS (2595) if the server has a certificate. Left out: LAST, removed by RFC 1725.

@@ -41,7 +41,7 @@ class Maildrop:
                 yield b""
             for index, uid in enumerate(list(self.folder.uids)):
                 with contextlib.suppress(MessageGoneError):
-                    # RETR ends the last line of a message that lacks its CRLF.
+                    # RETR appends CRLF to a message that does not end in CRLF.
                     missing = 0 if self.folder.ends_in_line_end(uid) else 2
                     self.sizes.append(self.folder.size_octets(uid) + missing)
                     self.uids.append(uid)

@@ -1,6 +1,6 @@
 """Sans-IO POP3 session: octets of one connection in, responses and requests for I/O out (RFC 1939).
 
-    session = Session(Offer(timestamp=b"<1896.697170952@dbc.mtview.ca.us>"))
+    session = Session(Capabilities(timestamp=b"<1896.697170952@dbc.mtview.ca.us>"))
     send(session.greeting())
     outputs = session.receive(data)         a generator of octets to send, and of requests to answer
 

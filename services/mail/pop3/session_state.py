@@ -2,7 +2,7 @@
 
     connect -> AUTHORIZATION    PASS, APOP or AUTH succeeds and the maildrop's lock is free -> TRANSACTION
     TRANSACTION                 QUIT: remove the marked messages (UPDATE) -> ENDED
-    any state                   QUIT, time-out, too many errors -> ENDED, without UPDATE unless by QUIT in TRANSACTION
+    any state                   time-out, too many errors, QUIT in AUTHORIZATION -> ENDED, without UPDATE
 
 Handlers depend on this module, the session depends on the handlers.
 """
@@ -41,7 +41,7 @@ class Capabilities:
 
 
 class SessionState:
-    """Data of one session; `user`: name from USER, empty again after the next command."""
+    """Data of one session; `user`: the name from USER, None again after the next command."""
 
     def __init__(self, capabilities: Capabilities) -> None:
         self.capabilities = capabilities

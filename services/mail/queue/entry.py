@@ -1,6 +1,6 @@
 """Queue entry: envelope of a message, state of each recipient, and retry schedule (RFC 5321 section 4.5.4).
 
-Entries and changes are encoded as one line of JSON each; the journal stores an entry's content after its line.
+Each entry and each change is encoded as one line of JSON; in the journal, the message content follows its entry's line.
 """
 
 import json
@@ -19,7 +19,7 @@ EXPIRE_S = 5 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Retry schedule: seconds before attempts 2, 3, ...; the last repeats until `expire_s` after acceptance."""
+    """Retry schedule: seconds before attempts 2, 3, ...; the last interval repeats until `expire_s` has passed."""
 
     retry_s: Sequence[float] = RETRY_S
     expire_s: float = EXPIRE_S
@@ -68,7 +68,7 @@ class ContentLocation:
 class Entry:
     """A queued message; times in seconds since 1970 UTC; `content` None: to be read from the journal at `place`.
 
-    `may_be_delivered` means that an earlier attempt may have delivered to a local mailbox without a record of it.
+    `may_be_delivered`: an earlier attempt may have delivered the message to a local mailbox, but was not recorded.
     """
 
     id: str
@@ -96,7 +96,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of an entry: recipients delivered or failed, last replies, number of attempts, time of the next one."""
+    """A change of an entry: recipients delivered or failed, last replies, number of attempts, next attempt's time."""
 
     id: str
     done: Sequence[int] = ()

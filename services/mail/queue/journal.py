@@ -8,11 +8,11 @@ A record is a header and its data:
     4 octets  \x1eL7Q             1 octet   kind: E an entry and its content, C a change
     4 octets  length of the data  4 octets  CRC-32 of kind and data
 
-Octets that are not a valid record, left by a crash, are skipped up to the next valid one. write() appends a batch of
-records of many sessions with one fdatasync, after which they get their 250. A segment is removed once neither it nor an
-older one holds an open entry; the entries of a segment that is kept for long are copied into the newest one. Recovery
-reads the segments in order. Not thread-safe: used by one thread at a time. The design is described in
-queue/__init__.py.
+Octets that are not a valid record, left by a crash, are skipped up to the next valid record. write() appends a batch of
+records of many sessions with one fdatasync, after which the sessions reply 250. A segment is removed once neither the
+segment nor an older one holds an open entry; above SEGMENTS_MAX segments, the open entries of the oldest are copied
+into the newest. Recovery reads the segments in order. Not thread-safe: used by one thread at a time. The design is
+described in queue/__init__.py.
 """
 
 import contextlib

@@ -16,7 +16,7 @@ from lab7.services.mail.queue.journal import Journal, JournalItem
 
 # Maximum octets of content in a batch, which bounds the delay of the following records.
 BATCH_OCTETS = 8 * 1024 * 1024
-# Maximum memory in octets for contents of undelivered messages; beyond it they are read back from the journal.
+# Maximum memory in octets for contents of undelivered messages; further contents are read back from the journal.
 CACHED_OCTETS = 64 * 1024 * 1024
 # Seconds until a failed write of changes is retried.
 RETRY_S = 1.0
@@ -177,7 +177,7 @@ class Spool:
             known.place = place
             self._count(known, 1)
         else:
-            # If the entry ended during its copy, record the end again behind the copy: recovery would reopen the entry.
+            # If the entry became final during the copy, record that again after the copy, which would reopen the entry.
             self._copying.discard(entry.id)
             self.write_later(Change(entry.id, range(len(entry.recipients))))
 

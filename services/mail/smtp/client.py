@@ -3,8 +3,8 @@
     sent = await send(("192.0.2.1", 25), [envelope, another], SessionOptions("client.example.org"))
     sent.outcomes, sent.failure, sent.transcript
 
-The transcript records every write and read with its time, so that an experiment can compare them with a round-trip
-model. The protocol itself is in client_session.py. Used by the user agent, webmail and the MTA's remote delivery.
+The transcript records every write and read with its time, for comparison with a round-trip model. The protocol itself
+is in client_session.py. Used by webmail and by the MTA's remote delivery.
 """
 
 import asyncio
@@ -198,7 +198,7 @@ async def send(
     tls: ssl.SSLContext | None = None,
     on_outcome: Callable[[Envelope, Outcome], None] | None = None,
 ) -> SendResult:
-    """Send messages over one connection to (address, port), in order, and close it.
+    """Send messages over one connection to (address, port), in order, and close the connection.
 
     Messages not begun because the connection ended have no outcome. `on_outcome` is called after each message.
     """

@@ -39,7 +39,7 @@ NO_AUTH = Reply(530, "The server offers no usable authentication mechanism", "5.
 
 
 class Step(Enum):
-    """State of a client session: the reply, or the method call, that it waits for."""
+    """State of a client session: the reply, or the method call, that the session waits for."""
 
     GREETING = "220"
     HELLO = "the reply to EHLO or HELO"
@@ -105,7 +105,7 @@ class _Transaction:
 
 
 class ClientSession:
-    """SMTP client session; `step`: the reply that it waits for; `failure`: the reply that ended it early."""
+    """SMTP client session; `step`: the reply that is awaited; `failure`: the reply that ended the session early."""
 
     def __init__(self, options: SessionOptions) -> None:
         self.step = Step.GREETING
@@ -279,7 +279,7 @@ class ClientSession:
     def _handle_group_reply(self, reply: Reply, transaction: _Transaction) -> bytes:
         name = transaction.awaited.popleft()
         if not _fits(name, reply):
-            # After 250 to DATA the two sides would take the same octets for mail data and for commands.
+            # After 250 to DATA, client and server could disagree if the next octets are mail data or commands.
             return self._end(_out_of_place(name, reply))
         if name == "MAIL" and not reply.is_positive:
             transaction.refusal = reply
@@ -322,7 +322,7 @@ class ClientSession:
         return b""
 
     def _finish(self, transaction: _Transaction, deciding: Reply | None) -> None:
-        """Set the outcome: rejected recipients get the reply to their RCPT, accepted ones the reply `deciding`."""
+        """Set the outcome: the reply to RCPT for a rejected recipient, the reply `deciding` for an accepted one."""
         self.in_doubt = False
         missing = Reply(451, "The transaction was aborted", "4.5.0")
         known: Iterable[Reply] = transaction.replies

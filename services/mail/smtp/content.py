@@ -1,13 +1,12 @@
 """Mail data of SMTP: end detection, dot-stuffing, smuggling protection (RFC 5321 sections 2.3.8, 4.1.1.4, 4.5.2).
 
 Only CRLF "." CRLF ends the data. A server that accepts <LF>.<LF>, <LF>.<CR><LF> or <CR>.<CR> as the end, or relays such
-a sequence, lets a sender hide a second message in the first ("SMTP smuggling"). Here these sequences end nothing; a
-message that contains one is rejected, and its connection accepts nothing but QUIT afterwards. Other lines that end in a
-bare LF, as programs send that pass a Unix file unchanged, are converted to CRLF, so that only CRLF is ever relayed; a
-bare CR is rejected.
+a sequence, lets a sender hide a second message in the first ("SMTP smuggling"). This server does not end the data at
+such a sequence: it rejects the message, and afterwards accepts only QUIT on the connection. Any other bare LF, as sent
+by programs that pass a Unix file unchanged, is converted to CRLF, so that only CRLF is relayed; a bare CR is rejected.
 
-The 1,000 octets of section 4.5.3.1.6 are what a server has to accept at least: longer lines are accepted up to the
-message's size, unless `strict`, and shortened before they are relayed (short_lines.py).
+Section 4.5.3.1.6 requires servers to accept lines of 1,000 octets. Longer lines are accepted up to the limit of the
+message size, unless `strict` is set, and shortened before they are relayed (short_lines.py).
 """
 
 import re
@@ -33,7 +32,7 @@ LOOP = Reply(554, "Too many Received fields: mail loop", "5.4.6")
 
 
 class ContentReader:
-    """Buffer for mail data up to the end marker; octets above `limit_octets` are discarded, but counted."""
+    """Buffer for mail data up to the end marker; octets of a message far above `limit_octets` are discarded."""
 
     def __init__(self, limit_octets: int, strict: bool = False) -> None:
         """Create an empty buffer; with `strict`, messages with lines above TEXT_LINE_OCTETS are rejected."""

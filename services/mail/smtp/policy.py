@@ -1,9 +1,9 @@
 """Access policy of the SMTP server: clients, relaying, recipients, VRFY, EXPN (RFC 5321 sections 3.3 to 3.9 and 7).
 
-Mail for local domains is accepted from any client; mail for other domains only from authenticated users and from the
-networks in `relay_from`; all else is rejected as relaying (550 5.7.1). Domains in `relay_for`, for which this server is
-a backup MX (section 5.1), are accepted from any client too. Decisions are made without I/O: the octets used in a
-mailbox and the free disk space are passed in as functions.
+Mail for local domains is accepted from any client, and so is mail for domains in `relay_for`, for which this server is
+a backup MX (section 5.1). Mail for other domains is accepted only from authenticated users and from the networks in
+`relay_from`, and otherwise rejected as relaying (550 5.7.1). Decisions are made without I/O: functions passed in return
+the octets used in a mailbox and the free disk space.
 """
 
 from collections.abc import Callable, Collection, Sequence

@@ -1,7 +1,7 @@
 """SMTP server on asyncio: feeds one sans-IO session per connection; enforces limits and time-outs; shuts down.
 
-Protocol decisions are the session's (server_session). RFC 5321 sections 3.8, 4.1.1.10, 4.2.3 and 4.5.3.2.7. A
-connection refers to the ServerContext, not to the server that creates the connections.
+The session takes the decisions of the protocol (server_session). RFC 5321 sections 3.8, 4.1.1.10, 4.2.3 and 4.5.3.2.7.
+A connection refers to the ServerContext, not to the server that creates the connections.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ _LOCAL_ERROR = Reply(451, "Local error in processing", "4.3.0")
 class Limits:
     """Limits of the SMTP server on connections, time and memory (limits.py has the protocol's limits)."""
 
-    # Concurrent connections may exceed Postfix's default_process_limit (100), since a session is no process here.
+    # More concurrent connections than Postfix's default_process_limit (100), since a session is not a process.
     connections: int = 1_000
     connections_of_client: int = 256
     # RFC 5321 section 4.5.3.2.7: a server should wait at least 5 minutes for the next command.
@@ -56,7 +56,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A listening port: announced extensions, and accept(), which queues a message; it may raise OSError."""
+    """A listening port: the announced extensions, and accept(), which queues a message and may raise OSError."""
 
     offer: Offer
     accept: Callable[[Accept, Client], Awaitable[Reply]]
@@ -223,7 +223,7 @@ class ServerConnection(asyncio.Protocol):
             self._stop("Too much mail in transit: try again later")
 
     async def _handle_request(self, session: ServerSession, request: Request) -> None:
-        """Do the I/O that the session requests (write a message, check a password, start TLS), until none is left."""
+        """Do the I/O of one request (write a message, check a password, start TLS), and continue the session."""
         out = b""
         if isinstance(request, Accept):
             try:

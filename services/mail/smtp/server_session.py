@@ -12,9 +12,9 @@
     C: ... <CRLF>.<CRLF>                       request is now Accept(...): the connection makes the message durable
     S: 250 2.0.0 Queued as ...                 accepted()
 
-The command table is in commands.py. An operation that needs I/O (write to the queue, validate a password, TLS
-handshake) is a request in `request`; until it is completed, received octets are buffered and the connection stops
-reading. Extensions: SIZE (RFC 1870), PIPELINING (RFC 2920), 8BITMIME (RFC 6152), ENHANCEDSTATUSCODES (RFC 2034),
+The command table is in commands.py. For an operation that needs I/O (write to the queue, validate a password, TLS
+handshake) the session sets `request`; until the request is completed, received octets are buffered and the connection
+stops reading. Extensions: SIZE (RFC 1870), PIPELINING (RFC 2920), 8BITMIME (RFC 6152), ENHANCEDSTATUSCODES (RFC 2034),
 STARTTLS (RFC 3207), AUTH (RFC 4954), submission (RFC 6409). Left out: CHUNKING, DSN requests (RFC 3461), SMTPUTF8.
 """
 
@@ -219,7 +219,7 @@ class ServerSession:
         except syntax.ParameterError as error:
             self._reply(error.reply)
             return
-        # RFC 1870 section 6.1: 552 rejects a size above the limit, 452 a message for which storage is short.
+        # RFC 1870 section 6.1: 552 rejects a size above the limit; 452 means that storage is insufficient.
         if mail.size_octets > self._offer.size_octets:
             self._reply(Reply(552, f"Message size exceeds the limit of {self._offer.size_octets} octets", "5.3.4"))
             return

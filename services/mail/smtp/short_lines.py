@@ -1,13 +1,13 @@
 """Shortening of long lines in messages that are sent to other servers (RFC 5321 section 4.5.3.1.6).
 
-No server has to accept a line of more than 998 octets and CRLF. Long header lines are folded (RFC 5322 section 2.2.3),
-long lines of bodies are encoded as quoted-printable (RFC 2045 section 6.7), in each part of a multipart message by
-itself; a base64 body is only broken into lines (section 6.8). The decoded content is unchanged. A signature over the
-encoded octets (DKIM, multipart/signed) no longer verifies, as after the line breaks of Postfix
+No server has to accept a line of more than 998 octets and CRLF. Long header lines are folded (RFC 5322 section 2.2.3).
+A body with long lines is encoded as quoted-printable (RFC 2045 section 6.7), separately in each part of a multipart
+message; a base64 body is only broken into lines (section 6.8). The decoded content is unchanged. A signature over the
+encoded octets (DKIM, multipart/signed) no longer verifies, as after Postfix has broken long lines
 (smtp_line_length_limit). Messages without a long line are not changed.
 
-Left out: long lines outside the parts, such as a preamble, and those of parts that the MIME parser does not reach; they
-are broken, as by Postfix.
+Left out: long lines outside the parts, such as a preamble, and long lines of parts that the MIME parser does not reach;
+such lines are broken, as by Postfix.
 """
 
 import binascii

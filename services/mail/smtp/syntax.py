@@ -3,9 +3,10 @@
     C: MAIL FROM:<alice@example.com> SIZE=1000 BODY=8BITMIME
     S: 550 5.1.1 No such user here
 
-RFC 5321 sections 2.3.7, 4.1.1.2, 4.1.1.3, 4.1.1.11, 4.2 and 4.5.3.1. Enhanced status codes (RFC 3463): all 2xx, 4xx and
-5xx replies carry one, except the greeting and those to HELO and EHLO (RFC 2034 section 3). Parameters of MAIL: SIZE
-(RFC 1870), BODY (RFC 6152), and AUTH (RFC 4954 section 5), which is validated and otherwise ignored; RCPT has none.
+RFC 5321 sections 2.3.7, 4.1.1.2, 4.1.1.3, 4.1.1.11, 4.2 and 4.5.3.1. All 2xx, 4xx and 5xx replies have an enhanced
+status code (RFC 3463), except the greeting and the replies to HELO and EHLO (RFC 2034 section 3). Parameters of MAIL:
+SIZE (RFC 1870), BODY (RFC 6152), and AUTH (RFC 4954 section 5), which is validated and otherwise ignored; RCPT has no
+parameters.
 """
 
 import re
@@ -35,8 +36,8 @@ class EndlessLineError(Exception):
 class CommandLines:
     """Buffer of received octets, consumed as command lines or, for mail data, as raw octets.
 
-    Only CRLF ends a line. The octets of a line that is too long for any command are discarded as they are received, so
-    that its end is found and the next command parsed; an endless line ends the connection.
+    Only CRLF ends a line. The octets of a line that is too long for any command are discarded on arrival, so that the
+    next command can be parsed after the end of the line; a line above ENDLESS_LINE_OCTETS ends the connection.
     """
 
     def __init__(self) -> None:
@@ -63,7 +64,7 @@ class CommandLines:
         self._searched = self._skipped = 0
 
     def pop_line(self) -> tuple[bytes, int] | None:
-        """Remove a line; return (its octets that were kept, its length with CRLF), None if the line is incomplete.
+        """Remove a line; return (octets of the line not discarded, its length with CRLF), None if it is incomplete.
 
         Raises EndlessLineError.
         """

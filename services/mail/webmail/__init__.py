@@ -18,8 +18,8 @@ Security measures, by module:
 
 A page handler is a function of a PageRequest or UserPageRequest. A handler that needs I/O (check a password, send a
 message) yields requests, which program.py answers; routes.py has all URL paths. Every form of a session is answered by
-a redirect, with an error on the page after it, so that Back and Reload send no form again. Left out: filters, address
-book, composing HTML.
+a redirect (Post/Redirect/Get), and errors are shown on the next page, so that Back and Reload send no form again. Left
+out: filters, address book, composing HTML.
 """
 
 from importlib import import_module

@@ -1,6 +1,6 @@
 """Handlers of webmail's POST forms on messages and folders: select, set flags, move, delete, create a folder.
 
-Each is answered by a redirect. Operations on all messages of a folder run in steps, between other requests.
+Each form is answered by a redirect. Operations on all messages of a folder run in steps, between other requests.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -46,12 +46,12 @@ def post_action(request: UserPageRequest, _: Pages) -> Steps:
 
 
 def _selected(request: UserPageRequest, folder: Folder) -> Generator[IoRequest, None, Sequence[int]]:
-    """Return the UIDs of the selected messages that exist: those of the form, or all that the list had."""
+    """Return the UIDs of the selected messages that still exist: the UIDs in the form, or all of the list."""
     form = request.form
     if form.get("scope") != message_list.SELECT_ALL:
         numbers = (parse_number(text) for text in form.get_all("uid")[:PAGE_MESSAGES])
         return [uid for uid in dict.fromkeys(numbers) if uid is not None and uid in folder.messages]
-    # A message that arrived after the list was displayed is not among those that the user selected.
+    # The user has not selected a message that arrived after the list was displayed.
     last = parse_number(form.get("last")) or 0
     uids = yield from message_list.listed_uids(folder, form.get("q"))
     return [uid for uid in uids if uid <= last]
@@ -76,7 +76,7 @@ def _set_flag(folder: Folder, uids: Sequence[int], flag: str, is_set: bool) -> _
             try:
                 folders.change_flag(folder, uid, flag, is_set)
             except MessageGoneError:
-                # Another program has removed the message; the others still get the flag.
+                # Another program has removed the message; the other messages still get the flag.
                 continue
         yield YieldControl()
     return ""

@@ -66,12 +66,12 @@ QUOTED_CHARACTERS = 100_000
 SEND_S = 60.0
 CONNECT_S = 20.0
 
-# Staging area of messages that a user is writing, which holds their files between two forms: 20 messages, each as large
-# as a message that the page of a draft can read (PARSED_OCTETS; base64 adds a third), and a few such messages together.
+# Limits of a user's staging area: number of compositions, octets of one composition, octets of all compositions. With
+# base64, which adds a third, a draft with the files of a composition still has fewer than PARSED_OCTETS.
 COMPOSITIONS_OF_USER_MAX = 20
 COMPOSITION_OCTETS_MAX = 20_000_000
 STAGED_OCTETS_OF_USER_MAX = 60_000_000
-# A composition that was not changed for a week is removed; what was to be kept is in Drafts.
+# A composition that was not changed for a week is removed; a message that the user saved stays in Drafts.
 STAGED_S = 7 * 86_400.0
 
 # Number of messages for which a session remembers that their remote pictures may be loaded.

@@ -27,8 +27,8 @@ from lab7.services.mail.webmail.sessions import Sessions
 class LoginThrottle:
     """Rate limit on failed logins per key (address or user) in a sliding window; LRU eviction above THROTTLE_KEYS_MAX.
 
-    An attempt is counted before its outcome is known, so that concurrent attempts are limited like sequential ones;
-    `forget_last` removes it on success.
+    An attempt is counted before its outcome is known, so that concurrent attempts are limited like sequential attempts;
+    forget_last() removes a successful attempt.
     """
 
     def __init__(self, most: int, window_s: float) -> None:
@@ -74,7 +74,7 @@ class LoginPages:
         self._secure = secure
         self._peer_throttle = LoginThrottle(FAILURES_OF_PEER_MAX, FAILURES_S)
         self._user_throttle = LoginThrottle(FAILURES_OF_USER_MAX, FAILURES_S)
-        # User name and error of the last refused login, by form token, for the page after the redirect.
+        # User name and error of the last refused login, keyed by form token, for the page after the redirect.
         self._refused: BoundedDict[str, tuple[str, str]] = BoundedDict(REFUSED_LOGINS_MAX)
 
     def get_form(self, request: PageRequest, _: Pages) -> Response:
@@ -96,7 +96,7 @@ class LoginPages:
         return see_other("/login")
 
     def post_form(self, request: PageRequest, _: Pages) -> Steps:
-        """Check the password; start a session and return a redirect with its cookie, or to the form with an error."""
+        """Check the password; start a session and redirect with the session cookie, or redirect to the form."""
         check_token(request.form.get("form_token"), request.cookies.get(FORM_COOKIE, ""))
         user, password = request.form.get("user").strip(), request.form.get("password")
         wait_s = self._throttled_s(request, user)

@@ -25,7 +25,7 @@ class MessageLocation:
 
     @property
     def key(self) -> tuple[str, int, int]:
-        """Folder name, UIDVALIDITY and UID, which identify the message for ever."""
+        """Folder name, UIDVALIDITY and UID, which identify the message permanently."""
         return self.folder_name, self.folder.uidvalidity, self.uid
 
     def link(self, path: str, **more: object) -> str:

@@ -32,7 +32,7 @@ MESSAGE_POLICY = (
     "allow-popups-to-escape-sandbox"
 )
 _OWN_PICTURES, _ALL_PICTURES = "'self'", "'self' http: https:"
-# Content-Security-Policy of downloads protects in browsers that display them instead of saving.
+# Content-Security-Policy of downloads, for browsers that display a download instead of saving it.
 _FILE_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
 _ALWAYS: tuple[FieldLine, ...] = (
     (b"X-Content-Type-Options", b"nosniff"),

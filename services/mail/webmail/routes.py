@@ -39,7 +39,7 @@ def _style(_: PageRequest, pages: Pages) -> Response:
 
 
 def table(login_pages: LoginPages) -> dict[bytes, Route]:
-    """Return the routing table, by URL path."""
+    """Return the routing table, keyed by URL path."""
     return {
         b"/": Route(_home),
         b"/style.css": Route(_style, for_all=True),

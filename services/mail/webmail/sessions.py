@@ -54,7 +54,7 @@ class Sessions:
 
     def __init__(self, random_octets: Callable[[int], bytes]) -> None:
         self._random_octets = random_octets
-        # Sessions by digest of the token are ordered from least to most recently used.
+        # Sessions, keyed by the digest of the token, from least to most recently used.
         self._sessions: OrderedDict[bytes, Session] = OrderedDict()
 
     def __len__(self) -> int:

@@ -122,7 +122,7 @@ class Site:
         return self._run_page(admitted.page, request, admitted.is_form)
 
     def _run_page(self, page: Page, request: PageRequest | UserPageRequest, is_form: bool = False) -> Steps:
-        """Run a page handler; return its response, or for a PageError an error page, for a form a redirect."""
+        """Run a page handler and return its response; after a PageError, a redirect for a form, else an error page."""
         try:
             answer = page(request, self.pages)
             return answer if isinstance(answer, Response) else (yield from answer)

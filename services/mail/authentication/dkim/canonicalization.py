@@ -1,7 +1,7 @@
 """Canonicalization of messages for DKIM, simple and relaxed, and the hashes of body and header (RFC 6376 section 3.4).
 
-simple permits no change but empty lines at the end of the body. relaxed ignores the case of field names, folding, and
-the amount of white space, which relays change. Messages have CRLF line ends.
+simple ignores only empty lines at the end of the body. relaxed also ignores the case of field names, folding, and the
+amount of white space, all of which relays change. Messages have CRLF line ends.
 """
 
 import hashlib
@@ -59,7 +59,7 @@ def _field(octets: bytes) -> HeaderField | None:
 
 
 def without_fields(content: bytes, is_removed: Callable[[HeaderField], bool]) -> bytes:
-    """Remove the fields of a message for which a predicate returns True."""
+    """Remove the header fields of a message for which `is_removed` returns True."""
     header, _ = split(content)
 
     def kept(found: re.Match[bytes]) -> bytes:
@@ -124,8 +124,8 @@ class BodyHashes:
 def header_octets(fields: Sequence[HeaderField], names: Sequence[str], signature: bytes, method: str) -> bytes:
     """Return the octets that a signature covers: the named fields, and the signature field without its b= value.
 
-    Of several fields with one name the last one is taken first (section 5.4.2); a name without a (further) field counts
-    as nothing, which detects fields that are added later.
+    If a name occurs several times, its fields are taken from the last to the first (section 5.4.2). A name without a
+    further field adds no octets; a field of this name that is added later invalidates the signature.
     """
     left: dict[str, list[HeaderField]] = {}
     for field in fields:

@@ -71,7 +71,7 @@ class KeyRecord:
 
     @property
     def is_testing(self) -> bool:
-        """True if the domain only tests DKIM (t=y), so that a failed signature must not matter."""
+        """True if the domain tests DKIM (t=y): a message with a failed signature counts as unsigned."""
         return "y" in self.flags
 
 

@@ -2,8 +2,9 @@
 
     sign(content, SigningKey("2026", "example.org", key), now_s)         b"DKIM-Signature: v=1; a=rsa-sha256; ..."
 
-The signature covers the fields of SIGNED_FIELDS that the message has, the last one first where there are several, and
-From once more than it occurs: a From field that is added later makes the signature invalid (section 8.15).
+The signature covers the fields of SIGNED_FIELDS that the message has; fields with the same name are taken from the last
+to the first. h= lists From once more than the message has From fields, so that a From field added later invalidates the
+signature (section 8.15).
 """
 
 from dataclasses import dataclass, replace
@@ -49,8 +50,8 @@ SIGNED_FIELDS = (
 class SigningKey:
     """Private key with its selector and domain, and the canonicalization of its signatures.
 
-    `lifetime_s`: seconds until x=; `with_length`: sign the present octets of the body alone (l=), so that more may be
-    appended, as mailing lists do, and as an attacker can.
+    `lifetime_s`: seconds from signing to expiration (x=); `with_length`: sign the present length of the body (l=), so
+    that mailing lists, but also attackers, can append text.
     """
 
     selector: str

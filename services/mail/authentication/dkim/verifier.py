@@ -4,7 +4,7 @@
     next(steps)                                 Lookup("2026._domainkey.example.org.", TXT)
     ...                                         StopIteration with [Verification(PASS, ...)]
 
-A signature that does not verify counts as none: it is no reason to reject a message (section 6.1).
+A message whose signature does not verify counts as unsigned, which is no reason to reject the message (section 6.1).
 """
 
 from collections.abc import Sequence
@@ -82,7 +82,7 @@ def _verify_field(
     except TemporaryLookupError as error:
         return Verification(Result.TEMPERROR, signature, str(error))
     verification = Verification(Result.PERMERROR, signature, "no key record")
-    # RFC 6376 section 6.1.2 leaves several key records undefined: here the first that verifies decides.
+    # RFC 6376 section 6.1.2 leaves the case of several key records undefined: the first that verifies decides.
     for text in records:
         verification = _verify_with(message, hashes, field, signature, text)
         if verification.result is Result.PASS:

@@ -2,10 +2,11 @@
 
     _dmarc.example.org.  TXT  "v=DMARC1; p=reject; sp=quarantine; adkim=s"
 
-The organizational domain, of which the record holds for all subdomains and which relaxed alignment compares, is found
-in the DNS itself, not by a public suffix list: RFC 7489 section 3.2 leaves the way open, RFC 9989 has the tree walk.
-A list of suffixes is a file of strangers that ages, and in a network of one's own it knows none of the names; the walk
-costs at most eight queries. pct, which RFC 9989 drops, is read, as its records are still published.
+The record of an organizational domain applies to all subdomains without a record, and relaxed alignment compares
+organizational domains. The DNS tree walk (RFC 9989) finds the organizational domain, not a public suffix list (RFC 7489
+section 3.2 leaves the method open): a public suffix list becomes outdated, and does not contain the names of a private
+network. The tree walk takes at most eight queries. The tag pct, which RFC 9989 drops, is read, because records with pct
+are still published.
 """
 
 from collections.abc import Sequence
@@ -70,7 +71,7 @@ class Walk:
 
     @property
     def record(self) -> tuple[Name, DmarcRecord] | None:
-        """(Domain, DMARC record) for `start`: of itself, its organizational domain or its public suffix; else None."""
+        """(Domain, record) that applies: of `start`, else of its organizational domain or public suffix; or None."""
         by_name = dict(self.found)
         suffix = next((name for name, record in self.found if record.is_suffix), None)
         for name in (self.start, self.organizational_domain, suffix):
@@ -80,7 +81,7 @@ class Walk:
 
 
 def parse_dmarc(text: bytes) -> DmarcRecord | None:
-    """Parse a DMARC record; None for other TXT records, and for one without usable policy (RFC 7489 section 6.6.3)."""
+    """Parse a DMARC record; None for any other TXT record or without a usable policy (RFC 7489 section 6.6.3)."""
     try:
         tags = parse_tags(text.decode("ascii"))
     except (TagError, UnicodeDecodeError):
@@ -109,7 +110,7 @@ def _policy(text: str | None) -> Policy | None:
 
 
 def walk(domain: str) -> Lookups[Walk]:
-    """Walk from a domain towards the root (DNS tree walk); raises TemporaryLookupError, ValueError if it is invalid."""
+    """Walk from a domain towards the root (DNS tree walk); raises TemporaryLookupError, ValueError for a bad name."""
     start = domain_name(domain)
     if start is None:
         raise ValueError(f"{domain!r} is no domain name")
@@ -120,8 +121,8 @@ def walk(domain: str) -> Lookups[Walk]:
 def walk_on(start: Name, own: DmarcRecord | None) -> Lookups[Walk]:
     """Walk from the parent of a domain whose own record is already known; raises TemporaryLookupError.
 
-    The walk ends early at a record that says what its domain is (psd=n, or psd=y above the start), and where the name
-    servers above a record do not answer: what is known then holds.
+    The walk ends early at a record that determines the organizational domain: psd=n, or psd=y above the start. It also
+    ends if a lookup fails after a record has been found; the records found so far then apply.
     """
     found = [] if own is None else [(start, own)]
     name, record = start, own
@@ -141,7 +142,10 @@ def walk_on(start: Name, own: DmarcRecord | None) -> Lookups[Walk]:
 
 
 def find_record(name: Name) -> Lookups[DmarcRecord | None]:
-    """Look up the record of one domain; several count as none (RFC 7489 section 6.6.3); raises TemporaryLookupError."""
+    """Look up the DMARC record of one domain; None if there are none or several (RFC 7489 section 6.6.3).
+
+    Raises TemporaryLookupError.
+    """
     if sum(map(len, name.labels)) + len(name.labels) + len(LABEL) + 2 > 255:
         return None
     texts = yield from txt_records(name.child(LABEL))

@@ -1,9 +1,9 @@
 """DMARC: the verdict on a message by the domain of its From field (RFC 7489 sections 3.1, 6.6; RFC 9989 section 5.3).
 
-A message passes if SPF or DKIM passed for a domain that is aligned with that of From: equal to it (strict) or of the
-same organizational domain (relaxed). Otherwise the domain's policy holds: p for the domain itself, sp for subdomains,
-np for subdomains that do not exist. A message whose From field names no domain, or several, has no verdict: RFC 7489
-section 6.6.1 lets receivers reject it, since it would evade the check.
+A message passes if SPF or DKIM passed for a domain that is aligned with the domain of From: the same domain (strict) or
+a domain with the same organizational domain (relaxed). Otherwise the policy of the From field's domain applies: p for
+the domain itself, sp for subdomains, np for subdomains that do not exist. If From names no domain or several domains,
+the result is permerror: RFC 7489 section 6.6.1 lets receivers reject the message, which would evade the check.
 """
 
 from collections.abc import Sequence
@@ -30,9 +30,9 @@ class Result(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """DMARC result for the domain of From; `policy`: as published; `applied`: after sampling by pct=.
+    """DMARC result for the domain of From.
 
-    `policy` is None without a record.
+    `policy`: the policy as published, None without a record; `applied`: the policy after pct= and t= (test mode).
     """
 
     result: Result
@@ -66,8 +66,8 @@ def judge(
 ) -> Lookups[Verdict]:
     """Evaluate DMARC for a message, and return the verdict.
 
-    `spf_domain`: the domain for which SPF passed, None if it did not; `dkim_domains`: those of valid signatures;
-    `percent`: a random number from 0 to 99, which pct is compared with (RFC 7489 section 6.6.4).
+    `spf_domain`: the domain for which SPF passed, or None; `dkim_domains`: the domains of valid signatures; `percent`:
+    a random number from 0 to 99, which is compared with pct (RFC 7489 section 6.6.4).
     """
     try:
         domain = author_domain(message)

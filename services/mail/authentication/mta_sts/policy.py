@@ -8,8 +8,8 @@
         mx: *.backup.example.com
         max_age: 604800
 
-Policies are kept for max_age seconds: an attacker who suppresses DNS or HTTPS later does not remove them (section 3.3).
-Left out: TLS reports (RFC 8460); the cache is in memory, so that a restart begins with the DNS again.
+Policies are cached for max_age seconds, so that an attacker that later blocks DNS or HTTPS cannot disable a policy
+(section 3.3). Left out: TLS reports (RFC 8460), and a persistent cache: after a restart, policies are fetched again.
 """
 
 import re
@@ -24,7 +24,7 @@ from lab7.services.mail.authentication.tags import TagError, parse_tags
 HOST_LABEL, TXT_LABEL, PATH = "mta-sts", "_mta-sts", "/.well-known/mta-sts.txt"
 # RFC 8461 section 3.2: max_age has at most 10 digits, and its maximum is about one year.
 MAX_AGE_S = 31_557_600
-# RFC 8461 section 3.3: the size is limited (here as in Postfix's resolvers); failed fetches are 5 min apart.
+# RFC 8461 section 3.3: the size is limited (as in Postfix's resolvers), and a failed fetch is retried after 5 minutes.
 POLICY_OCTETS_MAX = 64 * 1024
 RETRY_S = 300.0
 DOMAINS_MAX = 10_000
@@ -119,7 +119,7 @@ class _Cached:
 
 
 class PolicyCache:
-    """Cache of MTA-STS policies by domain; all times are readings of `clock`, in seconds."""
+    """Cache of MTA-STS policies, keyed by domain; all times are readings of `clock`, in seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

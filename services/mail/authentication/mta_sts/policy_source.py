@@ -3,8 +3,8 @@
     policies = PolicySource(resolver, "authorities.pem", time.time, log)
     policy = await policies.policy("example.com")             None: opportunistic TLS
 
-The certificate must be valid for mta-sts.DOMAIN, a redirection is not followed, and anything but 200 with text/plain is
-no policy.
+The certificate must be valid for mta-sts.DOMAIN. Redirections are not followed; any response other than 200 with
+text/plain is a failed fetch.
 """
 
 import asyncio

@@ -4,11 +4,11 @@
     next(steps)                                 Lookup("example.org.", TXT)
     ...                                         StopIteration with Outcome(Result.PASS, "example.org")
 
-check_host() of section 4 is recursive: include and redirect evaluate the record of another domain, with one count of
-DNS mechanisms (10) and of void lookups (2) for all of them (section 4.6.4). Without an envelope sender the HELO name is
-checked (section 2.4). Left out: the check of the HELO name beside an envelope sender (section 2.3), the obsolete RR
-type SPF (section 3.1), Received-SPF (section 9.1), for which there is Authentication-Results; the limit on the elapsed
-time is the DNS client's.
+check_host() of section 4 is recursive: include and redirect evaluate the record of another domain. The limits on DNS
+mechanisms (10) and void lookups (2) apply to all records of a check together (section 4.6.4). For the null reverse-path
+the HELO name is checked (section 2.4). Left out: the check of the HELO name in addition to the envelope sender (section
+2.3), the obsolete RR type SPF (section 3.1), and Received-SPF (section 9.1), in place of which Authentication-Results
+is written. The caller limits the elapsed time (service.py).
 """
 
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ class _LimitExceededError(Exception):
 
 
 class _PermanentError(Exception):
-    """Error for an SPF record, of the domain or of one that it refers to, that cannot be evaluated: permerror."""
+    """Error for an include or redirect to a domain without an SPF record: the result is permerror."""
 
 
 @dataclass(slots=True)
@@ -150,7 +150,7 @@ def _check_host(state: _Check, domain: str) -> Lookups[tuple[Result, str]]:
 
 
 def _redirect(state: _Check, domain: str, record: Record) -> Lookups[tuple[Result, str]]:
-    """Return the outcome of redirect='s domain, neutral without redirect= (RFC 7208 sections 4.7 and 6.1)."""
+    """Return the outcome for the domain of redirect=, neutral without redirect= (RFC 7208 sections 4.7 and 6.1)."""
     if record.redirect is None:
         return Result.NEUTRAL, ""
     state.count_term()
@@ -182,7 +182,7 @@ def _matches(state: _Check, domain: str, directive: Directive) -> Lookups[bool]:
         return (yield from _include(state, target))
     name = domain_name(target)
     if name is None:
-        # RFC 7208 section 4.8 leaves an invalid name to the implementation: here it has no records.
+        # RFC 7208 section 4.8 leaves the case of an invalid name open: it counts as a name without records.
         return False
     if directive.mechanism == "ptr":
         return bool((yield from _validated_names(state, name)))
@@ -235,7 +235,8 @@ def _addresses(state: _Check, name: Name, rtype: int) -> Lookups[list[str]]:
 def _validated_names(state: _Check, within: Name) -> Lookups[list[Name]]:
     """Return the validated names of the client's address that are in a domain (RFC 7208 section 5.5).
 
-    A name is validated if one of its addresses is the client's. Errors make a name invalid, not the check.
+    A name is validated if one of its addresses is the client's. After a DNS error the name is not validated, but the
+    check continues.
     """
     client = state.client.address
     reverse = domain_name(client.reverse_pointer)

@@ -57,7 +57,7 @@ def needs_validated_name(text: str) -> bool:
 
 
 def expand(text: str, values: MacroValues) -> str:
-    """Expand the macros in a string that check_macros() has accepted."""
+    """Expand the macros in a string that check_domain_spec() or check_explanation() has accepted."""
     return _EXPAND.sub(lambda found: _expanded(found, values), text)[:EXPANDED_MAX]
 
 

@@ -122,7 +122,7 @@ def fetch_response(view: View, uid: int, items: list[Item], reads: bool) -> Iter
 def _expunged_response(view: View, uid: int, items: list[Item]) -> bytes:
     """Encode the FETCH response of a message that another session expunged, while EXPUNGE is not permitted.
 
-    UID and flags are those of this session's view; all other data are empty (RFC 2180 section 4.1.3).
+    UID and flags come from this session's view; all other data are empty (RFC 2180 section 4.1.3).
     """
     known = {b"UID": b"UID %d" % uid, b"FLAGS": b"FLAGS " + encoder.flag_list(view.flags(uid))}
     encoded = [

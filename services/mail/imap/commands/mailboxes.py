@@ -1,4 +1,4 @@
-"""Handlers of IMAP mailbox commands such as SELECT and CREATE (RFC 3501 section 6.3), and of NAMESPACE (RFC 2342)."""
+"""Handlers of CREATE, DELETE, RENAME, (UN)SUBSCRIBE, STATUS (RFC 3501 section 6.3) and NAMESPACE (RFC 2342)."""
 
 from collections.abc import Collection, Iterator
 

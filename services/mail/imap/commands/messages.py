@@ -48,7 +48,7 @@ def unselect(session: SessionState, reader: Reader) -> Steps:
 
 
 def _highest_code(view: View) -> str:
-    """Return the response code HIGHESTMODSEQ after an EXPUNGE, with a space; empty if not enabled (RFC 7162 3.2.8)."""
+    """Return the response code HIGHESTMODSEQ after EXPUNGE, with a space; empty without QRESYNC (RFC 7162 3.2.8)."""
     if not view.reports_vanished or not view.has_mod_sequences:
         return ""
     return f"[HIGHESTMODSEQ {view.highest_mod_sequence()}] "
@@ -193,9 +193,9 @@ def _read_copy(session: SessionState, reader: Reader, by_uid: bool) -> tuple[lis
 def _copy_messages(view: View, uids: list[int], target: Folder) -> Generator[Output, None, tuple[list[int], str]]:
     """Copy messages; return the UIDs copied and the COPYUID response code (RFC 4315 section 3).
 
-    All are copied, or none (RFC 3501 section 6.4.7, RFC 9051 section 6.4.7): if another session has expunged one, raise
-    NoError with EXPUNGEISSUED (RFC 5530 section 3), as Dovecot does. RFC 2180 section 4.4.1 permits that; a copy of the
-    messages left, with OK, would be taken for a complete one.
+    All messages are copied, or none (RFC 3501 section 6.4.7, RFC 9051 section 6.4.7): if another session has expunged
+    one of them, raise NoError with EXPUNGEISSUED (RFC 5530 section 3), as Dovecot does and RFC 2180 section 4.4.1
+    permits. The client would take a partial copy with the response OK for a complete copy.
     """
     if any(uid not in view.folder.messages for uid in uids):
         raise NoError(_GONE, "EXPUNGEISSUED")
@@ -211,7 +211,7 @@ def move(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
     """Handle MOVE (RFC 6851 section 3) and UID MOVE (section 3.2).
 
     If another session has expunged one of the messages, none is moved, and the response is that of COPY, as in Dovecot.
-    RFC 6851 section 3.3 would also permit to move those left, since it requires only that each message is moved or not.
+    RFC 6851 section 3.3 requires atomicity per message only, so it would also permit moving the remaining messages.
     """
     uids, name = _read_copy(session, reader, by_uid)
     view = session.writable()

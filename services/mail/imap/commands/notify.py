@@ -1,4 +1,4 @@
-"""Handler of NOTIFY, and the requested notifications about mailboxes that are not selected (RFC 5465).
+"""Handler of NOTIFY, and notifications of events in the selected mailbox and in other mailboxes (RFC 5465).
 
     C: a NOTIFY SET STATUS (selected (MessageNew (UID FLAGS) MessageExpunge)) (personal (MessageNew MessageExpunge))
     S: * STATUS Work (MESSAGES 3 UIDNEXT 9 UIDVALIDITY 1700000000)
@@ -42,7 +42,7 @@ class _EventGroup:
     items: tuple[Item, ...] = ()
 
     def matches(self, name: str, subscribed: Callable[[], set[str]]) -> bool:
-        """Return True if the filter includes a mailbox other than the selected one."""
+        """Return True if the filter includes a mailbox; for all filters except SELECTED and SELECTED-DELAYED."""
         if self.filter == b"INBOXES":
             return name == INBOX
         if self.filter == b"SUBSCRIBED":
@@ -72,7 +72,7 @@ class Notifications:
     _subscribed: set[str] = field(default_factory=set)
 
     def begin(self, session: SessionState, with_status: bool) -> Iterator[bytes]:
-        """Record the state of all mailboxes; yield it as STATUS responses if requested; raise NoError if too many."""
+        """Record the state of the watched mailboxes; yield STATUS responses if requested; raise NoError if too many."""
         maildir = session.user_maildir()
         self._names, self._subscribed = set(maildir.names()), set(maildir.subscriptions.names())
         watched = self._watched(session)

@@ -1,7 +1,7 @@
 """Handlers of SEARCH and UID SEARCH (RFC 3501 section 6.4.4), with ESEARCH results (RFC 4731).
 
-With RETURN (SAVE) the result is the variable `$` of later commands (RFC 5182); with UPDATE its changes are notified
-until CANCELUPDATE (RFC 5267).
+With RETURN (SAVE), later commands refer to the result as `$` (RFC 5182). With RETURN (UPDATE), changes of the result
+are notified until CANCELUPDATE (RFC 5267).
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -54,7 +54,7 @@ def search(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps
 
 
 def numbers_response(word: bytes, by_uid: bool, found: Found, view: View | None) -> bytes:
-    """Encode the SEARCH or SORT response; with `view` it has the highest mod-sequence (RFC 7162 section 3.1.6)."""
+    """Encode the SEARCH or SORT response, with `view` including the highest mod-sequence (RFC 7162 section 3.1.6)."""
     numbers = b"".join(b" %d" % (uid if by_uid else number) for number, uid in found)
     highest = _highest(view, found)
     return b"* %b%b%b\r\n" % (word, numbers, b"" if highest is None else b" (MODSEQ %d)" % highest)
@@ -69,9 +69,9 @@ def _highest(view: View | None, found: Sequence[tuple[int, int]]) -> int | None:
 def extended_response(
     session: SessionState, returns: SearchReturns, by_uid: bool, found: Found, view: View | None = None
 ) -> Iterator[bytes]:
-    """Yield the ESEARCH response of a result in its order, as (sequence number, UID); store it for SAVE.
+    """Yield the ESEARCH response for a result, (sequence number, UID) pairs in order; with SAVE, store the result.
 
-    With a view it has the highest mod-sequence of the messages that it names.
+    With `view`, the response includes the highest mod-sequence of the messages that it names.
     """
     if returns.saves:
         session.saved_result = sorted(returns.saved([uid for _, uid in found]))
@@ -129,7 +129,7 @@ def read_charset_name(reader: Reader) -> str:
 
 
 def matching(view: View, test: Predicate) -> Generator[Output, None, list[tuple[int, int]]]:
-    """Evaluate search keys on all messages; return the (sequence number, UID) of each that matches."""
+    """Evaluate search keys on all messages; return (sequence number, UID) of every matching message."""
     matches = []
     for number, uid in enumerate(view.uids, start=1):
         # Yield per message: evaluating the keys on one large message may take long, and other sessions run in between.

@@ -37,7 +37,7 @@ def select(session: SessionState, reader: Reader, read_only: bool = False) -> St
         # RFC 7162 section 3.2.5
         raise BadError("Enable QRESYNC first.")
     if session.view is not None:
-        # RFC 7162 section 3.2.11: CLOSED separates the responses for the old mailbox from those for the new one.
+        # RFC 7162 section 3.2.11: CLOSED separates responses for the old mailbox from responses for the new mailbox.
         yield b"* OK [CLOSED] Previous mailbox closed.\r\n"
     # RFC 3501 section 6.3.1: SELECT deselects the current mailbox even if it fails.
     session.select(None)
@@ -112,7 +112,8 @@ def _resynchronise(view: View, resync: _Resync) -> Generator[Output, None, None]
 def vanished_earlier(view: View, mod_sequence: int, known: SequenceSet) -> Generator[Output, None, None]:
     """Yield VANISHED (EARLIER) for the UIDs in `known` that were removed after a mod-sequence (RFC 7162 section 3.2.6).
 
-    If removals since then may be forgotten, it has all UIDs in `known` that do not exist (section 3.2.10.1).
+    If the store may have forgotten removals since then, the response has all UIDs in `known` that do not exist (section
+    3.2.10.1).
     """
     removed = view.folder.mod_sequences.vanished_since(mod_sequence)
     if removed is None:

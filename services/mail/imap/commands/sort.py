@@ -65,7 +65,7 @@ def _sorted(
     """Sort (sequence number, UID) pairs; messages with equal keys stay in the order of sequence numbers."""
     values: list[tuple[tuple[int, int], list[SortValue]]] = []
     for number, uid in found:
-        # Yield after each message, so that other sessions run: sorting reads its header.
+        # Yield for each message, because sorting reads the message's header, and other sessions run in between.
         yield b""
         try:
             content = view.cache.get(uid)

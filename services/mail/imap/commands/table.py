@@ -17,13 +17,13 @@ Only this table says in which states a command is valid; handlers do not check. 
 BAD before its arguments are parsed and before any literal is accepted, so that a client without authentication cannot
 make the server buffer a message.
 
-STARTTLS is no state: it replaces the capabilities (no STARTTLS any more, passwords permitted) and discards octets
-that were sent ahead in cleartext. Neither is IDLE: it is a command that waits for a continuation line, and the flag
+STARTTLS is not a state: it replaces the capabilities (no STARTTLS any more, passwords permitted) and discards commands
+pipelined in cleartext. IDLE is not a state either: it is a command that waits for a continuation line, and the flag
 `idling` tells the connection to poll the mailbox meanwhile.
 
 The third column is `may_expunge`. Updates of the selected mailbox (EXISTS, RECENT, FETCH FLAGS, EXPUNGE) are sent
-before every tagged response, but EXPUNGE renumbers messages. RFC 3501 section 7.4.1 forbids it during FETCH, STORE and
-SEARCH, whose arguments or results are sequence numbers that the client has just used; the UID variants may send it.
+before every tagged response, but EXPUNGE renumbers messages. RFC 3501 section 7.4.1 forbids EXPUNGE during FETCH, STORE
+and SEARCH, whose arguments or results are sequence numbers; the UID variants of these commands permit EXPUNGE.
 """
 
 from functools import partial

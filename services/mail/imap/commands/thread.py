@@ -42,7 +42,7 @@ def thread(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps
     found = yield from matching(view, test)
     messages: list[ThreadMessage] = []
     for number, uid in found:
-        # Yield after each message, so that other sessions run: threading reads its header.
+        # Yield for each message, because threading reads the message's header, and other sessions run in between.
         yield b""
         try:
             messages.append(_thread_message(view, view.cache.get(uid), uid if by_uid else number))

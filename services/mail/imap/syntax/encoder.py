@@ -43,7 +43,7 @@ def astring(octets: bytes) -> bytes:
 
 
 def mailbox(name: str, utf8: bool = False) -> bytes:
-    """Encode a mailbox name in modified UTF-7, or with `utf8` in UTF-8 as IMAP4rev2 has it (RFC 9051 section 5.1)."""
+    """Encode a mailbox name in modified UTF-7, or with `utf8` in UTF-8 for IMAP4rev2 (RFC 9051 section 5.1)."""
     if utf8:
         with contextlib.suppress(ValueError):
             octets = folder_names.decode(name).encode("utf-8")

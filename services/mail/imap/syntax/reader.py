@@ -48,7 +48,7 @@ class OverlongLine:
 
 
 class Framer:
-    """Splitter of received octets into commands; buffers at most `limit_octets` besides one line.
+    """Splitter of received octets into commands; buffers at most `limit_octets` in addition to one line.
 
     A Line includes its literals as received, so that the Reader works on one buffer. AnnouncedLiteral precedes every
     literal: accept() buffers the literal, refuse() ends the command. A line may end in bare LF, as typed in a terminal.

@@ -39,7 +39,7 @@ class SearchReturns:
         return b"UPDATE" in self.options
 
     def saved(self, uids: list[int]) -> list[int]:
-        """Return the UIDs that SAVE stores: only the least or greatest with just MIN or MAX (RFC 5182 section 2.4)."""
+        """Return the UIDs that SAVE stores; with only MIN or MAX, the first or last UID (RFC 5182 section 2.4)."""
         if self.options & {b"ALL", b"COUNT", b"PARTIAL"} or not self.options & {b"MIN", b"MAX"} or not uids:
             return uids
         ends = ([uids[0]] if b"MIN" in self.options else []) + ([uids[-1]] if b"MAX" in self.options else [])

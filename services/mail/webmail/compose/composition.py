@@ -1,7 +1,7 @@
 """Compositions: messages that a user is writing in webmail, with their recipients, text, files and state.
 
 A composition is identified by a random id in the URL of the compose page, so that a refused form is answered by a
-redirect to that URL (RFC 9110 section 15.4.4), and Back and Reload display it as it was submitted.
+redirect to that URL (RFC 9110 section 15.4.4), and Back and Reload display the composition as submitted.
 """
 
 import re
@@ -47,8 +47,9 @@ class Refusal:
 class Composition:
     """A message that is being written.
 
-    `original`: the message that it answers or forwards; `draft`: the message in Drafts that it replaces when it is
-    saved; `error` and `refusals`: the result of the last attempt to send it; `sent`: it has been sent.
+    `original`: the message that the composition answers or forwards; `draft`: the message in Drafts that is replaced
+    when the composition is saved; `error` and `refusals`: the result of the last attempt to send; `sent`: True after
+    the composition has been sent.
     """
 
     id: str
@@ -66,12 +67,12 @@ class Composition:
 
     @property
     def is_empty(self) -> bool:
-        """True if there is nothing in it that could be saved."""
+        """True if the composition has neither text nor files to save."""
         return not self.files and not any(value.strip() for value in self.fields.values())
 
     @property
     def octets(self) -> int:
-        """The size of its text and files in octets."""
+        """The size of the composition's text and files in octets."""
         text = sum(len(value.encode("utf-8", "replace")) for value in self.fields.values())
         return text + sum(file.octets for file in self.files)
 

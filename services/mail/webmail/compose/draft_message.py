@@ -6,8 +6,8 @@
     Subject: A picture
     X-Draft-Info: type=reply; uid=7; uidvalidity=1795442557; folder=INBOX
 
-A draft may be incomplete: a recipient field that is not yet a mailbox list is stored as it was typed. X-Draft-Info, as
-Roundcube has it, names the original of a reply, which is marked as answered when the reply is sent.
+A draft may be incomplete: a recipient field that is not yet a mailbox list is stored as typed. X-Draft-Info, a field of
+Roundcube, identifies the original of a reply; the original is marked as answered when the reply is sent.
 """
 
 import re
@@ -83,7 +83,7 @@ def decode_draft(contents: Contents, composition: Composition) -> None:
 
 
 def _listed(value: bytes) -> str:
-    """Return a recipient field as text: its mailboxes, or as it is written if one of them is incomplete."""
+    """Return a recipient field as text: a mailbox list, or the field unchanged if a mailbox is incomplete."""
     name_addrs = parse_name_addrs(value)
     if all(each.mailbox.local_part and each.mailbox.domain for each in name_addrs):
         return ", ".join(format_recipient(each.name, each.mailbox) for each in name_addrs)
@@ -91,7 +91,7 @@ def _listed(value: bytes) -> str:
 
 
 def _original(info: str) -> tuple[str, MessageKey | None]:
-    """Return (way, original) of an X-Draft-Info field; ("", None) if it has none of webmail's."""
+    """Return (way, original) of an X-Draft-Info field; ("", None) if the field lacks the values of webmail."""
     values = dict(parse_qsl(info[:_INFO_CHARACTERS].replace("; ", "&")))
     way, folder = values.get("type", ""), values.get("folder", "")
     numbers = values.get("uidvalidity", ""), values.get("uid", "")

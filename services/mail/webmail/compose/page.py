@@ -1,9 +1,9 @@
 r"""Compose page of webmail: new messages, replies, forwards and drafts; files, submission, and the copy in Sent.
 
-Each form is answered by a redirect (RFC 9110 section 15.4.4): a refused one to the page of its composition, which shows
-the error and keeps text and files; an accepted one to a folder. A message that is not sent is kept in Drafts. The
-message is sent first; after the submission server has accepted it, a copy is stored in Sent, the original gets the
-\Answered flag, and the draft is removed. A failure of these is reported but cannot undo the submission.
+Each form is answered by a redirect (RFC 9110 section 15.4.4): a refused form to the page of its composition, which
+shows the error and keeps text and files; an accepted form to a folder. A message that is not sent is kept in Drafts.
+The message is sent first; after the submission server has accepted it, a copy is stored in Sent, the original gets the
+\Answered flag, and the draft is removed. A failure of these later steps is reported, but cannot undo the submission.
 """
 
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ SEND, SAVE, ATTACH, DISCARD, REMOVE = "send", "save", "attach", "discard", "remo
 
 
 def get_form(request: UserPageRequest, pages: Pages) -> Response:
-    """Render the page of a composition; without an id, return a redirect to a new one or to that of the draft."""
+    """Render the page of a composition; without an id, redirect to a new composition or to the draft's composition."""
     staging = Staging(request.maildir)
     staging.sweep(request.now)
     query = request.query
@@ -101,7 +101,7 @@ def _page(
 
 
 def _begun(request: UserPageRequest, composition_id: str, form: Form) -> tuple[Composition, dict[str, bytes]]:
-    """Return a new composition, prefilled for a reply, forward or draft, and the contents of its files by key.
+    """Return a new composition, prefilled for a reply, forward or draft, and its files' contents, keyed by file key.
 
     Raises PageError if the original was removed.
     """
@@ -200,7 +200,7 @@ class _Desk:
             composition.files = before
             self._problem = f"The files were not attached. {error}"
         except OSError:
-            # The page, or the submission, does without the staging area: see shown().
+            # The page, or the submission, works without the staging area: see shown().
             return self._problem
         return self._problem
 
@@ -237,7 +237,7 @@ class _Desk:
         return self.shown("")
 
     def _save_draft(self, folder_name: str) -> str:
-        """Store the composition as a message, in place of the draft before; return an error text, or empty."""
+        """Store the composition as a message, in place of the earlier draft; return an error text, or empty."""
         request, composition = self._request, self.composition
         sender = request.session.account.mailbox
         try:
@@ -312,7 +312,7 @@ class _Desk:
         )
 
     def _not_sent(self, error: str, refusals: tuple[Refusal, ...] = ()) -> Response:
-        """Keep the message in Drafts; return a redirect to its page with the error."""
+        """Keep the message in Drafts; return a redirect to the composition's page with the error."""
         # Drop the notice of an earlier success, which would be misread beside the error.
         self._request.session.notice = ""
         problem = self._save_draft(folders.DRAFTS)
@@ -365,7 +365,7 @@ def _refusals(sent: Submitted, draft: Draft) -> tuple[Refusal, ...]:
 
 
 def _keep_refused(composition: Composition, draft: Draft, refusals: tuple[Refusal, ...]) -> None:
-    """Reduce a composition's recipients to those that were refused."""
+    """Reduce a composition's recipients to the refused recipients."""
     refused = {refusal.address for refusal in refusals}
     for name, recipients in (("to", draft.to), ("cc", draft.cc), ("bcc", draft.bcc)):
         kept = [each for each in recipients if str(each.mailbox) in refused]

@@ -16,7 +16,7 @@ _FORWARD = re.compile(r"fwd?\s*:", re.IGNORECASE)
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _PLAIN_NAME = re.compile(r"[\w .'-]*\Z")
 _FIELDS = ((b"from", "From"), (b"date", "Date"), (b"subject", "Subject"), (b"to", "To"), (b"cc", "Cc"))
-# Maximum number of characters of a prefilled recipient list, which is truncated there.
+# Maximum number of characters of a prefilled recipient list; further recipients are left out.
 _RECIPIENTS_CHARACTERS = 5_000
 
 
@@ -31,9 +31,9 @@ class Prefill:
 
 
 def reply(contents: Contents, own: Mailbox, to_all: bool) -> Prefill:
-    """Return the form fields of a reply to the author, or with `to_all` to all but the user (`own`).
+    """Return the form fields of a reply to the author, or with `to_all` to all participants except the user (`own`).
 
-    A reply to the user's own message goes to its recipients.
+    A reply to the user's own message goes to the recipients of that message.
     """
     header = contents.root.header
     reply_to = header.first(b"reply-to") or header.first(b"from") or b""
@@ -101,7 +101,7 @@ def format_recipients(values: Iterable[bytes], excluded: Iterable[Mailbox]) -> s
 
 
 def format_recipient(name: str, mailbox: Mailbox) -> str:
-    """Return a mailbox with its display name as the recipient fields of the form have it."""
+    """Return a mailbox with its display name as text for the recipient fields of the form."""
     address = one_line(str(mailbox))
     if not name or name == address:
         return address

@@ -1,12 +1,12 @@
-"""Staging area of compositions: the state of each, and its files, in a directory beside the user's mail folders.
+"""Staging area of compositions: state and files of each composition, in a directory beside the user's mail folders.
 
     lab7-webmail/ID/composition.json        list of files, errors, the draft that it replaces
     lab7-webmail/ID/fields.json             recipients, subject and text
     lab7-webmail/ID/f1                      the content of a file
 
-So a composition survives a refused form, a submission that fails, and a restart of the server. The area is bounded by
-the number and size of a user's compositions; one that is not changed for STAGED_S is removed. Several processes may
-share it: a lock serialises changes. Files of the staging area do not count against the mailbox quota.
+So a composition survives a refused form, a failed submission, and a restart of the server. The number and size of a
+user's compositions are limited; a composition that was not changed for STAGED_S is removed. Several processes may share
+the staging area: a lock serialises changes. Files of the staging area do not count against the mailbox quota.
 """
 
 import contextlib
@@ -75,7 +75,7 @@ class Staging:
             return Attachment(file.name, stream.read(), file.media_type)
 
     def put(self, composition: Composition, contents: Mapping[str, bytes], now: float) -> None:
-        """Store a composition, with the contents of files that are new in it, by key.
+        """Store a composition, with the contents of its new files, keyed by file key.
 
         The user's oldest compositions are removed to make room. Raises StagingError above COMPOSITION_OCTETS_MAX, and
         OSError.
@@ -105,7 +105,7 @@ class Staging:
                         os.unlink(f"{directory}/{name}")
 
     def end(self, composition_id: str, now: float) -> None:
-        """Replace a composition that was sent by a mark, so that Back cannot send it twice; raise OSError."""
+        """Replace a sent composition by a mark, so that Back cannot send the message twice; raise OSError."""
         self.put(Composition(composition_id, sent=True), {}, now)
 
     def remove(self, composition_id: str) -> None:
@@ -121,7 +121,7 @@ class Staging:
             self._remove_expired(now)
 
     def _remove_expired(self, now: float) -> dict[str, "_State"]:
-        """Remove expired and damaged compositions; return the states of the others, by id."""
+        """Remove expired and damaged compositions; return the states of the others, keyed by id."""
         states = {each.composition.id: each for each in self._states(now)}
         for name in self._ids():
             if name not in states:
@@ -132,7 +132,7 @@ class Staging:
         """Remove expired compositions, and the least recently saved ones beyond the limits."""
         others = self._remove_expired(now)
         others.pop(composition.id, None)
-        # Remove the marks of sent messages first: they hold nothing of the user's.
+        # Remove the marks of sent messages first: a mark contains no data of the user.
         oldest = sorted(others.values(), key=lambda each: (not each.composition.sent, each.composition.saved_s))
         octets = composition.octets + sum(each.octets for each in oldest)
         while oldest and (len(oldest) >= COMPOSITIONS_OF_USER_MAX or octets > STAGED_OCTETS_OF_USER_MAX):
@@ -170,7 +170,7 @@ class _State:
 
 
 def _write(path: str, content: bytes) -> None:
-    """Write a file, complete or not at all; without fsync(), since the area need not survive a power failure."""
+    """Write a file by an atomic rename, without fsync(): the staging area need not survive a power failure."""
     new = f"{path}.new"
     with open(new, "wb") as file:
         file.write(content)

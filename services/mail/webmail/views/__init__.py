@@ -1,1 +1,1 @@
-"""Page handlers of webmail: message list, message, compose form, attachments, folders."""
+"""Views of webmail: message list, message page, attachments, folders, and the HTML sanitiser."""

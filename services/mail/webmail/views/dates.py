@@ -1,4 +1,4 @@
-"""Dates on pages, in UTC: the time of today, the day of this year, else the day with its year."""
+"""Dates on pages, in UTC: only the time for today, the day without year for this year, else the day with year."""
 
 from datetime import UTC, datetime
 

@@ -67,7 +67,7 @@ def _unread(maildir: Maildir, name: str) -> int | None:
 
 
 def open_folder(maildir: Maildir, name: str) -> Folder:
-    """Return a folder after a rescan; a missing default folder is created; raise PageError 404 for others."""
+    """Return a folder after a rescan; create a missing default folder; raise PageError 404 if any other is missing."""
     try:
         if name in _ALWAYS:
             # Subscribed, so that mail programs which list subscribed folders only show it too.

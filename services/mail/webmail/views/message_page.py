@@ -1,8 +1,8 @@
 """Webmail page of a message: header fields, text, pictures and attachments.
 
-Sanitised HTML flows in the page, in a box that it cannot leave; the page then has a policy with a sandbox (see
-pages.py). Remote pictures are removed unless the user has permitted them for this message. A message that cannot be
-parsed is displayed as source.
+Sanitised HTML is part of the page, in a box that it cannot leave; the page then has a Content-Security-Policy with a
+sandbox (pages.py). Remote pictures are removed unless the user has permitted them for this message. A message that
+cannot be parsed is displayed as source.
 """
 
 import re
@@ -145,7 +145,7 @@ def _embedded_content_ids(contents: Contents) -> frozenset[str]:
 
 
 def _html_body(location: MessageLocation, contents: Contents, remote_for: str | None) -> _Body:
-    """Return the sanitised HTML of a message, and its plain texts between."""
+    """Return the sanitised HTML parts of a message, and the plain text parts between them."""
     by_id = {leaf.content_id: leaf for leaf in contents.files if leaf.content_id and leaf.media_type in PICTURES}
 
     def picture_of(content_id: str) -> str | None:

@@ -34,8 +34,8 @@ _ATTRIBUTES = {
 # The scheme `cid` is permitted here, because the attribute filter rewrites `cid` URLs later.
 _SCHEMES = {"http", "https", "mailto", "cid"}
 _LINK = re.compile(r"(?:https?://|mailto:)[^\s\x00-\x1f]*\Z", re.IGNORECASE)
-# Without user information, backslashes and percent-encoded hosts, which browsers and this regular expression could read
-# differently.
+# Pattern of the URL of a remote picture; user information, backslashes and percent-encoded hosts are excluded, because
+# browsers could interpret such a URL differently.
 _PICTURE_URL = re.compile(r"https?://([a-z0-9-]+(?:\.[a-z0-9-]+)*\.?)(?::[0-9]{1,5})?(?:[/?#][^\s\x00-\x1f]*)?\Z", re.I)
 _ENDS_IN_NUMBER = re.compile(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)$")
 _PANIC = "PanicException"
@@ -44,7 +44,7 @@ _TAG = re.compile(r"<[A-Za-z]")
 _CONTENT_ID = re.compile(r"\s*cid:(.*)", re.IGNORECASE | re.DOTALL)
 _REMOTE = re.compile(r"\s*(?:https?:)?//", re.IGNORECASE)
 
-# Permitted CSS properties: those of appearance, none for positioning, which could cover the page.
+# Permitted CSS properties: appearance only, no positioning, by which a message could cover the page.
 _PROPERTY_NAMES = """
 background-color border border-bottom border-collapse border-color border-left border-radius border-right
 border-spacing border-style border-top border-width color display font font-family font-size font-style font-weight
@@ -95,7 +95,7 @@ def safe_html(html: str, picture_of: Callable[[str], str | None], remote_for: st
 
 
 def remote_url(url: str, own_host: str) -> str | None:
-    """Return the absolute URL of a remote picture, None if it has another form or may be on the host `own_host`.
+    """Return the absolute URL of a remote picture, None for another form of URL or if its host may be `own_host`.
 
     Cookies are the same for all ports of a host (RFC 6265 section 8.5), so that a picture from another port of this
     host would be requested with the session's cookie.
