@@ -2,12 +2,13 @@
 
 Wires are links in user space (lab7.topologies.emulation.wire); they record the due and departure time of each frame.
 
-The machine's monitor (see certificate) calls it every few milliseconds and at the ends of samples. Programs of a host
-are found by its network namespace; a program that starts and exits between two scans is missed, and so is the last
-growth of one that has exited.
+The machine's monitor (see certificate) reads the sampler every few milliseconds and at both ends of each sample.
+Programs of a host are found by its network namespace; a program that starts and exits between two scans is missed, and
+so is the growth of a counter between the last reading and the exit of the program.
 
-Debian's kernel does not count disk waits of a thread (kernel.task_delayacct is off). So the thread's state is sampled:
-of the time between two readings all counts as disk wait if the state is D at both, half if it is D at one of them.
+Debian's kernel does not count disk waits of a thread (kernel.task_delayacct is off). The thread's state is sampled
+instead: the time between two readings counts as disk wait in full if the state is D at both readings, and by half if
+the state is D at one of them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """HTML reports: the page of one result (report.html), and the index over all results.
 
-The page opens with the claims and their verdicts and the fidelity verdict, and sets every measured time beside its
-theory, term by term. It makes no request: style and plot are embedded. Text from the result is escaped by jinja2.
+The page opens with the claims and their verdicts and the fidelity verdict, and compares every measured time with theory
+(the prediction of a closed form), term by term. The page makes no HTTP request: style and plot are embedded. Text from
+the result is escaped by jinja2.
 
 The plot has the measured terms beside theory's as stacked bars, and every sample as a dot. The colours are those of
 Okabe and Ito (Color Universal Design, 2008), which colour-blind readers can distinguish; theory is hatched as well, so
@@ -92,7 +93,7 @@ def draw_svg(size_inches: tuple[float, float], paint: Callable[[Any], None]) -> 
 
 
 def _colours(comparisons: Sequence[Comparison]) -> dict[str, str]:
-    """Return a colour for each term of the comparisons, by name in stacking order."""
+    """Return term -> colour for the terms of the comparisons, in stacking order."""
     names = [name for comparison in comparisons for name in (*comparison.terms, *comparison.theory_terms)]
     known = {name: colour for name, colour in COLOURS.items() if name in names}
     others = [name for name in dict.fromkeys(names) if name not in COLOURS]
@@ -181,7 +182,7 @@ class IndexRow:
 
 @dataclass(frozen=True)
 class IncompleteRow:
-    """Row of the index for a run that did not end: its folder, what its mark says, and the files that it kept."""
+    """Row of the index for a run that did not end: its folder, the reason in its mark, and the files that were kept."""
 
     name: str
     reason: str
@@ -236,8 +237,8 @@ def render_index(
 ) -> str:
     """Return the HTML index over runs: every claim with its newest verdict, then the runs, newest first.
 
-    hrefs: links to the reports by the folder of their runs. incomplete: runs that did not end; others: verdicts by
-    claim id of runs with programs or faults that are not lab7's own, by variant (Result.variant).
+    hrefs: folder of a run -> link to its report. incomplete: runs that did not end; others: variant (Result.variant) ->
+    claim id -> latest verdict, for runs with replaced programs or with faults.
     """
     groups: dict[str, list[Claim]] = {}
     for claim in claims.values():

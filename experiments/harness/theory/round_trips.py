@@ -24,7 +24,7 @@ class RoundTrips:
     """Builder of a closed form, such as (n+1) RTT + X, from its terms.
 
     rtts_s: the round-trip time in seconds, or several by name; compact: write (n+1) as textbooks do, not (1 + n);
-    variables: the values of the formula's variables, in the order in which it names them.
+    variables: the values of the formula's variables, in the order in which the formula names them.
     """
 
     def __init__(self, rtts_s: float | Mapping[str, float], *, compact: bool = False, **variables: int) -> None:

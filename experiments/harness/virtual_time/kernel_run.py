@@ -126,13 +126,13 @@ class Relay:
 
 
 class ProgressLimits:
-    """Limits of a run without progress: processor time while the clock stands or without report, idle host time."""
+    """Limits of a run without progress: CPU time while the clock stands, CPU time without a report, idle host time."""
 
     def __init__(
         self, machine: Machine, relay: Relay, quiet_limit_s: float, still_limit_s: float = STILL_LIMIT_S
     ) -> None:
         self._machine, self._relay = machine, relay
-        # A clock that may stand for longer than the time without a report would be of no use.
+        # A limit for the standing clock would have no effect if it were above the limit for a missing report.
         self._quiet_limit_s, self._still_limit_s = max(quiet_limit_s, still_limit_s), still_limit_s
         self._looked_s = self._computed_s = 0.0
         # Processor time in s used until now, until the last progress report, and until the clock last advanced.
@@ -191,7 +191,7 @@ class VirtualTime:
     def command(self, words: Sequence[str], what: str, folders: Sequence[Path] = ()) -> int:
         """Run a command line in a user-mode kernel, relay its input and output, return its exit code.
 
-        folders: writable beside the current one. Raises EmulationError.
+        folders: folders that are writable in addition to the current folder. Raises EmulationError.
         """
         shown = {place: place for place in (str(folder.resolve()) for folder in folders) if place != "/"}
         kernel_job = replace(self._job(words, {}, shown), stdin=standard_input.read())
@@ -232,7 +232,7 @@ class VirtualTime:
         return folder
 
     def call(self, folder: Path, name: str, request: Mapping[str, Any], step: Step) -> None:
-        """Run a request (see job) with results in `folder`; `name` is its subject in errors. Raises EmulationError."""
+        """Run a request (see job) with results in `folder`; `name`: subject of errors. Raises EmulationError."""
         words = module_command("lab7.experiments.harness.virtual_time.job")
         text = json.dumps({**request, "seed": self.seed})
         kernel_job = self._job(words, {REQUEST: text}, {str(folder.resolve()): RESULT_PLACE})
