@@ -1,8 +1,9 @@
 """Selection of experiments to run again after a suspect or undecided result, and the closing summary of `lab7 run`.
 
-A run is repeated when its fidelity is suspect, a measured time lies outside its tolerance, or a claim is undecided. A
-claim that packets contradict is not repeated: its verdict does not depend on the machine. Every run keeps its result
-folder; the last run of an experiment counts, and its result says which attempt it was.
+A run is repeated if its fidelity is suspect, a measured time lies outside its tolerance, or a claim (a statement that
+packets decide) is undecided. A claim that packets contradict is not repeated: its verdict does not depend on the
+machine. Every run keeps its result folder; the last run of an experiment counts, and its result says which attempt it
+was.
 """
 
 from __future__ import annotations

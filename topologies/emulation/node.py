@@ -422,7 +422,7 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         return super().dpctl(*args)
 
     def check_command(self, words: Sequence[Any]) -> None:
-        """Raise EmulationError for a command that cannot have an effect, as those of Open vSwitch on a Linux bridge."""
+        """Raise EmulationError for a command without effect, such as a command of Open vSwitch on a Linux bridge."""
         super().check_command(words)
         if not self.has_open_vswitch and (program := OPEN_VSWITCH.search(str(words))):
             raise EmulationError(

@@ -170,7 +170,7 @@ class Testbed:
         self._host_names = bool(getattr(topo, "host_names", True)) if host_names is None else host_names
         self.arp = arp_of(topo, arp)
         self.ipv6 = ipv6_of(topo, ipv6)
-        # In a script's hosts IPv6 is on, as in Mininet, with link-local addresses alone.
+        # In a script's hosts IPv6 is on, as in Mininet, with link-local addresses only.
         self._ipv6_in_kernel = self.ipv6 or (network is not None and ipv6 is None)
         self._starters = dict(starters or {})
         self._network = network
@@ -463,7 +463,7 @@ class Testbed:
         self._await_services({host: self.services[name]})
 
     def _start_services(self) -> dict[str, list[Service | Program]]:
-        """Start all services in parallel, wait until each is READY; return the services by host name."""
+        """Start all services in parallel, wait until each is READY; return host name -> services."""
         started = {host: self._start(host) for host in self.net.hosts}
         self._await_services(started)
         return {host.name: services for host, services in started.items() if services}

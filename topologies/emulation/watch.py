@@ -105,7 +105,7 @@ class Watched:
 
 
 class Watch:
-    """Monitor of one testbed's processes; `death` is the fatal exit, None as long as there is none.
+    """Monitor of one testbed's processes; `death` is the first fatal exit, None before it.
 
     server_died: function called with an error message when a host's service exits; the network then stays up.
     """

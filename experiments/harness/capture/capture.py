@@ -103,7 +103,7 @@ class Capture:
             raise
 
     def stop(self) -> dict[str, InterfaceCounts]:
-        """Read all packets sent so far, write the capture file, and return the packet counts by interface label."""
+        """Read all packets sent so far, write the capture file, and return interface label -> packet counts."""
         if self._process is None:
             raise CaptureError("this capture was never started")
         if not self.statistics:

@@ -124,7 +124,7 @@ class _Interface:
 
 
 def read_packets(path: Path) -> tuple[list[Packet], dict[str, InterfaceCounts]]:
-    """Return (packets in file order, packet counts by interface name) of a capture file. Raises CaptureReadError.
+    """Return (packets in file order, interface name -> packet counts) of a capture file. Raises CaptureReadError.
 
     An unnamed interface is called `interface N`. If the file has no drop counts (pcap, or a pcapng that another program
     has saved), `dropped` is 0.

@@ -49,7 +49,7 @@ RATE_TOLERANCE = 0.03
 LOSS_FRAMES = 1500
 LOSS_BURST = 250
 LOSS_ERRORS = 4
-# A run is suspect if the share of stolen processor time exceeds STEAL_MAX, or timer lateness exceeds LAG_MAX_S.
+# A run is suspect if the share of stolen CPU time exceeds STEAL_MAX, or timer lateness exceeds LAG_MAX_S.
 STEAL_MAX = 0.05
 LAG_MAX_S = 0.005
 LAG_QUANTILE = 0.99
@@ -420,7 +420,7 @@ def _clock_offset_s() -> float:
 
 
 def _processor_times() -> tuple[int, int]:
-    """Return (total, stolen) processor time of the machine in clock ticks, from /proc/stat (proc_stat(5))."""
+    """Return (total, stolen) CPU time of the machine in clock ticks, from /proc/stat (proc_stat(5))."""
     fields = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
     # Sum only the first eight fields of /proc/stat, since user time already includes guest time.
     return sum(fields[:8]), fields[7] if len(fields) > 7 else 0

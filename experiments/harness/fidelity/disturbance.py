@@ -47,7 +47,7 @@ NS = 1_000_000_000
 LATE_FRAMES, STOLEN, WAITING, PROGRAMS = "late_frames", "stolen", "waiting_for_processor", "programs"
 DISK = "waiting_for_disk"
 TERMS = (LATE_FRAMES, WAITING, PROGRAMS, DISK, STOLEN)
-# Causes that count towards DISTURBED_SHARE; the programs' processor time does not, since every sample has some.
+# Causes that count towards DISTURBED_SHARE; the programs' CPU time does not, since every sample has some.
 MACHINE_TERMS = (LATE_FRAMES, WAITING, DISK, STOLEN)
 # Maximum gap in ns between two frames of a burst: more than a full frame at 5 Mbit/s, less than any topology's RTT.
 BURST_NS = 3_000_000
@@ -93,7 +93,7 @@ class Counter:
 
 @dataclass(frozen=True)
 class Task:
-    """Thread of a host's program: counters of processor time, run-queue delay and disk waits, in ns."""
+    """Thread of a host's program: counters of CPU time, run-queue delay and disk waits, in ns."""
 
     host: str
     computed: Counter
@@ -226,7 +226,7 @@ class Record:
         return min(times[0] for times in due), max(times[-1] for times in due)
 
     def _programs_ns(self, host: str, start_ns: int, end_ns: int) -> _Share:
-        """Return run-queue delay, disk waits, processor time and stolen time in a host's processing intervals."""
+        """Return run-queue delay, disk waits, CPU time and stolen time in a host's processing intervals."""
         tasks = [task for task in self.tasks if task.host == host]
         if self.turns is None or host not in self.turns:
             return _Share(

@@ -41,7 +41,7 @@ Value = TypeVar("Value")
 
 
 class _TaskSeries:
-    """Series of readings of one thread's processor time, run-queue delay and disk waits."""
+    """Series of readings of one thread's CPU time, run-queue delay and disk waits."""
 
     def __init__(self, host: str, path: str) -> None:
         self.host = host
@@ -228,7 +228,7 @@ def _threads(hosts: dict[str, str]) -> Iterator[tuple[str, int, int]]:
 
 
 def _stolen_ns() -> int:
-    """Return the processor time in ns that the hypervisor gave to other guests (steal in /proc/stat)."""
+    """Return the CPU time in ns that the hypervisor gave to other guests (steal in /proc/stat)."""
     with open("/proc/stat", "rb") as file:
         words = file.readline().split()
     return int(words[8]) * NS // os.sysconf("SC_CLK_TCK") if len(words) > 8 else 0

@@ -43,7 +43,7 @@ SMTP_PORT, SUBMISSION_PORT, POP3_PORT, IMAP_PORT = 25, 587, 110, 143
 # Port of a proxy by mode: squid's default port for a forward proxy, the origin's port for a reverse proxy.
 PROXY_PORTS: Mapping[str, int] = {"forward": 3128, "reverse": DEFAULT_PORT}
 VERSION_TIMEOUT_S = 10.0
-# Example arguments of a user's program by role, for error messages; roles not listed need {port} only.
+# Role -> example arguments of a user's program, for error messages; roles not listed need {port} only.
 HINTS: Mapping[str, str] = {
     "origin": "--port {port} --root {root}",
     "client": "{url} {objects}",
@@ -176,7 +176,7 @@ def implementations() -> dict[tuple[str, str], Implementation]:
 
 
 def _foreign(point: EntryPoint, item: Any, taken: Collection[tuple[str, str]]) -> list[Implementation]:
-    """Return the implementations of another distribution's entry point; report those of the wrong type or name."""
+    """Return the implementations of another distribution's entry point; report a wrong type, and a name in use."""
     found = []
     for one in item if isinstance(item, list | tuple) else [item]:
         if not isinstance(one, Implementation):

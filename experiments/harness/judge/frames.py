@@ -5,7 +5,7 @@
 
 scapy, an implementation independent of lab7, dissects a frame on first access, since dissection is slow and most checks
 use one interface only. TCP headers are unpacked without scapy if IP carries the segment directly (`Frame.tcp`); scapy
-dissects segments in fragments, behind extension headers, or malformed ones.
+dissects segments in fragments, segments behind extension headers, and malformed segments.
 
 Connections (RFC 9293): the client is the sender of the SYN. A connection begins with its SYN; segments of connections
 opened before the capture began are skipped, because the start of their streams is unknown. Ports may be reused: a SYN

@@ -1,12 +1,12 @@
 """HTML reports: the page of one result (report.html), and the index over all results.
 
-The page opens with the claims and their verdicts and the fidelity verdict, and compares every measured time with theory
-(the prediction of a closed form), term by term. The page makes no HTTP request: style and plot are embedded. Text from
-the result is escaped by jinja2.
+The page opens with the claims (statements of the course), their verdicts and the fidelity verdict, and compares every
+measured time with theory (the prediction of a closed form), term by term. The page makes no HTTP request: style and
+plot are embedded. Text from the result is escaped by jinja2.
 
-The plot has the measured terms beside theory's as stacked bars, and every sample as a dot. The colours are those of
-Okabe and Ito (Color Universal Design, 2008), which colour-blind readers can distinguish; theory is hatched as well, so
-that the two bars differ without colour.
+The plot shows the measured terms and the terms of theory as two stacked bars, and every sample as a dot. The colours
+are those of Okabe and Ito (Color Universal Design, 2008), which colour-blind readers can distinguish; theory is hatched
+as well, so that the two bars differ without colour.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class PlotUnavailable(RuntimeError):  # noqa: N818 - a state of the installation
 
 
 def plot_comparisons(comparisons: Sequence[Comparison]) -> str:
-    """Return the bar chart of measured terms beside theory's as an <svg> element. Raises PlotUnavailable."""
+    """Return the bar chart of measured terms and terms of theory as an <svg> element. Raises PlotUnavailable."""
 
     def paint(figure: Any) -> None:
         axes = figure.add_subplot()
@@ -197,11 +197,11 @@ def render_report(
     waterfalls: Sequence[Any] = (),
     network: Any = None,
 ) -> str:
-    """Return the HTML page of one result; a claim that is not in `claims` is listed by its id alone.
+    """Return the HTML page of one result; a claim that is not in `claims` is listed by its id only.
 
     own_plot: an SVG of the experiment in place of the bar chart of comparisons; pictures: ladders of the run and the
-    frames that its evidence cites (RunPictures), None for a page without them; waterfalls: of the comparisons;
-    network: the topology and the traffic of its paths (RunNetwork).
+    frames that its evidence cites (RunPictures), None for a page without them; waterfalls: of the comparisons; network:
+    the topology and the traffic of its paths (RunNetwork).
     """
     plot, no_plot = (Markup(own_plot), None) if own_plot else _plot(result.comparisons)
     return render(
@@ -334,7 +334,7 @@ def _frames(numbers: Sequence[int]) -> str:
 
 
 def _linked_frames(numbers: Sequence[int], known: Collection[int]) -> Markup:
-    """Return the first numbers as text, those of `known` as links to the frames at the end of the page."""
+    """Return the first numbers as text, numbers in `known` as links to the frames at the end of the page."""
     parts = [
         Markup('<a href="#frame-{0}">{0}</a>').format(number) if number in known else Markup(number)
         for number in dict.fromkeys(numbers[:MOST_FRAMES])

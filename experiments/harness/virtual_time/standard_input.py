@@ -1,7 +1,7 @@
 """Standard input of a command in virtual time: read to its end before the kernel starts.
 
-Data that arrived while the kernel runs would come at moments which depend on the host. A terminal has no end that the
-command could wait for, so that nothing is read from it.
+Data that arrived while the kernel runs would come at moments which depend on the host. A terminal is not read, since
+its input has no end for which the command could wait.
 """
 
 import os

@@ -20,7 +20,7 @@ Address = IPv4Interface | IPv6Interface
 def set_neighbours(net: Any, *, with_ipv6: bool) -> None:
     """Fill every host's neighbour table with the addresses of its segments. Raises EmulationError.
 
-    The entries of a segment are encoded once; each of its hosts gets all but its own.
+    The entries of a segment are encoded once; each host of the segment gets all entries except its own.
     """
     domains = segments.of_network(net)
     members: dict[int | None, list[Any]] = {}

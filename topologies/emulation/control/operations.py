@@ -209,7 +209,7 @@ def _addresses(host: Host, address: str) -> list[str]:
     if not address or address.startswith("-") or "\0" in address:
         return []
     try:
-        # By a program, because the files of /etc are those of the host's mount namespace.
+        # The name is resolved by a program in the host, because the host's mount namespace has its own /etc files.
         done = subprocess.run(
             [*host.entering(), "getent", "ahosts", address],
             capture_output=True,

@@ -139,7 +139,7 @@ def _is_size(number: Any) -> bool:
 
 
 def parse_settings(words: Iterable[str]) -> dict[str, str]:
-    """Parse `delay=50ms`, `loss=1%`, `bw=10` to TCLink's parameters by name. Raises TopologyError.
+    """Parse `delay=50ms`, `loss=1%`, `bw=10` to a dictionary of TCLink's parameters. Raises TopologyError.
 
     A time needs its unit; `bw` is in Mbit/s, or `unlimited`.
     """

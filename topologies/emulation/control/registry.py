@@ -1,8 +1,8 @@
 """Registry of running networks: one control socket each, named after the network, in a folder of the user.
 
 The folder is `lab7` in the user's runtime directory (/run/user/UID, pam_systemd(8)), or /tmp/lab7-UID without one;
-LAB7_RUNTIME_DIR names another. It belongs to the user and is closed to others (mode 0700), the sockets have mode 0600,
-and the server checks the user id of each peer (SO_PEERCRED, unix(7)).
+LAB7_RUNTIME_DIR names another. The folder belongs to the user and is closed to other users (mode 0700), the sockets
+have mode 0600, and the server checks the user id of each peer (SO_PEERCRED, unix(7)).
 
 A socket is bound before lab7 enters the sandbox, which has a /run of its own. The lab7 command that is executed again
 inside the sandbox inherits the socket's descriptor. A socket file without a listener (ECONNREFUSED) is left over from a
@@ -50,7 +50,7 @@ class Published:
 
 
 def folders() -> list[Path]:
-    """Return the folders in which sockets of this user may be; the first is the one for new ones."""
+    """Return the folders in which sockets of this user may be; new sockets are made in the first folder."""
     if given := os.environ.get(VARIABLE):
         return [Path(given)]
     uid = os.geteuid()

@@ -2,14 +2,14 @@
 
     words = confined(["python3", "my_server.py", "--port", "80"], folder=Path.cwd(), writable=[host.workdir])
 
-The program of a student takes a role of an experiment by `--replace`, and is not trusted. It must neither read the
-files of the user of lab7, nor change captures and results, nor reach other processes, nor outlive the host:
+The program of a student takes a role of an experiment by `--replace`, and is not trusted. The program must neither read
+the files of the user of lab7, nor change captures and results, nor reach other processes, nor outlive the host:
 
     user         an id of its own without capabilities; no_new_privs, so that no set-user-ID program gives it more
     files        a chroot in memory with /usr, /etc and the interpreter, the program's folder (a copy, which it may
                  change) and the paths on its command line; nothing of /home, /root, results and other folders
     processes    a PID namespace: it sees and signals its own processes only, and all die with the first
-    resources    limits of memory, processes, open files, file size and processor time (LIMITS); files in memory count
+    resources    limits of memory, processes, open files, file size and CPU time (LIMITS), and of the chroot's size
     network      that of the host; ports below 1024 may be bound there
 
 If the user namespace maps one id only (an ordinary user without subordinate ids), the program keeps that id, without

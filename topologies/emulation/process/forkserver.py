@@ -26,9 +26,9 @@ Rehearsal. Before the first fork, the server runs once the code that a service r
 command-line parser, importing the event loop). Otherwise every child would run that code, and write to pages that it
 could share.
 
-In the child: reset signal handling, become the leader of a session (Ctrl-C is the command line's, which stops its
-services in order), have the kernel kill it with its parent, attach the streams, close all other descriptors, enter the
-host's namespaces, run main(argv), exit with its result.
+In the child: reset signal handling, become the leader of a session (Ctrl-C is handled by the command line, which stops
+its services in order), have the kernel kill it with its parent, attach the streams, close all other descriptors, enter
+the host's namespaces, run main(argv), exit with its result.
 
 End of life. When the other end of the socket closes, however that process ended, the server kills its children and
 ends; when the server itself is killed, the kernel kills them (PR_SET_PDEATHSIG).

@@ -1,9 +1,9 @@
-"""Guard process of a user-mode kernel: starts and kills it, and removes its folder, also when lab7 is killed.
+"""Guard process of a user-mode kernel: starts and kills the kernel, and removes its folder, even if lab7 is killed.
 
     lab7     holds one end of a pipe
       guard  in a session of its own: waits for the end of the kernel, or of the pipe
         linux    killed by the kernel of the host when the guard dies (PR_SET_PDEATHSIG)
-          its processes, traced by it: they die with it (PTRACE_O_EXITKILL)
+          its processes, traced by linux: they die with linux (PTRACE_O_EXITKILL)
 
 `python guard.py LIFELINE FOLDER JOB_FD COMMAND ...`: LIFELINE is the pipe's descriptor; the kernel inherits FOLDER open
 as descriptor JOB_FD. When the kernel exits, the guard writes the kernel's exit code to FOLDER/exit; when the pipe is

@@ -116,7 +116,7 @@ class Machine:
         return time.monotonic() - self._began_s
 
     def used_s(self) -> float:
-        """Return the processor time of the kernel and its living processes, in seconds; proc(5)."""
+        """Return the CPU time of the kernel and its living processes, in seconds; proc(5)."""
         return sum(_used_s(int(name), self.pid) for name in os.listdir("/proc") if name.isdigit())
 
     def poll(self) -> Ended | None:
@@ -201,7 +201,7 @@ def _folders_place() -> str | None:
 
 
 def _used_s(pid: int, session: int) -> float:
-    """Return the processor time in seconds of a process and its reaped children; 0 for a process of another session."""
+    """Return the CPU time in seconds of a process and its reaped children; 0 for a process of another session."""
     try:
         # In /proc/PID/stat the second field is the program's name in parentheses, which may contain spaces.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
