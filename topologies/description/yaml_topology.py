@@ -196,7 +196,7 @@ def _build(data: Mapping[str, Any], parameters: Mapping[str, Any]) -> Topo:
 
 
 def _with(value: Any, parameters: Mapping[str, Any]) -> Any:
-    """Return a value with each ${NAME} replaced; a text that consists of one ${NAME} only gets the parameter's type."""
+    """Return a value with each ${NAME} replaced; a text that is exactly one ${NAME} gets the parameter's type."""
     if isinstance(value, dict):
         return {key: _with(one, parameters) for key, one in value.items()}
     if isinstance(value, list):

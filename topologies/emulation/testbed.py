@@ -134,9 +134,9 @@ class Testbed:
     ipv6: hosts have IPv6 in addition to IPv4 (None for either: the topology's attributes `arp` and `ipv6`, by default
     'static' and False). stp: every switch takes part in a spanning tree, except switches with stp=False. starters: host
     name -> function that starts another program (a third-party server, a user's program) in place of the topology's
-    `serves`. network: an empty network, to which its owner adds nodes and links, which the owner starts, and for which
-    it then calls start_services(); None: the network is made from the topology. server_died: function called with an
-    error message, in a thread of its own, if a host's service exits; the network then stays up.
+    `serves`. network: an empty network, whose owner adds nodes and links, starts the network, and then calls
+    start_services(); None: the network is made from the topology. server_died: function called with an error message,
+    in a thread of its own, if a host's service exits; the network then stays up.
 
     Raises TopologyError, MachineError and EmulationError, each with a message of one sentence; and LabDied within the
     block, if a process of the network exits without having been stopped.

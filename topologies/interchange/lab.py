@@ -1,4 +1,4 @@
-"""Lab: model of a topology that no tool is tied to: hosts, switches and links with addresses, shapes and services.
+"""Lab: tool-independent model of a topology: hosts, switches and links with addresses, shapes and services.
 
     lab_of(topo)   from a Mininet topology (names of interfaces and addresses as Mininet chooses them)
     LabTopo(lab) back to a Mininet topology

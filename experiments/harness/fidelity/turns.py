@@ -6,7 +6,7 @@ A turn starts with the latest frame that arrives at the host's interface for a p
 SYN-ACK) and ends with the next frame that a program sends there (payload, a datagram, FIN, SYN). If programs send more
 before the next arrival, the next turn starts at once: a server answers several requests one by one, a client
 acknowledges SETTINGS first. Frames of TCP itself (acknowledgements, a server's SYN-ACK) neither start nor end a turn;
-segments that the window held back end one, although programs do nothing in such a turn. If further octets arrive while
+segments that the window held back do, although programs do nothing in such a turn. If further octets arrive while
 programs still process the first octets, the turn found is shorter than the real one.
 
 A host that is silent for longer than TURN_MAX_NS acts on a timer. The network then waits for the host's programs twice,

@@ -7,8 +7,8 @@
 Only sizes and causal order come from the capture; every time comes from the links' rates and delays and from TCP. A
 pause inside of a sample is left out, so that a server that waits without a cause differs from its prediction; timers of
 a third-party server are a term of their own (see `OmittedTerms`). Outside of samples, actions without a trigger happen
-at the times of the capture, so that consecutive samples do not drift into each other, and hosts do not drift apart
-whose order no packet shows.
+at the times of the capture, so that consecutive samples do not drift into each other, and hosts whose order no packet
+shows do not drift apart.
 """
 
 from __future__ import annotations

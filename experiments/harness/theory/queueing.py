@@ -8,8 +8,8 @@
 
 A link that sends objects of one size at one rate, with an unbounded queue, is an M/D/1 queue if requests are a Poisson
 process. The mean wait converges slowly: the nearer the utilisation is to 1, the longer it takes (`relaxation_s`). A run
-of seconds is only a sample, so a representative workload is drawn (`representative` of the cache experiments), by its
-arrivals only, and never by measurements.
+of seconds is only a sample, so a representative workload is selected (`representative` of the cache experiments), by
+its arrivals only, never by measurements.
 """
 
 from __future__ import annotations

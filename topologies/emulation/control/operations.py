@@ -46,7 +46,7 @@ class Operations:
         self._bed = bed
         self._notices = notices
         self._lock = threading.Lock()
-        # Links that are down: interface that was set down -> routes that the kernel removed with the carrier.
+        # Links that are down: interface that was set down -> routes that the kernel then removed.
         self._down: dict[str, list[str]] = {}
 
     def describe(self) -> dict[str, Any]:

@@ -24,7 +24,7 @@ NAMED_MAX = 3
 
 
 class InNamespace(Protocol):
-    """A node, whose network namespace is found by the id of a process in it."""
+    """A node, whose network namespace is found by the id of a process in the namespace."""
 
     def network_pid(self) -> int:
         """Return the id of a process in the node's namespaces (0: this process's); wait until the namespaces exist."""

@@ -1,6 +1,6 @@
 """Process 1 of the user-mode kernel: mount a writable overlay over the host's root, run the job, power off.
 
-`python -m lab7.topologies.emulation.virtual.guest FOLDER`, FOLDER is the job's folder. The module uses the standard
+`python -m lab7.topologies.emulation.virtual.guest FOLDER`: FOLDER is the job's folder. The module uses the standard
 library only, for a fast start.
 """
 
