@@ -1,4 +1,4 @@
-"""A campus of any size: departments with a caching proxy each, one DNS, one mail domain, and an access link.
+"""Topology of a campus of any size: departments with a caching proxy each, a resolver, a mail server, an access link.
 
     u1-1 10.9.1.1, u1-2 10.9.1.2 ... cache1 10.9.1.250  ── s11 ──┐                    ┌─ ns-root    10.9.250.1
     u2-1 10.9.2.1 ...                cache2 10.9.2.250  ── s12 ──┤                    ├─ ns-com     10.9.250.2
@@ -8,9 +8,9 @@
     mail      10.9.200.25  mail.campus.edu        ───────────────┤             10 ms     www.example.com
     www       10.9.200.80  www.campus.edu         ───────────────┘
 
-All hosts are in 10.9.0.0/16; names resolve through the name servers alone. Only the access link and the origin's link
-are shaped, so that the start of a large campus costs its hosts alone. Each user has a mailbox: the one of u1-2 is
-u1-2@campus.edu. A department's cache is a forward proxy on port 3128, cache1.campus.edu.
+All hosts are in 10.9.0.0/16; names are resolved by DNS only, not by /etc/hosts. Only the access link and the origin's
+link are shaped; unshaped links keep the start of a large campus fast. Each user has a mailbox: u1-2@campus.edu for
+u1-2. The cache of a department is a forward proxy on port 3128, such as cache1.campus.edu.
 
     lab7 up campus --set hosts=200
 """
@@ -44,7 +44,7 @@ ADDRESSES: Mapping[str, str] = {
     SITE_NAME: f"{PREFIX}.200.80",
     MAIL_NAME: f"{PREFIX}.200.25",
 }
-# Hosts beside users and caches: the name servers and the resolver, the origin, www and mail.
+# Number of hosts in addition to users and caches: the name servers and the resolver, the origin, www and mail.
 FIXED = len(SERVERS) + 1 + len(ADDRESSES)
 CACHE_HOST, CACHE_PORT = 250, 3128
 MOST_DEPARTMENTS, MOST_USERS = 100, 240
@@ -68,9 +68,10 @@ class CampusTopo(Topo):  # type: ignore[misc]
     ) -> None:
         """Add the hosts, switches and links.
 
-        hosts: number of all hosts, of which the users are those beside servers and caches, spread over the departments;
-        departments: number of them; bw (Mbit/s) and one-way delay of the access link; root: document root of origin and
-        www; serving: each user's host is a web server, too (yes or no). Raises ValueError for a parameter out of range.
+        hosts: total number of hosts; the hosts that are neither servers nor caches are users, spread evenly over the
+        departments; departments: number of departments; bw (Mbit/s) and one-way delay of the access link; root:
+        document root of origin and www; serving: each user's host also runs a web server (yes or no). Raises ValueError
+        for a parameter out of range.
         """
         count = int(departments)
         users = int(hosts) - FIXED - count

@@ -7,11 +7,11 @@
     ns-cdn  10.8.0.5   ── directly at the Internet ──────────────────────────────────────────┤
     origin  10.8.9.1   origin.example.com ──── bw, 10 ms ────────────────────────────────────┘
 
-All hosts are in 10.8.0.0/16; the delays are one way, times `scale`; only the origin's link has a rate. The users of a
-region, its local name server and its edge server, which is the CDN's replica there, are on the region's switch.
-www.example.com belongs to the provider, whose own name server has it as an alias of www.example.cdn.net (cdn=yes) or
-with the origin's address (cdn=no). The CDN's name server answers www.example.cdn.net by the region of the client
-(request routing by DNS).
+All hosts are in 10.8.0.0/16; one-way delays are multiplied by `scale`; only the origin's link has a rate. The users of
+a region, the region's local name server and its edge server (the replica of the CDN) are on the region's switch.
+www.example.com is the site of a content provider: the provider's name server answers with a CNAME record to
+www.example.cdn.net (cdn=yes) or with the origin's address (cdn=no). The CDN's name server answers queries for
+www.example.cdn.net with a replica of the client's region (request routing by DNS).
 
     sudo mn --custom topologies/cdn.py --topo cdn --switch lxbr
 """
@@ -54,9 +54,9 @@ class CdnPlan:
     """Configuration of the name servers of the CDN topology.
 
     ttl and interval_s: TTL of the CDN's answers and period of its health checks, in seconds; replicas: number per
-    region; through_cdn: the provider's name is an alias of the CDN's. A larger topology adds name servers as in
-    SERVERS, names with their addresses, records by zone, and networks (as `10.8.4.0/24`) by the region that serves
-    them.
+    region; through_cdn: the provider's name is an alias (CNAME) of the CDN's name; servers: name servers in the form of
+    SERVERS. A larger topology adds addresses (domain name -> address), records (zone -> records) and networks (client
+    prefix such as `10.8.4.0/24` -> region that serves it).
     """
 
     ttl: int = 2
@@ -190,11 +190,11 @@ class CdnTopo(CdnParts):
     ) -> None:
         """Add all hosts, switches and links of the CDN.
 
-        clients and replicas: number per region; cdn: the provider's name leads to the CDN (yes or no); bw: Mbit/s of
-        the origin's link; ttl and interval: TTL of the CDN's answers and period of its health checks, in seconds;
-        scale: factor of all delays; resolver: regional (one per region), public (all clients use Europe's) or subnet
-        (the same with EDNS Client Subnet, RFC 7871); root: document root of the origin; max_age: max-age of its objects
-        in seconds. Raises ValueError for a parameter out of range.
+        clients and replicas: number per region; cdn: the provider's name is an alias of the CDN's name (yes or no); bw:
+        Mbit/s of the origin's link; ttl and interval: TTL of the CDN's answers and period of its health checks, in
+        seconds; scale: factor of all delays; resolver: regional (one per region), public (all clients use the resolver
+        in Europe) or subnet (as public, with EDNS Client Subnet, RFC 7871); root: document root of the origin; max_age:
+        max-age of its objects in seconds. Raises ValueError for a parameter out of range.
         """
         _check(int(clients), int(replicas), cdn, resolver)
         plan = CdnPlan(int(ttl), float(interval), int(replicas), cdn == "yes")

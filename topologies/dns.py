@@ -9,18 +9,18 @@
     provider 10.53.3.1  ns.provider.org         ── 60 ms ──┤
     web1..3  10.53.4.1  server1.example.com ... ── 25 ms ──┘
 
-All hosts are in 10.53.0.0/16; the delays are one way, times `scale`, and differ so that each leg can be told in the
-timings. example.com is served by the organisation itself, shop.org and bookshop.uk by a provider that both have hired.
-The zones come from this address plan (see dns_zones). mode: `iterative` (the local server queries root, top-level
-domain and authoritative server in turn) or `recursive` (each server queries the next on behalf of the one before; RFC
-1034 section 4.3.1).
+All hosts are in 10.53.0.0/16; one-way delays are multiplied by `scale`, and are different for each name server, so that
+timings show which server was queried. example.com is served by a name server of its own organisation, shop.org and
+bookshop.uk by a third-party DNS provider. The zones are generated from this address plan (see dns_zones). mode:
+`iterative` (the local server queries root, top-level domain and authoritative server in turn) or `recursive` (each
+server queries the next on behalf of the one before; RFC 1034 section 4.3.1).
 
-dnssec: the name servers sign their zones (RFC 4035), all but bookshop.uk, with keys derived from SEED, and the local
-server validates from the root's key on. forged: the server of example.com is an attacker's; it has another address for
-server1.example.com, and signs it with keys of its own.
+dnssec: the name servers sign all zones except bookshop.uk (RFC 4035), with keys derived from SEED, and the local server
+validates with the root's key as trust anchor. forged: an attacker's server serves example.com, with a forged address of
+server1.example.com, signed with the attacker's keys.
 
-ipv6: every host has an address of IPv6 beside its own, in 2001:db8:a35::/48, and the zones have AAAA records and a
-reverse mapping of it below ip6.arpa.
+ipv6: every host has an IPv6 address in 2001:db8:a35::/48 in addition to its IPv4 address, and the zones have AAAA
+records and PTR records below ip6.arpa.
 
     sudo mn --custom topologies/dns.py --topo dns --switch lxbr
 """
@@ -109,9 +109,10 @@ def make_names(
 ) -> NamePlan:
     """Return the zones of this topology, to be written as master files.
 
-    ttl: of the records of example.com, in seconds; changing: TTLs of the names whose address changes, one name each;
-    version: number of changes so far, from which the zone's serial number follows as well; with_ipv6: AAAA records and
-    their reverse mapping, too; further: records beside those of the address plan, each for the zone of its owner.
+    ttl: TTL of the records of example.com, in seconds; changing: TTLs, for each of which there is a name whose address
+    changes (see changing_name); version: number of changes so far, which also sets the serial number of example.com;
+    with_ipv6: add AAAA records and their reverse mapping; further: additional records, each added to the zone of its
+    owner name.
     """
     addresses = {name: [address] for address, name in SERVERS.values()}
     servers = {f"server{number}.example.com.": [address] for number, address in enumerate(WEB.values(), start=1)}
@@ -193,13 +194,13 @@ class DnsTopo(Topo):  # type: ignore[misc]
     ) -> None:
         """Add the name servers, web servers, campus hosts and links.
 
-        clients: number of them; scale: factor of all delays; mode: iterative or recursive; ttl: of example.com's
-        records in seconds; cache: the local server caches (yes or no); changing: TTLs of the names whose address
-        changes, separated by commas; ipv6: addresses, records and reverse mapping of IPv6, too (yes or no); link:
-        further TCLink parameters of the servers' links; dnssec: zones are signed (yes or no); validate: the local
-        server validates signed zones (yes or no); forged: an attacker serves example.com (yes or no); records: further
-        records, a line `name. TTL type value` each, for the zone of the name. Raises ValueError for an unknown mode or
-        an invalid record, and for recursive mode with dnssec.
+        clients: number of clients; scale: factor of all delays; mode: iterative or recursive; ttl: TTL of the records
+        of example.com in seconds; cache: the local server caches (yes or no); changing: TTLs of the names whose address
+        changes, separated by commas; ipv6: IPv6 addresses, AAAA records and their reverse mapping in addition (yes or
+        no); link: further TCLink parameters of the servers' links; dnssec: zones are signed (yes or no); validate: the
+        local server validates signed zones (yes or no); forged: an attacker serves example.com (yes or no); records:
+        additional records, one line `name. TTL type value` per record, each added to the zone of its name. Raises
+        ValueError for an unknown mode or an invalid record, and for recursive mode with dnssec.
         """
         if mode not in ("iterative", "recursive"):
             raise ValueError(f"mode={mode!r}: must be iterative or recursive")

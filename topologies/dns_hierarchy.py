@@ -1,10 +1,10 @@
-"""Name servers to add to any topology: a root, a top-level domain, the domain's own server, and a recursive resolver.
+"""Name servers to add to any topology: of the root, a top-level domain and a domain below it; and a recursive resolver.
 
     local = plug_in(self, isp, campus, "10.7", {"www.example.com": "10.7.1.1"})
     self.addHost("client", ip="10.7.0.1/16", resolver=local)
 
-The four hosts get addresses PREFIX.53.1 to PREFIX.53.4. Set the topology's `host_names` to False, so that names resolve
-through these servers alone. To study the DNS itself, use the topology `dns`.
+The four hosts get addresses PREFIX.53.1 to PREFIX.53.4. Set the topology's `host_names` to False, so that names are
+resolved by these servers only, not by /etc/hosts. To study the DNS itself, use the topology `dns`.
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,9 @@ ROOT = "a.root-servers.net."
 def plug_in(topo: Topo, internet: str, campus: str, prefix: str, names: Mapping[str, str]) -> str:
     """Add the name servers; return the address of the recursive resolver.
 
-    `names`: name to address, all in one second-level domain (www.example.com); the servers of root, top-level domain
-    and domain are put on the switch `internet`, the local server on `campus`. Raises ValueError for other names.
+    `names` maps domain names, all in one second-level domain (www.example.com), to addresses. The name servers are put
+    on the switch `internet`, the recursive resolver on the switch `campus`. Raises ValueError for names in several
+    second-level domains.
     """
     domain, parent = _domain(names)
     servers = {

@@ -1,8 +1,9 @@
 """DNS zones of a topology: master files of the whole hierarchy, generated from the topology's address plan.
 
-A topology declares its zones and their servers; the addresses of names are declared at its hosts already. From that one
-source come the addresses (A, AAAA), the reverse mapping (PTR below in-addr.arpa and ip6.arpa), the delegations (NS)
-and their glue, so that nothing is typed twice. Sources: RFC 1034 section 4.2, RFC 1035 sections 3.5 and 5, RFC 3596.
+A topology declares its zones, their name servers, and the addresses of its domain names. From these declarations
+NamePlan generates the address records (A, AAAA), the reverse mapping (PTR below in-addr.arpa and ip6.arpa), the
+delegations (NS) and their glue, so that no address is declared twice. Sources: RFC 1034 section 4.2, RFC 1035 sections
+3.5 and 5, RFC 3596.
 
     plan = NamePlan("dns", addresses={"server1.example.com.": ["10.53.4.1"]}, zones=[
         Zone(".", ("a.root-servers.net.",)),
@@ -74,7 +75,11 @@ def _template() -> Template:
 
 
 class NamePlan:
-    """All zones of a topology; `addresses` maps names to addresses, `canonical` addresses to names for PTR."""
+    """All zones of a topology.
+
+    addresses: domain name -> addresses; canonical: address -> domain name of its PTR record, by default for each name
+    that has one address.
+    """
 
     def __init__(
         self,

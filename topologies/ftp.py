@@ -6,14 +6,14 @@
     10.9.1.66               10.9.2.254
 
 Networks: 10.9.1.0/24 at the client's side, 10.9.2.0/24 at the server's. Only the link between router and s2 has a rate
-and a delay (one way), so RTT between client and server is twice that delay. s1 has a mirror port: eve gets a copy of
-every frame and sends none. The server has two users, whose files are in its folder:
+and a delay (one way), so the RTT between client and server is twice this delay. s1 has a mirror port: eve receives a
+copy of every frame on s1, and sends none. The server has two users, whose files are in its folder:
 
     ann   password correct-horse      readme.txt, letters/alice.txt, letters/bob.txt
     ben   password battery-staple     readme.txt, and a quota of 20 000 octets
 
-Stock Mininet has no `forwards` and no `mirrors`: enable forwarding there by `router sysctl net.ipv4.ip_forward=1`; eve
-sees nothing.
+Stock Mininet knows neither `forwards` nor `mirrors`: enable forwarding there by `router sysctl net.ipv4.ip_forward=1`;
+eve captures nothing there.
 
     sudo mn --custom topologies/ftp.py --topo ftp --switch lxbr
 """
@@ -63,8 +63,9 @@ class FtpTopo(Topo):  # type: ignore[misc]
         """Add the hosts, switches and links.
 
         bw (Mbit/s) and delay (one way) of the link between router and server; serves: the server's command line;
-        mirrors: s1 has a mirror port (yes or no); root: folder with users.toml and the folder files, in place of those
-        above; link: further TCLink parameters of that link. Raises ValueError.
+        mirrors: s1 has a mirror port (yes or no); root: folder that contains users.toml and the folder `files`, used in
+        place of FILES; link: further TCLink parameters of the link between router and server. Raises ValueError for a
+        parameter out of range.
         """
         if mirrors not in ("yes", "no"):
             raise ValueError(f"mirrors={mirrors!r}: must be yes or no")

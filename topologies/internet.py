@@ -12,10 +12,11 @@
     ftp     10.8.9.21      ftp.example.com ── 10 ms ──────────────────┤
     mail    10.8.9.25      mail.example.com ── 10 ms ─────────────────┘
 
-All hosts are in 10.8.0.0/16; names resolve through the name servers alone. www.example.com is the provider's, by way of
-the CDN; www.campus.edu is the campus's own, on the campus; ftp.example.com is an anonymous FTP server. There are two
-mail domains: alice@campus.edu has her mailbox on the campus's server, carol@example.com has hers at the provider's.
-Only the access link and the origin's link have a rate. The campus is nearest to the CDN's region eu.
+All hosts are in 10.8.0.0/16; names are resolved by DNS only, not by /etc/hosts. www.example.com is the content
+provider's site, served through the CDN; www.campus.edu is the site of the campus, served by a host on the campus;
+ftp.example.com is an anonymous FTP server. There are two mail domains: the mailbox of alice@campus.edu is on the mail
+server of the campus, that of carol@example.com on the content provider's. Only the access link and the origin's link
+have a rate. The campus is nearest to the CDN's region eu.
 
     sudo mn --custom topologies/internet.py --topo internet --switch lxbr
 """
@@ -44,7 +45,7 @@ EXCHANGES: Mapping[str, tuple[Record, ...]] = {
     "example.com.": (Record("example.com.", "MX", f"10 {MAIL_NAME}"),),
 }
 PASSWORDS = {"alice": "looking-glass", "carol": "holly-berry"}
-# Accounts files of the mail servers (lab7.services.mail.accounts), by the user whose mailbox they have.
+# Accounts files of the mail servers (lab7.services.mail.accounts), keyed by user; each server has one mailbox.
 ACCOUNTS = {user: f"{user}:{password}\n" for user, password in PASSWORDS.items()}
 PEOPLE: Mapping[str, str] = {"alice": f"{CAMPUS}.101", "carol": f"{CAMPUS}.102"}
 

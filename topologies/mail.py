@@ -11,13 +11,13 @@
     ns-b    10.25.0.5  ns.example.com     ── names ───────┤
     backup  10.25.3.25 backup.example.com ── 30 ms ───────┘
 
-All hosts are in 10.25.0.0/16; names resolve through the name servers alone. alice@example.org has her mailbox on
-mail-a, which is mail.example.org; bob@example.com has his on mail-b, which is mail.example.com. Mail for example.com
-goes to mail.example.com (MX, preference 10) and, while that is unreachable, to backup.example.com (preference 20),
-which queues it. Each mail server accepts relayed mail on port 25 and submissions of its users on port 587, and gives
-access to mailboxes by POP3 (port 110), IMAP (port 143) and webmail (port 80). The delays are one way; `between` is that
-from server to server, half of it on either side of s0. RTT: alice - mail-a 20 ms, mail-a - mail-b 100 ms, bob - mail-b
-40 ms. Only the link s1 - s0 has a rate. www.example.org serves the picture that Alice sends, and others.
+All hosts are in 10.25.0.0/16; names are resolved by DNS only, not by /etc/hosts. The mailbox of alice@example.org is on
+mail-a (mail.example.org), that of bob@example.com on mail-b (mail.example.com). Mail for example.com goes to
+mail.example.com (MX, preference 10) and, while that is unreachable, to backup.example.com (preference 20), which queues
+it. Each mail server accepts relayed mail on port 25 and submissions of its users on port 587, and gives access to
+mailboxes by POP3 (port 110), IMAP (port 143) and webmail (port 80). The delays are one-way; `between` is the delay
+between the two mail servers, half of it on either side of s0. RTT: alice - mail-a 20 ms, mail-a - mail-b 100 ms, bob -
+mail-b 40 ms. Only the link s1 - s0 has a rate. www.example.org serves the picture that Alice sends, and others.
 
     sudo mn --custom topologies/mail.py --topo mail --switch lxbr
 """
@@ -65,7 +65,8 @@ ACCOUNTS_B = f"bob:{PASSWORDS['bob']}\nstaff: bob, {ALICE}\n"
 def mail_server(domain: str, name: str, accounts: str, flags: str = "") -> dict[str, Any]:
     """Return the addHost parameters of a domain's mail server: its services, files and names.
 
-    name: the server's own, without a final dot; accounts: text of its accounts file; flags: further flags of its MTA.
+    name: domain name of the server, without the final dot; accounts: text of its accounts file; flags: further flags of
+    its MTA.
     """
     mailboxes = "--accounts accounts --maildirs maildirs --listen 0.0.0.0"
     mta = f"lab7.services.mail.mta --domain {domain} --hostname {name} {mailboxes} --queue queue --port {SMTP_PORT}"
@@ -123,10 +124,10 @@ class MailTopo(Topo):  # type: ignore[misc]
     ) -> None:
         """Add the hosts, switches and links.
 
-        sender, between, receiver, names: one-way delays of Alice's link, from server to server, of Bob's link, of each
-        name server's link; bw: Mbit/s of the link between s1 and s0; backup: example.com has a backup MX (yes or no);
-        root: document root of www; accounts_a, accounts_b: accounts files of example.org and example.com; flags_a,
-        flags_b: further flags of their MTAs. Raises ValueError for a parameter out of range.
+        sender, between, receiver, names: one-way delays of Alice's link, between the two mail servers, of Bob's link,
+        and of each name server's link; bw: Mbit/s of the link between s1 and s0; backup: example.com has a backup MX
+        (yes or no); root: document root of www; accounts_a, accounts_b: accounts files of example.org and example.com;
+        flags_a, flags_b: further flags of their MTAs. Raises ValueError for a parameter out of range.
         """
         if backup not in ("yes", "no"):
             raise ValueError(f"backup={backup!r}: must be yes or no")

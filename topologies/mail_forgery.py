@@ -1,14 +1,14 @@
-"""Topology for forged mail: topologies/mail.py plus a stranger, a forwarding address, and SPF, DKIM and DMARC records.
+"""Topology for forged mail: topologies/mail.py plus an attacker, a forwarding address, and SPF, DKIM and DMARC records.
 
                               mallory 10.25.4.66 ── stranger ──┐
     alice, mail-a, dns-a, www ── s1 ───────────────────────── s0 ── s2 ── bob, mail-b, dns-b
     example.org               forward 10.25.4.25 ── stranger ──┘          example.com
 
-Hosts, addresses and delays are those of mail, without the backup MX. Mallory is a host of no mail domain. forward is
-forward.example.com, which passes mail for bob@alumni.example.com on to bob@example.com, the envelope sender unchanged.
-example.org publishes that its mail comes from its MX alone (SPF), the key that mail-a signs with (DKIM), and what is to
-be done with other mail (DMARC): reject. Two subdomains without hosts have milder policies, news.example.org quarantine
-and lists.example.org none. mail-b checks all mail that comes from elsewhere.
+Hosts, addresses and delays are those of mail, without the backup MX. mallory, the attacker, belongs to neither mail
+domain. forward (forward.example.com) forwards mail for bob@alumni.example.com to bob@example.com with the envelope
+sender unchanged. example.org publishes an SPF record that permits its MX only, the DKIM key with which mail-a signs,
+and the DMARC policy reject. Two subdomains without hosts have weaker DMARC policies: news.example.org quarantine,
+lists.example.org none. mail-b checks all mail from other hosts, except from its authenticated users.
 
     sudo mn --custom topologies/mail_forgery.py --topo mail-forgery --switch lxbr
 """
@@ -63,7 +63,7 @@ PUBLISHED = (
 
 
 class MailForgeryTopo(MailTopo):
-    """Topology of two mail domains, a stranger and a forwarding address; parameters: see build()."""
+    """Topology of two mail domains, an attacker and a forwarding address; parameters: see build()."""
 
     def build(  # type: ignore[override]
         self,
@@ -76,11 +76,11 @@ class MailForgeryTopo(MailTopo):
         signs: str = "yes",
         checks: str = "yes",
     ) -> None:
-        """Add the hosts of the topology mail, the stranger, and the further name servers.
+        """Add the hosts of the topology mail, the attacker's host, and the forwarding mail server.
 
-        sender, between, receiver, names, bw: as of the topology mail; stranger: one-way delay of the links of mallory
-        and forward; signs: mail-a signs what its users send; checks: mail-b checks mail (yes or no). Raises ValueError
-        for a parameter out of range.
+        sender, between, receiver, names, bw: as in the topology mail; stranger: one-way delay of the links of mallory
+        and forward; signs: mail-a signs its users' mail with DKIM (yes or no); checks: mail-b checks SPF, DKIM and
+        DMARC (yes or no). Raises ValueError for a parameter out of range.
         """
         for name, value in (("signs", signs), ("checks", checks)):
             if value not in ("yes", "no"):

@@ -6,10 +6,10 @@
     10.7.0.100                                       10.7.1.2  www2.example.com
     cache.example.com
 
-All hosts are in 10.7.0.0/16. Only the access link has a rate and a delay; the campus is as fast as the machine, and so
-is the Internet behind the link, unless `campus_delay` and `internet` give them a delay. RTT between client and origin:
-twice the sum of the three. The cache is a forward proxy (cache=forward; port 3128) or a reverse proxy (cache=reverse;
-port 80). With dns=yes there are name servers as well (see dns_hierarchy), the recursive resolver on the campus.
+All hosts are in 10.7.0.0/16. Only the access link has a rate. Links on the campus and beyond the access link are
+unshaped, unless `campus_delay` and `internet` give them a delay. RTT between client and origin: twice the sum of the
+three delays. The cache is a forward proxy (cache=forward; port 3128) or a reverse proxy (cache=reverse; port 80). With
+dns=yes there are name servers as well (see dns_hierarchy), the recursive resolver on the campus.
 
     sudo mn --custom topologies/web.py --topo web --switch lxbr
 """
@@ -57,12 +57,12 @@ class WebTopo(Topo):  # type: ignore[misc]
     ) -> None:
         """Add the hosts, switches and links.
 
-        clients: number of them, up to 99; bw (Mbit/s) and one-way delay of the access link; root: document root of
-        every origin; dns: names resolve through name servers (yes) or every host's /etc/hosts (no); cache: none,
-        forward or reverse, and cache_flags, further flags of the proxy; origins: number of them, and origin_flags,
-        further flags of theirs; internet: one-way delay between the access link and the origins; campus_delay: between
-        a client and the campus; trace: file with delivery opportunities of the access link, in place of bw; link:
-        further TCLink parameters of the access link. Raises ValueError for a parameter out of range.
+        clients: number of clients, up to 99; bw (Mbit/s) and one-way delay of the access link; root: document root of
+        every origin; dns: names are resolved by DNS (yes) or by every host's /etc/hosts (no); cache: none, forward or
+        reverse; cache_flags: further flags of the proxy; origins: number of origin servers; origin_flags: further flags
+        of each origin server; internet: one-way delay between the access link and the origins; campus_delay: one-way
+        delay of each client's link; trace: file with delivery opportunities of the access link (mahimahi's format), in
+        place of bw; link: further TCLink parameters of the access link. Raises ValueError for a parameter out of range.
         """
         if cache != "none" and cache not in CACHES:
             raise ValueError(f"cache={cache}: must be none, {' or '.join(CACHES)}")
@@ -97,7 +97,7 @@ def delayed(delay: str) -> dict[str, str]:
 
 
 def origin_name(number: int) -> str:
-    """Return the domain name of an origin, which are numbered from 1."""
+    """Return the domain name of an origin server; origins are numbered from 1."""
     return "www.example.com" if number == 1 else f"www{number}.example.com"
 
 

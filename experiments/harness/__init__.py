@@ -4,8 +4,8 @@ The names that an experiment needs can be imported from this package:
 
     from lab7.experiments.harness import EmulatedPath, Experiment, Outcome, Parameter, Run, measured, seconds
 
-Each is imported from its module at its first use (PEP 562), so that a driver process, which needs `serve` alone, starts
-without scapy and Mininet. Type checkers read the same names in __init__.pyi.
+Each name is imported from its module at its first use (PEP 562), so that a driver process (a client program on a host),
+which needs only `serve`, starts without scapy and Mininet. Type checkers read the same names in __init__.pyi.
 """
 
 from __future__ import annotations

@@ -59,12 +59,12 @@ def _experiments() -> Iterator[tuple[str, Experiment]]:
 
 
 def all_experiments() -> dict[str, Experiment]:
-    """Return every experiment, of lab7 and of other distributions, by name, sorted by name."""
+    """Return every experiment, of lab7 and of other distributions, keyed by name and sorted."""
     return {item.name: item for _, item in sorted(_experiments(), key=lambda pair: pair[1].name)}
 
 
 def list_experiments() -> dict[str, ListedExperiment]:
-    """Return every experiment as text, by name, sorted by name."""
+    """Return every experiment as text, keyed by name and sorted."""
     return {
         item.name: ListedExperiment(
             item.name,
@@ -118,7 +118,7 @@ def _load_experiment(listed: ListedExperiment) -> Experiment:
 
 
 def list_matrices() -> dict[str, str]:
-    """Return the module of every matrix (interoperability or conformance) by name, sorted by name."""
+    """Return matrix name -> module for every matrix (interoperability or conformance), sorted by name."""
     found = {}
     for module in _experiment_modules():
         matrix = getattr(module, "MATRIX", None)
@@ -128,7 +128,7 @@ def list_matrices() -> dict[str, str]:
 
 
 def find_matrix(name: str) -> Matrix:
-    """Return the matrix of this name, or of which this is the start. Raises UnknownNameError."""
+    """Return the matrix with this name or unique prefix of a name. Raises UnknownNameError."""
     known = listing().matrices
     whole = one_name(name, known, "matrix", f"the matrices are {', '.join(known)}")
     matrix = importlib.import_module(known[whole]).MATRIX

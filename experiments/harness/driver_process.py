@@ -9,8 +9,8 @@ A driver is a client program that runs in a host for a whole experiment, so that
     process     {"error": "TimeoutError: timed out", "began_ns": ..., "ended_ns": ...}
 
 `began_ns` and `ended_ns` are on the capture's clock (CLOCK_REALTIME). A driver judges nothing: the packets show the
-server's responses. It ends at the end of its standard input. This module imports the standard library only, since
-every driver imports it; the experiment's side is lab7.experiments.harness.driver.
+server's responses. A driver exits at the end of its standard input. This module imports the standard library only,
+since every driver imports it; the experiment's side is lab7.experiments.harness.driver.
 
     def main(argv: list[str]) -> int:
         return serve(partial(visit, argv[0]), errors=(OSError,))

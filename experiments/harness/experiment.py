@@ -55,8 +55,8 @@ class Parameter:
 class Run:
     """Input of one run of an experiment: parsed parameters, seed, settings of the network, result folder.
 
-    `step` reports progress as (text, share); `replacements`: programs in place of lab7's own services, by role.
-    `faults`: the faults that services show on purpose, by host.
+    `step` reports progress as (text, share); `replacements`: role -> program in place of lab7's own service; `faults`:
+    host -> faults that its services show on purpose.
     """
 
     parameters: Mapping[str, Any]
@@ -70,10 +70,10 @@ class Run:
     faults: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def waiting(self, hosts: Mapping[str, str]) -> frozenset[str]:
-        """Return the hosts of servers (`hosts`: role -> hosts) whose processing delays the simulation replays.
+        """Return the hosts of third-party servers in virtual time, whose processing delays the path model replays.
 
-        These are hosts of replaced servers in virtual time: programs take no time there, so that a delay before an
-        action is a timer. A user's own program is compared with the formula as lab7's are.
+        hosts: role -> host. Programs take no time in virtual time, so that a server's delay before an action is a
+        timer. A user's own program is compared with the formula, like lab7's own servers.
         """
         if clock.current().word != "virtual":
             return frozenset()
@@ -84,7 +84,7 @@ class Run:
 class Outcome:
     """Outcome of one run: verdicts on claims, comparisons with theory, fidelity certificate, names of programs.
 
-    `timings`: the measured samples by the comparison's name; `plot`: an SVG for the report in place of its bar chart.
+    `timings`: name of a comparison -> its measured samples; `plot`: an SVG for the report in place of its bar chart.
     """
 
     claims: tuple[Verdict, ...]
@@ -100,10 +100,11 @@ class Outcome:
 class Experiment:
     """Declaration of an experiment: question, claims, parameters, and the function that runs the experiment.
 
-    `claims`: ids of the course's claims (experiments/claims.toml) or of `own_claims`. `cost`: processor time of a run
-    in virtual time, in seconds; experiments of the highest cost are started first. `judges_messages`: the
-    claims tell violations of the message rules themselves, so that none is added to their evidence. `kept_octets`: the
-    number of a frame's first octets that its captures keep after the run was judged (None: all octets of all frames).
+    `claims`: ids of the course's claims (experiments/claims.toml) or of `own_claims`. `cost`: CPU time of a run in
+    virtual time, in seconds; experiments of the highest cost are started first. `judges_messages`: the claims
+    themselves report violations of the message rules, so that no violations are added to their evidence. `kept_octets`:
+    function that returns the number of leading octets of a frame to keep in captures after the run was judged (None:
+    frames are not truncated).
     """
 
     name: str

@@ -22,7 +22,7 @@ from lab7.topologies.emulation.errors import TopologyError
 from lab7.topologies.emulation.process.interpreter import full_name
 from lab7.topologies.emulation.topology_checks import commands
 
-# The faults of each service, by module.
+# Module of a service -> its faults: name -> description.
 FAULTS: Mapping[str, Mapping[str, str]] = {
     "lab7.services.dns.authoritative": AUTHORITATIVE_FAULTS,
     "lab7.services.dns.resolver": RESOLVER_FAULTS,
@@ -41,7 +41,7 @@ class FaultError(ValueError):
 
 
 def parse_faults(texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Parse HOST=NAME texts; return the names of faults by host. Raises FaultError."""
+    """Parse HOST=NAME texts; return host -> names of faults. Raises FaultError."""
     found: dict[str, tuple[str, ...]] = {}
     known = list(dict.fromkeys(name for faults in FAULTS.values() for name in faults))
     for text in texts:

@@ -190,7 +190,7 @@ def axes(cells: Sequence[Cell]) -> tuple[list[str], list[str]]:
 
 
 def level_counts(cells: Sequence[Cell]) -> dict[str, dict[str, str]]:
-    """Return, by level and server, how many of the level's checks the server passes, as text "passed/all".
+    """Return level -> server -> number of the level's checks that the server passes, as text "passed/all".
 
     A server that is not installed has an empty text; an unused check counts as not passed.
     """

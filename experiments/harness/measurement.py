@@ -125,7 +125,8 @@ def measured(
 ) -> Iterator[Lab]:
     """Start a network, measure its paths, and yield the network for the experiment; stop the network afterwards.
 
-    `evidence`: of the run's earlier networks; `progress`: the share of the run to report before the probes, or None.
+    `evidence`: evidence from the run's earlier networks; `progress`: share of the run to report before the probes, or
+    None.
     """
     evidence = evidence or Evidence()
     with make_testbed(context, network) if isinstance(network, Topo) else network as bed:
@@ -152,9 +153,9 @@ class NetworkSettings(Protocol):
 
 
 def make_testbed(context: NetworkSettings, topo: Topo, starters: Mapping[str, Starter] | None = None) -> Testbed:
-    """Return the emulated network of a topology; `starters` (by host) start servers other than lab7's."""
+    """Return the emulated network of a topology; `starters`: host -> function that starts the server of the host."""
     if isinstance(context, Run) and context.faults:
-        # Without a replacement, start lab7's own services by the topology's command lines.
+        # Without replacements, the functions in `starters` start lab7's own services, to which faults can be added.
         add_faults(topo, context.faults, (starters or ()) if context.replacements else ())
     kept = {host: _keeping(one, context) for host, one in (starters or {}).items()}
     return Testbed(topo, seed=context.seed, links=context.links, sandboxed=context.sandboxed, starters=kept)

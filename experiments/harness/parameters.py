@@ -50,7 +50,7 @@ def megabits(text: str) -> float:
 
 
 def per_second(text: str) -> float:
-    """Parse a rate of events a second, such as 15 or 0.5."""
+    """Parse a rate of events per second, such as 15 or 0.5."""
     return _number(text, 0.01, 1000, "a rate from 0.01 to 1000 a second")
 
 

@@ -1,8 +1,9 @@
 """Selection of experiments to run again after a suspect or undecided result, and the closing summary of `lab7 run`.
 
-A run is repeated when its fidelity is suspect, a measured time lies outside its tolerance, or a claim is undecided. A
-claim that packets contradict is not repeated: its verdict does not depend on the machine. Every run keeps its result
-folder; the last run of an experiment counts, and its result says which attempt it was.
+A run is repeated if its fidelity is suspect, a measured time lies outside its tolerance, or a claim (a statement that
+packets decide) is undecided. A claim that packets contradict is not repeated: its verdict does not depend on the
+machine. Every run keeps its result folder; the last run of an experiment counts, and its result says which attempt it
+was.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ def is_inconclusive(result: Result) -> bool:
 def should_rerun(attempts: Sequence[Result]) -> bool:
     """Return True if an experiment is to be run again after these attempts, oldest first.
 
-    Two runs that neither the machine nor a time disturbed and that leave the same claims undecided have shown that the
-    reason lies elsewhere, for example in a parameter.
+    Two runs that are valid, with all times within tolerance, and that leave the same claims undecided show that the
+    machine is not the reason, but for example a parameter.
     """
     last = attempts[-1]
     if not is_inconclusive(last):
@@ -46,7 +47,7 @@ def summary(results: Sequence[tuple[Path, Result]]) -> list[str]:
     head = f"{shown} of {len(claims)} claims shown"
     if not rows:
         return [head]
-    # Each experiment once, on a line of its own, so that it can be pasted.
+    # Name each experiment once, in a command on a line of its own, so that the command can be pasted.
     again = " ".join(dict.fromkeys(result.experiment for _, result in results if _by_machine(result)))
     advice = (
         [f"stop other programs, then run again what they may have disturbed:\n    lab7 run {again}"] if again else []

@@ -156,7 +156,7 @@ def _has_packets(context: Run) -> bool:
 
 
 def _shortened(experiment: Experiment, folder: Path) -> dict[str, str]:
-    """Cut the captures of a judged run to the octets that its experiment keeps; return what each capture lacks."""
+    """Truncate frames in captures of a judged run to the kept octets; return capture -> sentence on what it lacks."""
     if experiment.kept_octets is None:
         return {}
     with writing(folder):
@@ -176,7 +176,7 @@ def _stored(parameters: Mapping[str, Any], repeat: int) -> dict[str, Any]:
 
 
 def _beside(outcome: Outcome) -> dict[str, list[Timing]]:
-    """Return the samples by comparison, with delays by the machine's load as separate terms if there is a theory."""
+    """Return comparison -> samples, with delays by the machine's load as separate terms if there is a theory."""
     theories = {one.name: one.theory_terms for one in outcome.comparisons}
     return {
         name: [one.beside(theories[name]) if name in theories else one for one in some]

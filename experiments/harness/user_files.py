@@ -99,7 +99,7 @@ def no_networks(file: str) -> Iterator[None]:
 
 
 def _topology_classes(module: ModuleType) -> dict[str, type]:
-    """Return the subclasses of Topo in a module, by name, without those that are base classes of others."""
+    """Return the subclasses of Topo in a module, keyed by name, except base classes of other subclasses."""
     own = [
         value
         for value in vars(module).values()

@@ -202,7 +202,7 @@ def _box(node: Node, centre: tuple[float, float], size: tuple[float, float]) -> 
 
 
 def _line(edge: Edge, centres: dict[str, tuple[float, float]], sizes: dict[str, tuple[float, float]]) -> str:
-    """Return a line between the sides of two boxes that face each other, or between the centres in one column."""
+    """Return a line between the facing sides of two boxes, or between their centres if both are in one column."""
     left, right = sorted((edge.first, edge.second), key=lambda name: centres[name])
     (x1, y1), (x2, y2) = centres[left], centres[right]
     if x2 - x1 > (sizes[left][0] + sizes[right][0]) / 2:

@@ -9,8 +9,8 @@
       - [client, s1]
       - {between: [s1, server], delay: "${delay}", bw: 10}
 
-Errors name the file and the line. The keywords of JSON Schema that the schema uses are checked here, since a validator
-of parsed data knows no lines: type, enum, properties, additionalProperties, required, items.
+Error messages name the file and the line. The JSON Schema keywords that the schema uses (type, enum, properties,
+additionalProperties, required, items) are validated here, because a validator of parsed data has no line numbers.
 """
 
 import inspect
@@ -146,7 +146,7 @@ class _Checked:
         return data
 
     def names(self, data: Mapping[str, Any]) -> None:
-        """Check that links join two nodes that there are, and that parameters in values are declared."""
+        """Check that each link joins two declared nodes, and that each ${NAME} in a value is a declared parameter."""
         nodes = {*data["hosts"], *data.get("switches", ())}
         for place, link in enumerate(data.get("links", ())):
             path = f"links[{place}]"
@@ -196,7 +196,7 @@ def _build(data: Mapping[str, Any], parameters: Mapping[str, Any]) -> Topo:
 
 
 def _with(value: Any, parameters: Mapping[str, Any]) -> Any:
-    """Return a value with ${NAME} replaced; a text that is one parameter only takes the parameter's type."""
+    """Return a value with each ${NAME} replaced; a text that is exactly one ${NAME} gets the parameter's type."""
     if isinstance(value, dict):
         return {key: _with(one, parameters) for key, one in value.items()}
     if isinstance(value, list):

@@ -1,11 +1,12 @@
 """Handling of `cls=` in a topology: Mininet's classes are replaced by the testbed's own, or refused with a reason.
 
-A testbed makes hosts, switches, links and interfaces of its own classes, which are derived from Mininet's. Where a
-topology names a stock class without further behaviour, `cls=TCLink` or `cls=OVSSwitch`, the testbed's takes its place.
-A subclass of a stock class is combined with the testbed's (class LinuxRouter(Node) becomes a class with the bases
-LinuxRouter and Host): its own methods come first, super() leads to the testbed's, and methods that it calls by name,
-Node.config(self, ...), are Mininet's. Methods that lead to programs, as those of OVSSwitch to ovs-vsctl, are in these
-objects the testbed's, however they are called. What needs programs or kernel features that a testbed lacks is refused.
+A testbed makes hosts, switches, links and interfaces of its own classes, which are derived from Mininet's. If a
+topology names a stock class, such as `cls=TCLink` or `cls=OVSSwitch`, the testbed uses its own class in place of the
+stock class. A subclass of a stock class is combined with the testbed's (class LinuxRouter(Node) becomes a class with
+the bases LinuxRouter and Host): methods of the subclass come first, super() leads to the testbed's methods, and a call
+by class name, such as Node.config(self, ...), reaches Mininet's method. Stock methods that run programs, such as
+ovs-vsctl for OVSSwitch, are an exception: on objects of the testbed, calls by class name reach the testbed's methods as
+well (_redirect). Classes that need programs or kernel features that a testbed lacks are refused.
 """
 
 from collections.abc import Callable, Mapping
@@ -86,7 +87,7 @@ def _definer(kind: type, method: str) -> type | None:
 def unwrap(options: dict[str, Any]) -> None:
     """Replace a `cls` of functools.partial(CLASS, ...) or mininet.util.custom(CLASS, ...) by CLASS, in place.
 
-    Their options join the others: those of partial() as defaults, those of custom() instead of others.
+    Options of partial() are added as defaults; options of custom() replace others of the same name.
     """
     while True:
         kind = options.get("cls")
@@ -124,7 +125,7 @@ class _Alone:
         return ()
 
 
-# Stock class -> the testbed's class whose methods replace its own in the testbed's objects, and the base of those.
+# Stock class -> (testbed's class whose methods replace the stock methods, base class of the objects for which they do).
 _REPLACED: Mapping[type, tuple[type, type]] = {
     nodelib.NAT: (NAT, Host),
     node.CPULimitedHost: (LimitedHost, Host),
@@ -150,7 +151,7 @@ def _redirect() -> None:
     """
     for stock, (ours, base) in _REPLACED.items():
         for name, method in list(vars(stock).items()):
-            # Attributes that OVSSwitch's constructor sets, such as failMode, are those of Mininet.
+            # OVSSwitch's constructor stays Mininet's, because it sets attributes such as failMode.
             taken = base is Host if name == "__init__" else not name.startswith("__")
             if taken and isfunction(method) and hasattr(ours, name):
                 setattr(stock, name, _redirected(method, name, base))
@@ -161,7 +162,7 @@ def _redirected(method: Callable[..., Any], name: str, base: type) -> Callable[.
     def call(self: Any, *arguments: Any, **options: Any) -> Any:
         if not isinstance(self, base):
             return method(self, *arguments, **options)
-        # The classes of the testbed come after those of combined(), which are derived from them.
+        # Classes made by combined() precede the testbed's class in the MRO, since they are derived from it.
         ours = next(each for each in type(self).__mro__ if issubclass(each, base) and not vars(each).get(_COMBINED))
         return getattr(ours, name)(self, *arguments, **options)
 

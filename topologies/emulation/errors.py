@@ -14,8 +14,8 @@ class MachineError(EmulationError):
 class ProgramError(EmulationError):
     """Error for a user's program (`--replace`) that does not start.
 
-    `command` is its command line, `status` its exit status, None while it runs, `output` the file of its standard
-    output and standard error.
+    `command`: command line of the program; `status`: its exit status, None while the program runs; `output`: file with
+    its standard output and standard error.
     """
 
     def __init__(self, message: str, command: str, status: int | None, output: Path) -> None:

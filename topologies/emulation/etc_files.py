@@ -1,4 +1,4 @@
-"""The files of a host's /etc that resolve names: hosts, resolv.conf, nsswitch.conf, hostname."""
+"""Files of a host's /etc for name resolution: hosts, resolv.conf, nsswitch.conf, hostname."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ NSSWITCH = Path("/etc/nsswitch.conf")
 
 
 class Listed(NamedTuple):
-    """Entries of a hosts(5) file, formatted once for all hosts that have the same: the lines, and all names in them."""
+    """Entries of a hosts(5) file, formatted once for hosts with the same entries: the lines, and all names in them."""
 
     text: str
     names: frozenset[str]

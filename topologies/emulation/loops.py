@@ -1,8 +1,8 @@
 """Detection of loops between switches, in which a broadcast frame would circulate for ever.
 
-IEEE 802.1D breaks loops by a spanning tree. A switch takes part in it with stp=True, and blocks one of its ports to
-every loop that it is in, since the other switches pass its messages on. A loop of switches that do not is refused. Two
-links between the same two switches are a loop.
+IEEE 802.1D breaks loops by a spanning tree. A switch with stp=True takes part in the protocol, and blocks one of its
+ports in every loop that contains it, because switches without stp forward its BPDUs. A loop of switches without stp is
+refused. Two links between the same two switches are a loop.
 """
 
 from collections import deque
@@ -12,7 +12,7 @@ from mininet.topo import Topo
 
 
 def find_loop(topo: Topo, *, spanning_tree: bool = True) -> list[str]:
-    """Return the switches along the first loop of a topology, closed by the first again; empty if there is none.
+    """Return the switches along the first loop of a topology, the first one repeated at the end; empty without a loop.
 
     spanning_tree: leave out loops that a switch with stp=True breaks.
     """

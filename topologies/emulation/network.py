@@ -50,7 +50,7 @@ class Owner(Protocol):
 
 
 def controller_refusal(name: Any, kind: Any) -> str:
-    """Return the sentence for a controller other than Mininet's default ones."""
+    """Return the error message for a controller other than Mininet's default controllers."""
     # A function that makes controllers, such as `lambda name: RemoteController(name, port=6653)`, has no useful name.
     called = f"a {kind.__name__}" if isinstance(kind, type) else "made by a function"
     return (
@@ -80,7 +80,8 @@ class LearningController(LazyShell, Controller):  # type: ignore[misc]
 class Network(Mininet):  # type: ignore[misc]
     """Mininet with lab7's nodes and links and deterministic MAC addresses, without changes of machine-wide settings.
 
-    is_open: parts that are added are validated and announced one by one; those of a topology have been as a whole.
+    is_open: the nodes and links of the topology, validated as a whole, have been built; nodes and links that are added
+    from now on are validated and announced one by one.
     """
 
     def __init__(self, topo: Topo | None, controller: Any = None, **options: Any) -> None:
@@ -93,9 +94,10 @@ class Network(Mininet):  # type: ignore[misc]
         self._kinds: dict[str, Any] = {}
 
     def equip(self, equips: Mapping[type, Equip], switch: type, testbed: Owner) -> None:
-        """Set what the network gets from its testbed; called before nodes are added.
+        """Set the attributes that the network gets from its testbed; called before nodes are added.
 
-        equips: by class, functions that give a new node or link what it needs; switch: class of switches.
+        equips: class of nodes or links -> function that sets the testbed's attributes on a new object; switch: class of
+        switches.
         """
         self._equips = equips
         self._own_switch = switch
@@ -103,7 +105,7 @@ class Network(Mininet):  # type: ignore[misc]
 
     @property
     def plan(self) -> Plan:
-        """Return the changes that are still to be made."""
+        """Return the network's pending changes."""
         return self._testbed.plan
 
     def take_down(self) -> None:
@@ -113,9 +115,10 @@ class Network(Mininet):  # type: ignore[misc]
         super().stop()
 
     def delete_devices(self) -> None:
-        """Delete the switches and all interfaces in their namespace, which also deletes the hosts' (veth peers).
+        """Delete the switches and all interfaces in their namespace, and thereby the hosts' interfaces (veth peers).
 
-        As one group, for which the kernel waits for its readers (RCU) once: 20 pairs take 0.03 s instead of 0.4 s.
+        The interfaces are deleted as one group, so that the kernel waits for RCU readers once: 20 pairs take 0.03 s
+        instead of 0.4 s.
         """
         wires.stop([link.wire for link in self.links if link.wire is not None])
         names = [switch.name for switch in self.switches]
@@ -124,7 +127,7 @@ class Network(Mininet):  # type: ignore[misc]
         names += [interface for link in self.links for interface in link.inner_interfaces]
         there = [name for name in names if Path("/proc/sys/net/ipv4/conf", name).exists()]
         if there:
-            # An interface may have vanished, with the namespace of its peer; those of Open vSwitch are refused.
+            # An interface may have vanished with its peer's namespace, and the kernel refuses to delete Open vSwitch's.
             with suppress(EmulationError, LabDied):
                 lines = [f"link set dev {name} group {GROUP}" for name in there]
                 tools.batch("ip", [*lines, f"link delete group {GROUP}"], all_of_them=True)
@@ -155,7 +158,8 @@ class Network(Mininet):  # type: ignore[misc]
         options = self._with_kind("switch", cls, options)
         classes.unwrap(options)
         kind = options.get("cls")
-        # A user's own class becomes a Linux bridge, even if all other switches are of Open vSwitch, unless it is one.
+        # A user's class becomes a Linux bridge, even if all other switches are Open vSwitch, unless derived from
+        # OVSSwitch.
         is_open_vswitch = kind is None or kind in classes.SWITCHES or issubclass(kind, OVSSwitch)
         own = self._own_switch if is_open_vswitch else Bridge
         if self.is_open:
@@ -190,7 +194,7 @@ class Network(Mininet):  # type: ignore[misc]
     def addController(self, name: Any = "c0", controller: Any = None, **params: Any) -> Any:  # noqa: N802
         """Add the substitute for Mininet's default controller; return None for a network without a controller.
 
-        Raises EmulationError for another one, which would decide what the switches do.
+        Raises EmulationError for any other controller, since a testbed has no OpenFlow.
         """
         options = {**params, "cls": controller or self.controller or DefaultController}
         classes.unwrap(options)

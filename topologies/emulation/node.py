@@ -47,11 +47,11 @@ class LazyShell(Node):  # type: ignore[misc]
     """A Mininet node whose bash is started on first use (cmd(), `shell`, `stdout`), in the node's namespaces."""
 
     namespace_pid = 0
-    # Changes of the network that are still to be made; a testbed's nodes share one plan.
+    # Pending changes of the network; a testbed's nodes share one plan.
     plan = Plan()
 
     def network_pid(self) -> int:
-        """Return the process id of the node's namespaces, for the plan that sets them up."""
+        """Return the id of a process in the node's namespaces (0: this process's); the plan is not flushed."""
         return 0
 
     def change(self, lines: Iterable[str]) -> None:
@@ -88,7 +88,7 @@ class LazyShell(Node):  # type: ignore[misc]
         return super().popen(*args, **kwargs)  # type: ignore[no-any-return]
 
     def check_command(self, words: Sequence[Any]) -> None:
-        """Raise EmulationError for a command whose error scripts do not read: netem where the kernel has none."""
+        """Raise EmulationError for a netem command if the kernel has no netem, since scripts do not read tc's error."""
         if (found := BY_NETEM.search(" ".join(map(str, words)))) and not netem.available():
             raise EmulationError(
                 f"{self.name}: `{found[0].strip()}` has no effect, since this kernel has no netem: give addLink() "
@@ -132,16 +132,16 @@ class LazyShell(Node):  # type: ignore[misc]
 class Host(LazyShell):
     """A host of a topology: its own network, mounts, host name, /etc/hosts and /etc/resolv.conf.
 
-    Parameters beside Mininet's: `serves` (a command line or a list of them: modules of the project, Python files with a
-    main(argv), or programs, which are ready when they listen on the TCP port `listens`), `names` (domain names of the
-    host), `resolver` (address of its recursive resolver), `files` (path to text: initial contents of its folder),
-    `forwards` (IP forwarding is on: the host is a router), `routes` (static routes, in words of ip-route(8)), `ip6`
-    (IPv6 address with prefix length, of the first interface), `setup` (command lines of a shell, run to completion
-    before any service starts).
+    Parameters in addition to Mininet's: `serves` (a command line or a list of them: modules of the project, Python
+    files with a main(argv), or programs, which are ready when they listen on the TCP port `listens`), `names` (domain
+    names of the host), `resolver` (address of its recursive resolver), `files` (path to text: initial contents of its
+    folder), `forwards` (IP forwarding is on: the host is a router), `routes` (static routes, in words of ip-route(8)),
+    `ip6` (IPv6 address with prefix length, of the first interface), `setup` (command lines of a shell, run to
+    completion before any service starts).
     """
 
     forkserver: ForkServer
-    # Folder in which the output of started programs is kept (start_program).
+    # Folder in which start_program(keep=True) keeps the output of programs.
     output_folder: Path | None = None
     has_ipv6 = False
 
@@ -195,12 +195,12 @@ class Host(LazyShell):
         namespaces.bind_file(Path(f"/proc/{self.network_pid()}/ns/net"), NAMED / self.name)
 
     def network_pid(self) -> int:
-        """Return the process id of the host's namespaces, for the plan that sets them up."""
+        """Return the id of a process in the host's namespaces; the plan is not flushed."""
         return self._holder.pid
 
     @property
     def namespace_pid(self) -> int:  # type: ignore[override]
-        """Return the id of a process in the host's namespaces, with the network as planned; see holder."""
+        """Return the id of a process in the host's namespaces (see holder), after a flush of the plan."""
         self.plan.flush()
         return self._holder.pid
 
@@ -214,7 +214,7 @@ class Host(LazyShell):
         """Do nothing: Mininet sets the process id of the shell."""
 
     def namespace_files(self) -> list[str]:
-        """Return the files of the host's network, host name and mount namespaces, which outlive every process of it."""
+        """Return the files of the host's network, UTS and mount namespaces, which outlive every process of the host."""
         self.plan.flush()
         return self._holder.files()
 
@@ -247,7 +247,7 @@ class Host(LazyShell):
     ) -> dict[str, Any]:
         """Set the default interface's addresses and the default route ('via 10.0.0.1') (overrides Node.config).
 
-        As there, `ip` replaces an address that the link's parameters gave to that interface.
+        As in Node.config, `ip` replaces an address that the link's parameters gave to that interface.
         """
         changes = [f"link set dev lo {lo}"]
         interface = self.defaultIntf() if self.intfs else None
@@ -309,8 +309,8 @@ class Host(LazyShell):
     def start(self, command: str | Sequence[str], *, wait: bool = True, serves: bool = False) -> Service:
         """Start a Python module's main() as a process of the host; by default, wait for the line READY.
 
-        serves: the service runs until it is stopped, so that any earlier exit, with exit code 0 too, is fatal to the
-        lab (see watch).
+        serves: the service runs until it is stopped, so that any earlier exit, even with exit code 0, ends the lab with
+        an error (see watch).
         """
         self._started += 1
         self.plan.flush()
@@ -348,10 +348,10 @@ class Host(LazyShell):
     ) -> Program:
         """Start an external program as a service; with a port, by default wait until the host listens there.
 
-        by_udp: a bound UDP socket on that port counts too. Afterwards its exit is fatal to the lab (see watch) unless
-        it is stopped; without a port it may be a set-up command, which may exit with code 0. confine: wraps the command
-        line of an untrusted program (see process.confinement). keep: append its output to a file in `output_folder`, if
-        that is set, which the end of the network does not remove.
+        by_udp: a bound UDP socket on that port counts as well. After the wait, any exit before stop() ends the lab with
+        an error (see watch); but a program without a port may exit with code 0, since it may be a set-up command.
+        confine: function that wraps the command line of an untrusted program (see process.confinement). keep: if
+        `output_folder` is set, append the program's output to a file there, which stays after the end of the network.
         """
         self._started += 1
         kept = keep and self.output_folder is not None
@@ -366,7 +366,7 @@ class Host(LazyShell):
         return program
 
     def watch_program(self, program: Program, *, may_end: bool) -> None:
-        """Put a program that has become ready on the watch; may_end: an end with exit status 0 is none of the lab."""
+        """Have the process monitor watch a ready program; may_end: an exit with status 0 does not end the lab."""
         program.watch_over(self.forkserver.watch, program_of(program.command, self.name), may_end=may_end)
 
     def terminate(self) -> None:
@@ -408,9 +408,10 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         self._made = True
 
     def cmd(self, *args: Any, **kwargs: Any) -> str:
-        """Run a command in the node's shell, but nothing while the constructor runs (overrides Node.cmd).
+        """Run a command in the node's shell; do nothing while the constructor runs (overrides Node.cmd).
 
-        Mininet's constructor brings the loopback interface up, which is up already: each switch would keep a bash.
+        Mininet's constructor brings the loopback interface up, which is up already: the command would only start a bash
+        per switch.
         """
         return super().cmd(*args, **kwargs) if self._made else ""
 
@@ -421,7 +422,7 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         return super().dpctl(*args)
 
     def check_command(self, words: Sequence[Any]) -> None:
-        """Raise EmulationError for a command that cannot have an effect, as those of Open vSwitch on a Linux bridge."""
+        """Raise EmulationError for a command without effect, such as a command of Open vSwitch on a Linux bridge."""
         super().check_command(words)
         if not self.has_open_vswitch and (program := OPEN_VSWITCH.search(str(words))):
             raise EmulationError(
@@ -434,7 +435,7 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         """Do nothing, because the testbed has checked for the required tools (overrides LinuxBridge.setup)."""
 
     def equip(self, changed: Callable[[], None], plan: Plan) -> None:
-        """Set the callback for changed ports of the running bridge, and the plan, before the constructor."""
+        """Set the callback for changed ports of the running bridge, and the plan; called before the constructor."""
         self._changed = changed
         self.plan = plan
         self._attached: list[Any] = []
@@ -458,9 +459,9 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         self._install(self._entries)
 
     def _hush(self) -> None:
-        """Keep the bridge itself from sending and answering.
+        """Keep the bridge itself from sending IPv6 packets and from answering ARP requests.
 
-        Without arp_ignore it would answer ARP requests for addresses of hosts in the switches' namespace.
+        Without arp_ignore, the bridge would answer ARP requests for addresses of hosts in the switches' namespace.
         """
         Path("/proc/sys/net/ipv4/conf", self.name, "arp_ignore").write_text("1")
         ipv6_off(self.name)

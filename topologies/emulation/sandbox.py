@@ -3,28 +3,29 @@
 Design. New network, mount, PID, UTS and IPC namespaces; for an ordinary user also a user namespace. Three processes are
 then alive:
 
-    lab7 (outer)    waits, forwards SIGTERM, SIGHUP and SIGINT, exits with the inner one's code
-      init          process 1 of the PID namespace: reaps orphans; killed by the kernel when the outer one dies
+    lab7 (outer)    waits, forwards SIGTERM, SIGHUP and SIGINT, exits with the exit code of init
+      init          process 1 of the PID namespace: reaps orphans; killed by the kernel when the outer lab7 dies
         lab7        the same command line again
 
 Clean-up needs no code. When any of the three dies, process 1 dies, and then the kernel kills every process of the PID
 namespace and frees every interface, mount and namespace, also after SIGKILL or a crash. unshare(CLONE_NEWPID) moves
-only later children into the new PID namespace, hence the fork of process 1; it must reap
-orphans, which an ordinary command does not, hence a process of its own for that.
+only later children into the new PID namespace, which is why process 1 is forked. Process 1 has to reap orphans, which
+an ordinary command does not do, so it is a process of its own.
 
-Rights. Root needs no user namespace. An ordinary user becomes root in a new one: with the user's sub-id ranges where
-newuidmap(1) grants them, so that real servers can change user; else with one mapped id, and a server that needs more
-says so. newuidmap must run outside the new namespace, so a child forked beforehand runs it once the namespace exists.
-Where the kernel or AppArmor refuses, the error names the remedy.
+Rights. Root needs no user namespace. An ordinary user becomes root in a new user namespace: with the user's subordinate
+id ranges if newuidmap(1) grants them, so that third-party servers can change their user id; otherwise with one mapped
+id, in which case a server that needs another id fails with its own message. newuidmap must run outside the new
+namespace, so a child forked beforehand runs it once the namespace exists. If the kernel or AppArmor refuses, the error
+message names the remedy.
 
 Inside. Mounts are private; /proc is of the new PID namespace, /run is in memory, /sys shows the new network. The
 environment variable LAB7_SANDBOX holds the identity of the network namespace, by which the inner lab7 recognises that
 it is inside (an inherited variable alone would be believed in the wrong namespace).
 
-Signals and exit codes. The outer process and process 1 wait for signals (sigwaitinfo) rather than handle them, so that
-none is lost between two calls. A terminal sends Ctrl-C to the whole foreground group, so that it is not forwarded once
-more. If an inner process is killed by another signal (SIGKILL for lack of memory, SIGSEGV), the
-outer process prints a message, saves the captures of an unfinished result, and exits with 3.
+Signals and exit codes. The outer process and process 1 wait for signals by sigwaitinfo(2) instead of handlers, so that
+no signal is lost between two calls. A terminal sends the SIGINT of Ctrl-C to the whole foreground process group, so
+that SIGINT of a terminal is not forwarded. If an inner process is killed by another signal (SIGKILL for lack of memory,
+SIGSEGV), the outer process prints a message, saves the captures of an unfinished result, and exits with 3.
 
 Sources: unshare(1), newuidmap(1), user_namespaces(7), pid_namespaces(7). From a shell: `python -P -m
 lab7.topologies.emulation.sandbox COMMAND [ARG ...]`; without -P, Python imports modules from the current directory
@@ -71,9 +72,9 @@ def inside() -> bool:
 def enter(salvage: Salvage | None = None) -> None:
     """Re-execute this command line in a sandbox and exit with its exit code; inside a sandbox, do nothing.
 
-    salvage: called with the folder of an unfinished result (see `unfinished`) and the reason when the inner command has
-    been killed; returns whether there are packets in it.
-    Raises MachineError where the kernel refuses.
+    salvage: function called if the inner command has been killed, with the folder of the unfinished result (see
+    `unfinished`) and the reason; it returns whether the folder has captured packets. Raises MachineError if the kernel
+    refuses.
     """
     if not inside():
         sys.stdout.flush()
@@ -84,8 +85,8 @@ def enter(salvage: Salvage | None = None) -> None:
 def run(command: Sequence[str], salvage: Salvage | None = None) -> int:
     """Run a command in a new sandbox; return its exit code (128 + signal number after a forwarded signal).
 
-    Raises MachineError where the kernel refuses or `ip` is missing. The calling process moves into the new namespaces
-    as well, so it can call this once only.
+    Raises MachineError if the kernel refuses or `ip` is missing. The calling process moves into the new namespaces as
+    well, so that a process can call this function only once.
     """
     tools.search_system_folders()
     tools.require("ip")
@@ -164,7 +165,7 @@ def _unshare_all() -> None:
         raise MachineError(_refusal(error)) from error
 
 
-# Hint in error messages on x86-64 where namespaces are not permitted.
+# Hint in the error messages for a machine on which namespaces are not permitted.
 WITHOUT = "`lab7 run --time virtual` needs no namespaces"
 
 
@@ -284,7 +285,8 @@ def _prepare() -> None:
     # Some containers do not permit mounting /sys, whose class/net then shows another namespace's interfaces.
     with contextlib.suppress(OSError):
         namespaces.mount("sysfs", "/sys", "sysfs")
-    # Frames that a bridge forwards would pass the rules of iptables in the switches' namespace, those of a NAT there.
+    # Otherwise frames that a bridge forwards would pass through iptables rules of the switches' namespace, such as a
+    # NAT's.
     for protocol in ("arp", "ip", "ip6"):
         with contextlib.suppress(OSError):
             Path(f"/proc/sys/net/bridge/bridge-nf-call-{protocol}tables").write_text("0")

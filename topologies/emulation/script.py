@@ -4,14 +4,14 @@
     net = Mininet(topo=MyTopo(), link=TCLink)  # a testbed comes up, and the nodes are made in it
     net.start()                                # switches, tables, services
     CLI(net)                                   # the command line that `run` is given
-    net.stop()                                 # the testbed goes
+    net.stop()                                 # the testbed is taken down
 
 The file runs as __main__ inside of the sandbox, with mininet.net.Mininet and mininet.cli.CLI replaced; all other names
-of Mininet are its own, and classes of nodes, links and interfaces are combined with lab7's as in a topology (see
+are Mininet's own, and classes of nodes, links and interfaces are combined with lab7's classes as in a topology (see
 classes). Hosts find each other by ARP unless autoStaticArp=True or staticArp() says otherwise. A Node() that a script
-makes by itself, such as Node('root', inNamespace=False) for the switches' namespace, becomes one of the testbed's
-beside its hosts. Left out: networks that a script builds of bare Node() and Link() objects alone; each ends in one
-sentence.
+makes without the network, such as Node('root', inNamespace=False) for the switches' namespace, becomes a node of the
+testbed in addition to the hosts. Left out: networks that a script builds without Mininet(), from Node() and Link()
+objects only; the error message is one sentence.
 """
 
 import ast
@@ -44,7 +44,7 @@ _PARTS: Mapping[type, tuple[type, str]] = {
 }
 
 
-# Version that OVSSwitch.isOldOVS() compares, as OVSSwitch.setup() finds it: that of Debian 12.
+# Open vSwitch's version for OVSSwitch.isOldOVS(), which OVSSwitch.setup() would find: the version of Debian 12.
 OVS_VERSION = "3.1"
 _ABSENT = object()
 
@@ -52,7 +52,8 @@ _ABSENT = object()
 class ScriptNetwork(Network):
     """Substitute for the class Mininet in scripts: the constructor brings a testbed up, and stop() takes it down.
 
-    settings: of the testbed (see Testbed), set by `run`; None of them, an option of the script, or Mininet's default.
+    settings: options of the testbed (see Testbed), set by `run`; in place of an option that is None, the script's
+    option or Mininet's default is used.
     """
 
     settings: Mapping[str, Any] = {}
@@ -111,7 +112,10 @@ class ScriptNetwork(Network):
         self._bed.start_services()
 
     def adopt(self, made: Any, name: str, **options: Any) -> None:
-        """Make a node that the script creates by itself one of the testbed; as in Mininet, it is not in `hosts`."""
+        """Make a node that the script created without the network a node of the testbed.
+
+        As in Mininet, the node is not in `hosts`.
+        """
         self._testbed.prepare_names(name, options)
         made.__class__ = Host
         self._equips[Host](made)
@@ -165,8 +169,8 @@ def _name(expression: ast.expr) -> str:
 def run(file: str, arguments: Sequence[str], cli: type, **settings: Any) -> None:
     """Execute a script as __main__ with its arguments, and take down the networks that it leaves up.
 
-    cli: class in place of mininet.cli.CLI; settings: of its testbeds. Raises UserFileError, SystemExit as the script
-    does, and what a testbed raises.
+    cli: class in place of mininet.cli.CLI; settings: options of the script's testbeds. Raises UserFileError, the
+    script's SystemExit, and the errors that a testbed raises.
     """
     network = type("Mininet", (ScriptNetwork,), {"settings": settings, "__doc__": ScriptNetwork.__doc__})
     before = sys.argv
@@ -178,7 +182,7 @@ def run(file: str, arguments: Sequence[str], cli: type, **settings: Any) -> None
             # Some scripts call OVSKernelSwitch.setup() to check for Open vSwitch.
             (node.OVSSwitch, "setup", _nothing),
             (node.OVSSwitch, "OVSVersion", OVS_VERSION),
-            # It removes files of the machine, /tmp/*.log among them.
+            # cleanup() removes files of the machine, /tmp/*.log among them.
             (mininet.clean, "cleanup", _nothing),
             (mininet.clean.Cleanup, "cleanup", _nothing),
         )
@@ -192,7 +196,7 @@ def run(file: str, arguments: Sequence[str], cli: type, **settings: Any) -> None
 
 
 def _nothing(*_arguments: Any) -> None:
-    """Do nothing, in place of a check for installed programs, or of the removal of what older networks have left."""
+    """Do nothing, in place of a check for installed programs, or of the clean-up after earlier networks."""
 
 
 @contextmanager
@@ -237,7 +241,7 @@ def _checked(stock: type, own: type, instead: str) -> Callable[..., None]:
 
 
 def _substitute_controller(made: Any, name: str, *arguments: Any, **options: Any) -> None:
-    """Substitute a controller that the script makes by itself. Raises EmulationError for one that is no default."""
+    """Substitute a default controller that the script made without the network. Raises EmulationError for any other."""
     if type(made) not in LEARNING:
         raise EmulationError(controller_refusal(name, type(made)))
     made.__class__ = LearningController

@@ -3,8 +3,8 @@
     with Testbed(WebTopo(delay="50ms")) as bed:
         print(bed.host("client").run(["curl", "http://www.example.com/"]).stdout)
 
-Inside a sandbox (lab7.topologies.emulation.sandbox) nothing can be left behind; as root without one it behaves as plain
-Mininet does, so that the interfaces are visible from outside.
+Inside a sandbox (lab7.topologies.emulation.sandbox), nothing can be left behind. Without a sandbox, which needs root, a
+testbed behaves as Mininet does: its interfaces are visible on the machine.
 """
 
 import contextlib
@@ -96,7 +96,7 @@ def _equip(made: Any, **options: Any) -> None:
 
 
 def listening_on_both(command: str) -> str:
-    """Return a service's command line with `--listen ::` added to `--listen 0.0.0.0`; without the latter unchanged."""
+    """Return a service's command line with `--listen ::` added after `--listen 0.0.0.0`, if it has the latter."""
     ours = command.split()[0].startswith(OUR_SERVICES)
     return re.sub(r"--listen 0\.0\.0\.0(?=\s|$)", "--listen 0.0.0.0 --listen ::", command) if ours else command
 
@@ -127,17 +127,19 @@ def observed(observer: "Callable[[Testbed], None]") -> Iterator[None]:
 class Testbed:
     """A running network made from a Mininet topology; a context manager.
 
-    links: 'auto', 'netem' or 'wire'. seed: fixes loss, jitter and reordering of wires. switch: 'lxbr' (Linux bridges)
-    or 'ovs' (Open vSwitch), or their class here. host_names: every host's /etc/hosts lists all others (None: as the
-    topology's `host_names` says; one with name servers sets it to False). arp: 'static' (permanent neighbour and
-    forwarding tables) or 'dynamic' (ARP, neighbour discovery, learning switches); ipv6: hosts have IPv6 beside IPv4
-    (None: as the topology's attributes `arp` and `ipv6` say, by default 'static' and False). stp: every switch takes
-    part in a spanning tree, but for those with stp=False. starters: by host name, functions that start something else
-    than the topology's `serves` (a real server, a user's program). network: an empty one, to which its owner adds nodes
-    and links, starts it and then calls start_services(); None: one is made of the topology. server_died: called in a
-    thread of its own, with one sentence, when a host's service exits; the network then stays up. Raises TopologyError,
-    MachineError and EmulationError, each one sentence; and LabDied within the block, when a process of the network
-    exits without having been stopped.
+    links: 'auto', 'netem' or 'wire'. seed: fixes loss, jitter and reordering of wires (user-space links). switch:
+    'lxbr' (Linux bridges), 'ovs' (Open vSwitch), or a class of switches. host_names: every host's /etc/hosts lists all
+    other hosts (None: the topology's attribute `host_names`, which a topology with name servers sets to False). arp:
+    'static' (permanent neighbour and forwarding tables) or 'dynamic' (ARP, neighbour discovery, learning switches);
+    ipv6: hosts have IPv6 in addition to IPv4 (None for either: the topology's attributes `arp` and `ipv6`, by default
+    'static' and False). stp: every switch takes part in a spanning tree, except switches with stp=False. starters: host
+    name -> function that starts another program (a third-party server, a user's program) in place of the topology's
+    `serves`. network: an empty network, whose owner adds nodes and links, starts the network, and then calls
+    start_services(); None: the network is made from the topology. server_died: function called with an error message,
+    in a thread of its own, if a host's service exits; the network then stays up.
+
+    Raises TopologyError, MachineError and EmulationError, each with a message of one sentence; and LabDied within the
+    block, if a process of the network exits without having been stopped.
     """
 
     __test__ = False  # not a test class, whatever its name suggests to pytest
@@ -168,13 +170,13 @@ class Testbed:
         self._host_names = bool(getattr(topo, "host_names", True)) if host_names is None else host_names
         self.arp = arp_of(topo, arp)
         self.ipv6 = ipv6_of(topo, ipv6)
-        # In a script's hosts IPv6 is on, as in Mininet, with link-local addresses alone.
+        # In a script's hosts IPv6 is on, as in Mininet, with link-local addresses only.
         self._ipv6_in_kernel = self.ipv6 or (network is not None and ipv6 is None)
         self._starters = dict(starters or {})
         self._network = network
         # Relative file names in a script's commands refer to the directory in which the script was started.
         self._folder = Path.cwd() if network is not None else None
-        # Current /etc/hosts entries, by host name: (address, names).
+        # Current /etc/hosts entries: host name -> (address, names).
         self._published: dict[str, tuple[str, list[str]]] = {}
         self._server_died = server_died
         self._asked_links = links
@@ -461,13 +463,13 @@ class Testbed:
         self._await_services({host: self.services[name]})
 
     def _start_services(self) -> dict[str, list[Service | Program]]:
-        """Start all services in parallel, wait until each is READY; return the services by host name."""
+        """Start all services in parallel, wait until each is READY; return host name -> services."""
         started = {host: self._start(host) for host in self.net.hosts}
         self._await_services(started)
         return {host.name: services for host, services in started.items() if services}
 
     def _await_services(self, started: Mapping[Host, list[Service | Program]]) -> None:
-        """Wait until the started services are ready. Raises EmulationError for the first that cannot become so."""
+        """Wait until the started services are ready. Raises EmulationError for the first that fails."""
         await_ready([service for services in started.values() for service in services if isinstance(service, Service)])
         programs = {
             program: host
@@ -483,7 +485,7 @@ class Testbed:
     def _start(self, host: Host) -> list[Service | Program]:
         """Start the services of one host: by the host's starter, if set, else each command line of `serves`.
 
-        Those of command lines are not ready yet.
+        Services started from command lines are not ready yet.
         """
         if host.name in self._starters:
             instead = self._starters[host.name](host)
@@ -514,7 +516,7 @@ def plug_in(bed: Testbed, name: str) -> None:
 
 
 def _cable(bed: Testbed, name: str, state: str) -> None:
-    """Set the link's end at the switch up or down, which gives or takes the host's carrier."""
+    """Set the opposite end of a host's link up or down, so that the host's interface gains or loses its carrier."""
     link = bed.host(name).defaultIntf().link
     far = link.intf2 if link.intf1.node.name == name else link.intf1
     tools.batch("ip", [f"link set dev {far.name} {state}"])

@@ -57,8 +57,8 @@ def require(*names: str) -> None:
 def batch(tool: str, lines: Iterable[str], pid: int = 0, *, all_of_them: bool = False) -> None:
     """Run several commands by one `ip`, `tc` or `bridge`, in the network namespace of process `pid` (0: this one's).
 
-    Raises EmulationError with the tool's first error, at which it stops, unless `all_of_them` are to be attempted; and
-    LabDied where a signal killed the tool.
+    The tool stops at the first error, unless all_of_them is True. Raises EmulationError with the tool's first error
+    message, and LabDied if a signal killed the tool.
     """
     text = "\n".join(lines)
     if not text:

@@ -134,8 +134,8 @@ def _check_addresses(topo: Topo) -> None:
 def host_addresses(topo: Topo) -> dict[str, str]:
     """Return the IPv4 address ('10.0.0.1/24') of every host that has one, given or assigned by Mininet.
 
-    It is the address of the interface of the lowest port. As in Mininet, one that a link gives to that interface counts
-    only with ip=None, and a host with neither has none.
+    The address is that of the interface with the lowest port. As in Mininet, an address from the link's parameters
+    counts only if the host has ip=None; a host with ip=None and no such address has no address.
     """
     given = on_links(topo, "ip")
     addresses = {}
@@ -150,7 +150,7 @@ def host_addresses(topo: Topo) -> dict[str, str]:
 
 
 def on_links(topo: Topo, name: str) -> dict[tuple[str, int], str]:
-    """Return the values of a parameter (ip or ip6) in params1 and params2 of all links, by (node, port)."""
+    """Return the values of a parameter (ip or ip6) in params1 and params2 of all links, keyed by (node, port)."""
     found = {}
     for first, second, params in topo.links(withInfo=True):
         for number, node in ((1, first), (2, second)):

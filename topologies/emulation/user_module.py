@@ -23,8 +23,8 @@ _folders: set[Path] = set()
 class _FinderBesideFiles(MetaPathFinder):
     """Finder for modules in the folders of loaded user files, consulted after all other finders.
 
-    The folders are not on sys.path: the finder of an editable installation of this project comes after that path, so
-    that a file services.py there would shadow the package.
+    The folders are not on sys.path: the finder of an editable installation of this project is consulted after sys.path,
+    so that a file lab7.py in such a folder would shadow the package.
     """
 
     def find_spec(

@@ -2,11 +2,11 @@
 
 Every process is watched through its pidfd (pidfd_open(2)), all of them by one thread with epoll(7). On an exit, the
 thread sends a signal to the main thread, which interrupts any blocking call there (a pipe, a child, a sleep:
-signal(7)), and the signal handler raises LabDied; once, so that nothing interrupts the tear-down behind it. A testbed
-in another thread than the main one, where Python runs no handlers, learns of the exit when it is taken down.
+signal(7)), and the signal handler raises LabDied, but only once, so that nothing interrupts the tear-down that follows.
+Python runs no signal handlers in other threads: a testbed in such a thread raises LabDied only when it is taken down.
 
-A process that is stopped on purpose is removed from the watch first: `stop` and `kill` of services and programs do
-that.
+A process that is stopped on purpose is removed from the monitor first, by the methods `stop` and `kill` of services and
+programs.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ STATUS_TIMEOUT_S = 5.0
 # Seconds to wait for a pidfd after an error that a process exit may have caused, such as a reset connection.
 GRACE_S = 0.2
 COMMAND_MAX = 120
-# Argument in JSON, quoted for a shell, and what follows: it is for a program, and hides the reason of an error.
+# JSON argument, quoted for a shell, and all text after it, which error messages leave out: it hides the error's reason.
 _JSON_ARGUMENT = re.compile(r"'?[{\[][\"{\[].*", re.DOTALL)
-# Number of processes that are being stopped from which those that have ended are forgotten.
+# Minimum number of processes being stopped at which processes that have ended are removed from the list.
 ENDING_LEAST = 16
 # Signals that stop the command; SIGINT is left to Python, which raises KeyboardInterrupt.
 STOPPING = (signal.SIGTERM, signal.SIGHUP)
@@ -105,9 +105,9 @@ class Watched:
 
 
 class Watch:
-    """Monitor of one testbed's processes; `death` is the fatal exit, None as long as there is none.
+    """Monitor of one testbed's processes; `death` is the first fatal exit, None before it.
 
-    server_died: called with a sentence on the exit of a host's service, in which case the network stays up.
+    server_died: function called with an error message when a host's service exits; the network then stays up.
     """
 
     def __init__(self, server_died: Callable[[str], None] | None = None) -> None:
@@ -146,7 +146,7 @@ class Watch:
     def remove(self, watched: Watched) -> None:
         """Stop watching a process, because it is about to be stopped; idempotent.
 
-        A process that has exited already did so by itself, and stays on the watch until the thread has handled it.
+        A process that has exited already did so by itself, and is watched until the thread has handled its exit.
         """
         with self._lock:
             descriptor = self._descriptors.get(watched)
@@ -209,7 +209,7 @@ class Watch:
         for descriptor in [each for each in self._ending if _has_ended(each)]:
             del self._ending[descriptor]
             os.close(descriptor)
-        # Twice as many, so that looking for those that have ended costs little for each.
+        # The limit grows with the number of processes, so that the amortised cost of the search is constant.
         self._ending_max = 2 * len(self._ending) + ENDING_LEAST
 
     def _run(self) -> None:
@@ -303,7 +303,7 @@ def _on_stop(number: int, _frame: Any) -> None:
 def leave_closed_terminal() -> bool:
     """Redirect standard output and error to /dev/null if they are a closed terminal; return whether one was.
 
-    Every write to a closed terminal is an error (EIO), that of an error message as well.
+    Every write to a closed terminal fails (EIO), even the write of an error message.
     """
     closed = [number for number in (1, 2) if _is_closed_terminal(number)]
     if closed:
@@ -351,7 +351,7 @@ def _sentence(process: Watched, code: int | None) -> str:
 
 
 def how_it_ended(code: int | None) -> str:
-    """Return a phrase for an exit code ("exited with code 1", "was killed by SIGKILL"); negative for a signal."""
+    """Return a phrase for an exit code ("ended with exit status 1", "was killed by SIGKILL"); negative for a signal."""
     if code is None:
         return "has ended"
     if code >= 0:

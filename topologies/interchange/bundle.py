@@ -1,7 +1,7 @@
-"""Bundle of files that an exported lab consists of: texts, copies of folders that services read, and start scripts.
+"""Files of an exported lab: texts, copies of files and folders that services read, and start scripts.
 
-A service's command line is kept as it is, but for absolute paths of this machine: such a file or folder is copied into
-the folder `shared` of the lab, which every host of the lab has as /shared.
+A service's command line is kept except for absolute paths of this machine: the file or folder at such a path is copied
+into the folder `shared` of the lab, which every host of the lab can read.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ SHARED = "shared"
 # Name of the container image, which `docker build` makes of the Dockerfile in the bundle.
 IMAGE = "lab7"
 PACKAGES = "iproute2 iputils-ping net-tools curl bind9-dnsutils tcpdump procps"
-# Folders of a container that are those of its system, and hold nothing of the lab.
+# System folders, which every container has: files below these folders are not copied.
 SYSTEM_FOLDERS = ("/bin", "/dev", "/etc", "/proc", "/sbin", "/sys", "/usr/bin", "/usr/sbin")
 
 
 @dataclass
 class Bundle:
-    """Files of an exported lab: texts by path, and sources of copies by their name below `shared`."""
+    """Files of an exported lab: `texts` keyed by path, and sources of `copies` keyed by name below `shared`."""
 
     texts: dict[str, str] = field(default_factory=dict)
     copies: dict[str, Path] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Bundle:
                 shutil.copy2(source, target)
 
     def command(self, line: str, shared: str) -> list[str]:
-        """Return the words of a service's command line; files of this machine are in the folder `shared`."""
+        """Return the words of a service's command line, with paths of this machine replaced by copies in `shared`."""
         words = split_command(line)
         if is_module(words[0]):
             words = ["python3", "-m", *words]
@@ -69,7 +69,7 @@ class Bundle:
 def start_script(lab: Lab, host: LabHost, bundle: Bundle, folder: str) -> list[str]:
     """Return the shell lines that write /etc/hosts and resolv.conf, run the set-up, and start the services.
 
-    folder: the folder of the host's files, in which its services run.
+    folder: folder with the host's files, which is the working directory of its services.
     """
     lines = []
     if lab.host_names:
@@ -100,7 +100,7 @@ def image_file() -> str:
 
 
 def unique_names(names: Sequence[str], allowed: str) -> dict[str, str]:
-    """Return a name for each of `names` in lower case, with `_` for characters that are not in `allowed`."""
+    """Map each of `names` to a unique name in lower case, with `_` in place of characters that are not in `allowed`."""
     found: dict[str, str] = {}
     for name in names:
         plain = base = "".join(letter if letter in allowed else "_" for letter in name.lower())

@@ -1,7 +1,7 @@
-"""Commands of a node's set-up (ip-address(8), ip-route(8), ip-link(8), tc-netem(8)): written, and read back.
+"""Writer and parser of the commands that configure a node (ip-address(8), ip-route(8), ip-link(8), tc-netem(8)).
 
-A switch is a node with a Linux bridge. Each end of a link shapes the frames that leave it, by netem on the interface.
-Read are also `ifconfig`, `route add` and `brctl`; any other command is ignored.
+A switch is a node with a Linux bridge. Each end of a link shapes the frames that it sends, by netem on the interface.
+The parser reads `ifconfig`, `route add` and `brctl` as well, and ignores any other command.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ADDING = ("add", "replace", "append", "a", "change")
 
 @dataclass
 class NodeSetUp:
-    """Set-up of a node as its commands describe it: by interface, the addresses, MAC address and shape."""
+    """Configuration of a node, read from its commands: addresses, MAC address and shape keyed by interface; routes."""
 
     addresses: dict[str, list[str]] = field(default_factory=dict)
     macs: dict[str, str] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class NodeSetUp:
 
 
 def host_lines(ends: Sequence[tuple[str, End]], routes: Iterable[str]) -> list[str]:
-    """Return the commands that configure a host's interfaces, given by name with their ends, and its routes."""
+    """Return the commands that configure a host's interfaces (pairs of interface name and end) and its routes."""
     lines = []
     for interface, end in ends:
         lines += [f"ip link set dev {interface} address {end.mac}"] if end.mac else []
@@ -122,7 +122,7 @@ def _read_route(words: list[str], found: NodeSetUp) -> None:
 
 
 def _read_netem(words: Sequence[str], before: Shape) -> Shape:
-    """Return a shape with the parameters of one netem qdisc; `before`: those of the ones above it."""
+    """Return `before`, the shape from earlier netem commands of the interface, with one more netem qdisc applied."""
     shape, place = before, 0
     while place < len(words):
         name, values = words[place], words[place + 1 :]

@@ -1,9 +1,10 @@
 """Containerlab topologies: one YAML file with nodes and links, written and read.
 
-Written: nodes of the kind linux for hosts and for switches, which are Linux bridges, with the commands of their set-up
-as `exec`; services start by a script in a folder that the node binds. eth0 is containerlab's management network, so
-interfaces count from eth1. Read: nodes, links of both notations, and addresses, routes, bridges and netem qdiscs of
-`exec`; nodes of the kind bridge or ovs-bridge are switches. Left out: all other kinds' own configuration, and services.
+Written: nodes of the kind linux for hosts and for switches (Linux bridges), configured by commands under `exec`;
+services are started by a script in a folder that is bind-mounted into the node. eth0 is containerlab's management
+network, so interfaces count from eth1. Read: nodes, links of both notations, and addresses, routes, bridges and netem
+qdiscs of `exec`; nodes of the kind bridge or ovs-bridge are switches. Left out: configuration specific to other kinds
+of nodes, and services.
 
 Source: https://containerlab.dev/manual/topo-def-file/.
 """

@@ -1,11 +1,12 @@
 """Kathara labs: lab.conf with the devices and their collision domains, and a startup file for each device.
 
-Written: a device for each host and each switch, which is a Linux bridge; a collision domain for each link, so that both
-its ends shape their own direction. Names that Kathara does not permit are changed, and a comment keeps the original.
+Written: a device for each host and each switch, which is a Linux bridge; a collision domain for each link, so that each
+end of the link shapes its own direction. Names that Kathara does not permit are changed, and a comment keeps the
+original.
 
 Read: devices, collision domains and MAC addresses of lab.conf, and the addresses, routes, bridges and netem qdiscs of
-the startup files (see commands). A device with a bridge is a switch, a collision domain of other than two devices is a
-further switch. Left out: images, services, sysctls and all other options of devices.
+the startup files (see commands). A device with a bridge becomes a switch, and so does a collision domain that does not
+have exactly two devices. Left out: images, services, sysctls and all other options of devices.
 
 Source: https://www.kathara.org/man-pages/kathara-lab.conf.5.html.
 """

@@ -1,9 +1,9 @@
-"""Lab: hosts, switches and links of a topology with addresses, link shapes and services, apart from any tool.
+"""Lab: tool-independent model of a topology: hosts, switches and links with addresses, shapes and services.
 
     lab_of(topo)   from a Mininet topology (names of interfaces and addresses as Mininet chooses them)
-    LabTopo(lab)   back to one
+    LabTopo(lab) back to a Mininet topology
 
-Left out: IPv6, traces of rates, and classes of nodes and links (`cls=`); `notes` of a lab says so.
+Left out: IPv6, rate traces, and classes of nodes (`cls=`); the `notes` of a lab list them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lab7.topologies.emulation.shape import SHAPING, Shape, parse_shape
 
 @dataclass(frozen=True)
 class End:
-    """End of a link at a node: number of the interface there (from 0), addresses, and the shape of leaving frames."""
+    """End of a link at a node: number of the interface there (from 0), addresses, and the shape of outgoing frames."""
 
     node: str
     number: int
@@ -69,7 +69,7 @@ class Lab:
 
     @property
     def network(self) -> Lab:
-        """Return the lab without services, files, names and notes: topology, addresses, routes and shapes."""
+        """Return the lab reduced to nodes, links, addresses, routes and shapes, sorted, for comparison."""
         hosts = tuple(LabHost(host.name, host.routes) for host in sorted(self.hosts, key=lambda host: host.name))
         links = [(first, second) if first.node <= second.node else (second, first) for first, second in self.links]
         order = sorted(links, key=lambda link: [(end.node, end.number) for end in link])
@@ -103,9 +103,9 @@ def lab_of(topo: Topo) -> Lab:
 
 
 def rounded(shape: Shape | None) -> Shape | None:
-    """Return a shape with the digits that commands of tc have: whole us, bit/s, and 1e-7 of loss and reordering.
+    """Return a shape rounded to the precision of tc's commands: us, bit/s, and 1e-7 of loss and reordering.
 
-    None for one that changes nothing, or that has a trace alone.
+    None for a shape that changes nothing, and for a shape that has only a trace.
     """
     if shape is None:
         return None
@@ -122,7 +122,7 @@ def rounded(shape: Shape | None) -> Shape | None:
 
 
 def _with_prefix(address: str) -> str:
-    """Return an address with the length of its prefix, by default that of Mininet's network."""
+    """Return an address with its prefix length, by default the prefix length of Mininet's network."""
     return address if "/" in address else f"{address}/{topology_checks.DEFAULT_NETWORK.prefixlen}"
 
 
@@ -175,7 +175,7 @@ class LabTopo(Topo):  # type: ignore[misc]
             if end.mac is not None:
                 options[f"addr{side}"] = end.mac
             own = shape_options(end.shape)
-            # The first address of a host is its own; Mininet gives it to the first interface.
+            # The address of interface 0 is the host's `ip`, which Mininet assigns to the first interface.
             if end.addresses and end.number > 0:
                 own["ip"] = end.addresses[0]
             options[f"params{side}"] = own
@@ -194,7 +194,7 @@ def shape_options(shape: Shape | None) -> dict[str, Any]:
 
 
 def renumbered(lab: Lab) -> Lab:
-    """Return a lab whose interfaces are numbered from 0 at every node, in the order of their numbers."""
+    """Return a lab with the interfaces of every node renumbered from 0 without gaps, in the same order."""
     ranks = {
         (end.node, end.number): rank
         for node in {end.node for link in lab.links for end in link}

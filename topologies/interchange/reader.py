@@ -12,7 +12,7 @@ from lab7.topologies.interchange.lab import Lab
 
 
 def find_lab(name: str) -> Callable[[], Lab] | None:
-    """Return the reader of the lab at a path; None if the path is none of a lab."""
+    """Return the reader of the lab at a path; None if there is no lab at the path."""
     path = Path(name)
     if name.endswith(SUFFIXES):
         return lambda: _read(read_containerlab, path)
@@ -24,7 +24,7 @@ def find_lab(name: str) -> Callable[[], Lab] | None:
 
 
 def _read(reader: Callable[[Path], Lab], path: Path) -> Lab:
-    """Read a lab. Raises TopologyError, for a file that cannot be read as well."""
+    """Read a lab. Raises TopologyError, also for a file that cannot be read."""
     try:
         return reader(path)
     except OSError as error:

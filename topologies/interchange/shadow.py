@@ -1,8 +1,8 @@
 """Shadow configurations: a graph of the network in GML, and a process for each service; written only.
 
-A host or a switch is a node of the graph, a link is an edge with its delay and loss; Shadow takes the path of the
-least delay. It has rates at hosts alone: a host has that of its link, and the rate of a link between switches is left
-out, as are jitter, reordering and queues. A host has one address. Names other than those of hosts are unknown there.
+A host or a switch is a node of the graph, a link is an edge with its delay and loss; Shadow routes by the path of the
+least delay. Shadow has rates at hosts only: a host gets the rate of its link. Left out are the rate of a link between
+switches, jitter, reordering, queue lengths, further addresses of a host, and domain names other than the host's name.
 
 Source: https://shadow.github.io/docs/guide/shadow_config_spec.html and network_graph_spec.html.
 """
@@ -19,7 +19,7 @@ from lab7.topologies.interchange.lab import End, Lab, LabHost
 
 FILE, GRAPH = "shadow.yaml", "network.gml"
 STOP_TIME_S = 60
-# Delay of a link without one: Shadow permits none, and advances its hosts by the least delay at a time.
+# Delay of a link without a delay: Shadow requires one, and advances all hosts in steps of the least delay.
 LEAST_DELAY_S = 10e-6
 # Rate of a host whose link has none.
 UNLIMITED_BPS = 10e9
@@ -28,7 +28,7 @@ TEMPLATE = "template"
 
 
 def shadow_lab(lab: Lab, name: str) -> Bundle:
-    """Return the files of a Shadow configuration. Raises TopologyError for a host with several links."""
+    """Return the files of a Shadow configuration. Raises TopologyError for a host without one address and one link."""
     bundle = Bundle()
     nodes = {node: number for number, node in enumerate([*(host.name for host in lab.hosts), *lab.switches])}
     notes, hosts = [f"{name}, written by lab7", *lab.notes], dict[str, Any]()
@@ -64,7 +64,7 @@ def _host(lab: Lab, host: LabHost, number: int, bundle: Bundle) -> dict[str, Any
 
 
 def _rates(lab: Lab, end: End) -> tuple[str, str]:
-    """Return the rates of a host's link, from the host and to it."""
+    """Return the rates (up, down) of a host's link, in Shadow's format."""
     far = next(other for link in lab.links for one, other in (link, link[::-1]) if one == end)
     rates = (each.shape.rate_bps if each.shape is not None else None for each in (end, far))
     up, down = (f"{UNLIMITED_BPS if rate is None else rate:.0f} bit" for rate in rates)

@@ -5,11 +5,13 @@
         ...                                   # the experiment runs here
     capture.statistics["client:client-eth0"]  # InterfaceCounts(packets=412, dropped=0)
 
-Entering returns once every socket is bound; leaving returns once everything sent so far is in the file. Another process
-(`recorder`) reads the sockets, so that a busy experiment and the reading do not delay each other. Time stamps are the
-kernel's (CLOCK_REALTIME, nanoseconds), so that all interfaces share one clock with `time.time_ns()`.
+The body of the `with` statement begins once every socket is bound; the statement ends once all packets sent so far are
+in the file. Another process (`recorder`) reads the sockets, so that a busy experiment and the reading do not delay each
+other. Time stamps are the kernel's (CLOCK_REALTIME, nanoseconds), so that all interfaces share one clock with
+`time.time_ns()`.
 
-Needs CAP_NET_RAW in each namespace and CAP_SYS_ADMIN over it: root, or the owner of the user namespace around it.
+Required are CAP_NET_RAW and CAP_SYS_ADMIN in the user namespace that owns each network namespace: root has both, and so
+has the owner of that user namespace.
 """
 
 from __future__ import annotations
@@ -61,8 +63,9 @@ class CaptureInterface:
 class Capture:
     """Packet capture on several interfaces into one pcapng file; use as a context manager, or call start() and stop().
 
-    If the body of the `with` statement raises, the capture is still finished, since it shows the failure; if the
-    recorder process dies, its records up to then become the file. Within a testbed, the testbed watches the recorder.
+    If the body of the `with` statement raises, the capture file is still completed, since it shows the failure. If the
+    recorder process dies, the capture file is made of the packets recorded until then. Within a testbed, the process
+    monitor of the testbed watches the recorder.
     """
 
     def __init__(self, path: Path, interfaces: Sequence[CaptureInterface]) -> None:
@@ -100,7 +103,7 @@ class Capture:
             raise
 
     def stop(self) -> dict[str, InterfaceCounts]:
-        """Read all packets sent so far, write the capture file, and return the packet counts by interface label."""
+        """Read all packets sent so far, write the capture file, and return interface label -> packet counts."""
         if self._process is None:
             raise CaptureError("this capture was never started")
         if not self.statistics:
@@ -157,7 +160,7 @@ class Capture:
                 self._watch.add(self._watched)
 
     def _is_death(self, code: int) -> bool:
-        """Return True if a recorder's exit code must end the run; before READY, only a signal's code must."""
+        """Return True if a recorder's exit code ends the run; before READY, only a death by a signal does."""
         return code != 0 if self._ready else code < 0
 
     def _last_output(self) -> str:

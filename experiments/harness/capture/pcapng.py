@@ -4,8 +4,8 @@ Follows draft-ietf-opsawg-pcapng: one Section Header Block, one Interface Descri
 if_tsresol), one Enhanced Packet Block per packet, and one Interface Statistics Block per interface at the end. Every
 interface has the same link type, snap length and time resolution, because tcpdump refuses a file in which they differ.
 
-For people who look at a capture there are Name Resolution Blocks and comments of packets, and Decryption Secrets
-Blocks with TLS keys. Left out: packet direction.
+Optional are Name Resolution Blocks (host names), comments of packets, and Decryption Secrets Blocks (TLS keys). Left
+out: packet direction.
 
     with open("capture.pcapng", "wb") as stream:
         writer = PcapngWriter(stream, ["client:client-eth0"])

@@ -4,12 +4,13 @@ Follows draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng: both byte orders, t
 sections and interfaces, Enhanced, Simple and (obsolete) Packet Blocks, and the drop counts of Interface Statistics
 Blocks. gzip, bzip2 and xz are decompressed.
 
-A packet with another link header (Linux cooked capture, raw IP, BSD loopback) gets an Ethernet header in its place,
-with the addresses that are known, so that whatever reads frames knows one format only; VLAN tags remain. A packet that
-is shorter than its link header is an empty frame.
+Any other link header (Linux cooked capture, raw IP, BSD loopback) is replaced by an Ethernet header with the known
+addresses, so that all code that parses frames handles one format only; VLAN tags are kept. A packet that is shorter
+than its link header is an empty frame.
 
-Every defect of a file is a CaptureReadError, one sentence. A file that ends within a packet is refused rather than read
-up to there: the part that is missing may be the evidence. Left out: name resolution, decryption secrets, comments.
+Every defect of a file raises CaptureReadError with a message of one sentence. A file that ends within a packet is
+refused, not read in part, because the missing packets may be the evidence. Left out: name resolution, decryption
+secrets, comments.
 """
 
 from __future__ import annotations
@@ -123,10 +124,10 @@ class _Interface:
 
 
 def read_packets(path: Path) -> tuple[list[Packet], dict[str, InterfaceCounts]]:
-    """Return (packets in file order, packet counts by interface name) of a capture file. Raises CaptureReadError.
+    """Return (packets in file order, interface name -> packet counts) of a capture file. Raises CaptureReadError.
 
-    An unnamed interface is called `interface N`. Where the file has no drop counts (pcap, or a pcapng that another
-    program has saved), `dropped` is 0.
+    An unnamed interface is called `interface N`. If the file has no drop counts (pcap, or a pcapng that another program
+    has saved), `dropped` is 0.
     """
     interfaces: list[_Interface] = []
     try:

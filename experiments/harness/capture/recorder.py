@@ -8,9 +8,10 @@ its standard streams:
     capture <- stop
     capture -> {"statistics": {label: {"packets": n, "dropped": n}}}
 
-During the capture it only appends raw records to one file; sorting by time and encoding as pcapng wait until the end,
-to leave the processors to the experiment. If its standard input is closed before "stop", its parent has died, and it
-exits; from the raw records, which begin with a line of the interfaces' labels (JSON), `salvage` makes a capture.
+During the capture, the recorder only appends raw records to one file; it sorts them by time and encodes them as pcapng
+at the end, to leave the processors to the experiment. If standard input is closed before "stop", the parent has died,
+and the recorder exits; `salvage` then makes a capture from the raw records, which begin with a line of the interfaces'
+labels (JSON).
 
 Sources: packet(7) for AF_PACKET, socket(7) for time stamps and buffers, setns(2). Left out: VLAN tags that the kernel
 strips into auxiliary data (the emulated networks use none), and capture filters, because evidence should be complete.

@@ -1,7 +1,7 @@
-"""Shortening of a capture after its run was judged: frames keep the octets that a function selects, and their lengths.
+"""Truncation of the frames in a capture, after the run was judged: each frame keeps its first octets, and its length.
 
-A frame that is shortened keeps its number, its time and its original length, as a frame beyond the snap length does, so
-that sizes and times can still be checked. The rest of its octets is gone.
+A function selects the number of octets that each frame keeps. A truncated frame keeps its number, its time and its
+original length, as a frame longer than the snap length does, so that sizes and times can still be checked.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from pathlib import Path
 from lab7.experiments.harness.capture.pcapng import PcapngWriter
 from lab7.experiments.harness.capture.reader import read_packets
 
-# Frame -> number of its first octets that are kept.
+# Function: frame -> number of its first octets to keep.
 Kept = Callable[[bytes], int]
 
 
 @dataclass(frozen=True)
 class Shortened:
-    """Number of frames that lost octets, and of the octets left out of the capture."""
+    """Number of truncated frames, and of octets removed from the capture."""
 
     frames: int
     octets: int
@@ -34,7 +34,7 @@ class Shortened:
 
 
 def shorten(path: Path, kept: Kept) -> Shortened | None:
-    """Cut the frames of a pcapng file of lab7's, replacing the file atomically; None if every frame is kept whole.
+    """Truncate the frames of a pcapng file of lab7, replacing the file atomically; None if every frame is kept whole.
 
     Raises CaptureReadError, OSError.
     """

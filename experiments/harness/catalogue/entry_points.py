@@ -47,7 +47,7 @@ def loaded(group: str) -> Iterator[tuple[EntryPoint, Any]]:
 
 
 def experiment_of(point: EntryPoint) -> Any:
-    """Return the object of an entry point of EXPERIMENTS: of a module, its EXPERIMENT. None if it has none."""
+    """Return the experiment of an entry point: the object itself, or EXPERIMENT of a module; None without one."""
     item = load(point)
     return getattr(item, "EXPERIMENT", None) if hasattr(item, "__spec__") else item
 

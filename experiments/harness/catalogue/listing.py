@@ -1,6 +1,6 @@
-"""Listing of all experiments, matrices and topologies as text, cached, so that names need no import of their modules.
+"""Cached listing of all experiments, matrices and topologies as text, which spares commands the import of all modules.
 
-The cache is valid as long as no Python file of lab7 changes, nor the set of entry points of other distributions.
+The cache is valid as long as neither a Python or TOML file of lab7 nor an entry point of another distribution changes.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _cache_path() -> Path:
 
 
 def _fingerprint() -> str:
-    """Return a hash over format, Python version, lab7's Python files (name, size, time) and all entry points."""
+    """Return a hash over format, Python version, lab7's files (name, size, time) and all entry points."""
     parts = [str(FORMAT), sys.version, *_files(), *_foreign()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 

@@ -59,7 +59,7 @@ def one_name(word: str, known: Collection[str], kind: str, there: str) -> str:
 
 
 def all_topologies() -> dict[str, TopologyEntry]:
-    """Return every topology, of lab7 (modules that export `topos`) and of other distributions, by name."""
+    """Return every topology, of lab7 (modules that export `topos`) and of other distributions, keyed by name."""
     return {entry.name: entry for _, entry in _topologies()}
 
 
@@ -81,7 +81,7 @@ def _topologies() -> Iterator[tuple[str, TopologyEntry]]:
 
 
 def list_topologies() -> dict[str, ListedTopology]:
-    """Return every topology as text, by name."""
+    """Return every topology as text, keyed by name."""
     listed = {}
     for module, entry in _topologies():
         parameters = tuple(parameters_of(entry.make))
@@ -98,7 +98,7 @@ def _hosts(entry: TopologyEntry) -> tuple[str, ...]:
 
 
 def find_topology(name: str) -> TopologyEntry:
-    """Return a topology by name or the start of a name, or from a file (`my_lab.py`, `my_lab.py:NAME` for one of them).
+    """Return a topology by name or unique prefix, or from a file (`my_lab.py`, or `my_lab.py:NAME` for one of several).
 
     A file may also be a lab of Kathara (lab.conf, or its folder) or of containerlab (*.clab.yml), or YAML of lab7.
     Raises UnknownNameError, UserFileError.

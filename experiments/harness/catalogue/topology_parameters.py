@@ -51,10 +51,10 @@ def make_topology(name: str, make: Any, given: Mapping[str, str]) -> Any:
 
 
 def parameters_of(make: Any) -> dict[str, inspect.Parameter]:
-    """Return the parameters of a topology's constructor by name.
+    """Return the parameters of a topology's constructor, keyed by name.
 
-    `topos` may export a function, as in Mininet's own examples. An __init__() that accepts any keyword, as Topo's does,
-    passes them on to build().
+    `topos` may export a function, as in Mininet's own examples. An __init__() that accepts any keyword argument, as
+    Topo's does, passes the keyword arguments on to build().
     """
     parameters = list(inspect.signature(make).parameters.values())
     if hasattr(make, "build") and any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):

@@ -237,7 +237,7 @@ def _refused_write(error: OSError) -> str | None:
 
 
 def _leave_full_output() -> None:
-    """Discard what standard output still holds, so that Python does not write it to a full disk at its end."""
+    """Discard buffered standard output, so that Python does not try to write it to a full disk at exit."""
     null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     os.dup2(null, 1)
     os.close(null)

@@ -43,12 +43,12 @@ def _report(word: str, results: Path) -> str:
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="port of the proxy (default: a free one)")
 @common.results_option
 def open_command(what: str, host: str | None, from_host: str | None, port: int, results: Path) -> None:
-    """Open the report of a run in the browser, or give the browser a way into a network that is up.
+    """Open the report of a run in the browser, or give the browser access to a network that is up.
 
-    A report's address is printed; without RUN it is the report over all runs. Of a network NETWORK that is up each web
-    server (with HOST: each TCP server of HOST) gets a port on loopback until Ctrl-C. Such connections begin in the
-    server's own host, so no link carries them. With --from, a browser behaves as one on HOST: names are resolved and
-    connections are made there, and their packets pass the links.
+    The address of the report is printed; without RUN, the report covers all runs. For a network NETWORK that is up,
+    each web server (with HOST: each TCP server of HOST) gets a port on loopback until Ctrl-C. Connections to such a
+    port start in the server's own host, so that no link carries them. With --from, the browser acts as a browser on
+    HOST: names are resolved and connections are made in HOST, and their packets pass the links.
 
     \b
     lab7 open                        the report over all runs

@@ -53,7 +53,7 @@ def out() -> Console:
 
 
 class _WithoutTrailingBlanks:
-    """Standard output for rich, which leaves the blank at which it breaks a line at the end of that line."""
+    """Standard output for rich, without the blank that rich leaves at the end of each line that it breaks."""
 
     def write(self, text: str) -> int:
         sys.stdout.write(_TRAILING_BLANKS.sub("", text))

@@ -25,7 +25,8 @@ from lab7.topologies.description.drawing import FORMATS, draw
 def draw_command(topology: str, given: dict[str, str], form: str, output: Path | None) -> None:
     """Draw a topology: hosts with addresses, names and services, switches, and the shape of links.
 
-    TOPOLOGY is a name (`lab7 list`), or a file in Python or YAML. Starts nothing, and needs no rights.
+    TOPOLOGY is a name (`lab7 list`), or a file in Python or YAML. The command starts no network, and needs no
+    privileges.
 
     \b
     lab7 draw web -o web.svg

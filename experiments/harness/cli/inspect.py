@@ -46,10 +46,11 @@ def list_command(as_json: bool) -> None:
 @common.results_option
 @common.json_option
 def claims_command(ids: tuple[str, ...], results: Path, as_json: bool) -> None:
-    """List the claims of the course, or those of these ids with their evidence, with their latest verdicts.
+    """List the claims of the course with their latest verdicts; with ID, only these claims, and their evidence.
 
-    ID is a claim (H5), or the start of ids (H: all of HTTP). Verdicts are shown, failed or undecided, by lab7's own
-    services; those of other programs (`lab7 run --replace`) and of faults are listed beside them.
+    ID is a claim (H5), or the start of ids (H: all of HTTP). Verdicts (shown, failed or undecided) are those of runs
+    with lab7's own services; verdicts of runs with other programs (`lab7 run --replace`) or with faults are listed
+    separately.
     """
     from lab7.experiments.harness.claims import load_claims
     from lab7.experiments.harness.results.latest import find_latest_by_variant
@@ -91,7 +92,7 @@ def _word(last: Latest | None) -> str:
 
 
 def _count_words(found: Mapping[str, Latest]) -> list[str]:
-    """Return the numbers of claims shown, failed and undecided, and the ids of those that are not shown."""
+    """Return the numbers of claims shown, failed and undecided, and the ids of the claims that are not shown."""
     words = [latest.verdict.verdict for latest in found.values()]
     others = [name for name, latest in found.items() if latest.verdict.verdict != "shown"]
     return [*(str(words.count(word)) for word in ("shown", "failed", "undecided")), ", ".join(others)]

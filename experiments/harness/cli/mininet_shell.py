@@ -54,13 +54,14 @@ class Shell(CLI):  # type: ignore[misc]
     def default(self, line: str) -> None:
         """Run a command in a host (HOST COMMAND), after replacing host names by addresses.
 
-        Mininet replaces all names of hosts by IPv4 addresses; names that stand for no host (see typed_names) are quoted
-        against that. In a command about IPv6 (`a ping -6 b`) they are replaced by IPv6 addresses.
+        Mininet replaces all names of hosts by IPv4 addresses; words that do not stand for hosts (see typed_names) are
+        quoted, which prevents the replacement. In a command for IPv6 (`a ping -6 b`), names of hosts are replaced by
+        IPv6 addresses.
         """
         words = line.split(" ")
         if words[0] not in self.mn:
             hosts = [node.name for node in self.mn.hosts]
-            # The line of Mininet, and what it leaves out.
+            # Print Mininet's error message, and a hint that it lacks.
             super().default(line)
             error(
                 f"    a command runs in a host, such as `{hosts[0] if hosts else 'HOST'} {line}`"
@@ -95,7 +96,7 @@ class Shell(CLI):  # type: ignore[misc]
         return sorted(name for name in {*self._commands(), *self.mn} if name.startswith(text))
 
     def completedefault(self, text: str, line: str, begidx: int, _endidx: int) -> list[str]:
-        """Return what a further word may become (Tab): a program after a host, then nodes and files."""
+        """Return the completions of a further word (Tab): programs after a host, then nodes and files."""
         before = line[:begidx].split()
         found = {name for name in self.mn if name.startswith(text)}
         if len(before) == 1 and before[0] in self.mn:

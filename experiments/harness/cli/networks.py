@@ -63,8 +63,7 @@ def up_command(
 
     TOPOLOGY is a name (`lab7 list`) or a Python file that exports `topos`, or has classes derived from Topo (FILE:NAME
     for one of several), or a lab of Kathara (folder of lab.conf) or containerlab (*.clab.yml); the same holds for shell
-    and exec. A file without, which calls Mininet() itself, is run as by
-    `lab7 script`.
+    and exec. A file without either, which calls Mininet() itself, is run as by `lab7 script`.
     """
     if _is_script(topology, given, options, publishes=bool(name or view)):
         return
@@ -216,12 +215,13 @@ class _testbed:  # noqa: N801 - used as a function
         with contextlib.ExitStack() as stack:
             published = None
             if self._publish:
-                # Outside of the sandbox the block ends with the exit of the command inside.
+                # In the process outside of the sandbox, this block ends when the command inside exits.
                 exact = self._chosen_name is not None
                 published = stack.enter_context(registry.published(self.name, exact=exact))
                 self.name = published.name
                 if self._view and not published.inherited:
-                    # Outside of the sandbox, whose loopback interface no browser reaches; it ends with the network.
+                    # The page is served outside of the sandbox, whose loopback interface no browser reaches, until the
+                    # network ends.
                     subprocess.Popen(module_command(VIEW, self.name), stdin=subprocess.DEVNULL)
             common.into_sandbox(self._sandboxed)
             with start_progress(self._bed):

@@ -165,9 +165,9 @@ def run_command(
 
 @dataclass(frozen=True)
 class Chosen:
-    """Experiment to run with its parameters as text; called: its name as typed, which may be that of a file.
+    """Experiment to run with its parameters as text; called: the name as typed, which may be the path of a file.
 
-    varied: parameters with several values, of which this run has one each.
+    varied: parameters for which several values were given; this run has one value of each.
     """
 
     called: str
@@ -202,7 +202,7 @@ class _Finished:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is None or not self._results.is_dir():
             return
-        # The error that ended the command is reported; a disk that takes no index is no second one.
+        # Only the error that ended the command is reported, not a failure to write the index as well.
         with suppress(EmulationError, OSError):
             report = _write_index(self._results)
             if self._found and self._as_json:
@@ -227,7 +227,7 @@ def _run_again(
     again: int,
     as_json: bool,
 ) -> list[tuple[Path, Result]]:
-    """Run each experiment, and rerun inconclusive ones; return (folder, result) of each one's last run."""
+    """Run each experiment, and rerun inconclusive ones; return (folder, result) of each experiment's last run."""
     attempts = [[run_once(one, 1)] for one in chosen]
     # Start reruns after all first runs, when other load of the machine may have ended.
     for number in range(1, again + 1):
@@ -289,7 +289,7 @@ def _conclude(
 def _tables(
     chosen: Sequence[Chosen], found: Sequence[tuple[Path, Result]]
 ) -> dict[str, tuple[Table, list[dict[str, Any]]]]:
-    """Return (table for the terminal, rows) of each experiment with a parameter that has several values, by name."""
+    """Return name -> (table for the terminal, rows) for each experiment with several values of a parameter."""
     runs: dict[str, list[tuple[Chosen, Path, Result]]] = {}
     for one, (folder, result) in zip(chosen, found, strict=True):
         if one.varied:
@@ -369,7 +369,7 @@ def _settings(experiment: Experiment, given: dict[str, str]) -> list[dict[str, s
 
 
 def _replacements(chosen: Sequence[Experiment], texts: tuple[str, ...]) -> dict[str, Implementation]:
-    """Return the programs chosen by --replace, by role. Raises click.UsageError; MachineError if not installed."""
+    """Return role -> program chosen by --replace. Raises click.UsageError; MachineError if not installed."""
     roles = tuple(dict.fromkeys(role for experiment in chosen for role in experiment.roles))
     found: dict[str, Implementation] = {}
     for text in texts:
@@ -421,7 +421,7 @@ def _exit_code(results: Sequence[Result], strict: bool) -> int:
 
 
 def show(console: Console, result: Result, statements: Mapping[str, str]) -> None:
-    """Print one result: claims with verdicts and `statements` (by id), times beside theory, fidelity checks."""
+    """Print one result: claims with verdicts and `statements` (id -> text), times with theory, fidelity checks."""
     console.print(f"\n[bold]{result.experiment}[/]  {escape(result.question)}")
     console.print(", ".join(f"{role}: {escape(name)}" for role, name in result.implementations.items()), style="dim")
     for host, names in result.faults.items():

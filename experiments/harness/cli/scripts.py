@@ -44,9 +44,9 @@ class _VirtualShell(Shell):
 def script_command(file: str, arguments: tuple[str, ...], timed: str, seed: int, **options: Any) -> None:
     """Run a script that calls Mininet() itself, as `sudo python3 FILE ARGUMENTS` does, on lab7's network.
 
-    It needs no root, and leaves nothing behind. Hosts find each other by ARP, unless the script or --arp says
-    otherwise. In virtual time the script gets standard input as a whole, and what it writes is kept in the current
-    folder and in its own.
+    The command needs no root, and leaves nothing behind. Hosts find each other by ARP, unless the script or --arp says
+    otherwise. In virtual time, the script gets the whole standard input at its start, and the files that it writes are
+    kept only in the current folder and in the script's folder.
 
     \b
     lab7 script mytopo.py

@@ -1,6 +1,6 @@
 """Tables of the command line, laid out by the width of the terminal.
 
-A table that fits has one line a row. In a narrower terminal the longest texts are wrapped between words; where that is
+A table that fits has one line per row. In a narrower terminal, the longest texts are wrapped between words; if that is
 not enough, each row becomes a block of lines. Numbers are never broken, and no line ends with blanks.
 """
 
@@ -36,7 +36,7 @@ class Column:
 
     @property
     def least(self) -> int:
-        """Return the least width: the whole width of numbers and short texts, of others that of their longest word."""
+        """Return the minimum width: the full width for numbers and short texts, else the width of the longest word."""
         if self.number or self.width <= TEXT_MIN:
             return self.width
         words = [self.header, *(word for cell in self.cells for word in cell.plain.split())]

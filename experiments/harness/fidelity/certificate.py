@@ -49,7 +49,7 @@ RATE_TOLERANCE = 0.03
 LOSS_FRAMES = 1500
 LOSS_BURST = 250
 LOSS_ERRORS = 4
-# A run is suspect if the share of stolen processor time exceeds STEAL_MAX, or timer lateness exceeds LAG_MAX_S.
+# A run is suspect if the share of stolen CPU time exceeds STEAL_MAX, or timer lateness exceeds LAG_MAX_S.
 STEAL_MAX = 0.05
 LAG_MAX_S = 0.005
 LAG_QUANTILE = 0.99
@@ -178,12 +178,12 @@ class MachineWatch:
     """Monitor of delays that other load of the machine adds to a workload; a reusable context manager.
 
         with MachineWatch() as watch:                           # inside of `with Testbed(...)`
-            windows = watch.samples(lambda: client.load(...))   # taken again where the machine disturbed it
+            windows = watch.samples(lambda: client.load(...))   # repeated if the machine disturbed it
         captured = watch.read_capture(path, bed.topo)           # with the hosts' turns (see turns)
         timing = watch.timing(total_s, terms, start_ns, end_ns) # with its disturbance
 
-    In virtual time it does nothing: the machine's other load has no effect on any time. Leave the context before
-    packets are judged: a busy judge would delay the thread of the monitor.
+    In virtual time the monitor does nothing: other load of the machine has no effect on any time. Leave the context
+    before packets are judged: a busy judge would delay the thread of the monitor.
     """
 
     def __init__(self) -> None:
@@ -329,7 +329,7 @@ class MachineWatch:
         return replace(timing, disturbance=self.record.within(start_ns, end_ns))
 
     def _span(self, start_ns: int, end_ns: int) -> CaptureSpan | None:
-        """Return the place of a measurement in the capture of its time; None without one."""
+        """Return the time span of a measurement within the capture that covers it; None without such a capture."""
         for name, (first_ns, last_ns) in self._captures.items():
             if first_ns <= end_ns and start_ns <= last_ns:
                 return CaptureSpan(name, max(start_ns - first_ns, 0), end_ns - first_ns)
@@ -338,7 +338,7 @@ class MachineWatch:
     def disturbance(self, start_ns: int, end_ns: int, hosts: Collection[str] | None = None) -> Disturbance:
         """Return the delay that the machine's load added for these hosts (None: all); zero in virtual time.
 
-        For hosts that act by timers and not only on arrivals: their programs count outside of turns as well.
+        For hosts that act on timers, not only on arrivals: delays of their programs count outside of turns as well.
         """
         if clock.current().word == "virtual":
             return Disturbance()
@@ -357,8 +357,8 @@ class MachineWatch:
     def checks(self, times: bool = True) -> list[Check]:
         """Return checks of the machine (stolen time, lag, late frames, suspension, clock); none in virtual time.
 
-        Lag and late frames have no limit if measurements were taken, for which undisturbed_check decides, or if `times`
-        is False, for an experiment that judges no times or only whole seconds.
+        The checks of lag and late frames have no limit if measurements were taken, since undisturbed_check judges each
+        measurement, or if `times` is False, for an experiment that judges no times or only whole seconds.
         """
         if clock.current().word == "virtual":
             return []
@@ -420,14 +420,14 @@ def _clock_offset_s() -> float:
 
 
 def _processor_times() -> tuple[int, int]:
-    """Return (total, stolen) processor time of the machine in clock ticks, from /proc/stat (proc_stat(5))."""
+    """Return (total, stolen) CPU time of the machine in clock ticks, from /proc/stat (proc_stat(5))."""
     fields = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
     # Sum only the first eight fields of /proc/stat, since user time already includes guest time.
     return sum(fields[:8]), fields[7] if len(fields) > 7 else 0
 
 
 def undisturbed_check(comparisons: Iterable[Comparison]) -> list[Check]:
-    """Return the check that each compared time has an undisturbed sample; an empty list in virtual time."""
+    """Return the check that each time compared with theory has an undisturbed sample; none in virtual time."""
     every = [comparison for comparison in comparisons if comparison.disturbed is not None]
     if not every:
         return []

@@ -2,36 +2,38 @@
 
     record.within(start_ns, end_ns)    # Disturbance(late_s=0.0004, stolen_s=0.0, waiting_s=0.003, programs_s=0.0021)
 
-Five terms, each measured independently of the packets, in the order in which they are taken out of a sample:
+The disturbance has five terms, each measured independently of the packets, in the order in which they are subtracted
+from a sample:
 
     late_frames             frames that left a wire (user-space link) after they were due
     waiting_for_processor   run-queue delay of the programs of the hosts (proc_pid_schedstat(5), second field), and of
                             the kernel's threads that deliver their frames (ksoftirqd)
-    programs                processor time of these programs (first field)
-    waiting_for_disk        uninterruptible sleep of these programs (state D in proc_pid_stat(5)): an fsync
-    stolen                  processor time that the hypervisor gave to others (/proc/stat, in steps of a clock tick)
+    programs                CPU time of the programs (proc_pid_schedstat(5), first field)
+    waiting_for_disk        uninterruptible sleep of the programs (state D in proc_pid_stat(5)), such as fsync
+    stolen                  CPU time that the hypervisor gave to other guests (/proc/stat, in steps of a clock tick)
 
-Not all of this is on a sample's critical path: programs of two hosts wait at the same time, a server writes its log
-after its response. These rules keep the terms from explaining too much:
+Not all of these delays are on a sample's critical path: programs of two hosts wait at the same time, a server writes
+its log after its response. These rules keep the terms from explaining too much:
 
-- Programs are counted during the turns of their host (while the network waits for it, see turns), in each turn no more
-  than it lasted: first their run-queue delay, then processor time, disk waits and stolen time, each between the last
-  reading before the turn and the first one after it; and for all turns of a host in a sample, no more than was counted
-  in the sample. For a host that was not captured (a name server behind others) all counts. Neither this command nor
-  the captures are counted.
-- The run-queue delay of ksoftirqd is the machine's, as stolen time is: of a turn the remainder that no program
-  accounts for, by the thread of one processor, since a frame is on one; of a sample no more than these threads waited
-  in it.
-- A host is ignored if its own wires carried no frame during the sample. The processor time and waits of a wire's
-  process appear as lateness of its frames.
-- While the turns are unknown (a sample has just been taken), all counts between the first frame on a wire and the last
-  one: a client that is started for the sample computes before it sends anything.
-- Frames of one direction that are due within BURST_NS are one burst, of which the latest frame counts: the following
-  ones would have waited for it anyway, or for their predecessor on the link.
-- `without_disturbance` takes out no more than the sample's slack (its excess over theory), so that no sample becomes
+- Programs are counted during the turns of their host (while the network waits for the host, see turns), in each turn
+  no longer than the turn: first their run-queue delay, then CPU time, disk waits and stolen time, each between the
+  last reading before the turn and the first one after it; and for all turns of a host in a sample, no more than was
+  counted in the sample. For a host without a capture (a name server behind others), the whole sample is counted. The
+  processes of this command and of the captures are not counted.
+- The run-queue delay of ksoftirqd and stolen time are counted per machine, not per host. In a turn, they count up to
+  the part of the turn for which no program accounts. Of ksoftirqd, the thread of one processor counts, since a frame
+  is processed on one; and in a sample, no more than the delay of all these threads in the sample.
+- A host is ignored if its own wires carried no frame during the sample. The CPU time and waits of a wire's process
+  appear as lateness of its frames.
+- While the turns are unknown (a sample has just been taken), the counters of all programs count from the first frame
+  on a wire to the last one: a client that is started for the sample computes before it sends anything.
+- Frames of one direction that are due within BURST_NS are one burst, of which the latest frame counts: the frames
+  behind it would have waited anyway, for it or for their predecessor on the link.
+- `without_disturbance` subtracts no more than the sample's slack (its excess over theory), so that no sample becomes
   shorter than its theory; and from each measured term no more than that term's own excess.
 
-So a server's constant waste (a sleep, a round trip too many) stays visible: nothing measured here accounts for it.
+A constant waste of time by a server (a sleep, a superfluous round trip) therefore stays visible: no counter measured
+here accounts for it.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ NS = 1_000_000_000
 LATE_FRAMES, STOLEN, WAITING, PROGRAMS = "late_frames", "stolen", "waiting_for_processor", "programs"
 DISK = "waiting_for_disk"
 TERMS = (LATE_FRAMES, WAITING, PROGRAMS, DISK, STOLEN)
-# Causes that count towards DISTURBED_SHARE; the programs' processor time does not, since every sample has some.
+# Causes that count towards DISTURBED_SHARE; the programs' CPU time does not, since every sample has some.
 MACHINE_TERMS = (LATE_FRAMES, WAITING, DISK, STOLEN)
 # Maximum gap in ns between two frames of a burst: more than a full frame at 5 Mbit/s, less than any topology's RTT.
 BURST_NS = 3_000_000
@@ -91,7 +93,7 @@ class Counter:
 
 @dataclass(frozen=True)
 class Task:
-    """Thread of a host's program: counters of processor time, run-queue delay and disk waits, in ns."""
+    """Thread of a host's program: counters of CPU time, run-queue delay and disk waits, in ns."""
 
     host: str
     computed: Counter
@@ -147,7 +149,7 @@ class Disturbance:
     disk_s: float = 0.0
 
     def terms(self) -> dict[str, float]:
-        """Return the delays in s by name of the cause, in the order in which they are subtracted from a sample."""
+        """Return the delays in s, keyed by cause, in the order in which they are subtracted from a sample."""
         found = (self.late_s, self.waiting_s, self.programs_s, self.disk_s, self.stolen_s)
         return dict(zip(TERMS, found, strict=True))
 
@@ -176,9 +178,9 @@ class _Share:
 class Record:
     """Counters recorded during a workload, with times on the capture's clock (CLOCK_REALTIME); `stolen` in ns.
 
-    softirq: run-queue delay of each kernel thread that delivers frames to sockets. turns: intervals by captured host in
-    which the network waits for the host; None while unknown. For other hosts all run-queue delay and processor time of
-    their programs counts.
+    softirq: run-queue delay of each kernel thread that delivers frames to sockets. turns: captured host -> intervals in
+    which the network waits for the host; None while unknown. For hosts without a capture, all run-queue delay and CPU
+    time of their programs counts.
     """
 
     tasks: Sequence[Task] = ()
@@ -224,7 +226,7 @@ class Record:
         return min(times[0] for times in due), max(times[-1] for times in due)
 
     def _programs_ns(self, host: str, start_ns: int, end_ns: int) -> _Share:
-        """Return run-queue delay, disk waits, processor time and stolen time in a host's processing intervals."""
+        """Return run-queue delay, disk waits, CPU time and stolen time in a host's processing intervals."""
         tasks = [task for task in self.tasks if task.host == host]
         if self.turns is None or host not in self.turns:
             return _Share(
@@ -287,7 +289,7 @@ def without_disturbance(
 
 
 def lateness_s(wires: Iterable[Wire]) -> dict[str, tuple[float, float]]:
-    """Return (99th percentile, maximum) of the lateness of frames in s, by direction of a user-space link."""
+    """Return (99th percentile, maximum) of the lateness of frames in s, keyed by direction of a user-space link."""
     found = {}
     for wire in wires:
         if late_ns := sorted(wire.late_ns()):

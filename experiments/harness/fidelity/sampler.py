@@ -2,12 +2,13 @@
 
 Wires are links in user space (lab7.topologies.emulation.wire); they record the due and departure time of each frame.
 
-The machine's monitor (see certificate) calls it every few milliseconds and at the ends of samples. Programs of a host
-are found by its network namespace; a program that starts and exits between two scans is missed, and so is the last
-growth of one that has exited.
+The machine's monitor (see certificate) reads the sampler every few milliseconds and at both ends of each sample.
+Programs of a host are found by its network namespace; a program that starts and exits between two scans is missed, and
+so is the growth of a counter between the last reading and the exit of the program.
 
-Debian's kernel does not count disk waits of a thread (kernel.task_delayacct is off). So the thread's state is sampled:
-of the time between two readings all counts as disk wait if the state is D at both, half if it is D at one of them.
+Debian's kernel does not count disk waits of a thread (kernel.task_delayacct is off). The thread's state is sampled
+instead: the time between two readings counts as disk wait in full if the state is D at both readings, and by half if
+the state is D at one of them.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ Value = TypeVar("Value")
 
 
 class _TaskSeries:
-    """Series of readings of one thread's processor time, run-queue delay and disk waits."""
+    """Series of readings of one thread's CPU time, run-queue delay and disk waits."""
 
     def __init__(self, host: str, path: str) -> None:
         self.host = host
@@ -227,7 +228,7 @@ def _threads(hosts: dict[str, str]) -> Iterator[tuple[str, int, int]]:
 
 
 def _stolen_ns() -> int:
-    """Return the processor time in ns that the hypervisor gave to other guests (steal in /proc/stat)."""
+    """Return the CPU time in ns that the hypervisor gave to other guests (steal in /proc/stat)."""
     with open("/proc/stat", "rb") as file:
         words = file.readline().split()
     return int(words[8]) * NS // os.sysconf("SC_CLK_TCK") if len(words) > 8 else 0

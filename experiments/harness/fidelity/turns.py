@@ -2,15 +2,15 @@
 
     request in ──┐ turn ┌── first segment of the response out
 
-A turn starts with the latest arrival at a host's interface that its programs receive (octets, a datagram, a FIN, a RST,
-the answer to a SYN) and ends with the next frame there that they cause (octets, a datagram, a FIN, a SYN). The next
-turn starts at once if they send more before anything else arrives: a server that answers several requests one by one, a
-client that acknowledges SETTINGS first. Frames of TCP itself (acknowledgements, the answer to a SYN) neither start nor
-end a turn; segments that the window held back do, but programs have nothing to do in those. Where further octets arrive
-while programs still process the first ones, the turn found is shorter than the real one.
+A turn starts with the latest frame that arrives at the host's interface for a program (payload, a datagram, FIN, RST,
+SYN-ACK) and ends with the next frame that a program sends there (payload, a datagram, FIN, SYN). If programs send more
+before the next arrival, the next turn starts at once: a server answers several requests one by one, a client
+acknowledges SETTINGS first. Frames of TCP itself (acknowledgements, a server's SYN-ACK) neither start nor end a turn;
+segments that the window held back do, although programs do nothing in such a turn. If further octets arrive while
+programs still process the first octets, the turn found is shorter than the real one.
 
-A host that is silent for longer than TURN_MAX_NS acts on a timer. There the network waits for its programs twice, while
-they set the timer and when it has fired, and each is a turn of TIMER_NS:
+A host that is silent for longer than TURN_MAX_NS acts on a timer. The network then waits for the host's programs twice,
+while they set the timer and after the timer has fired; each wait is a turn of TIMER_NS:
 
     RST in ──┐ turn ┌ ... a retry interval ... ┐ turn ┌── SYN out
 """

@@ -1,4 +1,4 @@
-"""Registry of implementations: server and client programs by role (registry.toml), for `--replace ROLE=NAME`."""
+"""Registry of implementations: servers and clients for each role (registry.toml), for `--replace ROLE=NAME`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SMTP_PORT, SUBMISSION_PORT, POP3_PORT, IMAP_PORT = 25, 587, 110, 143
 # Port of a proxy by mode: squid's default port for a forward proxy, the origin's port for a reverse proxy.
 PROXY_PORTS: Mapping[str, int] = {"forward": 3128, "reverse": DEFAULT_PORT}
 VERSION_TIMEOUT_S = 10.0
-# Example arguments of a user's program by role, for error messages; roles not listed need {port} only.
+# Role -> example arguments of a user's program, for error messages; roles not listed need {port} only.
 HINTS: Mapping[str, str] = {
     "origin": "--port {port} --root {root}",
     "client": "{url} {objects}",
@@ -63,11 +63,11 @@ class ReplacementError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Implementation:
-    """Program that can take a role of lab7's services; servers have `command`, clients `commands` by strategy.
+    """Program that can take a role of lab7's services; servers have `command`, clients `commands` per strategy.
 
-    files: further configuration files in its folder, by name, with their templates. modes: forward or reverse, of a
-    proxy. least_interval_s: shortest interval of a CDN name server's health checks. module: module that the program, a
-    Python interpreter, must find. get: installation instructions, if not by its package. own: a user's program.
+    files: further configuration files in the host's folder, name -> template. modes: forward or reverse, for a proxy.
+    least_interval_s: shortest interval of a CDN name server's health checks. module: Python module that the program, a
+    Python interpreter, must find. get: installation instructions, if there is no package. own: a user's program.
     """
 
     name: str
@@ -156,7 +156,7 @@ def _imports(program: str, module: str) -> bool:
 
 @cache
 def implementations() -> dict[tuple[str, str], Implementation]:
-    """Return all implementations of the registry by (role, name)."""
+    """Return all implementations of the registry, keyed by (role, name)."""
     entries = tomllib.loads(REGISTRY.read_text())["implementation"]
     registered = [
         Implementation(**{**entry, **{name: tuple(entry.get(name, ())) for name in LISTS}}) for entry in entries
@@ -176,7 +176,7 @@ def implementations() -> dict[tuple[str, str], Implementation]:
 
 
 def _foreign(point: EntryPoint, item: Any, taken: Collection[tuple[str, str]]) -> list[Implementation]:
-    """Return the implementations of another distribution's entry point; report those of the wrong type or name."""
+    """Return the implementations of another distribution's entry point; report a wrong type, and a name in use."""
     found = []
     for one in item if isinstance(item, list | tuple) else [item]:
         if not isinstance(one, Implementation):
@@ -239,9 +239,9 @@ environment().filters["words"] = _as_words
 
 
 def as_files(known: Mapping[str, Any], folder: Path) -> dict[str, str]:
-    """Write the values that are tables to files for a user's program; return the files' paths by name.
+    """Write the values that are tables to files for a user's program; return name of the value -> path.
 
-    zones: a line `origin<TAB>master file` each; users: a line `name:password` each.
+    zones: one line `origin<TAB>master file` per zone; users: one line `name:password` per user.
     """
     tables = {
         "zones": [f"{origin}\t{folder / file}" for origin, file in known.get("zones", [])],
@@ -296,8 +296,9 @@ def client_words(implementation: Implementation, template: str, values: Mapping[
 def server_starter(implementation: Implementation, values: Callable[[Host], Mapping[str, Any]]) -> Starter:
     """Return a function that starts this server on a host and returns the process.
 
-    values: returns further template variables for a host, beside port, ports, role and folder. For a proxy or a replica
-    they must include `mode` (forward or reverse) and `origin` (the URL of the origin).
+    values: function that returns further template variables for a host, in addition to port, ports, role, folder,
+    address and program. For a proxy or a replica, the further variables must include `mode` (forward or reverse) and
+    `origin` (the URL of the origin).
     """
 
     def start(host: Host) -> Program:

@@ -1,4 +1,4 @@
-"""Decomposition of a page load's duration into named terms, from packets at the client's own interface.
+"""Decomposition of a page load's duration into named terms (summands), from packets at the client's own interface.
 
 A page load is a set of intervals, each with a term:
 
@@ -8,9 +8,9 @@ A page load is a set of intervals, each with a term:
     transmission   first octet of a response received to  its last octet received
 
 The total runs from the first SYN sent (or the first query, if earlier) to the last octet of the last response received.
-Where intervals overlap, as on parallel connections and with pipelining, each moment counts once, by priority:
-transmission while a response is arriving, else request while one is pending, else tcp_handshake, else dns. Time that no
-interval covers is residual, mostly the client's own. The terms therefore sum to the total exactly.
+If intervals overlap, as on parallel connections and with pipelining, each moment counts once, by priority: transmission
+while a response is arriving, else request while a request is pending, else tcp_handshake, else dns. Time that no
+interval covers is residual, mostly processing time of the client. The terms therefore sum to the total exactly.
 
 Two consequences of measuring packets: an octet counts as received when the segment that carries it has arrived whole,
 so the link's transmission time of the first segment of a response is part of request; and a stall in the middle of a

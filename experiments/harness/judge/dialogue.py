@@ -5,9 +5,10 @@
     C: PASS secret<CRLF>
     S: 230 Logged in.<CRLF>
 
-Each protocol's grammar parses the two streams of a connection into lines, its session parser pairs them into exchanges.
-The types here hold the parts that all have in common: the frames of a line, a request with its replies, a connection
-with its exchanges in order, and the sessions at one interface as evidence for a claim (`verdict.Traffic`).
+Each protocol's grammar parses the two streams of a connection into lines; the protocol's session parser pairs command
+and reply lines into exchanges. The types here hold the parts that all these protocols have in common: the frames of a
+line, a request with its replies, a connection with its exchanges in order, and the sessions at one interface as
+evidence for a claim (`verdict.Traffic`).
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Line:
 
     @property
     def last_ns(self) -> int:
-        """Return the latest arrival time in ns of any octet of the line, also if a retransmitted one arrived last."""
+        """Return the latest arrival time in ns of any octet of the line, even if a retransmitted octet arrived last."""
         return max(piece.time_ns for piece in self.pieces)
 
     @property
@@ -144,8 +145,9 @@ G = TypeVar("G")
 class Dialogue(Generic[E, G]):
     """Session of a line-based protocol: connection, greeting, and exchanges in order.
 
-    `problem`: a violation of the grammar, if any; the exchanges are those before it. `encrypted`: the frame of the
-    reply that starts TLS (to STARTTLS, STLS or AUTH TLS), if any; the exchanges are those before that reply.
+    `problem`: the first violation of the grammar, if any; the exchanges are those before the violation. `encrypted`:
+    the frame of the reply that starts TLS (to STARTTLS, STLS or AUTH TLS), if any; the exchanges are those before that
+    reply.
     """
 
     connection: Connection

@@ -3,14 +3,14 @@
     captured = read_capture(path)
     for connection in connections(captured.at("client:client-eth0")): ...
 
-scapy, an independent implementation, dissects the layers, on first access of a frame, since it is slow and most checks
-use one interface only. TCP headers are unpacked without scapy where IP carries the segment directly (`Frame.tcp`);
-scapy dissects what is in fragments, behind extension headers, or malformed.
+scapy, an implementation independent of lab7, dissects a frame on first access, since dissection is slow and most checks
+use one interface only. TCP headers are unpacked without scapy if IP carries the segment directly (`Frame.tcp`); scapy
+dissects segments in fragments, segments behind extension headers, and malformed segments.
 
 Connections (RFC 9293): the client is the sender of the SYN. A connection begins with its SYN; segments of connections
 opened before the capture began are skipped, because the start of their streams is unknown. Ports may be reused: a SYN
-with another initial sequence number opens another connection, one with the same is a retransmission. Left out: the
-urgent pointer.
+with another initial sequence number opens another connection, a SYN with the same number is a retransmission. Left out:
+the urgent pointer.
 """
 
 from __future__ import annotations
@@ -201,9 +201,9 @@ class InterfaceFrames(tuple[Frame, ...]):
 
 @dataclass(frozen=True)
 class CaptureFile:
-    """Capture read from a file: frames in file order, and packet counts by interface label.
+    """Capture read from a file: frames in file order, and packet counts keyed by interface label.
 
-    host_names: hosts of addresses as its run names them, also of such whose interfaces were not captured.
+    host_names: address -> name of the host in the run, including hosts whose interfaces were not captured.
     """
 
     frames: tuple[Frame, ...]

@@ -9,7 +9,7 @@ once: a module binds its layers to ports on import, so that a later import would
 
 On import, scapy creates settings and pickled caches in XDG_CONFIG_HOME and XDG_CACHE_HOME; a run must write nothing
 outside of its result folder. With both variables pointing to a path that cannot be a directory, scapy works without
-them. A program that runs a file which imports scapy by itself calls `load` before.
+them. A program that runs a user's file, which may import scapy itself, calls `load` first.
 """
 
 from __future__ import annotations

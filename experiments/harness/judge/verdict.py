@@ -1,4 +1,7 @@
-"""Verdict on a claim (shown, failed or undecided), with evidence and the numbers of the frames cited."""
+"""Verdict on a claim (shown, failed or undecided), with evidence and the numbers of the frames cited.
+
+A claim is a statement of the course that captured packets confirm or contradict (experiments/claims.toml).
+"""
 
 from __future__ import annotations
 
@@ -116,8 +119,8 @@ def listed(frames: Sequence[int], most: int = 8) -> str:
 def timed(packets: Verdict, measured_s: float, theory_s: float, tolerance: float) -> Verdict:
     """Combine a claim's verdict on packets with the comparison of a measured time with theory.
 
-    The claim is shown only if the packets show it and `measured_s` differs from `theory_s` by at most `tolerance`, a
-    share of `theory_s`.
+    The claim is shown only if the packets show it and `measured_s` differs from `theory_s`, the formula's prediction,
+    by at most `tolerance`, a fraction of `theory_s`.
     """
     ratio = measured_s / theory_s
     figures = f"measured {measured_s * 1e3:.1f} ms, theory {theory_s * 1e3:.1f} ms, ratio {ratio:.3f}"

@@ -5,10 +5,11 @@ there are also acknowledgements that share a link with requests, a congestion wi
 frames that each hop stores before it forwards them. The path model computes the time of these effects, so that a
 comparison has a named term for each.
 
-Principle. Nothing in it is fitted to measured times. Its inputs are the topology (rates and delays), the sizes that
-applications write, and the causal order of their actions; its outputs are times. A capture is used for sizes and order
-only (actions, replay): each write, close or datagram is performed by the model when the arrival that triggered it in
-the capture has happened in the model. A server that waits without cause is therefore slower than its model.
+Principle. No parameter of the model is fitted to measured times. The inputs are the topology (rates and delays), the
+sizes that applications write, and the causal order of their actions; the outputs are times. A capture is used for sizes
+and order only (actions, replay): each write, close or datagram is performed by the model when the arrival that
+triggered it in the capture has happened in the model. A server that waits without cause is therefore slower than its
+model.
 
 Layers, lowest first:
 
@@ -22,8 +23,8 @@ Layers, lowest first:
     actions             actions of applications in a capture, with the arrival that triggered each
     replay              the capture's actions run in the model
 
-Decomposition. The same actions run several times with one mechanism after the other switched off (tcp.Options): with
-everything; with an unlimited window; with acknowledgements that occupy no link; without transmission times. The
-differences of consecutive runs are the terms window, acknowledgements and sending; the last run has the round trips of
-the closed form left. So the terms sum to the model's total by construction.
+Decomposition. The model runs the same actions several times, each time with one more mechanism switched off
+(tcp.Options): none; the congestion window (unlimited); the time that acknowledgements occupy links; transmission times.
+The differences of consecutive runs are the terms (summands) window, acknowledgements and sending; the last run consists
+of the round trips of the closed form. The terms therefore sum to the model's total by construction.
 """

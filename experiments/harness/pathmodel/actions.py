@@ -1,10 +1,11 @@
 """Causal order of a capture: each action of an application (such as a write), and the arrival that triggered it.
 
-An application opens a connection, writes, closes, or sends a datagram. Its trigger is the latest arrival of octets, of
-a FIN or of a handshake's end at its host before that; an action on a connection also comes after the latest arrival on
-that connection. The peer's FIN on a connection that this end has closed triggers nothing, since no application reads
-it. Frames that TCP sends by itself (acknowledgements, the segments of a write that its window held back) are no
-actions. Every host that acts has to be captured.
+An action is that an application opens a connection, writes, closes, or sends a datagram. The trigger of an action is
+the latest arrival before it at the application's host: of octets, of a FIN, or of the segment that completes a
+handshake. An action on a connection also follows the latest arrival on this connection. The peer's FIN on a connection
+that this end has closed triggers nothing, since no application reads the FIN. Frames that TCP sends by itself
+(acknowledgements, segments of a write that the congestion window held back) are not actions. Every host that acts has
+to be captured.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ class Arrival:
 class Action:
     """Action of an application on a host, with the arrival that triggered it and the action's first frame.
 
-    own: the latest arrival on the action's own flow; pause_ns: time after the trigger if that is a pause, else 0;
-    lag_ns: time after the later of the trigger and the host's previous action.
+    own: the latest arrival on the action's own flow; pause_ns: time since the trigger if it is longer than PAUSE_NS,
+    else 0; lag_ns: time since the trigger or since the host's previous action, whichever is later.
     """
 
     host: str
@@ -99,8 +100,8 @@ def actions_of(
 ) -> tuple[list[Action], dict[int, Arrival]]:
     """Return (actions of a host's applications in order, arrivals at the host by frame number).
 
-    frames: captured at the host's own interface, in order of time; addresses: the host of each address. Raises
-    CausalOrderError for a retransmission or a gap.
+    frames: captured at the host's own interface, in order of time; addresses: address -> host. Raises CausalOrderError
+    for a retransmission or a gap.
     """
     reader = _Reader(host, addresses)
     for frame in frames:
@@ -118,9 +119,10 @@ def actions_of(
 def needless_retransmissions(frames: Iterable[Frame]) -> set[int]:
     """Return the numbers of the frames that carry spurious retransmissions.
 
-    These are segments that left their sender's interface several times and reached the receiver's as often: the
+    Such a segment left the sender's interface several times and reached the receiver's interface as often: the
     acknowledgement was late (the receiver's program waited for a processor), and the sender probed (RFC 8985 section 7)
-    or timed out (RFC 6298). No program caused them. frames: those of one interface of each host, in order of time.
+    or timed out (RFC 6298). No program caused these retransmissions. frames: captured at one interface of each host, in
+    order of time.
     """
     seen: dict[tuple[Any, ...], dict[str, list[int]]] = {}
     for frame in frames:

@@ -95,7 +95,7 @@ def session_s(path: Path, turns: Sequence[Turn], options: Options = FULL, connec
 
 
 def omitted_terms(path: Path, turns: Sequence[Turn], connect: bool = True) -> dict[str, float]:
-    """Return the delays in s of a dialogue, by name, that exceed round trips and transmission times.
+    """Return the delays in s of a dialogue that the model's round trips and transmission times do not include.
 
     window: waits of the sender for the congestion window. acknowledgements: transmission time of acknowledgements that
     precede application data on a link.

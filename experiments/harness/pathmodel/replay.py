@@ -6,8 +6,9 @@
 
 Only sizes and causal order come from the capture; every time comes from the links' rates and delays and from TCP. A
 pause inside of a sample is left out, so that a server that waits without a cause differs from its prediction; timers of
-a real server that replaces lab7's are a term (see `OmittedTerms`). Outside of samples, untriggered actions happen at
-the capture's times: so consecutive samples do not drift into each other, nor hosts whose order no packet shows.
+a third-party server are a term of their own (see `OmittedTerms`). Outside of samples, actions without a trigger happen
+at the times of the capture, so that consecutive samples do not drift into each other, and hosts whose order no packet
+shows do not drift apart.
 """
 
 from __future__ import annotations
@@ -38,16 +39,16 @@ from lab7.experiments.harness.pathmodel.tcp import Connection, Endpoint, Options
 FULL, ANY_WINDOW, IDEAL = Options(), Options(window=False), Options(window=False, acknowledgements=False)
 TRIPS = Options(window=False, acknowledgements=False, rates=False)
 Span = tuple[int, int]
-# Actions of a host's applications, and arrivals by frame number, for each host.
+# Host -> (actions of its applications, frame number -> arrival at the host).
 ByHost = Mapping[str, tuple[list[Action], dict[int, Arrival]]]
 
 
 class Replay:
     """Simulation of the actions in a capture, with the simulated time of each frame.
 
-    interfaces: the host of each interface label, one interface per host; spans: (first, last) frame times in ns of the
-    samples, in which pauses are left out; read: the result of `actions_by_host` on the same frames. Raises
-    CausalOrderError for a capture with loss.
+    interfaces: interface label -> host, one interface per host; spans: (first, last) frame times in ns of the samples,
+    in which pauses are left out; read: the result of `actions_by_host` on the same frames. Raises CausalOrderError for
+    a capture with loss.
     """
 
     def __init__(
@@ -190,7 +191,7 @@ class Replay:
 
 
 def actions_by_host(frames: Iterable[Frame], interfaces: Mapping[str, str], topo: Topo) -> ByHost:
-    """Return (actions, arrivals) by host, from frames at the hosts' interfaces. Raises CausalOrderError for loss."""
+    """Return host -> (actions, arrivals), from frames at the hosts' interfaces. Raises CausalOrderError for loss."""
     by_host: dict[str, list[Frame]] = {host: [] for host in interfaces.values()}
     acting = [frame for frame in frames if frame.interface in interfaces]
     needless = needless_retransmissions(acting)
@@ -203,11 +204,11 @@ def actions_by_host(frames: Iterable[Frame], interfaces: Mapping[str, str], topo
 
 @dataclass(frozen=True)
 class OmittedTerms:
-    """Delays in s, by name, that the closed form of one sample lacks, and the simulated time without them.
+    """Delays in s, by name, that the closed form of one sample lacks, and the simulated time without these delays.
 
     window: waits for the congestion window. acknowledgements: transmission of acknowledgements and FINs. ideal: the
-    remainder, which the closed form should give. sending: the part of `ideal` that is transmission of other frames; the
-    rest are delays. server_waits: lags of the programs of the `waiting` hosts.
+    remaining time, which the closed form should predict. sending: the part of `ideal` that is transmission time of all
+    other frames; the rest of `ideal` is propagation delay. server_waits: lags of the programs of the `waiting` hosts.
     """
 
     window_s: float

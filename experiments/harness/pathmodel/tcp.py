@@ -1,10 +1,11 @@
 """TCP connection of the path model's simulation, as in Linux over a path without loss.
 
-Modelled: the handshake; segments of at most MSS octets, with Nagle's algorithm off; the congestion window from RFC 6928
-with slow start (RFC 5681 section 3.1) and its growth only where it limits the sender (RFC 7661); HyStart, by which
-cubic leaves slow start; restart after idleness (RFC 2861); acknowledgements of every second full segment, at once in
-quickack mode, and delayed otherwise (RFC 9293 section 3.8.6.3; net/ipv4/tcp_input.c and tcp_output.c of Linux 6.1).
-Left out: loss, reordering, the receive window (it exceeds what a short exchange has in flight).
+Modelled: the handshake; segments of at most MSS octets, with Nagle's algorithm off; the initial congestion window of
+RFC 6928, and slow start (RFC 5681 section 3.1), in which the window grows only while it limits the sender (RFC 7661);
+HyStart, by which cubic leaves slow start; restart after idleness (RFC 2861); acknowledgements of every second full
+segment, at once in quickack mode, and delayed otherwise (RFC 9293 section 3.8.6.3; net/ipv4/tcp_input.c and
+tcp_output.c of Linux 6.1). Left out: loss, reordering, and the receive window (which is larger than the octets in
+flight of a short exchange).
 """
 
 from __future__ import annotations

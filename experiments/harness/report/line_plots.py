@@ -62,7 +62,7 @@ def plot_lines(panels: Sequence[Panel], note: str) -> str | None:
 
 
 def _paint_panel(axes: Any, panel: Panel, names: Sequence[str]) -> dict[str, Any]:
-    """Plot one panel; return the legend handle of each series, by the series' name."""
+    """Plot one panel; return name of a series -> legend handle."""
     handles = {}
     for series in panel.series:
         number = names.index(series.name)

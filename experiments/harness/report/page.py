@@ -1,11 +1,12 @@
 """HTML reports: the page of one result (report.html), and the index over all results.
 
-The page opens with the claims and their verdicts and the fidelity verdict, and sets every measured time beside its
-theory, term by term. It makes no request: style and plot are embedded. Text from the result is escaped by jinja2.
+The page opens with the claims (statements of the course), their verdicts and the fidelity verdict, and compares every
+measured time with theory (the prediction of a closed form), term by term. The page makes no HTTP request: style and
+plot are embedded. Text from the result is escaped by jinja2.
 
-The plot has the measured terms beside theory's as stacked bars, and every sample as a dot. The colours are those of
-Okabe and Ito (Color Universal Design, 2008), which colour-blind readers can distinguish; theory is hatched as well, so
-that the two bars differ without colour.
+The plot shows the measured terms and the terms of theory as two stacked bars, and every sample as a dot. The colours
+are those of Okabe and Ito (Color Universal Design, 2008), which colour-blind readers can distinguish; theory is hatched
+as well, so that the two bars differ without colour.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class PlotUnavailable(RuntimeError):  # noqa: N818 - a state of the installation
 
 
 def plot_comparisons(comparisons: Sequence[Comparison]) -> str:
-    """Return the bar chart of measured terms beside theory's as an <svg> element. Raises PlotUnavailable."""
+    """Return the bar chart of measured terms and terms of theory as an <svg> element. Raises PlotUnavailable."""
 
     def paint(figure: Any) -> None:
         axes = figure.add_subplot()
@@ -92,7 +93,7 @@ def draw_svg(size_inches: tuple[float, float], paint: Callable[[Any], None]) -> 
 
 
 def _colours(comparisons: Sequence[Comparison]) -> dict[str, str]:
-    """Return a colour for each term of the comparisons, by name in stacking order."""
+    """Return term -> colour for the terms of the comparisons, in stacking order."""
     names = [name for comparison in comparisons for name in (*comparison.terms, *comparison.theory_terms)]
     known = {name: colour for name, colour in COLOURS.items() if name in names}
     others = [name for name in dict.fromkeys(names) if name not in COLOURS]
@@ -181,7 +182,7 @@ class IndexRow:
 
 @dataclass(frozen=True)
 class IncompleteRow:
-    """Row of the index for a run that did not end: its folder, what its mark says, and the files that it kept."""
+    """Row of the index for a run that did not end: its folder, the reason in its mark, and the files that were kept."""
 
     name: str
     reason: str
@@ -196,11 +197,11 @@ def render_report(
     waterfalls: Sequence[Any] = (),
     network: Any = None,
 ) -> str:
-    """Return the HTML page of one result; a claim that is not in `claims` is listed by its id alone.
+    """Return the HTML page of one result; a claim that is not in `claims` is listed by its id only.
 
     own_plot: an SVG of the experiment in place of the bar chart of comparisons; pictures: ladders of the run and the
-    frames that its evidence cites (RunPictures), None for a page without them; waterfalls: of the comparisons;
-    network: the topology and the traffic of its paths (RunNetwork).
+    frames that its evidence cites (RunPictures), None for a page without them; waterfalls: of the comparisons; network:
+    the topology and the traffic of its paths (RunNetwork).
     """
     plot, no_plot = (Markup(own_plot), None) if own_plot else _plot(result.comparisons)
     return render(
@@ -236,8 +237,8 @@ def render_index(
 ) -> str:
     """Return the HTML index over runs: every claim with its newest verdict, then the runs, newest first.
 
-    hrefs: links to the reports by the folder of their runs. incomplete: runs that did not end; others: verdicts by
-    claim id of runs with programs or faults that are not lab7's own, by variant (Result.variant).
+    hrefs: folder of a run -> link to its report. incomplete: runs that did not end; others: variant (Result.variant) ->
+    claim id -> latest verdict, for runs with replaced programs or with faults.
     """
     groups: dict[str, list[Claim]] = {}
     for claim in claims.values():
@@ -333,7 +334,7 @@ def _frames(numbers: Sequence[int]) -> str:
 
 
 def _linked_frames(numbers: Sequence[int], known: Collection[int]) -> Markup:
-    """Return the first numbers as text, those of `known` as links to the frames at the end of the page."""
+    """Return the first numbers as text, numbers in `known` as links to the frames at the end of the page."""
     parts = [
         Markup('<a href="#frame-{0}">{0}</a>').format(number) if number in known else Markup(number)
         for number in dict.fromkeys(numbers[:MOST_FRAMES])

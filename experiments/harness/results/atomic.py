@@ -1,4 +1,4 @@
-"""Atomic writing of files: a file appears whole under its name, or not at all."""
+"""Atomic writing of files, by rename: a reader finds the previous file or the complete new file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield the path of a temporary file beside `path`, which takes its place after the block.
+    """Yield the path of a temporary file in the same folder, which is renamed to `path` after the block.
 
-    A device, a pipe or another special file (/dev/stdout) is written directly, since a rename would take its place.
-    After an error the temporary file is removed.
+    A device, a pipe or another special file (/dev/stdout) is written directly, since a rename would replace it by a
+    regular file. After an error the temporary file is removed.
     """
     if path.exists() and not path.is_file():
         yield path

@@ -1,8 +1,8 @@
 """Message violations in a result: their assignment to a claim, and the result of a run that ended early.
 
-Runs with a user's own program, or with faults, are checked by the message rules (lab7.experiments.analysis). A claim
-that is not shown may only say that a page could not be loaded; the first violation in the packets is the cause, and
-stands at the first such claim, once.
+Runs with a user's own program, or with faults, are checked by the message rules (lab7.experiments.analysis). The
+evidence of a claim that is not shown may only be that a page could not be loaded; the cause is the first violation in
+the packets, which is cited once, in the evidence of the first claim that is not shown.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def explained(
 ) -> tuple[tuple[Verdict, ...], tuple[MessageViolation, ...]]:
     """Cite the first violation in the evidence of the first claim that is not shown; return (claims, violations).
 
-    The violations have the id of that claim.
+    The returned violations have the id of that claim.
     """
     at = next((place for place, claim in enumerate(claims) if claim.verdict != "shown"), None)
     if at is None or not violations:

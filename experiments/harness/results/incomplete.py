@@ -70,7 +70,7 @@ def kept_files(folder: Path) -> str:
 
 
 def find_incomplete(results: Path) -> dict[Path, str]:
-    """Return the folders of runs under `results` that did not end, with what their marks say, newest first."""
+    """Return folder -> text of the mark for each run under `results` that did not end, newest first."""
     found = {}
     for mark in sorted(results.glob(f"*/*/{INCOMPLETE_NAME}"), key=lambda mark: mark.parent.name, reverse=True):
         with contextlib.suppress(OSError, UnicodeDecodeError):

@@ -1,7 +1,7 @@
-"""Latest verdicts on claims over all results: those of lab7's own services, and those of each other implementation.
+"""Latest verdicts on claims over all results: by lab7's own services, and per variant with other programs or faults.
 
-A run with `--replace` or `--fault` says something about that program or fault. It never takes the place of the verdict
-on the course's claim, which is that of lab7's own services.
+A run with `--replace` or `--fault` says something about that program or fault. Such a run never replaces the verdict on
+a claim of the course, which is decided by runs of lab7's own services.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Latest:
 
 
 def find_latest_by_variant(results: Path) -> dict[str, dict[str, Latest]]:
-    """Return the latest verdicts by variant (OWN first) and claim id, from all runs under `results`."""
+    """Return variant (OWN first) -> claim id -> latest verdict, from all runs under `results`."""
     found: dict[str, dict[str, Latest]] = {OWN: {}}
     for folder, result in read_results(results):
         for verdict in result.claims:
@@ -38,5 +38,5 @@ def find_latest_by_variant(results: Path) -> dict[str, dict[str, Latest]]:
 
 
 def find_latest(results: Path) -> dict[str, Latest]:
-    """Return the latest verdict on every claim by lab7's own services, by claim id, from all runs under `results`."""
+    """Return claim id -> latest verdict by lab7's own services, from all runs under `results`."""
     return find_latest_by_variant(results)[OWN]

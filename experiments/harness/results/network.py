@@ -32,7 +32,8 @@ class LinkDescription:
 class NetworkDescription:
     """A network: addresses by host (IPv4 and IPv6, without lengths), switches, and links.
 
-    Of a run with several networks the addresses are those of all, switches and links those of the first.
+    For a run with several networks, the addresses are those of all networks, and the switches and links those of the
+    first network.
     """
 
     hosts: Mapping[str, tuple[str, ...]]

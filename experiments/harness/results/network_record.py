@@ -14,7 +14,7 @@ from lab7.topologies.emulation.testbed import Testbed
 
 
 class Networks:
-    """The networks that were started while they were recorded."""
+    """Record of the networks of a run: their combined description, None before the first network has started."""
 
     def __init__(self) -> None:
         self.description: NetworkDescription | None = None

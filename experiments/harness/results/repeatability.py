@@ -1,7 +1,7 @@
 """Comparison of two result folders of one experiment and seed, octet by octet, to show repeatability.
 
-Only the date and the duration of a run may differ. Any other difference is reported at its first place: in a capture
-the frame and its field, in a text the line, in result.json the field.
+Only the date, the duration and the command line of a run may differ. Any other difference is reported at its first
+place: in a capture the frame and its field, in a text the line, in result.json the field.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.results.result import RESULT_NAME, Result
 
 CAPTURE_ENDING = ".pcapng"
-# Fields of result.json that may differ between runs that count as identical, beside the command line as typed.
+# Fields of result.json that may differ between identical runs, in addition to the command line as typed.
 MAY_DIFFER = ("started", "duration_s")
 SHOWN_LETTERS = 80
 REAL_PROGRAM = (

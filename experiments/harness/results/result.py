@@ -11,19 +11,19 @@ result.json:
     fidelity     {verdict: valid | suspect, checks [{name, asked, measured, verdict}]}
     files        {capture, timings, report, capture_sha256, programs {file: last line}, left_out {capture: sentence}}
     clock        {word: real | virtual, kernel, configuration}
-    faults       {host: [name]}, the faults that its services show on purpose (lab7 run --fault)
+    faults       {host: [name]}, the faults that the host's services show on purpose (lab7 run --fault)
     violations   [{rule, section, statement, capture, frame, offset, octets, found, expected, sentence, claim, ...}],
                  the first violation of each message rule, in runs with a user's own program or with faults
     replaced     {role: name}, the programs that took the place of lab7's own (lab7 run --replace)
     environment  {version, kernel, links: netem | wire, command}; the version is that of lab7
     network      {hosts {name: [address]}, switches, links [{first, second, first_interface, second_interface,
-                 there {rate_bps, delay_s, loss, queue_frames}, back}]}, null in results of before
+                 there {rate_bps, delay_s, loss, queue_frames}, back}]}, null in older results
     attempt      1, or 2 and more for a rerun (see reruns)
     format       1: the version of this description; a reader refuses others
 
 Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. Fields that were added later
-are optional when read: raw_s, disturbed, span, capture_sha256,
-left_out, clock, attempt, faults, violations, replaced, environment, network.
+are optional for a reader: raw_s, disturbed, span, capture_sha256, left_out, clock, attempt, faults, violations,
+replaced, environment, network.
 """
 
 from __future__ import annotations
@@ -136,9 +136,9 @@ class Timing:
 
     @classmethod
     def with_residual(cls, total_s: float, terms: Mapping[str, float]) -> Timing:
-        """Return a sample whose terms are whole ns; `residual` is the rest, so that they add up to the ns.
+        """Return a sample whose terms are whole ns; `residual` is the rest, so that the terms add up to the ns.
 
-        Means and differences of times in s are no whole ns, and the sum of rounded terms is not the rounded sum.
+        Means and differences of times in s are not whole ns, and the sum of rounded terms is not the rounded sum.
         """
         whole_ns = {name: round(value_s * 1e9) for name, value_s in terms.items() if name != "residual"}
         rest_ns = round(total_s * 1e9) - sum(whole_ns.values())
@@ -170,11 +170,12 @@ class Timing:
 class Comparison:
     """Comparison of a repeatedly measured time with theory.
 
-    samples_s: the measured times; disturbed: the numbers (from 1) of those that the machine disturbed (DISTURBED_SHARE)
-    (None: not measured). The figures are of the undisturbed samples if there are any: raw_s is their median, measured_s
-    the median of their times without disturbance (see disturbance), ratio is measured_s over theory. terms are those of
-    the median sample (of an even number, the lower of the middle two) and add up to its raw time; tolerance is the
-    allowed distance of the ratio from 1. span: where the packets of that sample are.
+    samples_s: the measured times; disturbed: numbers (from 1) of the samples that the machine disturbed (more than
+    DISTURBED_SHARE), None if disturbance was not measured. The following figures are those of the undisturbed samples,
+    if there are any. raw_s: median of the measured times; measured_s: median of the times without the disturbance (see
+    disturbance); ratio: measured_s / theory_s; terms (summands): those of the median sample (of an even number of
+    samples, the lower of the middle two), which add up to its measured time; tolerance: maximum distance of the ratio
+    from 1; span: the time span of the median sample in its capture.
     """
 
     name: str
@@ -337,7 +338,7 @@ class Result:
 
     @property
     def host_names(self) -> dict[str, str]:
-        """Return the host of each address of the network; empty where the result has no network."""
+        """Return address -> host for the addresses of the network; empty if the result has no network."""
         return {} if self.network is None else self.network.names
 
     @classmethod
@@ -400,7 +401,8 @@ def write_timings(folder: Path, timings: Mapping[str, Sequence[Timing]]) -> Path
     """Write timings.csv with one row per sample (comparison, total and terms in s); return the file's path.
 
     In real time the last columns are: whether the machine disturbed the sample (DISTURBED_SHARE), the total of the
-    counted disturbance (its terms are no more than the sample's slack over theory), and the latest frame with its wire.
+    measured disturbance (of which the terms in the row contain no more than the sample's excess over theory), and the
+    lateness of the latest frame with its wire.
     """
     every = [sample for samples in timings.values() for sample in samples]
     terms = list(dict.fromkeys(term for timing in every for term in timing.terms))

@@ -17,9 +17,9 @@ class RunNotFoundError(ValueError):
 def load_run(name: str, results: Path) -> tuple[Path, Result]:
     """Return (folder, result) of a run. Raises RunNotFoundError.
 
-    name: the path of a result folder or of its result.json, also below `results`; EXPERIMENT or EXPERIMENT/latest, the
-    newest run of an experiment (or of the only one whose name starts so), with or without the results folder before
-    it; or `latest`, the newest run of all.
+    name: the path of a result folder or of its result.json, also below `results`; EXPERIMENT or EXPERIMENT/latest for
+    the newest run of an experiment (EXPERIMENT may be a unique prefix), with or without the results folder before it;
+    or `latest` for the newest run of all experiments.
     """
     for path in (Path(name), results / name):
         folder = path.parent if path.name == RESULT_NAME else path

@@ -35,7 +35,7 @@ def schema_of(kind: type, name: str, version: int, title: str) -> dict[str, Any]
 
 
 def _schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of an annotated type (the types of `result.decode`), and add those of its dataclasses."""
+    """Return the schema of a type that `result.decode` accepts; add the schemas of dataclasses to `definitions`."""
     origin, arguments = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
         return _reference(kind, definitions)

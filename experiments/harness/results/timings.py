@@ -40,7 +40,7 @@ def read_samples(folder: Path) -> list[Sample]:
 
 
 def samples_of(folder: Path, result: Result) -> list[Sample]:
-    """Return the samples of a run: of timings.csv, for a comparison without rows there of result.json (without terms).
+    """Return the samples of a run from timings.csv, or for a comparison without rows, from result.json without terms.
 
     Raises TimingsError.
     """

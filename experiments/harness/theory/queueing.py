@@ -6,10 +6,10 @@
     WaitInterval.of(link, span_s=3600, seed=1).around(waits)    # confidence interval of their mean, from batch means
     characteristic_hit_rate(zipf_weights(1000, 0.8), entries=150)
 
-A link that sends objects of one size at one rate, with an unbounded queue, is an M/D/1 queue where requests are a
-Poisson process. Its mean wait is reached after a long time: the nearer the utilisation is to 1, the longer
-(`relaxation_s`). A run of seconds is only a sample, so a representative workload is drawn (`representative` of the
-cache experiments), from its arrivals alone and never from measurements.
+A link that sends objects of one size at one rate, with an unbounded queue, is an M/D/1 queue if requests are a Poisson
+process. The mean wait converges slowly: the nearer the utilisation is to 1, the longer it takes (`relaxation_s`). A run
+of seconds is only a sample, so a representative workload is selected (`representative` of the cache experiments), by
+its arrivals only, never by measurements.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Queue:
 def waits_s(arrivals_s: Iterable[float], service_s: float | Iterable[float]) -> list[float]:
     """Return the wait in s of each arrival at a single server, idle at first (Lindley's recursion, 1952).
 
-    service_s: one service time for all arrivals, or one for each.
+    service_s: one service time for all arrivals, or one per arrival.
     """
     waits: list[float] = []
     free_s = -math.inf
@@ -155,8 +155,8 @@ def cache_outcomes(
 
     service_s: transmission time of one object on the link; rtt_s: from a request to the start of its response, without
     the wait. An object is stored when its response is complete; a request for it before that waits until then (a
-    collapsed request, RFC 9111 section 4). For a cache that is no LRU list, `cache` is True for each forwarded request.
-    Lindley's recursion gives the waits.
+    collapsed request, RFC 9111 section 4). For a cache that is not an LRU list, `cache` is a sequence with one value
+    per request: True if the cache forwarded it. Lindley's recursion gives the waits.
     """
     if cache is None:
         return [CacheOutcome(True, wait_s) for wait_s in waits_s(arrivals_s, service_s)]
@@ -191,8 +191,8 @@ def zipf_weights(count: int, exponent: float) -> list[float]:
 def characteristic_hit_rate(weights: Sequence[float], entries: int) -> float:
     """Return the hit rate of an LRU cache of `entries` objects, by Che's approximation.
 
-    An object stays for the characteristic time T in which `entries` different ones are requested; a further request
-    within T is a hit. Requests are independent of each other.
+    An object stays in the cache for the characteristic time T, in which `entries` different objects are requested; a
+    further request for the object within T is a hit. Requests are independent of each other.
     """
     if entries <= 0:
         return 0.0

@@ -6,9 +6,9 @@
     form.add("transmission", 0.02, "X")
     form.theory("RFC 9112")                              # (1 + n) RTT + X, 0.52 s
 
-Each step adds a term. Round trips of the same RTT are collected into one factor, at the place of the first of them:
-constants and coefficients are summed, so that the text cannot disagree with the terms. A step without a text has a
-value but no part in the formula, such as the transmission time of a reply that a textbook neglects.
+Each step adds a term (a summand). Round trips of the same RTT are collected into one factor, at the place of the first
+of them: constants and coefficients are summed, so that the text cannot disagree with the terms. A step without a text
+has a value but no part in the formula, such as the transmission time of a reply that a textbook neglects.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ RTT = "RTT"
 class RoundTrips:
     """Builder of a closed form, such as (n+1) RTT + X, from its terms.
 
-    rtts_s: the round-trip time in seconds, or several by name; compact: write (n+1) as textbooks do, not (1 + n);
-    variables: the values of the formula's variables, in the order in which it names them.
+    rtts_s: the round-trip time in seconds, or name -> round-trip time; compact: write (n+1) as textbooks do, not (1 +
+    n); variables: the values of the formula's variables, in the order in which the formula names them.
     """
 
     def __init__(self, rtts_s: float | Mapping[str, float], *, compact: bool = False, **variables: int) -> None:

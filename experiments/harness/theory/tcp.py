@@ -1,13 +1,13 @@
 """Closed forms of TCP: transmission time of segments, slow start, and the result type of all closed forms (`Theory`).
 
-RTT is the time of a short exchange: the propagation there and back, and the transmission of its own two frames where
-their sizes are given (a SYN and its answer, or a request; 0.1 ms each at 10 Mbit/s). X is the transmission time of the
-responses at the bottleneck. The forms of page loads are in lab7.experiments.http.theory, those of other protocols
-beside them; each sums terms with the names of the judge's decomposition.
+RTT is the time of a short exchange: propagation in both directions, and transmission of the two frames of the exchange
+if their sizes are given (a SYN and its answer, or a request; 0.1 ms each at 10 Mbit/s). X is the transmission time of
+the responses at the bottleneck. The closed forms of page loads are in lab7.experiments.http.theory, those of other
+protocols in the theory modules of their packages; each is a sum of terms with the names of the judge's decomposition.
 
-They hold while each burst of responses fits in TCP's initial congestion window of ten segments (RFC 6928), so that
-nothing waits for an acknowledgement. Where it does not, `slow_start_stall_s` gives the time to add. Left out: the
-transmission time of acknowledgements, DNS, processing time, and loss.
+The closed forms hold if each burst of responses fits into TCP's initial congestion window of ten segments (RFC 6928),
+so that the server never waits for an acknowledgement. Otherwise `slow_start_stall_s` gives the time to add. Left out:
+the transmission time of acknowledgements, DNS, processing time, and loss.
 """
 
 from __future__ import annotations
@@ -82,9 +82,10 @@ def slow_start_stall_s(
 ) -> float:
     """Return the time in s for which slow start leaves the link idle during one response.
 
-    After each window but the last the server waits for the first acknowledgement: one round trip and one segment, less
-    the time the window itself takes to send. Source: Kurose and Ross, 3rd edition, section 3.7.2 (latency with a
-    dynamic congestion window), with the initial window of RFC 6928 in place of one segment.
+    After each window except the last, the server waits for the first acknowledgement: one round trip and the
+    transmission time of one segment, minus the transmission time of the window. Source: Kurose and Ross, 3rd edition,
+    section 3.7.2 (latency with a dynamic congestion window), with the initial window of RFC 6928 in place of one
+    segment.
     """
     segment_s = transmission_time_s(mss_bytes, rate_bps, mss_bytes)
     rounds = slow_start_rounds(segments(size_bytes, mss_bytes), window_segments)

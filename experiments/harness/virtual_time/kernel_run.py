@@ -28,24 +28,24 @@ from lab7.topologies.emulation.virtual.machine import Ended, Machine, OverdueErr
 from lab7.topologies.emulation.watch import Stopped, kept_in
 
 Step = Callable[[str, float], None]
-# A run is ended after STILL_LIMIT_S s of processor time without progress report or advance of the virtual clock.
+# A run is ended after STILL_LIMIT_S s of CPU time without progress report or advance of the virtual clock.
 # Judging a capture takes less than half of STILL_LIMIT_S, while the virtual clock stands still.
 STILL_LIMIT_S = 60.0
 # Environment variable that overrides STILL_LIMIT_S, for a slow machine and for tests.
 STILL_VARIABLE = "LAB7_STILL_LIMIT"
 # Before the first progress report the limit is at least STILL_LIMIT_START_S, while the network starts.
-# Starting a network takes 10 s of processor time, or 25 s on a loaded machine; `lab7 exec` reports no progress.
+# Starting a network takes 10 s of CPU time, or 25 s on a loaded machine; `lab7 exec` reports no progress.
 STILL_LIMIT_START_S = 120.0
-# A run is ended after QUIET_LIMIT_S s of processor time without a progress report, four times the longest interval.
+# A run is ended after QUIET_LIMIT_S s of CPU time without a progress report, four times the longest interval.
 # QUIET_LIMIT_FULL_S is the limit for long runs (--full), which report progress less often.
 QUIET_LIMIT_S = 120.0
 QUIET_LIMIT_FULL_S = 1800.0
-# A run is ended after STALL_LIMIT_S seconds of host time in which the user-mode kernel uses no processor time.
+# A run is ended after STALL_LIMIT_S seconds of host time in which the user-mode kernel uses no CPU time.
 STALL_LIMIT_S = 300.0
 LOOK_S = 1.0
 PACKAGES = ("services", "topologies", "experiments")
 # A run is ended after VIRTUAL_LIMIT_S of virtual time (100 days), since experiments take weeks at most.
-# A run of idle processes reaches VIRTUAL_LIMIT_S after half a minute of processor time, for the kernel's timers.
+# A run of idle processes reaches VIRTUAL_LIMIT_S after half a minute of CPU time, for the kernel's timers.
 VIRTUAL_LIMIT_S = 100 * 86_400.0
 
 
@@ -57,7 +57,7 @@ def compile_packages() -> None:
 
 
 def still_limit_s(environment: Mapping[str, str] = os.environ) -> float:
-    """Return the limit in s of processor time while the virtual clock stands. Raises ValueError."""
+    """Return the limit in s of CPU time while the virtual clock stands. Raises ValueError."""
     text = environment.get(STILL_VARIABLE, "")
     if not text:
         return STILL_LIMIT_S
@@ -126,16 +126,16 @@ class Relay:
 
 
 class ProgressLimits:
-    """Limits of a run without progress: processor time while the clock stands or without report, idle host time."""
+    """Limits of a run without progress: CPU time while the clock stands, CPU time without a report, idle host time."""
 
     def __init__(
         self, machine: Machine, relay: Relay, quiet_limit_s: float, still_limit_s: float = STILL_LIMIT_S
     ) -> None:
         self._machine, self._relay = machine, relay
-        # A clock that may stand for longer than the time without a report would be of no use.
+        # A limit for the standing clock would have no effect if it were above the limit for a missing report.
         self._quiet_limit_s, self._still_limit_s = max(quiet_limit_s, still_limit_s), still_limit_s
         self._looked_s = self._computed_s = 0.0
-        # Processor time in s used until now, until the last progress report, and until the clock last advanced.
+        # CPU time in s used until now, until the last progress report, and until the clock last advanced.
         self._used_s = self._grown_used_s = self._moved_used_s = 0.0
 
     def check(self) -> None:
@@ -191,7 +191,7 @@ class VirtualTime:
     def command(self, words: Sequence[str], what: str, folders: Sequence[Path] = ()) -> int:
         """Run a command line in a user-mode kernel, relay its input and output, return its exit code.
 
-        folders: writable beside the current one. Raises EmulationError.
+        folders: folders that are writable in addition to the current folder. Raises EmulationError.
         """
         shown = {place: place for place in (str(folder.resolve()) for folder in folders) if place != "/"}
         kernel_job = replace(self._job(words, {}, shown), stdin=standard_input.read())
@@ -232,7 +232,7 @@ class VirtualTime:
         return folder
 
     def call(self, folder: Path, name: str, request: Mapping[str, Any], step: Step) -> None:
-        """Run a request (see job) with results in `folder`; `name` is its subject in errors. Raises EmulationError."""
+        """Run a request (see job) with results in `folder`; `name`: subject of errors. Raises EmulationError."""
         words = module_command("lab7.experiments.harness.virtual_time.job")
         text = json.dumps({**request, "seed": self.seed})
         kernel_job = self._job(words, {REQUEST: text}, {str(folder.resolve()): RESULT_PLACE})

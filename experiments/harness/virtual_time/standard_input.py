@@ -1,7 +1,7 @@
 """Standard input of a command in virtual time: read to its end before the kernel starts.
 
-Data that arrived while the kernel runs would come at moments which depend on the host. A terminal has no end that the
-command could wait for, so that nothing is read from it.
+Data that arrived while the kernel runs would come at moments which depend on the host. A terminal is not read, since
+its input has no end for which the command could wait.
 """
 
 import os
@@ -12,7 +12,7 @@ import sys
 from lab7.topologies.emulation.errors import EmulationError
 
 DESCRIPTOR = 0
-# Bound of what is read, far above any list of commands: it is kept in memory, and in a file there.
+# Maximum length of standard input, far above any list of commands; the input is kept in memory and in the job's file.
 LIMIT_BYTES = 64 * 2**20
 PIECE_BYTES = 65_536
 # Waiting time in seconds after which a notice is printed, since the input of some callers never ends.

@@ -22,9 +22,9 @@ def arp_of(topo: Topo, chosen: str | None = None) -> str:
 
 
 def ipv6_of(topo: Topo, chosen: bool | None = None) -> bool:
-    """Return whether hosts have IPv6: `chosen`, else the topology's `ipv6`, else whether it has IPv6 addresses.
+    """Return whether hosts have IPv6: `chosen`, else the topology's `ipv6`, else whether it has any IPv6 address.
 
-    Addresses are those of `ip6` and of routes. Raises TopologyError.
+    IPv6 addresses are `ip6` of a host or a link, and addresses in routes. Raises TopologyError.
     """
     value: Any = getattr(topo, "ipv6", None) if chosen is None else chosen
     if value is None:

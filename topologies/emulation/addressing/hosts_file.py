@@ -1,7 +1,8 @@
-"""Entries of a host's /etc/hosts: all hosts, but of hosts that share an address only the host in the reader's segment.
+"""Entries of a host's /etc/hosts: all hosts, except hosts of other segments whose address is in use several times.
 
-A private address may be in use in several segments (RFC 1918). A host's file has the name that its own segment knows by
-such an address, and leaves out the others, which would lead to a wrong host.
+Several segments (broadcast domains) may use the same private address (RFC 1918). The file of a host lists the name that
+has the address in the host's own segment, and leaves out the names that have it in other segments, since a connection
+to such a name would reach the wrong host.
 """
 
 from collections import Counter
@@ -17,14 +18,15 @@ Entry = tuple[str, list[str]]
 
 
 class HostsFiles:
-    """The entries of all hosts of a topology; most hosts, or all, have the same."""
+    """The entries of /etc/hosts for every host of a topology; hosts of the same segments share one list."""
 
     def __init__(self, topo: Topo, *, with_ipv6: bool) -> None:
         self._topo = topo
         self._domains = segments.of_topology(topo)
         addresses = topology_checks.host_addresses(topo)
         owners = Counter(map(ipv6.without_length, addresses.values()))
-        # In the order of the topology: the domain in which the address is in use, None for an address of one host.
+        # (broadcast domain of the host if other hosts have its address, else None; entries), in the order of the
+        # topology.
         self._entries: list[tuple[int | None, list[Entry]]] = []
         on_links = topology_checks.on_links(topo, "ip6")
         for host, address in addresses.items():
@@ -47,7 +49,7 @@ class HostsFiles:
         return self._within(self._own.get(reader, set()))
 
     def listed(self, reader: str) -> Listed:
-        """Return the lines of these entries."""
+        """Return the entries() of the host `reader`, formatted as lines of /etc/hosts."""
         own = frozenset(self._own.get(reader, ()))
         if own not in self._listed:
             self._listed[own] = listed(self._within(own))

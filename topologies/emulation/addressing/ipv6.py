@@ -2,10 +2,11 @@
 
     10.9.1.254/24  ->  2001:db8:a09:100::fe/64      10.9.0.0/16  ->  2001:db8:a09::/48
 
-RFC 3849 keeps 2001:db8::/32 for documentation, so these never belong to a network outside. Bits 32 to 63 are those of
-the IPv4 network, the interface identifier is the host's number in it; so an IPv4 prefix of length L is an IPv6 prefix
-of length 32 + L, and every route has its counterpart. `ip6=` of addHost(), or of params1 and params2, sets another
-address. Link-local addresses are the kernel's (RFC 4291 section 2.5.6).
+RFC 3849 reserves 2001:db8::/32 for documentation, so the derived addresses never belong to a real network. Bits 32 to
+63 are the IPv4 network's address, and the interface identifier is the host part of the IPv4 address. An IPv4 prefix of
+length L thus becomes an IPv6 prefix of length 32 + L, and every IPv4 route has an IPv6 counterpart. `ip6=` of
+addHost(), or of params1 and params2, sets another address. Link-local addresses are the kernel's (RFC 4291 section
+2.5.6).
 """
 
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
@@ -33,10 +34,10 @@ def derived_network(network: str) -> str:
 
 
 def derived_route(route: str, addresses: dict[str, str]) -> str | None:
-    """Return the IPv6 route derived from an IPv4 route ('10.2.0.0/16 via 10.0.0.2'), for ip-route(8); None if none.
+    """Return the IPv6 route derived from an IPv4 route ('10.2.0.0/16 via 10.0.0.2'), for ip-route(8); None without one.
 
     addresses: the IPv6 address of each IPv4 address (both without lengths) that can be a gateway. The default route is
-    written as ::/0, by which ip(8) knows the family.
+    written as ::/0, from which ip(8) infers the address family.
     """
     destination, *words = route.split()
     for place, word in enumerate(words):

@@ -1,7 +1,7 @@
 """Broadcast domains (segments): host interfaces that reach one another by broadcast frames through switches.
 
-An address has to be unique in its segment only: two private networks (RFC 1918 section 3) behind a NAT router each may
-use the same ones.
+An address has to be unique in its segment only: two private networks (RFC 1918 section 3), each behind a NAT router,
+may use the same addresses.
 """
 
 from collections.abc import Callable, Hashable, Iterable

@@ -1,8 +1,9 @@
-"""Set-up of tables: routes, IPv6 addresses and neighbours of every host, forwarding entries of every switch.
+"""Set-up of routes, IPv6 addresses and neighbour tables of hosts, and of the forwarding databases of switches.
 
-With `arp` static each host has a permanent entry for every address of its segments, and each switch one for every MAC
-address: an exchange of ARP (RFC 826) or of neighbour discovery (RFC 4861) would add a round trip to the first exchange,
-and a learning switch would flood its first frame. With `arp` dynamic both tables fill as in any network.
+If `arp` is static, each host has a permanent neighbour entry for every address of its segments, and each switch has a
+static forwarding entry for every MAC address: an exchange of ARP (RFC 826) or of neighbour discovery (RFC 4861) would
+add a round trip to the first exchange, and a learning switch would flood its first frame. If `arp` is dynamic, both
+tables are filled by ARP, neighbour discovery and learning, as in any network.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ Address = IPv4Interface | IPv6Interface
 def set_neighbours(net: Any, *, with_ipv6: bool) -> None:
     """Fill every host's neighbour table with the addresses of its segments. Raises EmulationError.
 
-    The entries of a segment are encoded once; each of its hosts gets all but its own.
+    The entries of a segment are encoded once; each host of the segment gets all entries except its own.
     """
     domains = segments.of_network(net)
     members: dict[int | None, list[Any]] = {}
@@ -34,7 +35,7 @@ def set_neighbours(net: Any, *, with_ipv6: bool) -> None:
 
 
 def _share_entries(addresses: Mapping[Any, Address]) -> None:
-    """Give every interface of a segment entries for the addresses that are in its network, but for its own host's."""
+    """Give every interface of a segment neighbour entries for all addresses in its prefix, except its own host's."""
     for network in dict.fromkeys(address.network for address in addresses.values()):
         near = [interface for interface, address in addresses.items() if address.ip in network]
         entries = [rtnetlink.neighbour(str(addresses[each].ip), each.mac, rtnetlink.ANY) for each in near]

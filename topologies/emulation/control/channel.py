@@ -16,11 +16,14 @@ DESCRIPTORS_MAX = 253
 
 
 class ClosedError(EmulationError):
-    """Error for a channel whose other end has gone."""
+    """Error for a channel that the peer has closed, or from which the peer does not read."""
 
 
 class Channel:
-    """One connection; `limit_bytes` bounds the messages received, `timeout_s` each wait (None: none)."""
+    """One connection; `limit_bytes` is the maximum length of a received message.
+
+    `timeout_s` of the methods is the maximum time of each wait, in seconds; None waits without limit.
+    """
 
     def __init__(self, sock: socket.socket, limit_bytes: int = REQUEST_MAX_BYTES) -> None:
         self._socket = sock

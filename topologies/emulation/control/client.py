@@ -30,13 +30,13 @@ def connected(name: str) -> Channel:
 
 
 def send_request(channel: Channel, operation: str, descriptors: Sequence[int] = (), **fields: Any) -> None:
-    """Send a request. A server that refuses at once has closed the connection; its reply tells the reason."""
+    """Send a request; ignore ClosedError, since a server that refuses a connection closes it after its reply."""
     with contextlib.suppress(ClosedError):
         channel.send({"version": VERSION, "op": operation, **fields}, descriptors, ANSWER_TIMEOUT_S)
 
 
 def receive_reply(channel: Channel, timeout_s: float | None = ANSWER_TIMEOUT_S) -> tuple[dict[str, Any], list[int]]:
-    """Return a reply and its descriptors. Raises EmulationError with the sentence of an error."""
+    """Return a reply and its descriptors. Raises EmulationError with the message of an error reply."""
     try:
         reply, descriptors = channel.receive(timeout_s)
     except TimeoutError:

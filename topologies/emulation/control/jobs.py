@@ -1,7 +1,7 @@
 """Commands that clients run in a network: on the client's own streams, or on a pseudo-terminal that it gets.
 
-A command lives as long as its client's connection: at its end, the process groups of the command and its descendants
-get SIGHUP, as from a terminal that is closed, and SIGKILL after HANGUP_S. A daemon, which has left its parents, stays.
+A command is ended if its client disconnects: the process groups of the command and of its descendants get SIGHUP, as if
+their terminal were closed, and SIGKILL after HANGUP_S. A daemon, which is no longer a descendant, keeps running.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ def run_job(
     environment: Mapping[str, str],
     keep: Sequence[int] = (),
 ) -> None:
-    """Run a command until it ends or the client goes; send its exit code (128 + signal number, as a shell does).
+    """Run a command until it exits or the client disconnects; send its exit code (128 + signal number, as in a shell).
 
-    streams: the client's standard streams; terminal: rows and columns of a pseudo-terminal to be made instead, whose
-    master goes to the client; keep: descriptors that the command inherits. Raises EmulationError for a command that
-    cannot be started.
+    streams: the client's standard streams; terminal: rows and columns of a pseudo-terminal to use instead, whose master
+    is sent to the client; keep: descriptors that the command inherits. Raises EmulationError for a command that cannot
+    be started.
     """
     master, used = -1, list(streams)
     try:
@@ -90,7 +90,7 @@ def _start(
 
 
 def _attend(channel: Channel, process: subprocess.Popen[bytes]) -> int | None:
-    """Wait for the end of a command and pass signals on; return its exit code, None if the client went first."""
+    """Wait for the end of a command and pass signals on; return its exit code, None if the client disconnects first."""
     pidfd = os.pidfd_open(process.pid)
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)

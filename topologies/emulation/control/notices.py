@@ -1,4 +1,4 @@
-"""Notices of what happens in a running network (links, services, commands), for any number of subscribers."""
+"""Notices of events in a running network (changes of links, services, commands), for any number of subscribers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-# Notices that wait for a subscriber; further ones are dropped and counted.
+# Maximum number of notices queued for a subscriber; further notices are dropped and counted.
 WAITING_MAX = 256
 
 
@@ -21,14 +21,14 @@ class Subscription:
         self._missed = 0
 
     def put(self, notice: dict[str, Any]) -> None:
-        """Add a notice; with too many waiting, count it instead."""
+        """Queue a notice; if the queue is full, drop and count the notice."""
         try:
             self._waiting.put_nowait(notice)
         except queue.Full:
             self._missed += 1
 
     def next(self, timeout_s: float) -> dict[str, Any] | None:
-        """Return the next notice, which says how many before it were missed; None after the timeout."""
+        """Return the next notice, with the number of notices dropped before it (`missed`); None after the timeout."""
         try:
             notice = self._waiting.get(timeout=timeout_s)
         except queue.Empty:

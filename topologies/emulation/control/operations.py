@@ -1,6 +1,7 @@
 """Operations on a running network for its control server: description, links, services, packet and TCP sockets.
 
-All raise EmulationError or its subclasses, with one sentence for the user. Those that change something are serialised.
+All operations raise EmulationError or a subclass, with a message for the user. Operations that change the network are
+serialised.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Operations:
         self._bed = bed
         self._notices = notices
         self._lock = threading.Lock()
-        # Links that are down, by the interface that was set down, with the routes that went with it.
+        # Links that are down: interface that was set down -> routes that the kernel then removed.
         self._down: dict[str, list[str]] = {}
 
     def describe(self) -> dict[str, Any]:
@@ -98,7 +99,7 @@ class Operations:
         return self._bed.host(name)
 
     def set_link(self, name: str, given: Mapping[str, Any], from_node: str) -> dict[str, Any]:
-        """Change some parameters of a link, in both directions or of frames from one node; the others stay."""
+        """Change the given parameters of a link, in both directions or only for frames from the node `from_node`."""
         if not given or not set(given) <= set(LINK_WORDS.values()):
             raise ProtocolError("the settings of the link are not parameters of a link")
         with self._lock:
@@ -118,7 +119,7 @@ class Operations:
         """Pull the cable of a link, or plug it in again; idempotent."""
         with self._lock:
             link = self._find(name)
-            # At the end of a switch, so that a host keeps its addresses and routes; it loses the carrier.
+            # The switch's end of the link is set down, so that a host loses the carrier but keeps addresses and routes.
             end = link.intf2 if link.intf2.node in self._bed.net.switches else link.intf1
             if not up and end.name not in self._down:
                 routes = _routes(end)
@@ -200,7 +201,7 @@ class Operations:
 
 
 def _addresses(host: Host, address: str) -> list[str]:
-    """Return the addresses of a name as a host resolves it, an address as it is."""
+    """Return the addresses to which a host resolves a name; an address is returned unchanged."""
     for family in (socket.AF_INET, socket.AF_INET6):
         with contextlib.suppress(OSError, ValueError):
             socket.inet_pton(family, address)
@@ -208,7 +209,7 @@ def _addresses(host: Host, address: str) -> list[str]:
     if not address or address.startswith("-") or "\0" in address:
         return []
     try:
-        # By a program, because the files of /etc are those of the host's mount namespace.
+        # The name is resolved by a program in the host, because the host's mount namespace has its own /etc files.
         done = subprocess.run(
             [*host.entering(), "getent", "ahosts", address],
             capture_output=True,
@@ -227,7 +228,7 @@ def _folder(node: Any) -> Path:
 
 
 def _routes(end: Any) -> list[str]:
-    """Return the routes by a host's interface that the kernel does not make itself, in words of ip-route(8)."""
+    """Return the routes via a host's interface, except `proto kernel` routes, in words of ip-route(8)."""
     if not end.node.namespace_pid:
         return []
     try:

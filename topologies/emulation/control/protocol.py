@@ -1,11 +1,13 @@
 """Control protocol of a running network: requests and replies as JSON objects, and their validation.
 
-A client sends one request as the first message of a connection, with descriptors attached where the operation takes
-some; the server replies {"ok": true, ...} or {"error": SENTENCE}, with descriptors attached where the operation gives
-some. After an `exec` or `attach` the connection stays open: {"signal": NUMBER} goes to the command, {"exit": CODE}
-comes back when it ends, and the end of the connection kills it. After `subscribe` each message is a notice.
+A client sends one request as the first message of a connection, with descriptors attached if the operation takes any;
+the server replies {"ok": true, ...} or {"error": MESSAGE}, with descriptors attached if the operation returns any.
+After an `exec` or `attach` the connection stays open: the client may send {"signal": NUMBER} for the command, the
+server sends {"exit": CODE} when the command ends, and the command is killed if the connection is closed. After
+`subscribe` each message is a notice.
 
-A message is cut into pieces of at most PIECE_BYTES, each behind one octet: `+` if more pieces follow, `.` for the last.
+A message is sent in pieces of at most PIECE_BYTES, each preceded by one octet: `+` if more pieces follow, `.` for the
+last piece.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ OPERATIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "subscribe": {},
     "down": {},
 }
-# Operations whose request has the standard streams attached, unless it asks for a terminal.
+# Number of descriptors, the client's standard streams, that an `exec` or `attach` without a terminal has attached.
 STREAMS = 3
 # Variables of the client's environment that a command in the network gets.
 ENVIRONMENT = ("TERM", "COLORTERM", "LANG", "LC_ALL", "LC_CTYPE", "PS1", "COLUMNS", "NO_COLOR")
@@ -59,7 +61,7 @@ _RATE = re.compile(r"([0-9.]+)\s*(?:mbit(?:/s|ps)?)?", re.IGNORECASE)
 
 
 class ProtocolError(EmulationError):
-    """Error for a message that is not of this protocol."""
+    """Error for a message that violates this protocol."""
 
 
 def pieces(message: Mapping[str, Any]) -> Iterator[bytes]:
@@ -72,7 +74,7 @@ def pieces(message: Mapping[str, Any]) -> Iterator[bytes]:
 
 
 class Assembler:
-    """Assembler of the pieces of one message; raises ProtocolError for more than `limit_bytes` and for no JSON."""
+    """Assembler of the pieces of one message; raises ProtocolError for more than `limit_bytes` and for invalid JSON."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -137,7 +139,7 @@ def _is_size(number: Any) -> bool:
 
 
 def parse_settings(words: Iterable[str]) -> dict[str, str]:
-    """Parse `delay=50ms`, `loss=1%`, `bw=10` to TCLink's parameters by name. Raises TopologyError.
+    """Parse `delay=50ms`, `loss=1%`, `bw=10` to a dictionary of TCLink's parameters. Raises TopologyError.
 
     A time needs its unit; `bw` is in Mbit/s, or `unlimited`.
     """
@@ -161,7 +163,7 @@ def parse_settings(words: Iterable[str]) -> dict[str, str]:
 
 
 def changed_shape(old: Shape | None, given: Mapping[str, str]) -> Shape:
-    """Return a link's shape with some of TCLink's parameters replaced; the others stay. Raises TopologyError."""
+    """Return the shape `old` with the given parameters of TCLink replaced. Raises TopologyError."""
     return parse_shape({**parameters_of(old or Shape()), **given, **_no_limit(given)}) or Shape()
 
 
@@ -188,10 +190,10 @@ def shape_fields(shape: Shape | None) -> dict[str, Any] | None:
 
 
 def find_link(text: str, links: Iterable[tuple[tuple[str, str], tuple[str, str]]]) -> int:
-    """Return the position of the link that `a-b` names, among ((node, node), (interface, interface)) of each link.
+    """Return the index of the link named `text` (`a-b`) in `links`: ((node, node), (interface, interface)) per link.
 
-    A hyphen may be in a name as well; an interface names its link, too. Raises EmulationError for an unknown link and
-    for one of several between the same nodes.
+    Names of nodes may contain hyphens. The name of either interface is accepted as well, and is required if there are
+    several links between the two nodes. Raises EmulationError for an unknown or ambiguous name.
     """
     found, every = [], []
     for place, (nodes, interfaces) in enumerate(links):

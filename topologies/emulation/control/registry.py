@@ -1,12 +1,12 @@
 """Registry of running networks: one control socket each, named after the network, in a folder of the user.
 
 The folder is `lab7` in the user's runtime directory (/run/user/UID, pam_systemd(8)), or /tmp/lab7-UID without one;
-LAB7_RUNTIME_DIR names another. It belongs to the user and is closed to others (mode 0700), the sockets have mode 0600,
-and the server checks the user id of each peer (SO_PEERCRED, unix(7)).
+LAB7_RUNTIME_DIR names another. The folder belongs to the user and is closed to other users (mode 0700), the sockets
+have mode 0600, and the server checks the user id of each peer (SO_PEERCRED, unix(7)).
 
-A socket is bound before the sandbox is entered, whose /run is another one, and its descriptor is inherited by the
-command that lab7 executes again inside. A socket without a listener is left from a killed lab7 (ECONNREFUSED), and is
-removed by the next command that meets it.
+A socket is bound before lab7 enters the sandbox, which has a /run of its own. The lab7 command that is executed again
+inside the sandbox inherits the socket's descriptor. A socket file without a listener (ECONNREFUSED) is left over from a
+killed lab7; the next command that finds it removes it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _published: set[int] = set()
 class Published:
     """A published network: its name, its listening socket, and the process id of its command outside the sandbox.
 
-    inherited: this process is the command inside, which has inherited the socket.
+    inherited: this process is the command inside the sandbox, which has inherited the socket.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Published:
 
 
 def folders() -> list[Path]:
-    """Return the folders in which sockets of this user may be; the first is the one for new ones."""
+    """Return the folders in which sockets of this user may be; new sockets are made in the first folder."""
     if given := os.environ.get(VARIABLE):
         return [Path(given)]
     uid = os.geteuid()
@@ -105,7 +105,7 @@ def _locked(folder: Path) -> Iterator[int]:
 def published(name: str, *, exact: bool) -> Iterator[Published]:
     """Publish a control socket for a network during a block; in the sandbox, take over the inherited one.
 
-    exact: the name is the user's choice, and one that is taken is an error; else a number is appended to it.
+    exact: the user has chosen the name, and a name in use is an error; otherwise a number is appended to a name in use.
     Raises EmulationError.
     """
     inherited = _inherited()
@@ -120,7 +120,7 @@ def published(name: str, *, exact: bool) -> Iterator[Published]:
     with _locked(folder) as place:
         chosen = _free_name(folder, name, exact=exact)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        # By way of the folder's descriptor, the length of the folder's path does not count.
+        # A path by way of the folder's descriptor is short, whatever the length of the folder's path (unix(7)).
         listener.bind(f"/proc/self/fd/{place}/{chosen}{SUFFIX}")
         path = folder / f"{chosen}{SUFFIX}"
         path.chmod(0o600)
@@ -187,7 +187,7 @@ def _is_taken(path: Path) -> bool:
 
 
 def _connected(path: Path) -> socket.socket | None:
-    """Return a connection to a control socket, None without listener; one whose queue is full raises MachineError."""
+    """Return a connection to a control socket, None without listener. Raises MachineError if its backlog is full."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     connection.settimeout(CONNECT_TIMEOUT_S)
     try:
@@ -206,7 +206,7 @@ def _connected(path: Path) -> socket.socket | None:
 
 
 def names() -> list[str]:
-    """Return the names of the networks that listen, sorted; sockets of killed ones are removed."""
+    """Return the names of all running networks, sorted; remove sockets without a listener."""
     found = set()
     for folder in folders():
         if not _is_private(folder):

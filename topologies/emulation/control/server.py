@@ -1,7 +1,8 @@
-"""Control server of a running network: a thread that accepts connections, and one for each client.
+"""Control server of a running network: one thread that accepts connections, and one thread per client.
 
-It checks the user of each client, bounds their number, their messages and their waits, and turns every error into a
-reply. A client has no way to stop the network but `down`, and a slow or silent one keeps nobody waiting but itself.
+The server checks the user id of each client, limits the number of clients, the length of messages and the time of
+waits, and answers every error with an error reply. A client can stop the network only by `down`; a slow or silent
+client delays no other client.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from lab7.topologies.emulation.watch import LabDied
 CLIENTS_MAX = 100
 REQUEST_TIMEOUT_S = 10.0
 REPLY_TIMEOUT_S = 30.0
-# Pause in s between two looks whether a subscriber is still there.
+# Interval in s at which the server checks whether a subscriber is still connected.
 NOTICE_PAUSE_S = 0.5
 STOP_TIMEOUT_S = 5.0
 PEER_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
@@ -38,8 +39,9 @@ PEER_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 class ControlServer:
     """Server of one network's control socket; a context manager.
 
-    about: fields of the reply to `info` beside the network's; shell: command line of Mininet's command line on a
-    description of the network, which it reads from the descriptor given as its last word; stop: takes the network down.
+    about: fields of the reply to `info` in addition to the network's description; shell: command that runs Mininet's
+    command line on a description of the network, which it reads from the descriptor given as its last word; stop:
+    function that takes the network down.
     """
 
     def __init__(
@@ -190,7 +192,7 @@ class ControlServer:
             run_job(channel, words, streams, terminal=terminal, environment=environment, keep=[number])
 
     def _give_taps(self, ends: Sequence[str], channel: Channel) -> None:
-        """Send packet sockets, in the order of the interfaces; the last message says so."""
+        """Send packet sockets, in the order of the interfaces; `more` is false in the last message."""
         found = self._operations.open_taps(ends)
         try:
             for first in range(0, len(found), DESCRIPTORS_MAX):
@@ -202,13 +204,13 @@ class ControlServer:
             close_all(found)
 
     def _notify(self, channel: Channel) -> None:
-        """Send notices until the client goes; one that does not read is dropped."""
+        """Send notices until the client disconnects; disconnect a client that does not read."""
         with self.notices.subscribed() as subscription:
             while not self._closing:
                 notice = subscription.next(NOTICE_PAUSE_S)
                 if notice is not None:
                     channel.send(notice, timeout_s=REPLY_TIMEOUT_S)
-                # A subscriber sends nothing more: whatever can be read is the end of the connection.
+                # A subscriber sends nothing after its request: if the socket is readable, the client has disconnected.
                 elif _is_readable(channel):
                     return
 

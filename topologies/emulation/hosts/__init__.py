@@ -1,1 +1,1 @@
-"""Hosts of further kinds of Mininet: NAT, and hosts with a limit of processor time (CPULimitedHost)."""
+"""Mininet's other host classes: NAT, and CPULimitedHost, whose CPU time is limited."""

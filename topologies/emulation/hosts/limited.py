@@ -1,7 +1,7 @@
-"""CPULimitedHost of Mininet: a host whose processes share a limited amount of processor time, or some processors.
+"""Mininet's CPULimitedHost: a host whose processes are limited in CPU time (`cpu`), or to some processors (`cores`).
 
-`cpu` is a fraction of all processors of the machine: cpu=.5 on two processors is the time of one. `cores` are the
-processors on which the host may run. Left out: real-time scheduling (sched='rt'), which kernels of today's
+`cpu` is a fraction of the CPU time of all processors: cpu=.5 on two processors is the CPU time of one. `cores` are the
+processors on which the host's processes may run. Left out: real-time scheduling (sched='rt'), which kernels of today's
 distributions do not offer to control groups.
 """
 
@@ -18,14 +18,14 @@ from lab7.topologies.emulation.process.control_group import ControlGroup
 from lab7.topologies.emulation.process.launcher import Service
 
 PERIOD_US = 100_000
-# Least quota of the kernel.
+# Minimum quota that the kernel accepts, in us.
 LEAST_QUOTA_US = 1000
-# Parameters of mininet.node.CPULimitedHost.cgroupGet(), of version 1, by their position in ControlGroup.limits().
+# Parameters of CPULimitedHost.cgroupGet(), with their names in cgroups version 1 -> index in ControlGroup.limits().
 PARAMETERS: Mapping[str, int] = {"cfs_period_us": 0, "cfs_quota_us": 1}
 
 
 class LimitedHost(Host):
-    """A host with limits of processor time; without limits it is as any other, and needs no control group."""
+    """A host whose CPU time is limited; without a limit, the host has no control group."""
 
     def __init__(self, name: str, sched: str = "cfs", **params: Any) -> None:
         self._group: ControlGroup | None = None
@@ -46,7 +46,7 @@ class LimitedHost(Host):
         return result
 
     def setCPUFrac(self, f: float, sched: str | None = None) -> None:  # noqa: N802
-        """Limit the processor time of this host to a fraction of that of all processors; -1 removes the limit.
+        """Limit the CPU time of this host to a fraction of the CPU time of all processors; -1 removes the limit.
 
         Raises MachineError without control groups.
         """

@@ -2,10 +2,10 @@
 
     hosts 10.0.0.0/8 -- s1 -- nat0 -- what nat0 reaches
 
-The rules are those of mininet.nodelib.NAT, each inserted once. As there, net.addNAT() puts the host into the network
-namespace of the switches: without a sandbox the machine's; else the sandbox's, which has the topology's interfaces
-alone, so that packets to other destinations get an ICMP error. Left out: the change of /etc/network/interfaces, a file
-of the machine.
+The rules are those of mininet.nodelib.NAT, each inserted once. As in Mininet, net.addNAT() puts the host into the
+switches' network namespace. Without a sandbox, that is the machine's namespace. In a sandbox, the namespace has the
+interfaces of the topology only, so that packets to other destinations are answered by an ICMP error. Left out: the
+change of /etc/network/interfaces, a file of the machine.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,9 +20,9 @@ NOT_FOUND = 127
 
 
 class NAT(Host):
-    """A host that translates addresses of `subnet`, behind the interface `localIntf`, when they leave that subnet.
+    """A host that translates source addresses of `subnet`, which is behind the interface `localIntf`, to its own.
 
-    flush: delete all rules of iptables first, and forward nothing but what the rules of this host allow.
+    flush: delete all rules of iptables first, and drop all forwarded packets that no rule of this host accepts.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class NAT(Host):
 
     def terminate(self) -> None:
         """Delete the rules, restore forwarding, and stop the host."""
-        # A network namespace of its own vanishes with its rules.
+        # If the host has a network namespace of its own, the rules vanish with the namespace.
         if not self._terminated and not self.inNamespace:
             for table, (chain, *rule) in self._inserted:
                 self.run(["iptables", "-w", "-t", table, "-D", chain, *rule])

@@ -2,9 +2,9 @@
 
     client-eth0 ═══ cable1a ─ netem ─ cable1b ═══ s1-eth1        ═══ a veth pair
 
-A frame that enters by one interface of the cable leaves by the other, and is shaped there. So a capture at either end
-of the link shows frames when they leave it and when they reach it, as on a wire. The cable is in the switches'
-namespace.
+A frame that enters by one interface of the cable leaves by the other, and is shaped there. A capture at an end of the
+link therefore shows each frame when the node sends it or when it has arrived, as on a real link. The cable is in the
+switches' namespace.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from lab7.topologies.emulation.shape import Shape
 
 
 class Cable:
-    """A pair of shaping interfaces in a link; `number` is unique, `shapes` are from end 1 to 2, and back."""
+    """A pair of shaping interfaces in a link; number: unique number; shapes: from end 1 to end 2, and back."""
 
     def __init__(self, number: int, ends: Sequence[End], shapes: Sequence[Shape | None], plan: Plan) -> None:
         self.interfaces = (f"cable{number}a", f"cable{number}b")

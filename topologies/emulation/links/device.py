@@ -1,7 +1,7 @@
 """Set-up of interfaces by ioctl: link state and offload, as `ip link set up` and `ethtool -K` do.
 
-Running a program for every interface would take most of the start of a network. Sources: netdevice(7) (struct ifreq),
-linux/if.h, linux/ethtool.h (commands and structures), linux/sockios.h.
+Running a program for every interface would take most of the time in which a network starts. Sources: netdevice(7)
+(struct ifreq), linux/if.h, linux/ethtool.h (commands and structures), linux/sockios.h.
 """
 
 import ctypes

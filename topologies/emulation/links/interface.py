@@ -13,7 +13,7 @@ from lab7.topologies.emulation.errors import EmulationError
 class Interface(TCIntf):  # type: ignore[misc]
     """An interface of a node; the link creates the device, with the MAC address, in the node's namespace.
 
-    ip6: the IPv6 address that the link's parameters set, with the length of its prefix.
+    ip6: the IPv6 address with prefix length that the link's parameters set.
     """
 
     ip6: str | None = None
@@ -47,8 +47,8 @@ class Interface(TCIntf):  # type: ignore[misc]
     ) -> dict[str, Any]:
         """Set addresses, link state and shape of the interface (overrides Intf.config of Mininet).
 
-        As there, shaping parameters replace those before, and without any the shape stays. Raises TopologyError and
-        EmulationError.
+        As in Mininet, shaping parameters replace the whole shape; without shaping parameters the shape stays. Raises
+        TopologyError and EmulationError.
         """
         if self.link is not None:
             self.link.reshape(self, params)
@@ -95,7 +95,7 @@ class Interface(TCIntf):  # type: ignore[misc]
         return [*flush, f"address add {self.ip}/{self.prefixLen} brd + dev {self.name}"]
 
     def delete(self) -> None:
-        """Remove an interface in the switches' namespace; a host's vanishes with its peer or the host's namespace."""
+        """Remove a switch's interface; a host's interface vanishes with its peer or with the host's namespace."""
         # A switch's interface is deleted at once; the kernel would remove it only some time after the host's end.
         if not self.node.inNamespace:
             remove(self.name)

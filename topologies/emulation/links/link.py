@@ -26,8 +26,8 @@ from lab7.topologies.emulation.wire.trace import read_trace
 class Wiring:
     """State that all links share: back end, fork server for user-space links (wires), random generator, link numbers.
 
-    backend: 'wire' or 'netem'; plan: that of the network; changed: called when an address of a running network has
-    changed.
+    backend: 'wire' or 'netem'; plan: pending changes of the network (see plan); changed: function called when an
+    address of a running network has changed.
     """
 
     backend: str
@@ -42,8 +42,8 @@ class Wiring:
 class EmulatedLink(TCLink):  # type: ignore[misc]
     """A link of a topology; `shapes` has the shape of frames from end 1 to end 2, and back (None: unshaped).
 
-    A link is made when both of its interfaces are known, with their parameters, whichever constructor of Mininet's
-    classes a subclass calls.
+    The devices are created once both interfaces of the link and their parameters are known, whichever constructor of
+    Mininet's classes a subclass calls.
     """
 
     def equip(self, wiring: Wiring) -> None:
@@ -87,7 +87,7 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
     def reshape(self, interface: Interface, params: Mapping[str, Any]) -> None:
         """Replace the shape of frames that leave by an interface; without shaping parameters, change nothing.
 
-        Raises TopologyError for a value, EmulationError where this link cannot be shaped any more.
+        Raises TopologyError for an invalid value, EmulationError for a link that was created unshaped.
         """
         shape = _shape_of(interface, params)
         if interface not in self._ends:

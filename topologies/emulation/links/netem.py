@@ -1,12 +1,12 @@
 """Links shaped by the kernel: netem for loss, rate, queue, delay, jitter and reordering. Source: tc-netem(8).
 
-A frame is lost, or waits for the transmitter, is transmitted, and propagates, in that order; so rate and delay are a
-netem each, one below the other. TCLink differs: it puts netem below an htb class, htb transmits a burst without the
-time that its bits take, and netem's limit then counts propagating frames as if they were queued.
+A frame is lost, or is queued, transmitted, and propagates, in this order; so there is one netem qdisc for loss, queue
+and rate, and below it another one for the delay. TCLink differs: it puts netem below an htb class; htb sends a burst
+without the transmission time of its frames, and netem's limit counts propagating frames as queued.
 
-No qdisc sits on an interface of the topology itself. A capture shows an outgoing frame when it has left the queueing
-discipline, so an interface that delays would show its own frames late; and the sender's queue would be the link's. Each
-link is a cable of two more interfaces instead (see cable), and these shape.
+An interface of the topology itself has no shaping qdisc: a capture shows an outgoing frame after it has left the qdisc,
+so that a capture at the sender would show frames only after the delay, and the sender's own queue would be the queue of
+the link. The two extra interfaces of a cable shape the frames instead (see cable).
 """
 
 import subprocess

@@ -1,8 +1,8 @@
 """Switches of a testbed by Open vSwitch: `Testbed(topo, switch=OpenVSwitch)`; the kernel needs openvswitch.
 
-The machine's ovs-vswitchd does not see the network namespace of a sandbox, so a testbed in a sandbox has a database and
-a daemon of its own, in its folder, and they end with it. Without a sandbox the machine's are used. The switches are
-learning bridges without a controller. Sources: ovs-vsctl(8), ovs-vswitchd(8), ovsdb-server(1).
+The machine's ovs-vswitchd does not see the network namespace of a sandbox. A testbed in a sandbox therefore runs an
+ovsdb-server and an ovs-vswitchd of its own, which end with the testbed. Without a sandbox, the machine's daemons are
+used. The switches are learning bridges without a controller. Sources: ovs-vsctl(8), ovs-vswitchd(8), ovsdb-server(1).
 """
 
 import contextlib
@@ -64,7 +64,7 @@ class Daemons:
         return self.run("ovs-appctl", *words)
 
     def start(self, folder: Path) -> Iterator["Daemon"]:
-        """Start ovsdb-server and ovs-vswitchd; yield once both accept commands, and stop both at the end."""
+        """Start ovsdb-server and ovs-vswitchd; yield each once it has been started. The caller stops them."""
         time.sleep(max(0.0, COUNTS_PROCESSORS_FROM_S - time.monotonic()))
         database, socket = folder / "conf.db", folder / "db.sock"
         self.run("ovsdb-tool", "create", str(database), str(SCHEMA))

@@ -1,8 +1,9 @@
-"""Plan: the changes of a network that is being built, collected and made together.
+"""Plan: pending changes of a network that is being built, collected and applied in batches.
 
-In a block of `together` the parts of a network add what they need, and the end of the block makes it; outside of such a
-block `made` makes each change at once. One `ip -batch` creates the ends of all links, one more the bridges, and each
-host gets one socket of rtnetlink. What needs the network as it is, such as a command in a host, flushes the plan first.
+Within a block of together(), the parts of a network add changes, which are applied at the end of the block; outside of
+such a block, made() applies each change at once. One `ip -batch` creates the ends of all links, another one the
+bridges, and the changes of each host go through one rtnetlink socket. Code that needs an up-to-date network, such as a
+command in a host, flushes the plan first.
 """
 
 import re
@@ -23,8 +24,8 @@ Item = TypeVar("Item")
 # First interface index in hosts, above those in the switches' namespace.
 FIRST_INDEX = 10_001
 BROUGHT_UP = re.compile(r"link set dev (\S+) up")
-# Links brought up at once in the switches' namespace: Linux looks at 100 carriers a second, and at more only when there
-# is news of others (MAX_DO_DEV_N of net/core/link_watch.c); a link has two.
+# Maximum number of links brought up at once in the switches' namespace: Linux handles 100 carrier events per second,
+# and more only if further events arrive (MAX_DO_DEV_N of net/core/link_watch.c); a link causes two events.
 LINES_AT_ONCE = 40
 CARRIER_POLL_S, CARRIER_TIMEOUT_S = 0.001, 5.0
 
@@ -33,7 +34,7 @@ CARRIER_POLL_S, CARRIER_TIMEOUT_S = 0.001, 5.0
 class NodeChanges:
     """Changes in the network namespace of one node: lines of ip(8), neighbours, interfaces' offload.
 
-    neighbours: by interface, messages of rtnetlink for entries of the neighbour table, which nodes share.
+    neighbours: pairs of interface and rtnetlink messages that set entries of its neighbour table; nodes share messages.
     """
 
     lines: list[str] = field(default_factory=list)
@@ -43,12 +44,13 @@ class NodeChanges:
 
 @dataclass
 class Plan:
-    """Changes of one network that are still to be made, in the order in which they are made.
+    """Pending changes of one network, listed here in the order in which they are applied.
 
-    devices: pairs of the ends of links; shaping: lines of tc(8) in the switches' namespace that need these; wires:
-    links that processes carry; lines: lines of ip(8) there that need the devices; calls: functions that need the
-    devices; nodes: changes in the namespaces of nodes; raised: nodes with lines of ip(8) that have been run there;
-    forwarding: lines of bridge(8) in the switches' namespace.
+    devices: veth pairs, as pairs of the ends of links; shaping: lines of tc(8) in the switches' namespace that need the
+    devices; wires: user-space links; lines: lines of ip(8) in the switches' namespace that need the devices; calls:
+    functions that need the devices; nodes: changes in the namespaces of nodes; raised: nodes whose interfaces' carriers
+    are still to be awaited, with the lines of ip(8) that brought the interfaces up; forwarding: lines of bridge(8) in
+    the switches' namespace.
     """
 
     devices: list[tuple[End, End]] = field(default_factory=list)
@@ -60,8 +62,9 @@ class Plan:
     forwarding: list[str] = field(default_factory=list)
     raised: list[tuple[InNamespace, list[str]]] = field(default_factory=list)
 
-    # Interface indices of the ends in hosts. Where both ends of a veth pair have equal indices in their namespaces,
-    # Linux takes an end for a device without a lower one, and may see its carrier 1 s late (linkwatch_urgent_event).
+    # Interface indices of the ends in hosts. If both ends of a veth pair have the same index, each in its own
+    # namespace, Linux takes an end for a device without a lower device, and may notice its carrier 1 s late
+    # (linkwatch_urgent_event).
     indices: Iterator[int] = field(default_factory=lambda: count(FIRST_INDEX))
 
     _depth = 0
@@ -73,7 +76,7 @@ class Plan:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Collect the changes of a block, and make them at its end; blocks may be nested."""
+        """Collect the changes of a block, and apply them at its end; blocks may be nested."""
         self._depth += 1
         try:
             yield
@@ -82,12 +85,12 @@ class Plan:
         self.made()
 
     def made(self) -> None:
-        """Make the collected changes, unless they are to be made together with others."""
+        """Apply the collected changes, unless within a block of together()."""
         if not self._depth:
             self.flush()
 
     def flush(self) -> None:
-        """Make the collected changes now. Raises EmulationError for the first that is refused."""
+        """Apply the collected changes now. Raises EmulationError for the first that is refused."""
         if self._is_flushing:
             return
         self._is_flushing = True
@@ -98,7 +101,7 @@ class Plan:
             self._is_flushing = False
 
     def _take_step(self) -> bool:
-        """Make the changes of the first kind of which there are any; return whether there were."""
+        """Apply the pending changes of the first kind that has any; return whether any were pending."""
         if self.devices:
             tools.batch("ip", [f"link add {near} type veth peer {far}" for near, far in _taken(self.devices)])
         elif self.shaping:
@@ -111,7 +114,7 @@ class Plan:
             for call in _taken(self.calls):
                 call()
         elif self.nodes:
-            # Those in the switches' namespace are last, when the opposite ends of their links are up.
+            # Nodes in the switches' namespace are last, when the opposite ends of their links are up.
             node = next((node for node in self.nodes if node.network_pid()), next(iter(self.nodes)))
             changes = self.nodes.pop(node)
             apply(changes, node.network_pid())
@@ -133,7 +136,7 @@ def _taken(items: list[Item]) -> list[Item]:
 
 
 def apply(changes: NodeChanges, pid: int) -> None:
-    """Make the changes of one node. Raises EmulationError for the first that is refused."""
+    """Apply the changes of one node. Raises EmulationError for the first that is refused."""
     with rtnetlink.open_in(pid) as sock:
         index = partial(rtnetlink.index_of, sock)
         requests = rtnetlink.messages(changes.lines, index)
@@ -158,7 +161,7 @@ def await_carriers(node: InNamespace, lines: Iterable[str]) -> None:
 
 
 def _await_carriers(sock: socket.socket, lines: Iterable[str]) -> None:
-    """Wait for the carriers of interfaces: before, the interface itself or its bridge drops frames."""
+    """Wait for the carriers of interfaces: until then, the interface itself or its bridge drops frames."""
     deadline_s = time.monotonic() + CARRIER_TIMEOUT_S
     for name in (found[1] for line in lines if (found := BROUGHT_UP.fullmatch(line))):
         number = rtnetlink.index_of(sock, name)

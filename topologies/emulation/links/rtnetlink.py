@@ -1,7 +1,7 @@
 """Rtnetlink: the commands of ip(8) that set up a host, as messages on one socket of its network namespace.
 
-Starting `ip` once a host would take most of the start of a large network. Translated are the forms below, in the words
-of ip(8); `messages` returns None for lines with any other, which `ip -batch` then runs:
+Running `ip` once per host would take most of the time in which a large network starts. These forms of commands of ip(8)
+are translated; messages() returns None if a line has any other form, and `ip -batch` runs the lines instead:
 
     link set dev INTERFACE [address MAC] [state] up
     address add|replace ADDRESS/LENGTH [brd +] dev INTERFACE [nodad]
@@ -43,7 +43,7 @@ BROADCAST_LENGTH_MAX = 30
 BATCH_BYTES = 64 * 1024
 REPLY_BYTES = 256 * 1024
 
-# Index in messages that many hosts share, in place of that of their interface: larger than any.
+# Placeholder for the interface index in messages that many hosts share; larger than any real index.
 ANY = 0x7FFF_FFFE
 MARK = ANY.to_bytes(4, sys.byteorder)
 # Interface index of a name in the network namespace of this thread.
@@ -51,7 +51,7 @@ Index = Callable[[str], int]
 
 
 def message(kind: int, flags: int, body: bytes) -> bytes:
-    """Return a request with its header, to which the kernel replies in case of an error only."""
+    """Return a request with its header; the kernel replies to it only in case of an error."""
     return HEADER.pack(HEADER.size + len(body), kind, NLM_F_REQUEST | flags, 0, 0) + body
 
 
@@ -61,7 +61,7 @@ def attribute(kind: int, value: bytes) -> bytes:
 
 
 def translated(line: str, index: Index) -> bytes | None:
-    """Return the message of a line of `ip -batch`; None for a line that is not of the forms above."""
+    """Return the message of a line of `ip -batch`; None for a line in none of the forms above."""
     match line.split():
         case ["link", "set", "dev", name, "up"]:
             return message(RTM_NEWLINK, 0, LINK.pack(socket.AF_UNSPEC, 0, index(name), IFF_UP, IFF_UP))
@@ -122,7 +122,7 @@ def _family(version: int) -> int:
 
 
 def messages(lines: Sequence[str], index: Index) -> list[bytes] | None:
-    """Return the messages of lines for `ip -batch`; None if one of them is not of the forms above."""
+    """Return the messages of lines for `ip -batch`; None if a line is in none of the forms above."""
     found: list[bytes] = []
     for line in lines:
         try:
@@ -138,7 +138,7 @@ def messages(lines: Sequence[str], index: Index) -> list[bytes] | None:
 def send(sock: socket.socket, requests: Sequence[bytes], words: Sequence[str], interface: int = 0) -> None:
     """Send requests in their order on a netlink socket. Raises EmulationError for the first that the kernel refuses.
 
-    words: of each request, for the message; interface: index in place of ANY.
+    words: description of each request, for error messages; interface: index that replaces ANY in the requests.
     """
     number = interface.to_bytes(4, sys.byteorder)
     first = 0
@@ -147,7 +147,7 @@ def send(sock: socket.socket, requests: Sequence[bytes], words: Sequence[str], i
         while last < len(requests) and size < BATCH_BYTES:
             size += len(requests[last])
             last += 1
-        # The reply to the last one says that the kernel has read all of them.
+        # The acknowledgement of the last request shows that the kernel has read all requests of the batch.
         batch = b"".join([*requests[first : last - 1], _acknowledged(requests[last - 1])])
         sock.send(batch.replace(MARK, number) if interface else batch)
         if (refused := _await_reply(sock)) is not None:

@@ -1,7 +1,7 @@
 """Wires: user-space links, many of them carried by one process (see lab7.topologies.emulation.wire.carrier).
 
-The links that start together are shared among as many processes as this machine has processors, at most LINKS_MAX a
-process: more would only take turns.
+Links that are started together are distributed over as many processes as this machine has processors, since more
+processes would only take turns; but each process carries at most LINKS_MAX links.
 """
 
 import json
@@ -24,10 +24,10 @@ NAMED_MAX = 3
 
 
 class InNamespace(Protocol):
-    """A node, by whose process its network namespace is found."""
+    """A node, whose network namespace is found by the id of a process in the namespace."""
 
     def network_pid(self) -> int:
-        """Return the process id of the node's namespaces, 0 for those of this process; wait until they exist."""
+        """Return the id of a process in the node's namespaces (0: this process's); wait until the namespaces exist."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,16 @@ class End:
 
     @property
     def pid(self) -> int:
-        """Return the process id of its network namespace, 0 for that of this process."""
+        """Return the id of a process in the network namespace of this end, 0 for this process's namespace."""
         return self.node.network_pid() if self.node is not None else 0
 
 
 @dataclass
 class Wire:
-    """A user-space link: its ends, and by direction its shape, the seed of its random effects, and its record.
+    """A user-space link: its ends, and per direction the shape, the seed of random effects, and the record of frames.
 
-    Direction 0 is from end 0 to end 1. carrier: the process, None until it has been started; place: among its links.
+    Direction 0 is from end 0 to end 1. carrier: the process that carries the link, None until it has been started;
+    place: index of the link among all links of the carrier.
     """
 
     ends: tuple[End, End]
@@ -87,7 +88,7 @@ class Wire:
             self.carrier.read_line(RESHAPE_TIMEOUT_S)
 
     def request(self) -> dict[str, object]:
-        """Return the link as its carrier expects it."""
+        """Return the link as a JSON object for its carrier."""
         return {
             "ends": [{"pid": end.pid, "name": end.name} for end in self.ends],
             "shapes": [asdict(shape) for shape in self.shapes],

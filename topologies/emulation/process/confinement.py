@@ -2,18 +2,18 @@
 
     words = confined(["python3", "my_server.py", "--port", "80"], folder=Path.cwd(), writable=[host.workdir])
 
-The program of a student takes a role of an experiment by `--replace`, and is not trusted. It must neither read the
-files of the user of lab7, nor change captures and results, nor reach other processes, nor outlive the host:
+The program of a student takes a role of an experiment by `--replace`, and is not trusted. The program must neither read
+the files of the user of lab7, nor change captures and results, nor reach other processes, nor outlive the host:
 
     user         an id of its own without capabilities; no_new_privs, so that no set-user-ID program gives it more
     files        a chroot in memory with /usr, /etc and the interpreter, the program's folder (a copy, which it may
                  change) and the paths on its command line; nothing of /home, /root, results and other folders
     processes    a PID namespace: it sees and signals its own processes only, and all die with the first
-    resources    limits of memory, processes, open files, file size and processor time (LIMITS); files in memory count
+    resources    limits of memory, processes, open files, file size and CPU time (LIMITS), and of the chroot's size
     network      that of the host; ports below 1024 may be bound there
 
-Where the user namespace has one id only (an ordinary user without sub-ids), the program keeps that id, without
-capabilities, in the same root file system. Sources: chroot(2), pid_namespaces(7), capabilities(7), prctl(2),
+If the user namespace maps one id only (an ordinary user without subordinate ids), the program keeps that id, without
+capabilities, and the other measures are the same. Sources: chroot(2), pid_namespaces(7), capabilities(7), prctl(2),
 setrlimit(2).
 """
 
@@ -40,8 +40,9 @@ NEW_ROOT = Path("/run/lab7-confined")
 PROGRAM_FOLDER = Path("/home/program")
 # Folders of the system that are mounted for every program; symbolic links such as /bin -> usr/bin are copied.
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt")
-# lab7's services, which a program may run with other flags, or import. An installation has the hidden claims of
-# assignments, HIDDEN, beside other libraries, which a program may import.
+# PUBLIC: lab7's services, which a program may import, or run with other flags. HIDDEN: folder with the hidden claims of
+# assignments, which is covered by an empty file system, because an installation has it beside libraries that a program
+# may import.
 PUBLIC = (ROOT / "lab7" / "services", ROOT / "lab7" / "__init__.py")
 HIDDEN = ROOT / "lab7" / "experiments"
 DEVICES = ("null", "zero", "full", "random", "urandom")
@@ -69,7 +70,8 @@ def confined(
 ) -> list[str]:
     """Return the command line that runs `words` as another user, in a separate file system with a copy of `folder`.
 
-    `writable`: folders that it may change; `user_id`: the user and the group that it becomes, and that own them.
+    `writable`: folders that the program may change; `user_id`: user and group id of the program and owner of
+    `writable`.
     """
     options = [f"--folder={folder}", f"--user-id={user_id}", *(f"--writable={path}" for path in writable)]
     return module_command("lab7.topologies.emulation.process.confinement", *options, "--", *words)
@@ -178,7 +180,7 @@ def _interpreter_folders(program: str) -> list[Path]:
 
 
 def _paths_in(words: Sequence[str]) -> list[Path]:
-    """Return the absolute paths on a command line that exist; for a script its folder, which may have its modules."""
+    """Return the existing absolute paths on a command line; for a script, its folder, which may contain its modules."""
     found = [Path(text) for word in words for text in _ABSOLUTE.findall(word)]
     found = [path.parent if path.suffix == ".py" and _is_small(path.parent) else path for path in found]
     return [path for path in found if path.exists() and len(path.parts) > 2 and not str(path).startswith("/proc")]
@@ -202,8 +204,9 @@ def _show_argument(path: Path, user_id: int) -> None:
 def _copy_program(folder: Path, words: Sequence[str], user_id: int) -> None:
     """Copy the program's folder, or a part of a large one, into the new root for the confined user.
 
-    Of a folder beyond COPY_BYTES_MAX or COPY_FILES_MAX only its own files are copied, and those beside the relative
-    paths on the command line. Files beside such a path are also copied where a symbolic link leads out of the folder.
+    Of a folder larger than COPY_BYTES_MAX or COPY_FILES_MAX, only the files directly in it are copied, and the files in
+    the folders of relative paths on the command line. The latter are also copied if such a path leads out of a small
+    folder by a symbolic link.
     """
     target = NEW_ROOT / str(PROGRAM_FOLDER).lstrip("/")
     target.mkdir(parents=True)
@@ -225,7 +228,7 @@ def _copy_program(folder: Path, words: Sequence[str], user_id: int) -> None:
 
 
 def _make_folder(target: Path, place: Path) -> None:
-    """Create the folder `place` below `target`, in place of copied symbolic links, which lead nowhere there."""
+    """Create the folder `place` below `target`; replace copied symbolic links on the way, which are dangling there."""
     for part in reversed([place, *place.parents]):
         if (target / part).is_symlink():
             (target / part).unlink()

@@ -1,10 +1,10 @@
-"""Control groups of Linux (cgroups, version 2 or 1) for limits of processor time of hosts.
+"""Control groups of Linux (cgroups, version 2 or 1), which limit the CPU time of hosts.
 
-A group bounds the processor time of its processes: `quota_us` of every `period_us` (cpu.max in version 2,
-cpu.cfs_quota_us in version 1; Documentation/admin-guide/cgroup-v2.rst, scheduler/sched-bwc.rst). In a sandbox the
-machine's groups are at GROUPS, since /sys there is the sandbox's own. Groups are no namespaces: each must be removed.
-The sandbox's outer process removes those of a lab that was killed; those left by a killed outer process are empty
-folders, which the next lab removes.
+A group limits the CPU time of its processes to `quota_us` in every `period_us` (cpu.max in version 2, cpu.cfs_quota_us
+in version 1; Documentation/admin-guide/cgroup-v2.rst, scheduler/sched-bwc.rst). In a sandbox the machine's groups are
+at GROUPS, since /sys there is the sandbox's own. Unlike a namespace, a group does not end with its last process, and
+has to be removed. The sandbox's outer process removes the groups of a killed lab. If the outer process is killed too,
+empty groups are left over, which the next lab removes.
 """
 
 import os
@@ -55,7 +55,7 @@ def bind(groups: int | None) -> None:
 
 
 def find_place(root: Path | None = None, membership: str | None = None) -> Place:
-    """Return where groups can be created. Raises MachineError if the machine or its rights allow none.
+    """Return the folder in which groups can be created. Raises MachineError if there is none, or in virtual time.
 
     root: the mounted groups; membership: contents of /proc/self/cgroup.
     """
@@ -73,9 +73,9 @@ def find_place(root: Path | None = None, membership: str | None = None) -> Place
 
 
 def _places(root: Path, memberships: list[tuple[list[str], Path]]) -> Iterator[Place]:
-    """Yield the places to try: of version 1, and of version 2 the parent of this process's group, and the root.
+    """Yield the places to try: in version 1 this process's group; in version 2 the group's parent, then the root.
 
-    A group of version 2 with processes cannot have groups with limits in it, but for the root.
+    In version 2, only the root group may contain both processes and groups with limits.
     """
     for controllers, path in memberships:
         own = path.relative_to("/")
@@ -122,12 +122,12 @@ class ControlGroup:
         return self.folder / "cgroup.procs"
 
     def limit(self, period_us: int, quota_us: int) -> None:
-        """Bound the processor time of the group to quota_us in every period_us, -1 for no limit."""
+        """Limit the CPU time of the group to quota_us in every period_us; a quota of -1 removes the limit."""
         try:
             if self.version == 2:
                 (self.folder / "cpu.max").write_text(f"{quota_us if quota_us > 0 else 'max'} {period_us}")
             else:
-                # The quota is removed first, since the kernel checks each of both values with the other.
+                # The quota is removed first, because the kernel checks period and quota against each other.
                 for name, value in (("quota", -1), ("period", period_us), ("quota", quota_us)):
                     (self.folder / f"cpu.cfs_{name}_us").write_text(str(value))
         except OSError as error:
@@ -153,7 +153,7 @@ class ControlGroup:
         return ["sh", "-c", 'echo 0 > "$0" && exec "$@"', str(self.processes)]
 
     def remove(self) -> None:
-        """Remove the group, whose processes have been stopped; one that is still in use is left to the sandbox."""
+        """Remove the group, whose processes have been stopped; leave a group that is still in use to the sandbox."""
         deadline_s = time.monotonic() + REMOVED_WITHIN_S
         while not _removed(self.folder) and time.monotonic() < deadline_s:
             time.sleep(0.01)
@@ -175,7 +175,7 @@ def remove_left_over(parent: Path) -> None:
 
 
 def _removed(folder: Path) -> bool:
-    """Remove a group; return whether it is gone. One with processes cannot be removed."""
+    """Remove a group; return whether it is gone. A group with processes cannot be removed."""
     with suppress(OSError):
         folder.rmdir()
     return not folder.exists()

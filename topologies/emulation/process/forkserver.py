@@ -1,8 +1,8 @@
 """Fork server: a process that has imported the services once and forks one child for each service of a host.
 
-Starting Python and importing a service takes about 0.2 s of a processor, and a topology has dozens of services: forked
-from a process that has done so, each starts in milliseconds and shares its pages with the others (gc.freeze keeps the
-garbage collector from touching, and so copying, them).
+Starting Python and importing a service takes about 0.2 s of CPU time, and a topology has dozens of services. Forked
+from a process that has imported the modules, each service starts in milliseconds and shares memory pages with the
+others (gc.freeze keeps the garbage collector from touching, and so copying, them).
 
 Why not multiprocessing's forkserver: it imports the caller's main script again in every child (a user's lab script
 would build its network twice), and its children cannot be given another host's standard streams.
@@ -12,7 +12,7 @@ attached as descriptors (SCM_RIGHTS):
 
     -> {"module": "lab7.services.http.origin", "argv": ["--port", "80"], "cwd": "/run/...",
         "namespaces": ["/proc/17/ns/net", ..]}
-    <- {"pid": 23}                      with a pidfd of it attached
+    <- {"pid": 23}                      with a pidfd of the child attached
     <- {"pid": 23, "exit_code": 0}      when it ends (negative: the signal that ended it)
 
 A pidfd, unlike a process id, is never reused, so that the launcher can signal and watch a child without a race; it is
@@ -20,14 +20,15 @@ opened before the child can have been reaped. The server is the children's paren
 selector through a pipe (signal.set_wakeup_fd), so that requests and exits are handled by one loop, without threads,
 which would not survive a fork.
 
-Requests may be sent before the replies to earlier ones have been read: replies to requests come in their order.
+Requests may be pipelined: replies come in the order of the requests.
 
-Rehearsal. What a service does at its start only (building its command line's parser, importing the event loop) would be
-done in every child, and each would have pages of its own for it: the server does it once before the first fork.
+Rehearsal. Before the first fork, the server runs once the code that a service runs only at its start (building the
+command-line parser, importing the event loop). Otherwise every child would run that code, and write to pages that it
+could share.
 
-In the child: reset signal handling, become the leader of a session (Ctrl-C is the command line's, which stops its
-services in order), have the kernel kill it with its parent, attach the streams, close all other descriptors, enter the
-host's namespaces, run main(argv), exit with its result.
+In the child: reset signal handling, become the leader of a session (Ctrl-C is handled by the command line, which stops
+its services in order), have the kernel kill it with its parent, attach the streams, close all other descriptors, enter
+the host's namespaces, run main(argv), exit with its result.
 
 End of life. When the other end of the socket closes, however that process ended, the server kills its children and
 ends; when the server itself is killed, the kernel kills them (PR_SET_PDEATHSIG).
@@ -51,7 +52,7 @@ from typing import Any, NoReturn
 from lab7.topologies.emulation.process import main_function, namespaces
 
 REQUEST_MAX_BYTES = 256 * 1024
-# Modules that services import at their start, where they are installed, rather than when they are imported themselves.
+# Modules, if installed, that services import only when their main() starts.
 LATE_IMPORTS = ("concurrent.futures.thread", "queue", "uvloop")
 SERVICES = "lab7.services."
 
@@ -124,9 +125,9 @@ class _Server:
 
 
 def _run_service(request: dict[str, Any], descriptors: list[int], server: int) -> NoReturn:
-    """Turn the forked child into a service: attach streams, enter the host, run main(), exit with the result.
+    """Turn the forked child into a service: attach the streams, enter the host's namespaces, run main(), exit.
 
-    It attaches the streams, enters the host's namespaces, runs the module's main and exits with its result.
+    The exit code is the result of main(), or 1 after an exception.
     """
     code = 1
     try:
@@ -153,7 +154,7 @@ def _run_service(request: dict[str, Any], descriptors: list[int], server: int) -
 
 
 def _rehearse(names: Sequence[str]) -> None:
-    """Import what services import late, start and stop an event loop, and have each service print its help."""
+    """Import LATE_IMPORTS, start and stop an event loop, and have each service print its help."""
     late: dict[str, Any] = {}
     for name in LATE_IMPORTS:
         with contextlib.suppress(ImportError):

@@ -1,7 +1,7 @@
 """Holder of a host's namespaces: their open files, and the process that represents the host.
 
-The files keep the namespaces when that process ends, such as the service that it has become; the next use of `pid` then
-starts another in them. Sources: namespaces(7), proc_pid_ns(5).
+The open files keep the namespaces alive after the process has ended, for instance with the service that it has become;
+the next use of `pid` then starts another process in the namespaces. Sources: namespaces(7), proc_pid_ns(5).
 """
 
 import os
@@ -16,7 +16,7 @@ HOST_PROCESS = "lab7.topologies.emulation.process.host_process"
 
 
 class Holder:
-    """Namespaces of one host; they are being created until `wait_ready` returns.
+    """Namespaces of one host, which exist once `wait_ready` has returned.
 
     arguments: see host_process; workdir: the host's folder.
     """
@@ -66,9 +66,9 @@ class Holder:
         return [f"/proc/{os.getpid()}/fd/{descriptor}" for descriptor in self._kept]
 
     def become(self, words: Sequence[str], errors: Path, name: str) -> Service | None:
-        """Turn the process into a service of the host, and return it; None if it is one already.
+        """Turn the host's process into a service of the host, and return it; None if the process is a service already.
 
-        words: of its command line; errors: file for its standard error; name: its description for messages.
+        words: command line of the service; errors: file for its standard error; name: its description for messages.
         """
         assert self.pid
         if not self._is_free:

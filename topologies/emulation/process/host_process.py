@@ -1,12 +1,12 @@
 """Process that represents a host: it creates the host's namespaces, prints READY, and may become the host's service.
 
-Commands and further services enter its namespaces, which the testbed keeps open. Run by the fork server with the
-arguments NAME FILES CONGESTION_CONTROL [ipv6] [forwards] [shared]; FILES is a folder whose files are bound over those
-of /etc. shared: the host has no network namespace of its own, but that of the switches, whose settings stay. Without
-arguments it was started in the namespaces of a host whose process has ended.
+Commands and further services enter the host's namespaces, which the testbed keeps open. The fork server runs this
+module with the arguments NAME FILES CONGESTION_CONTROL [ipv6] [forwards] [shared]; FILES is a folder whose files are
+bind-mounted over files of /etc. shared: the host uses the network namespace of the switches, whose settings are not
+changed. Without arguments, the process runs in the existing namespaces of a host whose earlier process has ended.
 
-One line of its standard input has it run another module's main() instead, so that a host with one service is one
-process; `errors` is the file for its standard error:
+A line on standard input makes the process run another module's main(), so that a host with one service is one process;
+`errors` is the file for the service's standard error:
 
     {"module": "lab7.services.http.origin", "argv": ["--port", "80"], "errors": "/run/.../service1.err"}
 """

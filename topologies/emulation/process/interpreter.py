@@ -2,8 +2,8 @@
 
 `python -m MODULE` and `python -c CODE` put the current directory in front of the import path: a file `socket.py` there
 would shadow the standard library's. Option -P (Python 3.11, "Command line and environment" of its documentation) leaves
-it out, for that process alone: a student's program that it starts imports modules beside it, which the inherited
-variable PYTHONSAFEPATH would forbid. PYTHONPATH keeps its meaning.
+the current directory out, for this process only. The variable PYTHONSAFEPATH would be inherited by a student's program
+that the process starts, and keep the program from importing modules in its own folder. PYTHONPATH keeps its meaning.
 
 The project's root is appended to the path, for a checkout that is not installed: it shadows nothing.
 """

@@ -1,8 +1,8 @@
 """Throughput between two hosts by iperf(1), version 2: server and client in a host each, every wait with a time limit.
 
-Mininet's own test waits for two reports of the server by TCP, the first being of the connection that probes its port.
-iperf from 2.1 on reports no connection without data, so that Mininet waits for ever. Here the port is seen in the
-tables of the host's kernel, and no connection probes it.
+In Mininet's own TCP test, a connection probes the server's port, and Mininet waits for two reports of the server, the
+first for that connection. iperf 2.1 and later does not report a connection without data, so that Mininet waits for
+ever. Here the listening port is found in the socket tables of the host's kernel, without a probe.
 """
 
 import re
@@ -31,7 +31,7 @@ def measure(
     """Run one iperf test between two hosts; return the rates that server and client report ('9.56 Mbits/sec').
 
     options: further words for both programs; udp_bandwidth: rate of a UDP test, None for TCP. Raises MachineError
-    without iperf, EmulationError with its message where the test fails.
+    without iperf, EmulationError with iperf's message if the test fails.
     """
     tools.require("iperf")
     # The address is read from the interface again, because DHCP may have assigned it.

@@ -62,7 +62,7 @@ def readable(source: Any, timeout_s: float) -> bool:
 
 
 class Start:
-    """A child that the fork server has been requested to start; `pid` and `pidfd` wait for its reply.
+    """A child that the fork server has been requested to start; `pid` and `pidfd` wait for the fork server's reply.
 
     Raises EmulationError if the fork server has ended.
     """
@@ -85,7 +85,7 @@ class Start:
 class ForkServer:
     """Client of the fork server (process.forkserver); closing it kills every process that it started.
 
-    watch: the testbed's; errors: file for the server's own standard error.
+    watch: the testbed's process monitor; errors: file for the fork server's own standard error.
     """
 
     def __init__(self, preload: Iterable[str] = (), *, watch: Watch | None = None, errors: Path | None = None) -> None:
@@ -227,10 +227,11 @@ class ForkServer:
 class Service:
     """One running service of a host, started by a command line, with pipes as its standard streams.
 
-    It is on the watch until it is stopped. Before READY, only a foreign signal is fatal to the lab; afterwards an exit
-    with a code other than 0, and if it `lasts`, any exit.
+    The process monitor (see watch) watches the service until it is stopped. Before READY, only a death by a signal ends
+    the lab with an error; from READY on, an exit with a code other than 0 as well, and if `lasts` is set, any exit.
 
-    start: of its process, whose reply is awaited at the first use; host: name of the host, for messages.
+    start: request to the fork server for the process, whose reply is awaited at the first use; host: name of the host,
+    for messages.
     """
 
     def __init__(
@@ -264,7 +265,7 @@ class Service:
         return self._watched.pid
 
     def attend(self) -> None:
-        """Wait for the reply of the fork server, and put the process on the watch."""
+        """Wait for the reply of the fork server, and have the process monitor watch the process."""
         assert self._watched
 
     @property
@@ -301,9 +302,9 @@ class Service:
         return self.ready_line
 
     def receive_ready(self) -> bool:
-        """Read what the process has printed; return whether it is READY. Raises EmulationError if it cannot become so.
+        """Read available output of the process; return whether it is READY. Raises EmulationError as await_ready().
 
-        The output is there already, or at its end.
+        The caller has found the output readable or at end of file.
         """
         piece = os.read(self._stdout, 65536)
         self._received += piece
@@ -336,7 +337,7 @@ class Service:
         return EmulationError(f"{self._called()} did not print READY within {timeout_s:g} s{self._last_output()}")
 
     def become(self, words: Sequence[str], errors: Path, name: str) -> None:
-        """Have a process of host_process run a module's main() from now on; do not wait for READY."""
+        """Have a process of host_process run a module's main() as a service from now on; do not wait for READY."""
         self.command, self.ready_line, self._name, self._rank, self._errors = shlex.join(words), "", name, OTHER, errors
         watched = self._watched
         watched.name, watched.rank, watched.said = name, OTHER, partial(last_line, errors)
@@ -446,12 +447,12 @@ class Service:
 def await_ready(services: Sequence[Service], timeout_s: float = READY_TIMEOUT_S) -> None:
     """Wait until every service has printed READY. Raises EmulationError for the first that ends or prints another line.
 
-    timeout_s: from now, or from the last READY of another of the services, since all share the processors.
+    timeout_s: starts again with every READY of a service, since all services share the processors.
     """
     waiting = {service.fileno(): service for service in services if not service.ready_line}
     poll = select.poll()
     for service in waiting.values():
-        # From here on the process is on the watch.
+        # From here on the process monitor watches the process.
         service.attend()
         poll.register(service, select.POLLIN)
     deadline_s = time.monotonic() + timeout_s
@@ -512,8 +513,8 @@ def start_service(
 ) -> Service:
     """Start a module's main() in a host without waiting for READY; standard error goes to `cwd`/NAME.err.
 
-    namespaces: files of those that it enters; called: its description for a message on its exit (None: the command
-    line); rank: see watch; host: see Service.
+    namespaces: files of the namespaces that the service enters; called: description of the service for the message on
+    its exit (None: the command line); rank: see watch; host: see Service.
     """
     words = split_command(command)
     errors = cwd / f"{name}.err"

@@ -26,7 +26,7 @@ MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 MNT_DETACH = 2
 
-# Namespaces of a host, as named in /proc/PID/ns; that of its mounts is entered last.
+# Namespaces of a host, as named in /proc/PID/ns; the mount namespace is entered last.
 HOST = ("net", "uts", "mnt")
 
 PR_SET_PDEATHSIG = 1
@@ -67,7 +67,8 @@ def unmount(target: Path) -> None:
 def die_with_parent(parent: int) -> None:
     """Have the kernel kill this process (SIGKILL) when the thread that forked it ends.
 
-    parent: process id of that thread. If it has ended before this call, the kernel sends nothing: end now.
+    parent: process id of that thread. If the parent ended before this call, the kernel sends no signal, and this
+    process kills itself.
     """
     _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL), "prctl PDEATHSIG")
     if os.getppid() != parent:

@@ -26,7 +26,8 @@ POLL_S = 0.01
 class Program:
     """A running external program of a host; the output goes to a file, whose last line explains an early exit.
 
-    It is on the watch from when it is ready (see `watch_over`) until it is stopped.
+    The process monitor watches the program from the call of `watch_over`, when the program is ready, until it is
+    stopped.
     """
 
     def __init__(
@@ -154,8 +155,8 @@ class Program:
 def await_listening(awaited: Iterable[tuple[Program, int, bool]], timeout_s: float = READY_TIMEOUT_S) -> None:
     """Wait until every program (with its port, and whether a UDP socket counts) listens.
 
-    timeout_s: from now, or from when another of them listened, since all share the processors. Raises ProgramError for
-    the first that has ended.
+    timeout_s: starts again whenever a program begins to listen, since all programs share the processors. Raises
+    ProgramError for the first program that has ended, or after the timeout.
     """
     waiting = list(awaited)
     deadline_s = time.monotonic() + timeout_s

@@ -32,7 +32,7 @@ def share_descriptors() -> None:
 def schedstats() -> list[int]:
     """Return descriptors of the schedstat files of ksoftirqd, one per processor; empty if unreadable.
 
-    They are the same, and open, as long as this process lasts.
+    The descriptors are opened or inherited at the first call, then cached and kept open.
     """
     passed = os.environ.pop(VARIABLE, None)
     if passed is None:

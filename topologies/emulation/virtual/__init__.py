@@ -3,20 +3,20 @@
 Design. User-mode Linux (UML) is the Linux kernel compiled as a program. In time-travel mode (time-travel=inf-cpu;
 arch/um of the kernel) it has a simulated clock: while any process is runnable the clock stands still, and when all
 sleep it jumps to the next timer. Programs therefore take no time, netem's delays are exact, an idle hour passes at
-once, and with fixed inputs two runs are identical to the octet. It needs no rights, since all its processes are
+once, and with fixed inputs two runs are identical to the octet. UML needs no privileges, since all its processes are
 processes of the user.
 
-Determinism. Everything that could differ between two runs is fixed from the seed: the pool of random numbers (a patch
-reads LAB7_ENTROPY in place of the hardware's), the wall clock at boot, the kernel's command line (an input of the pool:
-what varies is in a file instead), addresses (no randomisation), the environment, and Python's hash seed. Reading the
-clock advances it by 32 ns, so that a program that polls the clock ends.
+Determinism. Everything that could differ between two runs is fixed from the seed: the random number pool (a patch reads
+LAB7_ENTROPY in place of hardware entropy), the wall clock at boot, the kernel's command line (an input of the pool;
+data that varies is in a file instead), addresses (no randomisation), the environment, and Python's hash seed. Reading
+the clock advances it by 32 ns, so that a program that polls the clock ends.
 
 One run. The host's side (machine) starts a guard process, which starts the kernel and removes its folder when either
 side dies. The kernel boots with the host's root directory read-only through hostfs; its process 1 (guest) overlays it
 with a file system in memory, mounts the folders that the job may write, and runs the job: the same lab7 command line,
-which finds itself in a sandbox already. Output, progress and results are files in these folders, read by the host's
-side while the kernel runs. A guest that computes for ever would stop the clock for ever, so the host's side bounds the
-processor time without an advance of the clock (harness.virtual_time.kernel_run).
+which recognises that it is in a sandbox already. Output, progress and results are files in these folders, read by the
+host's side while the kernel runs. A guest that computes for ever would stop the clock for ever, so the host's side
+limits the CPU time that the kernel may use without an advance of the clock (harness.virtual_time.kernel_run).
 
     kernel    identity of the kernel: recipe hash, storage, discovery
     builder   build from the distribution's kernel source and the patches beside it

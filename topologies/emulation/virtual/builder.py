@@ -3,12 +3,12 @@
     python -m lab7.topologies.emulation.virtual.builder [--shared]
 
     /usr/src/linux-source-6.1.tar.xz   unpacked, without files that no configuration for user-mode Linux reads
-    kernel/*.patch                     applied; one that does not fit ends the build
+    kernel/*.patch                     applied; a patch that does not apply ends the build
     kernel/config                      the whole configuration
     a boot in virtual time             an hour of sleep, then a netem: only a kernel that passes is kept
 
-It is built in a temporary folder and renamed into place, so that an interrupted build leaves no kernel, and the next
-build removes its remains; a lock serialises builds. --shared: for all users of this machine.
+The kernel is built in a temporary folder and renamed into place, so that an interrupted build leaves no kernel; the
+next build removes the temporary folder. A lock serialises builds. --shared: build for all users of this machine.
 """
 
 import contextlib
@@ -170,7 +170,7 @@ def _build(folder: Path, source: Path, log: Path) -> Kernel:
 
 
 def wanted_options(text: str) -> dict[str, str]:
-    """Parse the text of a kernel configuration; return the values by option name."""
+    """Parse the text of a kernel configuration; return the values keyed by option name."""
     rows = [line.split("=", 1) for line in text.splitlines() if line.startswith("CONFIG_")]
     return dict(rows)
 

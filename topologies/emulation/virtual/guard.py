@@ -1,13 +1,13 @@
-"""Guard process of a user-mode kernel: starts and kills it, and removes its folder, also when lab7 is killed.
+"""Guard process of a user-mode kernel: starts and kills the kernel, and removes its folder, even if lab7 is killed.
 
     lab7     holds one end of a pipe
       guard  in a session of its own: waits for the end of the kernel, or of the pipe
         linux    killed by the kernel of the host when the guard dies (PR_SET_PDEATHSIG)
-          its processes, traced by it: they die with it (PTRACE_O_EXITKILL)
+          its processes, traced by linux: they die with linux (PTRACE_O_EXITKILL)
 
 `python guard.py LIFELINE FOLDER JOB_FD COMMAND ...`: LIFELINE is the pipe's descriptor; the kernel inherits FOLDER open
-as descriptor JOB_FD. At its exit, its exit code is written to FOLDER/exit; FOLDER is removed when the pipe is closed.
-Standard library alone, for a fast start.
+as descriptor JOB_FD. When the kernel exits, the guard writes the kernel's exit code to FOLDER/exit; when the pipe is
+closed, the guard removes FOLDER. The module uses the standard library only, for a fast start.
 """
 
 import contextlib
@@ -49,10 +49,10 @@ def _exec_kernel(guard: int, folder: str, job_fd: int, command: list[str]) -> No
 
 
 def _fix_addresses(libc: ctypes.CDLL) -> None:
-    """Disable address space randomisation of the kernel's program, where the host allows it.
+    """Disable address space randomisation of the kernel's program, if the host permits it.
 
     The kernel counts the gap between its program and its heap, which is random (up to 1 GB), as memory, and derives the
-    sizes of its hash tables from that, for example of the table of IP identifications.
+    sizes of its hash tables from the amount of memory, for example of the table of IP identifications.
     """
     known = libc.personality(PERSONALITY_READ)
     if known >= 0:

@@ -1,7 +1,7 @@
 """Process 1 of the user-mode kernel: mount a writable overlay over the host's root, run the job, power off.
 
-`python -m lab7.topologies.emulation.virtual.guest FOLDER`, FOLDER being the job's. Standard library alone, for a fast
-start.
+`python -m lab7.topologies.emulation.virtual.guest FOLDER`: FOLDER is the job's folder. The module uses the standard
+library only, for a fast start.
 """
 
 import contextlib
@@ -107,7 +107,7 @@ def _set_up(fixed_addresses: bool) -> None:
 def _date_pages() -> None:
     """Mount a copy of the origin's pages with a fixed modification time, for a reproducible Last-Modified.
 
-    The times in a checkout vary, and its files can be those of the host, which must not change.
+    Modification times vary between checkouts, and cannot be set in place, since the files may be the host's.
     """
     shutil.copytree(PACKAGE_ROOT / PAGES, PAGES_COPY)
     for place, _, names in os.walk(PAGES_COPY):
@@ -178,7 +178,7 @@ def _attach_terminal(rows: int, columns: int, with_input: bool) -> None:
     """Continue in a child that has a pseudo-terminal; copy its output to standard output, exit with its exit code.
 
     Output is copied unprocessed, since the host's terminal translates line ends. with_input: the terminal is standard
-    input, too. Nothing can be typed there: virtual time would stand still meanwhile.
+    input as well, and at end of file, since virtual time would stand still while the user types.
     """
     primary, secondary = os.openpty()
     fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

@@ -1,8 +1,8 @@
 """Job of a user-mode kernel: the command to run, and the kernel's command line and environment.
 
 The kernel's random number pool takes its command line as an input, so the command line is the same in every run:
-varying data (folders, the job) are in a file, in a folder that the kernel inherits as an open descriptor (hostfs
-resolves /proc/self as the process that the kernel is).
+varying data (folders, the job) are in a file, in a folder that the kernel inherits as an open descriptor (in a path of
+hostfs, /proc/self is the kernel's own process on the host).
 """
 
 import json
@@ -79,9 +79,10 @@ SETTLE_S = 10.0
 class Job:
     """A command line to run in a user-mode kernel, with its folders, seed and time limit.
 
-    folders: writable folders of the host and their mount points. seed: fixes the kernel's entropy and wall clock; None:
-    the host's. limit_s: bound in seconds of the kernel's own clock. virtual: the clock is virtual. terminal: rows and
-    columns of the terminal of its output, None where it is none. stdin: its standard input, None for an empty one.
+    folders: writable folders of the host -> their mount points. seed: fixes the kernel's entropy and wall clock; None:
+    the host's entropy and clock. limit_s: time limit in seconds of the kernel's own clock. virtual: the clock is
+    virtual. terminal: rows and columns of the terminal to which the job writes, None without a terminal. stdin: octets
+    of standard input, None for an empty input.
     """
 
     command: tuple[str, ...]
@@ -112,9 +113,9 @@ class Job:
 
 
 def memory_mb(outer: Mapping[str, str]) -> int:
-    """Return the size of the kernel's memory in MB, at least MEMORY_MB. Raises MachineError for one that is no number.
+    """Return the size of the kernel's memory in MB, at least MEMORY_MB. Raises MachineError for an invalid size.
 
-    The size is an input of the random number pool: with another one, the same seed gives other packets.
+    The size is an input of the random number pool: with another size, the same seed gives other packets.
     """
     given = outer.get(MEMORY_VARIABLE, str(MEMORY_MB))
     if not given.isdecimal() or int(given) < MEMORY_MB:
@@ -123,7 +124,7 @@ def memory_mb(outer: Mapping[str, str]) -> int:
 
 
 def kernel_words(program: Path, job: Job, memory: int = MEMORY_MB) -> list[str]:
-    """Return the kernel's command line; it depends on the memory (in MB) and whether the clock is virtual alone."""
+    """Return the kernel's command line, which depends only on `memory` (MB), `virtual`, and whether a seed is set."""
     words = [
         str(program),
         f"mem={memory}M",
@@ -153,8 +154,8 @@ def init_script(python: str = sys.executable) -> str:
 def job_environment(outer: Mapping[str, str], seed: int | None) -> dict[str, str]:
     """Return the environment of a job: the caller's; with a seed, without variables that could change a frame.
 
-    Start-up files of programs are in the home folder, language and time zone are variables: all are the same for every
-    user of every machine. Packages installed for Python in the user's home are still found.
+    With a seed, the home folder (which contains start-up files of programs), language and time zone are the same for
+    every user of every machine. Packages installed for Python in the user's home are still found.
     """
     if seed is None:
         return dict(outer)

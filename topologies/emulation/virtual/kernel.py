@@ -54,7 +54,7 @@ def user_folder() -> Path:
 
 
 def unsupported() -> str:
-    """Return the reason why this machine cannot run user-mode Linux, which exists for x86 alone; empty if it can."""
+    """Return the reason why this machine cannot run user-mode Linux, which exists for x86 only; empty if it can."""
     machine = platform.machine()
     if platform.system() != "Linux" or machine != "x86_64":
         return f"virtual time runs in user-mode Linux, which needs Linux on x86-64; this machine is {machine}"

@@ -3,7 +3,7 @@
     with Machine(kernel.require(), job) as machine:
         ended = machine.wait()
 
-It needs no rights on the host: the kernel is a program, its processes are processes of this user.
+No privileges on the host are needed: the kernel is a program, and its processes are processes of this user.
 """
 
 import contextlib
@@ -51,7 +51,8 @@ class Ended:
 class Machine:
     """A running user-mode kernel with its job; a context manager that removes processes and files at the end.
 
-    folder: the job's on the host while it runs, mounted as job.PLACE. first: command prefix, such as nice.
+    folder: the job's folder on the host, which exists while the kernel runs and is mounted in it at job.PLACE. first:
+    command prefix, such as nice.
     """
 
     def __init__(self, kernel: Kernel, of: Job, first: Sequence[str] = ()) -> None:
@@ -115,7 +116,7 @@ class Machine:
         return time.monotonic() - self._began_s
 
     def used_s(self) -> float:
-        """Return the processor time of the kernel and its living processes, in seconds; proc(5)."""
+        """Return the CPU time of the kernel and its living processes, in seconds; proc(5)."""
         return sum(_used_s(int(name), self.pid) for name in os.listdir("/proc") if name.isdigit())
 
     def poll(self) -> Ended | None:
@@ -128,7 +129,7 @@ class Machine:
         raise MachineError(f"{self._how_it_ended()} before its job ended{f': {output}' if output else ''}")
 
     def _how_it_ended(self) -> str:
-        """Describe how the kernel ended, or the guard, with whose exit the kernel ends."""
+        """Describe how the kernel ended, or how the guard ended, whose exit ends the kernel."""
         try:
             code = int((self.folder / guard.EXIT).read_text())
         except (OSError, ValueError):
@@ -200,7 +201,7 @@ def _folders_place() -> str | None:
 
 
 def _used_s(pid: int, session: int) -> float:
-    """Return the processor time in seconds of a process and its reaped children; 0 for a process of another session."""
+    """Return the CPU time in seconds of a process and its reaped children; 0 for a process of another session."""
     try:
         # In /proc/PID/stat the second field is the program's name in parentheses, which may contain spaces.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

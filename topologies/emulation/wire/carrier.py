@@ -7,8 +7,8 @@ Run by the fork server with one argument, a JSON list with an object per link:
       "seeds": [1, 2],
       "records": ["/run/.../wire-a-b.0", "/run/.../wire-a-b.1"]}]   file for each frame's times: see record
 
-The directions of all links are counted through: 0 and 1 those of the first link, 2 and 3 those of the second. A line of
-its standard input gives one direction another shape, or deletes a link, and is answered by the line DONE:
+Directions are numbered across all links: 0 and 1 belong to the first link, 2 and 3 to the second. A line on standard
+input gives one direction another shape, or deletes a link, and is answered by the line DONE:
 
     {"direction": 2, "shape": {...}, "seed": 3}
     {"delete": 1}
@@ -61,8 +61,8 @@ class Direction:
     def receive(self, late_ns: int, waited_ns: int) -> Iterator[tuple[int, bytes]]:
         """Read the frames that have arrived at the source, at most BURST; yield due time and octets of each.
 
-        The first arrived `waited_ns` and `late_ns` ago, while this process waited for a processor and slept; the others
-        are assumed to have arrived evenly distributed over that wait.
+        The first frame arrived `waited_ns` (run-queue delay) plus `late_ns` (lateness of the wake-up) ago; the other
+        frames are assumed to have arrived evenly distributed over the run-queue delay.
         """
         frames: list[bytes] = []
         read, source = os.read, self.source
@@ -109,7 +109,7 @@ class Carrier:
         self._count = 0
 
     def carry(self, commands: IO[bytes]) -> None:
-        """Forward frames until killed; new shapes are read from `commands`."""
+        """Forward frames until killed; read new shapes and deletions from `commands`."""
         control = commands.fileno()
         sleeper = Sleeper([*self._by_source, control])
         while True:
@@ -127,7 +127,7 @@ class Carrier:
     def _receive(self, direction: Direction, late_ns: int, waited_ns: int) -> None:
         flying, count = self._flying, self._count
         for due_ns, frame in direction.receive(late_ns, waited_ns):
-            # The counter keeps frames with equal due times in order, so that heapq does not compare what follows.
+            # The counter keeps frames with equal due times in order, so that heapq never compares directions.
             count += 1
             heapq.heappush(flying, (due_ns, count, direction, frame))
         self._count = count
@@ -143,7 +143,8 @@ class Carrier:
                 return flying[0][0]
             due_ns, _, direction, frame = heapq.heappop(flying)
             now_ns = direction.send(due_ns, frame)
-        # Devices that are not read drop frames, so the next ones wait until all have been.
+        # TAP devices drop frames while they are not read, so all devices are read before further due frames are
+        # written.
         return now_ns
 
     def _obey(self, commands: IO[bytes], sleeper: Sleeper) -> None:

@@ -1,28 +1,30 @@
 """Timer of a user-space link (wire): sleep until a time, and estimate the lateness of each wake-up.
 
-The problem. A wire delays frames in user space: a frame is read at its arrival, and written after its delay. Both times
-are those at which this process runs, not those of the frame. A processor that has been idle wakes up late: 20 us after
-a sleep of 1 ms, 150 us after one of 50 ms (virtual machines and deep idle states alike), and later still if another
-program has the processor. Uncorrected, each wire would add two such latencies to every frame, at arrival and departure.
+The problem. A wire delays frames in user space: a frame is read at its arrival, and written after its delay. Both
+happen when this process gets to run, not when the frame arrives or is due. A processor that has been idle wakes up
+late: 20 us after a sleep of 1 ms, 150 us after one of 50 ms (virtual machines and deep idle states alike), and later
+still if another program has the processor. Uncorrected, each wire would add two such latencies to every frame, at
+arrival and departure.
 
 Departures: sleep in two steps. The first step ends LAST_STEP_NS before the frame is due; the second is so short that
 the processor stays out of deep idle states for it. The lateness of last steps is nearly constant, so the sleep aims
 ahead of the due time by its mean (`early_ns`).
 
 Arrivals: subtract the expected lateness. The time at which a frame reached the device is unknown to this process (TAP
-devices have no receive time stamps). But a sleep that ends by a time-out measures its own lateness, woke - due. A mean
-of these by the length of the sleep (`Lateness`) predicts the lateness of a wake-up by a frame after a sleep of that
-length, and this much is subtracted from the time of reading. It is an exponentially weighted mean, since the machine's
-load changes, per power of two of the length, since deeper idle states take longer sleeps; and it never decreases with
-the length, so that lengths without samples inherit from shorter ones. Samples above LATENESS_MAX_NS are ignored: they
-are stolen processor time rather than idle-state exit latency.
+devices have no receive time stamps). But a sleep that ends by a time-out measures its own lateness, woke - due. The
+mean of the measured lateness, per length of sleep (`Lateness`), predicts the lateness of a wake-up by a frame after a
+sleep of the same length, and is subtracted from the time of reading. The mean is exponentially weighted, since the
+machine's load changes; there is one mean per power of two of the length, since longer sleeps reach deeper idle states;
+and the prediction never decreases with the length, so that a length without samples gets the prediction of a shorter
+one. Samples above LATENESS_MAX_NS are ignored: they are steal time rather than idle-state exit latency.
 
-Run-queue delay: measured, not estimated. A process that is awake may still wait for a processor. The kernel counts that
-time per thread (proc_pid_schedstat(5)), so it is excluded from the samples of lateness, and is subtracted exactly from
-the arrival time of a frame. Not so where the wake-up was by time-out: then frames arrived at an unknown later time.
+Run-queue delay: measured, not estimated. A process that is awake may still wait for a processor. The kernel counts this
+run-queue delay per thread (proc_pid_schedstat(5)), so that it is excluded from the samples of lateness, and is
+subtracted exactly from the arrival time of a frame. If a time-out ended the sleep, it is not subtracted, since frames
+then arrived at an unknown later time.
 
-The residue is the error of the estimates. The carrier records when each frame was due and when it left, so
-that the fidelity certificate knows the lateness of every departure.
+The residue is the error of the estimates. The carrier records when each frame was due and when it left, so that the
+fidelity certificate knows the lateness of every departure.
 """
 
 import contextlib
@@ -34,7 +36,7 @@ from collections.abc import Sequence
 NS = 1_000_000_000
 # Length in ns of the last step of a sleep: above any usual lateness, too short for a deep idle state.
 LAST_STEP_NS = 300_000
-# Maximum wake-up lateness in ns that counts; a greater one is stolen processor time, and is ignored.
+# Maximum wake-up lateness in ns that counts as a sample; a greater lateness is steal time, and is ignored.
 LATENESS_MAX_NS = 400_000
 LEARNING_RATE = 0.2
 FIRST_GUESS_NS = 30_000
@@ -57,7 +59,7 @@ class RunQueue:
 
 
 class Lateness:
-    """Mean lateness of wake-ups (exponentially weighted) by the sleep's length, rounded to a power of two."""
+    """Exponentially weighted mean lateness of wake-ups, per length of sleep rounded to a power of two."""
 
     def __init__(self) -> None:
         self._late_ns = [float(FIRST_GUESS_NS)] * BUCKETS
@@ -69,7 +71,7 @@ class Lateness:
             self._late_ns[bucket] += LEARNING_RATE * (late_ns - self._late_ns[bucket])
 
     def expected_ns(self, asleep_ns: int) -> int:
-        """Return the expected lateness in ns after a sleep of length `asleep_ns`; it grows with the length."""
+        """Return the expected lateness in ns after a sleep of `asleep_ns`; it never decreases with the length."""
         return round(max(self._late_ns[: asleep_ns.bit_length() + 1]))
 
 
@@ -80,7 +82,7 @@ class Sleeper:
     """
 
     def __init__(self, descriptors: Sequence[int]) -> None:
-        # An epoll descriptor for all: select(2) takes none from 1024 on, and poll(2) no time below a millisecond.
+        # One epoll descriptor stands for all: select(2) takes none above 1023, and poll(2) no timeout below 1 ms.
         self._epoll = select.epoll()
         for descriptor in descriptors:
             self._epoll.register(descriptor, select.EPOLLIN)
@@ -115,5 +117,5 @@ class Sleeper:
         # If the timeout ended before the run-queue delay began, the timeout woke this process: arrivals are unknown.
         by_time = due_ns is not None and woke_ns - waited_ns >= began_ns + asleep_ns
         self.waited_ns = 0 if by_time else waited_ns
-        # In order of their numbers, as epoll's order depends on the history.
+        # Sorted by number, because epoll's order depends on earlier events.
         return sorted(descriptor for descriptor, _ in self._epoll.poll(0))

@@ -1,7 +1,7 @@
 """Effects of a link on frames (loss, rate, delay, reordering), functions of size, arrival time and randomness.
 
 Every effect has one method, `exit_ns(size_bytes, now_ns) -> ns | None`: the time at which a frame that enters now
-leaves, or None if it is lost. A direction of a link is a chain of them. Times are integers in nanoseconds on one
+leaves, or None if it is lost. A direction of a link is a chain of effects. Times are integers in nanoseconds on one
 monotonic clock; sizes are those of the Ethernet frame without its frame check sequence, as tc(8) counts them.
 """
 
@@ -36,7 +36,7 @@ class Loss:
 
 
 class Rate:
-    """A transmitter of fixed rate with a drop-tail queue; its capacity counts the frame in transmission, too."""
+    """A transmitter of fixed rate with a drop-tail queue, whose capacity includes the frame in transmission."""
 
     def __init__(self, rate_bps: float, queue_frames: int) -> None:
         self._ns_per_byte = 8 * NS / rate_bps

@@ -12,8 +12,8 @@ TUN_DEVICE = "/dev/net/tun"
 TUNSETIFF = 0x400454CA
 IFF_TAP = 0x0002
 IFF_NO_PI = 0x1000
-# Frames that a TAP device holds until they are read, 10 times Linux's default: a burst of TCP that fills a path of
-# 1 Gbit/s and 100 ms. The queue of the link itself is that of its shape.
+# Transmit queue of a TAP device in frames, 10 times Linux's default: enough for a TCP burst as large as the
+# bandwidth-delay product of 1 Gbit/s and 100 ms. The queue of the link itself is part of the link's shape.
 QUEUED_FRAMES = 10_000
 
 

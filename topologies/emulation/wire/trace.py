@@ -1,8 +1,9 @@
 """Trace-driven rate of a link: delivery opportunities from a file in the format of mahimahi (Netravali et al. 2015).
 
 Each line is a time in ms from the start of the trace at which one full-sized frame can be delivered; equal lines are
-several of them. The trace starts with the first frame, and starts over at its last time. A frame takes octets of one
-opportunity or of several; what remains of an opportunity when no frame waits is lost, as in mahimahi's link_queue.
+several opportunities at the same time. The trace starts with the first frame, and repeats from its last time on. A
+frame uses octets of one or several opportunities; octets of an opportunity that no queued frame uses are lost, as in
+mahimahi's link_queue.
 """
 
 from bisect import bisect_left
@@ -52,7 +53,7 @@ def read_trace(path: str) -> tuple[int, ...]:
 
 
 class TraceRate:
-    """A transmitter whose delivery opportunities a trace gives, with a drop-tail queue of so many frames."""
+    """A transmitter with the delivery opportunities of a trace, and a drop-tail queue of `queue_frames` frames."""
 
     def __init__(self, times_ms: Sequence[int], queue_frames: int) -> None:
         self._times_ns = [time_ms * MS_NS for time_ms in times_ms]

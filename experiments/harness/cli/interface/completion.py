@@ -1,7 +1,8 @@
 """Completion in bash, zsh and fish: commands, options, and values (experiments, topologies, hosts, parameters ...).
 
-`lab7 completion SHELL` prints the script, which calls lab7 with _LAB7_COMPLETE set, as click's own scripts do. Those of
-bash and zsh are replaced: a name before `=` (`--set rtt=`) is followed by no blank, and bash splits words at `=`.
+`lab7 completion SHELL` prints the script, which calls lab7 with _LAB7_COMPLETE set, as click's own scripts do. click's
+scripts for bash and zsh are replaced, because no blank may follow a completed `NAME=` (`--set rtt=`), and because bash
+splits words at `=`.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class _Bash(BashComplete):
         return (words, "") if not words or line[-1:].isspace() else (words[:-1], words[-1])
 
     def format_completion(self, item: CompletionItem) -> str:
-        """Return one line for the script: of a word with `=`, the part that bash replaces."""
+        """Return one line for the script; for a word NAME=VALUE, only VALUE, which is the part that bash replaces."""
         return f"{item.type},{item.value.rpartition('=')[2] if _has_value(item.value) else item.value}"
 
 
@@ -133,7 +134,7 @@ def _starting(incomplete: str, names: Iterable[tuple[str, str]]) -> list[Complet
 
 
 def _or_files(found: list[CompletionItem], incomplete: str) -> list[CompletionItem]:
-    """Return names, or a request for files where a path is typed."""
+    """Return names, or a request for file names if a path is typed or no name matches."""
     return found if found and "/" not in incomplete else [CompletionItem(incomplete, type="file")]
 
 
@@ -186,7 +187,7 @@ def _named_experiments(context: click.Context) -> list[ListedExperiment]:
 
 
 def _settings(context: click.Context, incomplete: str) -> list[CompletionItem]:
-    """Return `NAME=` of the experiments or the topology of the command; after `=` the default."""
+    """Return `NAME=` for each parameter of the experiments or the topology; after `=`, the default value."""
     if context.command.name == "run":
         known = {one.name: one for named in _named_experiments(context) for one in named.parameters}
         name, equals, _ = incomplete.partition("=")
@@ -200,7 +201,7 @@ def _settings(context: click.Context, incomplete: str) -> list[CompletionItem]:
 
 
 def _replacements(context: click.Context, incomplete: str) -> list[CompletionItem]:
-    """Return `ROLE=` of the experiments; after `=` the implementations of the role."""
+    """Return `ROLE=` for each role of the experiments; after `=`, the implementations of the role."""
     role, equals, _ = incomplete.partition("=")
     if not equals:
         roles = dict.fromkeys(role for one in _named_experiments(context) for role in one.roles)

@@ -1,4 +1,4 @@
-"""Defaults of options from lab7.toml, or from [tool.lab7] of pyproject.toml, in the current folder or one above it.
+"""Defaults of options from lab7.toml, or from [tool.lab7] of pyproject.toml, in the current folder or a parent folder.
 
     time = "virtual"            # an option of several commands: results, links, time, seed, switch, arp, ipv6
     [run]                       # options of one command, named as on the command line
@@ -44,7 +44,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def defaults_of(command: click.Command, name: str, commands: Collection[str], folder: Path) -> dict[str, Any]:
-    """Return the defaults of a command's parameters, by parameter name. Raises click.UsageError for an unknown key."""
+    """Return the defaults of a command, keyed by parameter name. Raises click.UsageError for an unknown key."""
     found = find_defaults(folder)
     if found is None:
         return {}

@@ -1,8 +1,8 @@
 """Names of hosts in a command typed at the prompt (`client ping origin`): which words are hosts, and which are texts.
 
-Mininet replaces every word that is the name of a host by that host's address. A word stands for a host here as well,
-unless the command means something else by it: the value of an option that takes a user's name, an argument of a program
-that takes texts, users or files, or a word in quotes. Programs that resolve names find hosts in /etc/hosts anyway.
+Mininet replaces every word that is the name of a host by the host's address. Here the exceptions are words that the
+command uses otherwise: the value of an option that takes a user name, an argument of a program that takes texts, users
+or files, and a word in quotes. Programs that resolve names find hosts in /etc/hosts in any case.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ WITHOUT_HOSTS = frozenset((
     "kill", "ls", "mkdir", "mv", "pgrep", "pkill", "printf", "ps", "rm", "sed", "sort", "su", "tail", "tee", "test",
     "touch", "useradd", "wc", "which", "who",
 ))  # fmt: skip
-# Options with the name of a user as their value (curl -u, ssh -l, sudo -u), in any program but those of FLAGS.
+# Options with a user name as their value (curl -u, ssh -l, sudo -u), in any program except those of FLAGS.
 OF_USERS = frozenset(("-u", "-U", "-l"))
 # Programs in which OF_USERS are flags without a value, so that a host may follow (nc -u HOST 53).
 FLAGS = frozenset((

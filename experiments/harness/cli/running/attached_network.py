@@ -46,7 +46,7 @@ class AttachedHost(Host):
         LazyShell.startShell(self, mnopts)
 
     def mountPrivateDirs(self) -> None:  # noqa: N802
-        """Do nothing, because the process that runs the network has mounted them."""
+        """Do nothing, because the process that runs the network has mounted the folders."""
 
     def start(self, *_args: Any, **_options: Any) -> NoReturn:
         """Refuse to start a service. Raises EmulationError."""

@@ -1,4 +1,4 @@
-"""Way into a running network for this machine's programs: loopback ports, or a SOCKS proxy (`lab7 open NETWORK`)."""
+"""Access to a running network from this machine's programs: loopback ports, or a SOCKS proxy (`lab7 open NETWORK`)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lab7.topologies.emulation.control.client import ask, connected, open_connec
 from lab7.topologies.emulation.errors import EmulationError
 
 LOOPBACK = "127.0.0.1"
-# Ports of HTTP servers, proxies and webmail; those of lab7's services are known by their command lines as well.
+# Ports of HTTP servers, proxies and webmail; ports of lab7's services are recognised by their command lines as well.
 WEB_PORTS = frozenset({80, 443, 3128, 8000, 8025, 8080})
 _WEB_SERVICE = re.compile(r"\bhttp\b|webmail")
 CONNECTIONS_MAX = 200
@@ -29,10 +29,10 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 def open_network(name: str, host: str | None, from_host: str | None, port: int) -> None:
-    """Give this machine's programs a way into a network that is up, until Ctrl-C; see `lab7 open --help`.
+    """Give this machine's programs access to a network that is up, until Ctrl-C; see `lab7 open --help`.
 
-    host: only its servers, or None for all web servers; from_host: give a SOCKS proxy there instead. Raises
-    EmulationError.
+    host: forward ports to all TCP servers of this host, None: to all web servers; from_host: instead run a SOCKS proxy
+    whose connections start in this host. Raises EmulationError.
     """
     described = ask(name, "info")
     hosts = {one["name"]: one for one in described["hosts"]}
@@ -61,7 +61,7 @@ def _served(hosts: Mapping[str, Any], only: str | None) -> Iterator[tuple[str, s
 
 
 def _is_web(host: Mapping[str, Any], port: int) -> bool:
-    """Return whether a port of a host is that of a web server, a proxy or webmail, as far as can be known."""
+    """Return whether a web server, a proxy or webmail listens on a port of a host, by WEB_PORTS and command lines."""
     commands = [service["command"] for service in host["services"] if _WEB_SERVICE.search(service["command"])]
     return port in WEB_PORTS or any(re.search(rf"--port {port}\b", command) for command in commands)
 
@@ -102,7 +102,7 @@ async def _open(name: str, host: str, address: str, port: int) -> Streams:
 
 
 async def _listen(port: int, connect: Callable[[Streams], Awaitable[Streams]]) -> int:
-    """Listen on loopback, and relay each connection to the one that `connect` makes; return the port."""
+    """Listen on loopback, and relay each connection to a connection made by `connect`; return the port."""
     slots = asyncio.Semaphore(CONNECTIONS_MAX)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -131,14 +131,14 @@ async def _listen(port: int, connect: Callable[[Streams], Awaitable[Streams]]) -
     return own
 
 
-# Servers of this command, which would end if nothing referred to them.
+# Servers of this command, referred to here so that they are not garbage-collected.
 _servers: list[asyncio.Server] = []
 # Tasks of the connections, which are cancelled and awaited at the end of this command.
 _tasks: set[asyncio.Task[None]] = set()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy one direction of a connection, and its end."""
+    """Copy one direction of a connection, and then half-close the other connection."""
     while octets := await reader.read(READ_BYTES):
         writer.write(octets)
         await writer.drain()

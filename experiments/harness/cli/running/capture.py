@@ -21,7 +21,8 @@ from lab7.topologies.emulation.control.client import ask, connected, open_taps, 
 from lab7.topologies.emulation.control.packet_socket import PACKET_STATISTICS, SOL_PACKET, received
 from lab7.topologies.emulation.errors import EmulationError
 
-# Packets read from one socket before the next one, so that a busy interface does not hold up the others.
+# Maximum number of packets read from one socket before the next socket is read, so that a busy interface does not delay
+# the others.
 BURST = 256
 
 
@@ -102,7 +103,7 @@ def _until_stopped() -> Iterator[socket.socket]:
 
 @dataclass
 class _Recording:
-    """Packets of several taps that are written to a stream; `counts` by tap."""
+    """Packets of several taps that are written to a stream; `counts`: number of packets per tap."""
 
     taps: list[socket.socket]
     writer: PcapngWriter
@@ -111,7 +112,7 @@ class _Recording:
     counts: list[int]
 
     def drain(self, places: Iterable[int]) -> None:
-        """Write the packets that wait at some taps."""
+        """Write the packets that wait at the taps of these indices."""
         for place in places:
             for time_ns, frame, length, _ in received(self.taps[place], BURST):
                 if self.left == 0:
@@ -122,7 +123,7 @@ class _Recording:
         self.stream.flush()
 
     def finish(self) -> list[int]:
-        """Write the counts of the interfaces; return how many packets the kernel dropped, by tap."""
+        """Write the counts of the interfaces; return the number of packets that the kernel dropped, per tap."""
         dropped = [struct.unpack("@II", tap.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[1] for tap in self.taps]
         with contextlib.suppress(BrokenPipeError):
             for place, lost in enumerate(dropped):
@@ -137,7 +138,7 @@ def _record(recording: _Recording, channel: Channel, stopped: socket.socket) -> 
     by_descriptor = {tap.fileno(): place for place, tap in enumerate(recording.taps)}
     for descriptor in (*by_descriptor, stopped.fileno(), channel.fileno()):
         poll.register(descriptor, select.POLLIN)
-    # A reader of the pipe that goes (Wireshark is closed) ends the capture at once.
+    # If the reader of the pipe exits (Wireshark is closed), the capture ends at once.
     poll.register(recording.stream.fileno(), 0)
     with contextlib.suppress(BrokenPipeError):
         while recording.left != 0:

@@ -18,13 +18,13 @@ new_option = click.option("--new", is_flag=True, help="start a new network, even
 
 
 def running_network(text: str, timed: str, *, new: bool) -> str | None:
-    """Return the name of the network that is up and meant by `text`, a name or a topology; None for a new one.
+    """Return the name of the running network that `text`, a name or a topology, refers to; None to start a new network.
 
-    A new one is also meant where --new or an option that describes a network is given on the command line.
+    A new network is also started if --new or an option that describes a network is given on the command line.
     """
     context = click.get_current_context()
     described = any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in DESCRIBING)
-    # Where the sandbox shows the folder of the sockets, the network that is being started would find itself.
+    # If the sandbox shows the folder of the sockets, the network that is being started would find itself.
     if new or described or timed == "virtual" or registry.is_inherited():
         return None
     if not is_user_file(text.partition(":")[0]):
@@ -47,5 +47,5 @@ def running_network(text: str, timed: str, *, new: bool) -> str | None:
 
 
 def say_running(name: str) -> None:
-    """Say on standard error that a command goes into a running network."""
+    """Report on standard error that a command runs in a running network."""
     click.echo(f"lab7: in the running network {name} (--new starts another)", err=True)

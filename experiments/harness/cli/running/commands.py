@@ -81,7 +81,7 @@ def attach_command(name: str | None) -> None:
 @click.argument("names", nargs=-1, metavar="NAME ...")
 @click.option("--all", "every", is_flag=True, help="all networks of this user")
 def down_command(names: tuple[str, ...], every: bool) -> None:
-    """Take networks down that are up, as Ctrl-C in their terminal does, and wait until they are."""
+    """Take running networks down, as Ctrl-C in their terminals does, and wait until they are down."""
     if every == bool(names):
         raise click.UsageError("name the networks to take down (`lab7 ps` lists them), or give --all")
     for name in registry.names() if every else names:
@@ -117,7 +117,7 @@ def link_command() -> None:
 @click.argument("link", metavar="A-B")
 @click.argument("settings", nargs=-1, required=True, metavar="SETTING ...")
 def link_set_command(name: str, link: str, settings: tuple[str, ...], from_node: str) -> None:
-    """Set delay, jitter, loss, bw (Mbit/s, or unlimited), reorder or queue (frames) of a link; the others stay."""
+    """Set delay, jitter, loss, bw (Mbit/s, or unlimited), reorder or queue (frames) of a link, and keep the others."""
     given = parse_settings(settings)
     _print_link(ask(name, "link", link=link, set=given, only_from=from_node))
 

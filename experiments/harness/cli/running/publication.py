@@ -21,13 +21,13 @@ _OTHER_CHARACTERS = re.compile(r"[^A-Za-z0-9_.+-]+")
 
 
 def default_name(topology: str) -> str:
-    """Return the name of a network that is not given one: the topology's, as far as it can be a file name."""
+    """Return the default name of a network: the topology's name, made valid as a file name."""
     name = _OTHER_CHARACTERS.sub("-", topology).lstrip("_.+-")[:40]
     return name if NAME.fullmatch(name) else "network"
 
 
 def file_of(entry: TopologyEntry) -> str:
-    """Return the absolute path of a topology's file, with `:NAME` if given; empty for one of lab7's own."""
+    """Return the absolute path of a topology's file, with `:NAME` if given; empty for a topology of lab7."""
     if not entry.called:
         return ""
     file, colon, chosen = entry.called.partition(":")

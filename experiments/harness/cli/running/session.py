@@ -21,7 +21,7 @@ from lab7.topologies.emulation.control.client import connected, receive_reply, s
 from lab7.topologies.emulation.control.protocol import ENVIRONMENT
 from lab7.topologies.emulation.errors import EmulationError
 
-# Signals that are passed on to a command on pipes; on a terminal, the terminal of the command makes them from keys.
+# Signals that are passed on to a command on pipes; on a terminal, the command's pseudo-terminal makes signals of keys.
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 READ_BYTES = 65536
 # Seconds in which the last output of a command is read, if a program that it left behind keeps the terminal open.
@@ -64,7 +64,7 @@ def _is_terminal(number: int) -> bool:
 
 
 def _open_or_null(number: int) -> int:
-    """Return a standard stream, or /dev/null if it is closed."""
+    """Return a standard stream, or an open descriptor of /dev/null if the stream is closed."""
     try:
         os.fstat(number)
     except OSError:
@@ -75,7 +75,8 @@ def _open_or_null(number: int) -> int:
 class _Signals:
     """Signals of this process, which are passed on to a command on pipes; a context manager.
 
-    Those that come before the command has started wait for that, but end this process after START_TIMEOUT_S.
+    Signals that arrive before the command has started are held until it has; after START_TIMEOUT_S they end this
+    process.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -94,7 +95,7 @@ class _Signals:
             signal.signal(number, handler)
 
     def started(self) -> None:
-        """Pass the signals on that have come, and each one from now on."""
+        """Pass on the held signals, and from now on each signal at once."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         self._has_started = True
         for number in self._waiting:
@@ -161,7 +162,7 @@ def _copy(source: int, target: int) -> bool:
 
 @contextlib.contextmanager
 def _raw_terminal() -> Iterator[None]:
-    """Pass keys on as they are during a block, so that Ctrl-C reaches the command."""
+    """Put the terminal into raw mode during a block, so that Ctrl-C reaches the command."""
     before = termios.tcgetattr(0)
     try:
         tty.setraw(0, termios.TCSADRAIN)
@@ -172,7 +173,7 @@ def _raw_terminal() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _resized(master: int) -> Iterator[None]:
-    """Give the terminal of the command the size of this one during a block, whenever it changes."""
+    """Keep the command's pseudo-terminal as large as this terminal during a block (SIGWINCH)."""
 
     def resize(*_: object) -> None:
         with contextlib.suppress(OSError):

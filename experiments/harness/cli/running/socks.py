@@ -16,11 +16,11 @@ SUCCEEDED, UNREACHABLE, COMMAND_UNKNOWN, TYPE_UNKNOWN = 0, 4, 7, 8
 
 
 class SocksError(Exception):
-    """Error for a client that does not speak SOCKS 5, or wants more than CONNECT."""
+    """Error for a client that does not speak SOCKS 5, or that requests another command than CONNECT."""
 
 
 async def read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[str, int]:
-    """Negotiate, and return the address or name and the port that the client wants to reach. Raises SocksError."""
+    """Negotiate, and return the destination of the client's CONNECT: address or name, and port. Raises SocksError."""
     version, methods = await reader.readexactly(2)
     offered = await reader.readexactly(methods)
     if version != VERSION or NO_AUTHENTICATION not in offered:
