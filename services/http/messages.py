@@ -58,7 +58,7 @@ def do_nothing() -> None:
     """Do nothing; this is the default for callbacks."""
 
 
-# Maximum octets of one read where all content is wanted.
+# Maximum octets of one read if all content is wanted.
 READ_ALL_OCTETS = 1 << 20
 
 
@@ -148,7 +148,7 @@ END = EndOfMessage()
 
 
 def has_content(request: Request) -> bool:
-    """Return True where a request has Transfer-Encoding, or a Content-Length above 0 (RFC 9112 section 6.3)."""
+    """Return True if a request has Transfer-Encoding, or a Content-Length above 0 (RFC 9112 section 6.3)."""
     length = request.fields.get(b"content-length")
     return b"transfer-encoding" in request.fields or (length is not None and length.strip(b"0") != b"")
 

@@ -115,7 +115,10 @@ class RateLimits:
         self._idle_frames.consume(now)
 
     def credit(self) -> None:
-        """Permit WINDOW_UPDATES_PER_DATA more WINDOW_UPDATE frames, and one more PING, for a DATA frame or a stream."""
+        """Permit WINDOW_UPDATES_PER_DATA more WINDOW_UPDATE frames, and one more frame without progress.
+
+        Called for each DATA frame sent and each stream opened.
+        """
         self._window_updates += WINDOW_UPDATES_PER_DATA
         self._idle_frames.refund()
 

@@ -94,7 +94,7 @@ class CacheFill:
             self._is_pumping = False
 
     def _pass_on(self) -> bool:
-        """Pass one piece of content to the store or the readers; return False where the source has none available."""
+        """Pass one piece of content to the store or the readers; return False if the source has none available."""
         try:
             data = self.source.read(PIECE_OCTETS)
         except OSError as error:
@@ -179,12 +179,12 @@ class FillReader(StreamedBody):
 
     @property
     def is_full(self) -> bool:
-        """True where the reader's own buffer is full, which pauses the source."""
+        """True if the reader's own buffer is full, which pauses the source."""
         return self.tail.is_full
 
     @property
     def remaining_octets(self) -> int | None:
-        """Octets left to read, where all of the content has arrived without an error; else None."""
+        """Octets left to read, if all of the content has arrived without an error; else None."""
         fill = self._fill
         if not fill.is_over or fill.error is not None:
             return None

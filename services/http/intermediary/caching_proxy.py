@@ -47,7 +47,7 @@ class Outcome:
     forward   the Forward that was sent last
     received  the cache's decision about the response
     content   the content of `received.response`, for the client whose request was forwarded
-    fill      the cache fill, where the content is stored
+    fill      the cache fill, if the content is stored
     version   the HTTP version of the origin's response
     served    the response built from a stored one that was removed afterwards
     """
@@ -72,7 +72,7 @@ class CollapsedRequest:
 
     A cache may collapse concurrent requests for one URI: the response to one may satisfy all of them, if it is stored
     and each of them may be satisfied by the stored response. The exchange runs as its own task, so that the first
-    client can disconnect without failing the others. `outcome` is None before the response, and an UpstreamError where
+    client can disconnect without failing the others. `outcome` is None before the response, and an UpstreamError if
     there is none.
     """
 
@@ -238,7 +238,7 @@ class CachingProxy(Proxy):
         return response
 
     def _from_storage(self, method: bytes, serve: Serve) -> Response | None:
-        """Return the response for a Serve; None where the content is no longer stored."""
+        """Return the response for a Serve; None if the content is no longer stored."""
         ready = self._ready_responses.get(serve.stored.name)
         if ready is not None and ready[0] is serve:
             self._store.touch(serve.stored)
@@ -469,7 +469,7 @@ class CachingProxy(Proxy):
         return True
 
     def _pieces(self, outcome: Outcome, arrival: BodyStream) -> ConcatenatedBody | None:
-        """Concatenate stored and arriving content; return None where a stored piece has been removed."""
+        """Concatenate stored and arriving content; return None if a stored piece has been removed."""
         received = outcome.received
         bodies: list[Body | StreamedBody] = []
         for piece in received.pieces:
@@ -513,7 +513,7 @@ class CachingProxy(Proxy):
             if response is not None:
                 self.metrics.stale_hits += serve.is_stale
                 return response
-        # RFC 9111 section 5.2.2.2: 504 where a stale response is stored and its reuse is prohibited.
+        # RFC 9111 section 5.2.2.2: 504 if a stale response is stored and its reuse is prohibited.
         page = self.failure(routed, error if forward.fallback is None else UpstreamError(504, error.detail))
         line = cache_status_forward(self._policy, routed.key, forward)
         return Response(page.status, page.fields.adding(line), page.body)

@@ -163,7 +163,7 @@ def _via_names(fields: Fields) -> list[bytes]:
 
 
 def remaining_forwards(request: Request) -> int | None:
-    """Parse Max-Forwards of TRACE or OPTIONS; return None where there is no limit (RFC 9110 section 7.6.2)."""
+    """Parse Max-Forwards of TRACE or OPTIONS; return None if there is no limit (RFC 9110 section 7.6.2)."""
     if request.method not in (b"TRACE", b"OPTIONS"):
         return None
     values = request.fields.get_all(b"max-forwards")
@@ -183,12 +183,12 @@ def own_response(request: Request) -> Response:
 
 
 def takes_trailers(fields: Fields) -> bool:
-    """Return True where the client accepts trailer fields: `TE: trailers` (RFC 9110 section 10.1.4)."""
+    """Return True if the client accepts trailer fields: `TE: trailers` (RFC 9110 section 10.1.4)."""
     return b"te" in fields and b"trailers" in lower_tokens(fields.get(b"te"))
 
 
 def offers_websocket(request: Request) -> bool:
-    """Return True where a request offers WebSocket (RFC 6455 section 4.1), the only upgrade that is forwarded.
+    """Return True if a request offers WebSocket (RFC 6455 section 4.1), the only upgrade that is forwarded.
 
     Others, such as h2c, would take the requests that follow past this intermediary.
     """
@@ -213,8 +213,8 @@ def forwarded_request(
 ) -> Request:
     """Build the request to send along `route` from a request without hop-by-hop fields.
 
-    `length` is the size of the content in octets, 0 without content, None for chunked. `trailers` is True where the
-    client accepts trailer fields, `upgrade` where WebSocket is offered.
+    `length` is the size of the content in octets, 0 without content, None for chunked. `trailers` is True if the
+    client accepts trailer fields, `upgrade` if WebSocket is offered.
     """
     # RFC 9112 section 3.2: Host is the target's authority, and the first field.
     lines: list[FieldLine] = [(b"Host", route.authority)]
@@ -297,7 +297,7 @@ class EmptyBody(StreamedBody):
 
 
 def parse_content_length(head: Response) -> int | None:
-    """Parse a head's Content-Length; return None where it is absent or invalid."""
+    """Parse a head's Content-Length; return None if it is absent or invalid."""
     value = head.fields.get(b"content-length")
     if value is None or not value.isdigit():
         return None

@@ -3,7 +3,7 @@
     response = await pool.exchange(origin, request, None, None)     # the head; response.body is a BodyStream
 
 RFC 9112 section 9.3.1 and RFC 9110 section 9.2.2: a request on a persistent connection that the origin closes before
-its response is retried once on a new connection, where its method is idempotent and it has no content. All other
+its response is retried once on a new connection, if its method is idempotent and it has no content. All other
 requests get a new connection at once, as in squid. So does one with Upgrade; after 101 its connection leaves the pool
 and is the far end of a tunnel, which is the response's body.
 """
@@ -265,7 +265,7 @@ class UpstreamConnection(asyncio.Protocol):
         if is_sent and self.is_open:
             self._on_free(self)
         else:
-            # RFC 9112 section 9.6: close, also where the response ended before the request was sent completely.
+            # RFC 9112 section 9.6: close, also if the response ended before the request was sent completely.
             self._transport.close()
 
     def _abort(self, error: UpstreamError) -> None:
@@ -348,7 +348,7 @@ class Pool:
         return await connection.send_request(request, content, on_interim)
 
     async def _connection(self, origin: Origin, is_new: bool) -> UpstreamConnection:
-        """Return an idle connection, or a new one where none is idle or `is_new` is set; raises UpstreamError 504."""
+        """Return an idle connection, or a new one if none is idle or `is_new` is set; raises UpstreamError 504."""
         try:
             async with asyncio.timeout(self._limits.connect_s):
                 while True:

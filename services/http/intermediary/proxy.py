@@ -58,7 +58,7 @@ KEY_OCTETS = 16
 class RoutedRequest:
     """Request that may be forwarded: without hop-by-hop fields, with its route and its cache key.
 
-    `trailers` is True where the client accepts trailer fields, `upgrade` where it offers WebSocket.
+    `trailers` is True if the client accepts trailer fields, `upgrade` if it offers WebSocket.
     """
 
     request: Request

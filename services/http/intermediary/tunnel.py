@@ -90,7 +90,7 @@ class TunnelEnd(asyncio.Protocol):
             self._transport.write(data)
 
     def end(self) -> None:
-        """Half-close this connection, or close both connections where the opposite direction has ended as well."""
+        """Half-close this connection, or close both connections if the opposite direction has ended as well."""
         if self._transport is None or self._transport.is_closing():
             return
         if self.has_ended:
@@ -133,7 +133,7 @@ class ClientEnd(TunnelEnd):
         self._seen_octets = 0
 
     def check_deadline(self, now: float) -> None:
-        """Close the tunnel where no octets have been forwarded in either direction until the deadline."""
+        """Close the tunnel if no octets have been forwarded in either direction until the deadline."""
         moved = self.moved_octets + (self.other.moved_octets if self.other is not None else 0)
         if moved != self._seen_octets:
             self._seen_octets = moved
@@ -185,7 +185,7 @@ class StreamEnd(TunnelEnd):
             self.other.pause(True)
 
     def end(self) -> None:
-        """End the direction to the client, and the tunnel where the other direction has ended as well."""
+        """End the direction to the client, and the tunnel if the other direction has ended as well."""
         self._stream.finish()
         if self.has_ended and self.other is not None:
             self.other.finish()

@@ -339,7 +339,7 @@ class Http2Connection(asyncio.Protocol):
         self._update_phase()
 
     def _update_phase(self) -> None:
-        """Set phase, deadline and reading after each step, and close or linger where nothing is left to do."""
+        """Set phase, deadline and reading after each step, and close or linger if nothing is left to do."""
         core = self._core
         if core.is_over or (core.is_stopped and not core.open_streams):
             self._linger()

@@ -7,7 +7,7 @@
 stalls in a request gets 408 and is closed; an idle connection is closed silently. When all connections are in use,
 services/connections.py decides which one is evicted for a new one.
 
-The version of a cleartext connection is HTTP/2 where the client begins with the connection preface (prior knowledge,
+The version of a cleartext connection is HTTP/2 if the client begins with the connection preface (prior knowledge,
 RFC 9113 sections 3.3 and 3.4), else HTTP/1; no HTTP/1 request begins with the preface. Over TLS it is that of ALPN.
 """
 

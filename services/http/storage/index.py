@@ -144,7 +144,7 @@ class Index:
         self._count(entry, 1)
 
     def drop(self, name: str) -> Entry | None:
-        """Remove and return an entry; None where it does not exist."""
+        """Remove and return an entry; None if it does not exist."""
         entry = self._entries.pop(name, None)
         if entry is None:
             return None
@@ -216,7 +216,7 @@ class Index:
 class Space:
     """Memory and disk space of one store: reserved for arriving content, and freed by eviction of entries.
 
-        space.reserve(memory_octets, disk_octets)   # False where other arriving content takes all the space
+        space.reserve(memory_octets, disk_octets)   # False if other arriving content takes all the space
         space.evict()                               # the least recently used entries leave, until all limits hold
 
     `object_octets` is the largest content that is stored. Failures of the disk are counted, and the first is logged.

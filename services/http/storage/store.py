@@ -118,7 +118,7 @@ class FileContent:
 
 
 def read_content(descriptor: int, size_octets: int, checksum: int) -> bytes:
-    """Return the complete content of a file; raises OSError where length or CRC-32 differ from the stored values."""
+    """Return the complete content of a file; raises OSError if length or CRC-32 differ from the stored values."""
     content = os.pread(descriptor, size_octets + 1, 0)
     if len(content) != size_octets or zlib.crc32(content) != checksum:
         raise OSError("checksum mismatch")
@@ -126,7 +126,7 @@ def read_content(descriptor: int, size_octets: int, checksum: int) -> bytes:
 
 
 def verify_content(descriptor: int, size_octets: int, checksum: int | None) -> None:
-    """Verify a file's length, and its CRC-32 if given; raises OSError where a value differs from the stored one."""
+    """Verify a file's length, and its CRC-32 if given; raises OSError if a value differs from the stored one."""
     if os.fstat(descriptor).st_size != size_octets:
         raise OSError("size mismatch")
     if checksum is None:
@@ -153,7 +153,7 @@ class WriterState(Enum):
 class StoreWriter:
     """Writer of a response whose content arrives; created by Store.begin().
 
-    It aborts by itself where the content exceeds a limit, where other arriving responses take all the space, and where
+    It aborts by itself if the content exceeds a limit, if other arriving responses take all the space, and if
     the disk fails. Further writes are ignored.
     """
 
@@ -236,7 +236,7 @@ class StoreWriter:
         return bytes(octets) if len(octets) <= HELD_CONTENT_OCTETS else octets
 
     def reserve(self, memory_octets: int, disk_octets: int) -> bool:
-        """Reserve further memory and disk space in octets; return False where there is none."""
+        """Reserve further memory and disk space in octets; return False if there is none."""
         if not self._space.reserve(memory_octets, disk_octets):
             return False
         self._memory_octets += memory_octets
@@ -372,7 +372,7 @@ class Store:
     ) -> None:
         """Create a store with limits in octets, which include metadata and arriving content.
 
-        `same_key(old, new)` returns True where a new response of the same URI and method replaces an old one (RFC 9111
+        `same_key(old, new)` returns True if a new response of the same URI and method replaces an old one (RFC 9111
         section 4.1). `object_octets` limits the content of one response; `memory_octets` and `disk_octets` limit all.
         """
         self.folder = None if directory is None else Folder(directory)
@@ -392,7 +392,7 @@ class Store:
     def begin(self, stored: StoredResponse, expected_octets: int = 0) -> StoreWriter:
         """Start storing a response; return the writer for its content, already aborted if storing is impossible.
 
-        `expected_octets` is the length of the content, 0 where unknown. It avoids evictions for a response that turns
+        `expected_octets` is the length of the content, 0 if unknown. It avoids evictions for a response that turns
         out to be too large.
         """
         self._last_name += 1
@@ -457,7 +457,7 @@ class Store:
     def replace(self, old: StoredResponse, new: StoredResponse) -> StoredResponse | None:
         """Replace the metadata of the stored response `old` by those of `new`; keep its content (RFC 9111 section 3.2).
 
-        Return the updated stored response; None where `old` was removed.
+        Return the updated stored response; None if `old` was removed.
         """
         entry = self._index.get(old.name)
         if entry is None:
