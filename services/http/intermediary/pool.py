@@ -2,10 +2,10 @@
 
     response = await pool.exchange(origin, request, None, None)     # the head; response.body is a BodyStream
 
-RFC 9112 section 9.3.1 and RFC 9110 section 9.2.2: a request on a persistent connection that the origin closes before
-its response is retried once on a new connection, if its method is idempotent and it has no content. All other
-requests get a new connection at once, as in squid. So does one with Upgrade; after 101 its connection leaves the pool
-and is the far end of a tunnel, which is the response's body.
+RFC 9112 section 9.3.1 and RFC 9110 section 9.2.2: if the origin closes a reused connection before the response, the
+request is retried once on a new connection. Only a request that may be retried is sent on a reused connection: its
+method is idempotent, and it has neither content nor Upgrade. Any other request gets a new connection, as in squid.
+After 101 the connection leaves the pool and becomes the far end of a tunnel, which is the body of the response.
 """
 
 import asyncio
@@ -48,8 +48,8 @@ class UpstreamConnection(asyncio.Protocol):
     """Connection to one origin on asyncio: one exchange at a time, request and response content streamed.
 
     Backpressure works in both directions: reading from the origin pauses while the client's buffer is full, and reading
-    from the client while the origin's is. A truncated response is truncated for the client, too. `on_free` is called
-    with the connection when it is idle, `on_lost` when it has been closed.
+    from the client pauses while the origin's buffer is full. A truncated response is truncated for the client, too.
+    `on_free` is called with the connection when it becomes idle, `on_lost` when it has been closed.
     """
 
     def __init__(
@@ -332,7 +332,7 @@ class Pool:
     ) -> Response:
         """Send a request to `origin` and return the response's head; raises UpstreamError.
 
-        Its body is a BodyStream, that of a 101 a Tunnel.
+        The body of the response is a BodyStream, or a Tunnel if the status is 101.
         """
         may_repeat = request.method in IDEMPOTENT and content is None and b"upgrade" not in request.fields
         # An idle connection needs no timeout, and is the usual case.

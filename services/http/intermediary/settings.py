@@ -81,7 +81,7 @@ Network = IPv4Network | IPv6Network
 class Settings:
     """Settings of one intermediary, a forward or reverse proxy.
 
-    name      its pseudonym in Via, unique in a chain of proxies: a token, or host:port (RFC 9110 section 7.6.3)
+    name      the pseudonym in Via, unique in a chain of proxies: a token, or host:port (RFC 9110 section 7.6.3)
     origin    the origin of a reverse proxy; None for a forward proxy
     allowed   permitted targets of CONNECT
     clients   permitted networks of clients; () for all
