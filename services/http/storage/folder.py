@@ -5,9 +5,9 @@
     DIR/2a/000000000000002a.head     a head; the entry exists as long as this file does
     DIR/2a/000000000000002a.content  the content, created before the head and removed after it; absent if empty
 
-An entry is created and removed by a single rename or unlink of its head. A process that is killed leaves at most files
-without a head, which the next start removes. There is no fsync: length and checksum detect files damaged by a power
-failure, and the entry is a miss. File names are a counter, never part of a URI.
+An entry is created by an atomic rename of its head, and removed by an unlink of its head. A process that is killed
+leaves at most files without a head, which the next start removes. There is no fsync: length and checksum detect files
+damaged by a power failure, and the entry is a miss. File names are a counter, never part of a URI.
 """
 
 import contextlib

@@ -1,12 +1,12 @@
 """Index of stored responses by cache key, and accounting of their space: limits, and LRU eviction.
 
-    index.add(entry)           -> the entries whose place it takes: of the same request fields, or too many of the URI
-    index.make_room()          -> the entries that leave so that every limit holds again
+    index.add(entry)           -> the entries that it replaces: the same variant, or one too many of the URI
+    index.make_room()          -> the entries evicted so that all limits hold again
     index.find(b"http://a/")   -> the stored responses of a URI, the newest first
 
 RFC 9111 section 2: the cache key is at least the URI; section 4.1: variants of one URI differ in the request fields
-that Vary nominates. The function `same_key` compares them. The Index counts, without I/O; the Space removes the files
-of the entries that leave.
+that Vary nominates. The function `same_key` compares variants. Index does the accounting, without I/O; Space removes
+the files of evicted and replaced entries.
 """
 
 from collections import OrderedDict
@@ -65,7 +65,7 @@ def head_octets(stored: StoredResponse) -> int:
 
 
 class Index:
-    """Entries by name and by URI, and the sums of their memory and disk space.
+    """Entries keyed by name and by URI, and the sums of their memory and disk space.
 
     `pending_memory` and `pending_disk` are octets of arriving responses: they count towards the limits, too.
     """
@@ -256,7 +256,7 @@ class Space:
                 self.folder.remove(entry.stored.name)
 
     def disk_failed(self, error: OSError) -> None:
-        """Count a write that failed; log the first one since the last that succeeded."""
+        """Count a failed write; log it if it is the first failure since a successful write."""
         self.disk_failures += 1
         if not self._disk_fails and self._log is not None:
             self._log.write("not stored", reason=f"write failed: {error}")

@@ -9,9 +9,9 @@
     [stored] = store.find(b"http://www.example.com/")
     body = store.open(stored)
 
-Without a directory all responses are in memory. With one all are on disk, and small, recently used content is cached
-in memory. Calls return at once or after access to the local disk; none waits for a peer. Left out: the LRU order over a
-restart (entries are loaded in the order in which they were stored).
+Without a directory, all responses are in memory. With a directory, all responses are on disk, and small, recently used
+content is also cached in memory. Calls return at once or after access to the local disk; no call waits for a peer. Left
+out: persistence of the LRU order (after a restart, entries are loaded in the order in which they were stored).
 """
 
 import errno
@@ -153,8 +153,8 @@ class WriterState(Enum):
 class StoreWriter:
     """Writer of a response whose content arrives; created by Store.begin().
 
-    It aborts by itself if the content exceeds a limit, if other arriving responses take all the space, and if
-    the disk fails. Further writes are ignored.
+    The writer aborts itself if the content exceeds a limit, if other arriving responses take all the space, or if the
+    disk fails. Further writes are ignored.
     """
 
     def __init__(
@@ -425,9 +425,9 @@ class Store:
     def open(self, stored: StoredResponse, first: int = 0, last: int | None = None) -> Body | None:
         """Return a body of octets `first` to `last` (default: the end) of a stored response's content.
 
-        Both are relative to the stored content, even for a partial response, and `last` may exceed its end. Removal of
-        the entry does not affect the body. None is a miss: the entry was removed, or its files are damaged, which
-        removes it.
+        Both positions are relative to the stored content, even for a partial response; `last` may be beyond the end of
+        the content. Removal of the entry does not affect the body. None is a miss: the entry has been removed, or its
+        files are damaged, in which case the entry is removed now.
         """
         size = stored.size_octets or 0
         end = size if last is None else min(last + 1, size)
