@@ -5,7 +5,7 @@ r"""$GENERATE, BIND's directive of master files: a record for each number of a r
 
 The syntax of the BIND 9 Administrator Reference Manual, section 3.5.5: $ is the number, ${OFFSET[,WIDTH[,BASE]]} the
 number with an offset, filled with zeros to a width, in base d, o, x, X, or as nibbles of an ip6.arpa name (n, N); $$
-and \$ are a dollar sign. dnspython has it, too; NSD has not. It is in no RFC.
+and \$ are a dollar sign. dnspython supports $GENERATE, too; NSD does not, and no RFC defines it.
 """
 
 import re
@@ -88,9 +88,9 @@ def _text(match: re.Match[str], number: int) -> str:
 
 
 def _nibbles(value: int, width: int, base: str) -> str:
-    """Return hexadecimal digits from the last to the first, with dots, filled with zeros to a width.
+    """Return the hexadecimal digits in reverse order, separated by dots and padded with zeros to a width.
 
-    The width counts the dots; an even one ends in a dot, as in BIND.
+    The width counts the dots; a result of even width ends in a dot, as in BIND.
     """
     digits = format(value, base)[::-1].ljust((width + 1) // 2, "0")
     return ".".join(digits) + "." * (2 * len(digits) == width)
