@@ -83,9 +83,10 @@ def trust_anchors(records: Iterable[str], files: Iterable[str]) -> TrustAnchors:
 
 @dataclass(slots=True)
 class SecurityContext:
-    """Trust anchors, the wall clock in seconds since 1970, and what was verified; `validates` False only stores.
+    """Trust anchors, the wall clock in seconds since 1970, and the state of the zones verified so far.
 
-    `denials` are proofs from which further negative answers are made (RFC 8198).
+    If `validates` is False, signatures are stored but not validated. `denials` has the proofs from which further
+    negative answers are synthesized (RFC 8198).
     """
 
     anchors: TrustAnchors

@@ -4,7 +4,8 @@
     table.update(address, CheckResult(True, load=3.0))    -> Change(address, State.UP, ...)
     table.update(address, CheckResult(False))             -> Change(address, State.DOWN, ...)
 
-One success marks a replica up, `failures_max` consecutive failures mark it down; one that was never up is not used.
+One success marks a replica up, `failures_max` consecutive failures mark it down; a replica that was never up is not
+used.
 
 HealthCheck is the HTTP exchange of one check:
 
@@ -14,7 +15,8 @@ HealthCheck is the HTTP exchange of one check:
                                            {"requests_under_way": 3}
 
 A complete response with a final 2xx status (RFC 9110 section 15.3) is a success. If its content is a JSON object with
-a number under one of LOAD_KEYS, that is the load; other content is ignored. Left out: redirects, which are failures.
+a number under one of LOAD_KEYS, the number is the load; other content is ignored. Left out: redirects, which count as
+failures.
 """
 
 import json
@@ -81,7 +83,7 @@ class _Health:
 
 
 class HealthTable:
-    """Health states and loads of replicas, by address."""
+    """Health states and loads of replicas, keyed by address."""
 
     def __init__(self, addresses: Iterable[Address] = (), failures_max: int = 1) -> None:
         self._health = {address: _Health() for address in addresses}
