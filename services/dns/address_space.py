@@ -4,8 +4,8 @@
     space.find(ip_address("10.8.2.7"))     -> (10.8.2.0/24, "asia")
     space.around(ip_address("10.8.4.1"))   -> 10.8.4.0/22, the largest network with this address that overlaps neither
 
-Networks of a space are disjoint, so the one that contains an address is also its longest match. The IP versions are
-separate.
+The networks of a space are disjoint, so the network that contains an address is also its longest match. The IP versions
+are separate.
 """
 
 from bisect import bisect_right

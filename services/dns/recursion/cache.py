@@ -13,7 +13,7 @@ Stale data (RFC 8767) is kept only if `stale_s` is set, since it hides the effec
 The three caches of a resolver
 ------------------------------
 
-The resolver has three caches. They differ in their key, in what makes an entry invalid, and in what a hit saves.
+The resolver has three caches, which differ in key, in expiry, and in the work that a hit saves.
 
   cache            key                          value                            expires        a hit saves
   response cache   octets of the query          octets of the response           lowest TTL     decoding, resolution
@@ -186,7 +186,7 @@ class Cache:
     # Answers.
 
     def put(self, rrset: RRset, trust: Trust, now: float) -> None:
-        """Store an RRset, unless there is an unexpired one of higher trust (RFC 2181 section 5.4.1)."""
+        """Store an RRset, unless an unexpired RRset of higher trust is cached (RFC 2181 section 5.4.1)."""
         self._put((rrset.name.folded, rrset.rtype), rrset, trust, min(rrset.ttl, self._ttl_max_s), now)
 
     def put_dname(self, name: Name, dname: RRset, trust: Trust, now: float) -> None:
@@ -254,11 +254,11 @@ class Cache:
         return Negative(value.rcode, value.soa.with_ttl(int(ttl_left))) if isinstance(value, Negative) else value
 
     def stale(self) -> "StaleView":
-        """Return a view of the answers that includes those which expired less than `stale_s` ago."""
+        """Return a view of the cache that includes answers which expired less than `stale_s` ago."""
         return StaleView(self)
 
     def get_stale(self, key: Key, now: float) -> Value | None:
-        """Return an answer, expired or not; an expired one has the TTL STALE_TTL_S (RFC 8767 section 5)."""
+        """Return an answer, expired or not; an expired answer has the TTL STALE_TTL_S (RFC 8767 section 5)."""
         entry = self._entries.get(key)
         if entry is None or isinstance(entry.value, Failure):
             entry = self._expired.get(key)

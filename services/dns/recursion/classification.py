@@ -163,7 +163,7 @@ class _Classifier:
         return ClassifiedResponse(ResponseKind.ALIAS, name, chain) if chain else self._referral_or_lame(name)
 
     def _trust(self, chain: tuple[Link, ...]) -> Trust | None:
-        """Return the trust of an RRset at the end of an alias chain; None behind an alias (RFC 2181 section 5.4.1)."""
+        """Return the trust of an RRset at the end of an alias chain; None after an alias (RFC 2181 section 5.4.1)."""
         if chain:
             return None
         return Trust.AUTHORITATIVE_ANSWER if self._message.aa else Trust.ANSWER
@@ -175,7 +175,7 @@ class _Classifier:
         return [] if rrset is None else [rrset]
 
     def _is_answered(self, name: Name) -> bool:
-        """Tell whether there is data for a name that is no alias; RFC 2181 section 10.1: an alias has no other data."""
+        """Tell whether there is an answer for a name that is not an alias (RFC 2181 section 10.1)."""
         is_alias = (name, RRType.CNAME) in self._answers and self._question.rtype not in (RRType.CNAME, RRType.ANY)
         return not is_alias and bool(self._answers_for(name))
 
@@ -255,11 +255,11 @@ class _Classifier:
         return ClassifiedResponse(ResponseKind.REFERRAL, self._question.name, delegation=delegation)
 
     def _referral(self, name: Name) -> RRset | None:
-        """Return the NS RRset of the lowest zone cut between the queried zone and `name`; None without a zone cut."""
+        """Return the NS RRset of the lowest zone cut between the queried zone and `name`; None if there is none."""
         return _nearest_ns(self._authority, self._queried.zone, name)
 
     def _referral_in_answer(self) -> RRset | None:
-        """Return the NS RRset of a referral in the answer section (no AA, no other answer); None without one."""
+        """Return the NS RRset of a referral in the answer section (no AA, no other answer); None if there is none."""
         if self._message.aa or self._queried.service is not Service.ITERATIVE:
             return None
         rtypes = {rtype for (name, rtype) in self._answers if name == self._question.name}
@@ -272,7 +272,7 @@ class _Classifier:
 
 
 def _nearest_ns(rrsets: Iterable[RRset], zone: Name, name: Name) -> RRset | None:
-    """Return the NS RRset of the zone cut below `zone` that is nearest to `name`; None without one."""
+    """Return the NS RRset of the zone cut below `zone` that is nearest to `name`; None if there is none."""
     cuts = [
         rrset
         for rrset in rrsets

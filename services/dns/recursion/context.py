@@ -45,7 +45,7 @@ DO_NOT_QUERY: tuple[Network, ...] = tuple(
 
 
 class UpstreamAddresses:
-    """Filter for upstream addresses: all but DO_NOT_QUERY, plus the networks in `allowed`; IPv6 only with `ipv6`.
+    """Filter for upstream addresses: all except DO_NOT_QUERY, plus the networks in `allowed`; IPv6 only with `ipv6`.
 
     The special networks of the `configured` addresses are allowed too. `rtypes` are the types of the addresses.
     """

@@ -66,7 +66,7 @@ class InfraCache:
         self._lame: BoundedDict[tuple[str, Name], float] = BoundedDict(SERVERS_MAX)
 
     def get(self, address: str, now: float) -> InfraEntry:
-        """Return the entry of a server; a new one if there is none or the old one is older than ENTRY_TTL_S."""
+        """Return the entry of a server; a new entry if there is none, or if it is older than ENTRY_TTL_S."""
         server = self._servers.get(address)
         if server is None or now >= server.expires:
             server = InfraEntry(expires=now + ENTRY_TTL_S)

@@ -579,7 +579,7 @@ class Resolution:
         return replace(result, queries=self._budget.queries)
 
     def stale(self, now: float) -> Result | None:
-        """Return the answer from expired data (RFC 8767), None without one."""
+        """Return the answer from expired data (RFC 8767), None if there is none."""
         found = stale_answer(self._context.cache, self._question, now) if self._context.cache.stale_s else None
         if found is None:
             return None

@@ -24,7 +24,7 @@ leads to TCP. RFC 7871 section 7.3: an unsolicited client subnet is ignored, and
 option is retried without the option.
 
 RFC 1034 section 5.3.3 ("bound the amount of work") requires the budget; CVE-2014-8500 (endless delegations) and
-CVE-2020-12662 (NXNSAttack: many name servers without addresses) are attacks on resolvers without one.
+CVE-2020-12662 (NXNSAttack: many name servers without addresses) are attacks on resolvers without a budget.
 """
 
 from collections.abc import Generator

@@ -6,8 +6,8 @@ clients (the birthday attack). So at most one query is outstanding for a name, t
 - Clients with the same question and the same network share one resolution.
 - Clients with the same question and different networks (RFC 7871) are resolved one after the other, each beginning with
   the caches: a network within the scope of an earlier answer costs no query. A client chooses its subnet freely, so if
-  every subnet had a query of its own, a client could open as many as it likes (CVE-2025-5994, "RebirthDay"). The price
-  is that clients of many networks wait for one another if scopes are narrow.
+  every subnet had a query of its own, a client could cause any number of outstanding queries (CVE-2025-5994,
+  "RebirthDay"). The price is that clients of many networks wait for one another if scopes are narrow.
 - Resolutions of different questions that need the same query, for an alias or a server's address, share its outcome if
   it goes to the same server in the same form, and wait for it if not.
 

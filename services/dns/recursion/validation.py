@@ -224,7 +224,7 @@ class Validation:
     # The chain of trust.
 
     def _anchor_above(self, name: Name) -> Name:
-        """Return the owner of the nearest trust anchor above a name; the root without any."""
+        """Return the owner of the nearest trust anchor above a name; the root if there is none."""
         return next((ancestor for ancestor in name.ancestors() if ancestor in self._security.anchors), ROOT)
 
     def chain(self, target: Name) -> Steps[ZoneTrust]:
@@ -527,7 +527,7 @@ def _unverified(message: Message) -> tuple[SecuredRRset, ...]:
 
 
 def _without_signatures(response: ClassifiedResponse, question: Question) -> Iterator[Link]:
-    """Yield the RRsets of a response; in one to ANY, signatures belong to the RRsets that they cover."""
+    """Yield the RRsets of a response; in a response to ANY, signatures belong to the RRsets that they cover."""
     for link in response.answers:
         if question.rtype != RRType.ANY or link[0].rtype != RRType.RRSIG:
             yield link

@@ -100,7 +100,7 @@ class _ZoneDenials:
         return len(self.keys) + (0 if self.hashed is None else len(self.hashed.keys))
 
     def put(self, zone: Name, rrset: SecuredRRset, expires: float) -> None:
-        """Store an RRset of NSEC or NSEC3, unless it is no usable record of the zone."""
+        """Store an RRset of NSEC or NSEC3, unless it is not usable for the zone."""
         rdata = rrset.rdatas[0]
         if isinstance(rdata, NSEC):
             key = rrset.name.folded[::-1]
@@ -145,7 +145,7 @@ class DenialCache:
         self._zones.put(zone, denials)
 
     def answer(self, name: Name, rtype: int, now: float) -> MadeAnswer | None:
-        """Return the negative answer that cached records prove for a name and type; None without a proof."""
+        """Return the negative answer that cached records prove for a name and type; None if there is no proof."""
         if rtype in _NOT_MADE:
             return None
         for zone in name.ancestors():

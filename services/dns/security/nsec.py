@@ -1,4 +1,4 @@
-"""Denial of existence by NSEC records: what a set of validated records proves about a name (RFC 4035 section 5.4).
+"""Denial of existence by NSEC records: checks of the proof in a set of validated records (RFC 4035 section 5.4).
 
     a.example. NSEC d.example. A RRSIG NSEC      b.example. does not exist; a.example. has no MX
 

@@ -116,7 +116,7 @@ class SecurityContext:
         self._referrals.put(zone, (message, now))
 
     def take_referral(self, zone: Name, now: float) -> Message | None:
-        """Return a referral to the zone and forget it; None without a recent one."""
+        """Return a referral to the zone and forget it; None if there is no recent referral."""
         found = self._referrals.get(zone)
         if found is None:
             return None

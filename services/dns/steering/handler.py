@@ -46,7 +46,7 @@ class _Requester:
 
 
 class SteeringHandler:
-    """Handler that answers names of the region map by region, others from zones; `log_answer` logs the former kind."""
+    """Handler that answers names of the region map by region, others from zones; only the former call `log_answer`."""
 
     def __init__(self, authority: Authority, regions: RegionMap, placement: Placement, log_answer: LogAnswer) -> None:
         self._authority = authority

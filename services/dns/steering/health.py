@@ -99,7 +99,7 @@ class HealthTable:
         self._health = {address: health for address, health in self._health.items() if address in addresses}
 
     def update(self, address: Address, result: CheckResult) -> Change | None:
-        """Apply the result of a check; return the change of state, None without one."""
+        """Apply the result of a check; return the change of state, None if there is none."""
         health = self._health.get(address)
         if health is None:
             return None
@@ -119,7 +119,7 @@ class HealthTable:
         return health is not None and health.state is State.UP
 
     def load(self, address: Address) -> float | None:
-        """Return the last load that a replica reported; None without one."""
+        """Return the last load that a replica reported; None if there is none."""
         health = self._health.get(address)
         return None if health is None else health.load
 
@@ -173,7 +173,7 @@ class HealthCheck:
 
 
 def load_in(content: bytes) -> float | None:
-    """Parse the load, a number from 0 on, from the content of a status response; None without a valid one."""
+    """Parse the load, a number from 0 on, from the content of a status response; None if there is no valid load."""
     try:
         status = json.loads(content)
     # The JSON parser raises RecursionError for deeply nested content.

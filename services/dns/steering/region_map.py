@@ -66,7 +66,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class RegionMap:
-    """A valid region map; `names`: line number by name; `origin`: its addresses, none for `otherwise servfail`."""
+    """A valid region map; `names`: line numbers keyed by name; `origin`: addresses, () for `otherwise servfail`."""
 
     file: str
     names: dict[Name, int]

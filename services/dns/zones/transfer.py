@@ -83,7 +83,7 @@ class Transfers:
 
 
 def _serial(query: Message, zone: Zone) -> int | None:
-    """Return the serial number of the SOA in an IXFR query (RFC 1995 section 3); None without one."""
+    """Return the serial number of the SOA in an IXFR query (RFC 1995 section 3); None if there is none."""
     for record in query.authority:
         if record.name == zone.origin and isinstance(record.rdata, SOA):
             return record.rdata.serial

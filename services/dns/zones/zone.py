@@ -148,7 +148,7 @@ class Zone:
         return RRType.SOA in self.signatures.get(self.origin.folded, {})
 
     def signature(self, name: Name, rtype: int) -> RRset | None:
-        """Return the RRSIG records of an RRset, None without any."""
+        """Return the RRSIG records of an RRset, None if there are none."""
         return self.signatures.get(name.folded, {}).get(rtype)
 
     def add_name(self, name: Name) -> None:
@@ -303,11 +303,11 @@ class Zones:
         return False
 
     def get(self, origin: Name) -> Zone | None:
-        """Return the zone with exactly this origin; None without one."""
+        """Return the zone with exactly this origin; None if there is none."""
         return self._zones.get(origin.folded)
 
     def closest(self, qname: Name, qtype: int = RRType.A) -> Zone | None:
-        """Return the zone that is the nearest ancestor of a name (RFC 1034 section 4.3.2 step 2), None without one."""
+        """Return the zone of the nearest ancestor of a name (RFC 1034 section 4.3.2 step 2), None if there is none."""
         folded = qname.folded
         zone = self._nearest(folded)
         if qtype == RRType.DS and zone is not None and zone.origin.folded == folded and folded:

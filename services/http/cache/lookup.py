@@ -231,7 +231,7 @@ def _forward(
 
 
 def _fallback(requested: RequestDirectives, candidates: list[_AssessedCandidate]) -> StoredResponse | None:
-    """Return the response to serve on failure or server error; None without one or with no-cache (RFC 9111 5.2.1.4)."""
+    """Return the response to serve stale on failure or server error; None if no-cache forbids it (RFC 9111 5.2.1.4)."""
     if requested.no_cache and not requested.stale_if_error:
         return None
     for candidate in candidates:

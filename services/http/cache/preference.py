@@ -86,7 +86,7 @@ def _type_weight(fields: Fields, ranges: tuple[Weighted, ...]) -> int:
 
 
 def _coding_weight(fields: Fields, ranges: tuple[Weighted, ...]) -> int:
-    """Return the lowest weight of a response's content codings, 0 for one that is not acceptable."""
+    """Return the lowest weight of a response's content codings, 0 if one of them is not acceptable."""
     weights = {_CODINGS.get(name, name): weight for name, _, weight in ranges}
     codings = [_CODINGS.get(coding, coding) for coding in lower_tokens(fields.get(b"content-encoding"))]
     if codings:

@@ -12,7 +12,7 @@ responses are passed to the Scheduler (scheduler.py), which produces the DATA fr
 
 RFC 9113 sections 3.4, 5, 6 and 8; RFC 8441 (WebSocket); RFC 7540 section 3.2 (Upgrade), which RFC 9113 removed and
 clients still use. Left out: priorities (section 5.3 deprecates them), CONNECT without :protocol, and PUSH_PROMISE on
-any but a request's stream.
+streams that are not a request's.
 """
 
 from collections.abc import Callable

@@ -118,7 +118,7 @@ class CacheFill:
         self._break("all clients have disconnected")
 
     def remove_reader(self, reader: "FillReader") -> None:
-        """Remove a reader; without the last one, the transfer is aborted or continues for the store."""
+        """Remove a reader; after the last reader, the transfer is aborted, or continues for the store only."""
         if reader in self._readers:
             self._readers.remove(reader)
             self.check()

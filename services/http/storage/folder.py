@@ -126,7 +126,7 @@ class Folder:
         return os.open(self._at(name, "content"), _READ)
 
     def write(self, name: str, head: bytes, content: bytes | bytearray | None) -> None:
-        """Write an entry's files; `content` is None if its file exists. After an OSError there is no entry."""
+        """Write an entry's files; `content` is None if the content file exists. After an OSError there is no entry."""
         if content:
             descriptor = self.create_content(name)
             try:

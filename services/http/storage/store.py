@@ -295,8 +295,8 @@ class StoreWriter:
 class StoreReader:
     """Body that follows arriving content, unaffected by removal of the entry.
 
-    It has read() and close() of lab7.services.http.messages.Body, with one difference: b"" means that no octets are
-    available yet, and `is_finished` is True at the end.
+    StoreReader has read() and close() of lab7.services.http.messages.Body, with one difference: b"" means that no
+    octets are available yet, and `is_finished` is True at the end.
     """
 
     def __init__(self, writer: StoreWriter, first: int, last: int | None) -> None:
