@@ -217,7 +217,10 @@ async def open_server(
 
 
 async def open_encrypted(shell: Shell, options: argparse.Namespace, server: DNSServer) -> Finish | None:
-    """Listen for DNS over TLS and HTTPS as the flags say; return the function that stops both; raises ServiceError."""
+    """Listen for DNS over TLS and HTTPS if the flags say so; return the function that stops both, None without them.
+
+    Raises ServiceError.
+    """
     if options.dot_port is None and options.doh_port is None:
         if options.tls is not None:
             raise ServiceError("--tls needs --dot-port or --doh-port")

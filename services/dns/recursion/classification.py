@@ -224,7 +224,7 @@ class _Classifier:
         return ClassifiedResponse(kind, name, chain, soa, weak=weak)
 
     def _is_negative_without_soa(self, name: Name, chain: tuple[Link, ...], denied: bool) -> bool:
-        """Tell whether a response without an SOA is a negative answer and no referral."""
+        """Tell whether a response without an SOA is a negative answer, and not a referral."""
         if chain or self._message.answers:
             return False
         if denied:

@@ -92,7 +92,7 @@ class ResolverContext:
 
     @property
     def for_hosts(self) -> "ResolverContext":
-        """The context in which addresses of name servers are resolved: no validation depends on them."""
+        """The context without validation, in which addresses of name servers are resolved: they need no validation."""
         return self if self.unchecked is None else self.unchecked
 
     def secured(self, security: SecurityContext) -> "ResolverContext":

@@ -85,7 +85,7 @@ class Resolve(Protocol):
 
 
 class RecursionHandler:
-    """Handler that answers clients' queries by `resolve`, a method of the scheduler, or with CD `resolve_unchecked`."""
+    """Handler that answers clients' queries by the scheduler's `resolve`, queries with CD by `resolve_unchecked`."""
 
     def __init__(
         self,

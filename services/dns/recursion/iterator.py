@@ -444,7 +444,7 @@ class Iteration:
         return 1 if self._context.infra_cache.is_unresponsive(address, self._budget.now) else pool.queries_max
 
     def _resolve_host(self, host: Name, delegation: Delegation) -> Steps[tuple[str, ...]]:
-        """Resolve the A, else the AAAA addresses of a name server without glue; an empty tuple on failure."""
+        """Resolve the A addresses of a name server without glue, or else its AAAA addresses; () on failure."""
         in_zone = host.is_below(delegation.zone)
         resolve = self._missing_glue if in_zone else self._host_addresses
         for rtype in self._context.upstream_addresses.rtypes:
@@ -525,7 +525,8 @@ class Result:
 class Resolution:
     """The resolution of one question, for the clients of `subnet`.
 
-    With `start` it begins at that delegation, and an alias that leads out of its zone is returned unresolved.
+    With `start`, the resolution begins at this delegation, and an alias that leads out of its zone is returned
+    unresolved.
     """
 
     def __init__(

@@ -378,7 +378,7 @@ class Exchange:
         return message
 
     def _fallback_subnet(self, refused: Network) -> Network | None:
-        """Return prefix length 0 for a forwarder (RFC 7871 section 7.1.3), None (no option) for others (7.3)."""
+        """Return prefix length 0 for a forwarder (RFC 7871 section 7.1.3), None (no option) for other servers (7.3)."""
         forwards = self._delegation.service is Service.FORWARDER
         return EVERYTHING[refused.version] if forwards and refused.prefixlen else None
 

@@ -16,7 +16,7 @@ from lab7.services.dns.codec.rdata_security import RRSIG
 
 @dataclass(frozen=True, slots=True)
 class SecuredRRset(RRset):
-    """An RRset with its RRSIG rdata; `secure` if validation succeeded, else it is insecure, or not validated."""
+    """An RRset with its RRSIG rdata; `secure` is True if validation succeeded, False if insecure or not validated."""
 
     signatures: tuple[RRSIG, ...] = ()
     secure: bool = False

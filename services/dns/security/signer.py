@@ -200,7 +200,7 @@ def _nsec3_nodes(
 
 
 def _without_opt_out(origin: Name, nodes: Mapping[Key, Node], authoritative: Mapping[Key, list[RRset]]) -> set[Key]:
-    """Return the names with an NSEC3 record under opt-out: not unsigned delegations and their empty ancestors."""
+    """Return the names with NSEC3 records under opt-out: all except unsigned delegations and their empty ancestors."""
     kept: set[Key] = {origin.folded}
     for key, rrsets in authoritative.items():
         above = key

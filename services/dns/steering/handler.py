@@ -35,7 +35,7 @@ LogAnswer = Callable[[dict[str, object]], None]
 
 @dataclass(frozen=True, slots=True)
 class _Requester:
-    """Client address that decides the region: from the query's client subnet if it has a network, else the source."""
+    """Client address that determines the region: of the query's client subnet if it has a network, else the source."""
 
     address: Address
     subnet: QuerySubnet | None

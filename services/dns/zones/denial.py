@@ -199,7 +199,7 @@ class Denials:
 
 
 def secured(answer: Answer, question: Question, denials: Denials) -> Answer:
-    """Return an answer for a query with DO: with the signatures of its RRsets, and the proof of a denial in it."""
+    """Return the answer to a query with DO: with the signatures of the RRsets, and the proof of a denial."""
     if not any(denials.of(zone) is not None for zone, _, _ in answer.matches):
         return answer
     proofs = list[RRset]()

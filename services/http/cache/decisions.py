@@ -123,7 +123,7 @@ class ResponseActions:
     invalidates  cache keys whose stored responses are all removed (RFC 9111 section 4.4)
     updates      pairs (old, new): the stored response old is freshened to new, with the same content (section 4.3.4)
     store        the response to store with the arriving content, its size_octets None; None to store nothing. If the
-                 content ends early, response.truncated() returns the partial response to store
+                 content ends early, truncated() in response.py returns the partial response to store
     pieces       (): store and relay the arriving content. Otherwise store the concatenation of the pieces
     relays_pieces  relay the concatenation of the pieces to the client, instead of the arriving content
     removals     outdated stored responses; remove them once the content of `serve` has been opened

@@ -258,7 +258,7 @@ class StaticFiles:
             return False
 
     def _name_below_root(self, path: bytes) -> str | None:
-        """Return the file name for a path, None for one that could lead outside the root."""
+        """Return the file name for a path, None for a path that could lead outside the root."""
         segments = path.split(b"/")[1:]
         decoded = [percent_decode(segment) for segment in segments]
         # An encoded slash is not a separator in a URI (RFC 3986 section 2.2), and a file name cannot contain one.

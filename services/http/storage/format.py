@@ -29,7 +29,7 @@ NAME = re.compile(r"[0-9a-f]{16}")
 
 
 class FormatError(ValueError):
-    """The metadata file of a stored response is truncated, damaged, or of another format version."""
+    """Error for a metadata file that is truncated, damaged, or of another format version."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,7 +232,7 @@ class Space:
         self._disk_fails = False
 
     def reserve(self, memory_octets: int, disk_octets: int) -> bool:
-        """Reserve octets for arriving content, or free a negative number of octets; return False without room."""
+        """Reserve octets for arriving content; negative numbers release octets. Return False if there is no room."""
         is_more = memory_octets > 0 or disk_octets > 0
         if is_more and not self._index.may_reserve(memory_octets, disk_octets):
             return False

@@ -263,7 +263,7 @@ class StoreWriter:
         self._wake()
 
     def _has_room(self, size: int, more: int) -> bool:
-        """Reserve space for `more` octets, up to `size` in all; return False without room; raises OSError."""
+        """Reserve space for `more` octets, up to `size` in all; return False if there is no room; raises OSError."""
         if size > self._space.object_octets:
             return False
         if isinstance(self.content, MemoryContent) and (self._space.folder is None or size <= HELD_CONTENT_OCTETS):
