@@ -2,10 +2,10 @@
 
     space = AddressSpace([(ip_network("10.8.1.0/24"), "europe"), (ip_network("10.8.2.0/24"), "asia")])
     space.find(ip_address("10.8.2.7"))     -> (10.8.2.0/24, "asia")
-    space.around(ip_address("10.8.4.1"))   -> 10.8.4.0/22, the largest network there that overlaps none of them
+    space.around(ip_address("10.8.4.1"))   -> 10.8.4.0/22, the largest network with this address that overlaps neither
 
-Networks of a space are disjoint, so the one that contains an address is also its longest match. The IP versions are
-separate.
+The networks of a space are disjoint, so the network that contains an address is also its longest match. The IP versions
+are separate.
 """
 
 from bisect import bisect_right
@@ -32,7 +32,7 @@ class OverlapError(Exception):
 
 
 class AddressSpace(Generic[Label]):
-    """Lookup table from disjoint networks to labels; raises OverlapError where two networks overlap."""
+    """Lookup table from disjoint networks to labels; raises OverlapError if two networks overlap."""
 
     def __init__(self, labelled: Iterable[tuple[Network, Label]]) -> None:
         given = list(labelled)

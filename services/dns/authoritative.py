@@ -4,10 +4,11 @@
     READY dns 127.0.0.1:5353 [::1]:5353
     $ dig @127.0.0.1 -p 5353 www.example.com
 
-A zone that cannot be loaded does not keep the others from being served; the server ends if none can. SIGHUP reloads the
-zones; an invalid one stays as it was. With --processes, worker processes share the port
-(SO_REUSEPORT), each with its own copy of the zones. With --sign-keys or --sign-seed it signs the zones when it loads
-them, and again before half of the validity of their signatures is over; zones signed elsewhere are served as they are.
+A zone that cannot be loaded does not prevent the other zones from being served; the server exits if no zone can be
+loaded. SIGHUP reloads the zones; if the new version of a zone is invalid, the old version is still served. With
+--processes, worker processes share the port (SO_REUSEPORT), each with its own copy of the zones. With --sign-keys or
+--sign-seed, the server signs the zones when it loads them, and again before half of the validity period of their
+signatures is over; zones signed elsewhere are served as they are.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Deliberate faults of DNS servers for exercises in troubleshooting, enabled by `--fault NAME` (services/faults.py).
 
-FaultyResponder stands before the responder of a server, and changes its responses as messages: what a zone with the
-fault, or a server with the misconception, would send. Left out: faults in the octets of a message, and zone transfers.
+FaultyResponder wraps the responder of a server, and changes its decoded responses to the responses that a zone with the
+fault, or a misconfigured server, would send. Left out: faults in the octets of a message, and zone transfers.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping

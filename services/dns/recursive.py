@@ -56,7 +56,7 @@ class RecursiveAuthority:
 
 
 def delegation_in(answer: Answer) -> Delegation | None:
-    """Return the delegation in a referral; None for an answer that is no referral."""
+    """Return the delegation in a referral; None for an answer that is not a referral."""
     ns = next((rrset for rrset in answer.authority if rrset.rtype == RRType.NS), None)
     if ns is None or answer.rcode != Rcode.NOERROR:
         return None

@@ -4,16 +4,17 @@
     READY resolver 127.0.0.1:5353 [::1]:5353
     $ python -m lab7.services.dns.stub www.example.com @127.0.0.1 --port 5353
 
-By default it iterates from the root. With --forward it queries only these servers, with RD. With --no-cache every
-question takes the whole path, for comparison with a cache. It queries over IPv4 and IPv6, and no special addresses that
-zones name (recursion.context). RFC 1034 section 5, RFC 1035 section 7, RFC 7766, RFC 6891;
-lab7.services.dns.recursion describes its modules and their limits.
+By default the resolver iterates from the root. With --forward it queries only the given servers, with RD. With
+--no-cache every question is resolved in full, for comparison with a cache. The resolver queries over IPv4 and IPv6; it
+does not query special addresses that zones name (recursion.context). RFC 1034 section 5, RFC 1035 section 7, RFC 7766,
+RFC 6891; lab7.services.dns.recursion describes the modules of the resolver and their limits.
 
-With --client-subnet 24 it sends the /24 of the client (RFC 7871) to servers below the top-level domains, and caches
-their answers by network. A resolver on the Internet would not send private networks (section 11.3); in the lab all
-networks are private.
+With --client-subnet 24 the resolver sends the /24 of the client (RFC 7871) to servers below the top-level domains, and
+caches the answers per network. A resolver on the Internet would not send private networks (section 11.3); in the lab
+all networks are private.
 
-With --trust-anchor it validates (RFC 4033 to 4035): bogus data gets SERVFAIL with an extended error, secure data AD.
+With --trust-anchor the resolver validates (RFC 4033 to 4035): bogus data gets SERVFAIL with an extended error, secure
+data gets AD.
 --dot-port and --doh-port answer over TLS and HTTPS as well (RFC 7858, RFC 8484).
 """
 
@@ -216,7 +217,10 @@ async def open_server(
 
 
 async def open_encrypted(shell: Shell, options: argparse.Namespace, server: DNSServer) -> Finish | None:
-    """Listen for DNS over TLS and HTTPS as the flags say; return the function that stops both; raises ServiceError."""
+    """Listen for DNS over TLS and HTTPS if the flags say so; return the function that stops both, None without them.
+
+    Raises ServiceError.
+    """
     if options.dot_port is None and options.doh_port is None:
         if options.tls is not None:
             raise ServiceError("--tls needs --dot-port or --doh-port")

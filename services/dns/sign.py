@@ -8,8 +8,8 @@
     $ python -m lab7.services.dns.sign --ds example.com -K keys
     example.com. IN DS 12345 15 2 3AA5AB37EFCE57F737FC1627013FEE07BDF241BD10F3B1964AB55C78E79A304B
 
-The options are named after those of BIND's dnssec-signzone and dnssec-keygen, and the key files are theirs. RFC 4035
-section 2, RFC 5155 section 7.1, RFC 6781 (operation).
+The options are named after the options of BIND's dnssec-signzone and dnssec-keygen, and the key files have the format
+of dnssec-keygen. RFC 4035 section 2, RFC 5155 section 7.1, RFC 6781 (operation).
 """
 
 import argparse

@@ -3,8 +3,8 @@
     $ python -m lab7.services.http.client http://127.0.0.1:8080/ --strategy 1.1-pipelined
     $ python -m lab7.services.http.client http://127.0.0.1:8080/a.bin --strategy single --output a.bin
 
-It fetches the base page, parses its HTML for objects, and fetches those by the chosen strategy (the strategies are in
-page_load/strategies.py). A response with any status is reported; redirects are not followed. Left out: cookies,
+The client fetches the base page, parses its HTML for objects, and fetches the objects by the chosen strategy
+(page_load/strategies.py). A response with any status is reported; redirects are not followed. Left out: cookies,
 content codings and caching.
 """
 

@@ -81,8 +81,8 @@ def _date(fields: Fields, name: bytes, now: float) -> int | None:
 def _matches(value: bytes, entity_tag: bytes, strongly: bool) -> bool:
     """Return whether "*" or a list of entity tags matches a tag (RFC 9110 sections 13.1.1 and 13.1.2).
 
-    The sections do not define an invalid value. Here it matches nothing, not even its well-formed tags, which is safe:
-    If-Match fails, and If-None-Match sends the representation.
+    These sections do not define the meaning of an invalid value. Here an invalid value matches no tag, not even one of
+    its well-formed tags, which is safe: If-Match is false (412), and If-None-Match is true (the request proceeds).
     """
     if value == b"*":
         return True

@@ -20,7 +20,7 @@ _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 
 
 def cookies(value: bytes | None) -> dict[str, str]:
-    """Parse a Cookie field into values by name; of equal names the first, with the longest path, counts."""
+    """Parse a Cookie field into values keyed by name; of equal names the first is used, which has the longest path."""
     values: dict[str, str] = {}
     for pair in (value or b"").decode("latin-1").split(";")[:COOKIES_MAX]:
         name, equals, cookie_value = pair.strip(" \t").partition("=")

@@ -18,7 +18,7 @@ class TruncatedError(HTTPError):
 
 
 class UpstreamError(Exception):
-    """Error for an origin without a usable response: status 502 for an invalid or missing one, 504 for a timeout."""
+    """Error for an upstream server without a usable response: status 502 if invalid or missing, 504 for a timeout."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)

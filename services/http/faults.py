@@ -1,7 +1,8 @@
 """Deliberate faults of HTTP/1 servers and of the caching proxy, enabled by `--fault NAME` (services/faults.py).
 
-FaultyServerConnection sends responses with octets that RFC 9112 forbids; WrongDateProxy validates with a date that no
-response had (RFC 9111 section 4.3.1). Left out: HTTP/2, whose frames have no such text.
+FaultyServerConnection sends responses that violate RFC 9112; WrongDateProxy validates with a date that is not the
+Last-Modified of any stored response (RFC 9111 section 4.3.1). Left out: HTTP/2, whose binary framing allows none of
+these faults.
 """
 
 import re
@@ -42,7 +43,7 @@ class FaultyServerConnection(ServerConnection):
         self._faults = faults
 
     def send_response(self, response: Response, date: bytes, close: bool = False) -> bytes:
-        """Encode a final response with the enabled faults of its head, and of content that is bytes."""
+        """Encode a final response, with the enabled faults in its head and in content that is passed with the head."""
         octets = super().send_response(response, date, close)
         head, end, content = octets.partition(_HEAD_END)
         if "body-in-304" in self._faults and response.status == 304:

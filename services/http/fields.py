@@ -30,8 +30,8 @@ QUOTED_STRING = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-
 TOKEN = re.compile(TCHAR + rb"++")
 
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
-# The part of a value before the first quotation mark that begins no quoted-string, in linear time:
-# a search from each quotation mark of a long value would take seconds.
+# The part of a value before an unterminated quoted-string. The match takes linear time; a search from each quotation
+# mark would take quadratic time, seconds for a long value.
 _BALANCED = re.compile(rb'[^"]*+(?:"(?:[^"\\]|\\.)*+"[^"]*+)*+', re.DOTALL)
 
 
@@ -46,7 +46,7 @@ def list_members(value: bytes) -> list[bytes]:
 
 
 def split_outside_quotes(value: bytes, separator: bytes) -> list[bytes]:
-    """Split a value at each separator (one octet) outside of quoted-strings; a string without end is none."""
+    """Split a value at each separator (one octet) outside of quoted-strings; an unterminated one is split as well."""
     if b'"' not in value:
         return value.split(separator)
     end = balanced_octets(value)
@@ -60,7 +60,7 @@ def split_outside_quotes(value: bytes, separator: bytes) -> list[bytes]:
 
 
 def balanced_octets(value: bytes) -> int:
-    """Return the number of octets before the first quotation mark that begins no quoted-string; all, without one."""
+    """Return the number of octets before an unterminated quoted-string, or of the whole value if there is none."""
     found = _BALANCED.match(value)
     return len(value) if found is None else found.end()
 
@@ -219,7 +219,7 @@ class Fields:
 
 
 def _combined_values(lines: tuple[FieldLine, ...]) -> dict[bytes, bytes]:
-    """Return the combined value of each field by its name in lower case (RFC 9110 section 5.3)."""
+    """Return the combined values of the fields, keyed by lower-case name (RFC 9110 section 5.3)."""
     index = {name.lower(): value for name, value in lines}
     if len(index) < len(lines):
         values: dict[bytes, list[bytes]] = {}

@@ -5,11 +5,11 @@
     parser.finish().get("subject") == "Hello Bob"
 
 The content is parsed as it arrives. Text is decoded as UTF-8, with U+FFFD for invalid octets. A malformed form raises
-HTTPError 400, one beyond the limits 413, another media type 415.
+HTTPError 400, a form beyond the limits 413, another media type 415.
 
-multipart/form-data as browsers send it: a field or file name may contain %0D, %0A and %22, which cannot stand in
-quotes. Left out: `filename*` (RFC 7578 section 4.2 forbids it) and every Content-Transfer-Encoding that changes octets
-(section 4.7 deprecates it); such a part is rejected.
+In the field and file names of multipart/form-data, %0D, %0A and %22 are decoded: browsers encode CR, LF and quotation
+marks in this way. Left out: `filename*` (RFC 7578 section 4.2 forbids it), and Content-Transfer-Encoding (section 4.7
+deprecates it): a part with a value other than 7bit, 8bit and binary is rejected.
 """
 
 import re
@@ -191,7 +191,7 @@ class MultipartParser:
         return True
 
     def _delimiter_end(self) -> bool:
-        """Parse a delimiter's end (`--` or padding, line end); return False while octets of it are missing."""
+        """Parse a delimiter's end (`--`, or padding and CRLF); return False while it is incomplete."""
         if len(self._buffer) < 2:
             return False
         if self._buffer.startswith(b"--"):

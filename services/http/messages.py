@@ -10,10 +10,10 @@ two messages. A request target has one of four forms:
     >>> split_target(b"GET", b"http://www.example/a%20b?q=1")
     Target(authority=b'www.example', path=b'/a%20b', query=b'q=1')
 
-Path and query may have any visible ASCII character but "#", and a percent sign alone, as in nginx and Apache: browsers
-send some that RFC 3986 excludes (WHATWG URL sections 1.3 and 4.4), such as "[]", "{}", "|" and "^" in a query. They are
-taken as they are and never repaired, so that no two recipients read a target differently. percent_encode() makes a URI
-of such a target.
+Path and query may have any visible ASCII character except "#", and a percent sign without two hexadecimal digits, as in
+nginx and Apache: browsers send characters that RFC 3986 excludes (WHATWG URL sections 1.3 and 4.4), such as "[]", "{}",
+"|" and "^" in a query. A target with such characters is accepted unchanged and never repaired, so that no two
+recipients interpret a target differently. percent_encode() converts such a target to valid URI syntax.
 """
 
 import re
@@ -58,7 +58,7 @@ def do_nothing() -> None:
     """Do nothing; this is the default for callbacks."""
 
 
-# Maximum octets of one read where all content is wanted.
+# Maximum octets of one read if all content is wanted.
 READ_ALL_OCTETS = 1 << 20
 
 
@@ -148,7 +148,7 @@ END = EndOfMessage()
 
 
 def has_content(request: Request) -> bool:
-    """Return True where a request has Transfer-Encoding, or a Content-Length above 0 (RFC 9112 section 6.3)."""
+    """Return True if a request has Transfer-Encoding, or a Content-Length above 0 (RFC 9112 section 6.3)."""
     length = request.fields.get(b"content-length")
     return b"transfer-encoding" in request.fields or (length is not None and length.strip(b"0") != b"")
 
@@ -262,8 +262,8 @@ def _path_and_query(octets: bytes) -> tuple[bytes, bytes | None]:
 
 
 def decode_unreserved(path: bytes) -> bytes:
-    """Decode percent-encoded unreserved characters (RFC 3986 section 6.2.2.2), unless there is a percent sign alone."""
-    # A path with a percent sign alone stays as it is: decoding "%%37e" to "%7e" would change its meaning.
+    """Decode percent-encoded unreserved characters (RFC 3986 section 6.2.2.2), unless has_bad_percent(path)."""
+    # A path with an invalid percent-encoding stays as it is: decoding "%%37e" to "%7e" would change its meaning.
     if b"%" not in path or has_bad_percent(path):
         return path
     return _ENCODED_UNRESERVED.sub(lambda match: bytes((int(match[1], 16),)), path)
@@ -280,5 +280,5 @@ def percent_decode(path: bytes) -> bytes:
 
 
 def percent_encode(octets: bytes) -> bytes:
-    """Percent-encode the octets that a URI's path and query must not have, and percent signs that stand alone."""
+    """Percent-encode the octets that a URI's path and query must not have, and percent signs of invalid encodings."""
     return _NOT_IN_URI.sub(lambda match: b"%%%02X" % match[0][0], octets)

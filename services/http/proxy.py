@@ -9,10 +9,12 @@
 Forwarding (intermediary/): RFC 9110 sections 7.1 to 7.7, 9.3.6 and 10.1.1, RFC 9112, and RFC 9931 section 7: a
 refused CONNECT closes the connection. Caching (cache/, storage/): RFC 9111.
 
+WebSocket (RFC 6455) is forwarded as a tunnel. A reverse proxy accepts HTTP/2 by prior knowledge, including WebSocket in
+HTTP/2 (RFC 8441); a forward proxy does not.
+
 Left out: proxy authentication (RFC 9110 section 11.7; --allow-client restricts the clients), https origins (an https
-target gets 421; CONNECT reaches them), Upgrade to other protocols than WebSocket (RFC 6455), which is not forwarded
-(section 7.8), WebSocket in HTTP/2 (RFC 8441), and HTTP/2 to origins. A reverse proxy accepts HTTP/2 by prior knowledge;
-a forward proxy does not.
+target gets 421; CONNECT reaches them), forwarding of Upgrade to any other protocol (RFC 9110 section 7.8), and HTTP/2
+to origins.
 """
 
 import argparse

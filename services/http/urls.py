@@ -3,9 +3,9 @@
     >>> parse_url("http://h/a|b?x[]=ü", "iso-8859-1").request_target
     b'/a%7Cb?x%5B%5D=%FC'
 
-As in browsers (WHATWG URL section 4.4) the path is encoded in UTF-8, the query in the character encoding of the page
-that has the URL, and a backslash before the query is a slash. Unlike them every character is percent-encoded that RFC
-3986 excludes, so that servers which insist on it answer.
+As in browsers (WHATWG URL section 4.4), the path is encoded in UTF-8, the query in the character encoding of the page
+that has the URL, and a backslash before the query is a slash. Unlike browsers, this module percent-encodes every
+character that RFC 3986 excludes, so that strict servers accept the request.
 """
 
 import re
@@ -86,7 +86,7 @@ def _encode_character(character: str, charset: str) -> bytes:
 
 
 def resolve(base: str, reference: str, charset: str = UTF_8) -> Link | None:
-    """Resolve a reference in the page at `base`, encoded in `charset`; None unless it has the page's scheme."""
+    """Resolve a reference in the page at `base`, encoded in `charset`; None unless the URL has the page's scheme."""
     try:
         link = parse_url(urljoin(base, _with_slashes(reference.strip())), charset)
     except ValueError:

@@ -4,10 +4,10 @@
     response  FAMILY 1, SOURCE 24, SCOPE 16, ADDRESS 10.8.1      the answer is valid for all of 10.8.0.0/16
 
 RFC 7871 sections 6 and 7.2.1: a malformed option gets FORMERR; the response repeats family, source and address and sets
-the scope; a query without the option gets a response without it. SOURCE 0 opts out of an answer by network; its family
-is ignored, and may be 0, as dig sends it and earlier drafts required. The response to SOURCE 0 has no address (section
-7.2.1; section 7.3 would put the server's choice there, for which section 6 has no format). Left out: the advice of RFC
-7871 section 10 to ignore private networks, because all networks of a lab are private.
+the scope; a query without the option gets a response without it. SOURCE 0 opts out of an answer by network; the family
+of SOURCE 0 is ignored, and may be 0, as dig sends it and earlier drafts required. The response to SOURCE 0 has no
+address (section 7.2.1; section 7.3 asks for the server's choice, for which section 6 has no format). Left out: the
+advice of RFC 7871 section 10 to ignore private networks, because all networks of a lab are private.
 """
 
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ class ClientSubnet:
 
     @classmethod
     def from_option(cls, option: Option) -> "ClientSubnet":
-        """Decode the option; raises WireError where RFC 7871 section 7.1.1 requires FORMERR."""
+        """Decode the option; raises WireError if RFC 7871 section 7.1.1 requires FORMERR."""
         reader = Reader(option.data)
         family, source, scope = reader.u16(), reader.u8(), reader.u8()
         size = _FAMILIES.get(family, 0)
@@ -88,7 +88,7 @@ class QuerySubnet:
 def query_subnet(query: Message) -> QuerySubnet | None:
     """Return the client subnet of a query, None without the option.
 
-    Raises WireError where RFC 7871 section 7.2.1 requires FORMERR: malformed, with a scope, or given twice.
+    Raises WireError if RFC 7871 section 7.2.1 requires FORMERR: malformed, with a scope, or given twice.
     """
     options = query.options(OPTION_CLIENT_SUBNET)
     if not options:
@@ -138,8 +138,8 @@ class SubnetPolicy:
     def subnet_for(self, host: str, subnet: QuerySubnet | None) -> Network:
         """Return the network to send upstream for a client; prefix length 0 discloses nothing.
 
-        The network of the client's own option, else its address, is truncated to the maximum (RFC 7871 sections
-        7.1.1 and 7.1.2).
+        The network of the client's own option, or else the client's address, is truncated to the maximum prefix length
+        (RFC 7871 sections 7.1.1 and 7.1.2).
         """
         if subnet is not None and subnet.network is None:
             # RFC 7871 section 7.1.2: SOURCE 0 discloses no network, so its family is the transport's, here always IPv4.

@@ -143,8 +143,8 @@ class CoveredType(Unsigned):
 class DomainName(FieldKind[Name]):
     """Field kind: a domain name, compressed when written if `sent`, accepted compressed if `received`.
 
-    `folded` False keeps its case there: RFC 4034 section 6.2 lists the types whose names are folded (and RFC 6840
-    section 5.1 removes NSEC).
+    If `folded` is False, the name keeps its case in canonical form: RFC 4034 section 6.2 lists the types whose names
+    are folded to lower case (and RFC 6840 section 5.1 removes NSEC).
     """
 
     def __init__(self, sent: bool, received: bool, folded: bool = True) -> None:
@@ -276,7 +276,7 @@ class CharacterStrings(FieldKind[tuple[bytes, ...]]):
 
 
 class Octets(FieldKind[bytes]):
-    """Field kind: octets up to the end of the rdata, in hexadecimal with any blanks."""
+    """Field kind: octets up to the end of the rdata, in hexadecimal; blanks are permitted anywhere."""
 
     def read(self, reader: Reader) -> bytes:
         return reader.octets(reader.remaining)
@@ -292,7 +292,7 @@ class Octets(FieldKind[bytes]):
 
 
 class Base64Octets(Octets):
-    """Field kind: octets up to the end of the rdata, in base64 with any blanks (RFC 4648 section 4)."""
+    """Field kind: octets up to the end of the rdata, in base64 (RFC 4648 section 4); blanks are permitted anywhere."""
 
     def from_tokens(self, tokens: Tokens, label: str) -> bytes:
         return octets_from_base64(_rest(tokens, label), label)
@@ -302,9 +302,9 @@ class Base64Octets(Octets):
 
 
 class CountedOctets(FieldKind[bytes]):
-    """Field kind: a length octet and that many octets; in text hexadecimal (base32hex if `base32`), "-" for none.
+    """Field kind: a length octet and that many octets; in text hexadecimal, "-" if empty, or base32hex if `base32`.
 
-    In base32hex there is no form for none, as the hash of NSEC3 always has octets (RFC 5155 section 3.1.7).
+    A base32hex field is never empty, since the hash of NSEC3 always has octets (RFC 5155 section 3.1.7).
     """
 
     def __init__(self, base32: bool = False) -> None:
@@ -481,8 +481,8 @@ GENERIC = "\\#"
 class Rdata:
     """Base class of rdata; `shape` lists the fields in wire order.
 
-    A class whose fields depend on one another has no shape: it has its own read, from_tokens, write and to_text. Its
-    names are never compressed, and keep their case in canonical form.
+    A class whose fields depend on one another has no shape: it has its own read, from_tokens, write and to_text. The
+    names in such a class are never compressed, and keep their case in canonical form.
     """
 
     shape: ClassVar[Shape] = ()

@@ -8,7 +8,7 @@
     *.dev   IN 30m CNAME www
 
 RFC 1035 section 5 (5.1: TTL and class in either order, both optional), RFC 2308 section 4 ($TTL), RFC 3597 section 5.
-An $INCLUDE must stay in the folder of the first file. $GENERATE is BIND's: see generate.
+An included file must be in the folder of the first file or below. $GENERATE is an extension of BIND (generate.py).
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -4,8 +4,9 @@
     >>> Message.from_wire(query.to_wire()) == query
     True
 
-Message.from_wire decodes; Message.to_wire encodes a whole message, and encode() one that must fit a datagram: RRsets
-are left out whole from the end, and TC is set where that lost something the client asked for.
+Message.from_wire decodes a message, and Message.to_wire encodes a whole message. encode() encodes a message that must
+fit a datagram: RRsets that do not fit are left out as a whole, from the end, and TC is set if a required RRset is
+missing.
 
 RFC 1035 section 4.1 (header and sections) and 4.1.1 (TC), RFC 2535 section 6.1 as retained by RFC 4035 section 3 (AD
 and CD), RFC 2181 sections 5 (an RRset has one TTL), 8 (TTLs have 31 bits) and 9 (TC), RFC 6891 sections 6.1 (OPT: at
@@ -220,7 +221,7 @@ class Message:
     def from_wire(cls, data: bytes, ignore_trailing: bool = False) -> "Message":
         """Decode a message; raises WireError, with the message id if `data` has two octets or more.
 
-        Octets behind the message are an error, unless `ignore_trailing`.
+        Octets after the message are an error, unless `ignore_trailing`.
         """
         reader = Reader(data)
         try:
@@ -233,7 +234,7 @@ class Message:
             raise WireError(str(error), message_id) from error
 
     def to_wire(self) -> bytes:
-        """Encode the whole message; raises ValueError where it is longer than MESSAGE_OCTETS_MAX."""
+        """Encode the whole message; raises ValueError if it is longer than MESSAGE_OCTETS_MAX."""
         writer = Writer()
         write_header(writer, self)
         for question in self.questions:

@@ -188,7 +188,7 @@ def octets_of(text: str) -> Iterator[tuple[int, bool]]:
 
 
 def _escape_at(text: str, position: int) -> tuple[int, int]:
-    """Decode an escape, \\DDD or \\X (RFC 1035 section 5.1), behind its backslash; return (octet, next position)."""
+    """Decode an escape, \\DDD or \\X (RFC 1035 section 5.1), after its backslash; return (octet, next position)."""
     digits = text[position : position + 3]
     if not digits:
         raise TextError(f"{text!r} ends in a backslash")

@@ -3,10 +3,10 @@ r"""Rdata: one class per RR type, declared as a list of fields; Opaque for all o
     >>> rdata_from_text(RRType.MX, "10 mail", origin=Name.from_text("example.com."))
     MX(preference=10, exchange=Name('mail.example.com.'))
 
-Here are the registry of all types, and the types of RFC 1035 and their kin; those of addresses, of security and of
+This module has the registry of all types, the types of RFC 1035, and related types; address types, security types and
 service bindings have a module each. RFC 1035 sections 3.3 and 5.1, RFC 3596 (AAAA), 2782 (SRV), 3403 (NAPTR), 6672
 (DNAME), 7553 (URI), 9859 (DSYNC), 3597 (\# and opaque rdata). Left out: the presentation format of UNSPEC, which is
-BIND's own, and of types that have none (NULL, UINFO, UID, GID).
+specific to BIND, and types without a presentation format (NULL, UINFO, UID, GID).
 """
 
 from dataclasses import dataclass
@@ -326,7 +326,7 @@ class DOA(Rdata):
 
     @classmethod
     def from_tokens(cls, tokens: Tokens) -> "DOA":
-        """Parse DOA rdata; data of no octets is a hyphen."""
+        """Parse DOA rdata; a hyphen stands for empty data."""
         enterprise, object_type = U32.from_tokens(tokens, "enterprise"), U32.from_tokens(tokens, "object type")
         location, media_type = U8.from_tokens(tokens, "location"), STRING.from_tokens(tokens, "media type")
         first = tokens.peek()

@@ -99,7 +99,7 @@ def _number(tokens: Tokens, label: str, mnemonics: dict[str, int], maximum: int)
 
 @dataclass(frozen=True, slots=True)
 class WKS(Rdata):
-    """The well-known services of a host, the bits of their ports in a bitmap (RFC 1035 section 3.4.2)."""
+    """The well-known services of a host, with a bitmap of their ports (RFC 1035 section 3.4.2)."""
 
     address: IPv4Address
     protocol: int
@@ -254,8 +254,8 @@ _DIAMETER_CM_MAX = 9_000_000_000
 class LOC(Rdata):
     """A geographic position on the WGS 84 spheroid, with size and precision (RFC 1876 section 2).
 
-    Angles are in thousandths of an arc second from 2^31, the altitude in centimetres above -100,000 m; size and both
-    precisions are a decimal digit and an exponent of ten, of centimetres.
+    Angles are in thousandths of an arc second plus 2^31, the altitude in centimetres above -100,000 m; size and both
+    precisions are in centimetres, as a decimal digit and an exponent of ten.
     """
 
     shape = (

@@ -106,7 +106,7 @@ class DS(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class DNSKEY(Rdata):
-    """A public key (RFC 4034 section 2); also CDNSKEY, KEY and RKEY, which have its format."""
+    """A public key (RFC 4034 section 2); also CDNSKEY, KEY and RKEY, which have the same format."""
 
     shape = (("flags", U16), ("protocol", _KEY_PROTOCOL), ("algorithm", ALGORITHM), ("key", BASE64))
     flags: int
@@ -128,7 +128,7 @@ class DNSKEY(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class RRSIG(Rdata):
-    """The signature of an RRset (RFC 4034 section 3); SIG has its format."""
+    """The signature of an RRset (RFC 4034 section 3); SIG has the same format."""
 
     shape = (
         ("type_covered", COVERED_TYPE),

@@ -293,7 +293,7 @@ def _parameter_to_text(key: int, octets: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SVCB(Rdata):
-    """An endpoint of a service and its parameters, or an alias of the service (priority 0); HTTPS has its format."""
+    """An endpoint of a service and its parameters, or an alias of the service (priority 0); also HTTPS."""
 
     shape = (("priority", U16), ("target", VERBATIM_NAME), ("parameters", _ParameterList()))
     priority: int

@@ -4,11 +4,11 @@ The path of one query through the modules, from a client to an authoritative ser
 
     module                     does                                                                         I/O
     ------------------------   --------------------------------------------------------------------------   -------
-    lab7.services.dns.resolver      the program: flags, wiring, start and stop                                   yes
+    resolver                   the program: flags, wiring, start and stop                                   yes
     server.server              receives the datagram, sends the response, TCP connections and their limits  yes
     server.encrypted           with --dot-port, --doh-port: the same over TLS and HTTPS                     yes
     server.responder           decodes the query, encodes the response
-    server.response_cache      looks up the encoded response; stores it on the way back
+                               response cache: looks up the encoded response; stores it on the way back
     recursion.handler          access list, RD and RA, client subnet; calls the scheduler
     recursion.scheduler        shares one resolution among clients with the same question, and drives it    asyncio
     recursion.iterator         resolves the question: RFC 1034 section 5.3.3 as generators of queries
@@ -23,11 +23,11 @@ The path of one query through the modules, from a client to an authoritative ser
     recursion.context          the state that all resolutions share: caches, settings, addresses that may be queried
     recursion.root_hints       parses --root and --root-hints
 
-The authoritative server's part of the path is in server.server, server.responder, server.response_cache, zones.handler
-and zones.zone; names, rdata and messages are encoded and decoded in codec.name, codec.rdata and codec.message.
+The authoritative server's part of the path is in server.server, server.responder, zones.handler and zones.zone; names,
+rdata and messages are encoded and decoded in codec.name, codec.rdata and codec.message.
 
 Names that are easily confused: `resolver` is the program; `recursive` is another program, an authoritative server that
-resolves below its zone cuts with the same scheduler; `handler` is called by the server, once a query; `scheduler` runs
-resolutions concurrently; `iterator` has the algorithm of one resolution, in the class Resolution, and knows neither
-clients nor sockets.
+resolves below its zone cuts with the same scheduler; `handler` is called by the server, once per query; `scheduler`
+runs resolutions concurrently; `iterator` has the algorithm of one resolution, in the class Resolution, without clients
+and sockets.
 """

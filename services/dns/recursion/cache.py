@@ -4,16 +4,16 @@ RFC 1034 section 5.3.3 and RFC 2181 sections 5.4 and 5.4.1 (ranking), RFC 2308 (
 failures). Time comes in as `now` in seconds. A TTL is returned as the seconds left, rounded down, so that no downstream
 cache keeps data longer than its origin allowed.
 
-A DNAME and an NXDOMAIN are about all names below them (RFC 6672 section 3.4, RFC 8020 section 2), so one forged
-response would answer for a whole zone. Without DNSSEC they are used for the name only that was queried, as in Unbound
-(BIND and Knot Resolver likewise reuse no unsigned NXDOMAIN): all other names are queried.
+A DNAME and an NXDOMAIN apply to all names below their owner (RFC 6672 section 3.4, RFC 8020 section 2), so one forged
+response could answer for a whole zone. Without DNSSEC, a DNAME or NXDOMAIN is therefore used only for the name that was
+queried, as in Unbound (BIND and Knot Resolver likewise reuse no unsigned NXDOMAIN): every other name is queried.
 
-Stale data (RFC 8767) is kept with `stale_s` only: it would hide the effect of TTLs that experiments measure.
+Stale data (RFC 8767) is kept only if `stale_s` is set, since it hides the effect of TTLs that experiments measure.
 
 The three caches of a resolver
 ------------------------------
 
-The resolver has three caches. They differ in their key, in what makes an entry invalid, and in what a hit saves.
+The resolver has three caches, which differ in key, in expiry, and in the work that a hit saves.
 
   cache            key                          value                            expires        a hit saves
   response cache   octets of the query          octets of the response           lowest TTL     decoding, resolution
@@ -23,22 +23,23 @@ The resolver has three caches. They differ in their key, in what makes an entry 
   infra cache      address of a server          RTT, timeouts, EDNS, lameness    900 s          waiting for slow, dead
                                                                                                 and lame servers
 
-A query passes them in this order. The response cache (server.response_cache) interprets nothing of a message but the
-offsets of its TTLs. It makes a frequent query cheap, and losing an entry of it costs no upstream query, since the
-RRset cache can answer: the two never disagree, because an encoded response expires with the lowest TTL in it.
+A query passes the caches in this order. The response cache (AgingResponseCache in server.responder) interprets nothing
+of a message except the offsets of its TTLs. It makes a frequent query cheap. The loss of an entry costs no upstream
+query, since the RRset cache has the data as well. The two caches never disagree, because an encoded response expires
+with the lowest TTL in it.
 
-The RRset cache (this module) is the only one that holds DNS data with a meaning, so all rules of trust are here. An
-entry is replaced only by data of equal or higher rank (Trust), so an answer without AA cannot displace one with AA.
-With EDNS Client Subnet, answers that are valid for a part of the clients are in recursion.ecs_cache instead.
+The RRset cache (this module) is the only cache that interprets DNS data, so all rules of trust are here. An entry is
+replaced only by data of equal or higher rank (Trust), so an answer without AA cannot displace an answer with AA. With
+EDNS Client Subnet, answers that are valid for a part of the clients are in recursion.ecs_cache instead.
 
-Delegations and glue are in a store of their own, which lookups of answers do not see: a referral can lead to the
-servers of its zone and nowhere else. A delegation expires no later than the delegation whose servers gave it. When
-the parent's TTL is over, the parent is queried again, and a revoked zone disappears with everything below it. Without
-that bound, the servers of a revoked zone can renew it for ever by delegating ever longer names ("phoenix domains",
-CVE-2022-30698 and CVE-2022-30699).
+Delegations and glue are in a separate store, which lookups of answers do not use: a referral can only lead to the
+servers of its zone. A delegation expires no later than the delegation whose servers sent the referral. When the
+parent's TTL is over, the parent is queried again, and a revoked zone disappears with everything below it. Without this
+bound, the servers of a revoked zone can renew its delegation for ever by delegating ever longer names ("phoenix
+domains", CVE-2022-30698 and CVE-2022-30699).
 
-The infra cache (recursion.infra_cache) is about servers and not about data. It has no influence on an answer, only on
-the choice of the server and the timeout, so its entries need no trust and a fixed lifetime is enough.
+The infra cache (recursion.infra_cache) describes servers, not data. It influences only the choice of the server and the
+timeout, never an answer, so its entries need no trust, and a fixed lifetime is enough.
 """
 
 from collections.abc import Iterator, Mapping
@@ -86,7 +87,7 @@ class Delegation:
 
         example.com.  NS  ns.example.com., ns.provider.net.     glue: ns.example.com. -> 192.0.2.53
 
-    `expires` is never later than that of the delegation whose servers gave it, which is `parent`. `apex_hosts` are the
+    `expires` is never later than that of `parent`, the delegation whose servers sent the referral. `apex_hosts` are the
     name servers in the zone's own NS RRset, if it has been queried.
     """
 
@@ -105,7 +106,10 @@ class Delegation:
 
 
 class Trust(IntEnum):
-    """Trustworthiness of cached data, ascending (RFC 2181 section 5.4.1); lower ranks are never cached as answers."""
+    """Trustworthiness of cached data, ascending (RFC 2181 section 5.4.1).
+
+    Data of the ranks below ANSWER, such as glue and additional data, is never cached as an answer.
+    """
 
     # Trust of data from the answer section of a response without AA.
     ANSWER = 1
@@ -182,7 +186,7 @@ class Cache:
     # Answers.
 
     def put(self, rrset: RRset, trust: Trust, now: float) -> None:
-        """Store an RRset, unless there is an unexpired one of higher trust (RFC 2181 section 5.4.1)."""
+        """Store an RRset, unless an unexpired RRset of higher trust is cached (RFC 2181 section 5.4.1)."""
         self._put((rrset.name.folded, rrset.rtype), rrset, trust, min(rrset.ttl, self._ttl_max_s), now)
 
     def put_dname(self, name: Name, dname: RRset, trust: Trust, now: float) -> None:
@@ -250,11 +254,11 @@ class Cache:
         return Negative(value.rcode, value.soa.with_ttl(int(ttl_left))) if isinstance(value, Negative) else value
 
     def stale(self) -> "StaleView":
-        """Return a view of the answers that includes those which expired less than `stale_s` ago."""
+        """Return a view of the cache that includes answers which expired less than `stale_s` ago."""
         return StaleView(self)
 
     def get_stale(self, key: Key, now: float) -> Value | None:
-        """Return an answer, expired or not; an expired one has the TTL STALE_TTL_S (RFC 8767 section 5)."""
+        """Return an answer, expired or not; an expired answer has the TTL STALE_TTL_S (RFC 8767 section 5)."""
         entry = self._entries.get(key)
         if entry is None or isinstance(entry.value, Failure):
             entry = self._expired.get(key)

@@ -3,27 +3,27 @@
     response of com's server to www.example.com A  ->  ClassifiedResponse(REFERRAL, delegation=example.com.)
 
 RFC 1034 sections 4.3.1 and 5.3.3 step 4, RFC 2308 section 2 (negative answers), RFC 6672 section 3.4 (DNAME). Records
-out of bailiwick, that is outside of the zone that the server was queried for, are ignored in all sections. Lame are:
-REFUSED and NOTAUTH, an upward or sideways referral, with AA as well, a NODATA response with the SOA of an ancestor
-zone, and answers to other questions only. As in BIND, a response without AA that has the NS RRset of a delegation in
-its answer section is a referral. As in BIND and Unbound, a CNAME comes before other data of its name (RFC 2181 section
-10.1), and of several CNAMEs or DNAMEs of one name the first is used, as in Unbound.
+out of bailiwick, that is outside of the zone that the server was queried for, are ignored in all sections. A response
+is lame if it is REFUSED or NOTAUTH; an upward or sideways referral, with or without AA; a NODATA response with the SOA
+of an ancestor zone; or an answer to other questions only. As in BIND, a response without AA that has the NS RRset of a
+delegation in its answer section is a referral. As in BIND and Unbound, a CNAME comes before other data of its name (RFC
+2181 section 10.1), and of several CNAMEs or DNAMEs of one name the first is used, as in Unbound.
 
-A negative answer with the SOA of the zone needs no AA: RFC 2308 section 2 recognizes it by the SOA. Responses of these
-kinds are usable but weak, and all other servers of the zone are queried first: those with RA and without AA, which are
-from the cache of a recursive server; an empty response with neither AA nor SOA; and NXDOMAIN with the SOA or an NS
-RRset of another zone. BIND and Unbound use all of them at once.
+A negative answer with the SOA of the zone needs no AA: RFC 2308 section 2 recognizes it by the SOA. A weak response is
+used only after all other servers of the zone have been queried. A response is weak if it has RA and no AA, and so comes
+from the cache of a recursive server; if it is empty, with neither AA nor SOA; or if it is NXDOMAIN with the SOA or an
+NS RRset of another zone. BIND and Unbound use weak responses at once.
 
-Behind an alias, RFC 2181 section 5.4.1: "only the record describing that alias is necessarily authoritative". The
-target may be in another zone, even one label below the zone queried, and the response cannot prove that it is not. So
-an iterative response is used up to its first alias. Everything behind it, records as well as a negative answer, is
-ignored, and the target is resolved by queries of its own, as in BIND. A spoofed response to a random name therefore
-cannot inject data for another name.
+If there is an alias, RFC 2181 section 5.4.1 applies: "only the record describing that alias is necessarily
+authoritative". The target may be in another zone, even one label below the zone queried, and the response cannot prove
+that it is not. So an iterative response is used up to its first alias. The records and the negative answer for the
+target of the alias are ignored, and the target is resolved by separate queries, as in BIND. A spoofed response to a
+random name therefore cannot inject data for another name.
 
 A forwarder, or a server that recurses for its zone, is queried for the answer together with its alias chain (RFC 1034
-section 4.3.1). Its reply has no AA, and the bailiwick of a forwarder is the root. It is trusted for the question and
-for the chain that begins at the qname, link by link; other records are ignored. Only the first link is cached. The rest
-is returned with this answer and cached under no name, so a spoofed reply lasts for one answer only.
+section 4.3.1). The reply has no AA, and the bailiwick of a forwarder is the root. The reply is trusted for the question
+and for the chain that begins at the qname, link by link; other records are ignored. Only the first link is cached. The
+other links are returned with this answer and not cached, so a spoofed reply affects one answer only.
 """
 
 from collections.abc import Iterable
@@ -71,7 +71,7 @@ class ClassifiedResponse:
 
     `answers` is the alias chain in order with the answer, `name` its last name, which a negative answer is about (RFC
     2308 section 2.1, RFC 6604 section 3). `detail` is the reason for LAME and FAILED. `subnet` is the client subnet of
-    the response, if the query had one. `authoritative` is AA; a `weak` response is used if no other server has another.
+    the response, if the query had one. `authoritative` is AA; a `weak` response is used if all others are weak.
     """
 
     kind: ResponseKind
@@ -163,7 +163,7 @@ class _Classifier:
         return ClassifiedResponse(ResponseKind.ALIAS, name, chain) if chain else self._referral_or_lame(name)
 
     def _trust(self, chain: tuple[Link, ...]) -> Trust | None:
-        """Return the trust of an RRset at the end of an alias chain; None behind an alias (RFC 2181 section 5.4.1)."""
+        """Return the trust of an RRset at the end of an alias chain; None after an alias (RFC 2181 section 5.4.1)."""
         if chain:
             return None
         return Trust.AUTHORITATIVE_ANSWER if self._message.aa else Trust.ANSWER
@@ -175,7 +175,7 @@ class _Classifier:
         return [] if rrset is None else [rrset]
 
     def _is_answered(self, name: Name) -> bool:
-        """Tell whether there is data for a name that is no alias; RFC 2181 section 10.1: an alias has no other data."""
+        """Tell whether there is an answer for a name that is not an alias (RFC 2181 section 10.1)."""
         is_alias = (name, RRType.CNAME) in self._answers and self._question.rtype not in (RRType.CNAME, RRType.ANY)
         return not is_alias and bool(self._answers_for(name))
 
@@ -224,7 +224,7 @@ class _Classifier:
         return ClassifiedResponse(kind, name, chain, soa, weak=weak)
 
     def _is_negative_without_soa(self, name: Name, chain: tuple[Link, ...], denied: bool) -> bool:
-        """Tell whether a response without an SOA is a negative answer and no referral."""
+        """Tell whether a response without an SOA is a negative answer, and not a referral."""
         if chain or self._message.answers:
             return False
         if denied:
@@ -255,11 +255,11 @@ class _Classifier:
         return ClassifiedResponse(ResponseKind.REFERRAL, self._question.name, delegation=delegation)
 
     def _referral(self, name: Name) -> RRset | None:
-        """Return the NS RRset of the lowest zone cut between the queried zone and `name`; None without a zone cut."""
+        """Return the NS RRset of the lowest zone cut between the queried zone and `name`; None if there is none."""
         return _nearest_ns(self._authority, self._queried.zone, name)
 
     def _referral_in_answer(self) -> RRset | None:
-        """Return the NS RRset of a referral in the answer section (no AA, no other answer); None without one."""
+        """Return the NS RRset of a referral in the answer section (no AA, no other answer); None if there is none."""
         if self._message.aa or self._queried.service is not Service.ITERATIVE:
             return None
         rtypes = {rtype for (name, rtype) in self._answers if name == self._question.name}
@@ -272,7 +272,7 @@ class _Classifier:
 
 
 def _nearest_ns(rrsets: Iterable[RRset], zone: Name, name: Name) -> RRset | None:
-    """Return the NS RRset of the zone cut below `zone` that is nearest to `name`; None without one."""
+    """Return the NS RRset of the zone cut below `zone` that is nearest to `name`; None if there is none."""
     cuts = [
         rrset
         for rrset in rrsets

@@ -3,15 +3,15 @@
     policy = UpstreamAddresses(ipv6=False)
     policy.usable(("192.0.2.53", "127.0.0.1", "2001:db8::53"))   -> ("192.0.2.53",)
 
-A zone's owner chooses the addresses of its name servers freely, and so makes the resolver send queries to addresses
-that its owner can reach and others cannot, or to itself. As Unbound by default (do-not-query-localhost), BIND (bogus
-servers and its own addresses) and Knot Resolver, the resolver does not query this host, "this network" (RFC 6890
-section 2.2.2), loopback, link-local, multicast, reserved and broadcast addresses, in IPv4, IPv6, and IPv4 mapped into
-IPv6 (RFC 4291 section 2.5.5.2). Private addresses are queried: in a lab all networks are private.
+The owner of a zone chooses the addresses of the zone's name servers freely, and could make the resolver send queries to
+itself, or to addresses that only the resolver's own network can reach. As Unbound by default (do-not-query-localhost),
+BIND (bogus servers and its own addresses) and Knot Resolver, the resolver does not query this host, "this network" (RFC
+6890 section 2.2.2), loopback, link-local, multicast, reserved and broadcast addresses, in IPv4, IPv6, and IPv4 mapped
+into IPv6 (RFC 4291 section 2.5.5.2). Private addresses are queried: in a lab all networks are private.
 
-The operator's own choice is exempt: addresses of root hints and forwarders, and all of a special network that one of
-them is in, because then the whole Internet of the resolver is on, for example, loopback addresses; networks of
---may-query.
+Addresses chosen by the operator are exempt: the addresses of root hints and forwarders; the whole special network that
+contains such an address, because all servers that the resolver can reach are then on, for example, loopback addresses;
+and the networks of --may-query.
 """
 
 from collections.abc import Iterable, Sequence
@@ -45,7 +45,7 @@ DO_NOT_QUERY: tuple[Network, ...] = tuple(
 
 
 class UpstreamAddresses:
-    """Filter for upstream addresses: all but DO_NOT_QUERY, plus the networks in `allowed`; IPv6 only with `ipv6`.
+    """Filter for upstream addresses: all except DO_NOT_QUERY, plus the networks in `allowed`; IPv6 only with `ipv6`.
 
     The special networks of the `configured` addresses are allowed too. `rtypes` are the types of the addresses.
     """
@@ -74,9 +74,9 @@ class ResolverContext:
     """State shared by all resolutions: root delegation (or forwarders), caches, random generator, settings.
 
     `minimise` enables QNAME minimisation (RFC 9156), `randomise_case` 0x20. With an `ecs_cache` the resolver sends
-    client subnets (RFC 7871), and caches the answers by network. `upstream_addresses` are those that may be queried.
-    With `security` it sends DO and validates; `unchecked` is then the context of what is not validated: the addresses
-    of name servers, and the queries of clients with CD.
+    client subnets (RFC 7871), and caches the answers per network. `upstream_addresses` selects the addresses that may
+    be queried. With `security` the resolver sends DO and validates; `unchecked` is then the context of resolutions that
+    are not validated: of the addresses of name servers, and of client queries with CD.
     """
 
     roots: Delegation
@@ -92,7 +92,7 @@ class ResolverContext:
 
     @property
     def for_hosts(self) -> "ResolverContext":
-        """The context in which addresses of name servers are resolved: no validation depends on them."""
+        """The context without validation, in which addresses of name servers are resolved: they need no validation."""
         return self if self.unchecked is None else self.unchecked
 
     def secured(self, security: SecurityContext) -> "ResolverContext":

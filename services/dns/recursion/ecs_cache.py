@@ -5,9 +5,9 @@
     response to a query of prefix length 0    -> stored, and used for clients that send prefix length 0 only
 
 RFC 7871 sections 7.3.1 (the network of a cache entry), 7.3.2 (longest match), 11.3 (bounds on networks, per question
-and in total). Where the scope is longer than the network sent, the answer is valid for all of that network if it had
-the policy's maximum length, else for clients that send exactly that length. Negative answers and delegations are valid
-for all clients (section 7.4), and so they are in the RRset cache.
+and in total). If the scope is longer than the prefix sent, the answer is valid for the whole prefix if the prefix has
+the policy's maximum length, else only for clients that send exactly this prefix length. Negative answers and
+delegations are valid for all clients (section 7.4) and therefore in the RRset cache.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class _Entry:
 
 
 class ECSCache:
-    """Cache of RRsets by question and network, for the prefix lengths of `policy`; `questions_max` 0 disables it."""
+    """Cache of RRsets keyed by question and network, with the prefix lengths of `policy`; disabled by 0 questions."""
 
     def __init__(
         self, policy: SubnetPolicy, questions_max: int = QUESTIONS_MAX, networks_max: int = NETWORKS_MAX

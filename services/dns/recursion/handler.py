@@ -57,7 +57,7 @@ Now = Callable[[], float]
 
 
 class AccessList:
-    """Networks whose clients may query; decisions are cached by address."""
+    """Networks whose clients may query; decisions are cached per address."""
 
     def __init__(self, networks: Sequence[Network] = PRIVATE) -> None:
         self._networks = networks
@@ -85,7 +85,7 @@ class Resolve(Protocol):
 
 
 class RecursionHandler:
-    """Handler that answers clients' queries by calling `resolve` of the scheduler, with CD `resolve_unchecked`."""
+    """Handler that answers clients' queries by the scheduler's `resolve`, queries with CD by `resolve_unchecked`."""
 
     def __init__(
         self,
@@ -150,7 +150,7 @@ def recursive_reply(query: Message, result: Result, rotation: int = 0) -> Messag
 
 
 def _edns_with_error(query: Message, result: Result) -> EDNS | None:
-    """Return the EDNS of a response with an extended error, None without one (RFC 8914 section 2)."""
+    """Return the EDNS of a response with an extended error, None if there is none (RFC 8914 section 2)."""
     if query.edns is None or result.extended_error is None:
         return None
     return EDNS(UDP_SIZE_DEFAULT, do=query.edns.do, options=(result.extended_error.to_option(),))

@@ -1,9 +1,9 @@
 """Infra cache: round-trip times, timeouts, capabilities and lameness of upstream servers, for server selection.
 
 RFC 1034 section 5.3.3 step 2 and RFC 1035 section 7.2: the best server first, by its history. The timeout is computed
-as in RFC 6298 section 2. A server without a measurement is tried first, so that all servers are measured. After a
-timeout the next timeout doubles and the server sorts behind the others; after TIMEOUTS_BEFORE_BACKOFF it counts as
-unresponsive for a while (RFC 9520 section 3.1). All entries expire, so that a repaired server is used again.
+as in RFC 6298 section 2. A server without a measurement is tried first, so that all servers are measured. A timeout
+doubles the next timeout, which is then also the expected duration of a query; after TIMEOUTS_BEFORE_BACKOFF consecutive
+timeouts, the server is in back-off (RFC 9520 section 3.1). All entries expire, so that a repaired server is used again.
 
 The name is Unbound's. lab7.services.dns.recursion.cache explains the difference from the RRset cache.
 """
@@ -58,7 +58,7 @@ class InfraEntry:
 
 
 class InfraCache:
-    """Cache of server state by address, and of lameness by address and zone."""
+    """Cache of server state keyed by address, and of lameness keyed by address and zone."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -66,7 +66,7 @@ class InfraCache:
         self._lame: BoundedDict[tuple[str, Name], float] = BoundedDict(SERVERS_MAX)
 
     def get(self, address: str, now: float) -> InfraEntry:
-        """Return the entry of a server; a new one if there is none or the old one is older than ENTRY_TTL_S."""
+        """Return the entry of a server; a new entry if there is none, or if it is older than ENTRY_TTL_S."""
         server = self._servers.get(address)
         if server is None or now >= server.expires:
             server = InfraEntry(expires=now + ENTRY_TTL_S)
@@ -107,7 +107,7 @@ class InfraCache:
         return until is not None and now < until
 
     def best(self, addresses: Iterable[str], zone: Name, queries: dict[str, int], now: float) -> str | None:
-        """Select the address with fewest `queries`, then not lame, not in back-off, fastest, random; None for none."""
+        """Select an address: fewest `queries`, then not lame, not in back-off, fastest, at random; None if none."""
 
         def order(address: str) -> tuple[int, bool, bool, float, float]:
             server = self.get(address, now)

@@ -25,10 +25,10 @@ RFC 1034 section 5.3.3 describes the resolver as four steps in a loop. Each has 
            d  lame, weak or failed: next server, step 3                   Iteration._query_servers
 
 Resolution is the outer loop over the names of an alias chain, Iteration the inner one over the delegations of one
-name. Both are generators. Where the algorithm needs the network they yield an UpstreamQuery, and are resumed with its
-Outcome; the state between queries is simply their local variables and the stack of generators. Resolution.start and
-Resolution.receive drive the outermost generator, so that for a caller a resolution is an object that returns either
-the next query or the result. It has neither sockets nor a clock: time comes in as `now`.
+name. Both are generators. To send a query, they yield an UpstreamQuery and are resumed with its Outcome; the state
+between queries is their local variables and the stack of generators. Resolution.start and Resolution.receive drive the
+outermost generator, so that for a caller a resolution is an object that returns either the next query or the result. A
+Resolution has neither sockets nor a clock: time comes in as `now`.
 
 An example, with empty caches:
 
@@ -40,18 +40,18 @@ An example, with empty caches:
 
 The servers of a delegation are queried in this order, each group by RTT whatever the IP version:
 
-  1. addresses that are known: cached answers for the hosts, else glue. The hosts are from the zone's own NS RRset, if
-     it has been queried while this delegation is in force, else from the parent's.
-  2. addresses of hosts without any, resolved: AAAA where there is no A. A host in the zone itself can be resolved by
-     its own servers only, so the parent's servers are queried for the missing glue.
-  3. the parent's hosts and glue, where the zone's own data differ and lead to no server; and for a host in another
-     zone, the glue in the delegation of that zone
+  1. known addresses: cached answers for the hosts, else glue. The hosts are those of the zone's own NS RRset, if it has
+     been queried while this delegation is in force, else those of the parent's NS RRset.
+  2. addresses of hosts without known addresses, which are resolved: A, or AAAA if there is no A. A host in the zone
+     itself can be resolved by the zone's servers only, so the parent's servers are queried for the missing glue.
+  3. the parent's hosts and glue, if the zone's own data differ and lead to no server; and for a host in another zone,
+     the glue in the delegation of that zone
 
-Hosts without addresses are resolved only when all known addresses of the delegation have failed or are known to be
-poor, because each of them is an Iteration of its own. That recursion is the weak point of every resolver:
-a domain's owner can make it deep (hosts that need hosts), wide (many hosts, NXNSAttack) or circular. So all
-iterations of one client question share one QueryBudget, which bounds queries, nesting, host lookups and time, and
-knows which questions are in progress. Exceeding it gives SERVFAIL.
+Hosts without addresses are resolved only if all known addresses of the delegation have failed, or are lame or in
+back-off, because each host needs a nested Iteration. This recursion is the weak point of every resolver: a domain's
+owner can make it deep (hosts that need hosts), wide (many hosts, NXNSAttack) or circular. So all iterations of one
+client question share one QueryBudget, which bounds queries, nesting, host lookups and time, and has the set of
+questions in progress. Exceeding the budget gives SERVFAIL.
 
 Errors: a ResolutionError ends an Iteration. In Resolution it becomes SERVFAIL, and is cached as a failure of the
 client's question. In a nested Iteration for the address of a host, the host is skipped; only UnansweredError (its
@@ -141,9 +141,9 @@ class Iteration:
     """The resolution of one name and type, from the nearest known delegation down; `depth` is the nesting.
 
     `start` replaces the nearest known delegation. `subnet` is the client's network, for servers that may know it.
-    With a `judge` the records are DS or DNSKEY for the validation of others: it accepts responses, and none is cached.
-    `near` is the last delegation of the previous name in the alias chain, which may be too short-lived for the cache;
-    `delegation` is the one that answered here.
+    With a `judge`, DS or DNSKEY is resolved for the validation of other records: the judge accepts or rejects each
+    response, and no response is cached. `near` is the last delegation of the previous name in the alias chain, which
+    may be too short-lived for the cache; `delegation` is the delegation whose servers answered.
     """
 
     def __init__(
@@ -305,10 +305,10 @@ class Iteration:
     ) -> Steps[ClassifiedResponse]:
         """Query the servers of a delegation in turn until a response is usable; raises ResolutionError.
 
-        `judged` if responses are validated, as for the question of this iteration but not for glue.
+        `judged` is True if responses are validated: for the question of this iteration, but not for glue.
 
-        RFC 9156 section 2.3: some servers refuse or drop queries with a `minimised` qname. They are sent once to each
-        server, and no response to them makes it lame.
+        RFC 9156 section 2.3: some servers refuse or drop queries with a `minimised` qname. Such a query is sent once to
+        each server, and no response to it marks the server as lame.
         """
         pool, detail = self._pool(delegation), "no server address"
         pool.queries_max = 1 if minimised else QUERIES_PER_SERVER_MAX
@@ -413,7 +413,10 @@ class Iteration:
         return self._context.upstream_addresses.usable(glue)
 
     def _select(self, pool: _ServerPool) -> Steps[str | None]:
-        """Select the next server: not queried yet, else of a host resolved now, else queried before; None if none."""
+        """Select the next server: one not queried yet, else of a newly resolved host, else one queried before.
+
+        None if no server is left.
+        """
         while pool.hosts and not any(self._untried(pool)):
             addresses = yield from self._resolve_host(pool.hosts.pop(), pool.delegation)
             pool.addresses += [address for address in addresses if address not in pool.addresses]
@@ -441,7 +444,7 @@ class Iteration:
         return 1 if self._context.infra_cache.is_unresponsive(address, self._budget.now) else pool.queries_max
 
     def _resolve_host(self, host: Name, delegation: Delegation) -> Steps[tuple[str, ...]]:
-        """Resolve the A, else the AAAA addresses of a name server without glue; an empty tuple on failure."""
+        """Resolve the A addresses of a name server without glue, or else its AAAA addresses; () on failure."""
         in_zone = host.is_below(delegation.zone)
         resolve = self._missing_glue if in_zone else self._host_addresses
         for rtype in self._context.upstream_addresses.rtypes:
@@ -482,7 +485,7 @@ class Iteration:
     def _missing_glue(self, host: Name, rtype: int, delegation: Delegation) -> Steps[tuple[str, ...] | None]:
         """Query the parent zone's servers for glue that was missing in the referral (RFC 1034 section 5.3.3).
 
-        A host in the zone itself can be resolved by no other servers. Like all glue, its addresses are no answer.
+        No other servers can resolve a host in the zone itself. Like all glue, the addresses are not cached as answers.
         """
         key = (host, rtype | _GLUE)
         if delegation.parent is None or key in self._budget.in_progress:
@@ -522,7 +525,8 @@ class Result:
 class Resolution:
     """The resolution of one question, for the clients of `subnet`.
 
-    With `start` it begins at that delegation, and an alias that leads out of its zone is returned unresolved.
+    With `start`, the resolution begins at this delegation, and an alias that leads out of its zone is returned
+    unresolved.
     """
 
     def __init__(
@@ -576,7 +580,7 @@ class Resolution:
         return replace(result, queries=self._budget.queries)
 
     def stale(self, now: float) -> Result | None:
-        """Return the answer from expired data (RFC 8767), None without one."""
+        """Return the answer from expired data (RFC 8767), None if there is none."""
         found = stale_answer(self._context.cache, self._question, now) if self._context.cache.stale_s else None
         if found is None:
             return None
@@ -614,7 +618,7 @@ class Resolution:
             name = result.target
 
     def _denied(self, name: Name, rtype: int) -> LookupResult | None:
-        """Return a negative answer made from validated proofs of others (RFC 8198), None without one."""
+        """Return a negative answer synthesized from the validated proofs of earlier answers (RFC 8198), else None."""
         security = self._context.security
         made = None if security is None else security.denials.answer(name, rtype, self._budget.now)
         return None if made is None else LookupResult(made.rcode, soa=made.soa)

@@ -6,24 +6,25 @@ after a truncated response, without EDNS, without client subnet, or without rand
 them (Unbound's "serviced query"). QueryBudget bounds the work for one client question.
 
 RFC 5452 section 9.1: id, question, address and port must match; the transport's connected socket checks the last two. A
-datagram with another id is dropped, and the wait continues. The case of the qname is random ("0x20",
-draft-vixie-dnsext-dns0x20), which a spoofed response must match too. A response that has the id and differs otherwise
-is spoofed, or of a server that will respond no better. The genuine response to a spoofed one is awaited for
-MISMATCH_GRACE_S, and then the query is sent again at once:
+datagram with another id is dropped, and the wait for the response continues. The case of the qname is random ("0x20",
+draft-vixie-dnsext-dns0x20), and a spoofed response must match the case, too. A response with the right id that does not
+match otherwise is either spoofed, or from a server that will not respond better. After such a response, the resolver
+waits for the genuine response for MISMATCH_GRACE_S, and then repeats the query at once:
 
-- A response that differs in case only: in plain case. A second response with the same content comes from a server that
-  does not preserve case; an attacker would have had to guess two ids and two ports. If the content differs, TCP
-  decides, which cannot be spoofed off path.
-- A response without a question, to another question, or malformed: over TCP, and without EDNS if malformed. As in
-  Unbound and BIND, only an error may lack the question (RFC 6891 section 7); an answer without one is never used.
+- If only the case differs, in plain case. A second response with the same content comes from a server that does not
+  preserve case: an attacker would have had to guess two ids and two ports. If the content differs, the query is
+  repeated over TCP, which cannot be spoofed off path.
+- If the response has no question or another question, over TCP; if it is malformed, over TCP and without EDNS. As in
+  Unbound and BIND, only an error response may lack the question (RFC 6891 section 7); an answer without a question is
+  never used.
 
-Octets behind a message are ignored. RFC 6891 section 6.2.2: a server that returns an error for EDNS is retried without;
-one that drops such queries counts as dead, as agreed on the DNS flag day 2019. RFC 7766 section 5: TC leads to TCP.
-RFC 7871 section 7.3: an unsolicited client subnet is ignored, and a server that refuses a query with the option is
-retried without it.
+Octets after a message are ignored. RFC 6891 section 6.2.2: a server that returns an error for EDNS is retried without
+EDNS; a server that drops queries with EDNS counts as dead, as agreed on the DNS flag day 2019. RFC 7766 section 5: TC
+leads to TCP. RFC 7871 section 7.3: an unsolicited client subnet is ignored, and a server that refuses a query with the
+option is retried without the option.
 
 RFC 1034 section 5.3.3 ("bound the amount of work") requires the budget; CVE-2014-8500 (endless delegations) and
-CVE-2020-12662 (NXNSAttack: many name servers without addresses) are attacks on resolvers without one.
+CVE-2020-12662 (NXNSAttack: many name servers without addresses) are attacks on resolvers without a budget.
 """
 
 from collections.abc import Generator
@@ -55,9 +56,9 @@ HOST_LOOKUPS_MAX = 10
 SECONDS_MAX = 10.0
 # Maximum number of queries to one server per question: UDP and TCP, each with and without EDNS, and UDP in plain case.
 ATTEMPTS_MAX = 5
-# With a client subnet, two more queries are permitted, to repeat the question without it.
+# With a client subnet, two more queries than ATTEMPTS_MAX are permitted, to repeat the question without the subnet.
 ATTEMPTS_WITH_SUBNET_MAX = 7
-# Two more queries than ATTEMPTS_MAX are permitted with a client subnet, to repeat the question without the subnet.
+# Time in seconds that the genuine response is awaited after a response with the right id that does not match otherwise.
 MISMATCH_GRACE_S = 0.05
 # Minimum timeout in seconds for a recursive server, which must query others first; stub resolvers wait 5 s.
 RECURSION_TIMEOUT_MIN_S = 2.0
@@ -115,7 +116,7 @@ class Replied:
 
 @dataclass(frozen=True, slots=True)
 class Mismatched:
-    """Only a response with the right id that does not match otherwise; `message` is set if just the case differs."""
+    """Outcome: only a response with the right id that does not match; `message` is set if only the case differs."""
 
     message: Message | None
     malformed: bool
@@ -137,7 +138,7 @@ Steps = Generator[UpstreamQuery, Outcome, T]
 
 
 class ResponseMatcher:
-    """Check of the responses to one query; `mismatched`: one had the right id and did not match otherwise."""
+    """Check of the responses to one query; `mismatched`: a response had the right id and did not match otherwise."""
 
     def __init__(self, query: UpstreamQuery, message_id: int) -> None:
         self._query = query
@@ -264,7 +265,7 @@ class QueryBudget:
 class Exchange:
     """The queries to one server for one question: repeated by TCP, without EDNS or in plain case until usable.
 
-    `unusable` is set where the server responds, and no response matches.
+    `unusable` is set if the server responds, but no response matches.
     """
 
     def __init__(
@@ -377,7 +378,7 @@ class Exchange:
         return message
 
     def _fallback_subnet(self, refused: Network) -> Network | None:
-        """Return prefix length 0 for a forwarder (RFC 7871 section 7.1.3), None (no option) for others (7.3)."""
+        """Return prefix length 0 for a forwarder (RFC 7871 section 7.1.3), None (no option) for other servers (7.3)."""
         forwards = self._delegation.service is Service.FORWARDER
         return EVERYTHING[refused.version] if forwards and refused.prefixlen else None
 

@@ -1,4 +1,4 @@
-"""Scheduler: drives resolutions, and shares one among all clients with the same question.
+"""Scheduler: drives resolutions, and shares one resolution among all clients with the same question.
 
 RFC 5452 section 5 is the reason: a query that is sent once gives a spoofer one chance, and not as many as there are
 clients (the birthday attack). So at most one query is outstanding for a name, type and class:
@@ -6,13 +6,13 @@ clients (the birthday attack). So at most one query is outstanding for a name, t
 - Clients with the same question and the same network share one resolution.
 - Clients with the same question and different networks (RFC 7871) are resolved one after the other, each beginning with
   the caches: a network within the scope of an earlier answer costs no query. A client chooses its subnet freely, so if
-  every subnet had a query of its own, a client could open as many as it likes (CVE-2025-5994, "RebirthDay"). The price
-  is that clients of many networks wait for one another where scopes are narrow.
+  every subnet had a query of its own, a client could cause any number of outstanding queries (CVE-2025-5994,
+  "RebirthDay"). The price is that clients of many networks wait for one another if scopes are narrow.
 - Resolutions of different questions that need the same query, for an alias or a server's address, share its outcome if
   it goes to the same server in the same form, and wait for it if not.
 
-Limits bounds the resolutions in progress and those each client waits for; more get SERVFAIL. So does a resolution that
-waited for longer than SECONDS_MAX.
+Limits bounds the resolutions in progress, and the resolutions that one client waits for; further questions get
+SERVFAIL. A question that has waited longer than SECONDS_MAX for another resolution gets SERVFAIL as well.
 """
 
 import asyncio
@@ -97,7 +97,7 @@ class Scheduler:
         return self._wait(task, client, question if start is None else None)
 
     def sibling(self, context: ResolverContext) -> "Scheduler":
-        """Return a scheduler with another context, which has its outstanding queries and limits in common."""
+        """Return a scheduler with another context that shares this scheduler's outstanding queries and limits."""
         scheduler = Scheduler(context, self._upstream, self.now, self._limits)
         scheduler._outstanding, scheduler._waiting = self._outstanding, self._waiting
         return scheduler

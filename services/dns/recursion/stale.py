@@ -1,9 +1,9 @@
-"""Stale answers: expired data for a client where the servers of a zone cannot be reached (RFC 8767).
+"""Stale answers: expired data for a client if the servers of a zone cannot be reached (RFC 8767).
 
 RFC 8767 sections 4 (the data is kept for a configured time beyond its TTL), 5 (it is used if resolution fails, or takes
 longer than the client response timer, with a TTL of 30 s) and RFC 8914 section 4.4 (extended errors 3 and 19). Data
 that has failed validation is not replaced by stale data: the failure may be an attack. Left out: the failure recheck
-timer, in whose place the resolver caches failures (RFC 9520).
+timer; the resolver caches failures instead (RFC 9520).
 """
 
 from lab7.services.dns.codec.codes import Rcode

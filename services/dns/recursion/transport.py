@@ -1,8 +1,8 @@
 """Upstream transport: each query from a socket of its own, with a random id and a random source port.
 
 RFC 5452 section 9.2 (unpredictable ids and ports; a connected socket receives datagrams from the server's address and
-port only), RFC 7766 (TCP). Responses that do not match the query are dropped. The wait continues, for MISMATCH_GRACE_S
-after one that has the query's id.
+port only), RFC 7766 (TCP). Responses that do not match the query are dropped, and the wait continues; after a response
+that has the query's id but does not match, it continues for MISMATCH_GRACE_S only.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ _IPV6_ADDRESSES = Path("/proc/net/if_inet6")
 
 
 def has_ipv6() -> bool:
-    """Tell whether this host has an IPv6 address beyond link-local ones and ::1."""
+    """Tell whether this host has an IPv6 address other than link-local addresses and ::1."""
     try:
         lines = _IPV6_ADDRESSES.read_text().splitlines()
     except OSError:
@@ -56,7 +56,7 @@ def has_ipv6() -> bool:
 class Upstream:
     """Transport for upstream queries, from the address `source` to port `port` of the servers.
 
-    `own` are the addresses and ports that this program listens on: a query to one would come back.
+    `own` are the addresses and ports that this program listens on: a query to them would come back.
     """
 
     def __init__(

@@ -3,37 +3,39 @@
     response  www.example.com. A + RRSIG by example.com.
     chain     . (trust anchor)  ->  com. (DS, DNSKEY)  ->  example.com. (DS, DNSKEY)   ->   secure, insecure or bogus
 
-RFC 4035 sections 4.3, 5.2 to 5.5; RFC 4509 section 3 (SHA-1 digests are ignored beside others); RFC 5155 section 8; RFC
-6672 section 5.3 (DNAME); RFC 6840 sections 4 and 5; RFC 8914 (reasons). Left out: trust anchors that change (RFC 5011).
+RFC 4035 sections 4.3, 5.2 to 5.5; RFC 4509 section 3 (SHA-1 digests are ignored if there are others); RFC 5155 section
+8; RFC 6672 section 5.3 (DNAME); RFC 6840 sections 4 and 5; RFC 8914 (reasons). Left out: automated updates of trust
+anchors (RFC 5011).
 """
 
 # How a response is validated
 # ---------------------------
 #
 # The iterator calls Validation.examine for each response that answers its question, before anything is cached. A
-# response is an alias, an answer or a negative answer, always about one name: what is behind an alias is queried anew.
-# Its RRsets come back as SecuredRRsets, with their signatures and status. A bogus response comes back as FAILED, so
-# that the iterator queries the next server of the zone. If all are bogus, the resolution fails with the extended error.
+# response is an alias, an answer or a negative answer, always about one name: the target of an alias is queried
+# separately. Its RRsets come back as SecuredRRsets, with their signatures and status. A bogus response comes back as
+# FAILED, so that the iterator queries the next server of the zone. If all responses are bogus, the resolution fails
+# with the extended error.
 #
-#   RRset with a signature      the chain of trust to the zone that signed it; by its keys the signature must be valid
+#   RRset with a signature      the chain of trust to the zone that signed it, whose keys must verify the signature
 #   RRset without signatures    the chain of trust to its owner: insecure if an unsigned delegation is on it, else bogus
-#   of a wildcard               also the proof that no name is closer
+#   RRset of a wildcard         also the proof that no closer name exists
 #   negative answer             the same for its SOA, and a proof by NSEC or NSEC3 records
 #
-# The chain goes down from the nearest name above whose state is known, one label at a time. Each name is one of
+# The chain goes down from the nearest ancestor whose state is known, one label at a time. Each name is one of
 #
-#   a secure zone               DS records, signed by the zone above; the digest of a key that signs the DNSKEY RRset
+#   a secure zone               DS records signed by the zone above, which match a key that signs the DNSKEY RRset
 #   an insecure zone            a proof of a delegation without DS, an opt-out span, or DS of unknown algorithms only
-#   no zone                     a proof that there is no delegation, or an alias; the chain goes on by the same keys
+#   no zone                     a proof that there is no delegation, or an alias; the chain goes on with the same keys
 #   bogus                       anything else
 #
-# The queries for DS and DNSKEY are resolutions of their own, nested in the one that needs them. A referral has the DS
-# records, or the proof of their absence, in its authority section, so mostly DNSKEY is the only query a zone. Their
-# responses are judged by the keys that are known at this point, and by no further queries, so validation cannot go in
-# circles. The addresses of name servers are not validated (context.for_hosts): the data that those return is.
+# The queries for DS and DNSKEY are nested resolutions. A referral has the DS records, or the proof of their absence, in
+# its authority section, so DNSKEY is usually the only additional query per zone. The responses to these queries are
+# judged by the keys that are known already, without further queries, so validation cannot be circular. The addresses of
+# name servers are not validated (context.for_hosts), but the data that the name servers return are.
 #
-# The work that a zone can cause is bounded for each client question: its queries by the QueryBudget, its signatures and
-# hashes by the ValidationBudget (KeyTrap, CVE-2023-50387 and CVE-2023-50868).
+# The work that a zone can cause is bounded per client question: queries by the QueryBudget, signatures and hashes by
+# the ValidationBudget (KeyTrap, CVE-2023-50387 and CVE-2023-50868).
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -152,7 +154,7 @@ class Validation:
         return outcome
 
     def _trust_in(self, rrset: RRset, signatures: Sequence[RRSIG]) -> Steps[ZoneTrust]:
-        """Return the state of the zone that an RRset is in: that which signed it, if it is signed."""
+        """Return the state of the zone that an RRset is in: the zone that signed it, if it is signed."""
         name = rrset.name.parent if rrset.rtype == RRType.DS else rrset.name
         return (yield from self._trust_by(name, signatures, f"{rrset.name} {type_to_text(rrset.rtype)}"))
 
@@ -222,7 +224,7 @@ class Validation:
     # The chain of trust.
 
     def _anchor_above(self, name: Name) -> Name:
-        """Return the owner of the nearest trust anchor above a name; the root without any."""
+        """Return the owner of the nearest trust anchor above a name; the root if there is none."""
         return next((ancestor for ancestor in name.ancestors() if ancestor in self._security.anchors), ROOT)
 
     def chain(self, target: Name) -> Steps[ZoneTrust]:
@@ -301,7 +303,7 @@ class Validation:
 
 
 def usable_records(records: Sequence[Anchor]) -> list[Anchor]:
-    """Return the records with algorithms that are implemented; SHA-1 only where there is no other digest."""
+    """Return the records with algorithms that are implemented; SHA-1 digests only if there is no other digest."""
     usable = [
         record
         for record in records
@@ -359,8 +361,8 @@ class _Denials:
 class _DSJudge:
     """Judge of a response to a query for DS, by the keys of the zone `above`.
 
-    `records` are the DS records. Without them the name is an unsigned delegation (`is_insecure`) or no zone; `is_end`
-    if it cannot have zones below.
+    `records` are the DS records. Without DS records, the name is an unsigned delegation (`is_insecure`) or no zone;
+    `is_end` if no zone can be below the name.
     """
 
     def __init__(self, validation: Validation, above: ZoneTrust, name: Name) -> None:
@@ -525,7 +527,7 @@ def _unverified(message: Message) -> tuple[SecuredRRset, ...]:
 
 
 def _without_signatures(response: ClassifiedResponse, question: Question) -> Iterator[Link]:
-    """Yield the RRsets of a response; in one to ANY, signatures belong to the RRsets that they cover."""
+    """Yield the RRsets of a response; in a response to ANY, signatures belong to the RRsets that they cover."""
     for link in response.answers:
         if question.rtype != RRType.ANY or link[0].rtype != RRType.RRSIG:
             yield link

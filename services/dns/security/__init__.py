@@ -7,8 +7,8 @@
     canonical        canonical form of an RRset, the octets that a signature covers (RFC 4034)
     signature        RRSIG records: creation and verification
     signer           signing of a whole zone, with NSEC or NSEC3 records
-    nsec, nsec3      denial of existence: what NSEC and NSEC3 records prove
-    denial_cache     negative answers made from validated NSEC and NSEC3 records (RFC 8198)
+    nsec, nsec3      denial of existence: proofs by NSEC and NSEC3 records
+    denial_cache     negative answers synthesized from validated NSEC and NSEC3 records (RFC 8198)
     secured          RRsets together with their signatures, as the resolver's caches hold them
     trust            trust anchors, and the zones whose keys were verified
     extended_error   extended DNS errors, which say why an answer failed (RFC 8914)

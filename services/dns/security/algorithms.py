@@ -1,9 +1,9 @@
 """DNSSEC algorithms: signature algorithms of DNSKEY and RRSIG, digest algorithms of DS, and the implemented subsets.
 
-RFC 8624 sections 3.1 and 3.3 decide: RSASHA1 is validated and not used for signing, RSAMD5, DSA and GOST are neither.
-RFC 3110 and 5702 (RSA), RFC 6605 (ECDSA), RFC 8080 (Ed25519 and Ed448), RFC 4509 and 6605 (digests). The mathematics
-is that of the library `cryptography`, which is imported when a key is used for the first time: a server of signed zones
-does without.
+RFC 8624 sections 3.1 and 3.3 determine the subsets: RSASHA1 is validated but not used for signing; RSAMD5, DSA and GOST
+are used for neither. RFC 3110 and 5702 (RSA), RFC 6605 (ECDSA), RFC 8080 (Ed25519 and Ed448), RFC 4509 and 6605
+(digests). Signatures are computed by the library `cryptography`, which is imported at the first use of a key: a server
+of signed zones does not need the library.
 """
 
 import hashlib

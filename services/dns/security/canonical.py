@@ -4,7 +4,7 @@
     RR(i)         = owner | type | class | original TTL | rdata length | rdata      names in lower case, not compressed
 
 RFC 4034 section 6.2 as changed by RFC 6840 section 5.1 (the name in NSEC keeps its case), section 6.3 (records in order
-of their rdata, each once), RFC 4035 section 5.3.2 (the owner of a record that a wildcard made).
+of their rdata, each once), RFC 4035 section 5.3.2 (the owner of a record synthesized from a wildcard).
 """
 
 import struct

@@ -3,9 +3,9 @@
     none.example.com. NXDOMAIN was proven by   mail.example.com. NSEC ns1.example.com.
     nobody.example.com. A                  ->  NXDOMAIN, by the same record and without a query
 
-RFC 8198 sections 4 (proofs), 5.1 (NSEC), 5.2 (NSEC3, without opt-out spans) and 5.4 (no longer than the records and the
-SOA allow). The hashes of one look-up are bounded, since a client chooses how many labels a name has (CVE-2023-50868).
-Left out: answers made from a cached wildcard (section 5.3); DS.
+RFC 8198 sections 4 (proofs), 5.1 (NSEC), 5.2 (NSEC3, without opt-out spans) and 5.4 (TTL: at most that of the records
+and of the SOA). The number of hashes per lookup is bounded, since a client chooses the number of labels of a name
+(CVE-2023-50868). Left out: answers synthesized from a cached wildcard (section 5.3), and the denial of DS.
 """
 
 from bisect import bisect_right, insort
@@ -43,7 +43,7 @@ class _Stored(Generic[Record]):
 
 @dataclass(slots=True)
 class _Hashed:
-    """The NSEC3 records of one zone and one set of parameters, by the hashes of their owners."""
+    """The NSEC3 records of one zone and one set of parameters, keyed by the hashes of the owners."""
 
     parameters: tuple[bytes, int]
     keys: list[bytes] = field(default_factory=list)
@@ -58,7 +58,7 @@ class _Hashed:
 
 
 class _CachedDenials(HashedDenials):
-    """Proofs by the stored NSEC3 records of a zone that have not expired; `used` are those that a proof needed."""
+    """Proofs by the unexpired stored NSEC3 records of a zone; `used` has the records that a proof needed."""
 
     def __init__(self, zone: Name, hashed: _Hashed, now: float) -> None:
         super().__init__(zone, *hashed.parameters, ValidationBudget(hashes=HASHES_PER_ANSWER_MAX))
@@ -67,11 +67,11 @@ class _CachedDenials(HashedDenials):
         self._now = now
 
     def find_matching(self, octets: bytes) -> Nsec3Record | None:
-        """Return the record whose owner is a hash."""
+        """Return the record whose owner has this hash."""
         return self._use(self._hashed.stored.get(octets))
 
     def find_covering(self, octets: bytes) -> Nsec3Record | None:
-        """Return the record whose span a hash is in."""
+        """Return the record whose span contains this hash."""
         # Index 0 leads to the last record, whose span wraps around.
         index = bisect_right(self._hashed.keys, octets)
         found = self._hashed.stored[self._hashed.keys[index - 1]]
@@ -100,7 +100,7 @@ class _ZoneDenials:
         return len(self.keys) + (0 if self.hashed is None else len(self.hashed.keys))
 
     def put(self, zone: Name, rrset: SecuredRRset, expires: float) -> None:
-        """Store an RRset of NSEC or NSEC3, unless it is no usable record of the zone."""
+        """Store an RRset of NSEC or NSEC3, unless it is not usable for the zone."""
         rdata = rrset.rdatas[0]
         if isinstance(rdata, NSEC):
             key = rrset.name.folded[::-1]
@@ -122,14 +122,14 @@ class _ZoneDenials:
 
 @dataclass(frozen=True, slots=True)
 class MadeAnswer:
-    """Negative answer synthesized from cached NSEC records: the rcode, and the SOA with the proof and the TTL left."""
+    """Negative answer synthesized from NSEC or NSEC3 records: rcode, and SOA with the proof and the TTL left."""
 
     rcode: int
     soa: SecuredRRset
 
 
 class DenialCache:
-    """Cache of NSEC records of at most `zones_max` zones; `zones_max` 0 disables the cache."""
+    """Cache of the NSEC and NSEC3 records of at most `zones_max` zones; `zones_max` 0 disables the cache."""
 
     def __init__(self, zones_max: int = ZONES_MAX) -> None:
         self._zones: BoundedDict[Name, _ZoneDenials] = BoundedDict(zones_max)
@@ -145,7 +145,7 @@ class DenialCache:
         self._zones.put(zone, denials)
 
     def answer(self, name: Name, rtype: int, now: float) -> MadeAnswer | None:
-        """Return the negative answer that cached records prove for a name and type; None without a proof."""
+        """Return the negative answer that cached records prove for a name and type; None if there is no proof."""
         if rtype in _NOT_MADE:
             return None
         for zone in name.ancestors():

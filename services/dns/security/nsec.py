@@ -1,4 +1,4 @@
-"""Denial of existence by NSEC records: what a set of validated records proves about a name (RFC 4035 section 5.4).
+"""Denial of existence by NSEC records: checks of the proof in a set of validated records (RFC 4035 section 5.4).
 
     a.example. NSEC d.example. A RRSIG NSEC      b.example. does not exist; a.example. has no MX
 
@@ -53,8 +53,8 @@ def is_cut(rdata: NSEC | NSEC3) -> bool:
 def lacks_type(rdata: NSEC | NSEC3, rtype: int, is_root: bool = False) -> bool:
     """Tell whether a record that matches a name proves that the name has neither `rtype` nor a CNAME.
 
-    RFC 6840 sections 4.1 and 4.4: one from the parent's side of a cut is about DS only, one from the child's side,
-    which has SOA, is not about DS.
+    RFC 6840 sections 4.1 and 4.4: a record from the parent's side of a zone cut can deny only DS; a record from the
+    child's side, which lists SOA, cannot deny DS.
     """
     if rtype in rdata.types or RRType.CNAME in rdata.types:
         return False

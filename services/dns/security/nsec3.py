@@ -1,9 +1,10 @@
-"""Denial of existence by NSEC3 records: hashed names, and what a set of validated records proves (RFC 5155).
+"""Denial of existence by NSEC3 records: hashed names, and checks of the proof in a set of validated records (RFC 5155).
 
     0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.example. NSEC3 1 1 12 aabbccdd 2t7b4g4vsa5smi47k61mv5bv1a22bojr MX DNSKEY NS ...
 
 RFC 5155 sections 5 (hash), 8 (validation) and 9.2 (AD and opt-out), RFC 6840 section 4.1, RFC 9276 section 3.2: records
-with many iterations are not used, which makes a zone insecure. The hashes of a resolution are bounded (CVE-2023-50868).
+with many iterations are not used, so their zone counts as insecure. The number of hashes per resolution is bounded
+(CVE-2023-50868).
 """
 
 import base64
@@ -81,7 +82,7 @@ def usable_record(owner: Name, rdata: NSEC3, zone: Name) -> Nsec3Record | None:
 
 
 class HashedDenials:
-    """Proofs by NSEC3 records of one zone and with one salt and number of iterations, which a subclass finds."""
+    """Proofs by the NSEC3 records of one zone with one salt and number of iterations; a subclass finds the records."""
 
     def __init__(self, zone: Name, salt: bytes, iterations: int, budget: ValidationBudget) -> None:
         self.iterations = iterations
@@ -91,11 +92,11 @@ class HashedDenials:
         self._hashes: dict[Name, bytes] = {}
 
     def find_matching(self, octets: bytes) -> Nsec3Record | None:
-        """Return the record whose owner is a hash."""
+        """Return the record whose owner has this hash."""
         raise NotImplementedError
 
     def find_covering(self, octets: bytes) -> Nsec3Record | None:
-        """Return the record whose span a hash is in."""
+        """Return the record whose span contains this hash."""
         raise NotImplementedError
 
     def _hash(self, name: Name) -> bytes:
@@ -183,11 +184,11 @@ class Nsec3Proof(HashedDenials):
         return bool(self._records)
 
     def find_matching(self, octets: bytes) -> Nsec3Record | None:
-        """Return the record whose owner is a hash."""
+        """Return the record whose owner has this hash."""
         return next((record for record in self._records if record.owner_hash == octets), None)
 
     def find_covering(self, octets: bytes) -> Nsec3Record | None:
-        """Return the record whose span a hash is in."""
+        """Return the record whose span contains this hash."""
         return next((record for record in self._records if record.covers(octets)), None)
 
 

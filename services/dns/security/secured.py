@@ -2,7 +2,7 @@
 
 The resolver's caches hold them in place of plain RRsets, so that data, signatures and status expire together (RFC 4035
 section 4.5: one atomic entry). The SOA of a negative answer carries the NSEC or NSEC3 records of its proof; an answer
-that a wildcard made carries the proof that no closer name exists.
+synthesized from a wildcard carries the proof that no closer name exists.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ from lab7.services.dns.codec.rdata_security import RRSIG
 
 @dataclass(frozen=True, slots=True)
 class SecuredRRset(RRset):
-    """An RRset with its RRSIG rdata; `secure` if validation succeeded, else it is insecure, or not validated."""
+    """An RRset with its RRSIG rdata; `secure` is True if validation succeeded, False if insecure or not validated."""
 
     signatures: tuple[RRSIG, ...] = ()
     secure: bool = False
@@ -35,7 +35,7 @@ class SecuredRRset(RRset):
 
 
 def signature_records(rrset: RRset) -> Iterator[Record]:
-    """Yield the RRSIG records of a secured RRset, with the TTL of the set; nothing for an RRset without any."""
+    """Yield the RRSIG records of a secured RRset, with the TTL of the RRset; nothing if it has no signatures."""
     if isinstance(rrset, SecuredRRset):
         for signature in rrset.signatures:
             yield Record(rrset.name, RRType.RRSIG, rrset.rclass, rrset.ttl, signature)
@@ -44,7 +44,7 @@ def signature_records(rrset: RRset) -> Iterator[Record]:
 def is_secure(answers: Iterable[RRset], authority: Iterable[RRset] = ()) -> bool:
     """Tell whether all RRsets of a response are secure (RFC 4035 section 3.2.3, RFC 6840 section 5.8).
 
-    The CNAME that a DNAME implies has no signature of its own, and the security of the DNAME (RFC 6672 section 5.3.1).
+    A CNAME synthesized from a DNAME has no signature, and is as secure as the DNAME (RFC 6672 section 5.3.1).
     """
     dname: RRset | None = None
     count = 0

@@ -6,7 +6,7 @@
 RFC 4034 section 3, RFC 4035 sections 2.2 and 5.3 (checks of the fields, wildcards, TTL), RFC 1982 (times are serial
 numbers), RFC 5011 section 2.1 (revoked keys), RFC 6840 section 5.11 (any valid signature is enough).
 
-Key tags are not unique, so a zone can be made whose records have many signatures by many keys with one tag: each
+Key tags are not unique, so an attacker can set up a zone with many keys of one tag and many signatures per RRset: each
 signature has to be tried with each key ("KeyTrap", CVE-2023-50387). A ValidationBudget bounds the work of a resolution.
 """
 

@@ -5,8 +5,8 @@
 RFC 4035 section 2 (which RRsets are signed: neither delegations nor glue), RFC 5155 section 7.1 (NSEC3), RFC 6840
 section 5.11 (each algorithm of the DNSKEY RRset signs the zone), RFC 7344 section 4.1 (CDS and CDNSKEY are signed by
 the key-signing key), RFC 9077 (TTL of NSEC records), RFC 9276 section 3.1 (NSEC3 without salt and without iterations).
-Signing the same zone with the same keys and times gives the same octets (ECDSA: where the library is deterministic).
-Left out: key rollovers, which are several signings with different keys; the serial number is the author's.
+Signing the same zone with the same keys and times gives the same octets (ECDSA: if the library is deterministic).
+Left out: key rollovers, for which a zone is signed several times with different keys, and the increment of the serial.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -91,7 +91,7 @@ def sign_zone(
 
 
 def delegation_records(keys: Iterable[SigningKey]) -> dict[Name, list[DS]]:
-    """Return the DS records of key-signing keys, by zone."""
+    """Return the DS records of key-signing keys, keyed by zone."""
     records: dict[Name, list[DS]] = {}
     for key in keys:
         if key.is_key_signing:
@@ -117,7 +117,8 @@ def _add_keys(zone: Zone, nodes: dict[Key, Node], keys: Sequence[SigningKey]) ->
 def _authoritative(origin: Name, nodes: Mapping[Key, Node]) -> Iterator[tuple[Key, list[RRset]]]:
     """Yield the names in the zone's NSEC or NSEC3 chain, each with its RRsets to sign (RFC 4035 section 2.2).
 
-    Names below a zone cut or a DNAME are not in the zone. At a cut, only DS is signed. Empty non-terminals have none.
+    Names below a zone cut or a DNAME are not in the zone. At a cut, only DS is signed. Empty non-terminals have no
+    RRsets.
     """
     for key, node in nodes.items():
         if _is_occluded(key, origin, nodes):
@@ -199,7 +200,7 @@ def _nsec3_nodes(
 
 
 def _without_opt_out(origin: Name, nodes: Mapping[Key, Node], authoritative: Mapping[Key, list[RRset]]) -> set[Key]:
-    """Return the names with an NSEC3 record under opt-out: all but unsigned delegations and their empty ancestors."""
+    """Return the names with NSEC3 records under opt-out: all except unsigned delegations and their empty ancestors."""
     kept: set[Key] = {origin.folded}
     for key, rrsets in authoritative.items():
         above = key
@@ -226,7 +227,7 @@ class _Signer:
             self._for_data += others or entry_points
 
     def signatures(self, rrsets: Iterable[RRset]) -> Node:
-        """Return the RRSIG records of a name's RRsets, by type covered."""
+        """Return the RRSIG records of a name's RRsets, keyed by the type covered."""
         return {rrset.rtype: self._signature(rrset) for rrset in rrsets}
 
     def _signature(self, rrset: RRset) -> RRset:

@@ -83,9 +83,10 @@ def trust_anchors(records: Iterable[str], files: Iterable[str]) -> TrustAnchors:
 
 @dataclass(slots=True)
 class SecurityContext:
-    """Trust anchors, the wall clock in seconds since 1970, and what was verified; `validates` False only stores.
+    """Trust anchors, the wall clock in seconds since 1970, and the state of the zones verified so far.
 
-    `denials` are proofs from which further negative answers are made (RFC 8198).
+    If `validates` is False, signatures are stored but not validated. `denials` has the proofs from which further
+    negative answers are synthesized (RFC 8198).
     """
 
     anchors: TrustAnchors
@@ -115,7 +116,7 @@ class SecurityContext:
         self._referrals.put(zone, (message, now))
 
     def take_referral(self, zone: Name, now: float) -> Message | None:
-        """Return a referral to the zone and forget it; None without a recent one."""
+        """Return a referral to the zone and forget it; None if there is no recent referral."""
         found = self._referrals.get(zone)
         if found is None:
             return None

@@ -74,7 +74,7 @@ async def listen_encrypted(shell: Shell, options: argparse.Namespace, server: DN
 
 
 async def _nothing() -> None:
-    """Do nothing, where no encrypted transport has to be stopped."""
+    """Do nothing: without DNS over HTTPS, there is no further server to stop."""
 
 
 def _context(options: argparse.Namespace, protocols: tuple[str, ...]) -> ssl.SSLContext:

@@ -28,8 +28,8 @@ _PARAMETER = b"dns="
 def query_in(request: Request) -> bytes | None:
     """Return the DNS query in the target of a GET request; None for POST, whose content is the query; raises HTTPError.
 
-    The statuses: 404 for another path, 405 for another method, 415 for content of another media type, 400 for a query
-    that is missing or no base64url, 413 for one that is too long.
+    The status is 404 for another path, 405 for another method, 415 for content of another media type, 400 for a query
+    that is missing or not base64url, 413 for a query that is too long.
     """
     target = split_target(request.method, request.request_target)
     if target.path != PATH:
@@ -68,7 +68,7 @@ def error_response(error: HTTPError) -> Response:
 
 
 def freshness_lifetime(wire: bytes) -> int:
-    """Return for how many seconds a response may be stored: its lowest TTL; 0 for an error (RFC 8484 section 5.1)."""
+    """Return the freshness lifetime of a response in seconds: its lowest TTL, 0 for an error (RFC 8484 section 5.1)."""
     try:
         message = Message.from_wire(wire)
     except WireError:

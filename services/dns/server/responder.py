@@ -4,16 +4,16 @@
     respond(octets, Client("192.0.2.1", 53124, over_tcp=False))   -> octets, None to drop the query, or an awaitable
 
 The responder decodes a query, calls the handler, and encodes the response, with EDNS (RFC 6891 section 6.1.1, RFC 3225
-section 3) and truncated where it has to be. A handler is a callable of a query and a client that returns a response,
-None to drop the query, or an awaitable of either. Not passed to it are: responses (dropped, because two servers could
-exchange them for ever), opcodes other than QUERY (NOTIMP), malformed messages and those without exactly one question
-(FORMERR; RFC 1035 section 4.1.1, RFC 9619), EDNS versions other than 0 (BADVERS; RFC 6891 section 6.1.3). An exception
-of the handler is a SERVFAIL.
+section 3) and truncated if necessary. A handler is a callable of a query and a client that returns a response, None to
+drop the query, or an awaitable of either. The handler gets valid queries only: the responder drops responses (two
+servers could exchange them for ever), and itself answers opcodes other than QUERY (NOTIMP), malformed messages and
+messages without exactly one question (FORMERR; RFC 1035 section 4.1.1, RFC 9619), and EDNS versions other than 0
+(BADVERS; RFC 6891 section 6.1.3). An exception of the handler results in SERVFAIL.
 
-The response cache stands before the responder. It has encoded UDP responses, and reuses them for queries that differ in
-message id and case of the qname only:
+The response cache is looked up before the responder is called. It has encoded UDP responses, and reuses them for
+queries that differ only in message id and case of the qname:
 
-    query     id=7   WWW.example.com. A   rd      ->  key: everything behind the id, qname in lower case
+    query     id=7   WWW.example.com. A   rd      ->  key: everything after the id, qname in lower case
     response  id=7   WWW.example.com. A   [header, TTLs and rdata from the cache]
 
 A response is stored without its id and its question; `get` puts those of the new query in front of the rest. Names in
@@ -155,7 +155,7 @@ _CACHEABLE_RCODES = (Rcode.NOERROR, Rcode.NXDOMAIN)
 
 
 def _cache_key(data: bytes) -> bytes:
-    """Return the cache key of a query: all octets but the id, with the qname in lower case.
+    """Return the cache key of a query: all octets except the id, with the qname in lower case.
 
     Length octets in a name are below 64, where ASCII has no letters, so lower() leaves them alone. A label that
     contains a zero octet ends the folding early; two spellings then have two keys, which costs a miss and no more.
@@ -165,7 +165,7 @@ def _cache_key(data: bytes) -> bytes:
 
 
 def _question_end(data: bytes, query: Message) -> int | None:
-    """Return the offset behind the question section; None if responses to this query cannot be cached."""
+    """Return the offset after the question section; None if responses to this query cannot be cached."""
     if query.edns is not None and query.edns.options:
         return None
     name = query.questions[0].name.to_wire()
@@ -254,7 +254,7 @@ class _AgingResponse:
         self.rotations: list[bytes] = []
 
     def rest_at(self, now: float) -> bytes:
-        """Return the octets behind the question with the TTLs left at `now`, in the next rotation."""
+        """Return the octets after the question with the TTLs left at `now`, in the next rotation."""
         # Remaining TTLs are rounded down, as in the RRset cache, and are rewritten at most once a second.
         age_s = ceil(now - self.stored)
         if age_s != self.age_s:

@@ -5,9 +5,9 @@
     await shell.open_udp(server.datagram_protocol)
 
 `respond` is a lab7.services.dns.server.responder.Responder, or a callable with its signature. RFC 1035 section 4.2. RFC
-7766 sections 6.2.1.1 and 7: queries that come on one connection without waiting for responses are processed
-concurrently, and each response is sent as soon as it is ready, whatever the order; only the messages of a zone transfer
-keep theirs (RFC 5936 section 2.2). Section 6.2.3: idle connections are closed.
+7766 sections 6.2.1.1 and 7: pipelined queries on one connection are processed concurrently, and responses may be sent
+out of order, each as soon as it is ready; only the messages of a zone transfer are sent in order (RFC 5936 section
+2.2). RFC 7766 section 6.2.3: idle connections are closed.
 """
 
 import asyncio

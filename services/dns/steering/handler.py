@@ -2,11 +2,12 @@
 
     www.cdn.net A?  from 10.8.1.53, or for 10.8.1.0/24     ->  www.cdn.net 2 A 10.8.1.10
 
-RFC 7871 section 7.2.1: the client subnet of the query decides, else the source address, which mostly is that of a
-resolver. A response to a query with the option has the option, with scope 0 if the answer is not by region; negative
-answers too have scope 0 (section 7.4). An alias for such a name, in a zone of this server, is answered without its
-target, so that a resolver caches the answer by region under its own scope. If no replica is up and the map has no
-origin, the answer is SERVFAIL, and not NODATA, which resolvers would cache. ANY gets the addresses too (RFC 8482).
+RFC 7871 section 7.2.1: the client subnet of the query determines the region, or else the source address, which is
+mostly the address of a resolver. A response to a query with the option has the option, with scope 0 if the answer is
+not by region; negative answers also have scope 0 (section 7.4). An alias for a name of the region map, in a zone of
+this server, is answered without its target: the resolver then queries for the target, and caches the answer by region
+with the scope of that answer. If no replica is up and the map has no origin, the answer is SERVFAIL, and not NODATA,
+which resolvers would cache. ANY gets the addresses, too (RFC 8482).
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +35,7 @@ LogAnswer = Callable[[dict[str, object]], None]
 
 @dataclass(frozen=True, slots=True)
 class _Requester:
-    """Client address that decides the region: from the query's client subnet if it has a network, else the source."""
+    """Client address that determines the region: of the query's client subnet if it has a network, else the source."""
 
     address: Address
     subnet: QuerySubnet | None
@@ -45,7 +46,7 @@ class _Requester:
 
 
 class SteeringHandler:
-    """Handler that answers names of the region map by region, others from zones; `log_answer` logs the former."""
+    """Handler that answers names of the region map by region, others from zones; only the former call `log_answer`."""
 
     def __init__(self, authority: Authority, regions: RegionMap, placement: Placement, log_answer: LogAnswer) -> None:
         self._authority = authority

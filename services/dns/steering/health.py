@@ -4,7 +4,8 @@
     table.update(address, CheckResult(True, load=3.0))    -> Change(address, State.UP, ...)
     table.update(address, CheckResult(False))             -> Change(address, State.DOWN, ...)
 
-One success marks a replica up, `failures_max` consecutive failures mark it down; one that was never up is not used.
+One success marks a replica up, `failures_max` consecutive failures mark it down; a replica that was never up is not
+used.
 
 HealthCheck is the HTTP exchange of one check:
 
@@ -14,7 +15,8 @@ HealthCheck is the HTTP exchange of one check:
                                            {"requests_under_way": 3}
 
 A complete response with a final 2xx status (RFC 9110 section 15.3) is a success. If its content is a JSON object with
-a number under one of LOAD_KEYS, that is the load; other content is ignored. Left out: redirects, which are failures.
+a number under one of LOAD_KEYS, the number is the load; other content is ignored. Left out: redirects, which count as
+failures.
 """
 
 import json
@@ -81,7 +83,7 @@ class _Health:
 
 
 class HealthTable:
-    """Health states and loads of replicas, by address."""
+    """Health states and loads of replicas, keyed by address."""
 
     def __init__(self, addresses: Iterable[Address] = (), failures_max: int = 1) -> None:
         self._health = {address: _Health() for address in addresses}
@@ -97,7 +99,7 @@ class HealthTable:
         self._health = {address: health for address, health in self._health.items() if address in addresses}
 
     def update(self, address: Address, result: CheckResult) -> Change | None:
-        """Apply the result of a check; return the change of state, None without one."""
+        """Apply the result of a check; return the change of state, None if there is none."""
         health = self._health.get(address)
         if health is None:
             return None
@@ -117,7 +119,7 @@ class HealthTable:
         return health is not None and health.state is State.UP
 
     def load(self, address: Address) -> float | None:
-        """Return the last load that a replica reported; None without one."""
+        """Return the last load that a replica reported; None if there is none."""
         health = self._health.get(address)
         return None if health is None else health.load
 
@@ -171,7 +173,7 @@ class HealthCheck:
 
 
 def load_in(content: bytes) -> float | None:
-    """Parse the load, a number from 0 on, from the content of a status response; None without a valid one."""
+    """Parse the load, a number from 0 on, from the content of a status response; None if there is no valid load."""
     try:
         status = json.loads(content)
     # The JSON parser raises RecursionError for deeply nested content.

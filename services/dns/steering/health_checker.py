@@ -14,7 +14,7 @@ from lab7.services.dns.address_space import Address
 from lab7.services.dns.steering.health import CheckResult, HealthCheck
 
 READ_OCTETS = 65_536
-# Seconds for which a new replica is checked at short intervals before it counts as down.
+# Seconds for which HealthChecker.add() waits for a new replica to become healthy, with checks at short intervals.
 # Services of this project are ready within 0.5 s of their start, other HTTP caches within 1 s.
 START_GRACE_S = 1.5
 START_INTERVAL_S = 0.1

@@ -1,13 +1,14 @@
 """Placement: the region of a client, and the choice of replicas by health, load and order of overflow regions.
 
-The region is that of the map's network which contains the client's address; the prefix length of that network is the
-scope of the answer (RFC 7871 section 7.2.1). Clients outside of the cover get the default region, and their scope is
-the largest network around them that does not overlap the cover, so that no two scopes overlap.
+The client's region is the region of the network in the map that contains the client's address; the prefix length of
+this network is the scope of the answer (RFC 7871 section 7.2.1). A client outside of the cover gets the default region,
+and the scope is the largest network around the client's address that does not overlap the cover, so that no two scopes
+overlap.
 
 A replica is full when its load has reached its capacity. Regions are tried in the order of Region.spill: first for
-replicas that are up and not full, then for any that are up; without those the origin is chosen, or nothing. In a region
-the least loaded replica is first. Loads are compared relative to capacities if all replicas have one, else as they are,
-and not at all if a replica reports none. Replicas of equal load rotate.
+replicas that are up and not full, then for any replica that is up; if no replica is up, the origin is chosen, if the
+map has one. In a region, the least loaded replica is first. Loads are compared relative to capacity if all replicas
+have a capacity, else as reported, and not at all if a replica reports no load. Replicas of equal load rotate.
 """
 
 from collections.abc import Callable, Sequence

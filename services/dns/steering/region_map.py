@@ -11,8 +11,8 @@
 
 One statement per line; `#` begins a comment; the order of lines is free, except that of regions. Errors name the line:
 unknown statements, invalid addresses, duplicates, overlapping networks, a part of the cover without a region, a network
-outside of the cover, a region without a replica, an undefined region. Networks must not overlap because of RFC 7871
-section 7.2.1: the answer in a resolver's cache would depend on the order of queries.
+outside of the cover, a region without a replica, an undefined region. RFC 7871 section 7.2.1: networks must not
+overlap, since the answer in a resolver's cache would otherwise depend on the order of queries.
 """
 
 from collections.abc import Callable, Iterable
@@ -55,7 +55,7 @@ class Replica:
 class Region:
     """A region; `spill` has all other regions in the order in which they take clients when this region is full.
 
-    Those of the spill statement come first, then the others in map order, from the next region on, cyclically.
+    The regions of the spill statement come first, then the other regions in map order, cyclically from the next one on.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class RegionMap:
-    """A valid region map; `names`: line number by name; `origin`: its addresses, none for `otherwise servfail`."""
+    """A valid region map; `names`: line numbers keyed by name; `origin`: addresses, () for `otherwise servfail`."""
 
     file: str
     names: dict[Name, int]

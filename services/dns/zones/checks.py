@@ -1,7 +1,8 @@
 """Checks of a loaded zone that yield warnings: hosts of NS, MX and SRV that are aliases or have no address.
 
 RFC 2181 section 10.3 (NS and MX must not point to an alias), RFC 2782 (neither must SRV), RFC 1912 section 2.8. A zone
-that has them is served, as by BIND with its defaults for MX and SRV and by NSD. Names in other zones are not checked.
+with such records is served, as by NSD, and by BIND with its defaults for MX and SRV. Names in other zones are not
+checked.
 """
 
 from collections.abc import Iterable, Iterator

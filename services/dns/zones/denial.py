@@ -4,7 +4,8 @@
 
 The zones are signed by lab7.services.dns.security.signer or by another program; this module needs no key. RFC 4035
 sections 3.1.1 (RRSIG), 3.1.3 (NSEC), 3.1.4 (referrals); RFC 5155 section 7.2 (NSEC3; section 7.2.9: SERVFAIL for a name
-whose hash collides); RFC 6672 section 5.3 (a CNAME made by a DNAME is not signed). What a response denies, and by what:
+whose hash collides); RFC 6672 section 5.3 (a CNAME synthesized from a DNAME is not signed). The proof of denial for
+each result of the lookup:
 
     lookup (zones.zone)           NSEC                                 NSEC3
     MISSING                       covers the qname; covers *.encloser  encloser; covers next closer; covers *.encloser
@@ -132,7 +133,7 @@ class Nsec3Records:
         return self._records[self._hashes[bisect_left(self._hashes, octets) - 1]]
 
     def _encloser(self, name: Name) -> Name:
-        """Return the closest encloser with an NSEC3 record; names above opt-out delegations only have none."""
+        """Return the closest encloser with an NSEC3 record; ancestors of nothing but opt-out delegations have none."""
         for ancestor in name.ancestors():
             if len(ancestor) <= len(self._origin) or self._match(ancestor) is not None:
                 return ancestor
@@ -198,7 +199,7 @@ class Denials:
 
 
 def secured(answer: Answer, question: Question, denials: Denials) -> Answer:
-    """Return an answer for a query with DO: with the signatures of its RRsets, and the proof of a denial in it."""
+    """Return the answer to a query with DO: with the signatures of the RRsets, and the proof of a denial."""
     if not any(denials.of(zone) is not None for zone, _, _ in answer.matches):
         return answer
     proofs = list[RRset]()
@@ -217,7 +218,7 @@ def secured(answer: Answer, question: Question, denials: Denials) -> Answer:
 
 
 def _sources(answer: Answer) -> dict[Name, tuple[Zone, Name]]:
-    """Return, by owner in the answer section, (zone, name whose signatures the owner has)."""
+    """Return (zone, name whose signatures the RRsets have), keyed by the owners in the answer section."""
     sources: dict[Name, tuple[Zone, Name]] = {}
     for zone, qname, match in answer.matches:
         if match.kind is MatchKind.DNAME:

@@ -4,8 +4,9 @@
 --zone example.com=FILE       relative names are completed with example.com. until the first $ORIGIN
 --zones LIST                  a file with a line `origin<TAB>file` per zone, files relative to its folder
 
-A zone that cannot be loaded does not keep the others from being served. As in BIND and NSD its names are answered with
-SERVFAIL (with REFUSED where its origin is not given, as it is unknown), and at a reload the zone loaded before stays.
+A zone that cannot be loaded does not prevent the other zones from being served. As in BIND and NSD, queries for its
+names get SERVFAIL (REFUSED if the argument does not give its origin, which is then unknown); after a failed reload, the
+previous version of the zone is still served.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -54,7 +55,7 @@ class ZoneFiles:
         self._loaded: dict[tuple[Path, Name | None], Zone] = {}
 
     def load(self) -> Zones:
-        """Load the zones; raises ServiceError for wrong arguments, and where no zone can be served."""
+        """Load the zones; raises ServiceError for wrong arguments, or if no zone can be served."""
         if not self._arguments and not self._lists:
             raise ServiceError("no zone: use --zone FILE")
         zones, failures = Zones(), list[str]()

@@ -1,7 +1,7 @@
 """Signing of zones when they are loaded, with keys from a directory or derived from a secret text.
 
 --sign-keys DIRECTORY   the zones that have keys there are signed; zone cuts whose keys are there get DS records
---sign-seed TEXT        every zone is signed, and every zone cut gets the DS record of the key that TEXT gives its zone
+--sign-seed TEXT        every zone is signed, and every zone cut gets the DS record of the child's key derived from TEXT
 """
 
 import argparse
@@ -37,7 +37,7 @@ class DirectorySigner:
 
 
 class SeedSigner:
-    """Signer of all zones but those in `insecure`, with keys derived from a seed."""
+    """Signer of all zones except those in `insecure`, with keys derived from a seed."""
 
     def __init__(
         self, seed: str, insecure: Iterable[Name], now: Callable[[], float], nsec3: Nsec3Policy | None

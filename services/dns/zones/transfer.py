@@ -1,9 +1,10 @@
 """Outgoing zone transfer (AXFR, IXFR): all records of a zone in a series of messages over TCP, for allowed peers.
 
-RFC 5936 sections 2.2 (the SOA is the first and the last record), 2.2.1 (rcodes) and 4.1 (TCP only). RFC 1995: a client
-of IXFR that has the current serial number gets the SOA alone (section 2), any other the whole zone (section 4), as the
-server keeps no differences; over UDP the SOA alone, which tells the client to use TCP, where the zone does not fit. RFC
-1982 (comparison of serial numbers). Left out: TSIG; access is by address.
+RFC 5936 sections 2.2 (the SOA is the first and the last record), 2.2.1 (rcodes) and 4.1 (TCP only). RFC 1995: an IXFR
+client with the current serial number gets the SOA alone (section 2); any other client gets the whole zone, since the
+server keeps no differences (section 4). If the zone does not fit into a UDP response, the response is the SOA alone,
+which tells the client to use TCP. RFC 1982 (comparison of serial numbers). Left out: TSIG; access is controlled by
+address.
 """
 
 from collections.abc import Iterator, Sequence
@@ -82,7 +83,7 @@ class Transfers:
 
 
 def _serial(query: Message, zone: Zone) -> int | None:
-    """Return the serial number of the SOA in an IXFR query (RFC 1995 section 3); None without one."""
+    """Return the serial number of the SOA in an IXFR query (RFC 1995 section 3); None if there is none."""
     for record in query.authority:
         if record.name == zone.origin and isinstance(record.rdata, SOA):
             return record.rdata.serial

@@ -117,8 +117,8 @@ class Zone:
     def from_entries(cls, entries: Iterable[Entry], origin: Name | None = None, warn: Warn = no_warning) -> "Zone":
         """Build a zone from the entries of a master file; leave out records outside of the zone, as BIND does.
 
-        Raises MasterFileError for an invalid entry, ZoneError where one is missing or `origin` is not the owner of
-        the SOA.
+        Raises MasterFileError for an invalid entry, or if `origin` is not the owner of the SOA; ZoneError if the zone
+        has no SOA, or no NS at the apex.
         """
         listed = list(entries)
         soa = _soa_entry(listed, origin)
@@ -148,7 +148,7 @@ class Zone:
         return RRType.SOA in self.signatures.get(self.origin.folded, {})
 
     def signature(self, name: Name, rtype: int) -> RRset | None:
-        """Return the RRSIG records of an RRset, None without any."""
+        """Return the RRSIG records of an RRset, None if there are none."""
         return self.signatures.get(name.folded, {}).get(rtype)
 
     def add_name(self, name: Name) -> None:
@@ -170,7 +170,7 @@ class Zone:
     def find(self, qname: Name, at_parent: bool = False) -> Match:
         """Find the node for a name (RFC 1034 section 4.3.2 step 3); `at_parent` ignores a zone cut at the name itself.
 
-        That is for DS, which is at the parent's side of a zone cut (RFC 4035 section 3.1.4.1).
+        `at_parent` is set for DS, which is at the parent's side of a zone cut (RFC 4035 section 3.1.4.1).
         """
         folded, nodes = qname.folded, self.nodes
         depth, labels = len(self.origin.folded), len(folded)
@@ -267,7 +267,7 @@ def _add_empty_non_terminals(nodes: dict[tuple[bytes, ...], Node], origin: Name)
 
 
 class Zones:
-    """The zones of a server by origin, and the origins of zones that could not be loaded."""
+    """The zones of a server, keyed by origin, and the origins of zones that could not be loaded."""
 
     def __init__(self, zones: Iterable[Zone] = ()) -> None:
         self._zones: dict[tuple[bytes, ...], Zone] = {}
@@ -303,11 +303,11 @@ class Zones:
         return False
 
     def get(self, origin: Name) -> Zone | None:
-        """Return the zone with exactly this origin; None without one."""
+        """Return the zone with exactly this origin; None if there is none."""
         return self._zones.get(origin.folded)
 
     def closest(self, qname: Name, qtype: int = RRType.A) -> Zone | None:
-        """Return the zone that is the nearest ancestor of a name (RFC 1034 section 4.3.2 step 2), None without one."""
+        """Return the zone of the nearest ancestor of a name (RFC 1034 section 4.3.2 step 2), None if there is none."""
         folded = qname.folded
         zone = self._nearest(folded)
         if qtype == RRType.DS and zone is not None and zone.origin.folded == folded and folded:
@@ -329,7 +329,7 @@ class Answer:
 
     `spells_qname` if rdata repeats a part of the qname, in its case; `leaves` if the last name of an alias chain was
     not looked up: it is in no zone of this server, the chain is a loop, or the synthesized alias was the question.
-    `matches` has each name looked up, with its zone and what it led to.
+    `matches` has each name looked up, with its zone and its Match.
     """
 
     rcode: int = Rcode.NOERROR
@@ -463,7 +463,7 @@ def _add_name_servers(answer: Answer, zone: Zone) -> None:
 def _add_additional(answer: Answer, zone: Zone) -> None:
     """Add the addresses of the hosts in NS, MX and SRV records (RFC 1034 section 4.3.2 step 6).
 
-    They come from the zone of the last name, including glue; data of other zones is out of bailiwick.
+    The addresses, including glue, come from the zone of the last name; data of other zones is out of bailiwick.
     """
     present = {(rrset.name, rrset.rtype) for rrset in answer.answers}
     for rrset in (*answer.answers, *answer.authority):

@@ -23,15 +23,17 @@ STALE_MOST_S = 7 * 86_400
 class Policy:
     """Cache policy: the parameters that the RFCs leave to the cache.
 
-    Share one instance: the derived metadata of a stored response is valid for one instance, compared by identity.
+    Use one instance for all requests: the metadata derived from a stored response is cached per Policy instance,
+    compared by identity.
 
     identifier          the cache's name in Cache-Status, encoded as a Token or String by cache_status.identifier
     heuristic_fraction  heuristic freshness lifetime as a fraction of the time since Last-Modified (4.2.2)
     heuristic_most_s    maximum heuristic freshness lifetime, seconds
     targeted            lower-case names of the targeted fields to obey, in order of precedence (RFC 9213 section 2.2)
     stale_on_failure    serve a stale response when upstream cannot be reached, unless a directive prohibits it
-    stale_on_error      treat a 5xx to a validation as such a failure (RFC 9111 4.3.3); independent of stale-if-error
-    stale_most_s        maximum staleness of a response served for one of these two reasons, seconds
+    stale_on_error      treat a 5xx to a validation as if upstream could not be reached (RFC 9111 4.3.3); independent of
+                        stale-if-error
+    stale_most_s        maximum staleness of a response served by stale_on_failure or stale_on_error, seconds
     show_key            include the cache key in Cache-Status (RFC 9211 section 2.7)
     """
 
@@ -52,16 +54,17 @@ DEFAULT_POLICY = Policy()
 class Forward:
     """Decision to send `request` upstream; its response goes to handle_response, a failure to handle_failure.
 
-    original      the request to satisfy: the client's, or for `revalidate` one derived from it
-    request       the request to send, its precondition and range fields final; Via, connection fields and target are
-                  those of the client's request
+    original      the request to satisfy: the client's request, or for Serve.revalidate one derived from it
+    request       the request to send: preconditions and Range are final; Via, the connection fields and the target are
+                  still those of the client's request
     reason        the fwd parameter of Cache-Status (RFC 9211 section 2.2): uri-miss, vary-miss, method, request, stale,
                   partial, miss or bypass
-    validating    the stored responses whose validators the request carries (RFC 9111 4.3.1); () where it carries none
-    fallback      a candidate for a stale response on failure or server error, subject to handle_failure and
-                  handle_response
+    validating    the stored responses whose validators the request carries (RFC 9111 4.3.1); () if it carries none
+    fallback      the stored response to serve stale after a failure or a server error, if handle_failure or
+                  handle_response permits it
     completing    a stored partial response whose missing end the request fetches (RFC 9111 3.3), else None
-    may_collapse  other requests for this URI may wait for the response and be decided again once it is stored
+    may_collapse  request collapsing is permitted: other requests for this URI may wait for the response, and are
+                  decided again once it is stored
     """
 
     original: Request
@@ -75,16 +78,16 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """Decision to reuse a stored response: `response` is the final head to send, `segments` describe its content.
+    """Decision to reuse a stored response: `response` is the head to send, `segments` describe the content.
 
-    stored      the stored response that has the content (after ResponseActions.updates, if those include it)
+    stored      the stored response whose content is sent; its updated form if ResponseActions.updates contains it
     age_s       the value of Age in the response, whole seconds
     is_stale    the response is past its freshness lifetime
-    response    the head: the stored status, or 206, 304 or 416; with Age, Cache-Status and Content-Length where it is
-                known. Only Via and the fields of the connection are missing
-    segments    None: all of the stored content. Otherwise a sequence, empty for 304, 416 and HEAD, of literal octets
-                and of Spans of the stored content, relative to its first octet
-    revalidate  a request to send in the background; handle_response gets its response (RFC 5861 section 3)
+    response    the head: the stored status, or 206, 304 or 416; with Age, Cache-Status, and Content-Length if known.
+                Only Via and the hop-by-hop fields are missing
+    segments    None for all of the stored content. Otherwise a sequence of literal octets and of Spans, which are
+                relative to the first octet of the stored content; empty for 304, 416 and HEAD
+    revalidate  a request to send in the background; handle_response gets the response to it (RFC 5861 section 3)
     """
 
     stored: StoredResponse
@@ -104,7 +107,7 @@ class Unsatisfiable:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Octets `span` of the stored content, or of the arriving content where `stored` is None, counted from 0."""
+    """Octets `span` of the stored content, or of the arriving content if `stored` is None, counted from 0."""
 
     stored: StoredResponse | None
     span: Span
@@ -114,16 +117,15 @@ class Piece:
 class ResponseActions:
     """Effects of a received response on the store and on the client.
 
-    response     the head to relay: without fields of the connection, with Date and Cache-Status
+    response     the head to relay: without hop-by-hop fields, with Date and Cache-Status
     serve        a stored response to send to the client instead; None: relay `response` with its content
     retry        a request to send instead; the response is discarded, since it does not satisfy the client's request
     invalidates  cache keys whose stored responses are all removed (RFC 9111 section 4.4)
     updates      pairs (old, new): the stored response old is freshened to new, with the same content (section 4.3.4)
-    store        the response to store with the arriving content, None for none. Its size_octets is None. Where the
-                 content of a complete response with a strong validator ends early, storable.truncated returns the
-                 partial response to store
-    pieces       () : the content to store and to relay is the arriving one. Otherwise the concatenation of these
-    relays_pieces  the client gets the pieces, too, instead of the arriving content
+    store        the response to store with the arriving content, its size_octets None; None to store nothing. If the
+                 content ends early, truncated() in response.py returns the partial response to store
+    pieces       (): store and relay the arriving content. Otherwise store the concatenation of the pieces
+    relays_pieces  relay the concatenation of the pieces to the client, instead of the arriving content
     removals     outdated stored responses; remove them once the content of `serve` has been opened
     """
 

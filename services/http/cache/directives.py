@@ -49,8 +49,9 @@ Arguments = dict[bytes, list[bytes | None]]
 
 @dataclass(frozen=True, slots=True)
 class ResponseDirectives:
-    """Cache directives of a response; a time in seconds is None where the directive is absent, 0 where it is invalid.
+    """Cache directives of a response, with times in seconds: None if the directive is absent, 0 if it is invalid.
 
+    `stale_while_revalidate` is also 0 if the directive is absent.
     `no_cache` and `private` are the unqualified forms; `no_cache_fields` and `private_fields` have the lower-case field
     names of the qualified forms.
     """
@@ -73,7 +74,7 @@ class ResponseDirectives:
 
 @dataclass(frozen=True, slots=True)
 class RequestDirectives:
-    """Cache directives of a request; max_stale is 2147483648 where the directive has no value."""
+    """Cache directives of a request; max_stale is 2147483648 if the directive has no value."""
 
     max_age: int | None = None
     max_stale: int | None = None
@@ -97,7 +98,7 @@ def response_directives(lines: tuple[bytes, ...]) -> ResponseDirectives:
 
 @lru_cache(maxsize=VALUES_KEPT)
 def targeted_directives(value: bytes) -> ResponseDirectives | None:
-    """Parse a targeted field's combined value; return None where it is empty or malformed (RFC 9213 section 2.1)."""
+    """Parse a targeted field's combined value; return None if it is empty or malformed (RFC 9213 section 2.1)."""
     members = parse_dictionary(value)
     if not members:
         return None
@@ -107,7 +108,7 @@ def targeted_directives(value: bytes) -> ResponseDirectives | None:
 
 @lru_cache(maxsize=VALUES_KEPT)
 def request_directives(lines: tuple[bytes, ...], pragma: bytes | None) -> RequestDirectives:
-    """Parse a request's Cache-Control lines, or its Pragma where there are none (RFC 9111 section 5.4).
+    """Parse a request's Cache-Control lines, or its Pragma if there are none (RFC 9111 section 5.4).
 
     Request directives are advisory (section 5.2.1): one with an invalid value is ignored.
     """
@@ -152,7 +153,7 @@ def _response(directives: Arguments) -> ResponseDirectives:
 
 
 def _parse_arguments(lines: tuple[bytes, ...]) -> Arguments:
-    """Parse directives into lists of arguments by lower-case name; None stands for a directive without an argument.
+    """Parse directives into lists of arguments keyed by lower-case name; None stands for an absent argument.
 
     Lines are parsed separately, so that an unterminated quoted-string ends with its line.
     """
@@ -185,10 +186,10 @@ def _argument(member: Value) -> bytes | None:
 
 
 def _lifetime(directives: Arguments, name: bytes) -> int | None:
-    """Return a directive's seconds, None where it is absent, 0 (stale) where a value is invalid.
+    """Return a directive's seconds, None if it is absent, 0 (stale) if a value is invalid.
 
-    RFC 9111 section 4.2.1 permits either the first of several values or staleness. Here the first is used, unless a
-    later one is smaller.
+    If a directive occurs several times, RFC 9111 section 4.2.1 permits using the first value or treating the response
+    as stale. Here the first value is used, but if a later value is smaller, the response is stale.
     """
     arguments = directives.get(name)
     if arguments is None:

@@ -5,8 +5,8 @@
     current_age           = corrected_initial_age + now - response_time
 
 A response is fresh while freshness_lifetime > current_age. RFC 9111 sections 4.2.1 to 4.2.3, 5.1 and 5.3; RFC 9213
-section 2.2. DerivedMetadata has all of this that does not depend on the request: it is computed at the first use and
-cached with the stored response, so that the hit of a fresh response parses nothing.
+section 2.2. DerivedMetadata has the values that depend on the stored response alone: they are computed at the first use
+and cached with the stored response, so that a hit parses no field of the stored response.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from lab7.services.http.messages import Response
 
 
 def age_value(fields: Fields) -> int:
-    """Return the Age field's seconds, 0 where it is absent or invalid (RFC 9111 section 5.1)."""
+    """Return the Age field's seconds, 0 if it is absent or invalid (RFC 9111 section 5.1)."""
     lines = fields.get_all(b"age")
     if not lines:
         return 0
@@ -37,7 +37,7 @@ def age_value(fields: Fields) -> int:
 
 
 def http_date(value: bytes | None, now: float) -> int | None:
-    """Parse an HTTP-date into seconds since 1970 UTC; return None where absent or invalid.
+    """Parse an HTTP-date into seconds since 1970 UTC; return None if absent or invalid.
 
     `now` resolves a two-digit year.
     """
@@ -49,7 +49,7 @@ def http_date(value: bytes | None, now: float) -> int | None:
 
 
 def date_value(fields: Fields, response_time: float) -> int:
-    """Return the Date field, or the time of receipt where it is absent or invalid, in seconds (RFC 9110 6.6.1)."""
+    """Return Date in seconds since 1970 UTC; if absent or invalid, the time of receipt (RFC 9110 section 6.6.1)."""
     date = http_date(fields.get(b"date"), response_time)
     return floor(response_time) if date is None else date
 
@@ -77,7 +77,7 @@ HEURISTICALLY_CACHEABLE = frozenset((200, 203, 204, 206, 300, 301, 308, 404, 405
 
 @dataclass(frozen=True, slots=True)
 class EffectiveControl:
-    """Effective cache directives of a response, and its Expires values; () where a targeted field overrides Expires."""
+    """Effective cache directives of a response, and its Expires values; () if a targeted field overrides Expires."""
 
     directives: ResponseDirectives
     expires: tuple[bytes, ...]
@@ -101,7 +101,7 @@ def effective_control(response: Response, policy: Policy) -> EffectiveControl:
 
 
 def freshness_lifetime(response: Response, control: EffectiveControl, response_time: float, policy: Policy) -> int:
-    """Return the freshness lifetime in whole seconds; 0 where the response is stale from the start."""
+    """Return the freshness lifetime in whole seconds; 0 if the response is stale from the start."""
     directives = control.directives
     if directives.s_maxage is not None:
         return directives.s_maxage
@@ -140,10 +140,10 @@ def _heuristic(response: Response, response_time: float, policy: Policy) -> int:
 class DerivedMetadata:
     """Metadata derived from a stored response under one policy: directives, lifetime, validators, Vary's values.
 
-    is_prohibited_stale  a directive prohibits serving it stale (RFC 9111 section 4.2.4)
+    is_prohibited_stale  a directive prohibits serving the response stale (RFC 9111 section 4.2.4)
     names, values        the fields nominated by Vary, and their normalised values in the original request; names is
                          None for "*"
-    lines                the field lines common to all responses built from it: without Age, with Content-Length where
+    lines                the field lines common to all responses built from it: without Age, with Content-Length if
                          it is known
     """
 
@@ -167,19 +167,19 @@ class DerivedMetadata:
         return current_age(self.initial_age_s, self.response_time, now)
 
     def answers(self, fields: Fields) -> bool:
-        """Return True where the request's values of the fields in Vary equal the stored ones (RFC 9111 section 4.1)."""
+        """Return True if a request with `fields` matches the stored response under Vary (RFC 9111 section 4.1)."""
         if not self.names:
             return self.names is not None
         return selecting_values(fields, self.names) == self.values
 
     @property
     def has_strong_tag(self) -> bool:
-        """True where the response's entity tag is a strong validator (RFC 9110 section 8.8.1)."""
+        """True if the response's entity tag is a strong validator (RFC 9110 section 8.8.1)."""
         return self.entity_tag is not None and not self.entity_tag.startswith(b"W/")
 
     @property
     def has_validator(self) -> bool:
-        """True where a conditional request can validate the response (RFC 9111 section 4.3.1)."""
+        """True if a conditional request can validate the response (RFC 9111 section 4.3.1)."""
         return self.entity_tag is not None or self.last_modified is not None
 
 
@@ -226,7 +226,7 @@ def _derive(stored: StoredResponse, policy: Policy) -> DerivedMetadata:
 
 
 def _common_lines(stored: StoredResponse) -> tuple[FieldLine, ...]:
-    """Return the field lines of all responses built from a stored one: without Age, with Content-Length where known.
+    """Return the field lines of all responses built from a stored one: without Age, with Content-Length if known.
 
     A stored response to HEAD keeps its Content-Length as received (RFC 9110 section 9.3.2).
     """

@@ -5,10 +5,11 @@
     >>> selecting_values(Fields(((b"Accept-Language", b"de;q=0.50 , EN"),)), (b"accept-language",))
     (b'de;q=0.5,en',)
 
-URIs are normalised by RFC 9110 section 4.2.3 and RFC 3986 sections 6.2.2.1 and 6.2.2.2. A cache forwards the normalised
-URI, as section 4.2.3 permits: an origin that treats two spellings as two resources, against RFC 3986, never sees the
-other one, so that its response is not stored under the wrong URI. A path or query with a percent sign alone is left as
-it is. Left out: removing dot segments (RFC 3986 section 6.2.2.3), which some origins treat literally.
+URIs are normalised by RFC 9110 section 4.2.3 and RFC 3986 sections 6.2.2.1 and 6.2.2.2. The cache forwards the
+normalised URI, as section 4.2.3 permits. An origin that treats two equivalent URIs as two resources, against RFC 3986,
+therefore receives only the normalised one, and its response cannot be stored under the wrong key. A path or query with
+an invalid percent-encoding is left as it is. Left out: removing dot segments (RFC 3986 section 6.2.2.3), which some
+origins treat literally.
 
 Field values are normalised as the field's definition permits: white space and empty members of lists, combined lines,
 and for the fields of content negotiation (RFC 9110 section 12.5) also case, order and the notation of weights.
@@ -33,8 +34,8 @@ _ABSOLUTE = re.compile(rb"(?P<scheme>[A-Za-z][0-9A-Za-z+\-.]*+)://(?P<authority>
 def cache_key(target: Target, host: bytes, scheme: bytes = b"http") -> bytes:
     """Return the target URI of a request (RFC 9112 section 3.3) as a cache key.
 
-    `target` is a parsed request target that is not of the authority form, `host` the Host field's value, which a
-    target of the absolute form overrides, and `scheme` that of the connection or of the target.
+    `target` is a parsed request target, not in authority-form. `host` is the value of Host, which a target in
+    absolute-form overrides. `scheme` is the scheme of the target, or else of the connection.
     """
     authority = host if target.authority is None else target.authority
     rest = target.path if target.query is None else b"%b?%b" % (target.path, target.query)
@@ -43,9 +44,9 @@ def cache_key(target: Target, host: bytes, scheme: bytes = b"http") -> bytes:
 
 @lru_cache(maxsize=URIS_KEPT)
 def resolved_key(base: bytes, reference: bytes) -> bytes | None:
-    """Resolve a URI reference against the key `base`; return its cache key, or None (RFC 3986 section 5.2).
+    """Resolve a URI reference against the key `base`; return the cache key of the result (RFC 3986 section 5.2).
 
-    None for a URI of another origin (RFC 9111 section 4.4, RFC 9110 section 4.3.1).
+    None for an invalid reference, and for a URI of another origin (RFC 9111 section 4.4, RFC 9110 section 4.3.1).
     """
     try:
         joined = urljoin(base.decode("latin-1"), reference.decode("latin-1")).encode("latin-1")
@@ -138,8 +139,8 @@ def selecting_values(fields: Fields, names: tuple[bytes, ...]) -> tuple[bytes | 
 def normalised_value(name: bytes, value: bytes) -> bytes:
     """Normalise a field's combined value, so that equivalent values are equal octets (RFC 9111 section 4.1).
 
-    A value with a quotation mark that begins no quoted-string is kept: its members are ambiguous, and in another order
-    they could be those of another value.
+    A value with an unterminated quoted-string is kept, apart from white space around it: its division into members is
+    ambiguous, so that sorting the members could make it equal to a different value.
     """
     if name in _SINGLE or balanced_octets(value) < len(value):
         return value.strip(b" \t")
@@ -168,7 +169,7 @@ def _normalised_weight(match: re.Match[bytes]) -> bytes:
 
 
 def matches_vary(stored: StoredResponse, fields: Fields) -> bool:
-    """Return True where a request with `fields` matches a stored response under Vary."""
+    """Return True if a request with `fields` matches a stored response under Vary."""
     names = nominated_fields(stored.response.fields)
     if names is None:
         return False
@@ -176,10 +177,10 @@ def matches_vary(stored: StoredResponse, fields: Fields) -> bool:
 
 
 def same_key(old: StoredResponse, new: StoredResponse) -> bool:
-    """Return True where storing `new` replaces `old`, of the same URI and method.
+    """Return True if storing `new` replaces `old`, a response of the same URI and method.
 
-    It does where `old` matches the request of `new`. A part of the same representation is replaced only where the new
-    part covers it.
+    `new` replaces `old` if `old` matches the request of `new` under Vary. If both are parts of the same representation,
+    `new` must also cover `old`.
     """
     if not matches_vary(old, new.request_fields):
         return False

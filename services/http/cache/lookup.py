@@ -2,9 +2,10 @@
 
     decision = decide(request, uri, store.find(uri), now, policy)
 
-Of the stored responses whose Vary fields match the request, the preferred reusable one is served: by the weights in the
-fields that Vary nominates, then the most recent (section 4.1). Otherwise the request is forwarded with the validators
-of all of them. Request directives are obeyed although they are advisory.
+The candidates are the stored responses whose Vary fields match the request. They are sorted by the request's weights in
+the fields that Vary nominates, then by Date, the most recent first (section 4.1), and the first reusable candidate is
+served. If no candidate is reusable, the request is forwarded with the validators of all candidates. Request directives
+are obeyed although they are advisory.
 """
 
 from collections.abc import Sequence
@@ -58,8 +59,9 @@ def decide(
 ) -> Decision:
     """Decide about a request: Serve a stored response, Forward the request, or Unsatisfiable (504).
 
-    `uri` is its cache key (keys.cache_key), `stored` the responses stored under it, `now` the wall clock in seconds
-    since 1970 UTC. `request` is the client's, without hop-by-hop fields but with those that frame its content.
+    `uri` is the request's cache key (keys.cache_key), `stored` the responses stored under that key, `now` the wall
+    clock in seconds since 1970 UTC. `request` is the client's request without hop-by-hop fields, except the fields that
+    frame its content (Content-Length, Transfer-Encoding).
     """
     if request.method == b"GET" and not request.fields.has_any(_NOT_PLAIN):
         answer = _plain_hit(request, uri, stored, now, policy)
@@ -78,9 +80,9 @@ def directives_of(request: Request) -> RequestDirectives:
 
 
 def find_candidates(request: Request, stored: Sequence[StoredResponse], policy: Policy) -> list[Candidate]:
-    """Return the stored responses that match a request by method and Vary, the most recent first.
+    """Return the stored responses that match a request by method and Vary.
 
-    RFC 9111 section 4.1: those with Vary first; section 4: the most recent first, by Date.
+    Responses with Vary come first (RFC 9111 section 4.1), and among equals the most recent by Date (section 4).
     """
     matching = []
     for candidate in stored:
@@ -94,7 +96,7 @@ def find_candidates(request: Request, stored: Sequence[StoredResponse], policy: 
 
 
 def _by_preference(request: Request, candidates: list[Candidate]) -> list[Candidate]:
-    """Order matching responses, the most recent first, by the request's weights (RFC 9111 section 4.1)."""
+    """Sort matching responses by the request's weights; equal weights keep their order (RFC 9111 section 4.1)."""
     if len(candidates) < 2:
         return candidates
     nominated = {name for _, metadata in candidates for name in metadata.names or ()}
@@ -229,7 +231,7 @@ def _forward(
 
 
 def _fallback(requested: RequestDirectives, candidates: list[_AssessedCandidate]) -> StoredResponse | None:
-    """Return the response to serve on failure or server error; None without one or with no-cache (RFC 9111 5.2.1.4)."""
+    """Return the response to serve stale on failure or server error; None if no-cache forbids it (RFC 9111 5.2.1.4)."""
     if requested.no_cache and not requested.stale_if_error:
         return None
     for candidate in candidates:

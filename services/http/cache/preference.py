@@ -3,8 +3,8 @@
     Accept-Language: de, en;q=0.5     and     Content-Language: en     ->  500
 
 RFC 9110 sections 12.4.2 (weights), 12.5.1 (Accept), 12.5.3 (Accept-Encoding) and 12.5.4 (Accept-Language, with the
-basic filtering of RFC 4647 section 3.3.1). A response without the field that describes it suits every request. Left
-out: Accept-Charset, which section 12.5.2 deprecates.
+basic filtering of RFC 4647 section 3.3.1). A response without Content-Type or Content-Language gets the full weight, a
+response without Content-Encoding the weight of identity. Left out: Accept-Charset, which section 12.5.2 deprecates.
 """
 
 import re
@@ -26,9 +26,10 @@ Weighted = tuple[bytes, frozenset[bytes], int]
 
 
 def preference(fields: Fields, request_fields: Fields, names: Iterable[bytes]) -> int:
-    """Return the preference for a response with `fields`, for a request: the product of its weights.
+    """Return a request's preference for a response with `fields`: the product of the weights, in thousandths each.
 
-    `names` are the lower-case names of the request fields that count; those without weights are ignored.
+    `names` are the lower-case names of the request fields to consider; only Accept, Accept-Encoding and Accept-Language
+    have weights, other names are ignored.
     """
     product = 1
     for name in names:
@@ -64,7 +65,7 @@ def _weight(text: bytes) -> int:
 
 
 def _type_weight(fields: Fields, ranges: tuple[Weighted, ...]) -> int:
-    """Return the weight of the most specific media range that matches Content-Type, 0 without one."""
+    """Return the weight of the most specific media range that matches Content-Type, 0 if no range matches."""
     value = fields.get(b"content-type")
     if value is None:
         return WEIGHT_MOST
@@ -85,7 +86,7 @@ def _type_weight(fields: Fields, ranges: tuple[Weighted, ...]) -> int:
 
 
 def _coding_weight(fields: Fields, ranges: tuple[Weighted, ...]) -> int:
-    """Return the lowest weight of a response's content codings, 0 for one that is not acceptable."""
+    """Return the lowest weight of a response's content codings, 0 if one of them is not acceptable."""
     weights = {_CODINGS.get(name, name): weight for name, _, weight in ranges}
     codings = [_CODINGS.get(coding, coding) for coding in lower_tokens(fields.get(b"content-encoding"))]
     if codings:
@@ -95,7 +96,7 @@ def _coding_weight(fields: Fields, ranges: tuple[Weighted, ...]) -> int:
 
 
 def _language_weight(fields: Fields, ranges: tuple[Weighted, ...]) -> int:
-    """Return the weight of the longest language range that matches, of the best language; 0 without one."""
+    """Return the highest weight of the content's languages, each by its longest matching range; 0 if none matches."""
     languages = lower_tokens(fields.get(b"content-language"))
     # RFC 9110 section 8.5: without Content-Language, the content is for all audiences.
     return max((_of_language(language, ranges) for language in languages), default=WEIGHT_MOST)

@@ -3,12 +3,12 @@
     actions = handle_response(uri, forward, response, request_time, response_time, store.find(uri), policy)
 
 A 304 to the cache's own validators freshens a stored response, which the client gets; any other response is relayed,
-and stored where method, status, request and directives all permit it, and where it can ever be reused or validated. A
-stale response replaces a server error where stale-if-error permits it (RFC 5861 section 4).
+and stored if method, status, request and directives all permit it, and if it can ever be reused or validated. A
+stale response replaces a server error if stale-if-error permits it (RFC 5861 section 4).
 
 RFC 9111 sections 3 to 3.5, 4.3.3 to 4.4 and 5.2; RFC 9110 sections 9.3 and 15.3.7. Not stored: responses to methods
-other than GET, HEAD, POST and PATCH, whose definitions allow no caching or define no key; 206 with several ranges; and
-"Vary: *", which never matches a request.
+other than GET, HEAD, POST and PATCH (the definitions of other methods allow no caching or define no cache key); 206
+with several ranges; and responses with "Vary: *", which never match a request.
 """
 
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ SAFE_METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PROPFIND", b"
 def invalidated(method: bytes, uri: bytes, response: Response) -> tuple[bytes, ...]:
     """Return the cache keys invalidated by a response to an unsafe method, `uri` first (RFC 9111 section 4.4).
 
-    Location and Content-Location are included where they have the same origin.
+    Location and Content-Location are included if they have the same origin.
     """
     # A non-error response: 2xx or 3xx.
     if method in SAFE_METHODS or not 200 <= response.status < 400:
@@ -101,7 +101,7 @@ def storable(
     response_time: float,
     policy: Policy,
 ) -> StoredResponse | None:
-    """Return the response to store; None where storing is forbidden or useless.
+    """Return the response to store; None if storing is forbidden or useless.
 
     `request` is the forwarded request without the cache's preconditions; `response` comes from validation.relayed().
     """
@@ -127,10 +127,10 @@ def storable(
 
 
 def truncated(stored: StoredResponse, received_octets: int) -> StoredResponse | None:
-    """Return the partial response to store where content ended early; None where it must not be stored (RFC 9111 3.3).
+    """Return the partial response to store if content ended early; None if it must not be stored (RFC 9111 3.3).
 
-    `stored` is the result of storable, `received_octets` the size of the content received. Stored is content that can
-    be completed later: of a 200 to GET with a strong validator (section 3.4).
+    `stored` is the result of storable(), `received_octets` the size of the content received. Only content that a Range
+    request can complete later is stored: that of a 200 to GET with a strong entity tag (section 3.4).
     """
     tag = stored.response.fields.get(b"etag")
     if stored.method != b"GET" or stored.response.status != 200 or received_octets <= 0 or tag is None:
@@ -149,7 +149,7 @@ def truncated(stored: StoredResponse, received_octets: int) -> StoredResponse | 
 
 
 def _span(response: Response) -> ContentSpan | None:
-    """Return the span of a partial response; None for a complete one, which a 206 can be (RFC 9110 section 15.3.7)."""
+    """Return the span of a partial response; None for a complete response, also a 206 (RFC 9110 section 15.3.7)."""
     span = parse_content_range(response.fields) if response.status == 206 else None
     # A 206 with all octets counts as complete only with Content-Length, by which truncation is detected.
     is_all = span is not None and is_complete(span) and b"content-length" in response.fields
@@ -157,7 +157,7 @@ def _span(response: Response) -> ContentSpan | None:
 
 
 def _head(response: Response, fields: Fields, *, is_whole: bool) -> Response:
-    """Return the head to store; a 206 becomes an incomplete 200, Content-Range its span (RFC 9111 section 3.3)."""
+    """Return the head to store: of a 206, that of an incomplete 200 without Content-Range (RFC 9111 section 3.3)."""
     # RFC 9110 section 7.6.3: Via has the version in which the response was received.
     if response.status != 206:
         return Response(response.status, fields, reason=response.reason, version=response.version)
@@ -177,7 +177,7 @@ def _method_allows(request: Request, uri: bytes, response: Response, control: Ef
 
 
 def is_about_fields(request: Request, response: Response) -> bool:
-    """Return True where the status may be caused by request fields outside the cache key."""
+    """Return True if the status may be caused by request fields outside the cache key."""
     return request.fields.has_any(ANSWERS_TO_FIELDS.get(response.status, ()))
 
 
@@ -201,7 +201,7 @@ def _status_allows(request: Request, response: Response, directives: ResponseDir
 
 
 def request_allows(request: Request, response: Response, policy: Policy) -> bool:
-    """Return True where a request permits storing its response (RFC 9111 sections 3.5 and 5.2.1.5)."""
+    """Return True if a request permits storing its response (RFC 9111 sections 3.5 and 5.2.1.5)."""
     return _request_allows(request, effective_control(response, policy).directives)
 
 
@@ -217,13 +217,13 @@ def _request_allows(request: Request, directives: ResponseDirectives) -> bool:
 
 
 def may_remain_stored(response: Response, policy: Policy) -> bool:
-    """Return True where a response with updated fields may stay stored (RFC 9111 sections 3.2, 5.2.2.5, 5.2.2.7)."""
+    """Return True if a response with updated fields may stay stored (RFC 9111 sections 3.2, 5.2.2.5, 5.2.2.7)."""
     return _directives_allow(response, effective_control(response, policy))
 
 
 def _directives_allow(response: Response, control: EffectiveControl) -> bool:
     directives = control.directives
-    # RFC 9111 section 5.2.2.3: must-understand, where the status code is understood, overrides no-store.
+    # RFC 9111 section 5.2.2.3: must-understand, if the status code is understood, overrides no-store.
     if directives.no_store and not (directives.must_understand and response.status in UNDERSTOOD):
         return False
     # RFC 9111 section 5.2.2.7: a shared cache stores no private response.
@@ -240,7 +240,7 @@ def _is_useful(metadata: DerivedMetadata, control: EffectiveControl) -> bool:
         return False
     if metadata.has_validator or (metadata.lifetime_s > metadata.initial_age_s and not metadata.directives.no_cache):
         return True
-    # A response that is stale from the start and has no validator is useful only where stale reuse is permitted.
+    # A response that is stale from the start and has no validator is useful only if stale reuse is permitted.
     given = metadata.directives
     is_meant_to_stay = control.is_explicit or given.public or given.stale_while_revalidate or given.stale_if_error
     return bool(is_meant_to_stay) and not metadata.is_prohibited_stale
@@ -332,22 +332,25 @@ def handle_response(
 
 
 def handle_failure(uri: bytes, forward: Forward, now: float, policy: Policy = DEFAULT_POLICY) -> Serve | None:
-    """Return a stale response to serve where upstream did not respond; None where an error must be sent.
+    """Return a stale response to serve if upstream did not respond; None if an error must be sent.
 
     RFC 9111 section 4.2.4, RFC 5861 section 4. The error's status is 502 or 504; RFC 9111 section 5.2.2.2 requires 504
-    where must-revalidate prohibits the stale response.
+    if must-revalidate prohibits the stale response.
     """
     return _stale_fallback(forward, now, policy, None, uri)
 
 
 def ttl(stored: StoredResponse, now: float, policy: Policy) -> int:
-    """Return the remaining freshness lifetime in seconds, negative where stale (RFC 9211 section 2.4)."""
+    """Return the remaining freshness lifetime in seconds, negative if stale (RFC 9211 section 2.4)."""
     metadata = derived_metadata(stored, policy)
     return metadata.lifetime_s - floor(metadata.age_s(now))
 
 
 def _stale_fallback(forward: Forward, now: float, policy: Policy, status: int | None, uri: bytes) -> Serve | None:
-    """Return the Serve of forward.fallback, else None; `status` is the error response's, None without a response."""
+    """Return a Serve of forward.fallback if stale reuse is permitted, else None.
+
+    `status` is the status of the error response, None if upstream did not respond.
+    """
     stored = forward.fallback
     if stored is None:
         return None
@@ -396,7 +399,7 @@ def _answers(exchange: _Exchange, stored: StoredResponse) -> bool:
 
 
 def _is_clients(exchange: _Exchange) -> bool:
-    """Return True where a 304's validator matches an entity tag of the client's request (RFC 9111 section 4.3.2)."""
+    """Return True if a 304's validator matches an entity tag of the client's request (RFC 9111 section 4.3.2)."""
     client_tags = entity_tags(exchange.forward.original.fields.get(b"if-none-match") or b"") or []
     tag = exchange.head.fields.get(b"etag") or b""
     return any(is_same_tag(tag, candidate, strongly=False) for candidate in client_tags)
@@ -415,7 +418,7 @@ def _validated(exchange: _Exchange, stored: StoredResponse) -> Serve:
 
 
 def _completed(exchange: _Exchange, part: StoredResponse) -> ResponseActions:
-    """Return the actions for a response to a request for the missing end of a stored one (RFC 9111 3.3 and 3.4)."""
+    """Return the actions for the response to a Range request that completes `part` (RFC 9111 sections 3.3 and 3.4)."""
     original = exchange.forward.original
     new = parse_content_range(exchange.head.fields) if exchange.head.status == 206 else None
     old = part.span
@@ -446,7 +449,7 @@ def _completed(exchange: _Exchange, part: StoredResponse) -> ResponseActions:
 
 
 def _combined(exchange: _Exchange) -> ResponseActions | None:
-    """Combine a 206 with stored content of the same representation; None without any (RFC 9111 section 3.4)."""
+    """Return the actions that combine a 206 with stored content; None if this is impossible (RFC 9111 section 3.4)."""
     new = parse_content_range(exchange.head.fields)
     fresh = exchange.storable()
     if new is None or fresh is None:
@@ -474,7 +477,7 @@ def _joined(
 
 
 def _after_head(exchange: _Exchange) -> ResponseActions:
-    """Return the actions for a response to HEAD: update the stored GET responses that it matches, remove mismatches."""
+    """Return the actions for a 200 to HEAD: update the stored responses to GET that match it, remove the others."""
     get_responses = [candidate for candidate, _ in exchange.candidates if candidate.method != b"HEAD"]
     confirmed = [candidate for candidate in get_responses if is_confirmed(exchange.head, candidate)]
     contradicted = tuple(candidate for candidate in get_responses if candidate not in confirmed)
@@ -485,7 +488,7 @@ def _after_head(exchange: _Exchange) -> ResponseActions:
 
 
 def _relayed(exchange: _Exchange, may_store: bool = True) -> ResponseActions:
-    """Return the actions to relay a response, and to store it where that is permitted (RFC 9111 sections 3 and 4.4)."""
+    """Return the actions to relay a response, and to store it if that is permitted (RFC 9111 sections 3 and 4.4)."""
     forward, head = exchange.forward, exchange.head
     stored = exchange.storable() if may_store else None
     line = exchange.status_line(stored, is_stored=stored is not None)
@@ -502,7 +505,7 @@ def _relayed(exchange: _Exchange, may_store: bool = True) -> ResponseActions:
 def _outdated(exchange: _Exchange, stored: StoredResponse | None) -> tuple[StoredResponse, ...]:
     """Return the stored responses that a full response shows to be outdated (RFC 9111 section 4.3.3).
 
-    The result is empty where the new response is stored, since the store then replaces the outdated ones.
+    The result is empty if the new response is stored, since the store then replaces the outdated ones.
     """
     request, head = exchange.forward.original, exchange.head
     if stored is not None or request.method != b"GET" or head.status not in _CURRENT:

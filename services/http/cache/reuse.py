@@ -9,8 +9,8 @@ RFC 9111 sections 3.3 and 3.4 (partial responses), 4.3.2 (preconditions of the c
 14 (range requests); RFC 9211 (Cache-Status).
 
 Spans are positions in the representation, as in Range and Content-Range; to_content_span() converts them to positions
-in the stored content. A stored and an arriving part are combined where they have the same strong entity tag and touch
-or overlap (RFC 9111 section 3.4, RFC 9110 section 15.3.7.3). Left out: storing multipart/byteranges.
+in the stored content. A stored and an arriving part are combined if they have the same strong entity tag and are
+adjacent or overlap (RFC 9111 section 3.4, RFC 9110 section 15.3.7.3). Left out: storing multipart/byteranges.
 """
 
 import hashlib
@@ -32,12 +32,12 @@ CACHE_STATUS = b"Cache-Status"
 
 # RFC 8941 section 3.3.3: octets that a String cannot contain unescaped; cache keys have them percent-encoded.
 _NOT_IN_STRING = re.compile(rb'[^\x20-\x7e]|["\\]')
-# RFC 8941 section 3.3.4: a Token; a host name that begins with a digit is none and is sent as a String.
+# RFC 8941 section 3.3.4: a Token; a host name that begins with a digit is not a Token and is sent as a String.
 _TOKEN = re.compile(rb"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*+")
 
 
 def cache_identifier(name: bytes) -> bytes:
-    """Encode a cache's name, in visible ASCII, as a Token where possible, else as a String (RFC 9211 section 2)."""
+    """Encode a cache's name, in visible ASCII, as a Token if possible, else as a String (RFC 9211 section 2)."""
     return name if _TOKEN.fullmatch(name) else b'"%b"' % name.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
 
 
@@ -63,7 +63,7 @@ def cache_status_forward(
 ) -> FieldLine:
     """Return the Cache-Status line of a response to a forwarded request (RFC 9211 sections 2.2 to 2.5).
 
-    `forward_status` is the status received from upstream; None where the client gets the same one.
+    `forward_status` is the status received from upstream; None if the client gets the same status.
     """
     value = b"%b; fwd=%b" % (policy.identifier, forward.reason)
     if forward_status is not None:
@@ -78,8 +78,8 @@ def cache_status_forward(
 def mark_collapsed(response: Response, policy: Policy, forward: Forward, is_reused: bool = True) -> Response:
     """Return a response head with `collapsed` in its last Cache-Status line (RFC 9211 section 2.6).
 
-    `forward` is the decision for the collapsed request. `is_reused` is False where the shared response did not satisfy
-    it and the request was forwarded separately.
+    `forward` is the decision for the collapsed request. `is_reused` is False if the shared response did not satisfy
+    the collapsed request, which was therefore forwarded separately.
     """
     lines = list(response.fields.lines)
     at = max((number for number, line in enumerate(lines) if line[0] == CACHE_STATUS), default=None)
@@ -109,7 +109,7 @@ def _detail_parameter(detail: bytes | None) -> bytes:
 
 
 def is_same_representation(metadata: DerivedMetadata, head: Response) -> bool:
-    """Return True where an arriving response has the same strong entity tag as the stored response."""
+    """Return True if an arriving response has the same strong entity tag as the stored response."""
     return metadata.has_strong_tag and head.fields.get(b"etag") == metadata.entity_tag
 
 
@@ -126,12 +126,12 @@ def union(old: ContentSpan, new: ContentSpan) -> ContentSpan | None:
 
 
 def is_complete(span: ContentSpan) -> bool:
-    """Return True where a part of a representation is the whole representation."""
+    """Return True if a part of a representation is the whole representation."""
     return span.first == 0 and span.complete_length == span.last + 1
 
 
 def pieces(stored: StoredResponse, old: ContentSpan, new: ContentSpan) -> tuple[Piece, ...]:
-    """Return the pieces of the union of two parts: the arriving part, extended on both sides by the stored part."""
+    """Return the pieces of the union of two parts: the arriving part, extended at either end by the stored part."""
     parts = []
     if old.first < new.first:
         parts.append(Piece(stored, Span(0, new.first - old.first - 1)))
@@ -147,7 +147,7 @@ _CLOSED_RANGE = re.compile(rb"bytes=(\d{1,19})-(\d{1,19})", re.IGNORECASE)
 
 
 def parse_content_range(fields: Fields) -> ContentSpan | None:
-    """Parse the Content-Range of a 206; return None where it is absent, invalid, or not a single byte range."""
+    """Parse the Content-Range of a 206; return None if it is absent, invalid, or not a single byte range."""
     match = _CONTENT_RANGE.fullmatch(fields.get(b"content-range") or b"")
     if match is None:
         return None
@@ -167,12 +167,12 @@ def is_range_request(request: Request) -> bool:
 def select_spans(stored: StoredResponse, metadata: DerivedMetadata, request: Request) -> list[Span] | None:
     """Return the spans of a stored response that a request's Range selects; an empty list means 416.
 
-    None: Range is ignored (absent, malformed, If-Range does not match, not a 200). In a partial response, with or
-    without a known complete length, only spans that it covers are selected.
+    None if Range is ignored (absent, malformed, If-Range is false, status other than 200), or if `stored` is a partial
+    response that does not cover all requested spans.
     """
     if stored.response.status != 200 or not is_range_request(request):
         return None
-    # RFC 9110 section 13.1.5; Last-Modified is a strong validator where Date is sufficiently later (section 8.8.2.2).
+    # RFC 9110 section 13.1.5; Last-Modified is a strong validator if Date is sufficiently later (section 8.8.2.2).
     modified = -1 if metadata.last_modified is None else metadata.last_modified
     if not range_applies(request.fields, Validators(metadata.entity_tag or b"", modified), metadata.date):
         return None
@@ -183,9 +183,10 @@ def select_spans(stored: StoredResponse, metadata: DerivedMetadata, request: Req
 
 
 def is_suitable(stored: StoredResponse, metadata: DerivedMetadata, request: Request) -> bool:
-    """Return True where the stored content can satisfy a request (RFC 9111 section 3.3).
+    """Return True if the stored content can satisfy a request (RFC 9111 section 3.3).
 
-    A partial response satisfies only ranges that it covers; one whose content is still arriving, no range at all.
+    A partial response satisfies only range requests that it covers. A complete response whose content is still arriving
+    satisfies no range request.
     """
     if stored.span is not None:
         return bool(select_spans(stored, metadata, request))
@@ -253,7 +254,7 @@ def _content(
     request: Request, stored: StoredResponse, metadata: DerivedMetadata, now: float, added: tuple[FieldLine, ...]
 ) -> Content:
     if not_modified(request, stored, metadata, now):
-        # RFC 9110 section 15.4.5: Last-Modified is the validator where there is no ETag.
+        # RFC 9110 section 15.4.5: Last-Modified is the validator if there is no ETag.
         dropped = _NOT_IN_304 if metadata.entity_tag is not None else _NOT_IN_304 - {b"last-modified"}
         return Response(304, Fields(_without(metadata, dropped) + added)), ()
     spans = select_spans(stored, metadata, request)
@@ -264,7 +265,7 @@ def _content(
 
 
 def not_modified(request: Request, stored: StoredResponse, metadata: DerivedMetadata, now: float) -> bool:
-    """Return True where the client's preconditions evaluate to 304 for a stored response (RFC 9111 section 4.3.2)."""
+    """Return True if the client's preconditions evaluate to 304 for a stored response (RFC 9111 section 4.3.2)."""
     fields = request.fields
     # RFC 9110 section 13.2.1: preconditions are ignored unless the response is successful.
     if not fields.has_any(_PRECONDITIONS) or not 200 <= stored.response.status < 300:
@@ -281,7 +282,7 @@ def not_modified(request: Request, stored: StoredResponse, metadata: DerivedMeta
 def _partial(
     request: Request, stored: StoredResponse, metadata: DerivedMetadata, spans: list[Span], added: tuple[FieldLine, ...]
 ) -> Content:
-    """Build a 206, or a 416 where no span is selected (RFC 9110 sections 15.3.7 and 15.5.17)."""
+    """Build a 206, or a 416 if no span is selected (RFC 9110 sections 15.3.7 and 15.5.17)."""
     size = stored.size_octets if stored.span is None else stored.span.complete_length
     if not spans:
         unsatisfied = ((b"Content-Range", b"bytes */%d" % (size or 0)), (b"Content-Length", b"0"))

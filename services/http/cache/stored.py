@@ -15,8 +15,8 @@ from lab7.services.http.messages import Response
 class ContentSpan:
     """Octets `first` to `last` of a representation, inclusive, as in Content-Range (RFC 9110 section 14.4).
 
-    `complete_length` is the representation's size in octets, None where it is unknown. For a complete response whose
-    content was truncated, `last` is set at the truncation.
+    `complete_length` is the representation's size in octets, None if unknown. If the content of a response ended early,
+    `last` is the last octet received.
     """
 
     first: int
@@ -32,13 +32,13 @@ class StoredResponse:
     """Stored response with the metadata of its exchange that the rules of RFC 9111 need.
 
     uri             the cache key, from keys.cache_key
-    method          of the original request: GET; HEAD, which has no content and satisfies HEAD only; POST, which
-                    satisfies GET and HEAD (RFC 9110 9.3.3)
-    request_fields  of that request as the client sent it, for Vary (RFC 9111 4.1)
+    method          method of the original request. A response to HEAD has no content and satisfies HEAD only; one to
+                    GET, POST or PATCH satisfies GET and HEAD (RFC 9110 9.3.3)
+    request_fields  fields of the original request as the client sent it, for Vary (RFC 9111 4.1)
     request_time    time when the request was sent upstream, wall clock, seconds since 1970 UTC (RFC 9111 4.2.3)
     response_time   time when the response's head was received, the same clock
-    response        its head, with the fields stored under RFC 9111 section 3.1, body b""
-    size_octets     of the stored content, None while it is still arriving
+    response        head of the response, with the fields that RFC 9111 section 3.1 lets a cache store; its body is b""
+    size_octets     size of the stored content, None while the content is still arriving
     span            None for complete content, else the part of the representation that is stored
     name            the store's handle for the content, "" before it has one
     """

@@ -41,9 +41,9 @@ Value = int | bytes | bool | Kind
 
 
 def parse_dictionary(value: bytes) -> dict[bytes, Value] | None:
-    """Parse a Dictionary into int, bool, bytes for String and Token, and OTHER; return None where parsing fails.
+    """Parse a Dictionary into int, bool, bytes for String and Token, and OTHER; return None if parsing fails.
 
-    The last of several members with one key is used (section 4.2.2 step 2.4). An empty value is an empty Dictionary.
+    Of several members with one key, the last is used (section 4.2.2 step 2.4). An empty value is an empty Dictionary.
     """
     value = value.strip(b" ")
     members: dict[bytes, Value] = {}

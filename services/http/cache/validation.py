@@ -5,9 +5,9 @@
     If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT
 
 RFC 9111 sections 3.1 and 3.2 (header fields to relay, to store and to update), 3.3 and 4.3. Left out: trailer fields,
-which section 3.1 lets a cache discard; and validators of stored responses whose Vary does not match the request, which
-section 4.3.1 permits to send. Too many origins give all variants of a resource one entity tag, and their 304 would
-select the wrong variant.
+which section 3.1 lets a cache discard. Section 4.3.1 also permits sending the validators of stored responses whose Vary
+does not match the request. This cache does not send them: many origins give all variants of a resource the same entity
+tag, so that a 304 would select the wrong variant.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ _NOT_UPDATED = frozenset((b"content-length", b"content-range"))
 def relayed(response: Response, response_time: float) -> Response:
     """Return the head of a received response without hop-by-hop fields, and with a Date field.
 
-    RFC 9110 section 6.6.1: a recipient with a clock inserts the time of receipt where Date is absent or invalid.
+    RFC 9110 section 6.6.1: a recipient with a clock inserts the time of receipt if Date is absent or invalid.
     """
     fields = response.fields
     has_date = http_date(fields.get(b"date"), response_time) is not None
@@ -67,7 +67,7 @@ def updated_fields(stored: Fields, new: Response) -> Fields:
     """
     arriving = tuple(line for line in new.fields.lines if line[0].lower() not in _NOT_UPDATED)
     replaced = {line[0].lower() for line in arriving}
-    # RFC 9111 section 4.2.3: the old Age no longer applies, even where the new response has no Age.
+    # RFC 9111 section 4.2.3: the old Age no longer applies, even if the new response has no Age.
     return stored.without(replaced | {b"age"}).adding(*arriving)
 
 
@@ -81,8 +81,8 @@ def identify_updated(
 ) -> list[Candidate]:
     """Return the stored responses that a 304 identifies for update, most recent first (RFC 9111 section 4.3.4).
 
-    `candidates` match the request, most recent first; `validated` are those whose validators it carried, () where
-    it carried the client's own as well.
+    `candidates` are the stored responses that match the request, most recent first. `validated` are the stored
+    responses whose validators the request carried; () if the client sent If-None-Match itself.
     """
     tag = head.fields.get(b"etag")
     if tag is not None and is_entity_tag(tag):
@@ -119,7 +119,7 @@ def freshen(
 ) -> StoredResponse:
     """Return a stored response with fields and age updated from a later response's head (RFC 9111 section 3.2).
 
-    `request_fields` are those of the request that the head responds to: they selected the response.
+    `request_fields` are the fields of the request that `head` responds to; they replace the stored request fields.
     """
     status, reason = stored.response.status, stored.response.reason
     # RFC 9111 section 3.2: fields of the later head that are themselves excluded from storing update nothing.
@@ -136,7 +136,7 @@ def freshen(
 
 
 def is_confirmed(head: Response, stored: StoredResponse) -> bool:
-    """Return True where a 200 to HEAD matches the stored response to GET (RFC 9111 section 4.3.5)."""
+    """Return True if a 200 to HEAD matches the stored response to GET (RFC 9111 section 4.3.5)."""
     if stored.response.status != head.status:
         return False
     for name in (b"etag", b"last-modified"):
@@ -161,8 +161,8 @@ _CLIENTS_WISH = CONDITIONAL_NAMES | {b"cache-control", b"pragma"}
 def add_validators(request: Request, candidates: Sequence[Candidate]) -> tuple[Request, tuple[StoredResponse, ...]]:
     """Add the validators of stored responses to a request; return the new request and the responses it validates.
 
-    `candidates` match the request under Vary. The request is returned unchanged, with (), where none of them has a
-    validator, or where the client's own preconditions cannot be merged with theirs.
+    `candidates` match the request under Vary. The result is the unchanged request and () if no candidate has a
+    validator, or if the client's If-None-Match cannot be merged with the candidates' entity tags.
     """
     known = [candidate for candidate in candidates if _can_validate(request, candidate)]
     tags = list(dict.fromkeys(metadata.entity_tag for _, metadata in known if metadata.entity_tag is not None))
@@ -172,7 +172,7 @@ def add_validators(request: Request, candidates: Sequence[Candidate]) -> tuple[R
     lines: list[FieldLine] = []
     if tags:
         lines.append((b"If-None-Match", b", ".join(tags)))
-    # RFC 9111 section 4.3.1: If-Modified-Since SHOULD be sent where one response is validated, without a range.
+    # RFC 9111 section 4.3.1: If-Modified-Since SHOULD be sent if one response is validated, without a range.
     is_dated = len(known) == 1 and not is_range_request(request) and known[0][1].last_modified is not None
     if is_dated:
         lines.append((b"If-Modified-Since", known[0][0].response.fields.get(b"last-modified") or b""))
@@ -191,7 +191,7 @@ def without_preconditions(request: Request) -> Request:
 def completion_request(request: Request, candidates: Sequence[Candidate]) -> tuple[Request, StoredResponse] | None:
     """Return a request for the missing end of a stored partial response, and that response; else None (RFC 9111 3.3).
 
-    None unless there is one that starts at octet 0, has a strong validator and a known complete length.
+    The partial response must start at octet 0 and have a strong entity tag and a known complete length.
     """
     if request.method != b"GET" or request.fields.has_any(CONDITIONAL_NAMES):
         return None
@@ -208,7 +208,7 @@ def completion_request(request: Request, candidates: Sequence[Candidate]) -> tup
 def _can_validate(request: Request, candidate: Candidate) -> bool:
     stored, metadata = candidate
     # RFC 9110 section 13.2.1: preconditions apply to successful responses only.
-    # RFC 9111 section 4.3.2: a partial response is validated only where it covers the requested range.
+    # RFC 9111 section 4.3.2: a partial response is validated only if it covers the requested range.
     return metadata.has_validator and 200 <= stored.response.status < 300 and is_suitable(stored, metadata, request)
 
 

@@ -7,15 +7,15 @@
 A path cannot leave the root by dot segments, an encoded slash or NUL, or a symbolic link. Small files are cached in
 memory; for each request stat() verifies that the path still leads to the same unchanged file.
 
-A representation (RFC 9110 sections 3.2 and 8) has an entity tag (section 8.8.3): a hash of the content. For a file too
-large to cache it is made of modification time and size, as in nginx, but of nanoseconds: copies that keep the time have
-one tag on all servers, and no tag shows the inode. It is strong once a further change would change the time (section
-8.8.1), and weak before that. Left out, as in nginx: a program that changes a large file, keeps its size and sets its
-time back.
+The entity tag of a representation (RFC 9110 sections 3.2, 8 and 8.8.3) is a hash of the content. For a file too large
+to cache, the entity tag consists of modification time and size, as in nginx, but with the time in nanoseconds. Copies
+of a file with one modification time thus have the same tag on all servers, and the tag does not reveal the inode. The
+tag is weak for SETTLED_S after a change, while another change could keep the modification time, and strong after that
+(section 8.8.1). Left out, as in nginx: detection of a change that keeps the size of a large file and resets its time.
 
-The pattern of a Cache-Control rule (RFC 9111 section 5.2) is a shell pattern (fnmatch) for the path below the root; its
-`*` also matches slashes, and the first rule that matches applies. Left out: the semantics of the directives, which are
-for caches; every value that fits the grammar is sent.
+A Cache-Control rule (RFC 9111 section 5.2) has a shell pattern (fnmatch) for the path below the root. In the pattern,
+`*` also matches slashes; the first rule that matches applies. Left out: the semantics of the directives, which concern
+caches; every syntactically valid value is sent.
 """
 
 import os
@@ -215,7 +215,7 @@ class _CacheEntry:
 
 
 class StaticFiles:
-    """The files below `root`, with Cache-Control by `rules`; raises ServiceError unless it is a directory."""
+    """The files below `root`, with Cache-Control by `rules`; raises ServiceError unless `root` is a directory."""
 
     def __init__(self, root: Path, wall_clock: Callable[[], float], rules: Sequence[CacheRule] = ()) -> None:
         if not root.is_dir():
@@ -258,7 +258,7 @@ class StaticFiles:
             return False
 
     def _name_below_root(self, path: bytes) -> str | None:
-        """Return the file name for a path, None for one that could lead outside the root."""
+        """Return the file name for a path, None for a path that could lead outside the root."""
         segments = path.split(b"/")[1:]
         decoded = [percent_decode(segment) for segment in segments]
         # An encoded slash is not a separator in a URI (RFC 3986 section 2.2), and a file name cannot contain one.

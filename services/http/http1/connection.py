@@ -11,11 +11,11 @@ r"""HTTP/1 connections of client and server, sans-IO: octets in, events out; mes
 
 An error of the peer is returned as a Fault event, the last event; an error of this side raises LocalProtocolError.
 
-States. A connection has two halves, one for each direction, and each half has its own state. Messages of one direction
-follow each other without overlap, so one state a half is enough; HTTP/2 needs one a stream (http2/streams.py). All
-transitions of both halves and of both roles are in TRANSITIONS. A signal that has no entry for the current state is a
-LocalProtocolError: the caller tried to send something out of order. Input cannot raise it, because a half in BODY
-calls a decoder, a half in IDLE parses a head, and in all other states input stays in the buffer.
+States. A connection has two halves, one per direction, and each half has its own state. Messages of one direction
+follow each other without overlap, so one state per half is enough; HTTP/2 needs one per stream (http2/streams.py). All
+transitions of both halves and of both roles are in TRANSITIONS. A signal without an entry for the current state raises
+LocalProtocolError: the caller tried to send something out of order. Received octets cannot raise it: a half in BODY
+passes them to a decoder, a half in IDLE parses a head, and in all other states they stay in the buffer.
 
              HEAD                      END
     IDLE ------------> BODY ------------------------> DONE
@@ -26,7 +26,7 @@ calls a decoder, a half in IDLE parses a head, and in all other states input sta
            CLOSE                          CLOSE                CLOSE: from FAILED to CLOSED
 
 HEAD is a head with content to follow; WHOLE is a message that ends with its head or is sent in one piece; INTERIM is
-a 1xx response, after which a final one is still due (RFC 9110 section 15.2).
+a 1xx response, after which the final response is still due (RFC 9110 section 15.2).
 
 The server couples its halves: one exchange is a request in the receiving half and the response in the sending half.
 While the response is not complete, the receiving half stays in DONE and pipelined requests stay in the buffer
@@ -37,12 +37,12 @@ half is still in BODY, the response was sent with `Connection: close`, and the r
     receiving   IDLE -HEAD-> BODY -END-> DONE ........................... DONE -NEXT-> IDLE
     sending     IDLE ....................... -HEAD-> BODY -END-> DONE ........ -NEXT-> IDLE
 
-The client does not couple them: it may send several requests ahead of their responses. So it applies NEXT to the
-sending half as soon as a request is sent, and keeps the methods of unanswered requests in a queue, since the method
-decides whether a response has content (section 6.3).
+The client does not couple its halves, since it may pipeline requests. It applies NEXT to the sending half as soon as a
+request is sent, and keeps the methods of unanswered requests in a queue, since the method decides whether a response
+has content (section 6.3).
 
-`persistent` is not a state but the decision for the end of the exchange. It is set by the framing of each message
-(section 9.3) and only ever cleared by other causes: a fault, the peer's end, a stop of the server.
+`persistent` is not a state: it tells whether the connection persists after the exchange. The framing of each message
+sets `persistent` (section 9.3); other causes can only clear it: a fault, the peer's half-close, a stop of the server.
 """
 
 from collections import deque
@@ -380,7 +380,7 @@ class ServerConnection(Connection):
         self._encoder = BodyEncoder(0)
 
     def receive_data(self, data: bytes) -> list[Event]:
-        """Parse octets from the client and return events, none until the response to the last request is complete."""
+        """Parse octets from the client and return events; those of a pipelined request come from next_exchange()."""
         if self.receiving in _OVER:
             return []
         if self._is_whole_head(data):
@@ -446,10 +446,10 @@ class ServerConnection(Connection):
         return self._buffer.take(len(self._buffer))
 
     def send_response(self, response: Response, date: bytes, close: bool = False) -> bytes:
-        """Encode a final response's head, with the content if that is bytes.
+        """Encode a final response's head, and its content if `response.body` is bytes.
 
-        A Body's content follows with send_data() and send_end(), unless `is_sent` is already true. Content-Length or
-        Transfer-Encoding, Date (`date`) and Connection are added; the response's fields must not have the first two.
+        If the body is a Body, send_data() and send_end() encode its content, unless `is_sent` is already true. Added
+        are Content-Length or Transfer-Encoding, neither of which the response may have, Date (`date`) and Connection.
         """
         body = response.body
         size = len(body) if isinstance(body, bytes) else body.size_octets

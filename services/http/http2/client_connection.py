@@ -6,8 +6,8 @@
     client.receive_data(octets)       # [ResponseReceived(1, Response(...)), DataReceived(1, b"..."), StreamEnded(1)]
 
 RFC 9113 sections 3.3, 3.4, 6.8, 8.4 and 8.7; RFC 7540 section 3.2 (Upgrade). Left out: request content, trailers, and
-priorities. The windows are large enough that flow control never delays a page load: 16 MiB a stream and 64 MiB for the
-connection, more than the bandwidth-delay product of 1 Gbit/s and 100 ms. Received DATA is acknowledged at once.
+priorities. The receive windows are large enough that flow control never delays a page load: 16 MiB per stream and 64
+MiB for the connection, more than the bandwidth-delay product of 1 Gbit/s and 100 ms. They are replenished at once.
 """
 
 from collections.abc import Sequence
@@ -124,7 +124,7 @@ class Http2ClientConnection:
 
     @property
     def available_streams(self) -> int:
-        """Number of further requests that SETTINGS of the server allow; before their arrival, by ASSUMED_STREAMS."""
+        """Number of further requests allowed by the server's SETTINGS, or by ASSUMED_STREAMS before SETTINGS arrive."""
         allowed = self._h2.remote_settings.max_concurrent_streams if self._knows_settings else ASSUMED_STREAMS
         return max(0, int(allowed) - sum(stream_id % 2 for stream_id in self._open_streams)) if self.is_open else 0
 
@@ -162,7 +162,7 @@ class Http2ClientConnection:
             raise HTTPError(502, f"HTTP/2 protocol error of the server: {error or type(error).__name__}") from error
 
     def _check_preface(self, data: bytes) -> None:
-        """Require SETTINGS as the first frame (RFC 9113 section 3.4), to detect a server of HTTP/1 early."""
+        """Require SETTINGS as the first frame (RFC 9113 section 3.4), to detect an HTTP/1 server early."""
         if len(self._first_octets) < HEADER_OCTETS:
             self._first_octets += data[: HEADER_OCTETS - len(self._first_octets)]
             if len(self._first_octets) > KIND_AT and self._first_octets[KIND_AT] != Kind.SETTINGS:

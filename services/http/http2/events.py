@@ -8,7 +8,7 @@ from lab7.services.http.messages import Request
 
 @dataclass(frozen=True, slots=True)
 class RequestReceived:
-    """Event: a request is complete, including its content; that of a tunnel follows as TunnelData."""
+    """Event: a request is complete, including its content; the octets for a tunnel follow as TunnelData."""
 
     stream_id: int
     request: Request

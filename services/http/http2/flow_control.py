@@ -1,25 +1,25 @@
 """Receive flow control of an HTTP/2 server: the windows that bound request content (RFC 9113 sections 5.2 and 6.9).
 
-HTTP/2 has two levels of windows: one for each stream and one for the connection, and a DATA frame must fit into both.
-Only the payload of DATA frames counts, padding included. Each direction has its own windows; the receiver of the
-content widens them with WINDOW_UPDATE. All windows start at 65,535 octets.
+HTTP/2 has two levels of windows: one per stream and one for the connection, and a DATA frame must fit into both. Only
+the payload of DATA frames counts, padding included. Each direction has its own windows; the receiver of the content
+widens them with WINDOW_UPDATE. All windows start at 65,535 octets.
 
-Receiving (ReceiveWindows, below). Request content is buffered until the request is complete, so the windows are
-what bounds memory. The connection's window is replenished whenever half of it is used, whatever happens to the
-content: it bounds no memory, since every octet that it admits is also in a stream's window. If it were tied to the
-streams, one stalled upload would block all others. A stream's window is different. A request of up to 65,535 octets
-needs no WINDOW_UPDATE at all. Longer ones are widened to UPLOAD_WINDOW and replenished at half, but only
-GROWING_BODIES of them at a time; the others wait in a queue with a window of zero until one of these is complete.
-A connection can thus not hold more than about GROWING_BODIES times the body limit, plus one initial window for each
-of the other concurrent streams. While a stream waits in that queue its deadline does not run: this side is the one
-that stops it. The peer's violation of a window is an error with the window's scope: of the stream or the connection.
+Receiving (ReceiveWindows, below). Request content is buffered until the request is complete, so memory has to be
+bounded by the stream windows. The connection window cannot do that: it is replenished whenever half of it is used,
+whether or not the content has been consumed, since otherwise one stalled upload would block all others. A request of up
+to 65,535 octets fits into the initial stream window and needs no WINDOW_UPDATE. For a longer request, the stream window
+is enlarged to UPLOAD_WINDOW and replenished at half, but for at most GROWING_BODIES streams at a time. Any other stream
+with a longer request waits in a queue, its window exhausted, until one of the enlarged streams is complete. A
+connection thus buffers no more than about GROWING_BODIES times the body limit, plus one initial window per further
+concurrent stream. The deadline of a stream in the queue does not run, since this side delays the content. DATA beyond a
+stream window is a stream error; DATA beyond the connection window is a connection error.
 
-Sending (scheduler.py). The client's windows limit the DATA that leaves. Two rules are easy to get wrong. A change of
+Sending (scheduler.py). The client's windows limit the DATA that is sent. Two rules are easy to get wrong. A change of
 SETTINGS_INITIAL_WINDOW_SIZE shifts the window of every open stream by the difference, possibly below zero, and leaves
-the connection's window as it is (section 6.9.2). And a window above 2^31-1 is an error, even if nothing was to be
-sent (section 6.9.1). A stream whose window is empty leaves the scheduler's queue; WINDOW_UPDATE or SETTINGS puts it
-back. After an upgrade from HTTP/1.1 the connection's send window is reduced to EARLY_OCTETS until the client's
-preface has arrived, since some clients cannot buffer more before they have switched protocols.
+the connection window as it is (section 6.9.2). A WINDOW_UPDATE that raises a window above 2^31-1 is an error, even if
+nothing is to be sent (section 6.9.1). A stream whose window is exhausted leaves the scheduler's queue; WINDOW_UPDATE or
+SETTINGS puts it back. After an upgrade from HTTP/1.1 the connection's send window is reduced to EARLY_OCTETS until the
+client's preface has arrived, since some clients cannot buffer more before they have switched protocols.
 """
 
 from collections import deque
@@ -32,10 +32,10 @@ from lab7.services.http.http2.streams import Stream
 
 
 class ReceiveWindows:
-    """Receive windows of an HTTP/2 server: of the connection, and of the streams enlarged for an upload."""
+    """Receive windows of an HTTP/2 server: the connection window, and the stream windows enlarged for an upload."""
 
     def __init__(self, send: Callable[[bytes], None], streams: Mapping[int, Stream], body_s: float) -> None:
-        """Create the windows; `send` takes WINDOW_UPDATE frames, `streams` are open, `body_s` limits their content."""
+        """Create the windows; `send` takes WINDOW_UPDATE frames, `streams` are open, `body_s` limits their uploads."""
         self._send = send
         self._streams = streams
         self._body_s = body_s

@@ -4,7 +4,8 @@
     '00 00 04 08 00 00 00 00 03 00 00 00 64'
 
 The decoder has no connection state: the connection decides whether a frame is allowed. Frames of unknown types are
-returned like all others, since section 4.1 has them ignored, but not inside a header block (section 6.10).
+returned like all others: the connection ignores them (section 4.1), except inside a header block, where every other
+frame is a connection error (section 6.10).
 """
 
 import struct

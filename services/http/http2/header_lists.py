@@ -1,11 +1,12 @@
-"""HTTP/2 header lists: parsing of requests, formatting of both (RFC 9113 sections 8.1.1, 8.2 and 8.3, RFC 8441).
+"""HTTP/2 header lists: request parser, request and response encoders (RFC 9113 sections 8.1.1, 8.2 and 8.3, RFC 8441).
 
     >>> parse_request([(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")], b"http")
     Request(method=b'GET', request_target=b'/', fields=Fields(((b'host', b'a'),)), version=(2, 0))
 
-A malformed list raises MalformedError, a stream error; a well-formed one that cannot be served raises HTTPError, which
-becomes a response. Extended CONNECT for WebSocket (RFC 8441 section 5) becomes the GET with Upgrade that it replaces
-(RFC 6455 section 4.1); where the server does not announce it, :protocol is an unknown pseudo-header field.
+A malformed list raises MalformedError, a stream error; a well-formed request that cannot be served raises HTTPError,
+which becomes an error response. Extended CONNECT for WebSocket (RFC 8441 section 5) is converted to the equivalent GET
+with Upgrade (RFC 6455 section 4.1). If the server does not announce extended CONNECT, :protocol is an unknown
+pseudo-header field.
 """
 
 import re
@@ -68,7 +69,7 @@ def parse_request(lines: Sequence[FieldLine], scheme: bytes, extended_connect: b
 def _websocket_handshake(
     pseudo: dict[bytes, bytes], fields: list[FieldLine]
 ) -> tuple[dict[bytes, bytes], list[FieldLine]]:
-    """Return an extended CONNECT as the GET with Upgrade that it replaces (RFC 8441 sections 4 and 5)."""
+    """Convert an extended CONNECT to the equivalent GET with Upgrade (RFC 8441 sections 4 and 5)."""
     if pseudo.get(_METHOD) != b"CONNECT":
         raise MalformedError(":protocol without CONNECT")
     if any(name == b"content-length" for name, _ in fields):
@@ -82,7 +83,7 @@ def _websocket_handshake(
 
 
 def is_extended_connect(request: Request) -> bool:
-    """Return whether a request that was parsed here was an extended CONNECT: no other has Upgrade in HTTP/2."""
+    """Return whether a request from parse_request() was an extended CONNECT: other HTTP/2 requests have no Upgrade."""
     return b"upgrade" in request.fields
 
 

@@ -1,7 +1,7 @@
 """HPACK header compression with a cache of header blocks, and counts of compressed octets (RFC 9113 4.3, RFC 7541).
 
-HPACK is stateful: a block may change the dynamic table with which the next one is decoded. A block of indexed fields
-only (RFC 7541 section 6.1) changes nothing, so it decodes to the same list until another kind of block is processed.
+HPACK is stateful: a block may change the dynamic table with which the next block is decoded. A block of indexed fields
+only (RFC 7541 section 6.1) does not, so it decodes to the same list until another kind of block is processed.
 The encoder and the decoder each cache such blocks, and clear the cache at the first block of another kind.
 """
 
@@ -33,10 +33,10 @@ _PROMISED_ID_OCTETS = 4
 
 
 class HeaderSizes:
-    """Sizes in octets of the header blocks in one direction of a connection, by stream, as compressed by HPACK.
+    """Compressed sizes in octets of the header blocks in one direction of a connection, keyed by stream.
 
     A header block is the payload of its HEADERS, PUSH_PROMISE and CONTINUATION frames without padding and priority (RFC
-    9113 sections 4.3, 6.2, 6.6 and 6.10). `promised` has the sizes of promised requests, by the promised stream.
+    9113 sections 4.3, 6.2, 6.6 and 6.10). `promised` has the sizes of promised requests, keyed by the promised stream.
     """
 
     def __init__(self, with_preface: bool = False) -> None:

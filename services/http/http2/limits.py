@@ -86,7 +86,7 @@ class TokenBucket:
         self._refilled_at = 0.0
 
     def consume(self, now: float) -> None:
-        """Consume one token; raises Http2ConnectionError when the bucket is empty."""
+        """Consume one token; raises Http2ConnectionError if the bucket is empty."""
         refill = max(0.0, now - self._refilled_at) * self._per_s
         self._tokens = min(self._burst, self._tokens + refill) - 1
         self._refilled_at = now
@@ -115,7 +115,10 @@ class RateLimits:
         self._idle_frames.consume(now)
 
     def credit(self) -> None:
-        """Permit WINDOW_UPDATES_PER_DATA more WINDOW_UPDATE frames, and one more PING, for a DATA frame or a stream."""
+        """Permit WINDOW_UPDATES_PER_DATA more WINDOW_UPDATE frames, and one more frame without progress.
+
+        Called for each DATA frame sent and each stream opened.
+        """
         self._window_updates += WINDOW_UPDATES_PER_DATA
         self._idle_frames.refund()
 

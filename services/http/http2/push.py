@@ -1,8 +1,8 @@
 """Server push: the objects to push with a page (RFC 9113 section 8.4).
 
-These are the objects of the page's own origin that its HTML links to, and only for an unconditional GET: a client that
-revalidates the page probably has the objects too, and HEAD has no content. A page that is not cached in memory
-(files/static.py) is not parsed, so nothing is pushed with it.
+The server pushes the objects of the page's own origin that the HTML links to, and only after an unconditional GET: a
+client that revalidates the page probably has the objects too, and a response to HEAD has no content. A page that is not
+cached in memory (files/static.py) is not parsed, so nothing is pushed with it.
 """
 
 from collections.abc import Iterator

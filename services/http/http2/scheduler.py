@@ -1,9 +1,9 @@
 """Scheduler of an HTTP/2 server's frames: responses, round-robin DATA, send windows (RFC 9113 sections 5.2 and 6.9).
 
-HEADERS are sent at once. DATA is scheduled round-robin, one frame for each stream that has content and a window for it,
-so that a large object does not delay a small one. Content is read only when its stream is scheduled: the buffer is one
-frame a stream, whatever the size of the content. A pushed response is scheduled after the page that it was promised
-with. The rules of flow control are explained in flow_control.py.
+HEADERS are sent at once. DATA is scheduled round-robin, one frame per stream that has content and a send window, so
+that a large object does not delay a small one. Content is read only when its stream is scheduled, so that at most one
+frame per stream is buffered, whatever the size of the content. A pushed response is scheduled after the page that it
+was promised with. The rules of flow control are explained in flow_control.py.
 
 RFC 9113 sections 4.3, 5.2, 6.1, 6.9, 8.1 and 8.4.2. Left out: padding, and the priorities of RFC 7540, which RFC 9113
 section 5.3 deprecates.
@@ -57,7 +57,7 @@ class Scheduler:
         self._out: list[bytes] = []
 
     def detach(self) -> None:
-        """Drop the callbacks, because the connection is closed: with them it would refer to itself."""
+        """Drop the callbacks of a closed connection, which would form a reference cycle."""
         self._on_end = _ignore
         self.on_more = do_nothing
 
@@ -198,7 +198,7 @@ class Scheduler:
     # Round-robin scheduling.
 
     def produce(self, limit_octets: int) -> list[tuple[Stream, str]]:
-        """Send DATA round-robin until `limit_octets` are buffered; return (stream, error) for each failed content."""
+        """Send DATA round-robin until `limit_octets` are buffered; return (stream, error) for each body that failed."""
         broken: list[tuple[Stream, str]] = []
         while self._queue and self._window > 0 and self.outgoing_octets < limit_octets:
             stream = self._queue.popleft()
@@ -227,7 +227,7 @@ class Scheduler:
             self._enqueue(stream)
 
     def _resume(self, stream: Stream) -> None:
-        """Queue a stream again whose body had no content available and now has."""
+        """Put a stream back into the queue, since its body, which had no content available, now has content."""
         if stream.is_starved:
             stream.is_starved = False
             self._enqueue(stream)

@@ -12,7 +12,7 @@ responses are passed to the Scheduler (scheduler.py), which produces the DATA fr
 
 RFC 9113 sections 3.4, 5, 6 and 8; RFC 8441 (WebSocket); RFC 7540 section 3.2 (Upgrade), which RFC 9113 removed and
 clients still use. Left out: priorities (section 5.3 deprecates them), CONNECT without :protocol, and PUSH_PROMISE on
-any but a request's stream.
+streams that are not a request's.
 """
 
 from collections.abc import Callable
@@ -77,7 +77,7 @@ class Http2ServerConnection:
         now: float,
         extended_connect: bool = False,
     ) -> None:
-        """Create a connection; with `extended_connect` it takes WebSocket, whose octets are TunnelData (RFC 8441)."""
+        """Create a connection; `extended_connect` permits WebSocket, whose octets become TunnelData (RFC 8441)."""
         self.is_over = False
         self._scheme = scheme
         self._extended_connect = extended_connect
@@ -151,7 +151,7 @@ class Http2ServerConnection:
         return self._is_draining
 
     def check_timeouts(self, now: float) -> list[Event]:
-        """Return the events of elapsed time limits: requests that get 408, or the end of the connection."""
+        """Return the events of expired time limits: requests that get 408, or the end of the connection."""
         self._now = now
         self._events = []
         try:
@@ -391,7 +391,7 @@ class Http2ServerConnection:
                 self._close_stream(stream)
 
     def credit(self, stream_id: int) -> None:
-        """Give the octets that a tunnel has passed on back to the stream's window, once they are half of it."""
+        """Replenish the window of a tunnel's stream by the octets forwarded, once they are half of the window."""
         stream = self._streams.by_id.get(stream_id)
         if stream is None or not stream.may_receive or stream.uncredited_octets < limits.INITIAL_WINDOW // 2:
             return
@@ -549,7 +549,7 @@ class Http2ServerConnection:
         self._scheduler.send(encode_frame(Kind.RST_STREAM, 0, error.stream_id, encode_uint32(error.code)))
 
     def _fail(self, code: ErrorCode, detail: str) -> None:
-        """Send GOAWAY with the last request processed, and end the connection (RFC 9113 section 5.4.1)."""
+        """Send GOAWAY with the number of the last stream, and end the connection (RFC 9113 section 5.4.1)."""
         if self.is_over:
             return
         self.is_over = True
@@ -630,7 +630,7 @@ class Http2ServerConnection:
         broken = self._scheduler.produce(limit_octets)
         for stream, _ in broken:
             # HEADERS are sent already, so only a reset can show that the content is incomplete (RFC 9113 section 8.1).
-            # RFC 9113 section 8.5: CONNECT_ERROR where the connection behind a tunnel was reset.
+            # RFC 9113 section 8.5: CONNECT_ERROR if the connection behind a tunnel was reset.
             code = ErrorCode.CONNECT_ERROR if stream.is_tunnel else ErrorCode.INTERNAL_ERROR
             self._scheduler.reset(stream, code)
         return [detail for _, detail in broken]

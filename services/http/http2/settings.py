@@ -83,7 +83,7 @@ def encode_settings(entries: Iterable[tuple[Setting, int]]) -> bytes:
 
 
 def announced(extended_connect: bool = False) -> bytes:
-    """Return the payload of the server's SETTINGS; with `extended_connect` it takes WebSocket (RFC 8441)."""
+    """Return the payload of the server's SETTINGS; `extended_connect` announces support of WebSocket (RFC 8441)."""
     entries = [
         (Setting.MAX_CONCURRENT_STREAMS, limits.CONCURRENT_STREAMS),
         (Setting.MAX_HEADER_LIST_SIZE, limits.HEADER_LIST_OCTETS),

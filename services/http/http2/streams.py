@@ -134,9 +134,9 @@ class Stream:
 
 
 class StreamTable:
-    """Open streams of a connection, and the reasons (Closing) for which the latest closed streams closed.
+    """Open streams of a connection, and the Closing of the most recently closed streams.
 
-    A late frame on a closed stream is ignored or an error, depending on the reason.
+    Closing decides whether a late frame on a closed stream is ignored or an error.
     """
 
     def __init__(self) -> None:

@@ -6,9 +6,9 @@
     Upgrade: h2c
     HTTP2-Settings: AAMAAABkAAQAAP__            (HTTP/2: SETTINGS, then the response on stream 1)
 
-RFC 9113 section 3.1 made it obsolete; curl and others still send it. A request that does not meet the section's
-requirements is answered in HTTP/1.1, as RFC 9110 section 7.8 permits. A request with content is upgraded once the
-content is complete, so any method may be upgraded.
+RFC 9113 section 3.1 made this upgrade obsolete; curl and other clients still send it. A request that does not meet the
+requirements of RFC 7540 section 3.2 is answered in HTTP/1.1, as RFC 9110 section 7.8 permits. A request with content is
+upgraded once the content is complete, so any method may be upgraded.
 """
 
 import binascii
@@ -55,7 +55,7 @@ def _decode(value: bytes) -> bytes | None:
 
 
 def upgraded(request: Request) -> Request:
-    """Convert the request to HTTP/2: remove the fields that were for the HTTP/1.1 connection."""
+    """Convert the request to HTTP/2: remove the connection-specific fields of HTTP/1.1."""
     named = lower_tokens(request.fields.get(b"connection"))
     fields: Fields = request.fields.without(CONNECTION_SPECIFIC | set(named))
     return Request(request.method, request.request_target, fields, HTTP_2)

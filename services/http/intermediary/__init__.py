@@ -19,7 +19,7 @@ The path of one request, GET with HTTP/1.1, through the caching proxy. A hit end
     5     services/http/cache/reuse.py       Serve: build 200, 206 or 304, with Age and Cache-Status
     6     forwarding.py                      add Via, attach the content; the server sends the response
     7     services/http/cache/validation.py  Forward: add validators of stored responses
-          caching_proxy.py                   wait for a request for the same URI, or become that request
+          caching_proxy.py                   join the collapsed request for the same URI, or start one
           forwarding.py                      set Host, Via and the framing fields
     8     pool.py                            take an idle connection to the origin, or open one; send the request,
                                              receive the head, stream the content

@@ -5,9 +5,9 @@
     fill.start()
 
 While the writer accepts the content, readers read it from the store, each at its own rate; memory is bounded by the
-store's limits. Once the writer rejects further octets (the content is too large, or the store is full), they are
-buffered for each reader (its `tail`), and the slowest reader pauses the source. Truncated content is truncated for all
-readers, and stored as a partial response or not at all (RFC 9111 section 3.3).
+store's limits. Once the writer rejects further octets (the content is too large, or the store is full), these octets
+are buffered per reader (FillReader.tail), and the slowest reader pauses the source (backpressure). Truncated content is
+truncated for all readers, and stored as a partial response or not at all (RFC 9111 section 3.3).
 """
 
 from collections.abc import Callable
@@ -19,8 +19,8 @@ from lab7.services.http.server.body_stream import BodyStream
 from lab7.services.http.storage.store import StoreReader, StoreWriter, WriterState
 
 PIECE_OCTETS = 262_144
-# If all clients have disconnected, the content is fetched to its end only if at most PIECE_OCTETS are missing.
-# PIECE_OCTETS is larger than squid's quick_abort_min of 16 KB, to suit faster links.
+# If all clients have disconnected, the content is fetched to its end only if at most QUICK_ABORT_OCTETS are missing.
+# QUICK_ABORT_OCTETS is larger than squid's quick_abort_min of 16 KB, to suit faster links.
 QUICK_ABORT_OCTETS = 1024 * 1024
 
 
@@ -41,7 +41,7 @@ class CacheFill:
         is_wanted: Callable[[], bool] = _never,
         continues_unread: bool = False,
     ) -> None:
-        """Create a fill; without `writer` nothing is stored; `continues_unread`: storing goes on without clients."""
+        """Create a fill; without `writer` nothing is stored; `continues_unread`: continue storing without readers."""
         self.writer = writer
         self.source = source
         self.error: str | None = None
@@ -94,7 +94,7 @@ class CacheFill:
             self._is_pumping = False
 
     def _pass_on(self) -> bool:
-        """Pass one piece of content to the store or the readers; return False where the source has none available."""
+        """Pass one piece of content to the store or the readers; return False if the source has none available."""
         try:
             data = self.source.read(PIECE_OCTETS)
         except OSError as error:
@@ -118,7 +118,7 @@ class CacheFill:
         self._break("all clients have disconnected")
 
     def remove_reader(self, reader: "FillReader") -> None:
-        """Remove a reader; without the last one, the transfer is aborted or continues for the store."""
+        """Remove a reader; after the last reader, the transfer is aborted, or continues for the store only."""
         if reader in self._readers:
             self._readers.remove(reader)
             self.check()
@@ -179,12 +179,12 @@ class FillReader(StreamedBody):
 
     @property
     def is_full(self) -> bool:
-        """True where the reader's own buffer is full, which pauses the source."""
+        """True if the reader's own buffer is full, which pauses the source."""
         return self.tail.is_full
 
     @property
     def remaining_octets(self) -> int | None:
-        """Octets left to read, where all of the content has arrived without an error; else None."""
+        """Octets left to read, if all of the content has arrived without an error; else None."""
         fill = self._fill
         if not fill.is_over or fill.error is not None:
             return None

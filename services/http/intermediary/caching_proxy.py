@@ -2,9 +2,9 @@
 
     proxy = CachingProxy(settings, loop, log, time.time, Store(), Policy(b"lab7"))
 
-A hit is sent at once, a stale one within stale-while-revalidate as well, followed by a background validation (RFC 5861
-section 3). Concurrent misses of one URI are collapsed into a single forwarded request. The path of a request through
-these modules is described in __init__.py.
+A hit is sent at once. A stale hit within stale-while-revalidate is also sent at once, and starts a validation in the
+background (RFC 5861 section 3). Concurrent misses of one URI are collapsed into a single forwarded request. The path of
+a request through the modules is described in __init__.py.
 """
 
 import asyncio
@@ -42,14 +42,14 @@ from lab7.services.http.storage.store import Store
 
 @dataclass(slots=True)
 class Outcome:
-    """Outcome of a forwarded request, after changes to the store that the response requires.
+    """Outcome of a forwarded request, after the changes that the response requires in the store.
 
     forward   the Forward that was sent last
     received  the cache's decision about the response
     content   the content of `received.response`, for the client whose request was forwarded
-    fill      the cache fill, where the content is stored
+    fill      the cache fill, if the content is stored while it arrives
     version   the HTTP version of the origin's response
-    served    the response built from a stored one that was removed afterwards
+    served    the response built from a stored response before that was removed as outdated
     """
 
     forward: Forward
@@ -70,10 +70,10 @@ class Outcome:
 class CollapsedRequest:
     """One forwarded request (single flight) that several clients wait for (RFC 9111 section 4).
 
-    A cache may collapse concurrent requests for one URI: the response to one may satisfy all of them, if it is stored
-    and each of them may be satisfied by the stored response. The exchange runs as its own task, so that the first
-    client can disconnect without failing the others. `outcome` is None before the response, and an UpstreamError where
-    there is none.
+    A cache may collapse concurrent requests for one URI: if the response to the forwarded request is stored, it
+    satisfies every request that permits its reuse. The exchange runs as its own task, so that the first client can
+    disconnect without failing the others. `outcome` is None until the response arrives, and an UpstreamError if there
+    is no usable response.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class CollapsedRequest:
         return self.outcome.fill if isinstance(self.outcome, Outcome) else None
 
     async def join(self) -> Outcome | UpstreamError:
-        """Wait for the outcome; cancelling the last waiting client cancels the request, unless it is in background."""
+        """Wait for the outcome; cancelling the last waiting client cancels the request, unless `is_background`."""
         future: asyncio.Future[Outcome | UpstreamError] = self._loop.create_future()
         if self.outcome is not None:
             future.set_result(self.outcome)
@@ -115,7 +115,7 @@ class CollapsedRequest:
                 self._loop.call_soon(self._check)
 
     def finish(self, outcome: Outcome | UpstreamError) -> None:
-        """Set the outcome, which all clients get that have joined or will join."""
+        """Set the outcome for all clients that have joined or will join."""
         self.outcome = outcome
         for future in self._waiting:
             if not future.done():
@@ -238,7 +238,7 @@ class CachingProxy(Proxy):
         return response
 
     def _from_storage(self, method: bytes, serve: Serve) -> Response | None:
-        """Return the response for a Serve; None where the content is no longer stored."""
+        """Return the response for a Serve; None if the content is no longer stored."""
         ready = self._ready_responses.get(serve.stored.name)
         if ready is not None and ready[0] is serve:
             self._store.touch(serve.stored)
@@ -430,7 +430,7 @@ class CachingProxy(Proxy):
             self._store.replace(old, new)
 
     def _remove_outdated(self, routed: RoutedRequest, outcome: Outcome) -> None:
-        """Remove outdated responses, after building this request's response if an outdated one is used for it."""
+        """Remove outdated responses; if the client is served an outdated one, build its response first."""
         received = outcome.received
         if received.serve is not None and received.removals:
             outcome.served = self._from_storage(routed.request.method, received.serve)
@@ -469,7 +469,7 @@ class CachingProxy(Proxy):
         return True
 
     def _pieces(self, outcome: Outcome, arrival: BodyStream) -> ConcatenatedBody | None:
-        """Concatenate stored and arriving content; return None where a stored piece has been removed."""
+        """Concatenate stored and arriving content; return None if a stored piece has been removed."""
         received = outcome.received
         bodies: list[Body | StreamedBody] = []
         for piece in received.pieces:
@@ -513,7 +513,7 @@ class CachingProxy(Proxy):
             if response is not None:
                 self.metrics.stale_hits += serve.is_stale
                 return response
-        # RFC 9111 section 5.2.2.2: 504 where a stale response is stored and its reuse is prohibited.
+        # RFC 9111 section 5.2.2.2: 504 if a stale response is stored and its reuse is prohibited.
         page = self.failure(routed, error if forward.fallback is None else UpstreamError(504, error.detail))
         line = cache_status_forward(self._policy, routed.key, forward)
         return Response(page.status, page.fields.adding(line), page.body)

@@ -7,11 +7,12 @@
     build_response(b"GET", head, body, b"lab7")                      # Via; the connection adds the framing fields
 
 A forward proxy requires absolute-form and ignores Host. A reverse proxy sends every request to its single origin,
-whatever host the request names; that name is forwarded in Host and is part of the cache key. The target is forwarded as
-sent (section 7.7), but by a cache in its normal form, which is the cache key (section 4.2.3, cache/keys.py).
+whatever host the request names; the named host is forwarded in Host and is part of the cache key. A proxy without a
+cache forwards the target as received (section 7.7); the caching proxy forwards the normalised target of the cache key
+(section 4.2.3, cache/keys.py).
 
 Removed are the fields listed in Connection and all hop-by-hop fields (section 7.6.1), including Proxy-Authorization and
-Proxy-Authenticate: this proxy has no authentication, and must not forward credentials meant for one.
+Proxy-Authenticate: this proxy has no authentication of its own, and must not forward credentials for a proxy.
 
 RFC 9110 sections 6.5.1, 6.6.1, 7.1, 7.2, 7.6.2, 7.6.3, 9.3.7, 9.3.8 and 10.1.4; RFC 9112 sections 3.2, 3.3, 6.3, 7.1.2
 and 9.3. Left out: transformation of content (RFC 9110 section 7.7), so no-transform is always obeyed.
@@ -132,7 +133,7 @@ LOOP_DETECTED = 508
 
 
 def strip_hop_by_hop(request: Request) -> Request:
-    """Return a request without hop-by-hop fields, so that these influence no later decision."""
+    """Return a request without hop-by-hop fields, which must not influence later decisions."""
     fields = without_hop_by_hop(request.fields)
     return (
         request
@@ -163,7 +164,7 @@ def _via_names(fields: Fields) -> list[bytes]:
 
 
 def remaining_forwards(request: Request) -> int | None:
-    """Parse Max-Forwards of TRACE or OPTIONS; return None where there is no limit (RFC 9110 section 7.6.2)."""
+    """Parse Max-Forwards of TRACE or OPTIONS; return None if there is no limit (RFC 9110 section 7.6.2)."""
     if request.method not in (b"TRACE", b"OPTIONS"):
         return None
     values = request.fields.get_all(b"max-forwards")
@@ -183,14 +184,14 @@ def own_response(request: Request) -> Response:
 
 
 def takes_trailers(fields: Fields) -> bool:
-    """Return True where the client accepts trailer fields: `TE: trailers` (RFC 9110 section 10.1.4)."""
+    """Return True if the client accepts trailer fields: `TE: trailers` (RFC 9110 section 10.1.4)."""
     return b"te" in fields and b"trailers" in lower_tokens(fields.get(b"te"))
 
 
 def offers_websocket(request: Request) -> bool:
-    """Return True where a request offers WebSocket (RFC 6455 section 4.1), the only upgrade that is forwarded.
+    """Return True if a request offers WebSocket (RFC 6455 section 4.1), the only upgrade that is forwarded.
 
-    Others, such as h2c, would take the requests that follow past this intermediary.
+    Other upgrades, such as h2c, would let later requests bypass this intermediary.
     """
     fields = request.fields
     return (
@@ -213,8 +214,8 @@ def forwarded_request(
 ) -> Request:
     """Build the request to send along `route` from a request without hop-by-hop fields.
 
-    `length` is the size of the content in octets, 0 without content, None for chunked. `trailers` is True where the
-    client accepts trailer fields, `upgrade` where WebSocket is offered.
+    `length` is the size of the content in octets, 0 without content, None for chunked. `trailers` is True if the
+    client accepts trailer fields, `upgrade` if WebSocket is offered.
     """
     # RFC 9112 section 3.2: Host is the target's authority, and the first field.
     lines: list[FieldLine] = [(b"Host", route.authority)]
@@ -253,7 +254,7 @@ def via(version: Version, name: bytes) -> bytes:
 
 
 class ConcatenatedBody(StreamedBody):
-    """Concatenated content of stored and arriving parts (RFC 9111 section 3.4); read() raises the parts' OSError."""
+    """Concatenated content of stored and arriving parts (RFC 9111 section 3.4); read() raises OSError if one fails."""
 
     def __init__(self, bodies: Sequence[Body | StreamedBody]) -> None:
         sizes = [body.size_octets for body in bodies]
@@ -297,7 +298,7 @@ class EmptyBody(StreamedBody):
 
 
 def parse_content_length(head: Response) -> int | None:
-    """Parse a head's Content-Length; return None where it is absent or invalid."""
+    """Parse a head's Content-Length; return None if it is absent or invalid."""
     value = head.fields.get(b"content-length")
     if value is None or not value.isdigit():
         return None

@@ -2,10 +2,10 @@
 
     response = await pool.exchange(origin, request, None, None)     # the head; response.body is a BodyStream
 
-RFC 9112 section 9.3.1 and RFC 9110 section 9.2.2: a request on a persistent connection that the origin closes before
-its response is retried once on a new connection, where its method is idempotent and it has no content. All other
-requests get a new connection at once, as in squid. So does one with Upgrade; after 101 its connection leaves the pool
-and is the far end of a tunnel, which is the response's body.
+RFC 9112 section 9.3.1 and RFC 9110 section 9.2.2: if the origin closes a reused connection before the response, the
+request is retried once on a new connection. Only a request that may be retried is sent on a reused connection: its
+method is idempotent, and it has neither content nor Upgrade. Any other request gets a new connection, as in squid.
+After 101 the connection leaves the pool and becomes the far end of a tunnel, which is the body of the response.
 """
 
 import asyncio
@@ -48,8 +48,8 @@ class UpstreamConnection(asyncio.Protocol):
     """Connection to one origin on asyncio: one exchange at a time, request and response content streamed.
 
     Backpressure works in both directions: reading from the origin pauses while the client's buffer is full, and reading
-    from the client while the origin's is. A truncated response is truncated for the client, too. `on_free` is called
-    with the connection when it is idle, `on_lost` when it has been closed.
+    from the client pauses while the origin's buffer is full. A truncated response is truncated for the client, too.
+    `on_free` is called with the connection when it becomes idle, `on_lost` when it has been closed.
     """
 
     def __init__(
@@ -265,7 +265,7 @@ class UpstreamConnection(asyncio.Protocol):
         if is_sent and self.is_open:
             self._on_free(self)
         else:
-            # RFC 9112 section 9.6: close, also where the response ended before the request was sent completely.
+            # RFC 9112 section 9.6: close, also if the response ended before the request was sent completely.
             self._transport.close()
 
     def _abort(self, error: UpstreamError) -> None:
@@ -332,7 +332,7 @@ class Pool:
     ) -> Response:
         """Send a request to `origin` and return the response's head; raises UpstreamError.
 
-        Its body is a BodyStream, that of a 101 a Tunnel.
+        The body of the response is a BodyStream, or a Tunnel if the status is 101.
         """
         may_repeat = request.method in IDEMPOTENT and content is None and b"upgrade" not in request.fields
         # An idle connection needs no timeout, and is the usual case.
@@ -348,7 +348,7 @@ class Pool:
         return await connection.send_request(request, content, on_interim)
 
     async def _connection(self, origin: Origin, is_new: bool) -> UpstreamConnection:
-        """Return an idle connection, or a new one where none is idle or `is_new` is set; raises UpstreamError 504."""
+        """Return an idle connection, or a new one if none is idle or `is_new` is set; raises UpstreamError 504."""
         try:
             async with asyncio.timeout(self._limits.connect_s):
                 while True:

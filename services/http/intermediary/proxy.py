@@ -58,7 +58,7 @@ KEY_OCTETS = 16
 class RoutedRequest:
     """Request that may be forwarded: without hop-by-hop fields, with its route and its cache key.
 
-    `trailers` is True where the client accepts trailer fields, `upgrade` where it offers WebSocket.
+    `trailers` is True if the client accepts trailer fields, `upgrade` if it offers WebSocket.
     """
 
     request: Request
@@ -231,9 +231,9 @@ class Proxy:
     async def exchange(
         self, routed: RoutedRequest, request: Request, content: BodyStream | None, on_interim: OnInterim | None
     ) -> Response:
-        """Send `request`, the client's or a modified one, and return the head of its response as received.
+        """Send `request`, the client's request or a modified one, and return the head of the response as received.
 
-        Its body is a BodyStream, that of a 101 a Tunnel. Raises UpstreamError.
+        The body of the response is a BodyStream, or a Tunnel if the status is 101. Raises UpstreamError.
         """
         # RFC 9112 section 6.3: content without a length is chunked, and forwarded as chunked.
         length = 0 if content is None else content_length(request.fields)

@@ -24,7 +24,7 @@ class ConnectTarget:
     port: int
 
     def matches(self, origin: Origin) -> bool:
-        """Return True where this rule permits a tunnel to `origin`."""
+        """Return True if this rule permits a tunnel to `origin`."""
         return self.port == origin.port and self.host in (ANY_HOST, origin.host)
 
 
@@ -37,7 +37,7 @@ def parse_connect_target(text: str) -> ConnectTarget:
 
 
 def is_connect_permitted(origin: Origin, allowed: Sequence[ConnectTarget]) -> bool:
-    """Return True where a rule permits a tunnel to `origin`."""
+    """Return True if a rule permits a tunnel to `origin`."""
     return any(target.matches(origin) for target in allowed)
 
 
@@ -81,7 +81,7 @@ Network = IPv4Network | IPv6Network
 class Settings:
     """Settings of one intermediary, a forward or reverse proxy.
 
-    name      its pseudonym in Via, unique in a chain of proxies: a token, or host:port (RFC 9110 section 7.6.3)
+    name      the pseudonym in Via, unique in a chain of proxies: a token, or host:port (RFC 9110 section 7.6.3)
     origin    the origin of a reverse proxy; None for a forward proxy
     allowed   permitted targets of CONNECT
     clients   permitted networks of clients; () for all

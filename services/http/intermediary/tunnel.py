@@ -90,7 +90,7 @@ class TunnelEnd(asyncio.Protocol):
             self._transport.write(data)
 
     def end(self) -> None:
-        """Half-close this connection, or close both connections where the opposite direction has ended as well."""
+        """Half-close this connection, or close both connections if the opposite direction has ended as well."""
         if self._transport is None or self._transport.is_closing():
             return
         if self.has_ended:
@@ -133,7 +133,7 @@ class ClientEnd(TunnelEnd):
         self._seen_octets = 0
 
     def check_deadline(self, now: float) -> None:
-        """Close the tunnel where no octets have been forwarded in either direction until the deadline."""
+        """Close the tunnel if it is idle: no octets in either direction for the idle timeout."""
         moved = self.moved_octets + (self.other.moved_octets if self.other is not None else 0)
         if moved != self._seen_octets:
             self._seen_octets = moved
@@ -161,7 +161,7 @@ class StreamEnd(TunnelEnd):
     """Client's end of a tunnel on one HTTP/2 stream (RFC 8441): `body` has the octets for the client."""
 
     def __init__(self, hold: Callable[[bool], None], idle_s: float, now: float) -> None:
-        """Create the end; `hold` pauses or resumes the client's octets."""
+        """Create the end; `hold(True)` pauses the client's octets, `hold(False)` resumes them."""
         super().__init__()
         self.body: StreamedBody
         self._stream = self.body = BodyStream()
@@ -172,20 +172,20 @@ class StreamEnd(TunnelEnd):
         self._deadline = now + idle_s
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Handle a reset of the stream: it is forwarded as a reset."""
+        """Forward a reset of the stream as a reset."""
         del exc
         self.has_ended = True
         if self.other is not None:
             self.other.abort()
 
     def write(self, data: bytes) -> None:
-        """Send octets to the client; pause the other end while the client does not take them."""
+        """Send octets to the client; pause the other end while the stream's buffer is full."""
         self._stream.feed(data)
         if self._stream.is_full and self.other is not None:
             self.other.pause(True)
 
     def end(self) -> None:
-        """End the direction to the client, and the tunnel where the other direction has ended as well."""
+        """End the direction to the client, and the tunnel if the other direction has ended as well."""
         self._stream.finish()
         if self.has_ended and self.other is not None:
             self.other.finish()
@@ -203,7 +203,7 @@ class StreamEnd(TunnelEnd):
         self._hold(is_paused)
 
     def is_idle(self, now: float) -> bool:
-        """Return whether no octets have been forwarded in either direction until the deadline."""
+        """Return whether the tunnel is idle: no octets in either direction for the idle timeout."""
         moved = self.moved_octets + (0 if self.other is None else self.other.moved_octets)
         if moved != self._seen_octets:
             self._seen_octets, self._deadline = moved, now + self._idle_s
@@ -221,7 +221,7 @@ class StreamEnd(TunnelEnd):
 
 
 class Tunnel(Takeover):
-    """Tunnel with a connected far end, which takes over the client's connection."""
+    """Tunnel to a connected far end; its near end takes over the client's connection or HTTP/2 stream."""
 
     def __init__(self, far: TunnelEnd, idle_s: float) -> None:
         super().__init__()

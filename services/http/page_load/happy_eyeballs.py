@@ -2,12 +2,13 @@
 
     reader, writer, address = await connect(addresses, attempt, abandon)
 
-Section 4: addresses alternate between the families, the first being that of the first address, as getaddrinfo(3) has
-sorted them (RFC 6724). Section 5: attempts start one after the other, each CONNECTION_ATTEMPT_DELAY_S after the one
-before or when that has failed; the first to succeed ends the others.
+Section 4: the address families alternate, starting with the family of the first address; within a family, the order is
+that of getaddrinfo(3) (RFC 6724). Section 5: each attempt starts CONNECTION_ATTEMPT_DELAY_S after the previous attempt,
+or as soon as an attempt fails; the first attempt that succeeds cancels the others.
 
-Left out: section 3, the queries for A and AAAA, which are getaddrinfo's. Addresses of one family are tried one after
-the other without a race: one slow server is then asked once, as by clients without happy eyeballs.
+Left out: section 3, since getaddrinfo(3) sends the queries for A and AAAA. If all addresses are of one family, they are
+tried sequentially, without a race: a slow server then gets one connection attempt, as from clients without happy
+eyeballs.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ def is_ipv6(address: Address) -> bool:
 
 
 def interleaved(addresses: Sequence[Address]) -> list[Address]:
-    """Return the addresses with the families alternating, in the order of each (RFC 8305 section 4)."""
+    """Return the addresses with alternating families, each family in its given order (RFC 8305 section 4)."""
     first = [address for address in addresses if is_ipv6(address) == is_ipv6(addresses[0])]
     second = [address for address in addresses if address not in first]
     return [address for address in chain(*zip_longest(first, second)) if address is not None]

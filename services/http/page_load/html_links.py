@@ -3,7 +3,7 @@
     >>> find_objects(b'<img src="a.png"><script src="/b.js"></script>', "http://h/p/")
     ['http://h/p/a.png', 'http://h/b.js']
 
-The page's character encoding, in which queries are sent, is detected by charsets.py.
+charsets.py detects the page's character encoding, in which the queries of its URLs are encoded.
 
 Left out: links in style sheets and scripts, srcset (a browser selects one of several), and URLs with a scheme other
 than that of the page.

@@ -3,8 +3,8 @@
     async with connect(connector, link.origin, push=False) as connection:
         fetched = await connection.fetch(links)
 
-The client's preface, its SETTINGS and the first requests are sent in one write, so that the version costs no round trip
-(RFC 9113 section 3.4).
+The client's preface, its SETTINGS and the first requests are sent in one write, so that HTTP/2 costs no additional
+round trip (RFC 9113 section 3.4).
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence

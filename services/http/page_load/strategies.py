@@ -4,7 +4,7 @@
     report = await load_objects(["http://server/large", "http://server/small"], "2")
 
 A page is a base page with n-1 objects on one server. The objects become known only when the base page is parsed, so
-every strategy fetches the base page first; they differ in the connections and in the order of the requests after it.
+every strategy fetches the base page first; the strategies differ in connections and in the order of later requests.
 X is the transmission time of all content at the bottleneck, RTT the round-trip time. A TCP handshake takes 1 RTT
 before the request can be sent, a request and the start of its response another one:
 
@@ -18,14 +18,14 @@ before the request can be sent, a request and the start of its response another 
 
 (1.0-parallel: if `parallel` is less than n-1, there are further rounds of 2 RTT.) The formulas leave out slow start,
 the processing time of client and server, and name resolution. TLS 1.2 adds two round trips to each connection, TLS
-1.3 one: this hits 1.0-serial hardest, since it pays for every object.
+1.3 one; the cost is highest for 1.0-serial, which opens a connection per object, one after the other.
 
-Pipelining and HTTP/2 have the same formula, yet they differ. A pipelined server must answer in the order of the
-requests, so a slow or large response delays all later ones (head-of-line blocking, RFC 9112 section 9.3.2). Streams
-are interleaved, so small objects complete early; the sum of the times is the same, since the bottleneck is.
+Pipelining and HTTP/2 have the same formula, yet they differ. Pipelined requests must be answered in order, so a slow or
+large response delays all later responses (head-of-line blocking, RFC 9112 section 9.3.2). HTTP/2 interleaves streams,
+so small objects complete early; the time of the whole page is the same, since the bottleneck is the same.
 
-Objects of another origin are fetched from there by the same strategy, each origin on its own connections and all
-origins concurrently, if the strategy has concurrency. A server may close a persistent connection at any time, so the
+Objects of other origins are fetched by the same strategy, with separate connections per origin; strategies with
+concurrency fetch from all origins concurrently. A server may close a persistent connection at any time, so the
 strategies retry unanswered requests on a new connection (GET is idempotent); two attempts in a row without any
 response are an error.
 """
@@ -109,7 +109,7 @@ OBJECT_STRATEGIES: dict[str, Callable[[Connector, Sequence[Link]], Awaitable[lis
 async def load_objects(
     urls: Sequence[str], strategy: str, *, limits: LoadLimits | None = None, trust: Trust | None = None
 ) -> PageReport:
-    """Request all `urls`, of one origin, back to back on one connection, and return the report in their order.
+    """Request all `urls`, of one origin, back to back on one connection; the report has them in the order of `urls`.
 
     No content is parsed for links. The strategy is one of OBJECT_STRATEGIES. Raises LoadError as load_page() does, also
     for URLs of several origins, and KeyError for another strategy.

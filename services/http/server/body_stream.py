@@ -4,7 +4,7 @@
     stream.feed(b"abc"); stream.read(2); stream.read(2); stream.read(2)    # b"ab", b"c", None: no data available
     stream.finish(); stream.read(2)                                        # b"": the end
 
-Sans-IO. Back-pressure: callbacks tell each side when to continue, and the writer pauses while `is_full`.
+Sans-IO. Backpressure: callbacks tell each side when to continue, and the writer pauses while `is_full`.
 """
 
 from collections import deque

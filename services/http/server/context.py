@@ -1,6 +1,6 @@
 """Server context: the handler, limits, log, clock and counters that all connections of an HTTP server share.
 
-A connection holds this object and never the server, which is above it.
+A connection refers to the ServerContext and never to the HTTPServer, which is in a higher layer.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class LazyResponse(Generic[Result]):
         return self._function(*self._arguments).__await__()
 
 
-# Its answer may be dropped before it is awaited, so it is no coroutine, which must be awaited.
+# A LazyResponse and not a coroutine: a cancelled request drops it without awaiting it.
 EventualResponse = Response | LazyResponse[Response]
 Handler = Callable[[Request, bytes], EventualResponse]
 # Handler that is called when the head of a request has arrived; a disconnect of the client cancels its coroutine.

@@ -1,7 +1,7 @@
 """HTTP/2 connection of the server on asyncio; an Http1Connection (server.py) hands the transport over to it.
 
-It owns the socket, back-pressure and deadlines, and takes no decision of the protocol. Requests are handled while they
-are parsed, and the responses to one batch go out in one write. Content is read and written in slices as the socket
+Http2Connection owns the socket, backpressure and deadlines, and takes no protocol decision. Requests are handled while
+they are parsed, and the responses to one batch go out in one write. Content is read and written in slices as the socket
 accepts them, so that the memory for outgoing content is bounded.
 """
 
@@ -60,7 +60,7 @@ class Http2Connection(asyncio.Protocol):
         )
         self._core.on_more(self._schedule)
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        # Tunnels by stream, the streams whose input they hold up, and the input that came before the response.
+        # Tunnels keyed by stream, streams whose input a tunnel has paused, and input received before the response.
         self._tunnels: dict[int, StreamTakeover] = {}
         self._held: set[int] = set()
         self._early: dict[int, list[TunnelData]] = {}
@@ -131,7 +131,7 @@ class Http2Connection(asyncio.Protocol):
     # Called by the server.
 
     def check_deadline(self, now: float) -> None:
-        """Handle time limits that have elapsed: reject requests, close or abort the connection."""
+        """Handle expired time limits: reject requests, close or abort the connection."""
         if self.phase is Phase.LINGER:
             if now >= self.deadline:
                 self._transport.abort()
@@ -248,14 +248,14 @@ class Http2Connection(asyncio.Protocol):
     # Tunnels.
 
     def _open_tunnel(self, stream_id: int, response: Response, body: Takeover) -> Response:
-        """Return the 200 that opens a tunnel, for a 101 (RFC 8441 section 5)."""
+        """Convert a 101 to the 200 that opens a tunnel on an HTTP/2 stream (RFC 8441 section 5)."""
         tunnel = self._tunnels[stream_id] = body.take_over_stream(partial(self._hold, stream_id), self._context.now())
         for early in self._early.pop(stream_id, ()):
             self._pass_on(early)
         return Response(200, response.fields.without(HANDSHAKE_OF_HTTP_1), tunnel.body)
 
     def _pass_on(self, event: TunnelData) -> None:
-        """Pass a client's octets on to the tunnel, or keep them until it is open; the window bounds both."""
+        """Forward a client's octets to the tunnel, or buffer them until it is open, bounded by the stream window."""
         tunnel = self._tunnels.get(event.stream_id)
         if tunnel is None:
             if self._core.can_respond(event.stream_id):
@@ -339,7 +339,7 @@ class Http2Connection(asyncio.Protocol):
         self._update_phase()
 
     def _update_phase(self) -> None:
-        """Set phase, deadline and reading after each step, and close or linger where nothing is left to do."""
+        """Set phase, deadline and reading after each step, and close or linger if nothing is left to do."""
         core = self._core
         if core.is_over or (core.is_stopped and not core.open_streams):
             self._linger()

@@ -20,8 +20,8 @@ READ_OCTETS = 65_536
 async def read_body(request: Request, inbound: Inbound, consume: Callable[[bytes], None], limit_octets: int) -> int:
     """Pass a request's content to `consume` as it arrives, and return its size.
 
-    Raises HTTPError 413 above the limit, before reading if Content-Length exceeds it; OSError if the content breaks
-    off; and the exceptions of `consume`.
+    Raises HTTPError 413 above the limit, before reading if Content-Length exceeds it; OSError if the content is
+    truncated; and the exceptions of `consume`.
     """
     content = inbound.content
     if content is None:

@@ -7,8 +7,9 @@
 stalls in a request gets 408 and is closed; an idle connection is closed silently. When all connections are in use,
 services/connections.py decides which one is evicted for a new one.
 
-The version of a cleartext connection is HTTP/2 where the client begins with the connection preface (prior knowledge,
-RFC 9113 sections 3.3 and 3.4), else HTTP/1; no HTTP/1 request begins with the preface. Over TLS it is that of ALPN.
+The version of a cleartext connection is HTTP/2 if the client begins with the connection preface (prior knowledge,
+RFC 9113 sections 3.3 and 3.4), else HTTP/1; no HTTP/1 request begins with the preface. Over TLS, ALPN selects the
+version.
 """
 
 import asyncio
@@ -81,10 +82,9 @@ BATCH_REQUESTS = 32
 class Http1Connection(asyncio.Protocol):
     """Accepted connection: passes octets to its ServerConnection, requests to the handler, responses to the socket.
 
-    It owns reading, back-pressure and the phase with its deadline, which the server's sweep checks, and takes no
-    decision of the protocol. The responses to one batch of pipelined requests go out in one write. A relay is called as
-    soon as a request's head is complete and streams the content; any other handler is called when the content is
-    complete.
+    The connection owns reading, backpressure, and the phase with its deadline, which the server's sweep checks; it
+    takes no protocol decision. The responses to one batch of pipelined requests go out in one write. A relay is called
+    as soon as a request's head is complete, and streams the content; a handler is called when the content is complete.
     """
 
     def __init__(self, context: ServerContext, slot: Slot) -> None:
@@ -188,7 +188,7 @@ class Http1Connection(asyncio.Protocol):
     # Called by the server.
 
     def check_deadline(self, now: float) -> None:
-        """Handle an elapsed deadline: extend it after progress, else send 408, close or abort."""
+        """Handle an expired deadline: extend it after progress, else send 408, close or abort."""
         if now < self.deadline:
             return
         unsent = self._transport.get_write_buffer_size()
@@ -596,8 +596,8 @@ class HTTPServer:
         """Create a server; its listeners are opened with protocol().
 
         `relay` replaces the handler for all requests. `push`: push the objects of a page to HTTP/2 clients that allow
-        it. `refusal` returns an error response that a request gets by its head alone, so that its content is not
-        requested with 100 Continue. `takes_websocket`: the relay forwards WebSocket, so that HTTP/2 clients may use it.
+        it. `refusal` returns the error response that a request's head alone causes; it is sent instead of 100
+        Continue. `takes_websocket`: the relay forwards WebSocket, so that HTTP/2 clients may use it.
         """
         limits = bounds or Limits()
         self.context = ServerContext(

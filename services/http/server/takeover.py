@@ -1,6 +1,6 @@
-"""Protocol takeover: a response after whose header another protocol uses the connection (RFC 9110 section 9.3.6).
+"""Protocol takeover: a response after whose head another protocol uses the connection (RFC 9110 section 9.3.6).
 
-Over HTTP/2 it uses the stream (RFC 8441 section 5).
+Over HTTP/2, the other protocol uses the stream of the request (RFC 8441 section 5).
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class StreamTakeover(Protocol):
         ...
 
     def is_idle(self, now: float) -> bool:
-        """Return whether no octets have passed in either direction for as long as permitted."""
+        """Return whether no octets have passed in either direction for the idle timeout."""
         ...
 
     def stop(self) -> None:

@@ -3,11 +3,11 @@
     DIR/lab7-cache                   marks the directory as a store, and is locked while a process uses it
     DIR/2a/000000000000002a.new      a head that is being written
     DIR/2a/000000000000002a.head     a head; the entry exists as long as this file does
-    DIR/2a/000000000000002a.content  the content, created before the head and removed after it; absent where empty
+    DIR/2a/000000000000002a.content  the content, created before the head and removed after it; absent if empty
 
-An entry is created and removed by a single rename or unlink of its head. A process that is killed leaves at most files
-without a head, which the next start removes. There is no fsync: length and checksum detect files damaged by a power
-failure, and the entry is a miss. File names are a counter, never part of a URI.
+An entry is created by an atomic rename of its head, and removed by an unlink of its head. A process that is killed
+leaves at most files without a head, which the next start removes. There is no fsync: length and checksum detect files
+damaged by a power failure, and the entry is a miss. File names are a counter, never part of a URI.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ def write_all(descriptor: int, data: bytes | bytearray) -> None:
 
 
 class Folder:
-    """The directory of one store; raises ServiceError where it cannot be used."""
+    """The directory of one store; raises ServiceError if it cannot be used."""
 
     def __init__(self, path: Path) -> None:
         self._root = str(path)
@@ -126,7 +126,7 @@ class Folder:
         return os.open(self._at(name, "content"), _READ)
 
     def write(self, name: str, head: bytes, content: bytes | bytearray | None) -> None:
-        """Write an entry's files; `content` is None if its file exists. After an OSError there is no entry."""
+        """Write an entry's files; `content` is None if the content file exists. After an OSError there is no entry."""
         if content:
             descriptor = self.create_content(name)
             try:

@@ -4,7 +4,8 @@
     {"name": "000000000000002a", "uri": "http://www.example.com/", "method": "GET", ...}
 
 The numbers are the format's version and, in hexadecimal, the length of the JSON in octets and its CRC-32. The JSON has
-the length and CRC-32 of the content, which are verified before it is used. Octets are encoded as ISO 8859-1 text.
+the length and CRC-32 of the content, which are verified before the content is used. Octets are encoded as ISO 8859-1
+text.
 
 A CRC-32 detects every burst error of up to 32 bits, and all but one in 2^32 of other errors. It does not protect from
 deliberate changes of the files.
@@ -28,7 +29,7 @@ NAME = re.compile(r"[0-9a-f]{16}")
 
 
 class FormatError(ValueError):
-    """The metadata file of a stored response is truncated, damaged, or of another format version."""
+    """Error for a metadata file that is truncated, damaged, or of another format version."""
 
 
 @dataclass(frozen=True, slots=True)

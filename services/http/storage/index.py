@@ -1,12 +1,12 @@
 """Index of stored responses by cache key, and accounting of their space: limits, and LRU eviction.
 
-    index.add(entry)           -> the entries whose place it takes: of the same request fields, or too many of the URI
-    index.make_room()          -> the entries that leave so that every limit holds again
+    index.add(entry)           -> the entries that it replaces: the same variant, or one too many of the URI
+    index.make_room()          -> the entries evicted so that all limits hold again
     index.find(b"http://a/")   -> the stored responses of a URI, the newest first
 
 RFC 9111 section 2: the cache key is at least the URI; section 4.1: variants of one URI differ in the request fields
-that Vary nominates. The function `same_key` compares them. The Index counts, without I/O; the Space removes the files
-of the entries that leave.
+that Vary nominates. The function `same_key` compares variants. Index does the accounting, without I/O; Space removes
+the files of evicted and replaced entries.
 """
 
 from collections import OrderedDict
@@ -65,7 +65,7 @@ def head_octets(stored: StoredResponse) -> int:
 
 
 class Index:
-    """Entries by name and by URI, and the sums of their memory and disk space.
+    """Entries keyed by name and by URI, and the sums of their memory and disk space.
 
     `pending_memory` and `pending_disk` are octets of arriving responses: they count towards the limits, too.
     """
@@ -144,7 +144,7 @@ class Index:
         self._count(entry, 1)
 
     def drop(self, name: str) -> Entry | None:
-        """Remove and return an entry; None where it does not exist."""
+        """Remove and return an entry; None if it does not exist."""
         entry = self._entries.pop(name, None)
         if entry is None:
             return None
@@ -216,7 +216,7 @@ class Index:
 class Space:
     """Memory and disk space of one store: reserved for arriving content, and freed by eviction of entries.
 
-        space.reserve(memory_octets, disk_octets)   # False where other arriving content takes all the space
+        space.reserve(memory_octets, disk_octets)   # False if other arriving content takes all the space
         space.evict()                               # the least recently used entries leave, until all limits hold
 
     `object_octets` is the largest content that is stored. Failures of the disk are counted, and the first is logged.
@@ -232,7 +232,7 @@ class Space:
         self._disk_fails = False
 
     def reserve(self, memory_octets: int, disk_octets: int) -> bool:
-        """Reserve octets for arriving content, or free a negative number of octets; return False without room."""
+        """Reserve octets for arriving content; negative numbers release octets. Return False if there is no room."""
         is_more = memory_octets > 0 or disk_octets > 0
         if is_more and not self._index.may_reserve(memory_octets, disk_octets):
             return False
@@ -256,7 +256,7 @@ class Space:
                 self.folder.remove(entry.stored.name)
 
     def disk_failed(self, error: OSError) -> None:
-        """Count a write that failed; log the first one since the last that succeeded."""
+        """Count a failed write; log it if it is the first failure since a successful write."""
         self.disk_failures += 1
         if not self._disk_fails and self._log is not None:
             self._log.write("not stored", reason=f"write failed: {error}")

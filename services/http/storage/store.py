@@ -9,9 +9,9 @@
     [stored] = store.find(b"http://www.example.com/")
     body = store.open(stored)
 
-Without a directory all responses are in memory. With one all are on disk, and small, recently used content is cached
-in memory. Calls return at once or after access to the local disk; none waits for a peer. Left out: the LRU order over a
-restart (entries are loaded in the order in which they were stored).
+Without a directory, all responses are in memory. With a directory, all responses are on disk, and small, recently used
+content is also cached in memory. Calls return at once or after access to the local disk; no call waits for a peer. Left
+out: persistence of the LRU order (after a restart, entries are loaded in the order in which they were stored).
 """
 
 import errno
@@ -118,7 +118,7 @@ class FileContent:
 
 
 def read_content(descriptor: int, size_octets: int, checksum: int) -> bytes:
-    """Return the complete content of a file; raises OSError where length or CRC-32 differ from the stored values."""
+    """Return the complete content of a file; raises OSError if length or CRC-32 differ from the stored values."""
     content = os.pread(descriptor, size_octets + 1, 0)
     if len(content) != size_octets or zlib.crc32(content) != checksum:
         raise OSError("checksum mismatch")
@@ -126,7 +126,7 @@ def read_content(descriptor: int, size_octets: int, checksum: int) -> bytes:
 
 
 def verify_content(descriptor: int, size_octets: int, checksum: int | None) -> None:
-    """Verify a file's length, and its CRC-32 if given; raises OSError where a value differs from the stored one."""
+    """Verify a file's length, and its CRC-32 if given; raises OSError if a value differs from the stored one."""
     if os.fstat(descriptor).st_size != size_octets:
         raise OSError("size mismatch")
     if checksum is None:
@@ -153,8 +153,8 @@ class WriterState(Enum):
 class StoreWriter:
     """Writer of a response whose content arrives; created by Store.begin().
 
-    It aborts by itself where the content exceeds a limit, where other arriving responses take all the space, and where
-    the disk fails. Further writes are ignored.
+    The writer aborts itself if the content exceeds a limit, if other arriving responses take all the space, or if the
+    disk fails. Further writes are ignored.
     """
 
     def __init__(
@@ -236,7 +236,7 @@ class StoreWriter:
         return bytes(octets) if len(octets) <= HELD_CONTENT_OCTETS else octets
 
     def reserve(self, memory_octets: int, disk_octets: int) -> bool:
-        """Reserve further memory and disk space in octets; return False where there is none."""
+        """Reserve further memory and disk space in octets; return False if there is none."""
         if not self._space.reserve(memory_octets, disk_octets):
             return False
         self._memory_octets += memory_octets
@@ -263,7 +263,7 @@ class StoreWriter:
         self._wake()
 
     def _has_room(self, size: int, more: int) -> bool:
-        """Reserve space for `more` octets, up to `size` in all; return False without room; raises OSError."""
+        """Reserve space for `more` octets, up to `size` in all; return False if there is no room; raises OSError."""
         if size > self._space.object_octets:
             return False
         if isinstance(self.content, MemoryContent) and (self._space.folder is None or size <= HELD_CONTENT_OCTETS):
@@ -295,8 +295,8 @@ class StoreWriter:
 class StoreReader:
     """Body that follows arriving content, unaffected by removal of the entry.
 
-    It has read() and close() of lab7.services.http.messages.Body, with one difference: b"" means that no octets are
-    available yet, and `is_finished` is True at the end.
+    StoreReader has read() and close() of lab7.services.http.messages.Body, with one difference: b"" means that no
+    octets are available yet, and `is_finished` is True at the end.
     """
 
     def __init__(self, writer: StoreWriter, first: int, last: int | None) -> None:
@@ -372,7 +372,7 @@ class Store:
     ) -> None:
         """Create a store with limits in octets, which include metadata and arriving content.
 
-        `same_key(old, new)` returns True where a new response of the same URI and method replaces an old one (RFC 9111
+        `same_key(old, new)` returns True if a new response of the same URI and method replaces an old one (RFC 9111
         section 4.1). `object_octets` limits the content of one response; `memory_octets` and `disk_octets` limit all.
         """
         self.folder = None if directory is None else Folder(directory)
@@ -392,7 +392,7 @@ class Store:
     def begin(self, stored: StoredResponse, expected_octets: int = 0) -> StoreWriter:
         """Start storing a response; return the writer for its content, already aborted if storing is impossible.
 
-        `expected_octets` is the length of the content, 0 where unknown. It avoids evictions for a response that turns
+        `expected_octets` is the length of the content, 0 if unknown. It avoids evictions for a response that turns
         out to be too large.
         """
         self._last_name += 1
@@ -425,9 +425,9 @@ class Store:
     def open(self, stored: StoredResponse, first: int = 0, last: int | None = None) -> Body | None:
         """Return a body of octets `first` to `last` (default: the end) of a stored response's content.
 
-        Both are relative to the stored content, even for a partial response, and `last` may exceed its end. Removal of
-        the entry does not affect the body. None is a miss: the entry was removed, or its files are damaged, which
-        removes it.
+        Both positions are relative to the stored content, even for a partial response; `last` may be beyond the end of
+        the content. Removal of the entry does not affect the body. None is a miss: the entry has been removed, or its
+        files are damaged, in which case the entry is removed now.
         """
         size = stored.size_octets or 0
         end = size if last is None else min(last + 1, size)
@@ -457,7 +457,7 @@ class Store:
     def replace(self, old: StoredResponse, new: StoredResponse) -> StoredResponse | None:
         """Replace the metadata of the stored response `old` by those of `new`; keep its content (RFC 9111 section 3.2).
 
-        Return the updated stored response; None where `old` was removed.
+        Return the updated stored response; None if `old` was removed.
         """
         entry = self._index.get(old.name)
         if entry is None:
