@@ -175,8 +175,8 @@ def _left_out(captured: CaptureFile, topo: Topo, loads: Sequence[PageLoad], rate
 def _framing_s(load: PageLoad, rate_bps: float) -> float:
     """Return the transmission time in s of octets before the small object's end that the closed form lacks.
 
-    Counted are requests in the segment of the first one, frames other than DATA, and the octets behind the small object
-    in its last segment.
+    Counted are the requests that share the first request's segment, frames other than DATA, and the octets that follow
+    the small object in its last segment.
     """
     (conversation,), first, small = load.conversations, load.exchanges[0].request, _small(load).response
     large_bytes, small_bytes = (_response_size(load, name) for name in (LARGE, SMALL))

@@ -1,7 +1,7 @@
 """Decision of claims K1 to K3 on keep-alive: idle persistent connections and time-outs.
 
     K1  the server's time-out exceeds the client's pause    one connection, idle in between, both responses on it
-    K2  the server's time-out is shorter                    its FIN comes then; the next request opens another one
+    K2  the server's time-out is shorter                    its FIN arrives in the pause; a new connection follows
     K3  a proxy between them                                each of its two connections is kept or closed independently
 
 RFC 9112 sections 9.3 and 9.5. Captured at the client, and for K3 at the proxy as well.

@@ -10,7 +10,7 @@ adds the comparison of the measured time with the formula.
     H8  1.1 persistent                  one SYN; each request follows the whole response before it
     H9  1.1 persistent, pipelined       one SYN; all named objects' requests precede the first of their responses
 
-A load that takes less time because it delivers less must not count: every load must have delivered its page's files.
+Every load must have delivered the files of its page, since a load that delivers less takes less time.
 """
 
 from __future__ import annotations
