@@ -54,8 +54,8 @@ def decide_alias_to_cdn(claim: str, local: DnsTraffic, name: str, alias: str, ad
     """Decide claim C4: a local name server finds the site's name to be an alias (CNAME) that the CDN resolves.
 
     `addresses`: by role; `provider` and `cdn` are the two authoritative servers, `local` is the resolver. The
-    provider's server has to answer that the name is an alias, and the CDN's, to which a referral must lead, with the
-    alias's address.
+    provider's server has to answer with the CNAME record. A referral has to lead to the CDN's server, which has to
+    answer with the alias's address.
     """
 
     def check() -> Finding:
