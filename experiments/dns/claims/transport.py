@@ -21,8 +21,8 @@ def decide_transport(
 ) -> Verdict:
     """Decide claim D1: small answers use UDP port 53; a truncated answer is requested again over TCP port 53.
 
-    `upstream` are the exchanges of the local server with the servers above for the same answers, to which the same
-    applies. With `zones`, answers by TCP must match them.
+    `upstream`: the local server's exchanges with the servers above for the same answers, which must meet the same
+    conditions. With `zones`, answers by TCP must match the zones.
     """
 
     def check() -> Finding:
