@@ -2,8 +2,8 @@
 
     421          unsolicited, after a signal to the server; it closes the connection and accepts no new one
     450          a mailbox unavailable for now; the same RCPT is refused again within the delay, accepted after it
-    451          the queue's disk fails writes; the same message is accepted once it works again
-    452          the disk is full; the same is accepted before, and when there is space
+    451          writes to the queue's disk fail; the same message is accepted once they succeed
+    452          the disk is full; the same command is accepted before, and once there is space
     500 to 504   no verb of any RFC; a verb with bad syntax; a verb of some RFC that this server does not implement; a
                  verb out of sequence; an unsupported parameter. A similar command is accepted, or the same in sequence
     550 551 553  no such user; a user who has moved, and the mailbox in the reply accepts mail; no mailbox by the

@@ -2,8 +2,9 @@
 
 A code alone is no proof: a server could send 452 at any time. For each code a scenario must therefore show the command
 and the cause, as far as packets show it; for a cause inside the host (a full disk), `Scenario.facts` has the
-observation. If a command is refused, the same must be accepted once the cause is gone, or a similar one without the
-cause at once: that distinguishes the cause from a fixed reply. See `refusals` for the codes from 421 on.
+observation. If a command is refused, either the same command must be accepted once the cause is gone, or a similar
+command without the cause must be accepted at once: a server that always sends the same reply fails this check. See
+`refusals` for the codes from 421 on.
 
     211 214   HELP replies with the status of this connection; HELP VERB with that command's syntax
     220 221   the greeting of a server that has accepted a connection; QUIT, and the server closes it

@@ -1,8 +1,9 @@
 """Decision of claims S1, S2, S4, S7 and S10 on SMTP transfer: relaying, push, dialogue, connection reuse, closing.
 
-The three legs of a message are captured at four interfaces, and "before" refers to one of them: at the sender's server
-the message arrives and leaves, at the receiver's server it arrives and is retrieved. Each function returns a Verdict;
-"undecided" means that the capture dropped packets, has a gap, or lacks such traffic.
+The three legs of a message are captured at four interfaces, and "before" refers to the order at one interface: the
+message arrives at and leaves the sender's server; it arrives at the receiver's server and is retrieved from there. Each
+function returns a Verdict; "undecided" means that the capture dropped packets, has a gap, or lacks the traffic that the
+claim is about.
 
 Source: RFC 5321 sections 2.1, 3.1, 3.3, 4.1.1.10, 4.2 and 4.3; RFC 6409 for the sender's leg.
 """
