@@ -2,7 +2,7 @@
 
 The capture must be taken at the client, so that "before" refers to the client's own order of sending and receiving. All
 functions take the sessions of a time span (see `wire.sessions`) and return a Verdict; "undecided" means that the
-capture dropped packets, has a gap, or lacks such traffic.
+capture dropped packets, has a gap, or lacks the traffic that the claim is about.
 
 Source: RFC 959 sections 2.3, 3.2, 3.3 and 5.3, and RFC 2428 for EPRT and EPSV.
 """

@@ -3,11 +3,11 @@
 A reply code alone is no proof: a server could send 452 at any time. Each of the four codes is therefore judged by its
 cause, as far as packets show it:
 
-    331  the reply to USER; a command that needs a login is refused until PASS, and done after it; another password is
-         refused, and such a command after it
-    125  the data connection was established before the command that uses it; else the same server replies 150
+    331  the reply to USER; a command that needs a login is refused before PASS, and executed after PASS; a wrong password
+         is refused, and so is such a command afterwards
+    125  the data connection was established before the command that uses it; otherwise the same server replies 150
     425  the data connection was not established: the server's SYN was answered by RST, or not at all
-    452  a file is refused, another one is deleted, and the same octets are accepted then: the disk was full
+    452  a file is refused; after another file is deleted, the same octets are accepted: the disk was full
 
 Source: RFC 959 sections 4.2 and 5.4. The capture must be taken at the client.
 """
