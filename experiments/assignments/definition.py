@@ -5,8 +5,8 @@
         questions.md.j2     jinja2 template in Markdown: an introduction, then one section `## q1` for each question
         questions.py        variant(draw), record(lab), and one function decorated with @question for each section
 
-`variant` returns all that differs between students, `record` produces the traffic of a student's capture in virtual
-time, and a question function returns the `Key` that it reads from that capture.
+`variant` returns the parameters that differ between students, `record` produces the traffic of a student's capture in
+virtual time, and a question function computes the answer `Key` of one question from that capture.
 
 The setting `kind` is one of
 
@@ -151,7 +151,7 @@ def find_folder(name: str) -> Path:
 
 
 def takes_programs(name: str) -> bool:
-    """Return whether a program is handed in for an assignment, not an answer sheet. Raises AssignmentError."""
+    """Return True if a program is handed in for an assignment, not an answer sheet. Raises AssignmentError."""
     return read_settings(find_folder(name)).get("kind") == PROGRAM_KIND
 
 

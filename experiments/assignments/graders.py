@@ -1,4 +1,7 @@
-"""Graders by kind of assignment, and the grades of a folder of submissions; one that fails costs only itself."""
+"""Graders by kind of assignment, and the grades of a folder of submissions.
+
+A submission that cannot be graded does not affect the others.
+"""
 
 from __future__ import annotations
 

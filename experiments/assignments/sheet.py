@@ -6,9 +6,9 @@
       q1: 4
       q2: 12.5 ms
 
-A sheet is a stranger's file: its size, depth and number of nodes are bounded, aliases (which can expand without bound)
-and tags are refused, a key that stands twice is an error, and every scalar is text, so that `yes`, `1:30` and `010`
-mean what the student typed. YAML 1.1 by PyYAML; the message of an error has the line.
+A sheet is untrusted input: its size, depth and number of nodes are bounded; aliases (which can expand without bound),
+tags and duplicate keys are errors. Every scalar is text, so that `yes`, `1:30` and `010` stay as typed. YAML 1.1 by
+PyYAML; the message of an error has the line.
 """
 
 from __future__ import annotations

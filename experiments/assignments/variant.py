@@ -64,7 +64,7 @@ def keys_from(variant: Variant, captured: CaptureFile) -> dict[str, Key]:
 
 
 def _in_bands(assignment: Assignment, question: str, key: Key) -> Key:
-    """Return a key with the tolerance bands of a prediction; other kinds' keys as they are. Raises TypeError."""
+    """Return a key with the tolerance bands of a prediction; keys of other kinds are unchanged. Raises TypeError."""
     if assignment.kind != PREDICT_KIND:
         return key
     if not isinstance(key.answer, Number):

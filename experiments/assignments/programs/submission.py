@@ -59,7 +59,7 @@ class Submission:
 
 
 def find_programs(folder: Path, file: str) -> dict[str, Submission]:
-    """Return the submissions in a folder by student; those without the file are among them, with a fault."""
+    """Return the submissions in a folder, keyed by student; a submission without the file is included, with a fault."""
     exported = re.compile(rf"(?P<student>[A-Za-z0-9][A-Za-z0-9.@+]*?)[-_].*?{re.escape(file)}\Z")
     found = {}
     for path in sorted(folder.iterdir()):
@@ -73,7 +73,7 @@ def find_programs(folder: Path, file: str) -> dict[str, Submission]:
 
 
 def read_submission(student: str, place: Path, file: str) -> Submission:
-    """Return the submission in a folder; the folder of the main file, if it is nested, or the file itself."""
+    """Return the submission at a path: a folder, its nested folder that has the main file, or the main file itself."""
     if place.is_file():
         return Submission(student, ((file, place),), place.stat().st_mtime)
     try:

@@ -3,8 +3,8 @@
 A reply code alone is no proof: a server could send 452 at any time. Each of the four codes is therefore judged by its
 cause, as far as packets show it:
 
-    331  the reply to USER; a command that needs a login is refused before PASS, and executed after PASS; a wrong password
-         is refused, and so is such a command afterwards
+    331  the reply to USER; a command that needs a login is refused before PASS, and executed after PASS; a wrong
+         password is refused, and so is such a command afterwards
     125  the data connection was established before the command that uses it; otherwise the same server replies 150
     425  the data connection was not established: the server's SYN was answered by RST, or not at all
     452  a file is refused; after another file is deleted, the same octets are accepted: the disk was full
