@@ -44,8 +44,8 @@ class Violation:
     """Violation of a rule, with the octets of the capture that break the rule.
 
     `frame` is the number of the frame with the first of the octets, `time_ns` its time stamp; `offset` counts octets
-    from the start of the sender's TCP stream, or of the UDP payload; `octets` are at most EXCERPT_OCTETS of them.
-    `found` and `expected` are clauses: the fault, and the octets of a correct peer at this place.
+    from the start of the sender's TCP stream, or of the UDP payload; `octets` has at most the first EXCERPT_OCTETS
+    octets. `found` and `expected` are clauses: the fault, and the octets of a correct peer at this place.
     """
 
     rule: Rule
