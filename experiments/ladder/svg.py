@@ -1,8 +1,8 @@
 """SVG rendering of a ladder: columns of hosts, sloping arrows, a time axis; readable without scripts.
 
-An arrow is the area between the departure and the arrival of a message's first and last octet: its slope is the delay
-of the path, its thickness the time of transmission. A lost message ends in a cross. Colours are those of Okabe and Ito
-(Color Universal Design, 2008), and differ in lightness in print; every arrow has its text as a tooltip.
+An arrow is the area between the departure and the arrival of a message's first and last octet: its slope shows the
+delay of the path, its thickness the transmission time. A lost message ends in a cross. Colours are those of Okabe and
+Ito (Color Universal Design, 2008), and differ in lightness in print; every arrow has its text as a tooltip.
 """
 
 from __future__ import annotations
