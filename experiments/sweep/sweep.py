@@ -1,6 +1,6 @@
 """Sweep: load the cells of a definition, run those that lack a valid result, and write the table.
 
-Each finished cell is stored at once. So Ctrl-C, a kill or a crash of the machine costs the cells under way only.
+Each finished cell is stored at once, so that Ctrl-C, SIGKILL or a crash of the machine loses only the running cells.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _run(backlog: Backlog, plan: Plan, store: Store, engine: Engine, progress: P
 
 
 def _outcome(future: Future[dict[str, Any]]) -> dict[str, Any]:
-    """Return the outcome of a task; an error for one whose workers died, or that raised an unexpected exception."""
+    """Return the outcome of a task; an error if its workers died or it raised an unexpected exception."""
     try:
         return future.result()
     except Exception as error:
