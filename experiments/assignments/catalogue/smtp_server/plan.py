@@ -235,7 +235,7 @@ def _handed_on(mail: Mail, rule: Rule | None = None) -> Check:
 
 
 def _complete(view: View, mail: Mail, number: int, rule: Rule | None = None) -> str:
-    """Require the deliveries of a message with its content, reverse-path and recipients; return their transactions."""
+    """Require deliveries of a message with its content, reverse-path and recipients; return a phrase counting them."""
     found = view.delivered(mail.lines[0], number)
     for one in found:
         if rule is None:
