@@ -143,7 +143,7 @@ def loads_in(
     windows: Mapping[str, Sequence[Window]],
     files: Mapping[str, Files],
 ) -> dict[str, list[PageLoad]]:
-    """Return the page loads captured within each named time span; `files` has the expected content by name."""
+    """Return the page loads captured within each named time span; `files`: expected contents keyed by name."""
     origin = context.replacements.get("origin")
     every = page_load(captured, interface, {DEFAULT_PORT, *(origin.ports.values() if origin else ())})
     return {
@@ -169,7 +169,7 @@ def failure_seen(loads: Sequence[PageLoad]) -> str:
 
 
 def timing(load: PageLoad, watch: MachineWatch | None = None) -> Timing:
-    """Return duration and terms of a page load, from packets; `watch` adds a term for delays by other load."""
+    """Return the duration of a page load, divided into terms, from packets; `watch` adds a term for other load."""
     found = decompose(load)
     timed = Timing(found.total_s, found.terms)
     if watch is None:

@@ -1,8 +1,8 @@
 """Experiment on head-of-line blocking: a small object behind a large one, in HTTP/1.1 and HTTP/2 (H11, H12).
 
-On one connection the client requests a large object and, immediately after it, several small ones. HTTP/1.1 responds in
-the order of the requests, so the small ones wait (head-of-line blocking); HTTP/2 interleaves the streams. The sizes
-keep slow start from stalling the link: only the order is measured.
+On one connection the client requests a large object and, immediately afterwards, several small objects. HTTP/1.1
+responds in the order of the requests, so that the small objects wait (head-of-line blocking); HTTP/2 interleaves the
+streams. The sizes are chosen so that slow start never leaves the link idle: only the order is measured.
 """
 
 from __future__ import annotations

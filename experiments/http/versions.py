@@ -68,7 +68,7 @@ Loads = Mapping[str, list[PageLoad]]
 
 @dataclass
 class Workload:
-    """Time spans of the page loads by name, and error messages and time spans of the failed page loads.
+    """Time spans of page loads keyed by name, and error messages and time spans of failed page loads.
 
     `warm_ups` are the time spans of the first round, which is not measured.
     """
@@ -86,7 +86,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class Captured:
-    """Captured page loads by name: at the client, at the origin, failed ones and warm-up loads."""
+    """Captured page loads, keyed by name: at the client, at the origin, failed page loads, and warm-up page loads."""
 
     loads: Loads
     at_origin: Loads

@@ -42,7 +42,8 @@ class _CodingError(ValueError):
 def undelivered(load: PageLoad, files: Files, as_page: bool = True) -> Undelivered | None:
     """Return the reason why a page load did not deliver these files; None if it did.
 
-    `files`: content by path, the page first. `as_page` False: files may be requested in any order, and more than once.
+    `files`: contents keyed by path, the page first. `as_page` False: files may be requested in any order, and more than
+    once.
     """
     if not load.conversations:
         return Undelivered("no connection was opened to the server", 0)

@@ -1,4 +1,4 @@
-"""Decision of claims H1 to H5 on HTTP/1: connection set-up, message grammar, statelessness, one request each.
+"""Decision of course claims H1 to H5 on HTTP/1: connection set-up, message grammar, statelessness, one request each.
 
 A claim is a statement of the course that packets decide. All functions take page loads (see `wire.page_load`) and
 return a Verdict: "undecided" if the capture dropped packets, has a gap, or lacks the traffic that the claim is about;

@@ -1,4 +1,4 @@
-"""Decision of claims H10 to H14 on HTTP/2: binary framing, multiplexing, header compression, server push.
+"""Decision of course claims H10 to H14 on HTTP/2: binary framing, multiplexing, header compression, server push.
 
 All functions take page loads captured at the client and return a Verdict; see `http1` for "undecided" and "failed". For
 H13 and H14 the packets are judged here; `verdict.timed` adds the comparison of the measured time with theory. H11, H13

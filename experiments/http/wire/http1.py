@@ -171,8 +171,8 @@ class Exchange:
 class Conversation:
     """HTTP/1 exchanges captured on one connection.
 
-    `problem` is a violation of the grammar, if any; the exchanges are those before it. `leftover` is set if a stream
-    ends inside a message. `request_problem` is set if the client's stream alone is malformed or incomplete.
+    `problem` is a violation of the grammar, if any; the exchanges before the violation are kept. `leftover` is set if a
+    stream ends inside a message. `request_problem` is set if the client's stream alone is malformed or incomplete.
     """
 
     connection: Connection
