@@ -361,9 +361,9 @@ def _plan(workload: Workload, case: Case, mode: str) -> dict[str, object]:
 def _left_out(one: CaseFigures, workload: Workload, cache: Lru | Sequence[bool] | None) -> dict[str, float]:
     """Return the terms in s that the textbook formula lacks for the randomly generated workload (term -> mean).
 
-    arrivals: this sample's queueing delay by Lindley's recursion, less the formula's; hit rate: that of this sample;
-    request: the request's frame on the link; collapsed: waits for a response that another request has already caused.
-    Empty for a case that lacks requests, which is no evidence.
+    arrivals: this sample's queueing delay by Lindley's recursion, less the formula's; hit rate: effect of this sample's
+    hit rate; request: the request's frame on the link; collapsed: waits for a response that another request has already
+    caused. Empty for a case without all of its requests, which is no evidence.
     """
     if len(one.forwarded) != len(workload.arrivals_s):
         return {}

@@ -329,7 +329,7 @@ def _keep_asking(context: Run, visitors: Sequence[Visitor], live: LiveObjects) -
 
 
 def _loads(captured: CaptureFile, visits: Visits) -> dict[str, list[PageLoad]]:
-    """Return the page loads of all visits, captured at the client's interface, by phase."""
+    """Return the page loads of all visits, captured at the client's interface, keyed by phase."""
     sides = {name: page_load(captured, name, PORTS) for name in (AT_CLIENT, AT_SECOND_CLIENT)}
     return {
         phase: [sides[AT_SECOND_CLIENT if phase == AGAIN else AT_CLIENT].between(*span) for span in visits.spans(phase)]
@@ -350,7 +350,7 @@ def _delivered(cached: Campus, legs: Legs) -> list[freshness.Delivery]:
 
 
 def _timings(direct: Campus, cached: Campus, legs: Legs, watch: MachineWatch) -> dict[str, list[Timing]]:
-    """Return the visit times by name: one name without the cache, and one name per phase with the cache."""
+    """Return the visit times, keyed by name: one name without the cache, and one name per phase with the cache."""
     timings = {DIRECT: [timing(load, watch) for phase in PHASES for load in direct.loads[phase]]}
     for phase in PHASES:
         pairs = zip(cached.loads[phase], cached.visits.spans(phase), strict=True)

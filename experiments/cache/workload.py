@@ -4,8 +4,8 @@
 
 The mean of a queue near saturation needs minutes of arrivals to converge. Therefore sequences are drawn in turn from
 one seed until the mean waits and the hit rate of a sequence (computed by Lindley's recursion and an LRU list, without a
-packet) are within a few per cent of the long-run formulas. The sample is chosen for being typical, before anything is
-measured: a stratified sample of size one.
+packet) are within a few per cent of the long-run formulas. The sequence is chosen for its typical values before any
+measurement: a stratified sample of size one.
 """
 
 from __future__ import annotations

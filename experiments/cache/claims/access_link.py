@@ -1,4 +1,4 @@
-"""Decision of claims W1, W2 and W8: delay and utilisation of an access link, with and without a cache.
+"""Decision of course claims W1, W2 and W8: delay and utilisation of an access link, with and without a cache.
 
 One case is measured from bulk exchanges (see `http.wire.bulk`) at three interfaces: the client's, the origin's, and the
 near end of the link. The near end is the client's interface without a cache, and the proxy's with a cache. A response

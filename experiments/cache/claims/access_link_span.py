@@ -1,4 +1,4 @@
-"""Decision of claim W8 over a time span: each response's wait in the queue, compared with Lindley's recursion.
+"""Decision of course claim W8 over a time span: each response's wait in the queue, compared with Lindley's recursion.
 
 A response's wait in the link's queue is its response time minus that of a request which met an idle link:
 

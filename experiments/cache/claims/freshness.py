@@ -1,4 +1,4 @@
-"""Decision of claim W6: no client gets a stored response that is older than Cache-Control permits.
+"""Decision of course claim W6: no client gets a stored response that is older than Cache-Control permits.
 
 The experiment knows when it replaced each version of an object; the body of every response identifies its version. A
 stored response with max-age=N may be used for N seconds after its last validation by the origin (RFC 9111 sections 4.2

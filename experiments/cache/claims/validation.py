@@ -1,4 +1,4 @@
-"""Decision of claims W3, W4, W5 and W7 on validation, from packets between clients, web cache and origin.
+"""Decision of course claims W3, W4, W5 and W7 on validation, from packets between clients, web cache and origin.
 
 Sources: RFC 9111 section 4.3 (validation), RFC 9110 sections 13.1 (preconditions), 15.4.5 (304), 8.8 (validators) and
 3.7 (intermediaries). The origin's objects are known as well (see `versions`): a stored response and its replacement
