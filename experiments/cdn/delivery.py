@@ -394,7 +394,7 @@ def _regions(through: Measured) -> list[Region]:
 
 
 def _times(timings: Mapping[str, Sequence[Timing]], case: str, measured: Measured) -> dict[str, list[float]]:
-    """Return the times in s of the undisturbed visits, by region."""
+    """Return the times in s of the undisturbed visits, keyed by region."""
     visits, found = measured.visits, {}
     for region in REGIONS:
         found[region] = [

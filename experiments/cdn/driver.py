@@ -1,4 +1,4 @@
-"""Client program for simulated users of a web site, who resolve the site's name before each connection.
+"""Client program for simulated users of a web site; the site's name is resolved before each connection.
 
 A driver (see lab7.experiments.harness.driver_process) with the argument NAME:
 
@@ -35,7 +35,7 @@ ERRORS = (OSError, HTTPException)
 
 
 class Users:
-    """Simulated users on this host, who send HTTP requests to one web site."""
+    """Simulated users on this host; all of them send HTTP requests to one web site."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -227,7 +227,7 @@ def fill_replicas(bed: Testbed, host: str, path: str) -> None:
 
 
 def implementations(context: Run) -> dict[str, str]:
-    """Return the program names of replicas and the CDN's name server, by role, for the report."""
+    """Return the program names of replicas and the CDN's name server, keyed by role, for the report."""
     return {**OURS, **{role: one.describe() for role, one in context.replacements.items()}, "client": "http.client"}
 
 

@@ -12,8 +12,8 @@ A link with an unbounded queue comes close to these bounds: below the knee N* = 
 each other; above the knee each further client adds S to the response time of all clients. Clients with different RTTs
 wait in the same queue; the wait W solves the equation: the sum of S / (RTT + W + S + Z) over all clients is 1.
 
-The bounds are asymptotic: near the knee clients meet in the queue even where the link has spare capacity. The path
-model computes that effect (pathmodel.interactive_system), and `beyond_bound` returns it as terms.
+The bounds are asymptotic: near the knee clients meet in the queue although the link has spare capacity. The path model
+computes that effect (pathmodel.interactive_system), and `beyond_bound` returns it as terms.
 """
 
 from __future__ import annotations

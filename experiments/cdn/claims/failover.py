@@ -1,4 +1,4 @@
-"""Decision of claim C8: DNS answers drop a failed replica, and users are served again in bounded time.
+"""Decision of course claim C8: DNS answers drop a failed replica, and users are served again in bounded time.
 
 The times of the replica's failure and return are known from the experiment. The evidence is captured: answers of the
 CDN's name server with the replica's address, at the name server's interface, and connections that end without a
@@ -100,7 +100,7 @@ class User:
 class Episode:
     """Captured evidence on one fault: all users' requests, and the answers of the CDN's name server.
 
-    `serving` are the addresses at which the object is served: those of the replicas and of the origin.
+    `serving`: addresses of the servers that have the object, the replicas and the origin.
     """
 
     fault: Fault

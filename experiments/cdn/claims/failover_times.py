@@ -1,4 +1,4 @@
-"""Decision of claim C8 by many faults: fail-over times, compared with their theoretical distribution.
+"""Decision of course claim C8 by many faults: fail-over times, compared with their theoretical distribution.
 
 A name server near the users caches an answer for its TTL T. Users send a request every E seconds, so that this name
 server queries the CDN's name server every C = E * ceil(T / E). A replica fails at a random time: the time R to the next

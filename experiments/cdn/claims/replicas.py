@@ -1,4 +1,4 @@
-"""Decision of claims C2 and C7: replicas serve identical content, and request each object once from the origin.
+"""Decision of course claims C2 and C7: replicas serve identical content, and request each object once from the origin.
 
 A region is captured at its users' interfaces (response bodies) and at its replica's interface (the replica's requests
 to the origin, see `cache.wire.legs`). The reference for an object is the origin's response, captured at the origin's

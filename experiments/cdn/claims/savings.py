@@ -1,4 +1,4 @@
-"""Decision of claims C5 and C6 on visits: time saved by a CDN, and octets saved on the origin's link.
+"""Decision of course claims C5 and C6 on visits: time saved by a CDN, and octets saved on the origin's link.
 
 Times are measured at a user's own interface, from the first query for the site's name to the last octet of the visit,
 and decomposed as `decomposition` decomposes a page load, with the replica's waits for the origin subtracted from the

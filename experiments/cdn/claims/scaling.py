@@ -1,4 +1,4 @@
-"""Decision of claims C1, C5 and C6: a single origin and a CDN compared, for growing numbers of clients.
+"""Decision of course claims C1, C5 and C6: a single origin and a CDN compared, for growing numbers of clients.
 
 The bulk exchanges (see `http.wire.bulk`) at the interfaces of users and origin are combined. A client requests,
 receives, thinks and repeats, so that link usage follows `cdn.theory`: proportional to the clients up to the knee, and
