@@ -67,7 +67,7 @@ FEWER_BY = 5
 
 @dataclass
 class Sweep:
-    """TTL sweep: address changes as (time in ns, new addresses), and the DNS traffic by host."""
+    """TTL sweep: address changes as (time in ns, new addresses), and the DNS traffic keyed by host."""
 
     changes: list[tuple[int, list[str]]] = field(default_factory=list)
     traffic: Mapping[str, DnsTraffic] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Decision of claims D10 to D12 on DNS caching: cache hits, TTL countdown, and fewer queries to the root.
+"""Decision of course claims D10 to D12 on DNS caching: cache hits, TTL countdown, and fewer queries to the root.
 
 All functions take traffic (see `wire.traffic`) at the clients, the local server or the root; `addresses` maps the roles
 local and root to addresses.

@@ -1,4 +1,4 @@
-"""Decision of claims D2 to D6 and D14 on resource records: A, PTR, CNAME, MX, address order, record format.
+"""Decision of course claims D2 to D6 and D14 on resource records: A, PTR, CNAME, MX, address order, record format.
 
 All functions take traffic (see `wire.traffic`) and names with or without their final dot, and return a Verdict.
 "undecided" means that the capture dropped packets, has a gap, or lacks the traffic that the claim is about; "failed"

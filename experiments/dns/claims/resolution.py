@@ -1,4 +1,4 @@
-"""Decision of claims D7 to D9 and D15: recursive and iterative DNS queries, and zones at a hosting provider.
+"""Decision of course claims D7 to D9 and D15: recursive and iterative DNS queries, and zones at a hosting provider.
 
 `addresses` maps roles to addresses; a path is the roles in query order, ("root", "com", "example"). The name must not
 be in the local server's cache when its first query arrives, so that the whole path is taken. For D8 and D9 the packets

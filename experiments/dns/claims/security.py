@@ -1,4 +1,4 @@
-"""Decision of claims V1 to V3 on DNSSEC: chain of trust, rejection of a forged answer, cost of validation.
+"""Decision of course claims V1 to V3 on DNSSEC: chain of trust, rejection of a forged answer, cost of validation.
 
 Traffic is captured at the client and at the local server (see `wire.traffic`). The digest of a key is computed here
 from the octets in the capture. Sources: RFC 4034 (records; Appendix B: key tags), RFC 4035 sections 3.2.3 (AD), 5.2

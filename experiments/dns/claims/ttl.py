@@ -1,4 +1,4 @@
-"""Decision of claim D13: a longer TTL saves queries to authoritative servers, and causes more stale answers.
+"""Decision of course claim D13: a longer TTL saves queries to authoritative servers, and causes more stale answers.
 
 `ttl_point` counts, for one TTL of a sweep, the queries upstream of the local server and the stale answers to its
 clients; `decide_ttl_trade_off` compares the points, and `sweep_ttl` does both.
