@@ -157,7 +157,7 @@ class MailHost:
 def mail_host(
     topo: MailTopo, name: str, replacements: Mapping[str, Implementation], schedule: Schedule | None = None
 ) -> MailHost:
-    """Return the mail servers of a host of the topology; `replacements`: implementations by role, else lab7's."""
+    """Return the mail servers of a host of the topology; `replacements`: keyed by role, lab7's own if absent."""
     info = topo.nodeInfo(name)
     # Use the topology's list itself, since a run with faults appends to the list (harness.faults).
     serves = info["serves"]
@@ -194,6 +194,6 @@ def _owner() -> pwd.struct_passwd:
 
 
 def names_of(replacements: Mapping[str, Implementation]) -> dict[str, str]:
-    """Return the names of the servers in use, by role, for the report."""
+    """Return the names of the servers in use, keyed by role, for the report."""
     ours = {MTA_ROLE: MTA_MODULE, ACCESS_ROLE: " and ".join(ACCESS_MODULES)}
     return {role: replacements[role].describe() if role in replacements else name for role, name in ours.items()}

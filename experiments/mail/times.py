@@ -61,7 +61,7 @@ class Lookups:
 
     @classmethod
     def of(cls, captured: CaptureFile) -> Lookups:
-        """Return the DNS frames of a capture, by host."""
+        """Return the DNS frames of a capture, keyed by host."""
         some = (tuple(_dns(captured.at(one))) for one in (AT_ALICE, AT_SENDER, AT_BOB))
         return cls(*some)
 

@@ -1,4 +1,4 @@
-"""Decision of claims A1 to A6 on mail authentication (SPF, DKIM, DMARC) of forged and genuine messages.
+"""Decision of course claims A1 to A6 on mail authentication (SPF, DKIM, DMARC) of forged and genuine messages.
 
 A message is identified by its name in parentheses, a line of its body. SPF, DKIM and DMARC are evaluated here anew,
 from the octets of the message and from the records in the DNS responses that the receiver's server got (wire/dkim,
@@ -286,7 +286,8 @@ def decide_policies(claim: str, scene: Scene, names: Sequence[str]) -> Verdict:
 class Check:
     """Server's check of one message: from the end of the mail data to the reply, with the DNS lookups in between.
 
-    `lookups` are those of the receiver's server, `upstream` those of its resolver.
+    `lookups`: DNS exchanges of the receiver's server with its resolver; `upstream`: the resolver's exchanges with name
+    servers.
     """
 
     message: Message

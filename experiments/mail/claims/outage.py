@@ -1,4 +1,4 @@
-"""Decision of claim S5: while its peer is down, an MTA queues mail, retries, and loses no message.
+"""Decision of course claim S5: while its peer is down, an MTA queues mail, retries, and loses no message.
 
 The times of the peer's outage, and of the kill (SIGKILL) and restart of the sender's server, are known from the
 experiment. The evidence is captured: messages accepted by the sender's server (reply 250), connection attempts that the

@@ -1,4 +1,4 @@
-"""Decision of claims S1, S2, S4, S7 and S10 on SMTP transfer: relaying, push, dialogue, connection reuse, closing.
+"""Decision of course claims S1, S2, S4, S7, S10 on SMTP transfer: relaying, push, dialogue, connection reuse, closing.
 
 The three legs of a message are captured at four interfaces, and "before" refers to the order at one interface: the
 message arrives at and leaves the sender's server; it arrives at the receiver's server and is retrieved from there. Each
@@ -207,7 +207,8 @@ def decide_messages_per_connection(
 ) -> Verdict:
     """Decide claim S7: one connection carries `count` messages in turn, each accepted with a separate 250.
 
-    delivered: the bodies in the receiver's mailbox, which must include those of all messages; None if not inspected.
+    delivered: the bodies in the receiver's mailbox, which must include the bodies of all messages; None if not
+    inspected.
     """
 
     def check() -> Finding:
