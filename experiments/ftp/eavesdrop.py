@@ -49,7 +49,7 @@ FTP, SFTP = "FTP", "SFTP"
 
 @dataclass
 class Transfers:
-    """File transfers by protocol (FTP, SFTP): time span, content on the client's disk, and error message."""
+    """File transfers, keyed by protocol (FTP, SFTP): time span, content on the client's disk, and error message."""
 
     windows: dict[str, Window] = field(default_factory=dict)
     arrived: dict[str, bytes] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Decision of claims F8 and F9: a third host recovers credentials and files from the frames that it captures.
+"""Decision of course claims F8 and F9: a third host recovers credentials and files from the frames that it captures.
 
 The eavesdropper has only the frames at its own interface. It reassembles every TCP stream, searches for a dialogue with
 USER and PASS on any port, and treats every other stream as a file. The judge, which knows the secrets, then reports the
