@@ -369,7 +369,7 @@ def handout_command(name: str, out: Path) -> None:
 def bundle_command(name: str, secret: bytes, built: Path | None, roster: Path | None, path: Path, show: bool) -> None:
     """Write the zip file of a Gradescope autograder for a build, or for programs.
 
-    The zip file contains the course secret: upload it to Gradescope, and give it to no student. That for programs
+    The zip file contains the course secret: upload it to Gradescope, and give it to no student. A zip file for programs
     contains the kernel of virtual time, too.
     """
     try:

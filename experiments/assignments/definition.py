@@ -131,7 +131,7 @@ def question(points: float = 1, filter: str = "", hint: str = "") -> Callable[[Q
 
 
 def catalogue() -> dict[str, str]:
-    """Return the titles of the assignments that come with lab7, by name in alphabetical order."""
+    """Return the titles of the assignments that come with lab7, keyed by name in alphabetical order."""
     found = (read_settings(CATALOGUE / info.name) for info in pkgutil.iter_modules([str(CATALOGUE)]) if info.ispkg)
     return {settings["name"]: settings["title"] for settings in sorted(found, key=lambda one: str(one["name"]))}
 
@@ -207,7 +207,7 @@ def load_assignment(folder: Path, module: ModuleType) -> Assignment:
 
 
 def _nothing(_lab: Any) -> None:
-    """Record nothing: the traffic is the students'."""
+    """Record nothing, since the students produce the traffic."""
 
 
 def _bands(settings: Mapping[str, Any], questions: Sequence[str], place: str) -> dict[str, Bands]:

@@ -128,7 +128,7 @@ def grade_sheet(
 def sum_grade(
     assignment: Assignment, student: str, questions: tuple[QuestionGrade, ...], flags: tuple[str, ...], late: int
 ) -> Grade:
-    """Return the grade of a submission from those of its questions, after the deduction for `late` days."""
+    """Return the grade of a submission from the questions' grades, after the deduction for `late` days."""
     earned = sum(one.earned for one in questions) * late_factor(assignment.late, late)
     return Grade(student, round(earned, 3), assignment.points, questions, flags=flags, late_days=late)
 

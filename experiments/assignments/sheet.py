@@ -33,7 +33,7 @@ class SheetError(ValueError):
 
 @dataclass(frozen=True)
 class Sheet:
-    """The answers on a sheet by question id, without the questions that were left empty."""
+    """The answers on a sheet keyed by question id, without the questions that were left empty."""
 
     assignment: str
     student: str
@@ -132,7 +132,7 @@ def _sheet(data: object) -> Sheet:
 
 
 def blank_sheet(assignment: str, student: str, questions: Mapping[str, str]) -> str:
-    """Return an empty answer sheet with the expected form of each answer (`questions`, by id) as a comment."""
+    """Return an empty answer sheet; `questions`: expected forms, keyed by question id, written as comments."""
     lines = [f"assignment: {assignment}", f"student: {_quoted(student)}", "answers:"]
     for name, form in questions.items():
         lines += [f"  # {form}", f"  {name}:"]

@@ -74,7 +74,7 @@ def _sheet(place: Path) -> Path | None:
 
 
 def _author(path: Path, students: Sequence[str]) -> str | None:
-    """Return the student of the roster who submitted, found by student id or email address; None if unknown."""
+    """Return the submitter's id on the roster, by student id or email address; None if unknown."""
     with path.open("rb") as stream:
         users = json.loads(stream.read(METADATA_BYTES_MAX)).get("users", [])
     known = {student.casefold(): student for student in students}

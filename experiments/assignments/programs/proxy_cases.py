@@ -43,7 +43,7 @@ class Forwarded:
 
     @property
     def answered_ns(self) -> int:
-        """Time of the first octet of the response; that of the request if there is none."""
+        """Time of the first octet of the response; time of the request if there is no response."""
         if self.response is None:
             return self.time_ns
         start = self.response.start
@@ -93,7 +93,7 @@ class Turn:
         raise self.view.line_fault(rule, head, b"", found, expected)
 
     def expect_stored(self, rule: Rule, why: str) -> None:
-        """Require that nothing is sent to the origin. Raises DeviationError."""
+        """Require that no request is sent to the origin. Raises DeviationError."""
         self.view.response()
         for one in self.forwarded:
             raise one.fault(rule, f"a request for {self.target} to the origin, {why}", "no octets: the stored response")

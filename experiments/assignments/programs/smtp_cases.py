@@ -272,7 +272,7 @@ def _decide(
 
 
 def expect_same(found: Delivery, message: bytes, rule: Rule = CONTENT) -> None:
-    """Require the lines of a message at the next hop, behind its trace fields. Raises DeviationError."""
+    """Require the lines of a message at the next hop, after its trace fields. Raises DeviationError."""
     wanted = message.removesuffix(b"\r\n").split(b"\r\n")
     first = found.begins_at(wanted[0])
     for number, line in enumerate(wanted):

@@ -32,7 +32,7 @@ class Evidence:
 
 
 def decide_stages(stages: Iterable[Stage], evidence: Evidence) -> tuple[QuestionGrade, ...]:
-    """Return the grade of each stage, in order; stages behind the first that is not passed have not opened."""
+    """Return the grade of each stage, in order; stages after the first stage that is not passed have not opened."""
     grades: list[QuestionGrade] = []
     closed_by = ""
     for stage in stages:

@@ -29,7 +29,7 @@ class Tries:
     counts: dict[str, int] = field(default_factory=dict)
 
     def count(self, digest: str, failed: Iterable[str]) -> None:
-        """Count a try of these stages, unless the program is that of the last try, and write the file."""
+        """Count a try of these stages, unless the program equals the program of the last try, and write the file."""
         if digest != self.digest:
             self.digest = digest
             for stage in failed:

@@ -87,7 +87,7 @@ def _time(seen: CaptureView, strategy: str) -> tuple[Decomposition, tuple[int, i
 
 
 def _key(seen: CaptureView, strategy: str) -> Key:
-    """Return the key of a load's time: measured terms beside the closed form and its terms."""
+    """Return the key of a load's time: the measured terms compared with the closed form and its terms."""
     values = seen.variant
     measured, frames = _time(seen, strategy)
     rtt_s = 2 * float(values["parameters"]["delay"].removesuffix("ms")) / 1e3

@@ -137,7 +137,7 @@ def _exchange(session: ImapSession, verb: str, by_uid: bool = False) -> ImapExch
 
 
 def _listed(session: ImapSession) -> dict[int, dict[str, Value]]:
-    """Return the items of all messages, by UID."""
+    """Return the items of all messages, keyed by UID."""
     found = _exchange(session, "FETCH", by_uid=True).fetched().values()
     return {int(str(items["UID"])): items for items in found}
 
