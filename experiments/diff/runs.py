@@ -53,7 +53,7 @@ class TimeDifference:
 
 @dataclass(frozen=True)
 class RunDifference:
-    """Difference of two runs; `only`: comparisons and captures that one run lacks; `notes`: captures not read."""
+    """Difference of two runs; `only`: comparisons and captures that one run lacks; `notes`: parts not compared."""
 
     folders: tuple[str, str]
     experiments: tuple[str, str]

@@ -113,7 +113,7 @@ def _readings(captured: CaptureFile, journeys: Journeys) -> Iterator[_Readings]:
 
 
 def _one_way(places: Mapping[str, list[WireMessage]], source: str, journeys: Journeys) -> Iterator[_Readings]:
-    """Yield the messages of one direction of a conversation; `places`: the conversation's messages by interface."""
+    """Yield the messages of one direction of a conversation; `places`: the messages keyed by interface."""
     ways = {interface: [one for one in read if one.source == source] for interface, read in places.items()}
     target = next(read[0].target for read in ways.values() if read)
     sent = _at_host(ways, journeys.host(_address(source)))

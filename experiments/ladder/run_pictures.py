@@ -114,7 +114,7 @@ def _grid_ns(result: Result) -> int:
 
 
 def _shown(cited: dict[str, list[int]], arrows: Sequence[Arrow]) -> dict[int, tuple[str, ...]]:
-    """Return the frames to show, with the claims that cite each: those of the evidence, then those of the arrows."""
+    """Return the frames to show, with the claims that cite each: the evidence's frames, then the arrows' frames."""
     shown: dict[int, tuple[str, ...]] = {}
     for claim, numbers in cited.items():
         for number in numbers:

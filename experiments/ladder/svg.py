@@ -71,9 +71,9 @@ svg.ladder { font: 11.5px/1 system-ui, "Segoe UI", Roboto, Arial, sans-serif; ba
 class Drawing:
     """Options of a drawing: kind of the time axis, title, text of marks and link target by arrow, and the RTT grid.
 
-    `marks`: words (for example claim ids) shown beside an arrow, by the arrow's position in the ladder; `link`: target
-    of an arrow's link, None for no link; `grid_ns`: distance of grid lines in ns, 0 for none; `standalone`: the style
-    is for a file of its own, with light and dark colours.
+    `marks`: words (for example claim ids) shown at an arrow, keyed by the arrow's position in the ladder; `link`:
+    target of an arrow's link, None for no link; `grid_ns`: distance of grid lines in ns, 0 for none; `standalone`: the
+    style is for a file of its own, with light and dark colours.
     """
 
     kind: Kind = "fitted"

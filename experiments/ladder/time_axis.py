@@ -59,7 +59,7 @@ class TimeAxis:
         return self._places[-1]
 
     def y(self, time_ns: int) -> float:
-        """Return the position of a time in pixels; a time between two known ones is interpolated."""
+        """Return the position of a time in pixels; a time between two known times is interpolated."""
         index = bisect_left(self._times, time_ns)
         if index == len(self._times):
             return self._places[-1]

@@ -55,8 +55,8 @@ def run(
 
     Keyword arguments other than those below are parameters of the experiment (`rtt="50ms"`); `parameters` takes
     parameters whose name is an argument of this function or a keyword of Python. time: "virtual", "real" or "auto";
-    replace: program by role, as --replace takes them; inject: fault by host, as --fault; again: maximum number of
-    reruns; results: folder of the result folders. Raises ArgumentsError, ProgramNotStartedError, RunError.
+    replace: programs keyed by role, as for --replace; inject: faults keyed by host, as for --fault; again: maximum
+    number of reruns; results: folder of the result folders. Raises ArgumentsError, ProgramNotStartedError, RunError.
     """
     given = {**(parameters or {}), **more_parameters}
     words = ["run", str(experiment), "--json", "--seed", str(seed), "--links", links, "--results", str(results)]

@@ -37,7 +37,7 @@ class Traffic:
 
 
 def traffic_of(captured: CaptureFile, network: NetworkDescription) -> list[Traffic]:
-    """Return the traffic of each path between captured hosts, the one with most octets first."""
+    """Return the traffic of each path between captured hosts; the path with most octets comes first."""
     if not captured.frames:
         return []
     journeys = Journeys(captured)

@@ -49,7 +49,8 @@ def make_cells(
 ) -> list[Cell]:
     """Return the cells of a sweep in the order of its grid, each once. Raises DefinitionError, ParameterError.
 
-    digests: SHA-256 of the experiment's file and of the files in command lines of replacements, by name as written.
+    digests: SHA-256 of the experiment's file and of the files in command lines of replacements, keyed by name as
+    written.
     """
     cells = [_cell(definition, point, experiment, clock, version, digests) for point in definition.points()]
     return list({cell.name: cell for cell in reversed(cells)}.values())[::-1]

@@ -58,7 +58,7 @@ def local_engine(clock: ClockWord, jobs: int, folder: Path) -> Iterator[Engine]:
 
 @contextmanager
 def dask_engine(clock: ClockWord, scheduler: str | None, workers: int) -> Iterator[Engine]:
-    """Yield the engine of a Dask scheduler (None: a local cluster of so many workers).
+    """Yield the engine of a Dask scheduler (`scheduler` None: a local cluster with `workers` workers).
 
     Raises ExtraMissingError without dask.distributed, EmulationError if the scheduler does not answer.
     """

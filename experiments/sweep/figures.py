@@ -20,7 +20,7 @@ NOTE = "points: measured, lines: theory; bars: {}"
 def plots_of(rows: Sequence[Row], settings: Sequence[str], experiment: Experiment, x: str | None) -> list[str]:
     """Return the plots of a table as <svg> elements; none if no setting varies, or without matplotlib.
 
-    settings: parameters and roles with several values; x: the one on the x axis, None for the first one.
+    settings: parameters and roles with several values; x: the setting on the x axis, None for the first setting.
     """
     if not settings:
         return []

@@ -104,7 +104,7 @@ class HostTerminal:
 
 
 class Terminals:
-    """The open terminals of a network by host; `tell` gets host and output, None at the end. Thread-safe."""
+    """The open terminals of a network, keyed by host; `tell` gets host and output, None at the end. Thread-safe."""
 
     def __init__(self, network: str, tell: Callable[[str, str | None], None]) -> None:
         self._network = network
