@@ -72,8 +72,8 @@ def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: S
     """Return the effects on the response time that the bound of interactive() leaves out, in s by name.
 
     The effects are means over the requests from `from_s` to the plan's end. rtts_s: propagation RTT of each client of
-    the plan. Effects: internet: the mix of near and far clients; queueing: contention at the link; request: its frame;
-    window and acknowledgements: of TCP, see pathmodel.
+    the plan. Effects: internet: the mix of near and far clients; queueing: contention at the link; request:
+    transmission of the request's frame; window and acknowledgements: TCP's, see pathmodel.
     """
     full, windowless, ideal = (
         [request for request in requests_of(topo, plan, options) if from_s <= request.at_s < plan.until_s]

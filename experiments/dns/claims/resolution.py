@@ -300,7 +300,7 @@ def _descends(responses: Sequence[DnsMessage]) -> None:
 
 
 def _owned(exchange: DnsExchange, zones: GivenZones) -> None:
-    """Require that an answer matches the zones; a CNAME chain may end at a target in another server's zone."""
+    """Require that an answer matches the zones; it may end at an alias whose target is in another server's zone."""
     question = exchange.query.question
     if question is not None and any(zones.answer(question.qname, question.qtype)):
         zones.answered(answer_of(exchange), question.qname, question.qtype, whole=False)
