@@ -1,6 +1,6 @@
 """Grading of answer sheets: scores, feedback, and signs of copied answers.
 
-A submission is a folder named as the student with `answers.yaml` in it, or a file `STUDENT-answers.yaml` or
+A submission is a folder named after the student with `answers.yaml` in it, or a file `STUDENT-answers.yaml` or
 `STUDENT.yaml`, as learning platforms export them. Grading reads the captures of the build and needs neither a network
 nor virtual time. A submission that cannot be graded does not affect the others.
 """

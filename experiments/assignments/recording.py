@@ -56,7 +56,7 @@ class Lab:
 def record(request: Mapping[str, Any], folder: Path) -> None:
     """Record the capture that a request describes (see `request_of`) into a folder, with its certificate.
 
-    Raises EmulationError, also for a suspect recording, from which no answers must be computed.
+    Raises EmulationError, also for a suspect recording, since answer keys must not be computed from it.
     """
     assignment = find_assignment(request["assignment"])
     variant = request["variant"]

@@ -79,7 +79,7 @@ def draw(plan: Plan, weights: Sequence[float], random: Random) -> Workload:
 def representative(plan: Plan, service_s: float, seed: int) -> Workload:
     """Generate sequences until one is within NEAR of the long-run formulas; after DRAWS attempts, return the closest.
 
-    `service_s`: the time that one object takes on the link, with and without the cache in front of it.
+    `service_s`: transmission time of one object on the link. The formulas with and without the cache are compared.
     """
     random = Random(f"workload {seed}")
     weights = zipf_weights(plan.objects, plan.exponent)

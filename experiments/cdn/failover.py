@@ -288,8 +288,8 @@ def _fail(context: Run, folder: Path, kind: str, ttl: int, comes_back: bool, evi
 def _disturbed_s(fault: Fault, users: Sequence[judge.User], watch: MachineWatch) -> float:
     """Return the delay in s that other load added to two health checks and one request.
 
-    A request lasts from its lookup to its SYN: in that time the last answer with the failed replica is delivered and
-    used.
+    The delay of a request is counted from its DNS lookup to its SYN, the time in which the last answer with the failed
+    replica is delivered and used.
     """
     checking = ["ns-cdn", host_name("edge", REGION)]
     moments_ns = [fault.began_ns] + ([fault.back_ns] if fault.back_ns is not None else [])

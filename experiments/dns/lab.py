@@ -55,7 +55,7 @@ class DnsClient:
         return window_of(response), response
 
     def try_query(self, name: str, rtype: str = "A", dnssec: bool = False) -> Window:
-        """Send a query and return the time span, with or without a response, since the capture has the response.
+        """Send a query and return its time span; a missing response is no error, since the capture shows it.
 
         Raises EmulationError after more than UNANSWERED_MAX queries without a response: the server is down.
         """

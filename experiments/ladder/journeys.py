@@ -31,8 +31,8 @@ CHECKSUM_AT = {TCP_PROTOCOL: 16, UDP_PROTOCOL: 6}
 class Journey:
     """A packet's frames: at the sender's interface, and at the receiver's (None: not captured there).
 
-    `lost`: the receiver's interface was captured, and the packet did not arrive. A packet that left shortly before the
-    end of the capture, less than the longest journey, may have been on its way and does not count as lost.
+    `lost`: the receiver's interface was captured, and the packet did not arrive. A packet that left less than the
+    longest journey time before the end of the capture may still have been on its way, and does not count as lost.
     """
 
     sent: Frame

@@ -86,7 +86,7 @@ class RunResult:
     ) -> LadderPicture:
         """Return the ladder diagram of the run's first messages, or of the messages that a claim's evidence cites.
 
-        Other arguments as those of draw_ladder. Raises KeyError for an unknown claim, CaptureReadError.
+        The other arguments are as for draw_ladder(). Raises KeyError for an unknown claim, CaptureReadError.
         """
         frames = self.claims[claim].frames if claim is not None else ()
         title = f"Messages of the evidence for {claim}" if claim else f"Messages of {self.experiment}"

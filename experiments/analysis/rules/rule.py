@@ -7,8 +7,8 @@ A rule module defines its rules as constants and a `check` that yields violation
 
     def check(captured: CaptureFile, interface: str) -> Checked: ...
 
-Checks read captured octets and import nothing of the services. They are tolerant: after a violation they resume at the
-next octets that can only be the start of another message, so that one fault gives one violation.
+Checks read captured octets and import nothing of the services. Checks are tolerant: after a violation they resume at
+the next octets that can only be the start of another message, so that one fault gives one violation.
 """
 
 from __future__ import annotations

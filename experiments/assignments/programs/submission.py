@@ -1,6 +1,6 @@
 """Submissions of programs: their discovery in a folder, their digest, and a copy of their regular files.
 
-A submission is a folder named as the student with the assignment's file in it, or a file `STUDENT-server.py` or
+A submission is a folder named after the student with the assignment's file in it, or a file `STUDENT-server.py` or
 `STUDENT_..._server.py`, as learning platforms export them. Symbolic links, devices and pipes are not copied, so that a
 submission cannot show files of the grader.
 """
@@ -30,7 +30,7 @@ class SubmissionError(Exception):
 
 @dataclass(frozen=True)
 class Submission:
-    """A student's submission: the files by their path in it, and the time of the last change of the main file.
+    """A student's submission: the files as (relative name, path), and the time of the last change of the main file.
 
     `fault`: the clause of a submission that cannot be run.
     """

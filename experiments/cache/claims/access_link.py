@@ -38,8 +38,8 @@ class CaseFigures:
 
     `wrong`: a response that is not the origin's object, and the difference; `joined_s`: waits of collapsed requests for
     a response already requested; `request_s`: transmission of a request's frame on the link; `omitted`: terms that
-    theory adds to the textbook's formula, by name; `tolerance`: permitted deviation of a mean from theory; `forwarded`:
-    flags of the requests, in order, that crossed the link.
+    theory adds to the textbook's formula, keyed by name; `tolerance`: permitted deviation of a mean from theory;
+    `forwarded`: flags of the requests, in order, that crossed the link.
     """
 
     setting: Setting

@@ -34,7 +34,7 @@ from lab7.experiments.http.wire.http1 import Conversation, Exchange, Message
 def decide_conditional_requests(claim: str, legs: Legs, spans: Sequence[Span]) -> Verdict:
     """Decide claim W3: the cache validates by conditional requests; in `spans` all stored responses are stale.
 
-    Failed if it sends none, an unconditional one, or another validator than the origin's.
+    Failed if the cache sends no request, an unconditional request, or a validator other than the origin's.
     """
 
     def check() -> tuple[str, list[int]]:

@@ -30,7 +30,7 @@ def decide_visit_time(
     through: Mapping[str, Sequence[float]],
     disagreeing: Sequence[str],
 ) -> Verdict:
-    """Decide claim C5 from the times in s of the same visits by region, without the CDN and through the CDN.
+    """Decide claim C5 from the times in s of the same visits, keyed by region, without the CDN and through the CDN.
 
     `disagreeing`: names of the comparisons in which measured times disagree with theory; undecided then.
     """

@@ -314,8 +314,8 @@ def decide_root_relief(
 ) -> Verdict:
     """Decide claim D12: caches reduce the queries at the root server, by a factor of `ratio` or more.
 
-    With `zones`, the clients must get the zones' records: invented answers reduce the root's load as well. `cold`: the
-    caches were empty, so that the root must be queried even with caching.
+    With `zones`, the clients must get the zones' records, since invented answers would reduce the root's load as well.
+    `cold`: the caches were empty, so that the root must be queried even with caching.
     """
     root = addresses_of(addresses, "root")
 

@@ -167,9 +167,10 @@ def _segments(frames: Iterable[Frame]) -> Iterator[tuple[Frame, _Segment]]:
 
 
 def octets_without_content(data: bytes) -> int:
-    """Return the number of a frame's first octets up to its HTTP/1 content: headers, and the head of a message.
+    """Return the offset in a frame at which HTTP/1 content begins: the length of packet headers and message head.
 
-    A TCP segment over IPv4 that begins no message is all content. Other frames are kept whole.
+    A segment (TCP over IPv4) that begins no message has only content after its headers. Other frames, and frames
+    without data, are kept whole.
     """
     if len(data) < ETHERNET_BYTES + 40 or _ETHERTYPE.unpack_from(data)[0] != IPV4 or data[ETHERNET_BYTES + 9] != TCP:
         return len(data)

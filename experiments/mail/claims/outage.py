@@ -38,8 +38,8 @@ RECORDED_NS = NS // 2
 class Outage:
     """Times of an outage in ns: failure and return of the peer (back_ns None: no return), kills of the sender's MTA.
 
-    bound_s: permitted time from the return to the next attempt; receiver: the peer's address; keeping: the RFC's retry
-    intervals, if required, for a peer that does not return.
+    bound_s: permitted time from the return to the next attempt; receiver: the peer's address; keeping: the retry policy
+    of the RFC, if required, for a peer that does not return.
     """
 
     kind: str
@@ -56,8 +56,8 @@ class Episode:
     """Captured traffic of one outage, with the times of the outage and the composed messages.
 
     submitted, leaving: messages to and from the sender's server, at its interface; arriving: messages at the peer's
-    interface; mailbox: its final content (the sender's mailbox if the peer did not return); composed: the messages to
-    be submitted, if known.
+    interface; mailbox: final content of the recipient's mailbox (of the sender's mailbox if the peer did not return);
+    composed: the messages to be submitted, if known.
     """
 
     outage: Outage

@@ -106,8 +106,8 @@ def mail_legs(captured: CaptureFile, interfaces: Sequence[str], who: Addresses) 
 def decide_relaying(claim: str, legs: MailLegs, composed: Sequence[bytes] = ()) -> Verdict:
     """Decide claim S1: every submitted message is relayed to the receiver's server and retrieved there.
 
-    No server may change a message beyond RFC 5321 and RFC 6409 (see `delivery`). `composed`: the messages as the agent
-    composed them, all of which must be submitted.
+    Servers may change a message only as RFC 5321 and RFC 6409 permit (see `delivery`). `composed`: the messages that
+    the agent composed, all of which must be submitted.
     """
 
     def check() -> Finding:
