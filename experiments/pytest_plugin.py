@@ -6,8 +6,8 @@
         judge("H2", "H3")
 
 A test that asks for `testbed` or `capture`, or has the mark `lab7`, runs in another process: in a sandbox of Linux
-namespaces that the tests of one pytest process share, or in a kernel of its own in virtual time (`time="virtual"`).
-All other tests run as ever. Pytest loads the plugin in every run, so that nothing is imported here but pytest.
+namespaces that the tests of one pytest process share, or in a kernel of its own in virtual time (`time="virtual"`). All
+other tests run unchanged. Pytest loads the plugin in every run, so that only pytest is imported here.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def needs_network(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """Run a test of the network where networks can be, and report its phases here; leave other tests to pytest."""
+    """Run a test that needs a network in a sandbox or kernel, and report its phases here; ignore other tests."""
     if not needs_network(item):
         return None
     from lab7.experiments.testing.places import Places

@@ -1,8 +1,8 @@
-"""Claims of the course decided from any capture, and for each other claim what a capture alone lacks.
+"""Claims (statements of the course) decided from any capture; for the other claims, what a capture alone lacks.
 
-The deciders are those of the experiments, on the part of the traffic that a claim is about: in an experiment that part
-is known, here it is selected by ports, versions and modes. A claim without such traffic is undecided. Several
-interfaces: a failure at one of them counts, else a confirmation at one.
+The deciding functions of the experiments are applied to the traffic that a claim is about. An experiment knows that
+traffic; here it is selected by ports, versions and modes. A claim without such traffic is undecided. With several
+interfaces, a claim fails if it fails at one interface, and else is shown if it is shown at one interface.
 """
 
 from __future__ import annotations

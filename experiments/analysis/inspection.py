@@ -27,7 +27,7 @@ CHECKS: Mapping[str, tuple[Check, tuple[Rule, ...]]] = {
 class Inspection:
     """Inspection of a capture: each violation once, at the first interface that captured it, in the order of frames.
 
-    `messages`: the number of messages (of line protocols: lines) that were checked, by protocol, at all interfaces.
+    `messages`: number of messages checked at all interfaces, keyed by protocol; lines count for line-based protocols.
     """
 
     messages: Mapping[str, int]

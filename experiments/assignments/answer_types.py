@@ -2,7 +2,7 @@
 
 An answer on a sheet is a YAML scalar or list. Each type accepts the spellings that mean the same: a number with another
 unit, in hexadecimal or with a thousands separator; a name without its final dot or in other case; a range of frames; a
-list in any order where the order is not the question.
+list in any order, unless the order matters.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Answer(Protocol):
 class Number:
     """A number with a unit: `value` is in the first unit of its kind of quantity (s, bytes, bit/s).
 
-    `tolerance` is relative, `slack` absolute in that unit; an answer is right within either. `unit` is the one of an
+    `tolerance` is relative, `slack` absolute in that unit; an answer is right within either. `unit` is assumed for an
     answer without a unit.
     """
 
@@ -110,7 +110,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Predicted:
-    """A measured number as the true answer to a prediction; `bands`: pairs of relative distance and share of points."""
+    """The measured number as the right answer to a prediction; `bands`: pairs (relative distance, share of points)."""
 
     measured: Number
     bands: tuple[tuple[float, float], ...]
@@ -121,7 +121,7 @@ class Predicted:
         return next((share for limit, share in sorted(self.bands) if distance <= limit + 1e-9), 0.0)
 
     def distance(self, given: Given) -> float:
-        """Return the distance of an answer from the measured value, relative to it. Raises AnswerError."""
+        """Return the relative distance of an answer from the measured value. Raises AnswerError."""
         off = abs(self.measured.parse(given) - self.measured.value)
         if off == 0:
             return 0.0
@@ -138,7 +138,7 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Found:
-    """Finding in a student's own capture, for which no answer is given; `share`: of the points that it earns."""
+    """Finding in a student's own capture, instead of an answer by the student; `share`: share of the points earned."""
 
     share: float
 
@@ -147,11 +147,11 @@ class Found:
         return self.share
 
     def shown(self) -> str:
-        """Return how much of what the question demands was found."""
+        """Return as text whether the required packets were found: fully, in part, or not."""
         return "found" if self.share == 1 else "not found" if self.share == 0 else "found in part"
 
     def form(self) -> str:
-        """Return what a student hands in, as text."""
+        """Return a note for the hand-out that the capture decides, not an answer."""
         return "decided by the capture"
 
 
@@ -269,7 +269,8 @@ def yes_no(value: bool) -> Choice:
 class Frames:
     """Frame numbers as the true answer: a number, a list, or ranges such as `4-7, 9`, in any order.
 
-    `least`: numbers that are needed for full points; a number beyond `value` costs as much as one that is missing.
+    `least`: count of right numbers that earns full points, if no number is wrong; None: a wrong number costs as much as
+    a missing number.
     """
 
     value: tuple[int, ...]
@@ -284,7 +285,10 @@ class Frames:
         return max(0.0, (len(right) - len(said - right)) / len(set(self.value)))
 
     def parse(self, given: Given) -> set[int]:
-        """Parse frame numbers; return them. Raises AnswerError for other text, and above LIST_MAX numbers."""
+        """Parse an answer text to a set of frame numbers.
+
+        Raises AnswerError for other text, and above LIST_MAX numbers.
+        """
         said = " ".join(map(as_text, given)) if isinstance(given, list) else as_text(given)
         found: set[int] = set()
         for text in _FILLING.sub(" ", _RANGE_SIGN.sub("-", said)).split():

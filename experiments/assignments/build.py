@@ -3,11 +3,11 @@
     out/handouts/s1234567/      to hand out: trace.pcapng, trace.pcap, handout.html, .md, .pdf, answers.yaml
     out/keys/s1234567/          to keep: key.json, key.html, variant.json
 
-In the kind `predict` the capture is kept beside the key, and the hand-out has task.json instead; in the kind `network`
-there is no capture and no sheet, since the student's own capture is graded.
+For the kind `predict` the capture is kept with the key, and the hand-out has task.json instead. For the kind `network`
+there is neither capture nor sheet, since the student's own capture is graded.
 
-A student's folder is complete once its key.json exists: it is written last, so that a build which was interrupted, by
-kill -9 too, continues with the students that are missing. What exists is not built again.
+A student's folder is complete once its key.json, which is written last, exists. A build that was interrupted, even by
+SIGKILL, therefore continues with the missing students; complete folders are not built again.
 """
 
 from __future__ import annotations
@@ -111,7 +111,8 @@ def build(
 ) -> list[Built]:
     """Build an assignment for all students, `jobs` at a time; `called`: the assignment's name or folder.
 
-    A student's failure is told in the result and costs only that student. Raises AssignmentError, SecretError.
+    A failure for one student is reported in that student's result, and the other students are built nevertheless.
+    Raises AssignmentError, SecretError.
     """
     variants = [draw_variant(assignment, secret, student) for student in students]
     _remove_scratch(out)

@@ -5,7 +5,8 @@
         requests = [exchange.request for exchange in seen.http]
         return Key(Number(len(requests)), tuple(request.frames[0] for request in requests), "...")
 
-Each reader is that of the judge of its protocol, at the view's interface; messages carry their frame numbers.
+Each property parses the traffic of one protocol at the view's interface, by the parser that decides claims; messages
+carry their frame numbers.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Framed(Protocol):
 
 
 def ends(message: Framed) -> tuple[int, ...]:
-    """Return the frames in which a message begins and ends; Wireshark decodes a message in the latter."""
+    """Return the frames in which a message begins and ends; Wireshark shows the decoded message in its last frame."""
     return tuple(dict.fromkeys((message.frames[0], message.frames[-1])))
 
 

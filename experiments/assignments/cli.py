@@ -181,9 +181,9 @@ def _print_built(results: Sequence[Built], out: Path) -> None:
 def check_command(sheet: Path, name: str | None, hints: tuple[str, ...]) -> None:
     """Check an answer sheet or a program before it is handed in.
 
-    Of an answer sheet the form is checked: syntax, missing answers, and hints; nothing is said about the answers
-    themselves. Exits with 1 if an answer is missing. A program (its file or folder, with --assignment) runs in virtual
-    time, and its public stages are decided. Exits with 1 if one of them is not passed.
+    Of an answer sheet only the form is checked: syntax and missing answers; the answers themselves are not judged.
+    Exits with 1 if an answer is missing. A program (its file or folder, with --assignment) runs in virtual time, and
+    its public stages are decided. Exits with 1 if one of them is not passed.
     """
     if name is not None and _takes_programs(name):
         check_program(name, sheet)
@@ -337,7 +337,7 @@ def verify_command(
 def handout_command(name: str, out: Path) -> None:
     """Write the hand-out of a program assignment: the task, the command line, and the public stages.
 
-    It is the same for all students. Hand-outs with captures are made by `lab7 assignment build`.
+    The hand-out is the same for all students. Hand-outs with captures are made by `lab7 assignment build`.
     """
     if not _takes_programs(name):
         raise click.UsageError(f"{name} has a hand-out for each student: `lab7 assignment build {name} ...`")
@@ -369,7 +369,7 @@ def handout_command(name: str, out: Path) -> None:
 def bundle_command(name: str, secret: bytes, built: Path | None, roster: Path | None, path: Path, show: bool) -> None:
     """Write the zip file of a Gradescope autograder for a build, or for programs.
 
-    The zip file contains the course secret: upload it to Gradescope, and give it to no student. That for programs
+    The zip file contains the course secret: upload it to Gradescope, and give it to no student. A zip file for programs
     contains the kernel of virtual time, too.
     """
     try:

@@ -5,8 +5,8 @@
         questions.md.j2     jinja2 template in Markdown: an introduction, then one section `## q1` for each question
         questions.py        variant(draw), record(lab), and one function decorated with @question for each section
 
-`variant` returns all that differs between students, `record` produces the traffic of a student's capture in virtual
-time, and a question function returns the `Key` that it reads from that capture.
+`variant` returns the parameters that differ between students, `record` produces the traffic of a student's capture in
+virtual time, and a question function computes the answer `Key` of one question from that capture.
 
 The setting `kind` is one of
 
@@ -131,7 +131,7 @@ def question(points: float = 1, filter: str = "", hint: str = "") -> Callable[[Q
 
 
 def catalogue() -> dict[str, str]:
-    """Return the titles of the assignments that come with lab7, by name in alphabetical order."""
+    """Return the titles of the assignments that come with lab7, keyed by name in alphabetical order."""
     found = (read_settings(CATALOGUE / info.name) for info in pkgutil.iter_modules([str(CATALOGUE)]) if info.ispkg)
     return {settings["name"]: settings["title"] for settings in sorted(found, key=lambda one: str(one["name"]))}
 
@@ -151,7 +151,7 @@ def find_folder(name: str) -> Path:
 
 
 def takes_programs(name: str) -> bool:
-    """Return whether a program is handed in for an assignment, not an answer sheet. Raises AssignmentError."""
+    """Return True if a program is handed in for an assignment, not an answer sheet. Raises AssignmentError."""
     return read_settings(find_folder(name)).get("kind") == PROGRAM_KIND
 
 
@@ -207,7 +207,7 @@ def load_assignment(folder: Path, module: ModuleType) -> Assignment:
 
 
 def _nothing(_lab: Any) -> None:
-    """Record nothing: the traffic is the students'."""
+    """Record nothing, since the students produce the traffic."""
 
 
 def _bands(settings: Mapping[str, Any], questions: Sequence[str], place: str) -> dict[str, Bands]:

@@ -4,9 +4,9 @@
     rtt_ms = draw.number("rtt", 20, 200, step=10)
     name = draw.word("host")
 
-Each value depends on its own label only, so that a new question changes no other. The generator is HMAC-SHA-256 in
-counter mode (RFC 2104; NIST SP 800-108 section 4.1): without the secret a student cannot compute the variant or the key
-of another, and the same secret gives the same variant on any machine.
+Each value depends on its own label only, so that a new question leaves the values of all others unchanged. The
+generator is HMAC-SHA-256 in counter mode (RFC 2104; NIST SP 800-108 section 4.1): without the secret a student cannot
+compute the variant or the key of another, and the same secret gives the same variant on any machine.
 """
 
 from __future__ import annotations

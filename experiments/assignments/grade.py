@@ -1,8 +1,8 @@
 """Grading of answer sheets: scores, feedback, and signs of copied answers.
 
-A submission is a folder named as the student with `answers.yaml` in it, or a file `STUDENT-answers.yaml` or
+A submission is a folder named after the student with `answers.yaml` in it, or a file `STUDENT-answers.yaml` or
 `STUDENT.yaml`, as learning platforms export them. Grading reads the captures of the build and needs neither a network
-nor virtual time. One broken submission costs only itself.
+nor virtual time. A submission that cannot be graded does not affect the others.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class QuestionGrade:
 
 @dataclass(frozen=True)
 class Grade:
-    """Grade of one submission; `problem`: why it could not be graded; `flags`: signs of copied answers.
+    """Grade of one submission; `problem`: reason why it could not be graded; `flags`: signs of copied answers.
 
-    `late_days` counts the days begun after the deadline; `earned` is after its deduction.
+    `late_days` counts the days begun after the deadline; `earned` has the points after the deduction for late days.
     """
 
     student: str
@@ -83,7 +83,7 @@ class KeyStore:
 
 
 def find_submissions(folder: Path) -> dict[str, Path]:
-    """Return the answer sheets below a folder by student; of several of one student, the last modified."""
+    """Return the answer sheets below a folder, keyed by student; if a student has several, the last modified."""
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*.y*ml"), key=lambda one: one.stat().st_mtime)[-SUBMISSIONS_MAX:]:
         student = _student_of(path, folder)
@@ -128,7 +128,7 @@ def grade_sheet(
 def sum_grade(
     assignment: Assignment, student: str, questions: tuple[QuestionGrade, ...], flags: tuple[str, ...], late: int
 ) -> Grade:
-    """Return the grade of a submission from those of its questions, after the deduction for `late` days."""
+    """Return the grade of a submission from the questions' grades, after the deduction for `late` days."""
     earned = sum(one.earned for one in questions) * late_factor(assignment.late, late)
     return Grade(student, round(earned, 3), assignment.points, questions, flags=flags, late_days=late)
 
@@ -174,7 +174,7 @@ def _flags(keys: KeyStore, student: str, sheet: Sheet) -> tuple[str, ...]:
 
 
 def _is_copy(own: Mapping[str, Key], other: Mapping[str, Key], sheet: Sheet) -> bool:
-    """Return whether the answers fit another student's key in the questions where the two keys differ."""
+    """Return True if the answers fit another student's key in the questions in which the two keys differ."""
     differ = [name for name in own if name in other and own[name].answer.shown() != other[name].answer.shown()]
     telling = [name for name in differ if name in sheet.answers]
     theirs = sum(_right(other[name], sheet.answers[name]) for name in telling)

@@ -24,7 +24,7 @@ class GradedQuestion(Protocol):
 
     @property
     def id(self) -> str:
-        """Its name in the gradebook."""
+        """The name of the question or stage in the gradebook."""
 
 
 class GradedAssignment(Protocol):
@@ -32,11 +32,11 @@ class GradedAssignment(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The name of the assignment."""
 
     @property
     def title(self) -> str:
-        """Its title."""
+        """The title of the assignment."""
 
     @property
     def points(self) -> float:
@@ -44,7 +44,7 @@ class GradedAssignment(Protocol):
 
     @property
     def questions(self) -> Sequence[GradedQuestion]:
-        """Its questions or stages, in order."""
+        """The questions or stages of the assignment, in order."""
 
 
 def csv_text(assignment: GradedAssignment, grades: Sequence[Grade]) -> str:
@@ -61,7 +61,7 @@ def csv_text(assignment: GradedAssignment, grades: Sequence[Grade]) -> str:
 
 
 def canvas_csv(assignment: GradedAssignment, grades: Sequence[Grade]) -> str:
-    """Return the CSV that Canvas imports: its five columns for a student, and one for the assignment.
+    """Return the CSV that Canvas imports: five columns that identify the student, and one column for the assignment.
 
     Canvas Instructor Guide, "How do I import grades in the Gradebook": Student, ID, SIS User ID, SIS Login ID, Section.
     """

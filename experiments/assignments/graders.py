@@ -1,4 +1,7 @@
-"""Graders by kind of assignment, and the grades of a folder of submissions; one that fails costs only itself."""
+"""Graders by kind of assignment, and the grades of a folder of submissions.
+
+A submission that cannot be graded does not affect the others.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ def submission_name(kind: str) -> str:
 
 
 def submissions_of(kind: str, folder: Path) -> dict[str, Path]:
-    """Return the submissions in a folder by student: answer sheets, or hand-ins as zip files and folders."""
+    """Return the submissions in a folder, keyed by student: answer sheets, or hand-ins as zip files and folders."""
     if kind not in KINDS_WITH_TASK:
         return find_submissions(folder)
     found = {}

@@ -46,7 +46,7 @@ _WORK = {
 
 
 def handout_markdown(variant: Variant, forms: Mapping[str, str]) -> str:
-    """Return the hand-out of a student in Markdown; `forms`: the expected form of each answer, by question id."""
+    """Return the hand-out of a student in Markdown; `forms`: expected form of each answer, keyed by question id."""
     assignment = variant.assignment
     by_id = {question.id: question for question in assignment.questions}
     text = _HEADING.sub(lambda found: _heading(assignment, by_id[found[1]]), _rendered(variant))

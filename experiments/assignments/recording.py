@@ -1,7 +1,8 @@
 """Recording of a student's capture: the assignment's topology in virtual time, its traffic, and one pcapng file.
 
 The kernel's side is `record`, run by lab7.experiments.harness.virtual_time.job in a kernel of its own per student; the
-same variant gives the same octets of the capture on any machine. `Lab` is what an assignment's `record` function gets.
+same variant gives the same octets of the capture on any machine. An assignment's `record` function is called with a
+`Lab`.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Lab:
 def record(request: Mapping[str, Any], folder: Path) -> None:
     """Record the capture that a request describes (see `request_of`) into a folder, with its certificate.
 
-    Raises EmulationError, also for a suspect recording, from which no answers must be computed.
+    Raises EmulationError, also for a suspect recording, since answer keys must not be computed from it.
     """
     assignment = find_assignment(request["assignment"])
     variant = request["variant"]
@@ -88,7 +89,7 @@ def interfaces_of(assignment: Assignment, bed: Testbed) -> list[CaptureInterface
 
 
 def request_of(assignment: Assignment, name: str, variant: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Return the JSON request for a recording; `name`: by which the process in the kernel finds the assignment."""
+    """Return the JSON request for a recording; `name`: name or folder of the assignment, for the kernel's side."""
     parameters = {**assignment.parameters, **variant.get("parameters", {})}
     request = {
         "assignment": name,

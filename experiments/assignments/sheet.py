@@ -6,9 +6,9 @@
       q1: 4
       q2: 12.5 ms
 
-A sheet is a stranger's file: its size, depth and number of nodes are bounded, aliases (which can expand without bound)
-and tags are refused, a key that stands twice is an error, and every scalar is text, so that `yes`, `1:30` and `010`
-mean what the student typed. YAML 1.1 by PyYAML; the message of an error has the line.
+A sheet is untrusted input: its size, depth and number of nodes are bounded; aliases (which can expand without bound),
+tags and duplicate keys are errors. Every scalar is text, so that `yes`, `1:30` and `010` stay as typed. YAML 1.1 by
+PyYAML; the message of an error has the line.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class SheetError(ValueError):
 
 @dataclass(frozen=True)
 class Sheet:
-    """The answers on a sheet by question id, without the questions that were left empty."""
+    """The answers on a sheet keyed by question id, without the questions that were left empty."""
 
     assignment: str
     student: str
@@ -132,7 +132,7 @@ def _sheet(data: object) -> Sheet:
 
 
 def blank_sheet(assignment: str, student: str, questions: Mapping[str, str]) -> str:
-    """Return an empty answer sheet with the expected form of each answer (`questions`, by id) as a comment."""
+    """Return an empty answer sheet; `questions`: expected forms, keyed by question id, written as comments."""
     lines = [f"assignment: {assignment}", f"student: {_quoted(student)}", "answers:"]
     for name, form in questions.items():
         lines += [f"  # {form}", f"  {name}:"]

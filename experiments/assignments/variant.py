@@ -48,7 +48,7 @@ def read_keys(variant: Variant, capture: Path) -> dict[str, Key]:
 
 
 def keys_from(variant: Variant, captured: CaptureFile) -> dict[str, Key]:
-    """Compute the answer key of a variant by question, from its capture. Raises AssignmentError."""
+    """Compute the answer key of a variant, keyed by question, from its capture. Raises AssignmentError."""
     interface = variant.assignment.interfaces[0].partition(":")[0]
     view = CaptureView(captured, interface, variant.values)
     keys: dict[str, Key] = {}
@@ -64,7 +64,7 @@ def keys_from(variant: Variant, captured: CaptureFile) -> dict[str, Key]:
 
 
 def _in_bands(assignment: Assignment, question: str, key: Key) -> Key:
-    """Return a key with the tolerance bands of a prediction; other kinds' keys as they are. Raises TypeError."""
+    """Return a key with the tolerance bands of a prediction; keys of other kinds are unchanged. Raises TypeError."""
     if assignment.kind != PREDICT_KIND:
         return key
     if not isinstance(key.answer, Number):

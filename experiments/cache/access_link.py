@@ -1,21 +1,22 @@
 """Experiment: a web cache or a faster access link to reduce the mean response time under load (claims W1, W2, W8).
 
-The textbook's sum: a campus requests 15 objects of 100 kbit a second over an access link of 1.54 Mbit/s, behind which
-the Internet takes 2 s. One workload runs three times: as it is, with a faster link, and with a cache that serves two
-requests of five. Rates are multiplied and times divided by `scale`, which keeps utilisation and hit rate, for a run of
-seconds. Arrivals are Poisson, popularity is Zipf's, and the cache has as many entries as Che's approximation requires
-for the hit rate.
+The textbook's calculation: a campus requests 15 objects of 100 kbit a second over an access link of 1.54 Mbit/s, behind
+which the Internet takes 2 s. One workload runs three times: over the given link, over a faster link, and with a cache
+that serves two requests of five. Rates are multiplied and times divided by `scale`, so that a run takes seconds;
+utilisation and hit rate stay the same. Arrivals are Poisson, popularity is Zipf's, and the cache has as many entries as
+Che's approximation requires for the hit rate.
 
 A long run in virtual time (`--full`) sends all arrivals of an hour (`span`), as the seed draws them, over the slow link
-alone: one request a second, at a utilisation of nine tenths. Waits are then correlated over many minutes, so that
-a few minutes say little about their mean. The time of each request is compared with Lindley's recursion, and the mean
-wait with the Pollaczek-Khinchine formula by a confidence interval. TCP has no influence:
-responses fit its initial window, connections are opened before, and `rto_min` makes retransmission time-outs longer
-than the longest wait (otherwise a round trip with a wait of half a minute looks like a loss); no segment may be sent
-twice. Packets are captured at the client alone, which limits an hour's capture to 50 MB: the wait of a request is its
-time beyond that of the fastest one.
+alone: one request a second, at a utilisation of nine tenths. Waits are then correlated over many minutes, so that a few
+minutes say little about their mean. The time of each request is compared with Lindley's recursion, and the mean wait
+with the Pollaczek-Khinchine formula by a confidence interval. TCP has no influence: responses fit its initial window,
+connections are opened before, and `rto_min` makes retransmission time-outs longer than the longest wait (otherwise a
+round trip with a wait of half a minute looks like a loss); no segment may be sent twice. Packets are captured at the
+client alone, which limits an hour's capture to 50 MB. The wait of a request is its response time minus the shortest
+response time.
 
-The Internet's delay is put on the access link, behind its queue: the sum of the two is the same.
+The access link's propagation delay includes the delay of the Internet, which leaves the sum of the two delays
+unchanged.
 
 In real time no sample is corrected for the machine's disturbance; the tolerance is WITHIN. Requests are sent in an open
 loop, so that dozens are in flight: the processor wait of one request delays those behind it in the queue, or disappears
@@ -252,7 +253,8 @@ def _measure_span(
 def _let_tcp_wait(bed: Testbed, name: str, rto_min_s: float) -> None:
     """Set the minimum retransmission time-out (rto_min) of TCP connections from a host, if above Linux's default.
 
-    Then tail loss probes, sent after two round trips whatever rto_min is (RFC 8985 section 7), are switched off.
+    In that case tail loss probes are switched off as well, since TCP sends them after two round trips whatever rto_min
+    is (RFC 8985 section 7).
     """
     if rto_min_s <= LINUX_RTO_MIN_S:
         return
@@ -359,9 +361,9 @@ def _plan(workload: Workload, case: Case, mode: str) -> dict[str, object]:
 def _left_out(one: CaseFigures, workload: Workload, cache: Lru | Sequence[bool] | None) -> dict[str, float]:
     """Return the terms in s that the textbook formula lacks for the randomly generated workload (term -> mean).
 
-    arrivals: this sample's queueing delay by Lindley's recursion, less the formula's; hit rate: that of this sample;
-    request: the request's frame on the link; collapsed: waits for a response that another request has already caused.
-    Empty for a case that lacks requests, which is no evidence.
+    arrivals: this sample's queueing delay by Lindley's recursion, less the formula's; hit rate: effect of this sample's
+    hit rate; request: the request's frame on the link; collapsed: waits for a response that another request has already
+    caused. Empty for a case without all of its requests, which is no evidence.
     """
     if len(one.forwarded) != len(workload.arrivals_s):
         return {}

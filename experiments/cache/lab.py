@@ -1,8 +1,8 @@
 """Set-up of the web-cache experiment: network, changing pages and objects, clients, and capture interfaces.
 
 Every version of a file has its own modification time, long ago and one second after that of the previous version.
-Last-Modified, in whole seconds, thereby distinguishes versions that are milliseconds old, and is a strong validator
-(RFC 9110 section 8.8.2.2). Entity tags do not need this.
+Last-Modified, which counts whole seconds, thereby distinguishes versions made milliseconds apart, and is a strong
+validator (RFC 9110 section 8.8.2.2). Entity tags do not depend on modification times.
 """
 
 from __future__ import annotations

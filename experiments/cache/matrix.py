@@ -1,9 +1,9 @@
 """Conformance matrix of HTTP caches: a verdict on every installed cache for each requirement of RFC 9111.
 
-The checks are scenarios of requests and scripted responses of an origin. All run side by side through one cache in an
-emulated network: client and cache on the campus, the origin behind the access link. Verdicts come from the packets at
-the client and at the origin: the requests that the origin received, and the responses that the client received. A
-cache's own reports (Cache-Status, X-Cache) decide nothing.
+The checks are scenarios of requests and scripted responses of an origin. All checks run concurrently through one cache
+in an emulated network: client and cache on the campus, the origin behind the access link. Verdicts come from the
+packets at the client and at the origin: the requests that the origin received, and the responses that the client
+received. A cache's own reports (Cache-Status, X-Cache) decide nothing.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ access link:
 
     (n+1) RTT_campus + (m+c) RTT + X
 
-A hit (m = 0) never crosses the access link; a validation costs a round trip, but X has no body in it; a miss costs
-what a request without the cache costs, and the round trip on the campus. Without a cache all n requests cross both
-links: (n+1) (RTT_campus + RTT) + X, as in lab7.experiments.http.theory.
+A hit never crosses the access link (m = 0 if all requests are hits). A validation costs a round trip on the access
+link, but adds no content to X. A miss costs a round trip on each link, as a request without the cache does. Without a
+cache all n requests cross both links: (n+1) (RTT_campus + RTT) + X, as in lab7.experiments.http.theory.
 
 Left out: processing time, acknowledgements, loss. Valid while a response fits the initial window of ten segments.
 """
@@ -35,9 +35,9 @@ def cached_visit(
 ) -> Theory:
     """Return the time in s of a visit to `objects` objects through a cache, by term.
 
-    rtt_s and rate_bps: of the access link; responses_bytes: the origin's m responses with their heads;
-    request_size_bytes: the largest request to it; connections: number that the cache opens to it. Raises ValueError for
-    a visit to nothing.
+    rtt_s and rate_bps: of the access link; responses_bytes: sizes of the origin's m responses, header sections
+    included; request_size_bytes: size of the largest request to the origin; connections: number of connections that the
+    cache opens to the origin. Raises ValueError if `objects` is 0.
     """
     if objects < 1:
         raise ValueError("a visit needs at least one object")

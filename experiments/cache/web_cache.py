@@ -2,9 +2,9 @@
 
 Two clients on a campus visit pages of an origin behind an access link, directly and through a cache on the campus: with
 an empty cache, again at once, again when every stored response is stale, and again when every object has changed as
-well. The time of each kind of visit is compared with its round trips. Then both clients keep requesting objects that
-the origin replaces at random times: each response is compared with the versions current at that time, and with the
-limits of Cache-Control.
+well. The time of each kind of visit is compared with theory: its round trips and transmission times. Then both clients
+keep requesting objects that the origin replaces at random times: each response is compared with the versions current at
+that time, and with the limits of Cache-Control.
 
 Freshness lifetimes are a second or two, so that the run takes seconds.
 """
@@ -127,7 +127,7 @@ PORTS = (DEFAULT_PORT, *PROXY_PORTS.values())
 class Visits:
     """Time spans of the visits by phase, and of the period in which clients requested changing objects.
 
-    A visit is a list: a visit that the machine disturbed is followed by its repetitions.
+    Each visit is a list of attempts: an attempt that other load on the machine disturbed is followed by a repetition.
     """
 
     windows: dict[str, list[list[Window]]] = field(default_factory=lambda: {phase: [] for phase in PHASES})
@@ -272,7 +272,7 @@ def _visit(
     spares = _spares(context)
 
     def go(phase: str, visitor: Visitor, number: int, spare: list[int] | None = None) -> int:
-        """Visit a page, again (or a spare page) after a disturbance; return the number of the last page."""
+        """Visit a page; after a disturbance, visit it again, or a spare page. Return the number of the last page."""
         numbers = [number, *([number] * RETAKES if spare is None else spare)]
         each = iter(numbers)
         windows = watch.samples(lambda: visitor.visit(pages.paths(next(each))), min(RETAKES, len(numbers) - 1))
@@ -329,7 +329,7 @@ def _keep_asking(context: Run, visitors: Sequence[Visitor], live: LiveObjects) -
 
 
 def _loads(captured: CaptureFile, visits: Visits) -> dict[str, list[PageLoad]]:
-    """Return the page loads of all visits, captured at the client's interface, by phase."""
+    """Return the page loads of all visits, captured at the client's interface, keyed by phase."""
     sides = {name: page_load(captured, name, PORTS) for name in (AT_CLIENT, AT_SECOND_CLIENT)}
     return {
         phase: [sides[AT_SECOND_CLIENT if phase == AGAIN else AT_CLIENT].between(*span) for span in visits.spans(phase)]
@@ -350,7 +350,7 @@ def _delivered(cached: Campus, legs: Legs) -> list[freshness.Delivery]:
 
 
 def _timings(direct: Campus, cached: Campus, legs: Legs, watch: MachineWatch) -> dict[str, list[Timing]]:
-    """Return the visit times by name: one name without the cache, and one name per phase with the cache."""
+    """Return the visit times, keyed by name: one name without the cache, and one name per phase with the cache."""
     timings = {DIRECT: [timing(load, watch) for phase in PHASES for load in direct.loads[phase]]}
     for phase in PHASES:
         pairs = zip(cached.loads[phase], cached.visits.spans(phase), strict=True)

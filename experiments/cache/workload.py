@@ -4,8 +4,8 @@
 
 The mean of a queue near saturation needs minutes of arrivals to converge. Therefore sequences are drawn in turn from
 one seed until the mean waits and the hit rate of a sequence (computed by Lindley's recursion and an LRU list, without a
-packet) are within a few per cent of the long-run formulas. The sample is chosen for being typical, before anything is
-measured: a stratified sample of size one.
+packet) are within a few per cent of the long-run formulas. The sequence is chosen for its typical values before any
+measurement: a stratified sample of size one.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def draw(plan: Plan, weights: Sequence[float], random: Random) -> Workload:
 def representative(plan: Plan, service_s: float, seed: int) -> Workload:
     """Generate sequences until one is within NEAR of the long-run formulas; after DRAWS attempts, return the closest.
 
-    `service_s`: the time that one object takes on the link, with and without the cache in front of it.
+    `service_s`: transmission time of one object on the link. The formulas with and without the cache are compared.
     """
     random = Random(f"workload {seed}")
     weights = zipf_weights(plan.objects, plan.exponent)

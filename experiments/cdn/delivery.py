@@ -2,9 +2,9 @@
 
 Users in three regions visit a page by its name: first with empty caches, then again, each time after the TTL of the
 CDN's answers has expired. In one network the name leads to the origin, behind a narrow link; in the other it is an
-alias of the CDN, whose name server steers each region to its own replica. Each kind of visit is compared with its round
-trips. Then all users of the farthest region request at the same moment an object that their replica has not stored: one
-copy of it crosses the origin's link (collapsed forwarding).
+alias of the CDN, whose name server steers each region to its own replica. The time of each kind of visit is compared
+with theory. Then all users of the farthest region request at the same moment an object that their replica has not
+stored: one copy of the object crosses the origin's link (collapsed forwarding).
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ TOO_OLD_S = 1.1
 class Visits:
     """Time spans of each region's visits by phase, and of the simultaneous requests of many users (`crowd`).
 
-    A visit is a list: a visit that the machine disturbed is followed by its repetitions.
+    Each visit is a list of attempts: an attempt that other load on the machine disturbed is followed by a repetition.
     """
 
     windows: dict[tuple[str, str], list[list[Window]]] = field(
@@ -394,7 +394,7 @@ def _regions(through: Measured) -> list[Region]:
 
 
 def _times(timings: Mapping[str, Sequence[Timing]], case: str, measured: Measured) -> dict[str, list[float]]:
-    """Return the times in s of the undisturbed visits, by region."""
+    """Return the times in s of the undisturbed visits, keyed by region."""
     visits, found = measured.visits, {}
     for region in REGIONS:
         found[region] = [

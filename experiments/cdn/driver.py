@@ -1,4 +1,4 @@
-"""Client program for simulated users of a web site, who resolve the site's name before each connection.
+"""Client program for simulated users of a web site; the site's name is resolved before each connection.
 
 A driver (see lab7.experiments.harness.driver_process) with the argument NAME:
 
@@ -9,8 +9,8 @@ A driver (see lab7.experiments.harness.driver_process) with the argument NAME:
     {"return": PATH, "for_s": S, "every_s": E}    a lookup, a connection and a request every E seconds
 
 The response has `asked` and `failed`, the numbers of requests. Only `return` goes on after a failure, since failures
-are its subject. Lookups are the system's stub resolver's and requests http.client's, so that no client of lab7 judges
-lab7's servers; responses are read and discarded.
+are its subject. The system's stub resolver looks names up, and http.client sends the requests, so that no client of
+lab7 judges lab7's servers; responses are read and discarded.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ERRORS = (OSError, HTTPException)
 
 
 class Users:
-    """Simulated users on this host, who send HTTP requests to one web site."""
+    """Simulated users on this host; all of them send HTTP requests to one web site."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -1,8 +1,8 @@
-"""Experiment on CDN fail-over: duration of failed requests after the loss of a replica (claim C8).
+"""Experiment on CDN fail-over: the users' outage after the loss of a replica (claim C8).
 
 Users of a region keep requesting an object by the site's name, with a lookup and a connection for each request, while
 their replica is killed or cut off. The CDN's name server checks the health of its replicas at an interval and then
-answers with another one, but earlier answers may be used for their TTL. For each TTL the time of the last failed
+answers with another replica, but earlier answers may be used for their TTL. For each TTL the time of the last failed
 request is compared with TTL and check interval; after the first fault the replica returns, and is used again.
 
 The replica is lost soon after an answer was fetched, so that almost the whole TTL remains. In real time the machine's
@@ -202,9 +202,9 @@ def _asked_of_cdn(traffic: DnsTraffic) -> DnsTraffic:
 def _compare(theory: FailOverTheory, phases_s: Sequence[float], found: Sequence[Timing]) -> list[Comparison]:
     """Compare mean and quartiles of the fail-over times with theory.
 
-    The theoretical mean is that of the long run; the terms include the difference of these very faults from it: their
-    moments are known, and the answers fetched before a check are counted. The tolerance of a quartile is that of
-    samples of this size.
+    The theoretical mean is the expected value. The terms include this sample's deviation from the expected value, which
+    is computed from the known times of the faults and the counted answers fetched before a check. The tolerance of a
+    quartile is that for a sample of this size.
     """
     means = {name: statistics.fmean(one.terms[name] for one in found) for name in found[0].terms}
     remaining_s, early_s = theory.ttl_s / 2, theory.interval_s / 2
@@ -288,8 +288,8 @@ def _fail(context: Run, folder: Path, kind: str, ttl: int, comes_back: bool, evi
 def _disturbed_s(fault: Fault, users: Sequence[judge.User], watch: MachineWatch) -> float:
     """Return the delay in s that other load added to two health checks and one request.
 
-    A request lasts from its lookup to its SYN: in that time the last answer with the failed replica is delivered and
-    used.
+    The delay of a request is counted from its DNS lookup to its SYN, the time in which the last answer with the failed
+    replica is delivered and used.
     """
     checking = ["ns-cdn", host_name("edge", REGION)]
     moments_ns = [fault.began_ns] + ([fault.back_ns] if fault.back_ns is not None else [])

@@ -57,9 +57,10 @@ def name_server_starter(implementation: Implementation, plan: CdnPlan) -> Starte
 def _values(plan: CdnPlan) -> dict[str, Any]:
     """Return the values for the configuration templates of the CDN's name server.
 
-    zone and server: its origin, and the name of its name server; own_address; alias: the name that is steered by
-    region, without the zone; ttl and interval in seconds; check_path; origin: its address, the last resort; regions:
-    name, network, replicas, the other regions in the order of fall-back, and the name of the master file of each.
+    zone: the CDN's zone; server: name of the name server; own_address: address of the name server; alias: the name that
+    is steered by region, without the zone; ttl and interval in seconds; check_path: path of the health checks; origin:
+    address of the origin, the last resort; regions: for each region its name, network, replicas, the other regions in
+    the order of fall-back, and the name of its master file.
     """
     names = list(REGIONS)
     return {
@@ -139,8 +140,8 @@ class User:
 def cdn_testbed(context: Run, folder: Path, **drawing: Any) -> Testbed:
     """Return the emulated network of the topology cdn, with replicas and name server or their replacements.
 
-    The origin serves `folder`, with a status page for health checks of foreign replicas, which fetch it like any
-    object.
+    The origin serves `folder`, with a status page for health checks of third-party replicas, which fetch the page from
+    the origin like any object.
     """
     (folder / STATUS_PATH.lstrip("/")).write_text("{}\n")
     topo = CdnTopo(root=str(folder), **drawing)
@@ -160,8 +161,8 @@ def cdn_testbed(context: Run, folder: Path, **drawing: Any) -> Testbed:
 def warm_up(bed: Testbed) -> None:
     """Send a query to every name server, so that all programs have started before the measurements.
 
-    The first answer of a program takes milliseconds longer than all later ones, which is no part of any formula. Of the
-    names that are looked up later nothing is in a cache afterwards.
+    The first answer of a program takes milliseconds longer than all later ones, which is no part of any formula.
+    Afterwards no cache holds a name that is looked up later.
     """
     for region in REGIONS:
         _warm_up_local(bed, region)
@@ -186,9 +187,9 @@ def clear_caches(bed: Testbed, region: str, cdn: bool) -> None:
 def wait_for_steering(context: Run, bed: Testbed) -> None:
     """Wait until the CDN's name server answers every region with the region's own replica.
 
-    All servers start in parallel, and a replica that failed its first check is excluded until the next one. Foreign
-    replicas are restarted first: for health checks they have opened connections to the origin, whose beginning a
-    capture would lack; lab7's replica answers health checks itself.
+    All servers start in parallel, and a replica that failed its first check is excluded until the next one. Third-party
+    replicas are restarted first: they have opened persistent connections to the origin for health checks, and a capture
+    would lack the SYNs of those connections. lab7's replica answers health checks itself.
     """
     if "replica" in context.replacements:
         for region in REGIONS:
@@ -226,7 +227,7 @@ def fill_replicas(bed: Testbed, host: str, path: str) -> None:
 
 
 def implementations(context: Run) -> dict[str, str]:
-    """Return the program names of replicas and the CDN's name server, by role, for the report."""
+    """Return the program names of replicas and the CDN's name server, keyed by role, for the report."""
     return {**OURS, **{role: one.describe() for role, one in context.replacements.items()}, "client": "http.client"}
 
 

@@ -3,7 +3,7 @@
 A growing number of clients in three regions requests one object, each client repeatedly with a think time: from the
 origin behind its narrow link, and from the replicas of their regions, which have stored it. Up to the knee the
 utilisation of the origin's link grows in proportion to the clients; beyond it the link is saturated, and each further
-client adds to the wait of all. A client is a connection: those of a region are on one host.
+client adds to the wait of all. Each client is one connection; all clients of a region are on one host.
 
 In real time no sample is corrected for the machine's disturbance; the tolerance is WITHIN of the claims. A time is the
 mean over all requests of many simultaneous clients: the processor wait of a program is shared by all clients of

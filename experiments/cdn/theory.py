@@ -9,11 +9,11 @@ transmission time S of an object have the throughput X <= 1/S and the response t
     R(N) >= max(RTT + S, N S - Z)        utilisation(N) = min(1, N S / (RTT + S + Z))
 
 A link with an unbounded queue comes close to these bounds: below the knee N* = (RTT + S + Z)/S clients do not delay
-each other, above it each further one costs all of them S. Clients with different RTT wait in one queue: the wait W is
-the solution of: the sum of S / (RTT + W + S + Z) over all of them is 1.
+each other; above the knee each further client adds S to the response time of all clients. Clients with different RTTs
+wait in the same queue; the wait W solves the equation: the sum of S / (RTT + W + S + Z) over all clients is 1.
 
-The bounds are asymptotic: near the knee clients meet in the queue even where the link has spare capacity. The path
-model computes that effect (pathmodel.interactive_system), and `beyond_bound` returns it as terms.
+The bounds are asymptotic: near the knee clients meet in the queue although the link has spare capacity. The path model
+computes that effect (pathmodel.interactive_system), and `beyond_bound` returns it as terms.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ def interactive(rtts_s: Sequence[float], service_s: float, think_s: float) -> Th
 def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: Sequence[float]) -> dict[str, float]:
     """Return the effects on the response time that the bound of interactive() leaves out, in s by name.
 
-    They are means over the requests from `from_s` to the plan's end. rtts_s: of each client of the plan, without
-    frames. internet: the mix of near and far clients; queueing: contention at the link; request: its frame; window and
-    acknowledgements: of TCP, see pathmodel.
+    The effects are means over the requests from `from_s` to the plan's end. rtts_s: propagation RTT of each client of
+    the plan. Effects: internet: the mix of near and far clients; queueing: contention at the link; request:
+    transmission of the request's frame; window and acknowledgements: TCP's, see pathmodel.
     """
     full, windowless, ideal = (
         [request for request in requests_of(topo, plan, options) if from_s <= request.at_s < plan.until_s]

@@ -1,8 +1,8 @@
 """Alignment of two ladders: the first message that only one of them has, and the first that left at another time.
 
-Messages are equal if sender, receiver, protocol and label are; the nth of equal messages is aligned with the nth.
-Times are relative to the first message of each ladder. Where both have the same messages, the order between each two
-hosts and in each protocol is compared, too.
+Messages are equal if sender, receiver, protocol and label are; several equal messages are aligned in order of
+departure. Times are relative to the first message of each ladder. If both ladders have the same messages, their order
+per pair of hosts and protocol is compared, too.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ class PlacedMessage:
 class MessageDifference:
     """Difference of the messages of one capture in two runs.
 
-    counts: messages in each; parting: the first message that only one run has; `only_in` names that run; before: the
-    message before it that both have; moved: the first aligned message that left more than APART_NS earlier or later,
-    as in both runs; order: the first place at which equal messages have another order, as in both runs.
+    counts: number of messages in each run; parting: the first message that only one run has; only_in: the run that has
+    the parting message; before: the last message before the parting that both runs have; moved: the first aligned
+    message that left more than APART_NS earlier or later, as (message in the first run, in the second run); order: the
+    messages of both runs at the first place at which the order differs.
     """
 
     capture: str
@@ -50,7 +51,7 @@ class MessageDifference:
 
 
 def compare_ladders(capture: str, first: Ladder, second: Ladder) -> MessageDifference:
-    """Align the messages of two ladders and return where they part."""
+    """Align the messages of two ladders; return the differences."""
     one, other = _keyed(first), _keyed(second)
     alone: list[tuple[float, Side, PlacedMessage]] = [
         (message.time_s, "first", message) for key, message in one.items() if key not in other
@@ -77,7 +78,7 @@ def compare_ladders(capture: str, first: Ladder, second: Ladder) -> MessageDiffe
 
 
 def _keyed(ladder: Ladder) -> dict[Key, PlacedMessage]:
-    """Return the messages in order of departure by hosts, protocol, label, and how many equal ones came before."""
+    """Return the messages in order of departure, keyed by hosts, protocol, label, and count of earlier equal ones."""
     seen: Counter[tuple[str, str, str, str]] = Counter()
     found: dict[Key, PlacedMessage] = {}
     for arrow in ladder.arrows:
@@ -102,7 +103,7 @@ def _placed(ladder: Ladder, arrow: Arrow) -> PlacedMessage:
 def _reordered(
     one: dict[Key, PlacedMessage], other: dict[Key, PlacedMessage]
 ) -> tuple[PlacedMessage, PlacedMessage] | None:
-    """Return the first messages between two hosts that follow in another order."""
+    """Return the messages of both ladders at the first place at which their order between two hosts differs."""
     ways: dict[tuple[str, frozenset[str]], list[list[PlacedMessage]]] = defaultdict(lambda: [[], []])
     for side, messages in enumerate((one, other)):
         for message in messages.values():

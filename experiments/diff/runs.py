@@ -3,10 +3,10 @@
     difference = compare_runs((folder, result), (other_folder, other_result))
     difference.different, difference.to_json()
 
-A time counts as different if its mean moved by more than the comparison's tolerance (of theory's time) and, where the
-samples give one, the confidence interval of the difference excludes 0. Messages, of which the SYN of a TCP connection
-is one, count if one run has a message that the other lacks; another order of equal messages counts if both runs were in
-virtual time, where order is determined.
+A time counts as different if its mean moved by more than the comparison's tolerance (relative to theory's time) and the
+confidence interval of the difference, if there are enough samples for one, excludes 0. Messages (including the SYNs of
+TCP connections) count as different if one run has a message that the other lacks. A different order of equal messages
+counts if both runs were in virtual time, in which the order is deterministic.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class TimeDifference:
 
 @dataclass(frozen=True)
 class RunDifference:
-    """Difference of two runs; `only` has the comparisons and captures that one run lacks, `notes` what was not read."""
+    """Difference of two runs; `only`: comparisons and captures that one run lacks; `notes`: parts not compared."""
 
     folders: tuple[str, str]
     experiments: tuple[str, str]
@@ -106,7 +106,7 @@ def compare_runs(first: Run, second: Run) -> RunDifference:
 
 
 def _settings(result: Result) -> dict[str, Any]:
-    """Return what determines a run, by name: its experiment, parameters, seed, clock, programs and faults."""
+    """Return the settings that determine a run, by name: experiment, parameters, seed, clock, programs and faults."""
     return {
         "experiment": result.experiment,
         **{f"parameter {name}": value for name, value in result.parameters.items()},

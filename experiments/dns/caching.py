@@ -1,10 +1,11 @@
 """Experiment on DNS caching: queries at the root server, and stale answers for different TTLs (claims D11 to D13).
 
-Two workloads. A Zipf workload over the names of several domains, with and without the local server's cache, counts the
-queries at the root. Names with several TTLs are queried regularly while their addresses change at their own server: the
-longer the TTL, the fewer queries leave the local server, and the more answers are stale. TTLs are seconds; in the long
-run in virtual time they are hours, a day and a week, over fifteen days. All comparisons are of counts and of TTLs in
-whole seconds: none depends on the speed of programs.
+The experiment has two workloads. The first queries names of several domains with Zipf-distributed frequencies, with and
+without the local server's cache, and counts the queries at the root. The second queries names with several TTLs
+regularly while their addresses change in the authoritative server's zone: the longer the TTL, the fewer queries leave
+the local server, and the more answers are stale. TTLs are seconds; in the long run in virtual time they are hours, a
+day and a week, over fifteen days. Only counts, and TTLs in whole seconds, are compared, so that no result depends on
+the speed of programs.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ FEWER_BY = 5
 
 @dataclass
 class Sweep:
-    """TTL sweep: address changes as (time in ns, new addresses), and the DNS traffic by host."""
+    """TTL sweep: address changes as (time in ns, new addresses), and the DNS traffic keyed by host."""
 
     changes: list[tuple[int, list[str]]] = field(default_factory=list)
     traffic: Mapping[str, DnsTraffic] = field(default_factory=dict)

@@ -6,8 +6,8 @@ A driver (see lab7.experiments.harness.driver_process):
     {"rcode": 0, "answers": [["www.example.com.", "A", 300, "10.1.0.1"]], "transport": "udp", "began_ns": ..., ...}
 
 `buffer_bytes` in a request is the UDP payload size of EDNS, 0: no EDNS; `dnssec` sets DO (RFC 3225). As a stub
-resolver it sends RD=1 (RFC 1034 section 5.3.1), by UDP, and repeats the query by TCP when the response is truncated
-(RFC 7766 section 5).
+resolver, the program sends queries with RD set (RFC 1034 section 5.3.1) over UDP, and repeats a query over TCP if the
+response is truncated (RFC 7766 section 5).
 """
 
 from __future__ import annotations

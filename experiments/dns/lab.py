@@ -55,7 +55,7 @@ class DnsClient:
         return window_of(response), response
 
     def try_query(self, name: str, rtype: str = "A", dnssec: bool = False) -> Window:
-        """Send a query and return the time span, with or without a response, since the capture has the response.
+        """Send a query and return its time span; a missing response is no error, since the capture shows it.
 
         Raises EmulationError after more than UNANSWERED_MAX queries without a response: the server is down.
         """
@@ -78,7 +78,7 @@ def dns_testbed(context: Run, own_local: bool = False, **parameters: Any) -> Tes
 
 
 def _starters(context: Run, parameters: Mapping[str, Any]) -> dict[str, Starter]:
-    """Return functions that start the name servers chosen by --replace instead of lab7's own, by host."""
+    """Return functions that start the name servers chosen by --replace instead of lab7's own, keyed by host."""
     recursive = parameters.get("mode") == "recursive"
     starters: dict[str, Starter] = {}
     authoritative = context.replacements.get("authoritative")
@@ -106,7 +106,7 @@ def _zones(listed: list[list[str]], host: Host) -> dict[str, Any]:
 
 
 def server_names(context: Run) -> dict[str, str]:
-    """Return the name and version of each name server by role, for the report."""
+    """Return the name and version of each name server, keyed by role, for the report."""
     names = {"local": "lab7.services.dns.resolver", "authoritative": "lab7.services.dns.authoritative"}
     return names | {role: one.describe() for role, one in context.replacements.items()}
 
@@ -137,7 +137,7 @@ def dns_paths(scale: float = 1.0) -> list[EmulatedPath]:
 
 
 def traffic_at(captured: CaptureFile, hosts: Sequence[str]) -> dict[str, DnsTraffic]:
-    """Return the DNS traffic captured at the first interface of each of these hosts, by host."""
+    """Return the DNS traffic captured at the first interface of each of these hosts, keyed by host."""
     return {host: dns_exchanges(captured, first_interface(host)) for host in hosts}
 
 

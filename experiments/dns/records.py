@@ -1,8 +1,8 @@
 """Experiment on DNS records: record types, answers over UDP and TCP, delegated zones (D1 to D6, D14, D15).
 
 A client queries its local server for records of every kind in the course: address, reverse, alias, mail servers, name
-servers, a name with several addresses, an answer too large for a datagram; for a domain that its own organisation
-serves and for two that a provider serves. No time is compared.
+servers, a name with several addresses, an answer too large for a datagram. One of the domains is served by its own
+organisation, two are served by a provider. No time is compared.
 """
 
 from __future__ import annotations

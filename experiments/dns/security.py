@@ -2,7 +2,7 @@
 
 A client queries its local server for server1.example.com in four networks: without DNSSEC, with signed zones and a
 local server that validates, and with an attacker's server for example.com, once with validation and once without. The
-times of the first lookups are compared with the sum of the RTTs of their queries: validation adds a query for DNSKEY a
+times of the first lookups are compared with the sum of the RTTs of their queries: validation adds one DNSKEY query per
 zone.
 """
 

@@ -2,7 +2,7 @@
 
 An entry is an exchange as captured at its client's interface; a page is the median sample of a comparison. Times are in
 ms. Left out: content of responses, and cookies apart from their header fields. Lookups and handshakes are in the entry
-of the first exchange of their connection; `blocked` is the rest between them and the request, so that the phases of an
+of the first exchange of their connection; `blocked` is the remaining time before the request, so that the phases of an
 entry add up to its time.
 
 Source: HAR 1.2 Spec, http://www.softwareishard.com/blog/har-12-spec/.

@@ -9,8 +9,8 @@ and one session:
     ["early", "RETR a"]              as passive; the command is sent when the server has accepted the data connection
     ["nobody", "RETR a"]             PORT with a port that refuses connections, and the command
 
-Replies decide nothing here; they are in the capture. The control connection is Python's ftplib, so that lab7's client
-does not judge lab7's server.
+Replies are judged from the capture, not here. The control connection is Python's ftplib, so that lab7's client does not
+judge lab7's server.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Experiment on eavesdropping: credentials and content of FTP and SFTP transfers in captured frames (F8, F9).
 
 A third host at a mirror port captures the client's traffic. The client fetches a file by FTP, and the same file from
-the same server with the same password by SFTP (OpenSSH, or asyncssh where it is not installed). The same search
-recovers user, password and file from the third host's frames alone; the verdict lists the properties that encryption
-leaves visible.
+the same server with the same password by SFTP (OpenSSH, or asyncssh if OpenSSH is not installed). The same search for
+user, password and file is applied to the third host's frames of both transfers; the verdict lists the properties that
+encryption leaves visible.
 
 No time is compared: a transfer's duration is only reported, as one of the properties that stay visible.
 """
@@ -49,7 +49,7 @@ FTP, SFTP = "FTP", "SFTP"
 
 @dataclass
 class Transfers:
-    """File transfers by protocol (FTP, SFTP): time span, content on the client's disk, and error message."""
+    """File transfers, keyed by protocol (FTP, SFTP): time span, content on the client's disk, and error message."""
 
     windows: dict[str, Window] = field(default_factory=dict)
     arrived: dict[str, bytes] = field(default_factory=dict)

@@ -143,7 +143,7 @@ def client_name(context: Run) -> str:
 
 
 def supports(client: Implementation | None, what: str, mode: str) -> bool:
-    """Return True if a client can list, get or put in this mode; a user's own program is assumed to."""
+    """Return True if a client supports an operation (list, get, put) in this mode; assumed of a user's own program."""
     return client is None or client.own or f"{what}-{mode}" in client.commands
 
 

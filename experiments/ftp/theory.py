@@ -7,10 +7,10 @@
     request             1 RTT a file      passive: RETR and the first segment; active: RETR and the server's SYN
     transmission        the rest of X
 
-So n files take (2 + d + 3n) RTT + X in either mode, where HTTP/1.1 on one persistent connection takes (n + 1) RTT + X:
-FTP pays the negotiation of a data connection and its handshake for every file. X is the transmission time of the files;
-the final reply (226) follows the data at once, on the control connection. The transmission time of the frames of each
-round trip is counted as part of the exchange, as in harness.theory.
+So n files take (2 + d + 3n) RTT + X in either mode, whereas HTTP/1.1 on one persistent connection takes (n + 1) RTT +
+X: for every file FTP negotiates a data connection and makes its handshake. X is the transmission time of the files; the
+final reply (226) follows the data at once, on the control connection. The transmission time of the frames of each round
+trip is counted as part of the exchange, as in harness.theory.
 
 Source: RFC 959 sections 3.3, 5.4 and 6 (the order of commands and replies), counted here. Valid while each file fits
 TCP's initial window, since every data connection starts with slow start.
@@ -48,8 +48,8 @@ def ftp_session(
 ) -> Theory:
     """Return the closed form of the time from an FTP session's first SYN to the last 226.
 
-    dialogue: number of commands beside those for transfers; message_bytes: mean size of a command or a reply. Raises
-    ValueError for an unknown mode or no file.
+    dialogue: number of commands other than those for transfers; message_bytes: mean size of a command or a reply.
+    Raises ValueError for an unknown mode or no file.
     """
     if mode not in MODES or not sizes_bytes:
         raise ValueError(f"mode must be {' or '.join(MODES)}, with at least one file")

@@ -2,8 +2,8 @@
 
 A client requests a page, waits, and requests it again: from an origin with a longer idle time-out (the connection is
 kept), from one with a shorter time-out (it is closed), and through a proxy with a longer time-out than its origin's.
-The second request is timed: one round trip on a kept connection, two where a connection is opened anew, on either hop.
-The wait is two seconds; in the long run in virtual time it is ten minutes.
+The second request is timed: one round trip on a kept connection, two if a new connection has to be opened, on either
+hop. The wait is two seconds; in the long run in virtual time it is ten minutes.
 """
 
 from __future__ import annotations
@@ -177,7 +177,10 @@ def _sample(case: str, load: PageLoad) -> Sample:
 
 
 def _timings(case: str, visits: Visits, watch: MachineWatch) -> list[Timing]:
-    """Return duration and terms of each second request, by the proxy's connection to the origin if there is a proxy."""
+    """Return the duration of each second request, divided into terms.
+
+    With a proxy, the terms are those of its connection to the origin, since only that connection's link has a delay.
+    """
     timings = []
     for number, load in enumerate(visits.at_client):
         sample = _sample(case, load)

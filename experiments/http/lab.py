@@ -1,4 +1,4 @@
-"""Set-up of the HTTP experiments: web site, network, captured page loads, and delays that closed forms lack."""
+"""Set-up of the HTTP experiments: web site, network, captured page loads, and terms that the closed forms lack."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def access_path(rtt_s: float, bw_mbit: float) -> EmulatedPath:
 
 
 def base_url(context: Run, strategy: str) -> str:
-    """Return the origin's URL for a strategy, since a replaced origin may use one port for each protocol."""
+    """Return the origin's URL for a strategy; a replacement of lab7's origin may have one port per protocol."""
     origin = context.replacements.get("origin")
     port = origin.port(strategy) if origin else DEFAULT_PORT
     return f"http://{NAME}" + ("" if port == DEFAULT_PORT else f":{port}")
@@ -125,7 +125,7 @@ def origin_name(context: Run) -> str:
 
 
 def proxy_mode(context: Run) -> str:
-    """Return the mode in which the proxy runs: a replaced proxy's first supported mode, else forward."""
+    """Return the mode in which the proxy runs: the first supported mode of a replacement, else forward."""
     proxy = context.replacements.get("proxy")
     return proxy.modes[0] if proxy and proxy.modes else "forward"
 
@@ -143,7 +143,7 @@ def loads_in(
     windows: Mapping[str, Sequence[Window]],
     files: Mapping[str, Files],
 ) -> dict[str, list[PageLoad]]:
-    """Return the page loads captured within each named time span; `files` has the expected content by name."""
+    """Return the page loads captured within each named time span; `files`: expected contents keyed by name."""
     origin = context.replacements.get("origin")
     every = page_load(captured, interface, {DEFAULT_PORT, *(origin.ports.values() if origin else ())})
     return {
@@ -169,7 +169,7 @@ def failure_seen(loads: Sequence[PageLoad]) -> str:
 
 
 def timing(load: PageLoad, watch: MachineWatch | None = None) -> Timing:
-    """Return duration and terms of a page load, from packets; `watch` adds a term for delays by other load."""
+    """Return the duration of a page load, divided into terms, from packets; `watch` adds a term for other load."""
     found = decompose(load)
     timed = Timing(found.total_s, found.terms)
     if watch is None:
@@ -186,10 +186,11 @@ def left_out(
     at: str = AT_CLIENT,
     waiting: Collection[str] = (),
 ) -> dict[str, dict[str, float]]:
-    """Return the terms in s that the closed form of a page load lacks, by case (medians over the case's loads).
+    """Return the terms in s that the closed form of a page load lacks, keyed by case (medians over the case's loads).
 
     window, acknowledgements, server_waits, and waiting: see pathmodel.replay; framing: octets that are neither requests
-    nor responses, and segments that are shorter than they could be. Empty where TCP lost a segment.
+    nor responses, and segments that are shorter than they could be. The terms of a case are empty if TCP lost a
+    segment.
     """
     samples = {name: [sample_of(load, at) for load in some] for name, some in loads.items()}
     return {
@@ -207,7 +208,7 @@ def sample_of(load: PageLoad, at: str) -> Sample:
 def framing_s(load: PageLoad, rate_bps: float) -> float:
     """Return the transmission time in s of a page load's octets that the closed form does not count.
 
-    The closed form counts one request a round, of the largest size, and each response in as few segments as possible.
+    The closed form counts one request per round, of the largest size, and each response in as few segments as possible.
     Further octets are the connection preface, settings, several requests in one segment, and headers of short segments.
     """
     size = request_size(load)

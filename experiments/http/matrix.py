@@ -1,7 +1,8 @@
 """HTTP interoperability matrix: every origin with every client, by every protocol that both implement.
 
-For each pair one page of three objects is loaded over an emulated link. A cell passes if the packets show every object
-by the protocol of its column, with status 200 and the content of its file, in well-formed messages of both sides.
+For each pair one page of three objects is loaded over an emulated link. A cell passes if the packets show that every
+object was delivered by the column's protocol, with status 200 and the content of its file, and that the messages of
+both sides are well-formed.
 """
 
 from __future__ import annotations

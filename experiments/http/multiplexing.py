@@ -1,8 +1,8 @@
 """Experiment on head-of-line blocking: a small object behind a large one, in HTTP/1.1 and HTTP/2 (H11, H12).
 
-On one connection the client requests a large object and, immediately after it, several small ones. HTTP/1.1 responds in
-the order of the requests, so the small ones wait (head-of-line blocking); HTTP/2 interleaves the streams. The sizes
-keep slow start from stalling the link: only the order is measured.
+On one connection the client requests a large object and, immediately afterwards, several small objects. HTTP/1.1
+responds in the order of the requests, so that the small objects wait (head-of-line blocking); HTTP/2 interleaves the
+streams. The sizes are chosen so that slow start never leaves the link idle: only the order is measured.
 """
 
 from __future__ import annotations
@@ -175,8 +175,8 @@ def _left_out(captured: CaptureFile, topo: Topo, loads: Sequence[PageLoad], rate
 def _framing_s(load: PageLoad, rate_bps: float) -> float:
     """Return the transmission time in s of octets before the small object's end that the closed form lacks.
 
-    Counted are requests in the segment of the first one, frames other than DATA, and the octets behind the small object
-    in its last segment.
+    Counted are the requests that share the first request's segment, frames other than DATA, and the octets that follow
+    the small object in its last segment.
     """
     (conversation,), first, small = load.conversations, load.exchanges[0].request, _small(load).response
     large_bytes, small_bytes = (_response_size(load, name) for name in (LARGE, SMALL))

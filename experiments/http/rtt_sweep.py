@@ -1,10 +1,10 @@
 """Experiment on the RTT: page load time by strategy, RTT and number of objects (claim H14; formulas of H6 to H13).
 
-A page of n objects is loaded over links of several RTTs by every strategy. The plot has the textbook's lines and the
-measured points; where the responses that a server may send at once exceed TCP's initial window of ten segments (RFC
-6928), slow start adds round trips that the formulas lack: the dashed lines add them (RFC 5681 section 3.1), and the
-points lie there. A page that was not delivered has no point, and the claim on its strategy (H6 to H9, H13 or H14) has
-failed.
+A page of n objects is loaded over links of several RTTs by every strategy (HTTP version and use of connections). The
+plot has the textbook's lines and the measured points. If the responses that a server may send at once exceed TCP's
+initial window of ten segments (RFC 6928), slow start (RFC 5681 section 3.1) adds round trips that the textbook's
+formulas lack. The dashed lines include slow start, and the points lie on the dashed lines. A page that was not
+delivered has no point, and fails the claim on its strategy (H6 to H9, H13 or H14).
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ Approach, section 2.2.2); the HTTP/2 ones follow from RFC 9113 sections 5 and 8.
     2                3 RTT + X        the same on one connection with streams
     2-push           2 RTT + X        the objects are pushed behind the base page
 
-They hold while each burst of responses fits the initial congestion window (`within_initial_window`); `page_stall_s`
-gives the time to add otherwise.
+The formulas hold if each burst of responses fits the initial congestion window (`within_initial_window`); otherwise
+`page_stall_s` returns the time to add.
 """
 
 from __future__ import annotations
@@ -75,11 +75,11 @@ def http_page_load(
 ) -> Theory:
     """Return the closed form of a page's load time; `sizes_bytes` are the objects' sizes, the base page first.
 
-    head_size_bytes: added to each size for status line and header section; rate_bps: of the bottleneck, None if
-    unlimited (X = 0); request_size_bytes: of a request, None if `rtt_s` includes the frames of a handshake and of a
-    request. An awaited response's transmission time is divided as in a capture: the first segment counts as request,
-    the rest as transmission. slow_start: add `page_stall_s` to transmission. Raises KeyError for an unknown strategy,
-    ValueError for an empty page.
+    head_size_bytes: size of status line and header section, added to each object's size; rate_bps: rate of the
+    bottleneck, None if unlimited (X = 0); request_size_bytes: size of a request, None if `rtt_s` includes the
+    transmission times of handshake and request. An awaited response's transmission time is divided as in a capture: the
+    first segment counts as request, the rest as transmission. slow_start: add `page_stall_s` to transmission. Raises
+    KeyError for an unknown strategy, ValueError for an empty page.
     """
     form, n = _FORMS[strategy], len(sizes_bytes)
     if n == 0:
@@ -133,8 +133,8 @@ def page_stall_s(
 ) -> float:
     """Return the time in s for which slow start leaves the link idle during a page load.
 
-    On one connection the window has grown by every segment acknowledged before (RFC 5681 section 3.1); parallel
-    connections stall at the same time, the longest of them counts.
+    On a persistent connection, each segment acknowledged so far has enlarged the congestion window (RFC 5681 section
+    3.1). Parallel connections stall at the same time, so that only the longest stall counts.
     """
 
     def stall(size_bytes: int, before_bytes: int = 0) -> float:

@@ -2,8 +2,9 @@
 
 One client, one origin, one access link with a rate and a delay. The client loads a page of n objects by each strategy,
 several times; the packets at its interface decide the claims, and each time is compared with the textbook's formula,
-term by term. By HTTP/2 it loads a second page of 3n objects as well, whose time does not depend on n. Times are
-compared for loads that delivered the files of the page; a failed load is judged as far as its packets go.
+term by term. By HTTP/2 the client also loads a second page, of 3n objects, since the number of round trips does not
+depend on n. Times are compared for page loads that delivered the files of the page; of a failed page load only the
+packets are judged.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ Loads = Mapping[str, list[PageLoad]]
 
 @dataclass
 class Workload:
-    """Time spans of the page loads by name, and error messages and time spans of the failed page loads.
+    """Time spans of page loads keyed by name, and error messages and time spans of failed page loads.
 
     `warm_ups` are the time spans of the first round, which is not measured.
     """
@@ -85,7 +86,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class Captured:
-    """Captured page loads by name: at the client, at the origin, failed ones and warm-up loads."""
+    """Captured page loads, keyed by name: at the client, at the origin, failed page loads, and warm-up page loads."""
 
     loads: Loads
     at_origin: Loads

@@ -4,10 +4,11 @@
     journeys.of(17)        -> Journey(sent=<frame 17>, received=<frame 21>, lost=False)
     journeys.host("10.0.0.1")  -> "client"
 
-The same packet at two interfaces is found by its octets without those that a router or a network card changes: time to
-live, header checksums, the type of service. Equal packets (a repeated datagram) are matched in order. The label of an
-interface is HOST:INTERFACE in lab7's captures; an address belongs to the host at which its packets appear first, or
-arrive last. In a capture of one interface every packet is sent and received at the same time.
+Two frames are the same packet if their octets from the IP header on are equal, apart from the fields that routers and
+network cards change: TTL (hop limit), DSCP and ECN, and checksums. Several equal packets (repeated datagrams) are
+matched in order. The label of an interface is HOST:INTERFACE in lab7's captures; an address belongs to the host at
+which its packets appear first, or arrive last. In a capture of one interface every packet is sent and received at the
+same time.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ CHECKSUM_AT = {TCP_PROTOCOL: 16, UDP_PROTOCOL: 6}
 class Journey:
     """A packet's frames: at the sender's interface, and at the receiver's (None: not captured there).
 
-    `lost`: the receiver's interface was captured, and the packet did not arrive. A packet that left shortly before the
-    end of the capture, less than the longest journey, may have been on its way and does not count as lost.
+    `lost`: the receiver's interface was captured, and the packet did not arrive. A packet that left less than the
+    longest journey time before the end of the capture may still have been on its way, and does not count as lost.
     """
 
     sent: Frame
@@ -56,7 +57,7 @@ class Journeys:
         self._end_ns = max((frame.time_ns for frame in captured.frames), default=0)
 
     def host(self, address: str) -> str:
-        """Return the host of an address, the address itself where its host is neither named nor was captured."""
+        """Return the host of an address; the address itself if its host has no name and was not captured."""
         return self.hosts.get(address) or self._captured.host_names.get(address, address)
 
     def ends(self, number: int) -> tuple[str, str] | None:
@@ -64,7 +65,7 @@ class Journeys:
         return self._ends.get(number)
 
     def of(self, number: int) -> Journey:
-        """Return the journey of the packet in a frame. Raises KeyError for a frame that the capture has not."""
+        """Return the journey of the packet in a frame. Raises KeyError for a frame that is not in the capture."""
         frame = self._frames[number]
         frames = self._places.get(number, (frame,))
         sent, received = frames[0], frames[-1]
@@ -108,7 +109,7 @@ def host_of(interface: str) -> str:
 
 
 def _matched(places: Mapping[str, list[Frame]]) -> list[tuple[Frame, ...]]:
-    """Match the frames of equal packets at several interfaces: the nth at each, or by time where one was lost."""
+    """Match the frames of equal packets at several interfaces: the nth at each, or by time if one of them was lost."""
     if len(places) == 1:
         return [(frame,) for frames in places.values() for frame in frames]
     left = {interface: sorted(frames, key=lambda one: one.time_ns) for interface, frames in places.items()}

@@ -4,9 +4,10 @@
     for arrow in ladder.arrows:
         print(ladder.columns[arrow.source], arrow.label, arrow.sent_ns, arrow.received_ns)
 
-A conversation is read at its client's interface, which shows when the client's messages leave; where its server's
-interface was captured too, the same conversation read there shows when they arrive. TCP's own segments (SYN, FIN, RST,
-acknowledgements, repeated segments) are arrows of the level "tcp", messages are of the level "message".
+A conversation is parsed at the client's interface, which gives the departure times of the client's messages. If the
+server's interface was captured too, the conversation is also parsed there, which gives the arrival times. TCP's own
+segments (SYN, FIN, RST, acknowledgements, repeated segments) are arrows of the level "tcp", messages are of the level
+"message".
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ _Readings = tuple[WireMessage, WireMessage | None]
 class Arrow:
     """Arrow of a ladder: columns of sender and receiver, label, and the times of its first and last octet in ns.
 
-    `received_ns` and `received_end_ns` are None where the message was lost, or the receiver was not captured (then
-    `lost` is False). `frames` are the numbers of its frames at the sender, `arrivals` those at the receiver.
+    `received_ns` and `received_end_ns` are None if the message was lost, or if the receiver was not captured (`lost` is
+    then False). `frames` are the numbers of the message's frames at the sender, `arrivals` at the receiver.
     """
 
     source: int
@@ -70,7 +71,7 @@ class Ladder:
         return self.with_arrows(arrow for arrow in self.arrows if arrow.level == level)
 
     def with_frames(self, frames: Collection[int]) -> Ladder:
-        """Return the ladder with the arrows that one of these frames carries."""
+        """Return the ladder with the arrows whose messages are in at least one of these frames."""
         return self.with_arrows(
             arrow for arrow in self.arrows if not {*arrow.frames, *arrow.arrivals}.isdisjoint(frames)
         )
@@ -101,7 +102,7 @@ def ladder_of(captured: CaptureFile, *, with_tcp: bool = False) -> Ladder:
 
 
 def _readings(captured: CaptureFile, journeys: Journeys) -> Iterator[_Readings]:
-    """Yield every message once, as read at its sender's interface and at its receiver's where both were captured."""
+    """Yield every message once, as parsed at the sender's interface and at the receiver's, as far as captured."""
     found: dict[tuple[str, frozenset[str]], dict[str, list[WireMessage]]] = defaultdict(dict)
     for interface in captured.counts:
         for message in messages_at(captured, interface):
@@ -112,7 +113,7 @@ def _readings(captured: CaptureFile, journeys: Journeys) -> Iterator[_Readings]:
 
 
 def _one_way(places: Mapping[str, list[WireMessage]], source: str, journeys: Journeys) -> Iterator[_Readings]:
-    """Yield the messages of one direction of a conversation; `places`: the conversation's messages by interface."""
+    """Yield the messages of one direction of a conversation; `places`: the messages keyed by interface."""
     ways = {interface: [one for one in read if one.source == source] for interface, read in places.items()}
     target = next(read[0].target for read in ways.values() if read)
     sent = _at_host(ways, journeys.host(_address(source)))
@@ -201,7 +202,7 @@ _FLAGS = {SYN: "SYN", FIN: "FIN", RST: "RST", ACK: "ACK"}
 
 
 def in_order(ladder: Ladder) -> Ladder:
-    """Return the ladder with hosts that exchange many messages near to each other, the first client on the left."""
+    """Return the ladder with hosts that exchange many messages next to each other, and the first client on the left."""
     order: list[int] = []
     for arrow in ladder.arrows:
         # The client of a conversation is on the left, also where the server speaks first.
@@ -216,7 +217,7 @@ def in_order(ladder: Ladder) -> Ladder:
 
 
 def _shortest(order: list[int], traffic: Mapping[tuple[int, int], int]) -> list[int]:
-    """Move columns other than the first for as long as that shortens the sum of all arrows, in columns."""
+    """Reorder the columns except the first one as long as this reduces the total length of all arrows, in columns."""
 
     def length(columns: list[int]) -> int:
         place = {column: index for index, column in enumerate(columns)}

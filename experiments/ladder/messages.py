@@ -3,10 +3,10 @@
     for message in messages_at(captured, "client:client-eth0"):
         print(message.source, message.label, message.frames)
 
-Each protocol's own reader parses its connections. Octets that no reader takes (other protocols, encrypted sessions,
-streams behind a violation of the grammar) are messages with the label "data": a run of segments from one end, or with
-their first line as label where they begin with a line of the protocol. HTTP is recognised by its first line on any
-port, also in connections that were opened before the capture began; the other protocols by their ports.
+Connections are parsed by the parser of their protocol. Octets that no parser accepts (other protocols, encrypted
+sessions, streams after a violation of the grammar) are grouped to messages, one per run of segments from one end; the
+label is "data", or the first line if that is a line of the protocol. HTTP is recognised by its first line on any port,
+also in connections that were opened before the capture began; the other protocols by their ports.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ _LINE_PORTS = {CONTROL_PORT: "ftp", **{port: protocol for port, (protocol, _) in
 
 @dataclass(frozen=True)
 class WireMessage:
-    """Application message as one interface shows it: protocol, endpoints as address:port, label, frames, octets.
+    """Application message as captured at one interface: protocol, endpoints as address:port, label, frames, octets.
 
-    `frames` are the numbers of the frames that carried it, in order; `response`: it answers an earlier message;
-    `control`: it serves the connection only, as HTTP/2's SETTINGS and GOAWAY do.
+    `frames` are the numbers of the frames that carried the message, in order; `response`: True for a response to an
+    earlier message; `control`: True for a message about the connection itself, such as HTTP/2's SETTINGS and GOAWAY.
     """
 
     protocol: str
@@ -208,7 +208,7 @@ def _dialogue(protocol: str, session: Dialogue[Any, Any]) -> Iterator[WireMessag
 
 
 def _with_rest(connection: Connection, known: Iterable[WireMessage]) -> list[WireMessage]:
-    """Return the messages, and the octets of the connection that are in none of their frames as further messages."""
+    """Return the known messages, and the octets of the connection in all other frames as further messages."""
     found = list(known)
     taken = {frame for message in found for frame in message.frames}
     ways = (
@@ -236,7 +236,7 @@ def _begins_http(payload: bytes) -> bool:
 
 
 def _unread(run: Sequence[tuple[int, str, str, bytes, bool]], port: int) -> WireMessage:
-    """Return a run of segments as one message, with its first line as label where that is a line of a protocol."""
+    """Return a run of segments as one message, labelled by its first line if that is a line of the protocol."""
     frames, octets = tuple(one[0] for one in run), sum(len(one[3]) for one in run)
     _, source, target, payload, response = run[0]
     protocol, label = "tcp", f"data, {octets:,} octets"
@@ -250,7 +250,7 @@ def _unread(run: Sequence[tuple[int, str, str, bytes, bool]], port: int) -> Wire
 
 
 def _first_copies(way: Direction) -> list[Segment]:
-    """Return the segments with payload that carried octets for the first time, also before or behind a gap."""
+    """Return the segments that carried octets for the first time, also those before and after a gap in the capture."""
     carrying = {piece.frame for piece in way.stream.pieces}
     if not carrying:
         return list(way.segments)

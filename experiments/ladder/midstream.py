@@ -1,9 +1,9 @@
 """TCP connections whose SYN was not captured: opened before the capture began, or captured in one direction only.
 
-The client is the sender of the SYN-ACK's opposite end; without a SYN-ACK the end that sends an HTTP request, or else
-the end with the higher port. A stream begins with its first captured segment, an HTTP stream with the first segment
-that starts with a message. Left out: a capture that begins within the first message of another protocol, whose
-remaining octets its reader does not recognise.
+The client is the receiver of the SYN-ACK; without a SYN-ACK, the sender of an HTTP request or receiver of an HTTP
+response, or else the end with the higher port. A stream begins with its first captured segment, an HTTP stream with the
+first segment that starts with a message. Left out: a capture that begins within the first message of another protocol,
+since the parser does not recognise the rest of that message.
 """
 
 from __future__ import annotations

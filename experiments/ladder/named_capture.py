@@ -1,4 +1,4 @@
-"""Captures of runs with the names of their hosts, from the result that is beside them."""
+"""Captures of runs with the names of their hosts, from the result.json in the same folder."""
 
 from __future__ import annotations
 

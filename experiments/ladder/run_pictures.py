@@ -1,8 +1,9 @@
 """Pictures of a run for its report: a ladder of its first messages, one of each claim's evidence, and the frames cited.
 
-Frame numbers are those of the capture that the result names. The pictures show a part of it: the first messages of the
-run, and for each claim the messages of the first frames that its evidence cites. Frames are shown as scapy decodes
-them, and as octets: those that evidence cites, and the first one of each arrow, up to FRAMES_MAX.
+Frame numbers are those of the capture that the result names. The pictures show a part of the capture: the first
+messages of the run, and for each claim (statement of the course) the messages of the first frames that its evidence
+cites. The frames that evidence cites and the first frame of each arrow, up to FRAMES_MAX frames, are shown as decoded
+by scapy and as octets.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class CitedFrame:
 class RunPictures:
     """Pictures of a run: of its first messages (None without a message), by claim id, and the frames shown.
 
-    `grid`: the first one has lines one round-trip time apart.
+    `grid`: the picture of the first messages has grid lines one round-trip time apart.
     """
 
     capture: str
@@ -113,7 +114,7 @@ def _grid_ns(result: Result) -> int:
 
 
 def _shown(cited: dict[str, list[int]], arrows: Sequence[Arrow]) -> dict[int, tuple[str, ...]]:
-    """Return the frames to show, with the claims that cite each: those of the evidence, then those of the arrows."""
+    """Return the frames to show, with the claims that cite each: the evidence's frames, then the arrows' frames."""
     shown: dict[int, tuple[str, ...]] = {}
     for claim, numbers in cited.items():
         for number in numbers:
@@ -204,7 +205,7 @@ def _layers(packet: Any) -> Iterator[str]:
 
 
 def _text_lines(payload: bytes) -> Iterator[str]:
-    """Yield the first lines of a payload that is text, up to the first line that is not; else its length."""
+    """Yield the first lines of a text payload, up to the first line that is not text; for other payload, its length."""
     lines = payload.split(b"\n")
     shown = 0
     for line in lines[:TEXT_LINES_MAX]:

@@ -1,7 +1,7 @@
 """Selection of a capture's frames by conversation, so that a picture of a few messages dissects few frames.
 
-A conversation is all packets between two endpoints (address and port) of TCP or UDP. It is found by the octets of the
-headers, without a dissection of the whole frame.
+A conversation is all packets between two endpoints (address and port) of TCP or UDP. Conversations are identified by
+the octets of the headers, without dissecting whole frames.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _key(protocol: int, source: bytes, target: bytes, ports: bytes) -> Key:
 
 
 def conversations_with(captured: CaptureFile, numbers: Collection[int]) -> CaptureFile:
-    """Return the part of a capture with the conversations of these frames, up to the last one of them.
+    """Return the part of a capture with the conversations of these frames, up to the last of these frames.
 
     Frames keep their numbers.
     """

@@ -1,8 +1,8 @@
 """SVG rendering of a ladder: columns of hosts, sloping arrows, a time axis; readable without scripts.
 
-An arrow is the area between the departure and the arrival of a message's first and last octet: its slope is the delay
-of the path, its thickness the time of transmission. A lost message ends in a cross. Colours are those of Okabe and Ito
-(Color Universal Design, 2008), and differ in lightness in print; every arrow has its text as a tooltip.
+An arrow is the area between the departure and the arrival of a message's first and last octet: its slope shows the
+delay of the path, its thickness the transmission time. A lost message ends in a cross. Colours are those of Okabe and
+Ito (Color Universal Design, 2008), and differ in lightness in print; every arrow has its text as a tooltip.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ svg.ladder { font: 11.5px/1 system-ui, "Segoe UI", Roboto, Arial, sans-serif; ba
 class Drawing:
     """Options of a drawing: kind of the time axis, title, text of marks and link target by arrow, and the RTT grid.
 
-    `marks`: words (for example claim ids) shown beside an arrow, by the arrow's position in the ladder; `link`: target
-    of an arrow's link, None for no link; `grid_ns`: distance of grid lines in ns, 0 for none; `standalone`: the style
-    is for a file of its own, with light and dark colours.
+    `marks`: words (for example claim ids) shown at an arrow, keyed by the arrow's position in the ladder; `link`:
+    target of an arrow's link, None for no link; `grid_ns`: distance of grid lines in ns, 0 for none; `standalone`: the
+    style is for a file of its own, with light and dark colours.
     """
 
     kind: Kind = "fitted"

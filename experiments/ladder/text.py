@@ -4,8 +4,8 @@
         0.000  | GET /page/ --------->|                      |     5.001
         5.012  |                      | GET /page/ --------->|    20.140
 
-A line of the terminal form is one message: the time in ms at which it left, and behind the columns the time at which
-it had arrived (lost: `lost`; not captured: `-`).
+A line of the terminal form is one message: its departure time in ms on the left, and its arrival time to the right of
+the columns (lost: `lost`; not captured: `-`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Vertical axis of a ladder: from times in ns to positions in pixels, downwards, to scale or with idle time shortened.
 
-An axis of the kind "scale" is linear. An axis of the kind "fitted" keeps the order of all times and shortens what a
-linear one wastes: the distance of two neighbouring times is proportional to their difference between a minimum, which
-leaves space for a label, and a maximum, beyond which the time is cut and marked.
+An axis of the kind "scale" is linear. An axis of the kind "fitted" keeps the order of all times and shortens idle time:
+the distance of two neighbouring times is proportional to their difference, but at least a minimum, which leaves space
+for a label, and at most a maximum; an interval shortened to the maximum is marked as a cut.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class TimeAxis:
         return self._places[-1]
 
     def y(self, time_ns: int) -> float:
-        """Return the position of a time in pixels; a time between two known ones is interpolated."""
+        """Return the position of a time in pixels; a time between two known times is interpolated."""
         index = bisect_left(self._times, time_ns)
         if index == len(self._times):
             return self._places[-1]

@@ -68,8 +68,8 @@ def draw_ladder(
 ) -> LadderPicture:
     """Return the ladder diagram of a capture: a file's path, or a capture that was read.
 
-    frames: only the messages that one of these frames carries; protocols: of these protocols; first: so many messages;
-    tcp: with the segments of TCP that carry none. Raises CaptureReadError.
+    frames: show only messages in at least one of these frames; protocols: show only messages of these protocols; first:
+    maximum number of messages; tcp: also show TCP segments without a message. Raises CaptureReadError.
     """
     captured = capture if isinstance(capture, CaptureFile) else read_capture(Path(capture))
     ladder = ladder_of(captured, with_tcp=tcp or bool(frames))

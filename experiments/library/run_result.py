@@ -43,7 +43,7 @@ class RunResult:
 
     @cached_property
     def comparisons(self) -> dict[str, Comparison]:
-        """Measured times beside theory by name: `.measured_s`, `.theory_s`, `.ratio`, `.terms`, `.within`."""
+        """Comparisons of measured times with theory: `.measured_s`, `.theory_s`, `.ratio`, `.terms`, `.within`."""
         return {comparison.name: comparison for comparison in self.result.comparisons}
 
     @property
@@ -63,7 +63,7 @@ class RunResult:
 
     @cached_property
     def captures(self) -> dict[str, Path]:
-        """Capture files of the run by name."""
+        """Capture files of the run, keyed by name."""
         return {path.name: path for path in sorted(self.folder.glob("*.pcapng"))}
 
     @property
@@ -72,7 +72,7 @@ class RunResult:
         return None if self.result.files.report is None else self.folder / self.result.files.report
 
     def read_capture(self, name: str | None = None) -> CaptureFile:
-        """Return the frames of a capture, by default of the one that evidence cites. Raises CaptureReadError."""
+        """Return the frames of a capture, by default of the capture that evidence cites. Raises CaptureReadError."""
         return read_capture(self._capture(name))
 
     def ladder(
@@ -86,7 +86,7 @@ class RunResult:
     ) -> LadderPicture:
         """Return the ladder diagram of the run's first messages, or of the messages that a claim's evidence cites.
 
-        Other arguments as those of draw_ladder. Raises KeyError for an unknown claim, CaptureReadError.
+        The other arguments are as for draw_ladder(). Raises KeyError for an unknown claim, CaptureReadError.
         """
         frames = self.claims[claim].frames if claim is not None else ()
         title = f"Messages of the evidence for {claim}" if claim else f"Messages of {self.experiment}"

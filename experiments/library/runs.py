@@ -1,7 +1,7 @@
 """Runs of experiments from a program or a notebook: `lab7 run` in a process of its own, and its result as an object.
 
 A network needs Linux namespaces or a kernel of its own, which a running Python process cannot enter without losing the
-machine's network. So each run is the command line's, with its defaults, checks and reruns.
+machine's network. Each run is therefore a process of `lab7 run`, with its defaults, checks and reruns.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ def run(
 ) -> RunResult:
     """Run one experiment by name or file, and return its result; claims that are not shown are no error.
 
-    Keyword arguments other than those below are parameters of the experiment (`rtt="50ms"`); `parameters` takes those
-    whose name is a keyword here or in Python. time: "virtual", "real" or "auto"; replace: program by role, as --replace
-    takes them; inject: fault by host, as --fault; again: maximum number of reruns; results: folder of the result
-    folders. Raises ArgumentsError, ProgramNotStartedError, RunError.
+    Keyword arguments other than those below are parameters of the experiment (`rtt="50ms"`); `parameters` takes
+    parameters whose name is an argument of this function or a keyword of Python. time: "virtual", "real" or "auto";
+    replace: programs keyed by role, as for --replace; inject: faults keyed by host, as for --fault; again: maximum
+    number of reruns; results: folder of the result folders. Raises ArgumentsError, ProgramNotStartedError, RunError.
     """
     given = {**(parameters or {}), **more_parameters}
     words = ["run", str(experiment), "--json", "--seed", str(seed), "--links", links, "--results", str(results)]
@@ -87,7 +87,7 @@ def as_text(value: Any) -> str:
 def _run_process(command: list[str]) -> tuple[int, str, str]:
     """Run a command line to its end, and return (exit code, standard output, standard error).
 
-    On an exception, such as KeyboardInterrupt of a notebook, the run is told to stop, and so keeps its captures.
+    On an exception, such as KeyboardInterrupt in a notebook, the run is stopped by a signal, and keeps its captures.
     """
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -1,10 +1,11 @@
 """Experiment on mailbox access: time and octets of reading a mailbox by POP3, IMAP and webmail (claims M1 to M4).
 
 Bob's mailbox has many messages, one with a picture. He reads it by POP3, IMAP and webmail: the headers of all messages,
-one attachment, everything; each time is compared with its round trips, term by term, and the octets with those of the
-requested data. Then POP3 retrieves and deletes, and IMAP creates a folder, copies, flags, searches and fetches a part.
-Alice loads a picture by HTTP, and two messages go between the servers, one each way: the packets show the side that
-opens the connection and the side that sends the payload.
+one attachment, everything. Each time is compared with theory, term by term (a term is a part of the time, such as a
+round trip), and the octets with the size of the requested data. Then POP3 retrieves and deletes, and IMAP creates a
+folder, copies, flags, searches and fetches a part. Alice loads a picture by HTTP, and the servers transfer two
+messages, one in each direction: the packets show the side that opens the connection and the side that sends the
+payload.
 """
 
 from __future__ import annotations

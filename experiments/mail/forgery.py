@@ -5,9 +5,9 @@ with checks, and she tries again. Alice's own message, signed by her server, goe
 forwarding address; Mallory sends it once more with another text. At last she forges the names of two domains with
 milder policies. Bob reads INBOX and Junk by IMAP.
 
-The claims are decided at the receiver's server, from the messages and from the DNS responses that it got. The time of
-the first check, for which the resolver is restarted, is compared with its lookups; one that the machine disturbed is
-taken again.
+The claims are decided from the messages and the DNS responses that the receiver's server got. The time of the first
+check, before which the resolver is restarted, is compared with theory, which counts DNS lookups. A check that other
+load on the machine disturbed is repeated.
 """
 
 from __future__ import annotations

@@ -198,8 +198,8 @@ def wait_for_messages(
 ) -> list[Path]:
     """Wait until a folder has `count` messages; return the files by time of arrival. Raises EmulationError.
 
-    failed: tells that an attempt at delivery has failed, after which the wait ends in `grace_s` seconds; it is called
-    every LOOK_S seconds.
+    failed: function that returns True once a delivery attempt has failed, called every LOOK_S seconds; the wait then
+    ends after another `grace_s` seconds.
     """
     deadline_s, look_s = time.monotonic() + timeout_s, time.monotonic() + LOOK_S
     while len(found := list(folder.glob("*")) if folder.is_dir() else []) < count:
@@ -214,7 +214,7 @@ def wait_for_messages(
 
 
 def has_failed_attempt(host: Host) -> bool:
-    """Return whether the queue of lab7's MTA on a host has a message that an attempt has not delivered."""
+    """Return True if the queue of lab7's MTA on a host has a message after a failed delivery attempt."""
     words = module_command("lab7.services.mail.queue", str(host.workdir / "queue"))
     listed = subprocess.run(words, capture_output=True, text=True, check=False).stdout
     return any(json.loads(line)["tries"] > 0 for line in listed.splitlines())
@@ -232,7 +232,7 @@ def wait_until_quiet(host: Host, port: int = SMTP_PORT, timeout_s: float = TIMEO
 
 
 def was_connected(host: Host, port: int = SMTP_PORT) -> bool:
-    """Return whether a host has a TCP connection on its own port, or had one in the last minute (TIME_WAIT)."""
+    """Return True if a host has a TCP connection on its own port, or had one in the last minute (TIME_WAIT)."""
     lines = Path(f"/proc/{host.namespace_pid}/net/tcp").read_text().splitlines()[1:]
     return any(
         int(local.rpartition(":")[2], 16) == port and state != LISTEN

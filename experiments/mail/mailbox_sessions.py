@@ -23,7 +23,7 @@ from lab7.topologies.emulation.errors import EmulationError
 
 @dataclass
 class Sessions:
-    """Time spans of sessions by name, and the error texts of failed sessions."""
+    """Time spans of sessions keyed by name, and the error texts of failed sessions."""
 
     windows: dict[str, list[Window]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)

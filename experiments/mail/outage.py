@@ -6,9 +6,9 @@ back, the content of his mailbox is compared with the accepted messages, and the
 schedule. In a third network his server stays down until Alice's gives up: the messages return as delivery status
 notifications. The long run has a fourth case, with the five days of RFC 5321, in virtual time only.
 
-The time of the resumed delivery contains a dialogue, so waits for a processor are measured for it; an outage with a
-disturbed time is repeated in a new network. The schedule of days runs in virtual time only, where milliseconds of
-processor wait are negligible beside an interval of half an hour.
+Programs' waits for a processor are measured during the resumed delivery, which includes an SMTP dialogue; an outage
+with a disturbed time is repeated in a new network. The schedule of days runs in virtual time only, in which
+milliseconds of processor wait are negligible compared with an interval of half an hour.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ NOTE = (
 
 @dataclass
 class OutageEvidence(Evidence):
-    """Evidence of a run; `outages`: all runs of an outage by case; only the last run of a case is compared."""
+    """Evidence of a run; `outages`: all runs of an outage, keyed by case; only the last run of a case is compared."""
 
     outages: dict[str, list[Seen]] = field(default_factory=dict)
 

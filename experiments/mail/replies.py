@@ -1,14 +1,15 @@
 """Experiment on SMTP replies: 21 reply codes, each caused as RFC 5321 specifies (claim S6).
 
-Twenty-one dialogues with the receiver's server, one for each reply code of the course. Each has a real cause: the
-queue's disk is full or read-only, the mailbox's quota is used up, the server is stopped. Each also shows the same or a
-similar command without the cause. Facts that no packet shows are read in the server's host.
+Twenty-one dialogues with the receiver's server, one for each reply code of the course. Each reply has a real cause: the
+queue's disk is full or read-only, the mailbox's quota is used up, the server is stopped. Each dialogue also has the
+same or a similar command without the cause. Facts that no packet shows, such as the free disk space, are read on the
+server's host.
 
 The server runs with the topology's flags; for 450 it is restarted with greylisting. A replacement of the role mta gets
 the same dialogues with its own configuration, without the restarts.
 
-No time is compared: 450 becomes 250 once the greylisting delay is over, and a busy machine only lengthens it.
-Disturbance is therefore not measured.
+No time is compared: 450 becomes 250 once the greylisting delay is over, and a busy machine only lengthens that delay.
+Disturbance (delay by other load on the machine) is therefore not measured.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Mail servers on an emulated host: MTA, POP3 and IMAP server, either lab7's or other implementations.
+"""Mail servers on an emulated host: MTA, POP3 and IMAP server, each either lab7's or a third-party one.
 
-A replaced MTA has its own queue; all servers share mailboxes: a Maildir for each user, in MAILDIRS/DOMAIN/USER of the
-host's folder. Real servers refuse mailboxes of root, so with a replacement they belong to the user `mail`, and lab7's
-MTA runs as that user.
+A third-party MTA has its own queue. All servers share the mailboxes: a Maildir per user, in MAILDIRS/DOMAIN/USER of the
+host's folder. Since third-party servers refuse mailboxes of root, the mailboxes belong to the user `mail` if any server
+is third-party, and lab7's MTA then runs as that user.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class Schedule:
 class MailHost:
     """Mail servers of one host; pass the method `start` to make_testbed() as the host's starter.
 
-    serves: the topology's command lines; passwords: of its users by name; network: of its own clients; mta and access:
-    the replacements of lab7's own.
+    serves: the topology's command lines; passwords: passwords keyed by user name; network: network of the domain's own
+    clients; mta and access: replacements of lab7's MTA and of lab7's POP3 and IMAP servers, None for lab7's own.
     """
 
     serves: list[str]
@@ -102,7 +102,7 @@ class MailHost:
         return self._host.workdir / MAILDIRS / self.domain / user
 
     def own(self, user: str) -> None:
-        """Change the owner of a user's Maildir and files to OWNER, if another implementation serves the mailboxes."""
+        """Change the owner of a user's Maildir and files to OWNER, if one of the host's servers is third-party."""
         if not self._is_owned:
             return
         for path in (self.mailbox(user), *self.mailbox(user).rglob("*")):
@@ -110,7 +110,7 @@ class MailHost:
 
     @property
     def _is_owned(self) -> bool:
-        """Return True if mailboxes belong to OWNER, since another implementation serves them."""
+        """Return True if mailboxes belong to OWNER, since one of the host's servers is third-party."""
         return self.mta is not None or self.access is not None
 
     def _start_mta(self, host: Host, wait: bool) -> Service | Program:
@@ -157,7 +157,7 @@ class MailHost:
 def mail_host(
     topo: MailTopo, name: str, replacements: Mapping[str, Implementation], schedule: Schedule | None = None
 ) -> MailHost:
-    """Return the mail servers of a host of the topology; `replacements`: implementations by role, else lab7's."""
+    """Return the mail servers of a host of the topology; `replacements`: keyed by role, lab7's own if absent."""
     info = topo.nodeInfo(name)
     # Use the topology's list itself, since a run with faults appends to the list (harness.faults).
     serves = info["serves"]
@@ -194,6 +194,6 @@ def _owner() -> pwd.struct_passwd:
 
 
 def names_of(replacements: Mapping[str, Implementation]) -> dict[str, str]:
-    """Return the names of the servers in use, by role, for the report."""
+    """Return the names of the servers in use, keyed by role, for the report."""
     ours = {MTA_ROLE: MTA_MODULE, ACCESS_ROLE: " and ".join(ACCESS_MODULES)}
     return {role: replacements[role].describe() if role in replacements else name for role, name in ours.items()}

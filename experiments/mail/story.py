@@ -1,10 +1,11 @@
 """Experiment on a message from Alice to Bob: steps of delivery, and their times (claims S1 to S4, S7 to S11).
 
 Alice composes a message with two pictures and submits it to her server, which resolves the MX of Bob's domain, connects
-to his server and transfers the message; Bob fetches it by POP3. Each step is timed from packets and compared with the
-number of round trips; her name server is restarted before each message, so that every lookup is in the capture. Then
-several messages are relayed between the servers: with and without PIPELINING, on one connection and on one each. A
-message full of dots, the textbook's dialogue, and the same objects by HTTP complete the claims.
+to his server and transfers the message; Bob fetches it by POP3. Each step is timed from packets and compared with
+theory (round trips and transmission times). Alice's name server is restarted before each message, so that every lookup
+is in the capture. Then several messages are relayed between the servers: with and without PIPELINING, over one
+connection and over one connection per message. For the remaining claims, a message with many dots at the beginning of
+lines is sent, the textbook's dialogue is run, and the same objects are loaded by HTTP.
 
 The role mta is the receiving server (mail.example.com): the claims are about its replies and its closing of
 connections.
@@ -124,7 +125,7 @@ class RelayRun:
 class Done:
     """Results of all runs: single messages, relayed messages by relaying method, and time spans for single claims.
 
-    Runs disturbed by waits for a processor are included, beside their repetitions.
+    Runs disturbed by waits for a processor are included, in addition to the repetitions of these runs.
     """
 
     stories: list[StoryRun] = field(default_factory=list)

@@ -61,7 +61,7 @@ class Lookups:
 
     @classmethod
     def of(cls, captured: CaptureFile) -> Lookups:
-        """Return the DNS frames of a capture, by host."""
+        """Return the DNS frames of a capture, keyed by host."""
         some = (tuple(_dns(captured.at(one))) for one in (AT_ALICE, AT_SENDER, AT_BOB))
         return cls(*some)
 
@@ -171,7 +171,7 @@ def theories(
 ) -> list[Theory]:
     """Return the predicted time of each sample: closed form, plus the terms that it omits (transfer.completed).
 
-    captured: packets at every host that acts; waiting: see pathmodel.replay.
+    captured: capture at every host that sends packets in the samples; waiting: see pathmodel.replay.
     """
     found = left_out(captured, topo, [timed for timed, _ in samples], waiting)
     return [

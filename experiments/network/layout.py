@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Place:
-    """Place of a node: its depth in the tree, its row, parent, and the number of the link to that (None for a root)."""
+    """Place of a node: depth in the tree, row, parent, and the number of the link to the parent (None for a root)."""
 
     depth: int
     row: float

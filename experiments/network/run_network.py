@@ -1,4 +1,4 @@
-"""The network part of a run's report: topology, traffic of its paths over time as plots, and a table behind these."""
+"""Network section of a run's report: topology, plots of the paths' traffic over time, and a table of the paths."""
 
 from __future__ import annotations
 

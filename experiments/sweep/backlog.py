@@ -1,6 +1,6 @@
-"""Backlog of a sweep: the cells to run, in order; a cell without a valid result comes again at the end, bounded.
+"""Backlog of a sweep: a queue of cells (the runs of the grid); a cell without a valid result is queued again, bounded.
 
-In virtual time a suspect cell does not come again, since the same seed gives the same result.
+In virtual time a cell with a suspect result is not queued again, since the same seed gives the same result.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lab7.experiments.sweep.cell import Cell
 class Backlog:
     """Queue of cells with the number of finished runs of each; `again` bounds the reruns of a cell.
 
-    attempts: runs of earlier invocations by the cell's name.
+    attempts: number of runs in earlier invocations, keyed by cell name.
     """
 
     def __init__(

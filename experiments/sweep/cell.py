@@ -2,8 +2,8 @@
 
 The hash covers the experiment (with the content of a user's file), all its parameters as parsed, so that `20ms` and
 `0.02s` are one cell, repetitions, seed, replacements (with the content of the files in their command lines), link
-emulation, the clock with its kernel, and the version of lab7. So a sweep that was stopped goes on with the cells that
-lack a result, an extended one runs only new cells, and a changed program is run again.
+emulation, the clock with its kernel, and the version of lab7. A sweep that was stopped therefore continues with the
+cells that lack a result, an extended sweep runs only its new cells, and the cells of a changed program are run again.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def make_cells(
 ) -> list[Cell]:
     """Return the cells of a sweep in the order of its grid, each once. Raises DefinitionError, ParameterError.
 
-    digests: SHA-256 of the experiment's file and of the files in command lines of replacements, by name as written.
+    digests: SHA-256 of the experiment's file and of the files in command lines of replacements, keyed by name as
+    written.
     """
     cells = [_cell(definition, point, experiment, clock, version, digests) for point in definition.points()]
     return list({cell.name: cell for cell in reversed(cells)}.values())[::-1]
@@ -84,7 +85,7 @@ def _cell(
 def shuffled(cells: Iterable[Cell], order_seed: int) -> list[Cell]:
     """Return the cells in a random order that depends only on the seed and on the set of cells.
 
-    A drift of the machine during the sweep is so spread over all points of the grid.
+    A drift of the machine's speed during the sweep is thereby spread over all points of the grid.
     """
     ordered: Sequence[Cell] = sorted(cells, key=lambda cell: cell.name)
     return Random(order_seed).sample(ordered, len(ordered))

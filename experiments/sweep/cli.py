@@ -68,7 +68,7 @@ def sweep_command(
 ) -> None:
     """Run every combination of parameters, seeds and programs that a TOML file lists; write one table.
 
-    \b
+    
     experiment = "http-versions"
     seeds = 5                          # or a list of seeds
     [set]
@@ -76,8 +76,8 @@ def sweep_command(
     [replace]
     origin = ["lab7", "nginx"]
 
-    Further keys: repeat, full, time, links, again, order_seed; [plot] x. A sweep that was stopped goes on where it was,
-    and one with more values runs only the new cells. The table (CSV, and Parquet with pyarrow), its JSON Schema, plots
+    Further keys: repeat, full, time, links, again, order_seed; [plot] x. A stopped sweep continues where it was, and a
+    sweep with more values runs only the new cells. The table (CSV, and Parquet with pyarrow), its JSON Schema, plots
     and report.html are in results/sweeps/NAME, NAME being that of FILE. Exits with 1 if a cell has no valid result.
     """
     if scheduler and engine == "local":

@@ -1,8 +1,8 @@
 """Engines of a sweep: `local` on this machine, and `dask` on the workers of a Dask scheduler (dask.distributed).
 
-An engine is an executor of tasks (concurrent.futures) with a number of tasks to hand over at a time. The Dask engine
-takes the scheduler's address, or starts a local cluster with one process per worker; a task of a worker that died is
-run again by another one, which the scheduler does by itself.
+An engine is an executor (concurrent.futures) with the number of tasks that it executes concurrently. The Dask engine
+takes the scheduler's address, or starts a local cluster with one process per worker. If a worker dies, the Dask
+scheduler runs the worker's task again on another worker.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DEATHS_MAX = 3
 
 @dataclass
 class Engine:
-    """Executor of tasks: `submit` hands one over, `width` returns how many to hand over at a time."""
+    """Executor of tasks: `submit` submits one task, `width` returns the number of tasks to submit at a time."""
 
     name: str
     submit: Callable[[Task], Future[dict[str, Any]]]
@@ -58,7 +58,7 @@ def local_engine(clock: ClockWord, jobs: int, folder: Path) -> Iterator[Engine]:
 
 @contextmanager
 def dask_engine(clock: ClockWord, scheduler: str | None, workers: int) -> Iterator[Engine]:
-    """Yield the engine of a Dask scheduler (None: a local cluster of so many workers).
+    """Yield the engine of a Dask scheduler (`scheduler` None: a local cluster with `workers` workers).
 
     Raises ExtraMissingError without dask.distributed, EmulationError if the scheduler does not answer.
     """

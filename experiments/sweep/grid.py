@@ -27,7 +27,7 @@ def varying(axes: Mapping[str, Sequence[Value]]) -> list[str]:
 
 
 def axes_of(experiment: Experiment, given: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the values of each given parameter of an experiment: the parts of a text with commas, else the text."""
+    """Return the values of each given parameter of an experiment: elements of a text with commas, or the text."""
     return {
         name: _values(experiment.parameters[name], text) if name in experiment.parameters else [text]
         for name, text in given.items()

@@ -36,7 +36,7 @@ def run_rows(experiment: Experiment, runs: Sequence[tuple[str, Mapping[str, str]
 def mean_table(
     rows: Sequence[Row], settings: Sequence[str], experiment: Experiment
 ) -> tuple[list[str], list[list[str]]]:
-    """Return (headings, rows of texts): one row for each combination of settings and compared time.
+    """Return (headings, rows of texts): one row for each combination of settings and measured time.
 
     settings: names of the parameters and roles to show.
     """

@@ -1,6 +1,6 @@
 """Sweep: load the cells of a definition, run those that lack a valid result, and write the table.
 
-Each finished cell is stored at once. So Ctrl-C, a kill or a crash of the machine costs the cells under way only.
+Each finished cell is stored at once, so that Ctrl-C, SIGKILL or a crash of the machine loses only the running cells.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Plan:
 
 @dataclass
 class Progress:
-    """Progress of a sweep: cells with a final result, and the error of each cell whose last run failed, by name."""
+    """Progress of a sweep: cells with a final result; errors of cells whose last run failed, keyed by cell name."""
 
     total: int
     settled: set[str] = field(default_factory=set)
@@ -83,7 +83,7 @@ def make_plan(definition: Definition, clock: Clock) -> Plan:
 
 
 def _digests(definition: Definition) -> dict[str, str]:
-    """Return the SHA-256 of the experiment's file and of the files in command lines of replacements, by name."""
+    """Return the SHA-256 of the experiment's file and of the files in replacements' command lines, keyed by name."""
     names = [definition.experiment] if is_user_file(definition.experiment) else []
     names += [word for programs in definition.roles.values() for what in programs for word in shlex.split(what)[1:]]
     return {name: hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in names if Path(name).is_file()}
@@ -123,7 +123,7 @@ def _run(backlog: Backlog, plan: Plan, store: Store, engine: Engine, progress: P
 
 
 def _outcome(future: Future[dict[str, Any]]) -> dict[str, Any]:
-    """Return the outcome of a task; an error for one whose workers died, or that raised an unexpected exception."""
+    """Return the outcome of a task; an error if its workers died or it raised an unexpected exception."""
     try:
         return future.result()
     except Exception as error:

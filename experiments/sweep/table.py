@@ -1,7 +1,8 @@
-"""Table over runs: one row per compared time of each run, with settings, verdicts and terms; and its JSON Schema.
+"""Table of the runs of a sweep, and its JSON Schema: one row per measured time that is compared with theory.
 
-A run without compared times has one row. Rows have the order of the grid, and hold nothing of the moment or the order
-in which the runs were made: in virtual time the same sweep gives the same table, octet for octet.
+A row has the run's settings, the verdicts, and the terms (parts) of the time; a run without such a time has one row.
+Rows are in the order of the grid and depend neither on when nor in which order the runs were executed: in virtual time,
+the same sweep gives the same table, octet for octet.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Parts of the pytest plugin (lab7.experiments.pytest_plugin) with imports, made at the first use."""
+"""Parts of the pytest plugin (lab7.experiments.pytest_plugin) with imports besides pytest, loaded at first use."""

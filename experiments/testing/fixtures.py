@@ -112,7 +112,8 @@ def _fail(sentence: str) -> NoReturn:
 def network_of(item: pytest.Item) -> Iterator[TestNetwork]:
     """Start the network that the mark of a test describes, record it, and stop it afterwards.
 
-    Skips the test where the machine cannot; fails it, with one sentence, for a mark that describes no network.
+    Skips the test if the machine cannot emulate the network; fails the test, with one sentence, if the mark describes
+    no network.
     """
     mark = item.get_closest_marker("lab7")
     given = dict(mark.kwargs) if mark is not None else {}

@@ -18,7 +18,7 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class Judgement:
-    """Judgement of a capture: the number of messages by protocol, violations of rules, verdicts by claim id."""
+    """Judgement of a capture: message counts keyed by protocol, violations of rules, verdicts keyed by claim id."""
 
     messages: dict[str, int]
     violations: tuple[Violation, ...]

@@ -1,8 +1,9 @@
 """Places where tests of the network run: a process in a sandbox, and a kernel of virtual time for each virtual test.
 
-The pytest process of the user keeps the machine's network and its rights. A second pytest process (see remote) in a
-sandbox collects the files of the tests in question, runs one test when it is told its node id, and sends the reports
-of its phases back, as a worker of pytest-xdist does. Each worker of `pytest -n` has a sandbox of its own.
+The user's pytest process stays in the machine's network, with the user's rights. A second pytest process (see remote),
+in a sandbox, collects the files of the tests that need a network. It receives node ids, runs one test for each, and
+sends back the reports of the test's phases, as a worker of pytest-xdist does. Each worker of `pytest -n` has a sandbox
+of its own.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ class Places:
             yield _report(item, "failed", str(error))
 
     def _refused(self) -> str:
-        """Return why this machine makes no sandbox, in one line; an empty text if it does."""
+        """Return one line on the reason for which this machine cannot make a sandbox; an empty text if it can."""
         if self._refusal is None:
             command = module_command(sandbox.__name__, "true")
             done = subprocess.run(command, capture_output=True, text=True, check=False)

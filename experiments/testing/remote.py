@@ -1,7 +1,8 @@
-"""Inner pytest process: collects files of tests, runs the tests that it is told, and sends the reports of their phases.
+"""Inner pytest process: collects test files, runs tests by node id, and sends the reports of the tests' phases.
 
-`python -m lab7.experiments.testing.remote FD` in a sandbox: settings, then node ids come by the connection FD, reports
-go back by it. run_in_kernel() in a kernel of virtual time: one test, with settings and reports in files.
+`python -m lab7.experiments.testing.remote FD` in a sandbox: the connection FD carries settings and node ids to this
+process, and reports back. run_in_kernel(), in a kernel of virtual time, runs one test, with settings and reports in
+files.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Remote:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Run the tests that are asked for, one after another."""
+        """Run the tests of `wanted`, one after another."""
         items = {item.nodeid: item for item in session.items}
         for nodeid, following in self._wanted:
             if nodeid in items:
@@ -82,7 +83,7 @@ def _run(settings: Settings, wanted: Iterable[Wanted], send: Callable[[Any], Non
 
 
 def _received(connection: Connection) -> Iterator[Wanted]:
-    """Yield the node ids that come by a connection, until the outer process closes it or ends."""
+    """Yield the node ids that are received from a connection, until the outer process closes it or ends."""
     while True:
         try:
             yield connection.recv()

@@ -65,8 +65,8 @@ class ServiceStarter:
     def __call__(self, command: str | Sequence[str], *arguments: str, cwd: str | Path | None = None) -> RunningService:
         """Start a service of lab7 by its module (`http.origin --root www`) or a program; wait until it serves.
 
-        A service listens on a free port of 127.0.0.1. The command line of a program has `{port}` in the place of its
-        TCP port, which is free at that moment. Raises EmulationError with the last line of its output.
+        A service listens on a free port of 127.0.0.1. In the command line of a program, `{port}` is replaced by a TCP
+        port that is free at that moment. Raises EmulationError with the last line of its output.
         """
         words = [*(shlex.split(command) if isinstance(command, str) else command), *arguments]
         self._count += 1

@@ -1,7 +1,7 @@
-"""Published JSON Schemas (draft 2020-12), and the validation of files by them.
+"""Published JSON Schemas (draft 2020-12), and the validation of files against them.
 
-The files schemas/NAME-VERSION.schema.json are package data; `scripts/json_schemas.py` writes them from the types. A
-version stays as it is once released, but for optional fields.
+The files schemas/NAME-VERSION.schema.json are package data; `scripts/json_schemas.py` writes them from the types. Once
+a version is released, it changes only by the addition of optional fields.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ VIOLATIONS_MAX = 20
 
 
 class UnknownKindError(ValueError):
-    """Content that is no result, listing or event log; the message says how to name the kind."""
+    """Content that is no result, listing or event log; the message says how to give the kind."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def kind_of(text: str) -> str:
 
 
 def violations(text: str, kind: str) -> Iterator[SchemaViolation]:
-    """Yield the violations of a schema by a file's text; of a text that is no JSON, one violation."""
+    """Yield the violations of a schema by a file's text; a single violation if the text is not JSON."""
     validator = jsonschema.Draft202012Validator(schema(kind))
     documents = [(0, text)] if kind != "events" else [*enumerate(text.splitlines(), start=1)]
     for line, document in documents:
@@ -86,7 +86,7 @@ def violations(text: str, kind: str) -> Iterator[SchemaViolation]:
 
 
 def _sentence(error: jsonschema.ValidationError) -> str:
-    """Return an error without the whole document that the library cites."""
+    """Return the message of an error, with the document that the library cites shortened."""
     value = json.dumps(error.instance)
     message = error.message
     return message.replace(repr(error.instance), value if len(value) <= 60 else f"{value[:57]}...")

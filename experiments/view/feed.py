@@ -1,8 +1,8 @@
 """Event feed of a running network: packets as they enter links, rate and queue of links, notices of its server.
 
-It reads packet sockets at both ends of every link, which the network's control server opens, so that reading and
-decoding happen in this process. Frames are counted where they enter a link (outgoing at its end); the kernel drops
-what is not read in time, which is reported, so that the memory of both processes is bounded.
+The feed reads packet sockets at both ends of every link. The network's control server opens these sockets; reading and
+decoding happen in this process. Frames are counted where they enter a link (outgoing at its end). The kernel drops
+frames that are not read in time, and the drops are reported, so that the memory of both processes is bounded.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Feed:
         self._stack.close()
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """Yield events until the network is down, of which the last one tells."""
+        """Yield events until the network is down; the last event says so."""
         poll = select.epoll()
         by_descriptor = {direction.tap.fileno(): direction for direction in self._directions}
         with poll:
@@ -196,7 +196,7 @@ def link_name(link: dict[str, Any]) -> str:
 
 
 def _allow_descriptors(number: int) -> None:
-    """Raise the soft limit of open files, where the hard limit permits."""
+    """Raise the soft limit of open files, as far as the hard limit permits."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < number:
         wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)

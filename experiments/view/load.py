@@ -1,7 +1,7 @@
 """Load of one direction of a link: rate and queue length, from the times and sizes of the frames that enter it.
 
-The queue is that of the link's transmitter, which is known: a frame waits until those before it have been sent at the
-link's rate. Frames that the link loses before its queue are counted as waiting, too.
+The length of the transmitter's queue is computed, since its behaviour is known: a frame waits until all earlier frames
+have been sent at the link's rate. Frames that the link loses before the queue are counted as waiting, too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Load:
         self._rate_bps, self._queue_frames = rate_bps, queue_frames
 
     def add(self, time_ns: int, size_bytes: int) -> None:
-        """Count a frame that enters the link; one that finds the queue full is dropped, and does not wait."""
+        """Count a frame that enters the link; a frame that finds the queue full is dropped, and does not wait."""
         self._bits += 8 * size_bytes
         self._packets += 1
         if self._rate_bps is None:

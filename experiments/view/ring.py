@@ -1,4 +1,4 @@
-"""Ring buffer of numbered events with readers that wait: of a slow reader's events the oldest are lost, not memory."""
+"""Ring buffer of numbered events for blocking readers; slow readers miss the oldest events, and memory is bounded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Ring:
 
     @property
     def closed(self) -> bool:
-        """Whether no event will follow."""
+        """True if no event will follow."""
         return self._closed
 
     def add(self, event: dict[str, Any]) -> None:
@@ -40,7 +40,7 @@ class Ring:
             self._changed.notify_all()
 
     def after(self, number: int, timeout_s: float) -> tuple[int, list[dict[str, Any]], int]:
-        """Wait for events after one; return (number of the last, the events, how many were lost before them)."""
+        """Wait for events after `number`; return (number of the last event, the events, count of missed events)."""
         with self._changed:
             self._changed.wait_for(lambda: self._last > number or self._closed, timeout_s)
             found = [event for place, event in self._events if place > number]

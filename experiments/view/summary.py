@@ -1,7 +1,7 @@
 """One-line summaries of Ethernet frames: addresses, protocol, and the first line of what TCP or UDP carries.
 
 DNS messages are decoded; of protocols of lines (HTTP/1, SMTP, FTP, POP3, IMAP) the first line of the segment is shown.
-A frame is read by itself: no reassembly. Left out: HTTP/2 frames, IPv6 extension headers.
+Each frame is decoded alone, without reassembly. Left out: HTTP/2 frames, IPv6 extension headers.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ class HostTerminal:
 
 
 class Terminals:
-    """The open terminals of a network by host; `tell` gets host and output, None at the end. Thread-safe."""
+    """The open terminals of a network, keyed by host; `tell` gets host and output, None at the end. Thread-safe."""
 
     def __init__(self, network: str, tell: Callable[[str, str | None], None]) -> None:
         self._network = network
@@ -113,7 +113,7 @@ class Terminals:
         self._lock = threading.Lock()
 
     def write(self, host: str, text: str) -> None:
-        """Type a text in the terminal of a host, which is opened if it is not. Raises EmulationError."""
+        """Type a text in the terminal of a host, after opening the terminal if necessary. Raises EmulationError."""
         with self._lock:
             terminal = self._open.get(host)
             if terminal is None:

@@ -172,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _path(self) -> str:
-        """Return the path behind the token. Raises RefusedError for a wrong Host, Origin or token."""
+        """Return the path after the token. Raises RefusedError for a wrong Host, Origin or token."""
         if self.headers.get_all("Host") not in [[host] for host in self.server.hosts]:
             raise RefusedError(HTTPStatus.MISDIRECTED_REQUEST, "this server is reached by its address only")
         origin = self.headers.get("Origin")
@@ -225,9 +225,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, "application/json", json.dumps(value).encode())
 
     def _stream(self, ring: Ring) -> None:
-        """Send events until the page or the network goes; a page that reads slowly is told how many it has missed.
+        """Send events until the page or the network goes; a slow reader gets the number of events that it has missed.
 
-        They begin behind the event that `?after=` or, where a browser connects again, Last-Event-ID names.
+        The first event is the one after `?after=` or, if a browser connects again, after Last-Event-ID.
         """
         given = self.headers.get("Last-Event-ID") or self.path.partition("?after=")[2]
         number = min(int(given), ring.last) if given.isdecimal() and len(given) < 20 else ring.last

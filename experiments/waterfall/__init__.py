@@ -1,1 +1,1 @@
-"""Waterfalls of a run: the terms of each time beside theory's, and the exchanges of a transaction over time."""
+"""Waterfalls of a run: each time's terms (parts) beside those of theory, and a transaction's exchanges over time."""

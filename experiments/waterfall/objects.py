@@ -119,7 +119,10 @@ def _phases(exchange: Exchange) -> Iterator[Phase]:
 
 
 def _opening(connection: Connection, lookups: list[Interval]) -> Iterator[Phase]:
-    """Yield the latest lookup that ended before the SYN and no other connection has, and the handshake."""
+    """Yield the phases of a connection's opening: a DNS lookup, and the TCP handshake.
+
+    The lookup is the latest that ended before the SYN and belongs to no other connection.
+    """
     syn, answer = connection.syn, connection.from_server.syn
     before = [lookup for lookup in lookups if lookup.end_ns <= syn.time_ns]
     if before:

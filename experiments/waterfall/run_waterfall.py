@@ -18,7 +18,7 @@ BARS_MAX = 40
 
 @dataclass(frozen=True)
 class BarRow:
-    """Row of the table behind a waterfall: label, lane, start and end in s, phases as (words, s), frames, octets."""
+    """Row of a waterfall's data table: label, lane, start and end in s, phases as (words, s), frames, octets."""
 
     label: str
     lane: str

@@ -1,7 +1,7 @@
-"""SVG of waterfalls, readable without scripts: terms beside theory's, and the bars of a transaction.
+"""SVG of waterfalls, readable without scripts: measured terms beside theory's terms, and the bars of a transaction.
 
 Colours are those of the reports (Okabe and Ito, Color Universal Design, 2008). Theory's bars are outlines below the
-measured ones, so that the two differ without colour; every bar has its text as a tooltip. Times run to the right on one
+measured bars, so that the two differ without colour; every bar has its text as a tooltip. Times run to the right on one
 linear axis from the start of the transaction.
 """
 
@@ -205,7 +205,7 @@ def _signed(seconds: float) -> str:
 
 
 def term_bars(terms: Mapping[str, float], theory: Mapping[str, float], within: bool) -> list[TermBar]:
-    """Return the rows of a comparison's terms, cumulative in the order of the measured ones; terms of 0 are left out.
+    """Return the rows of a comparison's terms, cumulative in the order of measured terms; terms of 0 are omitted.
 
     The term furthest from theory is marked `off` if the comparison is not within its tolerance, else `furthest`.
     """

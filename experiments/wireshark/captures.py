@@ -1,7 +1,8 @@
 """Copies of a run's capture for Wireshark: comments on the frames of each verdict, and names of the hosts.
 
-The merged copy has all interfaces, so that frame numbers are those of the evidence. A packet is in it once per
-interface, which Wireshark takes for retransmissions; the copies of one interface each show TCP as its host saw it.
+The merged copy has all interfaces, so that its frame numbers equal the frame numbers of the evidence. The merged copy
+has a packet once per interface, which Wireshark takes for retransmissions; a copy of one interface shows TCP as the
+interface's host saw it.
 """
 
 from __future__ import annotations

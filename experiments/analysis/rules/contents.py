@@ -1,7 +1,7 @@
 """Mail messages in a capture, line by line: SMTP mail data, POP3 RETR responses and IMAP FETCH data.
 
-A content has its lines, each with its offset in the stream, and dot-stuffing undone; a line that begins with one dot,
-which its sender did not stuff, is kept as it is. Parsing is tolerant of LF without CR. Left out: content behind
+A Content has the lines of a message without dot-stuffing, each with its offset in the stream. A line whose single
+leading dot the sender did not double is unchanged. Parsing is tolerant of LF without CR. Left out: content after
 STARTTLS, and APPEND.
 """
 
@@ -69,7 +69,7 @@ class Content:
 
     @property
     def body(self) -> tuple[ContentLine, ...]:
-        """Return the lines after the header section and the empty line behind it."""
+        """Return the lines after the header section and the empty line that ends it."""
         return self.lines[self.head_length + 1 :]
 
     @property

@@ -350,8 +350,8 @@ def _longest(zones: Iterable[str], name: str | None) -> str:
 def _ttls(messages: Iterable[Datum], captured: CaptureFile) -> Iterator[Violation]:
     """Yield cached answers whose TTL has not decreased since an earlier answer of the same server.
 
-    An answer is from the cache if the capture has queries of its server, none of them for this name since the earlier
-    answer, or if it took less than half of the time of the earlier one.
+    An answer comes from the cache if the capture has queries by the answering server, but none for this name since the
+    earlier answer, or if its response time is less than half of the earlier answer's.
     """
     stored: dict[tuple[object, ...], tuple[int, int, int]] = {}
     asked = _upstream_queries(captured)

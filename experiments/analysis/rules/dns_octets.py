@@ -1,7 +1,8 @@
 """DNS message parser with offsets; a malformed message is parsed up to its first violation of the format.
 
-RFC 1035 section 4: the reader stops at the first octet that breaks the format and names the fault; what precedes it is
-kept. It uses neither the services' codec nor scapy, so that each octet has its offset in the message.
+RFC 1035 section 4: the parser stops at the first octet that violates the format, describes the fault, and keeps the
+records before it. The parser uses neither the services' codec nor scapy, so that the offset of each octet in the
+message is known.
 """
 
 from __future__ import annotations

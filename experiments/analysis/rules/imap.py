@@ -158,7 +158,7 @@ def _check_messages(one: LineConnection, responses: list[tuple[int, Response]]) 
 
 
 def _items(response: Response) -> dict[str, Value]:
-    """Return the data items of a FETCH response by name; empty if the response cannot be parsed."""
+    """Return the data items of a FETCH response, keyed by name; empty if the response cannot be parsed."""
     try:
         values = response.values
     except ImapGrammarError:

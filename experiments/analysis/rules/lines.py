@@ -40,8 +40,8 @@ class LineStream:
     def next(self) -> Line | None:
         """Return the next complete line; None at the end of the stream.
 
-        A bare LF ends a line too, and is reported once per direction: a program that ends one line by LF alone does so
-        for all lines.
+        A bare LF ends a line too, and is reported once per direction, since a program that ends one line by LF alone
+        does so for all lines.
         """
         end = self.data.find(b"\n", self.at)
         if end < 0:

@@ -103,8 +103,8 @@ def _difference(leg: Content, line: ContentLine, found: str, expected: list[Cont
 def _lost(captured: CaptureFile, by_id: dict[bytes, list[Content]]) -> Iterator[Violation]:
     """Yield messages accepted by SMTP that are missing from the recipient's mailbox after the server's restart.
 
-    Evidence is a session on the recipient's mailbox at the same server, at least a second after that greeting, in which
-    all messages were read (or there were none), and no connection with the message since it was accepted.
+    Evidence: no connection has carried the message since its acceptance, and at least a second after the restarted
+    server's first greeting a session on the recipient's mailbox read all messages (or found none).
     """
     restarts = _restarts(captured)
     views = _views(captured) if restarts else []

@@ -1,6 +1,6 @@
 """Message rules of MIME: boundaries, closing boundary lines, and encodings of parts (RFC 2045, RFC 2046).
 
-Each message is checked once, where it is seen first. Left out: the contents of parts, and message/rfc822.
+Each message is checked once, in its first transmission. Left out: the contents of parts, and message/rfc822.
 """
 
 from __future__ import annotations

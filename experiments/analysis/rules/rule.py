@@ -7,8 +7,8 @@ A rule module defines its rules as constants and a `check` that yields violation
 
     def check(captured: CaptureFile, interface: str) -> Checked: ...
 
-Checks read captured octets and import nothing of the services. They are tolerant: after a violation they resume at the
-next octets that can only be the start of another message, so that one fault gives one violation.
+Checks read captured octets and import nothing of the services. Checks are tolerant: after a violation they resume at
+the next octets that can only be the start of another message, so that one fault gives one violation.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Violation:
     """Violation of a rule, with the octets of the capture that break the rule.
 
     `frame` is the number of the frame with the first of the octets, `time_ns` its time stamp; `offset` counts octets
-    from the start of the sender's TCP stream, or of the UDP payload; `octets` are at most EXCERPT_OCTETS of them.
-    `found` and `expected` are clauses: the fault, and the octets of a correct peer at this place.
+    from the start of the sender's TCP stream, or of the UDP payload; `octets` has at most the first EXCERPT_OCTETS
+    octets. `found` and `expected` are clauses: the fault, and the octets of a correct peer at this place.
     """
 
     rule: Rule

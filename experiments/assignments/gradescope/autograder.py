@@ -1,8 +1,8 @@
 """Autograder for Gradescope: grades one submission in the folders below /autograder, and writes results.json.
 
 Gradescope, "Autograder Specifications": the submission is in submission/, its author in submission_metadata.json, and
-the autograder writes results/results.json. Whatever happens, that file is written and valid; a submission that cannot
-be graded has no score, so that the student is asked to hand in again, and never gets a wrong 0.
+the autograder writes results/results.json. results.json is written, and valid, in any case. A submission that cannot be
+graded has no score instead of 0 points, and the student is asked to hand in again.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _sheet(place: Path) -> Path | None:
 
 
 def _author(path: Path, students: Sequence[str]) -> str | None:
-    """Return the student of the roster who submitted, found by student id or email address; None if unknown."""
+    """Return the submitter's id on the roster, by student id or email address; None if unknown."""
     with path.open("rb") as stream:
         users = json.loads(stream.read(METADATA_BYTES_MAX)).get("users", [])
     known = {student.casefold(): student for student in students}

@@ -101,7 +101,7 @@ def _write(
     more: Callable[[Path], None],
     packages: str = "",
 ) -> None:
-    """Write the zip file; `more` adds further files to its content, `packages` are further ones of Debian."""
+    """Write the zip file; `more` adds files to its content, `packages` names further Debian packages."""
     named = folder.parent == CATALOGUE
     settings = {"assignment": name if named else "./assignment", "show": show, "students": list(students)}
     setup = SETUP.replace(" @PACKAGES@", f" {packages}".rstrip())

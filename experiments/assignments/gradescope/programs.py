@@ -1,4 +1,4 @@
-"""Grading of one program in a Gradescope container: a trial in virtual time, which needs no rights of the container.
+"""Grading of one program in a Gradescope container: a trial in virtual time, which needs no privileges.
 
 The program runs in a user-mode kernel (lab7.topologies.emulation.virtual), confined there as another user; judge,
 secret and results are outside, and results.json is written after that kernel has ended.

@@ -5,8 +5,9 @@
                          signature}
         trace.pcapng, and predictions.json of the kind `predict`
 
-The signature is HMAC-SHA-256 (RFC 2104) over the record without it, as JSON with sorted keys and without spaces; the
-digests extend it to the files. A hand-in is a stranger's file: names, sizes and depth are bounded.
+The signature is HMAC-SHA-256 (RFC 2104) over the record without the field `signature`, as JSON with sorted keys and
+without spaces; by the digests the signature covers the files, too. A hand-in is untrusted input: names, sizes and depth
+are bounded.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Record:
         return hmac.digest(key, text.encode(), hashlib.sha256).hex()
 
     def is_signed_by(self, key: bytes) -> bool:
-        """Return whether the signature is the one by this key."""
+        """Return True if the record's signature is the one by this key."""
         return hmac.compare_digest(self.signature.encode(), self.signed(key).encode())
 
 
@@ -76,7 +77,7 @@ class HandIn:
         return self.folder / CAPTURE_NAME
 
     def changes(self) -> list[str]:
-        """Return a clause for each file that is missing, or differs from the one that was signed."""
+        """Return a clause for each file that is missing, or differs from the signed file."""
         found = []
         for name in FILES:
             path, signed = self.folder / name, self.record.files.get(name)
@@ -120,9 +121,9 @@ def write_handin(task: Task, folder: Path, clock: Clock, fidelity: Fidelity) -> 
 
 
 def read_handin(place: Path, scratch: Path) -> HandIn:
-    """Read a hand-in: its zip file, or a folder with it or with its files. Raises AssignmentError with one sentence.
+    """Read a hand-in from its zip file, or from a folder with the zip file or its files. Raises AssignmentError.
 
-    scratch: an empty folder, into which the files of a zip file are unpacked.
+    scratch: an empty folder, into which the files of a zip file are unpacked. The message of an error is one sentence.
     """
     folder = place
     if place.is_dir():
@@ -162,7 +163,7 @@ def read_handin(place: Path, scratch: Path) -> HandIn:
 
 
 def _unpack(path: Path, target: Path) -> None:
-    """Unpack the files of a hand-in by their names alone, and no other; bounds their sizes."""
+    """Unpack only the known files of a hand-in, without folders; raise AssignmentError if a file is too large."""
     try:
         with zipfile.ZipFile(path) as archive:
             # A zip file of the folder has the folder's name before each file's.

@@ -1,9 +1,9 @@
 """Task file of a student: the drawn values of an assignment, and the key that signs the student's hand-in.
 
-The values are what `predict` and `start` need on the student's machine, where the course secret is not. The key is
-HMAC(course secret, assignment, student), so that a teacher derives it again. It signs a hand-in, which proves that the
-file was written by one who has this task file, and that no other has changed it; it does not prove that its owner has
-not.
+`predict` and `start` need the values on the student's machine, which does not have the course secret. The key is
+HMAC(course secret, assignment, student), which a teacher can derive again. A hand-in's signature by this key proves
+that the hand-in was written with this task file, and that no person without the task file has changed it; the signature
+does not prove that the student has not changed it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def task_text(variant: Variant, secret: bytes) -> str:
 def read_task(place: Path, kind: str, called: str | None = None) -> Task:
     """Read the task file of a hand-out folder, or the file itself. Raises AssignmentError.
 
-    kind: of the assignment that is needed; called: its folder, if it is no assignment of lab7.
+    kind: the required kind of the assignment; called: the assignment's folder, if it is no assignment of lab7.
     """
     path = place / TASK_NAME if place.is_dir() else place
     try:

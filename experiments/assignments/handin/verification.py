@@ -1,8 +1,8 @@
 """Verification of a hand-in: signature, digests of its files, nonce of its capture, clock and certificate.
 
-What it proves is in handin.task: a file that was changed by one without the student's task file is recognised, and so
-is another student's capture. A student who owns the task file could sign anything; the capture itself, its nonce and,
-in the kind `predict`, the teacher's own measurement decide about that.
+Verification recognises another student's capture, and files that were changed without the student's task file (see
+handin.task). Students can sign any file with their own task file: against that, the capture, its nonce and, for the
+kind `predict`, the teacher's own measurement are compared.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Verified:
 def verify(place: Path, scratch: Path, verifier: Verifier | None, student: str | None = None) -> Verified:
     """Verify a hand-in; without a verifier, its digests alone. Raises AssignmentError if it cannot be read.
 
-    scratch: an empty folder; student: the one who handed it in, if that is known.
+    scratch: an empty folder; student: id of the student whose submission it is, if known.
     """
     handin = read_handin(place, scratch)
     record = handin.record
@@ -122,7 +122,7 @@ def _nonce(captured: CaptureFile | None, verifier: Verifier, student: str, probl
 
 
 def find_nonces(captured: CaptureFile, students: dict[str, str]) -> set[str]:
-    """Return the students whose nonces (`students`: by nonce) are in packets; comments of the file do not count."""
+    """Return the students whose nonces are in packets, not only in comments; `students`: ids keyed by nonce."""
     marks = {nonce.encode(): student for nonce, student in students.items()}
     found = set()
     for frame in captured.frames:

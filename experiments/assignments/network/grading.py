@@ -21,7 +21,7 @@ class NetworkGrader:
     verifier: Verifier
 
     def __call__(self, student: str, place: Path, deadline: datetime | None) -> Grade:
-        """Grade one hand-in; one that was changed, or is another student's, is not graded."""
+        """Grade one hand-in; a hand-in that was changed, or is another student's, is not graded."""
         assignment = self.keys.assignment
         with tempfile.TemporaryDirectory(prefix="lab7-grade-") as scratch:
             try:

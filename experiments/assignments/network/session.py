@@ -1,7 +1,7 @@
-"""Session of work in a student's network: the topology in real time, a command line, and a capture of all of it.
+"""Session of work in a student's network: the topology in real time, a command line, and a capture of the session.
 
-The network has the student's own parameters and files; its capture, with record and signature, is the hand-in. No time
-is graded, so that the certificate has the checks of the capture alone.
+The network has the student's own parameters and files; its capture, with record and signature, is the hand-in. Since
+times are not graded, the fidelity certificate has only the checks of the capture.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Commitment of predictions: the answers with their time and SHA-256, signed, and refused a change.
+"""Commitment of predictions: the answers with their time and SHA-256 digest, signed; later changes are refused.
 
     work/predictions.json   {assignment, student, committed, answers {q: text}, digest, signature}
 
-The digest is what a student can give to the teacher before the measurement (`grade --receipts`): without that, one who
-removes the folder can commit again, since the machine is the student's own.
+A student can give the digest to the teacher as a receipt before the measurement (`grade --receipts`). Without receipts
+a student can remove the folder and commit again, since the machine is the student's own.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Predictions:
 
 
 def commit(task: Task, sheet: Sheet, folder: Path) -> Predictions:
-    """Store predictions in a folder; the same ones may be committed again. Raises AssignmentError for others."""
+    """Store predictions in a folder; equal predictions may be committed again, others raise AssignmentError."""
     variant = task.variant
     if (sheet.assignment, sheet.student) != (variant.assignment.name, variant.student):
         raise AssignmentError(

@@ -19,14 +19,14 @@ from lab7.experiments.assignments.predictions.commitment import read_predictions
 
 @dataclass(frozen=True)
 class PredictionGrader:
-    """Grader of hand-ins of predictions; `receipts`: those that students gave before, by student."""
+    """Grader of hand-ins of predictions; `receipts`: given by students before the measurement, keyed by student."""
 
     keys: KeyStore
     verifier: Verifier
     receipts: Mapping[str, str] | None = None
 
     def __call__(self, student: str, place: Path, deadline: datetime | None) -> Grade:
-        """Grade one hand-in; one that was changed, or is another student's, is not graded."""
+        """Grade one hand-in; a hand-in that was changed, or is another student's, is not graded."""
         possible = self.keys.assignment.points
         with tempfile.TemporaryDirectory(prefix="lab7-grade-") as scratch:
             try:

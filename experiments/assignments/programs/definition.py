@@ -20,13 +20,13 @@
     claims = ["S1"]                     # claims of the experiment that must be shown
     rules = ["http-status-line"]        # message rules that the program's messages must keep in the whole run
     hidden = false                      # true: left out by `check`
-    hint = ""                           # of `check`, beside the rule that is broken
+    hint = ""                           # of `check`, in addition to the broken rule
 
-With `extends = "http-server"` all settings that are not given are those of that assignment of lab7, whose stages come
-first, but for the ids in `without`. Stages of one's own, with cases of one's own (see programs.exercise.extended), stay
-in a folder that is not handed out.
+With `extends = "http-server"`, settings that are not given are taken from that assignment of lab7. The stages of that
+assignment come first, except those with an id in `without`. A course keeps its own stages and cases (see
+programs.exercise.extended) in a folder that is not handed out.
 
-A stage opens when the one before it is passed. `{file}` is the student's file; the other variables are those that the
+A stage opens when the previous stage is passed. `{file}` is the student's file; the other variables are those that the
 experiment gives the role, as in `--replace`.
 """
 
@@ -164,7 +164,7 @@ def _base(own: Mapping[str, Any], place: str) -> Path | None:
 
 
 def _extended(own: Mapping[str, Any], base: Path, place: str) -> dict[str, Any]:
-    """Return the settings of an assignment that extends the one in `base`: its stages, then those of its own."""
+    """Return the settings of an assignment that extends `base`: first the stages of `base`, then its own."""
     given = read_settings(base)
     without, known = own.get("without", []), [stage["id"] for stage in given.get("stages", [])]
     if not isinstance(without, list) or any(one not in known for one in without):

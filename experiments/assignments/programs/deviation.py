@@ -1,4 +1,4 @@
-"""Deviation of a program under test: a violation of a rule, told with its octets."""
+"""Deviation of a program under test: a violation of a rule, reported with its octets."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ def explained(violation: Violation) -> str:
 
 
 def rule_of(feedback: str) -> str:
-    """Return the RFC section and the statement of the rule in feedback; empty if it tells of no violation."""
+    """Return the RFC section and the statement of the rule in feedback; empty if the feedback cites no violation."""
     found = _RULE.search(feedback)
     return f"{found['section']}: {found['statement']}." if found else ""

@@ -1,7 +1,7 @@
 """DNS cases: queries in octets to a name server under test, and the check of the captured response to each.
 
-Each query of an exercise has an id of its own, by which the capture tells which is which; its response is the first
-message from the server to the query's port, so that a response with another id is told and not missed.
+Each query of an exercise has a unique message ID, which identifies the query in the capture. The response to a query is
+the first message from the server to the query's port, so that a response with a wrong ID is reported, not missed.
 """
 
 from __future__ import annotations

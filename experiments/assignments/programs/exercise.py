@@ -7,7 +7,7 @@ An exercise takes further cases, which a course keeps in a folder of its own:
 
     EXPERIMENT, partial = extended(exercise, {"long": "A long target is refused."}, cases)
 
-`cases` gets what the exercise has drawn from the seed, and adds cases to it.
+`cases` is called with the values that the exercise has drawn from the seed, and adds its cases to them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def no_more(_drawn: Any) -> None:
 def extended(base: ModuleType, statements: Mapping[str, str], more: More) -> tuple[Experiment, Callable[..., Any]]:
     """Return the experiment of an exercise with further cases and claims, and its function `partial`.
 
-    base: the module of the exercise; statements: of the further claims, by id, which are no public ones.
+    base: the module of the exercise; statements: the further claims' statements, keyed by ids that no public claim has.
     """
     kind, every = base.EXPERIMENT, {**base.STATEMENTS, **statements}
     group, run = kind.own_claims[0].group, functools.partial(base.run, more=more)
@@ -46,7 +46,7 @@ def extended(base: ModuleType, statements: Mapping[str, str], more: More) -> tup
 def experiment_of(
     name: str, question: str, protocol: str, statements: Mapping[str, str], role: str, run: Callable[[Run], Outcome]
 ) -> Experiment:
-    """Return the experiment of an exercise; statements: of its claims, by id."""
+    """Return the experiment of an exercise; statements: the claims' statements, keyed by claim id."""
     basis = "Messages of the program to requests in octets"
     what = "the requests: all, or those of public stages"
     return Experiment(

@@ -63,7 +63,7 @@ class Grading:
     parameters: Mapping[str, str]
 
     def context(self, seed: int) -> list[bytes]:
-        """Return what a grade depends on beside the submission."""
+        """Return the data on which a grade depends, in addition to the submission."""
         files = [path.read_bytes() for path in self.assignment.sources]
         asked = json.dumps([seed, [stage.id for stage in self.stages], dict(self.parameters)])
         return [*files, asked.encode()]
@@ -110,7 +110,10 @@ def _late(grading: Grading, grade: Grade, submission: Submission, deadline: date
 
 
 def grade_submission(grading: Grading, submission: Submission, seed: int) -> Grade:
-    """Return the grade of a submission, from an earlier trial of the same one if there is one. Raises StoppedError."""
+    """Return the grade of a submission, from an earlier trial of the same submission if there is one.
+
+    Raises StoppedError.
+    """
     folder = grading.out / RUNS / submission.student
     digest = submission.digest(grading.context(seed))
     kept = _read_grade(folder / GRADE_NAME, digest)
@@ -201,7 +204,7 @@ def read_evidence(grading: Grading, folder: Path, seed: int, ended: str = "") ->
 
 
 def _partial(grading: Grading, captured: CaptureFile | None, seed: int) -> Sequence[Verdict]:
-    """Return the verdicts from the capture of a trial without result, where the experiment has a function for it."""
+    """Return the verdicts from the capture of a trial without result, if the experiment has a function for it."""
     decide = getattr(grading.assignment.module, "partial", None)
     if captured is None or decide is None:
         return ()

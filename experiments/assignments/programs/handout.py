@@ -1,7 +1,7 @@
 """Hand-out of a program assignment: the task in Markdown, HTML and PDF, with the stages that students may know.
 
-The task is `handout.md` in the folder of the assignment, or in that of the one that it extends. It is the same for all
-students: what differs between them is drawn when a program is checked or graded.
+The task is `handout.md` in the folder of the assignment, or of the assignment that it extends. The task is the same for
+all students: parameters that differ between students are drawn when a program is checked or graded.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """HTTP cases: requests in octets to a server under test, and the check of the captured dialogue of each.
 
-A case is one connection, and connections are in the order of the cases, so that the capture alone tells which is which.
-Its responses are parsed tolerantly (analysis.rules.http1): a malformed one is told by the message rule that it breaks,
-a correct one that does the wrong thing by the check of the case. Both give frame, offset, octets, RFC section and the
-correct form.
+A case is one connection, and connections are in the order of the cases, so that the capture alone identifies the case
+of a connection. Responses are parsed tolerantly (analysis.rules.http1): a malformed response is reported by the message
+rule that it violates, a well-formed but wrong response by the check of the case. Both reports give frame, offset,
+octets, RFC section and the correct form.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class View:
         self.expect_content(head, path, content)
 
     def expect_content(self, head: Head, path: str, content: bytes) -> None:
-        """Require this content of a response, that of a target. Raises DeviationError."""
+        """Require that a response has this content, which is that of the target `path`. Raises DeviationError."""
         got = self.content(head)
         if got == content:
             return

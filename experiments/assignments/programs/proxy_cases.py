@@ -1,8 +1,8 @@
-"""Proxy cases: requests to a caching proxy under test, and what it sends to the origin for each of them.
+"""Proxy cases: requests to a caching proxy under test, and the proxy's requests to the origin for each of them.
 
-A case is a sequence of requests by the client, a connection each, in the order of the cases. What the proxy sends to
-the origin belongs to the request of the client after which it is sent. A fault is told by the octets of the proxy that
-show it: its request at the origin, or its response at the client.
+A case is a sequence of client requests, each on its own connection, in the order of the cases. A request of the proxy
+to the origin belongs to the client request after which it is sent. A fault is reported with the proxy's octets that
+show it: a request at the origin, or a response at the client.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Forwarded:
 
     @property
     def answered_ns(self) -> int:
-        """Time of the first octet of the response; that of the request if there is none."""
+        """Time of the first octet of the response; time of the request if there is no response."""
         if self.response is None:
             return self.time_ns
         start = self.response.start
@@ -64,7 +64,7 @@ class Forwarded:
 
 @dataclass(frozen=True)
 class Turn:
-    """A request of the client, the proxy's response to it, and what the proxy sent to the origin meanwhile."""
+    """A request of the client, the proxy's response to it, and the proxy's requests to the origin in between."""
 
     view: View
     target: str
@@ -93,7 +93,7 @@ class Turn:
         raise self.view.line_fault(rule, head, b"", found, expected)
 
     def expect_stored(self, rule: Rule, why: str) -> None:
-        """Require that nothing is sent to the origin. Raises DeviationError."""
+        """Require that no request is sent to the origin. Raises DeviationError."""
         self.view.response()
         for one in self.forwarded:
             raise one.fault(rule, f"a request for {self.target} to the origin, {why}", "no octets: the stored response")
@@ -110,7 +110,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Case:
-    """Requests in turn, the check of what they show, and the rules of the responses beside those of all cases.
+    """Requests in turn, the check of their packets, and message rules for the responses besides the common rules.
 
     The check returns evidence as one sentence, or raises DeviationError.
     """

@@ -1,8 +1,8 @@
-"""SMTP cases: sessions in octets with a relay under test, and what it hands on to its next hop (RFC 5321).
+"""SMTP cases: sessions in octets with a relay under test, and the mail that the relay sends to its next hop (RFC 5321).
 
 A case is one connection, in the order of the cases. The client sends each piece after the server is silent, so that the
-reply to a piece is what the server sends before the next one, whether it is well formed or not. Messages at the next
-hop are known by their Message-ID, in whatever order and by however many transactions they come.
+octets which the server sends before the next piece are the reply to a piece, well-formed or not. Messages at the next
+hop are identified by their Message-ID, independently of the order and number of transactions.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Delivery:
     time_ns: int
 
     def text(self, number: int) -> bytes:
-        """Return a line of the message, without the dot that dot-stuffing put in front."""
+        """Return a line of the message, without the dot added by dot-stuffing."""
         text = self.lines[number].text
         return text[1:] if text.startswith(b".") else text
 
@@ -90,7 +90,7 @@ class View:
     deliveries: tuple[Delivery, ...]
 
     def reply(self, number: int) -> Reply:
-        """Return the reply to a piece, the greeting to the first, which is empty. Raises DeviationError without one."""
+        """Return the reply to a piece; the reply to the first, empty piece is the greeting. Raises DeviationError."""
         begin_ns, end_ns = self._time_ns(number), self._time_ns(number + 1)
         data = self.server.stream.data
         heard = [one for one in self.server.stream.pieces if begin_ns <= one.time_ns < end_ns and one.start < len(data)]
@@ -115,9 +115,9 @@ class View:
         return DeviationError(self.server.violation(rule, start, end, found, expected))
 
     def delivered(self, first: bytes, number: int, rule: Rule = HANDED_ON, why: str = "") -> list[Delivery]:
-        """Return the deliveries of the message with this first line, which piece `number` has ended.
+        """Return the deliveries of the message with this first line; piece `number` has the message's mail data.
 
-        Raises DeviationError without one.
+        Raises DeviationError without a delivery.
         """
         found = [one for one in self.deliveries if one.begins_at(first) >= 0]
         if not found:
@@ -130,7 +130,7 @@ class View:
         return sum(map(len, self.pieces[:number]))
 
     def _time_ns(self, number: int) -> int:
-        """Return the time of a piece; that of the SYN for the first, and the end of time behind the last one sent."""
+        """Return the time of a piece: of the SYN for the first piece, END_OF_TIME_NS for a piece that was not sent."""
         if number == 0:
             return self.connection.syn.time_ns
         start = self._start(number)
@@ -155,9 +155,9 @@ class View:
 class Case:
     """One session: the pieces that are sent, each after the server is silent, the check, and further rules of replies.
 
-    The first piece is empty, for the greeting. `restarts`: the program is killed and started again behind the session.
-    `malformed`: the mail data are, so that what is sent to the next hop is not checked by the rules.
-    The check returns evidence as one sentence, or raises DeviationError.
+    The first piece is empty, for the greeting. `restarts`: the program is killed and started again after the session.
+    `malformed`: the mail data are malformed, so that messages to the next hop are not checked by the rules. The check
+    returns evidence as one sentence, or raises DeviationError.
     """
 
     claim: str
@@ -272,7 +272,7 @@ def _decide(
 
 
 def expect_same(found: Delivery, message: bytes, rule: Rule = CONTENT) -> None:
-    """Require the lines of a message at the next hop, behind its trace fields. Raises DeviationError."""
+    """Require the lines of a message at the next hop, after its trace fields. Raises DeviationError."""
     wanted = message.removesuffix(b"\r\n").split(b"\r\n")
     first = found.begins_at(wanted[0])
     for number, line in enumerate(wanted):

@@ -1,7 +1,7 @@
 """Stages of a program assignment: decided by the verdicts on claims and by message rules, one after another.
 
-A stage is passed if all its claims are shown and the program's messages keep its rules; it opens when the one before it
-is passed, so that a fault is told once, at the first stage that has it.
+A stage is passed if all its claims are shown and the program's messages keep its rules; it opens when the previous
+stage is passed, so that a fault is reported once, at the first stage with that fault.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Evidence:
 
 
 def decide_stages(stages: Iterable[Stage], evidence: Evidence) -> tuple[QuestionGrade, ...]:
-    """Return the grade of each stage, in order; stages behind the first that is not passed have not opened."""
+    """Return the grade of each stage, in order; stages after the first stage that is not passed have not opened."""
     grades: list[QuestionGrade] = []
     closed_by = ""
     for stage in stages:
@@ -48,7 +48,7 @@ def decide_stages(stages: Iterable[Stage], evidence: Evidence) -> tuple[Question
 
 
 def is_open(grade: QuestionGrade) -> bool:
-    """Return whether a stage has opened and is not passed."""
+    """Return True if a stage has opened and is not passed."""
     return grade.feedback != PASSED and not grade.feedback.startswith(NOT_OPENED)
 
 

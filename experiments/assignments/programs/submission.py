@@ -1,6 +1,6 @@
 """Submissions of programs: their discovery in a folder, their digest, and a copy of their regular files.
 
-A submission is a folder named as the student with the assignment's file in it, or a file `STUDENT-server.py` or
+A submission is a folder named after the student with the assignment's file in it, or a file `STUDENT-server.py` or
 `STUDENT_..._server.py`, as learning platforms export them. Symbolic links, devices and pipes are not copied, so that a
 submission cannot show files of the grader.
 """
@@ -30,7 +30,7 @@ class SubmissionError(Exception):
 
 @dataclass(frozen=True)
 class Submission:
-    """A student's submission: the files by their path in it, and the time of the last change of the main file.
+    """A student's submission: the files as (relative name, path), and the time of the last change of the main file.
 
     `fault`: the clause of a submission that cannot be run.
     """
@@ -59,7 +59,7 @@ class Submission:
 
 
 def find_programs(folder: Path, file: str) -> dict[str, Submission]:
-    """Return the submissions in a folder by student; those without the file are among them, with a fault."""
+    """Return the submissions in a folder, keyed by student; a submission without the file is included, with a fault."""
     exported = re.compile(rf"(?P<student>[A-Za-z0-9][A-Za-z0-9.@+]*?)[-_].*?{re.escape(file)}\Z")
     found = {}
     for path in sorted(folder.iterdir()):
@@ -73,7 +73,7 @@ def find_programs(folder: Path, file: str) -> dict[str, Submission]:
 
 
 def read_submission(student: str, place: Path, file: str) -> Submission:
-    """Return the submission in a folder; the folder of the main file, if it is nested, or the file itself."""
+    """Return the submission at a path: a folder, its nested folder that has the main file, or the main file itself."""
     if place.is_file():
         return Submission(student, ((file, place),), place.stat().st_mtime)
     try:

@@ -2,8 +2,8 @@
 
 The kernel's side is `run`, called by lab7.experiments.harness.virtual_time.job. The program starts in a copy of the
 submission, confined (lab7.topologies.emulation.process.confinement), and the experiment decides its claims after the
-network has stopped. The program's end, if it ends by itself or never listens, is the sentence in ENDED_NAME; the
-experiment continues without it, so that what it did before counts.
+network has stopped. If the program ends by itself or never listens, the file ENDED_NAME gets a sentence about it; the
+experiment continues without the program, so that its earlier packets count.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ FUNCTION = f"{__name__}:run"
 RAW_CLIENT = "lab7.experiments.assignments.programs.peers.raw_client"
 # First steps of a trial: an end without progress is a fault of the program only once the program has been started.
 NETWORK, STARTED = "starting the network", "starting the program"
-# Pause between two requests, in which the recorder syncs the packets to the host: a program that computes for ever at
-# the next one loses nothing of those before.
+# # Pause between two requests, in which the recorder syncs the packets to the host: a program that computes for ever at
+# one request thereby loses none of its earlier packets.
 PAUSE_S = 1.5
-# Writing 2 there frees the inodes of files that are not open, and with them the host's file descriptors that hostfs
-# keeps for each file that was opened once (Documentation/admin-guide/sysctl/vm.rst).
+# # Writing 2 to this file frees the inodes of files that are not open, and with them the host's file descriptors that
+# hostfs keeps for each file that was opened once (Documentation/admin-guide/sysctl/vm.rst).
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 
 
@@ -82,13 +82,13 @@ def _step(what: str, share: float) -> None:
 
 
 def request_of(name: str, parameters: Mapping[str, str], seed: int, started: str) -> dict[str, Any]:
-    """Return the request of a trial; `name` is how the assignment is found again in the kernel."""
+    """Return the request of a trial; `name`: name or folder by which the kernel's side finds the assignment."""
     shared = {"assignment": name, "parameters": dict(parameters), "seed": seed, "started": started}
     return {**shared, "kind": "call", "function": FUNCTION}
 
 
 def note_end(folder: Path, sentence: str) -> None:
-    """Write the first end of a program into the result folder."""
+    """Write the sentence about the program's end into the result folder, unless the folder has an earlier one."""
     if not (folder / ENDED_NAME).exists():
         (folder / ENDED_NAME).write_text(json.dumps({"ended": sentence}) + "\n")
 
@@ -98,7 +98,7 @@ def send_all(
 ) -> None:
     """Send requests to a raw client in turn, each with the claim that it is for; the capture shows those that fail.
 
-    done: the share of the run before them.
+    done: the share of the run that is over before the requests.
     """
     for number, (claim, request) in enumerate(requests):
         share = done + (1 - done) * number / len(requests)

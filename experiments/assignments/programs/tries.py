@@ -1,7 +1,7 @@
-"""Tries of a program's stages by `lab7 assignment check`: counted beside the program, for hints before full feedback.
+"""Tries of a program's stages by `lab7 assignment check`: counted in a file, for hints before full feedback.
 
-A try is a check of a program that differs from the one before. The counts are the student's own file: they decide what
-`check` prints, and no grade.
+A try is a check of a program that differs from the previous one. The counts are in the student's own file: they decide
+about the output of `check`, not about a grade.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Tries:
     counts: dict[str, int] = field(default_factory=dict)
 
     def count(self, digest: str, failed: Iterable[str]) -> None:
-        """Count a try of these stages, unless the program is that of the last try, and write the file."""
+        """Count a try of these stages, unless the program equals the program of the last try, and write the file."""
         if digest != self.digest:
             self.digest = digest
             for stage in failed:
@@ -40,7 +40,7 @@ class Tries:
 
 
 def read_tries(place: Path, assignment: str) -> Tries:
-    """Return the tries of an assignment that are kept beside a program, which is a file or a folder."""
+    """Return the tries of an assignment from the file beside a program, which is a file or a folder."""
     path = (place if place.is_dir() else place.parent) / TRIES_NAME
     known = _read(path).get(assignment)
     if not isinstance(known, dict) or not isinstance(known.get("stages"), dict):
@@ -60,7 +60,7 @@ def _read(path: Path) -> dict[str, object]:
 def with_hints(assignment: ProgramAssignment, grade: Grade, tries: Tries) -> Grade:
     """Return a grade with hints in place of the feedback of stages that have been tried `hint_tries` times or less.
 
-    The end of a program is told at once: it is no message.
+    A grade with flags, such as the end of the program, is returned unchanged, since hints are about messages.
     """
     if grade.flags:
         return grade

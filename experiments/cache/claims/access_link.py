@@ -1,8 +1,8 @@
-"""Decision of claims W1, W2 and W8: delay and utilisation of an access link, with and without a cache.
+"""Decision of course claims W1, W2 and W8: delay and utilisation of an access link, with and without a cache.
 
 One case is measured from bulk exchanges (see `http.wire.bulk`) at three interfaces: the client's, the origin's, and the
-near end of the link, which is the client's own without a cache and the proxy's with one. A response crosses the link
-between its first segment at the origin and its last at the near end.
+near end of the link. The near end is the client's interface without a cache, and the proxy's with a cache. A response
+crosses the link between the time of its first segment at the origin and that of its last segment at the near end.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class CaseFigures:
 
     `wrong`: a response that is not the origin's object, and the difference; `joined_s`: waits of collapsed requests for
     a response already requested; `request_s`: transmission of a request's frame on the link; `omitted`: terms that
-    theory adds to the textbook's formula, by name; `tolerance`: permitted deviation of a mean from theory; `forwarded`:
-    flags of the requests, in order, that crossed the link.
+    theory adds to the textbook's formula, keyed by name; `tolerance`: permitted deviation of a mean from theory;
+    `forwarded`: flags of the requests, in order, that crossed the link.
     """
 
     setting: Setting

@@ -1,15 +1,15 @@
-"""Decision of claim W8 over a time span: each response's wait in the queue, compared with Lindley's recursion.
+"""Decision of course claim W8 over a time span: each response's wait in the queue, compared with Lindley's recursion.
 
-The time of a response beyond that of a request which met an idle link is its wait in the link's queue:
+A response's wait in the link's queue is its response time minus that of a request which met an idle link:
 
     client   ──GET──────────────────────────────────┐                          request
     link            RTT, request's frame, wait W, transmission S of the response
     client   <──last segment────────────────────────┘                          last
 
-Each of these times is compared with the one that Lindley's recursion gives for this arrival, and the mean wait with the
-formula of Pollaczek and Khinchine by a confidence interval. A server's TCP that acknowledges a request immediately, as
-on a new connection, sends one more frame through the queue before its response: it is captured, and counts as part of
-that request's service in the recursion.
+Each response time is compared with the time that Lindley's recursion gives for this sequence of arrivals, and the mean
+wait with the formula of Pollaczek and Khinchine by a confidence interval. If the server's TCP acknowledges a request
+immediately, as on a new connection, one more frame passes the queue before the response. That acknowledgement is
+captured, and the recursion counts its transmission as part of the request's service time.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ LATE = 0.01
 class SpanFigures:
     """Measured and expected response times of the requests of a time span, in order of arrival.
 
-    `delays`, `waits`: response times, and the same less the fastest response's time and the own acknowledgement;
-    `acknowledgements`: transmission times of those; `expected_waits`: by Lindley's recursion; `problem` is the reason
-    why they are no evidence, `wrong` a response that is not the origin's object. Times in s; the other figures are
-    means.
+    `delays`: response times; `acknowledgements`: transmission times of acknowledgements sent ahead of the responses;
+    `waits`: response times less the acknowledgement and the shortest response time; `expected_waits`: waits by
+    Lindley's recursion; `problem`: the reason why the measurements are no evidence; `wrong`: a response that is not the
+    origin's object. Times in s; the other figures are means.
     """
 
     setting: Setting
@@ -139,10 +139,11 @@ def span_figures(
 def decide_waits_over_span(
     claim: str, name: str, one: SpanFigures, interval: WaitInterval, tolerance: float
 ) -> Verdict:
-    """Decide claim W8: every wait agrees with Lindley's recursion, and the mean wait with the M/D/1 formula.
+    """Decide claim W8: every response time agrees with Lindley's recursion, and the mean wait with the M/D/1 formula.
 
-    The first comparison permits `tolerance`, the second one a confidence interval.
-    Undecided if the waits agree with the recursion, but these arrivals are too unusual a sample for the formula.
+    Response times and utilisation may deviate by `tolerance` and WITHIN; the confidence `interval` of the mean wait
+    must contain the formula's value. Undecided if only the mean wait disagrees: the sample of arrivals is then too
+    unusual.
     """
     if one.wrong:
         return failed(claim, f"{name}: {one.wrong}")

@@ -1,10 +1,10 @@
-"""Decision of claim W6: no client gets a stored response that is older than Cache-Control permits.
+"""Decision of course claim W6: no client gets a stored response that is older than Cache-Control permits.
 
 The experiment knows when it replaced each version of an object; the body of every response identifies its version. A
-copy with max-age=N may be used for N seconds after the origin's last validation (RFC 9111 sections 4.2 and 4.2.3), and
-thus at most N seconds after the next version replaced it. One with no-cache may not be used without validation (section
-5.2.2.4): its version must still have been current when the request reached the proxy. Ages are counted in whole seconds
-(section 1.2.2), so that a cache may be up to one second late.
+stored response with max-age=N may be used for N seconds after its last validation by the origin (RFC 9111 sections 4.2
+and 4.2.3), and thus at most N seconds after the origin replaced its version. A stored response with no-cache may not be
+used without validation (section 5.2.2.4): its version must still have been current when the request reached the proxy.
+Ages are counted in whole seconds (section 1.2.2), so that a cache may be up to one second late.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class LiveObject:
 class Delivery:
     """A 200 response to a client, captured at the proxy; times in ns unless the name has `_s`.
 
-    `staleness_s`: time since the replacement of its version (0: current); `age_s`: time since the last request to the
-    origin for the path; `from_cache`: no request to the origin meanwhile.
+    `staleness_s`: time since the replacement of its version (0: current); `age_s`: time since the last request for the
+    path that the origin answered by 200 or 304; `from_cache`: no request to the origin between request and response.
     """
 
     path: bytes
@@ -66,7 +66,7 @@ class Delivery:
 def deliveries(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> list[Delivery]:
     """Return the 200 responses to clients, within the time spans, for the changing objects `live` (path -> object).
 
-    Raises Contradiction for a response with another body or status than its object's versions, or for none.
+    Raises Contradiction for a status other than 200, a body that is no version of the object, or a missing response.
     """
     known = {path: {each.body: each for each in one.versions} for path, one in live.items()}
     found = []

@@ -1,15 +1,15 @@
-"""Decision of claims W1 and W2: response time and octets on the access link that a cache saves for page visits.
+"""Decision of course claims W1 and W2: response time and octets on the access link that a cache saves for page visits.
 
 A visit through a proxy is decomposed like any page load (see `decomposition`), with the proxy's own waits, captured at
-the proxy's interface, subtracted from the client's:
+the proxy's interface, subtracted from the client's waits:
 
     tcp_handshake     the client's SYN sent             to  SYN-ACK received
-    request           the client's request sent         to  its response received, without the following
+    request           the client's request sent         to  its response received, less the terms below
     origin_handshake  the proxy's SYN sent              to  SYN-ACK received
     origin_request    the proxy's request sent          to  first octet of its response received
-    transmission      first octet of a response received to its last: by the proxy, and of a hit by the client
+    transmission      first octet of a response         to  its last octet: at the proxy; for a hit, at the client
 
-The terms are thus the same for a proxy that streams a response and for one that buffers the whole.
+The terms are thus the same for a proxy that streams a response and for a proxy that buffers it whole.
 """
 
 from __future__ import annotations

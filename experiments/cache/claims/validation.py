@@ -1,10 +1,9 @@
-"""Decision of claims W3, W4, W5 and W7 on validation, from packets between clients, web cache and origin.
+"""Decision of course claims W3, W4, W5 and W7 on validation, from packets between clients, web cache and origin.
 
 Sources: RFC 9111 section 4.3 (validation), RFC 9110 sections 13.1 (preconditions), 15.4.5 (304), 8.8 (validators) and
 3.7 (intermediaries). The origin's objects are known as well (see `versions`): a stored response and its replacement
-must match them. A cache need not send If-Modified-Since if it sends If-None-Match; W3 concerns the former, so that a
-cache that sends entity tags alone leaves it undecided. Storing is optional for a cache: one that does not store a
-response does not contradict a claim.
+must match them. W3 is about If-Modified-Since. A cache may send If-None-Match alone, which leaves W3 undecided. Storing
+is optional: a cache that does not store a response contradicts no claim.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from lab7.experiments.http.wire.http1 import Conversation, Exchange, Message
 def decide_conditional_requests(claim: str, legs: Legs, spans: Sequence[Span]) -> Verdict:
     """Decide claim W3: the cache validates by conditional requests; in `spans` all stored responses are stale.
 
-    Failed if it sends none, an unconditional one, or another validator than the origin's.
+    Failed if the cache sends no request, an unconditional request, or a validator other than the origin's.
     """
 
     def check() -> tuple[str, list[int]]:
@@ -99,9 +98,9 @@ def decide_replaced_copy(
 ) -> Verdict:
     """Decide claim W5: the new 200 response for a changed object replaces the stored response, also for later clients.
 
-    `changed` are the spans of requests for changed objects with stale stored responses, `again` those of repetitions.
-    Undecided if the cache does not keep the new response; failed if a client gets the old one, or if the new one is not
-    the newest of the object's versions.
+    `changed`: spans of requests for changed objects whose stored responses are stale; `again`: spans of later requests
+    for the same objects. Undecided if the cache does not store the new response; failed if a client gets the old
+    response, or if the new response is not the object's newest version.
     """
 
     def check() -> tuple[str, list[int]]:
@@ -124,7 +123,7 @@ def decide_replaced_copy(
 
 @decides("W7")
 def decide_both_roles(claim: str, legs: Legs, on_link: Sequence[Connection], proxy: str, origin: str) -> Verdict:
-    """Decide claim W7: clients connect to the proxy, the proxy to the origin (`on_link`: access link's SYNs)."""
+    """Decide claim W7: clients connect to the proxy, the proxy to the origin (`on_link`: connections on the link)."""
 
     def check() -> tuple[str, list[int]]:
         for connection in on_link:

@@ -3,8 +3,8 @@
     confirm(verdict, {b"/a": (b"old", b"new")}, [load])      the verdict; failed if a response is none of these
 
 RFC 9110 sections 15.3.1 (200) and 9.3.1 (GET). A claim about less time or fewer octets compares transfers of the same
-objects: an implementation that responds with an error, an empty body or other octets must not satisfy it. Which version
-was current, and which may still be served, is decided by `validation` and `freshness`.
+objects: an implementation that responds with an error, an empty body or other octets must not satisfy the claim.
+`validation` and `freshness` decide which version was current, and which version may still be served.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
     python -m lab7.experiments.cache.conformance.client SCRIPT ADDRESS PORT
 
-SCRIPT is a JSON list of {name, steps: [{octets, method, wait_s, copies}]}. It prints READY, repeats the first check
-until the proxy responds without an error (Traffic Server, for one, listens before it can resolve names), runs the other
-checks side by side (the steps of one check in turn, with a connection for each request) and prints DONE. Responses are
-read to their end and not judged: they are in the capture.
+SCRIPT is a JSON list of {name, steps: [{octets, method, wait_s, copies}]}. The program prints READY and repeats the
+first check until the proxy responds without an error (Traffic Server, for one, listens before it can resolve names). It
+then runs all other checks concurrently, the steps of each check in turn and each request on a new connection, and
+prints DONE. Responses are read to their end; they are judged from the capture.
 """
 
 from __future__ import annotations

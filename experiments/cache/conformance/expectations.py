@@ -1,8 +1,8 @@
 """Expectations for one step of a cache conformance check: functions that raise Contradiction if not met.
 
-An expectation raises Contradiction with the frames that show it. `may(...)` wraps an expectation that the RFC allows
-and does not require: where it is not met, the cache has not used the permission, which is no error, and the rest of the
-check cannot be decided.
+An expectation raises Contradiction with the frames that show it. `may(...)` wraps an expectation that the RFC permits
+but does not require: if such an expectation is not met, the cache has not used the permission, which is no error, and
+the rest of the check cannot be decided.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class NotUsed(Contradiction):
 
 
 class WrongContent(Contradiction):
-    """Observation that a reused response has wrong content: a failure even where reuse is only permitted."""
+    """Observation that a reused response has wrong content: a failure even if reuse is only permitted."""
 
 
 def judge(seen: CheckSeen, expected: Iterable[tuple[Expectation, ...]]) -> tuple[Word, str, tuple[int, ...]]:

@@ -29,9 +29,9 @@ class Reply:
     """Scripted reply of the origin; in field values, {now} stands for the current date, {now-100} for 100 s before.
 
     body None: a content that names check and step. `validates`: 304 with these fields to any conditional request.
-    `part`: the positions of the first and the last octet of a 206 to a request with Range. `cut`: the connection ends
-    after so many octets of the content; `drop`: it ends without a response. `octets`: the whole response, octet by
-    octet, instead of the other values; the origin then closes. `delay_s`: delay of the response.
+    `part`: the positions of the first and the last octet of a 206 to a request with Range. `cut`: number of octets of
+    the content after which the connection ends; `drop`: the connection ends without a response. `octets`: the whole
+    response, octet by octet, instead of the other values; the origin then closes. `delay_s`: delay of the response.
     """
 
     fields: tuple[tuple[str, str], ...] = ()

@@ -1,9 +1,9 @@
 """Trace of a cache conformance check: captured requests and responses at client and origin, step by step.
 
-The first segment of a request's path names its check. At the client every request has a connection of its
-own, in the order of the steps. At the origin a request belongs to the step during which it was sent: after that step's
-request and before the next step's. Malformed messages are parsed as far as possible, since some checks are about them.
-Left out: HTTP/2 on either side.
+The first segment of a request's path names its check. At the client every request has a connection of its own, in the
+order of the steps. At the origin a request belongs to the step during which it was sent: after that step's request and
+before the next step's. Malformed messages are parsed as far as possible, since some checks are about malformed
+messages. Left out: HTTP/2 on either side.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def _with_rest(asked: RequestSeen, conversation: Conversation) -> RequestSeen:
 
 
 def _final(data: bytes, start: int) -> int | None:
-    """Return the offset of the final response, behind interim ones (RFC 9110 section 15.2); None if absent."""
+    """Return the offset of the final response, after interim responses (RFC 9110 section 15.2); None if absent."""
     while (found := STATUS.match(data, start)) and found[1].startswith(b"1"):
         end = data.find(b"\r\n\r\n", start)
         if end < 0:

@@ -2,10 +2,10 @@
 
     client ──(GET http://www.example.com/a)──> proxy ──(GET /a, If-Modified-Since: ...)──> origin
 
-A leg is classified by the client of its connection: towards the proxy's address, or from it. The origin's responses
-determine the content that the proxy may store: the newest 200 (RFC 9110 section 15.3.1) with the validators of a later
-304 (RFC 9111 section 4.3.4). The claims check that it is the stored one. Left out: partial content, Vary, and methods
-other than GET, which the experiments do not send.
+A connection is on the clients' side if it is opened to the proxy's address, and on the origin's side if it is opened
+from the proxy's address. The origin's responses determine the content that the proxy may store: the newest 200 (RFC
+9110 section 15.3.1) with the validators of a later 304 (RFC 9111 section 4.3.4). The claims check that the proxy serves
+this content. Left out: partial content, Vary, and methods other than GET, which the experiments do not send.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class ReliefWording:
 
 
 def link_use(captured: CaptureFile, interface: str, span: Span, but: Sequence[Span] = ()) -> LinkUse:
-    """Return the octets and frames captured at one end of a link during `span`, without the time spans `but`.
+    """Return the octets and frames captured at one end of a link during `span`, except in the time spans `but`.
 
     Raises KeyError without such an interface.
     """
@@ -48,8 +48,8 @@ def link_use(captured: CaptureFile, interface: str, span: Span, but: Sequence[Sp
 def decide_relief(claim: str, words: ReliefWording, without: LinkUse, relieved: LinkUse, from_copies: int) -> Verdict:
     """Decide a claim from the octets of one workload on a link, without and with a cache or CDN (`saver`).
 
-    `from_copies`: number of responses served from copies alone. A saver that stores nothing may save octets as well, by
-    persistent connections; the verdict is then undecided.
+    `from_copies`: number of responses served from copies alone. If it is 0, the verdict is undecided, since a cache or
+    CDN that stores nothing may save octets by persistent connections.
     """
     dropped = without.dropped + relieved.dropped
     if dropped:

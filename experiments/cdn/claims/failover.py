@@ -1,8 +1,9 @@
-"""Decision of claim C8: DNS answers drop a failed replica, and users are served again in bounded time.
+"""Decision of course claim C8: DNS answers drop a failed replica, and users are served again in bounded time.
 
-Known beside the packets are the times of the replica's failure and return. The rest is captured: an answer of the CDN's
-name server that still has the replica's address (at its own interface), and a user's connection that ends without a
-complete response (at the user's). An answer may be given until the next check has failed, and then be used for its TTL:
+The times of the replica's failure and return are known from the experiment. The evidence is captured: answers of the
+CDN's name server with the replica's address, at the name server's interface, and connections that end without a
+complete response, at the users' interfaces. The name server may return the replica's address until the next health
+check has failed, and users may use that answer for its TTL:
 
     no answer names it later than      interval + timeout + slack
     no request fails later than  TTL + interval + timeout + slack      after the fault
@@ -64,7 +65,7 @@ class Fault:
 
     @property
     def allowed_s(self) -> float:
-        """Return the permitted duration in s of failed requests after the fault."""
+        """Return the permitted outage in s: the time after the fault during which requests may fail."""
         return (self.over_ns - self.began_ns) / NS
 
     @property
@@ -99,7 +100,7 @@ class User:
 class Episode:
     """Captured evidence on one fault: all users' requests, and the answers of the CDN's name server.
 
-    `serving` are the addresses at which the object is served: those of the replicas and of the origin.
+    `serving`: addresses of the servers that have the object, the replicas and the origin.
     """
 
     fault: Fault
@@ -126,7 +127,8 @@ class Recovery:
 class _Course:
     """Course of one fault (failures, recovery, DNS answers) for the user with the longest outage.
 
-    It has the first and last failed request, the next successful one, the last answer with the replica, and its return.
+    Fields: the first failed, last failed and next successful request, the last DNS answer with the replica's address,
+    the time of the last failed request in s after the fault, and a clause on the replica's return.
     """
 
     first: Attempt
@@ -141,7 +143,7 @@ class _Course:
 def decide_failover(claim: str, episodes: Sequence[Episode]) -> Verdict:
     """Decide claim C8 from several faults: no DNS answer and no failed request is later than permitted.
 
-    Undecided if a fault met no request, if requests failed without one, or if no requests followed for long enough.
+    Undecided if a fault met no request, if requests failed without a fault, or if no requests followed for long enough.
     """
 
     if not episodes:

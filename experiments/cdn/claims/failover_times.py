@@ -1,15 +1,16 @@
-"""Decision of claim C8 by many faults: fail-over times, compared with their theoretical distribution.
+"""Decision of course claim C8 by many faults: fail-over times, compared with their theoretical distribution.
 
-A name server near the users caches an answer for its TTL T. Users make a request every E, so that it fetches a new
-answer every C = E * ceil(T / E). A replica fails at a random time, so that the remainder of that cycle is uniform on
-[0, C]. If the CDN's next health check of its replica, uniform on [0, I], comes before the next fetch, users are served
-from that fetch on; else the fetch returns the failed replica once more, for another cycle:
+A name server near the users caches an answer for its TTL T. Users send a request every E seconds, so that this name
+server queries the CDN's name server every C = E * ceil(T / E). A replica fails at a random time: the time R to the next
+query is uniform on [0, C]. The time D to the CDN's next health check is uniform on [0, I]. If the check precedes the
+next query, users are served from that query on. Otherwise the query returns the failed replica once more, for another
+cycle:
 
     F = R       if R > D        R uniform on [0, C], D uniform on [0, I], independent, I <= C
         R + C   else            mean: C / 2 + C * P(R < D) = (C + I) / 2
 
-The times of one fault (see `fail_over`) are those of packets: the answers of the CDN's name server with the failed
-replica, captured at the region's name server, and the first successful request of a user.
+The fail-over time of a fault (see `fail_over`) is taken from packets: the answers of the CDN's name server with the
+failed replica, captured at the region's name server, and the first successful request of a user.
 """
 
 from __future__ import annotations

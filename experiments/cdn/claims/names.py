@@ -1,4 +1,4 @@
-"""Decision of claims C3 and C4: DNS answers direct the users of a CDN to replicas, by an alias of the site's name.
+"""Decision of course claims C3 and C4: DNS answers direct users of a CDN to replicas, by an alias of the site's name.
 
 Sources: RFC 1034 sections 3.6.2 (CNAME), 4.2.1 (referrals and glue) and 4.3.2. A region is captured at its users'
 interfaces (answers received, destinations of SYNs) and at its local name server's (queries upstream).
@@ -53,9 +53,9 @@ def decide_regional_answers(claim: str, regions: Sequence[Region], name: str) ->
 def decide_alias_to_cdn(claim: str, local: DnsTraffic, name: str, alias: str, addresses: Addresses) -> Verdict:
     """Decide claim C4: a local name server finds the site's name to be an alias (CNAME) that the CDN resolves.
 
-    `addresses`: by role; `provider` and `cdn` are the two authoritative servers, `local` is the resolver. The
-    provider's server has to answer that the name is an alias, and the CDN's, to which a referral must lead, with the
-    alias's address.
+    `addresses`: keyed by role; `provider` and `cdn` are the two authoritative servers, `local` is the resolver. The
+    provider's server has to answer with the CNAME record. A referral has to lead to the CDN's server, which has to
+    answer with the alias's address.
     """
 
     def check() -> Finding:

@@ -1,9 +1,9 @@
-"""Decision of claims C2 and C7: replicas serve identical content, and request each object once from the origin.
+"""Decision of course claims C2 and C7: replicas serve identical content, and request each object once from the origin.
 
-A region is captured at its users' interfaces (response bodies) and at its replica's (its fetches for them, see
-`cache.wire.legs`). The original of an object is the origin's response as captured at the origin's own interface, which
-stays authoritative: a replica has to repeat its validators too (RFC 9110 section 8.8). Storage and lifetime of copies
-follow RFC 9111: no object of these requests can be stale. C3 and C4 are in `names`.
+A region is captured at its users' interfaces (response bodies) and at its replica's interface (the replica's requests
+to the origin, see `cache.wire.legs`). The reference for an object is the origin's response, captured at the origin's
+interface: a replica has to serve the same content with the same validators (RFC 9110 section 8.8). Storage and lifetime
+of copies follow RFC 9111: no object of these requests can be stale. C3 and C4 are in `names`.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ def decide_single_fetch(
     """Decide claim C7: each replica requests each object exactly once from the origin, before first serving it.
 
     Each response has to be the origin's object. `visits`: spans in which objects were requested one after the other;
-    `crowd`: by region, the span in which `users` simultaneously requested one that its replica lacked, which must not
-    cost more.
+    `crowd`: keyed by region, the span in which `users` users simultaneously requested an object that the replica had
+    not stored; one request to the origin must serve all users.
     """
 
     loads = _used([leg for one in regions for leg in (one.legs.clients, one.legs.origin)])
@@ -129,7 +129,7 @@ def decide_single_fetch(
 
 
 def _used(legs: Iterable[PageLoad]) -> list[PageLoad]:
-    """Return the sets of connections that are not empty: a replica that needed no origin has none to the origin."""
+    """Return the sides with connections: a replica that serves all requests from its cache opens none to the origin."""
     return [leg for leg in legs if leg.conversations]
 
 

@@ -1,8 +1,8 @@
-"""Decision of claims C5 and C6 on visits: time saved by a CDN, and octets saved on the origin's link.
+"""Decision of course claims C5 and C6 on visits: time saved by a CDN, and octets saved on the origin's link.
 
 Times are measured at a user's own interface, from the first query for the site's name to the last octet of the visit,
-and decomposed as `decomposition` decomposes a page load, with a replica's waits for the origin subtracted from its
-users', as in `cache.claims.savings`.
+and decomposed as `decomposition` decomposes a page load, with the replica's waits for the origin subtracted from the
+users' waits, as in `cache.claims.savings`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def decide_visit_time(
     through: Mapping[str, Sequence[float]],
     disagreeing: Sequence[str],
 ) -> Verdict:
-    """Decide claim C5 from the times in s of the same visits by region, without the CDN and through the CDN.
+    """Decide claim C5 from the times in s of the same visits, keyed by region, without the CDN and through the CDN.
 
     `disagreeing`: names of the comparisons in which measured times disagree with theory; undecided then.
     """

@@ -1,8 +1,8 @@
-"""Decision of claims C1, C5 and C6: a single origin and a CDN compared, for growing numbers of clients.
+"""Decision of course claims C1, C5 and C6: a single origin and a CDN compared, for growing numbers of clients.
 
 The bulk exchanges (see `http.wire.bulk`) at the interfaces of users and origin are combined. A client requests,
 receives, thinks and repeats, so that link usage follows `cdn.theory`: proportional to the clients up to the knee, and
-saturated from there on, where each further client adds delay for all.
+saturated beyond the knee, where each further client delays all clients.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ FULL, BEYOND = 0.9, 1.2
 class Point:
     """Measurements for one number of clients: mean response time and terms in s, octets on the origin's link.
 
-    `theory_s` is the response time in theory and `tolerance` the permitted deviation; `theory_utilisation` is the
-    closed form's; `needs` is the offered load: the share of the link that the clients would use without queueing;
-    `problem` is the reason why the point is no evidence, `wrong` a response that is not the object.
+    `theory_s` is the theoretical response time and `tolerance` the permitted deviation from it; `theory_utilisation` is
+    the utilisation by the closed form; `needs` is the offered load: the share of the link that the clients would use
+    without queueing; `problem` is the reason why the point is no evidence, `wrong` a response that is not the object.
     """
 
     clients: int
@@ -133,9 +133,8 @@ def _problem(asked: Sequence[BulkExchange], done: Sequence[BulkExchange], traffi
 def decide_origin_saturation(claim: str, alone: Sequence[Point]) -> Verdict:
     """Decide claim C1: the utilisation of a single origin's link grows with the number of clients to saturation.
 
-    After saturation the response time grows with the clients.
-
-    Undecided unless the sweep reaches from well below the knee to well beyond it.
+    After saturation the response time grows with the number of clients. Undecided unless the sweep reaches from well
+    below the knee to well beyond it.
     """
     unfit = _unfit(claim, alone)
     if unfit is not None:

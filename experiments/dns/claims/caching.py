@@ -1,4 +1,4 @@
-"""Decision of claims D10 to D12 on DNS caching: cache hits, TTL countdown, and fewer queries to the root.
+"""Decision of course claims D10 to D12 on DNS caching: cache hits, TTL countdown, and fewer queries to the root.
 
 All functions take traffic (see `wire.traffic`) at the clients, the local server or the root; `addresses` maps the roles
 local and root to addresses.
@@ -72,8 +72,8 @@ def decide_cache_hit(
 ) -> Verdict:
     """Decide claim D10: a query for a cached name is answered without a query to another server.
 
-    `second` is the time span [start_ns, end_ns) of the later queries; the first one precedes it. With `zones`, all
-    answers must match the zones' records. `cold`: the name was not in the local server's cache before, so that the
+    `second` is the time span [start_ns, end_ns) of the later queries; the first query precedes this span. With `zones`,
+    all answers must match the zones' records. `cold`: the name was not in the local server's cache before, so that the
     server must query upstream once.
     """
     local = addresses_of(addresses, "local")
@@ -221,7 +221,8 @@ def _fetches(
 ) -> list[DnsExchange]:
     """Return the local server's exchanges with other servers that fetched a name, in order of time.
 
-    Without one, raises Contradiction if the local server answered all the same (`invented`), else Inconclusive.
+    If there is none, raises Contradiction if the local server answered nevertheless (`invented`: that answer), else
+    Inconclusive.
     """
     found = [
         one
@@ -313,8 +314,8 @@ def decide_root_relief(
 ) -> Verdict:
     """Decide claim D12: caches reduce the queries at the root server, by a factor of `ratio` or more.
 
-    With `zones`, the clients must get the zones' records: invented answers reduce the root's load as well. `cold`: the
-    caches were empty, so that the root must be queried even with caching.
+    With `zones`, the clients must get the zones' records, since invented answers would reduce the root's load as well.
+    `cold`: the caches were empty, so that the root must be queried even with caching.
     """
     root = addresses_of(addresses, "root")
 

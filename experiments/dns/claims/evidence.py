@@ -4,7 +4,7 @@
     zones.answer("www.example.com.", "A")      ([www CNAME server1], [server1 A 10.53.4.1])
 
 RFC 1034 sections 3.6.2 (aliases) and 4.2.1 (zone cuts), RFC 2181 section 9 (truncation), RFC 9156 (QNAME minimisation).
-A message that cannot be parsed contradicts every claim, as for HTTP.
+A message that cannot be parsed contradicts every claim.
 """
 
 from __future__ import annotations
@@ -154,10 +154,10 @@ class GivenRecord:
 class GivenZones:
     """All records of the zones that the name servers were configured with, the reference for captured answers.
 
-    A claim about a name system holds only if the answers are its servers' data: a valid answer with another value, a
-    record of no zone, or a TTL of no zone contradicts it. The NS set and the glue of a zone cut are in the parent zone
-    too (RFC 1034 section 4.2.1): such a record may have a TTL in each. Names and values are in the format of
-    `wire.traffic`.
+    A claim holds only if the captured answers are the servers' data: a well-formed answer with another value, a record
+    of no zone, or a TTL of no zone contradicts the claim. The NS set and the glue of a zone cut are in the parent zone
+    too (RFC 1034 section 4.2.1), so that such a record may have two TTLs, one in each zone. Names and values are in the
+    format of `wire.traffic`.
     """
 
     def __init__(self, records: Iterable[GivenRecord]) -> None:
@@ -189,7 +189,8 @@ class GivenZones:
     def answered(self, response: DnsMessage, name: str, rtype: str, whole: bool = True) -> None:
         """Raise Contradiction unless a response's answer section is exactly the answer that the zones give.
 
-        With `whole` False the answer may end at an alias, as from a server that is not authoritative for its target.
+        If `whole` is False, the answer may end at an alias, as from a server that is not authoritative for the alias's
+        target.
         """
         wanted_aliases, wanted = self.answer(name, rtype)
         aliases, records = alias_chain(response, name, rtype)

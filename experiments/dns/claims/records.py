@@ -1,8 +1,9 @@
-"""Decision of claims D2 to D6 and D14 on resource records: A, PTR, CNAME, MX, address order, record format.
+"""Decision of course claims D2 to D6 and D14 on resource records: A, PTR, CNAME, MX, address order, record format.
 
 All functions take traffic (see `wire.traffic`) and names with or without their final dot, and return a Verdict.
-"undecided" means that the capture dropped packets, has a gap, or lacks such traffic; "failed" cites the contradiction.
-D2 to D6 concern answers to clients: capture at the client, where no referrals are seen.
+"undecided" means that the capture dropped packets, has a gap, or lacks the traffic that the claim is about; "failed"
+cites the contradiction. D2 to D6 are about answers to clients: the traffic has to be captured at the client, where no
+referrals are seen.
 
 Answers are compared with the values in the servers' zones (see `evidence.GivenZones`), so that an answer of valid
 format with other content contradicts the claim, at whichever server it was forged.
@@ -142,9 +143,9 @@ def _ranked(servers: Sequence[tuple[int, str]]) -> str:
 def decide_address_rotation(claim: str, traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
     """Decide claim D6: every answer has all addresses, and each address is first in about equally many answers.
 
-    Equally: every address first at least once and the counts at most one apart (a cyclic order), or the counts within
-    the chi-square bound of an equal chance (a random order, or a cyclic one that queries of other clients advance as
-    well).
+    Either every address is first at least once and the counts differ by at most one (a cyclic order), or the counts are
+    within the chi-square bound for equal probabilities (a random order, or a cyclic order that other clients' queries
+    advance as well).
     """
 
     def check() -> Finding:
@@ -203,11 +204,11 @@ def decide_record_fields(
 ) -> Verdict:
     """Decide claim D14: records have name, value, type, class and TTL; NS records direct the local server's queries.
 
-    `addresses` needs the role local. The addresses of the servers that an NS set names are those captured before, in
-    additional sections or in answers; a referral to servers without a captured address is skipped. With `zones`, every
-    NS record, the authority and additional sections, and every TTL must match them (the values of other answers are the
-    subject of D2 to D6). `cold`: the local server's cache was empty when the capture began, so that it cannot answer
-    without a query upstream.
+    `addresses` needs the role local. The addresses of the servers that an NS set names are taken from earlier
+    additional sections and answers; a referral to servers without a captured address is skipped. With `zones`, every NS
+    record, the authority and additional sections, and every TTL must match the zones (the values of other answers are
+    the subject of D2 to D6). `cold`: the local server's cache was empty when the capture began, so that it cannot
+    answer without a query upstream.
     """
     local = addresses_of(addresses, "local")
 

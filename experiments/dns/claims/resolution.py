@@ -1,8 +1,8 @@
-"""Decision of claims D7 to D9 and D15: recursive and iterative DNS queries, and zones at a hosting provider.
+"""Decision of course claims D7 to D9 and D15: recursive and iterative DNS queries, and zones at a hosting provider.
 
 `addresses` maps roles to addresses; a path is the roles in query order, ("root", "com", "example"). The name must not
-be in the local server's cache when its first query arrives, so that the whole path is taken. D8 and D9 are decided here
-as far as packets go; `verdict.timed` adds the time.
+be in the local server's cache when its first query arrives, so that the whole path is taken. For D8 and D9 the packets
+are judged here; `verdict.timed` adds the comparison of the measured time with theory.
 
 Sources: RFC 1034 sections 4.2.1, 4.3.1, 4.3.2 and 5.3.3, RFC 1035 section 4.1.1, RFC 9156 (QNAME minimisation).
 """
@@ -49,7 +49,7 @@ def decide_resolution_path(
     """Decide claim D7: clients query the local server only, which follows referrals along each name's path.
 
     `lookups`: name -> path; `addresses`: the role local and every role of a path. With `zones`, the answers of the last
-    server and of the local one must match them.
+    server and of the local server must match the zones.
     """
 
     def check() -> Finding:
@@ -84,7 +84,7 @@ def decide_iterative_queries(
     """Decide claim D8: the local server itself sends every query on the path, each after the previous response.
 
     No query has RD set (RFC 1034 section 4.3.1: without RD a server answers from its own data). With `zones`, the
-    answers must match them.
+    answers must match the zones.
     """
 
     def check() -> Finding:
@@ -122,7 +122,8 @@ def decide_recursive_queries(
     """Decide claim D9: each server in the chain sends a recursive query to the next server and waits for the answer.
 
     `chain`: ("client", "local", "root", ...), ending with the authoritative server; `by_host`: the traffic at each role
-    of the chain but the last; `addresses`: of each role of the chain. With `zones`, the final answer must match them.
+    of the chain except the last; `addresses`: the addresses of each role of the chain. With `zones`, the final answer
+    must match the zones.
     """
 
     def check() -> Finding:
@@ -159,8 +160,9 @@ def decide_zone_hosting(
 ) -> Verdict:
     """Decide claim D15: one organisation serves its own zone, and a provider serves the zones of other organisations.
 
-    `own` and `hired` are (domain, name of its server). The NS of `own` are servers within the domain, those of `hired`
-    a server outside, which is authoritative for all of them; with `zones`, the records must match.
+    `own` and `hired` are (domain, name of its server). The NS records of `own` name servers within the domain. The NS
+    records of the `hired` domains name a server outside of the domains, which is authoritative for all of them. With
+    `zones`, the records must match the zones.
     """
 
     def check() -> Finding:
@@ -298,7 +300,7 @@ def _descends(responses: Sequence[DnsMessage]) -> None:
 
 
 def _owned(exchange: DnsExchange, zones: GivenZones) -> None:
-    """Require that an answer matches the zones; a CNAME chain may end with the zones of one server."""
+    """Require that an answer matches the zones; it may end at an alias whose target is in another server's zone."""
     question = exchange.query.question
     if question is not None and any(zones.answer(question.qname, question.qtype)):
         zones.answered(answer_of(exchange), question.qname, question.qtype, whole=False)

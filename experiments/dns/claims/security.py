@@ -1,4 +1,4 @@
-"""Decision of claims V1 to V3 on DNSSEC: chain of trust, rejection of a forged answer, cost of validation.
+"""Decision of course claims V1 to V3 on DNSSEC: chain of trust, rejection of a forged answer, cost of validation.
 
 Traffic is captured at the client and at the local server (see `wire.traffic`). The digest of a key is computed here
 from the octets in the capture. Sources: RFC 4034 (records; Appendix B: key tags), RFC 4035 sections 3.2.3 (AD), 5.2
@@ -81,8 +81,9 @@ def decide_chain_of_trust(
 ) -> Verdict:
     """Decide claim V1: the local server gets every zone's DNSKEY, and from each parent zone the DS.
 
-    `anchor` is the rdata of the DS record of the first zone, the trust anchor. The key of each zone must have the
-    digest of its DS, the answer a signature by a key of the last zone, and the client's response AD.
+    `anchor` is the RDATA of the DS record of the first zone, the trust anchor. Each zone must have a key with the
+    digest in its DS, the answer must have a signature by a key of the last zone, and the response to the client must
+    have AD set.
     """
 
     def check() -> Finding:
@@ -168,8 +169,8 @@ def decide_forgery_refused(
 ) -> Verdict:
     """Decide claim V2: a validating local server receives a forged answer and returns SERVFAIL to the client.
 
-    `validating` and `believing`: the traffic at `client` and `local`, where the local server validates and where it
-    does not. That the other one returns the forged address shows that the attack works.
+    `validating` and `believing`: the traffic at `client` and `local` with a local server that validates, and with a
+    local server that does not. The latter returns the forged address, which shows that the attack works.
     """
 
     def check() -> Finding:

@@ -1,4 +1,4 @@
-"""Decision of claim D1 on DNS transport: UDP port 53, and TCP port 53 after truncation.
+"""Decision of course claim D1 on DNS transport: UDP port 53, and TCP port 53 after truncation.
 
 Traffic (see `wire.traffic`) is captured at the client, and at the local server for its exchanges with the servers
 above. Sources: RFC 1035 section 4.2, RFC 6891 section 6.2, RFC 7766 section 5.
@@ -21,8 +21,8 @@ def decide_transport(
 ) -> Verdict:
     """Decide claim D1: small answers use UDP port 53; a truncated answer is requested again over TCP port 53.
 
-    `upstream` are the exchanges of the local server with the servers above for the same answers, to which the same
-    applies. With `zones`, answers by TCP must match them.
+    `upstream`: the local server's exchanges with the servers above for the same answers, which must meet the same
+    conditions. With `zones`, answers by TCP must match the zones.
     """
 
     def check() -> Finding:
@@ -52,7 +52,7 @@ def decide_transport(
 
 
 def _each_fits(traffic: DnsTraffic) -> None:
-    """Require that every UDP response has a size its client accepts, and that truncated ones are retried over TCP."""
+    """Require UDP responses that their clients can accept in size, and a TCP retry after each truncated response."""
     for exchange in traffic.exchanges:
         response = exchange.response
         if exchange.query.transport != "udp" or response is None:

@@ -1,4 +1,4 @@
-"""Decision of claim D13: a longer TTL saves queries to authoritative servers, and causes more stale answers.
+"""Decision of course claim D13: a longer TTL saves queries to authoritative servers, and causes more stale answers.
 
 `ttl_point` counts, for one TTL of a sweep, the queries upstream of the local server and the stale answers to its
 clients; `decide_ttl_trade_off` compares the points, and `sweep_ttl` does both.
@@ -60,9 +60,9 @@ def ttl_point(
     """Count the answers for a name, the stale answers, and the local server's queries to authoritative servers.
 
     `changes` are (time_ns, addresses from then on), in order of time; the name has `ttl_s` in its zone. An answer is
-    stale if its values had been replaced when it was requested. Raises Inconclusive without answers, and Contradiction
-    also for an answer with another TTL, with values that the name never had until then, or with values replaced longer
-    ago than its TTL: the sweep would then not compare its TTLs.
+    stale if its values had been replaced when it was requested. Raises Inconclusive if there are no answers. Raises
+    Contradiction for an answer with another TTL, with values that the name had not had by then, or with values replaced
+    longer ago than the TTL, since the sweep would then not compare the configured TTLs.
     """
     upstream = [one for one in sent_by(at_local, addresses_of(addresses, "local")) if asks_for(one, name, "A")]
     for one in upstream:
@@ -122,7 +122,7 @@ def decide_ttl_trade_off(claim: str, points: Sequence[tuple[float, int, int, int
     """Decide claim D13 by the trend of queries and stale answers over the TTL, as counted by ttl_point().
 
     As the TTL grows, queries upstream per answer must fall and stale answers must rise: strictly from the least to the
-    greatest TTL, and between neighbours against the trend by no more than `tolerance` of the largest value.
+    greatest TTL; between neighbouring TTLs a step against the trend may be at most `tolerance` of the largest value.
     """
     swept = sorted(TtlPoint(*point) for point in points)
     if len({point.ttl_s for point in swept}) < max(FEWEST_POINTS, len(swept)):

@@ -1,1 +1,1 @@
-"""DNS messages and exchanges parsed from captures."""
+"""Parsers of captures for DNS: messages, and queries matched with their responses."""

@@ -12,11 +12,11 @@ scapy dissects the messages: RFC 1035 sections 3.3 (RDATA) and 4 (messages), RFC
 section 5 (RDATA of unknown types). Names are canonical: text in lower case with a final dot, since names are compared
 case-insensitively (RFC 1035 section 2.3.3) and a resolver may randomise their case.
 
-A dynamic update (RFC 2136) is an exchange as well: its zone is in the place of the question, its prerequisites and
-updates in those of the answer and authority sections. A datagram of which a part was not captured is a hole.
+A dynamic update (RFC 2136) is an exchange as well: its zone is in the question section, its prerequisites and updates
+are in the answer and authority sections. A datagram that was not captured completely is a hole.
 
-Left out: more than one response to a query, as zone transfers have: they are among the strays; dots inside of labels,
-and loops of compression pointers, which scapy cuts off without an error.
+Left out: further responses to the same query, as in zone transfers, which count as strays; dots inside labels; and
+loops of compression pointers, which scapy cuts off without an error.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Decision of claims F1, F2, F3, F6 and F7 on FTP: control and data connections, commands, transfer modes.
+"""Decision of course claims F1, F2, F3, F6 and F7 on FTP: control and data connections, commands, transfer modes.
 
 The capture must be taken at the client, so that "before" refers to the client's own order of sending and receiving. All
 functions take the sessions of a time span (see `wire.sessions`) and return a Verdict; "undecided" means that the
-capture dropped packets, has a gap, or lacks such traffic.
+capture dropped packets, has a gap, or lacks the traffic that the claim is about.
 
 Source: RFC 959 sections 2.3, 3.2, 3.3 and 5.3, and RFC 2428 for EPRT and EPSV.
 """
@@ -106,8 +106,8 @@ def decide_data_connections(
 ) -> Verdict:
     """Decide claim F2: each transfer has a separate data connection, which carries only the transferred data.
 
-    `files`: content by name, for RETR and STOR; a transfer of another name is not compared. `assignments`: the clients'
-    tasks: each must be completed, and each listing must be that of the folder.
+    `files`: contents keyed by name, for RETR and STOR; a transfer of another name is not compared. `assignments`: the
+    clients' tasks; each task must be completed, and each listing must have the names in the folder.
     """
     done = [transfer for transfer in traffic.transfers if transfer.done]
     if insufficiency([traffic]) is None and len(done) < 2 and not assignments:

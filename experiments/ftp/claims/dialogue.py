@@ -1,13 +1,13 @@
-"""Decision of claims F4 (causes of reply codes) and F5 (state of a session) from FTP control connections.
+"""Decision of course claims F4 (causes of reply codes) and F5 (state of a session) from FTP control connections.
 
 A reply code alone is no proof: a server could send 452 at any time. Each of the four codes is therefore judged by its
 cause, as far as packets show it:
 
-    331  the reply to USER; a command that needs a login is refused until PASS, and done after it; another password is
-         refused, and such a command after it
-    125  the data connection was established before the command that uses it; else the same server replies 150
+    331  the reply to USER; a command that needs a login is refused before PASS, and executed after PASS; a wrong
+         password is refused, and so is such a command afterwards
+    125  the data connection was established before the command that uses it; otherwise the same server replies 150
     425  the data connection was not established: the server's SYN was answered by RST, or not at all
-    452  a file is refused, another one is deleted, and the same octets are accepted then: the disk was full
+    452  a file is refused; after another file is deleted, the same octets are accepted: the disk was full
 
 Source: RFC 959 sections 4.2 and 5.4. The capture must be taken at the client.
 """
@@ -35,7 +35,7 @@ def decide_reply_codes(
 ) -> Verdict:
     """Decide claim F4 from four scenarios: reply code -> traffic that should cause this reply.
 
-    `uploads`: the content of the files that the client stores, by name.
+    `uploads`: contents of the files that the client stores, keyed by name.
     """
     missing = [code for code in CODES if code not in scenarios]
     if missing:
@@ -60,7 +60,7 @@ def decide_session_state(claim: str, traffic: FtpTraffic, files: Mapping[str, by
     """Decide claim F5: the reply to a command depends on earlier CWD, USER and PASS in the same session.
 
     PWD must return another directory after CWD, the same one after a refused CWD, and the first one after CDUP; a later
-    session, on its own connection, must start from the initial state. `files`: content by name.
+    session, on its own connection, must start from the initial state. `files`: contents keyed by name.
     """
     if len(traffic.sessions) < 2:
         return undecided(claim, "Two sessions are needed to see that the second one starts from the initial state.")

@@ -1,9 +1,9 @@
-"""Decision of claims F8 and F9: a third host recovers credentials and files from the frames that it captures.
+"""Decision of course claims F8 and F9: a third host recovers credentials and files from the frames that it captures.
 
 The eavesdropper has only the frames at its own interface. It reassembles every TCP stream, searches for a dialogue with
-USER and PASS on any port, and treats every other stream as a file. The judge, which knows the secrets, then reports
-those recovered: the user, the password, the whole file, blocks of it, its name; in clear text and in encodings without
-a key (base64, hexadecimal).
+USER and PASS on any port, and treats every other stream as a file. The judge, which knows the secrets, then reports the
+secrets recovered: user name, password, the whole file, blocks of the file, and the file name; in clear text and in
+encodings without a key (base64, hexadecimal).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Overheard(ConnectionTraffic):
 
     @cached_property
     def credentials(self) -> dict[str, list[CapturedArgument]]:
-        """Return the captured arguments of USER and PASS, by command."""
+        """Return the captured arguments of USER and PASS, keyed by command."""
         found: dict[str, list[CapturedArgument]] = {"USER": [], "PASS": []}
         for _, stream in self.streams:
             for each in SAID.finditer(stream.data):

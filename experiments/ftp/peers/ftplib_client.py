@@ -2,7 +2,7 @@
 
     ftplib_client.py HOST USER PASSWORD FOLDER list|get|put active|passive [NAME]...
 
-It imports the standard library only, since any python3 of the machine may run it.
+The program imports the standard library only, since any python3 of the machine may run it.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""FTP sessions and data connections parsed from captures."""
+"""Parsers of captures for FTP: sessions on control connections, and their data connections."""

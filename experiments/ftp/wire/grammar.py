@@ -8,7 +8,7 @@ lines, the code and a hyphen first, and last a line that begins with the same co
     S: 331 Please give the password.<CRLF>
     S: 211-Features:<CRLF> MDTM<CRLF>211 End.<CRLF>
 
-After the reply 234 to AUTH TLS the connection is encrypted (RFC 4217 section 4), and the rest of it is no line.
+After the reply 234 to AUTH TLS the connection is encrypted (RFC 4217 section 4), and its further octets are not parsed.
 
 The control connection follows the Telnet protocol, so Telnet commands may precede ABOR (section 4.1.3); they are
 skipped. Octets above 127 are accepted, for names in UTF-8 (RFC 2640). A bare CR or LF is an error.

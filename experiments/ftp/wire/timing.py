@@ -9,9 +9,10 @@
     confirmation       last octet received                  to  the final reply
 
 The total runs from the first SYN to the final reply of the last transfer; later commands (QUIT) are not part of it. A
-moment that several intervals cover counts as the term that comes first in FTP_TERMS: a handshake that the server begins
-in answer to RETR is data_handshake, not request. Time that no interval covers is residual: the client's own. The terms
-therefore sum to the total exactly. For uploads, request ends with the first octet that the client sends.
+moment that several intervals cover counts for the term that comes first in FTP_TERMS: a handshake that the server
+begins in answer to RETR is data_handshake, not request. Time that no interval covers is residual: the client's own
+processing. The terms therefore sum to the total exactly. For uploads, request ends with the first octet that the client
+sends.
 """
 
 from __future__ import annotations

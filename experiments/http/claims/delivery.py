@@ -3,9 +3,9 @@
     undelivered(load, {b"/": page, b"/picture-1.png": picture})      None, or an Undelivered with the difference
 
 RFC 9110 sections 6.4 (content), 8.4 (content codings) and 15.3.1 (200). A page is delivered by a load that requests the
-page first and each file once, nothing else, and gets each file in a response with status 200. The content is the
-judge's own decoding: transfer coding and HTTP/2 DATA in `wire.http1` and `wire.http2`, content codings here. Left out:
-content codings that the standard library cannot decode (br, zstd), and ranges.
+page first and each file once, nothing else, and gets each file in a response with status 200. The judge decodes the
+content itself, independently of the services: transfer coding and HTTP/2 DATA in `wire.http1` and `wire.http2`, content
+codings here. Left out: content codings that the standard library cannot decode (br, zstd), and ranges.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class _CodingError(ValueError):
 def undelivered(load: PageLoad, files: Files, as_page: bool = True) -> Undelivered | None:
     """Return the reason why a page load did not deliver these files; None if it did.
 
-    `files`: content by path, the page first. `as_page` False: files may be requested in any order, and more than once.
+    `files`: contents keyed by path, the page first. `as_page` False: files may be requested in any order, and more than
+    once.
     """
     if not load.conversations:
         return Undelivered("no connection was opened to the server", 0)

@@ -1,9 +1,10 @@
-"""Decision of claims H1 to H5 on HTTP/1: connection set-up, message grammar, statelessness, one request each.
+"""Decision of course claims H1 to H5 on HTTP/1: connection set-up, message grammar, statelessness, one request each.
 
-All functions take page loads (see `wire.page_load`) and return a Verdict. "undecided" means that the capture dropped
-packets, has a gap, or lacks such traffic; "failed" cites the first connection or message that contradicts the claim. H1
-to H3 concern connections and messages: an error response counts as a response. H4 and H5, like H6 to H9, H11, H13 and
-H14, concern objects: loads that did not deliver the origin's files cannot confirm them (see `delivery`).
+A claim is a statement of the course that packets decide. All functions take page loads (see `wire.page_load`) and
+return a Verdict: "undecided" if the capture dropped packets, has a gap, or lacks the traffic that the claim is about;
+"failed" with the first connection or message that contradicts the claim. H1 to H3 are about connections and messages:
+an error response counts as a response. H4 and H5, like H6 to H9, H11, H13 and H14, are about objects: a page load that
+did not deliver the origin's files (see `delivery`) cannot confirm a claim about objects.
 
 Sources: RFC 9112 sections 2 to 7 and 9, RFC 9110 sections 2.5 and 15, RFC 1945 section 1.3 (one request per
 connection).
@@ -102,8 +103,9 @@ def decide_statelessness(claim: str, first: PageLoad, second: PageLoad, others: 
     """Decide claim H4: the same requests in another order get the same responses, except for the Date field.
 
     `others` are all further page loads: equal requests in them must get responses of equal status and content.
-    Undecided if the two loads did not send the same requests, or sent them in the same order. Failed also if the
-    responses are equal, but not the origin's files: an origin may have changed its state before the first load.
+    Undecided if the two loads did not send the same requests, or sent the requests in the same order. Failed also if
+    the responses are equal but differ from the origin's files, since the origin may have changed its state before the
+    first load.
     """
     compared = [first, second, *(load for load in others if load.conversations)]
     unfit = _not_reordered(first, second)

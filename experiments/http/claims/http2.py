@@ -1,8 +1,8 @@
-"""Decision of claims H10 to H14 on HTTP/2: binary framing, multiplexing, header compression, server push.
+"""Decision of course claims H10 to H14 on HTTP/2: binary framing, multiplexing, header compression, server push.
 
-All functions take page loads captured at the client and return a Verdict; see `http1` for "undecided" and "failed". H13
-and H14 are decided here as far as packets go; `verdict.timed` adds the time. H11, H13 and H14 need loads that delivered
-their files.
+All functions take page loads captured at the client and return a Verdict; see `http1` for "undecided" and "failed". For
+H13 and H14 the packets are judged here; `verdict.timed` adds the comparison of the measured time with theory. H11, H13
+and H14 need page loads that delivered their files.
 
 Sources: RFC 9113 sections 4.1, 5 and 8.4, RFC 7541 sections 2 and 6.2.2, RFC 9112 sections 2.1 and 9.3.2.
 """
@@ -144,7 +144,7 @@ def _exchange(load: PageLoad, target: bytes) -> Exchange:
 
 
 def _behind(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
-    """Check that `large` is delivered before the small object; return (ms for the small object, frames)."""
+    """Check that `large` is delivered before the small object; return (small object's response time in ms, frames)."""
     _one_text(load)
     second, ended, began = _asked_in_order(load, large, small)
     return (began.last_ns - second.last_ns) / 1e6, [ended.frames[-1], began.frames[0]]
@@ -178,7 +178,7 @@ def _asked_in_order(load: PageLoad, large: bytes, small: bytes) -> tuple[Message
 
 
 def _interleaved(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
-    """Check that the small object's DATA lie between DATA of `large`; return (ms for the small object, frames)."""
+    """Check that the small object's DATA lie between DATA of `large`; return (its response time in ms, frames)."""
     (conversation,) = _one(load)
     ids = {exchange.target: stream_id for stream_id, exchange in conversation.streams}
     second, _, delivered = _asked_in_order(load, large, small)

@@ -19,7 +19,8 @@ NO_ERROR = 0
 def fetched(cell_id: str, load: PageLoad, protocol: str, files: Files) -> Verdict:
     """Return the verdict on whether all files were delivered by this protocol: 1.0, 1.1, 2, 2-upgrade or 2-push.
 
-    `files`: content by path, the page first. The verdict's id is `cell_id`; its evidence cites the packet of a failure.
+    `files`: contents keyed by path, the page first. The verdict's id is `cell_id`; its evidence cites the packet of a
+    failure.
     """
 
     def check() -> Finding:

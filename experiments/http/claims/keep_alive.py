@@ -1,7 +1,7 @@
-"""Decision of claims K1 to K3 on keep-alive: idle persistent connections and time-outs.
+"""Decision of course claims K1 to K3 on keep-alive: idle persistent connections and time-outs.
 
     K1  the server's time-out exceeds the client's pause    one connection, idle in between, both responses on it
-    K2  the server's time-out is shorter                    its FIN comes then; the next request opens another one
+    K2  the server's time-out is shorter                    its FIN arrives in the pause; a new connection follows
     K3  a proxy between them                                each of its two connections is kept or closed independently
 
 RFC 9112 sections 9.3 and 9.5. Captured at the client, and for K3 at the proxy as well.
@@ -63,7 +63,7 @@ def decide_idle_timeout(claim: str, loads: Sequence[PageLoad], pause_s: float, t
 def decide_independent_hops(
     claim: str, at_client: Sequence[PageLoad], at_proxy: Sequence[PageLoad], pause_s: float
 ) -> Verdict:
-    """Decide claim K3: after an idle time, a proxy's connection to the client is open, the one to the origin closed.
+    """Decide claim K3: after an idle time, a proxy's connection to the client is open, and to the origin closed.
 
     `at_proxy`: the proxy's connections to the origin during each of `at_client`.
     """

@@ -1,8 +1,8 @@
-"""Decision of claims H6 to H9 on connection use of page loads, from the order of packets, not their times.
+"""Decision of course claims H6 to H9 on connection use of page loads, from the order of packets, not their times.
 
-The capture must be taken at the client, so that "after" refers to the client's own order of receiving and sending. Each
-strategy's formula assumes an order of events; the checks here find those events in the packets, and `verdict.timed`
-adds the comparison of the measured time with the formula.
+The capture must be taken at the client, so that "after" refers to the client's own order of receiving and sending. The
+formula of each strategy (HTTP version and use of connections) assumes an order of events; the checks here find those
+events in the packets, and `verdict.timed` adds the comparison of the measured time with the formula.
 
     H6  1.0, one connection at a time   each SYN follows the whole response before it
     H7  1.0, parallel connections       the named objects' SYNs follow the base page, and all precede their FINs; all
@@ -10,7 +10,7 @@ adds the comparison of the measured time with the formula.
     H8  1.1 persistent                  one SYN; each request follows the whole response before it
     H9  1.1 persistent, pipelined       one SYN; all named objects' requests precede the first of their responses
 
-A load that takes less time because it delivers less must not count: every load must have delivered its page's files.
+Every load must have delivered the files of its page, since a load that delivers less takes less time.
 """
 
 from __future__ import annotations

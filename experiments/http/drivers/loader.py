@@ -6,8 +6,8 @@ lab7.services.http.client:
     {"strategy": "1.1-persistent", "page": URL}         load a page and the objects that it names
     {"strategy": "2", "objects": [URL, ...]}            load objects of one origin at once, without a page
 
-The first loads of a process take a millisecond or two longer than the rest (pages of memory are copied after the fork,
-caches are cold), which is no property of HTTP: an experiment leaves its first round out of the measurement.
+The first loads of a process take a millisecond or two longer than later loads (pages of memory are copied after the
+fork, caches are cold). Since HTTP does not cause that delay, experiments do not measure their first round.
 """
 
 from __future__ import annotations

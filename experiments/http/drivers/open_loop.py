@@ -3,11 +3,11 @@
     python -m lab7.experiments.http.drivers.open_loop FILE      in a host
 
 FILE is JSON: {"connect": [host, port], "host": name, "connections": n, "warm": [target, ...], "requests": [[offset_s,
-target], ...]}, optionally with "timeout_s", for each response. It opens n connections and requests the warm targets on
-them, one at a time on each; waits until the link's queue is empty; prints READY; waits for a line on its standard
-input; then sends each request at its offset on an idle connection, or on a new one if none is idle; and prints one JSON
-line: began_ns and ended_ns (CLOCK_REALTIME, the capture's clock), late_s (lateness of the latest request), opened
-(connections beyond n), failures (count by message).
+target], ...]}, optionally with "timeout_s", the time limit for each response. The program opens n connections and
+requests the warm-up targets, one at a time per connection; waits until the link's queue is empty; prints READY; waits
+for a line on its standard input; and sends each request at its offset, on an idle connection or, if none is idle, on a
+new connection. At the end it prints one JSON line: began_ns and ended_ns (CLOCK_REALTIME, the capture's clock), late_s
+(lateness of the latest request), opened (connections beyond n), failures (count by message).
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class OpenLoop:
 
         Simultaneous requests fill the link's queue for longer than TCP's probe timeout, two round trips (RFC 8985
         section 7.2), so that TCP retransmits. Retransmissions may still be in the queue at the last response, and would
-        count as load. The queue empties in no longer than the warm-up took: wait for as long again.
+        count as load. The queue empties in at most the time that the warm-up took: wait for the same time again.
         """
         began_s = asyncio.get_running_loop().time()
         self._idle.extend(await asyncio.gather(*(self._open() for _ in range(self._plan["connections"]))))

@@ -4,10 +4,10 @@ A driver (see lab7.experiments.harness.driver_process) with the arguments ADDRES
 field; PREFIX, http://NAME towards a forward proxy (RFC 9112 section 3.2.2), precedes every path. Requests:
 
     {"visit": [PATH, ...], "pause_s": S}
-        one connection, the paths in turn, with S seconds of silence between them (default 0); a new connection where
+        one connection, the paths in turn, with S seconds of silence between them (default 0); a new connection if
         the server has closed the old one meanwhile
     {"keep": [PATH, ...], "for_s": S, "every_s": S, "seed": N}
-        one connection a path, with requests at random times, `every_s` apart on average
+        one connection per path, with requests at random times, `every_s` apart on average
 
 The response has `asked`, the number of requests. The client is http.client, so that lab7's client does not judge lab7's
 proxy; responses are read and discarded.
@@ -53,9 +53,9 @@ class Visitor:
         return asked
 
     def keep(self, paths: Iterable[str], for_s: float, every_s: float, seed: int) -> int:
-        """Send requests for random paths for `for_s` seconds, each on a new connection; return the number of requests.
+        """Request each path at random times on its own connection for `for_s` seconds; return the number of requests.
 
-        Raises OSError, HTTPException.
+        `every_s`: mean time between two requests for the same path. Raises OSError, HTTPException.
         """
         end_s = time.monotonic() + for_s
         asked: list[int] = []

@@ -1,1 +1,1 @@
-"""HTTP/1 and HTTP/2 messages and page loads parsed from captures."""
+"""Parsers of captures for HTTP/1 and HTTP/2: messages, exchanges and page loads."""

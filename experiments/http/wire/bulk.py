@@ -1,10 +1,10 @@
 """Fast parser of captures with thousands of HTTP/1 exchanges: packet headers and message heads, without scapy.
 
-For an experiment under load the full judge would take minutes, since scapy dissects some thousand frames a second. Here
-the fixed headers are parsed directly (Ethernet RFC 894, IPv4 RFC 791, TCP RFC 9293 section 3.1), and the first line of
-each message. A connection carries one exchange at a time: a request begins at a "GET " after the previous response
-ended, and its response is all server data until the next request. Left out: pipelining, HTTP/2, IPv6, and reassembly;
-retransmitted segments are counted, and reported by the experiment.
+For an experiment under load the parser `http1` would take minutes, since it needs scapy, which dissects some thousand
+frames a second. This parser reads the fixed headers directly (Ethernet RFC 894, IPv4 RFC 791, TCP RFC 9293 section
+3.1), and the first line of each message. A connection carries one exchange at a time: a request begins at a "GET "
+after the previous response ended, and its response is all server data until the next request. Left out: pipelining,
+HTTP/2, IPv6, and reassembly; retransmitted segments are counted, and reported by the experiment.
 """
 
 from __future__ import annotations
@@ -167,9 +167,10 @@ def _segments(frames: Iterable[Frame]) -> Iterator[tuple[Frame, _Segment]]:
 
 
 def octets_without_content(data: bytes) -> int:
-    """Return the number of a frame's first octets up to its HTTP/1 content: headers, and the head of a message.
+    """Return the offset in a frame at which HTTP/1 content begins: the length of packet headers and message head.
 
-    A TCP segment over IPv4 that begins no message is all content. Other frames are kept whole.
+    A segment (TCP over IPv4) that begins no message has only content after its headers. Other frames, and frames
+    without data, are kept whole.
     """
     if len(data) < ETHERNET_BYTES + 40 or _ETHERTYPE.unpack_from(data)[0] != IPV4 or data[ETHERNET_BYTES + 9] != TCP:
         return len(data)

@@ -2,9 +2,9 @@
 
 RFC 9112 section 6.3 determines the length of a body: none by rule (HEAD, 1xx, 204, 304), chunked, Content-Length, or,
 for a response, everything until the connection closes. Responses are matched to requests in order (section 9.3). An
-interim response (1xx) belongs to the final one after it and is skipped. A final response may come before the request
-has ended, and its client may then give up the rest (RFC 9110 section 7.5, RFC 9112 section 9.3): the request is that
-which was sent. Left out: CONNECT and Upgrade, after which the octets are no longer HTTP/1.
+interim response (1xx) belongs to the final one after it and is skipped. A final response may precede the end of the
+request, and the client may then stop sending the request (RFC 9110 section 7.5, RFC 9112 section 9.3): the Message
+holds the octets that were sent. Left out: CONNECT and Upgrade, after which the octets are no longer HTTP/1.
 """
 
 from __future__ import annotations
@@ -122,8 +122,8 @@ class Message:
 
     `start_line` holds the three words of the first line (method, request-target, version; or version, status code,
     reason phrase); `fields` have names in lower case; `octets` is the whole message as captured; `header_block` is the
-    HTTP/2 encoding of its fields, empty in HTTP/1. `whole` is False for a request that was answered before its end and
-    then given up; `body` are the octets behind its head.
+    HTTP/2 encoding of its fields, empty in HTTP/1. `whole` is False for a request that the client stopped sending after
+    an early response; `body` then holds the octets sent after the header section.
     """
 
     start_line: tuple[bytes, bytes, bytes]
@@ -171,8 +171,8 @@ class Exchange:
 class Conversation:
     """HTTP/1 exchanges captured on one connection.
 
-    `problem` is a violation of the grammar, if any; the exchanges are those before it. `leftover` is set if a stream
-    ends inside a message. `request_problem` is set if the client's stream alone is malformed or incomplete.
+    `problem` is a violation of the grammar, if any; the exchanges before the violation are kept. `leftover` is set if a
+    stream ends inside a message. `request_problem` is set if the client's stream alone is malformed or incomplete.
     """
 
     connection: Connection

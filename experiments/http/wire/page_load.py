@@ -38,7 +38,7 @@ class PageLoad:
         return tuple(sorted(every, key=lambda exchange: exchange.request.first_ns))
 
     def between(self, start_ns: int, end_ns: int, files: Files | None = None) -> PageLoad:
-        """Return the page load whose connections begin within [start_ns, end_ns); `files`: expected content by path."""
+        """Return the page load whose connections begin within [start_ns, end_ns); `files`: contents keyed by path."""
         return PageLoad(
             tuple(
                 conversation

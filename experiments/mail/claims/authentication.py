@@ -1,9 +1,9 @@
-"""Decision of claims A1 to A6 on mail authentication (SPF, DKIM, DMARC) of forged and genuine messages.
+"""Decision of course claims A1 to A6 on mail authentication (SPF, DKIM, DMARC) of forged and genuine messages.
 
 A message is identified by its name in parentheses, a line of its body. SPF, DKIM and DMARC are evaluated here anew,
 from the octets of the message and from the records in the DNS responses that the receiver's server got (wire/dkim,
-wire/sender_records); the server's own results, in Authentication-Results, decide nothing. The recipient's folders are
-what IMAP returns.
+wire/sender_records); the server's own results, in Authentication-Results, decide nothing. The content of the
+recipient's folders is read by IMAP.
 
 Source: RFC 5321 section 7.1 (mail is inherently insecure); RFC 7208 sections 4 and 8, appendix G.3 (forwarding); RFC
 6376 sections 3 and 6; RFC 7489 sections 3.1, 6.3 and 6.6; RFC 7372 section 3.
@@ -70,7 +70,8 @@ class Scene:
 class Judged:
     """Message as received by the receiver's server, with the results of SPF, DKIM and DMARC from packets.
 
-    `spf` is the result for the envelope sender's domain; `dkim` None without a signature; `policy` is that of From.
+    `spf` is the result for the envelope sender's domain; `dkim` is None without a signature; `policy` is the DMARC
+    policy of the From domain.
     """
 
     address: str
@@ -151,7 +152,7 @@ def _taken(one: Judged, what: str) -> list[int]:
 
 @decides("A1")
 def decide_forgery_without_checks(claim: str, scene: Scene, name: str, servers: Sequence[str]) -> Verdict:
-    """Decide claim A1: a server without checks accepts a forged message; `servers`: the domain's addresses."""
+    """Decide claim A1: a server without checks accepts a forged message; `servers`: the forged domain's MTAs."""
 
     def check() -> Finding:
         session, message = scene.message(name)
@@ -285,7 +286,8 @@ def decide_policies(claim: str, scene: Scene, names: Sequence[str]) -> Verdict:
 class Check:
     """Server's check of one message: from the end of the mail data to the reply, with the DNS lookups in between.
 
-    `lookups` are those of the receiver's server, `upstream` those of its resolver.
+    `lookups`: DNS exchanges of the receiver's server with its resolver; `upstream`: the resolver's exchanges with name
+    servers.
     """
 
     message: Message

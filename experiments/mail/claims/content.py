@@ -1,7 +1,7 @@
-"""Decision of claims S8, S9 and S11 on message content: 7-bit transport, MIME, dot-stuffing.
+"""Decision of course claims S8, S9 and S11 on message content: 7-bit transport, MIME, dot-stuffing.
 
-`wire.smtp` parses the messages in captured SMTP streams, and Python's email package, which is independent of lab7, the
-MIME structure; decoded parts are compared by SHA-256 with Alice's files.
+`wire.smtp` parses the messages in captured SMTP streams. Python's email package, which is independent of lab7, parses
+the MIME structure of the messages. Decoded parts are compared with Alice's files by SHA-256.
 
 Source: RFC 5321 section 4.5.2, RFC 5322 section 2.1, RFC 2045 sections 4 to 6, RFC 2046 section 5.1.
 """

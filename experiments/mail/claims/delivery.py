@@ -1,8 +1,8 @@
 """Comparison of messages before and after delivery, with the changes that RFCs permit servers.
 
-RFC 5321 section 6.4: servers must not change a message that they relay, beyond trace fields (section 4.4); final
-delivery puts Return-Path on top and replaces an existing one. RFC 6409 section 8 lets a submission server add Sender,
-Date and Message-ID if absent. RFC 5322 section 3.6.3: Bcc may be removed.
+RFC 5321 section 6.4: servers must not change a message that they relay, except that they add trace fields (section
+4.4); final delivery adds Return-Path at the top and removes an earlier Return-Path. RFC 6409 section 8 lets a
+submission server add Sender, Date and Message-ID if absent. RFC 5322 section 3.6.3: Bcc may be removed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Decision of claim M2: IMAP works on messages in the server's mailbox (folders, flags, search, parts).
+"""Decision of course claim M2: IMAP works on messages in the server's mailbox (folders, flags, search, parts).
 
-Three changes are made in one session and verified in a later one, independent of the server's own replies: a folder, a
-copy in it, a flag. A part of a message and a search are compared with the messages themselves. Then the octets of "the
-headers of all messages" are compared with a download by POP3.
+One session creates a folder, copies a message into the folder, and sets a flag. A later session verifies these changes,
+independently of the server's replies in the first session. A part of a message and a search are compared with the
+messages themselves. Then the octets of "the headers of all messages" are compared with a download by POP3.
 
 Source: RFC 3501 sections 6.3 (folders), 6.4.4 (SEARCH), 6.4.5 (FETCH, partial), 6.4.6 (STORE), 6.4.7 (COPY), 7.2, 7.3.
 """

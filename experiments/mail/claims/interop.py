@@ -134,7 +134,7 @@ def fetched_by_imap(cell_id: str, traffic: ImapTraffic, contents: Sequence[bytes
 
 
 def _are(contents: Iterable[bytes], got: Iterable[bytes], frame: int) -> None:
-    """Raise Contradiction unless the retrieved messages are the expected ones, each once."""
+    """Raise Contradiction unless the retrieved messages are exactly the expected messages, each once."""
     wanted, found = Counter(contents), Counter(got)
     for octets in found:
         if octets not in wanted:

@@ -1,12 +1,12 @@
-"""Decision of claim S5: while its peer is down, an MTA queues mail, retries, and loses no message.
+"""Decision of course claim S5: while its peer is down, an MTA queues mail, retries, and loses no message.
 
-Known beside the packets are the times of the peer's outage, and of the sender's server's kill (SIGKILL) and restart.
-The rest is captured: messages accepted by the sender's server (its 250), attempts that the peer refuses (RST) or that
-remain unanswered (SYN), messages accepted by the peer, and the mailbox's messages by IMAP in the end. A message is
-identified by its body, which no server may change (RFC 5321 section 6.4).
+The times of the peer's outage, and of the kill (SIGKILL) and restart of the sender's server, are known from the
+experiment. The evidence is captured: messages accepted by the sender's server (reply 250), connection attempts that the
+peer refuses (RST) or leaves unanswered (SYN), messages accepted by the peer, and finally the messages in the mailbox,
+read by IMAP. A message is identified by its body, which no server may change (RFC 5321 section 6.4).
 
-    lost         accepted, and not in the mailbox: none may be
-    duplicate    more often there than it was sent. RFC 5321 section 6.1 allows one if the sender cannot know that its
+    lost         accepted, but not in the mailbox: no message may be lost
+    duplicate    more often in the mailbox than sent. RFC 5321 section 6.1 allows one if the sender cannot know that its
                  peer has accepted the message: no reply came, or the sender was killed before it could record it
 
 If the peer stays down for too long, each message is returned to its sender as a report (RFC 3464).
@@ -38,8 +38,8 @@ RECORDED_NS = NS // 2
 class Outage:
     """Times of an outage in ns: failure and return of the peer (back_ns None: no return), kills of the sender's MTA.
 
-    bound_s: permitted time from the return to the next attempt; receiver: the peer's address; keeping: the RFC's retry
-    intervals, if required, for a peer that does not return.
+    bound_s: permitted time from the return to the next attempt; receiver: the peer's address; keeping: the retry policy
+    of the RFC, if required, for a peer that does not return.
     """
 
     kind: str
@@ -56,8 +56,8 @@ class Episode:
     """Captured traffic of one outage, with the times of the outage and the composed messages.
 
     submitted, leaving: messages to and from the sender's server, at its interface; arriving: messages at the peer's
-    interface; mailbox: its final content (the sender's mailbox if the peer did not return); composed: the messages to
-    be submitted, if known.
+    interface; mailbox: final content of the recipient's mailbox (of the sender's mailbox if the peer did not return);
+    composed: the messages to be submitted, if known.
     """
 
     outage: Outage

@@ -1,4 +1,4 @@
-"""Decision of claim M1 on POP3: authorization, download, and deletion or keeping of messages.
+"""Decision of course claim M1 on POP3: authorization, download-and-keep versus download-and-delete.
 
 Source: RFC 1939 sections 4 (AUTHORIZATION), 5 (TRANSACTION) and 6 (UPDATE: marked messages are deleted by QUIT).
 """

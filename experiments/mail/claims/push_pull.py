@@ -1,7 +1,7 @@
-"""Decision of claim M4: HTTP pulls and SMTP pushes, by the direction of connection set-up and payload.
+"""Decision of course claim M4: HTTP pulls and SMTP pushes, by the direction of connection set-up and payload.
 
-In HTTP the receiver of the payload opens the connection (pull), in SMTP its sender (push). In both, commands and
-responses are lines of ASCII, and a response has a code of three digits.
+In HTTP the receiver of the payload opens the connection (pull), in SMTP the sender of the payload does (push). In both
+protocols, commands and responses are lines of ASCII, and a response has a code of three digits.
 
 Source: RFC 9112 sections 2 to 4; RFC 5321 sections 2.3.3, 4.1 and 4.2.
 """

@@ -2,11 +2,11 @@
 
     421          unsolicited, after a signal to the server; it closes the connection and accepts no new one
     450          a mailbox unavailable for now; the same RCPT is refused again within the delay, accepted after it
-    451          the queue's disk fails writes; the same message is accepted once it works again
-    452          the disk is full; the same is accepted before, and when there is space
+    451          writes to the queue's disk fail; the same message is accepted once they succeed
+    452          the disk is full; the same command is accepted before, and once there is space
     500 to 504   no verb of any RFC; a verb with bad syntax; a verb of some RFC that this server does not implement; a
                  verb out of sequence; an unsupported parameter. A similar command is accepted, or the same in sequence
-    550 551 553  no such user; a user who has moved, and the mailbox in the reply accepts mail; no mailbox by the
+    550 551 553  no such user; a moved user, and the mailbox in the reply accepts mail; no mailbox by the
                  grammar. Another recipient is accepted
     552          the message was accepted before; the quota is exceeded; accepted again once the mailbox is emptied
     554          DATA without an accepted recipient; with one the reply is 354
@@ -208,7 +208,7 @@ def unknown_user(scenario: Scenario) -> Finding:
 
 
 def user_moved(scenario: Scenario) -> Finding:
-    """Check 551: a user who has moved is rejected; the server of the mailbox in the reply accepts that mailbox."""
+    """Check 551: a moved user is rejected; the server of the mailbox in the reply accepts that mailbox."""
     session, asked = answered(scenario, 551, "RCPT")
     for other in scenario.sessions:
         for exchange in other.exchanges_of("RCPT"):

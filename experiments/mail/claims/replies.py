@@ -1,9 +1,10 @@
-"""Decision of claim S6: each of 21 SMTP reply codes is sent for the cause that RFC 5321 specifies.
+"""Decision of course claim S6: each of 21 SMTP reply codes is sent for the cause that RFC 5321 specifies.
 
 A code alone is no proof: a server could send 452 at any time. For each code a scenario must therefore show the command
 and the cause, as far as packets show it; for a cause inside the host (a full disk), `Scenario.facts` has the
-observation. If a command is refused, the same must be accepted once the cause is gone, or a similar one without the
-cause at once: that distinguishes the cause from a fixed reply. See `refusals` for the codes from 421 on.
+observation. If a command is refused, either the same command must be accepted once the cause is gone, or a similar
+command without the cause must be accepted at once: a server that always sends the same reply fails this check. See
+`refusals` for the codes from 421 on.
 
     211 214   HELP replies with the status of this connection; HELP VERB with that command's syntax
     220 221   the greeting of a server that has accepted a connection; QUIT, and the server closes it
@@ -42,7 +43,7 @@ CODES = (211, 214, 220, 221, 250, 251, 354, 421, 450, 451, 452, 500, 501, 502, 5
 class Scenario:
     """Captured traffic for one reply code: SMTP at client and server, and the recipient's mailbox connections.
 
-    facts: observations inside the server's host by name, such as free disk space in octets.
+    facts: observations inside the server's host keyed by name, such as free disk space in octets.
     """
 
     client: SmtpTraffic
@@ -65,7 +66,7 @@ def decide_reply_causes(
 ) -> Verdict:
     """Decide claim S6 from one scenario per reply code; `checks`: reply code -> check function.
 
-    broken: reasons by code for scenarios that could not be completed.
+    broken: reasons why scenarios could not be completed, keyed by reply code.
     """
     broken = broken or {}
     missing = [code for code in CODES if code not in scenarios and code not in broken]

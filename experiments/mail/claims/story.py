@@ -1,14 +1,14 @@
-"""Decision of claim S3: the six steps of a message's delivery follow one another.
+"""Decision of course claim S3: the six steps of a message's delivery follow one another.
 
     1 compose    the user agent composes the message; no packets
     2 queue      submitted to the sender's server (mail data), which replies 250
-    3 connect    the sender's server opens a connection to the receiver's (SYN), which greets it
-    4 transfer   the message is sent on it, and the reply is 250
+    3 connect    the sender's server connects to the receiver's server (SYN), which sends its greeting
+    4 transfer   the message is sent on this connection, and the reply is 250
     5 mailbox    the message is stored in the receiver's mailbox (a file, by the file system's clock)
-    6 read       the receiver's agent retrieves it
+    6 read       the receiver's agent retrieves the message
 
-Steps 2 to 4 and 6 are packets; 1 and 5 happen inside a host and are reported by its programs. All share one clock.
-Source: RFC 5321 sections 2.1, 3.1 and 4.1.1.4; RFC 5598 section 2.
+Steps 2 to 4 and 6 are seen in packets; steps 1 and 5 happen inside a host and are reported by programs on the host. All
+times are of one clock. Source: RFC 5321 sections 2.1, 3.1 and 4.1.1.4; RFC 5598 section 2.
 """
 
 from __future__ import annotations

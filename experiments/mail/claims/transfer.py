@@ -1,8 +1,9 @@
-"""Decision of claims S1, S2, S4, S7 and S10 on SMTP transfer: relaying, push, dialogue, connection reuse, closing.
+"""Decision of course claims S1, S2, S4, S7, S10 on SMTP transfer: relaying, push, dialogue, connection reuse, closing.
 
-The three legs of a message are captured at four interfaces, and "before" refers to one of them: at the sender's server
-the message arrives and leaves, at the receiver's server it arrives and is retrieved. Each function returns a Verdict;
-"undecided" means that the capture dropped packets, has a gap, or lacks such traffic.
+The three legs of a message are captured at four interfaces, and "before" refers to the order at one interface: the
+message arrives at and leaves the sender's server; it arrives at the receiver's server and is retrieved from there. Each
+function returns a Verdict; "undecided" means that the capture dropped packets, has a gap, or lacks the traffic that the
+claim is about.
 
 Source: RFC 5321 sections 2.1, 3.1, 3.3, 4.1.1.10, 4.2 and 4.3; RFC 6409 for the sender's leg.
 """
@@ -105,8 +106,8 @@ def mail_legs(captured: CaptureFile, interfaces: Sequence[str], who: Addresses) 
 def decide_relaying(claim: str, legs: MailLegs, composed: Sequence[bytes] = ()) -> Verdict:
     """Decide claim S1: every submitted message is relayed to the receiver's server and retrieved there.
 
-    No server may change a message beyond RFC 5321 and RFC 6409 (see `delivery`). `composed`: the messages as the agent
-    composed them, all of which must be submitted.
+    Servers may change a message only as RFC 5321 and RFC 6409 permit (see `delivery`). `composed`: the messages that
+    the agent composed, all of which must be submitted.
     """
 
     def check() -> Finding:
@@ -206,7 +207,8 @@ def decide_messages_per_connection(
 ) -> Verdict:
     """Decide claim S7: one connection carries `count` messages in turn, each accepted with a separate 250.
 
-    delivered: the bodies in the receiver's mailbox, which must include those of all messages; None if not inspected.
+    delivered: the bodies in the receiver's mailbox, which must include the bodies of all messages; None if not
+    inspected.
     """
 
     def check() -> Finding:

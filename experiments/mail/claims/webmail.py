@@ -1,4 +1,4 @@
-"""Decision of claim M3: webmail uses HTTP between users and servers, and SMTP between the servers.
+"""Decision of course claim M3: webmail uses HTTP between users and servers, and SMTP between the servers.
 
 Source: RFC 9110 section 9.3 (GET, POST) and RFC 5321 section 2.1 (the transfer of mail between servers).
 """

@@ -5,9 +5,9 @@ A driver (see lab7.experiments.harness.driver_process) with the argument ADDRESS
     {"pop3": [["user", "bob"], ["pass_", "secret"], ["stat"], ["retr", 1], ["quit"]]}
     {"imap": [["login", "bob", "secret"], ["select"], ["fetch", "1:*", "(FLAGS)"], ["logout"]]}
 
-Each step is a method of poplib.POP3 or imaplib.IMAP4 with its arguments: no client of lab7 tests lab7's servers.
-After a refused command the script continues: replies are in the capture. "$found" is the first message of the latest
-`search`, "$largest" the largest of the latest `list`.
+Each step is a method of poplib.POP3 or imaplib.IMAP4 with its arguments, so that no client of lab7 tests lab7's
+servers. After a refused command the script continues, since replies are judged from the capture. "$found" is the first
+message of the latest `search`, "$largest" the largest of the latest `list`.
 """
 
 from __future__ import annotations

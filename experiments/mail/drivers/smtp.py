@@ -8,7 +8,7 @@ A driver (see lab7.experiments.harness.driver_process); requests:
     {"dialogue": [STEP, ...], "server", "port"}                     one SMTP session, see below
 
 compose, send and fetch are lab7.services.mail.agent. A dialogue uses Python's smtplib, so that lab7's client does not
-judge lab7's server; replies decide nothing here, they are in the capture:
+judge lab7's server; replies are judged from the capture, not here:
 
     ["say", "VRFY bob"]      a command, and its reply
     ["data", TEXT]           mail data after a 354, dot-stuffed and with the final dot, and the reply

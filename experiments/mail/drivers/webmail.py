@@ -6,7 +6,7 @@ steps on one connection:
     ["open", "/login"]                            a page
     ["submit", "/login", {"user": "bob"}]         the form with this action, with these fields and its own values
     ["follow", "a letter"]                        the first link or picture with this in its text or its address
-    ["each", "/message?"]                         every link with this in its address, and then this page again
+    ["each", "/message?"]                         every link of the current page with this in its address
 
 The browser uses Python's http.client, html.parser and http.cookies, so that no client of lab7 tests lab7's servers.
 Redirections are followed; style sheets and pictures are not fetched automatically.

@@ -3,8 +3,8 @@
     stdlib_client.py send HOST PORT USER|- PASSWORD SENDER RECIPIENT FILE...
     stdlib_client.py pop3|imap HOST PORT USER PASSWORD FOLDER
 
-`send` authenticates where the server offers AUTH, unless the user is `-`; pop3 and imap store every message in FOLDER,
-and leave the messages on the server. The program imports the standard library only, since any python3 may run it.
+`send` authenticates if the server offers AUTH, unless the user is `-`; pop3 and imap store every message in FOLDER, and
+leave the messages on the server. The program imports the standard library only, since any python3 may run it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Scripts of SMTP dialogues that cause each of 21 reply codes, for the client program drivers.smtp.
 
-The server is mail.example.com; the client, on Alice's host, is not in its network. Its users are bob; carol, with a
-quota of 4 000 octets; dave, whose mail is forwarded to alice@example.org; erin, who has moved to example.org. A step
-`tell` marks an event in the server's host between two steps (the disk becomes full, a signal is sent): see
-lab7.experiments.mail.replies.
+The server is mail.example.com; the client, on Alice's host, is not in the server's network. The server's users are bob;
+carol, with a quota of 4 000 octets; dave, whose mail is forwarded to alice@example.org; erin, moved to
+example.org. At a step `tell` the dialogue waits while the experiment causes an event on the server's host (fills the
+disk, sends a signal): see lab7.experiments.mail.replies.
 """
 
 from __future__ import annotations

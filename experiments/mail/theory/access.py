@@ -6,11 +6,11 @@
     selection       s RTT     POP3: STAT or LIST (1); IMAP: EXAMINE (1), and SEARCH for a task that searches (1)
     retrieval       r RTT     POP3: a TOP or RETR for each message (n); IMAP: one FETCH for all of them (1), and
                               BODYSTRUCTURE before a part (1)
-    transmission    w RTT     for each window that TCP must be acknowledged before the answer continues (slow start)
+    transmission    w RTT     for each congestion window to be acknowledged before a response continues (slow start)
     farewell        1 RTT     QUIT, LOGOUT
 
-So POP3 takes (6 + n) RTT for n messages where IMAP takes 7 RTT for any n; and for a part of a message IMAP need not
-transfer the rest. POP3 clients may pipeline commands (RFC 2449 section 6.6); poplib does not.
+So POP3 takes (6 + n) RTT for n messages, and IMAP takes 7 RTT for any n. For a part of a message, IMAP need not
+transfer the rest of the message. POP3 clients may pipeline commands (RFC 2449 section 6.6); poplib does not.
 
 By webmail, on one persistent connection, a request takes 1 RTT:
 
@@ -19,8 +19,9 @@ By webmail, on one persistent connection, a request takes 1 RTT:
                     the picture a search, its message, the picture (3)
     transmission    as above
 
-The link has no rate here: an answer takes longer than its round trip by slow start alone. The window, ten segments at
-first (RFC 6928), doubles with each round trip (RFC 5681 section 3.1); within one session it does not shrink.
+The link's rate is unlimited here: only slow start makes a response take longer than one round trip. The congestion
+window, ten segments at first (RFC 6928), doubles with each round trip (RFC 5681 section 3.1), and does not shrink
+within a session.
 
 Source: RFC 1939 section 3 and RFC 3501 section 2.2 (a command, its response), counted here.
 """
@@ -125,8 +126,9 @@ def slow_start_windows(answers: Sequence[int]) -> int:
 def with_window(theory: Theory, omitted: OmittedTerms) -> Theory:
     """Return a prediction with added waits for the congestion window, beyond the closed form's slow start.
 
-    The closed form counts whole windows, beginning with ten segments; in reality a window also decays when idle (RFC
-    2861), grows only where it is used (RFC 7661), and waits for a delayed acknowledgement (RFC 9293 section 3.8.6.3).
+    The closed form counts whole windows, beginning with ten segments; a real window also decays when the connection is
+    idle (RFC 2861) and grows only while it limits the sender (RFC 7661), and a sender may wait for a delayed
+    acknowledgement (RFC 9293 section 3.8.6.3).
     """
     terms = {**omitted.terms, "window": omitted.window_s - theory.terms["transmission"]}
     return theory.plus({name: round(value_s, 9) for name, value_s in terms.items()})

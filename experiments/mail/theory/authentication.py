@@ -1,14 +1,14 @@
 """Closed form of a server's check of a message's sender: consecutive DNS lookups with an empty cache.
 
     SPF      (z + 2) RTT    the record of the sender's domain, for which the resolver queries the servers of z zones,
-                            from the root on; then its MX and the address of that, for the mechanism mx
-    DKIM     1 RTT a key    the key of each signature
+                            from the root on; then, for the mechanism mx, its MX record and the MX host's address
+    DKIM     1 RTT per key  the key of each signature
     DMARC    1 RTT          the policy of the domain of From
 
-RTT is that between the recipient's resolver and the name servers, which are all equally far. All records of the sender
-are in one zone, whose servers the resolver knows after the first lookup. With a filled cache the check takes no RTT.
-Source: RFC 7208 sections 4.6.4 and 5.4, RFC 6376 section 6.1.2, RFC 7489 section 6.6.3, RFC 1034 section 5.3.3: lookups
-counted.
+RTT is the round-trip time between the recipient's resolver and the name servers, equal for all name servers. All
+records of the sender are in one zone, whose servers the resolver knows after the first lookup. With a filled cache the
+check takes no RTT. Source: RFC 7208 sections 4.6.4 and 5.4, RFC 6376 section 6.1.2, RFC 7489 section 6.6.3, RFC 1034
+section 5.3.3, from which the lookups are counted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ MX_LOOKUPS = 2
 def first_check(zones: int, keys: int, rtt_s: float) -> Theory:
     """Return the predicted time from the end of the mail data to the reply, for the first message of a domain.
 
-    zones: from the root to that of the sender; keys: signatures; rtt_s: from the resolver to a name server.
+    zones: number of zones from the root to the sender's zone; keys: number of signatures; rtt_s: round-trip time from
+    the resolver to a name server.
     """
     form = RoundTrips(rtt_s).trips("spf", zones + MX_LOOKUPS)
     if keys:

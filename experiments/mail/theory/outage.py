@@ -1,8 +1,8 @@
 """Closed forms for the time of delivery after an outage: last failed attempt, retry interval, SMTP dialogue.
 
-    refusal         1 RTT     where the peer's machine refuses the connection (RST)
-    wait            the retry interval: the next attempt after the return is that long after the last failed one, which
-                    without any answer takes the connection time-out
+    refusal         1 RTT     if the peer's host refuses the connection (RST)
+    wait            the retry interval, from the failure of the last attempt to the next attempt; an unanswered attempt
+                    fails after the connection time-out, which is then added
     tcp_handshake   1 RTT     SYN, SYN-ACK
     dialogue        3 RTT     the greeting; EHLO; MAIL, RCPT and DATA together (RFC 2920)
     content         1 RTT     the message and its 250
@@ -10,9 +10,9 @@
 Frames take no time in this form: their transmission time is a term of its own, framing (see `completed`). A queue that
 retries a peer which stays down has 1 RTT + wait from one attempt to the next.
 
-From the return on, delivery takes between 0 and one interval: the schedule, not the return of the peer, determines the
-next attempt. Source: RFC 5321 section 4.5.4.1 (an unreachable server is retried after an interval) and section 3.3 (the
-dialogue), counted here.
+The next attempt follows between 0 and one retry interval after the peer's return, since the schedule, not the return,
+determines the time of the attempt. Source: RFC 5321 section 4.5.4.1 (an unreachable server is retried after an
+interval) and section 3.3 (the dialogue), counted here.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def refusal_framing_s(rate_bps: float) -> float:
 def completed(theory: Theory, refused: bool, rate_bps: float, omitted: OmittedTerms | None) -> Theory:
     """Return a prediction with added terms for effects that the closed form lacks.
 
-    omitted: terms of the answered connection, from its SYN on; None where the path model has no causal order for it.
+    omitted: terms of the answered connection, from its SYN on; None if the path model finds no causal order of the
+    connection's packets.
     """
     framing_s = refusal_framing_s(rate_bps) if refused else 0.0
     if omitted is None:

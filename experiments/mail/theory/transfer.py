@@ -9,10 +9,10 @@ An SMTP connection from the SYN to the reply to QUIT, with n messages of one rec
                     1 RTT            QUIT
     transmission    the rest of X    X: the mail data on the link, headers of frames included
 
-so (4 + 4n) RTT + X, or (4 + 2n) RTT + X with PIPELINING. With a connection per message these are paid n times: 8n RTT +
-X and 6n RTT + X. DNS lookups precede a connection: dns, by the number of queries. The transmission time of the first
-segment of the mail data, and of commands and replies, is part of the dialogue; if the mail data do not fit TCP's
-initial window, the idle time of slow start is part of transmission (see harness.theory).
+so (4 + 4n) RTT + X, or (4 + 2n) RTT + X with PIPELINING. With one connection per message, all terms except X count once
+per connection: 8n RTT + X and 6n RTT + X. DNS lookups precede a connection: the term dns, by the number of queries. The
+transmission time of the first segment of the mail data, and of commands and replies, is part of the dialogue; if the
+mail data do not fit TCP's initial window, the idle time of slow start is part of transmission (see harness.theory).
 
 A reader's POP3 session up to the end of a message is 5 RTT + X: SYN, the greeting, USER, PASS, RETR (RFC 1939).
 
@@ -89,8 +89,8 @@ def lookup_s(asked: Sequence[int], server_rtt_s: float, local_rtt_s: float = 0.0
 def smtp_connection(leg: Leg, sizes_bytes: Sequence[int], pipelining: bool, together: bool = True) -> Theory:
     """Return the predicted time from the first SYN to the last 221, for messages of these sizes.
 
-    together: on one connection, else on one connection each in sequence. Each message has one recipient. Raises
-    ValueError without a message.
+    together: all messages over one connection; else one connection per message, in sequence. Each message has one
+    recipient. Raises ValueError without a message.
     """
     if not sizes_bytes:
         raise ValueError("a connection needs at least one message")
@@ -158,8 +158,8 @@ def completed(form: Callable[[Leg], Theory], leg: Leg, omitted: OmittedTerms) ->
     """Return the prediction for a network path, with added terms for effects that the closed form lacks.
 
     window: waits for the congestion window beyond the form's own slow start. acknowledgements, server_waits: see
-    pathmodel.replay. framing: transmission time of the sample's frames beyond the commands, replies and mail data of
-    the form: DNS messages, short segments, deviations from the mean length.
+    pathmodel.replay. framing: transmission time of frames in addition to the commands, replies and mail data that the
+    form counts: DNS messages, short segments, deviations from the mean length.
     """
     whole = form(leg)
     full_window_s = form(replace(leg, slow_start=False)).total_s

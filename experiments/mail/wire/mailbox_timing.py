@@ -3,13 +3,13 @@
     tcp_handshake   SYN sent                              to  SYN-ACK received
     greeting        SYN-ACK received                      to  the greeting received
     authorization   last octet of the command sent        to  the first octet of the reply received, for the command
-                                                              that authenticates, and for those before it
+                                                              that authenticates, and for all before it
     selection       as for authorization                      for commands that open, count or search a mailbox
     retrieval       as for authorization                      for commands that return messages or parts of them
     transmission    first octet of a reply received       to  its last octet
     farewell        last octet of the command sent        to  the reply received, for QUIT and LOGOUT
 
-The total runs from the SYN to the reply to the farewell. Time that no interval covers is residual: the client's own.
+The total runs from the SYN to the reply to the farewell. Time in no interval is residual: the client's processing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Parser of captured POP3 sessions: greeting, and commands with their responses (RFC 1939).
 
-RFC 1939: the server speaks first (section 4); responses answer commands in order, several at a time with PIPELINING
-(RFC 2449 section 6.6). The session is in the AUTHORIZATION state until the user is authenticated, then in the
-TRANSACTION state; QUIT there deletes the marked messages (section 6).
+RFC 1939: the server speaks first (section 4); responses answer commands in order, also if commands are pipelined (RFC
+2449 section 6.6). The session is in the AUTHORIZATION state until the user is authenticated, then in the TRANSACTION
+state; QUIT there deletes the marked messages (section 6).
 """
 
 from __future__ import annotations

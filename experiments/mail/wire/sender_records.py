@@ -1,7 +1,7 @@
 """SPF and DMARC records in captured DNS responses, and the SPF result for a client's address.
 
 RFC 7208 sections 4 and 5, with the mechanisms all, a, mx, ip4 and include and no macros; RFC 7489 section 6.3. A record
-with more, or a name of which the capture has no response, is Inconclusive.
+with anything else, or a name without a captured response, raises Inconclusive.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Parser of captured SMTP sessions: greeting, commands with replies, and the messages transferred (RFC 5321).
 
-RFC 5321: the server speaks first (section 3.1); replies answer commands in order (section 4.2), several commands at a
-time with PIPELINING (RFC 2920); after the reply 354 to DATA come the mail data, and their reply (section 4.1.1.4). A
-message is the content of a transaction: MAIL, the accepted RCPTs, the mail data. In an AUTH exchange (RFC 4954) each
-334 requests one more line.
+RFC 5321: the server speaks first (section 3.1); replies answer commands in order (section 4.2), also if commands are
+pipelined (RFC 2920); after the reply 354 to DATA come the mail data, and their reply (section 4.1.1.4). A message is
+the content of a transaction: MAIL, the accepted RCPTs, the mail data. In an AUTH exchange (RFC 4954) each 334 requests
+one more line.
 """
 
 from __future__ import annotations

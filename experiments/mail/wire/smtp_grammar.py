@@ -1,9 +1,9 @@
 """Parser of captured SMTP streams: commands, replies and mail data, with the frames that carried them.
 
 Written from RFC 5321 (sections 2.3.7, 2.3.8, 4.1, 4.2 and 4.5), independent of lab7.services.mail.smtp. A line ends in
-CRLF, and a bare CR or LF is an error. A command is a verb with an optional argument; a reply is a code, a space and
-text, or over several lines the code and a hyphen first; mail data are lines up to a line with only a dot, and a line
-that begins with a dot is dot-stuffed (section 4.5.2):
+CRLF, and a bare CR or LF is an error. A command is a verb with an optional argument; a reply line is a code, a space
+and text; in a multi-line reply a hyphen follows the code on all lines except the last. Mail data are lines up to a line
+with only a dot, and a line that begins with a dot is dot-stuffed (section 4.5.2):
 
     C: MAIL FROM:<alice@example.org><CRLF>
     S: 250-mail.example.com<CRLF>250 PIPELINING<CRLF>

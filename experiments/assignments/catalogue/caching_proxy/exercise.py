@@ -1,11 +1,11 @@
-"""Caching proxy exercise: requests through a shared cache to an origin with a script (RFC 9111, RFC 9110, RFC 9112).
+"""Caching proxy exercise: requests through a shared cache to a scripted origin (RFC 9111, RFC 9110, RFC 9112).
 
     client 10.58.0.1 ── 5 ms ── s1 ─┬─ proxy 10.58.0.100:3128
                                     └─ origin 10.58.1.1:80, www.example.com
 
-The client sends requests in absolute-form. Targets, contents, entity tags and lifetimes are drawn from the seed.
-Claims are decided from the captures at the client and at the origin. Left out: ranges, trailers, heuristic freshness,
-s-maxage, stale responses by permission (RFC 5861), and CONNECT.
+The client sends requests in absolute-form. Targets, contents, entity tags and lifetimes are drawn from the seed. Claims
+are decided from the captures at the client and at the origin. Left out: ranges, trailers, heuristic freshness,
+s-maxage, stale-while-revalidate and stale-if-error (RFC 5861), and CONNECT.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SCRIPT_FILE = "script.json"
 
 
 class ProxyTopo(Topo):  # type: ignore[misc]
-    """A client, a forward proxy, and an origin with a script."""
+    """A client, a forward proxy, and a scripted origin."""
 
     def build(self, script: str = "{}") -> None:
         """Add the hosts and links; script: the text of the origin's script."""

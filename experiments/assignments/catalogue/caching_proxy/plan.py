@@ -1,4 +1,4 @@
-"""Cases of the caching proxy: the script of the origin, and the requests with what they must show, by claim."""
+"""Cases of the caching proxy exercise: the origin's script, and per claim requests with the check of their packets."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def ask(target: str, *fields: str, wait_s: float = 0, method: str = "GET", conte
 
 
 def plan_of(seed: int, which: str, more: More = no_more) -> Plan:
-    """Return the cases and the script of a seed; `public`: without those of hidden stages."""
+    """Return the cases and the script of a seed; if `which` is public, without the cases of hidden stages."""
     plan = Plan(Random(seed))
     for add in (_forward, _fields, _framing, _hit, _not_storable, _validation, _age, _key):
         add(plan)

@@ -1,4 +1,7 @@
-"""Variant, traffic and keys of the assignment cdn-redirection."""
+"""Questions of the assignment cdn-redirection: a student's variant (drawn parameters), traffic, and answer keys.
+
+The docstring of a question function (q1, ...) names the right answer, which the returned Key holds.
+"""
 
 from __future__ import annotations
 

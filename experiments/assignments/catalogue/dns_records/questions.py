@@ -1,4 +1,7 @@
-"""Variant, traffic and keys of the assignment dns-records."""
+"""Questions of the assignment dns-records: a student's variant (drawn parameters), the traffic, and the answer keys.
+
+The docstring of a question function (q1, ...) names the right answer, which the returned Key holds.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,7 @@ def variant(draw: Draw) -> dict[str, Any]:
 
 
 def record(lab: Lab) -> None:
-    """Send the queries in the variant's order, and repeat the one for the missing name after a pause."""
+    """Send the queries in the variant's order, and repeat the query for the missing name after a pause."""
     for name, kind in lab.variant["queries"]:
         lab.run_module("client", "lab7.services.dns.stub", name, kind)
     lab.run("client", ["sleep", str(lab.variant["pause"])])

@@ -2,9 +2,9 @@
 
     client 10.54.0.1 ── 5 ms ── s1 ── server 10.54.0.53
 
-The zone's names, addresses, TTLs and texts are drawn from the seed; its file has one record a line, with absolute names
-and all fields. A raw client sends the queries; claims are decided from the capture at the client. Left out: wildcards,
-zone transfers, DNSSEC.
+The zone's names, addresses, TTLs and texts are drawn from the seed; the zone file has one record per line, with
+absolute names and all fields. A raw client sends the queries; claims are decided from the capture at the client. Left
+out: wildcards, zone transfers, DNSSEC.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def draw_names(seed: int) -> Names:
 
 
 def cases_of(names: Names, which: str, more: More = no_more) -> list[Case]:
-    """Return the cases of a zone in the order in which they are sent; `public`: without those of hidden stages."""
+    """Return the cases of a zone in the order of sending; if `which` is public, without the cases of hidden stages."""
     cases: list[Case] = []
     plan = Plan(names, cases)
 

@@ -1,4 +1,4 @@
-"""Variant, traffic and answer keys of the assignment http-basics."""
+"""Questions of the assignment http-basics: a student's variant (drawn parameters), the traffic, and the answer keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Variant, traffic and keys of the assignment http-prediction."""
+"""Questions of the assignment http-prediction: a student's variant (drawn parameters), traffic, and answer keys.
+
+The docstring of a question function (q1, ...) names the right answer, which the returned Key holds.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +87,7 @@ def _time(seen: CaptureView, strategy: str) -> tuple[Decomposition, tuple[int, i
 
 
 def _key(seen: CaptureView, strategy: str) -> Key:
-    """Return the key of a load's time: measured terms beside the closed form and its terms."""
+    """Return the key of a load's time: the measured terms compared with the closed form and its terms."""
     values = seen.variant
     measured, frames = _time(seen, strategy)
     rtt_s = 2 * float(values["parameters"]["delay"].removesuffix("ms")) / 1e3

@@ -1,8 +1,8 @@
 """HTTP server exercise: requests to a server of files, from a plain GET to conditional requests (RFC 9110, RFC 9112).
 
 The server has a folder with four files, whose names and contents are drawn from the seed: a page, a text in UTF-8, a
-picture, and an empty file. A raw client sends the requests; claims are decided from the capture at the client. Left
-out: methods that change a resource, ranges, content coding, and HTTP/2.
+picture, and an empty file. A raw client (peers.raw_client) sends the requests; claims are decided from the capture at
+the client. Left out: methods that change a resource, ranges, content coding, and HTTP/2.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def make_site(folder: Path, seed: int) -> Site:
 
 
 def cases_of(site: Site, which: str, more: More = no_more) -> list[Case]:
-    """Return the cases of a site in the order in which they are sent; `public`: without those of hidden stages."""
+    """Return the cases of a site in the order of sending; if `which` is public, without the cases of hidden stages."""
     modified = _date(MODIFIED)
     since, before = f"If-Modified-Since: {modified}", f"If-Modified-Since: {_date(MODIFIED - 86_400)}"
     typed = {"/": b"text/html", site.text: b"text/plain", site.picture: b"image/png"}
@@ -299,7 +299,7 @@ def run(context: Run, more: More = no_more) -> Outcome:
 def partial(
     captured: CaptureFile, folder: Path, seed: int, parameters: dict[str, str], more: More = no_more
 ) -> tuple[Verdict, ...]:
-    """Return the verdicts from the capture of a run that did not end; `folder` is an empty one for the files."""
+    """Return the verdicts from the capture of a run that did not end; `folder`: empty, for the server's files."""
     return decide(captured, make_site(folder, seed), parameters.get("exercise", EXERCISES[0]), more)
 
 

@@ -1,4 +1,7 @@
-"""Variant, traffic and keys of the assignment http-timing."""
+"""Questions of the assignment http-timing: a student's variant (drawn parameters), the traffic, and the answer keys.
+
+The docstring of a question function (q1, ...) names the right answer, which the returned Key holds.
+"""
 
 from __future__ import annotations
 
@@ -164,7 +167,7 @@ def q8(seen: CaptureView) -> Key:
     points=1, filter="tcp.flags.syn == 1 || http", hint="Each connection costs a round trip before its first request."
 )
 def q9(seen: CaptureView) -> Key:
-    """Return the time of the page load in round-trip times."""
+    """Return the time of the page load as a number of round trips."""
     (rtt_s, _), (time_s, frames) = _rtt(seen), _duration(seen)
     trips = round(time_s / rtt_s)
     explanation = f"{time_s * 1e3:.3f} ms / {rtt_s * 1e3:.3f} ms = {time_s / rtt_s:.2f}: handshakes and requests."
@@ -177,7 +180,7 @@ def q9(seen: CaptureView) -> Key:
     hint="Count handshakes and rounds of requests; a round of parallel ones counts once.",
 )
 def q10(seen: CaptureView) -> Key:
-    """Return the round-trip times of the other strategy for the number of objects in the capture."""
+    """Return the number of round trips that the other strategy takes for the objects in the capture."""
     frames = tuple(dict.fromkeys(one.request.frames[0] for one in seen.http))
     count = len(seen.http)
     trips = round(http_page_load(seen.variant["other_strategy"], 1.0, [0] * count).total_s)

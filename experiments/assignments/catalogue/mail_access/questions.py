@@ -1,4 +1,7 @@
-"""Variant, traffic and keys of the assignment mail-access."""
+"""Questions of the assignment mail-access: a student's variant (drawn parameters), the traffic, and the answer keys.
+
+The docstring of a question function (q1, ...) names the right answer, which the returned Key holds.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ def variant(draw: Draw) -> dict[str, Any]:
 
 
 def record(lab: Lab) -> None:
-    """Deliver the messages out of sight of the capture, and run the three sessions of the user."""
+    """Deliver the messages from a host that is not captured, and run the user's three sessions."""
     variant = lab.variant
     _deliver(lab)
     login = ["login", variant["user"], variant["password"]]
@@ -87,7 +90,7 @@ def record(lab: Lab) -> None:
 
 
 def _deliver(lab: Lab) -> None:
-    """Deliver the messages by SMTP from Alice's host, one after the other, and delete the old ones by IMAP."""
+    """Deliver the messages by SMTP from Alice's host, one after the other, and delete those in `old` by IMAP."""
     variant = lab.variant
     alice, folder = lab.bed.host("alice"), mailbox(lab.bed.host("mail-b"), THERE, variant["user"])
     agent, drafts = UserAgent(alice), list(variant["messages"])
@@ -134,7 +137,7 @@ def _exchange(session: ImapSession, verb: str, by_uid: bool = False) -> ImapExch
 
 
 def _listed(session: ImapSession) -> dict[int, dict[str, Value]]:
-    """Return the items of all messages, by UID."""
+    """Return the items of all messages, keyed by UID."""
     found = _exchange(session, "FETCH", by_uid=True).fetched().values()
     return {int(str(items["UID"])): items for items in found}
 
@@ -250,13 +253,13 @@ def q5(seen: CaptureView) -> Key:
 
 @question(points=1, filter="imap && ip.src == 10.25.2.25", hint="Follow the TCP stream, one direction only.")
 def q6(seen: CaptureView) -> Key:
-    """Return the octets of the server in the first IMAP session."""
+    """Return the number of octets that the server sends in the first IMAP session."""
     return _server_octets(_imap(seen, FIRST))
 
 
 @question(points=1, filter="pop && ip.src == 10.25.2.25", hint="Follow the TCP stream, one direction only.")
 def q7(seen: CaptureView) -> Key:
-    """Return the octets of the server in the POP3 session."""
+    """Return the number of octets that the server sends in the POP3 session."""
     return _server_octets(_pop3(seen))
 
 
@@ -303,7 +306,7 @@ def q10(seen: CaptureView) -> Key:
 
 @question(points=1, filter='imap contains "EXISTS"', hint="Read the untagged responses to SELECT.")
 def q11(seen: CaptureView) -> Key:
-    """Return EXISTS of the last session."""
+    """Return the number of messages (EXISTS) in the last session."""
     (found,) = _exchange(_imap(seen, LAST), "SELECT").data("EXISTS")
     assert found.number is not None
     explanation = f"Frame {found.frame} has `{found.text}` (RFC 3501 section 7.3.1)."

@@ -1,4 +1,4 @@
-"""Variant, files, a solution and the findings of the assignment network-tools."""
+"""Questions of the assignment network-tools: a student's variant, the servers' files, a solution, and the findings."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ def q6(seen: CaptureView) -> Key:
 
 @question(points=2, filter="pop || imap", hint="curl has pop3:// and imap://; mutt and telnet do, too.")
 def q7(seen: CaptureView) -> Key:
-    """Find the mail in what the server sent to carol."""
+    """Find the mail in the octets that the server sent to carol."""
     at, mark, access = seen.at("carol"), seen.variant["nonce"].encode(), seen.variant["access"]
     for session in at.pop3.sessions if access == "POP3" else at.imap.sessions:
         sent = session.connection.from_server

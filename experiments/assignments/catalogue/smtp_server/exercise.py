@@ -3,9 +3,9 @@
     client 10.59.0.1 ── 5 ms ── s1 ─┬─ server 10.59.0.25:25
                                     └─ next 10.59.0.26:25
 
-Addresses, texts and Message-IDs are drawn from the seed. The next hop accepts all mail; it is out of order for some
-seconds in the case in which the server is killed. Claims are decided from the captures at the client and at the next
-hop. Left out: routing by MX records, bounces, AUTH, STARTTLS, PIPELINING, and limits of size.
+Addresses, texts and Message-IDs are drawn from the seed. The next hop accepts all mail; in the case in which the server
+is killed, the next hop refuses the message (451) for some seconds. Claims are decided from the captures at the client
+and at the next hop. Left out: routing by MX records, bounces, AUTH, STARTTLS, PIPELINING, and message size limits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cases of the SMTP server: sessions with what they must show, by claim."""
+"""Cases of the SMTP server exercise: per claim the sessions with the check of their packets."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Mail:
         return mail, *(f"RCPT TO:<{one}>\r\n".encode() for one in self.recipients)
 
     def session(self, parameters: str = "") -> tuple[bytes, ...]:
-        """Return the pieces of a whole session; that of the mail data is the last but one."""
+        """Return the pieces of a whole session; the mail data are the last piece but one."""
         return b"", HELLO, *self.envelope(parameters), DATA, self.sent, QUIT
 
 
@@ -113,7 +113,7 @@ class Plan:
         return f"{self.random.choice(('amber', 'birch', 'cedar', 'delta'))}-{self.random.randrange(16**6):06x}"
 
     def mail(self, *body: bytes, recipients: int = 1, sender: str | None = None, prefix: str = "") -> Mail:
-        """Return a message with drawn addresses, Message-ID and text; body: further lines of the text."""
+        """Return a message with drawn addresses, Message-ID and text; `body`: further lines of the text."""
         nonce = f"{self.random.getrandbits(64):016x}"
         start = (f"Message-ID: <{nonce}@{CLIENT_NAME}>", f"Subject: {self.word()}", "", f"Text {self.word()}.")
         to = tuple(f"{prefix}{self.word()}@{DOMAIN}" for _ in range(recipients))
@@ -121,12 +121,12 @@ class Plan:
         return Mail(given, to, (*(line.encode() for line in start), *body))
 
     def add(self, claim: str, pieces: Sequence[bytes], check: Check, *rules: Rule, **more: bool) -> None:
-        """Add a case; more: its attributes that are True or False."""
+        """Add a case; `more`: boolean attributes of the case."""
         self.cases.append(Case(claim, tuple(pieces), check, frozenset(rule.id for rule in rules), **more))
 
 
 def plan_of(seed: int, which: str, more: More = no_more) -> Plan:
-    """Return the cases of a seed; `public`: without those of hidden stages."""
+    """Return the cases of a seed; if `which` is public, without the cases of hidden stages."""
     plan = Plan(Random(seed))
     _hello(plan)
     _envelope(plan)
@@ -212,7 +212,7 @@ def _messages(plan: Plan) -> None:
 
 
 def accepted(view: View, mail: Mail, rule: Rule) -> int:
-    """Require that the server accepts a session of one message; return the number of the piece of its mail data."""
+    """Require that the server accepts a session of one message; return the number of the piece with the mail data."""
     data = 3 + len(mail.recipients)
     view.expect(2, (OK,), rule if rule is EIGHT_BIT else ACCEPTS, "MAIL")
     for number in range(3, data):
@@ -223,7 +223,7 @@ def accepted(view: View, mail: Mail, rule: Rule) -> int:
 
 
 def _handed_on(mail: Mail, rule: Rule | None = None) -> Check:
-    """Return the check that a message comes to the next hop as it was, for all its recipients."""
+    """Return the check that a message reaches the next hop unaltered, for all of its recipients."""
 
     def check(view: View) -> str:
         number = accepted(view, mail, rule or MAIL_DATA)
@@ -235,7 +235,7 @@ def _handed_on(mail: Mail, rule: Rule | None = None) -> Check:
 
 
 def _complete(view: View, mail: Mail, number: int, rule: Rule | None = None) -> str:
-    """Require the deliveries of a message with its content, reverse-path and recipients; return their transactions."""
+    """Require deliveries of a message with its content, reverse-path and recipients; return a phrase counting them."""
     found = view.delivered(mail.lines[0], number)
     for one in found:
         if rule is None:

@@ -1,4 +1,7 @@
-"""Variant, traffic and keys of the assignment web-cache."""
+"""Questions of the assignment web-cache: a student's variant (drawn parameters), the traffic, and the answer keys.
+
+The docstring of a question function (q1, ...) names the right answer, which the returned Key holds.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Peers of a program under test, each a process on a host: a client of octets, an HTTP origin and an SMTP receiver."""
+"""Peers of a program under test, each a process on a host: a raw client, an HTTP origin and an SMTP receiver."""

@@ -3,8 +3,8 @@
     next_hop --port 25
 
 A recipient whose local part begins with DEFERRED gets 451 until DEFER_S seconds after the first attempt, as from a host
-that is out of order for some time. Left out: all extensions but 8BITMIME, and a judgement of the client, whose octets
-the capture has.
+that is unavailable for some time. Left out: all extensions except 8BITMIME, and judgement of the client, whose octets
+are in the capture.
 """
 
 from __future__ import annotations

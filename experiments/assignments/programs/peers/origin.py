@@ -2,12 +2,12 @@
 
     origin --script script.json --port 80
 
-The script is an object of targets; each has the steps that its requests take in turn, the last one for all further:
+The script is an object keyed by target. The value lists a step for each request in turn, the last for all further ones:
 
     {"/page": [{"status": 200, "fields": [["ETag", "\\"1\\""]], "content": "68656c6c6f", "framing": "length"}]}
 
-`framing` is length, chunked or close (the end of the connection); `select`: names of a request field and of the step
-for each of its values. A request whose If-None-Match has the ETag of its step gets 304; a step with `fails` closes the
+`framing` is length, chunked or close (the end of the connection); `select`: name of a request field, whose value
+selects one of `steps`. A request whose If-None-Match has the ETag of its step gets 304; a step with `fails` closes the
 connection without a response. Date is the time of the response. Left out: persistent connections after `close`, ranges.
 """
 
@@ -56,7 +56,7 @@ class Script:
     asked: dict[str, int] = field(default_factory=dict)
 
     def next(self, request: Request) -> Step:
-        """Return the step of a request."""
+        """Return the step for a request; a target without steps gets 404."""
         steps = self.steps.get(request.target)
         if steps is None:
             return {"status": 404, "content": b"no such target\n".hex()}
@@ -70,7 +70,7 @@ class Script:
 
 
 def response(request: Request, step: Step, now: str) -> tuple[bytes, bool]:
-    """Return the octets of the response to a request, and whether the connection is closed behind them."""
+    """Return (octets of the response to a request, True if the connection is closed after the response)."""
     fields = [["Date", now], *step.get("fields", [])]
     content, framing = bytes.fromhex(step.get("content", "")), step.get("framing", "length")
     etag = next((value for name, value in fields if name == "ETag"), None)
@@ -105,7 +105,7 @@ class _BrokenError(Exception):
 
 
 def read_request(connection: socket.socket, data: bytes) -> tuple[Request, bytes] | None:
-    """Read a request with its content; return it and the octets behind it, None at the end of the stream."""
+    """Read a request with its content; return (request, octets that follow it), None at the end of the stream."""
     while b"\r\n\r\n" not in data:
         block = connection.recv(BLOCK)
         if not block:

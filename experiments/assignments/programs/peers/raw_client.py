@@ -3,13 +3,14 @@
 A driver (see lab7.experiments.harness.driver_process) with these requests; octets are in hexadecimal:
 
     {"address": "10.7.1.1", "port": 80, "send": ["474554...", ...]}
-        one TCP connection: sends each text, then reads until the server is silent for `quiet_s` or closes
+        one TCP connection: sends each element, then reads until the server is silent for `quiet_s` or closes
     {"address": "10.0.1.1", "port": 53, "datagrams": ["0001...", ...]}
         one UDP socket: sends each datagram, then reads until the server is silent for QUIET_S
 
-`wait_s` in a request is a pause in seconds before it; `quiet_s` is QUIET_S if left out. The response has `received`,
-the number of octets. A malformed response delays nothing, as no length is read from it; silence costs nothing in
-virtual time. A server that sends without end is left after RECEIVED_MAX octets or EXCHANGE_S.
+`wait_s` in a request is a pause in seconds before the request; `quiet_s` is QUIET_S if left out. The response has
+`received`, the number of octets. A malformed response causes no delay, since no length is parsed from it; waiting for
+silence takes no real time in virtual time. The client closes the connection to a server that sends without end, after
+RECEIVED_MAX octets or EXCHANGE_S.
 """
 
 from __future__ import annotations
