@@ -319,8 +319,8 @@ def verify_command(
 ) -> None:
     """Verify a hand-in (handin.zip, or a folder with it): student, lab7, clock, certificate, files and signature.
 
-    Exits with 1 if a file was changed, the signature is another, or the capture is another student's. The signature
-    proves that the files are as lab7 wrote them with the student's task file, or that its owner made them.
+    Exits with 1 if a file was changed, the signature does not match, or the capture is another student's. The
+    signature proves that the files were signed with the key of the student's task file: by lab7, or by the student.
     """
     verify_handin(submission, secret, name, roster, as_json)
 

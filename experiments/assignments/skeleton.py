@@ -39,7 +39,7 @@ Wireshark.
 What is the round-trip time between client and server, from the SYN to the SYN-ACK?
 """
 QUESTIONS = '''\
-"""Variant, traffic and keys of the assignment {name}."""
+"""Questions of the assignment {name}: variant (the parameters drawn for a student), traffic to capture, and answer key."""
 
 from lab7.experiments.assignments.answer_types import Number
 from lab7.experiments.assignments.definition import Key, question
