@@ -138,7 +138,7 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Found:
-    """Finding in a student's own capture, instead of an answer by the student; `share`: share of the points earned."""
+    """Result of a question that is graded on the student's own capture; `share`: fraction of its points, 0 to 1."""
 
     share: float
 

@@ -39,7 +39,7 @@ Wireshark.
 What is the round-trip time between client and server, from the SYN to the SYN-ACK?
 """
 QUESTIONS = '''\
-"""Questions of the assignment {name}: variant (the parameters drawn for a student), traffic to capture, and answer key."""
+"""Questions of the assignment {name}: variant (a student's drawn parameters), traffic to capture, and answer key."""
 
 from lab7.experiments.assignments.answer_types import Number
 from lab7.experiments.assignments.definition import Key, question

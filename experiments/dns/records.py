@@ -1,8 +1,8 @@
 """Experiment on DNS records: record types, answers over UDP and TCP, delegated zones (D1 to D6, D14, D15).
 
-A client queries its local server for records of every kind in the course: address, reverse, alias, mail servers, name
-servers, a name with several addresses, an answer too large for a datagram. One of the domains is served by its own
-organisation, two are served by a provider. No time is compared.
+A client queries its local server for each record type of the course (A, PTR, CNAME, MX, NS), for a name with several
+addresses, and for an answer that is too large for a datagram. One of the domains is served by its own organisation, two
+are served by a provider. Answers are compared, lookup times are not.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def _look_up(context: Run, network: str, evidence: Evidence) -> Lookups:
 
 
 def _legs(network: str) -> dict[str, str]:
-    """Return the role of the queried server for each term of the lookup time, in the order of the queries."""
+    """Return the role of the server of each query, in order; each query is one round trip of the lookup time."""
     legs = {f"local-{role}": role for role in PATH}
     return legs if network == PLAIN else legs | {f"local-{role} DNSKEY": role for role in PATH}
 

@@ -1,10 +1,9 @@
-"""Experiment on FTP data connections: active and passive mode, their duration, and reply codes (claims F1 to F7).
+"""Experiment on FTP data connections: active and passive mode, transfer times, and reply codes (claims F1 to F7).
 
 One client, one server, a router between them, and a link with a rate and a delay. The client fetches n small files in
 one session in active mode, in another in passive mode, and, for contrast, by HTTP/1.1 on one persistent connection;
-each time is compared with theory, term by term. The client also lists and stores files. Then scripted dialogues show
-the server's state and the causes of the reply codes 331, 125, 425 and 452; for 452 the user's disk, which is small, is
-actually filled.
+each duration is compared with theory, term by term. The client also lists and stores files. Then scripted dialogues
+show the server's state and the causes of the reply codes 331, 125, 425 and 452, for which the user's disk is filled.
 """
 
 from __future__ import annotations

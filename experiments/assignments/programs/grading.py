@@ -1,12 +1,12 @@
-"""Grading of programs: one trial per submission in a kernel of its own, and the grade by stages.
+"""Grading of programs: one trial per submission in a user-mode Linux kernel of its own, and points per stage.
 
     out/runs/s1234567/          capture.pcapng, result.json, report.html of the trial, program (the copy that ran)
     out/runs/s1234567/grade.json   the grade, with the digest of the submission, written last
 
 Grades are decided on the host from the result and the capture, after the kernel has ended with all processes in it. A
 grade that exists for the same submission, assignment and seed is kept, so that grading continues after an interruption.
-A program that does not start, computes for ever or floods earns what its capture shows; a failure of lab7 or a suspect
-run is not graded.
+A program that does not start, loops forever or floods the network gets the points that its capture supports; a trial
+that failed because of lab7, or with a suspect certificate, gets no grade.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def grade_submission(grading: Grading, submission: Submission, seed: int) -> Gra
 
 
 def _read_grade(path: Path, digest: str) -> Grade | None:
-    """Return the kept grade of the same submission; None if there is none."""
+    """Return the stored grade if it was given for a submission with this digest, else None."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         grade = data["grade"]

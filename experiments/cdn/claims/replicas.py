@@ -2,8 +2,9 @@
 
 A region is captured at its users' interfaces (response bodies) and at its replica's interface (the replica's requests
 to the origin, see `cache.wire.legs`). The reference for an object is the origin's response, captured at the origin's
-interface: a replica has to serve the same content with the same validators (RFC 9110 section 8.8). Storage and lifetime
-of copies follow RFC 9111: no object of these requests can be stale. C3 and C4 are in `names`.
+interface: a replica has to serve the same content with the same validators (RFC 9110 section 8.8). Storage and
+freshness follow RFC 9111: every object requested here stays fresh, so no request to the origin is a revalidation. C3
+and C4 are in `names`.
 """
 
 from __future__ import annotations

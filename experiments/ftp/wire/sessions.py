@@ -3,7 +3,7 @@
 RFC 959: replies answer commands in order (section 5.4), each with preliminary replies (1yz) and a final one. The
 endpoint of a data connection is announced on the control connection, by PORT or in the reply to PASV (EPRT and EPSV,
 RFC 2428); the connection to that endpoint belongs to the transfer that follows. Left out: the default data port without
-PORT (RFC 1123 section 4.1.2.12 has user agents send PORT for every transfer), and block mode, in which one data
+PORT (RFC 1123 section 4.1.2.5 has user agents send PORT for every transfer), and block mode, in which one data
 connection serves several transfers.
 """
 

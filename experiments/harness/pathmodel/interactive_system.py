@@ -3,11 +3,11 @@
     clients = [Client("eu-user", first_think_s=0.03), Client("ap-user", first_think_s=0.08)]
     requests_of(topo, Plan(clients, "origin", 5e6, think_s=0.1, until_s=2.0, request_bytes=70, response_bytes=13_300))
 
-The asymptotic bounds of operational analysis are reached far below and far above the knee; near the knee, clients meet
-in the queue although the link has spare capacity. A closed system with a constant think time has no product form, so
-that mean value analysis is not exact for such a system; this module simulates it exactly, by discrete events. No input
-is measured: a client opens a connection, thinks for its first think time, and then sends requests until `until_s`, as
-the workload does; the server answers each complete request.
+The asymptotic bounds of operational analysis are tight far below and far above the knee only; near the knee, requests
+queue although the link has spare capacity. With a constant think time, a closed network has no product-form solution,
+and mean value analysis would be an approximation; this module simulates the system exactly, by discrete events. All
+parameters come from the configuration, none from a measurement. As in the workload, a client opens a connection, waits
+for its first think time, and then sends requests until `until_s`; the server answers each request when it is complete.
 """
 
 from __future__ import annotations

@@ -115,7 +115,10 @@ class WaitInterval:
 
     @classmethod
     def of(cls, queue: Queue, span_s: float, seed: int) -> WaitInterval:
-        """Calibrate the quantiles by SPANS simulated spans of `span_s`. Raises ValueError for too few arrivals."""
+        """Estimate the quantiles of the studentised mean wait from SPANS simulations of `span_s` seconds each.
+
+        Raises ValueError if a simulation has too few arrivals.
+        """
         random, found = Random(f"calibration {seed}"), list[float]()
         for _ in range(SPANS):
             waits = waits_s(poisson_s(queue.arrival_rate, span_s, random), queue.service_s)

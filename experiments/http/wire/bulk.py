@@ -167,10 +167,10 @@ def _segments(frames: Iterable[Frame]) -> Iterator[tuple[Frame, _Segment]]:
 
 
 def octets_without_content(data: bytes) -> int:
-    """Return the offset in a frame at which HTTP/1 content begins: the length of packet headers and message head.
+    """Return how many octets of a frame to keep to leave out HTTP/1 content: packet headers and message head.
 
-    A segment (TCP over IPv4) that begins no message has only content after its headers. Other frames, and frames
-    without data, are kept whole.
+    A TCP segment over IPv4 that does not start with a message head is content, and keeps its packet headers only.
+    Segments without data, and frames that are not TCP over IPv4, are kept whole.
     """
     if len(data) < ETHERNET_BYTES + 40 or _ETHERTYPE.unpack_from(data)[0] != IPV4 or data[ETHERNET_BYTES + 9] != TCP:
         return len(data)

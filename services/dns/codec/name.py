@@ -4,9 +4,9 @@ r"""Domain names: case-insensitive labels, presentation format with escapes, wir
     True
 
 Name is always absolute: relative names exist in master files only, beside an origin. Reader and Writer decode and
-encode the octets of a message. A compression pointer must lead to a smaller offset than the part of the name in front
-of it, so decoding terminates; the decoded name is bounded by 255 octets. WireError from here has no message id;
-Message.from_wire adds it.
+encode the octets of a message. A compression pointer must point to an offset before the first label of the part that it
+ends (RFC 1035 section 4.1.4: a prior occurrence), so offsets decrease strictly and decoding terminates; the decoded
+name is bounded by 255 octets. WireError from here has no message id; Message.from_wire adds it.
 
 RFC 1035 sections 2.3.4 (63 and 255 octets), 4.1.4 (compression) and 5.1 (\X and \DDD), RFC 4343 (only A-Z are
 folded), RFC 4034 section 6.1 (canonical order), RFC 4592 section 2.1.1 (wildcards), RFC 6672 section 2.2 (DNAME

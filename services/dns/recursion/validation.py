@@ -377,7 +377,7 @@ class _DSJudge:
         self.error: ExtendedError | None = None
 
     def __call__(self, message: Message, response: ClassifiedResponse) -> bool:
-        """Tell whether a response is proven."""
+        """Return whether a response is validated as a step of the chain of trust (RFC 4035 section 5)."""
         try:
             self.is_accepted = self._judge(message, response)
         except BogusError as bogus:

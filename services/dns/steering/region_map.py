@@ -66,7 +66,11 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class RegionMap:
-    """A valid region map; `names`: line numbers keyed by name; `origin`: addresses, () for `otherwise servfail`."""
+    """Region map that passed validation.
+
+    names: line number of each domain name, for error messages; origin: addresses for clients of no region, empty if
+    the file says `otherwise servfail`.
+    """
 
     file: str
     names: dict[Name, int]

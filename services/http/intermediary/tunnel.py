@@ -229,7 +229,10 @@ class Tunnel(Takeover):
         self._idle_s = idle_s
 
     def take_over(self, context: ServerContext, transport: asyncio.Transport, slot: Slot, octets: bytes) -> Served:
-        """Join the client's connection to the far end; `octets` were received after the request."""
+        """Relay octets between the client's connection and the destination of the tunnel.
+
+        octets: those already read from the client after its CONNECT or Upgrade request; they are relayed first.
+        """
         near = ClientEnd(context, slot, self._idle_s)
         near.adopt(transport)
         transport.set_protocol(near)
@@ -242,7 +245,7 @@ class Tunnel(Takeover):
         return near
 
     def take_over_stream(self, hold: Callable[[bool], None], now: float) -> StreamEnd:
-        """Join the client's HTTP/2 stream to the far end."""
+        """Relay octets between the client's HTTP/2 stream and the destination of the tunnel."""
         near = StreamEnd(hold, self._idle_s, now)
         self._far.join(near)
         near.join(self._far)

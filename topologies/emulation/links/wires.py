@@ -32,9 +32,9 @@ class InNamespace(Protocol):
 
 @dataclass(frozen=True)
 class End:
-    """An end of a link: the name and the MAC address of its interface (empty: any), and its node (None: a switch).
+    """End of a link: name and MAC address of its interface, and its node (None: the end is at a switch).
 
-    index: interface index, 0 for the next one of its namespace.
+    address: empty if the kernel chooses the MAC address; index: interface index, 0 if the kernel chooses it.
     """
 
     name: str

@@ -5,7 +5,9 @@ Run by the fork server with one argument, a JSON list with an object per link:
     [{"ends": [{"pid": 17, "name": "client-eth0"}, {"pid": 0, "name": "s1-eth1"}],
       "shapes": [{...}, {...}],        one per direction: end 0 to end 1, then back (fields of Shape)
       "seeds": [1, 2],
-      "records": ["/run/.../wire-a-b.0", "/run/.../wire-a-b.1"]}]   file for each frame's times: see record
+      "records": ["/run/.../wire-a-b.0", "/run/.../wire-a-b.1"]}]   one file per direction: see the module record
+
+The TAP device of an end is made in the network namespace of process `pid`, 0 for the namespace of the carrier.
 
 Directions are numbered across all links: 0 and 1 belong to the first link, 2 and 3 to the second. A line on standard
 input gives one direction another shape, or deletes a link, and is answered by the line DONE:
@@ -13,7 +15,7 @@ input gives one direction another shape, or deletes a link, and is answered by t
     {"direction": 2, "shape": {...}, "seed": 3}
     {"delete": 1}
 
-The cost of reading, waking up and writing is kept out of the delays: see clock.
+The time that reading, waking up and writing take is not added to the delays: see the module clock.
 """
 
 import contextlib

@@ -1,6 +1,7 @@
 """Questions of the assignment mail-access: a student's variant (drawn parameters), the traffic, and the answer keys.
 
-The docstring of a question function (q1, ...) names the right answer, which the returned Key holds.
+The docstring of a question function (q1, ...) says in words what the right answer is; the Key that it returns has the
+answer for this variant.
 """
 
 from __future__ import annotations

@@ -281,7 +281,10 @@ def _macro_values(state: _Check, domain: str, text: str) -> Lookups[MacroValues]
 
 
 def _preferred_name(state: _Check, domain: str) -> Lookups[str]:
-    """Return the value of %{p}: the domain, else a name in it, else any validated name, else "unknown" (RFC 7208)."""
+    """Return the value of %{p} (RFC 7208 section 7.3): the domain if it is a validated name of the client.
+
+    Else a validated subdomain of it, else any validated name, else "unknown".
+    """
     names = yield from _validated_names(state, Name(()))
     own = domain_name(domain)
     below = [name for name in names if own is not None and name.is_below(own)]
