@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,8 @@ READING_NS = 32
 
 def printed(program: str) -> str:
     """Run a Python program in virtual time; return what it prints."""
-    job = Job((sys.executable, "-S", "-c", program), {"PATH": os.environ["PATH"]}, "/", limit_s=3600.0, seed=1)
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY)}
+    job = Job((sys.executable, "-S", "-c", program), environment, "/", limit_s=3600.0, seed=1)
     with Machine(kernel.require(), job) as machine:
         assert machine.wait(PATIENCE_S).code == 0
         return (machine.folder / "stdout").read_text()
@@ -34,11 +34,10 @@ def printed(program: str) -> str:
 
 def swept(folder: Path, changes: Mapping[str, str], cwd: Path | None = None) -> Path:
     """Run the cell with changes of the environment; return its result folder."""
-    cwd = cwd or folder.parent
     path = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [*LAB7, "run", "http-versions", *CELL, "--time", "virtual", "--seed", "1", "--results", str(folder), "--json"],
-        cwd=cwd,
+        cwd=cwd or folder.parent,
         env={**os.environ, "PYTHONPATH": path, **changes},
         capture_output=True,
         text=True,
@@ -80,10 +79,35 @@ def test_a_program_that_polls_without_waiting_goes_on() -> None:
     assert printed(POLL) == "there\n"
 
 
+LATER = """
+import os, time
+from lab7.topologies.emulation.virtual.alignment import align
+for _ in range({readings}):
+    time.monotonic()
+# The end of a process is an input of the kernel's random number pool, with its time.
+if os.fork() == 0:
+    os._exit(0)
+os.wait()
+align()
+print(time.monotonic_ns())
+time.sleep(100)
+print(os.urandom(8).hex())
+"""
+
+
+def test_start_up_that_reads_the_clock_more_often_changes_neither_later_times_nor_random_numbers() -> None:
+    seldom, often = (printed(LATER.replace("{readings}", str(readings))) for readings in (0, 1000))
+    assert seldom == often
+
+
 @pytest.fixture(scope="module")
-def usual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cell's result folder, with the environment of this process."""
-    yield swept(tmp_path_factory.mktemp("usual") / "results", {})
+    return swept(tmp_path_factory.mktemp("usual") / "results", {})
+
+
+# Read in every Python process that finds it in its path, as a package's own start-up file.
+START_UP = "import time\nfor _ in range(777): time.monotonic()\n"
 
 
 @pytest.mark.slow
@@ -91,16 +115,17 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     "changes",
     [
         pytest.param({"PATH": f"/none/1:/none/2:/none/3:{os.environ['PATH']}"}, id="search path"),
-        pytest.param({"PYTHONPATH": f"/none/1:/none/2:{REPOSITORY}"}, id="import path"),
+        pytest.param({"PYTHONPATH": f"{{folder}}:/none/2:{REPOSITORY}"}, id="start-up file"),
         # As on a machine where nothing of lab7 and its libraries has run before.
         pytest.param({"PYTHONPYCACHEPREFIX": "/none"}, id="no bytecode"),
         # Variables that a Dask worker has beside those of its parent.
-        pytest.param({"OMP_NUM_THREADS": "1", "MALLOC_TRIM_THRESHOLD_": "65536", "MKL_NUM_THREADS": "1"}, id="worker"),
-        pytest.param({f"MORE_{number}": "x" * 1000 for number in range(50)}, id="many variables"),
+        pytest.param({"OMP_NUM_THREADS": "1", "MALLOC_TRIM_THRESHOLD_": "65536"}, id="worker"),
     ],
 )
-def test_what_a_program_searches_in_vain_has_no_effect(usual: Path, changes: dict[str, str], tmp_path: Path) -> None:
-    assert first_difference(usual, swept(tmp_path / "results", changes)) is None
+def test_the_environment_of_a_run_has_no_effect(usual: Path, changes: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(START_UP)
+    made = {name: value.replace("{folder}", str(tmp_path)) for name, value in changes.items()}
+    assert first_difference(usual, swept(tmp_path / "results", made)) is None
 
 
 @pytest.mark.slow
@@ -110,4 +135,3 @@ def test_the_current_folder_has_no_effect(usual: Path, tmp_path: Path) -> None:
     for number in range(100):
         (deep / f"file{number}").write_text("x")
     assert first_difference(usual, swept(tmp_path / "results", {}, deep)) is None
-    shutil.rmtree(deep)

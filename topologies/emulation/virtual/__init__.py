@@ -25,4 +25,5 @@ processor time without an advance of the clock (harness.virtual_time.kernel_run)
     guard     process between both sides, which cleans up
     job       the job and the kernel's command line
     guest     process 1 of the kernel
+    alignment wait for a full step of the clock, in the kernel
 """

@@ -1,8 +1,8 @@
 """Alignment of virtual time: continue at a full step of the kernel's clock, whatever the start-up before has read.
 
-Each reading of the clock advances it by 32 ns, and CPython reads it for each file that it opens (PyThread_acquire_lock_timed).
-So the moment at which a process is ready depends on the host: on stale bytecode, and on the packages of the interpreter.
-Times in captures count from there: initial sequence numbers and time stamps of TCP are made of the clock.
+Each reading of the clock advances it by 32 ns, and CPython reads it for each lock that it takes, so for each file
+that it opens. So the moment at which a process is ready depends on the host: on stale bytecode, and on the packages of
+the interpreter. Initial sequence numbers and time stamps of TCP are made of the clock.
 """
 
 import ctypes
