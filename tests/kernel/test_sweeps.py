@@ -62,6 +62,8 @@ def assert_complete(folder: Path, table: bytes) -> None:
     assert [(record["attempt"], record["result"]["fidelity"]["verdict"]) for record in records] == [
         (1, "valid")
     ] * CELLS
+    # A cell's folder is removed, and nothing is written that would be in it alone.
+    assert {record["result"]["files"]["report"] for record in records} == {None}
     assert (swept(folder) / "table.csv").read_bytes() == table
 
 
