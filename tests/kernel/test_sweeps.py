@@ -85,6 +85,7 @@ def test_the_cells_of_a_killed_worker_are_run_by_another_one(table: bytes, tmp_p
     assert_complete(tmp_path, table)
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_where_it_was(table: bytes, tmp_path: Path) -> None:
     with start(tmp_path, *DASK) as process:
         kill_when(process, lambda: bool(stored(tmp_path)))
