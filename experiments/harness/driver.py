@@ -17,6 +17,7 @@ from typing import Any
 from lab7.experiments.harness.measurement import LoadFailedError, Window
 from lab7.topologies.emulation.errors import EmulationError
 from lab7.topologies.emulation.node import Host
+from lab7.topologies.emulation.virtual.alignment import align
 from lab7.topologies.emulation.watch import LabDied, how_it_ended, program_of
 
 TIMEOUT_S = 120.0
@@ -37,6 +38,8 @@ class Driver:
 
     def __init__(self, host: Host, command: Sequence[str]) -> None:
         self._service = host.start(command)
+        # In virtual time the first request leaves at a full step of the clock, however long the start was.
+        align()
 
     def request(self, request: Any, timeout_s: float = TIMEOUT_S) -> Window:
         """Send a request and await the response; return the request's time span. Raises DriverError, EmulationError."""

@@ -62,12 +62,13 @@ def run_experiment(
     folder: Path | None = None,
     started: datetime | None = None,
     command: str = "",
+    report: bool = True,
 ) -> tuple[Path, Result]:
     """Run an experiment with `given` parameters; return (result folder, result).
 
     `step` receives progress as a text and a share; `attempt` counts the runs of one command (see reruns). `folder` and
     `started`: a result folder made by the caller, and the start of the run; `command`: the command line, for the
-    result. Raises ParameterError, EmulationError, LabDied.
+    result; `report`: write the report. Raises ParameterError, EmulationError, LabDied.
     """
     parameters = experiment.read_parameters(given, full)
     started, began_s = started or datetime.now(UTC), time.monotonic()
@@ -100,7 +101,7 @@ def run_experiment(
         files=Files(
             outcome.capture,
             TIMINGS_NAME,
-            REPORT_NAME,
+            REPORT_NAME if report else None,
             _sha256(folder, outcome.capture),
             program_outputs(folder),
             left_out,
@@ -113,10 +114,12 @@ def run_experiment(
         environment=_environment(links, command),
         network=networks.description,
     )
-    step("writing the report", 0.97)
+    step("writing the report" if report else "writing the result", 0.97)
     with writing(folder):
         write_timings(folder, _beside(outcome))
-        write_report(folder, result, {**load_claims(), **{one.id: one for one in experiment.own_claims}}, outcome.plot)
+        if report:
+            own = {one.id: one for one in experiment.own_claims}
+            write_report(folder, result, {**load_claims(), **own}, outcome.plot)
         # Write result.json last, since a folder with result.json counts as complete.
         result.save(folder)
         complete(folder)

@@ -62,6 +62,8 @@ def assert_complete(folder: Path, table: bytes) -> None:
     assert [(record["attempt"], record["result"]["fidelity"]["verdict"]) for record in records] == [
         (1, "valid")
     ] * CELLS
+    # A cell's folder is removed, and nothing is written that would be in it alone.
+    assert {record["result"]["files"]["report"] for record in records} == {None}
     assert (swept(folder) / "table.csv").read_bytes() == table
 
 
@@ -83,6 +85,7 @@ def test_the_cells_of_a_killed_worker_are_run_by_another_one(table: bytes, tmp_p
     assert_complete(tmp_path, table)
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_where_it_was(table: bytes, tmp_path: Path) -> None:
     with start(tmp_path, *DASK) as process:
         kill_when(process, lambda: bool(stored(tmp_path)))

@@ -45,6 +45,7 @@ from lab7.topologies.emulation.process.launcher import (
 )
 from lab7.topologies.emulation.process.program import Program, await_listening
 from lab7.topologies.emulation.shape import BACKENDS, SWITCHES
+from lab7.topologies.emulation.virtual.alignment import align
 from lab7.topologies.emulation.watch import LabDied, Watch
 
 # Function that starts the service of a host and returns once the service is ready.
@@ -251,7 +252,10 @@ class Testbed:
         self._await_forwarding()
         for host in self.net.hosts:
             host.set_up()
+        # In virtual time the timers of services, and what follows their start, begin at a full step of the clock.
+        align()
         self.services = self._start_services()
+        align()
 
     def _set_tables(self) -> None:
         if self.arp != "static":

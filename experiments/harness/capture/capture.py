@@ -31,6 +31,7 @@ from lab7.experiments.harness.capture.pcapng import InterfaceCounts
 from lab7.experiments.harness.capture.recorder import salvage
 from lab7.topologies.emulation.errors import EmulationError
 from lab7.topologies.emulation.process.interpreter import module_command
+from lab7.topologies.emulation.virtual.alignment import align
 from lab7.topologies.emulation.watch import Watch, Watched, current, how_it_ended, interrupts_deferred, last_line
 
 MODULE = "lab7.experiments.harness.capture.recorder"
@@ -81,7 +82,10 @@ class Capture:
         self._watch: Watch | None = None
 
     def start(self) -> None:
-        """Start the recorder process; return when all sockets are bound. Raises CaptureError on a failure."""
+        """Start the recorder process; return when all sockets are bound. Raises CaptureError on a failure.
+
+        In virtual time the capture begins at a full step of the clock.
+        """
         if self._process is not None:
             raise CaptureError("this capture has been started already")
         descriptors: list[int] = []
@@ -101,6 +105,7 @@ class Capture:
         except BaseException:
             self._abandon()
             raise
+        align()
 
     def stop(self) -> dict[str, InterfaceCounts]:
         """Read all packets sent so far, write the capture file, and return interface label -> packet counts."""

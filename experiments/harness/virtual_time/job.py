@@ -64,6 +64,7 @@ def _run(request: dict[str, Any]) -> None:
         full=request["full"],
         step=report_step,
         command=request.get("command", ""),
+        report=request.get("report", True),
     )
 
 

@@ -9,7 +9,8 @@ processes of the user.
 Determinism. Everything that could differ between two runs is fixed from the seed: the random number pool (a patch reads
 LAB7_ENTROPY in place of hardware entropy), the wall clock at boot, the kernel's command line (an input of the pool;
 data that varies is in a file instead), addresses (no randomisation), the environment, and Python's hash seed. Reading
-the clock advances it by 32 ns, so that a program that polls the clock ends.
+the clock advances it by 32 ns, so that a program that polls the clock ends. A system call that fails advances it only
+after 100,000 failures without an idle moment (a patch), since their number depends on the host's search paths and files.
 
 One run. The host's side (machine) starts a guard process, which starts the kernel and removes its folder when either
 side dies. The kernel boots with the host's root directory read-only through hostfs; its process 1 (guest) overlays it
@@ -24,4 +25,5 @@ limits the CPU time that the kernel may use without an advance of the clock (har
     guard     process between both sides, which cleans up
     job       the job and the kernel's command line
     guest     process 1 of the kernel
+    alignment wait for a full step of the clock, in the kernel
 """

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from lab7.topologies.emulation.process import namespaces
+from lab7.topologies.emulation.virtual import alignment
 from lab7.topologies.emulation.virtual.job import (
     BEAT_S,
     BEAT_SHARE,
@@ -168,6 +169,7 @@ def _exec_job(job: dict[str, Any]) -> None:
         environment = dict(job["environment"])
         if job["virtual"]:
             environment[SANDBOX_MARK] = os.readlink("/proc/self/ns/net")
+            environment[alignment.VARIABLE] = "1"
         os.execvpe(job["command"][0], job["command"], environment)
     except OSError as error:
         print(f"lab7: {job['command'][0]} could not be run ({error.strerror})", file=sys.stderr)

@@ -71,6 +71,24 @@ PERSONAL_NAMES = frozenset(
         "NO_PROXY",
     ]
 )
+# Variables of the C library's allocator, of numerical libraries and of the interpreter, which change how programs run:
+# a Dask worker has MALLOC_TRIM_THRESHOLD_ and OMP_NUM_THREADS, asyncio reads the clock more often when it is debugged.
+RUNTIME = ("MALLOC_", "GLIBC_TUNABLES", "OMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "DASK_")
+RUNTIME_NAMES = frozenset(
+    [
+        "COLUMNS",
+        "LINES",
+        "PYTHONASYNCIODEBUG",
+        "PYTHONDEVMODE",
+        "PYTHONFAULTHANDLER",
+        "PYTHONMALLOC",
+        "PYTHONMALLOCSTATS",
+        "PYTHONPROFILEIMPORTTIME",
+        "PYTHONTRACEMALLOC",
+        "PYTHONUNBUFFERED",
+        "PYTHONVERBOSE",
+    ]
+)
 # Seconds after boot at which the job starts, because some programs (ping) take a clock at 0 s as unset.
 SETTLE_S = 10.0
 
@@ -160,7 +178,9 @@ def job_environment(outer: Mapping[str, str], seed: int | None) -> dict[str, str
     if seed is None:
         return dict(outer)
     kept = {
-        name: value for name, value in outer.items() if not name.startswith(PERSONAL) and name not in PERSONAL_NAMES
+        name: value
+        for name, value in outer.items()
+        if not name.startswith((*PERSONAL, *RUNTIME)) and name not in PERSONAL_NAMES | RUNTIME_NAMES
     }
     if "HOME" in outer:
         kept.setdefault("PYTHONUSERBASE", f"{outer['HOME']}/.local")

@@ -71,6 +71,13 @@ def test_a_seeded_run_has_one_order_of_hashes() -> None:
     assert job.job_environment({"A": "b"}, None) == {"A": "b"}
 
 
+def test_what_changes_how_a_program_runs_stays_outside() -> None:
+    worker = {"MALLOC_TRIM_THRESHOLD_": "65536", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "DASK_PARENT": "{}"}
+    debugged = {"PYTHONASYNCIODEBUG": "1", "PYTHONUNBUFFERED": "1", "GLIBC_TUNABLES": "glibc.malloc.arena_max=1"}
+    usual = {"PATH": "/bin", "PYTHONPATH": "/packages", "OWN": "x"}
+    assert job.job_environment({**usual, **worker, **debugged}, 1) == job.job_environment(usual, 1)
+
+
 class Usage:
     """Substitute for shutil.disk_usage with this much free space in each folder."""
 
