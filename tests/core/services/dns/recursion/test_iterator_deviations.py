@@ -8,6 +8,7 @@ import pytest
 
 from lab7.services.dns.codec.codes import Rcode, RRType
 from lab7.services.dns.codec.message import Message
+from lab7.services.dns.codec.rdata import rdata_from_text
 from lab7.services.dns.recursion.query import UpstreamQuery
 from tests.core.services.dns.recursion.simulated_internet import (
     COM_ZONE,
@@ -263,6 +264,25 @@ def test_glue_of_the_hosts_own_zone_is_the_last_resort() -> None:
     internet = world(s6=authoritative(wrong, right))
     assert texts(internet.resolve("www.provided.com").answers) == ["www.provided.com. A 192.0.2.61"]
     assert internet.path[-2:] == ["77", "6"]
+
+
+def test_a_host_of_which_only_old_glue_is_known_is_resolved_as_the_last_resort() -> None:
+    """RFC 2181 section 5.4.1: the answer about the host is better than glue. As in BIND and Unbound."""
+    com = zone("com.", "@ NS a.gtld.test.\nprovided NS host\nhost A 127.0.1.6\n")
+    old_glue = lambda reply: tuple(replace(one, rdata=rdata_from_text(RRType.A, "127.0.1.77")) for one in reply.additional)  # noqa: E731
+
+    def delegates(query: Message, ask: UpstreamQuery) -> Message | None:
+        reply = authoritative(com)(query, ask)
+        return None if reply is None else replace(reply, additional=old_glue(reply))
+
+    refused = saying("example.com. A 192.0.2.66", rcode=Rcode.REFUSED)
+    internet = world(s2=delegates, s77=refused)
+    assert texts(internet.resolve("www.provided.com").answers) == ["www.provided.com. A 192.0.2.61"]
+    assert internet.path == ["1", "2", "77", "2", "6"]
+    # A server that did not respond yet gets its retries first.
+    internet = world(s2=delegates, s77=silent)
+    assert texts(internet.resolve("www.provided.com").answers) == ["www.provided.com. A 192.0.2.61"]
+    assert internet.path == ["1", "2", "77", "77", "77", "2", "6"]
 
 
 # Forged data about all names below.
