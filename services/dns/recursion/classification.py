@@ -154,6 +154,9 @@ class _Classifier:
         if chain and self._queried.service is Service.ITERATIVE:
             return ClassifiedResponse(ResponseKind.ALIAS, name, chain)
         rrsets = self._answers_for(name)
+        if rrsets and self._message.rcode == Rcode.NXDOMAIN:
+            # As in BIND: which of the two is right cannot be told. A validator would take it for a positive answer.
+            return ClassifiedResponse(ResponseKind.FAILED, name, detail="NXDOMAIN with records of the name")
         if rrsets:
             links = (*chain, *((rrset, self._trust(chain)) for rrset in rrsets))
             return ClassifiedResponse(ResponseKind.ANSWER, name, links)

@@ -86,6 +86,15 @@ def test_a_doubtful_negative_answer_is_the_last_resort(bare: Behaviour) -> None:
     assert internet.resolve("www.example.com").queries == 2
 
 
+def test_an_nxdomain_with_records_of_the_name_is_no_answer() -> None:
+    """As in BIND; behind an alias an NXDOMAIN is about the target (RFC 6604 section 3)."""
+    both = saying("www.example.com. A 192.0.2.66", rcode=Rcode.NXDOMAIN)
+    assert texts(world(s3=both).resolve("www.example.com").answers) == GOOD
+    assert world(s3=both, s4=both).resolve("www.example.com").rcode == Rcode.SERVFAIL
+    alias = for_name("x.example.com", saying("x.example.com. CNAME www.example.com.", rcode=Rcode.NXDOMAIN), EXAMPLE)
+    assert texts(world(s3=alias, s4=alias).resolve("x.example.com").answers)[1:] == GOOD
+
+
 def test_an_alias_comes_before_other_data_and_is_one() -> None:
     """RFC 2181 section 10.1."""
     both = saying(
