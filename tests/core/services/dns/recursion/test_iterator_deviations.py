@@ -278,11 +278,10 @@ def test_glue_of_the_hosts_own_zone_is_the_last_resort() -> None:
 def test_a_host_of_which_only_old_glue_is_known_is_resolved_as_the_last_resort() -> None:
     """RFC 2181 section 5.4.1: the answer about the host is better than glue. As in BIND and Unbound."""
     com = zone("com.", "@ NS a.gtld.test.\nprovided NS host\nhost A 127.0.1.6\n")
-    old_glue = lambda reply: tuple(replace(one, rdata=rdata_from_text(RRType.A, "127.0.1.77")) for one in reply.additional)  # noqa: E731
 
     def delegates(query: Message, ask: UpstreamQuery) -> Message | None:
-        reply = authoritative(com)(query, ask)
-        return None if reply is None else replace(reply, additional=old_glue(reply))
+        reply, old = authoritative(com)(query, ask), rdata_from_text(RRType.A, "127.0.1.77")
+        return reply and replace(reply, additional=tuple(replace(one, rdata=old) for one in reply.additional))
 
     refused = saying("example.com. A 192.0.2.66", rcode=Rcode.REFUSED)
     internet = world(s2=delegates, s77=refused)

@@ -141,5 +141,7 @@ class Oracle:
         hidden = hidden or any(self._rows(zone, node, "DNAME") for node in above if node != host)
         if self._exists(zone, host):
             return [] if hidden and not with_glue else self._rows(zone, host)
-        encloser = next(node for node in (host[count:] for count in range(1, len(host) + 1)) if self._exists(zone, node))
+        encloser = next(
+            node for node in (host[count:] for count in range(1, len(host) + 1)) if self._exists(zone, node)
+        )
         return [] if hidden else [(host, *row[1:]) for row in self._rows(zone, ("*", *encloser))]
