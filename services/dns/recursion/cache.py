@@ -334,6 +334,7 @@ class LookupResult:
     """The answer for one name of an alias chain; `target` is the next name of the chain, None at its end.
 
     `scope` is the client subnet's scope prefix length that the answer is valid for (RFC 7871), 0 for all clients.
+    `denials` is the proof of a negative answer without an SOA.
     """
 
     rcode: int
@@ -341,6 +342,7 @@ class LookupResult:
     target: Name | None = None
     soa: RRset | None = None
     scope: int = 0
+    denials: tuple[RRset, ...] = ()
 
 
 def look_up(cache: CacheView, name: Name, rtype: int, now: float) -> LookupResult | None:

@@ -72,6 +72,7 @@ class ClassifiedResponse:
     `answers` is the alias chain in order with the answer, `name` its last name, which a negative answer is about (RFC
     2308 section 2.1, RFC 6604 section 3). `detail` is the reason for LAME and FAILED. `subnet` is the client subnet of
     the response, if the query had one. `authoritative` is AA; a `weak` response is used if no other server has another.
+    `denials` is the proof of a negative answer without an SOA, which else has it.
     """
 
     kind: ResponseKind
@@ -83,6 +84,7 @@ class ClassifiedResponse:
     subnet: ClientSubnet | None = None
     authoritative: bool = False
     weak: bool = False
+    denials: tuple[RRset, ...] = ()
 
 
 def classify_response(message: Message, question: Question, queried: Delegation) -> ClassifiedResponse:

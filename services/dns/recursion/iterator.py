@@ -294,7 +294,7 @@ class Iteration:
         soa = None if response.soa is None else negative_soa(response.soa)
         cache, subnet = self._ecs_cache_for(response), response.subnet
         scope = cache.validity(subnet)[1] if cache is not None and subnet is not None and answers else 0
-        return LookupResult(_RCODES.get(response.kind, Rcode.NOERROR), answers, target, soa, scope)
+        return LookupResult(_RCODES.get(response.kind, Rcode.NOERROR), answers, target, soa, scope, response.denials)
 
     # Step 3: the servers of one delegation.
 
@@ -646,7 +646,7 @@ class Resolution:
 def _end_of_chain(last: LookupResult, chain: tuple[RRset, ...]) -> Result:
     if last.rcode == Rcode.SERVFAIL:
         return Result(Rcode.SERVFAIL, detail="a recent resolution failure is cached")
-    return Result(last.rcode, chain, () if last.soa is None else (last.soa,))
+    return Result(last.rcode, chain, last.denials if last.soa is None else (last.soa,))
 
 
 def _value(end: StopIteration) -> Result:
