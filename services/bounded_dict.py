@@ -1,6 +1,7 @@
-"""A dictionary with a maximum number of entries, which evicts the least recently used entry (LRU).
+"""A dictionary with a maximum number of entries, which evicts the least recently used ones (LRU).
 
-The maximum bounds what peers can make a resolver store: RRsets, server addresses, encoded responses.
+The maximum bounds what peers can make a resolver store: RRsets, server addresses, encoded responses. Peers choose the
+size of many entries too, so a large entry counts as several: cost_of(octets) is 1 per COST_OCTETS.
 """
 
 from typing import Generic, TypeVar
@@ -8,16 +9,27 @@ from typing import Generic, TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
+# Octets of memory for which an entry counts as one more.
+COST_OCTETS = 1000
+
+
+def cost_of(octets: int) -> int:
+    """Return the number of entries that a value of this size counts as."""
+    return 1 + octets // COST_OCTETS
+
 
 class BoundedDict(Generic[K, V]):
     """Dictionary of at most `entries_max` entries, with LRU eviction; with `entries_max` 0 it stores nothing."""
 
-    __slots__ = ("_entries", "entries_max")
+    __slots__ = ("_entries", "_extra", "_extra_total", "entries_max")
 
     def __init__(self, entries_max: int) -> None:
         self.entries_max = entries_max
         # get() inserts an entry anew, and a dict keeps the order of insertion: the first entry is the least recent.
         self._entries: dict[K, V] = {}
+        # What an entry costs above 1, for those that do, and the sum.
+        self._extra: dict[K, int] = {}
+        self._extra_total = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -29,13 +41,18 @@ class BoundedDict(Generic[K, V]):
             self._entries[key] = value
         return value
 
-    def put(self, key: K, value: V) -> None:
-        """Set a value; evict the least recently used entry if more than `entries_max` would remain."""
-        self._entries.pop(key, None)
+    def put(self, key: K, value: V, cost: int = 1) -> None:
+        """Set a value that counts as `cost` entries; evict the least recently used while there are too many."""
+        self.drop(key)
         self._entries[key] = value
-        if len(self._entries) > self.entries_max:
-            del self._entries[next(iter(self._entries))]
+        if cost > 1:
+            self._extra[key] = cost - 1
+            self._extra_total += cost - 1
+        while len(self._entries) + self._extra_total > self.entries_max:
+            self.drop(next(iter(self._entries)))
 
     def drop(self, key: K) -> None:
         """Remove the value of a key; do nothing if the key is missing."""
         self._entries.pop(key, None)
+        if self._extra:
+            self._extra_total -= self._extra.pop(key, 0)

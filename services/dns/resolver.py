@@ -39,7 +39,7 @@ from lab7.services.dns.recursion.root_hints import root_delegation
 from lab7.services.dns.recursion.scheduler import Scheduler
 from lab7.services.dns.recursion.transport import Upstream, has_ipv6
 from lab7.services.dns.security.algorithms import require_library
-from lab7.services.dns.security.denial_cache import ZONES_MAX, DenialCache
+from lab7.services.dns.security.denial_cache import RECORDS_MAX, DenialCache
 from lab7.services.dns.security.trust import SecurityContext, trust_anchors
 from lab7.services.dns.server.responder import AGING_RESPONSES_MAX, AgingResponseCache, Responder
 from lab7.services.dns.server.server import DNSServer
@@ -146,7 +146,7 @@ async def open_scheduler(shell: Shell, options: argparse.Namespace, roots: Deleg
     anchors = trust_anchors(getattr(options, "trust_anchor", ()), getattr(options, "trust_anchor_file", ()))
     if anchors:
         require_library()
-        denials = DenialCache(ZONES_MAX if caching and getattr(options, "aggressive_nsec", True) else 0)
+        denials = DenialCache(RECORDS_MAX if caching and getattr(options, "aggressive_nsec", True) else 0)
         context = context.secured(SecurityContext(anchors, shell.wall_clock, denials=denials))
     source = options.outgoing or ""
     upstream = Upstream(shell.loop, shell.random, shell.log, options.upstream_port, source, shell.addresses)

@@ -404,8 +404,7 @@ def encode(message: Message, limit_octets: int = MESSAGE_OCTETS_MAX) -> bytes:
     if not complete and _is_answered(message, answers):
         complete = True
     elif complete:
-        additional, complete = _write_section(writer, message.additional, limit_octets)
-        complete = complete or not _lacks_glue(message, additional)
+        additional, complete = _write_additional(writer, message, limit_octets)
     if message.edns is not None:
         message.edns.write(writer, message.rcode)
     _set_header(writer, message, not complete, answers, authority, additional)
@@ -462,12 +461,28 @@ def _covered_type(record: Record) -> int:
     return record.rdata.type_covered if isinstance(record.rdata, RRSIG) else record.rtype
 
 
-def _lacks_glue(message: Message, written: int) -> bool:
-    """Tell whether the additional records that were left out are glue of a referral (RFC 9471 section 2)."""
-    if message.aa or message.answers:
-        return False
-    cuts: set[Name] = {record.name for record in message.authority if record.rtype == RRType.NS}
-    return any(record.name.is_below(cut) for record in message.additional[written:] for cut in cuts)
+def _write_additional(writer: Writer, message: Message, limit_octets: int) -> tuple[int, bool]:
+    """Encode the additional section; return (number of records written, False if glue of a referral was left out).
+
+    If it does not fit, the glue of a referral comes first, since without it TC is set (RFC 9471 section 2), then, as in
+    BIND and NSD, IPv4 addresses before IPv6 addresses, and whatever fits is sent.
+    """
+    before = len(writer)
+    count, complete = _write_section(writer, message.additional, limit_octets)
+    if complete:
+        return count, True
+    writer.truncate(before)
+    is_referral = not (message.aa or message.answers)
+    cuts: set[Name] = {record.name for record in message.authority if is_referral and record.rtype == RRType.NS}
+
+    def is_optional(rrset: list[Record]) -> bool:
+        return not any(rrset[0].name.is_below(cut) for cut in cuts)
+
+    count, complete = 0, True
+    for rrset in sorted(_rrsets(message.additional), key=lambda one: (is_optional(one), one[0].rtype != RRType.A)):
+        written, fits = _write_section(writer, rrset, limit_octets)
+        count, complete = count + written, complete and (fits or is_optional(rrset))
+    return count, complete
 
 
 def _set_header(writer: Writer, message: Message, tc: bool, *counts: int) -> None:

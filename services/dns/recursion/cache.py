@@ -48,15 +48,19 @@ from enum import Enum, IntEnum
 from math import inf
 from typing import Protocol
 
-from lab7.services.bounded_dict import BoundedDict
+from lab7.services.bounded_dict import BoundedDict, cost_of
 from lab7.services.dns.codec.codes import Rcode, RRClass, RRType
 from lab7.services.dns.codec.message import RRset, synthesize_cname
 from lab7.services.dns.codec.name import Name
 from lab7.services.dns.codec.rdata import NS, SOA, SingleName
+from lab7.services.dns.security.secured import stored_octets
 
-# Maximum number of RRsets, negative answers and failures, about as many as fit in Unbound's default of 4 MiB.
+# Maximum number of RRsets, negative answers and failures, about as many as fit in Unbound's default of 4 MiB. A large
+# RRset counts as several entries: a zone could otherwise fill the cache with 50,000 RRsets of 64 KiB.
 ENTRIES_MAX = 50_000
 DELEGATIONS_MAX = 10_000
+# Octets of memory of a name server or an address in a delegation.
+_HOST_OCTETS = 100
 # Maximum TTL of a cached RRset in seconds (RFC 8767 section 4: 7 days), as BIND's max-cache-ttl; Unbound's is a day.
 TTL_MAX_S = 604_800
 # Maximum TTL of a negative answer in seconds (RFC 2308 section 5: one to three hours), as BIND's max-ncache-ttl.
@@ -146,6 +150,12 @@ class _Entry:
     stored: float
     ttl: int
 
+    @property
+    def cost(self) -> int:
+        """Number of entries that this one counts as."""
+        value = self.value.soa if isinstance(self.value, Negative) else self.value
+        return 1 if isinstance(value, Failure) else cost_of(stored_octets(value))
+
     def ttl_left(self, now: float) -> float:
         return self.stored + self.ttl - now
 
@@ -215,7 +225,7 @@ class Cache:
             # A failure does not evict an unexpired answer.
             return
         elif entry is not None:
-            self._expired.put(key, entry)
+            self._expired.put(key, entry, entry.cost)
         ttl = min(FAILURE_TTL_MIN_S << min(count, 16), FAILURE_TTL_MAX_S)
         self._entries.put(key, _Entry(Failure(count, ttl), Trust.ANSWER, now, ttl))
 
@@ -235,7 +245,8 @@ class Cache:
         present = self._entries.get(key)
         if present is not None and present.trust > trust and present.ttl_left(now) > 0:
             return
-        self._entries.put(key, _Entry(value, trust, now, ttl))
+        entry = _Entry(value, trust, now, ttl)
+        self._entries.put(key, entry, entry.cost)
 
     def _get(self, key: Key, now: float) -> Value | None:
         entry = self._entries.get(key)
@@ -247,7 +258,7 @@ class Cache:
             # An expired failure is kept, because its count determines the TTL of the next failure.
             if not isinstance(value, Failure):
                 self._entries.drop(key)
-                self._expired.put(key, entry)
+                self._expired.put(key, entry, entry.cost)
             return None
         if isinstance(value, RRset):
             return value.with_ttl(int(ttl_left))
@@ -276,7 +287,8 @@ class Cache:
         """Store a delegation; return it with its expiry, at most `expires`, the expiry of the parent's delegation."""
         stored = replace(delegation, expires=min(now + min(delegation.ttl, self._ttl_max_s), expires))
         if stored.expires > now:
-            self._delegations.put(stored.zone.folded, stored)
+            count = len(stored.hosts) + len(stored.apex_hosts) + sum(map(len, stored.glue.values()))
+            self._delegations.put(stored.zone.folded, stored, cost_of(_HOST_OCTETS * count))
         return stored
 
     def delegations(self, name: Name, now: float) -> Iterator[tuple[Delegation, int]]:
@@ -326,6 +338,7 @@ class LookupResult:
     """The answer for one name of an alias chain; `target` is the next name of the chain, None at its end.
 
     `scope` is the client subnet's scope prefix length that the answer is valid for (RFC 7871), 0 for all clients.
+    `denials` is the proof of a negative answer without an SOA.
     """
 
     rcode: int
@@ -333,6 +346,7 @@ class LookupResult:
     target: Name | None = None
     soa: RRset | None = None
     scope: int = 0
+    denials: tuple[RRset, ...] = ()
 
 
 def look_up(cache: CacheView, name: Name, rtype: int, now: float) -> LookupResult | None:

@@ -72,6 +72,7 @@ class ClassifiedResponse:
     `answers` is the alias chain in order with the answer, `name` its last name, which a negative answer is about (RFC
     2308 section 2.1, RFC 6604 section 3). `detail` is the reason for LAME and FAILED. `subnet` is the client subnet of
     the response, if the query had one. `authoritative` is AA; a `weak` response is used if all others are weak.
+    `denials` is the proof of a negative answer without an SOA; other proofs come with the SOA.
     """
 
     kind: ResponseKind
@@ -83,6 +84,7 @@ class ClassifiedResponse:
     subnet: ClientSubnet | None = None
     authoritative: bool = False
     weak: bool = False
+    denials: tuple[RRset, ...] = ()
 
 
 def classify_response(message: Message, question: Question, queried: Delegation) -> ClassifiedResponse:
@@ -154,6 +156,9 @@ class _Classifier:
         if chain and self._queried.service is Service.ITERATIVE:
             return ClassifiedResponse(ResponseKind.ALIAS, name, chain)
         rrsets = self._answers_for(name)
+        if rrsets and self._message.rcode == Rcode.NXDOMAIN:
+            # As in BIND: which of the two is right cannot be told. A validator would take it for a positive answer.
+            return ClassifiedResponse(ResponseKind.FAILED, name, detail="NXDOMAIN with records of the name")
         if rrsets:
             links = (*chain, *((rrset, self._trust(chain)) for rrset in rrsets))
             return ClassifiedResponse(ResponseKind.ANSWER, name, links)

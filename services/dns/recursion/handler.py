@@ -165,6 +165,9 @@ def security_aware_reply(query: Message, result: Result, rotation: int = 0) -> M
     answers, authority, proofs = list[Record](), list[Record](), dict[RRset, None]()
     for section, rrsets in ((answers, result.answers), (authority, result.authority)):
         for rrset in rrsets:
+            if section is authority and rrset.rtype in (RRType.NSEC, RRType.NSEC3) and not dnssec_ok:
+                # The proof of a negative answer without an SOA (RFC 4035 section 3.2.1).
+                continue
             section += rrset.rotated(rotation).records()
             section += signature_records(rrset) if dnssec_ok else ()
             proofs |= dict.fromkeys(rrset.proof if isinstance(rrset, SecuredRRset) else ())

@@ -46,6 +46,7 @@ The servers of a delegation are queried in this order, each group by RTT whateve
      itself can be resolved by the zone's servers only, so the parent's servers are queried for the missing glue.
   3. the parent's hosts and glue, if the zone's own data differ and lead to no server; and for a host in another zone,
      the glue in the delegation of that zone
+  4. addresses of hosts in other zones of which only glue is known, which are resolved: the glue may be out of date
 
 Hosts without addresses are resolved only if all known addresses of the delegation have failed, or are lame or in
 back-off, because each host needs a nested Iteration. This recursion is the weak point of every resolver: a domain's
@@ -126,12 +127,14 @@ _RCODES = {ResponseKind.NO_NAME: Rcode.NXDOMAIN, ResponseKind.TOO_LONG: Rcode.YX
 class _ServerPool:
     """Candidate servers of one delegation: number of queries per address, and hosts with unresolved addresses.
 
-    `exhausted` is set when all other addresses that are known for a host have been added as the last resort.
+    `exhausted` is set when all other addresses that are known for a host have been added as the last resort. `glued`
+    are the hosts in other zones of which only glue is known.
     """
 
     delegation: Delegation
     addresses: list[str]
     hosts: list[Name]
+    glued: list[Name]
     exhausted: bool = False
     queries_max: int = QUERIES_PER_SERVER_MAX
     queries: dict[str, int] = field(default_factory=dict)
@@ -291,7 +294,7 @@ class Iteration:
         soa = None if response.soa is None else negative_soa(response.soa)
         cache, subnet = self._ecs_cache_for(response), response.subnet
         scope = cache.validity(subnet)[1] if cache is not None and subnet is not None and answers else 0
-        return LookupResult(_RCODES.get(response.kind, Rcode.NOERROR), answers, target, soa, scope)
+        return LookupResult(_RCODES.get(response.kind, Rcode.NOERROR), answers, target, soa, scope, response.denials)
 
     # Step 3: the servers of one delegation.
 
@@ -314,7 +317,7 @@ class Iteration:
         pool.queries_max = 1 if minimised else QUERIES_PER_SERVER_MAX
         weak: ClassifiedResponse | None = None
         while True:
-            address = yield from self._select(pool)
+            address = yield from self._select(pool, weak is None)
             if weak is not None and (address is None or address in pool.queries):
                 return weak
             if address is None:
@@ -380,7 +383,9 @@ class Iteration:
         ]
         # `unresolved` is used as a stack: the last host is resolved first.
         unresolved = [*hosts, *others][:HOSTS_PER_DELEGATION_MAX][::-1]
-        return _ServerPool(delegation, list(addresses), unresolved)
+        foreign = [host for host in delegation.hosts if host in delegation.glue and not host.is_below(delegation.zone)]
+        glued = [] if delegation in (self._context.roots, self._start) else foreign[:HOSTS_PER_DELEGATION_MAX]
+        return _ServerPool(delegation, list(addresses), unresolved, glued)
 
     def _last_resort(self, delegation: Delegation) -> Iterator[str]:
         """Yield all addresses of the parent's name servers: cached answers, glue, and glue in other delegations."""
@@ -412,17 +417,29 @@ class Iteration:
             return glue
         return self._context.upstream_addresses.usable(glue)
 
-    def _select(self, pool: _ServerPool) -> Steps[str | None]:
+    def _select(self, pool: _ServerPool, thorough: bool) -> Steps[str | None]:
         """Select the next server: one not queried yet, else of a newly resolved host, else one queried before.
 
-        None if no server is left.
+        None if no server is left. `thorough`: hosts of which only glue is known are resolved too.
         """
         while pool.hosts and not any(self._untried(pool)):
-            addresses = yield from self._resolve_host(pool.hosts.pop(), pool.delegation)
-            pool.addresses += [address for address in addresses if address not in pool.addresses]
+            yield from self._add_host(pool, pool.hosts.pop())
         if not pool.exhausted and not any(self._untried(pool)):
             pool.exhausted = True
             pool.addresses = list(dict.fromkeys([*pool.addresses, *self._last_resort(pool.delegation)]))
+        best = self._best(pool)
+        while best is None and thorough and pool.glued:
+            yield from self._add_host(pool, pool.glued.pop())
+            best = self._best(pool)
+        return best
+
+    def _add_host(self, pool: _ServerPool, host: Name) -> Steps[None]:
+        """Resolve a name server, and add its addresses to the pool."""
+        addresses = yield from self._resolve_host(host, pool.delegation)
+        pool.addresses += [address for address in addresses if address not in pool.addresses]
+
+    def _best(self, pool: _ServerPool) -> str | None:
+        """Return the best server that may be queried once more; None without any."""
         infra_cache, now = self._context.infra_cache, self._budget.now
         usable = [
             address for address in pool.addresses if pool.queries.get(address, 0) < self._queries_max(pool, address)
@@ -630,7 +647,7 @@ class Resolution:
 def _end_of_chain(last: LookupResult, chain: tuple[RRset, ...]) -> Result:
     if last.rcode == Rcode.SERVFAIL:
         return Result(Rcode.SERVFAIL, detail="a recent resolution failure is cached")
-    return Result(last.rcode, chain, () if last.soa is None else (last.soa,))
+    return Result(last.rcode, chain, last.denials if last.soa is None else (last.soa,))
 
 
 def _value(end: StopIteration) -> Result:

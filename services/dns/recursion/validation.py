@@ -123,7 +123,8 @@ class Validation:
                 links.append(((yield from self._answer(message, rrset)), trust))
         validated = replace(response, answers=tuple(links))
         if response.kind in _NEGATIVE:
-            return replace(validated, soa=(yield from self._negative(message, response, question.rtype)))
+            soa, denials = yield from self._negative(message, response, question.rtype)
+            return replace(validated, soa=soa, denials=denials)
         return validated
 
     # Positive answers.
@@ -197,8 +198,10 @@ class Validation:
 
     # Negative answers.
 
-    def _negative(self, message: Message, response: ClassifiedResponse, rtype: int) -> Steps[RRset | None]:
-        """Validate a negative answer and return its SOA with the proof; raises BogusError."""
+    def _negative(
+        self, message: Message, response: ClassifiedResponse, rtype: int
+    ) -> Steps[tuple[RRset | None, tuple[RRset, ...]]]:
+        """Validate a negative answer; return its SOA with the proof, or the proof alone; raises BogusError."""
         name, soa = response.name, response.soa
         signed = [soa] if soa is not None else list(_denial_rrsets(message))
         signatures = [one for rrset in signed for one in _signatures(message.authority, rrset)]
@@ -206,7 +209,8 @@ class Validation:
         what = f"the negative answer about {name}"
         trust = yield from self._trust_by(below, signatures, what)
         if trust.security is not Security.SECURE:
-            return None if soa is None else replace(_secured(soa, signatures), proof=_unverified(message))
+            proof = _unverified(message)
+            return (None, proof) if soa is None else (replace(_secured(soa, signatures), proof=proof), ())
         verified = None if soa is None else self._verify(soa, signatures, trust)
         denials = _Denials(self, message, trust)
         denial = denials.denies(name, rtype, response.kind)
@@ -214,12 +218,12 @@ class Validation:
             code = ErrorCode.NSEC_MISSING
             raise BogusError(ExtendedError(code, f"no valid proof that {name} has no {type_to_text(rtype)}"))
         if soa is None or verified is None:
-            return None
+            return None, tuple([replace(rrset, secure=denial is Denial.PROVEN) for rrset in denials.rrsets])
         ttl = min([verified.ttl, *(rrset.ttl for rrset in denials.rrsets)])
         secured = replace(_secured(soa, signatures, ttl, denial is Denial.PROVEN), proof=denials.rrsets)
         if denial is Denial.PROVEN:
             self._security.denials.put(trust.zone, _negative_soa(secured), denials.rrsets, self._budget.now)
-        return secured
+        return secured, ()
 
     # The chain of trust.
 
@@ -541,7 +545,8 @@ def _stored(message: Message, response: ClassifiedResponse, question: Question) 
         is_expanded = any(signature.labels < label_count(rrset.name) for signature in signatures)
         secured = _secured(rrset, signatures)
         links.append((replace(secured, proof=_unverified(message)) if is_expanded else secured, trust))
-    soa = response.soa
+    soa, proof = response.soa, _unverified(message)
     if soa is not None:
-        soa = replace(_secured(soa, _signatures(message.authority, soa)), proof=_unverified(message))
-    return replace(response, answers=tuple(links), soa=soa)
+        soa = replace(_secured(soa, _signatures(message.authority, soa)), proof=proof)
+    denials = proof if soa is None and response.kind in _NEGATIVE else ()
+    return replace(response, answers=tuple(links), soa=soa, denials=denials)

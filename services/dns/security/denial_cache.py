@@ -13,16 +13,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from lab7.services.bounded_dict import BoundedDict
+from lab7.services.bounded_dict import BoundedDict, cost_of
 from lab7.services.dns.codec.codes import Rcode, RRType
 from lab7.services.dns.codec.name import Name
 from lab7.services.dns.codec.rdata_security import NSEC, NSEC3
 from lab7.services.dns.security.nsec import Denial, NsecRecord, denies_name, denies_type, wildcard_of
 from lab7.services.dns.security.nsec3 import HashedDenials, Nsec3Record, usable_record
-from lab7.services.dns.security.secured import SecuredRRset
+from lab7.services.dns.security.secured import SecuredRRset, stored_octets
 from lab7.services.dns.security.signature import ValidationBudget, ValidationLimitError
 
-ZONES_MAX = 1000
+# Maximum number of zones and records together; a large record counts as several. An attacker's zones have any number.
+RECORDS_MAX = 20_000
 # Maximum number of records per zone; when it is reached, the next proof replaces all records of the zone.
 RECORDS_PER_ZONE_MAX = 1000
 # Query types that get no synthesized answer: DS (at the parent's side of a cut), NSEC, NSEC3, RRSIG and ANY.
@@ -40,6 +41,11 @@ class _Stored(Generic[Record]):
     record: Record
     expires: float
 
+    @property
+    def cost(self) -> int:
+        """Number of records that this one counts as."""
+        return cost_of(stored_octets(self.rrset))
+
 
 @dataclass(slots=True)
 class _Hashed:
@@ -48,13 +54,17 @@ class _Hashed:
     parameters: tuple[bytes, int]
     keys: list[bytes] = field(default_factory=list)
     stored: dict[bytes, _Stored[Nsec3Record]] = field(default_factory=dict)
+    cost: int = 0
 
     def put(self, entry: _Stored[Nsec3Record]) -> None:
         """Store a record."""
         key = entry.record.owner_hash
         if key not in self.stored:
             insort(self.keys, key)
+        else:
+            self.cost -= self.stored[key].cost
         self.stored[key] = entry
+        self.cost += entry.cost
 
 
 class _CachedDenials(HashedDenials):
@@ -93,11 +103,12 @@ class _ZoneDenials:
     keys: list[_Key] = field(default_factory=list)
     stored: dict[_Key, _Stored[NsecRecord]] = field(default_factory=dict)
     hashed: _Hashed | None = None
+    names_cost: int = 0
 
     @property
-    def count(self) -> int:
-        """Number of stored records."""
-        return len(self.keys) + (0 if self.hashed is None else len(self.hashed.keys))
+    def cost(self) -> int:
+        """Number of records, a large one counted as several."""
+        return self.names_cost + (0 if self.hashed is None else self.hashed.cost)
 
     def put(self, zone: Name, rrset: SecuredRRset, expires: float) -> None:
         """Store an RRset of NSEC or NSEC3, unless it is not usable for the zone."""
@@ -106,7 +117,10 @@ class _ZoneDenials:
             key = rrset.name.folded[::-1]
             if key not in self.stored:
                 insort(self.keys, key)
+            else:
+                self.names_cost -= self.stored[key].cost
             self.stored[key] = _Stored(rrset, NsecRecord(rrset.name, rdata), expires)
+            self.names_cost += self.stored[key].cost
         elif isinstance(rdata, NSEC3) and (record := usable_record(rrset.name, rdata, zone)) is not None:
             if self.hashed is None or self.hashed.parameters != record.parameters:
                 # The zone has another salt now, and another chain of records.
@@ -129,20 +143,23 @@ class MadeAnswer:
 
 
 class DenialCache:
-    """Cache of the NSEC and NSEC3 records of at most `zones_max` zones; `zones_max` 0 disables the cache."""
+    """Cache of at most `records_max` NSEC and NSEC3 records of all zones; 0 disables the cache."""
 
-    def __init__(self, zones_max: int = ZONES_MAX) -> None:
-        self._zones: BoundedDict[Name, _ZoneDenials] = BoundedDict(zones_max)
+    def __init__(self, records_max: int = RECORDS_MAX) -> None:
+        self._zones: BoundedDict[Name, _ZoneDenials] = BoundedDict(records_max)
+
+    def __len__(self) -> int:
+        return len(self._zones)
 
     def put(self, zone: Name, soa: SecuredRRset, rrsets: Iterable[SecuredRRset], now: float) -> None:
         """Store the SOA and the NSEC or NSEC3 records of a validated proof."""
         denials = self._zones.get(zone)
-        if denials is None or denials.count >= RECORDS_PER_ZONE_MAX:
+        if denials is None or denials.cost >= RECORDS_PER_ZONE_MAX:
             denials = _ZoneDenials(soa, now)
         denials.soa, denials.expires = soa, now + soa.ttl
         for rrset in rrsets:
             denials.put(zone, rrset, now + rrset.ttl)
-        self._zones.put(zone, denials)
+        self._zones.put(zone, denials, 1 + denials.cost)
 
     def answer(self, name: Name, rtype: int, now: float) -> MadeAnswer | None:
         """Return the negative answer that cached records prove for a name and type; None if there is no proof."""

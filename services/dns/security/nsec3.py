@@ -102,7 +102,7 @@ class HashedDenials:
     def _hash(self, name: Name) -> bytes:
         octets = self._hashes.get(name)
         if octets is None:
-            self._budget.spend_hash()
+            self._budget.spend_hash(self.iterations)
             octets = self._hashes[name] = nsec3_hash(name, self._salt, self.iterations)
         return octets
 

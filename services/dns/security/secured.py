@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lab7.services.dns.codec.codes import RRType
+from lab7.services.dns.codec.fields import Rdata
 from lab7.services.dns.codec.message import Record, RRset, synthesize_cname
 from lab7.services.dns.codec.name import Name
 from lab7.services.dns.codec.rdata_security import RRSIG
@@ -32,6 +33,20 @@ class SecuredRRset(RRset):
         """Return the secured RRset with another TTL, and its proof with at most that TTL."""
         proof = tuple([part.with_ttl(min(part.ttl, ttl)) for part in self.proof])
         return SecuredRRset(self.name, self.rtype, self.rclass, ttl, self.rdatas, self.signatures, self.secure, proof)
+
+
+# Octets of memory of an rdata object, beside those of its wire format.
+_RDATA_OCTETS = 200
+
+
+def stored_octets(rrset: RRset) -> int:
+    """Estimate the octets of memory that an RRset takes, with its signatures and its proof."""
+    rdatas: list[Rdata] = [*rrset.rdatas]
+    proof: tuple[SecuredRRset, ...] = ()
+    if isinstance(rrset, SecuredRRset):
+        rdatas += rrset.signatures
+        proof = rrset.proof
+    return sum(_RDATA_OCTETS + len(rdata.to_wire()) for rdata in rdatas) + sum(stored_octets(part) for part in proof)
 
 
 def signature_records(rrset: RRset) -> Iterator[Record]:

@@ -9,17 +9,18 @@ trust anchors (RFC 7646).
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
-from lab7.services.bounded_dict import BoundedDict
-from lab7.services.dns.codec.message import Message
+from lab7.services.bounded_dict import BoundedDict, cost_of
+from lab7.services.dns.codec.message import Message, rrsets_of
 from lab7.services.dns.codec.name import Name
 from lab7.services.dns.codec.rdata_security import DNSKEY, DS
 from lab7.services.dns.security.denial_cache import DenialCache
 from lab7.services.dns.security.extended_error import ExtendedError
 from lab7.services.dns.security.keys import records_of_text
+from lab7.services.dns.security.secured import stored_octets
 from lab7.services.errors import ServiceError
 
 # Maximum number of zones whose state is stored; Unbound's key-cache-size of 4 MiB has room for about as many.
@@ -108,12 +109,14 @@ class SecurityContext:
 
     def put_trust(self, name: Name, trust: ZoneTrust) -> ZoneTrust:
         """Store the trust state of the zone of a name, and return the state."""
-        self._zones.put(name, trust)
+        self._zones.put(name, trust, cost_of(sum(len(key.key) for key in trust.keys)))
         return trust
 
     def put_referral(self, zone: Name, message: Message, now: float) -> None:
         """Store a referral, whose authority section has the DS records of the zone or the proof that there are none."""
-        self._referrals.put(zone, (message, now))
+        proof = replace(message, answers=(), additional=())
+        size = sum(map(stored_octets, rrsets_of(proof.authority)))
+        self._referrals.put(zone, (proof, now), cost_of(size))
 
     def take_referral(self, zone: Name, now: float) -> Message | None:
         """Return a referral to the zone and forget it; None if there is no recent referral."""

@@ -33,7 +33,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from math import ceil
 
-from lab7.services.bounded_dict import BoundedDict
+from lab7.services.bounded_dict import BoundedDict, cost_of
 from lab7.services.dns.codec.codes import ADDRESS_TYPES, Opcode, Rcode, RRType
 from lab7.services.dns.codec.errors import WireError
 from lab7.services.dns.codec.message import (
@@ -145,7 +145,7 @@ class Responder:
 
 # Maximum number of cached authoritative responses: 40 MiB at about 600 octets each.
 STATIC_RESPONSES_MAX = 65_536
-# Maximum number of cached responses of a resolver: 25 MiB at the maximum of 1232 octets each.
+# Maximum number of cached responses of a resolver; one whose rotations have 1000 octets or more counts as several.
 AGING_RESPONSES_MAX = 20_000
 # Maximum number of rotations stored per response; larger address sets are encoded anew (static) or not rotated (aging).
 ROTATIONS_MAX = 32
@@ -253,6 +253,12 @@ class _AgingResponse:
         self.age_s = -1
         self.rotations: list[bytes] = []
 
+    @property
+    def octets(self) -> int:
+        """Number of octets of all rotations."""
+        count = self.run[2]
+        return len(self.rest) * (count if 1 < count <= ROTATIONS_MAX else 1)
+
     def rest_at(self, now: float) -> bytes:
         """Return the octets after the question with the TTLs left at `now`, in the next rotation."""
         # Remaining TTLs are rounded down, as in the RRset cache, and are rewritten at most once a second.
@@ -283,6 +289,9 @@ class AgingResponseCache:
     def __init__(self, responses_max: int = AGING_RESPONSES_MAX) -> None:
         self._responses: BoundedDict[bytes, _AgingResponse] = BoundedDict(responses_max)
 
+    def __len__(self) -> int:
+        return len(self._responses)
+
     def get(self, data: bytes, now: float) -> bytes | None:
         """Return the encoded response to the query `data`; None on a miss, or if a TTL in it has expired."""
         key = _cache_key(data)
@@ -304,7 +313,7 @@ class AgingResponseCache:
             return
         response = _AgingResponse(wire, end, now)
         if response.expires > now:
-            self._responses.put(_cache_key(data), response)
+            self._responses.put(_cache_key(data), response, cost_of(response.octets))
 
 
 def _ttl_offsets(wire: bytes, question_end: int) -> tuple[list[int], tuple[int, int, int]]:

@@ -213,8 +213,14 @@ def secured(answer: Answer, question: Question, denials: Denials) -> Answer:
     # The answer to a query for ANY includes the signatures already.
     answer.answers = _distinct(_signed(answer.answers, sources, last))
     answer.authority = [*_signed(answer.authority, {}, last), *_distinct(proofs)]
-    answer.additional = list(_signed(answer.additional, {}, last))
+    answer.additional = list(_signed(answer.additional, _expanded(answer.additional, last), last))
     return answer
+
+
+def _expanded(additional: Iterable[RRset], zone: Zone) -> dict[Name, tuple[Zone, Name]]:
+    """Return (zone, wildcard), by owner in the additional section, for the addresses that a wildcard gives a host."""
+    matches = ((rrset.name, zone.find(rrset.name)) for rrset in additional if rrset.name.folded not in zone.nodes)
+    return {name: (zone, match.name) for name, match in matches if match.kind is MatchKind.WILDCARD}
 
 
 def _sources(answer: Answer) -> dict[Name, tuple[Zone, Name]]:

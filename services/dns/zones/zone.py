@@ -8,8 +8,8 @@ about the last name of an alias chain), RFC 6672 section 3.2 (DNAME), RFC 8020 (
 8482 (ANY returns every RRset of the name, as its section 4 permits).
 
 A zone is rejected at load for: no SOA or two, no NS at the apex, a CNAME with other data, two CNAMEs or DNAMEs at a
-name. Records outside of the zone are left out, and differing TTLs in an RRset become the lowest, with a warning. Left
-out: wildcard expansion in the additional section. Signatures and denials of a signed zone are added by zones.denial.
+name. Records outside of the zone are left out, and differing TTLs in an RRset become the lowest, with a warning.
+Signatures and denials of a signed zone are added by zones.denial.
 
 The lookup order
 ----------------
@@ -80,6 +80,9 @@ class MatchKind(Enum):
     DNAME = "a DNAME above the name"
     WILDCARD = "the name does not exist and a wildcard covers it"
     MISSING = "the name does not exist"
+
+
+_WITH_ADDRESSES = (MatchKind.EXACT, MatchKind.WILDCARD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +189,20 @@ class Zone:
             if RRType.DNAME in node and count < labels:
                 return Match(MatchKind.DNAME, qname.suffix(count), node)
         return Match(MatchKind.EXACT, qname, node)
+
+    def addresses(self, host: Name, with_glue: bool) -> Iterator[RRset]:
+        """Yield the address RRsets of a host, also those that a wildcard gives it; glue is for NS records only.
+
+        As in NSD and BIND, except that BIND expands no wildcards here.
+        """
+        node = self.nodes.get(host.folded)
+        if node is None or not with_glue:
+            match = self.find(host) if host.is_below(self.origin) else None
+            node = match.node if match is not None and match.kind in _WITH_ADDRESSES else None
+        for rtype in ADDRESS_TYPES:
+            addresses = None if node is None else node.get(rtype)
+            if addresses is not None:
+                yield addresses if addresses.name == host else addresses.renamed(host)
 
     def _wildcard(self, qname: Name, encloser_labels: int) -> Match:
         """Match the wildcard directly below the closest encloser (RFC 4592 section 3.3.1)."""
@@ -463,18 +480,16 @@ def _add_name_servers(answer: Answer, zone: Zone) -> None:
 def _add_additional(answer: Answer, zone: Zone) -> None:
     """Add the addresses of the hosts in NS, MX and SRV records (RFC 1034 section 4.3.2 step 6).
 
-    The addresses, including glue, come from the zone of the last name; data of other zones is out of bailiwick.
+    They come from the zone of the last name, including glue for NS; data of other zones is out of bailiwick.
     """
     present = {(rrset.name, rrset.rtype) for rrset in answer.answers}
     for rrset in (*answer.answers, *answer.authority):
         if rrset.rtype not in HOST_TYPES:
             continue
         for rdata in rrset.rdatas:
-            node = zone.nodes.get(host_of(rdata).folded, {})
-            for rtype in ADDRESS_TYPES:
-                addresses = node.get(rtype)
-                if addresses is not None and (addresses.name, rtype) not in present:
-                    present.add((addresses.name, rtype))
+            for addresses in zone.addresses(host_of(rdata), with_glue=rrset.rtype == RRType.NS):
+                if (addresses.name, addresses.rtype) not in present:
+                    present.add((addresses.name, addresses.rtype))
                     answer.additional.append(addresses)
 
 

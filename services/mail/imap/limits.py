@@ -18,8 +18,8 @@ PIPELINE_OCTETS = 65_536
 # RFC 3501 section 9: message numbers and UIDs are unsigned 32-bit integers.
 NUMBER_MAX = 4_294_967_295
 
-# RFC 7162 section 7: mod-sequences are unsigned 63-bit integers.
-MOD_SEQUENCE_MAX = 9_223_372_036_854_775_807
+# RFC 7162 section 7 and RFC 9051 section 9: mod-sequences, and sizes in octets, are unsigned 63-bit integers.
+NUMBER64_MAX = 9_223_372_036_854_775_807
 
 # Maximum number of consecutive syntax errors, after which the session ends, as in Dovecot.
 BAD_COMMANDS_MAX = 20

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lab7.services.mail.imap.errors import BadError
-from lab7.services.mail.imap.limits import NUMBER_MAX
+from lab7.services.mail.imap.limits import NUMBER64_MAX, NUMBER_MAX
 from lab7.services.mail.imap.syntax import encoder
 from lab7.services.mail.imap.syntax.reader import Reader
 from lab7.services.mail.mime.header import Header
@@ -95,7 +95,7 @@ def format_ranges(ranges: Iterable[tuple[int, int]]) -> bytes:
 
 _NAME = re.compile(rb"[A-Za-z0-9.]+")
 _SECTION_WORD = re.compile(rb"[A-Za-z.]+")
-_PARTIAL = re.compile(rb"<(\d{1,10})\.([1-9]\d{0,9})>")
+_PARTIAL = re.compile(rb"<(\d{1,19})\.([1-9]\d{0,18})>")
 _LAZY = b" (LAZY)"
 _PART_NUMBER = re.compile(rb"[1-9]\d{0,9}")
 # Maximum number of part numbers in a section, far more than the MIME parser's nesting depth.
@@ -257,7 +257,8 @@ def _read_partial(reader: Reader) -> tuple[int, int] | None:
     if not reader.starts_with(b"<"):
         return None
     match = _PARTIAL.fullmatch(reader.match(_PARTIAL, "partial range"))
-    if match is None or max(int(match[1]), int(match[2])) > NUMBER_MAX:
+    # RFC 9051 section 9: number64, as sizes are.
+    if match is None or max(int(match[1]), int(match[2])) > NUMBER64_MAX:
         raise BadError("The partial range is not well formed.")
     return int(match[1]), int(match[2])
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 from lab7.services.buffer import OctetBuffer
 from lab7.services.errors import LimitExceededError
 from lab7.services.mail.imap.errors import BadError
-from lab7.services.mail.imap.limits import LINE_OCTETS, MESSAGE_OCTETS, MOD_SEQUENCE_MAX, NUMBER_MAX
+from lab7.services.mail.imap.limits import LINE_OCTETS, MESSAGE_OCTETS, NUMBER64_MAX, NUMBER_MAX
 from lab7.services.mail.maildir import folder_names
 from lab7.services.mail.maildir.folder import SYSTEM_FLAGS
 
@@ -296,9 +296,13 @@ class Reader:
 
     def mod_sequence(self) -> int:
         """Parse a mod-sequence, an unsigned 63-bit integer (RFC 7162 section 7)."""
-        value = int(self.match(_DIGITS, "mod-sequence")[:20])
-        if value > MOD_SEQUENCE_MAX:
-            raise BadError("The mod-sequence is too large.")
+        return self.number64("mod-sequence")
+
+    def number64(self, what: str = "number") -> int:
+        """Parse a `number64`, an unsigned 63-bit integer, such as a size in octets (RFC 9051 section 9)."""
+        value = int(self.match(_DIGITS, what)[:20])
+        if value > NUMBER64_MAX:
+            raise BadError(f"The {what} is too large.")
         return value
 
     def flag(self) -> bytes:

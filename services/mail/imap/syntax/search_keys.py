@@ -197,7 +197,7 @@ class KeyReader:
         return lambda message: message.uid in uids
 
     def _size(self, word: bytes) -> Predicate:
-        number = self._reader.number()
+        number = self._reader.number64()
         if word == b"LARGER":
             return lambda message: self._view.folder.size_octets(message.uid) > number
         return lambda message: self._view.folder.size_octets(message.uid) < number

@@ -161,6 +161,35 @@ def test_eviction_is_least_recently_used() -> None:
     assert [kept.get(key) for key in (1, 2, 3)] == ["a", None, "c"]
 
 
+def test_a_large_value_counts_as_several() -> None:
+    kept: BoundedDict[int, str] = BoundedDict(10)
+    for key in range(8):
+        kept.put(key, "small")
+    kept.put(8, "large", 5)
+    assert [key for key in range(9) if kept.get(key)] == [3, 4, 5, 6, 7, 8]
+    kept.put(8, "small again")
+    for key in range(9, 13):
+        kept.put(key, "small")
+    assert len(kept) == 10
+    kept.put(13, "larger than all", 11)
+    assert len(kept) == 0
+
+
+def test_large_rrsets_fill_the_cache_by_their_octets() -> None:
+    """A zone of RRsets of 60,000 octets has no more memory than one of small ones: 50,000 would be 3 GB."""
+    cache, texts = Cache(1000), tuple(rdata_from_text(RRType.TXT, " ".join([f'"{"x" * 250}"'] * 240)) for _ in "1")
+    for number in range(200):
+        cache.put(RRset(WWW.parent.child(b"%d" % number), RRType.TXT, RRClass.IN, 60, texts), Trust.ANSWER, 0)
+    assert len(cache) <= 1000 // 60
+    hosts = tuple(WWW.parent.child(b"%d" % number) for number in range(16))
+    glue = {host: tuple(f"192.0.2.{last}" for last in range(16)) for host in hosts}
+    delegations = Cache(1000)
+    zones = [EXAMPLE.child(b"%d" % number) for number in range(200)]
+    for zone in zones:
+        delegations.put_delegation(Delegation(zone, hosts, glue, ttl=60), 0)
+    assert sum(len(list(delegations.delegations(zone, 0))) for zone in zones) <= 1000 // 25
+
+
 # A model that keeps all entries for ever and evaluates them at each lookup.
 
 NAMES = [Name.from_text(text) for text in ("a.", "b.a.", "c.b.a.")]

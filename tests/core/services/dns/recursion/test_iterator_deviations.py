@@ -8,6 +8,7 @@ import pytest
 
 from lab7.services.dns.codec.codes import Rcode, RRType
 from lab7.services.dns.codec.message import Message
+from lab7.services.dns.codec.rdata import rdata_from_text
 from lab7.services.dns.recursion.query import UpstreamQuery
 from tests.core.services.dns.recursion.simulated_internet import (
     COM_ZONE,
@@ -83,6 +84,15 @@ def test_a_doubtful_negative_answer_is_the_last_resort(bare: Behaviour) -> None:
     assert (result.answers, result.authority, result.queries) == ((), (), 4)
     assert result.rcode in (Rcode.NXDOMAIN, Rcode.NOERROR)
     assert internet.resolve("www.example.com").queries == 2
+
+
+def test_an_nxdomain_with_records_of_the_name_is_no_answer() -> None:
+    """As in BIND; behind an alias an NXDOMAIN is about the target (RFC 6604 section 3)."""
+    both = saying("www.example.com. A 192.0.2.66", rcode=Rcode.NXDOMAIN)
+    assert texts(world(s3=both).resolve("www.example.com").answers) == GOOD
+    assert world(s3=both, s4=both).resolve("www.example.com").rcode == Rcode.SERVFAIL
+    alias = for_name("x.example.com", saying("x.example.com. CNAME www.example.com.", rcode=Rcode.NXDOMAIN), EXAMPLE)
+    assert texts(world(s3=alias, s4=alias).resolve("x.example.com").answers)[1:] == GOOD
 
 
 def test_an_alias_comes_before_other_data_and_is_one() -> None:
@@ -263,6 +273,24 @@ def test_glue_of_the_hosts_own_zone_is_the_last_resort() -> None:
     internet = world(s6=authoritative(wrong, right))
     assert texts(internet.resolve("www.provided.com").answers) == ["www.provided.com. A 192.0.2.61"]
     assert internet.path[-2:] == ["77", "6"]
+
+
+def test_a_host_of_which_only_old_glue_is_known_is_resolved_as_the_last_resort() -> None:
+    """RFC 2181 section 5.4.1: the answer about the host is better than glue. As in BIND and Unbound."""
+    com = zone("com.", "@ NS a.gtld.test.\nprovided NS host\nhost A 127.0.1.6\n")
+
+    def delegates(query: Message, ask: UpstreamQuery) -> Message | None:
+        reply, old = authoritative(com)(query, ask), rdata_from_text(RRType.A, "127.0.1.77")
+        return reply and replace(reply, additional=tuple(replace(one, rdata=old) for one in reply.additional))
+
+    refused = saying("example.com. A 192.0.2.66", rcode=Rcode.REFUSED)
+    internet = world(s2=delegates, s77=refused)
+    assert texts(internet.resolve("www.provided.com").answers) == ["www.provided.com. A 192.0.2.61"]
+    assert internet.path == ["1", "2", "77", "2", "6"]
+    # A server that did not respond yet gets its retries first.
+    internet = world(s2=delegates, s77=silent)
+    assert texts(internet.resolve("www.provided.com").answers) == ["www.provided.com. A 192.0.2.61"]
+    assert internet.path == ["1", "2", "77", "77", "77", "2", "6"]
 
 
 # Forged data about all names below.

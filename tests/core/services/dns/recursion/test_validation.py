@@ -523,3 +523,18 @@ def test_digests_of_many_keys_with_the_tag_of_the_ds_are_bounded(monkeypatch: py
     internet = signed_world(s3=server, s4=server)
     assert internet.resolve("www.example.com").rcode == Rcode.SERVFAIL
     assert len(computed) <= FAILURES_MAX + 4
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_proof_without_an_soa_is_sent_and_authenticated(policy: Nsec3Policy | None) -> None:
+    """As in Unbound and Knot Resolver: a client that validates needs it. It is not cached (RFC 2308 section 5)."""
+    server = changed(authoritative(*example_zones(policy)), without(RRType.SOA, section="authority"))
+    internet = signed_world(policy, s3=server, s4=server)
+    opts_out = policy is not None and policy.opt_out
+    for qname, rcode in (("none.example.com", Rcode.NXDOMAIN), ("www.example.com", Rcode.NOERROR)):
+        result = internet.resolve(qname, "MX")
+        assert (result.rcode, is_authenticated(result)) == (rcode, not opts_out or rcode == Rcode.NOERROR)
+        proof = {record.rtype for record in reply_to(result, qname, RRType.MX).authority}
+        assert proof == {RRType.NSEC if policy is None else RRType.NSEC3, RRType.RRSIG}
+        assert reply_to(result, qname, RRType.MX, do=False).authority == ()
+        assert internet.resolve(qname, "MX").queries == 1

@@ -118,6 +118,16 @@ def test_the_hashes_of_a_look_up_are_bounded(monkeypatch: pytest.MonkeyPatch) ->
     assert next(count) == HASHES_PER_ANSWER_MAX
 
 
+def test_the_records_of_all_zones_together_are_bounded() -> None:
+    """Each zone of an attacker, of which there may be any number, has as many records as it likes."""
+    internet, cache = signed_world(), DenialCache(30)
+    soa = internet.resolve("none.example.com").authority[0]
+    assert isinstance(soa, SecuredRRset)
+    for number in range(40):
+        cache.put(name(f"{number}.example.com"), soa, soa.proof, internet.now)
+    assert 0 < len(cache) <= 30 // 2
+
+
 def test_records_with_another_salt_replace_those_with_the_old_one() -> None:
     zone, cache = name("example.com"), DenialCache()
     for salt in (b"old", b"new"):

@@ -8,8 +8,10 @@ import dns.dnssec
 import pytest
 
 from lab7.services.dns.codec.codes import RRType
+from lab7.services.dns.codec.name import Name
+from lab7.services.dns.security import nsec3 as nsec3_module
 from lab7.services.dns.security.nsec import Denial
-from lab7.services.dns.security.nsec3 import Nsec3Proof, hash_label, hash_of_label, nsec3_hash
+from lab7.services.dns.security.nsec3 import ITERATIONS_MAX, Nsec3Proof, hash_label, hash_of_label, nsec3_hash
 from lab7.services.dns.security.signature import HASHES_MAX, ValidationBudget, ValidationLimitError
 from tests.core.services.dns.security.records import EXAMPLE, name, nsec3
 
@@ -147,3 +149,19 @@ def test_the_hashes_of_a_resolution_are_bounded() -> None:
 def test_a_label_that_is_no_hash() -> None:
     assert hash_of_label(b"www!") is None
     assert hash_of_label(base64.b32hexencode(bytes(20))) == bytes(20)
+
+
+def test_many_iterations_leave_fewer_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CVE-2023-50868: 128 hashes of 150 iterations are 19,000 of SHA-1, and tens of milliseconds a question."""
+    work: list[int] = []
+
+    def counted(qname: Name, salt: bytes, iterations: int) -> bytes:
+        work.append(1 + iterations)
+        return nsec3_hash(qname, salt, iterations)
+
+    monkeypatch.setattr(nsec3_module, "nsec3_hash", counted)
+    owner, rdata = nsec3(f"{HASHES['ns1.example.']}.example. 1 0 {ITERATIONS_MAX} - {HASHES['x.y.w.example.']} A RRSIG")
+    with pytest.raises(ValidationLimitError):
+        Nsec3Proof([(owner, rdata)], EXAMPLE, ValidationBudget()).denies_name(name("a." * 120 + "example."))
+    assert len(work) >= 8
+    assert sum(work) < 2500

@@ -50,6 +50,17 @@ def test_id_and_spelling_are_the_querys_and_the_ttls_those_of_now(edns: EDNS | N
     assert message.answers[0].name.labels == other.questions[0].name.labels
 
 
+def test_responses_count_with_all_their_rotations() -> None:
+    """Thirty-two rotations of as many addresses are 17,000 octets: a client asks for as many such names as it likes."""
+    cache = AgingResponseCache(100)
+    for number in range(100):
+        query = query_for(f"a{number}.example.com.", edns=EDNS())
+        answers = "".join(f"a{number}.example.com. 60 A 192.0.2.{last}\n" for last in range(32))
+        wire = answered(query, answers)
+        cache.put(query.to_wire(), query, wire, 100.0)
+    assert 1 <= len(cache) <= 100 * 1000 // (32 * 500)
+
+
 def test_addresses_take_turns() -> None:
     query = query_for("alias.example.com.")
     cache = stored(query, answered(query))

@@ -127,6 +127,21 @@ class Oracle:
             if row[1] not in ("NS", "MX"):
                 continue
             host: Labels = row[3][1] if row[1] == "MX" else row[3]  # type: ignore[index, assignment]
-            for found in self._rows(zone, host, "A") + self._rows(zone, host, "AAAA"):
+            rows = self._host_rows(zone, host, with_glue=row[1] == "NS")
+            for found in [row for row in rows if row[1] == "A"] + [row for row in rows if row[1] == "AAAA"]:
                 if found not in expected.additional and found not in expected.answers:
                     expected.additional.append(found)
+
+    def _host_rows(self, zone: Labels, host: Labels, with_glue: bool) -> list[Row]:
+        """Return the rows of a host, or of the wildcard that covers it; those below a cut are glue."""
+        if not below(host, zone):
+            return []
+        above = [host[len(host) - count :] for count in range(len(zone) + 1, len(host) + 1)]
+        hidden = any(self._rows(zone, node, "NS") for node in above)
+        hidden = hidden or any(self._rows(zone, node, "DNAME") for node in above if node != host)
+        if self._exists(zone, host):
+            return [] if hidden and not with_glue else self._rows(zone, host)
+        encloser = next(
+            node for node in (host[count:] for count in range(1, len(host) + 1)) if self._exists(zone, node)
+        )
+        return [] if hidden else [(host, *row[1:]) for row in self._rows(zone, ("*", *encloser))]

@@ -141,6 +141,20 @@ def test_an_ns_set_that_does_not_fit_is_left_out_without_tc() -> None:
     assert (found.tc, len(found.answers), found.authority, found.additional) == (False, 1, (), ())
 
 
+def test_glue_of_a_referral_comes_before_other_addresses_where_both_do_not_fit() -> None:
+    """RFC 9471 section 2: without glue of the cut TC is set, without addresses of other hosts it is not."""
+    hosts = [f"n{number}.{place}" for number in range(6) for place in ("sib", "sub")]
+    text = "".join(f"sub NS {host}\n{host} A 192.0.2.1\n{host} AAAA 2001:db8::1\n" for host in hosts)
+    server = AuthoritativeResponder(Authority(Zones([zone(text + "sib NS n0.sib\n")])))
+    edns = EDNS(udp_size=600)
+    found = ask(server, "www.sub.example.", edns=edns)
+    glue = [record for record in found.additional if record.name.is_below(Name.from_text("sub.example."))]
+    assert (found.tc, len(glue), len(found.additional) > 12) == (False, 12, True)
+    # The addresses of other hosts are of IPv4 first, as many as fit.
+    assert {record.rtype for record in found.additional if record not in glue} == {RRType.A}
+    assert ask(server, "www.sub.example.", edns=EDNS(udp_size=512)).tc
+
+
 def test_the_response_cache_is_bounded() -> None:
     server = AuthoritativeResponder(Authority(ZONES), responses_max=10)
     for number in range(100):

@@ -200,6 +200,22 @@ def test_additional_addresses_come_from_the_zone_and_are_not_said_twice() -> Non
     ]
 
 
+def test_a_wildcard_gives_a_host_its_addresses_in_the_additional_section() -> None:
+    """As in NSD and Knot DNS (RFC 1034 section 4.3.2 step 6, RFC 4592 section 3.3.1)."""
+    found = ask(zone("@ MX 1 mail.w\n*.w A 192.0.2.3\nsub NS x.w\n"), "example. MX")
+    assert found[2:] == ["additional mail.w.example. 60 A 192.0.2.3"]
+    assert ask(zone("*.w A 192.0.2.3\nsub NS x.w\n"), "sub.example. A")[2:] == [
+        "additional x.w.example. 60 A 192.0.2.3"
+    ]
+
+
+def test_glue_is_for_name_servers_only() -> None:
+    """RFC 2181 section 5.4.1; as in BIND and NSD."""
+    text = "@ MX 1 ns.sub\nsub NS ns.sub\nns.sub A 192.0.2.4\n"
+    assert ask(zone(text), "example. MX") == ["NOERROR aa", "example. 60 MX 1 ns.sub.example."]
+    assert ask(zone(text), "sub.example. A")[2:] == ["additional ns.sub.example. 60 A 192.0.2.4"]
+
+
 NS_SET = [
     "authority example. 60 NS ns.example.",
     "authority example. 60 NS ns.other.",

@@ -64,7 +64,7 @@ def test_flags_sizes_and_dates(client: Client) -> None:
         "1 BODY[1.BOGUS]",
         "1 BODY[]<0>",
         "1 BODY[]<0.0>",
-        "1 BODY[]<4294967296.1>",
+        "1 BODY[]<9223372036854775808.1>",
         "1 BODY[HEADER.FIELDS ()]",
         "1 BODY[HEADER.FIELDS]",
         "1 (ALL)",
@@ -76,6 +76,16 @@ def test_what_cannot_be_fetched_is_bad(client: Client, arguments: str) -> None:
     client.play(f"""
         C: a FETCH {arguments}
         S: a BAD ...
+    """)
+
+
+def test_a_partial_range_has_numbers_of_63_bits(client: Client) -> None:
+    """RFC 9051 section 9, partial."""
+    client.play("""
+        C: a FETCH 1 BODY.PEEK[]<4294967296.9223372036854775807>
+        S: * 1 FETCH (BODY[]<4294967296> {0}
+        S: )
+        S: a OK ...
     """)
 
 
