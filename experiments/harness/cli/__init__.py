@@ -52,7 +52,7 @@ COMMANDS = {
     "claims": (".inspect", "claims_command", "list the claims of the course with their latest verdicts"),
     "completion": (".interface.completion", "completion_command", "print the completion script of bash, zsh or fish"),
     "diff": ("lab7.experiments.diff.cli", "diff_command", "compare two runs: settings, claims, times and messages"),
-    "doctor": (".inspect", "doctor_command", "check this machine and print a remedy for each missing capability"),
+    "doctor": (".doctor", "doctor_command", "check this machine, print remedies, install what is missing (--fix)"),
     "down": (".running.commands", "down_command", "take networks down that are up"),
     "draw": (".drawing", "draw_command", "draw a topology as SVG, Mermaid or DOT"),
     "events": (

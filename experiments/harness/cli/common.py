@@ -231,7 +231,7 @@ time_option = _time_option(
 )
 run_time_option = _time_option(
     "this machine's (real), or that of a kernel in which computation takes no time (virtual); auto: virtual "
-    "if that kernel is built (make virtual) and no option contradicts it, else real",
+    "if that kernel is built (lab7 doctor --fix) and no option contradicts it, else real",
     envvar="LAB7_TIME",
 )
 real_time_option = _time_option(

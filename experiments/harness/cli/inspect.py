@@ -1,4 +1,4 @@
-"""Commands `lab7 list`, `lab7 claims` and `lab7 doctor`, which run no experiment."""
+"""Commands `lab7 list` and `lab7 claims`, which run no experiment."""
 
 from __future__ import annotations
 
@@ -125,35 +125,3 @@ def _show_claims(claims: Sequence[Claim], latest: Mapping[str, Mapping[str, Late
             console.print(f"    {last.folder}/report.html", style="dim", soft_wrap=True)
         if not runs:
             console.print("    no run has judged it")
-
-
-@click.command("doctor")
-@common.json_option
-def doctor_command(as_json: bool) -> None:
-    """Check the capabilities of this machine and print a remedy for each missing one.
-
-    Exits with 3 if lab7 cannot run here.
-    """
-    from dataclasses import asdict
-
-    from lab7.experiments.harness.doctor import Ability, ability, examine
-
-    findings = examine()
-    extent = ability(findings)
-    able = extent is not Ability.NONE
-    if as_json:
-        common.print_json({"able": able, "findings": [asdict(finding) for finding in findings]})
-    else:
-        rows = []
-        for finding in findings:
-            word = "[green]yes[/]" if finding.good else "[bold red]no[/]" if finding.needed else "[yellow]no[/]"
-            rows.append([finding.name, word, escape(finding.meaning)])
-        console = common.out()
-        console.print(common.table(["", "", "means"], rows))
-        missing = [finding for finding in findings if not finding.good and finding.remedy]
-        console.print("\n[bold]remedies[/]" if missing else "")
-        for finding in missing:
-            # Each remedy on one line, whatever the width, so that it can be pasted.
-            console.print(f"    {finding.name}: {escape(finding.remedy)}", soft_wrap=True)
-        click.echo(extent.value)
-    raise click.exceptions.Exit(common.SHOWN if able else common.CANNOT)

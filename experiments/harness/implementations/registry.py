@@ -52,8 +52,9 @@ HINTS: Mapping[str, str] = {
     FTP_CLIENT: "{what} {host} {names}",
     AGENT_ROLE: "{what} {host} {user} {message}",
 }
-# Folder into which `make peers` unpacks programs whose Debian packages conflict with installed ones.
-UNPACKED = f"{sys.prefix}/peers/usr/sbin"
+# Folder into which set-up unpacks programs whose Debian packages conflict with installed ones.
+UNPACKED_ROOT = f"{sys.prefix}/peers"
+UNPACKED = f"{UNPACKED_ROOT}/usr/sbin"
 LISTS = ("speaks", "modes")
 
 

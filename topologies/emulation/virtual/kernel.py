@@ -20,7 +20,7 @@ SHARED = Path("/var/cache/lab7/kernels")
 PROGRAM = "linux"
 ABOUT = "about.json"
 HASH_DIGITS = 12
-BUILD_HINT = "run `make virtual` once, which builds it in a few minutes"
+BUILD_HINT = "run `lab7 doctor --fix` once, which builds it in a few minutes"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab7.topologies.emulation.errors import MachineError
+from lab7.topologies.emulation.provisioning import packages
 from lab7.topologies.emulation.virtual import builder, kernel
 
 
@@ -57,7 +58,7 @@ def test_a_kernel_that_is_not_whole_is_not_taken(cache: Path, about: str, mode: 
 
 @pytest.mark.usefixtures("cache")
 def test_without_one_the_machines_is_taken_and_without_any_a_sentence_says_how() -> None:
-    with pytest.raises(MachineError, match="not built: run `make virtual`"):
+    with pytest.raises(MachineError, match="not built: run `lab7 doctor --fix`"):
         kernel.require()
     shared = keep(kernel.SHARED, f"{kernel.recipe_hash()}-6.1.9")
     assert kernel.require().program == shared / kernel.PROGRAM
@@ -99,7 +100,8 @@ def test_a_patch_that_does_not_fit_ends_the_build_and_leaves_no_kernel(
 ) -> None:
     monkeypatch.setattr(builder, "SOURCES", tmp_path)
     monkeypatch.setattr(builder, "NEEDED_MB", 0)
-    monkeypatch.setattr(builder, "PROGRAMS", {"patch": "patch", "tar": "tar"})
+    programs = [packages.Program(packages.VIRTUAL, name, name, "") for name in ("patch", "tar")]
+    monkeypatch.setattr(packages, "of_groups", lambda *_groups: programs)
     source(tmp_path, "linux-source-9.9.tar.xz", {"Kconfig": "", "arch/um/os-Linux/util.c": "int other;\n"})
     (cache / f"{builder.UNFINISHED}left").mkdir(parents=True)
     assert builder.main([]) == 3
