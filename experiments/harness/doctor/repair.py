@@ -1,6 +1,6 @@
-"""Repair of a machine: the steps that supply what lab7 lacks (system packages, TAP devices, the kernel of virtual time).
+"""Repair of a machine: the steps that supply the packages, TAP devices and kernel of virtual time that it lacks.
 
-The packages are those of lab7.topologies.emulation.provisioning, which scripts/provision.sh of a checkout installs, too.
+The packages are those of lab7.topologies.emulation.provisioning, which scripts/provision.sh installs in a checkout.
 Left out: security settings of the machine, such as Ubuntu's restriction of user namespaces; their remedy is printed.
 """
 
@@ -103,7 +103,7 @@ def _root_prefix() -> list[str] | None:
 
 
 def _open_tun() -> Step | str | None:
-    """Return the step that makes TAP devices possible; None if they are, or if a container would have to permit them."""
+    """Return the step that makes the device of TAP accessible; None if it is."""
     why = "TAP devices carry the links of real time"
     if not os.path.exists(TUN_DEVICE):
         folder = os.path.dirname(TUN_DEVICE)

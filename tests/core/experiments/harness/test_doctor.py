@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from lab7.experiments.harness.doctor import examination, repair
 from lab7.experiments.harness.doctor.examination import VIRTUAL_TIME, Ability, Finding, ability
 from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.provisioning import packages
-from lab7.topologies.emulation.virtual import kernel
+from lab7.topologies.emulation.virtual import builder, kernel
 
 
 def sandbox(good: bool) -> Finding:
@@ -48,7 +49,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(repair, "TUN_DEVICE", str(tmp_path / "net" / "tun"))
     monkeypatch.setattr(kernel, "find", lambda: None)
     monkeypatch.setattr(kernel, "unsupported", lambda: "")
-    monkeypatch.setattr(repair.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(tools, "which", lambda name, *_more: f"/usr/bin/{name}")
     return tmp_path
 
@@ -70,7 +71,7 @@ def test_a_device_without_rights_is_opened_to_all(machine: Path, monkeypatch: py
     (machine / "net").mkdir()
     (machine / "net" / "tun").touch()
     assert len(repair.make_plan().steps) == 2
-    monkeypatch.setattr(repair.os, "access", lambda *_arguments: False)
+    monkeypatch.setattr(os, "access", lambda *_arguments: False)
     step = repair.make_plan().steps[1]
     assert step.command == f"sudo sh -c 'chmod 0666 {machine / 'net' / 'tun'}'"
     # As root and for real.
@@ -82,7 +83,7 @@ def test_a_device_without_rights_is_opened_to_all(machine: Path, monkeypatch: py
 @pytest.mark.usefixtures("machine")
 def test_what_cannot_be_supplied_is_one_sentence_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "which", lambda name, *_more: None if name in ("apt-get", "sudo") else f"/bin/{name}")
-    monkeypatch.setattr(repair.builder, "SOURCES", repair.Path("/no/such/folder"))
+    monkeypatch.setattr(builder, "SOURCES", Path("/no/such/folder"))
     plan = repair.make_plan()
     assert plan.steps == ()
     assert plan.obstacles[0].endswith("install what these packages of Debian hold by hand: tcpdump")
@@ -94,7 +95,7 @@ def test_what_cannot_be_supplied_is_one_sentence_each(monkeypatch: pytest.Monkey
 
 @pytest.mark.usefixtures("machine")
 def test_an_administrator_builds_the_kernel_for_all_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repair.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.delenv("SUDO_UID", raising=False)
     assert not repair.make_plan().steps[2].command.endswith("--shared")
     monkeypatch.setenv("SUDO_UID", "1000")
@@ -104,7 +105,7 @@ def test_an_administrator_builds_the_kernel_for_all_users(monkeypatch: pytest.Mo
 def test_with_json_the_steps_are_listed_and_nothing_is_changed(machine: Path) -> None:
     done = CliRunner().invoke(load_command("doctor"), ["--fix", "--json", "--no-kernel"])
     found = json.loads(done.output)
-    assert [step["what"] for step in found["steps"]][0] == "install system packages"
+    assert found["steps"][0]["what"] == "install system packages"
     assert not (machine / "packages.sh.ran").exists()
     assert CliRunner().invoke(load_command("doctor"), ["--fix", "--json", "--yes"]).exit_code == common.USAGE
 
