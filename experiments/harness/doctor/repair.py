@@ -70,7 +70,7 @@ def _install_packages(peers: bool, virtual: bool) -> Step | str | None:
     missing = _missing(options)
     if not missing:
         return None
-    names = " ".join(dict.fromkeys(package for package, _ in missing))
+    names = " ".join(missing)
     if not distribution:
         return f"this is not Debian or Ubuntu: install what these packages of Debian hold by hand: {names}"
     prefix = _root_prefix()
@@ -78,21 +78,24 @@ def _install_packages(peers: bool, virtual: bool) -> Step | str | None:
         return (
             f"installing packages needs root, and sudo is missing: ask an administrator for `apt-get install {names}`"
         )
-    why = tuple(f"{package}: {purpose}" for package, purpose in missing)
+    why = tuple(f"{package}: {', '.join(purposes)}" for package, purposes in missing.items())
     command = shlex.join([*prefix, "apt-get", "install", "--no-install-recommends", *names.split()])
     return Step("install system packages", why, command, ("bash", str(packages.SCRIPT), *options))
 
 
-def _missing(options: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the missing packages of the groups `options`, each with its purpose. Raises MachineError."""
+def _missing(options: Sequence[str]) -> dict[str, list[str]]:
+    """Return the missing packages of the groups `options`, each with its purposes. Raises MachineError."""
     if tools.which("bash") is None:
         raise MachineError("the program bash is missing: install it, and run `lab7 doctor --fix` again")
     words = ["bash", str(packages.SCRIPT), "--list", *options]
     done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise MachineError(f"the missing packages could not be listed ({done.stderr.strip()})")
-    rows = [line.partition("\t") for line in done.stdout.splitlines()]
-    return [(package, purpose) for package, _, purpose in rows]
+    found: dict[str, list[str]] = {}
+    for line in done.stdout.splitlines():
+        package, _, purpose = line.partition("\t")
+        found.setdefault(package, []).append(purpose)
+    return found
 
 
 def _root_prefix() -> list[str] | None:
