@@ -215,9 +215,11 @@ def _faults(_context: click.Context, incomplete: str) -> list[CompletionItem]:
     if not equals:
         hosts = dict.fromkeys(name for one in listing().topologies.values() for name in one.hosts)
         return _starting(incomplete, ((f"{name}=", "") for name in hosts))
-    from lab7.experiments.harness.faults import FAULTS
+    from lab7.experiments.harness.faults import known_faults
 
-    return _starting(incomplete, ((f"{host}={name}", text) for one in FAULTS.values() for name, text in one.items()))
+    return _starting(
+        incomplete, ((f"{host}={name}", text) for one in known_faults().values() for name, text in one.items())
+    )
 
 
 # Parameter of commands -> function that returns its values; for one command only: (command, parameter).
