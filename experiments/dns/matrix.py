@@ -147,8 +147,11 @@ def _of_network(context: MatrixRun, network: Network, zones: GivenZones) -> Iter
     if not (network.authoritative.installed and network.resolver.installed):
         return
     pairs = [*_pairs(network)]
-    chosen = {one.role: one.implementation for one in (network.authoritative, network.resolver)}
-    replacements = {role: one for role, one in chosen.items() if one is not None}
+    replacements: dict[str, Implementation] = {
+        one.role: one.implementation
+        for one in (network.authoritative, network.resolver)
+        if one.implementation is not None
+    }
     try:
         with (
             make_testbed(context, DnsTopo(scale=SCALE, clients=1), name_server_starters(replacements, {})) as bed,

@@ -34,12 +34,13 @@ def cell(net: Net, asked: Asked, role: Role = SERVER, server: str = "example") -
 
 
 def test_an_answer_of_the_zones_passes() -> None:
-    for asked, answer, how in [
+    right: list[tuple[Asked, list[Any], dict[str, Any]]] = [
         (ADDRESS, [A], {}),
         (ALIAS, CHAIN, {}),
         (NO_NAME, [], {"authority": END, "rcode": 3}),
         (NO_DATA, [], {"authority": END}),
-    ]:
+    ]
+    for asked, answer, how in right:
         net = Net()
         net.ask("client", "example", asked.name, asked.rtype, answer, aa=1, **how)
         assert (cell(net, asked).verdict, cell(net, asked).frames) == ("shown", (1, 4))
