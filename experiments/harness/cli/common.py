@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -49,7 +50,14 @@ def out() -> Console:
     if sys.stdout.isatty():
         return Console(highlight=False, soft_wrap=False)
     width = int(given) if given.isdigit() and int(given) else PIPED_WIDTH
-    return Console(file=cast(IO[str], _WithoutTrailingBlanks()), width=width, highlight=False, soft_wrap=False)
+    console = Console(file=cast(IO[str], _WithoutTrailingBlanks()), width=width, highlight=False, soft_wrap=False)
+    console.on_broken_pipe = _raise_broken_pipe  # type: ignore[method-assign]
+    return console
+
+
+def _raise_broken_pipe() -> None:
+    """Raise BrokenPipeError, after which the command exits with 0, where rich would exit with 1."""
+    raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 class _WithoutTrailingBlanks:
@@ -146,7 +154,7 @@ def settings(_context: click.Context, _option: click.Parameter, values: tuple[st
     """Parse the values of repeated --set NAME=VALUE options to a dictionary. Raises click.BadParameter."""
     given = {}
     for text in values:
-        name, equals, value = text.partition("=")
+        name, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not name or not value:
             raise click.BadParameter(f"{text!r} does not have the form NAME=VALUE, for example --set rtt=50ms")
         given[name] = value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from lab7.experiments.harness.catalogue.suggestion import by_prefix, did_you_mea
 from lab7.experiments.harness.cli import common
 
 if TYPE_CHECKING:
+    from lab7.experiments.harness.catalogue.listing import Listing
     from lab7.experiments.harness.claims import Claim
     from lab7.experiments.harness.results.latest import Latest
 
@@ -21,24 +23,47 @@ OWN = ""
 
 
 @click.command("list")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @common.json_option
-def list_command(as_json: bool) -> None:
-    """List all experiments with their parameters, and all topologies."""
+def list_command(names: tuple[str, ...], as_json: bool) -> None:
+    """List all experiments with their parameters, and all topologies; or those whose names start with NAME."""
     from lab7.experiments.harness.catalogue.listing import listing
     from lab7.experiments.harness.results.listing import listing_of
 
-    experiments, topologies = listing().experiments, listing().topologies
+    listed = _listing_of_names(listing(), names)
+    experiments, topologies = listed.experiments, listed.topologies
     if as_json:
-        common.print_json(listing_of(listing()).to_json())
+        common.print_json(listing_of(listed).to_json())
         return
     console = common.out()
     for experiment in experiments.values():
         console.print(f"[bold]{experiment.name}[/]  {experiment.question}  (claims {', '.join(experiment.claims)})")
         for parameter in experiment.parameters:
             console.print(f"    --set {parameter.name}={parameter.default}  {parameter.meaning}")
-    console.print("\n[bold]topologies[/]  (lab7 up NAME, lab7 shell NAME)")
+    if topologies:
+        before = "\n" if experiments else ""
+        console.print(f"{before}[bold]topologies[/]  (lab7 up NAME, lab7 shell NAME)")
     for topology in topologies.values():
         console.print(f"    {topology.name}  {topology.text.strip().splitlines()[0]}")
+
+
+def _listing_of_names(whole: Listing, names: Sequence[str]) -> Listing:
+    """Return the listing of what the names stand for; all of it without names. Raises click.UsageError."""
+    if not names:
+        return whole
+    known = [*whole.experiments, *whole.topologies, *whole.matrices]
+    found: set[str] = set()
+    for name in names:
+        matching = by_prefix(name, known)
+        if not matching:
+            raise click.UsageError(f"nothing is called {name!r}{did_you_mean(name, known)}: `lab7 list` lists all")
+        found |= set(matching)
+    return replace(
+        whole,
+        experiments={name: one for name, one in whole.experiments.items() if name in found},
+        topologies={name: one for name, one in whole.topologies.items() if name in found},
+        matrices={name: one for name, one in whole.matrices.items() if name in found},
+    )
 
 
 @click.command("claims")

@@ -135,6 +135,8 @@ def _build_kernel() -> Step | str | None:
         return f"no virtual time here: its kernel is built from Debian's {builder.TRIED}.tar.xz in {builder.SOURCES}"
     # With sudo the cache is that of root, where the user would not find the kernel.
     shared = ["--shared"] if os.geteuid() == 0 and "SUDO_UID" in os.environ else []
+    if not shared and kernel.user_cache() is None:
+        return "no virtual time here: this user has no home folder for its kernel; set XDG_CACHE_HOME to a folder"
     folder = kernel.SHARED if shared else kernel.user_folder()
     why = f"`lab7 run --time virtual` needs it; it takes a few minutes and {builder.NEEDED_MB} MB of {folder}, once"
     command = shlex.join([Path(sys.executable).name, "-m", BUILDER, *shared])

@@ -116,8 +116,8 @@ def completion_command(context: click.Context, shell: str) -> None:
     """Print the completion script of a shell.
 
     \b
-    eval "$(lab7 completion bash)"                            in ~/.bashrc
-    eval "$(lab7 completion zsh)"                             in ~/.zshrc, after compinit
+    eval "$(lab7 completion bash)"     in ~/.bashrc
+    eval "$(lab7 completion zsh)"      in ~/.zshrc, after compinit
     lab7 completion fish > ~/.config/fish/completions/lab7.fish
     """
     click.echo(script(shell, context.find_root().command), nl=False)

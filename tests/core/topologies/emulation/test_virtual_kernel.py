@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lab7.experiments.harness.doctor import repair
 from lab7.topologies.emulation.errors import MachineError
 from lab7.topologies.emulation.provisioning import packages
 from lab7.topologies.emulation.virtual import builder, kernel
@@ -132,3 +133,21 @@ def test_a_kernel_is_kept_whole_and_for_all_to_read(tmp_path: Path, cache: Path)
     assert kernel.find() == kept
     assert os.stat(kept.program.parent).st_mode & 0o777 == 0o755
     assert json.loads((kept.program.parent / kernel.ABOUT).read_text()) == {"version": "6.1.9"}
+
+
+def test_a_user_without_a_home_folder_has_the_machines_kernels_alone(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(cache, f"{kernel.recipe_hash()}-6.1.9")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+
+    def refuse() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", refuse)
+    assert kernel.find() is None
+    with pytest.raises(MachineError, match="set XDG_CACHE_HOME to a folder"):
+        kernel.user_folder()
+    assert repair.make_plan().obstacles[-1].endswith("set XDG_CACHE_HOME to a folder")
+    shared = keep(kernel.SHARED, f"{kernel.recipe_hash()}-6.1.9")
+    assert kernel.require().program == shared / kernel.PROGRAM
