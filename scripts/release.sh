@@ -33,12 +33,34 @@ WHEEL=$(echo dist/lab7-"$VERSION"-*.whl)
 AWAY=$(mktemp -d)
 trap 'rm -rf "$AWAY"' EXIT
 python3 -m venv "$AWAY/venv"
-"$AWAY/venv/bin/pip" install --quiet "$WHEEL"
+"$AWAY/venv/bin/pip" install --quiet "$WHEEL" pytest
 names=$("$PYTHON" -m zipfile --list "$WHEEL" | awk 'NR > 1 { sub("/.*", "", $1); print $1 }' | sort -u | tr '\n' ' ')
 [ "$names" = "lab7 lab7-$VERSION.dist-info " ] || fail "the wheel has other names than lab7 at its top level: $names"
+# A project with packages of the same names, which must stay its own.
+mkdir "$AWAY"/{services,experiments,topologies}
+for package in services experiments topologies; do
+    printf 'OWN = True\n' >"$AWAY/$package/__init__.py"
+done
+cat >"$AWAY/test_own.py" <<'END'
+import experiments
+import pytest
+import services
+import topologies
+
+
+@pytest.mark.lab7(topology="web", delay="5ms")
+def test_the_page_is_there(testbed, judge):
+    assert services.OWN and experiments.OWN and topologies.OWN
+    assert testbed.host("client").run(["curl", "-sf", "http://www.example.com/"]).returncode == 0
+    judge("H2")
+END
 (
     cd "$AWAY"
     [[ "$(venv/bin/lab7 --version)" == *" $VERSION" ]] || fail "the installed lab7 has another version"
+    venv/bin/lab7 list >/dev/null || fail "the installed lab7 lists nothing"
+    venv/bin/lab7 doctor >/dev/null || fail "the installed lab7 finds that it cannot run here"
+    venv/bin/lab7 doctor --fix --json >/dev/null || fail "the installed lab7 has no list of system packages"
+    venv/bin/python -m pytest -q -p no:cacheprovider test_own.py || fail "the installed pytest plugin does not work"
     venv/bin/lab7 run http-versions --time real --repeat 1
     [ -n "$(find results/http-versions -name report.html)" ] || fail "the installed lab7 wrote no report"
 )

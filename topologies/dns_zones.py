@@ -20,8 +20,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, StrictUndefined, Template
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 REVERSE = ("in-addr.arpa.", "ip6.arpa.")
 TTL_S = 3600
@@ -69,6 +71,9 @@ def address_record(name: str, address: str) -> Record:
 
 @cache
 def _template() -> Template:
+    # A topology is imported more often than its zones are written, and jinja2 takes as long to import as all else here.
+    from jinja2 import Environment, StrictUndefined
+
     text = resources.files("lab7.topologies").joinpath("templates/zone.j2").read_text()
     jinja = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     return jinja.from_string(text)

@@ -14,6 +14,7 @@ from lab7.experiments.analysis.inspection import CHECKS, Inspection, inspect
 from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.claims import load_claims
 from lab7.experiments.harness.cli import common
+from lab7.experiments.harness.cli.interface.captures import CapturePath
 from lab7.experiments.harness.judge.frames import read_capture
 from lab7.experiments.harness.judge.verdict import Verdict
 
@@ -24,7 +25,7 @@ PARTS = dict.fromkeys(("ftp", "smtp", "pop3", "imap"), "lines")
 
 
 @click.command("judge")
-@click.argument("capture", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("capture", type=CapturePath())
 @click.option(
     "--protocol",
     "protocols",
@@ -42,7 +43,8 @@ PARTS = dict.fromkeys(("ftp", "smtp", "pop3", "imap"), "lines")
 def judge_command(capture: Path, protocols: tuple[str, ...], with_claims: bool, strict: bool, as_json: bool) -> None:
     """Check the messages in a capture file (pcap or pcapng) against the rules of the RFCs.
 
-    Prints every violation with its frame, its octets, the RFC section and the correct form. Needs no rights.
+    Prints every violation with its frame, its octets, the RFC section and the correct form. CAPTURE may also be a run
+    (its folder, or EXPERIMENT/latest). Needs no rights.
     --claims decides the claims of the course for which a capture suffices, and says what the others lack.
     Exits with 1 if a message violates a requirement (MUST), or a claim fails.
     """

@@ -50,10 +50,10 @@ def assignment_command() -> None:
     openssl rand -hex 32 > secret
     lab7 assignment build http-basics --roster roster.csv --secret secret -o out
     lab7 assignment check answers.yaml
-    lab7 assignment predict          # of the kinds predict and network, in the folder of a hand-out
-    lab7 assignment start
+    lab7 assignment predict        # kind predict, in the folder of a hand-out
+    lab7 assignment start          # kind network, there as well
     lab7 assignment verify work/handin.zip --secret secret
-    lab7 assignment grade submissions --assignment http-basics --secret secret --build out
+    lab7 assignment grade in --assignment http-basics --secret secret --build out
     lab7 assignment check server.py --assignment http-server
     lab7 assignment grade programs --assignment http-server --secret secret
 

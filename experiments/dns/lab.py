@@ -12,7 +12,7 @@ from lab7.experiments.dns.wire.traffic import DnsTraffic, dns_exchanges
 from lab7.experiments.harness.driver import Driver, DriverError, window_of
 from lab7.experiments.harness.experiment import Run
 from lab7.experiments.harness.fidelity.certificate import EmulatedPath
-from lab7.experiments.harness.implementations.registry import server_starter
+from lab7.experiments.harness.implementations.registry import Implementation, server_starter
 from lab7.experiments.harness.judge.frames import CaptureFile
 from lab7.experiments.harness.measurement import Window, first_interface, make_testbed
 from lab7.topologies.dns import CLIENT_LEG_MS, LEGS_MS, LOCAL, SERVED, SERVERS, DnsTopo, zone_file
@@ -71,23 +71,28 @@ class DnsClient:
 
 def dns_testbed(context: Run, own_local: bool = False, **parameters: Any) -> Testbed:
     """Return the emulated network of the topology dns; `own_local` forces the use of lab7's own local server."""
-    topo, starters = DnsTopo(**parameters), _starters(context, parameters)
+    topo, starters = DnsTopo(**parameters), name_server_starters(context.replacements, parameters)
     return make_testbed(
         context, topo, {host: one for host, one in starters.items() if not (own_local and host == "local")}
     )
 
 
-def _starters(context: Run, parameters: Mapping[str, Any]) -> dict[str, Starter]:
-    """Return functions that start the name servers chosen by --replace instead of lab7's own, keyed by host."""
+def name_server_starters(
+    replacements: Mapping[str, Implementation], parameters: Mapping[str, Any]
+) -> dict[str, Starter]:
+    """Return functions that start replacement name servers, keyed by host; `replacements` is keyed by role.
+
+    parameters: those of the topology.
+    """
     recursive = parameters.get("mode") == "recursive"
     starters: dict[str, Starter] = {}
-    authoritative = context.replacements.get("authoritative")
+    authoritative = replacements.get("authoritative")
     for host, zones in SERVED.items() if authoritative else ():
         # In recursive mode, root and com stay lab7's own: other servers are either authoritative or recursive.
         if authoritative and not (recursive and host not in ("example", "provider")):
             listed = [[origin, zone_file(origin)] for origin in zones]
             starters[host] = server_starter(authoritative, partial(_zones, listed))
-    local = context.replacements.get("local")
+    local = replacements.get("local")
     if local is not None:
         address, name = SERVERS["root"]
         values = {

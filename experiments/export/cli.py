@@ -39,13 +39,13 @@ def export_command(run: str, form: str | None, output: Path | None, given: dict[
     """Write a run in the format of other programs, or a topology as a lab of another tool.
 
     \b
-    lab7 export http-versions/latest har      HTTP exchanges of the samples, for waterfall viewers
-    lab7 export RUN csv                       all samples with their terms (also: parquet)
-    lab7 export RUN junit                     claims as tests, for continuous integration
-    lab7 export RUN markdown                  claims, times and ladder, for the summary of a job
-    lab7 export RUN zip                       all files of the run in one, to send
-    lab7 export schema                        the JSON Schema of result.json
-    lab7 export kathara web --set clients=2   a topology for Kathara (also: containerlab, shadow)
+    lab7 export http-versions/latest har  HTTP exchanges, for waterfall viewers
+    lab7 export RUN csv                   samples with terms (also: parquet)
+    lab7 export RUN junit                 claims as tests, for CI
+    lab7 export RUN markdown              claims, times, ladder, for a summary
+    lab7 export RUN zip                   all files of the run in one, to send
+    lab7 export schema                    the JSON Schema of result.json
+    lab7 export kathara web               a topology (also: containerlab, shadow)
 
     RUN is the folder of a result.json, or EXPERIMENT/latest. Without --output, text goes to standard output, and
     parquet and zip to a file in the current directory. A topology goes into a new folder TOPOLOGY-TOOL with link shapes

@@ -86,6 +86,8 @@ def experiment_names(words: Iterable[str]) -> list[str]:
     known, found = listing().experiments, list[str]()
     for word in words:
         names = [word] if is_user_file(word) else by_prefix(word, known)
+        if not names and "=" in word:
+            raise UnknownNameError(f"{word!r} is no experiment: a parameter is set by --set {word}")
         if not names:
             raise UnknownNameError(
                 f"unknown experiment {word!r}{did_you_mean(word, known)}: the experiments are {', '.join(known)}; the "

@@ -8,30 +8,28 @@ A run with faults is marked in result.json (`faults`) and in its report. docs/fa
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 from mininet.topo import Topo
 
 from lab7.experiments.harness.catalogue.suggestion import did_you_mean
-from lab7.services.dns.faults import AUTHORITATIVE_FAULTS, RESOLVER_FAULTS
-from lab7.services.ftp.faults import SERVER_FAULTS as FTP_FAULTS
-from lab7.services.http.faults import PROXY_FAULTS
-from lab7.services.http.faults import SERVER_FAULTS as HTTP_FAULTS
-from lab7.services.mail.faults import IMAP_FAULTS, MTA_FAULTS, POP3_FAULTS
 from lab7.topologies.emulation.errors import TopologyError
 from lab7.topologies.emulation.process.interpreter import full_name
 from lab7.topologies.emulation.topology_checks import commands
 
-# Module of a service -> its faults: name -> description.
-FAULTS: Mapping[str, Mapping[str, str]] = {
-    "lab7.services.dns.authoritative": AUTHORITATIVE_FAULTS,
-    "lab7.services.dns.resolver": RESOLVER_FAULTS,
-    "lab7.services.http.origin": HTTP_FAULTS,
-    "lab7.services.http.proxy": {**HTTP_FAULTS, **PROXY_FAULTS},
-    "lab7.services.ftp.server": FTP_FAULTS,
-    "lab7.services.mail.mta": MTA_FAULTS,
-    "lab7.services.mail.pop3": POP3_FAULTS,
-    "lab7.services.mail.imap": IMAP_FAULTS,
+# Service -> module with its faults, and the names of the tables there. The modules import their services, which takes
+# as long as all else that a command imports, so that they are imported when a fault is asked for.
+_TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "lab7.services.dns.authoritative": ("lab7.services.dns.faults", ("AUTHORITATIVE_FAULTS",)),
+    "lab7.services.dns.resolver": ("lab7.services.dns.faults", ("RESOLVER_FAULTS",)),
+    "lab7.services.http.origin": ("lab7.services.http.faults", ("SERVER_FAULTS",)),
+    "lab7.services.http.proxy": ("lab7.services.http.faults", ("SERVER_FAULTS", "PROXY_FAULTS")),
+    "lab7.services.ftp.server": ("lab7.services.ftp.faults", ("SERVER_FAULTS",)),
+    "lab7.services.mail.mta": ("lab7.services.mail.faults", ("MTA_FAULTS",)),
+    "lab7.services.mail.pop3": ("lab7.services.mail.faults", ("POP3_FAULTS",)),
+    "lab7.services.mail.imap": ("lab7.services.mail.faults", ("IMAP_FAULTS",)),
 }
 Faults = Mapping[str, tuple[str, ...]]
 
@@ -40,10 +38,21 @@ class FaultError(ValueError):
     """Invalid --fault option; the message lists the valid names."""
 
 
+@cache
+def known_faults() -> Mapping[str, Mapping[str, str]]:
+    """Return the faults of each service, by module: name -> what the service does wrong."""
+    return {
+        service: {
+            name: text for table in tables for name, text in getattr(importlib.import_module(module), table).items()
+        }
+        for service, (module, tables) in _TABLES.items()
+    }
+
+
 def parse_faults(texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Parse HOST=NAME texts; return host -> names of faults. Raises FaultError."""
     found: dict[str, tuple[str, ...]] = {}
-    known = list(dict.fromkeys(name for faults in FAULTS.values() for name in faults))
+    known = list(dict.fromkeys(name for faults in known_faults().values() for name in faults))
     for text in texts:
         host, equals, name = text.partition("=")
         if not equals or not host or name not in known:
@@ -71,7 +80,7 @@ def add_faults(topo: Topo, faults: Faults, replaced: Iterable[str] = ()) -> None
 
 
 def _with(line: str, name: str) -> str:
-    return f"{line} --fault {name}" if name in FAULTS.get(line.split()[0], {}) else line
+    return f"{line} --fault {name}" if name in known_faults().get(line.split()[0], {}) else line
 
 
 def _hosts(topo: Topo, name: str, replaced: Iterable[str]) -> str:
@@ -80,6 +89,6 @@ def _hosts(topo: Topo, name: str, replaced: Iterable[str]) -> str:
         host
         for host in topo.hosts()
         if host not in replaced
-        and any(name in FAULTS.get(line.split()[0], {}) for line in commands(topo.nodeInfo(host).get("serves")))
+        and any(name in known_faults().get(line.split()[0], {}) for line in commands(topo.nodeInfo(host).get("serves")))
     ]
     return f"the hosts that have it are {', '.join(able)}" if able else "no host of this network has it"

@@ -9,6 +9,7 @@ import click
 
 from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.cli import common
+from lab7.experiments.harness.cli.interface.captures import CapturePath
 from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.ladder.ladder import Ladder, ladder_of
 from lab7.experiments.ladder.named_capture import read_named_capture
@@ -21,7 +22,7 @@ WIDTH_MIN = 60
 
 
 @click.command("ladder")
-@click.argument("capture", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("capture", type=CapturePath())
 @click.option(
     "--format",
     "form",
@@ -47,7 +48,8 @@ def ladder_command(
     """Draw the messages in a capture file (pcap or pcapng) as a ladder diagram.
 
     Hosts are columns and time runs downwards. In lab7's captures, which have every packet at both ends, an arrow
-    slopes from the departure of a message to its arrival. Needs no rights.
+    slopes from the departure of a message to its arrival. CAPTURE may also be a run (its folder, or EXPERIMENT/latest).
+    Needs no rights.
     """
     try:
         ladder = ladder_of(read_named_capture(capture), with_tcp=tcp)

@@ -104,7 +104,7 @@ def _run_virtual(task: Task, clock: Clock, place: Path, reasons: Reasons | None)
     if virtual.clock != clock:
         raise EmulationError(
             f"this machine has the kernel of virtual time {built.version} ({built.recipe}), the sweep needs "
-            f"{clock.kernel} ({clock.configuration}): build the same one by `make virtual`"
+            f"{clock.kernel} ({clock.configuration}): build the same one by `lab7 doctor --fix`"
         )
     with _compiling:
         _compile_once()

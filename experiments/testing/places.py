@@ -226,7 +226,9 @@ def _virtual_refusal() -> str:
     if why := kernel.unsupported():
         return f"needs virtual time: {why}"
     return (
-        "" if kernel.find() is not None else "needs the kernel of virtual time, which is not built: run `make virtual`"
+        ""
+        if kernel.find() is not None
+        else "needs the kernel of virtual time, which is not built: run `lab7 doctor --fix`"
     )
 
 

@@ -21,7 +21,7 @@ def validate_command(files: tuple[Path, ...], kind: str | None, printed: str | N
 
     \b
     lab7 validate results/http-versions/*       result.json of these runs
-    lab7 validate --schema result               the schema itself, for other programs
+    lab7 validate --schema result               the schema, for other programs
 
     FILE may be the folder of a run. Exits with 1 if a file does not fit its schema. Needs no rights.
     """

@@ -22,8 +22,10 @@ def events_command(name: str, first: bool, no_packets: bool) -> None:
     """Print what happens in the network NAME, which is up, as JSON lines, until it is down or Ctrl-C.
 
     \b
-    packet   a packet that enters a link: from, to, bytes, source, target, protocol, summary
-    sample   once a second, links that carry packets: bits_per_s, packets_per_s, queue (frames)
+    packet   a packet that enters a link: from, to, bytes, source, target,
+             protocol, summary
+    sample   once a second, links that carry packets: bits_per_s,
+             packets_per_s, queue (frames)
     link     a link has changed: up, shapes
     service  a service was started, was killed, or has ended
     dropped  packets that were not read in time

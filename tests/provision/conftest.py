@@ -11,7 +11,7 @@ from tests.skipping import skip_at_once
 
 # Set by `make test-vm`, which installs debootstrap first.
 ASKED_FOR = "LAB7_VM"
-IN_A_ROOT = ("test_clean_root", "test_whole_project", "test_gradescope")
+IN_A_ROOT = ("test_clean_root", "test_installed_wheel", "test_whole_project", "test_gradescope")
 IN_A_CONTAINER = ("test_gradescope",)
 
 

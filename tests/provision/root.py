@@ -42,7 +42,8 @@ def make_base(folder: Path, include: str = "", project: bool = True) -> Path:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, check=True, capture_output=True, text=True)
     for name in filter(None, listed.stdout.split("\0")):
         (place / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(REPOSITORY / name, place / name)
+        # lab7/ has symbolic links to the packages.
+        shutil.copy2(REPOSITORY / name, place / name, follow_symlinks=False)
     return base
 
 

@@ -8,26 +8,13 @@ from collections.abc import Iterable
 
 from lab7.topologies.emulation.errors import EmulationError, MachineError
 from lab7.topologies.emulation.process import namespaces
+from lab7.topologies.emulation.provisioning import packages
 from lab7.topologies.emulation.watch import LabDied, how_it_ended
 
-PACKAGES = {
-    "ip": "iproute2",
-    "tc": "iproute2",
-    "bridge": "iproute2",
-    "ethtool": "ethtool",
-    "nsenter": "util-linux",
-    "unshare": "util-linux",
-    "mnexec": "mininet",
-    "ifconfig": "net-tools",
-    "tcpdump": "tcpdump",
-    "ping": "iputils-ping",
-    "brctl": "bridge-utils",
-    "newuidmap": "uidmap",
-}
 # Folders of tc, brctl and many servers, which are not in the PATH of Debian's ordinary users (login.defs(5)).
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _FAILED_LINE = re.compile(r"Command failed -:(\d+)")
-NEEDED = ("ip", "tc", "bridge", "nsenter", "unshare", "mnexec", "ifconfig")
+NEEDED = tuple(program.name for program in packages.of_groups(packages.NEEDED))
 
 
 def search_system_folders() -> None:
@@ -50,7 +37,8 @@ def require(*names: str) -> None:
     for name in names:
         if which(name) is None:
             raise MachineError(
-                f"the program {name} is missing: run `make setup`, or `sudo apt-get install {PACKAGES.get(name, name)}`"
+                f"the program {name} is missing: run `lab7 doctor --fix`, or `sudo apt-get install "
+                f"{packages.package_of(name)}`"
             )
 
 

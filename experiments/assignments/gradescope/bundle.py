@@ -16,6 +16,7 @@ from lab7.experiments.assignments.build import KEY_NAME, KEYS, capture_of
 from lab7.experiments.assignments.definition import CATALOGUE, NETWORK_KIND, Assignment, AssignmentError
 from lab7.experiments.assignments.gradescope.autograder import BUILD_NAME, SECRET_NAME, SETTINGS_NAME
 from lab7.experiments.assignments.programs.definition import ProgramAssignment
+from lab7.topologies.emulation.provisioning import packages
 from lab7.topologies.emulation.virtual.job import PACKAGE_ROOT
 from lab7.topologies.emulation.virtual.kernel import ABOUT, Kernel
 
@@ -39,8 +40,8 @@ fi
 $python -m venv /autograder/venv
 /autograder/venv/bin/pip install --quiet /autograder/source/lab7
 """
-# For the networks of programs, in the kernel of virtual time; see scripts/provision.sh.
-NETWORK_PACKAGES = "bridge-utils ethtool iproute2 iputils-ping mininet net-tools procps psmisc util-linux"
+# For the networks of programs, in the kernel of virtual time.
+NETWORK_PACKAGES = " ".join(sorted({one.package for one in packages.of_groups(packages.NEEDED, packages.NETWORK)}))
 RUN = """\
 #!/usr/bin/env bash
 # Grades the submission; Gradescope runs it once for each.

@@ -20,6 +20,7 @@ from typing import Any
 
 from lab7.experiments.harness.catalogue import entry_points
 from lab7.experiments.harness.results.atomic import write_atomically
+from lab7.topologies.emulation.virtual import kernel
 
 PACKAGES = ("experiments", "topologies", "services")
 PACKAGE_ROOT = Path(__file__).resolve().parents[3]
@@ -111,12 +112,8 @@ def _decode(data: Any) -> Listing:
 
 
 def _cache_path() -> Path:
-    cache_home = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        folder = Path(cache_home) if cache_home.startswith("/") else Path.home() / ".cache"
-    except RuntimeError:
-        # A user without an entry in the user database has no home folder.
-        folder = Path(os.devnull)
+    # Below a file that is no folder nothing can be kept.
+    folder = kernel.user_cache() or Path(os.devnull)
     place = hashlib.sha256(str(PACKAGE_ROOT).encode()).hexdigest()[:16]
     return folder / "lab7" / f"listing-{place}.json"
 

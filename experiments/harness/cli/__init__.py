@@ -17,6 +17,7 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 # ruff: noqa: E402 - imports follow this block: during the imports, Ctrl-C ends the command without a traceback.
 _IMPORTING = threading.current_thread() is threading.main_thread() and (
@@ -52,7 +53,7 @@ COMMANDS = {
     "claims": (".inspect", "claims_command", "list the claims of the course with their latest verdicts"),
     "completion": (".interface.completion", "completion_command", "print the completion script of bash, zsh or fish"),
     "diff": ("lab7.experiments.diff.cli", "diff_command", "compare two runs: settings, claims, times and messages"),
-    "doctor": (".inspect", "doctor_command", "check this machine and print a remedy for each missing capability"),
+    "doctor": (".doctor", "doctor_command", "check this machine, print remedies, install what is missing (--fix)"),
     "down": (".running.commands", "down_command", "take networks down that are up"),
     "draw": (".drawing", "draw_command", "draw a topology as SVG, Mermaid or DOT"),
     "events": (
@@ -106,6 +107,14 @@ COMMANDS = {
 }
 
 
+class PipeClosedError(Exception):
+    """A pipe was written to after its reader had closed it; `cause` is the error of the system."""
+
+    def __init__(self, cause: BrokenPipeError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
 class LazyGroup(click.Group):
     """Group of commands that imports a command's module at the first use, since scapy and mininet take two seconds."""
 
@@ -121,6 +130,14 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command of a command line. Raises click.UsageError, with a suggestion for an unknown name."""
+        if args[:1] == ["help"]:
+            # As of other programs: `lab7 help run` is `lab7 run --help`.
+            if len(args) == 1:
+                click.echo(ctx.get_help())
+                ctx.exit()
+            args = [args[1], "--help"]
+        if args[:1] == ["version"]:
+            ctx.fail("No such command 'version': `lab7 --version` prints the version.")
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             near = did_you_mean(args[0], COMMANDS)
             ctx.fail(f"No such command {args[0]!r}{near}: `lab7 --help` lists the commands.")
@@ -130,6 +147,13 @@ class LazyGroup(click.Group):
 
             ctx.default_map = {name: defaults_of(command, name, COMMANDS, Path.cwd())}
         return name, command, rest
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Raises PipeClosedError for a closed pipe, after which click would exit with 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise PipeClosedError(error) from error
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the commands, or options after a hyphen, that start with a text, without importing their modules."""
@@ -162,11 +186,11 @@ def lab7() -> None:
     """Run application-layer protocols on an emulated network, and judge them from captured packets.
 
     \b
-    lab7 run http-versions --set rtt=50ms     run an experiment: packets, times beside theory, a report
-    lab7 shell web                            start a topology with its services, open a command line
-    lab7 up internet --view                   start one, and serve a page that shows its packets as they pass
-    lab7 ladder capture.pcapng                draw the messages in a capture as a ladder diagram
-    lab7 doctor                               check this machine and print remedies
+    lab7 run http-versions --set rtt=50ms  run an experiment, write a report
+    lab7 shell web                         start a network, open a command line
+    lab7 up internet --view                start one, show its packets on a page
+    lab7 ladder capture.pcapng             draw messages as a ladder diagram
+    lab7 doctor                            check this machine, print remedies
 
     Exit codes: 0 all claims shown, 1 a claim not shown, 2 usage error, 3 not possible on this machine, or a process of
     the network died, 4 a program of --replace did not start.
@@ -176,6 +200,7 @@ def lab7() -> None:
 def main() -> None:
     """Run the command line; print an expected error as one sentence, and exit with the error's exit code."""
     tools.search_system_folders()
+    _use_standard_distutils()
     if COMPLETE in os.environ:
         from lab7.experiments.harness.cli.interface.completion import install_classes
 
@@ -189,7 +214,9 @@ def main() -> None:
         click.echo(f"lab7: {Stopped(signal.SIGINT)}", err=True)
         sys.exit(128 + signal.SIGINT)
     except click.ClickException as error:
-        error.show()
+        from lab7.experiments.harness.cli.interface.usage import explained
+
+        explained(error).show()
         sys.exit(USAGE)
     except TopologyError as error:
         click.echo(f"lab7: {error}", err=True)
@@ -205,11 +232,11 @@ def main() -> None:
         with suppress(OSError):
             click.echo(f"lab7: {stop}", err=True)
         sys.exit(128 + stop.number)
-    except BrokenPipeError:
+    except (BrokenPipeError, PipeClosedError):
         if not _reader_has_left():
             raise
         # Exit without a message if the reader of the pipe has exited (`lab7 list | head`).
-        sys.stderr.close()
+        _leave_full_output()
         sys.exit(0)
     except OSError as error:
         if leave_closed_terminal():
@@ -226,9 +253,19 @@ def main() -> None:
         gc.freeze()
 
 
+def _use_standard_distutils() -> None:
+    """Have mininet import the distutils of the standard library, if any: that of setuptools takes 80 ms longer."""
+    hack = sys.modules.get("_distutils_hack")
+    # PEP 632: distutils left the standard library with Python 3.12.
+    if sys.version_info < (3, 12) and hack is not None:
+        hack.remove_shim()
+
+
 def _refused_write(error: OSError) -> str | None:
     """Return a sentence about a file that cannot be written, or a full disk; None for another error."""
     what = f"{error.filename}" if error.filename else "the output"
+    if error.errno in (errno.ENOENT, errno.ENOTDIR) and error.filename and not Path(error.filename).parent.is_dir():
+        return f"cannot use {what}: there is no folder {Path(error.filename).parent}; make it, or name another file"
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"cannot write {what} ({error.strerror}): free some space, or write to another disk"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:

@@ -54,7 +54,7 @@ def open_command(what: str, host: str | None, from_host: str | None, port: int, 
     lab7 open                        the report over all runs
     lab7 open http-versions          the newest run of an experiment
     lab7 open results/http-versions/20300102T030405Z-9f01ab
-    lab7 open internet               ports of the web servers of the network internet, which is up
+    lab7 open internet               web servers of a network that is up
     lab7 open internet --from alice --port 1080
     """
     if host is not None and from_host is not None:

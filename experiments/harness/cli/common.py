@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -49,7 +50,14 @@ def out() -> Console:
     if sys.stdout.isatty():
         return Console(highlight=False, soft_wrap=False)
     width = int(given) if given.isdigit() and int(given) else PIPED_WIDTH
-    return Console(file=cast(IO[str], _WithoutTrailingBlanks()), width=width, highlight=False, soft_wrap=False)
+    console = Console(file=cast(IO[str], _WithoutTrailingBlanks()), width=width, highlight=False, soft_wrap=False)
+    console.on_broken_pipe = _raise_broken_pipe  # type: ignore[method-assign]
+    return console
+
+
+def _raise_broken_pipe() -> None:
+    """Raise BrokenPipeError, after which the command exits with 0, where rich would exit with 1."""
+    raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 class _WithoutTrailingBlanks:
@@ -146,7 +154,7 @@ def settings(_context: click.Context, _option: click.Parameter, values: tuple[st
     """Parse the values of repeated --set NAME=VALUE options to a dictionary. Raises click.BadParameter."""
     given = {}
     for text in values:
-        name, equals, value = text.partition("=")
+        name, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not name or not value:
             raise click.BadParameter(f"{text!r} does not have the form NAME=VALUE, for example --set rtt=50ms")
         given[name] = value
@@ -231,7 +239,7 @@ time_option = _time_option(
 )
 run_time_option = _time_option(
     "this machine's (real), or that of a kernel in which computation takes no time (virtual); auto: virtual "
-    "if that kernel is built (make virtual) and no option contradicts it, else real",
+    "if that kernel is built (lab7 doctor --fix) and no option contradicts it, else real",
     envvar="LAB7_TIME",
 )
 real_time_option = _time_option(
@@ -267,10 +275,15 @@ def network_words(options: Mapping[str, Any]) -> list[str]:
 def into_sandbox(sandboxed: bool) -> None:
     """Re-execute the command in new Linux namespaces if `sandboxed`; call after all arguments are validated."""
     if sandboxed:
-        from lab7.experiments.harness.results.incomplete import mark_failed
-
-        sandbox.enter(mark_failed)
+        sandbox.enter(_mark_failed)
     watch.stop_by_signals()
+
+
+def _mark_failed(folder: Path, reason: str) -> bool:
+    # Imported when a run has been killed: the process outside of the sandbox only waits.
+    from lab7.experiments.harness.results.incomplete import mark_failed
+
+    return mark_failed(folder, reason)
 
 
 def run_clock(timed: str, links: str, sandboxed: bool) -> str:

@@ -1,8 +1,9 @@
-"""Commands `lab7 list`, `lab7 claims` and `lab7 doctor`, which run no experiment."""
+"""Commands `lab7 list` and `lab7 claims`, which run no experiment."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from lab7.experiments.harness.catalogue.suggestion import by_prefix, did_you_mea
 from lab7.experiments.harness.cli import common
 
 if TYPE_CHECKING:
+    from lab7.experiments.harness.catalogue.listing import Listing
     from lab7.experiments.harness.claims import Claim
     from lab7.experiments.harness.results.latest import Latest
 
@@ -21,24 +23,47 @@ OWN = ""
 
 
 @click.command("list")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @common.json_option
-def list_command(as_json: bool) -> None:
-    """List all experiments with their parameters, and all topologies."""
+def list_command(names: tuple[str, ...], as_json: bool) -> None:
+    """List all experiments with their parameters, and all topologies; or those whose names start with NAME."""
     from lab7.experiments.harness.catalogue.listing import listing
     from lab7.experiments.harness.results.listing import listing_of
 
-    experiments, topologies = listing().experiments, listing().topologies
+    listed = _listing_of_names(listing(), names)
+    experiments, topologies = listed.experiments, listed.topologies
     if as_json:
-        common.print_json(listing_of(listing()).to_json())
+        common.print_json(listing_of(listed).to_json())
         return
     console = common.out()
     for experiment in experiments.values():
         console.print(f"[bold]{experiment.name}[/]  {experiment.question}  (claims {', '.join(experiment.claims)})")
         for parameter in experiment.parameters:
             console.print(f"    --set {parameter.name}={parameter.default}  {parameter.meaning}")
-    console.print("\n[bold]topologies[/]  (lab7 up NAME, lab7 shell NAME)")
+    if topologies:
+        before = "\n" if experiments else ""
+        console.print(f"{before}[bold]topologies[/]  (lab7 up NAME, lab7 shell NAME)")
     for topology in topologies.values():
         console.print(f"    {topology.name}  {topology.text.strip().splitlines()[0]}")
+
+
+def _listing_of_names(whole: Listing, names: Sequence[str]) -> Listing:
+    """Return the listing of what the names stand for; all of it without names. Raises click.UsageError."""
+    if not names:
+        return whole
+    known = [*whole.experiments, *whole.topologies, *whole.matrices]
+    found: set[str] = set()
+    for name in names:
+        matching = by_prefix(name, known)
+        if not matching:
+            raise click.UsageError(f"nothing is called {name!r}{did_you_mean(name, known)}: `lab7 list` lists all")
+        found |= set(matching)
+    return replace(
+        whole,
+        experiments={name: one for name, one in whole.experiments.items() if name in found},
+        topologies={name: one for name, one in whole.topologies.items() if name in found},
+        matrices={name: one for name, one in whole.matrices.items() if name in found},
+    )
 
 
 @click.command("claims")
@@ -126,35 +151,3 @@ def _show_claims(claims: Sequence[Claim], latest: Mapping[str, Mapping[str, Late
             console.print(f"    {last.folder}/report.html", style="dim", soft_wrap=True)
         if not runs:
             console.print("    no run has judged it")
-
-
-@click.command("doctor")
-@common.json_option
-def doctor_command(as_json: bool) -> None:
-    """Check the capabilities of this machine and print a remedy for each missing one.
-
-    Exits with 3 if lab7 cannot run here.
-    """
-    from dataclasses import asdict
-
-    from lab7.experiments.harness.doctor import Ability, ability, examine
-
-    findings = examine()
-    extent = ability(findings)
-    able = extent is not Ability.NONE
-    if as_json:
-        common.print_json({"able": able, "findings": [asdict(finding) for finding in findings]})
-    else:
-        rows = []
-        for finding in findings:
-            word = "[green]yes[/]" if finding.good else "[bold red]no[/]" if finding.needed else "[yellow]no[/]"
-            rows.append([finding.name, word, escape(finding.meaning)])
-        console = common.out()
-        console.print(common.table(["", "", "means"], rows))
-        missing = [finding for finding in findings if not finding.good and finding.remedy]
-        console.print("\n[bold]remedies[/]" if missing else "")
-        for finding in missing:
-            # Each remedy on one line, whatever the width, so that it can be pasted.
-            console.print(f"    {finding.name}: {escape(finding.remedy)}", soft_wrap=True)
-        click.echo(extent.value)
-    raise click.exceptions.Exit(common.SHOWN if able else common.CANNOT)

@@ -25,8 +25,8 @@ STYLES = {"pass": "green", "fail": "bold red", "unused": "dim", "unsupported": "
 def matrix_command(name: str, links: str, sandboxed: bool, timed: str, results: Path, as_json: bool) -> None:
     """Run every server against every client, and judge each pair from captured packets.
 
-    NAME is http, ftp or mail, or cache, which runs every cache against every check of RFC 9111. Exits with 1 if a cell
-    fails without a known cause. Missing programs are listed with installation instructions.
+    NAME is http, dns, ftp or mail, or cache, which runs every cache against every check of RFC 9111. Exits with 1 if
+    a cell fails without a known cause. Missing programs are listed with installation instructions.
     """
     try:
         matrix = find_matrix(name)

@@ -21,12 +21,14 @@ from lab7.experiments.harness.cli.running import session
 from lab7.experiments.harness.cli.running.choice import new_option, running_network, say_running
 from lab7.experiments.harness.cli.running.publication import default_name, served
 from lab7.experiments.harness.cli.start_progress import start_progress
-from lab7.topologies.emulation import script
+from lab7.topologies.emulation import script, tools
 from lab7.topologies.emulation.control import registry
 from lab7.topologies.emulation.control.server import ControlServer
 from lab7.topologies.emulation.process.interpreter import module_command
 from lab7.topologies.emulation.testbed import Testbed
 
+# Exit code of shells for a program that is not there.
+NOT_FOUND = 127
 # Program of the page of a network, by name, because it is above this layer.
 VIEW = "lab7.experiments.view"
 name_option = click.option(
@@ -137,6 +139,10 @@ def exec_command(
     """
     # Remove the `--` before the command, which click leaves in `command`.
     words = list(command[1:] if command[0] == "--" else command)
+    if words and "/" not in words[0] and tools.which(words[0]) is None:
+        # Hosts have the machine's files and PATH; shells exit with 127, too.
+        click.echo(f"lab7: {host} cannot run {words[0]}: there is no such program on this machine", err=True)
+        raise click.exceptions.Exit(NOT_FOUND)
     if (running := running_network(topology, timed, new=new)) is not None:
         say_running(running)
         raise click.exceptions.Exit(session.run_in(running, "exec", host=host, words=words))

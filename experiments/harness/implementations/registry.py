@@ -32,6 +32,8 @@ DNS_PORT = 53
 FTP_PORT, SSH_PORT = 21, 22
 # Roles in the topology dns: all authoritative servers together, and the local (recursive) server.
 DNS_ROLES = ("authoritative", "local")
+# Stub resolvers, which `lab7 matrix dns` runs.
+DNS_CLIENT_ROLE = "dns-client"
 # Role of the name server in the topology cdn that directs clients to a replica of their region.
 CDN_DNS_ROLE = "cdn-dns"
 # Role -> other role with the same implementations: a replica of a CDN is a proxy in reverse mode.
@@ -52,8 +54,9 @@ HINTS: Mapping[str, str] = {
     FTP_CLIENT: "{what} {host} {names}",
     AGENT_ROLE: "{what} {host} {user} {message}",
 }
-# Folder into which `make peers` unpacks programs whose Debian packages conflict with installed ones.
-UNPACKED = f"{sys.prefix}/peers/usr/sbin"
+# Folder into which set-up unpacks programs whose Debian packages conflict with installed ones.
+UNPACKED_ROOT = f"{sys.prefix}/peers"
+UNPACKED = f"{UNPACKED_ROOT}/usr/sbin"
 LISTS = ("speaks", "modes")
 
 

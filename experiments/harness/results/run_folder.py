@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lab7.experiments.harness.catalogue.listing import listing
 from lab7.experiments.harness.catalogue.suggestion import by_prefix, did_you_mean
 from lab7.experiments.harness.results.result import RESULT_NAME, Result, ResultError, read_results
 
@@ -49,9 +50,12 @@ def _latest(experiment: str, results: Path, name: str) -> tuple[Path, Result]:
         )
     found = [(folder, result) for folder, result in runs if result.experiment in names]
     if not found:
-        near = did_you_mean(experiment, known)
+        # A result is suggested first, then an experiment that has none yet.
+        every = listing().experiments
+        near = did_you_mean(experiment, known) or did_you_mean(experiment, every)
+        makes = experiment if by_prefix(experiment, every) else "EXPERIMENT"
         raise RunNotFoundError(
             f"no result of a run at {name}{near}: give the folder of a {RESULT_NAME}, or EXPERIMENT/{LATEST} for the "
-            f"newest run below {results}; `lab7 run {experiment or 'EXPERIMENT'}` makes one"
+            f"newest run below {results}; `lab7 run {makes}` makes one"
         )
     return found[-1]

@@ -10,7 +10,7 @@ import pytest
 from mininet.topo import Topo
 
 from lab7.experiments.analysis.inspection import rules
-from lab7.experiments.harness.faults import FAULTS, FaultError, add_faults, parse_faults
+from lab7.experiments.harness.faults import FaultError, add_faults, known_faults, parse_faults
 from lab7.services.faults import add_fault_flag, fault_words
 from lab7.services.ftp.faults import CLIENT_FAULTS
 from lab7.services.mail.faults import AGENT_FAULTS
@@ -18,7 +18,7 @@ from lab7.topologies.emulation.errors import TopologyError
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "faults.md"
 ROW = re.compile(r"^\| `([a-z0-9-]+)` \| `([a-z0-9-]+)` \| (RFC [0-9]+ section [0-9.]+) \| [^|]+ \|$", re.MULTILINE)
-ALL = {name for faults in (*FAULTS.values(), CLIENT_FAULTS, AGENT_FAULTS) for name in faults}
+ALL = {name for faults in (*known_faults().values(), CLIENT_FAULTS, AGENT_FAULTS) for name in faults}
 
 
 def parser() -> argparse.ArgumentParser:

@@ -13,6 +13,7 @@ from lab7.experiments.harness.fidelity.disturbance import RETAKES
 from lab7.experiments.harness.judge.frames import read_capture
 from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.links import netem
+from lab7.topologies.emulation.provisioning import packages
 from tests.emulation.support import PATIENCE_S, lab7, lab7_with_programs, one_sentence, read_until, start_lab7
 
 SHOWN, FAILED, USAGE, CANNOT = 0, 1, 2, 3
@@ -257,4 +258,4 @@ def test_a_missing_tool_is_one_sentence_that_names_its_package(tmp_path: Path, m
     done = lab7_with_programs("exec", "web", "client", "true", cwd=tmp_path, programs=programs)
     assert done.returncode == CANNOT
     assert f"the program {missing} is missing" in one_sentence(done)
-    assert f"apt-get install {tools.PACKAGES[missing]}" in one_sentence(done)
+    assert f"apt-get install {packages.package_of(missing)}" in one_sentence(done)

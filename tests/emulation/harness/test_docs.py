@@ -17,8 +17,9 @@ import pytest
 from lab7.experiments.harness.discovery import all_topologies
 from lab7.experiments.harness.implementations.registry import implementations
 from lab7.topologies.emulation.control import registry
+from lab7.topologies.emulation.provisioning import packages
 from lab7.topologies.emulation.virtual import kernel
-from tests.docs.reading import GUIDES, REPOSITORY, Command, agrees, commands, every_command, short
+from tests.docs.reading import GUIDES, Command, agrees, commands, every_command, short
 from tests.docs.sessions import Session, checkout, run_in_terminal
 from tests.emulation.support import LAB7, environment, read_until, start_lab7
 
@@ -44,8 +45,7 @@ def missing(one: Command) -> str:
     if of_role and (real := what.split()[0].partition("=")[2]) in REAL and shutil.which(REAL[real]) is None:
         return real
     program = words[0] if one.network is None else words[1] if len(words) > 1 else "true"
-    optional = (REPOSITORY / "scripts" / "provision.sh").read_text()
-    known = f"\n{program}:" in optional or program == "tshark"
+    known = packages.package_of(program) != program or program == "tshark"
     return program if known and shutil.which(program) is None else ""
 
 

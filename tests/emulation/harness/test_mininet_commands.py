@@ -70,7 +70,7 @@ def test_without_iperf_one_sentence_says_what_to_install(tmp_path: Path) -> None
     programs = {*tools.NEEDED, "sh", "bash", "grep", "which", "env"}
     done = lab7_with_programs("shell", "odd.py", cwd=tmp_path, programs=programs, stdin="iperf h1 h2\nexit\n")
     assert done.returncode == 0
-    assert "the program iperf is missing: run `make setup`, or `sudo apt-get install iperf`\n" in done.stderr
+    assert "the program iperf is missing: run `lab7 doctor --fix`, or `sudo apt-get install iperf`\n" in done.stderr
 
 
 def test_open_vswitch_runs_or_one_sentence_says_what_is_missing(tmp_path: Path) -> None:

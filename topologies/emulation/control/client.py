@@ -25,7 +25,11 @@ def connected(name: str) -> Channel:
     """Return a connection to the network of a name. Raises NotUpError and MachineError."""
     connection = registry.connect(name)
     if connection is None:
-        raise NotUpError(f"no network {name} is up: {CONTROL_NAME_HINT}, and `lab7 up {name}` starts one")
+        up = registry.names()
+        others = f", but {', '.join(up)}" if up else ""
+        raise NotUpError(
+            f"no network {name} is up{others}: {CONTROL_NAME_HINT}, and `lab7 up TOPOLOGY --name {name}` starts one"
+        )
     return Channel(connection, REPLY_MAX_BYTES)
 
 

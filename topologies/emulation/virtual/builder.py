@@ -28,6 +28,7 @@ from typing import IO
 
 from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.errors import EmulationError, MachineError
+from lab7.topologies.emulation.provisioning import packages
 from lab7.topologies.emulation.virtual import kernel
 from lab7.topologies.emulation.virtual.job import PACKAGE_ROOT, Job
 from lab7.topologies.emulation.virtual.kernel import Kernel
@@ -37,10 +38,6 @@ SOURCES = Path("/usr/src")
 # Preferred kernel release, for which the patches were made; without it the newest is used, and patches may fail.
 TRIED = "linux-source-6.1"
 SOURCE_NAME = re.compile(r"linux-source-(\d+(?:\.\d+)+)\.tar\.(?:xz|bz2|gz)")
-PROGRAMS = {"make": "make", "gcc": "gcc", "ld": "binutils", "flex": "flex", "bison": "bison", "bc": "bc"} | {
-    "xz": "xz-utils",
-    "patch": "patch",
-}
 # Patterns of source files that are not unpacked, because they are never compiled; Kconfig files are needed.
 LEFT_OUT = (
     "*/Documentation/*/*",
@@ -73,8 +70,8 @@ def find_source() -> Path:
     ]
     if not sources:
         raise MachineError(
-            f"there is no kernel source in {SOURCES}: `make virtual` installs it, or `sudo apt-get install {TRIED}` "
-            "(on another release its linux-source)"
+            f"there is no kernel source in {SOURCES}: `lab7 doctor --fix` installs it, or `sudo apt-get install "
+            f"{TRIED}` (on another release its linux-source)"
         )
     return max(sources, key=lambda source: (source[0].name.startswith(f"{TRIED}."), _number(source[1][1])))[0]
 
@@ -87,10 +84,11 @@ def check_machine(place: Path) -> None:
     """Check that the tools and disk space for a build are present. Raises MachineError."""
     if reason := kernel.unsupported():
         raise MachineError(reason)
-    missing = sorted({package for program, package in PROGRAMS.items() if tools.which(program) is None})
+    programs = packages.of_groups(packages.VIRTUAL)
+    missing = sorted({one.package for one in programs if tools.which(one.name) is None and not Path(one.name).exists()})
     if missing:
         raise MachineError(
-            f"building the kernel needs more programs: run `make virtual`, or `sudo apt-get install "
+            f"building the kernel needs more programs: run `lab7 doctor --fix`, or `sudo apt-get install "
             f"{' '.join(missing)}`"
         )
     free_mb = shutil.disk_usage(place).free // 1_000_000

@@ -20,7 +20,7 @@ SHARED = Path("/var/cache/lab7/kernels")
 PROGRAM = "linux"
 ABOUT = "about.json"
 HASH_DIGITS = 12
-BUILD_HINT = "run `make virtual` once, which builds it in a few minutes"
+BUILD_HINT = "run `lab7 doctor --fix` once, which builds it in a few minutes"
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,29 @@ def recipe_hash() -> str:
     return digest.hexdigest()[:HASH_DIGITS]
 
 
-def user_folder() -> Path:
-    """Return the folder of this user's kernels, below $XDG_CACHE_HOME (XDG Base Directory Specification)."""
+def user_cache() -> Path | None:
+    """Return the cache folder of this user, $XDG_CACHE_HOME or ~/.cache (XDG Base Directory Specification).
+
+    None for a user without a home folder, as in a container that runs as a user id without a name.
+    """
     cache = os.environ.get("XDG_CACHE_HOME", "")
     # A relative $XDG_CACHE_HOME is ignored, as the specification demands.
-    return (Path(cache) if cache.startswith("/") else Path.home() / ".cache") / "lab7" / "kernels"
+    if cache.startswith("/"):
+        return Path(cache)
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:
+        return None
+
+
+def user_folder() -> Path:
+    """Return the folder of this user's kernels. Raises MachineError for a user without a home folder."""
+    cache = user_cache()
+    if cache is None:
+        raise MachineError(
+            "this user has no home folder for the kernel of virtual time: set XDG_CACHE_HOME to a folder"
+        )
+    return cache / "lab7" / "kernels"
 
 
 def unsupported() -> str:
@@ -64,7 +82,8 @@ def unsupported() -> str:
 def find() -> Kernel | None:
     """Return the kernel built with the current configuration and patches; None if not built."""
     recipe = recipe_hash()
-    for folder in (user_folder(), SHARED):
+    folders = [SHARED] if user_cache() is None else [user_folder(), SHARED]
+    for folder in folders:
         for place in sorted(folder.glob(f"{recipe}-*"), reverse=True):
             kernel = _read(place, recipe)
             if kernel is not None:

@@ -117,8 +117,8 @@ def completion_command(context: click.Context, shell: str) -> None:
     """Print the completion script of a shell.
 
     \b
-    eval "$(lab7 completion bash)"                            in ~/.bashrc
-    eval "$(lab7 completion zsh)"                             in ~/.zshrc, after compinit
+    eval "$(lab7 completion bash)"     in ~/.bashrc
+    eval "$(lab7 completion zsh)"      in ~/.zshrc, after compinit
     lab7 completion fish > ~/.config/fish/completions/lab7.fish
     """
     click.echo(script(shell, context.find_root().command), nl=False)
@@ -216,9 +216,11 @@ def _faults(_context: click.Context, incomplete: str) -> list[CompletionItem]:
     if not equals:
         hosts = dict.fromkeys(name for one in listing().topologies.values() for name in one.hosts)
         return _starting(incomplete, ((f"{name}=", "") for name in hosts))
-    from lab7.experiments.harness.faults import FAULTS
+    from lab7.experiments.harness.faults import known_faults
 
-    return _starting(incomplete, ((f"{host}={name}", text) for one in FAULTS.values() for name, text in one.items()))
+    return _starting(
+        incomplete, ((f"{host}={name}", text) for one in known_faults().values() for name, text in one.items())
+    )
 
 
 # Parameter of commands -> function that returns its values; for one command only: (command, parameter).

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 from click.core import ParameterSource
 
+from lab7.experiments.harness.catalogue.topologies import find_topology
 from lab7.experiments.harness.cli.running.publication import default_name, file_of
-from lab7.experiments.harness.discovery import find_topology
 from lab7.topologies.emulation.control import registry
 from lab7.topologies.emulation.control.client import NotUpError, ask
 from lab7.topologies.emulation.user_module import is_user_file

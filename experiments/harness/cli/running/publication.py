@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab7.experiments.harness.discovery import TopologyEntry
+from lab7.experiments.harness.catalogue.topologies import TopologyEntry
 from lab7.topologies.emulation.control import registry
 from lab7.topologies.emulation.control.protocol import NAME
 from lab7.topologies.emulation.control.server import ControlServer

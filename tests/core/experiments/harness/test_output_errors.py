@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lab7.experiments.harness import doctor
+from lab7.experiments.harness.doctor import examination
 from lab7.experiments.harness.results.atomic import atomic, write_atomically
 from lab7.topologies.emulation.watch import shorten
 from lab7.topologies.emulation.wire import tap
@@ -75,7 +75,7 @@ def test_the_reason_why_there_is_no_tap_is_told_with_its_own_remedy(
         raise error
 
     monkeypatch.setattr(os, "open", refuse)
-    finding = doctor._tap()
+    finding = examination._tap()
     assert (finding.good, finding.remedy) == (False, tap.why_no_tap(error))
 
 

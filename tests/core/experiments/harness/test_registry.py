@@ -31,7 +31,8 @@ from lab7.experiments.http.theory import STRATEGIES
 from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.errors import EmulationError, MachineError
 
-WEB_ROLES, DNS_ROLES = ("origin", "client", "proxy", "replica"), ("authoritative", "local", "cdn-dns")
+WEB_ROLES = ("origin", "client", "proxy", "replica")
+DNS_ROLES = ("authoritative", "local", "dns-client", "cdn-dns")
 MAIL_ROLES = ("mta", "mailbox", "mail-client")
 ROLES = (*WEB_ROLES, *DNS_ROLES, "ftp-server", "ftp-client", "sftp-server", *MAIL_ROLES)
 # HTTP/2 begun by Upgrade has no formula of its own, and is asked for in the matrix only.
@@ -114,6 +115,13 @@ def test_a_client_s_templates_render_to_its_words(one: Implementation, template:
     assert words[0] in (one.program, "sh")
     assert one.program in " ".join(words)
     assert URL in " ".join(words)
+
+
+@pytest.mark.parametrize("one", of_role("dns-client"), ids=names(of_role("dns-client")))
+def test_a_stub_resolver_s_command_has_server_name_and_type(one: Implementation) -> None:
+    assert list(one.fetches) == ["query"]
+    words = expand(one.fetches["query"], {"server": "10.1.0.53", "name": "www.example.com.", "type": "MX"})
+    assert all(word in " ".join(words) for word in (one.program, "10.1.0.53", "www.example.com.", "MX"))
 
 
 def test_every_configuration_belongs_to_an_implementation() -> None:

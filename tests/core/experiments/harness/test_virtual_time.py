@@ -52,7 +52,7 @@ def test_without_its_kernel_a_sentence_says_how_to_get_it(
     if not words:
         monkeypatch.setenv("LAB7_TIME", "virtual")
     done = CliRunner().invoke(lab7, ["run", "http-versions", *words])
-    assert "make virtual" in str(done.exception)
+    assert "lab7 doctor --fix" in str(done.exception)
 
 
 def test_two_runs_are_compared_in_virtual_time_alone() -> None:

@@ -119,7 +119,7 @@ def test_what_cannot_be_installed_beside_another_is_got_in_its_own_way(monkeypat
     exim = implementations()[MTA_ROLE, "exim"]
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr("lab7.experiments.harness.implementations.registry.UNPACKED", "/nowhere")
-    with pytest.raises(MachineError, match="exim is not installed: `make peers`, which unpacks it"):
+    with pytest.raises(MachineError, match="exim is not installed: `lab7 doctor --fix --peers`, which unpacks it"):
         exim.require()
 
 

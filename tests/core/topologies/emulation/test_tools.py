@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from lab7.experiments.harness import doctor
+from lab7.experiments.harness.doctor import examination
 from lab7.experiments.harness.implementations.registry import Implementation
 from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.errors import MachineError
+from lab7.topologies.emulation.provisioning import packages
 
 # login.defs(5): ENV_PATH of Debian, which every user but root has.
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
@@ -40,8 +41,9 @@ def test_an_implementation_is_found_there(administrator_program: str) -> None:
 
 
 def test_doctor_finds_tools_there(administrator_program: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tools, "PACKAGES", {administrator_program: "a-package"})
-    (finding,) = doctor._programs()
+    one = packages.Program(packages.USEFUL, administrator_program, "a-package", "a purpose")
+    monkeypatch.setattr(packages, "programs", lambda: (one,))
+    (finding,) = examination._programs()
     assert finding.good
 
 

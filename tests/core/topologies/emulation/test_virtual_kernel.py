@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from lab7.experiments.harness.doctor import repair
 from lab7.topologies.emulation.errors import MachineError
+from lab7.topologies.emulation.provisioning import packages
 from lab7.topologies.emulation.virtual import builder, kernel
 
 
@@ -57,7 +59,7 @@ def test_a_kernel_that_is_not_whole_is_not_taken(cache: Path, about: str, mode: 
 
 @pytest.mark.usefixtures("cache")
 def test_without_one_the_machines_is_taken_and_without_any_a_sentence_says_how() -> None:
-    with pytest.raises(MachineError, match="not built: run `make virtual`"):
+    with pytest.raises(MachineError, match="not built: run `lab7 doctor --fix`"):
         kernel.require()
     shared = keep(kernel.SHARED, f"{kernel.recipe_hash()}-6.1.9")
     assert kernel.require().program == shared / kernel.PROGRAM
@@ -99,7 +101,8 @@ def test_a_patch_that_does_not_fit_ends_the_build_and_leaves_no_kernel(
 ) -> None:
     monkeypatch.setattr(builder, "SOURCES", tmp_path)
     monkeypatch.setattr(builder, "NEEDED_MB", 0)
-    monkeypatch.setattr(builder, "PROGRAMS", {"patch": "patch", "tar": "tar"})
+    programs = [packages.Program(packages.VIRTUAL, name, name, "") for name in ("patch", "tar")]
+    monkeypatch.setattr(packages, "of_groups", lambda *_groups: programs)
     source(tmp_path, "linux-source-9.9.tar.xz", {"Kconfig": "", "arch/um/os-Linux/util.c": "int other;\n"})
     (cache / f"{builder.UNFINISHED}left").mkdir(parents=True)
     assert builder.main([]) == 3
@@ -130,3 +133,21 @@ def test_a_kernel_is_kept_whole_and_for_all_to_read(tmp_path: Path, cache: Path)
     assert kernel.find() == kept
     assert os.stat(kept.program.parent).st_mode & 0o777 == 0o755
     assert json.loads((kept.program.parent / kernel.ABOUT).read_text()) == {"version": "6.1.9"}
+
+
+def test_a_user_without_a_home_folder_has_the_machines_kernels_alone(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(cache, f"{kernel.recipe_hash()}-6.1.9")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+
+    def refuse() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", refuse)
+    assert kernel.find() is None
+    with pytest.raises(MachineError, match="set XDG_CACHE_HOME to a folder"):
+        kernel.user_folder()
+    assert repair.make_plan().obstacles[-1].endswith("set XDG_CACHE_HOME to a folder")
+    shared = keep(kernel.SHARED, f"{kernel.recipe_hash()}-6.1.9")
+    assert kernel.require().program == shared / kernel.PROGRAM

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from lab7.experiments.harness import doctor
 from lab7.experiments.harness.catalogue.topologies import TopologyEntry
 from lab7.experiments.harness.cli import common, load_command, networks
 from lab7.experiments.harness.cli.runs import _Finished, show
 from lab7.experiments.harness.cli.tables import Table
+from lab7.experiments.harness.doctor import examination
 from lab7.experiments.harness.reruns import summary
 from lab7.experiments.harness.results.result import Check, Fidelity
 from lab7.topologies.emulation.watch import Stopped
@@ -110,7 +110,7 @@ def test_a_command_to_try_has_one_line_at_any_width(
 def test_a_remedy_of_the_doctor_has_one_line_at_any_width(monkeypatch: pytest.MonkeyPatch) -> None:
     remedy = "sudo apt-get install a-package another-package, and a kernel with openvswitch: linux-modules-extra"
     monkeypatch.setattr(
-        doctor, "examine", lambda: [doctor.Finding("Open vSwitch", False, "no switches", remedy, False)]
+        examination, "examine", lambda: [examination.Finding("Open vSwitch", False, "no switches", remedy, False)]
     )
     monkeypatch.setenv("COLUMNS", "40")
     done = CliRunner().invoke(load_command("doctor"))

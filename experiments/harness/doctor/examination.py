@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lab7.topologies.emulation import tools
 from lab7.topologies.emulation.process.interpreter import module_command
+from lab7.topologies.emulation.provisioning import packages
 from lab7.topologies.emulation.testbed import congestion_control
 from lab7.topologies.emulation.virtual import kernel
 from lab7.topologies.emulation.wire.tap import TUN_DEVICE, why_no_tap
@@ -44,7 +45,7 @@ class Ability(Enum):
         "lab7 can run on this machine in virtual time only: `lab7 run`, `lab7 matrix` and `lab7 exec` with "
         "--time virtual; for real time see the lines in red."
     )
-    NONE = "lab7 cannot run on this machine: see the lines in red, or run `make setup`."
+    NONE = "lab7 cannot run on this machine: see the lines in red, or run `lab7 doctor --fix`."
 
 
 def ability(findings: Sequence[Finding]) -> Ability:
@@ -106,7 +107,7 @@ def _virtual_time() -> Finding:
     if reason := kernel.unsupported():
         return Finding(name, False, "not available: only real time", reason, False)
     if found is None:
-        remedy = "make virtual (builds its kernel once, in a few minutes)"
+        remedy = "lab7 doctor --fix (builds its kernel once, in a few minutes)"
         return Finding(name, False, "experiments run in real time only", remedy, False)
     return Finding(name, True, f"lab7 run --time virtual: kernel {found.version}, {found.program}", "", False)
 
@@ -119,13 +120,14 @@ def _congestion() -> Finding:
 
 def _programs() -> list[Finding]:
     findings = []
-    for name, package in tools.PACKAGES.items():
-        needed = name in tools.NEEDED
-        where = tools.which(name)
-        findings.append(Finding(name, where is not None, where or "missing", f"sudo apt-get install {package}", needed))
+    for one in packages.of_groups(packages.NEEDED, packages.NETWORK, packages.USEFUL):
+        where = tools.which(one.name)
+        needed = one.group == packages.NEEDED
+        meaning = where or f"missing: {one.purpose}"
+        findings.append(Finding(one.name, where is not None, meaning, f"sudo apt-get install {one.package}", needed))
     return findings
 
 
 def _python() -> Finding:
     version = ".".join(str(part) for part in sys.version_info[:3])
-    return Finding("Python", sys.version_info >= (3, 11), version, "make setup PYTHON=python3.12")
+    return Finding("Python", sys.version_info >= (3, 11), version, "install Python 3.11 or newer, and lab7 for it")
