@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 from lab7.experiments.harness.report.page import COLOURS, OTHER_COLOURS
-from lab7.experiments.waterfall.bars import EXCHANGE, Bar
+from lab7.experiments.waterfall.bars import EXCHANGE, WAYS, Bar
 from lab7.experiments.waterfall.objects import PHASES
 
 WIDTH_PX, LABEL_PX, NUMBER_PX = 880.0, 230.0, 150.0
@@ -28,6 +28,10 @@ PHASE_COLOURS = {
     "request_sent": "#E69F00",
     "waiting": "#8FC7EA",
     "receiving": "#009E73",
+    "client": "#8C8C8C",
+    "request_way": "#E69F00",
+    "server": "#8FC7EA",
+    "response_way": "#009E73",
     EXCHANGE: "#8C8C8C",
 }
 PHASE_WORDS = {
@@ -36,6 +40,10 @@ PHASE_WORDS = {
     "request_sent": "request sent",
     "waiting": "waiting",
     "receiving": "receiving",
+    "client": "client's own",
+    "request_way": "request on its way",
+    "server": "at the server",
+    "response_way": "response on its way",
     EXCHANGE: "request to response",
 }
 STYLE = """
@@ -177,7 +185,7 @@ def _opened(title: str, rows: int) -> list[str]:
 
 def _legend(y: float, used: set[str]) -> Iterator[str]:
     x = LABEL_PX
-    for name in (*PHASES, EXCHANGE):
+    for name in (*PHASES, *WAYS, EXCHANGE):
         if name in used:
             yield f'<rect x="{x:.0f}" y="{y:.0f}" width="12" height="12" fill="{PHASE_COLOURS[name]}"/>'
             yield f'<text x="{x + 17:.0f}" y="{y + 10:.0f}">{PHASE_WORDS[name]}</text>'
