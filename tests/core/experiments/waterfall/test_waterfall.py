@@ -131,3 +131,16 @@ def test_a_timing_with_a_residual_adds_up_to_the_nanosecond(total_s: float, term
     one = Timing.with_residual(total_s, terms)
     assert sum(round(value_s * 1e9) for value_s in one.terms.values()) == round(total_s * 1e9)
     assert list(one.terms)[-1] == "residual"
+
+
+@given(st.lists(st.lists(st.integers(0, 10**9), min_size=3, max_size=3), min_size=1, max_size=50))
+def test_means_of_whole_ns_leave_no_residual(samples: list[list[int]]) -> None:
+    means = [sum(column) / len(samples) / 1e9 for column in zip(*samples, strict=True)]
+    total_s = sum(map(sum, samples)) / len(samples) / 1e9
+    one = Timing.with_residual(total_s, dict(zip("abc", means, strict=True)))
+    assert one.terms["residual"] == 0
+    assert sum(round(value_s * 1e9) for value_s in one.terms.values()) == round(one.total_s * 1e9)
+
+
+def test_a_residual_of_a_nanosecond_is_no_rounding() -> None:
+    assert Timing.with_residual(2e-9, {"a": 1e-9}).terms == {"a": 1e-9, "residual": 1e-9}
