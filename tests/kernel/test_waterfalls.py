@@ -26,6 +26,7 @@ LAB7 = [sys.executable, "-m", "lab7.experiments.harness.cli"]
 GIVEN = "LAB7_RESULTS"
 WITHIN_S = 3600.0
 NS = 1e9
+RESULTS_BYTES_MAX = 40_000_000
 # Protocols of which the experiments have exchanges.
 PROTOCOLS = {"HTTP", "DNS", "SMTP", "POP3", "IMAP", "FTP"}
 
@@ -39,6 +40,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         done = subprocess.run(words, capture_output=True, text=True, timeout=WITHIN_S, check=False)
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return [max(folder.iterdir(), key=lambda run: run.name) for folder in sorted(results.iterdir()) if folder.is_dir()]
+
+
+def test_all_results_are_small(runs: list[Path]) -> None:
+    results = runs[0].parents[1]
+    latest = [path for run in runs for path in run.rglob("*") if path.is_file()]
+    pages = [path for path in results.iterdir() if path.is_file()]
+    assert sum(path.stat().st_size for path in (*latest, *pages)) < RESULTS_BYTES_MAX
 
 
 def in_ns(seconds: float) -> int:

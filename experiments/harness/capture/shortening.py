@@ -1,13 +1,16 @@
 """Shortening of a capture after its run was judged: frames keep the octets that a function selects, and their lengths.
 
 A frame that is shortened keeps its number, its time and its original length, as a frame beyond the snap length does, so
-that sizes and times can still be checked. The rest of its octets is gone.
+that sizes and times can still be checked. The rest of its octets is gone. Of a shortened frame most is its entry in the
+file, so that the file is compressed as well (gzip, RFC 1952): Wireshark, tshark, scapy and lab7 read it under its name.
 """
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BufferedWriter
 from pathlib import Path
 
 from lab7.experiments.harness.capture.pcapng import PcapngWriter
@@ -15,6 +18,7 @@ from lab7.experiments.harness.capture.reader import read_packets
 
 # Frame -> number of its first octets that are kept.
 Kept = Callable[[bytes], int]
+LEVEL = 6
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,13 @@ class Shortened:
         """Return the sentence for the result that says what the capture lacks."""
         return (
             f"{self.octets:,} octets of content in {self.frames:,} frames are left out: the run was judged with them, "
-            "and these frames were then cut behind their headers"
+            "and these frames were then cut behind their headers; the file is compressed by gzip, which Wireshark and lab7 "
+            "read as it is (`zcat FILE | tcpdump -r -` for tcpdump)"
         )
 
 
 def shorten(path: Path, kept: Kept) -> Shortened | None:
-    """Cut the frames of a pcapng file of lab7's, replacing the file atomically; None if every frame is kept whole.
+    """Cut the frames of a pcapng file of lab7's, and compress it, atomically; None if every frame is kept whole.
 
     Raises CaptureReadError, OSError.
     """
@@ -45,7 +50,12 @@ def shorten(path: Path, kept: Kept) -> Shortened | None:
         return None
     places = {name: place for place, name in enumerate(counts)}
     partial = path.with_name(path.name + ".part")
-    with partial.open("wb", 1 << 20) as stream:
+    # Neither name nor time in the header of gzip, so that runs of one seed have the same file.
+    with (
+        partial.open("wb") as file,
+        gzip.GzipFile("", "wb", LEVEL, file, mtime=0) as compressed,
+        BufferedWriter(compressed, 1 << 20) as stream,
+    ):
         writer = PcapngWriter(stream, list(counts))
         for packet, length in zip(packets, lengths, strict=True):
             writer.packet(places[packet.interface], packet.time_ns, packet.data[:length], packet.wire_length)
