@@ -33,8 +33,8 @@ class Shortened:
         """Return the sentence for the result that says what the capture lacks."""
         return (
             f"{self.octets:,} octets of content in {self.frames:,} frames are left out: the run was judged with them, "
-            "and these frames were then cut behind their headers; the file is compressed by gzip, which Wireshark and lab7 "
-            "read as it is (`zcat FILE | tcpdump -r -` for tcpdump)"
+            "and these frames were then cut behind their headers; the file is compressed by gzip, which Wireshark and "
+            "lab7 read as it is (`zcat FILE | tcpdump -r -` for tcpdump)"
         )
 
 
