@@ -16,7 +16,7 @@ urgent pointer.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from lab7.experiments.harness.capture.pcapng import InterfaceCounts
-from lab7.experiments.harness.capture.reader import read_packets
+from lab7.experiments.harness.capture.reader import Packet, read_packets, read_readable
 from lab7.experiments.harness.judge import layers
 from lab7.experiments.harness.judge.fragments import TAG_BYTES, TYPE_AT, VLAN_TAGS, Reassembler, ipv4_offset
 from lab7.experiments.harness.judge.reassembly import Segment, Stream, reassemble, unwrap
@@ -203,12 +203,14 @@ class InterfaceFrames(tuple[Frame, ...]):
 class CaptureFile:
     """Capture read from a file: frames in file order, and packet counts by interface label.
 
-    host_names: hosts of addresses as its run names them, also of such whose interfaces were not captured.
+    host_names: hosts of addresses as its run names them, also of such whose interfaces were not captured. damage: a
+    sentence about the defect behind the last frame of a file that cannot be read to its end; None for a whole file.
     """
 
     frames: tuple[Frame, ...]
     counts: Mapping[str, InterfaceCounts]
     host_names: Mapping[str, str] = field(default_factory=dict)
+    damage: str | None = None
 
     def at(self, interface: str) -> InterfaceFrames:
         """Return the frames of one interface in file order. Raises KeyError without the interface."""
@@ -230,7 +232,16 @@ class CaptureFile:
 
 def read_capture(path: Path) -> CaptureFile:
     """Read a pcap or pcapng file of any program. Raises CaptureReadError with a one-sentence message."""
-    packets, counts = read_packets(path)
+    return _capture_file(*read_packets(path))
+
+
+def read_readable_capture(path: Path) -> CaptureFile:
+    """Read a file as `read_capture` does, up to its first defect (`damage`). Raises CaptureReadError."""
+    packets, counts, damage = read_readable(path)
+    return replace(_capture_file(packets, counts), damage=damage)
+
+
+def _capture_file(packets: Sequence[Packet], counts: Mapping[str, InterfaceCounts]) -> CaptureFile:
     frames = (
         Frame(number, packet.interface, packet.time_ns, packet.data, packet.wire_length)
         for number, packet in enumerate(packets, start=1)
