@@ -82,6 +82,8 @@ def messages_at(captured: CaptureFile, interface: str) -> list[WireMessage]:
 
 def printable(text: str) -> str:
     """Replace characters that are not printable, so that a label can neither break XML nor steer a terminal."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
