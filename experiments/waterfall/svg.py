@@ -21,7 +21,8 @@ ROW_PX, TOP_PX, BOTTOM_PX = 30.0, 30.0, 12.0
 # Bars narrower than this are drawn as a line of this width.
 THIN_PX = 1.5
 TICKS = 6
-LABEL_LETTERS = 34
+# Letters of a label: the widest common ones, capitals, take 7.5 px of LABEL_PX.
+LABEL_LETTERS = 28
 PHASE_COLOURS = {
     "dns": "#CC79A7",
     "tcp_handshake": "#0072B2",
