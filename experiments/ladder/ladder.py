@@ -18,8 +18,9 @@ from typing import Literal
 
 from lab7.experiments.harness.judge.frames import ACK, FIN, RST, SYN, CaptureFile, Endpoint, TcpSegment
 from lab7.experiments.ladder.journeys import Journeys, host_of
-from lab7.experiments.ladder.messages import WireMessage, messages_at
+from lab7.experiments.ladder.messages import WireMessage, messages_at, printable
 
+ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 Level = Literal["message", "tcp"]
 # A message as read at its sender, and at its receiver (None: read at one interface only).
 _Readings = tuple[WireMessage, WireMessage | None]
@@ -52,6 +53,15 @@ class Arrow:
     def end_ns(self) -> int:
         """Latest known time of the arrow in ns."""
         return max(self.sent_end_ns, self.received_end_ns or 0)
+
+    def label_within(self, characters: int) -> str:
+        """Return the label in so many characters, without its end, or without the name before the data of an answer."""
+        label = printable(self.label)
+        if len(label) <= characters:
+            return label
+        if self.response and self.protocol == "dns" and label.partition(" ")[0].endswith("."):
+            return ELLIPSIS + label[len(label) - characters + 1 :]
+        return label[: characters - 1] + ELLIPSIS
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,8 @@ def render_bars(title: str, bars: Sequence[Bar], start_ns: int, end_ns: int) -> 
     if not bars:
         raise ValueError("a waterfall needs at least one bar")
     axis = _Axis((max(end_ns, *(bar.end_ns for bar in bars)) - start_ns) / 1e9)
-    parts = [*_opened(title, len(bars) + 1), *axis.grid(len(bars))]
+    legend = list(_legend({phase.name for bar in bars for phase in bar.phases}, TOP_PX + ROW_PX * len(bars) + 12))
+    parts = [*_opened(title, len(bars) + len(legend)), *axis.grid(len(bars))]
     for place, bar in enumerate(bars):
         y = TOP_PX + ROW_PX * place
         parts += [
@@ -126,7 +127,7 @@ def render_bars(title: str, bars: Sequence[Bar], start_ns: int, end_ns: int) -> 
             f"{_ms((bar.end_ns - bar.start_ns) / 1e9)}</text>",
             f'<text class="number soft" x="{WIDTH_PX - 6:.0f}" y="{y + 26:.1f}">{octets}</text></g>',
         ]
-    parts += _legend(TOP_PX + ROW_PX * len(bars) + 12, {phase.name for bar in bars for phase in bar.phases})
+    parts += legend
     return "\n".join([*parts, "</svg>", ""])
 
 
@@ -184,13 +185,23 @@ def _opened(title: str, rows: int) -> list[str]:
     ]
 
 
-def _legend(y: float, used: set[str]) -> Iterator[str]:
+def _legend(used: set[str], y: float) -> Iterator[str]:
+    """Yield the rows of the legend, the first at `y`; each is as high as a bar's."""
+    row: list[str] = []
     x = LABEL_PX
     for name in (*PHASES, *WAYS, EXCHANGE):
-        if name in used:
-            yield f'<rect x="{x:.0f}" y="{y:.0f}" width="12" height="12" fill="{PHASE_COLOURS[name]}"/>'
-            yield f'<text x="{x + 17:.0f}" y="{y + 10:.0f}">{PHASE_WORDS[name]}</text>'
-            x += 34 + 6.6 * len(PHASE_WORDS[name])
+        if name not in used:
+            continue
+        width = 34 + 6.6 * len(PHASE_WORDS[name])
+        if x + width > WIDTH_PX and row:
+            yield "".join(row)
+            row, x, y = [], LABEL_PX, y + ROW_PX
+        row += [
+            f'<rect x="{x:.0f}" y="{y:.0f}" width="12" height="12" fill="{PHASE_COLOURS[name]}"/>',
+            f'<text x="{x + 17:.0f}" y="{y + 10:.0f}">{PHASE_WORDS[name]}</text>',
+        ]
+        x += width
+    yield "".join(row)
 
 
 def _colour(name: str, rows: Sequence[TermBar]) -> str:
