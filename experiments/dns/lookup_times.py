@@ -17,7 +17,7 @@ def decompose_lookup(client: DnsExchange, local: DnsExchange, upstream: Mapping[
     """
     whole, there = (_interval("client-local", one) for one in (client, local))
     legs = [_interval(name, one) for name, one in upstream.items()]
-    busy = sum_up(legs, there.start_ns, there.end_ns, tuple(reversed(upstream)))
+    busy = sum_up(legs, there.start_ns, there.end_ns, tuple(upstream)[::-1])
     way_ns = (whole.end_ns - whole.start_ns) - (there.end_ns - there.start_ns)
     return Decomposition((whole.end_ns - whole.start_ns) / 1e9, {whole.term: way_ns / 1e9, **busy.terms})
 

@@ -47,7 +47,7 @@ class _UncommonError(Exception):
 
 def parse_common(octets: bytes) -> CommonMessage | None:
     """Return the sections of a DNS message with common records only; None for any other message."""
-    from_wire, failures = _dnspython()
+    from_wire, failure = _dnspython()
     if len(octets) < 3 or octets[2] >> 3 & 0x0F != OPCODE_QUERY:
         return None
     try:
@@ -56,7 +56,7 @@ def parse_common(octets: bytes) -> CommonMessage | None:
             return None
         question = next(((_name(one.name), int(one.rdtype), int(one.rdclass)) for one in message.question), None)
         answer, authority, additional = map(_records, (message.answer, message.authority, message.additional))
-    except (_UncommonError, *failures):
+    except (_UncommonError, ValueError, failure):
         return None
     if message.opt is not None:
         options = f"{len(message.options)} options"
@@ -105,9 +105,9 @@ COMMON: Mapping[int, Callable[[Any], str]] = {
 
 
 @cache
-def _dnspython() -> tuple[Callable[..., Any], tuple[type[Exception], ...]]:
+def _dnspython() -> tuple[Callable[..., Any], type[Exception]]:
     """Import dnspython, which most captures do not need; return its parser, and what it raises."""
     import dns.exception
     import dns.message
 
-    return dns.message.from_wire, (dns.exception.DNSException, ValueError)
+    return dns.message.from_wire, dns.exception.DNSException
