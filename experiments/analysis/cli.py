@@ -15,7 +15,7 @@ from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.claims import load_claims
 from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.cli.interface.captures import CapturePath
-from lab7.experiments.harness.judge.frames import read_capture
+from lab7.experiments.harness.judge.frames import read_readable_capture
 from lab7.experiments.harness.judge.verdict import Verdict
 
 # Maximum number of violations in the printed table; --json prints all of them.
@@ -46,12 +46,14 @@ def judge_command(capture: Path, protocols: tuple[str, ...], with_claims: bool, 
     Prints every violation with its frame, its octets, the RFC section and the correct form. CAPTURE may also be a run
     (its folder, or EXPERIMENT/latest). Needs no rights.
     --claims decides the claims of the course for which a capture suffices, and says what the others lack.
+    A file that is damaged or ends early is checked up to there, with a sentence about it on standard error.
     Exits with 1 if a message violates a requirement (MUST), or a claim fails.
     """
     try:
-        captured = read_capture(capture)
+        captured = read_readable_capture(capture)
     except CaptureReadError as error:
         raise click.UsageError(str(error)) from error
+    common.tell_damage(captured.damage, len(captured.frames))
     found = inspect(captured, protocols or tuple(CHECKS))
     verdicts = list(decide_claims(captured)) if with_claims else []
     if as_json:
@@ -60,6 +62,7 @@ def judge_command(capture: Path, protocols: tuple[str, ...], with_claims: bool, 
                 **(_claims_as_json(verdicts) if with_claims else {}),
                 "capture": str(capture),
                 "frames": len(captured.frames),
+                "damage": captured.damage,
                 "messages": dict(found.messages),
                 "violations": [one.as_json() for one in found.violations],
             }

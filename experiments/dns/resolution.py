@@ -24,6 +24,7 @@ from lab7.experiments.dns.lab import (
     traffic_at,
     within,
 )
+from lab7.experiments.dns.lookup_times import decompose_lookup
 from lab7.experiments.dns.wire.traffic import DnsExchange, DnsTraffic
 from lab7.experiments.harness import clock
 from lab7.experiments.harness.experiment import Experiment, Outcome, Parameter, Run
@@ -135,36 +136,19 @@ def _exchange(traffic: DnsTraffic, target: str) -> DnsExchange:
     raise _NotTaken
 
 
-def _duration_s(traffic: DnsTraffic, target: str) -> float:
-    return _exchange(traffic, target).duration_s or 0.0
-
-
 def _timing(kind: str, seen: Mapping[str, DnsTraffic]) -> Timing:
     """Return the client's waiting time, with one term for each pair of neighbours on the path. Raises _NotTaken."""
-    total_s = _duration_s(seen["client"], "local")
-    terms: dict[str, float] = {}
-    if kind == ITERATIVE:
-        terms = {f"local-{server}": _duration_s(seen["local"], server) for server in PATH}
-        terms = {"client-local": total_s - _busy_s(seen), **terms}
-    elif kind == RECURSIVE:
-        chain = ("local", *PATH)
+    asked = {ITERATIVE: PATH, RECURSIVE: PATH[:1], CACHED: ()}[kind]
+    upstream = {f"local-{server}": _exchange(seen["local"], server) for server in asked}
+    found = decompose_lookup(_exchange(seen["client"], "local"), _exchange(seen["local"], "local"), upstream)
+    terms = dict(found.terms)
+    if kind == RECURSIVE:
         # Recursive waits are nested: a server's wait includes the wait of the next server on the path.
-        waits = [_duration_s(seen[one], other) for one, other in pairwise(chain)]
-        inner = [*waits[1:], 0.0]
-        names = [f"{one}-{other}" for one, other in pairwise(chain)]
-        terms = {name: outer - within_ for name, outer, within_ in zip(names, waits, inner, strict=True)}
-        terms = {"client-local": total_s - _busy_s(seen), **terms}
-    else:
-        terms = {"client-local": total_s - _busy_s(seen)}
-    return Timing.with_residual(total_s, terms)
-
-
-def _busy_s(seen: Mapping[str, DnsTraffic]) -> float:
-    """Return the time in s at the local server from the client's query to the answer. Raises _NotTaken."""
-    mine = [one for one in seen["local"].exchanges if one.query.target == ADDRESSES["local"]]
-    if not mine or mine[0].response is None:
-        raise _NotTaken
-    return mine[0].duration_s or 0.0
+        for one, (server, after) in zip(("local", *PATH), pairwise(PATH), strict=False):
+            inner_s = _exchange(seen[server], after).duration_s or 0.0
+            terms[f"{one}-{server}"] -= inner_s
+            terms[f"{server}-{after}"] = inner_s
+    return Timing.with_residual(found.total_s, terms)
 
 
 def _theory(kind: str, scale: float) -> Theory:

@@ -24,6 +24,7 @@ from lab7.experiments.dns.lab import (
     traffic_at,
     within,
 )
+from lab7.experiments.dns.lookup_times import decompose_lookup
 from lab7.experiments.dns.wire.traffic import DnsTraffic
 from lab7.experiments.harness import clock
 from lab7.experiments.harness.claims import Claim
@@ -125,10 +126,10 @@ def _timing(seen: Mapping[str, DnsTraffic], network: str) -> Timing | None:
         or [one.query.target for one in upstream] != [ADDRESSES[role] for role in legs.values()]
     ):
         return None
-    total_s = client[0].duration_s or 0.0
-    terms = {"client-local": total_s - (inner[0].duration_s or 0.0)}
-    terms |= {term: one.duration_s or 0.0 for term, one in zip(legs, upstream, strict=True)}
-    return Timing.with_residual(total_s, terms)
+    if inner[0].response is None or any(one.response is None for one in upstream):
+        return None
+    found = decompose_lookup(client[0], inner[0], dict(zip(legs, upstream, strict=True)))
+    return Timing(found.total_s, found.terms)
 
 
 def _theory(network: str, scale: float) -> Theory:

@@ -20,7 +20,7 @@ from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
 from lab7.experiments.harness.results.result import Comparison, Result
 from lab7.experiments.http.wire.http1 import Message
-from lab7.experiments.waterfall.objects import HttpObject, http_objects
+from lab7.experiments.waterfall.objects import CLIENT, HttpObject, http_objects
 
 HAR_VERSION = "1.2"
 # Value of an unknown size or of a phase that does not apply.
@@ -74,7 +74,7 @@ def _page(page: str, comparison: Comparison, objects: list[HttpObject]) -> dict[
 
 def _entry(page: str, one: HttpObject, capture: str) -> dict[str, Any]:
     request, response = one.exchange.request, one.exchange.response
-    spans = {phase.name: phase.end_ns - phase.start_ns for phase in one.phases}
+    spans = {phase.name: phase.end_ns - phase.start_ns for phase in one.phases if phase.name != CLIENT}
     total_ns = one.end_ns - one.start_ns
     timings = {
         "blocked": _ms(total_ns - sum(spans.values())),

@@ -174,6 +174,7 @@ def run_matrix(
         servers=servers,
         columns=columns,
         cells={(cell.server, cell.column): cell for cell in cells},
+        cell_numbers={cell: number for number, cell in enumerate(cells, 1)},
         levels=level_counts(cells),
         failing=[cell for cell in cells if cell.verdict == "fail"],
     )

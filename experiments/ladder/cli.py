@@ -49,12 +49,15 @@ def ladder_command(
 
     Hosts are columns and time runs downwards. In lab7's captures, which have every packet at both ends, an arrow
     slopes from the departure of a message to its arrival. CAPTURE may also be a run (its folder, or EXPERIMENT/latest).
+    A file that is damaged or ends early is drawn up to the damage.
     Needs no rights.
     """
     try:
-        ladder = ladder_of(read_named_capture(capture), with_tcp=tcp)
+        captured = read_named_capture(capture, to_damage=True)
     except CaptureReadError as error:
         raise click.UsageError(str(error)) from error
+    common.tell_damage(captured.damage, len(captured.frames))
+    ladder = ladder_of(captured, with_tcp=tcp)
     known = dict.fromkeys(arrow.protocol for arrow in ladder.arrows)
     ladder = _selected(ladder, protocol, first)
     if not known:

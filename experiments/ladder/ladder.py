@@ -17,10 +17,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from lab7.experiments.harness.judge.frames import ACK, FIN, RST, SYN, CaptureFile, TcpSegment
+from lab7.experiments.harness.judge.frames import ACK, FIN, RST, SYN, CaptureFile, Endpoint, TcpSegment
 from lab7.experiments.ladder.journeys import Journeys, host_of
-from lab7.experiments.ladder.messages import WireMessage, messages_at
+from lab7.experiments.ladder.messages import WireMessage, messages_at, printable
 
+ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 Level = Literal["message", "tcp"]
 # A message as read at its sender, and at its receiver (None: read at one interface only).
 _Readings = tuple[WireMessage, WireMessage | None]
@@ -53,6 +54,15 @@ class Arrow:
     def end_ns(self) -> int:
         """Latest known time of the arrow in ns."""
         return max(self.sent_end_ns, self.received_end_ns or 0)
+
+    def label_within(self, characters: int) -> str:
+        """Return the label in so many characters, without its end, or without the name before the data of an answer."""
+        label = printable(self.label)
+        if len(label) <= characters:
+            return label
+        if self.response and self.protocol == "dns" and label.partition(" ")[0].endswith("."):
+            return ELLIPSIS + label[len(label) - characters + 1 :]
+        return label[: characters - 1] + ELLIPSIS
 
 
 @dataclass(frozen=True)
@@ -89,11 +99,15 @@ def ladder_of(captured: CaptureFile, *, with_tcp: bool = False) -> Ladder:
     """Return the ladder of a capture; `with_tcp` adds segments without a message, and HTTP/2's control frames."""
     journeys = Journeys(captured)
     names: dict[str, int] = {}
-
-    def column(address: str) -> int:
-        return names.setdefault(journeys.host(address), len(names))
-
     readings = [one for one in _readings(captured, journeys) if with_tcp or not one[0].control]
+    services = {one.source if one.response else one.target for one, _ in readings if one.protocol != "tcp"}
+
+    def column(endpoint: str, peer: str) -> int:
+        host, other = (journeys.host(_address(one)) for one in (endpoint, peer))
+        # Programs of one host that speak to each other are columns of their own, the server with its port.
+        name = _server_name(host, endpoint, peer, services) if host == other else host
+        return names.setdefault(name, len(names))
+
     arrows = [_arrow(journeys, one, column) for one in readings]
     if with_tcp:
         arrows += _segments(captured, journeys, {number for arrow in arrows for number in arrow.frames}, column)
@@ -137,7 +151,17 @@ def _at_host(ways: Mapping[str, list[WireMessage]], host: str) -> list[WireMessa
     return next((read for interface, read in ways.items() if host_of(interface) == host), None)
 
 
-def _arrow(journeys: Journeys, readings: _Readings, column: Callable[[str], int]) -> Arrow:
+def _server_name(host: str, endpoint: str, peer: str, services: Collection[str]) -> str:
+    """Return the name of one end of a conversation within a host: with its port if it is the server's end.
+
+    services: the endpoints that answer requests; in a conversation without such an end, the lower port is the server's.
+    """
+    ports = [int(one.rpartition(":")[2]) for one in (endpoint, peer)]
+    serves = (endpoint in services) if (endpoint in services) != (peer in services) else ports[0] < ports[1]
+    return str(Endpoint(host, ports[0])) if serves else host
+
+
+def _arrow(journeys: Journeys, readings: _Readings, column: Callable[[str, str], int]) -> Arrow:
     here, there = readings
     sent = [journeys.of(number).sent for number in here.frames]
     if there is None:
@@ -149,8 +173,8 @@ def _arrow(journeys: Journeys, readings: _Readings, column: Callable[[str], int]
         received = [journeys.of(number).received or journeys.of(number).sent for number in there.frames]
         whole, lost = True, False
     return Arrow(
-        source=column(_address(here.source)),
-        target=column(_address(here.target)),
+        source=column(here.source, here.target),
+        target=column(here.target, here.source),
         protocol=here.protocol,
         label=here.label,
         sent_ns=min(one.time_ns for one in sent),
@@ -167,7 +191,7 @@ def _arrow(journeys: Journeys, readings: _Readings, column: Callable[[str], int]
 
 
 def _segments(
-    captured: CaptureFile, journeys: Journeys, known: Collection[int], column: Callable[[str], int]
+    captured: CaptureFile, journeys: Journeys, known: Collection[int], column: Callable[[str, str], int]
 ) -> Iterator[Arrow]:
     """Yield an arrow for each TCP segment that carries no message, at its first interface."""
     for frame in captured.frames:
@@ -177,8 +201,8 @@ def _segments(
             continue
         received = None if trip.received is None else trip.received.time_ns
         yield Arrow(
-            source=column(tcp.source.address),
-            target=column(tcp.target.address),
+            source=column(str(tcp.source), str(tcp.target)),
+            target=column(str(tcp.target), str(tcp.source)),
             protocol="tcp",
             label=_flags(tcp),
             sent_ns=frame.time_ns,

@@ -11,6 +11,7 @@ also in connections that were opened before the capture began; the other protoco
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,6 +83,8 @@ def messages_at(captured: CaptureFile, interface: str) -> list[WireMessage]:
 
 def printable(text: str) -> str:
     """Replace characters that are not printable, so that a label can neither break XML nor steer a terminal."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
@@ -149,8 +152,17 @@ def _http(connection: Connection) -> Iterator[WireMessage]:
         if exchange.response is not None:
             _, status, reason = exchange.response.start_line
             size = f", {len(exchange.response.body):,} octets" if exchange.response.body else ""
-            label = f"{_decoded(status)} {_decoded(reason)}".rstrip() + f"{size}{stream}"
+            cached = " from a cache" if _is_from_cache(exchange.response) else ""
+            label = f"{_decoded(status)} {_decoded(reason)}".rstrip() + f"{cached}{size}{stream}"
             yield _http_message(connection, exchange.response, label, response=True, from_client=False)
+
+
+def _is_from_cache(response: HttpMessage) -> bool:
+    """Return True if a cache had the response: a hit of Cache-Status (RFC 9211), or without it Age (RFC 9111)."""
+    told = response.values(b"cache-status")
+    if told:
+        return any(parameter.strip() == b"hit" for value in told for parameter in re.split(b"[;,]", value))
+    return bool(response.values(b"age"))
 
 
 def _http2_control(connection: Connection, conversation: Http2Conversation) -> Iterator[WireMessage]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
+from lab7.experiments.harness.judge.frames import CaptureFile, read_capture, read_readable_capture
 from lab7.experiments.harness.results.result import Result, ResultError
 
 
-def read_named_capture(path: Path, result: Result | None = None) -> CaptureFile:
+def read_named_capture(path: Path, result: Result | None = None, *, to_damage: bool = False) -> CaptureFile:
     """Read a capture file; name its hosts as `result` does, by default the result.json in its folder, if any.
 
-    Raises CaptureReadError with a one-sentence message.
+    to_damage: read a file that is damaged or ends early up to that place. Raises CaptureReadError with a one-sentence
+    message.
     """
-    captured = read_capture(path)
+    captured = read_readable_capture(path) if to_damage else read_capture(path)
     if result is None:
         try:
             result = Result.load(path.parent)

@@ -280,6 +280,6 @@ def _label(arrow: Arrow, axis: TimeAxis, across: _Across, marks: Sequence[tuple[
     anchor = ' text-anchor="end"' if leftwards else ""
     room = int((across.column * max(abs(arrow.target - arrow.source), 1) - 16) / CHARACTER_PX)
     room = max(room - sum(len(word) + 1 for word, _ in marks), LABEL_CHARACTERS_MIN)
-    label = arrow.label if len(arrow.label) <= room else arrow.label[: room - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    label = arrow.label_within(room)
     mark = "".join(f'<tspan class="mark mark-{colour}">{_text(word)} </tspan>' for word, colour in marks)
     return f'<text class="label" x="{x:.1f}" y="{y:.1f}"{anchor}>{mark}{_text(label)}</text>'

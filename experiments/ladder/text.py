@@ -44,8 +44,7 @@ def _row(arrow: Arrow, columns: int, width: int) -> str:
         return "".join(cells)
     low, high = sorted((arrow.source, arrow.target))
     span = (high - low) * width - 1
-    label = printable(arrow.label)
-    label = label if len(label) <= span - 5 else label[: span - 6] + "\N{HORIZONTAL ELLIPSIS}"
+    label = arrow.label_within(span - 5)
     dash = "-" if arrow.level == "message" else "."
     end = "x" if arrow.lost else ">" if arrow.target > arrow.source else "<"
     if arrow.target > arrow.source:

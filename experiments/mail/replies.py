@@ -84,10 +84,13 @@ class Queue:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._path = host.workdir / "queue"
-        # The host's mount namespace is accessible through /proc/PID/root of a process on the host.
-        self._seen = Path(f"/proc/{host.namespace_pid}/root{self._path}")
         self._path.mkdir(exist_ok=True)
         self._mount("-o", f"size={DISK_MIB}m,mode=755")
+
+    @property
+    def _seen(self) -> Path:
+        """Return the directory in the host's mount namespace, by a process that is in it now; others may have ended."""
+        return Path(f"/proc/{self._host.namespace_pid}/root{self._path}")
 
     def fill(self) -> None:
         """Fill the queue's file system with a ballast file, so that the disk is full."""

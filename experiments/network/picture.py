@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from html import escape
 
 from lab7.experiments.harness.results.network import Direction, LinkDescription, NetworkDescription
-from lab7.experiments.network.layout import Place, layout
+from lab7.topologies.description.tree import Place, layout
 
 LEFT_PX, TOP_PX, ROW_PX, COLUMN_PX, NAME_PX, CHARACTER_PX = 60.0, 30.0, 44.0, 236.0, 14.0, 6.6
 # Addresses of a host that the picture shows; the text beside it has all.

@@ -4,8 +4,14 @@
         print(bar.label, bar.lane, bar.phases)
 
 The client is the host whose frame is the transaction's first. Exchanges of other hosts and protocols (a proxy's
-requests to the origin, a resolver's queries, commands and replies) are bars of one phase, from the departure of the
-request to the arrival of the whole response.
+requests to the origin, a resolver's queries, commands and replies) have these phases:
+
+    request_way    first octet of the request left its sender     to  its last octet arrived
+    server         last octet of the request arrived              to  first octet of the response left
+    response_way   first octet of the response left               to  its last octet arrived
+
+Where the server's interface was not captured, they are one phase, `exchange`, from the departure of the request to the
+arrival of the response. Phases follow each other without a gap, so that they add up to the bar's duration.
 """
 
 from __future__ import annotations
@@ -13,6 +19,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lab7.experiments.harness.judge.frames import CaptureFile
 from lab7.experiments.ladder.journeys import host_of
@@ -21,6 +28,7 @@ from lab7.experiments.ladder.selection import conversations_with
 from lab7.experiments.waterfall.objects import HttpObject, Phase, http_objects
 
 EXCHANGE = "exchange"
+WAYS = ("request_way", "server", "response_way")
 
 
 @dataclass(frozen=True)
@@ -99,9 +107,23 @@ def _object_bar(client: str, one: HttpObject) -> Bar:
 
 
 def _exchange_bar(ladder: Ladder, request: Arrow, response: Arrow | None) -> Bar:
-    end = response or request
-    frames = (*request.frames, *(response.frames if response else ()))
-    # A lost message has no time at its receiver.
-    phase = Phase(EXCHANGE, request.sent_ns, max(request.sent_ns, end.end_ns), tuple(dict.fromkeys(frames)))
     lane = f"{ladder.columns[request.source]} to {ladder.columns[request.target]}, {request.protocol.upper()}"
-    return Bar(request.label, lane, (phase,), None if response is None else response.octets)
+    octets = None if response is None else response.octets
+    return Bar(request.label, lane, _exchange_phases(request, response), octets)
+
+
+def _exchange_phases(request: Arrow, response: Arrow | None) -> tuple[Phase, ...]:
+    end = response or request
+    # A lost message has no time at its receiver.
+    start_ns, end_ns = request.sent_ns, max(request.sent_ns, end.end_ns)
+    if response is None or request.received_end_ns is None or response.received_end_ns is None:
+        frames = (*request.frames, *(response.frames if response else ()))
+        return (Phase(EXCHANGE, start_ns, end_ns, tuple(dict.fromkeys(frames))),)
+    # A response may leave before its request has arrived whole (RFC 9110 section 7.5, a pipelined group of RFC 2920).
+    arrived_ns = min(request.received_end_ns, end_ns)
+    times = (start_ns, arrived_ns, min(max(arrived_ns, response.sent_ns), end_ns), end_ns)
+    frames_of = (request.frames, (request.arrivals[-1], response.frames[0]), response.frames)
+    return tuple(
+        Phase(name, one, other, tuple(dict.fromkeys(frames)))
+        for name, (one, other), frames in zip(WAYS, pairwise(times), frames_of, strict=True)
+    )

@@ -6,13 +6,13 @@
     waiting        last octet of the request sent      to  first octet of the response received
     receiving      first octet of the response         to  its last octet
 
-The first exchange of a connection has the handshake, and the DNS query before it. Time between the handshake and the
-request is the client's own and in no phase.
+The first exchange of a connection has the handshake, and the DNS query before it. Time between two of these phases is
+the client's own: the phase `client`. The phases of an object therefore add up to its duration.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from lab7.experiments.harness.judge.decomposition import Interval, dns_intervals
@@ -22,7 +22,8 @@ from lab7.experiments.http.wire.http2 import Http2Conversation, parse_conversati
 from lab7.experiments.ladder.midstream import HTTP_REQUEST
 from lab7.experiments.ladder.selection import conversation_of
 
-PHASES = ("dns", "tcp_handshake", "request_sent", "waiting", "receiving")
+CLIENT = "client"
+PHASES = ("dns", "tcp_handshake", CLIENT, "request_sent", "waiting", "receiving")
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def http_objects(captured: CaptureFile, interface: str, start_ns: int, end_ns: i
         ]
         if mine and start_ns <= connection.syn.time_ns:
             opened = _opening(connection, lookups)
-            mine[0] = replace(mine[0], phases=(*opened, *mine[0].phases))
+            mine[0] = replace(mine[0], phases=tuple(_without_gaps((*opened, *mine[0].phases))))
         used += bool(mine)
         found += mine
     return sorted(found, key=lambda one: (one.exchange.request.first_ns, one.number, one.stream or 0))
@@ -130,3 +131,13 @@ def _opening(connection: Connection, lookups: list[Interval]) -> Iterator[Phase]
         yield Phase("dns", before[-1].start_ns, before[-1].end_ns)
     if answer is not None:
         yield Phase("tcp_handshake", syn.time_ns, answer.time_ns, (syn.frame, answer.frame))
+
+
+def _without_gaps(phases: Iterable[Phase]) -> Iterator[Phase]:
+    """Yield phases in the order of time, with a phase of the client's own between two that do not meet."""
+    before: Phase | None = None
+    for phase in phases:
+        if before is not None and before.end_ns < phase.start_ns:
+            yield Phase(CLIENT, before.end_ns, phase.start_ns)
+        yield phase
+        before = phase

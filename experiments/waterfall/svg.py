@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 from lab7.experiments.harness.report.page import COLOURS, OTHER_COLOURS
-from lab7.experiments.waterfall.bars import EXCHANGE, Bar
+from lab7.experiments.waterfall.bars import EXCHANGE, WAYS, Bar
 from lab7.experiments.waterfall.objects import PHASES
 
 WIDTH_PX, LABEL_PX, NUMBER_PX = 880.0, 230.0, 150.0
@@ -21,13 +21,18 @@ ROW_PX, TOP_PX, BOTTOM_PX = 30.0, 30.0, 12.0
 # Bars narrower than this are drawn as a line of this width.
 THIN_PX = 1.5
 TICKS = 6
-LABEL_LETTERS = 34
+# Letters of a label: the widest common ones, capitals, take 7.5 px of LABEL_PX.
+LABEL_LETTERS = 28
 PHASE_COLOURS = {
     "dns": "#CC79A7",
     "tcp_handshake": "#0072B2",
     "request_sent": "#E69F00",
     "waiting": "#8FC7EA",
     "receiving": "#009E73",
+    "client": "#8C8C8C",
+    "request_way": "#E69F00",
+    "server": "#8FC7EA",
+    "response_way": "#009E73",
     EXCHANGE: "#8C8C8C",
 }
 PHASE_WORDS = {
@@ -36,6 +41,10 @@ PHASE_WORDS = {
     "request_sent": "request sent",
     "waiting": "waiting",
     "receiving": "receiving",
+    "client": "client's own",
+    "request_way": "request on its way",
+    "server": "at the server",
+    "response_way": "response on its way",
     EXCHANGE: "request to response",
 }
 STYLE = """
@@ -99,7 +108,8 @@ def render_bars(title: str, bars: Sequence[Bar], start_ns: int, end_ns: int) -> 
     if not bars:
         raise ValueError("a waterfall needs at least one bar")
     axis = _Axis((max(end_ns, *(bar.end_ns for bar in bars)) - start_ns) / 1e9)
-    parts = [*_opened(title, len(bars) + 1), *axis.grid(len(bars))]
+    legend = list(_legend({phase.name for bar in bars for phase in bar.phases}, TOP_PX + ROW_PX * len(bars) + 12))
+    parts = [*_opened(title, len(bars) + len(legend)), *axis.grid(len(bars))]
     for place, bar in enumerate(bars):
         y = TOP_PX + ROW_PX * place
         parts += [
@@ -117,7 +127,7 @@ def render_bars(title: str, bars: Sequence[Bar], start_ns: int, end_ns: int) -> 
             f"{_ms((bar.end_ns - bar.start_ns) / 1e9)}</text>",
             f'<text class="number soft" x="{WIDTH_PX - 6:.0f}" y="{y + 26:.1f}">{octets}</text></g>',
         ]
-    parts += _legend(TOP_PX + ROW_PX * len(bars) + 12, {phase.name for bar in bars for phase in bar.phases})
+    parts += legend
     return "\n".join([*parts, "</svg>", ""])
 
 
@@ -175,13 +185,23 @@ def _opened(title: str, rows: int) -> list[str]:
     ]
 
 
-def _legend(y: float, used: set[str]) -> Iterator[str]:
+def _legend(used: set[str], y: float) -> Iterator[str]:
+    """Yield the rows of the legend, the first at `y`; each is as high as a bar's."""
+    row: list[str] = []
     x = LABEL_PX
-    for name in (*PHASES, EXCHANGE):
-        if name in used:
-            yield f'<rect x="{x:.0f}" y="{y:.0f}" width="12" height="12" fill="{PHASE_COLOURS[name]}"/>'
-            yield f'<text x="{x + 17:.0f}" y="{y + 10:.0f}">{PHASE_WORDS[name]}</text>'
-            x += 34 + 6.6 * len(PHASE_WORDS[name])
+    for name in (*PHASES, *WAYS, EXCHANGE):
+        if name not in used:
+            continue
+        width = 34 + 6.6 * len(PHASE_WORDS[name])
+        if x + width > WIDTH_PX and row:
+            yield "".join(row)
+            row, x, y = [], LABEL_PX, y + ROW_PX
+        row += [
+            f'<rect x="{x:.0f}" y="{y:.0f}" width="12" height="12" fill="{PHASE_COLOURS[name]}"/>',
+            f'<text x="{x + 17:.0f}" y="{y + 10:.0f}">{PHASE_WORDS[name]}</text>',
+        ]
+        x += width
+    yield "".join(row)
 
 
 def _colour(name: str, rows: Sequence[TermBar]) -> str:

@@ -20,6 +20,8 @@ from tests.loopback.browser import Browser, needs_browser
 
 pytestmark = needs_browser
 SCREENS = [(375, 800), (1440, 900)]
+# A4 at 96 pixels an inch, less margins of a centimetre.
+PAPER = (718, 1047)
 SHAPE = Direction(1e7, 0.01, 0.0, 100)
 NETWORK = NetworkDescription(
     {"client": (CLIENT,), "server": (SERVER,)},
@@ -113,3 +115,26 @@ def test_a_link_to_a_frame_opens_it(report: Path, browser: Browser) -> None:
     browser.open(report.as_uri())
     browser.value("location.hash = '#frame-5'")
     assert browser.value("document.getElementById('frame-5').closest('details').open") is True
+
+
+def test_in_print_the_first_page_has_the_ladder_and_waterfalls_are_open(browser: Browser, tmp_path: Path) -> None:
+    path = Path2()
+    page_load(path, tuple(f"/{number}.png" for number in range(30)))
+    path.write(tmp_path / "capture.pcapng")
+    files = Files("capture.pcapng", "timings.csv", "report.html")
+    page = write_report(tmp_path, sample_result(files=files), load_claims())
+    browser.show_as(*PAPER)
+    browser.open(page.as_uri())
+    ladder = "document.querySelector('svg.ladder').getBoundingClientRect()"
+    assert browser.value(f"{ladder}.height") > PAPER[1]
+    browser.value("document.querySelectorAll('details.waterfall').forEach(one => { one.open = false; })")
+    hidden = """[...document.querySelectorAll('details.waterfall svg')]
+     .filter(one => !one.checkVisibility({contentVisibilityAuto: true})).length"""
+    assert browser.value(hidden) > 0
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    assert browser.value(f"{ladder}.bottom") < PAPER[1]
+    assert browser.value(hidden) == 0
+    # A picture keeps its proportions.
+    assert browser.value(f"{ladder}.width") < browser.value(
+        "document.querySelector('svg.ladder').viewBox.baseVal.width"
+    )

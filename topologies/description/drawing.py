@@ -2,11 +2,12 @@
 
 import html
 import re
-from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
 from mininet.topo import Topo
+
+from lab7.topologies.description.tree import children_of, spanning_trees
 
 # Sizes of the SVG, in pixels; a letter of the font is about LETTER wide.
 BOX_WIDTH_MIN, LINE, PADDING, GAP_X, GAP_Y, LETTER = 90, 16, 8, 150, 24, 7.2
@@ -95,48 +96,13 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def _neighbours(nodes: list[Node], edges: list[Edge]) -> dict[str, list[str]]:
-    near: dict[str, list[str]] = {node.name: [] for node in nodes}
-    for edge in edges:
-        near[edge.first].append(edge.second)
-        near[edge.second].append(edge.first)
-    return near
-
-
-def _trees(near: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Return the children of each node in a spanning tree by breadth-first search, from the centre of each component.
-
-    The roots are the children of the empty name.
-    """
-    children: dict[str, list[str]] = {name: [] for name in ("", *near)}
-    placed: set[str] = set()
-    for start in near:
-        if start in placed:
-            continue
-        component = _distances(near, start)
-        root = min(component, key=lambda name: (max(_distances(near, name).values()), -len(near[name])))
-        children[""].append(root)
-        placed.add(root)
-        queue = deque([root])
-        while queue:
-            name = queue.popleft()
-            for other in near[name]:
-                if other not in placed:
-                    placed.add(other)
-                    children[name].append(other)
-                    queue.append(other)
+def _children(nodes: list[Node], edges: list[Edge]) -> dict[str, list[str]]:
+    """Return the children of each node in the spanning trees; the roots are the children of the empty name."""
+    trees = spanning_trees([node.name for node in nodes], [(edge.first, edge.second) for edge in edges])
+    children = {"": [next(iter(tree)) for tree in trees]}
+    for tree in trees:
+        children |= children_of(tree)
     return children
-
-
-def _distances(near: dict[str, list[str]], start: str) -> dict[str, int]:
-    found, queue = {start: 0}, deque([start])
-    while queue:
-        name = queue.popleft()
-        for other in near[name]:
-            if other not in found:
-                found[other] = found[name] + 1
-                queue.append(other)
-    return found
 
 
 def _centres(
@@ -171,7 +137,7 @@ def _centres(
 
 def _svg(nodes: list[Node], edges: list[Edge]) -> str:
     sizes = {node.name: _size(node) for node in nodes}
-    centres, width, height = _centres(_trees(_neighbours(nodes, edges)), sizes)
+    centres, width, height = _centres(_children(nodes, edges), sizes)
     boxes = [_box(node, centres[node.name], sizes[node.name]) for node in nodes]
     body = [*(_line(edge, centres, sizes) for edge in edges), *boxes]
     return (

@@ -14,16 +14,13 @@ from lab7.experiments.analysis.rules import dns_octets
 from lab7.experiments.analysis.rules.dns_octets import CNAME, MX, NS, SOA, Message, Record
 from lab7.experiments.analysis.rules.rule import EXCERPT_OCTETS, Checked, Rule, Violation
 from lab7.experiments.dns.wire.traffic import RCODES
-from lab7.experiments.harness.judge import layers
 from lab7.experiments.harness.judge.frames import (
     UDP_HEADER_BYTES,
     UDP_PROTOCOL,
     CaptureFile,
     Connection,
-    Frame,
     connections,
     datagrams,
-    network_layer,
 )
 
 FORMAT = Rule(
@@ -121,20 +118,14 @@ def messages_at(captured: CaptureFile, interface: str) -> Iterator[Datum]:
     for frame in datagrams(frames):
         if not frame.may_carry(UDP_PROTOCOL) or frame.truncated:
             continue
-        packet = frame.headers
-        if layers.UDP in packet and PORT in (packet[layers.UDP].sport, packet[layers.UDP].dport):
-            yield from _datagram(frame, packet, interface)
+        udp = frame.udp
+        if udp is not None and PORT in (udp.source.port, udp.target.port):
+            ends = (udp.source.address, udp.source.port), (udp.target.address, udp.target.port)
+            message = dns_octets.read_message(udp.payload[: max(0, udp.length - UDP_HEADER_BYTES)])
+            yield Datum(message, interface, frame.number, frame.time_ns, *ends, by_udp=True)
     for connection in connections(frames):
         if connection.server.port == PORT:
             yield from _streams(connection, interface)
-
-
-def _datagram(frame: Frame, packet: object, interface: str) -> Iterator[Datum]:
-    network, udp = network_layer(packet), packet[layers.UDP]  # type: ignore[index]
-    start = frame.data.find(bytes(udp.original)[:UDP_HEADER_BYTES], 14) + UDP_HEADER_BYTES
-    octets = frame.data[start : start - UDP_HEADER_BYTES + udp.len]
-    ends = (network.src, int(udp.sport)), (network.dst, int(udp.dport))
-    yield Datum(dns_octets.read_message(octets), interface, frame.number, frame.time_ns, *ends, by_udp=True)
 
 
 def _streams(connection: Connection, interface: str) -> Iterator[Datum]:

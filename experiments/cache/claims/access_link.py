@@ -8,10 +8,11 @@ crosses the link between the time of its first segment at the origin and that of
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lab7.experiments.cache.claims.versions import Objects, bulk_difference
+from lab7.experiments.harness.judge.decomposition import CLOCK_READINGS, RESIDUAL, uncovered
 from lab7.experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
 from lab7.experiments.harness.theory.queueing import Queue
 from lab7.experiments.harness.theory.tcp import transmission_time_s
@@ -39,7 +40,8 @@ class CaseFigures:
     `wrong`: a response that is not the origin's object, and the difference; `joined_s`: waits of collapsed requests for
     a response already requested; `request_s`: transmission of a request's frame on the link; `omitted`: terms that
     theory adds to the textbook's formula, keyed by name; `tolerance`: permitted deviation of a mean from theory;
-    `forwarded`: flags of the requests, in order, that crossed the link.
+    `forwarded`: flags of the requests, in order, that crossed the link; `own_ns`: time in ns of each request that is
+    not collapsed, without its time on the link: processing and campus network.
     """
 
     setting: Setting
@@ -60,6 +62,7 @@ class CaseFigures:
     omitted: Mapping[str, float] = field(default_factory=dict)
     tolerance: float = WITHIN
     forwarded: tuple[bool, ...] = ()
+    own_ns: tuple[int, ...] = ()
 
     @property
     def hit_rate(self) -> float:
@@ -95,7 +98,9 @@ class CaseFigures:
         """Return the measured terms in s, as means over all requests; `residual`: processing and campus network."""
         known = {"internet": self.propagation_s, "queueing": self.queueing_s, "transmission": self.transmission_s}
         known |= {"request": self.request_s, "collapsed": self.joined_s}
-        return known | {"residual": self.delay_s - sum(known.values())}
+        if CLOCK_READINGS in (own := uncovered(self.own_ns)):
+            known[CLOCK_READINGS] = own[CLOCK_READINGS] / 1e9 / self.requests
+        return known | {RESIDUAL: self.delay_s - sum(known.values())}
 
 
 def case_figures(
@@ -108,6 +113,7 @@ def case_figures(
     asked = [crossing for crossing in client.crossings if crossing.asked_ns >= began_ns]
     fetched = [crossing for crossing in origin.crossings if crossing.asked_ns >= began_ns]
     delays = [(crossing.last_ns - crossing.asked_ns) / 1e9 for crossing in asked if crossing.end]
+    collapsed = set() if near is client else set(_collapsed(asked, near))
     arrived = {crossing.key: crossing for crossing in near.crossings}
     pairs = [(crossing, arrived[crossing.key]) for crossing in fetched if crossing.end and crossing.key in arrived]
     share = len(pairs) / len(asked) if asked else 0.0
@@ -132,33 +138,57 @@ def case_figures(
         frames=tuple(crossing.frame for crossing in fetched[:3]),
         problem=_problem(asked, fetched, len(delays), len(pairs), client, near, origin),
         wrong=bulk_difference([client], objects),
-        joined_s=sum(_joined(asked, near)) / len(asked) / 1e9 if near is not client and asked else 0.0,
+        joined_s=sum(asked[place].last_ns - asked[place].asked_ns for place in collapsed) / max(len(asked), 1) / 1e9,
         request_s=share * request_s,
         forwarded=tuple(_forwarded(asked, near)) if near is not client else (True,) * len(asked),
+        own_ns=tuple(_own_ns(asked, near, pairs, collapsed)),
     )
+
+
+def _own_ns(
+    asked: Sequence[BulkExchange],
+    near: Traffic,
+    pairs: Sequence[tuple[BulkExchange, BulkExchange]],
+    collapsed: Collection[int],
+) -> Iterator[int]:
+    """Yield the time in ns of each answered request that is neither on the link nor that of a collapsed request.
+
+    pairs: the exchanges over the link, at the origin and at `near`, the nearer end of the link; collapsed: the places
+    of collapsed requests.
+    """
+    on_link_ns = {there.key: there.last_ns - here.first_ns + here.asked_ns - there.asked_ns for here, there in pairs}
+    for place, (one, crossing) in enumerate(zip(asked, _crossings(asked, near), strict=True)):
+        if one.end and place not in collapsed:
+            link_ns = 0 if crossing is None else on_link_ns.get(crossing.key, 0)
+            yield one.last_ns - one.asked_ns - link_ns
+
+
+def _crossings(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[BulkExchange | None]:
+    """Yield for each client request the one that it caused on the link before its response, or None for a hit."""
+    begun: dict[bytes, list[BulkExchange]] = {}
+    for one in near.crossings:
+        begun.setdefault(one.path, []).append(one)
+    for one in asked:
+        mine = next((each for each in begun.get(one.path, ()) if one.asked_ns <= each.asked_ns < one.last_ns), None)
+        if mine is not None:
+            begun[one.path].remove(mine)
+        yield mine
 
 
 def _forwarded(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[bool]:
     """Yield for each client request True if the proxy requested the object from the origin before responding."""
-    begun: dict[bytes, list[int]] = {}
-    for one in near.crossings:
-        begun.setdefault(one.path, []).append(one.asked_ns)
-    for one in asked:
-        mine = next((at_ns for at_ns in begun.get(one.path, ()) if one.asked_ns <= at_ns < one.last_ns), None)
-        if mine is not None:
-            begun[one.path].remove(mine)
-        yield mine is not None
+    return (crossing is not None for crossing in _crossings(asked, near))
 
 
-def _joined(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[int]:
-    """Yield the response time in ns of each collapsed request, sent while the cache was fetching the object."""
+def _collapsed(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[int]:
+    """Yield the place of each answered request that was sent while the cache was fetching the object."""
     on_the_way: dict[bytes, list[BulkExchange]] = {}
     for one in near.crossings:
         on_the_way.setdefault(one.path, []).append(one)
-    for one in asked:
+    for place, one in enumerate(asked):
         fetches = (each for each in on_the_way.get(one.path, ()) if each.asked_ns < one.asked_ns < each.last_ns)
         if one.end and next(fetches, None) is not None:
-            yield one.last_ns - one.asked_ns
+            yield place
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -39,7 +39,11 @@ def decide_regional_answers(claim: str, regions: Sequence[Region], name: str) ->
         for region in regions:
             answered, where = _answers(region, name)
             frames += [where[0], *_follows_answers(region, answered)]
-            told.append(f"{region.name} gets {words(set().union(*answered.values()))} (frame {where[0]})")
+            asked = {exchange.query.target for exchange, _ in answered_queries([region.dns], name, "A")}
+            told.append(
+                f"{region.name} gets {words(set().union(*answered.values()))} from its name server {words(asked)} "
+                f"(frame {where[0]})"
+            )
         return (
             f"The answers for {canonical(name)} differ by region: {'; '.join(told)}; all "
             f"{sum(len(region.load.conversations) for region in regions)} connections of the users go to "

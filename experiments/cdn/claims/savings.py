@@ -14,7 +14,7 @@ from lab7.experiments.cache.claims.savings import decompose_visit
 from lab7.experiments.cache.wire.legs import Legs, Span
 from lab7.experiments.cache.wire.link_use import LinkUse, ReliefWording, change, decide_relief
 from lab7.experiments.dns.wire.traffic import DnsTraffic
-from lab7.experiments.harness.judge.decomposition import RESIDUAL, Decomposition, Interval, sum_up
+from lab7.experiments.harness.judge.decomposition import Decomposition, Interval, sum_up
 from lab7.experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
 from lab7.experiments.http.wire.page_load import PageLoad, decompose
 
@@ -80,7 +80,8 @@ def decompose_by_name(load: PageLoad, lookups: DnsTraffic, legs: Legs | None, sp
     if not waits:
         return Decomposition(found.total_s, {"dns": 0.0} | dict(found.terms))
     before = sum_up(waits, min(wait.start_ns for wait in waits), start_ns, ("dns",))
-    terms = {"dns": 0.0} | dict(found.terms) | {"dns": before.terms["dns"]}
-    # The residual includes the client's processing time between the DNS answer and the SYN.
-    terms[RESIDUAL] += before.terms[RESIDUAL]
+    terms = {"dns": 0.0} | dict(found.terms)
+    # Add the client's own time between the DNS answer and the SYN to that of the page load.
+    for name, own_s in before.terms.items():
+        terms[name] = own_s if name == "dns" else terms[name] + own_s
     return Decomposition(found.total_s + before.total_s, terms)

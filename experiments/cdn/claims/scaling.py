@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from lab7.experiments.cache.claims.versions import Objects, bulk_difference
 from lab7.experiments.cache.wire.link_use import LinkUse
+from lab7.experiments.harness.judge.decomposition import CLOCK_READINGS, RESIDUAL, uncovered
 from lab7.experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
 from lab7.experiments.harness.theory.tcp import transmission_time_s
 from lab7.experiments.http.wire.bulk import BulkExchange, Traffic
@@ -96,10 +97,13 @@ def responses(
         "queueing": share * (back_s - one_way_s - transmission_s),
         "transmission": share * transmission_s,
     }
+    own = uncovered(there.first_ns - there.asked_ns for _, there in pairs)
+    if CLOCK_READINGS in own and done:
+        terms[CLOCK_READINGS] = own[CLOCK_READINGS] / 1e9 / len(done)
     return Responses(
         count=len(done),
         response_s=response_s,
-        terms=terms | {"residual": response_s - sum(terms.values())},
+        terms=terms | {RESIDUAL: response_s - sum(terms.values())},
         link_bytes=sum(crossing.wire_bytes for crossing in origin.crossings if span[0] <= crossing.asked_ns < span[1]),
         frames=tuple(crossing.frame for crossing in mine[:2]),
         problem=_problem(mine, done, [*users, origin]),

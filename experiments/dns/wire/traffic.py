@@ -8,9 +8,9 @@ RFC 1035 section 4.2: by UDP a datagram is a message; by TCP each message follow
 matches the query with the same id and question between the same two endpoints (RFC 5452 section 9.1); an error response
 may omit the question. A retransmitted query is the same exchange.
 
-scapy dissects the messages: RFC 1035 sections 3.3 (RDATA) and 4 (messages), RFC 6891 section 6.1 (OPT), RFC 3597
-section 5 (RDATA of unknown types). Names are canonical: text in lower case with a final dot, since names are compared
-case-insensitively (RFC 1035 section 2.3.3) and a resolver may randomise their case.
+dnspython parses messages of common records, scapy all others: RFC 1035 sections 3.3 (RDATA) and 4 (messages), RFC 6891
+section 6.1 (OPT), RFC 3597 section 5 (RDATA of unknown types). Names are canonical: text in lower case with a final
+dot, since names are compared case-insensitively (RFC 1035 section 2.3.3) and a resolver may randomise their case.
 
 A dynamic update (RFC 2136) is an exchange as well: its zone is in the question section, its prerequisites and updates
 are in the answer and authority sections. A datagram that was not captured completely is a hole.
@@ -28,6 +28,7 @@ from functools import cache
 from ipaddress import ip_address
 from typing import Any, Literal
 
+from lab7.experiments.dns.wire.common_records import CommonMessage, parse_common
 from lab7.experiments.harness.judge import layers
 from lab7.experiments.harness.judge.frames import (
     UDP_HEADER_BYTES,
@@ -36,10 +37,9 @@ from lab7.experiments.harness.judge.frames import (
     Connection,
     Direction,
     Endpoint,
-    Frame,
+    UdpDatagram,
     connections,
     datagrams,
-    network_layer,
 )
 from lab7.experiments.harness.judge.verdict import Contradiction
 
@@ -154,6 +154,42 @@ def is_within(name: str, domain: str) -> bool:
 
 def read_message(octets: bytes, carrier: Carrier) -> DnsMessage:
     """Parse the octets of one DNS message. Raises MalformedMessage with the reason."""
+    common = parse_common(octets)
+    return _by_scapy(octets, carrier) if common is None else _of_common(octets, common, carrier)
+
+
+def _of_common(octets: bytes, common: CommonMessage, carrier: Carrier) -> DnsMessage:
+    high, low = octets[2:4]
+    question = None
+    if common.question is not None:
+        qname, qtype, qclass = common.question
+        question = Question(qname, _type(qtype), _class(qclass))
+    answer, authority, additional = (
+        tuple(DnsRecord(one.name, _type(one.type), _class(one.rclass), one.ttl, one.rdata) for one in section)
+        for section in (common.answer, common.authority, common.additional)
+    )
+    # RFC 1035 section 4.1.1, RFC 4035 section 3.2.3 (AD): the flags of the header.
+    return DnsMessage(
+        **vars(carrier),
+        size_bytes=len(octets),
+        id=int.from_bytes(octets[:2], "big"),
+        is_response=bool(high & 0x80),
+        opcode=high >> 3 & 0x0F,
+        rcode=common.rcode,
+        aa=bool(high & 0x04),
+        tc=bool(high & 0x02),
+        rd=bool(high & 0x01),
+        ra=bool(low & 0x80),
+        question=question,
+        answer=answer,
+        authority=authority,
+        additional=additional,
+        edns_size_bytes=common.edns_size_bytes,
+        ad=bool(low & 0x20),
+    )
+
+
+def _by_scapy(octets: bytes, carrier: Carrier) -> DnsMessage:
     packet = _dissect(octets)
     opt = next((record for record in packet.ar if isinstance(record, layers.DNSRROPT)), None)
     extended = 0 if opt is None else opt.extrcode << 4
@@ -414,12 +450,13 @@ def dns_exchanges(capture: CaptureFile, interface: str, port: int = DNS_PORT) ->
     for frame in datagrams(frames):
         if not frame.may_carry(UDP_PROTOCOL):
             continue
-        packet = frame.headers
-        if layers.UDP in packet and port in (packet[layers.UDP].sport, packet[layers.UDP].dport):
+        udp = frame.udp
+        if udp is not None and port in (udp.source.port, udp.target.port):
             if frame.truncated:
                 holes.append(Problem(frame.number, frame.time_ns, f"frame {frame.number} was captured incompletely"))
             else:
-                _note(messages, problems, _datagram(frame, packet), _udp_carrier(frame, packet))
+                ends = (udp.source.address, udp.source.port, udp.target.address, udp.target.port)
+                _note(messages, problems, _datagram(udp), Carrier(frame.number, frame.time_ns, *ends, "udp"))
     for connection in connections(frames):
         if connection.server.port != port:
             continue
@@ -489,18 +526,11 @@ def _note(messages: list[DnsMessage], problems: list[Problem], octets: bytes | s
     problems.append(Problem(carrier.frame, carrier.time_ns, f"{octets} ({way})"))
 
 
-def _datagram(frame: Frame, packet: Any) -> bytes | str:
-    udp = packet[layers.UDP]
-    # Slice the frame from the UDP header on, since `packet` may have been dissected up to that header only.
-    original = frame.data[len(packet.original) - len(udp.original) :]
-    if not UDP_HEADER_BYTES <= udp.len <= len(original):
-        return f"the frame holds only {len(original)} of {udp.len} octets of the datagram"
-    return original[UDP_HEADER_BYTES : udp.len]
-
-
-def _udp_carrier(frame: Frame, packet: Any) -> Carrier:
-    network, udp = network_layer(packet), packet[layers.UDP]
-    return Carrier(frame.number, frame.time_ns, network.src, udp.sport, network.dst, udp.dport, "udp")
+def _datagram(udp: UdpDatagram) -> bytes | str:
+    held = UDP_HEADER_BYTES + len(udp.payload)
+    if not UDP_HEADER_BYTES <= udp.length <= held:
+        return f"the frame holds only {held} of {udp.length} octets of the datagram"
+    return udp.payload[: udp.length - UDP_HEADER_BYTES]
 
 
 def _both_ways(connection: Connection) -> Iterator[tuple[bytes | str, Carrier]]:

@@ -8,9 +8,10 @@ Any other link header (Linux cooked capture, raw IP, BSD loopback) is replaced b
 addresses, so that all code that parses frames handles one format only; VLAN tags are kept. A packet that is shorter
 than its link header is an empty frame.
 
-Every defect of a file raises CaptureReadError with a message of one sentence. A file that ends within a packet is
-refused, not read in part, because the missing packets may be the evidence. Left out: name resolution, decryption
-secrets, comments.
+Every defect of a file raises CaptureReadError with a message of one sentence. A file that ends within a packet, or is
+damaged after one, is refused, not read in part, because the missing packets may be the evidence of a run.
+`read_readable` reads it up to the defect and returns a sentence about it, for commands that show what a capture has.
+Left out: name resolution, decryption secrets, comments.
 """
 
 from __future__ import annotations
@@ -129,23 +130,40 @@ def read_packets(path: Path) -> tuple[list[Packet], dict[str, InterfaceCounts]]:
     An unnamed interface is called `interface N`. If the file has no drop counts (pcap, or a pcapng that another program
     has saved), `dropped` is 0.
     """
+    packets, counts, damage = read_readable(path)
+    if damage is not None:
+        raise CaptureReadError(damage)
+    return packets, counts
+
+
+def read_readable(path: Path) -> tuple[list[Packet], dict[str, InterfaceCounts], str | None]:
+    """Return packets and counts as `read_packets` does, up to the first defect, and a sentence about it or None.
+
+    Raises CaptureReadError for a file without a readable packet.
+    """
     interfaces: list[_Interface] = []
+    packets: list[Packet] = []
+    damage = None
     try:
         with path.open("rb") as file:
-            packets = list(_packets(_opened(file), interfaces))
+            # A loop, since list() gives up the packets before an exception.
+            for packet in _packets(_opened(file), interfaces):
+                packets.append(packet)
     except _FormatError as error:
-        raise CaptureReadError(f"{path} {error}") from None
+        damage = f"{path} {error}"
     except EOFError:
-        raise CaptureReadError(f"{path} is truncated: its compressed data are incomplete") from None
+        damage = f"{path} is truncated: its compressed data are incomplete"
     except (gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
-        raise CaptureReadError(f"{path} cannot be decompressed ({error})") from None
+        damage = f"{path} cannot be decompressed ({error})"
     except OSError as error:
-        raise CaptureReadError(f"{path} cannot be read ({error.strerror or error})") from None
+        damage = f"{path} cannot be read ({error.strerror or error})"
+    if damage is not None and not packets:
+        raise CaptureReadError(damage)
     counts: dict[str, InterfaceCounts] = {}
     for one in interfaces:
         other = counts.get(one.name, InterfaceCounts(0, 0))
         counts[one.name] = InterfaceCounts(other.packets + one.packets, other.dropped + one.dropped)
-    return packets, counts
+    return packets, counts, damage
 
 
 class _Source:

@@ -1,13 +1,17 @@
 """Truncation of the frames in a capture, after the run was judged: each frame keeps its first octets, and its length.
 
 A function selects the number of octets that each frame keeps. A truncated frame keeps its number, its time and its
-original length, as a frame longer than the snap length does, so that sizes and times can still be checked.
+original length, as a frame longer than the snap length does, so that sizes and times can still be checked. Most of a
+file of truncated frames is packet headers, so it is compressed as well (gzip, RFC 1952): Wireshark, tshark, scapy and
+lab7 read it under the same name.
 """
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BufferedWriter
 from pathlib import Path
 
 from lab7.experiments.harness.capture.pcapng import PcapngWriter
@@ -15,6 +19,7 @@ from lab7.experiments.harness.capture.reader import read_packets
 
 # Function: frame -> number of its first octets to keep.
 Kept = Callable[[bytes], int]
+LEVEL = 6
 
 
 @dataclass(frozen=True)
@@ -29,12 +34,13 @@ class Shortened:
         """Return the sentence for the result that says what the capture lacks."""
         return (
             f"{self.octets:,} octets of content in {self.frames:,} frames are left out: the run was judged with them, "
-            "and these frames were then cut behind their headers"
+            "and these frames were then cut behind their headers; the file is compressed by gzip, which Wireshark and "
+            "lab7 read as it is (`zcat FILE | tcpdump -r -` for tcpdump)"
         )
 
 
 def shorten(path: Path, kept: Kept) -> Shortened | None:
-    """Truncate the frames of a pcapng file of lab7, replacing the file atomically; None if every frame is kept whole.
+    """Truncate the frames of a pcapng file of lab7, and compress it, replacing it atomically; None if all are kept whole.
 
     Raises CaptureReadError, OSError.
     """
@@ -45,7 +51,12 @@ def shorten(path: Path, kept: Kept) -> Shortened | None:
         return None
     places = {name: place for place, name in enumerate(counts)}
     partial = path.with_name(path.name + ".part")
-    with partial.open("wb", 1 << 20) as stream:
+    # Neither name nor time in the header of gzip, so that runs of one seed have the same file.
+    with (
+        partial.open("wb") as file,
+        gzip.GzipFile("", "wb", LEVEL, file, mtime=0) as compressed,
+        BufferedWriter(compressed, 1 << 20) as stream,
+    ):
         writer = PcapngWriter(stream, list(counts))
         for packet, length in zip(packets, lengths, strict=True):
             writer.packet(places[packet.interface], packet.time_ns, packet.data[:length], packet.wire_length)

@@ -78,6 +78,12 @@ class _WithoutTrailingBlanks:
         return sys.stdout.encoding
 
 
+def tell_damage(damage: str | None, packets: int) -> None:
+    """Say on standard error that a capture could be read in part only; nothing for a whole file (None)."""
+    if damage is not None:
+        click.echo(f"{damage}. Only the {packets:,} packets before that are read.", err=True)
+
+
 def print_json(data: Any) -> None:
     """Print data as indented JSON to standard output."""
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))

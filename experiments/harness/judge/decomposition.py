@@ -12,6 +12,10 @@ If intervals overlap, as on parallel connections and with pipelining, each momen
 while a response is arriving, else request while a request is pending, else tcp_handshake, else dns. Time that no
 interval covers is residual, mostly processing time of the client. The terms therefore sum to the total exactly.
 
+In virtual time a computation takes no time, but each reading of the clock, by a program or its kernel, moves the clock
+by READING_NS. Uncovered time is then `clock_readings` where each stretch of it is a whole number of such readings, and
+no longer than TURN_NS_MAX; a wait of the client's own, by a timer, stays residual.
+
 Two consequences of measuring packets: an octet counts as received when the segment that carries it has arrived whole,
 so the link's transmission time of the first segment of a response is part of request; and a stall in the middle of a
 response (a lost segment, a small congestion window) is part of transmission. The closed forms of each protocol's
@@ -24,12 +28,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from lab7.experiments.harness import clock
 from lab7.experiments.harness.judge import layers
 from lab7.experiments.harness.judge.frames import Frame
 
 # Terms of a page load in order of priority: time in overlapping intervals counts for the first term.
 TERMS = ("transmission", "request", "tcp_handshake", "dns")
 RESIDUAL = "residual"
+CLOCK_READINGS = "clock_readings"
+# Advance of the virtual clock by one reading of it, in ns (TIMER_MULTIPLIER of the patched user-mode kernel).
+READING_NS = 32
+# Maximum duration in ns of clock readings between the arrival of a message and the next one sent: 3125 readings, while
+# programs read the clock a dozen times for each message. The shortest timer of a program (poll(2)) is 1 ms.
+TURN_NS_MAX = 100_000
 
 
 @dataclass(frozen=True)
@@ -50,20 +61,43 @@ class Decomposition:
 
 
 def sum_up(intervals: Iterable[Interval], start_ns: int, end_ns: int, priority: Sequence[str] = TERMS) -> Decomposition:
-    """Divide [start_ns, end_ns) among the terms of `intervals` by priority; uncovered time is residual."""
+    """Divide [start_ns, end_ns) among the terms of `intervals` by priority; for uncovered time see `uncovered`."""
     clipped = [
         Interval(interval.term, max(interval.start_ns, start_ns), min(interval.end_ns, end_ns))
         for interval in intervals
         if interval.end_ns > start_ns and interval.start_ns < end_ns
     ]
     edges = sorted({start_ns, end_ns, *(one.start_ns for one in clipped), *(one.end_ns for one in clipped)})
-    spent = dict.fromkeys((*priority, RESIDUAL), 0)
+    spent = dict.fromkeys(reversed(priority), 0)
+    gaps: list[Interval] = []
     for low, high in pairwise(edges):
         present = {one.term for one in clipped if one.start_ns <= low and high <= one.end_ns}
-        term = next((term for term in priority if term in present), RESIDUAL)
-        spent[term] += high - low
-    in_order = (*reversed(priority), RESIDUAL)
-    return Decomposition((end_ns - start_ns) / 1e9, {term: spent[term] / 1e9 for term in in_order})
+        term = next((term for term in priority if term in present), None)
+        if term is not None:
+            spent[term] += high - low
+        elif gaps and gaps[-1].end_ns == low:
+            gaps[-1] = Interval(RESIDUAL, gaps[-1].start_ns, high)
+        else:
+            gaps.append(Interval(RESIDUAL, low, high))
+    own = uncovered(gap.end_ns - gap.start_ns for gap in gaps)
+    return Decomposition((end_ns - start_ns) / 1e9, {term: value / 1e9 for term, value in (spent | own).items()})
+
+
+def uncovered(gaps_ns: Iterable[int]) -> dict[str, int]:
+    """Return the terms in ns of the stretches of a duration that no interval covers.
+
+    In real time all of it is `residual`; in virtual time stretches that are clock readings are `clock_readings`.
+    """
+    gaps_ns = list(gaps_ns)
+    if clock.current().word != "virtual":
+        return {RESIDUAL: sum(gaps_ns)}
+    read = sum(gap_ns for gap_ns in gaps_ns if is_clock_readings(gap_ns))
+    return {CLOCK_READINGS: read, RESIDUAL: sum(gaps_ns) - read}
+
+
+def is_clock_readings(gap_ns: int) -> bool:
+    """Return True if a stretch of virtual time in ns can be clock readings between two messages alone."""
+    return 0 <= gap_ns <= TURN_NS_MAX and gap_ns % READING_NS == 0
 
 
 def dns_intervals(frames: Iterable[Frame]) -> list[Interval]:

@@ -16,7 +16,7 @@ the urgent pointer.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -25,20 +25,21 @@ from pathlib import Path
 from typing import Any
 
 from lab7.experiments.harness.capture.pcapng import InterfaceCounts
-from lab7.experiments.harness.capture.reader import read_packets
+from lab7.experiments.harness.capture.reader import Packet, read_packets, read_readable
 from lab7.experiments.harness.judge import layers
 from lab7.experiments.harness.judge.fragments import TAG_BYTES, TYPE_AT, VLAN_TAGS, Reassembler, ipv4_offset
 from lab7.experiments.harness.judge.reassembly import Segment, Stream, reassemble, unwrap
 
 # EtherType, protocol numbers and offsets within the frame for IPv4 (RFC 894; RFC 791 section 3.1; RFC 768).
 IPV4, TCP_PROTOCOL, UDP_PROTOCOL = b"\x08\x00", 6, 17
-ETHERNET_BYTES, IPV4_FRAGMENT, IPV4_PROTOCOL, IPV4_OPTIONS = 14, 20, 23, 34
+ETHERNET_BYTES, IPV4_PROTOCOL, IPV4_OPTIONS = 14, 23, 34
 # EtherType and offsets within the frame for IPv6 (RFC 2464 section 3; RFC 8200 section 3); ICMPv6 (RFC 4443).
 IPV6, IPV6_NEXT_HEADER, IPV6_PAYLOAD, ICMPV6_PROTOCOL = b"\x86\xdd", 20, 54, 58
 UPPER_LAYERS = (TCP_PROTOCOL, UDP_PROTOCOL, ICMPV6_PROTOCOL)
 DONT_FRAGMENT = 0x4000
 UDP_HEADER_BYTES = 8
-_FRAGMENT = struct.Struct("!H")
+# Ports and length of the UDP header (RFC 768).
+_UDP = struct.Struct("!HHH")
 # Fixed part of the TCP header (RFC 9293 section 3.1): ports, sequence and acknowledgement number, data offset, flags.
 _TCP = struct.Struct("!HHIIBB")
 TCP_HEADER_BYTES, IPV4_HEADER_BYTES, IPV6_HEADER_BYTES = 20, 20, 40
@@ -47,7 +48,7 @@ FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Address and port of one end of a TCP connection."""
+    """Address and port of one end of a TCP connection or a UDP datagram."""
 
     address: str
     port: int
@@ -64,6 +65,16 @@ class TcpSegment:
     target: Endpoint
     sequence: int
     flags: int
+    payload: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UdpDatagram:
+    """UDP datagram of a frame: its ends, length by its header, and the octets of the frame behind the header."""
+
+    source: Endpoint
+    target: Endpoint
+    length: int
     payload: bytes = field(repr=False)
 
 
@@ -95,6 +106,24 @@ class Frame:
         return _segment_by_scapy(self.packet) if found is None else found
 
     @property
+    def udp(self) -> UdpDatagram | None:
+        """Return the UDP datagram in the frame; None without one, or if its header was not captured whole.
+
+        The payload is left to the parser of its protocol, so that scapy does not dissect it twice.
+        """
+        if not self.may_carry(UDP_PROTOCOL):
+            return None
+        packet = _ip_packet(self.data, UDP_PROTOCOL)
+        if packet is None:
+            return _datagram_by_scapy(self.data, self.packet)
+        source, target, at, _ = packet
+        if len(self.data) < at + UDP_HEADER_BYTES:
+            return None
+        source_port, target_port, length = _UDP.unpack_from(self.data, at)
+        ends = Endpoint(source, source_port), Endpoint(target, target_port)
+        return UdpDatagram(*ends, length, self.data[at + UDP_HEADER_BYTES :])
+
+    @property
     def truncated(self) -> bool:
         """Return True if a part of the frame's IP packet was not captured, because of the snap length."""
         start = ipv4_offset(self.data)
@@ -110,48 +139,42 @@ class Frame:
             return self.data[IPV6_NEXT_HEADER] == protocol
         return True
 
-    @property
-    def headers(self) -> Any:
-        """Return an unfragmented UDP frame up to the UDP header's end as a scapy packet; any other frame whole.
-
-        The UDP payload is left to the parser of its protocol, so that scapy does not dissect it twice.
-        """
-        if self.data[12:14] == IPV6 and self.data[IPV6_NEXT_HEADER : IPV6_NEXT_HEADER + 1] == bytes([UDP_PROTOCOL]):
-            end = IPV6_PAYLOAD + UDP_HEADER_BYTES
-            return self.packet if len(self.data) < end else layers.Ether(self.data[:end])
-        if self.data[12:14] != IPV4 or len(self.data) < IPV4_OPTIONS or self.data[IPV4_PROTOCOL] != UDP_PROTOCOL:
-            return self.packet
-        end = ETHERNET_BYTES + 4 * (self.data[ETHERNET_BYTES] & 0x0F) + UDP_HEADER_BYTES
-        if len(self.data) < end:
-            return self.packet
-        (fragment,) = _FRAGMENT.unpack_from(self.data, IPV4_FRAGMENT)
-        return self.packet if fragment & ~DONT_FRAGMENT else _dissected(self.data[:end])
-
 
 def _unpacked(data: bytes) -> TcpSegment | None:
     """Return the TCP segment of an unfragmented IPv4 or IPv6 packet without extension headers; None for others."""
-    at = ipv4_offset(data)
-    if at:
-        header, length = 4 * (data[at] & 0x0F), int.from_bytes(data[at + 2 : at + 4], "big")
-        fragment = int.from_bytes(data[at + 6 : at + 8], "big") & ~DONT_FRAGMENT
-        if data[at] >> 4 != 4 or header < IPV4_HEADER_BYTES or fragment or data[at + 9] != TCP_PROTOCOL:
-            return None
-        source, target = _ipv4_text(data[at + 12 : at + 16]), _ipv4_text(data[at + 16 : at + 20])
-    else:
-        at = _after_tags(data)
-        if data[at : at + 2] != IPV6 or len(data) < at + 2 + IPV6_HEADER_BYTES:
-            return None
-        at += 2
-        if data[at] >> 4 != 6 or data[at + 6] != TCP_PROTOCOL:
-            return None
-        header, length = IPV6_HEADER_BYTES, IPV6_HEADER_BYTES + int.from_bytes(data[at + 4 : at + 6], "big")
-        source, target = _ipv6_text(data[at + 8 : at + 24]), _ipv6_text(data[at + 24 : at + 40])
-    segment = data[at + header : at + length]
-    if length < header + TCP_HEADER_BYTES or len(segment) < TCP_HEADER_BYTES:
+    packet = _ip_packet(data, TCP_PROTOCOL)
+    if packet is None:
+        return None
+    source, target, at, end = packet
+    segment = data[at:end]
+    if end < at + TCP_HEADER_BYTES or len(segment) < TCP_HEADER_BYTES:
         return None
     source_port, target_port, sequence, _, offset, flags = _TCP.unpack_from(segment)
     payload = segment[4 * (offset >> 4) :]
     return TcpSegment(Endpoint(source, source_port), Endpoint(target, target_port), sequence, flags, payload)
+
+
+def _ip_packet(data: bytes, protocol: int) -> tuple[str, str, int, int] | None:
+    """Return (source, target, start of the transport header, end by the IP header) of an unfragmented IP packet.
+
+    None for another protocol, and for IPv6 with extension headers.
+    """
+    at = ipv4_offset(data)
+    if at:
+        header, length = 4 * (data[at] & 0x0F), int.from_bytes(data[at + 2 : at + 4], "big")
+        fragment = int.from_bytes(data[at + 6 : at + 8], "big") & ~DONT_FRAGMENT
+        if data[at] >> 4 != 4 or header < IPV4_HEADER_BYTES or fragment or data[at + 9] != protocol:
+            return None
+        source, target = _ipv4_text(data[at + 12 : at + 16]), _ipv4_text(data[at + 16 : at + 20])
+        return source, target, at + header, at + length
+    at = _after_tags(data)
+    if data[at : at + 2] != IPV6 or len(data) < at + 2 + IPV6_HEADER_BYTES:
+        return None
+    at += 2
+    if data[at] >> 4 != 6 or data[at + 6] != protocol:
+        return None
+    end = at + IPV6_HEADER_BYTES + int.from_bytes(data[at + 4 : at + 6], "big")
+    return _ipv6_text(data[at + 8 : at + 24]), _ipv6_text(data[at + 24 : at + 40]), at + IPV6_HEADER_BYTES, end
 
 
 def _after_tags(data: bytes) -> int:
@@ -182,6 +205,15 @@ def _segment_by_scapy(packet: Any) -> TcpSegment | None:
     return TcpSegment(*ends, tcp.seq, int(tcp.flags) & 0xFF, payload)
 
 
+def _datagram_by_scapy(data: bytes, packet: Any) -> UdpDatagram | None:
+    network = network_layer(packet)
+    if network is None or layers.UDP not in packet:
+        return None
+    udp = packet[layers.UDP]
+    payload = data[len(packet.original) - len(udp.original) + UDP_HEADER_BYTES :]
+    return UdpDatagram(Endpoint(network.src, udp.sport), Endpoint(network.dst, udp.dport), int(udp.len), payload)
+
+
 def _dissected(data: bytes) -> Any:
     if len(data) >= ETHERNET_BYTES:
         # Suppress all exceptions, since scapy's fields raise arbitrary ones on malformed octets.
@@ -204,11 +236,13 @@ class CaptureFile:
     """Capture read from a file: frames in file order, and packet counts keyed by interface label.
 
     host_names: address -> name of the host in the run, including hosts whose interfaces were not captured.
+    damage: a sentence about the defect after the last frame of a file that cannot be read to its end; else None.
     """
 
     frames: tuple[Frame, ...]
     counts: Mapping[str, InterfaceCounts]
     host_names: Mapping[str, str] = field(default_factory=dict)
+    damage: str | None = None
 
     def at(self, interface: str) -> InterfaceFrames:
         """Return the frames of one interface in file order. Raises KeyError without the interface."""
@@ -230,7 +264,16 @@ class CaptureFile:
 
 def read_capture(path: Path) -> CaptureFile:
     """Read a pcap or pcapng file of any program. Raises CaptureReadError with a one-sentence message."""
-    packets, counts = read_packets(path)
+    return _capture_file(*read_packets(path))
+
+
+def read_readable_capture(path: Path) -> CaptureFile:
+    """Read a file as `read_capture` does, up to its first defect (`damage`). Raises CaptureReadError."""
+    packets, counts, damage = read_readable(path)
+    return replace(_capture_file(packets, counts), damage=damage)
+
+
+def _capture_file(packets: Sequence[Packet], counts: Mapping[str, InterfaceCounts]) -> CaptureFile:
     frames = (
         Frame(number, packet.interface, packet.time_ns, packet.data, packet.wire_length)
         for number, packet in enumerate(packets, start=1)

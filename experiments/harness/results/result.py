@@ -55,6 +55,8 @@ from lab7.experiments.harness.results.network import NetworkDescription
 from lab7.experiments.harness.theory.tcp import Theory
 
 FORMAT = 1
+# Sums of times in s that differ by less, in ns, are equal: a double has 1e-16 of a time, and means are sums of many.
+ROUNDING_NS = 0.5
 RESULT_NAME = "result.json"
 TIMINGS_NAME = "timings.csv"
 FidelityWord = Literal["valid", "suspect"]
@@ -138,11 +140,17 @@ class Timing:
     def with_residual(cls, total_s: float, terms: Mapping[str, float]) -> Timing:
         """Return a sample whose terms are whole ns; `residual` is the rest, so that the terms add up to the ns.
 
-        Means and differences of times in s are not whole ns, and the sum of rounded terms is not the rounded sum.
+        Means and differences of times in s are not whole ns, and the sum of rounded terms is not the rounded sum. The
+        difference that rounding alone makes, at most half a ns for each term and the total, is part of the largest term.
         """
-        whole_ns = {name: round(value_s * 1e9) for name, value_s in terms.items() if name != "residual"}
-        rest_ns = round(total_s * 1e9) - sum(whole_ns.values())
-        return cls(total_s, {name: value / 1e9 for name, value in {**whole_ns, "residual": rest_ns}.items()})
+        total_ns = round(total_s * 1e9)
+        exact_ns = {name: value_s * 1e9 for name, value_s in terms.items() if name != "residual"}
+        whole_ns = {name: round(value) for name, value in exact_ns.items()}
+        rest_ns = total_ns - sum(whole_ns.values())
+        if whole_ns and abs(total_s * 1e9 - math.fsum(exact_ns.values())) < ROUNDING_NS:
+            whole_ns[max(whole_ns, key=lambda name: abs(whole_ns[name]))] += rest_ns
+            rest_ns = 0
+        return cls(total_ns / 1e9, {name: value / 1e9 for name, value in {**whole_ns, "residual": rest_ns}.items()})
 
     def beside(self, theory_terms: Mapping[str, float]) -> Timing:
         """Return the sample with the delays by the machine's load as separate terms (see without_disturbance)."""

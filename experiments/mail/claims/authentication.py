@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from lab7.experiments.dns.wire.traffic import DnsExchange, DnsTraffic
+from lab7.experiments.harness.judge.decomposition import RESIDUAL, Interval, sum_up
 from lab7.experiments.harness.judge.verdict import (
     Contradiction,
     Finding,
@@ -308,11 +309,13 @@ class Check:
     @property
     def terms(self) -> dict[str, float]:
         """Return the check's duration in s by lookup (spf, dkim, dmarc); the residual is time without lookups."""
-        kinds = {"spf": 0.0, "dkim": 0.0, "dmarc": 0.0}
-        for exchange in self.lookups:
-            kinds[_kind(exchange)] += exchange.duration_s or 0.0
-        found = {name: value_s for name, value_s in kinds.items() if value_s}
-        return {**found, "residual": self.total_s - sum(found.values())}
+        lookups = [
+            Interval(_kind(exchange), exchange.query.time_ns, exchange.response.time_ns)
+            for exchange in self.lookups
+            if exchange.response is not None
+        ]
+        found = sum_up(lookups, self.message.data.last_ns, self.end_ns, ("dmarc", "dkim", "spf")).terms
+        return {name: value_s for name, value_s in found.items() if value_s or name == RESIDUAL}
 
 
 def _kind(exchange: DnsExchange) -> str:

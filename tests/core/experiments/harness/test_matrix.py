@@ -85,8 +85,28 @@ def test_the_page_has_a_column_a_server_and_a_row_a_client(tmp_path: Path) -> No
     heads = re.findall(r"<th>([^<]*)</th>", text)
     assert heads == ["Client", "nginx", "apache", "curl 1.1", "curl 2"]
     assert axes(CELLS) == (["nginx", "apache"], ["curl 1.1", "curl 2"])
-    words = re.findall(r'<td><span class="badge \w+" title="[^"]*">([^<]*)</span></td>', text)
+    words = re.findall(
+        r'<td><a class="cell" href="#cell-\d+"><span class="badge \w+" title="[^"]*">([^<]*)</span></a></td>', text
+    )
     assert words == ["pass", "unsupported", "fail", "not installed"]
+
+
+def test_every_cell_opens_its_evidence(tmp_path: Path) -> None:
+    (folder := made(tmp_path)).joinpath("nginx.pcapng").touch()
+    text = page(folder)
+    links = re.findall(r'<td><a class="cell" href="#([^"]+)"', text)
+    assert len(links) == len(set(links)) == len(CELLS)
+    entries = dict(re.findall(r'<li id="([^"]+)">(.*?)</li>', text, re.DOTALL))
+    assert sorted(entries) == sorted(links)
+    by_evidence = {cell.evidence: cell for cell in CELLS}
+    for entry in entries.values():
+        (cell,) = [cell for evidence, cell in by_evidence.items() if evidence in entry]
+        assert (f"{cell.client} {cell.protocol}" in entry, f">{cell.verdict}</span>" in entry) == (True, True)
+        assert ("frame.number in {" in entry) == bool(cell.frames)
+        targets = re.findall(r'href="([^"#]+)"', entry)
+        assert targets == ([cell.capture] if cell.capture else [])
+        assert all((folder / target).exists() for target in targets)
+    assert "frame.number in {4, 5}" in text
 
 
 def test_a_failing_cell_is_listed_with_its_evidence_its_frames_and_its_cause(tmp_path: Path) -> None:

@@ -240,3 +240,37 @@ def test_hosts_with_much_traffic_are_side_by_side_and_the_first_client_is_on_the
     drawn = in_order(Ladder(names, (*between(0, 1, 1), *between(0, 3, 8), *between(3, 2, 8), *between(3, 1, 1))))
     assert drawn.columns == ("client", "cache", "origin", "resolver")
     assert [drawn.columns[arrow.source] for arrow in drawn.arrows[:2]] == ["client", "client"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "label"),
+    [
+        (b"", "200 OK, 5 octets"),
+        (b"Age: 7\r\n", "200 OK from a cache, 5 octets"),
+        (b"Cache-Status: proxy; hit; ttl=5\r\nAge: 7\r\n", "200 OK from a cache, 5 octets"),
+        (b'Cache-Status: "a; hit b"; fwd=uri-miss\r\n', "200 OK, 5 octets"),
+        (b"Cache-Status: proxy; fwd=stale; fwd-status=304\r\nAge: 0\r\n", "200 OK, 5 octets"),
+    ],
+)
+def test_a_response_of_a_cache_is_told(tmp_path: Path, fields: bytes, label: str) -> None:
+    def talk(wire: Wire) -> None:
+        connection = Tcp(wire).open()
+        connection.client("PA", request("/", "1.1"))
+        connection.server("PA", b"HTTP/1.1 200 OK\r\n" + fields + b"Content-Length: 5\r\n\r\nhello")
+
+    assert labels(ladder(tmp_path, talk))[-1] == f"< {label}"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "response", "label", "short"),
+    [
+        ("http", True, "200 OK, 4,000 octets", "200 OK, 4,0…"),
+        ("dns", False, "www.example.com. A?", "www.example…"),
+        ("dns", True, "www.example.com. A 10.8.1.10", "…A 10.8.1.10"),
+        ("dns", True, "referral to example.com.", "referral to…"),
+        ("dns", True, "a. A 10.8.1.", "a. A 10.8.1."),
+    ],
+)
+def test_a_label_is_shortened_so_that_the_answer_stays(protocol: str, response: bool, label: str, short: str) -> None:
+    one = Arrow(0, 1, protocol, label, 0, 0, 1, 1, (1,), (2,), 40, response)
+    assert one.label_within(12) == short

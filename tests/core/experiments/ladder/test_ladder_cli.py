@@ -85,11 +85,19 @@ def test_a_file_that_is_no_capture_is_one_sentence(tmp_path: Path, content: byte
     assert "Traceback" not in done.output
 
 
-def test_a_file_that_ends_within_a_packet_is_one_sentence(capture: Path) -> None:
-    capture.write_bytes(capture.read_bytes()[:-30])
+def test_a_file_that_ends_within_its_first_packet_is_one_sentence(capture: Path) -> None:
+    capture.write_bytes(capture.read_bytes()[:170])
     done = ladder(capture)
     assert done.exit_code == 2
-    assert "is truncated" in done.output
+    assert "is truncated: it ends before its first packet" in done.output
+
+
+def test_what_is_before_the_damage_is_drawn(capture: Path) -> None:
+    capture.write_bytes(capture.read_bytes() + b"\xff" * 40)
+    done = ladder(capture)
+    assert done.exit_code == 0
+    assert "is damaged after packet" in done.stderr
+    assert "GET" in done.stdout
 
 
 def test_an_output_that_cannot_be_written_is_one_sentence(capture: Path, tmp_path: Path) -> None:

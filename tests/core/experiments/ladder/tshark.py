@@ -1,14 +1,16 @@
 """Messages of a capture of one interface as tshark lists them, and as the ladder does, in one comparable form.
 
 A message is (number of the frame in which tshark shows it, its text: method and target, status code, verb and argument,
-or tag).
+or tag). tshark's list has lines that are no messages: the first line of a reply of FTP that goes on in later segments,
+the last line of a literal of IMAP, whose parenthesis it takes for a tag. They are left out.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
@@ -26,7 +28,10 @@ def tshark_fields(capture: Path, display_filter: str, fields: Sequence[str]) -> 
     options = [option for field in fields for option in ("-e", field)]
     command = ["tshark", "-n", "-r", str(capture), "-o", "tcp.reassemble_out_of_order:TRUE", "-Y", display_filter]
     command += ["-T", "fields", "-E", "separator=/t", "-E", f"aggregator={SEPARATOR}", *options]
-    output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    # tshark reads a file that ends within a packet up to there, and exits with 2.
+    assert done.returncode == 0 or "appears to have been cut short" in done.stderr, done.stderr
+    output = done.stdout
     for line in output.splitlines():
         yield {
             field: [one for one in value.split(SEPARATOR) if one]
@@ -43,6 +48,10 @@ FIELDS: dict[str, tuple[tuple[str, ...], str]] = {
     "imap": (("imap.request_tag", "imap.request.command"), "imap.response_tag"),
     "ftp": (("ftp.request.command", "ftp.request.arg"), "ftp.response.code"),
 }
+INFO = "_ws.col.Info"
+# The information that tshark prints about the first line of a reply whose last line is in a later segment.
+FTP_CONTINUES = re.compile(r"Response: [1-5][0-9][0-9]-(?!.*[1-5][0-9][0-9] )")
+IMAP_NO_TAG = ")"
 
 
 def tshark_messages(capture: Path) -> dict[str, list[Message]]:
@@ -50,7 +59,7 @@ def tshark_messages(capture: Path) -> dict[str, list[Message]]:
     names = [name for request, response in FIELDS.values() for name in (*request, response)]
     found: dict[str, list[Message]] = {protocol: [] for protocol in (*FIELDS, "dns")}
     for row in tshark_fields(
-        capture, "not tcp.analysis.retransmission", ["frame.number", "dns.flags.response", *names]
+        capture, "not tcp.analysis.retransmission", ["frame.number", "dns.flags.response", INFO, *names]
     ):
         number = int(row["frame.number"][0])
         for response in row["dns.flags.response"]:
@@ -58,12 +67,14 @@ def tshark_messages(capture: Path) -> dict[str, list[Message]]:
         for protocol, ((verb, argument), reply) in FIELDS.items():
             words = zip_longest(row[verb], row[argument], fillvalue="")
             found[protocol] += [(number, " ".join(pair).strip()) for pair in words]
-            found[protocol] += [(number, code) for code in row[reply]]
+            if protocol == "ftp" and row[INFO] and FTP_CONTINUES.match(row[INFO][0]):
+                continue
+            found[protocol] += [(number, code) for code in row[reply] if code != IMAP_NO_TAG]
     return found
 
 
 def _http_words(arrow: Arrow) -> str | None:
-    label = arrow.label.partition(" (stream")[0]
+    label = arrow.label.partition(" (stream")[0].removeprefix("PUSH ")
     return label[:3] if arrow.response else label
 
 
@@ -82,6 +93,9 @@ def _ftp_words(arrow: Arrow) -> str | None:
 
 
 def _pop3_words(arrow: Arrow) -> str | None:
+    if arrow.response and arrow.label.startswith("+ "):
+        # A challenge of AUTH (RFC 5034 section 4), of which tshark has no field.
+        return None
     return arrow.label.split(" ")[0] if arrow.response else arrow.label
 
 
@@ -106,9 +120,17 @@ TEXTS: dict[str, Callable[[Arrow], str | None]] = {
 SHOWN_AT_BEGINNING = ("http2", "pop3")
 
 
-def ladder_messages(ladder: Ladder, protocol: str, text: Callable[[Arrow], str | None]) -> list[Message]:
-    """Return a ladder's messages of one protocol in the order of frames; `text` gives their comparable texts."""
-    place = min if protocol in SHOWN_AT_BEGINNING else max
+def ladder_messages(
+    ladder: Ladder,
+    protocol: str,
+    text: Callable[[Arrow], str | None],
+    at_beginning: Collection[str] = SHOWN_AT_BEGINNING,
+) -> list[Message]:
+    """Return a ladder's messages of one protocol in the order of frames; `text` gives their comparable texts.
+
+    at_beginning: the protocols of which tshark shows a message in its first frame.
+    """
+    place = min if protocol in at_beginning else max
     found = [(place(arrow.frames), text(arrow)) for arrow in ladder.arrows if _protocol(arrow) == protocol]
     return [(number, words) for number, words in sorted(found, key=lambda one: one[0]) if words is not None]
 

@@ -16,7 +16,7 @@ from lab7.experiments.harness.judge.frames import CaptureFile
 from lab7.experiments.http.wire.http2 import Kind
 from lab7.experiments.waterfall.bars import bars_of
 from lab7.experiments.waterfall.objects import HttpObject, http_objects
-from tests.core.experiments.harness.wire import CLIENT, INTERFACE, MS, SERVER, START_NS, Tcp, Wire, request
+from tests.core.experiments.harness.wire import CLIENT, INTERFACE, MS, SERVER, START_NS, Tcp, Wire, capture_of, request
 from tests.core.experiments.http.http2_wire import Http2, body_of, data, frame, pushed, settings
 from tests.core.experiments.http.pages import BODY_MS, RTT_MS, parallel, persistent, pipelined, serial
 
@@ -139,3 +139,31 @@ def test_pushed_objects_have_one_bar_each_where_both_ends_were_captured(tmp_path
     both = CaptureFile((*captured.frames, *server), counts)
     labels = [bar.label for bar in bars_of(both, START_NS, END_NS)]
     assert sorted(labels) == ["GET /", "GET /a (pushed)", "GET /b (pushed)"]
+
+
+def test_the_time_between_two_phases_is_the_clients_own(tmp_path: Path) -> None:
+    wire = Wire()
+    tcp = Tcp(wire).open(RTT_MS)
+    wire.after(7)
+    tcp.client("PA", request("/"))
+    (one,) = objects(wire, tmp_path)
+    assert phases(one) == {"tcp_handshake": RTT_MS, "client": 7, "request_sent": 0}
+    assert sum(phases(one).values()) == (one.end_ns - one.start_ns) / MS
+
+
+def test_an_exchange_captured_at_both_ends_has_its_ways_and_its_server(tmp_path: Path) -> None:
+    """A query takes 5 ms to arrive, the server 3 ms, the response 9 ms."""
+    ends = {"src": "02:00:00:00:00:01", "dst": "02:00:00:00:00:02"}
+    query = DNS(id=7, rd=1, qd=DNSQR(qname="www.example.com"))
+    asked = bytes(Ether(**ends) / IP(src=CLIENT, dst=SERVER) / UDP(sport=5353, dport=53) / query)
+    query.qr = 1
+    answered = bytes(Ether(**ends) / IP(src=SERVER, dst=CLIENT) / UDP(sport=53, dport=5353) / query)
+    at_client, at_server = (
+        [(START_NS + at_ms * MS, data) for at_ms, data in zip(times_ms, (asked, answered), strict=True)]
+        for times_ms in ((0, 17), (5, 8))
+    )
+    captured = capture_of({INTERFACE: at_client, "server:server-eth0": at_server}, tmp_path)
+    (bar,) = bars_of(captured, START_NS, END_NS)
+    spans = [(phase.name, (phase.end_ns - phase.start_ns) / MS, phase.frames) for phase in bar.phases]
+    assert spans == [("request_way", 5, (1,)), ("server", 3, (2, 3)), ("response_way", 9, (3,))]
+    assert bar.end_ns - bar.start_ns == 17 * MS

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from lab7.experiments.harness.report.page import render_report, write_report
 from lab7.experiments.harness.results.result import CaptureSpan, Comparison, Result, Timing
 from lab7.experiments.http.theory import http_page_load
-from lab7.experiments.waterfall.bars import bars_of
+from lab7.experiments.waterfall.bars import Bar, bars_of
+from lab7.experiments.waterfall.objects import Phase
 from lab7.experiments.waterfall.run_waterfall import BARS_MAX, run_waterfalls
-from lab7.experiments.waterfall.svg import render_bars, render_terms, term_bars
+from lab7.experiments.waterfall.svg import PHASE_WORDS, render_bars, render_terms, term_bars
 from tests.core.experiments.harness.samples import sample_result, sample_run
 from tests.core.experiments.harness.wire import MS, Wire
 from tests.core.experiments.http.pages import persistent
@@ -131,3 +132,26 @@ def test_a_timing_with_a_residual_adds_up_to_the_nanosecond(total_s: float, term
     one = Timing.with_residual(total_s, terms)
     assert sum(round(value_s * 1e9) for value_s in one.terms.values()) == round(total_s * 1e9)
     assert list(one.terms)[-1] == "residual"
+
+
+@given(st.lists(st.lists(st.integers(0, 10**9), min_size=3, max_size=3), min_size=1, max_size=50))
+def test_means_of_whole_ns_leave_no_residual(samples: list[list[int]]) -> None:
+    means = [sum(column) / len(samples) / 1e9 for column in zip(*samples, strict=True)]
+    total_s = sum(map(sum, samples)) / len(samples) / 1e9
+    one = Timing.with_residual(total_s, dict(zip("abc", means, strict=True)))
+    assert one.terms["residual"] == 0
+    assert sum(round(value_s * 1e9) for value_s in one.terms.values()) == round(one.total_s * 1e9)
+
+
+def test_a_residual_of_a_nanosecond_is_no_rounding() -> None:
+    assert Timing.with_residual(2e-9, {"a": 1e-9}).terms == {"a": 1e-9, "residual": 1e-9}
+
+
+def test_a_legend_of_all_phases_stays_inside_the_picture() -> None:
+    phases = tuple(Phase(name, number, number + 1) for number, name in enumerate(PHASE_WORDS))
+    drawn = render_bars("bars", [Bar("GET /", "a", phases, 1)], 0, len(phases))
+    (width, height) = map(float, re.findall(r'viewBox="0 0 (\d+) (\d+)"', drawn)[0])
+    for words in PHASE_WORDS.values():
+        ((x, y),) = re.findall(rf'<text x="(\d+)" y="(\d+)">{words}</text>', drawn)
+        assert float(x) + 6.6 * len(words) <= width
+        assert float(y) < height

@@ -19,7 +19,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1Q, Ether
 
 from lab7.experiments.harness.capture.pcapng import InterfaceCounts, PcapngWriter
-from lab7.experiments.harness.capture.reader import CaptureReadError, Packet, read_packets
+from lab7.experiments.harness.capture.reader import CaptureReadError, Packet, read_packets, read_readable
 
 DATAGRAM = bytes(IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1, dport=53) / b"four")
 ADDRESS = bytes.fromhex("020000000001")
@@ -236,6 +236,24 @@ def test_what_is_wrong_is_one_sentence(saved: Callable[[bytes], Path], octets: b
         read_packets(path)
     assert str(raised.value).startswith(f"{path} {says}")
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("octets", "count", "says"),
+    [
+        (pcap(frames=(FRAME, FRAME)), 2, None),
+        (pcap(frames=(FRAME, FRAME))[:-1], 1, "is truncated: it ends after packet 1"),
+        (pcap(frames=(FRAME, FRAME)) + b"\0" * 7, 2, "is truncated: it ends after packet 2"),
+        (pcap(frames=(FRAME, FRAME)) + b"\xff" * 16, 2, "is damaged: its packet 3 claims"),
+        (gzip.compress(pcap(frames=(FRAME, FRAME)), mtime=0)[:-4], 2, "is truncated: its compressed data"),
+    ],
+)
+def test_what_is_before_a_defect_can_be_read(
+    saved: Callable[[bytes], Path], octets: bytes, count: int, says: str | None
+) -> None:
+    packets, counts, damage = read_readable(saved(octets))
+    assert (len(packets), counts["interface 0"].packets) == (count, count)
+    assert (damage is None) if says is None else (damage is not None and says in damage)
 
 
 def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:

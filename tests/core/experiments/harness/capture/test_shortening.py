@@ -44,6 +44,20 @@ def test_content_is_left_out_and_times_and_sizes_stay(tmp_path: Path) -> None:
     assert [one.number for one in cut.frames if one.truncated] == [5, 6]
 
 
+def test_a_shortened_capture_is_compressed_and_the_same_for_the_same_packets(tmp_path: Path) -> None:
+    written = []
+    for _ in range(2):
+        wire().capture(tmp_path)
+        found = shorten(tmp_path / "capture.pcapng", octets_without_content)
+        assert found is not None
+        assert "compressed by gzip" in found.sentence
+        written.append((tmp_path / "capture.pcapng").read_bytes())
+    assert written[0] == written[1]
+    assert written[0].startswith(b"\x1f\x8b")
+    # No name and no time of writing in the header (RFC 1952 section 2.3).
+    assert written[0][3:8] == bytes(5)
+
+
 def test_a_capture_that_is_kept_whole_is_not_written_again(tmp_path: Path) -> None:
     wire().capture(tmp_path)
     before = (tmp_path / "capture.pcapng").read_bytes()

@@ -16,7 +16,7 @@ from lab7.experiments.dns.wire.traffic import dns_exchanges
 from lab7.experiments.ftp.wire.sessions import ftp_traffic
 from lab7.experiments.harness.capture.pcapng import InterfaceCounts
 from lab7.experiments.harness.judge import frames
-from lab7.experiments.harness.judge.frames import CaptureFile, Frame, TcpSegment, connections
+from lab7.experiments.harness.judge.frames import CaptureFile, Endpoint, Frame, TcpSegment, connections
 from lab7.experiments.http.wire.page_load import page_load
 from lab7.experiments.mail.wire.imap import imap_traffic
 from lab7.experiments.mail.wire.pop3 import pop3_traffic
@@ -55,31 +55,32 @@ def frame(packet: Any) -> Frame:
     ],
     ids=str,
 )
-def test_headers_and_protocols_are_those_of_the_whole_frame(packet: Any) -> None:
+def test_datagrams_and_protocols_are_those_that_scapy_finds(packet: Any) -> None:
     one = frame(packet)
-    whole, headers = Ether(one.data), one.headers
-    for layer in (IP, IPv6, UDP, TCP):
-        assert (layer in headers) == (layer in whole)
-        if layer in whole:
-            there, here = whole[layer].fields, headers[layer].fields
-            assert here == there
+    whole = Ether(one.data)
+    assert (one.udp is not None) == (UDP in whole)
+    if one.udp is not None:
+        network, udp = frames.network_layer(whole), whole[UDP]
+        assert (one.udp.source, one.udp.target) == (Endpoint(network.src, udp.sport), Endpoint(network.dst, udp.dport))
+        assert one.udp.length == udp.len
+        assert one.udp.payload.startswith(bytes(udp.payload))
     for protocol, layer in ((frames.UDP_PROTOCOL, UDP), (frames.TCP_PROTOCOL, TCP)):
         assert one.may_carry(protocol) or layer not in whole
 
 
-def test_what_a_datagram_carries_is_not_dissected() -> None:
-    for network in (V4, IPv6()):
-        one = frame(network / UDP_53)
-        assert not one.headers[UDP].payload
-        assert not one.may_carry(frames.TCP_PROTOCOL)
-        assert not frame(network / TCP()).may_carry(frames.UDP_PROTOCOL)
+@pytest.mark.parametrize("network", [V4, IPv6(), Dot1Q(vlan=7) / V4], ids=str)
+def test_a_datagram_needs_no_dissection(network: Any) -> None:
+    one = frame(network / UDP_53)
+    assert one.udp is not None
+    assert "packet" not in vars(one)
+    assert frame(network / TCP()).udp is None
 
 
 @pytest.mark.parametrize("length", [14, 20, 33, 34, 41])
-def test_a_frame_that_is_cut_short_is_read_as_far_as_it_goes(length: int) -> None:
+def test_a_frame_that_is_cut_short_has_no_datagram(length: int) -> None:
     data = bytes(Ether() / V4 / UDP_53)[:length]
     one = Frame(1, "a:a-eth0", 0, data, 100)
-    assert one.headers is one.packet
+    assert one.udp is None
     one.may_carry(frames.UDP_PROTOCOL)
 
 

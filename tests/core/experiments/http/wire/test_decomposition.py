@@ -13,7 +13,8 @@ from scapy.layers.dns import DNS, DNSQR
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from lab7.experiments.harness.judge.decomposition import TERMS, Interval, sum_up
+from lab7.experiments.harness.clock import VARIABLE, Clock
+from lab7.experiments.harness.judge.decomposition import READING_NS, TERMS, TURN_NS_MAX, Interval, sum_up
 from lab7.experiments.http.wire.page_load import decompose, page_load
 from tests.core.experiments.harness.wire import CLIENT, INTERFACE, SERVER, Tcp, Wire
 from tests.core.experiments.http.pages import BODY_MS, RTT_MS, load, parallel, persistent, pipelined, serial
@@ -71,3 +72,41 @@ def test_whatever_overlaps_the_terms_sum_to_the_total(intervals: list[Interval],
         present = [one.term for one in proper if one.start_ns <= moment < one.end_ns]
         if not present:
             assert found.terms["residual"] > 0
+
+
+@pytest.fixture
+def _virtual(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, Clock("virtual", "6.1", "0" * 12).to_text())
+
+
+@pytest.mark.usefixtures("_virtual")
+@pytest.mark.parametrize(
+    ("gap_ns", "read_ns"),
+    [
+        (READING_NS, READING_NS),
+        (37 * READING_NS, 37 * READING_NS),
+        (37 * READING_NS + 1, 0),
+        (TURN_NS_MAX, TURN_NS_MAX),
+        # A timer of 1 ms is a whole number of readings as well.
+        (1_000_000, 0),
+        (40_000_000, 0),
+    ],
+)
+def test_in_virtual_time_only_readings_of_the_clock_are_told_from_the_residual(gap_ns: int, read_ns: int) -> None:
+    found = sum_up([Interval("request", 0, 50), Interval("request", 50 + gap_ns, 100 + gap_ns)], 0, 100 + gap_ns)
+    in_ns = {term: round(value_s * 1e9) for term, value_s in found.terms.items()}
+    assert (in_ns["clock_readings"], in_ns["residual"]) == (read_ns, gap_ns - read_ns)
+    assert sum(in_ns.values()) == 100 + gap_ns
+
+
+@pytest.mark.usefixtures("_virtual")
+def test_a_stretch_is_judged_as_a_whole() -> None:
+    """The empty interval within it does not divide it into two that are no whole numbers of readings."""
+    found = sum_up([Interval("request", 0, 10), Interval("request", 25, 25)], 0, 10 + READING_NS)
+    assert round(found.terms["clock_readings"] * 1e9) == READING_NS
+
+
+def test_in_real_time_all_uncovered_time_is_residual() -> None:
+    found = sum_up([Interval("request", 0, 50)], 0, 50 + READING_NS)
+    assert "clock_readings" not in found.terms
+    assert round(found.terms["residual"] * 1e9) == READING_NS
