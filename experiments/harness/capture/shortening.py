@@ -40,7 +40,7 @@ class Shortened:
 
 
 def shorten(path: Path, kept: Kept) -> Shortened | None:
-    """Truncate the frames of a pcapng file of lab7, and compress it, replacing it atomically; None if all are kept whole.
+    """Truncate the frames of a pcapng file of lab7 and compress it, atomically; None if every frame is kept whole.
 
     Raises CaptureReadError, OSError.
     """

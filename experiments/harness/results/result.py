@@ -141,7 +141,7 @@ class Timing:
         """Return a sample whose terms are whole ns; `residual` is the rest, so that the terms add up to the ns.
 
         Means and differences of times in s are not whole ns, and the sum of rounded terms is not the rounded sum. The
-        difference that rounding alone makes, at most half a ns for each term and the total, is part of the largest term.
+        difference by rounding alone, at most half a ns for each term and the total, is part of the largest term.
         """
         total_ns = round(total_s * 1e9)
         exact_ns = {name: value_s * 1e9 for name, value_s in terms.items() if name != "residual"}

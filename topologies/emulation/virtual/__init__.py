@@ -10,7 +10,7 @@ Determinism. Everything that could differ between two runs is fixed from the see
 LAB7_ENTROPY in place of hardware entropy), the wall clock at boot, the kernel's command line (an input of the pool;
 data that varies is in a file instead), addresses (no randomisation), the environment, and Python's hash seed. Reading
 the clock advances it by 32 ns, so that a program that polls the clock ends. A system call that fails advances it only
-after 100,000 failures without an idle moment (a patch), since their number depends on the host's search paths and files.
+after 100,000 failures without an idle moment (a patch), since their number depends on search paths of the host.
 
 One run. The host's side (machine) starts a guard process, which starts the kernel and removes its folder when either
 side dies. The kernel boots with the host's root directory read-only through hostfs; its process 1 (guest) overlays it
