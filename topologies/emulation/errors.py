@@ -25,7 +25,11 @@ class ProgramError(EmulationError):
         self.output = output
 
 
-class TopologyError(EmulationError):
+class ArgumentError(EmulationError):
+    """Error for an argument that names no part of the network, or a value that it cannot have."""
+
+
+class TopologyError(ArgumentError):
     """Error for an invalid topology: a duplicate address, a name too long, a parameter out of range."""
 
 

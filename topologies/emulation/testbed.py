@@ -25,7 +25,7 @@ from mininet.topo import Topo
 
 from lab7.topologies.emulation import classes, etc_files, options, sandbox, tools, topology_checks
 from lab7.topologies.emulation.addressing import arp_of, hosts_file, ipv6, ipv6_of, tables
-from lab7.topologies.emulation.errors import EmulationError, MachineError, TopologyError
+from lab7.topologies.emulation.errors import ArgumentError, EmulationError, MachineError, TopologyError
 from lab7.topologies.emulation.links import netem, openvswitch
 from lab7.topologies.emulation.links.link import EmulatedLink, Wiring
 from lab7.topologies.emulation.links.openvswitch import OpenVSwitch
@@ -348,7 +348,7 @@ class Testbed:
             if host.name == name:
                 return host  # type: ignore[no-any-return]
         there = ", ".join(host.name for host in self.net.hosts)
-        raise EmulationError(f"there is no host {name!r} in this topology: its hosts are {there}")
+        raise ArgumentError(f"there is no host {name!r} in this topology: its hosts are {there}")
 
     def _check_machine(self) -> None:
         tools.search_system_folders()

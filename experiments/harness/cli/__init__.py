@@ -31,7 +31,7 @@ from click.shell_completion import CompletionItem
 
 from lab7.experiments.harness.catalogue.suggestion import did_you_mean
 from lab7.topologies.emulation import tools
-from lab7.topologies.emulation.errors import EmulationError, TopologyError
+from lab7.topologies.emulation.errors import ArgumentError, EmulationError
 from lab7.topologies.emulation.watch import LabDied, Stopped, leave_closed_terminal
 
 if _IMPORTING:
@@ -218,7 +218,7 @@ def main() -> None:
 
         explained(error).show()
         sys.exit(USAGE)
-    except TopologyError as error:
+    except ArgumentError as error:
         click.echo(f"lab7: {error}", err=True)
         sys.exit(USAGE)
     except EmulationError as error:

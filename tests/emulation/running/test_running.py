@@ -267,26 +267,37 @@ def test_open_gives_this_machine_a_way_in(run: Run) -> None:
         assert (process.returncode, errors) == (0, b"")
 
 
+@pytest.mark.slow
+def test_ps_of_a_network_lists_its_hosts_and_links(run: Run) -> None:
+    done = run("ps", "web")
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["client", "10.7.0.1"] in lines
+    assert any(line[:3] == ["origin", "10.7.1.1", "lab7.services.http.origin"] for line in lines)
+    assert ["client-s1", "up", "no", "delay,", "no", "loss,", "no", "limit", "of", "rate"] in lines
+    described = json.loads(run("ps", "web", "--json").stdout)
+    assert [host["name"] for host in described["hosts"]] == ["client", "origin"]
+
+
 @pytest.mark.parametrize(
     ("words", "sentence", "code"),
     [
-        (("link", "set", "web", "client-s1", "delay=5ms"), "has no bw, delay or loss to change", CANNOT),
+        (("link", "set", "web", "client-s1", "delay=5ms"), "has no bw, delay or loss to change", USAGE),
         (("link", "set", "web", "s1-s2", "delay=5"), "write delay=5ms", USAGE),
         *(
             pytest.param(*slip, marks=pytest.mark.slow)
             for slip in (
-                (("link", "down", "web", "s1-s3"), "its links are client-s1, origin-s2, s1-s2", CANNOT),
-                (("service", "restart", "web", "client"), "those with services are origin", CANNOT),
-                (("exec", "web", "clint", "--", "true"), "its hosts are client, origin", CANNOT),
-                (("capture", "web", "clint", "-w", "x"), "it has client, origin, s1, s2", CANNOT),
-                (("capture", "web", "client", "-i", "eth0", "-w", "x"), "it has client-eth0", CANNOT),
-                (("capture", "cdn", "eu-user", "-w", "x"), "no network cdn is up", CANNOT),
-                (("attach", "cdn"), "no network cdn is up", CANNOT),
-                (("down", "cdn"), "no network cdn is up", CANNOT),
+                (("link", "down", "web", "s1-s3"), "its links are client-s1, origin-s2, s1-s2", USAGE),
+                (("service", "restart", "web", "client"), "those with services are origin", USAGE),
+                (("exec", "web", "clint", "--", "true"), "its hosts are client, origin", USAGE),
+                (("capture", "web", "clint", "-w", "x"), "it has client, origin, s1, s2", USAGE),
+                (("capture", "web", "client", "-i", "eth0", "-w", "x"), "it has client-eth0", USAGE),
+                (("capture", "cdn", "eu-user", "-w", "x"), "no network cdn is up", USAGE),
+                (("attach", "cdn"), "no network cdn is up", USAGE),
+                (("down", "cdn"), "no network cdn is up", USAGE),
                 (("down",), "name the networks to take down", USAGE),
-                (("open", "web", "client"), "client has no TCP server", CANNOT),
-                (("up", "web", "--name", "web"), "a network web is up already: choose another --name", CANNOT),
-                (("up", "web", "--name", "a b"), "'a b' cannot be the name of a network", CANNOT),
+                (("open", "web", "client"), "client has no TCP server", USAGE),
+                (("up", "web", "--name", "web"), "a network web is up already: choose another --name", USAGE),
+                (("up", "web", "--name", "a b"), "'a b' cannot be the name of a network", USAGE),
             )
         ),
     ],

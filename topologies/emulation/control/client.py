@@ -10,14 +10,14 @@ from typing import Any
 from lab7.topologies.emulation.control import registry
 from lab7.topologies.emulation.control.channel import Channel, ClosedError, close_all
 from lab7.topologies.emulation.control.protocol import REPLY_MAX_BYTES, VERSION
-from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.errors import ArgumentError, EmulationError
 
 # Seconds until a network that is being started, or that restarts a service, has to answer.
 ANSWER_TIMEOUT_S = 120.0
 CONTROL_NAME_HINT = "`lab7 ps` lists the networks that are up"
 
 
-class NotUpError(EmulationError):
+class NotUpError(ArgumentError):
     """Error for a network that is not up."""
 
 
@@ -47,7 +47,7 @@ def receive_reply(channel: Channel, timeout_s: float | None = ANSWER_TIMEOUT_S) 
         raise EmulationError(f"the network did not answer within {timeout_s:g} s") from None
     if "error" in reply:
         close_all(descriptors)
-        raise EmulationError(str(reply["error"]))
+        raise (ArgumentError if reply.get("argument") else EmulationError)(str(reply["error"]))
     return reply, descriptors
 
 

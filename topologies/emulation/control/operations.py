@@ -26,7 +26,7 @@ from lab7.topologies.emulation.control.protocol import (
     parameters_of,
     shape_fields,
 )
-from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.errors import ArgumentError, EmulationError
 from lab7.topologies.emulation.links.link import EmulatedLink
 from lab7.topologies.emulation.node import Host
 from lab7.topologies.emulation.process import namespaces
@@ -106,7 +106,7 @@ class Operations:
             link = self._find(name)
             ends = [end for end in (link.intf1, link.intf2) if from_node in ("", end.node.name)]
             if not ends:
-                raise EmulationError(f"the link {name} has no end at {from_node!r}")
+                raise ArgumentError(f"the link {name} has no end at {from_node!r}")
             places = [(link.intf1, link.intf2).index(end) for end in ends]
             shapes = [changed_shape(link.shapes[place], given) for place in places]
             for end, shape in zip(ends, shapes, strict=True):
@@ -142,7 +142,7 @@ class Operations:
             services = self._bed.services.get(name, [])
             if not services:
                 serving = ", ".join(host for host, some in self._bed.services.items() if some)
-                raise EmulationError(f"the host {name} has no service: those with services are {serving}")
+                raise ArgumentError(f"the host {name} has no service: those with services are {serving}")
             if action == "kill":
                 for service in services:
                     service.kill()
@@ -167,7 +167,7 @@ class Operations:
         try:
             for name in ends:
                 if name not in interfaces:
-                    raise EmulationError(f"there is no interface {name!r} in this network")
+                    raise ArgumentError(f"there is no interface {name!r} in this network")
                 with namespaces.within_network(interfaces[name]):
                     found.append(bound_socket(name, TAP_BUFFER_BYTES).detach())
         except BaseException as error:
@@ -182,7 +182,7 @@ class Operations:
         """Open a TCP connection from a host to an address or name, as the host resolves it; return its descriptor."""
         host = self._bed.host(name)
         if not 0 < port < 1 << 16:
-            raise EmulationError(f"{port} is no port")
+            raise ArgumentError(f"{port} is not a port: give a number from 1 to 65535")
         reason = "the name is unknown"
         for found in _addresses(host, address):
             family = socket.AF_INET6 if ":" in found else socket.AF_INET

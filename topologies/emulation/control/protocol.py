@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from lab7.topologies.emulation.errors import EmulationError, TopologyError
+from lab7.topologies.emulation.errors import ArgumentError, EmulationError, TopologyError
 from lab7.topologies.emulation.shape import Shape, parse_shape
 
 VERSION = 1
@@ -193,7 +193,7 @@ def find_link(text: str, links: Iterable[tuple[tuple[str, str], tuple[str, str]]
     """Return the index of the link named `text` (`a-b`) in `links`: ((node, node), (interface, interface)) per link.
 
     Names of nodes may contain hyphens. The name of either interface is accepted as well, and is required if there are
-    several links between the two nodes. Raises EmulationError for an unknown or ambiguous name.
+    several links between the two nodes. Raises ArgumentError for an unknown or ambiguous name.
     """
     found, every = [], []
     for place, (nodes, interfaces) in enumerate(links):
@@ -202,8 +202,8 @@ def find_link(text: str, links: Iterable[tuple[tuple[str, str], tuple[str, str]]
             found.append((place, interfaces))
     if not found:
         known = ", ".join(every[:20]) + (", ..." if len(every) > 20 else "")
-        raise EmulationError(f"there is no link {text!r} in this network: its links are {known}")
+        raise ArgumentError(f"there is no link {text!r} in this network: its links are {known}")
     if len(found) > 1:
         names = ", ".join(interfaces[0] for _, interfaces in found)
-        raise EmulationError(f"there are {len(found)} links {text}: name the link by its interface, one of {names}")
+        raise ArgumentError(f"there are {len(found)} links {text}: name the link by its interface, one of {names}")
     return found[0][0]

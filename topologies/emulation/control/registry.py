@@ -22,7 +22,7 @@ from itertools import count
 from pathlib import Path
 
 from lab7.topologies.emulation.control.protocol import NAME
-from lab7.topologies.emulation.errors import EmulationError, MachineError
+from lab7.topologies.emulation.errors import ArgumentError, MachineError
 
 VARIABLE = "LAB7_RUNTIME_DIR"
 # Descriptor, process id and name of a published network, for the command in the sandbox.
@@ -113,7 +113,7 @@ def published(name: str, *, exact: bool) -> Iterator[Published]:
         yield inherited
         return
     if not NAME.fullmatch(name):
-        raise EmulationError(
+        raise ArgumentError(
             f"{name!r} cannot be the name of a network: at most 40 letters, digits and _.+-, beginning with a letter"
         )
     folder = _own_folder()
@@ -170,7 +170,7 @@ def _free_name(folder: Path, name: str, *, exact: bool) -> str:
             return chosen
         if exact or number > NAMES_MAX:
             break
-    raise EmulationError(f"a network {name} is up already: choose another --name, or stop it by `lab7 down {name}`")
+    raise ArgumentError(f"a network {name} is up already: choose another --name, or stop it by `lab7 down {name}`")
 
 
 def _is_taken(path: Path) -> bool:

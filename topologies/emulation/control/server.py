@@ -23,7 +23,7 @@ from lab7.topologies.emulation.control.jobs import run_job
 from lab7.topologies.emulation.control.notices import Notices
 from lab7.topologies.emulation.control.operations import Operations
 from lab7.topologies.emulation.control.protocol import ENVIRONMENT, STREAMS, ProtocolError, check_request
-from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.errors import ArgumentError, EmulationError
 from lab7.topologies.emulation.testbed import Testbed
 from lab7.topologies.emulation.watch import LabDied
 
@@ -127,7 +127,8 @@ class ControlServer:
             pass
         except (EmulationError, LabDied, OSError) as error:
             with contextlib.suppress(ClosedError):
-                channel.send({"error": str(error)}, timeout_s=REPLY_TIMEOUT_S)
+                reply = {"error": str(error), "argument": isinstance(error, ArgumentError)}
+                channel.send(reply, timeout_s=REPLY_TIMEOUT_S)
         except Exception as error:
             with contextlib.suppress(ClosedError):
                 channel.send({"error": f"the request failed: {type(error).__name__}: {error}"}, timeout_s=1.0)

@@ -10,7 +10,7 @@ from typing import Any
 from mininet.link import TCLink
 
 from lab7.topologies.emulation import tools
-from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.errors import ArgumentError, EmulationError
 from lab7.topologies.emulation.links import netem
 from lab7.topologies.emulation.links.cable import Cable
 from lab7.topologies.emulation.links.interface import Interface
@@ -104,15 +104,15 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
         elif self._cable is not None and shape.trace is None:
             self._cable.reshape(place, shape)
         elif shape.trace is not None:
-            raise EmulationError(f"the link of {interface.name} was made without a trace: give it to addLink()")
+            raise ArgumentError(f"the link of {interface.name} was made without a trace: give it to addLink()")
         elif self._wiring.backend == "netem":
             # As in stock Mininet, netem is on the interface itself, so a capture shows outgoing frames after the delay.
             old = netem.removal(interface.name, self.shapes[place])
             tools.batch("tc", [*old, *netem.commands(interface.name, shape)], interface.node.namespace_pid)
         else:
-            raise EmulationError(
-                f"the link of {interface.name} has no bw, delay or loss to change: give addLink() one of "
-                "them, for example delay='0ms'"
+            raise ArgumentError(
+                f"the link of {interface.name} has no bw, delay or loss to change: start the network with one, by "
+                "addLink(..., delay='0ms') or a parameter of the topology (`lab7 list` shows them)"
             )
         self.shapes = tuple(shape if number == place else old for number, old in enumerate(self.shapes))
 

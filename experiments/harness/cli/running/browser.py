@@ -15,7 +15,7 @@ import click
 from lab7.experiments.harness.cli.running import socks
 from lab7.topologies.emulation.control.channel import Channel, ClosedError
 from lab7.topologies.emulation.control.client import ask, connected, open_connection, receive_reply, send_request
-from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.errors import ArgumentError, EmulationError
 
 LOOPBACK = "127.0.0.1"
 # Ports of HTTP servers, proxies and webmail; ports of lab7's services are recognised by their command lines as well.
@@ -38,14 +38,14 @@ def open_network(name: str, host: str | None, from_host: str | None, port: int) 
     hosts = {one["name"]: one for one in described["hosts"]}
     for each in (host, from_host):
         if each is not None and each not in hosts:
-            raise EmulationError(f"there is no host {each!r} in the network {name}: it has {', '.join(hosts)}")
+            raise ArgumentError(f"there is no host {each!r} in the network {name}: it has {', '.join(hosts)}")
     if from_host is not None:
         asyncio.run(_until_down(name, _proxy(name, from_host, port)))
         return
     ports = list(_served(hosts, host))
     if not ports:
         where = f"{host} has no TCP server" if host else f"the network {name} has no web server: name a HOST"
-        raise EmulationError(where)
+        raise ArgumentError(where)
     asyncio.run(_until_down(name, _forward(name, ports)))
 
 

@@ -19,7 +19,7 @@ from lab7.experiments.harness.capture.pcapng import PcapngWriter
 from lab7.topologies.emulation.control.channel import Channel, ClosedError
 from lab7.topologies.emulation.control.client import ask, connected, open_taps, receive_reply, send_request
 from lab7.topologies.emulation.control.packet_socket import PACKET_STATISTICS, SOL_PACKET, received
-from lab7.topologies.emulation.errors import EmulationError
+from lab7.topologies.emulation.errors import ArgumentError
 
 # Maximum number of packets read from one socket before the next socket is read, so that a busy interface does not delay
 # the others.
@@ -76,11 +76,11 @@ def _interfaces(name: str, host: str, only: str | None) -> list[str]:
     nodes = {one["name"]: [each["name"] for each in one["interfaces"]] for one in described["hosts"]}
     nodes |= {one["name"]: [each["name"] for each in one["interfaces"]] for one in described["switches"]}
     if host not in nodes:
-        raise EmulationError(f"there is no host {host!r} in the network {name}: it has {', '.join(nodes)}")
+        raise ArgumentError(f"there is no host {host!r} in the network {name}: it has {', '.join(nodes)}")
     if only is not None and only not in nodes[host]:
-        raise EmulationError(f"{host} has no interface {only!r}: it has {', '.join(nodes[host]) or 'none'}")
+        raise ArgumentError(f"{host} has no interface {only!r}: it has {', '.join(nodes[host]) or 'none'}")
     if not nodes[host]:
-        raise EmulationError(f"{host} has no interface")
+        raise ArgumentError(f"{host} has no interface")
     return nodes[host] if only is None else [only]
 
 

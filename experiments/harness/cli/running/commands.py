@@ -23,9 +23,16 @@ DOWN_TIMEOUT_S = 60.0
 
 
 @click.command("ps")
+@click.argument("name", required=False)
 @common.json_option
-def ps_command(as_json: bool) -> None:
-    """List the networks of this user that are up: name, topology, hosts, links, and since when."""
+def ps_command(name: str | None, as_json: bool) -> None:
+    """List the networks of this user that are up: name, topology, hosts, links, and since when.
+
+    With NAME: the hosts of that network, with addresses and services, and its links.
+    """
+    if name is not None:
+        _print_network(ask(name, "info"), as_json)
+        return
     found: list[dict[str, Any]] = []
     for name in registry.names():
         try:
@@ -42,6 +49,28 @@ def ps_command(as_json: bool) -> None:
         return
     rows = [[str(value) for value in _row_fields(one).values()] for one in found]
     common.out().print(common.table(["name", "topology", "hosts", "links", "since", "process"], rows))
+
+
+def _print_network(described: dict[str, Any], as_json: bool) -> None:
+    """Print the hosts and links of one network; with --json, its description by the control server."""
+    if as_json:
+        common.print_json(described)
+        return
+    hosts = [
+        [
+            host["name"],
+            ", ".join(one["ip"] for one in host["interfaces"] if one["ip"]),
+            "; ".join(f"{one['command']}{'' if one['runs'] else ' (has ended)'}" for one in host["services"]),
+        ]
+        for host in described["hosts"]
+    ]
+    links = []
+    for link in described["links"]:
+        ends, texts = link["nodes"], [describe_shape(fields) for fields in link["shapes"]]
+        shape = texts[0] if texts[0] == texts[1] else f"from {ends[0]}: {texts[0]}; from {ends[1]}: {texts[1]}"
+        links.append(["-".join(ends), "up" if link["up"] else "down", shape])
+    common.out().print(common.table(["host", "address", "services"], hosts))
+    common.out().print(common.table(["link", "state", "delay, loss and rate"], links))
 
 
 def _row_fields(one: dict[str, Any]) -> dict[str, Any]:
@@ -107,7 +136,7 @@ def link_command() -> None:
     lab7 link down internet origin-s0
     lab7 link up internet origin-s0
 
-    A link is named by its nodes, as `lab7 ps` and the picture of `lab7 view` do, or by one of its interfaces.
+    A link is named by its nodes, as `lab7 ps NAME` lists it, or by one of its interfaces.
     """
 
 

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
+
 from lab7.experiments.harness.catalogue.topologies import TopologyEntry
 from lab7.topologies.emulation.control import registry
 from lab7.topologies.emulation.control.protocol import NAME
@@ -49,6 +51,7 @@ def served(bed: Testbed, entry: TopologyEntry, published: registry.Published) ->
 
     def stop() -> None:
         if main is not None:
+            click.echo(f"Taken down by `lab7 down {published.name}`.")
             signal.pthread_kill(main, signal.SIGTERM)
 
     with ControlServer(bed, published.listener, about, module_command(SHELL), stop) as server:
