@@ -2,14 +2,15 @@
 
     client  ─┐                                    ┌─ origin
     10.7.0.1 ├─ s1 ══════ access link ══════ s2 ──┤  10.7.1.1  www.example.com
-    proxy   ─┘ campus    bw, delay          isp   └─ origin2 ...
+    (proxy) ─┘ campus    bw, delay          isp   └─ (origin2 ...)
     10.7.0.100                                       10.7.1.2  www2.example.com
     cache.example.com
 
-All hosts are in 10.7.0.0/16. Only the access link has a rate. Links on the campus and beyond the access link are
-unshaped, unless `campus_delay` and `internet` give them a delay. RTT between client and origin: twice the sum of the
-three delays. The cache is a forward proxy (cache=forward; port 3128) or a reverse proxy (cache=reverse; port 80). With
-dns=yes there are name servers as well (see dns_hierarchy), the recursive resolver on the campus.
+In parentheses: only with the parameters `cache` and `origins`. All hosts are in 10.7.0.0/16. Only the access link has a
+rate. Links on the campus and beyond the access link are unshaped, unless `campus_delay` and `internet` give them a
+delay. RTT between client and origin: twice the sum of the three delays. The cache is a forward proxy (cache=forward;
+port 3128) or a reverse proxy (cache=reverse; port 80). With dns=yes there are name servers as well (see dns_hierarchy),
+the recursive resolver on the campus.
 
     sudo mn --custom topologies/web.py --topo web --switch lxbr
 """

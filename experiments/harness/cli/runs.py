@@ -436,7 +436,8 @@ def show(console: Console, result: Result, statements: Mapping[str, str]) -> Non
     for file, line in result.files.programs.items():
         console.print(f"\noutput of the program in {file}, which ends in: {escape(line)}", soft_wrap=True)
     if result.comparisons:
-        columns = ["", "formula", "theory ms", "measured ms", "left ms", "ratio", *_terms(result.comparisons)]
+        left = ["left ms"] if _are_corrected(result.comparisons) else []
+        columns = ["", "formula", "theory ms", "measured ms", *left, "ratio", *_terms(result.comparisons)]
         console.print()
         console.print(
             common.table(
@@ -446,7 +447,7 @@ def show(console: Console, result: Result, statements: Mapping[str, str]) -> Non
         console.print("measured: median of the samples; terms in ms, measured/theory", style="dim")
         if all(comparison.adds_up for comparison in result.comparisons):
             console.print("the terms of each median sample add up to it, to the nanosecond", style="dim")
-        if any(comparison.raw_s != comparison.measured_s for comparison in result.comparisons):
+        if left:
             console.print(f"left: measured time without {', '.join(TERMS)}; ratio: left/theory", style="dim")
         for comparison in result.comparisons:
             if comparison.disturbed:
@@ -485,5 +486,11 @@ def _row(comparison: Comparison, every: Sequence[Comparison]) -> list[str]:
         f"{comparison.terms.get(term, 0) * 1e3:.1f}/{comparison.theory_terms.get(term, 0) * 1e3:.1f}"
         for term in _terms(every)
     ]
-    figures = [f"{value_s * 1e3:.2f}" for value_s in (comparison.theory_s, comparison.raw_s, comparison.measured_s)]
+    times_s = [comparison.theory_s, comparison.raw_s, *([comparison.measured_s] if _are_corrected(every) else [])]
+    figures = [f"{value_s * 1e3:.2f}" for value_s in times_s]
     return [comparison.name, comparison.formula, *figures, ratio, *terms]
+
+
+def _are_corrected(comparisons: Sequence[Comparison]) -> bool:
+    """Return True if a measured time had delays by the machine's load, which are subtracted before it is compared."""
+    return any(comparison.raw_s != comparison.measured_s for comparison in comparisons)
