@@ -17,12 +17,25 @@ from lab7.topologies.emulation.addressing import ipv6
 from lab7.topologies.emulation.errors import EmulationError
 
 
+HELP = """A command runs in a host whose name precedes it, and names of hosts in it stand for their addresses:
+  HOST COMMAND ...
+For example, in `lab7 shell web`:
+  lab7> client curl -si http://www.example.com/
+  lab7> client tcpdump -n -c 10 -w /tmp/client.pcap &
+  lab7> client ping -c 3 origin
+  lab7> link s1 s2 down
+The text at the start lists the hosts, their services and commands to try. Files in /tmp are kept after `exit`.
+"""
+
+
 class Shell(CLI):  # type: ignore[misc]
     """Mininet's command line (HOST COMMAND, help, exit) on a running network, read from a terminal, pipe or file."""
 
     prompt = "lab7> "
     # Permit hyphens in command words, since host names contain hyphens.
     identchars = CLI.identchars + "-"
+    # Printed by `help` below the list of commands, in place of Mininet's examples.
+    helpStr = HELP  # noqa: N815
 
     def onecmd(self, line: str) -> bool:
         """Run one command line; print an error as one sentence, and return False so that the shell goes on."""
