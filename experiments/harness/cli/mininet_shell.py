@@ -16,7 +16,6 @@ from lab7.experiments.harness.cli.interface import typed_names
 from lab7.topologies.emulation.addressing import ipv6
 from lab7.topologies.emulation.errors import EmulationError
 
-
 HELP = """A command runs in a host whose name precedes it, and names of hosts in it stand for their addresses:
   HOST COMMAND ...
 For example, in `lab7 shell web`:
