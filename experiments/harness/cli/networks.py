@@ -139,10 +139,6 @@ def exec_command(
     """
     # Remove the `--` before the command, which click leaves in `command`.
     words = list(command[1:] if command[0] == "--" else command)
-    if words and "/" not in words[0] and tools.which(words[0]) is None:
-        # Hosts have the machine's files and PATH; shells exit with 127, too.
-        click.echo(f"lab7: {host} cannot run {words[0]}: there is no such program on this machine", err=True)
-        raise click.exceptions.Exit(NOT_FOUND)
     if (running := running_network(topology, timed, new=new)) is not None:
         say_running(running)
         raise click.exceptions.Exit(session.run_in(running, "exec", host=host, words=words))
@@ -155,6 +151,10 @@ def exec_command(
         code = virtual.command(module_command("lab7.experiments.harness.cli", *line), f"the command in {host}")
         raise click.exceptions.Exit(code)
     with network as (_entry, bed):
+        if "/" not in words[0] and tools.which(words[0]) is None:
+            # Hosts have the machine's files and PATH. nsenter would be named as the program that failed.
+            click.echo(f"lab7: {host} cannot run {words[0]}: there is no such program on this machine", err=True)
+            raise click.exceptions.Exit(NOT_FOUND)
         process = bed.host(host).popen(words, stdin=None, stdout=None, stderr=None)
         code = process.wait()
     raise click.exceptions.Exit(code if code >= 0 else 128 - code)

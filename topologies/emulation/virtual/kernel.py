@@ -84,11 +84,20 @@ def find() -> Kernel | None:
     recipe = recipe_hash()
     folders = [SHARED] if user_cache() is None else [user_folder(), SHARED]
     for folder in folders:
-        for place in sorted(folder.glob(f"{recipe}-*"), reverse=True):
+        for place in _places(folder, recipe):
             kernel = _read(place, recipe)
             if kernel is not None:
                 return kernel
     return None
+
+
+def _places(folder: Path, recipe: str) -> list[Path]:
+    """Return the folders of kernels of a recipe, the newest version first; none of a folder that cannot be read."""
+    try:
+        return sorted(folder.glob(f"{recipe}-*"), reverse=True)
+    except OSError:
+        # Without $HOME an ordinary user's cache is that of root inside of the sandbox, where the user is root.
+        return []
 
 
 def _read(place: Path, recipe: str) -> Kernel | None:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -150,4 +151,17 @@ def test_a_user_without_a_home_folder_has_the_machines_kernels_alone(
         kernel.user_folder()
     assert repair.make_plan().obstacles[-1].endswith("set XDG_CACHE_HOME to a folder")
     shared = keep(kernel.SHARED, f"{kernel.recipe_hash()}-6.1.9")
+    assert kernel.require().program == shared / kernel.PROGRAM
+
+
+def test_a_folder_that_cannot_be_read_has_no_kernel(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = keep(kernel.SHARED, f"{kernel.recipe_hash()}-6.1.9")
+    glob = Path.glob
+
+    def refuse(folder: Path, pattern: str) -> Iterator[Path]:
+        if folder == cache:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return iter(glob(folder, pattern))
+
+    monkeypatch.setattr(Path, "glob", refuse)
     assert kernel.require().program == shared / kernel.PROGRAM
