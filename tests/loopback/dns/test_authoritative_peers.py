@@ -34,6 +34,8 @@ c        CNAME a
 out      CNAME www.other.test.
 mx       MX    10 a
 mx       MX    20 mail.other.test.
+mxwild   MX    1 host.w
+mxglue   MX    1 ns.sub
 *.w      A     192.0.2.3
 *.w      MX    1 a
 ent.x.y  A     192.0.2.4
@@ -56,7 +58,7 @@ svc      HTTPS 1 . alpn=h2 port=8443
 """.format(big='"{}"'.format("b" * 250) + " bbb" * 40, full='"{}" "{}"'.format("f" * 240, "f" * 218))
 NAMES = """
 @ ns a c out mx w x.w y.x.w *.w ent.x.y x.y y z.x.y none sub x.sub ns.sub sib ns.sib x.sib tosub d x.d a.d e x.e none.e
-t loop srv big full svc
+t loop srv big full svc mxwild mxglue
 """
 TYPES = "A AAAA NS SOA MX TXT CNAME DNAME ANY DS SRV DNSKEY HTTPS TYPE65280 HINFO NSEC"
 
@@ -123,15 +125,16 @@ def ask(port: int, question: Question) -> Answer:
 def decided_bind(question: Question) -> bool:
     """Tell whether the answer differs from BIND's, and is NSD's.
 
-    BIND applies a DNAME that leads below itself eleven times, and answers it and a loop of aliases with SERVFAIL; for
-    NSEC it does not follow an alias that has none; it adds the NS set to a synthesized CNAME that is the question, and
-    sends a part of the set with TC where the whole does not fit.
+    BIND expands no wildcard for the additional section. It applies a DNAME that leads below itself eleven times, and
+    answers it and a loop of aliases with SERVFAIL; for NSEC it does not follow an alias that has none; it adds the NS
+    set to a synthesized CNAME that is the question, and sends a part of the set with TC where the whole does not fit.
     """
     name, rtype, _, edns = question
     loop = name in ("x.d", "a.d", "loop")
     partial = name == "full" and rtype in ("TXT", "ANY") and not edns
     synthesized = name in ("x.e", "none.e") and rtype == "CNAME"
-    return loop or partial or synthesized or (rtype == "NSEC" and name in ("c", "out", "tosub"))
+    expanded = (name, rtype) == ("mxwild", "MX")
+    return loop or partial or synthesized or expanded or (rtype == "NSEC" and name in ("c", "out", "tosub"))
 
 
 def test_the_answers_are_those_of_nsd(tmp_path: Path) -> None:
