@@ -46,6 +46,7 @@ from lab7.topologies.emulation.control.packet_socket import (
     bound_socket,
     time_ns_of,
 )
+from lab7.topologies.emulation.virtual.alignment import align
 
 CLONE_NEWNET = 0x40000000  # linux/sched.h
 ARPHRD_LOOPBACK = 772  # linux/if_arp.h
@@ -280,6 +281,8 @@ def _record(order: dict[str, Any], raw_path: Path) -> None:
         raw.write(json.dumps([tap.label for tap in taps]).encode() + b"\n")
         raw.flush()
         recorder = Recorder(taps, raw)
+        # In virtual time the pauses of the recorder end at the same moments, however long its start was.
+        align()
         _say({"ready": True})
         if not recorder.run(sys.stdin.fileno()):
             return
