@@ -167,5 +167,7 @@ def _word(name: str, value: Any, known: tuple[str, ...]) -> str:
 def _plot_x(value: Any, known: list[str]) -> str | None:
     if value is not None and value not in known:
         there = ", ".join(known) or "none"
-        raise DefinitionError(f"[plot] x = {value!r} is no parameter of [set] or role of [replace]: there are {there}")
+        raise DefinitionError(
+            f"[plot] x = {value!r} is not a parameter of [set] or a role of [replace]: there are {there}"
+        )
     return None if value is None else str(value)

@@ -116,7 +116,7 @@ def _keys(options: argparse.Namespace, zone: Name) -> Sequence[SigningKey]:
 def _generate(options: argparse.Namespace) -> None:
     directory = Path(options.keys)
     if not directory.is_dir():
-        raise ServiceError(f"{directory} is no directory: make it, or name another with -K")
+        raise ServiceError(f"{directory} is not a directory: make it, or name another with -K")
     for flags in (ZONE_KEY | SECURE_ENTRY_POINT, ZONE_KEY):
         key = SigningKey.of(options.generate, generate_key(Algorithm[options.algorithm]), flags)
         write_key(directory, key)

@@ -19,9 +19,9 @@ from lab7.services.http.messages import HTTP_1_1, Request, Response
 from lab7.services.http.server.body_stream import BodyStream
 
 SERVER_FAULTS: Mapping[str, str] = {
-    "body-in-304": "content behind the head of a 304 response",
+    "body-in-304": "content after the head of a 304 response",
     "wrong-content-length": "a Content-Length that is 10 less than the octets of the content",
-    "silent-close": "Connection: keep-alive, and the connection is closed behind the response",
+    "silent-close": "Connection: keep-alive, and the connection is closed after the response",
     "decimal-chunks": "chunk sizes in decimal",
     "lf-in-head": "lines of a response head that end in LF alone",
 }

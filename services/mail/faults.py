@@ -21,7 +21,7 @@ from lab7.services.mail.smtp.syntax import Reply
 MTA_FAULTS: Mapping[str, str] = {
     "no-dot-stuffing": "sends lines of a message that begin with a dot as they are",
     "no-dot-unstuffing": "keeps the dots that the client has put in front of lines that begin with a dot",
-    "early-250": "replies 250 to a message 5 s before it is in the queue, so that one is lost if the server is killed",
+    "early-250": "replies 250 to a message 5 s before it is in the queue: the message is lost if the server is killed",
     "space-in-ehlo": "a space in place of the hyphen in all lines of the reply to EHLO",
     "250-to-data": "250 in place of 354 as reply to DATA",
     "lf-in-smtp": "SMTP reply lines that end in LF alone",

@@ -91,7 +91,7 @@ def _trace(given: dict[str, Any]) -> str | None:
         raise TopologyError("a link has either bw or trace: leave one of them out")
     path = Path(str(given["trace"])).resolve()
     if not path.is_file():
-        raise TopologyError(f"trace={given['trace']} is no file: give one with a time in milliseconds on each line")
+        raise TopologyError(f"trace={given['trace']} is not a file: give one with a time in milliseconds on each line")
     return str(path)
 
 

@@ -70,7 +70,7 @@ def read_containerlab(file: Path) -> Lab:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise TopologyError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
     except (AttributeError, KeyError, TypeError) as error:
-        raise TopologyError(f"{file} is no topology of containerlab: it needs topology, nodes and links") from error
+        raise TopologyError(f"{file} is not a topology of containerlab: it needs topology, nodes and links") from error
     kind = (topology.get("defaults") or {}).get("kind", "linux")
     set_ups = {name: read_lines(map(str, node.get("exec") or [])) for name, node in nodes.items()}
     switches = [name for name, node in nodes.items() if node.get("kind", kind) in BRIDGE_KINDS or set_ups[name].bridged]

@@ -159,7 +159,7 @@ def _public_key(key_record: str) -> tuple[int, int]:
 def _value(octets: bytes, tag: int) -> tuple[bytes, bytes]:
     """Return (content of the first DER element, remaining octets); require this tag (X.690 section 8.1)."""
     if len(octets) < 2 or octets[0] != tag:
-        raise UnreadableSignature("the key is no SubjectPublicKeyInfo of RSA")
+        raise UnreadableSignature("the key is not a SubjectPublicKeyInfo of RSA")
     length, start = octets[1], 2
     if length & 0x80:
         start = 2 + (length & 0x7F)
@@ -171,4 +171,4 @@ def _base64(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except binascii.Error:
-        raise UnreadableSignature(f"{text[:20]!r}... is no base64") from None
+        raise UnreadableSignature(f"{text[:20]!r}... is not base64") from None

@@ -170,7 +170,7 @@ class Validation:
             detail = f"{what} has no signature, and {trust.zone} is a signed zone"
             raise BogusError(ExtendedError(ErrorCode.RRSIGS_MISSING, detail))
         if trust.security is Security.SECURE and trust.zone != target:
-            detail = f"{what} is signed by {target}, which is no zone"
+            detail = f"{what} is signed by {target}, which is not a zone"
             raise BogusError(ExtendedError(ErrorCode.DNSSEC_BOGUS, detail))
         return trust
 
@@ -458,7 +458,7 @@ class _KeyJudge:
             self.error = ExtendedError(ErrorCode.DNSKEY_MISSING, f"no DNSKEY of {self._zone} is that of its DS records")
             return False
         if not any(is_zone_key(key) for key in trusted):
-            self.error = ExtendedError(ErrorCode.NO_ZONE_KEY_BIT_SET, f"the DNSKEY of {self._zone} is no zone key")
+            self.error = ExtendedError(ErrorCode.NO_ZONE_KEY_BIT_SET, f"the DNSKEY of {self._zone} is not a zone key")
             return False
         try:
             verified = self._validation.verify(rrset, _signatures(message.answers, rrset), self._zone, trusted)

@@ -187,7 +187,7 @@ def read_key(path: Path) -> SigningKey:
     try:
         private = _private_key(Algorithm(dnskey.algorithm), _fields(text))
     except (KeyError, ValueError, KeyFormatError) as error:
-        raise ServiceError(f"{path} is no private key of algorithm {dnskey.algorithm} ({error})") from error
+        raise ServiceError(f"{path} is not a private key of algorithm {dnskey.algorithm} ({error})") from error
     if private.public != dnskey.key:
         raise ServiceError(f"{path} is not the private key of {public_path}")
     return SigningKey(zone, dnskey, private)
@@ -224,7 +224,7 @@ def _fields(text: str) -> dict[str, bytes]:
             try:
                 fields[label] = base64.b64decode(value.strip(), validate=True)
             except binascii.Error as error:
-                raise ValueError(f"{label} is no base64") from error
+                raise ValueError(f"{label} is not base64") from error
     return fields
 
 

@@ -47,7 +47,7 @@ def query_in(request: Request) -> bytes | None:
     try:
         octets = base64.b64decode(values[0] + b"=" * (-len(values[0]) % 4), b"-_", validate=True)
     except binascii.Error as error:
-        raise HTTPError(400, "the parameter dns is no base64url without padding") from error
+        raise HTTPError(400, "the parameter dns is not base64url without padding") from error
     if len(octets) > MESSAGE_OCTETS_MAX:
         raise HTTPError(413, "the query is longer than a DNS message")
     return octets
@@ -56,7 +56,7 @@ def query_in(request: Request) -> bytes | None:
 def response_with(wire: bytes | None) -> Response:
     """Return the HTTP response around an encoded response; 400 for a query that was dropped."""
     if wire is None:
-        return page_response(400, "The message is no DNS query.")
+        return page_response(400, "The message is not a DNS query.")
     lifetime = b"max-age=%d" % freshness_lifetime(wire)
     return Response(200, Fields(((b"Content-Type", MEDIA_TYPE), (b"Cache-Control", lifetime))), wire)
 

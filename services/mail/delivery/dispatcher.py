@@ -149,7 +149,7 @@ class Dispatcher:
         destination = self._destinations.get(domain)
         if destination is None:
             if self._remote is None:
-                raise RuntimeError("connect() was not called")
+                raise RuntimeError("set_remote() was not called")
             if len(self._destinations) >= DESTINATIONS_KEPT:
                 self._evict_idle()
             destination = self._destinations[domain] = Destination(self._remote, domain)

@@ -148,7 +148,7 @@ def parse_settings(words: Iterable[str]) -> dict[str, str]:
         name, equals, value = word.partition("=")
         if not equals or name not in LINK_WORDS or not value:
             known = ", ".join(word for word in LINK_WORDS if word != "max_queue_size")
-            raise TopologyError(f"{word!r} is no setting of a link: write one of {known}, for example delay=50ms")
+            raise TopologyError(f"{word!r} is not a setting of a link: write one of {known}, for example delay=50ms")
         if name in ("delay", "jitter") and _BARE_NUMBER.fullmatch(value) and float(value or 0) != 0:
             raise TopologyError(f"{name}={value} lacks its unit: write {name}={value}ms")
         if name in ("loss", "reorder"):

@@ -137,7 +137,7 @@ def memory_mb(outer: Mapping[str, str]) -> int:
     """
     given = outer.get(MEMORY_VARIABLE, str(MEMORY_MB))
     if not given.isdecimal() or int(given) < MEMORY_MB:
-        raise MachineError(f"{MEMORY_VARIABLE}={given} is no number of MB from {MEMORY_MB} on: write 8000 for 8 GB")
+        raise MachineError(f"{MEMORY_VARIABLE}={given} is not a number of MB from {MEMORY_MB} on: write 8000 for 8 GB")
     return int(given)
 
 

@@ -128,7 +128,7 @@ def _rsa_key(octets: bytes) -> "RSAPublicKey":
     except UnsupportedAlgorithm as error:
         raise KeyRecordError(f"the key cannot be used: {error}") from error
     if not isinstance(key, RSAPublicKey):
-        raise KeyRecordError("the key is no RSA key")
+        raise KeyRecordError("the key is not an RSA key")
     if not RSA_BITS_MIN <= key.key_size <= RSA_BITS_MAX:
         raise KeyRecordError(f"the key has {key.key_size} bits, expected {RSA_BITS_MIN} to {RSA_BITS_MAX}")
     return key

@@ -122,7 +122,7 @@ def parse_signature(value: bytes) -> Signature:
 def _check(signature: Signature) -> None:
     """Raise SignatureError for tags that contradict one another (RFC 6376 section 6.1.1)."""
     if not is_domain(signature.domain) or not is_selector(signature.selector):
-        raise SignatureError("the signing domain or the selector is no domain name")
+        raise SignatureError("the signing domain or the selector is not a domain name")
     domain = signature.identity.rpartition("@")[2].lower()
     if domain != signature.domain and not domain.endswith("." + signature.domain):
         raise SignatureError("the domain of i= is not within the signing domain")
@@ -151,7 +151,7 @@ def _number(tags: dict[str, str], name: str, pattern: re.Pattern[str] = _NUMBER)
     if name not in tags:
         return None
     if not pattern.match(tags[name]):
-        raise SignatureError(f"the tag {name}= is no number")
+        raise SignatureError(f"the tag {name}= is not a number")
     return int(tags[name])
 
 

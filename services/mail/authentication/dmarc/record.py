@@ -113,7 +113,7 @@ def walk(domain: str) -> Lookups[Walk]:
     """Walk from a domain towards the root (DNS tree walk); raises TemporaryLookupError, ValueError for a bad name."""
     start = domain_name(domain)
     if start is None:
-        raise ValueError(f"{domain!r} is no domain name")
+        raise ValueError(f"{domain!r} is not a domain name")
     own = yield from find_record(start)
     return (yield from walk_on(start, own))
 

@@ -75,11 +75,11 @@ def parse_policy(text: str) -> Policy:
     for line in filter(str.strip, re.split(r"\r?\n", text)):
         found = _LINE.match(line.rstrip(" \t"))
         if found is None:
-            raise PolicyError(f"{line[:40]!r} is no line of a policy")
+            raise PolicyError(f"{line[:40]!r} is not a line of a policy")
         name, value = found[1], found[2]
         if name == "mx":
             if not _MX.match(value):
-                raise PolicyError(f"{value[:40]!r} is no MX pattern")
+                raise PolicyError(f"{value[:40]!r} is not an MX pattern")
             patterns.append(value.lower().removesuffix("."))
         else:
             # RFC 8461 section 3.2: of repeated fields other than mx, the first counts.

@@ -117,7 +117,7 @@ def _check_modifier(name: str, value: str) -> None:
 def _parse_directive(term: str) -> Directive:
     parts = _DIRECTIVE.match(term)
     if parts is None:
-        raise SyntaxFaultError(f"{term!r} is no mechanism")
+        raise SyntaxFaultError(f"{term!r} is not a mechanism")
     result, name, argument = QUALIFIERS[parts[1] or "+"], parts[2].lower(), parts[3]
     if name in ("ip4", "ip6"):
         return Directive(result, name, network=_parse_network(name, argument))
@@ -150,14 +150,14 @@ def _split_prefix(argument: str) -> tuple[str, int, int]:
 def _parse_network(name: str, argument: str) -> IPv4Network | IPv6Network:
     address, slash, prefix = argument[1:].partition("/")
     if not argument.startswith(":") or (slash and not re.match(r"(?:0|[1-9][0-9]*)\Z", prefix)) or "%" in address:
-        raise SyntaxFaultError(f"{name}{argument} is no network")
+        raise SyntaxFaultError(f"{name}{argument} is not a network")
     try:
         # RFC 7208 section 5.6: address bits beyond the prefix length are ignored.
         network = ip_network(argument[1:], strict=False)
     except ValueError:
-        raise SyntaxFaultError(f"{name}{argument} is no network") from None
+        raise SyntaxFaultError(f"{name}{argument} is not a network") from None
     if network.version != int(name[2]):
-        raise SyntaxFaultError(f"{name}{argument} is no network of IPv{name[2]}")
+        raise SyntaxFaultError(f"{name}{argument} is not a network of IPv{name[2]}")
     return network
 
 
@@ -165,7 +165,7 @@ def check_domain_spec(text: str) -> None:
     """Raise SyntaxFaultError unless a text is a domain-spec (RFC 7208 section 7.1)."""
     _check_macros(text, _LETTERS)
     if _DOMAIN_END.search(text) is None:
-        raise SyntaxFaultError(f"{text!r} is no domain")
+        raise SyntaxFaultError(f"{text!r} is not a domain")
 
 
 def check_explanation(text: str) -> None:
@@ -175,7 +175,7 @@ def check_explanation(text: str) -> None:
 
 def _check_macros(text: str, letters: frozenset[str]) -> None:
     if MACRO_STRING.match(text) is None:
-        raise SyntaxFaultError(f"{text!r} is no macro string")
+        raise SyntaxFaultError(f"{text!r} is not a macro string")
     for token in _TOKEN.finditer(text):
         if token[1] is None:
             continue

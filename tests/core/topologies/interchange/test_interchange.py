@@ -212,7 +212,7 @@ def test_a_topology_of_containerlabs_users_is_read(tmp_path: Path) -> None:
             "the command 'ip addr add 10.1 dev eth0' cannot",
         ),
         ("a.clab.yml", "a: [", "a.clab.yml is not YAML"),
-        ("a.clab.yml", "a: 1", "a.clab.yml is no topology of containerlab"),
+        ("a.clab.yml", "a: 1", "a.clab.yml is not a topology of containerlab"),
         ("a.clab.yml", "topology: {nodes: {a: }, links: [{endpoints: ['a:eth1']}]}", "has no two endpoints"),
         ("a.clab.yml", "topology: {nodes: {a: }, links: [{endpoints: ['a:eth1', 'b:eth1']}]}", "b:eth1 names no node"),
     ],

@@ -132,7 +132,7 @@ def test_a_wrong_key_file_is_told(tmp_path: Path) -> None:
             read_key(path)
     public.write_text("$TTL 60\nexample. DNSKEY 257 3 15 AQAB\n")
     path.write_text("nothing\n")
-    with pytest.raises(ServiceError, match="is no private key"):
+    with pytest.raises(ServiceError, match="is not a private key"):
         read_key(path)
     path.unlink()
     with pytest.raises(ServiceError, match="cannot read the key"):

@@ -103,9 +103,9 @@ def test_settings_are_those_of_mininet_with_units() -> None:
     [
         ("delay=50", "delay=50 lacks its unit: write delay=50ms"),
         ("jitter=1e3", "lacks its unit"),
-        ("dealy=50ms", "is no setting of a link: write one of bw, delay, jitter, loss, reorder, queue"),
-        ("delay", "is no setting"),
-        ("delay=", "is no setting"),
+        ("dealy=50ms", "is not a setting of a link: write one of bw, delay, jitter, loss, reorder, queue"),
+        ("delay", "is not a setting"),
+        ("delay=", "is not a setting"),
     ],
 )
 def test_a_wrong_setting_is_told_with_the_right_one(word: str, sentence: str) -> None:
