@@ -101,6 +101,7 @@ def test_tests_run_where_they_can_and_a_failure_keeps_its_packets(pytester: pyte
         "the topology web has no parameter 'dealy' (did you mean delay?): it has ",
     ):
         assert sentence in text
+    assert "During handling of the above exception" not in text
     (folder,) = re.findall(r"^capture and ladder: (.*)$", text, re.MULTILINE)
     assert sorted(path.name for path in Path(folder).iterdir()) == ["capture.pcapng", "ladder.svg", "ladder.txt"]
     assert "GET / ---" in text
