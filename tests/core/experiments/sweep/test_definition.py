@@ -56,7 +56,7 @@ def test_seeds_may_be_listed() -> None:
         ('experiment = "a"\nfull = 1', "full = 1 is invalid: give true or false"),
         ('experiment = "a"\n[set]\nx = []', r"\[set\] x must be a value or a list of values"),
         ('experiment = "a"\n[set]\nx = [[1]]', r"\[set\] x must be a value or a list of values"),
-        ('experiment = "a"\n[plot]\nx = "y"', r"\[plot\] x = 'y' is no parameter of \[set\]"),
+        ('experiment = "a"\n[plot]\nx = "y"', r"\[plot\] x = 'y' is not a parameter of \[set\]"),
     ],
 )
 def test_an_error_names_the_key_and_a_valid_value(text: str, message: str) -> None:

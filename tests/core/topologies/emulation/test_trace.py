@@ -123,5 +123,5 @@ def test_a_trace_is_a_parameter_of_a_link(tmp_path: Path) -> None:
     assert [chain.exit_ns(FULL, 0) for _ in range(2)] == [12 * MS_NS, 14 * MS_NS]
     with pytest.raises(TopologyError, match="a link has either bw or trace"):
         parse_shape({"trace": str(path), "bw": 10})
-    with pytest.raises(TopologyError, match=r"trace=none\.trace is no file"):
+    with pytest.raises(TopologyError, match=r"trace=none\.trace is not a file"):
         parse_shape({"trace": "none.trace"})
