@@ -19,7 +19,7 @@ import re
 import shutil
 import struct
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -116,7 +116,7 @@ def build(
     """
     variants = [draw_variant(assignment, secret, student) for student in students]
     _remove_scratch(out)
-    _require_same_build(assignment, variants, out)
+    require_same_build(assignment, secret, out)
     done = 0
 
     def one(variant: Variant) -> Built:
@@ -149,13 +149,25 @@ def _remove_scratch(out: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _require_same_build(assignment: Assignment, variants: Iterable[Variant], out: Path) -> None:
-    """Raise AssignmentError if a folder in `out` was built with another course secret or another assignment."""
-    for variant in variants:
-        path = out / KEYS / variant.student / VARIANT_NAME
-        if path.exists() and json.loads(path.read_text())["values"] != variant.values:
+def require_same_build(assignment: Assignment, secret: bytes, out: Path) -> None:
+    """Raise AssignmentError if a student's folder in `out` is of another assignment, course secret or version."""
+    for path in sorted((out / KEYS).glob(f"*/{VARIANT_NAME}")):
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            name, student, values = kept["assignment"], kept["student"], dict(kept["values"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise AssignmentError(f"{path} cannot be read: build {assignment.name} into another folder") from error
+        if name != assignment.name:
+            raise AssignmentError(f"{out} has a build of {name}, not of {assignment.name}: give another folder")
+        variant = draw_variant(assignment, secret, student)
+        if values.get("nonce") != variant.nonce:
             raise AssignmentError(
-                f"{out} has another build of {assignment.name} (another secret or version): give another folder by -o"
+                f"this secret is not the one of the build in {out}: give that secret, or another folder"
+            )
+        if values != variant.values:
+            raise AssignmentError(
+                f"{out} was built by another version of {assignment.name} or of lab7, which draws other values: "
+                "use that version, or another folder"
             )
 
 

@@ -12,7 +12,7 @@ import click
 from rich.markup import escape
 
 from lab7.experiments.assignments import gradebook
-from lab7.experiments.assignments.build import HANDOUTS, KEYS, Built, RosterError, build, read_roster
+from lab7.experiments.assignments.build import HANDOUTS, KEYS, Built, RosterError, build, read_roster, require_same_build
 from lab7.experiments.assignments.definition import (
     NETWORK_KIND,
     PREDICT_KIND,
@@ -284,6 +284,7 @@ def grade_command(
         raise click.UsageError("these submissions are graded by their build: give its folder by --build")
     assignment = _find(name)
     try:
+        require_same_build(assignment, secret, built)
         keys = KeyStore(assignment, secret, built)
         found = submissions_of(assignment.kind, submissions)
         students = {*found, *keys.students}
@@ -313,16 +314,22 @@ def grade_command(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="CSV file with a column `student`: names the student whose capture it is",
 )
+@click.option(
+    "--build",
+    "built",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="folder of the build (-o): says whether the secret is its secret, and names its students, too",
+)
 @common.json_option
 def verify_command(
-    submission: Path, name: str | None, secret: bytes | None, roster: Path | None, as_json: bool
+    submission: Path, name: str | None, secret: bytes | None, roster: Path | None, built: Path | None, as_json: bool
 ) -> None:
     """Verify a hand-in (handin.zip, or a folder with it): student, lab7, clock, certificate, files and signature.
 
     Exits with 1 if a file was changed, the signature does not match, or the capture is another student's. The
     signature proves that the files were signed with the key of the student's task file: by lab7, or by the student.
     """
-    verify_handin(submission, secret, name, roster, as_json)
+    verify_handin(submission, secret, name, roster, built, as_json)
 
 
 @assignment_command.command("handout")
@@ -382,7 +389,7 @@ def bundle_command(name: str, secret: bytes, built: Path | None, roster: Path | 
             raise click.UsageError("the zip file is made of a build: give its folder by --build")
         else:
             count = write_bundle(_find(name), secret, built, path, show)
-    except (AssignmentError, RosterError) as error:
+    except (AssignmentError, RosterError, SecretError) as error:
         raise click.UsageError(str(error)) from error
     click.echo(f"{path}: an autograder for {count} students")
 

@@ -78,7 +78,10 @@ def verify(place: Path, scratch: Path, verifier: Verifier | None, student: str |
         lines.append(("signature", f"by the task file of {record.student}"))
     else:
         lines.append(("signature", f"not by the task file of {record.student}"))
-        problems.append(f"the signature is not the one of {record.student}: the record was changed or made by hand")
+        problems.append(
+            f"the signature is not the one of {record.student}: the record was changed or made by hand, "
+            "or this is not the secret of the build"
+        )
     if record.assignment != verifier.assignment:
         problems.append(f"it is of the assignment {record.assignment}, not {verifier.assignment}")
     if student is not None and record.student != student:
