@@ -12,7 +12,16 @@ import click
 from rich.markup import escape
 
 from lab7.experiments.assignments import gradebook
-from lab7.experiments.assignments.build import HANDOUTS, KEYS, Built, RosterError, build, read_roster, require_same_build
+from lab7.experiments.assignments.answer_forms import answer_of_form
+from lab7.experiments.assignments.build import (
+    HANDOUTS,
+    KEYS,
+    Built,
+    RosterError,
+    build,
+    read_roster,
+    require_same_build,
+)
 from lab7.experiments.assignments.definition import (
     NETWORK_KIND,
     PREDICT_KIND,
@@ -33,7 +42,7 @@ from lab7.experiments.assignments.predictions.command import predict_command
 from lab7.experiments.assignments.predictions.grading import read_receipts
 from lab7.experiments.assignments.programs.command import check_program, grade_folder, write_handout
 from lab7.experiments.assignments.programs.definition import find_program_assignment
-from lab7.experiments.assignments.sheet import SheetError, read_sheet
+from lab7.experiments.assignments.sheet import SheetError, read_forms, read_sheet
 from lab7.experiments.assignments.skeleton import write_skeleton
 from lab7.experiments.harness.cli import common
 from lab7.topologies.emulation.virtual import kernel
@@ -181,8 +190,9 @@ def _print_built(results: Sequence[Built], out: Path) -> None:
 def check_command(sheet: Path, name: str | None, hints: tuple[str, ...]) -> None:
     """Check an answer sheet or a program before it is handed in.
 
-    Of an answer sheet only the form is checked: syntax and missing answers; the answers themselves are not judged.
-    Exits with 1 if an answer is missing. A program (its file or folder, with --assignment) runs in virtual time, and
+    Of an answer sheet only the form is checked: syntax, missing answers, and answers that `grade` would not understand
+    as the number, frame numbers, address or choice in the comment of the sheet. It does not say whether an answer is
+    right. Exits with 1 if an answer is missing or not understood. A program (its file or folder, with --assignment) runs in virtual time, and
     its public stages are decided. Exits with 1 if one of them is not passed.
     """
     if name is not None and _takes_programs(name):
@@ -206,11 +216,17 @@ def check_command(sheet: Path, name: str | None, hints: tuple[str, ...]) -> None
         question = by_id[hint]
         shown = f" (display filter: {question.filter})" if question.filter else ""
         click.echo(f"{hint}: {question.hint or 'there is no hint'}{shown}")
-    notes = check_sheet(assignment, given)
+    forms = read_forms(sheet)
+    notes = check_sheet(assignment, given, forms)
     for note in notes:
         click.echo(note)
-    answered = sum(question.id in given.answers for question in assignment.questions)
-    click.echo(f"{given.student}: {answered} of {len(assignment.questions)} questions answered")
+    answered = [question.id for question in assignment.questions if question.id in given.answers]
+    click.echo(f"{given.student}: {len(answered)} of {len(assignment.questions)} questions answered")
+    if unknown := [name for name in answered if answer_of_form(forms.get(name, "")) is None]:
+        click.echo(
+            f"the form of {', '.join(unknown)} was not checked: keep the comment before each question, such as "
+            "`# a number`, as on the sheet that you were given"
+        )
     if notes:
         raise click.exceptions.Exit(common.FAILED)
 

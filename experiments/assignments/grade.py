@@ -8,11 +8,12 @@ nor virtual time. A submission that cannot be graded does not affect the others.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from lab7.experiments.assignments.answer_forms import answer_of_form, form_fault
 from lab7.experiments.assignments.answer_types import AnswerError, Given, Predicted
 from lab7.experiments.assignments.build import KEY_NAME, KEYS, capture_of
 from lab7.experiments.assignments.definition import Assignment, Key, Late
@@ -202,11 +203,19 @@ def late_factor(late: Late, days: int) -> float:
     return 0.0 if days > late.days else max(0.0, 1 - late.per_day * days)
 
 
-def check_sheet(assignment: Assignment, sheet: Sheet, forms: Sequence[str] = ()) -> list[str]:
-    """Return notes for a student before submission: unanswered and unknown questions, and answers of wrong form."""
+def check_sheet(assignment: Assignment, sheet: Sheet, forms: Mapping[str, str]) -> list[str]:
+    """Return notes for a student before submission: unanswered and unknown questions, and answers of wrong form.
+
+    forms: the form of each answer as text, keyed by question id; an answer without a known form is not checked.
+    """
     known = [question.id for question in assignment.questions]
-    notes = [f"{name}: no answer yet" for name in known if name not in sheet.answers]
+    notes = []
+    for name in (one for one in known if one in sheet.answers):
+        answer = answer_of_form(forms.get(name, ""))
+        if answer is not None and (fault := form_fault(answer, sheet.answers[name])):
+            notes.append(f"{name}: not understood ({fault})")
+    notes += [f"{name}: no answer yet" for name in known if name not in sheet.answers]
     notes += [f"{name}: there is no such question" for name in sheet.answers if name not in known]
     if sheet.assignment != assignment.name:
         notes.insert(0, f"this is a sheet of {sheet.assignment}, not of {assignment.name}")
-    return [*forms, *notes]
+    return notes

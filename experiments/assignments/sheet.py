@@ -13,6 +13,7 @@ PyYAML; the message of an error has the line.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ SHEET_NAME = "answers.yaml"
 SHEET_BYTES_MAX = 256 * 1024
 DEPTH_MAX = 6
 NODES_MAX = 5_000
+_FORM = re.compile(r"^[ \t]*#[ \t]*(.+?)\r?\n[ \t]*[\"']?(q\w+)[\"']?[ \t]*:", re.MULTILINE)
 
 
 class SheetError(ValueError):
@@ -129,6 +131,13 @@ def _sheet(data: object) -> Sheet:
             raise SheetError(f"line 1: the answer to {name} is a value or a list")
     filled = {str(name): value for name, value in answers.items() if value not in ("", [], None)}
     return Sheet(str(names[0]), str(names[1]), filled)
+
+
+def read_forms(path: Path) -> dict[str, str]:
+    """Return the forms that stand as comments before the questions of an answer sheet, keyed by question id."""
+    with path.open("rb") as stream:
+        text = stream.read(SHEET_BYTES_MAX).decode("utf-8-sig", "replace")
+    return {name: form.strip() for form, name in _FORM.findall(text)}
 
 
 def blank_sheet(assignment: str, student: str, questions: Mapping[str, str]) -> str:
