@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -13,15 +12,9 @@ from rich.markup import escape
 
 from lab7.experiments.assignments import gradebook
 from lab7.experiments.assignments.answer_forms import answer_of_form
-from lab7.experiments.assignments.build import (
-    HANDOUTS,
-    KEYS,
-    Built,
-    RosterError,
-    build,
-    read_roster,
-    require_same_build,
-)
+from lab7.experiments.assignments.build import HANDOUTS, KEYS, Built, build, require_same_build
+from lab7.experiments.assignments.course.lateness import Deadline, read_times
+from lab7.experiments.assignments.course.roster import RosterError, read_roster, read_students
 from lab7.experiments.assignments.definition import (
     NETWORK_KIND,
     PREDICT_KIND,
@@ -97,14 +90,14 @@ def _takes_programs(name: str) -> bool:
     try:
         return takes_programs(name)
     except AssignmentError as error:
-        raise click.UsageError(str(error)) from error
+        raise common.InputError(str(error)) from error
 
 
 def _find(name: str) -> Assignment:
     try:
         return find_assignment(name)
     except AssignmentError as error:
-        raise click.UsageError(str(error)) from error
+        raise common.InputError(str(error)) from error
 
 
 @assignment_command.command("list")
@@ -134,7 +127,7 @@ def new_assignment(name: str, folder: Path, kind: str) -> None:
     try:
         made = write_skeleton(folder, name, kind)
     except AssignmentError as error:
-        raise click.UsageError(str(error)) from error
+        raise common.InputError(str(error)) from error
     click.echo(f"{made}: edit its three files, then `lab7 assignment build ./{made} ...`")
 
 
@@ -165,11 +158,11 @@ def build_command(name: str, roster: Path, secret: bytes, out: Path, jobs: int) 
     if virtual is None and assignment.kind != NETWORK_KIND:
         raise click.UsageError("assignments are built from outside of the kernel of virtual time")
     try:
-        students = read_roster(roster)
+        students = read_students(roster)
         with common.progress(assignment.name) as step:
             results = build(assignment, name, students, secret, out, virtual, jobs, step)
     except (RosterError, AssignmentError, SecretError) as error:
-        raise click.UsageError(str(error)) from error
+        raise common.InputError(str(error)) from error
     _print_built(results, out)
     if any(one.error for one in results):
         raise click.exceptions.Exit(common.FAILED)
@@ -192,8 +185,8 @@ def check_command(sheet: Path, name: str | None, hints: tuple[str, ...]) -> None
 
     Of an answer sheet only the form is checked: syntax, missing answers, and answers that `grade` would not understand
     as the number, frame numbers, address or choice in the comment of the sheet. It does not say whether an answer is
-    right. Exits with 1 if an answer is missing or not understood. A program (its file or folder, with --assignment) runs in virtual time, and
-    its public stages are decided. Exits with 1 if one of them is not passed.
+    right. Exits with 1 if an answer is missing or not understood. A program (its file or folder, with --assignment)
+    runs in virtual time, and its public stages are decided. Exits with 1 if one of them is not passed.
     """
     if name is not None and _takes_programs(name):
         check_program(name, sheet)
@@ -203,7 +196,7 @@ def check_command(sheet: Path, name: str | None, hints: tuple[str, ...]) -> None
     try:
         given = read_sheet(sheet)
     except SheetError as error:
-        raise click.UsageError(str(error)) from error
+        raise common.InputError(str(error)) from error
     assignment = _find(name or given.assignment)
     if assignment.kind == NETWORK_KIND:
         raise click.UsageError(
@@ -260,12 +253,19 @@ def _deadline(_context: click.Context, _option: click.Parameter, text: str | Non
     "--deadline",
     callback=_deadline,
     metavar="TIME",
-    help="deadline in ISO 8601; later answer sheets lose points by the late rules of the assignment",
+    help="deadline in ISO 8601; submissions whose file was modified later (or --submitted) lose points by the late "
+    "rules of the assignment",
 )
 @click.option(
     "--roster",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="CSV file with a column `student`: lists those of programs without a submission",
+    help="CSV file with a column `student`: its columns fill canvas.csv and moodle.csv, and it lists those of programs "
+    "without a submission",
+)
+@click.option(
+    "--submitted",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV file with the columns student and submitted (ISO 8601): times of hand-in, in place of those of the files",
 )
 @click.option(
     "--receipts",
@@ -281,6 +281,7 @@ def grade_command(
     out: Path | None,
     deadline: datetime | None,
     roster: Path | None,
+    submitted: Path | None,
     receipts: Path | None,
     jobs: int,
 ) -> None:
@@ -290,11 +291,18 @@ def grade_command(
     with handin.zip, or files STUDENT.zip; of programs, folders STUDENT with the file that
     the assignment names, or files STUDENT-FILE. Each program runs in a kernel of virtual time; grades that exist for
     the same program are kept. Writes grades.csv, canvas.csv, moodle.csv, grades.json, junit.xml, and per student a
-    feedback page and Gradescope's results.json.
+    feedback page and Gradescope's results.json. Exits with 1 if a submission was not graded.
     """
     place = out or submissions.resolve().parent / GRADES_NAME
+    if submitted is not None and deadline is None:
+        raise click.UsageError("--submitted needs the deadline: give it by --deadline")
+    try:
+        listed = read_roster(roster) if roster is not None else None
+        due = Deadline(deadline, read_times(submitted) if submitted is not None else {})
+    except RosterError as error:
+        raise common.InputError(str(error)) from error
     if _takes_programs(name):
-        _print_grades(grade_folder(name, submissions, secret, place, roster, jobs, deadline), place)
+        _print_grades(grade_folder(name, submissions, secret, place, listed, jobs, due), place)
         return
     if built is None:
         raise click.UsageError("these submissions are graded by their build: give its folder by --build")
@@ -307,12 +315,12 @@ def grade_command(
         grades: list[Grade] = []
         given = read_receipts(receipts) if receipts is not None else None
         with common.progress(assignment.name) as step:
-            for grade in grade_all(keys, found, deadline, given):
+            for grade in grade_all(keys, found, due, given):
                 grades.append(grade)
                 step(f"{len(grades)} of {len(students)}", len(grades) / max(1, len(students)))
     except (AssignmentError, RosterError, SecretError) as error:
-        raise click.UsageError(str(error)) from error
-    gradebook.write_all(assignment, grades, place)
+        raise common.InputError(str(error)) from error
+    gradebook.write_all(assignment, grades, place, listed)
     _print_grades(grades, place)
 
 
@@ -400,13 +408,13 @@ def bundle_command(name: str, secret: bytes, built: Path | None, roster: Path | 
             if roster is None:
                 raise click.UsageError("programs are graded for the students of a roster: give it by --roster")
             assignment = find_program_assignment(name)
-            count = write_program_bundle(assignment, secret, read_roster(roster), kernel.require(), path, show)
+            count = write_program_bundle(assignment, secret, read_students(roster), kernel.require(), path, show)
         elif built is None:
             raise click.UsageError("the zip file is made of a build: give its folder by --build")
         else:
             count = write_bundle(_find(name), secret, built, path, show)
     except (AssignmentError, RosterError, SecretError) as error:
-        raise click.UsageError(str(error)) from error
+        raise common.InputError(str(error)) from error
     click.echo(f"{path}: an autograder for {count} students")
 
 
@@ -419,13 +427,14 @@ def _print_grades(grades: Sequence[Grade], place: Path) -> None:
         [
             grade.student,
             f"{grade.earned:g} of {grade.possible:g}" if grade.graded else "not graded",
-            escape("; ".join(filter(None, [grade.problem, *grade.flags, _late(grade)]))),
+            escape("; ".join(filter(None, [grade.problem, *grade.flags, grade.late]))),
         ]
         for grade in grades
     ]
     common.out().print(common.table(["student", "points", "remarks"], rows))
+    missing = sum(grade.missing for grade in grades)
+    failed = sum(not grade.graded and not grade.missing for grade in grades)
+    click.echo(f"{len(grades) - missing - failed} graded, {failed} not graded, {missing} without a submission")
     click.echo(f"gradebooks and feedback: {place}")
-
-
-def _late(grade: Grade) -> str:
-    return re.sub(r"^1 days", "1 day", f"{grade.late_days} days late") if grade.late_days else ""
+    if failed:
+        raise click.exceptions.Exit(common.FAILED)

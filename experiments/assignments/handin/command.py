@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from lab7.experiments.assignments.build import RosterError, read_roster, require_same_build
+from lab7.experiments.assignments.build import require_same_build
+from lab7.experiments.assignments.course.roster import RosterError, read_students
 from lab7.experiments.assignments.definition import AssignmentError, find_assignment
 from lab7.experiments.assignments.draw import SecretError
 from lab7.experiments.assignments.grade import KeyStore
@@ -23,7 +24,7 @@ def verify_handin(
         raise click.UsageError("--build needs the course secret: give it by --secret")
     with tempfile.TemporaryDirectory(prefix="lab7-verify-") as scratch:
         try:
-            students = read_roster(roster) if roster is not None else []
+            students = read_students(roster) if roster is not None else []
             found = verify(place, Path(scratch), None)
             if secret is not None:
                 if built is not None:
@@ -33,7 +34,7 @@ def verify_handin(
                 verifier = Verifier(secret, name or found.handin.record.assignment, students)
                 found = verify(found.handin.folder, Path(scratch), verifier)
         except (AssignmentError, RosterError, SecretError) as error:
-            raise click.UsageError(str(error)) from error
+            raise common.InputError(str(error)) from error
     if as_json:
         common.print_json({**dict(found.lines), "problems": list(found.problems)})
     else:

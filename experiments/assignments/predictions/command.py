@@ -10,7 +10,7 @@ import click
 from lab7.experiments.assignments import gradebook
 from lab7.experiments.assignments.build import record
 from lab7.experiments.assignments.definition import PREDICT_KIND, AssignmentError
-from lab7.experiments.assignments.grade import Grade, grade_question
+from lab7.experiments.assignments.grade import Grade, grade_questions
 from lab7.experiments.assignments.handin.record import write_handin
 from lab7.experiments.assignments.handin.task import Task, read_task
 from lab7.experiments.assignments.handout import to_html
@@ -45,7 +45,7 @@ def predict_command(handout: Path, name: str | None, commit_only: bool) -> None:
         task = read_task(handout, PREDICT_KIND, name)
         predictions = commit(task, read_sheet(handout / SHEET_NAME), folder)
     except (AssignmentError, SheetError) as error:
-        raise click.UsageError(str(error)) from error
+        raise common.InputError(str(error)) from error
     click.echo(f"committed on {predictions.committed}, receipt {predictions.receipt}")
     if commit_only:
         return
@@ -69,8 +69,7 @@ def measure(task: Task, predictions: Predictions, folder: Path, virtual: Virtual
     about = json.loads((folder / CERTIFICATE_NAME).read_text())
     (folder / CERTIFICATE_NAME).unlink()
     keys = read_keys(task.variant, folder / CAPTURE_NAME)
-    answers = predictions.sheet.answers
-    questions = tuple(grade_question(assignment, one, key, answers.get(one)) for one, key in keys.items())
+    questions = grade_questions(task.variant, keys, predictions.sheet.answers)
     grade = Grade(task.variant.student, sum(one.earned for one in questions), assignment.points, questions)
     page = gradebook.feedback_markdown(assignment, grade)
     write_atomically(folder / PAGE_NAME, to_html(assignment.title, page))

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from lab7.experiments.assignments import gradebook
 from lab7.experiments.assignments.cli import assignment_command
+from lab7.experiments.assignments.course.lateness import Deadline
 from lab7.experiments.assignments.definition import AssignmentError, find_assignment
 from lab7.experiments.assignments.grade import Grade
 from lab7.experiments.assignments.programs.definition import find_program_assignment
@@ -76,7 +77,7 @@ def grading(out: Path, work: Work) -> Grading:
 
 def graded(one: Grading, folder: Path, deadline: datetime | None = None) -> dict[str, Grade]:
     found = find_programs(folder, "server.py")
-    grades = grade_programs(one, found, sorted(found), SECRET, 2, deadline, lambda _what, _share: None)
+    grades = grade_programs(one, found, sorted(found), SECRET, 2, Deadline(deadline), lambda _what, _share: None)
     return {grade.student: grade for grade in grades}
 
 
