@@ -23,6 +23,7 @@ from lab7.experiments.assignments.definition import (
     AssignmentError,
     catalogue,
     find_assignment,
+    kind_of,
     takes_programs,
 )
 from lab7.experiments.assignments.draw import SecretError
@@ -103,13 +104,18 @@ def _find(name: str) -> Assignment:
 @assignment_command.command("list")
 @common.json_option
 def list_assignments(as_json: bool) -> None:
-    """List the assignments that come with lab7."""
-    found = catalogue()
+    """List the assignments that come with lab7, with their kinds.
+
+    sheet: answers about a capture; predict: numbers, then a measurement; network: the capture of one's own work;
+    program: a server, for which `lab7 assignment handout` writes the task.
+    """
+    found = [{"name": name, "kind": kind_of(name), "title": title} for name, title in catalogue().items()]
     if as_json:
-        common.print_json([{"name": name, "title": title} for name, title in found.items()])
+        common.print_json(found)
         return
-    for name, title in found.items():
-        common.out().print(f"[bold]{name}[/]  {escape(title)}")
+    names, kinds = (max(len(one[column]) for one in found) for column in ("name", "kind"))
+    for one in found:
+        common.out().print(f"[bold]{one['name']:<{names}}[/]  {one['kind']:<{kinds}}  {escape(one['title'])}")
 
 
 @assignment_command.command("new")
