@@ -243,17 +243,20 @@ def _right(key: Key, given: Given) -> bool:
         return False
 
 
+def not_understood(sheet: Sheet, name: str, forms: Mapping[str, str]) -> str:
+    """Return a note if the answer to a question has not its form; empty without an answer or a known form."""
+    answer = answer_of_form(forms.get(name, ""))
+    fault = form_fault(answer, sheet.answers[name]) if answer is not None and name in sheet.answers else ""
+    return f"{name}: not understood ({fault})" if fault else ""
+
+
 def check_sheet(assignment: Assignment, sheet: Sheet, forms: Mapping[str, str]) -> list[str]:
     """Return notes for a student before submission: unanswered and unknown questions, and answers of wrong form.
 
     forms: the form of each answer as text, keyed by question id; an answer without a known form is not checked.
     """
     known = [question.id for question in assignment.questions]
-    notes = []
-    for name in (one for one in known if one in sheet.answers):
-        answer = answer_of_form(forms.get(name, ""))
-        if answer is not None and (fault := form_fault(answer, sheet.answers[name])):
-            notes.append(f"{name}: not understood ({fault})")
+    notes = [fault for name in known if (fault := not_understood(sheet, name, forms))]
     notes += [f"{name}: no answer yet" for name in known if name not in sheet.answers]
     notes += [f"{name}: there is no such question" for name in sheet.answers if name not in known]
     if sheet.assignment != assignment.name:

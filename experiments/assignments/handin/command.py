@@ -27,11 +27,13 @@ def verify_handin(
             students = read_students(roster) if roster is not None else []
             found = verify(place, Path(scratch), None)
             if secret is not None:
+                called = name or found.handin.record.assignment
                 if built is not None:
-                    assignment = find_assignment(name or found.handin.record.assignment)
+                    assignment = find_assignment(called)
+                    called = assignment.name
                     require_same_build(assignment, secret, built)
                     students = sorted({*students, *KeyStore(assignment, secret, built).students})
-                verifier = Verifier(secret, name or found.handin.record.assignment, students)
+                verifier = Verifier(secret, called, students)
                 found = verify(found.handin.folder, Path(scratch), verifier)
         except (AssignmentError, RosterError, SecretError) as error:
             raise common.InputError(str(error)) from error
