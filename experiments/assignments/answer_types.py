@@ -1,8 +1,9 @@
 """Answer types of questions: parsing of a student's answer text, and comparison with the true answer.
 
 An answer on a sheet is a YAML scalar or list. Each type accepts the spellings that mean the same: a number with another
-unit, in hexadecimal or with a thousands separator; a name without its final dot or in other case; a range of frames; a
-list in any order, unless the order matters.
+unit, in hexadecimal or with a thousands separator; a count with its noun (`6 requests`, `200 OK`); a name without its
+final dot or in other case; a value with the name of its field before it (`Age: 30`); a range of frames; a list in any
+order, unless the order matters.
 """
 
 from __future__ import annotations
@@ -31,9 +32,18 @@ UNITS: Mapping[str, Mapping[str, float]] = {
 _NUMBER = re.compile(
     r"\s*([+-]?)(0[xX][0-9a-fA-F]+|(?:\d[\d_ ,']*)?(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(.*?)\s*\Z", re.DOTALL
 )
+# Words after a count: a noun, or the reason phrase of a status code. Units and words that change the number are none.
+_WORDS = re.compile(r"[a-z]{2,}(?:[ -][a-z]+){0,4}\Z", re.IGNORECASE)
+_NO_NOUN = {
+    "or", "and", "to", "plus", "minus", "times", "about", "half", "hundred", "thousand", "million", "dozen",
+    "percent", *(name for kind in UNITS.values() for name in kind),
+}  # fmt: skip
+# The name of a field before its value, and the version of HTTP before a status code.
+_FIELD = re.compile(r"\s*[A-Za-z][A-Za-z0-9-]*:\s+(?=\S)")
+_VERSION = re.compile(r"\s*HTTP/[0-9.]+\s+(?=\d{3}\b)", re.IGNORECASE)
 # Spellings of a range of frame numbers, and words around frame numbers that are ignored.
 _RANGE_SIGN = re.compile(r"(?<=\d)\s*(?:-|\.\.|\u2013|\bto\b)\s*(?=#?\d)")
-_FILLING = re.compile(r"\b(?:and|frames?|packets?)\b|[#,;&]", re.IGNORECASE)
+_FILLING = re.compile(r"\b(?:and|frames?|packets?|numbers?|nos?)\b[.:]?|[#,;&]", re.IGNORECASE)
 _RANGE = re.compile(r"(\d{1,11})-(\d{1,11})\Z")
 
 
@@ -80,7 +90,8 @@ class Number:
             raise AnswerError(f"expected {self.form()}")
         if isinstance(given, int | float):
             return self._finite(float(given) * self._factor(self.unit))
-        found = _NUMBER.match(given[:TEXT_MAX])
+        text = _VERSION.sub("", given[:TEXT_MAX]) if self.kind == "count" else given[:TEXT_MAX]
+        found = _NUMBER.match(_FIELD.sub("", text, count=1))
         if found is None or not found[2]:
             raise AnswerError(f"expected {self.form()}, not {_short(given)}")
         sign = -1.0 if found[1] == "-" else 1.0
@@ -88,6 +99,8 @@ class Number:
 
     def _factor(self, unit: str) -> float:
         units = UNITS[self.kind]
+        if self.kind == "count" and _WORDS.match(unit) and not _NO_NOUN & set(re.split("[ -]", unit.lower())):
+            return 1.0
         factor = units.get(unit) or units.get(unit.lower())
         if factor is None:
             raise AnswerError(f"unknown unit {_short(unit)}: use {', '.join(name for name in units if name) or 'none'}")
@@ -105,6 +118,8 @@ class Number:
 
     def form(self) -> str:
         """Return the expected form of a number, with its unit, as text."""
+        if self.kind == "share" and not self.unit:
+            return "a number or a percentage"
         return f"a number in {self.unit}" if self.unit else "a number"
 
 
@@ -182,8 +197,16 @@ class Text:
     others: tuple[str, ...] = ()
 
     def score(self, given: Given) -> float:
-        """Return 1 if the texts are equal except for white space at the ends and between words, else 0."""
-        return float(self._plain(as_text(given)) in {self._plain(one) for one in (self.value, *self.others)})
+        """Return 1 if the texts are equal except for white space at the ends and between words, else 0.
+
+        The name of a field before its value, and the version before a status line's code, are no part of an answer.
+        Raises AnswerError for a domain name with white space.
+        """
+        said = as_text(given)
+        spellings = {self._plain(text) for text in (said, _FIELD.sub("", said, count=1), _VERSION.sub("", said))}
+        if self.name and all(" " in one for one in spellings):
+            raise AnswerError(f"expected {self.form()}, not {_short(said)}")
+        return float(not spellings.isdisjoint(self._plain(one) for one in (self.value, *self.others)))
 
     def _plain(self, text: str) -> str:
         plain = " ".join(text.split())
@@ -326,11 +349,7 @@ class Listing:
 
     def score(self, given: Given) -> float:
         """Return (right answers - surplus answers) / true answers, at least 0. Raises AnswerError above LIST_MAX."""
-        said_together = re.split(r"\s*[,;]\s*|\n", as_text(given).strip()) if not isinstance(given, list) else []
-        parts: Sequence[Given] = given if isinstance(given, list) else said_together
-        if len(parts) > LIST_MAX:
-            raise AnswerError(f"more than {LIST_MAX} answers")
-        said = [part for part in parts if as_text(part).strip()]
+        said = self.parts(given)
         if self.ordered:
             right = sum(one.score(part) for one, part in zip(self.value, said, strict=False))
         else:
@@ -343,6 +362,14 @@ class Listing:
                     right += 1
         surplus = max(0, len(said) - len(self.value))
         return max(0.0, (right - surplus) / len(self.value))
+
+    def parts(self, given: Given) -> list[Given]:
+        """Return the answers of a list, or of text with commas, semicolons or lines. Raises AnswerError."""
+        said_together = re.split(r"\s*[,;]\s*|\n", as_text(given).strip()) if not isinstance(given, list) else []
+        parts: Sequence[Given] = given if isinstance(given, list) else said_together
+        if len(parts) > LIST_MAX:
+            raise AnswerError(f"more than {LIST_MAX} answers")
+        return [part for part in parts if as_text(part).strip()]
 
     def shown(self) -> str:
         """Return the true answers as text."""

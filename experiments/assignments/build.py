@@ -12,14 +12,12 @@ SIGKILL, therefore continues with the missing students; complete folders are not
 
 from __future__ import annotations
 
-import csv
 import json
 import os
-import re
 import shutil
 import struct
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,22 +41,14 @@ from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.harness.virtual_time.kernel_run import VirtualTime
 
 HANDOUTS, KEYS, KEY_NAME, VARIANT_NAME = "handouts", "keys", "key.json", "variant.json"
-ROSTER_MAX = 5_000
 # Prefix of the temporary folder of a student's build; the process id follows.
 _SCRATCH = ".build-"
-_STUDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
-# Names of the roster column with the student's id, in exports of Canvas, Moodle and Gradescope, and in plain CSV.
-ID_COLUMNS = ("student", "id", "sis login id", "sis user id", "username", "id number", "sid", "email", "email address")
 _PCAP_HEADER = struct.Struct("<IHHiIII")
 _PCAP_RECORD = struct.Struct("<IIII")
 # Header of a pcap file: magic number for time stamps in ns, version 2.4, and LINKTYPE_ETHERNET.
 _PCAP_NS, _SNAP_LENGTH, _ETHERNET = 0xA1B23C4D, 262_144, 1
 
 Step = Callable[[str, float], None]
-
-
-class RosterError(ValueError):
-    """The roster (list of students) cannot be read; the message is one sentence with the line number."""
 
 
 @dataclass(frozen=True)
@@ -68,35 +58,6 @@ class Built:
     student: str
     built: bool
     error: str = ""
-
-
-def read_roster(path: Path) -> list[str]:
-    """Read the student ids from a CSV roster: from the first column named in ID_COLUMNS, or from the only column.
-
-    Raises RosterError.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = [row for row in csv.reader(stream) if any(cell.strip() for cell in row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RosterError(f"{path.name} cannot be read as CSV in UTF-8 ({error})") from error
-    if not rows:
-        raise RosterError(f"{path.name} is empty: give a CSV file with a column `student`")
-    names = [cell.strip().casefold() for cell in rows[0]]
-    column = next((names.index(name) for name in ID_COLUMNS if name in names), None)
-    if column is None and len(names) > 1:
-        raise RosterError(f"{path.name}, line 1: no column of {', '.join(ID_COLUMNS)}")
-    found: dict[str, int] = {}
-    for line, row in enumerate(rows[1:] if column is not None else rows, start=2 if column is not None else 1):
-        student = row[column or 0].strip() if len(row) > (column or 0) else ""
-        if not _STUDENT.match(student):
-            raise RosterError(f"{path.name}, line {line}: {student!r} is no student id (letters, digits and ._@+-)")
-        if student in found:
-            raise RosterError(f"{path.name}, line {line}: {student} stands in line {found[student]} already")
-        found[student] = line
-    if len(found) > ROSTER_MAX:
-        raise RosterError(f"{path.name} has {len(found)} students, at most {ROSTER_MAX} are possible")
-    return list(found)
 
 
 def build(
@@ -116,7 +77,7 @@ def build(
     """
     variants = [draw_variant(assignment, secret, student) for student in students]
     _remove_scratch(out)
-    _require_same_build(assignment, variants, out)
+    require_same_build(assignment, secret, out)
     done = 0
 
     def one(variant: Variant) -> Built:
@@ -149,13 +110,25 @@ def _remove_scratch(out: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _require_same_build(assignment: Assignment, variants: Iterable[Variant], out: Path) -> None:
-    """Raise AssignmentError if a folder in `out` was built with another course secret or another assignment."""
-    for variant in variants:
-        path = out / KEYS / variant.student / VARIANT_NAME
-        if path.exists() and json.loads(path.read_text())["values"] != variant.values:
+def require_same_build(assignment: Assignment, secret: bytes, out: Path) -> None:
+    """Raise AssignmentError if a student's folder in `out` is of another assignment, course secret or version."""
+    for path in sorted((out / KEYS).glob(f"*/{VARIANT_NAME}")):
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            name, student, values = kept["assignment"], kept["student"], dict(kept["values"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise AssignmentError(f"{path} cannot be read: build {assignment.name} into another folder") from error
+        if name != assignment.name:
+            raise AssignmentError(f"{out} has a build of {name}, not of {assignment.name}: give another folder")
+        variant = draw_variant(assignment, secret, student)
+        if values.get("nonce") != variant.nonce:
             raise AssignmentError(
-                f"{out} has another build of {assignment.name} (another secret or version): give another folder by -o"
+                f"this secret is not the one of the build in {out}: give that secret, or another folder"
+            )
+        if values != variant.values:
+            raise AssignmentError(
+                f"{out} was built by another version of {assignment.name} or of lab7, which draws other values: "
+                "use that version, or another folder"
             )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +11,10 @@ import click
 from rich.markup import escape
 
 from lab7.experiments.assignments import gradebook
-from lab7.experiments.assignments.build import HANDOUTS, KEYS, Built, RosterError, build, read_roster
+from lab7.experiments.assignments.answer_forms import answer_of_form
+from lab7.experiments.assignments.build import HANDOUTS, KEYS, Built, build, require_same_build
+from lab7.experiments.assignments.course.lateness import Deadline, read_times
+from lab7.experiments.assignments.course.roster import RosterError, read_roster, read_students
 from lab7.experiments.assignments.definition import (
     NETWORK_KIND,
     PREDICT_KIND,
@@ -21,6 +23,7 @@ from lab7.experiments.assignments.definition import (
     AssignmentError,
     catalogue,
     find_assignment,
+    kind_of,
     takes_programs,
 )
 from lab7.experiments.assignments.draw import SecretError
@@ -33,7 +36,7 @@ from lab7.experiments.assignments.predictions.command import predict_command
 from lab7.experiments.assignments.predictions.grading import read_receipts
 from lab7.experiments.assignments.programs.command import check_program, grade_folder, write_handout
 from lab7.experiments.assignments.programs.definition import find_program_assignment
-from lab7.experiments.assignments.sheet import SheetError, read_sheet
+from lab7.experiments.assignments.sheet import SheetError, read_forms, read_sheet
 from lab7.experiments.assignments.skeleton import write_skeleton
 from lab7.experiments.harness.cli import common
 from lab7.topologies.emulation.virtual import kernel
@@ -88,26 +91,31 @@ def _takes_programs(name: str) -> bool:
     try:
         return takes_programs(name)
     except AssignmentError as error:
-        raise click.UsageError(str(error)) from error
+        raise common.InputError(str(error)) from error
 
 
 def _find(name: str) -> Assignment:
     try:
         return find_assignment(name)
     except AssignmentError as error:
-        raise click.UsageError(str(error)) from error
+        raise common.InputError(str(error)) from error
 
 
 @assignment_command.command("list")
 @common.json_option
 def list_assignments(as_json: bool) -> None:
-    """List the assignments that come with lab7."""
-    found = catalogue()
+    """List the assignments that come with lab7, with their kinds.
+
+    sheet: answers about a capture; predict: numbers, then a measurement; network: the capture of one's own work;
+    program: a server, for which `lab7 assignment handout` writes the task.
+    """
+    found = [{"name": name, "kind": kind_of(name), "title": title} for name, title in catalogue().items()]
     if as_json:
-        common.print_json([{"name": name, "title": title} for name, title in found.items()])
+        common.print_json(found)
         return
-    for name, title in found.items():
-        common.out().print(f"[bold]{name}[/]  {escape(title)}")
+    names, kinds = (max(len(one[column]) for one in found) for column in ("name", "kind"))
+    for one in found:
+        common.out().print(f"[bold]{one['name']:<{names}}[/]  {one['kind']:<{kinds}}  {escape(one['title'])}")
 
 
 @assignment_command.command("new")
@@ -125,7 +133,7 @@ def new_assignment(name: str, folder: Path, kind: str) -> None:
     try:
         made = write_skeleton(folder, name, kind)
     except AssignmentError as error:
-        raise click.UsageError(str(error)) from error
+        raise common.InputError(str(error)) from error
     click.echo(f"{made}: edit its three files, then `lab7 assignment build ./{made} ...`")
 
 
@@ -156,11 +164,11 @@ def build_command(name: str, roster: Path, secret: bytes, out: Path, jobs: int) 
     if virtual is None and assignment.kind != NETWORK_KIND:
         raise click.UsageError("assignments are built from outside of the kernel of virtual time")
     try:
-        students = read_roster(roster)
+        students = read_students(roster)
         with common.progress(assignment.name) as step:
             results = build(assignment, name, students, secret, out, virtual, jobs, step)
     except (RosterError, AssignmentError, SecretError) as error:
-        raise click.UsageError(str(error)) from error
+        raise common.InputError(str(error)) from error
     _print_built(results, out)
     if any(one.error for one in results):
         raise click.exceptions.Exit(common.FAILED)
@@ -181,9 +189,10 @@ def _print_built(results: Sequence[Built], out: Path) -> None:
 def check_command(sheet: Path, name: str | None, hints: tuple[str, ...]) -> None:
     """Check an answer sheet or a program before it is handed in.
 
-    Of an answer sheet only the form is checked: syntax and missing answers; the answers themselves are not judged.
-    Exits with 1 if an answer is missing. A program (its file or folder, with --assignment) runs in virtual time, and
-    its public stages are decided. Exits with 1 if one of them is not passed.
+    Of an answer sheet only the form is checked: syntax, missing answers, and answers that `grade` would not understand
+    as the number, frame numbers, address or choice in the comment of the sheet. It does not say whether an answer is
+    right. Exits with 1 if an answer is missing or not understood. A program (its file or folder, with --assignment)
+    runs in virtual time, and its public stages are decided. Exits with 1 if one of them is not passed.
     """
     if name is not None and _takes_programs(name):
         check_program(name, sheet)
@@ -193,7 +202,7 @@ def check_command(sheet: Path, name: str | None, hints: tuple[str, ...]) -> None
     try:
         given = read_sheet(sheet)
     except SheetError as error:
-        raise click.UsageError(str(error)) from error
+        raise common.InputError(str(error)) from error
     assignment = _find(name or given.assignment)
     if assignment.kind == NETWORK_KIND:
         raise click.UsageError(
@@ -206,11 +215,17 @@ def check_command(sheet: Path, name: str | None, hints: tuple[str, ...]) -> None
         question = by_id[hint]
         shown = f" (display filter: {question.filter})" if question.filter else ""
         click.echo(f"{hint}: {question.hint or 'there is no hint'}{shown}")
-    notes = check_sheet(assignment, given)
+    forms = read_forms(sheet)
+    notes = check_sheet(assignment, given, forms)
     for note in notes:
         click.echo(note)
-    answered = sum(question.id in given.answers for question in assignment.questions)
-    click.echo(f"{given.student}: {answered} of {len(assignment.questions)} questions answered")
+    answered = [question.id for question in assignment.questions if question.id in given.answers]
+    click.echo(f"{given.student}: {len(answered)} of {len(assignment.questions)} questions answered")
+    if unknown := [name for name in answered if answer_of_form(forms.get(name, "")) is None]:
+        click.echo(
+            f"the form of {', '.join(unknown)} was not checked: keep the comment before each question, such as "
+            "`# a number`, as on the sheet that you were given"
+        )
     if notes:
         raise click.exceptions.Exit(common.FAILED)
 
@@ -244,12 +259,19 @@ def _deadline(_context: click.Context, _option: click.Parameter, text: str | Non
     "--deadline",
     callback=_deadline,
     metavar="TIME",
-    help="deadline in ISO 8601; later answer sheets lose points by the late rules of the assignment",
+    help="deadline in ISO 8601; submissions whose file was modified later (or --submitted) lose points by the late "
+    "rules of the assignment",
 )
 @click.option(
     "--roster",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="CSV file with a column `student`: lists those of programs without a submission",
+    help="CSV file with a column `student`: its columns fill canvas.csv and moodle.csv, and it lists those of programs "
+    "without a submission",
+)
+@click.option(
+    "--submitted",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV file with the columns student and submitted (ISO 8601): times of hand-in, in place of those of the files",
 )
 @click.option(
     "--receipts",
@@ -265,6 +287,7 @@ def grade_command(
     out: Path | None,
     deadline: datetime | None,
     roster: Path | None,
+    submitted: Path | None,
     receipts: Path | None,
     jobs: int,
 ) -> None:
@@ -274,28 +297,36 @@ def grade_command(
     with handin.zip, or files STUDENT.zip; of programs, folders STUDENT with the file that
     the assignment names, or files STUDENT-FILE. Each program runs in a kernel of virtual time; grades that exist for
     the same program are kept. Writes grades.csv, canvas.csv, moodle.csv, grades.json, junit.xml, and per student a
-    feedback page and Gradescope's results.json.
+    feedback page and Gradescope's results.json. Exits with 1 if a submission was not graded.
     """
     place = out or submissions.resolve().parent / GRADES_NAME
+    if submitted is not None and deadline is None:
+        raise click.UsageError("--submitted needs the deadline: give it by --deadline")
+    try:
+        listed = read_roster(roster) if roster is not None else None
+        due = Deadline(deadline, read_times(submitted) if submitted is not None else {})
+    except RosterError as error:
+        raise common.InputError(str(error)) from error
     if _takes_programs(name):
-        _print_grades(grade_folder(name, submissions, secret, place, roster, jobs, deadline), place)
+        _print_grades(grade_folder(name, submissions, secret, place, listed, jobs, due), place)
         return
     if built is None:
         raise click.UsageError("these submissions are graded by their build: give its folder by --build")
     assignment = _find(name)
     try:
+        require_same_build(assignment, secret, built)
         keys = KeyStore(assignment, secret, built)
         found = submissions_of(assignment.kind, submissions)
         students = {*found, *keys.students}
         grades: list[Grade] = []
         given = read_receipts(receipts) if receipts is not None else None
         with common.progress(assignment.name) as step:
-            for grade in grade_all(keys, found, deadline, given):
+            for grade in grade_all(keys, found, due, given):
                 grades.append(grade)
                 step(f"{len(grades)} of {len(students)}", len(grades) / max(1, len(students)))
     except (AssignmentError, RosterError, SecretError) as error:
-        raise click.UsageError(str(error)) from error
-    gradebook.write_all(assignment, grades, place)
+        raise common.InputError(str(error)) from error
+    gradebook.write_all(assignment, grades, place, listed)
     _print_grades(grades, place)
 
 
@@ -313,16 +344,22 @@ def grade_command(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="CSV file with a column `student`: names the student whose capture it is",
 )
+@click.option(
+    "--build",
+    "built",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="folder of the build (-o): says whether the secret is its secret, and names its students, too",
+)
 @common.json_option
 def verify_command(
-    submission: Path, name: str | None, secret: bytes | None, roster: Path | None, as_json: bool
+    submission: Path, name: str | None, secret: bytes | None, roster: Path | None, built: Path | None, as_json: bool
 ) -> None:
     """Verify a hand-in (handin.zip, or a folder with it): student, lab7, clock, certificate, files and signature.
 
     Exits with 1 if a file was changed, the signature does not match, or the capture is another student's. The
     signature proves that the files were signed with the key of the student's task file: by lab7, or by the student.
     """
-    verify_handin(submission, secret, name, roster, as_json)
+    verify_handin(submission, secret, name, roster, built, as_json)
 
 
 @assignment_command.command("handout")
@@ -377,13 +414,13 @@ def bundle_command(name: str, secret: bytes, built: Path | None, roster: Path | 
             if roster is None:
                 raise click.UsageError("programs are graded for the students of a roster: give it by --roster")
             assignment = find_program_assignment(name)
-            count = write_program_bundle(assignment, secret, read_roster(roster), kernel.require(), path, show)
+            count = write_program_bundle(assignment, secret, read_students(roster), kernel.require(), path, show)
         elif built is None:
             raise click.UsageError("the zip file is made of a build: give its folder by --build")
         else:
             count = write_bundle(_find(name), secret, built, path, show)
-    except (AssignmentError, RosterError) as error:
-        raise click.UsageError(str(error)) from error
+    except (AssignmentError, RosterError, SecretError) as error:
+        raise common.InputError(str(error)) from error
     click.echo(f"{path}: an autograder for {count} students")
 
 
@@ -396,13 +433,14 @@ def _print_grades(grades: Sequence[Grade], place: Path) -> None:
         [
             grade.student,
             f"{grade.earned:g} of {grade.possible:g}" if grade.graded else "not graded",
-            escape("; ".join(filter(None, [grade.problem, *grade.flags, _late(grade)]))),
+            escape("; ".join(filter(None, [grade.problem, *grade.flags, grade.late]))),
         ]
         for grade in grades
     ]
     common.out().print(common.table(["student", "points", "remarks"], rows))
+    missing = sum(grade.missing for grade in grades)
+    failed = sum(not grade.graded and not grade.missing for grade in grades)
+    click.echo(f"{len(grades) - missing - failed} graded, {failed} not graded, {missing} without a submission")
     click.echo(f"gradebooks and feedback: {place}")
-
-
-def _late(grade: Grade) -> str:
-    return re.sub(r"^1 days", "1 day", f"{grade.late_days} days late") if grade.late_days else ""
+    if failed:
+        raise click.exceptions.Exit(common.FAILED)

@@ -152,14 +152,22 @@ def find_folder(name: str) -> Path:
 
 def takes_programs(name: str) -> bool:
     """Return True if a program is handed in for an assignment, not an answer sheet. Raises AssignmentError."""
-    return read_settings(find_folder(name)).get("kind") == PROGRAM_KIND
+    return kind_of(name) == PROGRAM_KIND
+
+
+def kind_of(name: str) -> str:
+    """Return the kind of an assignment: one of KINDS. Raises AssignmentError."""
+    return str(read_settings(find_folder(name)).get("kind", SHEET_KIND))
 
 
 def find_assignment(name: str) -> Assignment:
     """Return an assignment of the catalogue, or from a folder (`./my-assignment`). Raises AssignmentError."""
     folder = find_folder(name)
     if takes_programs(name):
-        raise AssignmentError(f"{name} has no captures and no answer sheets: a program is handed in")
+        raise AssignmentError(
+            f"{name} has no captures and no answer sheets: a program is handed in, and "
+            f"`lab7 assignment handout {name} -o FOLDER` writes its hand-out"
+        )
     if folder.parent == CATALOGUE:
         module = importlib.import_module(f"{__package__}.catalogue.{folder.name}.{Path(QUESTIONS_NAME).stem}")
     else:

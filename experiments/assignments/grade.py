@@ -8,19 +8,23 @@ nor virtual time. A submission that cannot be graded does not affect the others.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from lab7.experiments.assignments.answer_forms import answer_of_form, form_fault
 from lab7.experiments.assignments.answer_types import AnswerError, Given, Predicted
 from lab7.experiments.assignments.build import KEY_NAME, KEYS, capture_of
+from lab7.experiments.assignments.course.lateness import late_deduction
 from lab7.experiments.assignments.definition import Assignment, Key, Late
-from lab7.experiments.assignments.handout import display_filter
+from lab7.experiments.assignments.handout import display_filter, question_texts
 from lab7.experiments.assignments.sheet import SHEET_NAME, Sheet, SheetError, read_sheet
-from lab7.experiments.assignments.variant import draw_variant, read_keys
+from lab7.experiments.assignments.variant import Variant, draw_variant, read_keys
 
 SUBMISSIONS_MAX = 20_000
+NO_SUBMISSION = "no submission"
+# Stands for the id of another student in what a student sees.
+ANOTHER = "another student"
 # Share of the answers, where two students' keys differ, that must fit the other key to be flagged as copied.
 COPY_SHARE = 0.6
 _EXPORT = re.compile(r"(?P<student>[A-Za-z0-9][A-Za-z0-9.@+]*?)[-_ ].*answers.*\.ya?ml\Z|(?P<plain>[^/]+)\.ya?ml\Z")
@@ -28,20 +32,25 @@ _EXPORT = re.compile(r"(?P<student>[A-Za-z0-9][A-Za-z0-9.@+]*?)[-_ ].*answers.*\
 
 @dataclass(frozen=True)
 class QuestionGrade:
-    """Grade of one question or stage: points earned and possible, the student's answer, and the feedback."""
+    """Grade of one question or stage: points earned and possible, the student's answer, and the feedback.
+
+    `text`: the question as in the hand-out of the student, in Markdown.
+    """
 
     question: str
     earned: float
     possible: float
     given: str
     feedback: str
+    text: str = ""
 
 
 @dataclass(frozen=True)
 class Grade:
     """Grade of one submission; `problem`: reason why it could not be graded; `flags`: signs of copied answers.
 
-    `late_days` counts the days begun after the deadline; `earned` has the points after the deduction for late days.
+    `late_days` counts the days begun after the deadline; `earned` has the points after the deduction for late days,
+    which is the share `deduction`. `others`: ids of other students in `problem` and `flags`, for the staff alone.
     """
 
     student: str
@@ -51,11 +60,35 @@ class Grade:
     problem: str = ""
     flags: tuple[str, ...] = ()
     late_days: int = 0
+    deduction: float = 0.0
+    others: tuple[str, ...] = ()
 
     @property
     def graded(self) -> bool:
         """True if the answer sheet was graded; an unreadable sheet is not graded instead of getting 0 points."""
         return not self.problem
+
+    @property
+    def missing(self) -> bool:
+        """True if there is no submission."""
+        return self.problem == NO_SUBMISSION
+
+    @property
+    def late(self) -> str:
+        """The clause about a late submission and its deduction; empty for one in time."""
+        many = "day" if self.late_days == 1 else "days"
+        return f"handed in {self.late_days} {many} late: minus {self.deduction * 100:g} %" if self.late_days else ""
+
+    def for_student(self, text: str) -> str:
+        """Return a remark without the ids of other students."""
+        for other in self.others:
+            text = re.sub(rf"(?<![\w.@+-]){re.escape(other)}(?![\w@+-]|\.\w)", ANOTHER, text)
+        return text
+
+    def less_late(self, late: Late, days: int) -> Grade:
+        """Return the grade after the deduction for a submission that came these days late."""
+        share = late_deduction(late, days)
+        return replace(self, earned=round(self.earned * (1 - share), 3), late_days=days, deduction=share)
 
 
 @dataclass(frozen=True)
@@ -99,19 +132,17 @@ def _student_of(path: Path, folder: Path) -> str:
     return (found["student"] or found["plain"]) if found is not None and path.parent == folder else ""
 
 
-def grade_file(keys: KeyStore, student: str, path: Path, deadline: datetime | None = None) -> Grade:
+def grade_file(keys: KeyStore, student: str, path: Path) -> Grade:
     """Grade the answer sheet of one student."""
     try:
         sheet = read_sheet(path)
     except SheetError as error:
         return Grade(student, 0, keys.assignment.points, problem=str(error))
-    return grade_sheet(keys, student, sheet, path.stat().st_mtime, deadline)
+    return grade_sheet(keys, student, sheet)
 
 
-def grade_sheet(
-    keys: KeyStore, student: str, sheet: Sheet, handed_in_s: float, deadline: datetime | None = None
-) -> Grade:
-    """Grade the answers of one student; `handed_in_s`: the time of the submission."""
+def grade_sheet(keys: KeyStore, student: str, sheet: Sheet) -> Grade:
+    """Grade the answers of one student."""
     possible = keys.assignment.points
     try:
         key = keys.of(student)
@@ -120,17 +151,35 @@ def grade_sheet(
     if sheet.assignment != keys.assignment.name:
         problem = f"the sheet is of the assignment {sheet.assignment}, not {keys.assignment.name}"
         return Grade(student, 0, possible, problem=problem)
-    flags = _flags(keys, student, sheet)
-    questions = tuple(grade_question(keys.assignment, name, key[name], sheet.answers.get(name)) for name in key)
-    return sum_grade(keys.assignment, student, questions, flags, late_days(handed_in_s, deadline))
+    flags, others = _flags(keys, student, sheet)
+    questions = grade_questions(draw_variant(keys.assignment, keys.secret, student), key, sheet.answers)
+    return sum_grade(keys.assignment, student, questions, flags, others)
 
 
 def sum_grade(
-    assignment: Assignment, student: str, questions: tuple[QuestionGrade, ...], flags: tuple[str, ...], late: int
+    assignment: Assignment,
+    student: str,
+    questions: tuple[QuestionGrade, ...],
+    flags: tuple[str, ...] = (),
+    others: tuple[str, ...] = (),
 ) -> Grade:
-    """Return the grade of a submission from the questions' grades, after the deduction for `late` days."""
-    earned = sum(one.earned for one in questions) * late_factor(assignment.late, late)
-    return Grade(student, round(earned, 3), assignment.points, questions, flags=flags, late_days=late)
+    """Return the grade of a submission from the questions' grades, before any deduction for late days."""
+    earned = round(sum(one.earned for one in questions), 3)
+    return Grade(student, earned, assignment.points, questions, flags=flags, others=others)
+
+
+def grade_questions(
+    variant: Variant, keys: Mapping[str, Key], answers: Mapping[str, Given]
+) -> tuple[QuestionGrade, ...]:
+    """Grade the answers of a student, keyed by question."""
+    grades = tuple(grade_question(variant.assignment, name, key, answers.get(name)) for name, key in keys.items())
+    return with_texts(variant, grades)
+
+
+def with_texts(variant: Variant, grades: tuple[QuestionGrade, ...]) -> tuple[QuestionGrade, ...]:
+    """Return the grades of a student's questions with the texts of the questions."""
+    texts = question_texts(variant)
+    return tuple(replace(one, text=texts.get(one.question, "")) for one in grades)
 
 
 def grade_question(assignment: Assignment, name: str, key: Key, given: Given) -> QuestionGrade:
@@ -159,18 +208,23 @@ def _explained(assignment: Assignment, name: str, key: Key) -> str:
     return f"correct: {key.answer.shown()}. {key.explanation} (filter: {display_filter(question, key)})"
 
 
-def _flags(keys: KeyStore, student: str, sheet: Sheet) -> tuple[str, ...]:
-    """Return signs of copying: the sheet was made for another student, or the answers fit another student's key."""
-    flags = []
+def _flags(keys: KeyStore, student: str, sheet: Sheet) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return signs of copying, and the ids of the students in them.
+
+    The sheet was made for another student, or the answers fit another student's key.
+    """
+    flags, others = [], []
     if sheet.student != student:
         flags.append(f"the sheet was given to {sheet.student}")
+        others.append(sheet.student)
     own = keys.of(student)
     if sum(_right(own[name], given) for name, given in sheet.answers.items() if name in own) == len(own):
-        return tuple(flags)
+        return tuple(flags), tuple(others)
     for other in keys.students:
         if other != student and _is_copy(own, keys.of(other), sheet):
             flags.append(f"the answers are those of {other}")
-    return tuple(flags)
+            others.append(other)
+    return tuple(flags), tuple(others)
 
 
 def _is_copy(own: Mapping[str, Key], other: Mapping[str, Key], sheet: Sheet) -> bool:
@@ -189,24 +243,22 @@ def _right(key: Key, given: Given) -> bool:
         return False
 
 
-def late_days(handed_in_s: float, deadline: datetime | None) -> int:
-    """Return the number of days begun after a deadline."""
-    over_s = 0.0 if deadline is None else handed_in_s - deadline.timestamp()
-    return max(0, -int(-over_s // 86_400)) if over_s > 0 else 0
+def not_understood(sheet: Sheet, name: str, forms: Mapping[str, str]) -> str:
+    """Return a note if the answer to a question has not its form; empty without an answer or a known form."""
+    answer = answer_of_form(forms.get(name, ""))
+    fault = form_fault(answer, sheet.answers[name]) if answer is not None and name in sheet.answers else ""
+    return f"{name}: not understood ({fault})" if fault else ""
 
 
-def late_factor(late: Late, days: int) -> float:
-    """Return the share of the points that remains after these days by the late rules."""
-    if days == 0:
-        return 1.0
-    return 0.0 if days > late.days else max(0.0, 1 - late.per_day * days)
+def check_sheet(assignment: Assignment, sheet: Sheet, forms: Mapping[str, str]) -> list[str]:
+    """Return notes for a student before submission: unanswered and unknown questions, and answers of wrong form.
 
-
-def check_sheet(assignment: Assignment, sheet: Sheet, forms: Sequence[str] = ()) -> list[str]:
-    """Return notes for a student before submission: unanswered and unknown questions, and answers of wrong form."""
+    forms: the form of each answer as text, keyed by question id; an answer without a known form is not checked.
+    """
     known = [question.id for question in assignment.questions]
-    notes = [f"{name}: no answer yet" for name in known if name not in sheet.answers]
+    notes = [fault for name in known if (fault := not_understood(sheet, name, forms))]
+    notes += [f"{name}: no answer yet" for name in known if name not in sheet.answers]
     notes += [f"{name}: there is no such question" for name in sheet.answers if name not in known]
     if sheet.assignment != assignment.name:
         notes.insert(0, f"this is a sheet of {sheet.assignment}, not of {assignment.name}")
-    return [*forms, *notes]
+    return notes

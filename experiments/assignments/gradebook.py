@@ -11,12 +11,16 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from lab7.experiments.assignments.course.roster import Roster
 from lab7.experiments.assignments.grade import Grade
 from lab7.experiments.assignments.handout import to_html
 from lab7.experiments.harness.results.atomic import write_atomically
 
 # Cells that a spreadsheet would run as a formula are prefixed by an apostrophe (CSV injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+CANVAS_LOGIN = "SIS Login ID"
+CANVAS_COLUMNS = ("Student", "ID", "SIS User ID", CANVAS_LOGIN, "Section")
+NO_ROSTER = Roster({})
 
 
 class GradedQuestion(Protocol):
@@ -60,26 +64,37 @@ def csv_text(assignment: GradedAssignment, grades: Sequence[Grade]) -> str:
     return _csv(rows)
 
 
-def canvas_csv(assignment: GradedAssignment, grades: Sequence[Grade]) -> str:
+def canvas_csv(assignment: GradedAssignment, grades: Sequence[Grade], roster: Roster = NO_ROSTER) -> str:
     """Return the CSV that Canvas imports: five columns that identify the student, and one column for the assignment.
 
     Canvas Instructor Guide, "How do I import grades in the Gradebook": Student, ID, SIS User ID, SIS Login ID, Section.
+    They are filled from the columns of these names in the roster. SIS Login ID is the id of the student without one.
     """
-    rows = [
-        ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", assignment.title],
-        ["    Points Possible", "", "", "", "", _number(assignment.points)],
-        *(["", "", "", grade.student, "", _number(grade.earned)] for grade in grades if grade.graded),
-    ]
+    rows = [[*CANVAS_COLUMNS, assignment.title], ["    Points Possible", "", "", "", "", _number(assignment.points)]]
+    for grade in grades:
+        if grade.graded:
+            cells = {name: roster.cell(grade.student, name.casefold()) for name in CANVAS_COLUMNS}
+            # In a roster of one's own the column `student` has the ids, not the names.
+            if cells["Student"] == grade.student:
+                cells["Student"] = roster.cell(grade.student, "student name", "name", "full name")
+            cells[CANVAS_LOGIN] = cells[CANVAS_LOGIN] or grade.student
+            rows.append([*cells.values(), _number(grade.earned)])
     return _csv(rows)
 
 
-def moodle_csv(assignment: GradedAssignment, grades: Sequence[Grade]) -> str:
-    """Return the CSV that Moodle's grade import maps: username, grade, and feedback."""
-    rows = [["username", assignment.title, "feedback"]]
+def moodle_csv(assignment: GradedAssignment, grades: Sequence[Grade], roster: Roster = NO_ROSTER) -> str:
+    """Return the CSV that Moodle's grade import maps: username, email address, grade, and feedback.
+
+    username and email address are filled from the columns of these names in the roster; username is the id of the
+    student without one.
+    """
+    rows = [["username", "email address", assignment.title, "feedback"]]
     for grade in grades:
         if grade.graded:
-            feedback = " | ".join(f"{one.question}: {one.feedback}" for one in grade.questions)
-            rows.append([grade.student, _number(grade.earned), feedback])
+            parts = [grade.late, *(f"{one.question}: {one.feedback}" for one in grade.questions)]
+            user = roster.cell(grade.student, "username") or grade.student
+            email = roster.cell(grade.student, "email address", "email")
+            rows.append([user, email, _number(grade.earned), " | ".join(filter(None, parts))])
     return _csv(rows)
 
 
@@ -87,7 +102,7 @@ def gradescope_results(grade: Grade, show: bool = True, hidden: Collection[str] 
     """Return Gradescope's results.json for one submission (Gradescope, "Autograder Specifications: Output Format").
 
     A submission that could not be graded has no score: Gradescope then shows that the autograder failed. `hidden`:
-    stages that students see after the grades are published.
+    stages that students see after the grades are published. Students see the output, which names no other student.
     """
     tests = [
         {
@@ -95,7 +110,7 @@ def gradescope_results(grade: Grade, show: bool = True, hidden: Collection[str] 
             "score": one.earned,
             "max_score": one.possible,
             "status": "passed" if one.earned == one.possible else "failed",
-            "output": one.feedback,
+            "output": f"{one.text}\n\n{one.feedback}" if one.text else one.feedback,
             "output_format": "text",
             "visibility": "visible" if show and one.question not in hidden else "after_published",
             "tags": ["lab7"],
@@ -103,7 +118,7 @@ def gradescope_results(grade: Grade, show: bool = True, hidden: Collection[str] 
         for one in grade.questions
     ]
     results: dict[str, Any] = {
-        "output": grade.problem or "; ".join(grade.flags),
+        "output": grade.for_student("; ".join(filter(None, [grade.problem, grade.late, *grade.flags]))),
         "output_format": "text",
         "visibility": "visible",
         "stdout_visibility": "hidden",
@@ -145,6 +160,7 @@ def json_text(grades: Sequence[Grade]) -> str:
             "earned": grade.earned if grade.graded else None,
             "possible": grade.possible,
             "late_days": grade.late_days,
+            "late_deduction": grade.deduction,
             "problem": grade.problem,
             "flags": list(grade.flags),
             "questions": [vars(one) for one in grade.questions],
@@ -178,21 +194,31 @@ def feedback_markdown(assignment: GradedAssignment, grade: Grade) -> str:
     """Return the feedback page of a student in Markdown."""
     total = f"{_number(grade.earned)} of {_number(grade.possible)} points" if grade.graded else "not graded"
     parts = [f"# {assignment.title}: {total}", f"Student **{grade.student}**"]
-    parts += [f"Not graded: {grade.problem}."] if grade.problem else []
+    parts += [f"Not graded: {grade.for_student(grade.problem)}."] if grade.problem else []
+    if grade.late and grade.graded:
+        before = _number(round(sum(one.earned for one in grade.questions), 3))
+        parts.append(f"**{grade.late[:1].upper()}{grade.late[1:]}** of the {before} points below.")
     for one in grade.questions:
         given = f"Your answer: `{one.given}`. " if one.given else ""
         earned = f"{_number(one.earned)} of {_number(one.possible)}"
-        parts.append(f"## {one.question}: {earned}\n\n{given}{one.feedback[:1].upper()}{one.feedback[1:]}")
+        text = f"{one.text}\n\n" if one.text else ""
+        parts.append(f"## {one.question}: {earned}\n\n{text}{given}{one.feedback[:1].upper()}{one.feedback[1:]}")
     return "\n\n".join(parts) + "\n"
 
 
-def write_all(assignment: GradedAssignment, grades: Sequence[Grade], folder: Path) -> None:
-    """Write gradebooks, and per student the feedback page and Gradescope's results.json, into a folder."""
+def write_all(
+    assignment: GradedAssignment, grades: Sequence[Grade], folder: Path, roster: Roster | None = None
+) -> None:
+    """Write gradebooks, and per student the feedback page and Gradescope's results.json, into a folder.
+
+    roster: fills the columns by which learning platforms identify students.
+    """
+    listed = roster or NO_ROSTER
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in (
         ("grades.csv", csv_text(assignment, grades)),
-        ("canvas.csv", canvas_csv(assignment, grades)),
-        ("moodle.csv", moodle_csv(assignment, grades)),
+        ("canvas.csv", canvas_csv(assignment, grades, listed)),
+        ("moodle.csv", moodle_csv(assignment, grades, listed)),
         ("grades.json", json_text(grades)),
         ("junit.xml", junit_xml(assignment, grades)),
     ):

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 
+from lab7.experiments.assignments.course.lateness import NO_DEADLINE, Deadline, modified_s
 from lab7.experiments.assignments.definition import KINDS_WITH_TASK, PREDICT_KIND
-from lab7.experiments.assignments.grade import Grade, KeyStore, find_submissions, grade_file
+from lab7.experiments.assignments.grade import NO_SUBMISSION, Grade, KeyStore, find_submissions, grade_file
 from lab7.experiments.assignments.handin.record import HANDIN_NAME
 from lab7.experiments.assignments.handin.verification import Verifier
 from lab7.experiments.assignments.network.grading import NetworkGrader
 from lab7.experiments.assignments.predictions.grading import PredictionGrader
 from lab7.experiments.assignments.sheet import SHEET_NAME
 
-# Grades the submission of a student, a file or folder, with a deadline or None.
-Grader = Callable[[str, Path, datetime | None], Grade]
+# Grades the submission of a student, a file or folder, without regard to the deadline.
+Grader = Callable[[str, Path], Grade]
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
 _ZIP = re.compile(r"(?P<student>[A-Za-z0-9][A-Za-z0-9.@+]*?)[-_ ].*\.zip\Z|(?P<plain>[A-Za-z0-9][^/]*)\.zip\Z")
 
@@ -31,7 +31,7 @@ def grader_of(keys: KeyStore, receipts: Mapping[str, str] | None = None) -> Grad
         return PredictionGrader(keys, verifier, receipts)
     if keys.assignment.kind in KINDS_WITH_TASK:
         return NetworkGrader(keys, verifier)
-    return lambda student, place, deadline: grade_file(keys, student, place, deadline)
+    return lambda student, place: grade_file(keys, student, place)
 
 
 def submission_name(kind: str) -> str:
@@ -58,23 +58,24 @@ def submissions_of(kind: str, folder: Path) -> dict[str, Path]:
 def grade_all(
     keys: KeyStore,
     submissions: Mapping[str, Path],
-    deadline: datetime | None = None,
+    deadline: Deadline = NO_DEADLINE,
     receipts: Mapping[str, str] | None = None,
 ) -> Iterator[Grade]:
     """Grade the submissions in the order of the students' ids; students without a submission get a Grade as well."""
     possible, students, grader = keys.assignment.points, keys.students, grader_of(keys, receipts)
     for student in sorted({*submissions, *students}):
         if student not in submissions:
-            yield Grade(student, 0, possible, problem="no submission")
+            yield Grade(student, 0, possible, problem=NO_SUBMISSION)
         elif student not in students:
             yield Grade(student, 0, possible, problem=f"{student} is not on the roster of this build")
         else:
-            yield _grade(grader, student, submissions[student], deadline, possible)
+            grade, place = _grade(grader, student, submissions[student], possible), submissions[student]
+            yield grade.less_late(keys.assignment.late, deadline.days(student, modified_s(place)))
 
 
-def _grade(grader: Grader, student: str, place: Path, deadline: datetime | None, possible: float) -> Grade:
+def _grade(grader: Grader, student: str, place: Path, possible: float) -> Grade:
     try:
-        return grader(student, place, deadline)
+        return grader(student, place)
     except Exception as error:
         # A submission that lab7 fails on must cost no other student.
         why = f"{type(error).__name__}: {error}"[:300]

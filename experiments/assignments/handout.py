@@ -74,6 +74,12 @@ def _rendered(variant: Variant) -> str:
         raise AssignmentError(f"{variant.assignment.name}: the question template fails ({error})") from error
 
 
+def question_texts(variant: Variant) -> dict[str, str]:
+    """Return the text of each question in the hand-out of a student in Markdown, keyed by question id."""
+    _, *parts = _HEADING.split(_rendered(variant))
+    return {name: text.strip() for name, text in zip(parts[::2], parts[1::2], strict=True)}
+
+
 def key_markdown(variant: Variant, keys: Mapping[str, Key]) -> str:
     """Return the answer key of a student in Markdown, with explanation, frames and display filter of each question."""
     assignment = variant.assignment

@@ -13,6 +13,7 @@ PyYAML; the message of an error has the line.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,9 @@ SHEET_NAME = "answers.yaml"
 SHEET_BYTES_MAX = 256 * 1024
 DEPTH_MAX = 6
 NODES_MAX = 5_000
+# A question with an answer that is neither in quotes nor a list.
+_ANSWER = re.compile(r"[ \t]*(q\w+)[ \t]*:[ \t]+([^\s\"'\[{].*?)\s*\Z")
+_FORM = re.compile(r"^[ \t]*#[ \t]*(.+?)\r?\n[ \t]*[\"']?(q\w+)[\"']?[ \t]*:", re.MULTILINE)
 
 
 class SheetError(ValueError):
@@ -51,9 +55,11 @@ class _Loader(yaml.BaseLoader):  # type: ignore[misc]
         event = self.peek_event()
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
-            raise SheetError(f"line {line}: aliases (*{event.anchor}) are not supported: repeat the answer")
+            raise SheetError(
+                f"line {line}: aliases (*{event.anchor}) are not supported: repeat the answer, or put it in quotes"
+            )
         if getattr(event, "tag", None):
-            raise SheetError(f"line {line}: tags ({event.tag}) are not supported: remove it")
+            raise SheetError(f"line {line}: tags ({event.tag}) are not supported: put the answer in quotes")
         self.nodes += 1
         self.depth += 1
         if self.nodes > NODES_MAX or self.depth > DEPTH_MAX:
@@ -105,11 +111,25 @@ def parse_sheet(text: str) -> Sheet:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else 1
-        raise SheetError(f"line {line}: not YAML ({error.problem or error.context})") from error
+        why = f"line {line}: not YAML ({error.problem or error.context})"
+        quoted = _to_quote(text.splitlines()[line - 1 : line])
+        raise SheetError(f"{why}: put the text in quotes, {quoted}" if quoted else why) from error
     finally:
         if loader is not None:
             loader.dispose()
     return _sheet(data)
+
+
+def _to_quote(lines: list[str]) -> str:
+    """Return the line of a question with its answer in quotes, if the answer alone is not YAML; else empty text."""
+    found = _ANSWER.match(lines[0]) if lines else None
+    if found is None:
+        return ""
+    try:
+        yaml.load(f"answer: {found[2]}", Loader=_Loader)
+    except (yaml.YAMLError, SheetError):
+        return f"{found[1]}: {_quoted(found[2])}"
+    return ""
 
 
 def _sheet(data: object) -> Sheet:
@@ -129,6 +149,13 @@ def _sheet(data: object) -> Sheet:
             raise SheetError(f"line 1: the answer to {name} is a value or a list")
     filled = {str(name): value for name, value in answers.items() if value not in ("", [], None)}
     return Sheet(str(names[0]), str(names[1]), filled)
+
+
+def read_forms(path: Path) -> dict[str, str]:
+    """Return the forms that stand as comments before the questions of an answer sheet, keyed by question id."""
+    with path.open("rb") as stream:
+        text = stream.read(SHEET_BYTES_MAX).decode("utf-8-sig", "replace")
+    return {name: form.strip() for form, name in _FORM.findall(text)}
 
 
 def blank_sheet(assignment: str, student: str, questions: Mapping[str, str]) -> str:

@@ -60,7 +60,7 @@ def grade_submission(root: Path) -> dict[str, Any]:
     found = place if kind in KINDS_WITH_TASK else _sheet(place)
     if found is None:
         return _ungraded(f"no {SHEET_NAME} in the submission: hand in the answer sheet")
-    return gradebook.gradescope_results(grader_of(keys)(author, found, None), bool(settings.get("show", True)))
+    return gradebook.gradescope_results(grader_of(keys)(author, found), bool(settings.get("show", True)))
 
 
 def _ungraded(problem: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from lab7.experiments.assignments.build import KEY_NAME, KEYS, capture_of
+from lab7.experiments.assignments.build import KEY_NAME, KEYS, capture_of, require_same_build
 from lab7.experiments.assignments.definition import CATALOGUE, NETWORK_KIND, Assignment, AssignmentError
 from lab7.experiments.assignments.gradescope.autograder import BUILD_NAME, SECRET_NAME, SETTINGS_NAME
 from lab7.experiments.assignments.programs.definition import ProgramAssignment
@@ -58,6 +58,7 @@ def write_bundle(assignment: Assignment, secret: bytes, build: Path, path: Path,
 
     `show`: students see their score and feedback at once, not after the grades are published.
     """
+    require_same_build(assignment, secret, build)
     students = sorted(one.parent.name for one in (build / KEYS).glob(f"*/{KEY_NAME}"))
     if not students:
         raise AssignmentError(f"{build} has no complete build: run `lab7 assignment build` first")

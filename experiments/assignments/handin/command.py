@@ -7,24 +7,36 @@ from pathlib import Path
 
 import click
 
-from lab7.experiments.assignments.build import RosterError, read_roster
-from lab7.experiments.assignments.definition import AssignmentError
+from lab7.experiments.assignments.build import require_same_build
+from lab7.experiments.assignments.course.roster import RosterError, read_students
+from lab7.experiments.assignments.definition import AssignmentError, find_assignment
 from lab7.experiments.assignments.draw import SecretError
+from lab7.experiments.assignments.grade import KeyStore
 from lab7.experiments.assignments.handin.verification import Verified, Verifier, verify
 from lab7.experiments.harness.cli import common
 
 
-def verify_handin(place: Path, secret: bytes | None, name: str | None, roster: Path | None, as_json: bool) -> None:
-    """Print what is verified of a hand-in; exits with 1 if there is a problem."""
+def verify_handin(
+    place: Path, secret: bytes | None, name: str | None, roster: Path | None, built: Path | None, as_json: bool
+) -> None:
+    """Print what is verified of a hand-in; exits with 1 if there is a problem, 2 if the build has another secret."""
+    if built is not None and secret is None:
+        raise click.UsageError("--build needs the course secret: give it by --secret")
     with tempfile.TemporaryDirectory(prefix="lab7-verify-") as scratch:
         try:
-            students = read_roster(roster) if roster is not None else []
+            students = read_students(roster) if roster is not None else []
             found = verify(place, Path(scratch), None)
             if secret is not None:
-                verifier = Verifier(secret, name or found.handin.record.assignment, students)
+                called = name or found.handin.record.assignment
+                if built is not None:
+                    assignment = find_assignment(called)
+                    called = assignment.name
+                    require_same_build(assignment, secret, built)
+                    students = sorted({*students, *KeyStore(assignment, secret, built).students})
+                verifier = Verifier(secret, called, students)
                 found = verify(found.handin.folder, Path(scratch), verifier)
         except (AssignmentError, RosterError, SecretError) as error:
-            raise click.UsageError(str(error)) from error
+            raise common.InputError(str(error)) from error
     if as_json:
         common.print_json({**dict(found.lines), "problems": list(found.problems)})
     else:

@@ -40,13 +40,18 @@ class Verifier:
 class Verified:
     """A hand-in, with a line for each thing that was verified, and a clause for each problem.
 
-    `captured` is None if the capture cannot be read.
+    `captured` is None if the capture cannot be read; `foreign`: other students whose nonces are in the capture.
     """
 
     handin: HandIn
     lines: tuple[tuple[str, str], ...]
     problems: tuple[str, ...]
     captured: CaptureFile | None = field(default=None, repr=False)
+    foreign: tuple[str, ...] = ()
+
+    def others(self, student: str) -> tuple[str, ...]:
+        """Return the ids of the students, besides this one, that the lines and problems may name."""
+        return tuple({one: None for one in (self.handin.record.student, *self.foreign) if one != student})
 
 
 def verify(place: Path, scratch: Path, verifier: Verifier | None, student: str | None = None) -> Verified:
@@ -78,13 +83,17 @@ def verify(place: Path, scratch: Path, verifier: Verifier | None, student: str |
         lines.append(("signature", f"by the task file of {record.student}"))
     else:
         lines.append(("signature", f"not by the task file of {record.student}"))
-        problems.append(f"the signature is not the one of {record.student}: the record was changed or made by hand")
+        problems.append(
+            f"the signature is not the one of {record.student}: the record was changed or made by hand, "
+            "or this is not the secret of the build"
+        )
     if record.assignment != verifier.assignment:
         problems.append(f"it is of the assignment {record.assignment}, not {verifier.assignment}")
     if student is not None and record.student != student:
         problems.append(f"it was made with the task file of {record.student}, not of {student}")
-    lines.append(("nonce", _nonce(captured, verifier, record.student, problems)))
-    return Verified(handin, tuple(lines), tuple(problems), captured)
+    word, foreign = _nonce(captured, verifier, record.student, problems)
+    lines.append(("nonce", word))
+    return Verified(handin, tuple(lines), tuple(problems), captured, foreign)
 
 
 def _certificate(fidelity: Fidelity) -> str:
@@ -102,23 +111,27 @@ def _captured(handin: HandIn, problems: list[str]) -> CaptureFile | None:
         return None
 
 
-def _nonce(captured: CaptureFile | None, verifier: Verifier, student: str, problems: list[str]) -> str:
-    """Return the line about the nonce; add a problem if the capture has another student's, or none."""
+def _nonce(
+    captured: CaptureFile | None, verifier: Verifier, student: str, problems: list[str]
+) -> tuple[str, tuple[str, ...]]:
+    """Return the line about the nonce, and the other students whose nonces are there.
+
+    Adds a problem if the capture has another student's nonce, or none.
+    """
     if captured is None:
-        return "no capture"
+        return "no capture", ()
     own = verifier.nonce(student)
     others = [one for one in verifier.students if one != student]
     found = find_nonces(captured, {verifier.nonce(one): one for one in (student, *others)})
-    foreign = sorted(found - {student})
+    foreign = tuple(sorted(found - {student}))
     if foreign:
         problems.append(f"the capture is that of {', '.join(foreign)}")
-        return f"of {', '.join(foreign)}"
+        return f"of {', '.join(foreign)}", foreign
     if student not in found:
-        problems.append(
-            f"the nonce of {student} ({own}) is in no packet: nothing was fetched, or it is another's capture"
-        )
-        return "in no packet"
-    return f"of {student}"
+        # The nonce itself is left out: the submitter may be another student.
+        problems.append(f"the nonce of {student} is in no packet: nothing was fetched, or it is another's capture")
+        return f"{own} in no packet", ()
+    return f"of {student}", ()
 
 
 def find_nonces(captured: CaptureFile, students: dict[str, str]) -> set[str]:

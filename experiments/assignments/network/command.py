@@ -32,7 +32,7 @@ def start_command(handout: Path, name: str | None, links: str) -> None:
     try:
         task = read_task(handout, NETWORK_KIND, name)
     except AssignmentError as error:
-        raise click.UsageError(str(error)) from error
+        raise common.InputError(str(error)) from error
     folder = handout.resolve() / WORK_NAME
     common.into_sandbox(True)
     keep_earlier(folder)

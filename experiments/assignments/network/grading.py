@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from lab7.experiments.assignments.definition import AssignmentError
-from lab7.experiments.assignments.grade import Grade, KeyStore, QuestionGrade, late_days, sum_grade
+from lab7.experiments.assignments.grade import Grade, KeyStore, QuestionGrade, sum_grade, with_texts
 from lab7.experiments.assignments.handin.verification import Verifier, verify
 from lab7.experiments.assignments.variant import draw_variant, keys_from
 
@@ -20,7 +19,7 @@ class NetworkGrader:
     keys: KeyStore
     verifier: Verifier
 
-    def __call__(self, student: str, place: Path, deadline: datetime | None) -> Grade:
+    def __call__(self, student: str, place: Path) -> Grade:
         """Grade one hand-in; a hand-in that was changed, or is another student's, is not graded."""
         assignment = self.keys.assignment
         with tempfile.TemporaryDirectory(prefix="lab7-grade-") as scratch:
@@ -29,8 +28,10 @@ class NetworkGrader:
                 if found.captured is None and not found.problems:
                     return Grade(student, 0, assignment.points, problem="the hand-in has no capture")
                 if found.captured is None or found.problems:
-                    return Grade(student, 0, assignment.points, problem="; ".join(found.problems))
-                keys = keys_from(draw_variant(assignment, self.keys.secret, student), found.captured)
+                    problem, others = "; ".join(found.problems), found.others(student)
+                    return Grade(student, 0, assignment.points, problem=problem, others=others)
+                variant = draw_variant(assignment, self.keys.secret, student)
+                keys = keys_from(variant, found.captured)
             except AssignmentError as error:
                 return Grade(student, 0, assignment.points, problem=str(error))
         points = {question.id: question.points for question in assignment.questions}
@@ -44,4 +45,4 @@ class NetworkGrader:
             )
             for name, key in keys.items()
         )
-        return sum_grade(assignment, student, questions, (), late_days(place.stat().st_mtime, deadline))
+        return sum_grade(assignment, student, with_texts(variant, questions))

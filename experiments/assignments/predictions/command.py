@@ -10,13 +10,13 @@ import click
 from lab7.experiments.assignments import gradebook
 from lab7.experiments.assignments.build import record
 from lab7.experiments.assignments.definition import PREDICT_KIND, AssignmentError
-from lab7.experiments.assignments.grade import Grade, grade_question
-from lab7.experiments.assignments.handin.record import write_handin
+from lab7.experiments.assignments.grade import Grade, grade_questions, not_understood
+from lab7.experiments.assignments.handin.record import PREDICTIONS_NAME, write_handin
 from lab7.experiments.assignments.handin.task import Task, read_task
 from lab7.experiments.assignments.handout import to_html
 from lab7.experiments.assignments.predictions.commitment import Predictions, commit
 from lab7.experiments.assignments.recording import CAPTURE_NAME, CERTIFICATE_NAME
-from lab7.experiments.assignments.sheet import SHEET_NAME, SheetError, read_sheet
+from lab7.experiments.assignments.sheet import SHEET_NAME, SheetError, read_forms, read_sheet
 from lab7.experiments.assignments.variant import read_keys
 from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.clock import Clock
@@ -43,9 +43,14 @@ def predict_command(handout: Path, name: str | None, commit_only: bool) -> None:
     folder = handout / WORK_NAME
     try:
         task = read_task(handout, PREDICT_KIND, name)
-        predictions = commit(task, read_sheet(handout / SHEET_NAME), folder)
+        sheet = read_sheet(handout / SHEET_NAME)
+        forms = read_forms(handout / SHEET_NAME)
+        faults = [fault for name in sheet.answers if (fault := not_understood(sheet, name, forms))]
+        if faults and not (folder / PREDICTIONS_NAME).exists():
+            raise AssignmentError(f"{'; '.join(faults)}: nothing was committed, correct {SHEET_NAME} first")
+        predictions = commit(task, sheet, folder)
     except (AssignmentError, SheetError) as error:
-        raise click.UsageError(str(error)) from error
+        raise common.InputError(str(error)) from error
     click.echo(f"committed on {predictions.committed}, receipt {predictions.receipt}")
     if commit_only:
         return
@@ -69,8 +74,7 @@ def measure(task: Task, predictions: Predictions, folder: Path, virtual: Virtual
     about = json.loads((folder / CERTIFICATE_NAME).read_text())
     (folder / CERTIFICATE_NAME).unlink()
     keys = read_keys(task.variant, folder / CAPTURE_NAME)
-    answers = predictions.sheet.answers
-    questions = tuple(grade_question(assignment, one, key, answers.get(one)) for one, key in keys.items())
+    questions = grade_questions(task.variant, keys, predictions.sheet.answers)
     grade = Grade(task.variant.student, sum(one.earned for one in questions), assignment.points, questions)
     page = gradebook.feedback_markdown(assignment, grade)
     write_atomically(folder / PAGE_NAME, to_html(assignment.title, page))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from datetime import datetime
 from pathlib import Path
 
 import click
 
 from lab7.experiments.assignments import gradebook
-from lab7.experiments.assignments.build import RosterError, read_roster
+from lab7.experiments.assignments.course.lateness import Deadline
+from lab7.experiments.assignments.course.roster import Roster
 from lab7.experiments.assignments.definition import AssignmentError
 from lab7.experiments.assignments.draw import SecretError
 from lab7.experiments.assignments.grade import Grade
@@ -31,21 +31,21 @@ def grade_folder(
     submissions: Path,
     secret: bytes,
     out: Path,
-    roster: Path | None,
+    roster: Roster | None,
     jobs: int,
-    deadline: datetime | None,
+    deadline: Deadline,
 ) -> list[Grade]:
     """Grade a folder of programs, and write the gradebooks; return the grades in the order of the students."""
     assignment, virtual = _prepare(name)
     try:
         found = find_programs(submissions, assignment.file)
-        students = sorted({*found, *(read_roster(roster) if roster else ())})
+        students = sorted({*found, *(roster.rows if roster is not None else ())})
         grading = Grading(assignment, name, virtual, out, assignment.stages, assignment.parameters)
         with common.progress(assignment.name) as step:
             grades = grade_programs(grading, found, students, secret, jobs, deadline, step)
-    except (RosterError, SecretError) as error:
-        raise click.UsageError(str(error)) from error
-    gradebook.write_all(assignment, grades, out)
+    except SecretError as error:
+        raise common.InputError(str(error)) from error
+    gradebook.write_all(assignment, grades, out, roster)
     return grades
 
 
@@ -82,7 +82,7 @@ def write_handout(name: str, out: Path) -> None:
     try:
         made = write_program_handout(find_program_assignment(name), out)
     except (AssignmentError, UserFileError) as error:
-        raise click.UsageError(str(error)) from error
+        raise common.InputError(str(error)) from error
     except OSError as error:
         raise click.UsageError(f"{out} cannot be written ({error.strerror})") from error
     click.echo(", ".join([str(made[0]), *(path.name for path in made[1:])]))
@@ -92,7 +92,7 @@ def _prepare(name: str) -> tuple[ProgramAssignment, VirtualTime]:
     try:
         assignment = find_program_assignment(name)
     except (AssignmentError, UserFileError) as error:
-        raise click.UsageError(str(error)) from error
+        raise common.InputError(str(error)) from error
     virtual = common.virtual_time("virtual", "auto", True)
     if virtual is None:
         raise click.UsageError("programs are graded from outside of the kernel of virtual time")

@@ -21,8 +21,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lab7.experiments.analysis.inspection import inspect
+from lab7.experiments.assignments.course.lateness import Deadline
 from lab7.experiments.assignments.draw import Draw
-from lab7.experiments.assignments.grade import Grade, QuestionGrade, late_days, late_factor
+from lab7.experiments.assignments.grade import NO_SUBMISSION, Grade, QuestionGrade
 from lab7.experiments.assignments.programs.definition import ProgramAssignment, Stage
 from lab7.experiments.assignments.programs.stages import Evidence, decide_stages
 from lab7.experiments.assignments.programs.submission import Submission
@@ -75,7 +76,7 @@ def grade_programs(
     students: Sequence[str],
     secret: bytes,
     jobs: int,
-    deadline: datetime | None,
+    deadline: Deadline,
     step: Step,
 ) -> list[Grade]:
     """Grade the submissions of these students, `jobs` at a time. Raises SecretError, and StoppedError when stopped."""
@@ -85,11 +86,11 @@ def grade_programs(
         nonlocal done
         seed = Draw(secret, grading.assignment.name, student).seed
         if student in submissions:
-            grade = _late(
-                grading, grade_submission(grading, submissions[student], seed), submissions[student], deadline
-            )
+            submission = submissions[student]
+            days = deadline.days(student, submission.modified_s)
+            grade = grade_submission(grading, submission, seed).less_late(grading.assignment.late, days)
         else:
-            grade = Grade(student, 0, grading.assignment.points, problem="no submission")
+            grade = Grade(student, 0, grading.assignment.points, problem=NO_SUBMISSION)
         done += 1
         step(f"{done} of {len(students)}", done / len(students))
         return grade
@@ -101,12 +102,6 @@ def grade_programs(
             grading.virtual.stop("stopped")
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def _late(grading: Grading, grade: Grade, submission: Submission, deadline: datetime | None) -> Grade:
-    days = late_days(submission.modified_s, deadline)
-    earned = round(grade.earned * late_factor(grading.assignment.late, days), 3)
-    return replace(grade, earned=earned, late_days=days)
 
 
 def grade_submission(grading: Grading, submission: Submission, seed: int) -> Grade:
@@ -141,7 +136,8 @@ def _read_grade(path: Path, digest: str) -> Grade | None:
         data = json.loads(path.read_text(encoding="utf-8"))
         grade = data["grade"]
         questions = tuple(QuestionGrade(**one) for one in grade["questions"])
-        kept = Grade(**{**grade, "questions": questions, "flags": tuple(grade["flags"])})
+        others = tuple(grade.get("others", ()))
+        kept = Grade(**{**grade, "questions": questions, "flags": tuple(grade["flags"]), "others": others})
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return kept if data.get("digest") == digest else None

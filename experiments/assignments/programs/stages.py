@@ -43,7 +43,7 @@ def decide_stages(stages: Iterable[Stage], evidence: Evidence) -> tuple[Question
             fault = bool(feedback)
             closed_by = stage.id if fault else ""
         earned = 0.0 if fault else stage.points
-        grades.append(QuestionGrade(stage.id, earned, stage.points, "", feedback or PASSED))
+        grades.append(QuestionGrade(stage.id, earned, stage.points, "", feedback or PASSED, stage.title))
     return tuple(grades)
 
 

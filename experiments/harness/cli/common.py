@@ -41,6 +41,16 @@ _TRAILING_BLANKS = re.compile(r"[ \t]+(?=\n)")
 Step = Callable[[str, float], None]
 
 
+class InputError(click.ClickException):
+    """A file or name that was given cannot be used, though the command line is right: one sentence, exit code 2."""
+
+    exit_code = USAGE
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the sentence, without the usage of the command."""
+        click.echo(f"lab7: {self.format_message()}", file=file, err=file is None)
+
+
 def out() -> Console:
     """Return the console for results: coloured on a terminal; plain, and COLUMNS or 200 wide, when piped."""
     from rich.console import Console

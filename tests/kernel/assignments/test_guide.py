@@ -40,9 +40,12 @@ class Course:
     def fill_in(self, out: str, name: str, sheet: Path) -> None:
         """Fill in an answer sheet with the answers of the key."""
         answers = json.loads((self.folder / out / "keys" / STUDENT / "key.json").read_text())["answers"]
-        rows = "".join(f"  {question}: {json.dumps(one['answer'])}\n" for question, one in answers.items())
+        text = (self.folder / out / "handouts" / STUDENT / "answers.yaml").read_text()
+        assert f"assignment: {name}\n" in text
+        for question, one in answers.items():
+            text = text.replace(f"  {question}:\n", f"  {question}: {json.dumps(one['answer'])}\n")
         sheet.parent.mkdir(parents=True, exist_ok=True)
-        sheet.write_text(f"assignment: {name}\nstudent: {STUDENT}\nanswers:\n{rows}")
+        sheet.write_text(text)
 
     def lab7(self, words: str) -> None:
         """Run a command that the guide does not show."""

@@ -33,6 +33,18 @@ RIGHT: list[tuple[Answer, Given]] = [
     *((RTT, said) for said in MILLISECONDS),
     *((SIZE, said) for said in OCTETS),
     *((PORT, said) for said in ("8080", "0x1f90", "0X1F90", "+8080", "8080.0")),
+    *(
+        (PORT, said)
+        for said in ("8080 requests", "8080 round trips", "Age: 8080", "port: 8080", "8080 TCP connections")
+    ),
+    *((Number(404), said) for said in ("404 Not Found", "HTTP/1.1 404 Not Found", "HTTP/2 404", "Status: 404")),
+    (SIZE, "Content-Length: 12345"),
+    *((Text("404 Not Found"), said) for said in ("HTTP/1.1 404 Not Found", "http/1.1 404 not found")),
+    *((Text("2794"), said) for said in ("X-Course: 2794", "x-course:  2794")),
+    (Text("text: with a colon"), "text: with a colon"),
+    (Text("HTTP/1.1"), "HTTP/1.1"),
+    (Text("www.example.com", name=True), "Host: www.example.com"),
+    *((Frames((8,)), said) for said in ("No. 8", "no 8", "Frame: 8", "frame no. 8", "Frame number 8", "#8")),
     *((Text("200 OK"), said) for said in ("200 OK", "200 ok", " 200  OK ", '"200 OK"')),
     *((Text("www.example.com", name=True), said) for said in NAMES),
     *((Text("Paris", others=("Lutetia",)), said) for said in ("paris", "lutetia")),
@@ -54,6 +66,8 @@ WRONG: list[tuple[Answer, Given]] = [
     *((RTT, said) for said in ("80 s", "82", "-80", "0.08")),
     (SIZE, "12.345"),
     (Text("GET", case=True), "get"),
+    (Text("2794"), "X-Course: 2795"),
+    (Number(404), "HTTP/1.1 200 OK"),
     (Text("www.example.com", name=True), "example.com"),
     (Address("10.0.0.1"), "10.0.0.2"),
     *((Choice("UDP", ("TCP", "UDP")), said) for said in ("a", "a) TCP")),
@@ -67,6 +81,10 @@ UNFIT_NUMBERS: tuple[Given, ...] = (
 )  # fmt: skip
 UNFIT: list[tuple[Answer, Given]] = [
     *((RTT, said) for said in UNFIT_NUMBERS),
+    *((PORT, said) for said in ("8 thousand", "8080 ms", "8080 bytes", "8 k", "8080 or 8081", "8080 or more", "one")),
+    (RTT, "80 requests"),
+    (Text("www.example.com", name=True), "www.example.com and www.example.org"),
+    (Frames((8,)), "no"),
     (Address("10.0.0.1"), "10.0.0"),
     *((Choice("UDP", ("TCP", "UDP")), said) for said in ("c", "a) UDP", "b TCP", "UDP or TCP")),
     *((Frames((4,)), said) for said in ("", "four", "1-100000000", "1" * 5000)),

@@ -14,6 +14,7 @@ import pytest
 
 from lab7.experiments.assignments import gradebook, graders
 from lab7.experiments.assignments.answer_types import Frames, Number, Text
+from lab7.experiments.assignments.course.lateness import Deadline
 from lab7.experiments.assignments.definition import Assignment, Key, Late, Question, find_assignment
 from lab7.experiments.assignments.grade import Grade, KeyStore, find_submissions, grade_file
 from lab7.experiments.assignments.graders import grade_all
@@ -72,7 +73,7 @@ def right(number: int) -> dict[str, str]:
 
 
 def grades(store: KeyStore, folder: Path, deadline: datetime | None = None) -> dict[str, Grade]:
-    return {grade.student: grade for grade in grade_all(store, find_submissions(folder), deadline)}
+    return {grade.student: grade for grade in grade_all(store, find_submissions(folder), Deadline(deadline))}
 
 
 def test_the_answers_of_the_key_earn_full_points(store: KeyStore, tmp_path: Path) -> None:
@@ -163,7 +164,7 @@ def test_gradebooks(store: KeyStore, tmp_path: Path) -> None:
     assert canvas[0] == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "A sample"]
     assert [row[3:] for row in canvas[2:]] == [["s1", "", "8"], ["s2", "", "6"]]
     moodle = list(csv.reader(io.StringIO(gradebook.moodle_csv(ASSIGNMENT, found))))
-    assert [row[:2] for row in moodle] == [["username", "A sample"], ["s1", "8"], ["s2", "6"]]
+    assert [row[:3] for row in moodle] == [["username", "email address", "A sample"], ["s1", "", "8"], ["s2", "", "6"]]
     suites = ET.fromstring(gradebook.junit_xml(ASSIGNMENT, found))
     assert [(one.get("name"), one.get("failures"), one.get("errors")) for one in suites] == [
         ("s1", "0", "0"), ("s2", "1", "0"), ("s3", "0", "1"),
@@ -219,10 +220,10 @@ def test_a_submission_that_lab7_fails_on_costs_only_itself(
     submit(tmp_path / "in", "s1", right(10))
     submit(tmp_path / "in", "s2", right(20))
 
-    def fails(keys: KeyStore, student: str, path: Path, deadline: datetime | None = None) -> Grade:
+    def fails(keys: KeyStore, student: str, path: Path) -> Grade:
         if student == "s1":
             raise RuntimeError("broken")
-        return grade_file(keys, student, path, deadline)
+        return grade_file(keys, student, path)
 
     monkeypatch.setattr(graders, "grade_file", fails)
     found = grades(store, tmp_path / "in")

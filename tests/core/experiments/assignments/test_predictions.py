@@ -7,13 +7,15 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 from lab7.experiments.assignments.answer_types import AnswerError, Number, Predicted
 from lab7.experiments.assignments.definition import AssignmentError, find_assignment, load_assignment
 from lab7.experiments.assignments.handin.record import PREDICTIONS_NAME
 from lab7.experiments.assignments.handin.task import Task
+from lab7.experiments.assignments.predictions.command import predict_command
 from lab7.experiments.assignments.predictions.commitment import commit, read_predictions
-from lab7.experiments.assignments.sheet import Sheet
+from lab7.experiments.assignments.sheet import Sheet, blank_sheet
 from lab7.experiments.assignments.skeleton import write_skeleton
 from tests.core.experiments.assignments.handin.samples import make_task
 
@@ -114,3 +116,22 @@ def test_a_network_needs_no_solution_in_its_folder(tmp_path: Path) -> None:
     )
     with pytest.raises(AssignmentError, match="no function record"):
         find_assignment(str(tmp_path / "mine"))
+
+
+def test_predictions_that_are_not_understood_are_not_committed(task: Task, tmp_path: Path) -> None:
+    folder = tmp_path / "handout"
+    forms = dict.fromkeys(ANSWERS, "a number in ms")
+    blank = blank_sheet(NAME, "s1", forms)
+
+    def predict(answers: dict[str, str]) -> Result:
+        text = blank
+        for name, answer in answers.items():
+            text = text.replace(f"  {name}:\n", f"  {name}: {answer}\n")
+        (folder / "answers.yaml").write_text(text)
+        return CliRunner().invoke(predict_command, [str(folder), "--commit-only"])
+
+    found = predict({**ANSWERS, "q3": "one second"})
+    assert (found.exit_code, "q3: not understood (expected a number in ms" in found.output) == (2, True)
+    assert not (folder / "work" / PREDICTIONS_NAME).exists()
+    assert predict(ANSWERS).exit_code == 0
+    assert read_predictions(folder / "work" / PREDICTIONS_NAME, task.key).sheet.answers["q3"] == "100 ms"

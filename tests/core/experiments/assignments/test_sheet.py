@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab7.experiments.assignments.cli import assignment_command
 from lab7.experiments.assignments.sheet import SHEET_BYTES_MAX, SheetError, blank_sheet, parse_sheet, read_sheet
 
 HEAD = "assignment: http-basics\nstudent: s1\nanswers:\n"
@@ -78,3 +81,46 @@ def test_any_text_is_read_or_refused(text: str) -> None:
             parse_sheet(whole)
         except SheetError as error:
             is_one_sentence(error)
+
+
+QUOTES = {
+    "q4: 404: Not Found": "(mapping values are not allowed here): put the text in quotes, q4: '404: Not Found'",
+    "q5: X-Course: o'x": "put the text in quotes, q5: 'X-Course: o''x'",
+    "q6: %5": "put the text in quotes, q6: '%5'",
+    "q6: `x`": "put the text in quotes, q6: '`x`'",
+    "q7: *": "put the text in quotes, q7: '*'",
+    "q7: *a": "or put it in quotes",
+    "q8: !x": "put the answer in quotes",
+}
+
+
+@pytest.mark.parametrize("line", QUOTES)
+def test_text_that_needs_quotes_is_told(line: str) -> None:
+    with pytest.raises(SheetError, match=r"line 4: ") as found:
+        parse_sheet(f"{HEAD}  {line}\n")
+    assert str(found.value).endswith(QUOTES[line])
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize("lines", [" q2: 4\n   q3: 5\n", "  q2: [4, 5\n", "  q2: 'x\n"])
+def test_other_errors_do_not_ask_for_quotes(lines: str) -> None:
+    with pytest.raises(SheetError) as found:
+        parse_sheet(HEAD + lines)
+    assert "quotes" not in str(found.value)
+
+
+def test_check_of_a_broken_sheet_is_one_sentence_without_usage(tmp_path: Path) -> None:
+    (tmp_path / "answers.yaml").write_text(f"{HEAD}  q4: 404: Not Found\n")
+    done = CliRunner().invoke(assignment_command, ["check", str(tmp_path / "answers.yaml")])
+    assert done.exit_code == 2
+    assert done.output.startswith("lab7: answers.yaml, line 4: not YAML")
+    assert len(done.output.splitlines()) == 1
+
+
+def test_the_list_has_the_kinds() -> None:
+    done = CliRunner().invoke(assignment_command, ["list", "--json"])
+    kinds = {one["name"]: one["kind"] for one in json.loads(done.output)}
+    assert set(kinds.values()) == {"sheet", "predict", "network", "program"}
+    assert (kinds["http-basics"], kinds["smtp-server"]) == ("sheet", "program")
+    lines = CliRunner().invoke(assignment_command, ["list"]).output.splitlines()
+    assert [line.split()[:2] for line in lines] == [list(one) for one in kinds.items()]

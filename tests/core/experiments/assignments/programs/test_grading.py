@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from lab7.experiments.assignments import gradebook
 from lab7.experiments.assignments.cli import assignment_command
+from lab7.experiments.assignments.course.lateness import Deadline
 from lab7.experiments.assignments.definition import AssignmentError, find_assignment
 from lab7.experiments.assignments.grade import Grade
 from lab7.experiments.assignments.programs.definition import find_program_assignment
@@ -76,7 +77,7 @@ def grading(out: Path, work: Work) -> Grading:
 
 def graded(one: Grading, folder: Path, deadline: datetime | None = None) -> dict[str, Grade]:
     found = find_programs(folder, "server.py")
-    grades = grade_programs(one, found, sorted(found), SECRET, 2, deadline, lambda _what, _share: None)
+    grades = grade_programs(one, found, sorted(found), SECRET, 2, Deadline(deadline), lambda _what, _share: None)
     return {grade.student: grade for grade in grades}
 
 
@@ -205,7 +206,11 @@ def test_gradebooks_have_a_column_for_each_stage(submissions: Path, tmp_path: Pa
     assert header.split(",")[4:12] == [stage.id for stage in ASSIGNMENT.stages]
     assert row.startswith("s1,7,14,0,2,2,1,1,1,0,0,0,")
     shown = json.loads((tmp_path / "books" / "students" / "s1" / "results.json").read_text())
-    assert (shown["score"], shown["max_score"], shown["tests"][5]["output"]) == (7, 14, "About kept.")
+    assert (shown["score"], shown["max_score"], shown["tests"][5]["output"]) == (
+        7,
+        14,
+        f"{ASSIGNMENT.stages[5].title}\n\nAbout kept.",
+    )
 
 
 def test_an_assignment_of_the_other_kind_is_one_sentence(tmp_path: Path) -> None:
@@ -218,6 +223,11 @@ def test_an_assignment_of_the_other_kind_is_one_sentence(tmp_path: Path) -> None
     done = CliRunner().invoke(assignment_command, words)
     assert done.exit_code == 2
     assert "give its folder by --build" in done.output
+    (tmp_path / "roster.csv").write_text("student\ns1\n")
+    words = ["build", "http-server", "--roster", str(tmp_path / "roster.csv"), "--secret", str(tmp_path / "secret")]
+    done = CliRunner().invoke(assignment_command, [*words, "-o", str(tmp_path / "out")])
+    assert done.exit_code == 2
+    assert "`lab7 assignment handout http-server -o FOLDER` writes its hand-out" in done.output
 
 
 BROKEN = {

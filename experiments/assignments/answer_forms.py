@@ -1,0 +1,62 @@
+"""Form check of an answer without its key: the answer type that a form on an answer sheet stands for.
+
+A form is the text that `Answer.form` returns, and that stands as a comment before each question of an answer sheet:
+`a number in ms`, `frame numbers, for example 4, 7-9`, `a list in order, each an IP address`. The check does not compare
+an answer with a true answer, which a student's machine does not have.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lab7.experiments.assignments.answer_types import (
+    UNITS,
+    Address,
+    Answer,
+    AnswerError,
+    Choice,
+    Frames,
+    Given,
+    Listing,
+    Number,
+    Text,
+)
+
+# An answer of each type with one form; the true answers are samples, which are compared with nothing.
+_SAMPLES: tuple[Answer, ...] = (
+    Number(0),
+    Number(0, "share"),
+    *(Number(0, kind, unit) for kind, units in UNITS.items() for unit in units if unit),
+    Text("text"),
+    Text("name", name=True),
+    Address("::"),
+    Frames((1,)),
+    Frames((1, 2)),
+)
+_BY_FORM = {answer.form(): answer for answer in _SAMPLES}
+_OPTIONS, _LETTER = "one of ", re.compile(r"(?:\A|, )[a-z]\) ")
+_LISTING = re.compile(r"a list( in order)?, each (.+)\Z")
+
+
+def answer_of_form(form: str) -> Answer | None:
+    """Return an answer of the type with this form, whose value is a sample; None for text that is no form."""
+    listing = _LISTING.match(form)
+    if listing is not None:
+        each = answer_of_form(listing[2])
+        return Listing((each,), bool(listing[1])) if isinstance(each, Text | Address | Number) else None
+    if form.startswith(_OPTIONS):
+        options = tuple(_LETTER.split(form.removeprefix(_OPTIONS))[1:])
+        return Choice(options[0], options) if options else None
+    return _BY_FORM.get(form)
+
+
+def form_fault(answer: Answer, given: Given) -> str:
+    """Return the reason why an answer cannot be understood as one of this type; empty if it can."""
+    try:
+        if not isinstance(answer, Listing):
+            answer.score(given)
+            return ""
+        parts = answer.parts(given)
+        return next((fault for part in parts if (fault := form_fault(answer.value[0], part))), "")
+    except AnswerError as error:
+        return str(error)

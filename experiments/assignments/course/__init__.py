@@ -1,0 +1,1 @@
+"""Students of a course: the roster, and the times at which they handed in."""

@@ -1,0 +1,101 @@
+"""Roster of a course: student ids, and the columns by which a learning platform identifies its students.
+
+A roster is a CSV file in UTF-8 whose first line names the columns, with commas, semicolons or tabs between them: one
+that was written by hand, or the export of the gradebook of Canvas, Moodle or Gradescope.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROSTER_MAX = 5_000
+_STUDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
+# Names of the column with the student's id, in exports of Canvas, Moodle and Gradescope, and in plain CSV.
+ID_COLUMNS = ("student", "id", "sis login id", "sis user id", "username", "id number", "sid", "email", "email address")
+# Canvas exports the name of a student in the column Student, and a number of its own in ID.
+_CANVAS, _CANVAS_ID = {"student", "id", "sis login id"}, "sis login id"
+_CANVAS_NO_STUDENT = "Points Possible"
+_DELIMITERS = ",;\t"
+
+
+class RosterError(ValueError):
+    """A CSV file of a course cannot be read; the message is one sentence with the line number."""
+
+
+@dataclass(frozen=True)
+class Roster:
+    """Students keyed by id, in the order of the file; each with the cells of its row keyed by column in lower case."""
+
+    rows: Mapping[str, Mapping[str, str]]
+
+    def cell(self, student: str, *columns: str) -> str:
+        """Return the first cell of a student in these columns that is not empty; empty without one."""
+        row = self.rows.get(student, {})
+        return next((row[name] for name in columns if row.get(name)), "")
+
+
+def read_rows(path: Path) -> list[tuple[int, list[str]]]:
+    """Read the rows of a CSV file that are not empty, each with its line number. Raises RosterError."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            first = stream.readline()
+            stream.seek(0)
+            reader = csv.reader(stream, delimiter=max(_DELIMITERS, key=first.count))
+            return [
+                (reader.line_num, [cell.strip() for cell in row]) for row in reader if any(cell.strip() for cell in row)
+            ]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RosterError(f"{path.name} cannot be read as CSV in UTF-8 ({error})") from error
+
+
+def read_pairs(path: Path, column: str) -> list[tuple[int, str, str]]:
+    """Read the columns `student` and another one from a CSV file, with line numbers. Raises RosterError."""
+    rows = read_rows(path)
+    names = [name.casefold() for name in rows[0][1]] if rows else []
+    if not {"student", column} <= set(names):
+        raise RosterError(f"{path.name}: give a CSV file whose first line names the columns student and {column}")
+    first, second = names.index("student"), names.index(column)
+    filled = [(line, row + [""] * len(names)) for line, row in rows[1:]]
+    return [(line, row[first], row[second]) for line, row in filled]
+
+
+def read_roster(path: Path) -> Roster:
+    """Read the students from a CSV roster; their ids are in the first of ID_COLUMNS that it has. Raises RosterError."""
+    rows = read_rows(path)
+    if not rows:
+        raise RosterError(f"{path.name} is empty: give a CSV file with a column `student`")
+    names = [cell.casefold() for cell in rows[0][1]]
+    column = next((name for name in ID_COLUMNS if name in names), None)
+    canvas = set(names) >= _CANVAS
+    if column is None:
+        raise RosterError(
+            f"{path.name}, line {rows[0][0]}: the columns are {', '.join(map(repr, rows[0][1]))}, but the first line "
+            f"must name one with the students' ids: {', '.join(ID_COLUMNS)}"
+        )
+    place = names.index(_CANVAS_ID if canvas else column)
+    found: dict[str, dict[str, str]] = {}
+    lines: dict[str, int] = {}
+    for line, row in rows[1:]:
+        if canvas and _CANVAS_NO_STUDENT in row:
+            continue
+        student = row[place] if place < len(row) else ""
+        if not _STUDENT.match(student):
+            raise RosterError(
+                f"{path.name}, line {line}: {student!r} in the column {names[place]} is no student id "
+                "(letters, digits and ._@+-)"
+            )
+        if student in found:
+            raise RosterError(f"{path.name}, line {line}: {student} stands in line {lines[student]} already")
+        found[student], lines[student] = dict(zip(names, row, strict=False)), line
+    if len(found) > ROSTER_MAX:
+        raise RosterError(f"{path.name} has {len(found)} students, at most {ROSTER_MAX} are possible")
+    return Roster(found)
+
+
+def read_students(path: Path) -> list[str]:
+    """Read the student ids from a CSV roster. Raises RosterError."""
+    return list(read_roster(path).rows)
