@@ -24,7 +24,7 @@ from markupsafe import Markup
 
 from lab7.experiments.harness.claims import Claim
 from lab7.experiments.harness.fidelity.disturbance import DISTURBED_SHARE
-from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.judge.verdict import Verdict, listed
 from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.harness.results.incomplete import INCOMPLETE_NAME, find_incomplete
 from lab7.experiments.harness.results.latest import OWN, Latest, find_latest_by_variant
@@ -328,18 +328,17 @@ def _spread(comparison: Comparison) -> str:
 
 
 def _frames(numbers: Sequence[int]) -> str:
-    text = ", ".join(str(number) for number in numbers[:MOST_FRAMES])
-    more = len(numbers) - MOST_FRAMES
-    return f"{text} and {more} more" if more > 0 else text
+    return listed(numbers, MOST_FRAMES)
 
 
 def _linked_frames(numbers: Sequence[int], known: Collection[int]) -> Markup:
     """Return the first numbers as text, numbers in `known` as links to the frames at the end of the page."""
+    single = list(dict.fromkeys(numbers))
     parts = [
         Markup('<a href="#frame-{0}">{0}</a>').format(number) if number in known else Markup(number)
-        for number in dict.fromkeys(numbers[:MOST_FRAMES])
+        for number in single[:MOST_FRAMES]
     ]
-    more = len(numbers) - MOST_FRAMES
+    more = len(single) - MOST_FRAMES
     return Markup(", ").join(parts) + (f" and {more} more" if more > 0 else "")
 
 
