@@ -28,7 +28,7 @@ from lab7.experiments.harness.judge.verdict import Verdict, listed
 from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.harness.results.incomplete import INCOMPLETE_NAME, find_incomplete
 from lab7.experiments.harness.results.latest import OWN, Latest, find_latest_by_variant
-from lab7.experiments.harness.results.result import Comparison, Result, read_results
+from lab7.experiments.harness.results.result import Comparison, Result, furthest_term, read_results
 from lab7.experiments.harness.template_engine import environment, render
 
 REPORT_NAME = "report.html"
@@ -158,7 +158,7 @@ def _dress(axes: Any, comparisons: Sequence[Comparison]) -> None:
 
 @dataclass(frozen=True)
 class TermRow:
-    """Row of a report's table of terms, in s; `furthest`: this term differs most from theory."""
+    """Row of a report's table of terms, in s; `furthest`: this term differs most from theory, and noticeably."""
 
     name: str
     measured_s: float
@@ -288,7 +288,7 @@ def term_rows(comparison: Comparison) -> list[TermRow]:
     """Return the rows (term, measured, theory) of a comparison; a missing term counts as 0 s."""
     names = list(dict.fromkeys((*comparison.terms, *comparison.theory_terms)))
     pairs = {name: (comparison.terms.get(name, 0.0), comparison.theory_terms.get(name, 0.0)) for name in names}
-    off = max(pairs, key=lambda name: abs(pairs[name][0] - pairs[name][1]), default=None)
+    off = furthest_term(comparison.terms, comparison.theory_terms, comparison.within)
     return [TermRow(name, *pair, furthest=name == off) for name, pair in pairs.items()]
 
 
@@ -316,7 +316,7 @@ def _term(name: str) -> str:
 def _milliseconds(seconds: float) -> str:
     value = seconds * 1e3
     # Write the minus sign as U+2212, which is as wide as a digit.
-    return f"{value:,.1f}".replace(",", "\u202f").replace("-", "\u2212")
+    return f"{value:z,.1f}".replace(",", "\u202f").replace("-", "\u2212")
 
 
 def _spread(comparison: Comparison) -> str:

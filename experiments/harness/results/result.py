@@ -57,6 +57,8 @@ from lab7.experiments.harness.theory.tcp import Theory
 FORMAT = 1
 # Sums of times in s that differ by less, in ns, are equal: a double has 1e-16 of a time, and means are sums of many.
 ROUNDING_NS = 0.5
+# Share of a time that agrees with theory below which the difference of a term is not worth a mark.
+FURTHEST_SHARE = 0.01
 RESULT_NAME = "result.json"
 TIMINGS_NAME = "timings.csv"
 FidelityWord = Literal["valid", "suspect"]
@@ -242,6 +244,18 @@ class Comparison:
     def within(self) -> bool:
         """Return True if the ratio measured / theory is within the tolerance of 1."""
         return abs(self.ratio - 1) <= self.tolerance
+
+
+def furthest_term(terms: Mapping[str, float], theory_terms: Mapping[str, float], within: bool) -> str | None:
+    """Return the term that differs most from theory; a missing term counts as 0 s.
+
+    None if the time agrees with theory (`within`) and the term's difference is below FURTHEST_SHARE of it.
+    """
+    differences = {name: abs(terms.get(name, 0.0) - theory_terms.get(name, 0.0)) for name in (*terms, *theory_terms)}
+    name = max(differences, key=lambda each: differences[each], default=None)
+    if name is None or (within and differences[name] < FURTHEST_SHARE * sum(theory_terms.values())):
+        return None
+    return name
 
 
 @dataclass(frozen=True)
