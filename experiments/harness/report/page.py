@@ -25,6 +25,7 @@ from markupsafe import Markup
 from lab7.experiments.harness.claims import Claim
 from lab7.experiments.harness.fidelity.disturbance import DISTURBED_SHARE
 from lab7.experiments.harness.judge.verdict import Verdict, listed
+from lab7.experiments.harness.parameters import written
 from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.harness.results.incomplete import INCOMPLETE_NAME, find_incomplete
 from lab7.experiments.harness.results.latest import OWN, Latest, find_latest_by_variant
@@ -196,12 +197,13 @@ def render_report(
     pictures: Any = None,
     waterfalls: Sequence[Any] = (),
     network: Any = None,
+    parameters: Mapping[str, str] | None = None,
 ) -> str:
     """Return the HTML page of one result; a claim that is not in `claims` is listed by its id only.
 
     own_plot: an SVG of the experiment in place of the bar chart of comparisons; pictures: ladders of the run and the
     frames that its evidence cites (RunPictures), None for a page without them; waterfalls: of the comparisons; network:
-    the topology and the traffic of its paths (RunNetwork).
+    the topology and the traffic of its paths (RunNetwork); parameters: values as text with units, where known.
     """
     plot, no_plot = (Markup(own_plot), None) if own_plot else _plot(result.comparisons)
     return render(
@@ -214,16 +216,23 @@ def render_report(
         pictures=pictures,
         waterfalls=waterfalls,
         network=network,
+        parameters={**{name: written(value) for name, value in result.parameters.items()}, **(parameters or {})},
     )
 
 
-def write_report(folder: Path, result: Result, claims: Mapping[str, Claim], own_plot: str | None = None) -> Path:
-    """Write report.html into the folder of a result; return the file's path."""
+def write_report(
+    folder: Path,
+    result: Result,
+    claims: Mapping[str, Claim],
+    own_plot: str | None = None,
+    parameters: Mapping[str, str] | None = None,
+) -> Path:
+    """Write report.html into the folder of a result; return the file's path. For the arguments see render_report."""
     pictures = importlib.import_module(PICTURES).run_pictures(folder, result)
     waterfalls = importlib.import_module(WATERFALLS).run_waterfalls(folder, result)
     network = importlib.import_module(NETWORK).run_network(folder, result)
     return write_atomically(
-        folder / REPORT_NAME, render_report(result, claims, own_plot, pictures, waterfalls, network)
+        folder / REPORT_NAME, render_report(result, claims, own_plot, pictures, waterfalls, network, parameters)
     )
 
 
@@ -342,12 +351,5 @@ def _linked_frames(numbers: Sequence[int], known: Collection[int]) -> Markup:
     return Markup(", ").join(parts) + (f" and {more} more" if more > 0 else "")
 
 
-def _shown(value: Any) -> str:
-    """Return a parameter's value as text: a number with at most 6 digits, a list with commas."""
-    if isinstance(value, list | tuple):
-        return ",".join(_shown(one) for one in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-environment().filters.update(shown=_shown, ms=_milliseconds, frames=_frames, term=_term, linked_frames=_linked_frames)
+environment().filters.update(shown=written, ms=_milliseconds, frames=_frames, term=_term, linked_frames=_linked_frames)
 environment().globals.update(term_rows=term_rows, spread=_spread, disturbed_share=f"{DISTURBED_SHARE:.0%}")
