@@ -301,6 +301,15 @@ def term_rows(comparison: Comparison) -> list[TermRow]:
     return [TermRow(name, *pair, furthest=name == off) for name, pair in pairs.items()]
 
 
+def legend(comparisons: Sequence[Comparison]) -> dict[str, dict[str, list[str]]]:
+    """Return symbol of the formulas -> its value and meaning -> names of the comparisons for which they hold."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for comparison in comparisons:
+        for symbol, text in comparison.symbols.items():
+            found.setdefault(symbol, {}).setdefault(text, []).append(comparison.name)
+    return found
+
+
 def _plot(comparisons: Sequence[Comparison]) -> tuple[Markup | None, str | None]:
     if not comparisons:
         return None, None
@@ -352,4 +361,6 @@ def _linked_frames(numbers: Sequence[int], known: Collection[int]) -> Markup:
 
 
 environment().filters.update(shown=written, ms=_milliseconds, frames=_frames, term=_term, linked_frames=_linked_frames)
-environment().globals.update(term_rows=term_rows, spread=_spread, disturbed_share=f"{DISTURBED_SHARE:.0%}")
+environment().globals.update(
+    legend=legend, term_rows=term_rows, spread=_spread, disturbed_share=f"{DISTURBED_SHARE:.0%}"
+)

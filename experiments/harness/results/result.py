@@ -7,7 +7,7 @@ result.json:
     experiment, question, parameters, seed, started, duration_s, implementations {role: name}
     claims       [{id, verdict: shown | failed | undecided, evidence, frames}]
     comparisons  [{name, samples_s, measured_s, theory_s, ratio, terms, theory_terms, formula, source, tolerance,
-                   raw_s, disturbed, span {capture, start_ns, end_ns}, spans [span]}]
+                   raw_s, disturbed, span {capture, start_ns, end_ns}, spans [span], symbols {symbol: text}}]
     fidelity     {verdict: valid | suspect, checks [{name, asked, measured, verdict}]}
     files        {capture, timings, report, capture_sha256, programs {file: last line}, left_out {capture: sentence}}
     clock        {word: real | virtual, kernel, configuration}
@@ -22,8 +22,8 @@ result.json:
     format       1: the version of this description; a reader refuses others
 
 Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. Fields that were added later
-are optional for a reader: raw_s, disturbed, span, spans, capture_sha256, left_out, clock, attempt, faults, violations,
-replaced, environment, network.
+are optional for a reader: raw_s, disturbed, span, spans, symbols, capture_sha256, left_out, clock, attempt, faults,
+violations, replaced, environment, network.
 """
 
 from __future__ import annotations
@@ -185,7 +185,8 @@ class Comparison:
     if there are any. raw_s: median of the measured times; measured_s: median of the times without the disturbance (see
     disturbance); ratio: measured_s / theory_s; terms (summands): those of the median sample (of an even number of
     samples, the lower of the middle two), which add up to its measured time; tolerance: maximum distance of the ratio
-    from 1; span: the time span of the median sample in its capture; spans: those of all samples, in order.
+    from 1; span: the time span of the median sample in its capture; spans: those of all samples, in order;
+    symbols: symbol of the formula -> value and meaning.
     """
 
     name: str
@@ -203,6 +204,7 @@ class Comparison:
     disturbed: tuple[int, ...] | None = None
     span: CaptureSpan | None = None
     spans: tuple[CaptureSpan, ...] = ()
+    symbols: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if math.isnan(self.raw_s):
@@ -232,6 +234,7 @@ class Comparison:
             disturbed=_disturbed(every),
             span=middle.span,
             spans=tuple(timing.span for timing in every if timing.span is not None),
+            symbols=dict(theory.symbols),
         )
 
     @property
