@@ -57,7 +57,7 @@ from lab7.experiments.http.lab import make_site, request_size, response_sizes, s
 from lab7.experiments.http.theory import http_page_load
 from lab7.experiments.http.wire.http1 import Exchange
 from lab7.experiments.http.wire.page_load import PageLoad, page_load
-from lab7.topologies.cdn import ALIAS, NAME, REGIONS, SERVERS, host_name, local_address, replica_address
+from lab7.topologies.cdn import ALIAS, NAME, REGIONS, SERVERS, host_name, local_address, region_network, replica_address
 from lab7.topologies.emulation.testbed import Testbed
 
 WITHOUT, THROUGH = "origin", "CDN"
@@ -376,7 +376,15 @@ def _verdicts(
     )
     return [
         replicas.decide_identical_copies(regions, page_load(through.captured, first_interface("origin")), objects),
-        names.decide_regional_answers(regions, NAME),
+        names.decide_regional_answers(
+            regions,
+            NAME,
+            names.Steering(
+                dns_exchanges(through.captured, first_interface("ns-cdn")),
+                ALIAS,
+                {region: region_network(region) for region in REGIONS},
+            ),
+        ),
         names.decide_alias_to_cdn(local, NAME, ALIAS, addresses),
         *(confirm(one, objects, through.visited, without.visited) for one in saved),
         replicas.decide_single_fetch(regions, visits, crowd, context.parameters["crowd"], objects),
