@@ -18,7 +18,7 @@ from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.judge.frames import CaptureFile, Frame
 from lab7.experiments.harness.judge.verdict import Verdict
 from lab7.experiments.harness.results.result import CaptureSpan, Comparison, Result
-from lab7.experiments.ladder.ladder import Arrow, Ladder, ladder_of
+from lab7.experiments.ladder.ladder import Arrow, Ladder, in_order, ladder_of
 from lab7.experiments.ladder.messages import printable
 from lab7.experiments.ladder.named_capture import read_named_capture
 from lab7.experiments.ladder.selection import conversation_of, conversations_with
@@ -136,7 +136,8 @@ def _samples(captured: CaptureFile, result: Result, cited: dict[str, list[int]])
         keys = {conversation_of(frame.data) for frame in frames if frame.number in numbers}
         carrying = {frame.number for frame in frames if conversation_of(frame.data) in keys}
         whole = ladder_of(conversations_with(captured, carrying), with_tcp=True).between(start_ns, end_ns)
-        part = _without_acknowledgements(whole)
+        # The columns are in the order of the sample, not of what its connections carried before.
+        part = in_order(_without_acknowledgements(whole))
         if part.arrows:
             found[comparison.name] = part
     return found

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from scapy.layers.dns import DNS, DNSQR
+from scapy.layers.l2 import Ether
 
 from lab7.experiments.harness.claims import load_claims
 from lab7.experiments.harness.judge.frames import read_capture
@@ -16,9 +18,9 @@ from lab7.experiments.harness.results.result import CaptureSpan, Comparison, Fil
 from lab7.experiments.http.theory import http_page_load
 from lab7.experiments.ladder.run_pictures import FIRST_MESSAGES, FRAMES_MAX, RunPictures, run_pictures
 from tests.core.experiments.harness.samples import TIMINGS, sample_result
-from tests.core.experiments.harness.wire import request
+from tests.core.experiments.harness.wire import CLIENT, SERVER, request
 from tests.core.experiments.ladder.dialogues import DIALOGUES
-from tests.core.experiments.ladder.wire import Path2, page_load
+from tests.core.experiments.ladder.wire import Path2, datagram, page_load
 
 FILES = Files("capture.pcapng", "timings.csv", "report.html")
 
@@ -161,6 +163,24 @@ def test_the_main_ladder_is_of_measured_samples_and_names_their_comparison(tmp_p
     found = with_warm_up(tmp_path)
     assert [part.name for part in found.parts] == ["1.1-pipelined"]
     assert set(requests(found)) == {"HTTP, client to server: GET /load-1"}
+
+
+def test_the_columns_are_in_the_order_of_the_sample(tmp_path: Path) -> None:
+    path = Path2()
+    check = datagram(bytes(DNS(qd=DNSQR(qname="check.example"))), SERVER, CLIENT)
+    path.add(Ether(check))
+    path.after(100)
+    start_ns = round(path.now_ms * 1e6)
+    page_load(path)
+    path.add(Ether(check))
+    end_ns = round(path.now_ms * 1e6)
+    path.write(tmp_path / "capture.pcapng")
+    span = CaptureSpan("capture.pcapng", start_ns, end_ns)
+    comparison = replace(sample_result().comparisons[0], span=span)
+    found = run_pictures(tmp_path, sample_result(claims=(), files=FILES, comparisons=(comparison,)))
+    assert found is not None
+    assert len([sentence for sentence in found.parts[0].sentences if "check.example" in sentence]) == 1
+    assert re.findall('class="host"[^>]*>([^<]*)', found.parts[0].svg) == ["client", "server"]
 
 
 @pytest.mark.parametrize("spanned", [True, False])
