@@ -83,7 +83,7 @@ class CdnPlan:
         return "\n".join([*lines, f"otherwise origin {ORIGIN}", ""])
 
     def _regions(self) -> list[str]:
-        served = {name: [f"{PREFIX}.{number}.0/24"] for name, (number, _) in REGIONS.items()}
+        served = {name: [region_network(name)] for name in REGIONS}
         for network, name in self.networks.items():
             served[name].append(network)
         lines = [f"cover {' '.join(network for networks in served.values() for network in networks)}"]
@@ -91,6 +91,11 @@ class CdnPlan:
         return lines + [
             f"replica {name} {replica_address(name, number)}" for name in REGIONS for number in range(self.replicas)
         ]
+
+
+def region_network(region: str) -> str:
+    """Return the IPv4 network of a region, as a prefix in the region map."""
+    return f"{PREFIX}.{REGIONS[region][0]}.0/24"
 
 
 def replica_address(region: str, number: int = 0) -> str:

@@ -64,7 +64,7 @@ from lab7.experiments.harness.theory.queueing import (
     waits_s,
     zipf_weights,
 )
-from lab7.experiments.harness.theory.tcp import SEGMENT_OVERHEAD_BYTES, Theory, segments
+from lab7.experiments.harness.theory.tcp import SEGMENT_OVERHEAD_BYTES, Theory, in_ms, segments
 from lab7.experiments.http.lab import (
     AT_CLIENT,
     AT_ORIGIN,
@@ -270,10 +270,20 @@ def _let_tcp_wait(bed: Testbed, name: str, rto_min_s: float) -> None:
         )
 
 
+def _symbols(rtt_s: float, wait_s: float, service_s: float) -> dict[str, str]:
+    """Return value and meaning of the symbols in the formula of the response time."""
+    return {
+        "RTT": f"{in_ms(rtt_s)}, round-trip time of the access link",
+        "W": f"{in_ms(wait_s)}, mean wait in the queue of the access link",
+        "S": f"{in_ms(service_s)}, transmission time of an object",
+    }
+
+
 def _compare_span(name: str, one: SpanFigures, allowed: float) -> Comparison:
     """Compare the mean response time with M/D/1 theory, corrected by terms that the formula lacks."""
     terms = {"internet": one.setting.rtt_s, "queueing": one.queue.wait_s, "transmission": one.service_s}
-    theory = Theory(sum(terms.values()), terms, "RTT + W + S", f"{TEXTBOOK}; W: {POLLACZEK_KHINCHINE}")
+    symbols = _symbols(*terms.values())
+    theory = Theory(sum(terms.values()), terms, "RTT + W + S", f"{TEXTBOOK}; W: {POLLACZEK_KHINCHINE}", symbols)
     left_out = {
         "arrivals": fmean(one.expected_waits) - one.queue.wait_s,
         "request": one.request_s,
@@ -382,7 +392,10 @@ def _left_out(one: CaseFigures, workload: Workload, cache: Lru | Sequence[bool] 
 def _compare(name: str, one: CaseFigures) -> Comparison:
     formula = "RTT + W + S" if not one.setting.hit_rate else "(1 - h)(RTT + W + S)"
     terms = one.theory_terms()
-    theory = Theory(sum(terms.values()), terms, formula, f"{TEXTBOOK}; W: {POLLACZEK_KHINCHINE}; h: {CHE}")
+    symbols = _symbols(one.setting.rtt_s, one.queue.wait_s, one.queue.service_s)
+    if one.setting.hit_rate:
+        symbols["h"] = f"{one.setting.hit_rate:.3g}, hit rate of the cache"
+    theory = Theory(sum(terms.values()), terms, formula, f"{TEXTBOOK}; W: {POLLACZEK_KHINCHINE}; h: {CHE}", symbols)
     return Comparison.of(
         name, [Timing.with_residual(one.delay_s, one.terms())], theory.plus(one.omitted), one.tolerance
     )

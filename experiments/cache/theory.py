@@ -17,10 +17,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lab7.experiments.harness.theory.round_trips import RTT, RoundTrips
-from lab7.experiments.harness.theory.tcp import MSS_BYTES, SYN_FRAME_BYTES, Theory, transmission_time_s
+from lab7.experiments.harness.theory.round_trips import CAMPUS, RTT, RoundTrips
+from lab7.experiments.harness.theory.tcp import (
+    MSS_BYTES,
+    SYN_FRAME_BYTES,
+    Theory,
+    transmission_symbol,
+    transmission_time_s,
+)
 
-CAMPUS = "RTT campus"
 SOURCE = "Kurose and Ross, Computer Networking: A Top-Down Approach, sections 2.2.2 and 2.2.5"
 
 
@@ -51,5 +56,10 @@ def cached_visit(
     visit.trips("origin_handshake", c=1, frames_s=2 * SYN_FRAME_BYTES * 8 / rate_bps)
     visit.trips("origin_request", m=1, frames_s=asking_s, more_s=(first_s,))
     # X is the transmission term, which the formula lacks if the cache sends no request to the origin.
-    visit.add("transmission", rest_s, "X" if responses_bytes or connections else "")
+    crosses = bool(responses_bytes or connections)
+    visit.add("transmission", rest_s, "X" if crosses else "")
+    visit.define(n="objects requested", m="requests to the origin", c="connections that the cache opened to the origin")
+    if crosses:
+        parts_s = {"origin_request": first_s, "transmission": rest_s}
+        visit.legend({"X": transmission_symbol(first_s + rest_s, "the origin's responses on the access link", parts_s)})
     return visit.theory(SOURCE)

@@ -51,12 +51,13 @@ from lab7.experiments.harness.parameters import factor, megabits, whole
 from lab7.experiments.harness.pathmodel.replay import Sample, terms_of
 from lab7.experiments.harness.report.page import PlotUnavailable, plot_comparisons
 from lab7.experiments.harness.results.result import Comparison, Timing
+from lab7.experiments.harness.theory.round_trips import CAMPUS, RTT
 from lab7.experiments.harness.theory.tcp import TOLERANCE_OF_DIALOGUE, Theory, tolerance_of_round_trips
 from lab7.experiments.http.lab import make_site, request_size, response_sizes, sample_of, turns_framing_s, write_picture
 from lab7.experiments.http.theory import http_page_load
 from lab7.experiments.http.wire.http1 import Exchange
 from lab7.experiments.http.wire.page_load import PageLoad, page_load
-from lab7.topologies.cdn import ALIAS, NAME, REGIONS, SERVERS, host_name, local_address, replica_address
+from lab7.topologies.cdn import ALIAS, NAME, REGIONS, SERVERS, host_name, local_address, region_network, replica_address
 from lab7.topologies.emulation.testbed import Testbed
 
 WITHOUT, THROUGH = "origin", "CDN"
@@ -76,6 +77,8 @@ FORMULAS: Mapping[tuple[str, str], str] = {
     (THROUGH, FIRST): "(m+c) RTT origin + X",
     (THROUGH, AGAIN): "(n+1) RTT replica",
 }
+# Round-trip times of the visit's closed form as named in the formulas: of the origin's link, and to the replica.
+RTT_NAMES = {RTT: "RTT origin", CAMPUS: "RTT replica"}
 CROWD = "crowd.png"
 FARTHEST = max(REGIONS, key=lambda region: REGIONS[region][1])
 # Wait in s beyond the TTL until all cached answers have expired, as a resolver may round TTLs up to whole seconds.
@@ -283,7 +286,7 @@ def _compare(
 ) -> Comparison:
     asked, name = context.parameters, _name(region, case, phase)
     lookup_s = LOOKUPS[case, phase] * region_rtt_s(region, asked["scale"])
-    theory = by_name(_visit_theory(context, region, case, phase, measured), lookup_s, FORMULAS[case, phase])
+    theory = by_name(_visit_theory(context, region, case, phase, measured), lookup_s, FORMULAS[case, phase], RTT_NAMES)
     left_out = omitted[name]
     if left_out:
         asked_for = _at_origin(measured, region, case, phase)
@@ -373,7 +376,15 @@ def _verdicts(
     )
     return [
         replicas.decide_identical_copies(regions, page_load(through.captured, first_interface("origin")), objects),
-        names.decide_regional_answers(regions, NAME),
+        names.decide_regional_answers(
+            regions,
+            NAME,
+            names.Steering(
+                dns_exchanges(through.captured, first_interface("ns-cdn")),
+                ALIAS,
+                {region: region_network(region) for region in REGIONS},
+            ),
+        ),
         names.decide_alias_to_cdn(local, NAME, ALIAS, addresses),
         *(confirm(one, objects, through.visited, without.visited) for one in saved),
         replicas.decide_single_fetch(regions, visits, crowd, context.parameters["crowd"], objects),

@@ -46,7 +46,7 @@ from lab7.experiments.harness.measurement import Evidence, first_interface, meas
 from lab7.experiments.harness.parameters import choices, factor, listed, period, whole
 from lab7.experiments.harness.report.line_plots import Panel, Series, plot_lines
 from lab7.experiments.harness.results.result import Comparison, Timing
-from lab7.experiments.harness.theory.tcp import Theory
+from lab7.experiments.harness.theory.tcp import Theory, in_ms
 from lab7.experiments.http.lab import write_picture
 from lab7.experiments.http.wire.page_load import page_load
 from lab7.topologies.cdn import ALIAS, ORIGIN, REGIONS, SERVERS, host_name, replica_address
@@ -209,7 +209,12 @@ def _compare(theory: FailOverTheory, phases_s: Sequence[float], found: Sequence[
     means = {name: statistics.fmean(one.terms[name] for one in found) for name in found[0].terms}
     remaining_s, early_s = theory.ttl_s / 2, theory.interval_s / 2
     textbook = {times.REMAINING: remaining_s, times.EARLY: early_s, times.PERIOD: (theory.cycle_s - theory.ttl_s) / 2}
-    expected = Theory(sum(textbook.values()), textbook, "(C + I) / 2", times.SOURCE)
+    symbols = {
+        "C": f"{in_ms(theory.cycle_s)}, time between queries for the replica: the TTL in whole request periods",
+        "I": f"{in_ms(theory.interval_s)}, interval of the health checks",
+        "F^-1": "quantile of the distribution of the time to fail over",
+    }
+    expected = Theory(sum(textbook.values()), textbook, "(C + I) / 2", times.SOURCE, symbols)
     drawn = {
         times.REMAINING: theory.ttl_s - statistics.fmean(phases_s) - remaining_s,
         times.EARLY: round(means[times.EARLY] / theory.cycle_s * len(found)) * theory.cycle_s / len(found) - early_s,
@@ -220,7 +225,7 @@ def _compare(theory: FailOverTheory, phases_s: Sequence[float], found: Sequence[
     compared = [Comparison.of("mean", [mean], expected.plus(drawn), tolerance(WITHIN))]
     for share in times.QUANTILES:
         quantile_s = theory.quantile_s(share)
-        formula = Theory(quantile_s, {"quantile": quantile_s}, f"F^-1({share:g})", times.SOURCE)
+        formula = Theory(quantile_s, {"quantile": quantile_s}, f"F^-1({share:g})", times.SOURCE, symbols)
         measured_s = times.quantile(every, share)
         allowed = theory.quantile_tolerance(share, len(found))
         compared.append(

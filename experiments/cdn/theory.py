@@ -25,7 +25,8 @@ from mininet.topo import Topo
 
 from lab7.experiments.harness.pathmodel.interactive_system import Plan, requests_of
 from lab7.experiments.harness.pathmodel.tcp import Options
-from lab7.experiments.harness.theory.tcp import Theory, transmission_time_s
+from lab7.experiments.harness.theory.round_trips import MEANINGS
+from lab7.experiments.harness.theory.tcp import Theory, in_ms, is_symbol_of, transmission_time_s
 
 DENNING_BUZEN = (
     "Denning and Buzen, The Operational Analysis of Queueing Network Models, ACM Computing Surveys 10(3), 1978: "
@@ -36,10 +37,13 @@ ALONE = "max(RTT + S, N S - Z)"
 STEPS = 60
 
 
-def by_name(visit: Theory, lookup_s: float, formula: str) -> Theory:
-    """Return the closed form of a visit, extended by the terms of its DNS lookup."""
+def by_name(visit: Theory, lookup_s: float, formula: str, names: Mapping[str, str] | None = None) -> Theory:
+    """Return the closed form of a visit, extended by the terms of its DNS lookup; names: its RTTs in the formula."""
     terms: Mapping[str, float] = {"dns": lookup_s, **visit.terms}
-    return Theory(visit.total_s + lookup_s, terms, f"DNS + {formula}", visit.source)
+    symbols = {(names or {}).get(symbol, symbol): text for symbol, text in visit.symbols.items()}
+    symbols = {symbol: text for symbol, text in symbols.items() if is_symbol_of(formula, symbol)}
+    dns = f"{in_ms(lookup_s)}, {MEANINGS['DNS']}"
+    return Theory(visit.total_s + lookup_s, terms, f"DNS + {formula}", visit.source, {"DNS": dns, **symbols})
 
 
 def wait_s(rtts_s: Sequence[float], service_s: float, think_s: float) -> float:
@@ -65,7 +69,13 @@ def interactive(rtts_s: Sequence[float], service_s: float, think_s: float) -> Th
     rates = [1 / (rtt_s + wait + service_s + think_s) for rtt_s in rtts_s]
     mean_rtt_s = sum(rate * rtt_s for rate, rtt_s in zip(rates, rtts_s, strict=True)) / sum(rates)
     terms = {"internet": mean_rtt_s, "queueing": wait, "transmission": service_s}
-    return Theory(sum(terms.values()), terms, ALONE, DENNING_BUZEN)
+    symbols = {
+        "RTT": f"{in_ms(mean_rtt_s)}, mean round-trip time between clients and origin",
+        "S": f"{in_ms(service_s)}, transmission time of an object",
+        "N": f"{len(rtts_s)}, clients",
+        "Z": f"{in_ms(think_s)}, think time",
+    }
+    return Theory(sum(terms.values()), terms, ALONE, DENNING_BUZEN, symbols)
 
 
 def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: Sequence[float]) -> dict[str, float]:

@@ -66,7 +66,7 @@ def _row(name: str, one: Difference) -> str:
 
 
 def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:+.3f}"
+    return f"{seconds * 1e3:+z.3f}"
 
 
 def _messages(one: MessageDifference) -> Iterator[str]:

@@ -27,6 +27,7 @@ from lab7.experiments.harness.theory.tcp import (
     SYN_FRAME_BYTES,
     Theory,
     segments,
+    transmission_symbol,
     transmission_time_s,
 )
 
@@ -65,7 +66,9 @@ def ftp_session(
     session.trips("announcement", n=1, frames_s=2 * message_s)
     session.trips("data_handshake", n=1, frames_s=syns_s)
     session.trips("request", n=1, frames_s=2 * message_s, more_s=(first_s,))
-    session.add("transmission", x_s - first_s, "X")
+    session.add("transmission", x_s - first_s, "X").define(n="files")
+    parts_s = {"request": first_s, "transmission": x_s - first_s}
+    session.legend({"X": transmission_symbol(x_s, "all files", parts_s)})
     session.add("confirmation", n * message_s)
     return session.theory(RFC_959)
 

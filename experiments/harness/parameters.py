@@ -5,7 +5,8 @@ A time needs a unit, since a bare number would be in microseconds for tc and is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from lab7.topologies.emulation.errors import TopologyError
@@ -98,10 +99,39 @@ def choices(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
     return parse
 
 
-def listed(parse: Callable[[str], Any]) -> Callable[[str], list[Any]]:
+@dataclass(frozen=True)
+class Listed:
+    """Parser of several values separated by commas, each parsed by `each`."""
+
+    each: Callable[[str], Any]
+
+    def __call__(self, text: str) -> list[Any]:
+        """Parse a list of values."""
+        return [self.each(part.strip()) for part in text.split(",")]
+
+
+def listed(parse: Callable[[str], Any]) -> Listed:
     """Return a parser of several values separated by commas, each parsed by `parse`."""
+    return Listed(parse)
 
-    def parse_all(text: str) -> list[Any]:
-        return [parse(part.strip()) for part in text.split(",")]
 
-    return parse_all
+def written(value: Any, parse: Callable[[str], Any] | None = None) -> str:
+    """Return a parameter's value as text, as on the command line, with the unit of its parser.
+
+    parse: the parser that the value is from; None if it is not known, which leaves out the unit.
+    """
+    if isinstance(value, list | tuple):
+        each = parse.each if isinstance(parse, Listed) else None
+        return ",".join(written(one, each) for one in value)
+    if not isinstance(value, float):
+        return str(value)
+    if parse in (seconds, period):
+        factor, unit = next(
+            (pair for pair in ((1, "s"), (1e3, "ms")) if value * pair[0] >= 1),
+            (1e6, "us"),
+        )
+        return f"{value * factor:g}{unit}"
+    return f"{value:g}{_UNITS.get(parse, '')}"
+
+
+_UNITS: Mapping[Any, str] = {megabits: " Mbit/s", per_second: " a second"}

@@ -20,6 +20,7 @@ from lab7.experiments.harness.experiment import Experiment, Outcome, Run
 from lab7.experiments.harness.faults import Faults
 from lab7.experiments.harness.fidelity.certificate import certificate, undisturbed_check, without_standstill
 from lab7.experiments.harness.implementations.registry import Implementation
+from lab7.experiments.harness.parameters import written
 from lab7.experiments.harness.report.page import REPORT_NAME, write_report
 from lab7.experiments.harness.results.deviations import (
     ended_early,
@@ -119,7 +120,7 @@ def run_experiment(
         write_timings(folder, _beside(outcome))
         if report:
             own = {one.id: one for one in experiment.own_claims}
-            write_report(folder, result, {**load_claims(), **own}, outcome.plot)
+            write_report(folder, result, {**load_claims(), **own}, outcome.plot, _texts(experiment, parameters))
         # Write result.json last, since a folder with result.json counts as complete.
         result.save(folder)
         complete(folder)
@@ -176,6 +177,10 @@ def _sha256(folder: Path, name: str | None) -> str | None:
 
 def _stored(parameters: Mapping[str, Any], repeat: int) -> dict[str, Any]:
     return {**parameters, "repeat": repeat}
+
+
+def _texts(experiment: Experiment, parameters: Mapping[str, Any]) -> dict[str, str]:
+    return {name: written(value, experiment.parameters[name].parse) for name, value in parameters.items()}
 
 
 def _beside(outcome: Outcome) -> dict[str, list[Timing]]:

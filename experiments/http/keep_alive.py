@@ -214,7 +214,8 @@ def _theory(context: Run, case: str, visits: Visits, omitted: Mapping[str, float
     if case == KEPT:
         formula = "RTT + X"
         del terms["tcp_handshake"]
-    theory = Theory(sum(terms.values()), terms, formula, KUROSE_ROSS)
+    symbols = {name: text for name, text in theory.symbols.items() if name != "n"}
+    theory = Theory(sum(terms.values()), terms, formula, KUROSE_ROSS, symbols)
     return theory.plus({**omitted, "framing": turns_framing_s([second], rate_bps)}) if omitted else theory
 
 

@@ -24,7 +24,7 @@ from lab7.experiments.harness.measurement import LoadFailedError, Window, measur
 from lab7.experiments.harness.parameters import megabits, seconds, whole
 from lab7.experiments.harness.pathmodel.replay import CausalOrderError, Sample, omitted_terms
 from lab7.experiments.harness.results.result import Comparison, Timing
-from lab7.experiments.harness.theory.tcp import MSS_BYTES, Theory, tolerance_of_round_trips, transmission_time_s
+from lab7.experiments.harness.theory.tcp import MSS_BYTES, Theory, in_ms, tolerance_of_round_trips, transmission_time_s
 from lab7.experiments.http.claims import http2
 from lab7.experiments.http.clients import OurClient
 from lab7.experiments.http.lab import (
@@ -152,13 +152,19 @@ def _theory(strategy: str, load: PageLoad, context: Run) -> Theory:
     large, small = (_response_size(load, name) for name in (LARGE, SMALL))
     before = large if strategy == PIPELINED else min(large, FRAME_BYTES)
     waiting_s, small_s = transmission_time_s(before, rate_bps), transmission_time_s(small, rate_bps)
+    symbols = {
+        "RTT": f"{in_ms(context.parameters['rtt'])}, round-trip time",
+        "X(small)": f"{in_ms(small_s)}, transmission time of the small object",
+        "X(large)" if strategy == PIPELINED else "X(one frame)": f"{in_ms(waiting_s)}, transmission time of "
+        f"{'the large object' if strategy == PIPELINED else 'one DATA frame of the large object'}, sent before",
+    }
     if strategy == PIPELINED:
         # With pipelining, the small object's response starts after the end of the large one.
         terms = {"request": rtt_s + waiting_s + small_s, "transmission": 0.0}
-        return Theory(sum(terms.values()), terms, "RTT + X(large) + X(small)", KUROSE_ROSS)
+        return Theory(sum(terms.values()), terms, "RTT + X(large) + X(small)", KUROSE_ROSS, symbols)
     # With HTTP/2, HEADERS frames of all responses and one DATA frame of the large object precede the small object.
     terms = {"request": rtt_s, "transmission": waiting_s + small_s}
-    return Theory(sum(terms.values()), terms, "RTT + X(one frame) + X(small)", RFC_9113)
+    return Theory(sum(terms.values()), terms, "RTT + X(one frame) + X(small)", RFC_9113, symbols)
 
 
 def _left_out(captured: CaptureFile, topo: Topo, loads: Sequence[PageLoad], rate_bps: float) -> dict[str, float]:

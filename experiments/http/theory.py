@@ -20,14 +20,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lab7.experiments.harness.theory.round_trips import RoundTrips
+from lab7.experiments.harness.theory.round_trips import MEANINGS, RoundTrips
 from lab7.experiments.harness.theory.tcp import (
     INITIAL_WINDOW_SEGMENTS,
     MSS_BYTES,
     SYN_FRAME_BYTES,
     Theory,
+    in_ms,
     segments,
     slow_start_stall_s,
+    transmission_symbol,
     transmission_time_s,
 )
 
@@ -105,8 +107,11 @@ def http_page_load(
     if slow_start:
         stall_s = page_stall_s(strategy, rtt_s, sizes, rate_bps, mss_bytes)
         load.add("transmission", x_s - first_s + stall_s, "X + slow start")
+        load.legend({"slow start": f"{in_ms(stall_s)}, {MEANINGS['slow start']}"})
     else:
         load.add("transmission", x_s - first_s, "X")
+    parts_s = {"request": first_s, "transmission": x_s - first_s}
+    load.define(n="objects of the page").legend({"X": transmission_symbol(x_s, "all objects", parts_s)})
     return load.theory(form.source)
 
 

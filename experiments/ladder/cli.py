@@ -52,6 +52,7 @@ def ladder_command(
     A file that is damaged or ends early is drawn up to the damage.
     Needs no rights.
     """
+    form = form or _form_of(output)
     try:
         captured = read_named_capture(capture, to_damage=True)
     except CaptureReadError as error:
@@ -64,7 +65,6 @@ def ladder_command(
         raise click.UsageError(f"{capture} has no message: `lab7 ladder --tcp {capture}` shows the segments of TCP")
     if not ladder.arrows:
         raise click.UsageError(f"{capture} has no message of {', '.join(protocol)}, only of {', '.join(known)}")
-    form = form or FORMATS.get(output.suffix if output else "", "text")
     if form == "svg":
         text = render_svg(ladder, Drawing("scale" if scale else "fitted", title=capture.name, standalone=True))
     elif form == "mermaid":
@@ -78,7 +78,24 @@ def ladder_command(
             write_atomically(output, text)
         except OSError as error:
             raise click.UsageError(f"{output} cannot be written ({error.strerror or error})") from error
-        common.out().print(f"{output}: {len(ladder.arrows)} messages between {len(ladder.columns)} hosts")
+        messages, hosts = _counted(len(ladder.arrows), "message"), _counted(len(ladder.columns), "host")
+        common.out().print(f"{output}: {messages} between {hosts}")
+
+
+def _form_of(output: Path | None) -> str:
+    """Return the form of the output by the suffix of its file. Raises UsageError for any other suffix."""
+    if output is None:
+        return "text"
+    if output.suffix not in FORMATS:
+        known = ", ".join(f"{suffix} ({form})" for suffix, form in FORMATS.items())
+        raise click.UsageError(
+            f"the suffix of {output} names no form of a ladder: use {known}, or choose the form by --format"
+        )
+    return FORMATS[output.suffix]
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _selected(ladder: Ladder, protocols: tuple[str, ...], first: int | None) -> Ladder:

@@ -140,11 +140,11 @@ def _one_way(places: Mapping[str, list[WireMessage]], source: str, journeys: Jou
     for message in received:
         arrived[message.label].append(message)
     departed = Counter(message.label for message in sent)
+    # The nth of equal messages is the nth that arrived, unless one of them was lost or arrived after the end of the
+    # capture: then frames decide for all of them.
+    paired = {label for label, count in departed.items() if len(arrived[label]) == count}
     for message in sent:
-        # The nth of equal messages is the nth that arrived, unless one of them was lost: then frames decide.
-        equal = arrived[message.label]
-        yield message, equal.pop(0) if len(equal) == departed[message.label] and equal else None
-        departed[message.label] -= 1
+        yield message, arrived[message.label].pop(0) if message.label in paired else None
 
 
 def _at_host(ways: Mapping[str, list[WireMessage]], host: str) -> list[WireMessage] | None:

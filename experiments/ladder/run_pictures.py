@@ -1,43 +1,50 @@
-"""Pictures of a run for its report: a ladder of its first messages, one of each claim's evidence, and the frames cited.
+"""Pictures of a run for its report: ladders of measured samples, one of each claim's evidence, and the frames cited.
 
-Frame numbers are those of the capture that the result names. The pictures show a part of the capture: the first
-messages of the run, and for each claim (statement of the course) the messages of the first frames that its evidence
-cites. The frames that evidence cites and the first frame of each arrow, up to FRAMES_MAX frames, are shown as decoded
-by scapy and as octets.
+Frame numbers are those of the capture that the result names. The pictures show parts of the capture: one sample of each
+comparison, so that neither warm-ups nor checks before the measurement are drawn (a run without such samples: its first
+messages that count as evidence), and for each claim (statement of the course) the messages of the first frames that its
+evidence cites. The frames that evidence cites and the first frame of each arrow, up to FRAMES_MAX frames, are shown as
+decoded by scapy and as octets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.judge.frames import CaptureFile, Frame
 from lab7.experiments.harness.judge.verdict import Verdict
-from lab7.experiments.harness.results.result import Result
-from lab7.experiments.ladder.ladder import Arrow, Ladder, ladder_of
+from lab7.experiments.harness.results.result import CaptureSpan, Comparison, Result
+from lab7.experiments.ladder.ladder import Arrow, Ladder, in_order, ladder_of
 from lab7.experiments.ladder.messages import printable
 from lab7.experiments.ladder.named_capture import read_named_capture
-from lab7.experiments.ladder.selection import conversations_with
+from lab7.experiments.ladder.selection import conversation_of, conversations_with
 from lab7.experiments.ladder.svg import Drawing, describe, render_svg
 
 # Bounds of a report's pictures: arrows of the first ladder and of a claim's, frames cited per claim, frames read for
 # the first ladder, frames shown, octets and lines of text shown of a frame, characters of a decoded layer.
 FIRST_MESSAGES, CLAIM_MESSAGES, CLAIM_FRAMES, FIRST_FRAMES, FRAMES_MAX = 30, 12, 12, 600, 150
 OCTETS_MAX, TEXT_LINES_MAX, LAYER_MAX = 256, 12, 400
+# Parts of a run that are drawn: one sample of each of the first comparisons.
+PARTS_MAX = 12
 # Parameter of a run with the round-trip time in s, which is the distance of the grid's lines.
 RTT_PARAMETER = "rtt"
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A ladder as SVG, one sentence per arrow for readers without the picture, and the number of messages left out."""
+    """A ladder as SVG, one sentence per arrow for readers without the picture, and the number of messages left out.
+
+    `name`: the part of the run, such as the comparison that the messages are a sample of.
+    """
 
     svg: str
     sentences: tuple[str, ...]
     left_out: int = 0
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,16 +62,20 @@ class CitedFrame:
 
 @dataclass(frozen=True)
 class RunPictures:
-    """Pictures of a run: of its first messages (None without a message), by claim id, and the frames shown.
+    """Pictures of a run: of its parts, by claim id, and the frames shown.
 
-    `grid`: the picture of the first messages has grid lines one round-trip time apart.
+    `parts`: one measured sample of each comparison, or else the first messages (empty without a message); `grid`: these
+    pictures have grid lines one round-trip time apart; `sampled`: the parts are samples; `elsewhere`: comparison ->
+    capture with its samples, for the comparisons whose samples are in other captures.
     """
 
     capture: str
-    first: Picture | None
+    parts: tuple[Picture, ...]
     by_claim: dict[str, Picture]
     frames: tuple[CitedFrame, ...]
     grid: bool = False
+    sampled: bool = False
+    elsewhere: dict[str, str] = field(default_factory=dict)
 
 
 def run_pictures(folder: Path, result: Result) -> RunPictures | None:
@@ -80,19 +91,61 @@ def run_pictures(folder: Path, result: Result) -> RunPictures | None:
     cited = {claim.id: _cited(claim, captured) for claim in result.claims}
     part = conversations_with(captured, {number for numbers in cited.values() for number in numbers})
     ladder = ladder_of(part, with_tcp=True) if part.frames else Ladder((), ())
-    head = _head(captured)
+    drawn = _samples(captured, result, cited)
+    sampled = bool(drawn)
+    if not drawn:
+        drawn = {"The first messages of the run": _head(captured, cited)}
     grid_ns = _grid_ns(result)
-    shown = _shown(cited, [*head.arrows[:FIRST_MESSAGES], *ladder.of_level("message").arrows])
+    heads = [arrow for part in drawn.values() for arrow in part.arrows[:FIRST_MESSAGES]]
+    shown = _shown(cited, [*heads, *ladder.of_level("message").arrows])
     by_claim: dict[str, Picture] = {}
     for claim in result.claims:
         if picture := _claim_picture(ladder, claim.id, cited[claim.id], shown):
             by_claim[claim.id] = picture
     marks = {number: claim for claim, numbers in reversed(cited.items()) for number in numbers}
-    first = _picture(
-        head, FIRST_MESSAGES, "The first messages of the run", lambda one: _marks(one, marks), shown, grid_ns
-    )
+    parts = [
+        replace(picture, name=name)
+        for name, some in drawn.items()
+        if (picture := _picture(some, FIRST_MESSAGES, name, lambda one: _marks(one, marks), shown, grid_ns))
+    ]
     frames = tuple(_frame(captured, number, claims) for number, claims in sorted(shown.items()))
-    return RunPictures(result.files.capture, first, by_claim, frames, grid=grid_ns > 0)
+    elsewhere = {
+        one.name: one.span.capture
+        for one in result.comparisons
+        if one.span and one.span.capture != result.files.capture
+    }
+    return RunPictures(result.files.capture, tuple(parts), by_claim, frames, grid_ns > 0, sampled, elsewhere)
+
+
+def _samples(captured: CaptureFile, result: Result, cited: dict[str, list[int]]) -> dict[str, Ladder]:
+    """Return the ladder of one sample of each comparison: that with most of the cited frames, else the first one."""
+    first_ns = captured.frames[0].time_ns
+    times_ns = [captured.frames[number - 1].time_ns - first_ns for numbers in cited.values() for number in numbers]
+    found: dict[str, Ladder] = {}
+    for comparison in result.comparisons:
+        spans = [span for span in _spans(comparison) if span.capture == result.files.capture]
+        if not spans or len(found) == PARTS_MAX:
+            continue
+        best = max(spans, key=lambda span: sum(span.start_ns <= time_ns <= span.end_ns for time_ns in times_ns))
+        start_ns, end_ns = first_ns + best.start_ns, first_ns + best.end_ns
+        within = {frame.number for frame in captured.frames if start_ns <= frame.time_ns <= end_ns}
+        messages = ladder_of(conversations_with(captured, within)).between(start_ns, end_ns)
+        # Connections without a message in the sample, such as those that are still closing, are not part of it.
+        frames = [captured.frames[number - 1] for number in within]
+        numbers = {number for arrow in messages.arrows for number in arrow.frames}
+        keys = {conversation_of(frame.data) for frame in frames if frame.number in numbers}
+        carrying = {frame.number for frame in frames if conversation_of(frame.data) in keys}
+        whole = ladder_of(conversations_with(captured, carrying), with_tcp=True).between(start_ns, end_ns)
+        # The columns are in the order of the sample, not of what its connections carried before.
+        part = in_order(_without_acknowledgements(whole))
+        if part.arrows:
+            found[comparison.name] = part
+    return found
+
+
+def _spans(comparison: Comparison) -> tuple[CaptureSpan, ...]:
+    """Return the time spans of a comparison's samples; results of older versions have that of the median only."""
+    return comparison.spans or (() if comparison.span is None else (comparison.span,))
 
 
 def _cited(claim: Verdict, captured: CaptureFile) -> list[int]:
@@ -101,9 +154,28 @@ def _cited(claim: Verdict, captured: CaptureFile) -> list[int]:
     return numbers[:CLAIM_FRAMES]
 
 
-def _head(captured: CaptureFile) -> Ladder:
-    """Return the ladder of the first frames, with the segments that open, close or reset a connection."""
-    ladder = ladder_of(replace(captured, frames=captured.frames[:FIRST_FRAMES]), with_tcp=True)
+def _head(captured: CaptureFile, cited: dict[str, list[int]]) -> Ladder:
+    """Return the ladder of the first frames, with the segments that open, close or reset a connection.
+
+    If no evidence cites one of these messages, the ladder begins with the first conversation that evidence cites.
+    """
+    ladder = _without_acknowledgements(
+        ladder_of(replace(captured, frames=captured.frames[:FIRST_FRAMES]), with_tcp=True)
+    )
+    numbers = {number for some in cited.values() for number in some}
+    early = {number for arrow in ladder.arrows[:FIRST_MESSAGES] for number in (*arrow.frames, *arrow.arrivals)}
+    if not numbers or early & numbers:
+        return ladder
+    start = conversations_with(captured, {min(numbers)}).frames
+    if not start:
+        return ladder
+    at = captured.frames.index(start[0])
+    later = replace(captured, frames=captured.frames[at : at + FIRST_FRAMES])
+    return _without_acknowledgements(ladder_of(later, with_tcp=True))
+
+
+def _without_acknowledgements(ladder: Ladder) -> Ladder:
+    """Return the ladder with messages and the segments that open, close or reset a connection."""
     return ladder.with_arrows(arrow for arrow in ladder.arrows if arrow.level == "message" or arrow.label != "ACK")
 
 

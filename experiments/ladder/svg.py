@@ -120,15 +120,21 @@ def _attribute(text: str) -> str:
 
 
 def describe(ladder: Ladder, arrow: Arrow, start_ns: int) -> str:
-    """Return one sentence on an arrow: hosts, label, times in ms since `start_ns`, frames."""
+    """Return one sentence on an arrow: hosts, label, times in ms since `start_ns`, frames at sender and receiver."""
     ends = f"{ladder.columns[arrow.source]} to {ladder.columns[arrow.target]}"
     sent = f"sent at {milliseconds(arrow.sent_ns - start_ns)} ms"
     if arrow.received_end_ns is None:
         arrival = "lost" if arrow.lost else "arrival not captured"
     else:
         arrival = f"received at {milliseconds(arrow.received_end_ns - start_ns)} ms"
-    frames = f"frame {arrow.frames[0]}" if len(arrow.frames) == 1 else f"frames {arrow.frames[0]} to {arrow.frames[-1]}"
+    # A message has other frame numbers at the receiver's interface, and evidence may cite either.
+    copies = [number for number in arrow.arrivals if number not in arrow.frames]
+    frames = _frames(arrow.frames) + (f", at the receiver {_frames(copies)}" if copies else "")
     return f"{arrow.protocol.upper()}, {ends}: {arrow.label}; {sent}, {arrival}; {arrow.octets:,} octets, {frames}"
+
+
+def _frames(numbers: Sequence[int]) -> str:
+    return f"frame {numbers[0]}" if len(numbers) == 1 else f"frames {numbers[0]} to {numbers[-1]}"
 
 
 def milliseconds(time_ns: int) -> str:

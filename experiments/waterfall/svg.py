@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 from lab7.experiments.harness.report.page import COLOURS, OTHER_COLOURS
+from lab7.experiments.harness.results.result import furthest_term
 from lab7.experiments.waterfall.bars import EXCHANGE, WAYS, Bar
 from lab7.experiments.waterfall.objects import PHASES
 
@@ -217,20 +218,21 @@ def _cut(text: str) -> str:
 
 
 def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:,.3f}".replace("-", "\N{MINUS SIGN}")
+    return f"{seconds * 1e3:z,.3f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _signed(seconds: float) -> str:
-    return f"{seconds * 1e3:+,.3f}".replace("-", "\N{MINUS SIGN}")
+    return f"{seconds * 1e3:+z,.3f}".replace("-", "\N{MINUS SIGN}")
 
 
 def term_bars(terms: Mapping[str, float], theory: Mapping[str, float], within: bool) -> list[TermBar]:
     """Return the rows of a comparison's terms, cumulative in the order of measured terms; terms of 0 are omitted.
 
-    The term furthest from theory is marked `off` if the comparison is not within its tolerance, else `furthest`.
+    The term furthest from theory is marked `off` if the comparison is not within its tolerance, else `furthest` if its
+    difference is noticeable (see furthest_term).
     """
     names = [name for name in dict.fromkeys((*terms, *theory)) if terms.get(name) or theory.get(name)]
-    furthest = max(names, key=lambda name: abs(terms.get(name, 0.0) - theory.get(name, 0.0)), default=None)
+    furthest = furthest_term(terms, theory, within)
     rows, start_s, theory_start_s = [], 0.0, 0.0
     for name in names:
         mark = "" if name != furthest else "furthest" if within else "off"

@@ -6,7 +6,9 @@ interfaces (answers received, destinations of SYNs) and at its local name server
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from lab7.experiments.cdn.claims.replicas import Region, require_valid
 from lab7.experiments.dns.claims.evidence import (
@@ -24,9 +26,23 @@ from lab7.experiments.dns.wire.traffic import DnsExchange, DnsTraffic, canonical
 from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Inconclusive, Verdict, decide, decides
 
 
+@dataclass(frozen=True)
+class Steering:
+    """Replica selection by the CDN's name server: its traffic, the alias, and the region map (region -> prefix)."""
+
+    traffic: DnsTraffic
+    alias: str
+    networks: Mapping[str, str]
+
+
 @decides("C3")
-def decide_regional_answers(claim: str, regions: Sequence[Region], name: str) -> Verdict:
-    """Decide claim C3: users of each region get only addresses of the region's replicas, and connect to them."""
+def decide_regional_answers(
+    claim: str, regions: Sequence[Region], name: str, steering: Steering | None = None
+) -> Verdict:
+    """Decide claim C3: users of each region get only addresses of the region's replicas, and connect to them.
+
+    steering: traffic of the CDN's name server, from which the evidence gives the reason for each region's replica.
+    """
 
     loads = [one.load for one in regions]
 
@@ -44,11 +60,12 @@ def decide_regional_answers(claim: str, regions: Sequence[Region], name: str) ->
                 f"{region.name} gets {words(set().union(*answered.values()))} from its name server {words(asked)} "
                 f"(frame {where[0]})"
             )
+        reason, queries = ("", []) if steering is None else _reason(regions, steering)
         return (
             f"The answers for {canonical(name)} differ by region: {'; '.join(told)}; all "
             f"{sum(len(region.load.conversations) for region in regions)} connections of the users go to "
-            "the addresses in their answers."
-        ), dict.fromkeys(frames)
+            f"the addresses in their answers.{reason}"
+        ), dict.fromkeys([*frames, *queries])
 
     return decide(claim, [*loads, merged(one.dns for one in regions)], check)
 
@@ -85,6 +102,28 @@ def decide_alias_to_cdn(claim: str, local: DnsTraffic, name: str, alias: str, ad
         ), dict.fromkeys(frames)
 
     return decide(claim, [local], check)
+
+
+def _reason(regions: Sequence[Region], steering: Steering) -> tuple[str, list[int]]:
+    """Return a sentence on the resolver's address by which the CDN's name server chose each replica, and its frames."""
+    found: list[str] = []
+    frames = []
+    for region in regions:
+        network = ipaddress.ip_network(steering.networks[region.name])
+        for exchange, answer in answered_queries([steering.traffic], steering.alias, "A"):
+            given = {record.rdata for record in alias_chain(answer, steering.alias, "A")[1]}
+            if given and given <= region.replicas and ipaddress.ip_address(exchange.query.source) in network:
+                frames.append(exchange.query.frame)
+                found.append(
+                    f"{exchange.query.source} (frame {exchange.query.frame}) is in {network}, region {region.name}"
+                )
+                break
+    if not found:
+        return "", []
+    return (
+        " The CDN's name server decides by the address from which the query reaches it, that of the region's name "
+        f"server, and its region map: {'; '.join(found)}."
+    ), frames
 
 
 def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]:

@@ -64,7 +64,7 @@ def _show(matrix: Matrix, cells: list[Cell]) -> None:
     console.print(common.table([matrix.rows, *servers], rows))
     for cell in _worth_telling(cells):
         if cell.verdict == "fail":
-            frames = ", ".join(str(frame) for frame in cell.frames)
+            frames = ", ".join(str(frame) for frame in dict.fromkeys(cell.frames))
             where = f" [{cell.capture}, frames {frames}]" if frames else ""
             console.print(f"[bold red]fail[/] {cell.server}, {cell.column}: {escape(cell.evidence + where)}")
             if cell.known_cause:

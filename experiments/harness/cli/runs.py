@@ -483,7 +483,7 @@ def _row(comparison: Comparison, every: Sequence[Comparison]) -> list[str]:
     style = "green" if comparison.within else "bold red"
     ratio = f"[{style}]{comparison.ratio:.4f}[/]"
     terms = [
-        f"{comparison.terms.get(term, 0) * 1e3:.1f}/{comparison.theory_terms.get(term, 0) * 1e3:.1f}"
+        f"{comparison.terms.get(term, 0) * 1e3:z.1f}/{comparison.theory_terms.get(term, 0) * 1e3:z.1f}"
         for term in _terms(every)
     ]
     times_s = [comparison.theory_s, comparison.raw_s, *([comparison.measured_s] if _are_corrected(every) else [])]

@@ -110,10 +110,18 @@ def decide(claim: str, traffic: Iterable[Traffic], check: Callable[[], Finding])
     return shown(claim, evidence, frames)
 
 
-def listed(frames: Sequence[int], most: int = 8) -> str:
-    """Format frame numbers as a comma-separated list, shortened to `most` numbers and a count of all others."""
-    text = ", ".join(str(frame) for frame in frames[:most])
-    return f"{text} and {len(frames) - most} more" if len(frames) > most else text
+def listed(frames: Iterable[int], most: int = 8) -> str:
+    """Format frame numbers as a comma-separated list, each once, shortened to `most` and a count of all others.
+
+    Several messages can be in one frame, as in HTTP/2 and in DNS over TCP.
+    """
+    return figures(list(dict.fromkeys(frames)), most)
+
+
+def figures(values: Sequence[int], most: int = 8) -> str:
+    """Format integers, equal ones included, as a comma-separated list, shortened like `listed`."""
+    text = ", ".join(map(str, values[:most]))
+    return f"{text} and {len(values) - most} more" if len(values) > most else text
 
 
 def timed(packets: Verdict, measured_s: float, theory_s: float, tolerance: float) -> Verdict:

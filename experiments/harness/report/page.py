@@ -24,11 +24,12 @@ from markupsafe import Markup
 
 from lab7.experiments.harness.claims import Claim
 from lab7.experiments.harness.fidelity.disturbance import DISTURBED_SHARE
-from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.judge.verdict import Verdict, listed
+from lab7.experiments.harness.parameters import written
 from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.harness.results.incomplete import INCOMPLETE_NAME, find_incomplete
 from lab7.experiments.harness.results.latest import OWN, Latest, find_latest_by_variant
-from lab7.experiments.harness.results.result import Comparison, Result, read_results
+from lab7.experiments.harness.results.result import Comparison, Result, furthest_term, read_results
 from lab7.experiments.harness.template_engine import environment, render
 
 REPORT_NAME = "report.html"
@@ -158,7 +159,7 @@ def _dress(axes: Any, comparisons: Sequence[Comparison]) -> None:
 
 @dataclass(frozen=True)
 class TermRow:
-    """Row of a report's table of terms, in s; `furthest`: this term differs most from theory."""
+    """Row of a report's table of terms, in s; `furthest`: this term differs most from theory, and noticeably."""
 
     name: str
     measured_s: float
@@ -196,12 +197,13 @@ def render_report(
     pictures: Any = None,
     waterfalls: Sequence[Any] = (),
     network: Any = None,
+    parameters: Mapping[str, str] | None = None,
 ) -> str:
     """Return the HTML page of one result; a claim that is not in `claims` is listed by its id only.
 
     own_plot: an SVG of the experiment in place of the bar chart of comparisons; pictures: ladders of the run and the
     frames that its evidence cites (RunPictures), None for a page without them; waterfalls: of the comparisons; network:
-    the topology and the traffic of its paths (RunNetwork).
+    the topology and the traffic of its paths (RunNetwork); parameters: values as text with units, where known.
     """
     plot, no_plot = (Markup(own_plot), None) if own_plot else _plot(result.comparisons)
     return render(
@@ -214,16 +216,23 @@ def render_report(
         pictures=pictures,
         waterfalls=waterfalls,
         network=network,
+        parameters={**{name: written(value) for name, value in result.parameters.items()}, **(parameters or {})},
     )
 
 
-def write_report(folder: Path, result: Result, claims: Mapping[str, Claim], own_plot: str | None = None) -> Path:
-    """Write report.html into the folder of a result; return the file's path."""
+def write_report(
+    folder: Path,
+    result: Result,
+    claims: Mapping[str, Claim],
+    own_plot: str | None = None,
+    parameters: Mapping[str, str] | None = None,
+) -> Path:
+    """Write report.html into the folder of a result; return the file's path. For the arguments see render_report."""
     pictures = importlib.import_module(PICTURES).run_pictures(folder, result)
     waterfalls = importlib.import_module(WATERFALLS).run_waterfalls(folder, result)
     network = importlib.import_module(NETWORK).run_network(folder, result)
     return write_atomically(
-        folder / REPORT_NAME, render_report(result, claims, own_plot, pictures, waterfalls, network)
+        folder / REPORT_NAME, render_report(result, claims, own_plot, pictures, waterfalls, network, parameters)
     )
 
 
@@ -288,8 +297,17 @@ def term_rows(comparison: Comparison) -> list[TermRow]:
     """Return the rows (term, measured, theory) of a comparison; a missing term counts as 0 s."""
     names = list(dict.fromkeys((*comparison.terms, *comparison.theory_terms)))
     pairs = {name: (comparison.terms.get(name, 0.0), comparison.theory_terms.get(name, 0.0)) for name in names}
-    off = max(pairs, key=lambda name: abs(pairs[name][0] - pairs[name][1]), default=None)
+    off = furthest_term(comparison.terms, comparison.theory_terms, comparison.within)
     return [TermRow(name, *pair, furthest=name == off) for name, pair in pairs.items()]
+
+
+def legend(comparisons: Sequence[Comparison]) -> dict[str, dict[str, list[str]]]:
+    """Return symbol of the formulas -> its value and meaning -> names of the comparisons for which they hold."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for comparison in comparisons:
+        for symbol, text in comparison.symbols.items():
+            found.setdefault(symbol, {}).setdefault(text, []).append(comparison.name)
+    return found
 
 
 def _plot(comparisons: Sequence[Comparison]) -> tuple[Markup | None, str | None]:
@@ -316,7 +334,7 @@ def _term(name: str) -> str:
 def _milliseconds(seconds: float) -> str:
     value = seconds * 1e3
     # Write the minus sign as U+2212, which is as wide as a digit.
-    return f"{value:,.1f}".replace(",", "\u202f").replace("-", "\u2212")
+    return f"{value:z,.1f}".replace(",", "\u202f").replace("-", "\u2212")
 
 
 def _spread(comparison: Comparison) -> str:
@@ -328,27 +346,21 @@ def _spread(comparison: Comparison) -> str:
 
 
 def _frames(numbers: Sequence[int]) -> str:
-    text = ", ".join(str(number) for number in numbers[:MOST_FRAMES])
-    more = len(numbers) - MOST_FRAMES
-    return f"{text} and {more} more" if more > 0 else text
+    return listed(numbers, MOST_FRAMES)
 
 
 def _linked_frames(numbers: Sequence[int], known: Collection[int]) -> Markup:
     """Return the first numbers as text, numbers in `known` as links to the frames at the end of the page."""
+    single = list(dict.fromkeys(numbers))
     parts = [
         Markup('<a href="#frame-{0}">{0}</a>').format(number) if number in known else Markup(number)
-        for number in dict.fromkeys(numbers[:MOST_FRAMES])
+        for number in single[:MOST_FRAMES]
     ]
-    more = len(numbers) - MOST_FRAMES
+    more = len(single) - MOST_FRAMES
     return Markup(", ").join(parts) + (f" and {more} more" if more > 0 else "")
 
 
-def _shown(value: Any) -> str:
-    """Return a parameter's value as text: a number with at most 6 digits, a list with commas."""
-    if isinstance(value, list | tuple):
-        return ",".join(_shown(one) for one in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-environment().filters.update(shown=_shown, ms=_milliseconds, frames=_frames, term=_term, linked_frames=_linked_frames)
-environment().globals.update(term_rows=term_rows, spread=_spread, disturbed_share=f"{DISTURBED_SHARE:.0%}")
+environment().filters.update(shown=written, ms=_milliseconds, frames=_frames, term=_term, linked_frames=_linked_frames)
+environment().globals.update(
+    legend=legend, term_rows=term_rows, spread=_spread, disturbed_share=f"{DISTURBED_SHARE:.0%}"
+)

@@ -7,7 +7,7 @@ result.json:
     experiment, question, parameters, seed, started, duration_s, implementations {role: name}
     claims       [{id, verdict: shown | failed | undecided, evidence, frames}]
     comparisons  [{name, samples_s, measured_s, theory_s, ratio, terms, theory_terms, formula, source, tolerance,
-                   raw_s, disturbed, span {capture, start_ns, end_ns}}]
+                   raw_s, disturbed, span {capture, start_ns, end_ns}, spans [span], symbols {symbol: text}}]
     fidelity     {verdict: valid | suspect, checks [{name, asked, measured, verdict}]}
     files        {capture, timings, report, capture_sha256, programs {file: last line}, left_out {capture: sentence}}
     clock        {word: real | virtual, kernel, configuration}
@@ -22,8 +22,8 @@ result.json:
     format       1: the version of this description; a reader refuses others
 
 Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. Fields that were added later
-are optional for a reader: raw_s, disturbed, span, capture_sha256, left_out, clock, attempt, faults, violations,
-replaced, environment, network.
+are optional for a reader: raw_s, disturbed, span, spans, symbols, capture_sha256, left_out, clock, attempt, faults,
+violations, replaced, environment, network.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ from lab7.experiments.harness.theory.tcp import Theory
 FORMAT = 1
 # Sums of times in s that differ by less, in ns, are equal: a double has 1e-16 of a time, and means are sums of many.
 ROUNDING_NS = 0.5
+# Share of a time that agrees with theory below which the difference of a term is not worth a mark.
+FURTHEST_SHARE = 0.01
 RESULT_NAME = "result.json"
 TIMINGS_NAME = "timings.csv"
 FidelityWord = Literal["valid", "suspect"]
@@ -183,7 +185,8 @@ class Comparison:
     if there are any. raw_s: median of the measured times; measured_s: median of the times without the disturbance (see
     disturbance); ratio: measured_s / theory_s; terms (summands): those of the median sample (of an even number of
     samples, the lower of the middle two), which add up to its measured time; tolerance: maximum distance of the ratio
-    from 1; span: the time span of the median sample in its capture.
+    from 1; span: the time span of the median sample in its capture; spans: those of all samples, in order;
+    symbols: symbol of the formula -> value and meaning.
     """
 
     name: str
@@ -200,6 +203,8 @@ class Comparison:
     raw_s: float = math.nan
     disturbed: tuple[int, ...] | None = None
     span: CaptureSpan | None = None
+    spans: tuple[CaptureSpan, ...] = ()
+    symbols: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if math.isnan(self.raw_s):
@@ -228,6 +233,8 @@ class Comparison:
             raw_s=statistics.median(timing.total_s for timing in counted),
             disturbed=_disturbed(every),
             span=middle.span,
+            spans=tuple(timing.span for timing in every if timing.span is not None),
+            symbols=dict(theory.symbols),
         )
 
     @property
@@ -240,6 +247,18 @@ class Comparison:
     def within(self) -> bool:
         """Return True if the ratio measured / theory is within the tolerance of 1."""
         return abs(self.ratio - 1) <= self.tolerance
+
+
+def furthest_term(terms: Mapping[str, float], theory_terms: Mapping[str, float], within: bool) -> str | None:
+    """Return the term that differs most from theory; a missing term counts as 0 s.
+
+    None if the time agrees with theory (`within`) and the term's difference is below FURTHEST_SHARE of it.
+    """
+    differences = {name: abs(terms.get(name, 0.0) - theory_terms.get(name, 0.0)) for name in (*terms, *theory_terms)}
+    name = max(differences, key=lambda each: differences[each], default=None)
+    if name is None or (within and differences[name] < FURTHEST_SHARE * sum(theory_terms.values())):
+        return None
+    return name
 
 
 @dataclass(frozen=True)

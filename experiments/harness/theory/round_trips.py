@@ -15,9 +15,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lab7.experiments.harness.theory.tcp import Theory
+from lab7.experiments.harness.theory.tcp import Theory, in_ms
 
 RTT = "RTT"
+CAMPUS = "RTT campus"
+RTT_MEANINGS = {CAMPUS: "round-trip time between client and cache"}
+# Meanings of the texts that several closed forms add.
+MEANINGS = {
+    "X": "transmission time",
+    "DNS": "time of the DNS lookups",
+    "slow start": "round trips that slow start waits for acknowledgements",
+    "wait": "time until the next attempt",
+    "time-out + wait": "time-out of the failed attempt, and the time until the next one",
+}
 
 
 class RoundTrips:
@@ -32,6 +42,8 @@ class RoundTrips:
         self._compact = compact
         self._variables = variables
         self._terms: dict[str, float] = {}
+        self._meanings: dict[str, str] = {}
+        self._legend: dict[str, str] = {}
         # Parts of the formula in order: a text, or the name of an RTT whose factor is in `_factors`.
         self._parts: list[str] = []
         self._factors: dict[str, dict[str, int]] = {}
@@ -67,11 +79,31 @@ class RoundTrips:
         self._terms[term] = value_s
         if text:
             self._parts.append(text)
+            self._legend.setdefault(text, f"{in_ms(value_s)}, {MEANINGS.get(text, term.replace('_', ' '))}")
         return self
+
+    def define(self, **meanings: str) -> RoundTrips:
+        """Give the meanings of variables for the legend, such as n="objects"."""
+        self._meanings |= meanings
+        return self
+
+    def legend(self, symbols: Mapping[str, str]) -> RoundTrips:
+        """Give value and meaning of other symbols of the formula, such as X."""
+        self._legend |= symbols
+        return self
+
+    @property
+    def symbols(self) -> dict[str, str]:
+        """Return value and meaning of each symbol of the formula: variables, round-trip times, texts of add()."""
+        shown = [rtt for rtt in self._factors if self._factor(rtt)]
+        used = [name for name in self._variables if any(self._factors[rtt][name] for rtt in shown)]
+        found = {name: f"{self._variables[name]}, {self._meanings.get(name, 'number')}" for name in used}
+        found |= {rtt: f"{in_ms(self._rtts_s[rtt])}, {RTT_MEANINGS.get(rtt, 'round-trip time')}" for rtt in shown}
+        return {**found, **self._legend}
 
     def theory(self, source: str) -> Theory:
         """Return the closed form with total, terms and formula; `source` cites the literature."""
-        return Theory(sum(self._terms.values()), dict(self._terms), self.formula, source)
+        return Theory(sum(self._terms.values()), dict(self._terms), self.formula, source, self.symbols)
 
     @property
     def formula(self) -> str:

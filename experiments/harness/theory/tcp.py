@@ -13,8 +13,9 @@ the transmission time of acknowledgements, DNS, processing time, and loss.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # Header octets per segment: Ethernet (RFC 894), IPv4 (RFC 791), TCP (RFC 9293), time stamps option (RFC 7323).
 SEGMENT_OVERHEAD_BYTES = 14 + 20 + 20 + 12
@@ -38,18 +39,41 @@ def tolerance_of_round_trips(rtt_s: float) -> float:
 
 @dataclass(frozen=True)
 class Theory:
-    """Result of a closed form: total and terms in s (the terms sum to the total), formula and source."""
+    """Result of a closed form: total and terms in s (the terms sum to the total), formula and source.
+
+    symbols: symbol of the formula -> its value with unit, and its meaning.
+    """
 
     total_s: float
     terms: Mapping[str, float]
     formula: str
     source: str
+    symbols: Mapping[str, str] = field(default_factory=dict)
 
     def plus(self, terms: Mapping[str, float]) -> Theory:
         """Return the closed form with terms added for effects that the formula lacks; terms of 0 s are dropped."""
         more = {name: value_s for name, value_s in terms.items() if value_s}
         every = {**self.terms, **{name: self.terms.get(name, 0.0) + value_s for name, value_s in more.items()}}
-        return Theory(sum(every.values()), every, self.formula, self.source)
+        return Theory(sum(every.values()), every, self.formula, self.source, self.symbols)
+
+
+def in_ms(seconds: float) -> str:
+    """Return a time with its unit, in ms with at most four digits, for the legend of a formula."""
+    return f"{seconds * 1e3:.4g} ms"
+
+
+def transmission_symbol(x_s: float, what: str, terms_s: Mapping[str, float]) -> str:
+    """Return the legend of X: its value, the octets that it transmits, and the terms into which it is divided.
+
+    terms_s: term -> the part of X that it contains, in s.
+    """
+    parts = [f"{in_ms(part_s)} in {term.replace('_', ' ')}" for term, part_s in terms_s.items() if part_s > 0]
+    return f"{in_ms(x_s)}, transmission time of {what}" + (f" (of which {', '.join(parts)})" if parts else "")
+
+
+def is_symbol_of(formula: str, symbol: str) -> bool:
+    """Return True if a symbol stands in a formula, not only as a part of a word."""
+    return re.search(rf"(?<![A-Za-z]){re.escape(symbol)}(?![A-Za-z])", formula) is not None
 
 
 def segments(size_bytes: int, mss_bytes: int = MSS_BYTES) -> int:

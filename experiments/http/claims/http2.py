@@ -12,7 +12,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Verdict, decide, decides, listed, undecided
+from lab7.experiments.harness.judge.verdict import (
+    Contradiction,
+    Finding,
+    Verdict,
+    decide,
+    decides,
+    figures,
+    listed,
+    undecided,
+)
 from lab7.experiments.http.claims.http1 import decide_delivered, of_version, response_of, sound, sound_requests
 from lab7.experiments.http.wire.http1 import Exchange, Message
 from lab7.experiments.http.wire.http2 import END_STREAM, Http2Conversation, Http2Frame, Kind
@@ -231,8 +240,8 @@ def decide_header_compression(claim: str, text_loads: Sequence[PageLoad], binary
                     )
         blocks, plain = _response_blocks(binary_loads)
         return (
-            f"Header octets of the requests by HTTP/1.1: {listed(text)}; by HTTP/2 on one connection: "
-            f"{listed(binary)} (frames {listed(frames)}); header blocks of all responses: {blocks} octets, "
+            f"Header octets of the requests by HTTP/1.1: {figures(text)}; by HTTP/2 on one connection: "
+            f"{figures(binary)} (frames {listed(frames)}); header blocks of all responses: {blocks} octets, "
             f"{plain} without compression."
         ), frames
 

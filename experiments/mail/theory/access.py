@@ -84,7 +84,7 @@ def reading(protocol: str, task: str, headers: Sequence[int], sizes: Sequence[in
 
 def mailbox_session(what: Reading, rtt_s: float) -> Theory:
     """Return the predicted time of a POP3 or IMAP session, from the SYN to the response to QUIT or LOGOUT."""
-    session = RoundTrips(rtt_s, n=what.messages)
+    session = RoundTrips(rtt_s, n=what.messages).define(n="messages in the mailbox")
     session.trips("tcp_handshake", 1).trips("greeting", 1)
     session.trips("authorization", what.authorization).trips("selection", what.selection)
     session.trips("retrieval", what.retrieval, n=what.message_retrieval)
@@ -105,6 +105,7 @@ def webmail_session(task: str, count: int, answers: Sequence[int], rtt_s: float)
     # Number of requests of each task after the login: (fixed, per list page, per message).
     fixed, lists, messages = {"headers": (0, 1, 0), "attachment": (1 + 3, 0, 0), "everything": (3, 1, 1)}[task]
     session = RoundTrips(rtt_s, l=list_pages(count), n=count)
+    session.define(l="pages of the message list", n="messages in the mailbox")
     session.trips("tcp_handshake", 1)
     session.trips("request", LOG_IN_REQUESTS + fixed, l=lists, n=messages)
     session.add("transmission", slow_start_windows(answers) * rtt_s, "slow start")

@@ -34,6 +34,7 @@ from lab7.experiments.harness.theory.tcp import (
     Theory,
     segments,
     slow_start_stall_s,
+    transmission_symbol,
     transmission_time_s,
 )
 
@@ -100,15 +101,23 @@ def smtp_connection(leg: Leg, sizes_bytes: Sequence[int], pipelining: bool, toge
     # Count commands and replies: greeting, EHLO and QUIT with replies; for each mail four commands with replies.
     messages = 5 * connections + (5 if pipelining else 7) * n
     more_s = messages * leg.message_s, sum(leg.first_s(size) for size in sizes_bytes)
-    form = RoundTrips(leg.rtt_s, n=n).add("dns", 0.0)
+    form = RoundTrips(leg.rtt_s, n=n).define(n="messages").add("dns", 0.0)
     if together:
         form.trips("tcp_handshake", 1, frames_s=leg.syns_s)
         form.trips("dialogue", 3, n=a_message, more_s=more_s)
     else:
         form.trips("tcp_handshake", n=1, frames_s=leg.syns_s)
         form.trips("dialogue", n=3 + a_message, more_s=more_s)
-    form.add("transmission", sum(_on_connection(leg, sizes_bytes, together)), "X")
+    rest_s = sum(_on_connection(leg, sizes_bytes, together))
+    form.add("transmission", rest_s, "X").legend(_legend(leg, sizes_bytes, rest_s))
     return form.theory(RFC_2920 if pipelining else RFC_5321)
+
+
+def _legend(leg: Leg, sizes_bytes: Sequence[int], rest_s: float) -> dict[str, str]:
+    """Return the legend of X; the first segment of each message's data is part of the dialogue."""
+    first_s = sum(leg.first_s(size) for size in sizes_bytes)
+    parts_s = {"dialogue": first_s, "transmission": rest_s}
+    return {"X": transmission_symbol(first_s + rest_s, "the mail data", parts_s)}
 
 
 def _on_connection(leg: Leg, sizes_bytes: Sequence[int], together: bool) -> list[float]:
@@ -127,7 +136,8 @@ def submission(leg: Leg, size_bytes: int, dns_s: float, log_in: int = 1) -> Theo
     form = RoundTrips(leg.rtt_s).add("dns", dns_s, "DNS")
     form.trips("tcp_handshake", 1, frames_s=leg.syns_s)
     form.trips("dialogue", trips, more_s=((2 * trips - 2) * leg.message_s, leg.first_s(size_bytes)))
-    return form.add("transmission", leg.rest_s(size_bytes), "X").theory(RFC_5321)
+    form.add("transmission", leg.rest_s(size_bytes), "X").legend(_legend(leg, [size_bytes], leg.rest_s(size_bytes)))
+    return form.theory(RFC_5321)
 
 
 def connecting(leg: Leg, dns_s: float) -> Theory:
@@ -143,7 +153,8 @@ def transfer(leg: Leg, size_bytes: int, pipelining: bool = True) -> Theory:
     trips = 1 + (PIPELINED if pipelining else ONE_AT_A_TIME)
     form = RoundTrips(leg.rtt_s).add("dns", 0.0).add("tcp_handshake", 0.0)
     form.trips("dialogue", trips, more_s=((2 * trips - 1) * leg.message_s, leg.first_s(size_bytes)))
-    return form.add("transmission", leg.rest_s(size_bytes), "X").theory(RFC_2920 if pipelining else RFC_5321)
+    form.add("transmission", leg.rest_s(size_bytes), "X").legend(_legend(leg, [size_bytes], leg.rest_s(size_bytes)))
+    return form.theory(RFC_2920 if pipelining else RFC_5321)
 
 
 def reading(leg: Leg, size_bytes: int, dns_s: float) -> Theory:
@@ -151,7 +162,8 @@ def reading(leg: Leg, size_bytes: int, dns_s: float) -> Theory:
     form = RoundTrips(leg.rtt_s).add("dns", dns_s, "DNS")
     form.trips("tcp_handshake", 1, frames_s=leg.syns_s)
     form.trips("dialogue", 4, more_s=(7 * leg.message_s, leg.first_s(size_bytes)))
-    return form.add("transmission", leg.rest_s(size_bytes), "X").theory(RFC_1939)
+    form.add("transmission", leg.rest_s(size_bytes), "X").legend(_legend(leg, [size_bytes], leg.rest_s(size_bytes)))
+    return form.theory(RFC_1939)
 
 
 def completed(form: Callable[[Leg], Theory], leg: Leg, omitted: OmittedTerms) -> Theory:

@@ -13,7 +13,8 @@ import pytest
 from lab7.experiments.harness.claims import load_claims
 from lab7.experiments.harness.judge.verdict import Verdict
 from lab7.experiments.harness.report.page import render_report, term_rows, write_index, write_report
-from lab7.experiments.harness.results.result import Check, Fidelity, Files, new_folder
+from lab7.experiments.harness.results.result import Check, Comparison, Fidelity, Files, Timing, new_folder
+from lab7.experiments.harness.theory.tcp import Theory
 from tests.core.experiments.harness.samples import sample_result
 
 HOSTILE = "<script>alert('x')</script>&\"]]>"
@@ -85,6 +86,25 @@ def test_the_term_that_is_off_by_most_is_marked() -> None:
     assert rows["residual"].difference_s == pytest.approx(0.01)
     assert [row.name for row in rows.values() if row.furthest] == ["residual"]
     assert rows["transmission"].measured_s == 0
+
+
+def exact(difference_s: float, tolerance: float = 0.1) -> Comparison:
+    """Return a comparison with theory of 100 ms, of which a term of theory has no measured time."""
+    theory = Theory(0.1, {"request": 0.1 - difference_s, "acknowledgements": difference_s}, "RTT", "RFC")
+    return Comparison.of("exact", [Timing(0.1, {"request": 0.1, "residual": 0.0})], theory, tolerance)
+
+
+def test_noise_in_a_time_that_agrees_with_theory_is_not_marked() -> None:
+    assert not any(row.furthest for row in term_rows(exact(0.0007)))
+    assert any(row.furthest for row in term_rows(exact(0.02)))
+    off = dataclasses.replace(exact(0.0007), ratio=1.5)
+    assert any(row.furthest for row in term_rows(off))
+
+
+def test_a_difference_that_rounds_to_zero_has_no_sign() -> None:
+    page = render_report(sample_result(comparisons=(exact(-0.00001),)), load_claims())
+    assert "\N{MINUS SIGN}0.0<" not in page
+    assert "-0.0<" not in page
 
 
 def test_the_same_result_gives_the_same_page() -> None:

@@ -151,7 +151,8 @@ def test_a_message_whose_arrival_was_not_captured_is_dashed_to_the_other_column(
 def test_every_arrow_has_a_sentence_with_hosts_times_octets_and_frames() -> None:
     svg = render_svg(TWO)
     assert (
-        "<title>HTTP, client to server: GET /; sent at 0.000 ms, received at 10.000 ms; 40 octets, frame 1</title>"
+        "<title>HTTP, client to server: GET /; sent at 0.000 ms, received at 10.000 ms; 40 octets, "
+        "frame 1, at the receiver frame 2</title>"
     ) in svg
 
 

@@ -105,3 +105,17 @@ def test_an_output_that_cannot_be_written_is_one_sentence(capture: Path, tmp_pat
     assert done.exit_code == 2
     assert "missing" in done.output
     assert not isinstance(done.exception, OSError)
+
+
+@pytest.mark.parametrize("name", ["ladder.png", "ladder", "ladder.pdf"])
+def test_a_suffix_that_names_no_form_is_an_error_of_use(capture: Path, tmp_path: Path, name: str) -> None:
+    done = ladder(capture, "-o", tmp_path / name)
+    assert done.exit_code == 2
+    assert all(suffix in done.output for suffix in (".svg", ".txt", ".md", "--format"))
+    assert not (tmp_path / name).exists()
+    assert ladder(capture, "-o", tmp_path / name, "--format", "svg").exit_code == 0
+
+
+def test_one_message_is_counted_in_the_singular(capture: Path, tmp_path: Path) -> None:
+    done = ladder(capture, "-o", tmp_path / "a.svg", "--first", 1)
+    assert "a.svg: 1 message between 2 hosts" in done.output.replace("\n", "")

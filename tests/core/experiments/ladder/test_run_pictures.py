@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from scapy.layers.dns import DNS, DNSQR
+from scapy.layers.l2 import Ether
 
 from lab7.experiments.harness.claims import load_claims
+from lab7.experiments.harness.judge.frames import read_capture
 from lab7.experiments.harness.judge.verdict import Verdict
 from lab7.experiments.harness.report.page import render_report, write_report
-from lab7.experiments.harness.results.result import Files
-from lab7.experiments.ladder.run_pictures import FRAMES_MAX, RunPictures, run_pictures
-from tests.core.experiments.harness.samples import sample_result
-from tests.core.experiments.harness.wire import request
+from lab7.experiments.harness.results.result import CaptureSpan, Comparison, Files
+from lab7.experiments.http.theory import http_page_load
+from lab7.experiments.ladder.run_pictures import FIRST_MESSAGES, FRAMES_MAX, RunPictures, run_pictures
+from tests.core.experiments.harness.samples import TIMINGS, sample_result
+from tests.core.experiments.harness.wire import CLIENT, SERVER, request
 from tests.core.experiments.ladder.dialogues import DIALOGUES
-from tests.core.experiments.ladder.wire import Path2, page_load
+from tests.core.experiments.ladder.wire import Path2, datagram, page_load
 
 FILES = Files("capture.pcapng", "timings.csv", "report.html")
 
@@ -34,8 +39,7 @@ def pictures(folder: Path, *claims: Verdict, parameters: dict[str, object] | Non
 
 def test_the_first_ladder_shows_handshake_messages_and_close_without_bare_acknowledgements(tmp_path: Path) -> None:
     _, found = pictures(tmp_path)
-    assert found.first is not None
-    words = [sentence.partition(";")[0].partition(": ")[2] for sentence in found.first.sentences]
+    words = [sentence.partition(";")[0].partition(": ")[2] for sentence in found.parts[0].sentences]
     assert words[:4] == ["SYN", "SYN ACK", "GET /", "200 OK, 4,000 octets"]
     assert "FIN ACK" in words
     assert "ACK" not in words
@@ -117,3 +121,72 @@ def test_a_report_with_pictures_asks_for_nothing(tmp_path: Path) -> None:
     page, _ = pictures(tmp_path, Verdict("H5", "shown", "Shown.", (7,)))
     bare = re.sub(r'(xmlns(:\w+)?|rdf:\w+)="[^"]*"', "", page)
     assert not re.search(r"(src|href)=\"(https?:)?//|url\(\s*['\"]?http|@import|<script|<link", bare)
+
+
+def with_warm_up(folder: Path, *claims: Verdict, spanned: bool = True) -> RunPictures:
+    """Return the pictures of a run with a warm-up load, and two measured ones, of which the second is cited."""
+    path, spans = Path2(), []
+    for number in range(3):
+        start_ns = round(path.now_ms * 1e6)
+        page_load(path, tuple(f"/load-{number}" for _ in range(FIRST_MESSAGES)), port=50000 + number)
+        spans.append((start_ns, round(path.now_ms * 1e6)))
+        path.after(100)
+    path.write(folder / "capture.pcapng")
+    first_ns = spans[0][0]
+    offsets = [CaptureSpan("capture.pcapng", start - first_ns, end - first_ns) for start, end in spans]
+    measured = (
+        [replace(one, span=span) for one, span in zip(TIMINGS, offsets[1:], strict=False)] if spanned else TIMINGS
+    )
+    comparison = Comparison.of("1.1-pipelined", measured, http_page_load("1.1-pipelined", 0.1, [1, 1, 1]), 0.1)
+    elsewhere = replace(comparison, name="no cache", span=CaptureSpan("other.pcapng", 0, 1), spans=())
+    compared = (comparison, elsewhere) if spanned else (comparison,)
+    result = sample_result(claims=claims, files=FILES, comparisons=compared, parameters={})
+    found = run_pictures(folder, result)
+    assert found is not None
+    page = render_report(result, load_claims(), None, found)
+    if spanned:
+        assert "<b>1.1-pipelined</b>: the messages of one measured sample" in page
+        assert "other.pcapng has the samples of no cache" in page
+    return found
+
+
+def requests(found: RunPictures) -> list[str]:
+    return [part.partition(";")[0] for picture in found.parts for part in picture.sentences if "GET" in part]
+
+
+def frames_of(folder: Path, target: bytes) -> int:
+    frames = read_capture(folder / "capture.pcapng").frames
+    return next(frame.number for frame in frames if frame.tcp is not None and target in frame.tcp.payload)
+
+
+def test_the_main_ladder_is_of_measured_samples_and_names_their_comparison(tmp_path: Path) -> None:
+    found = with_warm_up(tmp_path)
+    assert [part.name for part in found.parts] == ["1.1-pipelined"]
+    assert set(requests(found)) == {"HTTP, client to server: GET /load-1"}
+
+
+def test_the_columns_are_in_the_order_of_the_sample(tmp_path: Path) -> None:
+    path = Path2()
+    check = datagram(bytes(DNS(qd=DNSQR(qname="check.example"))), SERVER, CLIENT)
+    path.add(Ether(check))
+    path.after(100)
+    start_ns = round(path.now_ms * 1e6)
+    page_load(path)
+    path.add(Ether(check))
+    end_ns = round(path.now_ms * 1e6)
+    path.write(tmp_path / "capture.pcapng")
+    span = CaptureSpan("capture.pcapng", start_ns, end_ns)
+    comparison = replace(sample_result().comparisons[0], span=span)
+    found = run_pictures(tmp_path, sample_result(claims=(), files=FILES, comparisons=(comparison,)))
+    assert found is not None
+    assert len([sentence for sentence in found.parts[0].sentences if "check.example" in sentence]) == 1
+    assert re.findall('class="host"[^>]*>([^<]*)', found.parts[0].svg) == ["client", "server"]
+
+
+@pytest.mark.parametrize("spanned", [True, False])
+def test_the_main_ladder_has_the_messages_that_evidence_cites(tmp_path: Path, spanned: bool) -> None:
+    with_warm_up(tmp_path)
+    number = frames_of(tmp_path, b"GET /load-2")
+    found = with_warm_up(tmp_path, Verdict("H9", "shown", "Shown.", (number,)), spanned=spanned)
+    assert "HTTP, client to server: GET /load-2" in requests(found)
+    assert any('<tspan class="mark mark-0">H9 </tspan>' in part.svg for part in found.parts)

@@ -50,6 +50,12 @@ def test_the_term_furthest_from_theory_is_marked(within: bool, word: str) -> Non
     assert word in render_terms("terms", rows)
 
 
+def test_noise_is_not_marked_and_has_no_sign() -> None:
+    rows = term_bars({"request": 0.5, "dns": 0.0999999}, {"request": 0.5, "dns": 0.1}, within=True)
+    assert {row.mark for row in rows} == {""}
+    assert "\N{MINUS SIGN}" not in render_terms("terms", rows)
+
+
 def test_the_bars_are_those_of_the_span(tmp_path: Path) -> None:
     (found,) = run_waterfalls(*run(tmp_path / "run"))
     assert [row.label for row in found.rows] == ["GET /", "GET /a", "GET /b"]

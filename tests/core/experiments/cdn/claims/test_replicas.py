@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 
 import pytest
 
 from lab7.experiments.cache.wire.legs import Legs, Span
 from lab7.experiments.cdn.claims import replicas
-from lab7.experiments.cdn.claims.names import decide_alias_to_cdn, decide_regional_answers
+from lab7.experiments.cdn.claims.names import Steering, decide_alias_to_cdn, decide_regional_answers
 from lab7.experiments.cdn.claims.replicas import Region
 from lab7.experiments.dns.wire.traffic import DnsTraffic
 from lab7.experiments.harness.judge.verdict import Verdict
@@ -215,6 +216,19 @@ def test_each_region_is_sent_to_its_own_replica(tmp_path: Path) -> None:
     said(decide_regional_answers(both, NAME), "shown", f"eu gets {EU}", f"ap gets {AP}", "2 connections")
     said(decide_regional_answers(both[:1], NAME), "undecided", "At least two regions")
     said(decide_regional_answers(both, "www.other.com"), "undecided", "no query for www.other.com.")
+
+
+def test_the_evidence_of_c3_says_by_which_address_the_cdn_chose_a_replica(tmp_path: Path) -> None:
+    both = [sent_to(tmp_path, "eu", EU, EU, EU), sent_to(tmp_path, "ap", AP, AP, AP)]
+    net = Net()
+    net.ask("local", "provider", ALIAS, answer=[a(ALIAS, EU)], aa=1)
+    resolver = ADDRESSES["local"]
+    networks = {"eu": str(ipaddress.ip_network(f"{resolver}/24", strict=False)), "ap": "192.0.2.0/24"}
+    verdict = decide_regional_answers(both, NAME, Steering(net.at("provider"), ALIAS, networks))
+    said(verdict, "shown", f"{resolver} (frame 2) is in {networks['eu']}, region eu", "region map")
+    # No query from the network of ap reached the CDN's name server: no reason is given for its replica.
+    assert "region ap" not in verdict.evidence
+    assert 2 in verdict.frames
 
 
 def test_another_regions_replica_contradicts_c3(tmp_path: Path) -> None:
