@@ -110,13 +110,14 @@ def _reason(regions: Sequence[Region], steering: Steering) -> tuple[str, list[in
     frames = []
     for region in regions:
         network = ipaddress.ip_network(steering.networks[region.name])
+        # Direct queries of other hosts, such as checks before the measurement, direct no user.
+        resolvers = {exchange.query.target for exchange in region.dns.exchanges}
         for exchange, answer in answered_queries([steering.traffic], steering.alias, "A"):
             given = {record.rdata for record in alias_chain(answer, steering.alias, "A")[1]}
-            if given and given <= region.replicas and ipaddress.ip_address(exchange.query.source) in network:
+            source = exchange.query.source
+            if source in resolvers and given and given <= region.replicas and ipaddress.ip_address(source) in network:
                 frames.append(exchange.query.frame)
-                found.append(
-                    f"{exchange.query.source} (frame {exchange.query.frame}) is in {network}, region {region.name}"
-                )
+                found.append(f"{source} (frame {exchange.query.frame}) is in {network}, region {region.name}")
                 break
     if not found:
         return "", []
