@@ -26,6 +26,9 @@ tools.search_system_folders()
 # the default would depend on whether the kernel of virtual time happens to be built.
 os.environ.setdefault("LAB7_TIME", "real")
 
+# Workers of pytest-xdist have a width of 80 columns; output that is not to a terminal has the same width everywhere.
+os.environ.pop("COLUMNS", None)
+
 # How fast a machine draws examples is no property of lab7: neither a deadline nor a slow start fails a test.
 settings.register_profile("lab7", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("lab7")

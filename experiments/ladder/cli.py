@@ -79,7 +79,7 @@ def ladder_command(
         except OSError as error:
             raise click.UsageError(f"{output} cannot be written ({error.strerror or error})") from error
         messages, hosts = _counted(len(ladder.arrows), "message"), _counted(len(ladder.columns), "host")
-        common.out().print(f"{output}: {messages} between {hosts}")
+        click.echo(f"{output}: {messages} between {hosts}")
 
 
 def _form_of(output: Path | None) -> str:

@@ -75,7 +75,12 @@ class Table:
             heading.stylize("bold")
             for line in _flowed([heading, *(cell for _, cell in short)], width):
                 yield from map(_unbroken, _wrapped(console, line, width))
-            numbers = [_labelled(column, cell) for column, cell in others if column.number]
+            numbers = [
+                item
+                for column, cell in others
+                if column.number
+                for item in _labelled_items(column, cell, width - INDENT)
+            ]
             yield from (_indented(line) for line in _flowed(numbers, width - INDENT))
             for column, cell in others:
                 if not column.number:
@@ -124,6 +129,12 @@ def _line(parts: Sequence[Text], columns: Sequence[Column], widths: Sequence[int
 
 def _labelled(column: Column, cell: Text) -> Text:
     return Text(f"{column.header}: " if column.header else "") + cell
+
+
+def _labelled_items(column: Column, cell: Text, width: int) -> list[Text]:
+    """Return a cell with its label; as two items if both together are wider than `width`."""
+    item = _labelled(column, cell)
+    return [item] if item.cell_len <= width else [Text(f"{column.header}:"), cell]
 
 
 def _flowed(items: Sequence[Text], width: int) -> list[Text]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -38,6 +38,7 @@ def printed(table: Table, width: int) -> list[str]:
 
 
 @given(ROWS, st.integers(24, 200))
+@example([("a", "0.00", "", "10000.0/10000.0")], 24)
 def test_no_number_is_broken_at_any_width(rows: list[tuple[str, str, str, str]], width: int) -> None:
     lines = printed(Table(["name", "time", "text", "ratio"], rows, ["time", "ratio"]), width)
     assert [line for line in lines if line != line.rstrip()] == []
