@@ -139,5 +139,6 @@ def test_programs_that_are_not_installed_are_named_with_how_to_get_them(tmp_path
 def test_an_unknown_matrix_is_one_sentence_that_names_those_there_are(tmp_path: Path) -> None:
     done = lab7("matrix", "htpp", cwd=tmp_path)
     assert done.returncode == USAGE
-    assert "unknown matrix 'htpp' (did you mean http?): the matrices are cache, dns, ftp, http, mail" in one_sentence(done)
+    sentence = "unknown matrix 'htpp' (did you mean http?): the matrices are cache, dns, ftp, http, mail"
+    assert sentence in one_sentence(done)
     assert list(tmp_path.iterdir()) == []
