@@ -236,7 +236,7 @@ def _deadline(_context: click.Context, _option: click.Parameter, text: str | Non
     try:
         return datetime.fromisoformat(text).astimezone()
     except ValueError as error:
-        raise click.BadParameter(f"{text!r} is no ISO 8601 time, for example 2030-05-01T23:59+02:00") from error
+        raise click.BadParameter(f"{text!r} is not an ISO 8601 time, for example 2030-05-01T23:59+02:00") from error
 
 
 @assignment_command.command("grade")

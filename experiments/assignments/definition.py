@@ -226,7 +226,7 @@ def _bands(settings: Mapping[str, Any], questions: Sequence[str], place: str) ->
             raise AssignmentError(f'{place}: bands are for kind = "{PREDICT_KIND}" alone')
         return {}
     if unknown := sorted(set(given) - {DEFAULT_BANDS, *questions}):
-        raise AssignmentError(f"{place}: bands of {unknown[0]}, which is no question")
+        raise AssignmentError(f"{place}: bands of {unknown[0]}, which is not a question")
     for name, bands in given.items():
         pairs = isinstance(bands, list) and all(isinstance(one, list) and len(one) == 2 for one in bands)
         numbers = pairs and all(isinstance(value, int | float) for one in bands for value in one)

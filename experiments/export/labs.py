@@ -36,7 +36,7 @@ def export_lab(tool: str, topology: str, given: dict[str, str], output: Path | N
     writer, start = TOOLS[tool]
     folder = output or Path(f"{entry.name}-{tool}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise click.UsageError(f"{folder} exists and is no empty folder: name another one with --output")
+        raise click.UsageError(f"{folder} exists and is not an empty folder: name another one with --output")
     writer(lab, entry.name).write(folder)
     for note in lab.notes:
         click.echo(f"note: {note}", err=True)

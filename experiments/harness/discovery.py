@@ -87,7 +87,7 @@ def experiment_names(words: Iterable[str]) -> list[str]:
     for word in words:
         names = [word] if is_user_file(word) else by_prefix(word, known)
         if not names and "=" in word:
-            raise UnknownNameError(f"{word!r} is no experiment: a parameter is set by --set {word}")
+            raise UnknownNameError(f"{word!r} is not an experiment: a parameter is set by --set {word}")
         if not names:
             raise UnknownNameError(
                 f"unknown experiment {word!r}{did_you_mean(word, known)}: the experiments are {', '.join(known)}; the "

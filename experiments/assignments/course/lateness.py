@@ -55,6 +55,6 @@ def read_times(path: Path) -> dict[str, float]:
             found[student] = datetime.fromisoformat(text).astimezone().timestamp()
         except (ValueError, OverflowError) as error:
             raise RosterError(
-                f"{path.name}, line {line}: {text!r} is no ISO 8601 time, for example 2030-05-01T23:59+02:00"
+                f"{path.name}, line {line}: {text!r} is not an ISO 8601 time, for example 2030-05-01T23:59+02:00"
             ) from error
     return found

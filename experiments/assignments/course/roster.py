@@ -85,7 +85,7 @@ def read_roster(path: Path) -> Roster:
         student = row[place] if place < len(row) else ""
         if not _STUDENT.match(student):
             raise RosterError(
-                f"{path.name}, line {line}: {student!r} in the column {names[place]} is no student id "
+                f"{path.name}, line {line}: {student!r} in the column {names[place]} is not a student id "
                 "(letters, digits and ._@+-)"
             )
         if student in found:

@@ -179,4 +179,4 @@ def _unpack(path: Path, target: Path) -> None:
     except (OSError, ValueError, RuntimeError, NotImplementedError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, AssignmentError):
             raise
-        raise AssignmentError(f"{path.name} is no zip file that can be read: hand in {HANDIN_NAME}") from error
+        raise AssignmentError(f"{path.name} is not a zip file that can be read: hand in {HANDIN_NAME}") from error

@@ -63,7 +63,7 @@ def read_task(place: Path, kind: str, called: str | None = None) -> Task:
     except OSError as error:
         raise AssignmentError(f"{path} cannot be read ({error.strerror}): give the folder of your hand-out") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise AssignmentError(f"{path} is no task file of lab7: give the folder of your hand-out") from error
+        raise AssignmentError(f"{path} is not a task file of lab7: give the folder of your hand-out") from error
     assignment = find_assignment(called or name)
     require_kind(assignment, kind)
     if assignment.name != name:

@@ -100,7 +100,7 @@ class View:
         lines = tuple(data[start:end].replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n"))
         code = _CODE.match(lines[-1])
         if code is None:
-            raise self.fault(smtp.REPLY, start, end, f"{as_text(lines[-1])} is no reply", "250 text\\r\\n")
+            raise self.fault(smtp.REPLY, start, end, f"{as_text(lines[-1])} is not a reply", "250 text\\r\\n")
         return Reply(int(code[1]), lines, start, end)
 
     def expect(self, number: int, codes: Sequence[int], rule: Rule, to: str, text: str = "") -> Reply:

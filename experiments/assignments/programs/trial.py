@@ -50,7 +50,7 @@ def run(request: Mapping[str, Any], folder: Path) -> None:
     assignment = find_program_assignment(request["assignment"])
     _, implementation = parse_replacement(assignment.replacement, (assignment.role,))
     if implementation is None:
-        raise EmulationError(f"{assignment.name}: command is no command line of a program")
+        raise EmulationError(f"{assignment.name}: command is not a command line of a program")
     os.chdir(folder / PROGRAM_NAME)
     _step(NETWORK, 0.02)
     try:

@@ -50,9 +50,9 @@ def answered(
     """Return the verdict on a client that sent one question to one server; the verdict's id is `cell_id`."""
 
     def check() -> Finding:
-        exchange = _last(traffic, asked, client, server)
-        message = _whole(exchange, asked, zones, role)
-        return _told(asked, exchange, message), [exchange.query.frame, message.frame]
+        exchange = _final_exchange(traffic, asked, client, server)
+        message = _require_answer(exchange, asked, zones, role)
+        return _describe(asked, exchange, message), [exchange.query.frame, message.frame]
 
     return decide(cell_id, [traffic], check)
 
@@ -60,30 +60,30 @@ def answered(
 def resolved(
     cell_id: str, at_stub: DnsTraffic, at_resolver: DnsTraffic, asked: Asked, zones: GivenZones, hosts: Resolving
 ) -> Verdict:
-    """Return the verdict on a resolver that answered a stub's question by asking an authoritative server.
+    """Return the verdict on a resolver that answered a stub's question by a query to an authoritative server.
 
-    `at_resolver` has the resolver's own queries, each of which must get a sound response.
+    `at_resolver` has the resolver's own queries, each of which must get a valid response.
     """
 
     def check() -> Finding:
-        exchange = _last(at_stub, asked, hosts.stub, hosts.resolver)
-        message = _whole(exchange, asked, zones, "local")
+        exchange = _final_exchange(at_stub, asked, hosts.stub, hosts.resolver)
+        message = _require_answer(exchange, asked, zones, "local")
         upstream = [one for one in at_resolver.exchanges if one.query.source == hosts.resolver]
         final = [one for one in upstream if one.query.target == hosts.authoritative]
         for one in final:
-            _sound(one, at_resolver)
-        if not any(_concerns(one, asked) for one in final):
+            _require_valid(one, at_resolver)
+        if not any(_is_for_name(one, asked) for one in final):
             raise Contradiction(
                 f"The resolver answers {asked} in frame {message.frame}, but did not ask {hosts.authoritative}.",
                 message.frame,
             )
         frames = [exchange.query.frame, *(one.query.frame for one in final), message.frame]
-        return f"{_told(asked, exchange, message)} Queries of the resolver to the server: {len(final)}.", frames
+        return f"{_describe(asked, exchange, message)} Queries of the resolver to the server: {len(final)}.", frames
 
     return decide(cell_id, [merged([at_stub, at_resolver])], check)
 
 
-def _last(traffic: DnsTraffic, asked: Asked, client: str, server: str) -> DnsExchange:
+def _final_exchange(traffic: DnsTraffic, asked: Asked, client: str, server: str) -> DnsExchange:
     """Return the exchange with the answer that is not truncated. Raises Contradiction for a fault on the way."""
     exchanges = [
         one
@@ -95,12 +95,12 @@ def _last(traffic: DnsTraffic, asked: Asked, client: str, server: str) -> DnsExc
         what = f"; frame {others[0].frame} asks {others[0].question} of {others[0].target}" if others else ""
         raise Contradiction(f"The client did not ask {server} for {asked}{what}.", *(one.frame for one in others[:1]))
     for one in exchanges:
-        _sound(one, traffic)
+        _require_valid(one, traffic)
     whole = [one for one in exchanges if one.response is not None and not one.response.tc]
     return whole[-1]
 
 
-def _sound(exchange: DnsExchange, traffic: DnsTraffic) -> None:
+def _require_valid(exchange: DnsExchange, traffic: DnsTraffic) -> None:
     """Require a response that fits its query, and after a truncated one the query again, for more octets."""
     query, response = exchange.query, exchange.response
     if query.opcode != OPCODE_QUERY:
@@ -136,7 +136,7 @@ def _repeats(exchange: DnsExchange, cut: DnsMessage, later: DnsExchange) -> bool
     return same and more and other.time_ns >= cut.time_ns
 
 
-def _whole(exchange: DnsExchange, asked: Asked, zones: GivenZones, role: Role) -> DnsMessage:
+def _require_answer(exchange: DnsExchange, asked: Asked, zones: GivenZones, role: Role) -> DnsMessage:
     """Return the response if it is the zones' answer by a server of this role; else raise Contradiction."""
     response = exchange.response
     assert response is not None
@@ -151,13 +151,13 @@ def _whole(exchange: DnsExchange, asked: Asked, zones: GivenZones, role: Role) -
         raise Contradiction(f"The response in frame {response.frame} offers no recursion (RA=0).", response.frame)
     zones.answered(response, asked.name, asked.rtype)
     if not response.answer:
-        _negative(response, asked, zones)
+        _require_negative(response, asked, zones)
     for record in response.answer:
         zones.lives_no_longer(record, response.frame)
     return response
 
 
-def _negative(response: DnsMessage, asked: Asked, zones: GivenZones) -> None:
+def _require_negative(response: DnsMessage, asked: Asked, zones: GivenZones) -> None:
     """Require the SOA of the name's zone in the authority section (RFC 2308 sections 2.1 and 2.2)."""
     soa = [record for record in response.authority if record.type == "SOA"]
     if len(soa) != 1 or not is_within(canonical(asked.name), soa[0].name):
@@ -170,12 +170,12 @@ def _negative(response: DnsMessage, asked: Asked, zones: GivenZones) -> None:
     zones.lives_no_longer(soa[0], response.frame)
 
 
-def _concerns(exchange: DnsExchange, asked: Asked) -> bool:
+def _is_for_name(exchange: DnsExchange, asked: Asked) -> bool:
     question = exchange.query.question
     return question is not None and is_within(canonical(asked.name), question.qname.removeprefix("_."))
 
 
-def _told(asked: Asked, exchange: DnsExchange, message: DnsMessage) -> str:
+def _describe(asked: Asked, exchange: DnsExchange, message: DnsMessage) -> str:
     what = f"{len(message.answer)} records" if message.answer else f"{RCODES[message.rcode]} without records"
     frames = listed([exchange.query.frame, message.frame])
     return f"{asked} over {exchange.query.transport.upper()}: {what} (frames {frames})."

@@ -29,7 +29,7 @@ TUN_MAJOR, TUN_MINOR = 10, 200
 
 @dataclass(frozen=True)
 class Step:
-    """Step of a repair: what is done, the reasons, the command as a person would type it, and the words to run."""
+    """Step of a repair: action, reasons, command line to print, and words to run."""
 
     what: str
     why: tuple[str, ...]

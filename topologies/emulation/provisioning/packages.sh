@@ -15,7 +15,7 @@ PACKAGE_LIST=$(dirname "${BASH_SOURCE[0]}")/packages.txt
 LOCK_WAIT_S=${LAB7_LOCK_WAIT_S:-120}
 POLICY=/usr/sbin/policy-rc.d
 SUDO=
-# Without the first three lab7 is not whole; of the others those are left out that a distribution lacks.
+# Groups that lab7 requires; packages of other groups are left out if the distribution lacks them.
 REQUIRED_GROUPS=' needed network useful '
 GROUPS_WANTED=$REQUIRED_GROUPS
 # Ubuntu keeps netem in a package of its own, by the kernel's version.
@@ -47,7 +47,7 @@ kernel_source() {
     fi
 }
 
-# What is missing, a line `package<TAB>purpose` each.
+# List of missing packages, a line `package<TAB>purpose` each.
 missing_packages() {
     local group program package purpose
     while read -r group program package purpose; do
@@ -64,14 +64,14 @@ missing_packages() {
         || printf 'python3-venv\tmake the virtual environment\n'
 }
 
-# Whether it is in the list, and in none of the groups that lab7 is not whole without.
+# True for a package of the list that is in none of the required groups.
 is_optional() {
     case $1 in linux-source* | "$MODULES") return 0 ;; esac
     awk -v package="$1" -v groups="$REQUIRED_GROUPS" \
         '$3 == package { listed = 1; required += index(groups, " " $1 " ") > 0 } END { exit !listed || required }' "$PACKAGE_LIST"
 }
 
-# Of these packages those that can be had; an optional one that this distribution lacks is said and left out.
+# Filter: packages that this distribution has; an optional one that it lacks is reported and left out.
 available() {
     local package
     for package in "$@"; do
@@ -83,7 +83,7 @@ available() {
     done
 }
 
-# Of these packages those that take nothing away: a mail server that is here already stays.
+# Filter: packages whose installation removes no other, such as a mail server that is installed already.
 harmless() {
     local package
     for package in "$@"; do
@@ -95,14 +95,14 @@ harmless() {
     done
 }
 
-# Not every program says so when it cannot write.
+# Some programs do not report that they cannot write.
 disk_is_full() {
     local free_kb
     free_kb=$(df -k --output=avail / . "${TMPDIR:-/tmp}" | tail -n +2 | sort -n | head -n 1)
     [[ $free_kb -lt 20480 ]]
 }
 
-# Why a command failed, from its log, as one sentence.
+# Reason of a command's failure, from its log, as one sentence.
 explain() {
     local log=$1 what=$2 said
     said=$(grep -m 1 -E '^ *(E|ERROR):' "$log" | sed 's,^ *,,' || true)
@@ -175,7 +175,7 @@ unpack_exim() {
     download=$(mktemp -d)
     if (cd "$download" && apt-get -q download exim4-daemon-light) >/dev/null 2>&1 \
         && dpkg -x "$download"/exim4-daemon-light_*.deb "$folder" >/dev/null 2>&1; then
-        # It runs where root starts it; nobody else needs its rights.
+        # It is started by root, so it needs no set-user-ID bit.
         chmod u-s "$folder/usr/sbin/exim4"
     else
         printf 'setup: exim4-daemon-light could not be fetched; what needs it is skipped\n' >&2

@@ -41,7 +41,7 @@ def capture_command(name: str, host: str, target: Path | None, only: str | None,
     """
     if target is None and sys.stdout.isatty():
         raise click.UsageError(
-            "a capture is no text for a terminal: give -w FILE, or pipe it, as in "
+            "a capture is not a text for a terminal: give -w FILE, or pipe it, as in "
             f"`lab7 capture {name} {host} | wireshark -k -i -`"
         )
     interfaces = _interfaces(name, host, only)

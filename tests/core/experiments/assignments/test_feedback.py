@@ -142,7 +142,7 @@ def test_hand_in_times_by_a_list(course: Path) -> None:
     assert "handed in 2 days late: minus 20 %" in found.output
     (course / "times.csv").write_text("student,submitted\ns1,yesterday\n")
     found = grade("--deadline 2020-05-01T12:00+00:00 --submitted times.csv")
-    assert (found.exit_code, "times.csv, line 2: 'yesterday' is no ISO 8601 time" in found.output) == (2, True)
+    assert (found.exit_code, "times.csv, line 2: 'yesterday' is not an ISO 8601 time" in found.output) == (2, True)
     (course / "times.csv").write_text("name,submitted\n")
     found = grade("--deadline 2020-05-01T12:00+00:00 --submitted times.csv")
     assert (found.exit_code, "columns student and submitted" in found.output) == (2, True)

@@ -23,8 +23,8 @@ REFUSED = {
     "s1\ns2\n": "line 1: the columns are 's1'",
     "name;matriculation\nJo;1\n": "line 1: the columns are 'name', 'matriculation'",
     "": "is empty",
-    "student\nJo Doe\n": "line 2: 'Jo Doe' in the column student is no student id",
-    "name,student\nJo\n": "line 2: '' in the column student is no student id",
+    "student\nJo Doe\n": "line 2: 'Jo Doe' in the column student is not a student id",
+    "name,student\nJo\n": "line 2: '' in the column student is not a student id",
     "student\ns1\n\ns1\n": "line 4: s1 stands in line 2 already",
 }
 

@@ -278,7 +278,7 @@ def test_the_command_writes_a_new_folder(tool: str, tmp_path: Path, monkeypatch:
     assert done.output.startswith(f"web-{tool}\nstart: cd web-{tool} && ")
     again = CliRunner().invoke(export_command, [tool, "web"])
     assert again.exit_code == 2
-    assert f"web-{tool} exists and is no empty folder" in again.output
+    assert f"web-{tool} exists and is not an empty folder" in again.output
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ OPTIONS = {
     ("run", "http-versions", "-set", "rtt=5ms"): "No such option '-set': write --set.",
     ("run", "http-versions", "--rtt", "5ms"): "No such option '--rtt': write --set rtt=VALUE.",
     ("up", "web", "--delay=5ms"): "No such option '--delay': write --set delay=VALUE.",
-    ("run", "http-versions", "rtt=5ms"): "'rtt=5ms' is no experiment: a parameter is set by --set rtt=5ms",
+    ("run", "http-versions", "rtt=5ms"): "'rtt=5ms' is not an experiment: a parameter is set by --set rtt=5ms",
     ("version",): "`lab7 --version` prints the version",
     ("list", "wbe"): "nothing is called 'wbe' (did you mean web?): `lab7 list` lists all",
 }
