@@ -334,10 +334,13 @@ def _measure(
 ) -> CaseFigures:
     mbit = setting.rate_bps / 1e6
     mode = proxy_mode(context)
-    drawing: dict[str, Any] = {"cache": mode, "cache_flags": f"--entries {entries}"} if case.cached else {}
+    topology_parameters: dict[str, Any] = {"cache": mode, "cache_flags": f"--entries {entries}"} if case.cached else {}
     hosts = [*HOSTS, "proxy"] if case.cached else list(HOSTS)
-    drawing |= {"origin_flags": ORIGIN_FLAGS, "max_queue_size": QUEUE_PACKETS}
-    network, path = web_testbed(context, folder, setting.rtt_s, mbit, **drawing), access_path(setting.rtt_s, mbit)
+    topology_parameters |= {"origin_flags": ORIGIN_FLAGS, "max_queue_size": QUEUE_PACKETS}
+    network, path = (
+        web_testbed(context, folder, setting.rtt_s, mbit, **topology_parameters),
+        access_path(setting.rtt_s, mbit),
+    )
     with measured(context, network, [path], evidence, progress=None) as lab:
         client = lab.bed.host("client")
         file = client.workdir / "plan.json"

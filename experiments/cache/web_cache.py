@@ -234,13 +234,13 @@ def _measure(context: Run, mode: str, evidence: Evidence, share: float) -> Campu
     with site_folder(context) as folder:
         pages = Pages(folder, len(_spares(context)) + context.repeat + 1, asked["objects"], asked["size"], context.seed)
         live = LiveObjects(folder, context.seed)
-        drawing: dict[str, Any] = {
+        topology_parameters: dict[str, Any] = {
             "clients": 2,
             "cache": mode,
             "campus_delay": f"{asked['campus_rtt'] / 2 * 1e6:.0f}us",
             "origin_flags": origin_flags(asked["max_age"]),
         }
-        network = web_testbed(context, folder, asked["rtt"], asked["bw"], **drawing)
+        network = web_testbed(context, folder, asked["rtt"], asked["bw"], **topology_parameters)
         with measured(context, network, _paths(context, mode), evidence, progress=None) as lab:
             visitors = [Visitor(lab.bed, host, mode) for host in ("client", "client2")]
             with lab.recording(campus_interfaces(lab.bed, mode), _capture_name(mode), label=what):

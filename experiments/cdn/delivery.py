@@ -193,8 +193,8 @@ def _measure(context: Run, folder: Path, case: str, pages: Sequence[Sequence[str
     asked, share = context.parameters, 0.02 if case == WITHOUT else 0.35
     context.step(f"the network ({case})", share)
     cdn_too = case == THROUGH
-    drawing: dict[str, Any] = {"cdn": "yes" if cdn_too else "no", "ttl": asked["ttl"]}
-    network = cdn_testbed(context, folder, bw=asked["bw"], scale=asked["scale"], **drawing)
+    topology_parameters: dict[str, Any] = {"cdn": "yes" if cdn_too else "no", "ttl": asked["ttl"]}
+    network = cdn_testbed(context, folder, bw=asked["bw"], scale=asked["scale"], **topology_parameters)
     probed = near_paths(asked["scale"]) if cdn_too else paths(asked["scale"], asked["bw"] * 1e6)
     with measured(context, network, probed, evidence, progress=None) as lab:
         bed = lab.bed

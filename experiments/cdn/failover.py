@@ -121,11 +121,11 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
         for number in range(asked["faults"])
     ]
     windows: list[tuple[int, Fault]] = []
-    drawing = {"ttl": ttl, "interval": asked["interval"], "scale": asked["scale"], "clients": 1}
+    topology_parameters = {"ttl": ttl, "interval": asked["interval"], "scale": asked["scale"], "clients": 1}
     with site_folder(context) as folder:
         write_picture(folder / OBJECT, OBJECT_BYTES, context.seed)
         objects = objects_in(folder)
-        network, paths = cdn_testbed(context, folder, **drawing), region_paths(REGION, asked["scale"])
+        network, paths = cdn_testbed(context, folder, **topology_parameters), region_paths(REGION, asked["scale"])
         with measured(context, network, paths, evidence, progress=None) as lab:
             bed = lab.bed
             asker = User(bed, user)
@@ -268,8 +268,13 @@ def _fail(context: Run, folder: Path, kind: str, ttl: int, comes_back: bool, evi
     """Cause one fault under load in a new network; return the captured evidence."""
     asked = context.parameters
     users = [host_name("user", REGION, number) for number in range(asked["users"])]
-    drawing = {"ttl": ttl, "interval": asked["interval"], "scale": asked["scale"], "clients": asked["users"]}
-    network = cdn_testbed(context, folder, **drawing)
+    topology_parameters = {
+        "ttl": ttl,
+        "interval": asked["interval"],
+        "scale": asked["scale"],
+        "clients": asked["users"],
+    }
+    network = cdn_testbed(context, folder, **topology_parameters)
     paths = [] if evidence.checks else region_paths(REGION, asked["scale"])
     with measured(context, network, paths, evidence, progress=None) as lab:
         bed = lab.bed

@@ -137,23 +137,27 @@ class User:
         return self.done()
 
 
-def cdn_testbed(context: Run, folder: Path, **drawing: Any) -> Testbed:
+def cdn_testbed(context: Run, folder: Path, **topology_parameters: Any) -> Testbed:
     """Return the emulated network of the topology cdn, with replicas and name server or their replacements.
 
     The origin serves `folder`, with a status page for health checks of third-party replicas, which fetch the page from
     the origin like any object.
     """
     (folder / STATUS_PATH.lstrip("/")).write_text("{}\n")
-    topo = CdnTopo(root=str(folder), **drawing)
+    topo = CdnTopo(root=str(folder), **topology_parameters)
     starters: dict[str, Starter] = {}
     replica, server = (context.replacements.get(role) for role in ROLES)
     if replica is not None:
         stands = {"mode": "reverse", "origin": f"http://{ORIGIN}:{DEFAULT_PORT}"}
-        edges = [host_name("edge", region, each) for region in REGIONS for each in range(drawing.get("replicas", 1))]
+        edges = [
+            host_name("edge", region, each)
+            for region in REGIONS
+            for each in range(topology_parameters.get("replicas", 1))
+        ]
         starters |= {edge: server_starter(replica, lambda _host: stands) for edge in edges}
     if server is not None:
         known = {"ttl": "ttl", "interval": "interval_s", "replicas": "replicas"}
-        plan = CdnPlan(**{known[name]: value for name, value in drawing.items() if name in known})
+        plan = CdnPlan(**{known[name]: value for name, value in topology_parameters.items() if name in known})
         starters["ns-cdn"] = name_server_starter(server, plan)
     return make_testbed(context, topo, starters)
 

@@ -118,8 +118,8 @@ def _sweep(context: Run, folder: Path, case: str, evidence: SweepEvidence) -> li
     asked, begin = context.parameters, 0.02 if case == ALONE else 0.5
     context.step(f"the network ({case})", begin)
     stays: list[Stay] = []
-    drawing = {"cdn": "no" if case == ALONE else "yes", "bw": asked["bw"], "scale": asked["scale"]}
-    network = cdn_testbed(context, folder, **drawing)
+    topology_parameters = {"cdn": "no" if case == ALONE else "yes", "bw": asked["bw"], "scale": asked["scale"]}
+    network = cdn_testbed(context, folder, **topology_parameters)
     probed = paths(asked["scale"], asked["bw"] * 1e6) if case == ALONE else near_paths(asked["scale"])
     with measured(context, network, probed, evidence, progress=None) as lab:
         bed = lab.bed

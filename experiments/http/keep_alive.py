@@ -87,8 +87,8 @@ def run(context: Run) -> Outcome:
     omitted: dict[str, dict[str, float]] = {}
     with site_folder(context) as folder:
         files = site_files(make_site(folder, 1, asked["size"], context.seed))
-        for cases, drawing in beds:
-            captured, windows, topo = _work(context, folder, cases, drawing, evidence)
+        for cases, topology_parameters in beds:
+            captured, windows, topo = _work(context, folder, cases, topology_parameters, evidence)
             found = {case: _visits(captured, case, windows[case], files) for case in cases}
             visits |= found
             samples = {
@@ -123,13 +123,13 @@ def _work(
     context: Run,
     folder: Path,
     cases: Sequence[str],
-    drawing: Mapping[str, Any],
+    topology_parameters: Mapping[str, Any],
     evidence: Evidence,
 ) -> tuple[CaptureFile, dict[str, list[Window]], Any]:
     """Send pairs of requests for these cases in one network; return (capture, {case: time spans}, topology)."""
     asked = context.parameters
     hosts = ["client", "origin", *(["proxy"] if PROXY in cases else [])]
-    network = web_testbed(context, folder, asked["rtt"], asked["bw"], **drawing)
+    network = web_testbed(context, folder, asked["rtt"], asked["bw"], **topology_parameters)
     paths = [] if evidence.checks else [access_path(asked["rtt"], asked["bw"])]
     with measured(context, network, paths, evidence, progress=None) as lab:
         agents = {case: Driver(lab.bed.host("client"), _visitor(case)) for case in cases}

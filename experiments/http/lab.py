@@ -88,20 +88,20 @@ AT_CLIENT, AT_PROXY, AT_ORIGIN = map(first_interface, ("client", "proxy", "origi
 
 
 def web_testbed(
-    context: Run, folder: Path, rtt_s: float, bw_mbit: float, objects: Sequence[str] = (), **drawing: Any
+    context: Run, folder: Path, rtt_s: float, bw_mbit: float, objects: Sequence[str] = (), **topology_parameters: Any
 ) -> Testbed:
     """Return the emulated network of the topology web; the origin serves `folder`, and --replace is applied.
 
-    `objects`: paths that the page references; `drawing`: further parameters of the topology.
+    `objects`: paths that the page references; `topology_parameters`: further parameters of the topology.
     """
-    topo = WebTopo(bw=bw_mbit, delay=f"{rtt_s / 2 * 1e6:.0f}us", root=str(folder), **drawing)
+    topo = WebTopo(bw=bw_mbit, delay=f"{rtt_s / 2 * 1e6:.0f}us", root=str(folder), **topology_parameters)
     origin, proxy = context.replacements.get("origin"), context.replacements.get("proxy")
     starters = {}
     if origin is not None:
         serves = {"root": str(folder), "objects": list(objects)}
         starters["origin"] = server_starter(origin, lambda _host: serves)
     if proxy is not None and "proxy" in topo.hosts():
-        stands = {"mode": drawing["cache"], "origin": f"http://{ORIGIN_ADDRESS}:{DEFAULT_PORT}"}
+        stands = {"mode": topology_parameters["cache"], "origin": f"http://{ORIGIN_ADDRESS}:{DEFAULT_PORT}"}
         starters["proxy"] = server_starter(proxy, lambda _host: stands)
     return make_testbed(context, topo, starters)
 

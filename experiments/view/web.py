@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lab7.experiments.harness.template_engine import environment
-from lab7.experiments.view.drawing import draw
+from lab7.experiments.view.diagram import draw
 from lab7.experiments.view.feed import Feed, link_name
 from lab7.experiments.view.ring import Ring
 from lab7.experiments.view.terminals import Terminals

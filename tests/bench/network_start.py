@@ -28,7 +28,7 @@ POLL_S = 0.02
 HOSTS_A_BLOCK = 250
 
 
-def drawing(hosts: int, serves: str | None) -> Any:
+def serving_topology(hosts: int, serves: str | None) -> Any:
     """Return the topology: one switch, hosts h1 to hN in 10.0.0.0/16; Mininet's set-up is not measured."""
     topo = importlib.import_module("mininet.topo").Topo()
     topo.addSwitch("s1")
@@ -62,7 +62,7 @@ def lab7_network(hosts: int, command: str) -> Iterator[dict[str, float]]:
         return start_services(bed)
 
     testbed._start_services = timed
-    with testbed(drawing(hosts, command)):
+    with testbed(serving_topology(hosts, command)):
         moments["ready"] = time.monotonic()
         yield moments
 
@@ -72,7 +72,7 @@ def stock_network(hosts: int, command: str) -> Iterator[dict[str, float]]:
     """Start the network as plain Mininet does, with each server in the background of its host's shell."""
     net_class = importlib.import_module("mininet.net").Mininet
     bridge = importlib.import_module("mininet.nodelib").LinuxBridge
-    net = net_class(topo=drawing(hosts, None), switch=bridge, controller=None)
+    net = net_class(topo=serving_topology(hosts, None), switch=bridge, controller=None)
     net.start()
     built = time.monotonic()
     for host in net.hosts:

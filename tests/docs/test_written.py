@@ -54,7 +54,7 @@ def named(some: list[Command]) -> list[str]:
     return [f"{one.where} {one.text[:60]}" for one in some]
 
 
-def drawing(words: list[str]) -> tuple[str, dict[str, str]]:
+def network_arguments(words: list[str]) -> tuple[str, dict[str, str]]:
     """The topology and the parameters of `lab7 shell WORDS`."""
     context = load_command("shell").make_context("shell", list(words))
     return context.params["topology"], context.params["given"]
@@ -179,7 +179,7 @@ def test_a_command_that_does_not_exist_is_found(text: str) -> None:
 @pytest.mark.parametrize("one", [one for one in every_command() if one.network is not None], ids=str)
 def test_a_line_at_the_prompt_begins_with_a_host_or_a_command_of_mininet(one: Command) -> None:
     assert one.network is not None
-    topology, given = drawing(one.network.split())
+    topology, given = network_arguments(one.network.split())
     require(topology, one.block.marks)
     topo = make_topology(find_topology(topology), given)
     assert one.text.split()[0] in {*topo.hosts(), *MININET}, one.where

@@ -15,7 +15,7 @@ from tests.kernel.measure import LATE_S, TERM_TOLERANCE, TermPair, near, pairs, 
 BY_PACKETS = {"http-versions": {"H1", "H2", "H3", "H4", "H5", "H10", "H12"}, "dns-resolution": {"D7", "D10"}}
 BY_TIME = {"http-versions": {"H6", "H8", "H14"}, "dns-resolution": {"D8", "D9"}}
 # A formula knows nothing of what programs and system calls take, which is long here for a server on the way of a name;
-# but nothing is faster than the links of the drawing.
+# but nothing is faster than the links of the topology.
 THEORY_TOLERANCE, PROGRAMS_S = 0.15, 0.15
 # Of a path as the certificate has it, in ms and in Mbit/s: medians on a busy machine. What links do is another test.
 FLOORS = {"RTT": 30.0, "rate": 0.15 * BW_MBIT}

@@ -54,7 +54,7 @@ def test_who_has_no_part_in_it_sees_nothing(capture: CaptureFile) -> None:
     assert not [frame for frame in capture.frames if ARP in frame.packet]
 
 
-def test_stock_mininet_runs_a_drawing_with_them(lane: Lane) -> None:
+def test_stock_mininet_runs_a_topology_with_them(lane: Lane) -> None:
     done = lane.job("stock-mininet")
     assert done.code == 0, done.stderr
     assert "0% dropped (2/2 received)" in done.stdout + done.stderr

@@ -1,6 +1,6 @@
 """Spanning trees of a topology, and the places of its nodes in a picture: a tree from left to right, a row a leaf.
 
-Links that are not of a tree (loops, several links between two nodes) are left to the drawing.
+Links that are not of a tree (loops, several links between two nodes) are left to the caller.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ COMMANDS = {
     "diff": ("lab7.experiments.diff.cli", "diff_command", "compare two runs: settings, claims, times and messages"),
     "doctor": (".doctor", "doctor_command", "check this machine, print remedies, install what is missing (--fix)"),
     "down": (".running.commands", "down_command", "take networks down that are up"),
-    "draw": (".drawing", "draw_command", "draw a topology as SVG, Mermaid or DOT"),
+    "draw": (".diagram", "draw_command", "draw a topology as SVG, Mermaid or DOT"),
     "events": (
         "lab7.experiments.view.cli",
         "events_command",

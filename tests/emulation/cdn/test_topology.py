@@ -1,4 +1,4 @@
-"""The drawing of a CDN: who is led where, and what cannot be drawn."""
+"""The topology of a CDN: who is led where, and what cannot be drawn."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ def test_a_mode_that_there_is_not_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mirrors", ["yes", "no"])
-def test_the_drawing_serves_its_users_and_shows_eve_what_the_mirror_port_has(tmp_path: Path, mirrors: str) -> None:
+def test_the_topology_serves_its_users_and_shows_eve_what_the_mirror_port_has(tmp_path: Path, mirrors: str) -> None:
     path = tmp_path / "capture.pcapng"
     with Testbed(FtpTopo(mirrors=mirrors, delay="1ms"), links="wire") as bed:
         eve = bed.host("eve")
@@ -176,7 +176,7 @@ def test_the_drawing_serves_its_users_and_shows_eve_what_the_mirror_port_has(tmp
         assert [one.stream.data.decode() for one in session.transfers] == [done.stdout.decode()]
 
 
-def test_the_quota_of_the_drawing_is_kept(tmp_path: Path) -> None:
+def test_the_quota_of_the_topology_is_kept(tmp_path: Path) -> None:
     large = tmp_path / "large.bin"
     large.write_bytes(bytes(30_000))
     with Testbed(FtpTopo(delay="1ms"), links="wire") as bed:

@@ -36,7 +36,7 @@ topos = {{"own": Own}}
 """
 
 
-def own_drawing(folder: Path, first: str = "anna", second: str = "10.0.0.2/24") -> str:
+def own_topology(folder: Path, first: str = "anna", second: str = "10.0.0.2/24") -> str:
     (folder / "own.py").write_text(OWN_DRAWING.format(first=first, second=second))
     return "own.py"
 
@@ -216,8 +216,8 @@ def test_a_folder_that_takes_no_results_is_one_sentence(tmp_path: Path) -> None:
     assert "name a folder with --results" in one_sentence(done)
 
 
-def test_a_drawing_of_one_s_own_is_run_from_its_file(tmp_path: Path) -> None:
-    done = lab7("exec", own_drawing(tmp_path), "anna", "--", "ping", "-c", "1", "bert", cwd=tmp_path)
+def test_a_topology_of_one_s_own_is_run_from_its_file(tmp_path: Path) -> None:
+    done = lab7("exec", own_topology(tmp_path), "anna", "--", "ping", "-c", "1", "bert", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 
@@ -229,15 +229,15 @@ def test_a_drawing_of_one_s_own_is_run_from_its_file(tmp_path: Path) -> None:
         ({"second": "10.0.0.300/24"}, "the host bert has ip='10.0.0.300/24', which is not an IPv4 address"),
     ],
 )
-def test_a_mistake_in_a_drawing_of_one_s_own_is_one_sentence(
+def test_a_mistake_in_a_topology_of_one_s_own_is_one_sentence(
     tmp_path: Path, change: dict[str, str], sentence: str
 ) -> None:
-    done = lab7("up", own_drawing(tmp_path, **change), cwd=tmp_path)
+    done = lab7("up", own_topology(tmp_path, **change), cwd=tmp_path)
     assert done.returncode == USAGE
     assert sentence in one_sentence(done)
 
 
-def test_a_drawing_that_is_no_python_is_one_sentence(tmp_path: Path) -> None:
+def test_a_topology_that_is_no_python_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("class Own(\n")
     done = lab7("up", "own.py", cwd=tmp_path)
     assert done.returncode == USAGE

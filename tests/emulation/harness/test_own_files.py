@@ -49,7 +49,7 @@ def write(folder: Path, name: str, text: str) -> None:
     (folder / name).write_text(dedent(text))
 
 
-def drawing(folder: Path, body: str = "pass", make: str = "Own", server: str = SERVER) -> None:
+def write_topology(folder: Path, body: str = "pass", make: str = "Own", server: str = SERVER) -> None:
     write(folder, "mine.py", TOPOLOGY.format(body=body, make=make))
     write(folder, "server.py", server)
     write(folder, "server_words.py", "GREETING = 'hello'")
@@ -57,7 +57,7 @@ def drawing(folder: Path, body: str = "pass", make: str = "Own", server: str = S
 
 @pytest.mark.parametrize("make", ["Own", "lambda word='mine': Own(word=word)"])
 def test_a_host_serves_a_file_with_a_main_as_it_does_a_module(make: str, tmp_path: Path) -> None:
-    drawing(tmp_path, make=make)
+    write_topology(tmp_path, make=make)
     done = lab7("exec", "--set", "word=world", "mine.py", "anna", "--", "cat", "said", cwd=tmp_path)
     assert (done.stdout, done.stderr, done.returncode) == ("hello world", "", 0)
 
@@ -72,29 +72,29 @@ def test_a_host_serves_a_file_with_a_main_as_it_does_a_module(make: str, tmp_pat
     ],
 )
 def test_a_mistake_in_a_service_of_one_s_own_is_one_sentence(server: str, sentence: str, tmp_path: Path) -> None:
-    drawing(tmp_path, server=server)
+    write_topology(tmp_path, server=server)
     done = lab7("exec", "mine.py", "anna", "--", "true", cwd=tmp_path)
     assert done.returncode == CANNOT
     assert sentence in one_sentence(done)
 
 
 def test_a_file_to_serve_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
-    drawing(tmp_path)
+    write_topology(tmp_path)
     (tmp_path / "server.py").unlink()
     done = lab7("up", "mine.py", cwd=tmp_path)
     assert done.returncode == USAGE
     assert "the host anna: there is no file " in one_sentence(done)
 
 
-def test_a_mistake_while_drawing_is_one_sentence_with_its_line(tmp_path: Path) -> None:
-    drawing(tmp_path, body="self.addHots('bert')")
+def test_a_mistake_while_a_topology_is_built_is_one_sentence_with_its_line(tmp_path: Path) -> None:
+    write_topology(tmp_path, body="self.addHots('bert')")
     done = lab7("up", "mine.py", cwd=tmp_path)
     assert done.returncode == USAGE
     assert "mine.py, line 7, fails: AttributeError: 'Own' object has no attribute 'addHots'" in one_sentence(done)
 
 
-def test_a_parameter_that_a_drawing_lacks_is_named(tmp_path: Path) -> None:
-    drawing(tmp_path)
+def test_a_parameter_that_a_topology_lacks_is_named(tmp_path: Path) -> None:
+    write_topology(tmp_path)
     done = lab7("up", "mine.py", "--set", "wrod=x", cwd=tmp_path)
     assert "the topology own has no parameter 'wrod' (did you mean word?): it has word" in one_sentence(done)
 

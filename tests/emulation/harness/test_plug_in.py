@@ -1,4 +1,4 @@
-"""A name system in a drawing that is about something else."""
+"""A name system in a topology that is about something else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lab7.topologies.web import WebTopo
 
 
 @pytest.mark.lab7(topology=WebTopo, dns="yes", capture=False)
-def test_another_drawing_gets_its_names_from_servers_plugged_in(testbed: Testbed) -> None:
+def test_another_topology_gets_its_names_from_servers_plugged_in(testbed: Testbed) -> None:
     client = testbed.host("client")
     assert "www.example.com" not in client.run(["cat", "/etc/hosts"]).stdout.decode()
     assert client.run(["getent", "hosts", "www.example.com"]).stdout.split() == [b"10.7.1.1", b"www.example.com"]

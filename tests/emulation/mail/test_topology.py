@@ -1,4 +1,4 @@
-"""The drawing of two mail domains: what a person tries in it, who takes whose mail, and what cannot be drawn."""
+"""The topology of two mail domains: what a person tries in it, who takes whose mail, and what cannot be drawn."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def run_line(lab: Testbed, line: str) -> subprocess.CompletedProcess[bytes]:
 
 
 @pytest.mark.parametrize("line", mail.TRY)
-def test_what_the_drawing_says_to_try_works(lab: Testbed, line: str) -> None:
+def test_what_the_topology_says_to_try_works(lab: Testbed, line: str) -> None:
     before = len(messages(lab.host("mail-b"), "example.com/bob"))
     done = run_line(lab, line)
     assert done.returncode == 0, done.stderr

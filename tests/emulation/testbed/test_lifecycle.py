@@ -53,7 +53,7 @@ def test_bash_is_started_by_the_first_cmd() -> None:
         assert "shell" not in vars(bed.host("server"))
 
 
-def test_a_drawing_that_cannot_be_is_refused_before_anything_is_built() -> None:
+def test_a_topology_that_cannot_be_is_refused_before_anything_is_built() -> None:
     before = footprint()
     with pytest.raises(TopologyError, match=r"^the link client-s1: loss=200 "):
         pair(loss=200)

@@ -147,7 +147,7 @@ def test_two_links_between_two_switches_run_a_spanning_tree(tmp_path: Path) -> N
     assert int(done.stdout.split()[-1]) < BPDUS_AND_ECHOES_MAX
 
 
-def test_a_wrong_type_while_drawing_names_the_line(tmp_path: Path) -> None:
+def test_a_wrong_type_while_topology_names_the_line(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text(BROKEN)
     done = lab7("up", "broken.py", cwd=tmp_path)
     assert done.returncode == USAGE

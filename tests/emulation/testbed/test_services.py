@@ -34,7 +34,7 @@ def page(bed: Testbed, url: str) -> bytes:
     return bytes(bed.host("client").run(["curl", "-sS", "--max-time", "20", url]).stdout)
 
 
-def test_what_a_drawing_serves_is_ready_when_the_testbed_is(bed: Testbed) -> None:
+def test_what_a_topology_serves_is_ready_when_the_testbed_is(bed: Testbed) -> None:
     ready = [service.ready_line for service in bed.services["server"] if isinstance(service, Service)]
     assert ready == ["READY http 0.0.0.0:80", "READY http 0.0.0.0:8080"]
     assert page(bed, "http://www.example.com/") == b"hello"

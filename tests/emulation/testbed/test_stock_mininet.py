@@ -1,4 +1,4 @@
-"""The drawings are ordinary Mininet: its own command starts them."""
+"""The topologies are ordinary Mininet: its own command starts them."""
 
 from __future__ import annotations
 

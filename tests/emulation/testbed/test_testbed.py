@@ -1,4 +1,4 @@
-"""A drawing as a running network: hosts as on a real one, frames as on a real wire, and nothing left behind."""
+"""A topology as a running network: hosts as on a real one, frames as on a real wire, and nothing left behind."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab7.experiments.view.drawing import draw
+from lab7.experiments.view.diagram import draw
 from lab7.experiments.view.load import Load
 from lab7.experiments.view.ring import Ring
 from lab7.experiments.view.terminals import plain

@@ -28,7 +28,7 @@ def complaint(topo: Topo) -> str:
     return text
 
 
-def test_a_sound_drawing_passes() -> None:
+def test_a_sound_topology_passes() -> None:
     hosts = {"client": {"ip": "10.0.0.1/24"}, "origin": {"ip": "10.0.0.2/24", "serves": "lab7.services.http.origin"}}
     topology_checks.check(draw(hosts, bw=10, delay="5ms"))
 

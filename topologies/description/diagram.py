@@ -1,4 +1,4 @@
-"""Drawings of a topology: SVG, Mermaid and DOT (Graphviz), with addresses, services and the shape of links."""
+"""Diagrams of a topology: SVG, Mermaid and DOT (Graphviz), with addresses, services and the shape of links."""
 
 import html
 import re
@@ -16,7 +16,7 @@ FORMATS = ("svg", "mermaid", "dot")
 
 @dataclass(frozen=True)
 class Node:
-    """Node of a drawing: name, further lines of text, and whether it is a switch."""
+    """Node of a diagram: name, further lines of text, and whether it is a switch."""
 
     name: str
     lines: tuple[str, ...]
@@ -25,7 +25,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """Link of a drawing, with its rate, delay and loss as text."""
+    """Link of a diagram, with its rate, delay and loss as text."""
 
     first: str
     second: str
@@ -58,7 +58,7 @@ def _shape(info: dict[str, Any]) -> str:
 
 
 def draw(topo: Topo, form: str) -> str:
-    """Return the drawing of a topology in one of FORMATS."""
+    """Return the diagram of a topology in one of FORMATS."""
     nodes, edges = parts(topo)
     return {"svg": _svg, "mermaid": _mermaid, "dot": _dot}[form](nodes, edges)
 

@@ -11,7 +11,7 @@ import pytest
 from mininet.topo import Topo
 
 from lab7.experiments.harness.catalogue.topologies import all_topologies
-from lab7.topologies.description.drawing import draw
+from lab7.topologies.description.diagram import draw
 
 SVG = "{http://www.w3.org/2000/svg}"
 TOPOLOGIES = sorted(all_topologies())

@@ -10,14 +10,14 @@ from lab7.experiments.harness.catalogue.topologies import UnknownNameError, find
 from lab7.experiments.harness.catalogue.topology_parameters import TopologyParameterError, make_topology
 from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.results.atomic import write_atomically
-from lab7.topologies.description.drawing import FORMATS, draw
+from lab7.topologies.description.diagram import FORMATS, draw
 
 
 @click.command("draw")
 @click.argument("topology")
 @common.set_option
 @click.option(
-    "--format", "form", type=click.Choice(FORMATS), default="svg", show_default=True, help="format of the drawing"
+    "--format", "form", type=click.Choice(FORMATS), default="svg", show_default=True, help="format of the diagram"
 )
 @click.option(
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="file to write (default: standard output)"
