@@ -27,7 +27,7 @@ class BoundedDict(Generic[K, V]):
         self.entries_max = entries_max
         # get() inserts an entry anew, and a dict keeps the order of insertion: the first entry is the least recent.
         self._entries: dict[K, V] = {}
-        # What an entry costs above 1, for those that do, and the sum.
+        # Costs above 1, keyed by the entries that have one, and their sum.
         self._extra: dict[K, int] = {}
         self._extra_total = 0
 

@@ -152,7 +152,7 @@ install_packages() {
 apt_install() {
     local log packages
     log=$(mktemp) || fail "the disk is full; free some space and run this again"
-    # What an interrupted run has left is finished first; a package manager that runs already is waited for.
+    # Leftovers of an interrupted run is finished first; a package manager that runs already is waited for.
     { update_lists && finish_interrupted; } >"$log" 2>&1 || explain "$log" "the package lists could not be fetched"
     # shellcheck disable=SC2046,SC2086
     packages=$(harmless $(available $1))
