@@ -86,7 +86,7 @@ def test_an_exact_band_and_a_measured_zero() -> None:
     ("bands", "message"),
     [
         ("", "no bands for q1"),
-        ("[bands]\nq77 = [[0.1, 1.0]]", "no question"),
+        ("[bands]\nq77 = [[0.1, 1.0]]", "not a question"),
         ("[bands]\ndefault = [[0.1, 2.0]]", "pairs of a distance"),
         ("[bands]\ndefault = [0.1, 1.0]", "pairs of a distance"),
         ("[bands]\ndefault = []", "pairs of a distance"),

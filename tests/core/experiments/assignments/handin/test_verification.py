@@ -124,7 +124,7 @@ def test_a_zip_file_writes_nothing_outside_its_folder(work: Path, tmp_path: Path
 
 def test_no_zip_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "x.zip").write_bytes(bytes(range(256)) * 40)
-    with pytest.raises(AssignmentError, match="no zip file"):
+    with pytest.raises(AssignmentError, match="not a zip file"):
         read_handin(tmp_path / "x.zip", tmp_path)
 
 
@@ -145,5 +145,5 @@ def test_a_task_file_of_another_kind_names_the_command(tmp_path: Path, assignmen
     with pytest.raises(AssignmentError, match="lab7 assignment start"):
         read_task(tmp_path, "predict")
     (tmp_path / TASK_NAME).write_text("{}")
-    with pytest.raises(AssignmentError, match="no task file"):
+    with pytest.raises(AssignmentError, match="not a task file"):
         read_task(tmp_path, "network")
