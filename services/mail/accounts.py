@@ -42,7 +42,7 @@ class Account:
 
     @property
     def mailbox(self) -> Mailbox:
-        """The user's mail address as a Mailbox."""
+        """The user's mail address."""
         return Mailbox(self.user, self.domain)
 
     def directory(self, maildirs: Path) -> Path:
@@ -186,7 +186,7 @@ def _entry(line: str) -> tuple[str, "_User | MailingList | Forward"]:
 
 
 def _member(text: str) -> Mailbox:
-    """Parse the address of a list member; a name without a domain is in the default domain."""
+    """Parse the address of a list member; a name without a domain gets the empty domain (the default domain)."""
     if "@" in text:
         return parse_mailbox(text)
     if not _USER.match(text.lower()):

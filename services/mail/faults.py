@@ -1,8 +1,9 @@
-"""Deliberate faults of the mail services and the user agent, enabled by `--fault NAME` (services/faults.py).
+"""Deliberate protocol violations (faults) of the mail services and the user agent, enabled by `--fault NAME`.
 
-SMTP: FaultyServerSession changes replies and received mail data, `unstuffed` is the client's encoder of mail data, and
-`late` accepts a message before it is durable. POP3 and IMAP: FaultyAccessSession wraps a correct session and changes
-its octets. User agent: `with_mime_faults` changes the octets of a composed message.
+For teaching and for tests of the checkers; the mechanism common to all services is in services/faults.py. SMTP:
+FaultyServerSession changes the server's replies and the received message, unstuffed() omits the client's dot-stuffing,
+late() replies 250 before the message is on disk. POP3 and IMAP: FaultyAccessSession changes the octets that a correct
+session sends. User agent: with_mime_faults() changes the octets of a composed message.
 """
 
 import asyncio
@@ -51,7 +52,7 @@ _sessions = count(1)
 
 
 class _StuffedReader(ContentReader):
-    """Reader of mail data with a fault: it keeps the dots of dot-stuffing (RFC 5321 section 4.5.2)."""
+    """Reader of mail data with a deliberate fault: it keeps the dots of dot-stuffing (RFC 5321 section 4.5.2)."""
 
     def finish(self) -> bytes | Reply:
         """Return the message with the dots of dot-stuffing, or the reply that rejects it."""
@@ -61,14 +62,14 @@ class _StuffedReader(ContentReader):
 
 
 class FaultyServerSession(ServerSession):
-    """SMTP server session that shows the enabled faults."""
+    """SMTP server session with deliberate faults: it violates the protocol in the ways named in `faults`."""
 
     def __init__(self, policy: Policy, offer: Offer, client: Client, faults: Collection[str]) -> None:
         super().__init__(policy, offer, client)
         self._faults = faults
 
     def greeting(self) -> bytes:
-        """Return the greeting, with the line end that an enabled fault changes."""
+        """Return the greeting; with the fault `lf-in-smtp` the line ends in LF alone."""
         return self._line_ends(super().greeting())
 
     def _data(self, argument: bytes) -> None:
@@ -88,7 +89,7 @@ class FaultyServerSession(ServerSession):
 
 
 def unstuffed(octets: bytes) -> bytes:
-    """Encode a message as mail data without dot-stuffing."""
+    """Encode a message as mail data without dot-stuffing, in violation of RFC 5321 section 4.5.2."""
     body = octets if octets.endswith(CRLF) or not octets else octets + CRLF
     return body + b".\r\n"
 
@@ -96,7 +97,7 @@ def unstuffed(octets: bytes) -> bytes:
 def late(
     loop: asyncio.AbstractEventLoop, accept: Callable[[Entry, bytes], Awaitable[None]]
 ) -> Callable[[Entry, bytes], Awaitable[None]]:
-    """Return a function that accepts a message at once, but calls `accept` LATE_S seconds later."""
+    """Wrap `accept` for the fault `early-250`: the client gets 250 at once, `accept` is called LATE_S seconds later."""
 
     async def accept_later(entry: Entry, content: bytes) -> None:
         loop.call_later(LATE_S, lambda: asyncio.ensure_future(accept(entry, content), loop=loop))
@@ -105,7 +106,7 @@ def late(
 
 
 class FaultyAccessSession:
-    """POP3 or IMAP session that wraps another session and adds the enabled faults."""
+    """POP3 or IMAP session with deliberate faults: it wraps a correct session and changes the octets sent."""
 
     def __init__(self, session: Session, faults: Collection[str]) -> None:
         self._session = session
@@ -123,20 +124,20 @@ class FaultyAccessSession:
 
     @property
     def waits(self) -> bool:
-        """True while poll() may yield updates."""
+        """True while the server may send untagged responses unasked (IDLE, NOTIFY)."""
         return self._session.waits
 
     @property
     def logged_in(self) -> bool:
-        """True once the client is authenticated."""
+        """True once the client has logged in."""
         return self._session.logged_in
 
     def greeting(self) -> bytes:
-        """Return the greeting."""
+        """Return the greeting, changed by the enabled faults."""
         return self._changed(self._session.greeting())
 
     def receive(self, data: bytes) -> Outputs:
-        """Parse input; yield requests, and responses with the enabled faults."""
+        """Pass received octets to the wrapped session; yield its requests, and its responses with the faults."""
         verb = data[:4].upper()
         self._in_listing, self._in_content = verb == b"LIST", verb == b"RETR"
         outputs = self._session.receive(data)
@@ -149,15 +150,15 @@ class FaultyAccessSession:
             answer = yield self._changed(output) if isinstance(output, bytes) else output
 
     def poll(self) -> Iterator[bytes]:
-        """Yield mailbox updates."""
+        """Yield the wrapped session's untagged responses for mailbox changes, unchanged."""
         return self._session.poll()
 
     def end(self, text: str) -> bytes:
-        """End the session from the server's side; return the response to send."""
+        """End the session from the server's side; return the last response, changed by the enabled faults."""
         return self._changed(self._session.end(text))
 
     def release(self) -> None:
-        """Release the mailbox: the connection is closed."""
+        """Release the mailbox after the connection has been closed."""
         self._session.release()
 
     def _changed(self, octets: bytes) -> bytes:
@@ -173,12 +174,12 @@ class FaultyAccessSession:
 
 
 def _counted(size: bytes) -> int:
-    """Return a message size less one octet per line, estimated by LINE_OCTETS, as if line ends were LF."""
+    """Return a wrong size, as if line ends were LF: one octet less per line of LINE_OCTETS octets on average."""
     return int(size) - max(1, int(size) // LINE_OCTETS)
 
 
 def with_mime_faults(content: bytes, faults: Collection[str]) -> bytes:
-    """Return a composed message with the enabled faults; a message without a multipart body is unchanged."""
+    """Apply the enabled MIME faults to a composed message; a message that is not multipart is unchanged."""
     found = _BOUNDARY.search(content)
     if found is None:
         return content

@@ -81,7 +81,7 @@ def add_mailbox_flags(parser: argparse.ArgumentParser, tls_help: str) -> None:
 
 
 class HasAccounts(Protocol):
-    """Interface of a server whose `accounts` attribute reload_accounts() replaces."""
+    """Interface of a server with the attribute `accounts`, which reload_accounts() replaces."""
 
     accounts: Accounts
 
@@ -102,7 +102,7 @@ def reload_accounts(shell: Shell, server: HasAccounts, options: argparse.Namespa
 def certificate_context(options: argparse.Namespace, names: Sequence[str] = ()) -> ssl.SSLContext | None:
     """Return a server's TLS context for --tls, None without --tls; raise ServiceError for invalid files.
 
-    Without files, the certificate is self-signed, for the loopback addresses and `names`.
+    If --tls names no files, the certificate is self-signed, for the loopback addresses and `names`.
     """
     if options.tls is None:
         return None
@@ -116,9 +116,10 @@ def certificate_context(options: argparse.Namespace, names: Sequence[str] = ()) 
 def starttls_context(options: argparse.Namespace, names: Sequence[str] = ()) -> ssl.SSLContext | None:
     """Return the TLS context of --tls for STARTTLS, None without --tls; raise ServiceError for invalid files.
 
-    The server sends no TLS 1.3 session tickets, which are optional (RFC 8446 section 4.6.1). A client that expects a
-    response whenever octets arrive would block on a ticket, as the reader thread of offlineimap does. A ticket for a
-    client that has already closed its connection would cause a reset, which discards the last reply.
+    The server sends no TLS 1.3 session tickets, which are optional (RFC 8446 section 4.6.1), for two reasons. A client
+    that expects a response whenever octets arrive would block on a ticket, as the reader thread of offlineimap does.
+    And a ticket sent to a client that has already closed its connection would cause a TCP reset, which discards the
+    last reply.
     """
     context = certificate_context(options, names)
     if context is not None:

@@ -1,7 +1,7 @@
-"""Compression of one connection's octets in both directions (COMPRESS=DEFLATE, RFC 4978).
+"""Compression of an IMAP connection with DEFLATE, in both directions (COMPRESS=DEFLATE, RFC 4978).
 
-A few octets may expand to a thousand times as many: each call of inflate() returns a limited number of octets, and
-keeps the rest of the input compressed.
+Compressed data may expand a thousandfold. Each call of inflate() therefore returns a limited number of octets, and
+leaves the rest of the input compressed until the next call.
 """
 
 import zlib
@@ -17,7 +17,7 @@ class CompressionError(Exception):
 
 
 class Compression:
-    """Compressor and decompressor of one connection."""
+    """Compressor of sent octets and decompressor of received octets, for one connection."""
 
     def __init__(self) -> None:
         # True if inflate() may return more octets without further input.
@@ -31,7 +31,7 @@ class Compression:
         return self._compressor.compress(octets) + self._compressor.flush(zlib.Z_SYNC_FLUSH)
 
     def inflate(self, received: bytes, limit_octets: int) -> bytes:
-        """Decompress at most `limit_octets`; further octets are decompressed by the next call.
+        """Decompress received octets, and return at most `limit_octets`; the next call continues with the rest.
 
         Raises CompressionError.
         """

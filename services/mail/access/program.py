@@ -1,4 +1,4 @@
-"""Command line, start-up and shutdown common to the POP3 and IMAP server programs."""
+"""Command-line parser, start-up and shutdown of the POP3 and IMAP server programs."""
 
 import argparse
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,7 +26,8 @@ def run_access(
 ) -> int:
     """Run a POP3 or IMAP server until SIGTERM; SIGHUP reloads the accounts. Return the exit status.
 
-    `faults`: names and descriptions of the faults that --fault offers.
+    `session` creates the session of a new connection. `faults` maps the name of each deliberate protocol violation that
+    `--fault NAME` can enable to its description.
     """
     parser = _parser(name, description, default_port)
     add_fault_flag(parser, faults)

@@ -1,4 +1,4 @@
-"""Interface between a sans-IO POP3 or IMAP session and its connection: methods, and requests for I/O."""
+"""Interface between a sans-IO POP3 or IMAP session and its connection: the session's methods and its I/O requests."""
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from lab7.services.mail.sasl import Credentials, Exchange
 
 @dataclass(frozen=True, slots=True)
 class LogIn:
-    """Request to check a password; answered with Opened, or with None if name or password is wrong."""
+    """Request to check a user name and password; the connection answers with Opened, or None if either is wrong."""
 
     user: str
     password: str
@@ -18,7 +18,10 @@ class LogIn:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """Request to check an APOP digest (RFC 1939 section 7), MD5 of `timestamp` and password; answered like LogIn."""
+    """Request to check an APOP digest, the MD5 hash of `timestamp` and password (RFC 1939 section 7).
+
+    The connection answers with Opened, or with None if user name or digest is wrong.
+    """
 
     user: str
     timestamp: bytes
@@ -27,7 +30,7 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class StartTls:
-    """Request to start TLS; answered when the handshake is complete."""
+    """Request to start TLS; the connection answers when the TLS handshake is complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class StartCompression:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """Answer to a successful login: the user's mailbox, and the name in full (user@domain)."""
+    """Answer to a successful login: the user's full name (user@domain) and Maildir."""
 
     name: str
     maildir: Maildir
@@ -51,7 +54,10 @@ Outputs = Generator[Output, Any, None]
 
 @dataclass(frozen=True, slots=True)
 class ContinuationRequest:
-    """Request for one more line from the client, after sending `prompt` (RFC 3501 section 7.5, RFC 5034 section 4)."""
+    """Request of a command handler: send `prompt` ("+ ..."), and pass in the next line from the client.
+
+    RFC 3501 section 7.5 for IMAP, RFC 5034 section 4 for POP3.
+    """
 
     prompt: bytes
 
@@ -61,7 +67,7 @@ Steps = Generator[Output | ContinuationRequest, Any, str]
 
 
 def continue_exchange(exchange: Exchange) -> Generator[ContinuationRequest, Any, Credentials]:
-    """Run a SASL exchange over continuation requests; return the credentials; raise SASLError."""
+    """Run a SASL exchange by continuation requests; return the client's credentials. Raises SASLError."""
     try:
         challenge = next(exchange)
         while True:
@@ -72,7 +78,7 @@ def continue_exchange(exchange: Exchange) -> Generator[ContinuationRequest, Any,
 
 
 class Session(Protocol):
-    """Methods of a POP3 or IMAP session that its connection calls."""
+    """Interface of a sans-IO POP3 or IMAP session: the methods that its connection calls."""
 
     @property
     def ended(self) -> bool:
@@ -80,23 +86,26 @@ class Session(Protocol):
 
     @property
     def waits(self) -> bool:
-        """True while poll() may yield updates."""
+        """True while the server may send untagged responses unasked (IDLE, NOTIFY); poll() then yields them."""
 
     @property
     def logged_in(self) -> bool:
-        """True once the client is authenticated."""
+        """True once the client has logged in."""
 
     def greeting(self) -> bytes:
         """Return the octets of the greeting."""
 
     def receive(self, data: bytes) -> Outputs:
-        """Parse received octets; yield responses and requests. Exhaust the generator before the next call."""
+        """Parse received octets; yield responses to send, and requests for I/O.
+
+        The generator must be exhausted before the next call.
+        """
 
     def poll(self) -> Iterator[bytes]:
-        """Yield untagged responses for changes by other sessions or programs (IDLE, RFC 2177; NOTIFY, RFC 5465)."""
+        """Yield untagged responses for mailbox changes by others (IDLE, RFC 2177; NOTIFY, RFC 5465)."""
 
     def end(self, text: str) -> bytes:
-        """End the session on time-out or shutdown; return the last response, BYE or -ERR with `text`."""
+        """End the session after a time-out or at shutdown; return the last response: BYE or -ERR, with `text`."""
 
     def release(self) -> None:
-        """Release the mailbox and its lock after the connection is closed."""
+        """Release the mailbox, and the lock of a POP3 maildrop, after the connection has been closed."""

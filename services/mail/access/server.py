@@ -1,7 +1,9 @@
-"""POP3 and IMAP server on asyncio: feeds one sans-IO session per connection; enforces limits and time-outs.
+"""POP3 and IMAP server on asyncio: the TCP connections of sans-IO sessions, with connection limits, time-outs and TLS.
 
-The session takes the decisions of the protocol (access.requests). RFC 1939 sections 3 and 7, RFC 3501 sections 5.4 and
-11.2, RFC 2177 section 3. A connection refers to the ServerContext, not to the server that creates the connections.
+A connection passes received octets to its session (access.requests), sends the responses, and does the I/O that the
+session requests; all decisions of the protocol are in the session. Connections share a ServerContext and have no
+reference to the AccessServer that creates them. RFC 1939 sections 3 and 7, RFC 3501 sections 5.4 and 11.2, RFC 2177
+section 3.
 """
 
 import asyncio
@@ -59,7 +61,7 @@ class OpenMailboxes:
         self._kept: OrderedDict[Account, Maildir] = OrderedDict()
 
     def of(self, account: Account) -> Maildir:
-        """Return a user's mailbox, from the cache or opened (created if missing); raise OSError."""
+        """Return a user's mailbox from the cache, or open it and create a missing Maildir; raise OSError."""
         maildir = self._open.get(account)
         if maildir is None:
             maildir = Maildir(account.directory(self._root), account.quota_octets or 0, self._wall_clock)
@@ -92,7 +94,7 @@ class Limits:
 
 @dataclass(slots=True)
 class ServerContext:
-    """State shared by all connections of a server; a replacement of `accounts` affects later logins only."""
+    """State shared by all connections of a server. Replacing `accounts` affects later logins only."""
 
     accounts: Accounts
     log: EventLog
@@ -119,7 +121,7 @@ class ServerContext:
         return Opened(f"{account.user}@{account.domain}", self.mailboxes.of(account))
 
     def _challenged(self, request: Challenge) -> Account | None:
-        """Verify an APOP digest (RFC 1939 section 7); return the account, None if the digest is wrong."""
+        """Verify an APOP digest (RFC 1939 section 7); return the account, None if user name or digest is wrong."""
         found = self.accounts.plain_password(request.user)
         if found is None:
             return None
@@ -130,10 +132,11 @@ class ServerContext:
 
 
 class Connection(asyncio.Protocol):
-    """Asyncio protocol of one client connection, which feeds its session and answers its requests.
+    """Asyncio protocol of one client connection: passes input to a session, sends responses, does the requested I/O.
 
-    While the session's outputs are sent, input is only buffered, and reading pauses above INBOX_OCTETS (backpressure
-    for pipelined commands). A client that does not read is disconnected after a time-out.
+    While the responses to earlier input are being sent, new input is only buffered; above INBOX_OCTETS, reading from
+    the socket pauses (backpressure for pipelined commands). A client that does not read its responses is disconnected
+    after a time-out.
     """
 
     def __init__(self, context: ServerContext, session: Session, slot: Slot) -> None:
@@ -167,28 +170,31 @@ class Connection(asyncio.Protocol):
             self._task.add_done_callback(self._end)
 
     def data_received(self, data: bytes) -> None:
-        """Buffer received octets; pause reading above INBOX_OCTETS."""
+        """Buffer received octets; pause reading from the socket above INBOX_OCTETS."""
         self._inbox += data
         if len(self._inbox) > INBOX_OCTETS:
             self._transport.pause_reading()
         self._woken.set()
 
     def eof_received(self) -> bool:
-        """Process the input left; return True to keep sending to a client that half-closed its connection."""
+        """Have the buffered input processed after the client's FIN; return True to keep the sending direction open.
+
+        The value is False for TLS, which asyncio does not support on a half-closed connection.
+        """
         self._at_end = True
         self._woken.set()
         # For TLS return False: asyncio does not support half-closed TLS connections and would log a warning.
         return self._transport.can_write_eof()
 
     def connection_lost(self, _: Exception | None) -> None:
-        """End the session, and release the connection's slot."""
+        """Wake the session's task so that it ends, and free the connection's place in the connection limit."""
         self._at_end = True
         self._woken.set()
         self._writable.set()
         self._slot.release()
 
     def _end(self, task: asyncio.Task[None]) -> None:
-        """Close the connection at the end of its task; if the task failed, log the exception."""
+        """Close the connection when its task has ended; log the exception of a task that failed."""
         if task.cancelled():
             # The task was cancelled before its first step, so it has run none of its code.
             self._say_farewell(self._farewell)
@@ -241,9 +247,9 @@ class Connection(asyncio.Protocol):
             self._say_farewell(self._farewell)
 
     async def _read(self) -> bytes | None:
-        """Return received octets, b"" at end of file; raise TimeoutError.
+        """Wait for input; return the received octets, b"" at the end of the input. Raises TimeoutError.
 
-        None: the session ended during IDLE, or the octets are part of an incomplete compressed block.
+        Returns None if the session ended during IDLE, or if the octets are only part of a compressed block.
         """
         if asyncio.get_running_loop().time() > self._deadline:
             raise TimeoutError
@@ -262,9 +268,10 @@ class Connection(asyncio.Protocol):
         return self._compression.inflate(data, INBOX_OCTETS) or None
 
     def _time(self, octets: int) -> None:
-        """Restart the deadline after a complete command; extend the deadline by `octets` of an incomplete command.
+        """Set the next deadline: the idle time-out after a complete command, a short extension after part of a command.
 
-        The login deadline is fixed.
+        Part of a command extends the deadline by its `octets` divided by the minimum input rate. The deadline for login
+        is never extended.
         """
         if not self._session.logged_in:
             return
@@ -276,7 +283,10 @@ class Connection(asyncio.Protocol):
             self._deadline = paid_deadline(self._deadline, octets, limits.rate_octets_s, now + limits.idle_s)
 
     async def _wake(self, deadline: float) -> bool:
-        """Wait for input, and poll the mailbox during IDLE; return False if the session ended; raise TimeoutError."""
+        """Wait for input until `deadline`, and poll the mailbox meanwhile during IDLE or NOTIFY.
+
+        Returns False if the session ended. Raises TimeoutError.
+        """
         if not self._session.waits:
             async with asyncio.timeout_at(deadline):
                 await self._woken.wait()
@@ -289,7 +299,10 @@ class Connection(asyncio.Protocol):
         return True
 
     async def _polled(self, deadline: float) -> bool:
-        """Send updates during IDLE; return False if the session ended; raise TimeoutError (RFC 2177 section 3)."""
+        """Send the untagged responses for mailbox changes (RFC 2177 section 3); return False if the session ended.
+
+        Raises TimeoutError after `deadline`.
+        """
         if asyncio.get_running_loop().time() > deadline:
             raise TimeoutError
         await self._send(self._session.poll())
@@ -376,7 +389,7 @@ class Connection(asyncio.Protocol):
 
 
 class AccessServer:
-    """POP3 or IMAP server; `session` is called for the session of each new connection."""
+    """POP3 or IMAP server; the function `session` creates the sans-IO session of each new connection."""
 
     def __init__(
         self,
@@ -395,7 +408,7 @@ class AccessServer:
         self.connections = ConnectionSet(shell.loop, maxima, self._refusal, shell.log)
 
     def protocol(self, slot: Slot) -> asyncio.BaseProtocol:
-        """Return the asyncio protocol of a new connection."""
+        """Return the asyncio protocol object for a new connection."""
         return Connection(self.context, self._session(), slot)
 
     async def stop(self) -> None:

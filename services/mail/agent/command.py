@@ -127,13 +127,13 @@ def _save_message(options: argparse.Namespace, content: bytes) -> None:
 
 
 def _finish(options: argparse.Namespace, mailbox: mailbox_client.Mailbox) -> None:
-    """Delete a message, which has been shown or saved completely, if --delete is set."""
+    """Delete the message on the server if --delete is set; called after it has been shown or saved completely."""
     if options.delete:
         mailbox.delete(options.number)
 
 
 def _write(directory: Path, name: str, content: bytes) -> None:
-    """Write a file under a new name: if `name` exists in the directory, a number is appended to the stem."""
+    """Write a new file `name` in the directory; if the name is taken, write `stem-2`, `stem-3` and so on instead."""
     stem, ending = os.path.splitext(name)
     for number in range(1, 10_000):
         path = directory / (name if number == 1 else f"{stem}-{number}{ending}")
@@ -148,7 +148,7 @@ def _write(directory: Path, name: str, content: bytes) -> None:
 
 @contextmanager
 def _writing_to(directory: Path) -> Iterator[None]:
-    """Convert OSErrors of writing files to AgentError, to distinguish them from OSErrors of the connection."""
+    """Convert an OSError raised in the with block to AgentError: writing to a file failed, not the connection."""
     try:
         yield
     except OSError as error:
@@ -265,7 +265,11 @@ def _add_read(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_keeping(parser: argparse.ArgumentParser) -> None:
-    """Add --keep and --delete to a parser, so that both are accepted before and after the name of the action."""
+    """Add the options --keep and --delete to an argument parser.
+
+    Both the parser of `read` and the parsers of its actions (show, save) get the options, so that users can write them
+    before or after the action.
+    """
     keeping = parser.add_mutually_exclusive_group()
     nothing = argparse.SUPPRESS
     keeping.add_argument(

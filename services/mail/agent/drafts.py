@@ -1,4 +1,4 @@
-"""Drafts: messages before encoding, and the validation of their header fields (RFC 5322).
+"""Drafts of mail messages before MIME encoding: addresses, text, attachments, and validation of fields (RFC 5322).
 
     >>> parse_mailbox_list("Bob Example <bob@example.com>, carol@example.com")
     (NameAddr(name='Bob Example', mailbox=Mailbox(local_part='bob', domain='example.com')), NameAddr(name='', ...))
@@ -43,7 +43,10 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message before encoding; `in_reply_to` and `references` are Message-IDs in angle brackets."""
+    """A message before encoding: addresses, subject, text, attachments.
+
+    `in_reply_to` and `references` are Message-IDs in angle brackets.
+    """
 
     sender: NameAddr
     to: tuple[NameAddr, ...]
@@ -63,7 +66,7 @@ class Draft:
 
 
 def field_text(text: str, what: str) -> str:
-    """Return `text` if it is valid in a header field; otherwise raise ComposeError with the field's name `what`."""
+    """Return `text` if it is valid in a header field; otherwise raise ComposeError, whose text begins with `what`."""
     if _NOT_IN_FIELDS.search(text):
         raise ComposeError(f"The {what} contains a line ending or another control character.")
     if len(text.encode("utf-8")) > TEXT_OCTETS:

@@ -1,4 +1,4 @@
-"""AgentError, the exception of the mail user agent, and texts of system errors."""
+"""Exceptions of the mail user agent: AgentError, and a function for the text of a system error."""
 
 
 class AgentError(Exception):
@@ -6,5 +6,5 @@ class AgentError(Exception):
 
 
 def failure_reason(error: Exception) -> str:
-    """Return the operating system's text for an error, or the exception's class name without a text."""
+    """Return an error's text: the operating system's (strerror), else str(error), else the name of its class."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

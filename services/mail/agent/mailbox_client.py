@@ -194,7 +194,7 @@ class _Imap:
             raise
 
     def _select(self, folder: str) -> int:
-        """Select an IMAP mailbox; return the number of its messages."""
+        """Select the IMAP mailbox (folder) to read; return its number of messages."""
         quoted = folder.replace("\\", "\\\\").replace('"', '\\"')
         return int(self._check(self._client.select(f'"{quoted}"'))[0])
 

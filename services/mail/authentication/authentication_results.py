@@ -1,12 +1,12 @@
-"""Authentication-Results fields: format for the receiving server, and removal of forged fields (RFC 8601).
+"""Authentication-Results header fields: encoder for a receiving server, and removal of forged fields (RFC 8601).
 
     Authentication-Results: mail.example.com;
         spf=fail smtp.mailfrom=example.org;
         dkim=pass header.d=example.org header.s=2026 header.b=AuUoFEfD;
         dmarc=pass (p=reject) header.from=example.org
 
-Readers trust a field with the authserv-id of their own server, so the server removes every such field from the messages
-that it accepts (section 5). Fields of other servers stay: they are about earlier hops.
+Mail programs trust a field that has the authserv-id of their own server. So the server removes every such field from
+the messages that it accepts (section 5). Fields of other servers stay: they are about earlier hops.
 """
 
 import base64
@@ -39,7 +39,7 @@ class Findings:
 
 
 def results_field(authserv_id: str, findings: Findings) -> bytes:
-    """Return the Authentication-Results field for the given results; `none` if no method ran (RFC 8601 section 2.2)."""
+    """Encode the findings as an Authentication-Results field; `none` if no method ran (RFC 8601 section 2.2)."""
     results = [*_spf(findings), *_dkim(findings), *_dmarc(findings)] or ["none"]
     text = f"{FIELD_NAME}: {_value(authserv_id)};\r\n\t" + ";\r\n\t".join(results)
     return text.encode("ascii", "replace") + b"\r\n"
@@ -99,7 +99,7 @@ def _comment(text: str) -> str:
 
 
 def is_of(field: HeaderField, authserv_id: str) -> bool:
-    """Return True if a field is an Authentication-Results field of this server, or its authserv-id is unreadable."""
+    """Return True if a field is an Authentication-Results field with this server's authserv-id or an unreadable one."""
     if field.name != FIELD_NAME.lower():
         return False
     lexer = Lexer(field.value)

@@ -1,4 +1,4 @@
-"""Command-line flags of the MTA for mail authentication."""
+"""Command-line flags of the MTA for mail authentication: SPF, DKIM, DMARC and MTA-STS."""
 
 import argparse
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ def key_file(text: str) -> KeyFile:
 
 
 def add_authentication_flags(flags: argparse.ArgumentParser) -> None:
-    """Add the flags of SPF, DKIM, DMARC and MTA-STS; without them no check is made and nothing is signed."""
+    """Add the flags of SPF, DKIM, DMARC and MTA-STS; without flags, nothing is checked and nothing is signed."""
     flags.add_argument(
         "--spf",
         choices=_MODES,
@@ -69,7 +69,7 @@ def add_authentication_flags(flags: argparse.ArgumentParser) -> None:
 
 
 def checks_of(options: argparse.Namespace) -> Checks:
-    """Return the checks of received mail that the flags request; raises ServiceError without package cryptography."""
+    """Return the enabled checks of received mail; raises ServiceError if a check lacks the package cryptography."""
     checks = Checks(Mode(options.spf or "off"), options.dkim, Mode(options.dmarc or "off"))
     if checks.dkim or checks.dmarc is not Mode.OFF:
         require_cryptography()

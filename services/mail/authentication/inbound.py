@@ -81,7 +81,10 @@ class Decision:
 def authenticate(
     content: bytes, sender: Sender, checks: Checks, authserv_id: str, now_s: float, percent: int
 ) -> Lookups[Decision]:
-    """Check a message with CRLF line ends; `percent`: random number from 0 to 99 for pct= (RFC 7489 section 6.6.4)."""
+    """Check a message (CRLF line ends) by the enabled methods; return the Decision.
+
+    `percent` is a random number from 0 to 99 for pct= (RFC 7489 section 6.6.4).
+    """
     runs_dmarc = checks.dmarc is not Mode.OFF
     outcome = verifications = verdict = None
     if runs_dmarc or checks.spf is not Mode.OFF:
@@ -101,7 +104,7 @@ def authenticate(
 
 
 def _check_spf(sender: Sender, receiver: str, now_s: float) -> Lookups[spf.Outcome]:
-    """Check SPF of the reverse-path, or of the HELO name for the null reverse-path (RFC 7208 section 2.4)."""
+    """Check SPF for the reverse-path, or for the HELO name if the reverse-path is null (RFC 7208 section 2.4)."""
     client = spf.Client(spf.client_address(sender.address), sender.hello, receiver, now_s)
     path = sender.reverse_path
     return (yield from spf.check(client, path.local_part if path else "", path.domain if path else sender.hello))

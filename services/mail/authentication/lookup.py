@@ -36,7 +36,7 @@ class Found:
 
 
 def domain_name(domain: str) -> Name | None:
-    """Return a domain name, with or without final dot, as a Name; None if a label is empty or a limit exceeded."""
+    """Parse a domain name, with or without final dot; return None if a label is empty or a length limit is exceeded."""
     labels = domain.removesuffix(".").split(".")
     try:
         return Name(tuple(label.encode("latin-1", "replace") for label in labels))
@@ -45,7 +45,7 @@ def domain_name(domain: str) -> Name | None:
 
 
 def find(name: Name, rtype: int) -> Lookups[Found]:
-    """Look up the records of a type, following aliases; raises TemporaryLookupError."""
+    """Look up the records of a name and type, following CNAME records; raises TemporaryLookupError."""
     answer = yield Lookup(name, rtype)
     message = answer.message
     if message is None or message.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):

@@ -33,7 +33,10 @@ LARGE_OCTETS = 256 * 1024
 
 
 class Authentication:
-    """Checks and keys of one server; `authserv_id` is the server's name in Authentication-Results fields."""
+    """Checks of received mail and DKIM signing for one server.
+
+    `authserv_id` is the server's name in Authentication-Results fields.
+    """
 
     def __init__(
         self,
@@ -52,7 +55,11 @@ class Authentication:
         self.checks = checks
 
     async def receive(self, message: Accept, client: Client, now_s: float) -> tuple[Decision | None, bytes]:
-        """Check a message from a client that may not relay; return (decision, content to accept)."""
+        """Check a message from a client without permission to relay; return (decision or None, content to queue).
+
+        The decision is None if no check is enabled. The content has no forged Authentication-Results fields of this
+        server.
+        """
         if not self.checks.any:
             return None, message.content
         percent = self._random.randrange(100)
@@ -63,7 +70,7 @@ class Authentication:
         return decision, without_results(content, self._authserv_id)
 
     async def submit(self, content: bytes, now_s: float) -> bytes:
-        """Return a message submitted by a user, signed if there are keys for its author's domain."""
+        """Return a message submitted by a user, signed if there are DKIM keys for the domain of its From field."""
         if self.checks.any:
             content = without_results(content, self._authserv_id)
         keys = self._keys_for(content)
@@ -74,7 +81,7 @@ class Authentication:
         return _signed(content, keys, now_s)
 
     def is_junk(self, content: bytes) -> bool:
-        """Return True if this server has quarantined a queued message."""
+        """Return True if a queued message was quarantined by this server's DMARC check."""
         return self.checks.any and is_quarantined(content, self._authserv_id)
 
     def _keys_for(self, content: bytes) -> list[SigningKey]:
@@ -89,7 +96,7 @@ class Authentication:
         return [key for key in above if len(key.domain) == longest]
 
     async def _run(self, steps: Lookups[T], is_large: bool) -> T:
-        """Run a check with its DNS queries; queries after LOOKUPS_S count as unanswered."""
+        """Run a check and its DNS queries; return its result. After LOOKUPS_S seconds, queries count as unanswered."""
         deadline_s = self._loop.time() + LOOKUPS_S
         answer: Answer | None = None
         while True:
@@ -107,7 +114,10 @@ class Authentication:
 
 
 def _advance(steps: Lookups[T], answer: Answer | None) -> tuple[Lookup | None, list[T]]:
-    """Advance a check's generator; return (next lookup, []), or at its end (None, [result])."""
+    """Resume a check's generator with the last DNS answer; return (its next lookup, []).
+
+    At the generator's end, return (None, [its result]).
+    """
     try:
         return (next(steps) if answer is None else steps.send(answer)), []
     except StopIteration as end:

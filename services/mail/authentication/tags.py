@@ -1,4 +1,4 @@
-"""Tag lists `tag=value; tag=value` of DKIM signatures, key records and DMARC records (RFC 6376 section 3.2)."""
+"""Parser of tag lists `tag=value; tag=value` (RFC 6376 section 3.2): DKIM signatures, DKIM keys, DMARC records."""
 
 import re
 
@@ -35,7 +35,7 @@ def parse_tags(text: str) -> dict[str, str]:
 
 
 def without_blanks(value: str) -> str:
-    """Remove all folding white space from a value, as in base64 (RFC 6376 section 3.5, tag b=)."""
+    """Remove all white space and line breaks from a base64 value (RFC 6376 section 3.5, tag b=)."""
     return re.sub(r"[ \t\r\n]+", "", value)
 
 

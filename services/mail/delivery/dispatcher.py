@@ -1,9 +1,9 @@
-"""Queue dispatcher: local or remote delivery for each recipient, retries, and bounces (RFC 5321 section 4.5.4).
+"""Mail queue dispatcher: starts local or remote delivery to each recipient, schedules retries, sends bounces.
 
-A recipient is final after a reply of class 2 (delivered) or 5 (failed), or when its time in the queue has expired. For
-a failure, the sender gets a delivery status notification (dsn.py), which is written to the queue together with the
-change that makes the recipient final. No notification is sent for a message with the null reverse-path (RFC 5321
-sections 4.5.5 and 6.1).
+A recipient is final after a 2yz reply (delivered) or a 5yz reply (failed), or when its time in the queue has expired
+(RFC 5321 section 4.5.4). A failure is reported to the sender by a delivery status notification (dsn.py). The
+notification and the failed state are written to the queue in one write, so that no crash can separate them. A message
+with the null reverse-path causes no notification (RFC 5321 sections 4.5.5 and 6.1).
 """
 
 import asyncio
@@ -35,7 +35,7 @@ _EXPIRED = "Delivery time expired; the last reply was: "
 
 @dataclass(frozen=True, slots=True)
 class DispatcherContext:
-    """The dispatcher's dependencies: event loop, wall clock, random source, log, host name and retry schedule."""
+    """Dependencies of the dispatcher: event loop, wall clock, random source, log, host name and retry schedule."""
 
     loop: asyncio.AbstractEventLoop
     wall_clock: Callable[[], float]
@@ -46,7 +46,7 @@ class DispatcherContext:
 
 
 class Dispatcher:
-    """Delivery of all messages in the queue: each recipient ends as delivered or bounced."""
+    """Dispatcher of all queued messages: each recipient ends as delivered or bounced."""
 
     def __init__(
         self, service: DispatcherContext, spool: Spool, accounts: Callable[[], Accounts], maildirs: Path
@@ -68,7 +68,7 @@ class Dispatcher:
         self._remote = remote
 
     def new_entry(self, reverse_path: Mailbox | None, recipients: Sequence[Mailbox], is_8bit: bool) -> Entry:
-        """Return a new queue entry without content: a new id, and the recipients with lists and forwards expanded."""
+        """Return a queue entry for a new message, without its content: a new id, and lists and forwards expanded."""
         now = self._service.wall_clock()
         entry_id = f"{int(now * 1_000_000):x}{self._service.random.getrandbits(24):06x}"
         return Entry(entry_id, now, reverse_path, expand(recipients, self._accounts()), 0, is_8bit)
@@ -80,7 +80,7 @@ class Dispatcher:
         self.dispatch(entry)
 
     def dispatch(self, entry: Entry, only: Collection[int] | None = None) -> None:
-        """Start delivery of a queued message to its open recipients, or only to the recipient numbers in `only`."""
+        """Start delivery of a message to its undelivered recipients, or only to the recipients numbered in `only`."""
         if self._closed:
             return
         accounts = self._accounts()
@@ -99,7 +99,10 @@ class Dispatcher:
             self._destination(domain).add(Job(entry, recipients))
 
     def report(self, entry: Entry, replies: dict[int, Reply]) -> None:
-        """Process replies, keyed by recipient number: record the delivery, schedule a retry, or bounce."""
+        """Process the replies for some recipients of a message, keyed by recipient number.
+
+        A 2yz reply is recorded as delivery, a 4yz reply schedules a retry, and a 5yz reply or expiry causes a bounce.
+        """
         now = self._service.wall_clock()
         is_expired = self._service.schedule.is_expired(entry.accepted_s, now)
         done = [at for at, reply in replies.items() if reply.is_positive]
@@ -119,7 +122,10 @@ class Dispatcher:
             self._schedule_retry(entry, later, now)
 
     def defer(self, entry: Entry, recipients: Collection[int], reply: Reply, wait_s: float) -> bool:
-        """Record that an entry waits for its destination's next retry; return False if the entry has expired."""
+        """Record a failed attempt and the time of the next (`wait_s` from now) for the recipients at one remote domain.
+
+        If the message has expired, bounce it and return False.
+        """
         now = self._service.wall_clock()
         if self._service.schedule.is_expired(entry.accepted_s, now):
             self.report(entry, dict.fromkeys(recipients, reply))
@@ -135,7 +141,7 @@ class Dispatcher:
         return True
 
     async def close(self) -> None:
-        """Cancel deliveries; unfinished messages remain in the queue for the next start."""
+        """Cancel deliveries; undelivered messages remain in the queue for the next start."""
         self._closed = True
         for timer in self._timers.values():
             timer.cancel()
@@ -180,7 +186,10 @@ class Dispatcher:
         self.dispatch(entry, recipients)
 
     async def _bounce(self, entry: Entry, failed: Sequence[int]) -> None:
-        """Queue a bounce, and record in the same write that delivery to the bounced recipients has failed."""
+        """Queue a bounce and, in the same write, record that delivery to these recipients has failed.
+
+        A message with the null reverse-path gets no bounce; only the failure is recorded.
+        """
         change = Change(entry.id, failed, {at: reply for at in failed if (reply := entry.recipients[at].last)})
         if entry.reverse_path is None:
             # RFC 5321 section 6.1: a message with the null reverse-path, such as a bounce, gets no bounce.

@@ -23,7 +23,7 @@ _UNKNOWN = Reply(554, "Delivery failed", "5.0.0")
 
 @dataclass(frozen=True, slots=True)
 class FailedMessage:
-    """A message and its recipients to which delivery failed; times in seconds since 1970 UTC."""
+    """A message and the recipients to whom it was not delivered; `accepted_s`: seconds since 1970 UTC."""
 
     queue_id: str
     accepted_s: float

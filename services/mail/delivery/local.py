@@ -1,9 +1,9 @@
-"""Local delivery: batches of messages per mailbox, written to Maildirs exactly once (RFC 5321 section 4.4).
+"""Local delivery of messages into Maildirs, in batches per mailbox, each message exactly once (RFC 5321 section 4.4).
 
-Mailboxes collects messages while the disk is busy and delivers each batch, for one mailbox, in a thread by deliver().
-When deliver() returns, the contents and names of all files of the batch are on disk. A file name contains the queue id
-and the number of the recipient: if a crash came after delivery but before the queue recorded it, the retry
-(`may_be_delivered`) recognises the file by this name.
+Mailboxes collects the messages that arrive during a write and delivers them as the next batch, one batch per mailbox,
+by deliver() in a thread. When deliver() returns, the contents and names of all files of the batch are on disk. A file
+name contains the queue id and the recipient's number. If the MTA crashes after delivery but before the queue records
+it, the retry (`may_be_delivered`) finds the file by its name and does not deliver again.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from lab7.services.mail.smtp.syntax import Reply
 
 # Maximum number of messages in a batch for one mailbox, which share one sync of the directory.
 BATCH_MESSAGES = 64
-# Folder for messages that the DMARC policy of their author's domain quarantines; in IMAP it is RFC 6154's \\Junk.
+# Folder for messages that the DMARC policy of their author's domain quarantines; in IMAP it is RFC 6154's \Junk.
 JUNK = "Junk"
 # Maximum number of mailboxes that are written concurrently, each in a thread.
 THREADS = 2
@@ -52,9 +52,11 @@ class MailboxFullError(MaildirError):
 
 @dataclass(frozen=True, slots=True)
 class LocalMessage:
-    """A message for one mailbox; `key`: unique part of its file name; `date_s`: time of acceptance, seconds since 1970.
+    """A message to deliver into one mailbox.
 
-    With `may_be_delivered` the mailbox is searched for the key first; `is_junk` messages go into the folder JUNK.
+    `key` is the unique part of its file name; `date_s` is the time of acceptance in seconds since 1970 UTC.
+    `may_be_delivered`: an earlier attempt may have stored the message, so the mailbox is first searched for the key.
+    `is_junk`: deliver into the folder JUNK.
     """
 
     key: str
@@ -76,7 +78,7 @@ class _Written:
 
 
 def deliver(path: str, maildir: Maildir, messages: Sequence[LocalMessage]) -> list[Exception | None]:
-    """Deliver messages to the INBOX or JUNK of a Maildir; returns for each message its error, None if delivered."""
+    """Deliver messages into the INBOX or folder JUNK of a Maildir; return each message's error, None if delivered."""
     results: list[Exception | None] = [None] * len(messages)
     for is_junk in (False, True):
         chosen = [at for at, message in enumerate(messages) if message.is_junk is is_junk]
@@ -94,7 +96,7 @@ def deliver(path: str, maildir: Maildir, messages: Sequence[LocalMessage]) -> li
 
 
 def _deliver_into(path: str, maildir: Maildir, messages: Sequence[LocalMessage]) -> list[Exception | None]:
-    """Deliver messages into the Maildir folder at `path`."""
+    """Deliver messages into the Maildir folder at `path`; return each message's error, None if delivered."""
     delivered = _delivered_keys(path) if any(message.may_be_delivered for message in messages) else frozenset()
     results: list[Exception | None] = [None] * len(messages)
     written: list[_Written] = []
@@ -116,7 +118,10 @@ def _deliver_into(path: str, maildir: Maildir, messages: Sequence[LocalMessage])
 
 
 def _write(path: str, maildir: Maildir, message: LocalMessage, at: int, before_octets: int) -> _Written:
-    """Write a message to tmp/ if it is within the quota; `before_octets`: size of the batch's earlier messages."""
+    """Write a message to tmp/, without sync; raises MailboxFullError if it exceeds the quota.
+
+    `at` is its position in the batch; `before_octets` is the size of the batch's earlier messages, which also count.
+    """
     stored = stored_form(message.content)
     if maildir.quota.quota_octets and not maildir.quota.allows(before_octets + len(stored), 1):
         raise MailboxFullError("The mailbox is full")
@@ -135,7 +140,10 @@ def _write(path: str, maildir: Maildir, message: LocalMessage, at: int, before_o
 
 
 def _finish(path: str, maildir: Maildir, written: Sequence[_Written], results: list[Exception | None]) -> None:
-    """Sync the files of a batch, rename the files into new/ and sync the directory; set the results."""
+    """Sync the files of a batch, rename them from tmp/ into new/, and sync the directory.
+
+    The error of a message is stored in `results`, at the message's position in the batch.
+    """
     named = []
     for item in written:
         try:
@@ -161,7 +169,7 @@ def _remove(temporary: str) -> None:
 
 
 def _delivered_keys(path: str) -> frozenset[str]:
-    """Return the delivery keys in the file names of a folder, which identify the messages delivered already."""
+    """Return the keys (LocalMessage.key) in a folder's file names: the messages that this MTA has delivered already."""
     keys = set()
     for place in ("new", "cur"):
         with contextlib.suppress(OSError):
@@ -176,7 +184,7 @@ class _PendingMessage:
 
 
 class Mailboxes:
-    """Batched delivery into all local mailboxes; `report` is called with the reply for each message."""
+    """Batched delivery into all local mailboxes; `report` is called with an SMTP reply for each recipient."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, root: Path, spool: Spool, report: Report) -> None:
         self._loop = loop
@@ -191,7 +199,7 @@ class Mailboxes:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, account: Account, entry: Entry, at: int) -> None:
-        """Add a message to the next batch for its mailbox; `at`: the recipient's number in the queue entry."""
+        """Add a message to the next batch for a mailbox; `at` is the recipient's number in the queue entry."""
         waiting = self._waiting.get(account)
         if waiting is None:
             waiting = self._waiting[account] = deque()
@@ -208,7 +216,7 @@ class Mailboxes:
             return 0
 
     async def close(self) -> None:
-        """Wait for the batches being written; other messages remain in the queue."""
+        """Wait until the batches being written are complete; messages not yet written remain in the queue."""
         self._waiting.clear()
         if self._tasks:
             await asyncio.wait(self._tasks)

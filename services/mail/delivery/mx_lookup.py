@@ -41,7 +41,7 @@ class Resolver:
         return await self.resolve(find_route(domain, own_names, self._random))
 
     async def resolve(self, steps: Generator[Lookup, Answer, T]) -> T:
-        """Run a generator of DNS lookups: send its queries, and return its result."""
+        """Run a generator of DNS lookups: send its queries, pass in the answers, and return its result."""
         try:
             lookup = next(steps)
             while True:
@@ -51,7 +51,7 @@ class Resolver:
             return result
 
     async def look_up(self, lookup: Lookup) -> Answer:
-        """Send one DNS query; the answer's message is None if no server responds."""
+        """Send one DNS query to the name servers in turn; return Answer(None) if no server responds."""
         question = Question(lookup.name, lookup.rtype)
         for _ in range(TRIES):
             for server in self._servers:

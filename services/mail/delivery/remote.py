@@ -1,10 +1,10 @@
-"""Remote delivery by SMTP to one mail domain: waiting messages, connections, retries (RFC 5321 section 4.5.4.1).
+"""Remote delivery by SMTP to one mail domain: its waiting messages, connections and retries (RFC 5321 section 4.5.4.1).
 
-The first connection probes the destination. If it succeeds, more connections are opened while there is a backlog, each
-used for several messages. If no host accepts, the whole destination waits, and one connection retries after the
-schedule's interval: an unreachable server sees one attempt per interval, regardless of the number of messages queued
-for it. A connection without progress (its path may have failed) stays open until its timeouts of section 4.5.3.2, but
-after STALLED_S another connection may be opened in its place.
+The first connection probes the destination. If it succeeds, more connections are opened while messages are waiting, and
+each connection sends several messages. If no host accepts a connection, all messages for the domain wait, and a single
+connection tries again after the schedule's interval: an unreachable server sees one attempt per interval, regardless of
+the number of messages. A connection may stall because its network path has failed. It stays open until the timeouts of
+section 4.5.3.2, but after STALLED_S another connection may be opened in addition.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class TLSPolicy(Protocol):
 
     @property
     def is_enforced(self) -> bool:
-        """True if mail must not be delivered in violation of the policy."""
+        """True if mail must not be delivered over a connection that violates the policy."""
 
     def matches(self, host: str) -> bool:
         """Return True if the policy permits an MX host."""
@@ -63,7 +63,7 @@ Report = Callable[[Entry, dict[int, Reply]], None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An SMTP transaction to send: a queue entry, and the numbers of its recipients at this destination."""
+    """One SMTP transaction to send: a queue entry, and the numbers of its recipients at this domain."""
 
     entry: Entry
     recipients: Sequence[int]
@@ -71,7 +71,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """Parameters and callbacks of remote delivery; `defer` records a waiting entry, or returns False if it expired."""
+    """Parameters and callbacks of remote delivery.
+
+    `report` receives the replies for a message's recipients. `defer` records that a message waits for a retry; it
+    returns False if the message has expired.
+    """
 
     loop: asyncio.AbstractEventLoop
     log: EventLog
@@ -93,7 +97,7 @@ class Remote:
 
 
 class Destination:
-    """A remote domain: its waiting messages, its SMTP connections and its next retry."""
+    """One remote mail domain as a destination: waiting messages, open SMTP connections, and time of the next retry."""
 
     def __init__(self, remote: Remote, domain: str) -> None:
         self.domain = domain
@@ -163,7 +167,7 @@ class Destination:
             self._start_workers()
 
     async def _run(self) -> None:
-        """Connect to the first host that accepts, and send the waiting messages."""
+        """Connect to the first host that accepts, and send the waiting messages over this connection."""
         route = await self._remote.route(self.domain)
         if isinstance(route, Reply):
             self._fail(route)
@@ -190,7 +194,7 @@ class Destination:
             self._defer(connection.session.failure)
 
     async def _connect(self, hosts: Sequence[Host], policy: TLSPolicy | None = None) -> Connection | Reply:
-        """Try the hosts in order (RFC 5321 section 5.1); returns a connection, or the reply for the failure of all."""
+        """Try the hosts in order (RFC 5321 section 5.1); return a connection, or an SMTP reply if all hosts failed."""
         remote = self._remote
         failures: list[Reply] = []
         for host in hosts:
@@ -234,7 +238,7 @@ class Destination:
         self._remote.report(entry, dict(zip(job.recipients, outcome.replies, strict=True)))
 
     def _fail(self, reply: Reply) -> None:
-        """Handle the failure of all hosts: report a permanent failure, schedule a retry after a temporary one."""
+        """Handle the failure of all hosts: bounce the messages if it is permanent, else schedule a retry."""
         if not reply.is_permanent:
             self._defer(reply)
             return
@@ -243,7 +247,7 @@ class Destination:
             self._remote.report(job.entry, dict.fromkeys(job.recipients, reply))
 
     def _defer(self, reply: Reply) -> None:
-        """Schedule a retry for the destination; entries that have expired are reported as failed and removed."""
+        """Schedule the destination's next retry; messages that have expired are bounced and removed from it."""
         self._is_up = False
         self._failures += 1
         wait_s = self._remote.schedule.wait_s(self._failures)

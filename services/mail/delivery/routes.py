@@ -1,4 +1,4 @@
-"""MX routing without I/O: the hosts to try for a mail domain, in order (RFC 5321 section 5).
+"""MX routing, sans-IO: selection and order of the hosts that receive a domain's mail (RFC 5321 section 5).
 
     steps = find_route("example.net", own_names, random)
     lookup = next(steps)                        Lookup("example.net", MX)
@@ -6,7 +6,7 @@
 
 Hosts of equal preference are shuffled. A domain without MX records but with an address is its own MX host with
 preference 0 (implicit MX). The MX record `.` (null MX, RFC 7505) means that the domain accepts no mail. If this server
-is one of the MX hosts, only hosts with a lower preference value are tried, against loops (section 5.1).
+is one of the MX hosts, only hosts with a lower preference value are tried; this prevents mail loops (section 5.1).
 """
 
 from collections.abc import Collection, Generator, Sequence
@@ -61,9 +61,9 @@ Lookups = Generator[Lookup, Answer, list[Host] | Reply]
 
 
 def find_route(domain: str, own_names: Collection[str], random: Random) -> Lookups:
-    """Yield DNS lookups for a domain or address literal; return its hosts by preference, or an SMTP reply.
+    """Yield DNS lookups for a domain or address literal; return its hosts in order of preference, or an SMTP reply.
 
-    `own_names` are the host names of this server, in lower case.
+    `own_names` are the host names of this server, in lower case. The reply tells why there is no host.
     """
     address = literal_address(domain)
     if address is not None:

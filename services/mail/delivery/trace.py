@@ -1,4 +1,4 @@
-"""Trace fields: Received and Return-Path (RFC 5321 section 4.4); Date and Message-ID of submissions (RFC 6409).
+"""Trace header fields Received and Return-Path (RFC 5321 section 4.4), and missing fields of submissions (RFC 6409).
 
 Received: from client.example.org (client.example.org [192.0.2.7])
         by mx.example.com with ESMTPS id 6f3a...

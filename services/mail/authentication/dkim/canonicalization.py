@@ -1,7 +1,7 @@
 """Canonicalization of messages for DKIM, simple and relaxed, and the hashes of body and header (RFC 6376 section 3.4).
 
-simple ignores only empty lines at the end of the body. relaxed also ignores the case of field names, folding, and the
-amount of white space, all of which relays change. Messages have CRLF line ends.
+simple ignores only empty lines at the end of the body. relaxed also ignores what relays may change: the case of field
+names, folding, and the amount of white space. Messages have CRLF line ends.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""DKIM signer (RFC 6376 section 5).
+"""DKIM signer: computes the DKIM-Signature field of an outgoing message (RFC 6376 section 5).
 
     sign(content, SigningKey("2026", "example.org", key), now_s)         b"DKIM-Signature: v=1; a=rsa-sha256; ..."
 

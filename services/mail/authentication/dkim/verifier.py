@@ -1,4 +1,4 @@
-"""DKIM verifier (RFC 6376 section 6, RFC 8463).
+"""DKIM verifier: checks the DKIM-Signature fields of a received message (RFC 6376 section 6, RFC 8463).
 
     steps = verify_all(content, now_s)
     next(steps)                                 Lookup("2026._domainkey.example.org.", TXT)
@@ -49,7 +49,7 @@ class Result(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """Verification of one signature; `signature` None: the field is invalid; `reason`: why it did not pass."""
+    """Result for one signature; `signature` None: the field is invalid; `reason`: text if the result is not pass."""
 
     result: Result
     signature: Signature | None
@@ -98,7 +98,7 @@ def _key_records(signature: Signature) -> Lookups[Sequence[bytes]]:
 def _verify_with(
     message: ParsedMessage, hashes: BodyHashes, field: HeaderField, signature: Signature, text: bytes
 ) -> Verification:
-    """Verify a signature with one key record (RFC 6376 section 6.1.3)."""
+    """Verify a signature by one key record; return the result (RFC 6376 section 6.1.3)."""
     try:
         record = parse_key_record(text)
         check_key_record(record, signature)

@@ -3,10 +3,9 @@
     _dmarc.example.org.  TXT  "v=DMARC1; p=reject; sp=quarantine; adkim=s"
 
 The record of an organizational domain applies to all subdomains without a record, and relaxed alignment compares
-organizational domains. The DNS tree walk (RFC 9989) finds the organizational domain, not a public suffix list (RFC 7489
-section 3.2 leaves the method open): a public suffix list becomes outdated, and does not contain the names of a private
-network. The tree walk takes at most eight queries. The tag pct, which RFC 9989 drops, is read, because records with pct
-are still published.
+organizational domains. RFC 7489 section 3.2 leaves open how the organizational domain is found. This module uses the
+DNS tree walk of RFC 9989, at most eight queries, and no public suffix list: such a list becomes outdated, and lacks the
+names of a private network. The tag pct, which RFC 9989 drops, is read, because records with pct are still published.
 """
 
 from collections.abc import Sequence
@@ -39,7 +38,8 @@ class Policy(Enum):
 class DmarcRecord:
     """The tags of a DMARC record; `subdomain_policy` (sp) and `missing_policy` (np) are None if absent.
 
-    `is_suffix`: psd, True for a public suffix, False for an organizational domain, None if the walk decides.
+    `is_suffix` is the tag psd: True (psd=y) for a public suffix, False (psd=n) for an organizational domain, None
+    (psd=u or absent) if the DNS tree walk has to find the organizational domain.
     """
 
     policy: Policy = Policy.NONE
@@ -54,14 +54,14 @@ class DmarcRecord:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Result of a DNS tree walk: the DMARC records found, the most specific domain first."""
+    """Result of a DNS tree walk from the domain `start`: the DMARC records found, the most specific domain first."""
 
     start: Name
     found: Sequence[tuple[Name, DmarcRecord]]
 
     @property
     def organizational_domain(self) -> Name:
-        """The organizational domain of the domain at which the walk starts (RFC 9989 section 4.10.2)."""
+        """The organizational domain of `start` (RFC 9989 section 4.10.2)."""
         for name, record in self.found:
             if record.is_suffix is False:
                 return name
@@ -71,7 +71,10 @@ class Walk:
 
     @property
     def record(self) -> tuple[Name, DmarcRecord] | None:
-        """(Domain, record) that applies: of `start`, else of its organizational domain or public suffix; or None."""
+        """The pair (domain, record) that applies to `start`, or None.
+
+        The record is that of `start` itself, else of its organizational domain, else of its public suffix.
+        """
         by_name = dict(self.found)
         suffix = next((name for name, record in self.found if record.is_suffix), None)
         for name in (self.start, self.organizational_domain, suffix):
@@ -81,7 +84,10 @@ class Walk:
 
 
 def parse_dmarc(text: bytes) -> DmarcRecord | None:
-    """Parse a DMARC record; None for any other TXT record or without a usable policy (RFC 7489 section 6.6.3)."""
+    """Parse a DMARC record; return None for any other TXT record or a record without a usable policy.
+
+    RFC 7489 section 6.6.3.
+    """
     try:
         tags = parse_tags(text.decode("ascii"))
     except (TagError, UnicodeDecodeError):
@@ -110,7 +116,10 @@ def _policy(text: str | None) -> Policy | None:
 
 
 def walk(domain: str) -> Lookups[Walk]:
-    """Walk from a domain towards the root (DNS tree walk); raises TemporaryLookupError, ValueError for a bad name."""
+    """Look up the DMARC records of a domain and its parents (DNS tree walk); return a Walk.
+
+    Raises TemporaryLookupError, and ValueError for an invalid domain name.
+    """
     start = domain_name(domain)
     if start is None:
         raise ValueError(f"{domain!r} is not a domain name")
@@ -119,10 +128,11 @@ def walk(domain: str) -> Lookups[Walk]:
 
 
 def walk_on(start: Name, own: DmarcRecord | None) -> Lookups[Walk]:
-    """Walk from the parent of a domain whose own record is already known; raises TemporaryLookupError.
+    """Do a DNS tree walk from the domain `start`, whose own record is known: `own`, None if it has none.
 
-    The walk ends early at a record that determines the organizational domain: psd=n, or psd=y above the start. It also
-    ends if a lookup fails after a record has been found; the records found so far then apply.
+    The walk ends early at a record that determines the organizational domain: psd=n, or psd=y above `start`. It also
+    ends if a lookup fails after a record has been found; the records found so far then apply. Raises
+    TemporaryLookupError.
     """
     found = [] if own is None else [(start, own)]
     name, record = start, own
@@ -142,7 +152,7 @@ def walk_on(start: Name, own: DmarcRecord | None) -> Lookups[Walk]:
 
 
 def find_record(name: Name) -> Lookups[DmarcRecord | None]:
-    """Look up the DMARC record of one domain; None if there are none or several (RFC 7489 section 6.6.3).
+    """Look up the DMARC record of one domain; return None if there are none or several (RFC 7489 section 6.6.3).
 
     Raises TemporaryLookupError.
     """

@@ -3,7 +3,8 @@
 A message passes if SPF or DKIM passed for a domain that is aligned with the domain of From: the same domain (strict) or
 a domain with the same organizational domain (relaxed). Otherwise the policy of the From field's domain applies: p for
 the domain itself, sp for subdomains, np for subdomains that do not exist. If From names no domain or several domains,
-the result is permerror: RFC 7489 section 6.6.1 lets receivers reject the message, which would evade the check.
+the result is permerror, and the message may be rejected (RFC 7489 section 6.6.1): otherwise such a From field would
+evade DMARC.
 """
 
 from collections.abc import Sequence
@@ -115,7 +116,7 @@ def _is_aligned(walked: Walk, other: str, is_strict: bool) -> Lookups[bool]:
 
 
 def _policy(start: Name, owner: Name, record: DmarcRecord) -> Lookups[Policy]:
-    """Return the policy for a domain, from the record of `owner`, which is the domain or a parent of it."""
+    """Return the policy for the domain `start` from the record of `owner`, which is `start` or a parent domain."""
     if start == owner:
         return record.policy
     if record.missing_policy is not None and not (yield from find(start, RRType.A)).exists:

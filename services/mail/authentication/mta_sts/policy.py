@@ -55,7 +55,7 @@ class Policy:
 
     @property
     def is_enforced(self) -> bool:
-        """True if mail must not be delivered in violation of the policy."""
+        """True in mode enforce: mail must not be delivered over a connection that violates the policy."""
         return self.mode is Mode.ENFORCE
 
     def matches(self, host: str) -> bool:
@@ -127,14 +127,14 @@ class PolicyCache:
         self._failed_s: BoundedDict[str, float] = BoundedDict(DOMAINS_MAX)
 
     def policy(self, domain: str) -> Policy | None:
-        """Return the cached policy of a domain; None if there is none, or if it has expired."""
+        """Return the cached policy of a domain, None if there is none or it has expired."""
         cached = self._policies.get(domain)
         if cached is None or cached.expires_s <= self._clock():
             return None
         return cached.policy
 
     def must_fetch(self, domain: str, new_id: str) -> bool:
-        """Return True if the policy with this id is not cached, and no fetch has failed in the last RETRY_S."""
+        """Return True if the policy with this id is not cached and the last failed fetch is more than RETRY_S ago."""
         failed_s = self._failed_s.get(domain)
         if failed_s is not None and self._clock() < failed_s + RETRY_S:
             return False
@@ -152,7 +152,10 @@ class PolicyCache:
 
 
 def fetch_needed(cache: PolicyCache, domain: str) -> Lookups[str | None]:
-    """Look up the id of a domain's policy; return the id if the policy must be fetched, None if the cache suffices."""
+    """Look up the id of a domain's policy; return the id if the policy must be fetched.
+
+    Returns None if the policy is cached, a fetch failed recently, the domain has no policy, or the lookup failed.
+    """
     try:
         new_id = yield from policy_id(domain)
     except TemporaryLookupError:

@@ -1,4 +1,4 @@
-"""Fetch of MTA-STS policies over HTTPS, and TLS policy of a domain for the sending MTA (RFC 8461 sections 3.3 and 5).
+"""MTA-STS policies for the sending MTA, from the cache or fetched over HTTPS (RFC 8461 sections 3.3 and 5).
 
     policies = PolicySource(resolver, "authorities.pem", time.time, log)
     policy = await policies.policy("example.com")             None: opportunistic TLS
@@ -42,7 +42,7 @@ ADDRESSES_MAX = 4
 
 
 class PolicySource:
-    """Source of MTA-STS policies: the cache, or the domain's policy host."""
+    """Source of MTA-STS policies of mail domains: a cache, filled over HTTPS from the domains' policy hosts."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class PolicySource:
             raise ServiceError(f"cannot read the certificates {authorities}: {error.strerror or error}") from error
 
     async def policy(self, domain: str) -> Policy | None:
-        """Return the MTA-STS policy of a mail domain that applies now, None if there is none."""
+        """Return the valid MTA-STS policy of a mail domain, None if there is none; fetch it if it is not cached."""
         domain = domain.lower()
         if domain.startswith("["):
             # An address literal has no DNS records.

@@ -60,7 +60,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Outcome for a domain: the SPF result, the reason for an error, and the domain's explanation of a fail."""
+    """Outcome of an SPF check: result, domain checked, reason of an error, and the domain's explanation (exp=)."""
 
     result: Result
     domain: str
@@ -78,7 +78,7 @@ class _PermanentError(Exception):
 
 @dataclass(slots=True)
 class _Check:
-    """State of one SPF check: parameters of all evaluations, and counters of terms and lookups."""
+    """State of one SPF check: the client and sender, and the counters for the limits of RFC 7208 section 4.6.4."""
 
     client: Client
     local_part: str
@@ -217,7 +217,7 @@ def _exchanges(state: _Check, name: Name) -> Lookups[Sequence[Name]]:
 
 
 def _is_of(state: _Check, host: Name, directive: Directive) -> Lookups[bool]:
-    """Return True if a host has an address whose network, with the given prefix length, contains the client."""
+    """Return True if one of a host's addresses is in the same network as the client, for the given prefix length."""
     client = state.client.address
     rtype = RRType.A if client.version == 4 else RRType.AAAA
     prefix = directive.prefix_four if client.version == 4 else directive.prefix_six
