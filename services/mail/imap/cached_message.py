@@ -1,4 +1,4 @@
-"""Messages of one folder as FETCH and SEARCH read them: octets, header and MIME structure, read on first use."""
+"""Lazily read messages for FETCH and SEARCH: octets, header and MIME structure, read from the Maildir on first use."""
 
 from lab7.services.mail.imap.limits import CACHE_OCTETS
 from lab7.services.mail.maildir.folder import Folder
@@ -7,7 +7,10 @@ from lab7.services.mail.mime.structure import Part, parse
 
 
 class CachedMessage:
-    """Octets and MIME structure of a message, read on first use; reading may raise MessageGoneError and OSError."""
+    """A message whose octets, header and MIME structure are read lazily, on first use.
+
+    Reading may raise MessageGoneError (another program has removed the message) and OSError.
+    """
 
     def __init__(self, folder: Folder, uid: int) -> None:
         self.folder = folder
@@ -25,7 +28,9 @@ class CachedMessage:
         return self._octets
 
     def load(self, header_only: bool) -> None:
-        """Read the header or the whole message now, so that MessageGoneError and OSError are raised here."""
+        """Read the header or the whole message now: MessageGoneError and OSError are raised here, not by a later
+        use.
+        """
         _ = self.header_octets if header_only else self.octets
 
     @property
@@ -57,19 +62,22 @@ class CachedMessage:
 
     @property
     def is_small(self) -> bool:
-        """True if the octets read are few enough (CACHE_OCTETS) to stay in memory."""
+        """True if the message's octets are not loaded yet, or few enough (CACHE_OCTETS) to stay in memory."""
         return self._octets is None or len(self._octets) <= CACHE_OCTETS
 
 
 class MessageCache:
-    """Cache of the message that was read last; messages are immutable, so that the entry never becomes stale."""
+    """Cache of one message, the last one requested; messages never change, so the entry never becomes stale."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
         self._last: CachedMessage | None = None
 
     def get(self, uid: int) -> CachedMessage:
-        """Return the message with this UID, still unread; MessageGoneError and OSError are raised on reading only."""
+        """Return the message with this UID, from the cache or new; its content is read lazily.
+
+        MessageGoneError and OSError are therefore raised on reading, not here.
+        """
         if self._last is None or self._last.uid != uid or not self._last.is_small:
             self._last = CachedMessage(self._folder, uid)
         return self._last

@@ -1,8 +1,8 @@
-"""Command type of the IMAP server: permitted states, and a handler that yields responses and requests for I/O.
+"""Type of an IMAP command's table entry: session states that permit the command, and its handler (a generator).
 
-A handler yields octets, which the connection sends in order, and requests (log in, start TLS, read a continuation
-line); the value that it returns is the text of the tagged OK. A long response is therefore never buffered as a whole,
-and at each yield the connection can schedule other sessions.
+A handler yields two kinds of outputs: octets, which the connection sends in order, and requests for I/O (log in, start
+TLS, read a continuation line). Its return value is the text of the tagged OK. A long response is therefore never
+buffered as a whole, and at each yield the connection can run other sessions.
 """
 
 from collections.abc import Callable
@@ -17,9 +17,9 @@ Handler = Callable[[SessionState, Reader], Steps]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A row of the command table: the states in which a command is permitted, and its handler.
+    """Entry of the command table: the session states that permit a command, and its handler.
 
-    With `may_expunge` the untagged responses at the command's end may include EXPUNGE (RFC 3501 section 7.4.1).
+    If `may_expunge` is True, the untagged responses at the command's end may include EXPUNGE (RFC 3501 section 7.4.1).
     """
 
     states: frozenset[State]

@@ -1,6 +1,7 @@
-"""Checks on announced literals before the client sends the octets (RFC 3501 section 4.3, RFC 7888, RFC 4469 5.3).
+"""Checks of IMAP literals by their announced size, before the client sends the octets (RFC 3501 section 4.3, RFC 7888).
 
-A client with a synchronising literal waits for "+", so that a refused literal is never sent.
+A client with a synchronising literal waits for "+", so that a refused literal is never sent. RFC 4469 section 5.3 for
+CATENATE.
 """
 
 from lab7.services.mail.imap.commands.append import check_literal
@@ -13,7 +14,7 @@ from lab7.services.mail.maildir.errors import MaildirError
 
 
 def literal_refusal(session: SessionState, unit: AnnouncedLiteral) -> bytes | None:
-    """Return the tagged response that refuses a literal which the client announced; None if the literal is accepted."""
+    """Check a literal that the client has announced; return the tagged response that refuses it, or None."""
     reader = Reader(unit.received, utf8=session.is_rev2)
     tag = b"*"
     try:

@@ -26,7 +26,7 @@ _URL = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class MessageUrl:
-    """A parsed URL; `mailbox` None is the selected mailbox; `partial` is (first octet, octet count or None)."""
+    """A parsed IMAP URL; `mailbox` None is the selected mailbox; `partial` is (first octet, octet count or None)."""
 
     mailbox: str | None
     uidvalidity: int | None
@@ -55,7 +55,7 @@ def parse_message_url(url: bytes) -> MessageUrl:
 
 
 def read_message_url(session: SessionState, url: bytes) -> bytes:
-    """Return the octets that a URL names; raise NoError with BADURL (RFC 4469 section 4)."""
+    """Return the octets that an IMAP URL identifies; raise NoError with BADURL if it fails (RFC 4469 section 4)."""
     try:
         parsed = parse_message_url(url)
         folder = _folder(session, parsed)

@@ -13,5 +13,8 @@ def email_id(octets: bytes) -> bytes:
 
 
 def mailbox_id(folder: Folder) -> bytes:
-    """Return the MAILBOXID of a mailbox: its UIDVALIDITY, which a rename keeps and no other mailbox of a user has."""
+    """Return the MAILBOXID of a mailbox, made from its UIDVALIDITY.
+
+    UIDVALIDITY is suitable because a rename keeps it, and no two mailboxes of a user have the same.
+    """
     return b"F%d" % folder.uidvalidity

@@ -1,4 +1,4 @@
-"""PREVIEW of a message: the beginning of its text (RFC 8970)."""
+"""PREVIEW of a message for IMAP FETCH: the beginning of its text (RFC 8970)."""
 
 import re
 from html.parser import HTMLParser

@@ -15,7 +15,10 @@ from lab7.services.mail.imap.syntax.fetch_items import format_sequence_set
 
 @dataclass(slots=True)
 class SearchContext:
-    """One search with UPDATE; `test` takes a sequence number and a UID; `matches` are the UIDs of the result."""
+    """A SEARCH with RETURN (UPDATE), and its current result `matches` (UIDs).
+
+    `test` evaluates the search for a sequence number and UID.
+    """
 
     tag: bytes
     by_uid: bool
@@ -23,13 +26,19 @@ class SearchContext:
     matches: set[int]
 
     def remove_expunged(self, expunged: Iterable[tuple[int, int]]) -> Iterator[bytes]:
-        """Yield REMOVEFROM for expunged messages, as (sequence number, UID), before their EXPUNGE responses."""
+        """Yield the REMOVEFROM response for expunged messages, given as (sequence number, UID) pairs.
+
+        It must be sent before the EXPUNGE responses, which change the sequence numbers.
+        """
         gone = [pair for pair in expunged if pair[1] in self.matches]
         self.matches.difference_update(uid for _, uid in gone)
         yield from self._change(b"REMOVEFROM", gone)
 
     def update(self, changed: Iterable[tuple[int, int]]) -> Iterator[bytes]:
-        """Yield REMOVEFROM and ADDTO for messages, as (sequence number, UID), that are new or have other flags."""
+        """Yield REMOVEFROM and ADDTO responses after messages were added or their flags changed.
+
+        `changed` lists these messages as (sequence number, UID) pairs.
+        """
         added: list[tuple[int, int]] = []
         removed: list[tuple[int, int]] = []
         for number, uid in changed:

@@ -97,7 +97,7 @@ class Session:
         return (yield from command.handler(self._state, reader))
 
     def _run(self, tag: bytes, command: Command, steps: Steps, answer: object) -> Outputs:
-        """Run a command's handler until it ends or needs a continuation line; send the tagged response at the end."""
+        """Run a command's handler until it ends or needs a continuation line; at its end, send the tagged response."""
         try:
             while True:
                 output = steps.send(answer)
@@ -186,13 +186,13 @@ class Session:
 
     @property
     def waits(self) -> bool:
-        """True while poll() may yield updates."""
+        """True while the server may send untagged responses unasked (IDLE, NOTIFY); poll() then yields them."""
         state = self._state
         return state.poll_notifications is not None or (state.idling and state.view is not None)
 
     @property
     def logged_in(self) -> bool:
-        """True once the client is authenticated."""
+        """True once the client has logged in."""
         return self._state.logged_in
 
     def release(self) -> None:

@@ -1,7 +1,7 @@
-"""Session state that IMAP command handlers read and change: capabilities, selected mailbox, session state.
+"""State of an IMAP session that command handlers read and change: protocol state, capabilities, selected mailbox.
 
-RFC 3501 sections 3 (states), 6.4.8 and 9 (message sets), 7 (responses, capabilities). Handlers depend on this module,
-the session depends on the handlers; commands/table.py has the states in which each command is permitted.
+RFC 3501 sections 3 (states), 6.4.8 and 9 (message sets), 7 (responses, capabilities). Handlers import this module, and
+the session imports the handlers. commands/table.py lists the states in which each command is permitted.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,8 +29,8 @@ _MECHANISMS = "AUTH=PLAIN AUTH=LOGIN"
 class Capabilities:
     """Capabilities to announce before and after authentication (RFC 3501 section 7.2.1).
 
-    `tls` is true while STARTTLS can be offered: a certificate is configured and TLS is not active yet. With `needs_tls`
-    LOGINDISABLED is sent until TLS is active (RFC 3501 section 6.2.3).
+    `tls` is true while STARTTLS can be offered: a certificate is configured and TLS is not active yet. If `needs_tls`
+    is true, LOGINDISABLED is announced until TLS is active (RFC 3501 section 6.2.3).
     """
 
     tls: bool = False
@@ -86,7 +86,7 @@ class SessionState:
 
     @property
     def logged_in(self) -> bool:
-        """True once the client is authenticated."""
+        """True once the client has logged in."""
         return self.state is not State.NOT_AUTHENTICATED
 
     @property
@@ -95,7 +95,7 @@ class SessionState:
         return REV2 in self.enabled
 
     def capability(self) -> bytes:
-        """Return the capability data for the current session state."""
+        """Return `CAPABILITY` and the capability names to announce in the current session state."""
         return self.capabilities.encode(self.logged_in)
 
     def log_in(self, opened: Opened) -> None:

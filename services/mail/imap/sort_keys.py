@@ -43,7 +43,7 @@ def _first_address(content: CachedMessage, name: bytes) -> Address | None:
 
 
 def _mailbox(content: CachedMessage, name: bytes) -> bytes:
-    """Return the casemapped mailbox of a field's first address (addr-mailbox of ENVELOPE); empty without any."""
+    """Return the casemapped mailbox of a field's first address (addr-mailbox of ENVELOPE), b"" without an address."""
     address = _first_address(content, name)
     return casemap(decode_words(address.mailbox or b"")) if address is not None else b""
 
@@ -80,5 +80,5 @@ class SortCriterion:
     reverse: bool
 
     def value(self, view: View, content: CachedMessage) -> SortValue:
-        """Return the key's value of a message; raise MessageGoneError and OSError."""
+        """Return the value of the sort key for a message; raise MessageGoneError and OSError."""
         return SORT_KEYS[self.key](view, content)

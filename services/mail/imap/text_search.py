@@ -1,7 +1,7 @@
 """Substring search in header fields and text parts, for SEARCH (RFC 3501 section 6.4.4).
 
-Encoded words and transfer encodings are decoded first. Comparison is case-insensitive, with precomposed and decomposed
-characters equal, close to i;unicode-casemap (RFC 5051). No regular expressions: the time is linear in the message size.
+Encoded words and transfer encodings are decoded first. Text is compared after case folding and Unicode decomposition
+(fold()), close to i;unicode-casemap (RFC 5051). No regular expressions: the time is linear in the message size.
 """
 
 import unicodedata
@@ -20,13 +20,16 @@ def fold(text: str) -> str:
 
 
 def header_contains(content: CachedMessage, name: bytes, needle: str) -> bool:
-    """Return True if a field with this lower-case name contains the folded text; empty text matches any field."""
+    """Return True if a field with this lower-case name contains `needle`, a text from fold() ("" matches)."""
     fields = (field for field in content.header.fields if field.name == name)
     return any(needle in fold(value) for field in fields for value in _values(field))
 
 
 def addresses_contain(content: CachedMessage, name: bytes, needle: str) -> bool:
-    """Return True if an address field contains the folded text, as received or as `name <mailbox@host>`."""
+    """Return True if an address field contains `needle`, a text from fold().
+
+    Each address is compared as received and as `name <mailbox@host>`.
+    """
     addresses = _formatted_addresses(content, name)
     return header_contains(content, name, needle) or any(needle in fold(address) for address in addresses)
 
@@ -39,12 +42,12 @@ def _formatted_addresses(content: CachedMessage, name: bytes) -> Iterator[str]:
 
 
 def body_contains(content: CachedMessage, needle: str) -> bool:
-    """Return True if a text part of the body contains the folded text; headers of parts are not searched."""
+    """Return True if a text part contains `needle`, a text from fold(); the headers of parts are not searched."""
     return any(needle in fold(text) for part in _parts(content.root) for text in _text(content.octets, part))
 
 
 def text_contains(content: CachedMessage, needle: str) -> bool:
-    """Return True if the body or a header, of the message or of a part, contains the folded text."""
+    """Return True if the body, the header or the header of a part contains `needle`, a text from fold()."""
     lines = (line for part in _parts(content.root) for line in _header_lines(part))
     return any(needle in fold(line) for line in lines) or body_contains(content, needle)
 

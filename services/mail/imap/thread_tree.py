@@ -2,8 +2,8 @@
 
     ThreadMessage(number=2, ...references=[b"<a@x>"]) is a child of the message with the Message-ID <a@x>
 
-A node without a message stands for a message that is referenced but not in the result. Nothing is recursive: a thread
-may be as deep as the mailbox has messages.
+A node without a message stands for a message that is referenced but not in the search result. All algorithms are
+iterative: a thread may be deeper than Python's recursion limit.
 """
 
 import re
@@ -18,7 +18,7 @@ _MESSAGE_ID = re.compile(rb"<[^<>\s]{1,995}>")
 
 @dataclass(frozen=True, slots=True)
 class ThreadMessage:
-    """A message to thread: its number in the response, sent date, base subject and message identifiers."""
+    """A message to thread: its number in the response, sent date, base subject, Message-ID and references."""
 
     number: int
     sent: float
@@ -63,7 +63,7 @@ class Node:
 
     @property
     def first(self) -> ThreadMessage | None:
-        """The node's message, or without one the message of the first child; the children must be sorted."""
+        """The node's message, or the first child's message if it has none; the children must already be sorted."""
         if self.message is None and self.children:
             return self.children[0].message
         return self.message
@@ -81,7 +81,7 @@ def message_ids(value: bytes | None) -> list[bytes]:
 
 
 def threads_by_subject(messages: Iterable[ThreadMessage]) -> list[Node]:
-    """Thread by base subject (ORDEREDSUBJECT): the first message of a subject is the parent of all later ones."""
+    """Thread messages by base subject (ORDEREDSUBJECT): the first of a subject is the parent of all later ones."""
     roots: dict[str, Node] = {}
     for message in sorted(messages, key=lambda message: message.order):
         subject = message.subject.text.casefold()
@@ -94,7 +94,7 @@ def threads_by_subject(messages: Iterable[ThreadMessage]) -> list[Node]:
 
 
 def threads_by_references(messages: Iterable[ThreadMessage]) -> list[Node]:
-    """Thread by references (REFERENCES), in the six steps of RFC 5256 section 3."""
+    """Thread messages by references (REFERENCES), in the six steps of RFC 5256 section 3; return the root nodes."""
     roots = [node for node in _linked(messages) if node.parent is None]
     _prune(roots)
     _sort_children(roots)
@@ -137,7 +137,7 @@ def _linked(messages: Iterable[ThreadMessage]) -> list[Node]:
 
 
 def _nodes(roots: Sequence[Node]) -> list[Node]:
-    """Return `roots` and all nodes below, each parent before its children."""
+    """Return `roots` and all nodes below them, each parent before its children."""
     every = list(roots)
     for node in every:
         every += node.children
@@ -145,7 +145,10 @@ def _nodes(roots: Sequence[Node]) -> list[Node]:
 
 
 def _prune(roots: list[Node]) -> None:
-    """Remove nodes without a message (step 3 of REFERENCES); children move up, at the root only a single child."""
+    """Remove nodes without a message (step 3 of REFERENCES); their children take their place.
+
+    A root without a message is removed only if it has no child or a single child.
+    """
     for node in reversed(_nodes(roots)):
         kept: list[Node] = []
         for child in node.children:
@@ -164,7 +167,10 @@ def _prune(roots: list[Node]) -> None:
 
 
 def _sort_children(roots: Sequence[Node]) -> None:
-    """Sort siblings by sent date, the deepest first: a node without a message is sorted by its first child."""
+    """Sort the children of every node by sent date, from the bottom of the tree to the top.
+
+    This order is needed because a node without a message is sorted by its first child.
+    """
     for node in reversed(_nodes(roots)):
         node.children.sort(key=lambda child: child.order)
 

@@ -1,4 +1,6 @@
-"""View of the selected mailbox: sequence numbers, and untagged responses not sent yet (RFC 3501 sections 5.2, 7)."""
+"""View of the selected mailbox in one session: sequence numbers, pending untagged responses (RFC 3501 sections 5.2,
+7).
+"""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Generator, Iterator
@@ -19,7 +21,7 @@ _Result = TypeVar("_Result")
 
 
 def pauses(steps: Generator[None, None, _Result]) -> Generator[bytes, None, _Result]:
-    """Yield b"" after each step of an operation, so that other sessions run; return the operation's result."""
+    """Run an operation in steps: yield b"" (no octets) after each, so that other sessions run; return its result."""
     while True:
         try:
             next(steps)
@@ -32,8 +34,8 @@ def pauses(steps: Generator[None, None, _Result]) -> Generator[bytes, None, _Res
 class View:
     """The selected mailbox as announced to the client: sequence numbers and flags (RFC 3501 section 7).
 
-    `read_only` after EXAMINE. The folder may change at any time; sequence numbers change only with an EXPUNGE or EXISTS
-    response, at a point where the protocol permits it.
+    `read_only` is True after EXAMINE. The Maildir folder may change at any time; sequence numbers change only with an
+    EXPUNGE or EXISTS response, at a point where the protocol permits it.
     """
 
     def __init__(self, folder: Folder, read_only: bool, enabled: set[str] | None = None) -> None:
@@ -77,7 +79,7 @@ class View:
         self._keywords = list(self.folder.keywords.names)
 
     def number(self, uid: int) -> int | None:
-        """Return a message's sequence number, None for a UID that was not announced to the client."""
+        """Return a message's sequence number, None for a UID not announced to the client yet."""
         position = bisect_left(self.uids, uid)
         return position + 1 if position < len(self.uids) and self.uids[position] == uid else None
 
@@ -92,17 +94,20 @@ class View:
         return self._sent_flags.get(uid, frozenset()) if message is None else message.flags
 
     def sent_flags(self, uid: int) -> frozenset[str]:
-        r"""Return the flags of a message last sent to the client, without \Recent."""
+        r"""Return the flags of a message that were last sent to the client, without \Recent."""
         return self._sent_flags.get(uid, frozenset())
 
     def set_flags_of_expunged(self, uid: int, flags: frozenset[str]) -> None:
-        """Set the flags of an expunged message in this session only; keywords unknown to the folder are left out."""
+        """Record flags that STORE sets on an expunged message, for this session only.
+
+        Keywords that the folder does not have are left out.
+        """
         keywords = set(self.folder.keywords.names)
         self._record(uid, frozenset(flag for flag in flags if flag.startswith("\\") or flag in keywords))
 
     @property
     def reports_mod_sequences(self) -> bool:
-        """True if FETCH responses with flags have a mod-sequence too (RFC 7162 section 3.1)."""
+        """True if FETCH responses with flags also have a mod-sequence: CONDSTORE is enabled (RFC 7162 section 3.1)."""
         return "CONDSTORE" in self.enabled and self.has_mod_sequences
 
     @property
@@ -112,7 +117,7 @@ class View:
 
     @property
     def reports_vanished(self) -> bool:
-        """True if VANISHED responses replace EXPUNGE responses (RFC 7162 section 3.2)."""
+        """True if VANISHED responses replace EXPUNGE responses, because QRESYNC is enabled (RFC 7162 section 3.2)."""
         return "QRESYNC" in self.enabled
 
     @property
@@ -122,14 +127,14 @@ class View:
         return (*uid, b"MODSEQ") if self.reports_mod_sequences else uid
 
     def mod_sequence(self, uid: int) -> int:
-        """Return a message's mod-sequence as of now; raise NoError if the mailbox has none."""
+        """Return a message's current mod-sequence; raise NoError if the mailbox has no mod-sequences."""
         if not self.has_mod_sequences:
             raise NoError("The mailbox has no mod-sequences.")
         self.folder.record_changes()
         return self.folder.mod_sequences.of(uid)
 
     def highest_mod_sequence(self) -> int:
-        """Return HIGHESTMODSEQ (RFC 7162 section 3.1.2.1) as of now."""
+        """Return the current HIGHESTMODSEQ (RFC 7162 section 3.1.2.1)."""
         self.folder.record_changes()
         return self.folder.mod_sequences.highest
 
@@ -151,7 +156,7 @@ class View:
         return b"FLAGS " + encoder.flag_list(self.flags(uid))
 
     def mark_sent(self, uid: int) -> None:
-        """Record a message's current flags as known to the client."""
+        """Record that the client knows a message's current flags."""
         self._record(uid, self.folder.message(uid).flags)
 
     def _record(self, uid: int, flags: frozenset[str]) -> None:
@@ -160,7 +165,7 @@ class View:
         self._sent_flags[uid] = flags
 
     def is_current(self, uid: int) -> bool:
-        """Return True if a message's current flags have been sent to the client."""
+        """Return True if the client knows a message's current flags."""
         return self._sent_flags.get(uid) == self.folder.message(uid).flags
 
     def flag_lines(self) -> list[bytes]:
@@ -173,14 +178,14 @@ class View:
         ]
 
     def refresh(self) -> Iterator[bytes]:
-        """Rescan the folder for changes by other programs, in steps; raise ByeError if the mailbox was deleted."""
+        """Rescan the folder, in steps, for changes by other programs; raise ByeError if the mailbox was deleted."""
         try:
             yield from pauses(self.folder.refresh_steps())
         except NoFolderError:
             raise ByeError("The mailbox has been removed.") from None
 
     def updates(self, may_expunge: bool) -> Iterator[bytes]:
-        """Yield untagged responses for all changes not sent yet; EXPUNGE responses only if `may_expunge`."""
+        """Yield untagged responses for all changes not sent yet; EXPUNGE is included only if `may_expunge`."""
         yield from self.refresh()
         if self.folder.revision == self._revision:
             return

@@ -19,7 +19,7 @@ from lab7.services.mail.maildir.folder import Folder
 
 @dataclass(frozen=True, slots=True)
 class _Url:
-    """A part of CATENATE that is read from another message."""
+    """A part of CATENATE that is copied from another message, named by its IMAP URL."""
 
     url: bytes
 
@@ -85,7 +85,7 @@ def _read_message(reader: Reader) -> _MessageData:
 
 
 def _read_part(reader: Reader) -> bytes | _Url:
-    """Parse a part of CATENATE: TEXT with a literal, or URL (RFC 4469 section 3)."""
+    """Parse one part of CATENATE: TEXT with a literal, or URL with an IMAP URL (RFC 4469 section 3)."""
     word = reader.word("TEXT or URL")
     reader.expect_space()
     if word == b"TEXT":
@@ -96,10 +96,11 @@ def _read_part(reader: Reader) -> bytes | _Url:
 
 
 def check_literal(session: SessionState, received: bytes, position: int, size_octets: int) -> None:
-    """Check an announced message to APPEND before the client sends it; raise NoError if APPEND would fail.
+    """Check the destination and size of an APPEND when the client announces the message literal.
 
-    `received` is the command up to the literal, with its arguments from `position` on. Arguments that cannot be parsed
-    pass: the error is reported when the command is complete.
+    The check precedes the message's octets: raise NoError if the mailbox does not exist or the quota has no room.
+    `received` is the command up to the literal, with the arguments from `position` on. Arguments with syntax errors
+    pass; the error is reported when the command is complete.
     """
     reader = Reader(received, position, session.is_rev2)
     try:

@@ -94,7 +94,7 @@ def fetch(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
 
 
 def fetch_response(view: View, uid: int, items: list[Item], reads: bool) -> Iterator[bytes]:
-    """Yield a FETCH response in pieces, so that only one section of a large message is in memory at a time."""
+    """Yield a FETCH response in pieces; only one section of a large message is in memory at a time."""
     content = view.cache.get(uid)
     becomes_seen = reads and SEEN not in view.folder.message(uid).flags
     if becomes_seen:
@@ -120,9 +120,9 @@ def fetch_response(view: View, uid: int, items: list[Item], reads: bool) -> Iter
 
 
 def _expunged_response(view: View, uid: int, items: list[Item]) -> bytes:
-    """Encode the FETCH response of a message that another session expunged, while EXPUNGE is not permitted.
+    """Encode a FETCH response for a message that another session has expunged, if EXPUNGE cannot be sent yet.
 
-    UID and flags come from this session's view; all other data are empty (RFC 2180 section 4.1.3).
+    UID and flags are those last known to this session; all other data are empty (RFC 2180 section 4.1.3).
     """
     known = {b"UID": b"UID %d" % uid, b"FLAGS": b"FLAGS " + encoder.flag_list(view.flags(uid))}
     encoded = [
@@ -169,7 +169,7 @@ def _value(view: View, content: CachedMessage, item: bytes) -> bytes:
 
 
 def _binary(content: CachedMessage, item: Section) -> bytes:
-    """Encode BINARY or BINARY.SIZE; raise NoError with UNKNOWN-CTE."""
+    """Encode a BINARY or BINARY.SIZE item; raise NoError with UNKNOWN-CTE if the part cannot be decoded."""
     octets = binary_octets(content.octets, content.root, item) or b""
     if item.kind == b"BINARY.SIZE":
         return b"%d" % len(octets)

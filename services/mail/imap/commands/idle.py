@@ -1,4 +1,4 @@
-"""Handler of IDLE, during which the connection sends mailbox updates at once (RFC 2177)."""
+"""Handler of IDLE: until the client sends DONE, the connection sends mailbox updates as they occur (RFC 2177)."""
 
 from lab7.services.mail.access.requests import ContinuationRequest, Steps
 from lab7.services.mail.imap.errors import BadError
@@ -7,7 +7,7 @@ from lab7.services.mail.imap.syntax.reader import Reader
 
 
 def idle(session: SessionState, reader: Reader) -> Steps:
-    """Handle IDLE (RFC 2177 section 3), which ends with the line DONE, case-insensitively."""
+    """Handle IDLE (RFC 2177 section 3): wait for the line DONE, which is case-insensitive."""
     reader.expect_end()
     session.idling = True
     try:

@@ -47,7 +47,10 @@ class _PatternMasks:
     end: int
 
     def spread(self, positions: int) -> int:
-        """Add the positions after active wildcards, which may match nothing; wildcards are never adjacent."""
+        """Return a bit mask of positions with the positions after wildcards added, since a wildcard may match nothing.
+
+        Wildcards are never adjacent, so one step suffices.
+        """
         return positions | (positions & (self.stars | self.percents)) << 1
 
 
@@ -92,7 +95,7 @@ def list_response(
 
 
 def _full_pattern(reference: str, pattern: str) -> str:
-    """Return the reference name and the pattern as one pattern (RFC 3501 section 6.3.8)."""
+    """Join a reference name and a pattern to one pattern (RFC 3501 section 6.3.8)."""
     whole = reference + pattern
     if len(whole) > PATTERN_OCTETS:
         raise NoError(f"The pattern is longer than {PATTERN_OCTETS} octets.")
@@ -222,5 +225,5 @@ def list_subscribed(session: SessionState, reader: Reader) -> Steps:
 
 
 def _covers_inferiors(full_pattern: str, name: str, subscribed: set[str]) -> bool:
-    """Return True if all subscribed inferiors of a name match the pattern themselves, so that LSUB omits the name."""
+    """Return True if the pattern matches every subscribed inferior of a name; LSUB then omits the name itself."""
     return all(_matches_any_case(full_pattern, other) for other in subscribed if other.startswith(name + SEPARATOR))

@@ -31,7 +31,7 @@ def _only_name(reader: Reader) -> str:
 
 
 def create(session: SessionState, reader: Reader) -> Steps:
-    """Handle CREATE (RFC 3501 section 6.3.3); a trailing separator, which announces inferiors, is ignored."""
+    """Handle CREATE (RFC 3501 section 6.3.3); a trailing hierarchy separator is accepted and ignored."""
     name = _only_name(reader)
     yield b""
     maildir = session.user_maildir()
@@ -43,7 +43,7 @@ def create(session: SessionState, reader: Reader) -> Steps:
 
 
 def delete(session: SessionState, reader: Reader) -> Steps:
-    r"""Handle DELETE (RFC 3501 section 6.3.4); a name with inferiors stays as \Noselect."""
+    r"""Handle DELETE (RFC 3501 section 6.3.4); a mailbox with inferiors stays as a \Noselect name."""
     name = _only_name(reader)
     yield b""
     maildir = session.user_maildir()
@@ -133,7 +133,10 @@ def _status_value(session: SessionState, folder: Folder, item: bytes) -> bytes:
 
 
 def _recent(session: SessionState, folder: Folder) -> int:
-    r"""Return the number of messages that are \Recent in this session or in no session yet (RFC 3501 section 2.3.2)."""
+    r"""Return the number of messages that are \Recent in this session, or that no session has claimed as \Recent yet.
+
+    RFC 3501 section 2.3.2.
+    """
     unclaimed = set(folder.uids[folder.position(folder.first_recent) :])
     own = session.view.recent if session.view is not None and session.view.folder is folder else set()
     return len(unclaimed | (own & folder.messages.keys()))

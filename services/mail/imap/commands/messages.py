@@ -21,7 +21,7 @@ _GONE = "Some of the messages have been removed."
 
 
 def check(_session: SessionState, reader: Reader) -> Steps:
-    """Handle CHECK (RFC 3501 section 6.4.1), which has nothing to do: every change is on disk already."""
+    """Handle CHECK (RFC 3501 section 6.4.1): no operation, since every change is already on disk."""
     reader.expect_end()
     yield b""
     return "Check completed."
@@ -40,7 +40,7 @@ def close(session: SessionState, reader: Reader) -> Steps:
 
 
 def unselect(session: SessionState, reader: Reader) -> Steps:
-    """Handle UNSELECT (RFC 3691): as CLOSE, without expunging."""
+    """Handle UNSELECT (RFC 3691): close the mailbox as CLOSE does, but expunge nothing."""
     reader.expect_end()
     yield b""
     session.select(None)
@@ -48,7 +48,10 @@ def unselect(session: SessionState, reader: Reader) -> Steps:
 
 
 def _highest_code(view: View) -> str:
-    """Return the response code HIGHESTMODSEQ after EXPUNGE, with a space; empty without QRESYNC (RFC 7162 3.2.8)."""
+    """Return the response code `[HIGHESTMODSEQ n] ` for the tagged OK of EXPUNGE (RFC 7162 section 3.2.8).
+
+    Returns "" if the client has not enabled QRESYNC, or the mailbox has no mod-sequences.
+    """
     if not view.reports_vanished or not view.has_mod_sequences:
         return ""
     return f"[HIGHESTMODSEQ {view.highest_mod_sequence()}] "
@@ -80,7 +83,7 @@ def uid_expunge(session: SessionState, reader: Reader) -> Steps:
 
 @dataclass(frozen=True, slots=True)
 class _StoreCommand:
-    """Arguments of STORE: sign, flags, `.SILENT`, UID STORE or STORE, UNCHANGEDSINCE."""
+    """Arguments of STORE or UID STORE: sign, flags, `.SILENT`, UNCHANGEDSINCE."""
 
     sign: bytes
     flags: frozenset[str]
@@ -150,12 +153,15 @@ def _change_flags(view: View, uids: list[int], command: _StoreCommand) -> Steps:
 
 
 def _is_modified(view: View, uid: int, unchanged_since: int) -> bool:
-    """Return True if an existing message was changed after a mod-sequence, according to the recorded changes."""
+    """Return True if a message still exists and its recorded mod-sequence is above UNCHANGEDSINCE."""
     return uid in view.folder.messages and view.folder.mod_sequences.of(uid) > unchanged_since
 
 
 def _store_responses(view: View, changed: list[tuple[int, bool]], command: _StoreCommand) -> Iterator[bytes]:
-    """Yield FETCH responses; `changed` has (UID, client knew the flags); .SILENT leaves mod-sequences only."""
+    """Yield the FETCH responses of STORE; with `.SILENT` only those that report a new mod-sequence.
+
+    `changed` lists the stored messages as pairs: the UID, and True if the client knew the current flags before.
+    """
     for uid, was_current in changed:
         if not command.silent:
             # Announce new keywords before a FETCH response contains a new keyword (RFC 3501 section 7.2.6).
@@ -193,9 +199,9 @@ def _read_copy(session: SessionState, reader: Reader, by_uid: bool) -> tuple[lis
 def _copy_messages(view: View, uids: list[int], target: Folder) -> Generator[Output, None, tuple[list[int], str]]:
     """Copy messages; return the UIDs copied and the COPYUID response code (RFC 4315 section 3).
 
-    All messages are copied, or none (RFC 3501 section 6.4.7, RFC 9051 section 6.4.7): if another session has expunged
+    All messages are copied, or none (RFC 3501 section 6.4.7, RFC 9051 section 6.4.7). If another session has expunged
     one of them, raise NoError with EXPUNGEISSUED (RFC 5530 section 3), as Dovecot does and RFC 2180 section 4.4.1
-    permits. The client would take a partial copy with the response OK for a complete copy.
+    permits. An OK response would be wrong then: the client would believe that the partial copy is complete.
     """
     if any(uid not in view.folder.messages for uid in uids):
         raise NoError(_GONE, "EXPUNGEISSUED")
@@ -210,8 +216,9 @@ def _copy_messages(view: View, uids: list[int], target: Folder) -> Generator[Out
 def move(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
     """Handle MOVE (RFC 6851 section 3) and UID MOVE (section 3.2).
 
-    If another session has expunged one of the messages, none is moved, and the response is that of COPY, as in Dovecot.
-    RFC 6851 section 3.3 requires atomicity per message only, so it would also permit moving the remaining messages.
+    If another session has expunged one of the messages, none is moved, and the response is the same as for COPY;
+    Dovecot does the same. RFC 6851 section 3.3 requires atomicity per message only, so it would also permit moving the
+    remaining messages.
     """
     uids, name = _read_copy(session, reader, by_uid)
     view = session.writable()

@@ -23,7 +23,7 @@ def capability(session: SessionState, reader: Reader) -> Steps:
 
 
 def noop(_session: SessionState, reader: Reader) -> Steps:
-    """Handle NOOP (RFC 3501 section 6.1.2); mailbox updates are sent at the end, as for every command."""
+    """Handle NOOP (RFC 3501 section 6.1.2); as for every command, mailbox updates precede its tagged response."""
     reader.expect_end()
     yield b""
     return "NOOP completed."

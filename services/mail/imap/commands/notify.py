@@ -5,7 +5,7 @@
     S: a OK Notify completed.
     S: * STATUS Work (MESSAGES 4 UIDNEXT 10)
 
-The connection polls the session while no command runs. Left out: events of annotations and metadata.
+While no command runs, the connection polls the session for notifications. Left out: events of annotations and metadata.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ _SUPPORTED = "BADEVENT (MessageNew MessageExpunge FlagChange MailboxName Subscri
 
 @dataclass(frozen=True, slots=True)
 class _EventGroup:
-    """A mailbox filter with its names, its events, and the items to fetch of new messages (RFC 5465 section 4)."""
+    """Event group of NOTIFY (RFC 5465 section 4): mailbox filter and names, events, FETCH items for new messages."""
 
     filter: bytes
     names: tuple[str, ...]
@@ -42,7 +42,10 @@ class _EventGroup:
     items: tuple[Item, ...] = ()
 
     def matches(self, name: str, subscribed: Callable[[], set[str]]) -> bool:
-        """Return True if the filter includes a mailbox; for all filters except SELECTED and SELECTED-DELAYED."""
+        """Return True if the group's filter includes a mailbox.
+
+        All filters are supported here except SELECTED and SELECTED-DELAYED, which concern the selected mailbox.
+        """
         if self.filter == b"INBOXES":
             return name == INBOX
         if self.filter == b"SUBSCRIBED":
@@ -64,7 +67,7 @@ class _Known:
 
 @dataclass(slots=True)
 class Notifications:
-    """Mailbox notifications of one session, replaced by the next NOTIFY."""
+    """Mailbox notifications that one session has requested; the next NOTIFY command replaces them."""
 
     groups: list[_EventGroup]
     _known: dict[str, _Known] = field(default_factory=dict)
@@ -72,7 +75,10 @@ class Notifications:
     _subscribed: set[str] = field(default_factory=set)
 
     def begin(self, session: SessionState, with_status: bool) -> Iterator[bytes]:
-        """Record the state of the watched mailboxes; yield STATUS responses if requested; raise NoError if too many."""
+        """Record the state of the watched mailboxes; raise NoError if they are too many.
+
+        Yields a STATUS response for each mailbox if `with_status` is True.
+        """
         maildir = session.user_maildir()
         self._names, self._subscribed = set(maildir.names()), set(maildir.subscriptions.names())
         watched = self._watched(session)
@@ -107,7 +113,10 @@ class Notifications:
                 self._known.pop(name, None)
 
     def _watched(self, session: SessionState) -> dict[str, _EventGroup]:
-        """Return mailbox -> event group for mailboxes with message events; the first group with the mailbox counts."""
+        """Return the watched mailboxes, mapped to their event groups; if several groups match, the first applies.
+
+        A mailbox is watched if its group has message events and it is not the selected mailbox.
+        """
         selected = session.view.folder.path if session.view is not None else ""
         watched = {}
         for name in sorted(self._names):
@@ -172,7 +181,7 @@ class Notifications:
 
 
 def _fetch_new(view: View, last: int, items: tuple[Item, ...]) -> Iterator[bytes]:
-    """Yield FETCH responses for the messages above a UID (RFC 5465 section 5.2)."""
+    """Yield FETCH responses for the messages with UIDs above the given UID (RFC 5465 section 5.2)."""
     for uid in [uid for uid in view.uids if uid > last]:
         try:
             yield from fetch_response(view, uid, [b"UID", *(item for item in items if item != b"UID")], reads=False)

@@ -54,7 +54,10 @@ def search(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps
 
 
 def numbers_response(word: bytes, by_uid: bool, found: Found, view: View | None) -> bytes:
-    """Encode the SEARCH or SORT response, with `view` including the highest mod-sequence (RFC 7162 section 3.1.6)."""
+    """Encode a SEARCH or SORT response; `found` has (sequence number, UID) pairs.
+
+    If `view` is given, the response ends with the highest mod-sequence of these messages (RFC 7162 section 3.1.6).
+    """
     numbers = b"".join(b" %d" % (uid if by_uid else number) for number, uid in found)
     highest = _highest(view, found)
     return b"* %b%b%b\r\n" % (word, numbers, b"" if highest is None else b" (MODSEQ %d)" % highest)
@@ -69,9 +72,10 @@ def _highest(view: View | None, found: Sequence[tuple[int, int]]) -> int | None:
 def extended_response(
     session: SessionState, returns: SearchReturns, by_uid: bool, found: Found, view: View | None = None
 ) -> Iterator[bytes]:
-    """Yield the ESEARCH response for a result, (sequence number, UID) pairs in order; with SAVE, store the result.
+    """Yield the ESEARCH response for `found`, (sequence number, UID) pairs in order; none if SAVE is the only option.
 
-    With `view`, the response includes the highest mod-sequence of the messages that it names.
+    The option SAVE stores the result in the session. If `view` is given, the response includes the highest mod-sequence
+    of the messages that it names.
     """
     if returns.saves:
         session.saved_result = sorted(returns.saved([uid for _, uid in found]))
@@ -82,7 +86,10 @@ def extended_response(
 
 
 def _begin_updates(session: SessionState, view: View, test: Predicate, by_uid: bool, uids: set[int]) -> str:
-    """Register a search context; return response code NOUPDATE and a space if there are too many, else ""."""
+    """Register a search whose later changes are to be notified (search context, RFC 5267); return "".
+
+    If the session has too many search contexts, return the response code `[NOUPDATE "tag"] ` instead.
+    """
     tag = session.tag
     if tag not in view.contexts and len(view.contexts) >= SEARCH_CONTEXTS_MAX:
         # RFC 5267 section 4.3.1
@@ -99,7 +106,7 @@ def _begin_updates(session: SessionState, view: View, test: Predicate, by_uid: b
 
 
 def cancel_update(session: SessionState, reader: Reader) -> Steps:
-    """Handle CANCELUPDATE (RFC 5267 section 4.5): end the notifications of searches with these tags."""
+    """Handle CANCELUPDATE (RFC 5267 section 4.5): stop the notifications for the searches with the given tags."""
     tags = []
     while not reader.at_end:
         reader.expect_space()

@@ -18,7 +18,10 @@ from lab7.services.mail.maildir.folder_names import canonical
 
 @dataclass(frozen=True, slots=True)
 class _Resync:
-    """Parameters of QRESYNC (RFC 7162 section 3.2.5): the state that the client knows; `known` None for all UIDs."""
+    """Arguments of QRESYNC (RFC 7162 section 3.2.5), the client's state: UIDVALIDITY, mod-sequence and known UIDs.
+
+    `known` None stands for all UIDs.
+    """
 
     uidvalidity: int
     mod_sequence: int
@@ -98,7 +101,10 @@ def _read_parameter(reader: Reader) -> _Resync | None:
 
 
 def _resynchronise(view: View, resync: _Resync) -> Generator[Output, None, None]:
-    """Yield VANISHED (EARLIER) and the FETCH responses of all changes since the client's mod-sequence."""
+    """Yield the responses that resynchronise a client: VANISHED (EARLIER), and FETCH for changed messages.
+
+    All changes after the client's mod-sequence are reported (RFC 7162 section 3.2.5).
+    """
     known = ((1, view.folder.uidnext - 1),) if resync.known is None else resync.known
     yield from vanished_earlier(view, resync.mod_sequence, known)
     for index, uid in enumerate(list(view.uids) if resync.known is None else uids_in(resync.known, view.uids)):
@@ -112,8 +118,8 @@ def _resynchronise(view: View, resync: _Resync) -> Generator[Output, None, None]
 def vanished_earlier(view: View, mod_sequence: int, known: SequenceSet) -> Generator[Output, None, None]:
     """Yield VANISHED (EARLIER) for the UIDs in `known` that were removed after a mod-sequence (RFC 7162 section 3.2.6).
 
-    If the store may have forgotten removals since then, the response has all UIDs in `known` that do not exist (section
-    3.2.10.1).
+    If the mailbox store no longer has a complete record of the removals since then, the response lists every UID in
+    `known` that does not exist (section 3.2.10.1).
     """
     removed = view.folder.mod_sequences.vanished_since(mod_sequence)
     if removed is None:
@@ -134,7 +140,7 @@ def vanished_earlier(view: View, mod_sequence: int, known: SequenceSet) -> Gener
 
 
 def _gaps(uids: list[int], uidnext: int) -> list[tuple[int, int]]:
-    """Return the ranges of UIDs without a message."""
+    """Return the ranges of UIDs that no message has."""
     gaps = []
     following = 1
     for uid in [*uids, uidnext]:

@@ -12,18 +12,19 @@ Session states (RFC 3501 section 3) and the commands that change them:
                    |
     LOGOUT in any state, BYE (time-out, shutdown, too many errors) -> LOGOUT
 
-Only this table says in which states a command is valid; handlers do not check. The state changes only by SessionState
-(`log_in`, `select`, `log_out`), called by handlers and, for BYE, by Session. A command in a wrong state is answered by
-BAD before its arguments are parsed and before any literal is accepted, so that a client without authentication cannot
-make the server buffer a message.
+Only this table defines in which states a command is valid; handlers do not check. Only SessionState changes the state
+(methods `log_in`, `select`, `log_out`), called by handlers and, for BYE, by Session. A command in a wrong state is
+answered by BAD before its arguments are parsed and before any literal is accepted, so that a client without
+authentication cannot make the server buffer a message.
 
 STARTTLS is not a state: it replaces the capabilities (no STARTTLS any more, passwords permitted) and discards commands
 pipelined in cleartext. IDLE is not a state either: it is a command that waits for a continuation line, and the flag
 `idling` tells the connection to poll the mailbox meanwhile.
 
-The third column is `may_expunge`. Updates of the selected mailbox (EXISTS, RECENT, FETCH FLAGS, EXPUNGE) are sent
-before every tagged response, but EXPUNGE renumbers messages. RFC 3501 section 7.4.1 forbids EXPUNGE during FETCH, STORE
-and SEARCH, whose arguments or results are sequence numbers; the UID variants of these commands permit EXPUNGE.
+The table's third column is `may_expunge`: whether EXPUNGE may be sent at the command's end. Updates of the selected
+mailbox (EXISTS, RECENT, FETCH FLAGS, EXPUNGE) are sent before every tagged response, but EXPUNGE renumbers messages.
+RFC 3501 section 7.4.1 forbids EXPUNGE during FETCH, STORE and SEARCH, whose arguments or results are sequence numbers;
+the UID variants of these commands permit EXPUNGE.
 """
 
 from functools import partial

@@ -17,7 +17,7 @@ _FORWARD = re.compile(r"\[fwd:(.*)\]\Z", re.IGNORECASE | re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class BaseSubject:
-    """A base subject; `is_reply` if the extraction removed a mark of a reply or forward."""
+    """A base subject; `is_reply` is True if a reply or forward mark such as `Re:` or `Fwd:` was removed."""
 
     text: str
     is_reply: bool
@@ -42,7 +42,10 @@ def base_subject(subject: str) -> BaseSubject:
 
 
 def _without_leaders(text: str) -> tuple[str, bool]:
-    """Remove leaders (step 3), and blobs before a non-empty rest (step 4), until neither is left (step 5)."""
+    """Remove subj-leaders such as `Re: ` (step 3) and subj-blobs such as `[list]` (step 4) until none is left (step 5).
+
+    Returns the rest, and True if a subj-leader was removed. A blob stays if nothing would follow it.
+    """
     is_reply = False
     while True:
         if leader := _LEADER.match(text):

@@ -1,4 +1,4 @@
-"""BINARY sections: content without its transfer encoding (RFC 3516 section 4.3)."""
+"""BINARY sections of FETCH: a part's content with its transfer encoding decoded (RFC 3516 section 4.3)."""
 
 import binascii
 import re
@@ -15,9 +15,10 @@ _BASE64 = re.compile(rb"[A-Za-z0-9+/\s]*=*\s*")
 
 
 def binary_octets(octets: bytes, root: Part, section: Section) -> bytes | None:
-    """Return a section's octets, transfer encoding decoded, regardless of `partial`; None without such a part.
+    """Return the decoded content of a BINARY section, None if the message has no such part.
 
-    Raise NoError with UNKNOWN-CTE if the encoding is unknown or the content is not valid in it.
+    The whole section is returned: the caller applies `partial`. Raises NoError with UNKNOWN-CTE if the transfer
+    encoding is unknown or the content is invalid in it.
     """
     part = find(root, list(section.numbers))
     if part is None or section.text or part.is_multipart or part.message is not None:

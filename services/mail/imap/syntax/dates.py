@@ -55,7 +55,7 @@ def read_date_time(reader: Reader) -> float:
 
 
 def day_of(seconds: float) -> date:
-    """Return the day in UTC of an internal date (seconds since 1970)."""
+    """Return the day in UTC of an internal date, which is in seconds since 1970 UTC."""
     return datetime.fromtimestamp(seconds, UTC).date()
 
 
@@ -84,7 +84,7 @@ def sent_day(value: bytes | None) -> date | None:
 def sent_time(value: bytes | None) -> float | None:
     """Parse a Date field; return seconds since 1970 UTC, None without a valid date (RFC 5256 section 2.2).
 
-    An invalid time is 00:00:00, an invalid zone is UTC.
+    An invalid time is read as 00:00:00, an invalid zone as UTC.
     """
     if value is None:
         return None

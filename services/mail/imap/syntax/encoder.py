@@ -54,7 +54,7 @@ def mailbox(name: str, utf8: bool = False) -> bytes:
 
 
 def parenthesized(items: Iterable[bytes]) -> bytes:
-    """Return encoded items joined to a parenthesised list."""
+    """Join encoded items to a parenthesised list."""
     return b"(" + b" ".join(items) + b")"
 
 

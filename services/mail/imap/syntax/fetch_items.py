@@ -203,7 +203,7 @@ def read_item(reader: Reader) -> Item:
 
 
 def _read_preview(reader: Reader) -> bytes:
-    """Parse the modifier of PREVIEW, if any (RFC 8970 section 3.2): LAZY makes no difference."""
+    """Parse the modifier of PREVIEW, if any (RFC 8970 section 3.2); LAZY is accepted but has no effect."""
     # Any other parenthesis begins the modifiers of FETCH.
     if reader.octets[reader.position : reader.position + len(_LAZY)].upper() == _LAZY:
         reader.position += len(_LAZY)
@@ -275,7 +275,7 @@ def _label(
 
 
 def section_octets(octets: bytes, root: Part, section: Section) -> bytes | None:
-    """Return the whole section, regardless of `partial`; None if the message has no such part."""
+    """Return the octets of a section, None if the message has no such part; the caller applies `partial`."""
     part = find(root, list(section.numbers))
     return None if part is None else _text_of(octets, root, part, section)
 

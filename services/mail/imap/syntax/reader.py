@@ -42,7 +42,7 @@ class AnnouncedLiteral:
 
 @dataclass(frozen=True, slots=True)
 class OverlongLine:
-    """A line longer than the limit; the rest of the line is discarded."""
+    """A line longer than the limit; the octets up to its end are discarded."""
 
     received: bytes
 
@@ -71,7 +71,10 @@ class Framer:
         self._buffer.take(len(self._buffer))
 
     def next(self, with_literals: bool = True) -> Line | AnnouncedLiteral | OverlongLine | None:
-        """Return the next complete unit, None if octets are missing; `with_literals` False: for a continuation line."""
+        """Return the next complete line, announced literal or overlong line, None until more octets arrive.
+
+        `with_literals` False: the line is a continuation line, in which `{5}` announces no literal.
+        """
         while self._consume_literal():
             try:
                 line = self._buffer.take_through(b"\n", LINE_OCTETS)
@@ -118,7 +121,11 @@ class Framer:
         return Line(command)
 
     def _continue_discarding(self, line: bytes) -> None:
-        """Discard a non-synchronising literal that a discarded line announces at its end (RFC 7888 section 4)."""
+        """Continue to discard after a discarded line that announces a non-synchronising literal (RFC 7888 section 4).
+
+        A client sends such a literal without waiting, so it is discarded too. Raises LimitExceededError for a huge
+        literal.
+        """
         match = _ANNOUNCED_LITERAL.search(line.rstrip(b"\r\n"))
         self._discarding = match is not None and bool(match[2])
         if match is not None and match[2]:
@@ -127,14 +134,18 @@ class Framer:
                 raise LimitExceededError("a literal that is dropped is too long")
 
     def accept(self) -> None:
-        """Accept the announced literal: the parser takes the octets that follow as part of the command."""
+        """Accept the announced literal: the octets that follow are buffered as part of the command."""
         if self._pending_literal is not None:
             self._command += b"\r\n"
             self._missing_octets = self._pending_literal.size_octets
             self._pending_literal = None
 
     def refuse(self) -> bool:
-        """Refuse the announced literal, which ends the command; return False if too many octets had to be skipped."""
+        """Refuse the announced literal and end the command; return False if the literal is too large to be skipped.
+
+        A non-synchronising literal arrives in spite of the refusal and is skipped; for one above MESSAGE_OCTETS the
+        caller should end the session.
+        """
         announced, self._pending_literal = self._pending_literal, None
         self._command.clear()
         if announced is None or announced.is_synchronizing:
@@ -205,7 +216,7 @@ class Reader:
             raise BadError("An argument is missing." if self.at_end else "A space is missing.")
 
     def match(self, pattern: re.Pattern[bytes], what: str) -> bytes:
-        """Consume and return the match of a pattern; raise BadError, with the name `what`, without a match."""
+        """Consume and return the octets that match a pattern; without a match, raise BadError (`Expected WHAT.`)."""
         match = pattern.match(self.octets, self.position)
         if match is None:
             raise BadError(f"Expected {what}.")
@@ -213,7 +224,7 @@ class Reader:
         return match[0]
 
     def atom(self, what: str = "atom") -> bytes:
-        """Parse an `atom`; `what` is its name in the BadError."""
+        """Parse an `atom`; `what` names the expected item in the text of BadError."""
         return self.match(ATOM, what)
 
     def word(self, what: str = "word") -> bytes:
@@ -231,7 +242,7 @@ class Reader:
         return self.literal()
 
     def literal(self) -> bytes:
-        """Parse a literal; the framer has delivered all of its octets."""
+        """Parse a literal, which the command contains in full; return its octets. Raises BadError for NUL octets."""
         octets = self._literal_octets()
         # RFC 3501 section 9: CHAR8, of which a literal consists, excludes NUL.
         if b"\0" in octets:
@@ -269,11 +280,11 @@ class Reader:
         return None
 
     def mailbox(self) -> str:
-        """Parse a mailbox name, which the mailbox store validates later."""
+        """Parse a mailbox name; only its syntax is checked."""
         return self.name_of(self.astring())
 
     def name_of(self, octets: bytes) -> str:
-        """Return the octets of a mailbox name or pattern as text in modified UTF-7; raise BadError."""
+        """Return a mailbox name or pattern as modified UTF-7 text; raise BadError for invalid UTF-8 (IMAP4rev2)."""
         if not self.utf8:
             return octets.decode("latin-1")
         try:

@@ -22,7 +22,7 @@ from lab7.services.mail.maildir.folder import Message
 
 @dataclass(slots=True)
 class Candidate:
-    """A message that is tested by SEARCH keys: flags, size and, read on demand, content."""
+    """A message to be tested by SEARCH keys: flags and size, and its content, read lazily."""
 
     view: View
     number: int
@@ -30,12 +30,12 @@ class Candidate:
 
     @property
     def message(self) -> Message:
-        """The store's entry with flags and size; raises MessageGoneError."""
+        """The message in its Maildir folder, with flags and size; raises MessageGoneError."""
         return self.view.folder.message(self.uid)
 
     @property
     def content(self) -> CachedMessage:
-        """The message's octets and MIME structure, read on demand."""
+        """The message's octets and MIME structure, read lazily."""
         return self.view.cache.get(self.uid)
 
     def has_flag(self, flag: str) -> bool:
@@ -203,7 +203,7 @@ class KeyReader:
         return lambda message: self._view.folder.size_octets(message.uid) < number
 
     def _mod_sequence(self) -> Predicate:
-        """Parse MODSEQ; an optional metadata entry changes nothing, since a message has one mod-sequence (RFC 7162)."""
+        """Parse MODSEQ (RFC 7162); an optional metadata entry has no effect, as each message has one mod-sequence."""
         reader = self._reader
         if reader.starts_with(b'"'):
             reader.string()
@@ -216,7 +216,7 @@ class KeyReader:
         return lambda message: self._view.mod_sequence(message.uid) >= least
 
     def _within(self, word: bytes) -> Predicate:
-        """Compare the internal date with an interval in seconds before now (RFC 5032 section 2)."""
+        """Compare the internal date with an interval in seconds before now (OLDER, YOUNGER; RFC 5032 section 2)."""
         interval_s = self._reader.number()
         if not interval_s:
             raise BadError("The interval must not be zero.")

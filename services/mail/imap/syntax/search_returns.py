@@ -23,7 +23,7 @@ _PARTIAL_RANGE = re.compile(rb"([1-9]\d{0,9}):([1-9]\d{0,9})(?=[ )])")
 
 @dataclass(frozen=True, slots=True)
 class SearchReturns:
-    """RETURN options; `partial` is the range of positions in the result, counted from 1."""
+    """RETURN options of a SEARCH or SORT; `partial` is a range of positions in the result, counted from 1."""
 
     options: frozenset[bytes]
     partial: tuple[int, int] | None = None
@@ -39,14 +39,17 @@ class SearchReturns:
         return b"UPDATE" in self.options
 
     def saved(self, uids: list[int]) -> list[int]:
-        """Return the UIDs that SAVE stores; with only MIN or MAX, the first or last UID (RFC 5182 section 2.4)."""
+        """Return the UIDs that SAVE stores: all, or the first or last with only MIN or MAX (RFC 5182 section 2.4)."""
         if self.options & {b"ALL", b"COUNT", b"PARTIAL"} or not self.options & {b"MIN", b"MAX"} or not uids:
             return uids
         ends = ([uids[0]] if b"MIN" in self.options else []) + ([uids[-1]] if b"MAX" in self.options else [])
         return sorted(set(ends))
 
     def returned(self, matches: Sequence[Item]) -> Sequence[Item]:
-        """Return the matches whose mod-sequences the response covers (RFC 4731 section 3.2)."""
+        """Return the messages from which the response's MODSEQ value is computed (RFC 4731 section 3.2).
+
+        These are all messages found; with only MIN or MAX, the first or the last.
+        """
         if self.options & {b"ALL", b"COUNT", b"PARTIAL"} or not self.options & {b"MIN", b"MAX"} or not matches:
             return matches
         return [match for option, match in ((b"MIN", matches[0]), (b"MAX", matches[-1])) if option in self.options]
