@@ -1,6 +1,4 @@
-"""View of the selected mailbox in one session: sequence numbers, pending untagged responses (RFC 3501 sections 5.2,
-7).
-"""
+"""Selected mailbox as one session knows it: sequence numbers, pending untagged responses (RFC 3501 sections 5.2, 7)."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Generator, Iterator
