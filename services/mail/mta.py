@@ -1,4 +1,4 @@
-"""Mail transfer agent (MTA): SMTP server, queue, local and remote delivery in one process (RFC 5321, RFC 6409).
+r"""Mail transfer agent (MTA): SMTP server, queue, local and remote delivery in one process (RFC 5321, RFC 6409).
 
     $ python -m lab7.services.mail.mta --domain example.com --accounts accounts --maildirs mail --queue queue \
           --port 2525
@@ -61,7 +61,7 @@ _NO_ROOM_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
 class MTA:
-    """The running MTA: its listening sockets, its queue, and the dispatcher that delivers from the queue."""
+    """A running MTA: its listening sockets, its queue, and the dispatcher that delivers from the queue."""
 
     def __init__(self, shell: Shell, options: argparse.Namespace) -> None:
         self._shell = shell
@@ -113,7 +113,10 @@ class MTA:
         await shell.open_tcp(self.server.protocol(Port(submission, self._accept_submitted)), connections=connections)
 
     def status(self) -> dict[str, object]:
-        """Return the number of queued messages, and how many have a failed attempt; SIGUSR1 prints both."""
+        """Return the number of queued messages (`queued`), and of those with at least one failed attempt (`tried`).
+
+        SIGUSR1 prints the result.
+        """
         entries = self.spool.entries.values()
         return {"event": "status", "queued": len(entries), "tried": sum(entry.tries > 0 for entry in entries)}
 
@@ -149,9 +152,9 @@ class MTA:
         return await self._enqueue(message, client, await self._authentication.submit(content, now))
 
     async def _enqueue(self, message: Accept, client: Client, content: bytes, results: bytes = b"") -> Reply:
-        """Write a message to the queue; returns the reply to the mail data, 250 once the message is on disk.
+        """Write a message to the queue; return the reply to the mail data: 250 once the message is on disk.
 
-        `results`: the Authentication-Results field to add above this server's Received (RFC 8601 section 4.1).
+        `results` is the Authentication-Results field to add above this server's Received field (RFC 8601 section 4.1).
         """
         entry = self._dispatcher.new_entry(message.reverse_path, message.recipients, message.is_8bit)
         single_recipient = message.recipients[0] if len(message.recipients) == 1 else None
@@ -211,7 +214,7 @@ class MTA:
         return Limits(connections=self._options.max_connections, idle_s=self._options.idle)
 
     def _free_octets(self) -> int:
-        """Return the free octets in the file system of the queue or of the mailboxes, whichever has less free space."""
+        """Return the free disk space in octets for the queue or for the mailboxes, whichever is less."""
         free = []
         for directory in (self._options.queue, self._options.maildirs):
             with suppress(OSError):

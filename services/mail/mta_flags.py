@@ -1,4 +1,4 @@
-"""Command-line flags of the MTA (lab7.services.mail.mta)."""
+"""Command-line flags of the MTA program (lab7.services.mail.mta)."""
 
 import argparse
 from ipaddress import IPv4Network, IPv6Network, ip_network

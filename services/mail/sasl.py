@@ -19,7 +19,7 @@ _LOGIN_PROMPTS = (b"Username:", b"Password:")
 
 
 class SASLError(Exception):
-    """Error for a SASL exchange without credentials: the client cancelled it or sent a malformed response."""
+    """Error for a failed SASL exchange: the client cancelled it or sent a malformed response."""
 
 
 class CancelledError(SASLError):
@@ -43,7 +43,10 @@ Exchange = Generator[bytes, Any, Credentials]
 
 
 def exchange(mechanism: str, initial_response: bytes | None) -> Exchange:
-    """Run the exchange of a mechanism in MECHANISMS, given the command's initial response or None; raises SASLError."""
+    """Run a SASL exchange as a generator: yield challenges, receive responses, return the credentials.
+
+    `initial_response` is the one sent with the command, None if there was none. Raises SASLError.
+    """
     # RFC 4954 section 4, RFC 4959 section 3: "=" encodes an empty initial response.
     response = b"" if initial_response == b"=" else initial_response
     if mechanism == "PLAIN":

@@ -1,4 +1,4 @@
-"""Maildir delivery: file names, durable writes, and the quota of Maildir++.
+"""Maildir delivery: message file names, durable writes (fsync, rename), and quota accounting of Maildir++.
 
     1700000000.M20046P77Q3R9c.host,S=1040,W=1064:2,FS       a file name
 
@@ -71,13 +71,13 @@ def wire_size(base: str) -> int | None:
 
 
 def stored_size(base: str) -> int | None:
-    """Return the size in octets that a message's file name states (`S=`); None if the name lacks it."""
+    """Return the stored size in octets that a message's file name states (`S=`); None if the name lacks it."""
     match = _STORED.search(base)
     return int(match[1]) if match else None
 
 
 def sort_key(base: str) -> int:
-    """Return a sort key for the time of delivery in a file name; a name without a time sorts last."""
+    """Return a sort key for the time of delivery that a file name states; a name without a time sorts last."""
     match = _TIME.match(base)
     if match is None:
         return 1 << 256
@@ -86,7 +86,7 @@ def sort_key(base: str) -> int:
 
 
 def delivery_time(base: str) -> float | None:
-    """Return the time of delivery in a file name, in seconds since 1970 UTC; None if the name has none."""
+    """Return the time of delivery that a file name states, in seconds since 1970 UTC; None if the name has none."""
     match = _TIME.match(base)
     seconds = int(match[1]) if match is not None else 0
     return float(seconds) if 0 < seconds < _SECONDS_MAX else None
@@ -155,9 +155,9 @@ class NewMessage:
 
 
 def stored_form(content: bytes) -> bytes:
-    """Convert a message with CRLF line ends to the form stored on disk, with LF line ends.
+    """Convert a message from CRLF line ends to the form stored on disk, with LF line ends.
 
-    CR CR LF is stored unchanged, so that wire_form() restores every octet of a message with CRLF line ends.
+    CR CR LF is stored unchanged. So wire_form() restores every octet of the message.
     """
     if b"\r\r\n" in content:
         return _LINE_END.sub(b"\n", content)
@@ -251,7 +251,7 @@ class Quota:
             return self._read_sums() or self._recalculate()
 
     def allows(self, octets: int, messages: int) -> bool:
-        """Return True if more octets and messages fit the quota; recalculate old sums before a refusal."""
+        """Return True if `octets` more fit the quota; before a refusal, recalculate sums that may be stale."""
         if not self.quota_octets:
             return True
         with locked(self._lock):

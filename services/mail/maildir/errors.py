@@ -14,7 +14,7 @@ class NoFolderError(MaildirError):
 
 
 class FolderExistsError(MaildirError):
-    """Error for a new folder whose name exists already."""
+    """Error for creating a folder whose name exists already."""
 
 
 class MessageGoneError(MaildirError):
@@ -30,4 +30,4 @@ class MessageTooLargeError(MaildirError):
 
 
 class TooManyKeywordsError(MaildirError):
-    """Error for a new keyword in a folder that has no letter left (KEYWORDS_MAX)."""
+    """Error for a new keyword in a folder whose letters for keywords are all in use (KEYWORDS_MAX)."""

@@ -5,11 +5,11 @@
     for uid in folder.uids: folder.messages[uid].flags
     folder.read(uid)                                   octets with CRLF line ends
 
-One Folder can serve several sessions in turn: refresh() reads the changes of other processes, and a session compares
-`revision` and `messages` with its own view. Operations that take long in a large folder can be run in steps
-(refresh_steps, copy_steps, expunge_steps): generators that yield after a bounded number of messages, and hold no lock
-while suspended. Operations block only on a lock, which another process holds while it writes a few lines. All
-operations raise OSError on disk errors.
+One Folder object serves several sessions in turn: refresh() reads the changes of other processes, and each session
+compares `revision` and `messages` with its own view. Operations that take long in a large folder can be run in steps
+(refresh_steps, copy_steps, expunge_steps). These are generators that yield after a bounded number of messages, and hold
+no lock while suspended. An operation waits only for the folder's lock, which another process holds while it writes a
+few lines. All operations raise OSError on disk errors.
 """
 
 import contextlib
@@ -57,7 +57,7 @@ _Result = TypeVar("_Result")
 
 
 def _run(steps: Generator[None, None, _Result]) -> _Result:
-    """Run a generator of steps to its end without pauses; return its result."""
+    """Run an operation in steps (a generator) to its end without pauses; return its result."""
     while True:
         try:
             next(steps)
@@ -74,7 +74,10 @@ def batches(items: Sequence[_Item], count: int) -> Iterator[Sequence[_Item]]:
 
 @dataclass(slots=True)
 class Message:
-    """A message of a folder; `name`: file name relative to the folder; `base`: unique part of the file name."""
+    """A message of a folder.
+
+    `name` is the file name relative to the folder; `base` is the unique part of the file name, which never changes.
+    """
 
     uid: int
     base: str
@@ -85,7 +88,7 @@ class Message:
 
     @property
     def is_new(self) -> bool:
-        """True if the file is in new/, where no reader has seen it."""
+        """True if the file is in new/: no mail program has seen the message yet."""
         return self.name.startswith("new/")
 
 
@@ -136,15 +139,15 @@ class Folder:
         return self._index.first_recent
 
     def refresh(self, added: Sequence[str] = ()) -> None:
-        """Read changes by other processes; assign UIDs to new messages, last to the messages in `added`, in order.
+        """Read changes by other processes, and assign UIDs to new messages in order of delivery.
 
-        Raises NoFolderError if the folder was removed.
+        The messages in `added` get the last UIDs, in the given order. Raises NoFolderError if the folder was removed.
         """
         for _ in self.refresh_steps(added):
             pass
 
     def refresh_steps(self, added: Sequence[str] = ()) -> Generator[None, None, None]:
-        """Refresh in steps, between which other sessions may use the folder; raises the errors of refresh()."""
+        """Do refresh() in steps, between which other sessions may use the folder; raises the same errors."""
         for _ in range(REFRESHES_MAX):
             if (yield from self._refresh_once(added)):
                 return
@@ -153,7 +156,10 @@ class Folder:
             pass
 
     def _refresh_once(self, added: Sequence[str]) -> Generator[None, None, bool]:
-        """Apply the differences to the last listing; return False if another session changed the folder in between."""
+        """Compare the directory with the last listing and apply the differences, in steps.
+
+        Return False, to try again, if another session changed the folder between two steps.
+        """
         listing = self._scanner.scan()
         if listing is None:
             # Read the index even if no file has changed: another process may have claimed the \\Recent messages.
@@ -194,9 +200,9 @@ class Folder:
         return changes == self._changes and (yield from self._apply(bases, gone))
 
     def _identify(self, bases: Collection[str], added: Sequence[str], live: int) -> Generator[None, None, bool]:
-        """Assign UIDs to new files by time of delivery, then to the files in `added` in order; compact the index.
+        """Assign UIDs to new files in order of delivery, then to the files in `added` in the given order.
 
-        Return False if the index was recreated: then all UIDs change.
+        Also compacts the UID index if needed. Returns False if the index was recreated: then all UIDs change.
         """
         before = self.uidvalidity
         yield from self._index.read_steps()
@@ -232,7 +238,7 @@ class Folder:
                 self._index.assign([base for base in bases if base not in self._index.uids])
 
     def _apply(self, bases: Mapping[str, str], gone: Set[str]) -> Generator[None, None, bool]:
-        """Remove the messages whose names are gone; add or rename the files in `bases` (unique part -> file name)."""
+        """Remove the messages whose files are gone; add or rename the files in `bases` (unique part -> file name)."""
         changes = self._changes
         uids = self._index.uids
         names: dict[int, tuple[str, str]] = {}
@@ -312,7 +318,10 @@ class Folder:
             self._compare_all_if(self.mod_sequences.read(lock, self.uidvalidity))
 
     def _compare_all_if(self, read_anew: bool) -> None:
-        """Mark all messages as unrecorded if the file of mod-sequences was read anew."""
+        """After the file of mod-sequences was read anew, have record_changes() compare all messages with it.
+
+        Does nothing unless `read_anew` is True.
+        """
         if not read_anew:
             return
         if not self.messages.keys() >= self.mod_sequences.observed:
@@ -322,7 +331,7 @@ class Folder:
         self._unrecorded |= self.messages.keys() | self.mod_sequences.observed
 
     def claim_recent(self) -> int:
-        """Claim new messages for a session: move them to cur/; return the lowest UID \\Recent in the session."""
+        r"""Claim the new messages for a session: move them to cur/; return the lowest UID \Recent in the session."""
         return _run(self.claim_recent_steps())
 
     def claim_recent_steps(self) -> Generator[None, None, int]:
@@ -378,7 +387,7 @@ class Folder:
         return len(self.read(uid)) if message.size_octets is None else message.size_octets
 
     def ends_in_line_end(self, uid: int) -> bool:
-        """Return True if a message ends in a line end, reading only its last octets; raises MessageGoneError."""
+        """Return True if a message ends in a line end; only its last octets are read. Raises MessageGoneError."""
         descriptor = self._open(uid)
         try:
             return os.pread(descriptor, 1, max(0, os.fstat(descriptor).st_size - 1)) in (b"", b"\n")
@@ -444,7 +453,7 @@ class Folder:
         self._changes += 1
 
     def may_add_keyword(self) -> bool:
-        """Return True if the folder has a letter left for a new keyword."""
+        """Return True if the folder can have a new keyword: one of the 26 letters for keywords is unused."""
         return len(self.keywords.names) < KEYWORDS_MAX
 
     def has_room(self, octets: int) -> bool:
@@ -511,7 +520,7 @@ class Folder:
         return list(zip(names, (yield from target._added(list(names.values()))), strict=True))
 
     def _link(self, uid: int, target: "Folder", now_ns: int) -> str:
-        """Copy a message by a hard link, since files are immutable; returns the file name in `target`."""
+        """Copy a message by a hard link, possible since message files never change; return the name in `target`."""
         descriptor = self._open(uid)
         status = os.fstat(descriptor)
         os.close(descriptor)
@@ -559,7 +568,10 @@ class Folder:
         raise MessageGoneError("The message has been removed.")
 
     def now(self) -> float:
-        """Return the current time in seconds since 1970 UTC, by the wall clock or else by the file system."""
+        """Return the current time in seconds since 1970 UTC, from the wall clock if given.
+
+        Without a wall clock, the time comes from the file system (mtime of a touched file).
+        """
         if self._wall_clock is not None:
             return self._wall_clock()
         with locked(f"{self.path}/{LOCK}") as lock:

@@ -2,9 +2,9 @@
 
     decode("Entw&APw-rfe") == "Entwürfe"        encode("R&D") == "R&-D"
 
-RFC 3501 section 5.1.3. Only the canonical encoding of a name is accepted, so that no two names mean the same folder.
-A directory name begins with a dot and has no slash, so that no folder name leads out of the user's directory. A dot
-within a name is stored as `&AC4-`; modified UTF-7 never encodes a dot in this way, so that the mapping is unique.
+RFC 3501 section 5.1.3. Only the canonical encoding of a name is accepted: no two names denote the same folder. A
+directory name begins with a dot and has no slash: no folder name leads out of the user's directory. A dot within a name
+is stored as `&AC4-`, which modified UTF-7 itself never produces: the mapping is unique.
 """
 
 import base64

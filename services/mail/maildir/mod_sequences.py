@@ -1,4 +1,4 @@
-r"""Mod-sequences of a folder: the order of all changes, in an append-only file beside the UID index (RFC 7162).
+r"""Mod-sequences of a Maildir folder: numbers that order all changes, in an append-only file (CONDSTORE, RFC 7162).
 
     lab7-modseq 1 1700000000         format version, UIDVALIDITY
     F 1764460800                     removals up to this mod-sequence are forgotten
@@ -6,17 +6,17 @@ r"""Mod-sequences of a folder: the order of all changes, in an append-only file 
     V 1764460801 2                   UID 2 was removed at this mod-sequence
     H 1764460801                     no mod-sequence up to this one is used again
 
-The file records the last observed states, not commands, because other programs change flags and remove messages in a
-Maildir as well. observe() compares the messages with the recorded states, assigns the next mod-sequence to the messages
-that differ, and appends the new states to the file before any client is told. So a process may be killed at any time:
-the next observation finds a change that was made but not recorded, and assigns a mod-sequence above all that clients
-know. A partial line is truncated by the next writer, as in the UID index. On a file system that loses the last lines
-of a file in a power failure, new mod-sequences are still above the lost mod-sequences, because a new mod-sequence is at
-least the time in seconds.
+The file records the last observed states of messages, not commands, because other programs also change flags and remove
+messages in a Maildir. observe() compares the messages with the recorded states, assigns the next mod-sequence to the
+messages that differ, and appends the new states to the file before any client is told. So a process may be killed at
+any time: the next observation finds a change that was made but not recorded, and assigns a mod-sequence above all that
+clients know. A partial line is truncated by the next writer, as in the UID index. On a file system that loses the last
+lines of a file in a power failure, new mod-sequences are still above the lost mod-sequences, because a new mod-sequence
+is at least the time in seconds.
 
-Compaction replaces the file atomically when most of its lines are superseded, and forgets all but the last
-VANISHED_MAX removals; vanished_since() then returns None for earlier mod-sequences, and the server reports all UIDs
-that do not exist (RFC 7162 section 3.2.10.1). A file that is missing, damaged or of another UIDVALIDITY is recreated.
+Compaction replaces the file atomically when most of its lines are superseded, and forgets all but the last VANISHED_MAX
+removals; vanished_since() then returns None for earlier mod-sequences, and the server reports all UIDs that do not
+exist (RFC 7162 section 3.2.10.1). A file that is missing, damaged or of another UIDVALIDITY is recreated.
 """
 
 import os
@@ -34,7 +34,7 @@ _Ranges = list[tuple[int, int]]
 
 
 class Flagged(Protocol):
-    """Interface of a message with the letters of its flags."""
+    """Interface of a message that has flag letters."""
 
     @property
     def letters(self) -> str:
@@ -65,7 +65,7 @@ def _decode(octets: bytes) -> _Ranges:
 
 
 class ModSequences:
-    """The mod-sequences of one folder, as of the last observe(); the methods raise OSError."""
+    """The mod-sequences of one folder, as of the last read() or observe(); the methods raise OSError."""
 
     def __init__(self, folder: str) -> None:
         self._path = f"{folder}/{FILE}"
@@ -98,12 +98,16 @@ class ModSequences:
 
     @contextmanager
     def locked(self) -> Iterator[int]:
-        """Hold the lock under which observe() is called; yield its descriptor."""
+        """Hold the lock that observe() requires, in a with block; yields the lock's file descriptor."""
         with locked(self._lock) as lock:
             yield lock
 
     def observe(self, lock: int, messages: Mapping[int, Flagged], changed: Iterable[int]) -> None:
-        """Record the states of the messages with UIDs in `changed` that differ from the recorded states."""
+        """Assign the next mod-sequence to changed messages, and record their new states in the file.
+
+        `changed` has the UIDs to compare: a message has changed if its flags differ from the recorded flags, or if it
+        was removed. `lock` is the file descriptor from locked().
+        """
         by_letters: dict[str, list[int]] = {}
         vanished: list[int] = []
         for uid in sorted(changed):
@@ -240,7 +244,7 @@ class ModSequences:
 
 
 def _ascii_letters(letters: str) -> str:
-    """Return the letters of flags without other characters, which file names by other programs may have."""
+    """Remove characters other than ASCII letters from flag letters; file names by other programs may contain them."""
     if not letters or (letters.isascii() and letters.isalpha()):
         return letters
     return "".join(letter for letter in letters if letter.isascii() and letter.isalpha())

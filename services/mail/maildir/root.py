@@ -1,4 +1,4 @@
-"""Check at start-up that the directory of all mailboxes is writable."""
+"""Start-up check that the root directory of all mailboxes is writable."""
 
 import errno
 import tempfile
@@ -12,7 +12,7 @@ _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT))
 
 
 def check_root(root: Path, domains: Iterable[str]) -> None:
-    """Create the directory if missing; raises ServiceError if mailboxes of a domain cannot be written there."""
+    """Create the root directory if missing; raise ServiceError if mailboxes of a domain cannot be written there."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         for domain in domains:
@@ -23,7 +23,7 @@ def check_root(root: Path, domains: Iterable[str]) -> None:
 
 
 def _check_writable(directory: Path) -> None:
-    """Write and remove a file in a directory, since permission bits do not show a read-only file system."""
+    """Write and remove a file in a directory: permission bits do not reveal a read-only file system."""
     try:
         with tempfile.TemporaryFile(dir=directory):
             pass

@@ -1,4 +1,4 @@
-"""Listing of a Maildir folder: the file names in new/ and cur/, read only if their mtimes have changed."""
+"""Directory scanner of a Maildir folder: lists the files in new/ and cur/, only if a directory's mtime has changed."""
 
 import os
 from collections.abc import Callable
@@ -22,7 +22,8 @@ class Listing:
 class Scanner:
     """Scanner of a folder's new/ and cur/, which lists a directory only if its mtime has changed.
 
-    `wall_clock`, if given, decides if a directory's mtime is old enough to be trusted.
+    A very recent mtime proves nothing, since mtimes are coarse: if `wall_clock` is given, it decides whether the mtime
+    is old enough.
     """
 
     def __init__(self, folder: str, wall_clock: Callable[[], float] | None) -> None:

@@ -1,4 +1,4 @@
-"""Maildir++ mailbox of one user: delivery to INBOX; folders and subscriptions by IMAP names (RFC 3501).
+"""Maildir++ mailbox of one user: delivery to INBOX, and folders and subscriptions under IMAP names (RFC 3501).
 
     maildir = Maildir(Path("maildirs/example.com/alice"))
     name = maildir.deliver(content)               on disk, and in INBOX, on return
@@ -80,7 +80,7 @@ _GONE = ".lab7-gone"
 class Maildir:
     """A user's Maildir++ mailbox in the directory `path`, which is created if missing.
 
-    `quota_octets` 0 means no quota. With a `wall_clock` a folder is rescanned only if it may have changed. Raises
+    `quota_octets` 0 means no quota. If `wall_clock` is given, a folder is rescanned only if it may have changed. Raises
     OSError if the directory cannot be used.
     """
 
@@ -212,7 +212,7 @@ class Maildir:
         inbox.expunge([uid for uid, _ in moved])
 
     def clean(self) -> None:
-        """Remove files older than 36 hours from tmp/ of all folders, left by killed writers."""
+        """Remove files older than 36 hours from tmp/ of all folders, left by writers that were killed."""
         if self._wall_clock is None:
             return
         oldest = self._wall_clock() - ABANDONED_S

@@ -70,7 +70,7 @@ class UidIndex:
             yield
 
     def _read_piece(self) -> bool:
-        """Read a piece of the index file; return True if more is left."""
+        """Read one piece of the index file (INDEX_PIECE_OCTETS); return True if more is left."""
         try:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
@@ -142,7 +142,7 @@ class UidIndex:
         return first
 
     def compact(self, live: Iterable[str]) -> None:
-        """Remove the lines of messages not in `live` from the index file, if most lines are dead (DEAD_LINES_MAX)."""
+        """Rewrite the index file without the lines of messages not in `live`, if most lines are such dead lines."""
         if self.lines < DEAD_LINES_MAX:
             return
         live_uids = {base: self.uids[base] for base in live if base in self.uids}

@@ -9,7 +9,7 @@ from lab7.services.mail.mime.words import decode_words
 
 @dataclass(frozen=True, slots=True)
 class UncheckedNameAddr:
-    """A display name (may be empty) and a mailbox as received, either of which may be empty or invalid."""
+    """A display name and a mailbox as received from a field: either may be empty, and the mailbox may be invalid."""
 
     name: str
     mailbox: Mailbox
@@ -21,7 +21,7 @@ class UncheckedNameAddr:
 
     @property
     def mailbox_text(self) -> str:
-        """The mailbox as text, for validation; an empty local part is not written as an empty quoted string."""
+        """The mailbox as text, to be validated; an empty local part gives `@domain`, not `""@domain`."""
         return str(self.mailbox) if self.mailbox.local_part else f"@{self.mailbox.domain}"
 
 

@@ -55,7 +55,7 @@ class Contents:
         return decode_words(self.root.header.first(name) or b"")
 
     def leaf(self, number: str) -> LeafPart | None:
-        """Return the leaf part with this section number, None if there is none."""
+        """Return the MIME leaf part with this section number, None if there is none."""
         return self._by_number.get(number)
 
     def texts(self, html: bool) -> list[LeafPart]:

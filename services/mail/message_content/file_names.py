@@ -30,7 +30,7 @@ def parameter_text(field: Parametric, name: bytes) -> str:
 
 
 def safe_file_name(name: str, otherwise: str = "file") -> str:
-    """Return a valid file name without a path and without a leading dot; `otherwise` if nothing remains."""
+    """Return a valid file name without a path and without a leading dot; if nothing remains, return `otherwise`."""
     name = _SEPARATORS.split(_UNSHOWN.sub("", name))[-1]
     name = _REPLACED.sub("_", name).strip().lstrip(".").strip()
     if len(name.encode("utf-8")) > FILE_NAME_OCTETS:

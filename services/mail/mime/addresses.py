@@ -17,7 +17,11 @@ MISSING_MAILBOX = b"MISSING_MAILBOX"
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The four parts of an address in ENVELOPE; without a host, `mailbox` starts a named group, None ends it."""
+    """An address with the four parts of IMAP's ENVELOPE (RFC 3501 section 7.4.2).
+
+    An Address without a host marks a group: `mailbox` is the group's name where the group starts, and None where it
+    ends.
+    """
 
     name: bytes | None
     route: bytes | None
@@ -73,7 +77,7 @@ def parse_addresses(octets: bytes, to_error: bool = False) -> list[Address]:
 
 
 def _phrase(lexer: Lexer) -> bytes | None:
-    """Parse a phrase (words and dots); return the words joined by single blanks, None if there are none."""
+    """Parse a phrase (words and dots); return the words joined by single spaces, None if there are none."""
     pieces: list[bytes] = []
     glued = True
     while True:
@@ -129,7 +133,7 @@ def _route(lexer: Lexer) -> bytes | None:
 
 
 def _local_part(lexer: Lexer) -> bytes | None:
-    """Parse a local part: words and dots, with blanks around dots in obsolete syntax; return None without a word."""
+    """Parse a local part: words and dots, with white space around dots (obs-local-part); return None without a word."""
     pieces: list[bytes] = []
     while True:
         word = lexer.quoted() if lexer.next_is(b'"') else lexer.dot_atom()

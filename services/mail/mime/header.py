@@ -23,7 +23,7 @@ class Field:
 
     @property
     def value(self) -> bytes:
-        """The value for display: each fold is replaced by one blank."""
+        """The value for display: each fold is replaced by one space."""
         return unfold(self.raw.partition(b":")[2][:FIELD_OCTETS_MAX]).strip(b" \t")
 
     @property
@@ -43,7 +43,7 @@ class Header:
         return next((header_field.value for header_field in self.fields if header_field.name == name), None)
 
     def exact(self, name: bytes) -> bytes | None:
-        """Return the value, unfolded by removing line ends only, of the first field with this name, or None."""
+        """Return the first field with this lower-case name, its value unfolded by removing line ends only; or None."""
         return next((header_field.exact for header_field in self.fields if header_field.name == name), None)
 
     def last(self, name: bytes) -> bytes | None:
@@ -55,18 +55,21 @@ class Header:
         return (header_field.value for header_field in self.fields if header_field.name == name)
 
     def chosen(self, names: Iterable[bytes], inverted: bool = False) -> bytes:
-        """Return the fields with these names as received, or with `inverted` all others (RFC 3501 section 6.4.5)."""
+        """Return the fields with these names as received; if `inverted`, all other fields (RFC 3501 section 6.4.5)."""
         wanted = {name.lower() for name in names}
         return b"".join(header_field.raw for header_field in self.fields if (header_field.name in wanted) != inverted)
 
 
 def unfold(value: bytes) -> bytes:
-    """Unfold a value: a line end and the blanks after it become one blank."""
+    """Unfold a value: a line end and the white space after it become one space."""
     return _FOLD.sub(b" ", value).replace(b"\r\n", b"").replace(b"\n", b"") if b"\n" in value else value
 
 
 def header_end(octets: bytes, begin: int, end: int) -> tuple[int, int]:
-    """Return the offsets (end of the fields, begin of the body); the empty line is between them."""
+    """Return the offsets of a header's end: (end of its last field, start of the body).
+
+    The two differ by the empty line between them; both are `end` if there is no empty line.
+    """
     if octets.startswith(b"\r\n", begin) and begin + 2 <= end:
         return begin, begin + 2
     index = octets.find(b"\r\n\r\n", begin, end)
@@ -89,7 +92,7 @@ def parse_header(octets: bytes) -> Header:
 
 
 def _field_end(octets: bytes, begin: int, end: int) -> int:
-    """Return the offset after a field and its continuation lines, which begin with a blank."""
+    """Return the offset after a field and its continuation lines, which begin with white space."""
     place = begin
     while True:
         index = octets.find(b"\n", place, end)

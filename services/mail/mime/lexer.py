@@ -1,7 +1,7 @@
-"""Lexer for structured header fields: blanks, comments, atoms, quoted strings, domain literals (RFC 5322 section 3.2).
+"""Lexer of structured header fields: atoms, quoted strings, domain literals, comments (RFC 5322 section 3.2).
 
-Every method consumes a token and returns it, or returns None and leaves the position unchanged. Octets beyond ASCII
-count as letters (RFC 6532).
+Every method consumes one token and returns it; if the input has no such token, it returns None and consumes nothing.
+Octets beyond ASCII count as letters (RFC 6532).
 """
 
 import re
@@ -50,7 +50,7 @@ class Lexer:
         return match[0]
 
     def skip_blanks(self) -> bool:
-        """Skip blanks and comments; return True if there were any."""
+        """Skip white space and comments; return True if there were any."""
         begin = self.place
         while True:
             self._match(_BLANKS)

@@ -68,7 +68,7 @@ def _parameter(lexer: Lexer) -> tuple[bytes, bytes] | None:
 
 
 def _loose(lexer: Lexer) -> bytes | None:
-    """Parse an unquoted value, which ends at a semicolon or blank; return None if empty."""
+    """Parse an unquoted parameter value, which ends at a semicolon or white space; return None if it is empty."""
     begin = lexer.place
     while not lexer.at_end and lexer.octets[lexer.place] not in b" \t\r\n;(":
         lexer.place += 1
@@ -76,7 +76,10 @@ def _loose(lexer: Lexer) -> bytes | None:
 
 
 def _joined(parameters: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Join parameter continuations (RFC 2231 section 3); the name gets a final `*` if a piece was encoded."""
+    """Join the continuations `name*0`, `name*1` of parameters (RFC 2231 section 3) under the name `name`.
+
+    The name is `name*` if at least one of them is percent-encoded.
+    """
     plain: list[tuple[bytes, bytes]] = []
     pieces: dict[bytes, dict[int, tuple[bytes, bool]]] = {}
     for name, value in parameters:

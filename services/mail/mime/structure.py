@@ -17,7 +17,7 @@ _MESSAGE = b"message/rfc822"
 
 @dataclass
 class Part:
-    """A message or a body part; offsets are into the octets of the whole message."""
+    """A message or a MIME body part; all offsets are into the octets of the whole message."""
 
     header_begin: int
     header: Header
@@ -61,7 +61,11 @@ def find(root: Part, numbers: list[int]) -> Part | None:
 
 @dataclass(frozen=True, slots=True)
 class _Delimiter:
-    """A boundary delimiter line: its offset, nesting level of the multipart, last or not, offset of the next line."""
+    """A boundary delimiter line of a multipart.
+
+    `begin` and `after` are the offsets of this line and the next, `level` is the nesting level of the multipart, and
+    `is_last` is True for a close-delimiter (`--boundary--`).
+    """
 
     begin: int
     level: int
@@ -81,7 +85,10 @@ class _Parser:
         self._blank = -1
 
     def part(self, depth: int, default_type: bytes) -> Part:
-        """Parse a part from the current offset on; the delimiter that ends the part is then in `_delimiter`."""
+        """Parse a part from the current offset on.
+
+        Afterwards `_delimiter` is the boundary delimiter line that ends the part, or None at the end of the message.
+        """
         self._parts += 1
         begin = self._place
         fields_end, body_begin = self._header_end(begin)
@@ -143,11 +150,14 @@ class _Parser:
         part.lines = self._octets.count(b"\n", part.body_begin, part.body_end)
 
     def _before(self, begin: int, least: int) -> int:
-        """Return the end of a body before a delimiter line, without the delimiter's CRLF (RFC 2046 section 5.1.1)."""
+        """Return the end of the body before a delimiter line, excluding the CRLF before that line.
+
+        RFC 2046 section 5.1.1.
+        """
         return max(begin - 2, least) if self._octets.startswith(b"\r\n", begin - 2) else begin
 
     def _next_delimiter(self, limit: int) -> _Delimiter | None:
-        """Return the next delimiter line of an open multipart that begins before `limit`, None if there is none."""
+        """Return the next delimiter line, before `limit`, of any multipart not closed yet; None if there is none."""
         if not self._boundaries:
             return None
         octets, place = self._octets, self._place
@@ -170,7 +180,10 @@ class _Parser:
         return None
 
     def _level(self, line: bytes) -> int | None:
-        """Return the nesting level of the multipart with the longest boundary that a line matches; None without one."""
+        """Return the nesting level of the multipart whose boundary a line begins with, None if there is none.
+
+        If the line matches several boundaries, the longest counts.
+        """
         if not line.startswith(tuple(self._boundaries)):
             # Return early, since most lines that begin with "--" match no boundary.
             return None

@@ -13,7 +13,7 @@ _DIGEST = re.compile(rb"[0-9a-f]{32}\Z")
 
 
 def user(session: SessionState, arguments: list[bytes]) -> Steps:
-    """Handle USER (RFC 1939 section 7); any name gets +OK, to prevent enumeration of users."""
+    """Handle USER (RFC 1939 section 7); any name gets +OK, so that replies do not reveal valid user names."""
     _check_privacy(session)
     yield b""
     session.user = arguments[0]

@@ -1,4 +1,4 @@
-"""Command type of the POP3 server: permitted states, argument count, and a handler that yields responses."""
+"""Type of a POP3 command's table entry: session states that permit the command, argument count, and handler."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Handler = Callable[[SessionState, list[bytes]], Steps]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A row of the command table; `arguments`: minimum and maximum number of arguments."""
+    """Entry of the POP3 command table: permitted states, (minimum, maximum) number of arguments, and handler."""
 
     states: frozenset[State]
     arguments: tuple[int, int]

@@ -1,6 +1,6 @@
 """POP3 maildrop on an INBOX: message numbers, deletion marks, exclusive lock (RFC 1939 sections 3, 5 and 8).
 
-The message list is fixed when the maildrop is opened; marked messages are removed in the UPDATE state only.
+The list of messages is fixed when the maildrop is opened. Messages marked by DELE are removed in the UPDATE state only.
 """
 
 import contextlib
@@ -23,7 +23,10 @@ class InUseError(MaildirError):
 
 
 class Maildrop:
-    """An INBOX opened and locked for one session; raises InUseError if it is locked, OSError if it cannot be read."""
+    """A user's INBOX, opened and locked for one POP3 session.
+
+    Raises InUseError if another session has locked it, OSError if it cannot be read.
+    """
 
     def __init__(self, maildir: Maildir) -> None:
         folder: Folder = maildir.folder(INBOX)

@@ -1,10 +1,10 @@
-"""Session state that POP3 command handlers read and change: state, maildrop, capabilities (RFC 1939 section 3).
+"""State of a POP3 session that command handlers read and change: protocol state, maildrop, capabilities (RFC 1939).
 
     connect -> AUTHORIZATION    PASS, APOP or AUTH succeeds and the maildrop's lock is free -> TRANSACTION
     TRANSACTION                 QUIT: remove the marked messages (UPDATE) -> ENDED
     any state                   time-out, too many errors, QUIT in AUTHORIZATION -> ENDED, without UPDATE
 
-Handlers depend on this module, the session depends on the handlers.
+Protocol states: RFC 1939 section 3. Handlers import this module, and the session imports the handlers.
 """
 
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """Capabilities that depend on the configuration and on TLS: STLS, logins, APOP.
+    """Capabilities of a POP3 session that depend on the configuration and on TLS.
 
-    `tls` is true while STLS can be offered; with `needs_tls` passwords are refused until TLS is active; `timestamp` is
-    the challenge of APOP.
+    `tls` is true while STLS can be offered. If `needs_tls` is true, passwords are refused until TLS is active.
+    `timestamp` is the challenge for APOP in the greeting, empty without APOP.
     """
 
     tls: bool = False
@@ -41,7 +41,7 @@ class Capabilities:
 
 
 class SessionState:
-    """Data of one session; `user`: the name from USER, None again after the next command."""
+    """Data of one session; `user` is the name from USER, None unless USER was the last command."""
 
     def __init__(self, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
@@ -52,7 +52,7 @@ class SessionState:
         self.failed_logins = 0
 
     def open(self, maildrop: Maildrop) -> None:
-        """Enter the TRANSACTION state with a locked maildrop."""
+        """Enter the TRANSACTION state with a maildrop that has been locked."""
         self.maildrop = maildrop
         self.state = State.TRANSACTION
 

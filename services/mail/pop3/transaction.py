@@ -98,7 +98,7 @@ def _header_and_lines(content: bytes, count: int) -> bytes:
 
 
 def _with_line_end(content: bytes) -> bytes:
-    """Return a message with a CRLF at its end, which the final dot requires."""
+    """Return a message with a CRLF at its end: the final dot must be on a line of its own."""
     return content if not content or content.endswith(b"\r\n") else content + b"\r\n"
 
 

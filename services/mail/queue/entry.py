@@ -47,7 +47,10 @@ class DecodeError(ValueError):
 
 @dataclass(slots=True)
 class Recipient:
-    """A recipient of a message; `original`: the envelope's address, if a list or forward expanded it to `mailbox`."""
+    """A recipient of a message, and the state of its delivery.
+
+    `original` is the address in the SMTP envelope, if a mailing list or forward was expanded to `mailbox`.
+    """
 
     mailbox: Mailbox
     original: Mailbox | None = None
@@ -66,9 +69,10 @@ class ContentLocation:
 
 @dataclass(slots=True)
 class Entry:
-    """A queued message; times in seconds since 1970 UTC; `content` None: to be read from the journal at `place`.
+    """A queued message; times in seconds since 1970 UTC.
 
-    `may_be_delivered`: an earlier attempt may have delivered the message to a local mailbox, but was not recorded.
+    `content` None: it is to be read from the journal at `place`. `may_be_delivered`: an earlier attempt may have
+    delivered the message to a local mailbox before a crash.
     """
 
     id: str
@@ -85,12 +89,12 @@ class Entry:
 
     @property
     def open_recipients(self) -> list[int]:
-        """The numbers of the recipients neither delivered to nor failed."""
+        """The numbers of the recipients for whom delivery has neither succeeded nor failed."""
         return [at for at, recipient in enumerate(self.recipients) if not recipient.is_final]
 
     @property
     def is_final(self) -> bool:
-        """True if the message was delivered to, or has failed for, every recipient."""
+        """True if delivery has succeeded or failed for every recipient."""
         return all(recipient.is_final for recipient in self.recipients)
 
 

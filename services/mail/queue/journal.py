@@ -9,10 +9,10 @@ A record is a header and its data:
     4 octets  length of the data  4 octets  CRC-32 of kind and data
 
 Octets that are not a valid record, left by a crash, are skipped up to the next valid record. write() appends a batch of
-records of many sessions with one fdatasync, after which the sessions reply 250. A segment is removed once neither the
-segment nor an older one holds an open entry; above SEGMENTS_MAX segments, the open entries of the oldest are copied
-into the newest. Recovery reads the segments in order. Not thread-safe: used by one thread at a time. The design is
-described in queue/__init__.py.
+records of many sessions with one fdatasync; then the sessions reply 250. A segment is removed once neither it nor an
+older segment holds an open entry (one with undelivered recipients). Above SEGMENTS_MAX segments, the open entries of
+the oldest are copied into the newest. Recovery reads the segments in order. Not thread-safe: used by one thread at a
+time. The design is described in queue/__init__.py.
 """
 
 import contextlib
@@ -90,7 +90,7 @@ class Journal:
         return [entry for entry in read_entries(self._directory) if not entry.is_final]
 
     def write(self, items: Sequence[JournalItem], durable: bool) -> list[ContentLocation | None]:
-        """Append entries and changes, synced if `durable`; returns each content's location, None for a change.
+        """Append entries and changes, synced to disk if `durable`; return each content's location, None for a change.
 
         Raises OSError; then none of the records is valid.
         """
@@ -123,7 +123,10 @@ class Journal:
         return octets
 
     def release(self, oldest_open: int | None) -> None:
-        """Remove segments older than segment `oldest_open`, the oldest with an undelivered entry (None: no entry)."""
+        """Remove the segments older than number `oldest_open`, the oldest segment that holds an undelivered entry.
+
+        None: there is no undelivered entry, so that all segments but the active one are removed.
+        """
         active = self._active
         if active is not None and oldest_open is None and active.end >= IDLE_SEGMENT_OCTETS:
             self._close_active()
@@ -137,7 +140,7 @@ class Journal:
 
     @property
     def segment_to_copy(self) -> int | None:
-        """The segment whose open entries should be copied, None while there are at most SEGMENTS_MAX segments."""
+        """The number of the segment whose open entries should be copied; None while there are at most SEGMENTS_MAX."""
         return self._numbers[0] if len(self._numbers) > SEGMENTS_MAX else None
 
     def close(self) -> None:
@@ -322,7 +325,7 @@ def scan_records(octets: memoryview) -> Iterator[Record]:
 
 
 def _next_magic(octets: memoryview, begin: int) -> int:
-    """Return the offset of the next MAGIC at or after `begin`, where a record may start; the end if there is none."""
+    """Return the offset of the next MAGIC (start of a record) at or after `begin`, else the end of the octets."""
     chunk_octets = 1 << 16
     while begin < len(octets):
         index = bytes(octets[begin : begin + chunk_octets]).find(MAGIC)

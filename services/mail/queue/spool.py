@@ -1,4 +1,4 @@
-"""Spool of the MTA: queued messages in memory, and asyncio access to the journal with group commit.
+"""Spool of the MTA: the queued messages in memory, written to the journal with group commit.
 
 One thread writes the journal. Records that arrive during a write form the next batch: the higher the load, the more
 messages share one fdatasync.
@@ -56,18 +56,18 @@ class Spool:
             self._enter(entry)
 
     async def add(self, entries: Sequence[Entry], change: Change | None = None) -> None:
-        """Write entries and, in the same write, a change to disk; wait for the sync; raises OSError."""
+        """Write entries and, in the same write, a change; return when both are synced to disk. Raises OSError."""
         written: asyncio.Future[None] = self._loop.create_future()
         items: list[JournalItem] = [*entries, *([] if change is None else [change])]
         self._enqueue(_PendingWrite(items, True, written, sum(len(entry.content or b"") for entry in entries)))
         await written
 
     def write_later(self, change: Change) -> None:
-        """Write a change without waiting; if a crash loses the change, the delivery attempt is repeated."""
+        """Write a change without waiting for the sync; if a crash loses it, the delivery attempt is repeated."""
         self._enqueue(_PendingWrite([change], False, None, 0))
 
     def remove(self, entry: Entry) -> None:
-        """Drop a finished entry from memory, after its last change was passed to write_later() or add()."""
+        """Remove a finished entry from memory; its last change must have been passed to write_later() or add()."""
         if self.entries.pop(entry.id, None) is not None:
             self._uncache(entry)
             self._count(entry, -1)
@@ -131,7 +131,10 @@ class Spool:
         job.add_done_callback(lambda done: self._written(batch, items, done))
 
     def _oldest_open(self, items: Sequence[JournalItem]) -> int | None:
-        """Return the oldest segment with an open entry; _NEWEST if only `items` has entries; None if there are none."""
+        """Return the number of the oldest segment with an undelivered entry, None if there is none.
+
+        _NEWEST: the only undelivered entries are in `items`, which are not written yet.
+        """
         if self._open_per_segment:
             return min(self._open_per_segment)
         return _NEWEST if any(isinstance(item, Entry) for item in items) else None
@@ -182,7 +185,7 @@ class Spool:
             self.write_later(Change(entry.id, range(len(entry.recipients))))
 
     def _copy_oldest(self) -> None:
-        """Copy an open entry of the oldest segment into the newest, if there are more than SEGMENTS_MAX segments."""
+        """Copy one undelivered entry of the oldest segment into the newest, if there are more than SEGMENTS_MAX."""
         oldest = self._journal.segment_to_copy
         if oldest is None or not self._open_per_segment or self._pending:
             return

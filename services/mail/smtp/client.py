@@ -25,7 +25,10 @@ _NOT_CONNECTED = "4.4.1"
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Time-outs of an SMTP client (RFC 5321 section 4.5.3.2); `connect_s`: Postfix's smtp_connect_timeout."""
+    """Time-outs of an SMTP client in seconds (RFC 5321 section 4.5.3.2).
+
+    `connect_s` limits the TCP connection attempt, as Postfix's smtp_connect_timeout does.
+    """
 
     connect_s: float = 30.0
     greeting_s: float = 300.0
@@ -37,7 +40,7 @@ class Timeouts:
     farewell_s: float = 2.0
 
     def for_step(self, step: Step) -> float:
-        """Return the time-out in seconds for the reply that a session in this step waits for."""
+        """Return the time-out in seconds for the reply that a session in state `step` is waiting for."""
         known = {Step.GREETING: self.greeting_s, Step.CONTENT: self.end_s, Step.GROUP: max(self.command_s, self.data_s)}
         return known.get(step, self.command_s)
 
@@ -53,7 +56,10 @@ class TranscriptEntry:
 
 @dataclass
 class SendResult:
-    """Result of sending on a connection: an outcome per message begun, and the connection's failure, if any."""
+    """Result of sending messages over one connection: their outcomes, and the connection's failure, if any.
+
+    A message that was not begun, because the connection had ended, has no outcome.
+    """
 
     outcomes: list[Outcome] = field(default_factory=list)
     failure: Reply | None = None
@@ -61,7 +67,7 @@ class SendResult:
 
 
 class ConnectionFailedError(Exception):
-    """Failure to establish an SMTP session; `reply`: the reason as an SMTP reply."""
+    """Error for an SMTP connection or session that cannot be established; `reply` is the reason as an SMTP reply."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(str(reply))
@@ -109,7 +115,7 @@ class Connection:
             raise ConnectionFailedError(self.session.failure or Reply(451, "The server closed the connection", "4.4.2"))
 
     async def deliver(self, envelope: Envelope) -> Outcome:
-        """Send a message; return its Outcome. Another message can follow if the session is READY again."""
+        """Send a message; return its Outcome. Another message can follow if the session's step is READY afterwards."""
         await self._send(self.session.send(envelope))
         await self._until(Step.READY)
         outcome = self.session.outcome
@@ -118,7 +124,7 @@ class Connection:
         return outcome
 
     async def close(self) -> None:
-        """Send QUIT if the session is READY and wait until the server closes (RFC 5321 section 4.1.1.10)."""
+        """Send QUIT if the session's step is READY, and wait until the server closes (RFC 5321 section 4.1.1.10)."""
         if self.session.step is Step.READY:
             await self._send(self.session.quit())
             await self._until(Step.OVER)
@@ -198,9 +204,9 @@ async def send(
     tls: ssl.SSLContext | None = None,
     on_outcome: Callable[[Envelope, Outcome], None] | None = None,
 ) -> SendResult:
-    """Send messages over one connection to (address, port), in order, and close the connection.
+    """Send messages in order over one connection to `server` (address, port); close the connection.
 
-    Messages not begun because the connection ended have no outcome. `on_outcome` is called after each message.
+    `on_outcome` is called after each message. Messages not begun because the connection had ended have no outcome.
     """
     result = SendResult()
     connection = Connection(ClientSession(options), timeouts or Timeouts(), result.transcript)

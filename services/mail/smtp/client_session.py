@@ -39,7 +39,7 @@ NO_AUTH = Reply(530, "The server offers no usable authentication mechanism", "5.
 
 
 class Step(Enum):
-    """State of a client session: the reply, or the method call, that the session waits for."""
+    """State of an SMTP client session: the server's reply, or the caller's method, that it is waiting for."""
 
     GREETING = "220"
     HELLO = "the reply to EHLO or HELO"
@@ -66,7 +66,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """Options of a client session: EHLO name, use of extensions, credentials for AUTH, encoder of mail data."""
+    """Options of a client session: EHLO name, use of PIPELINING and STARTTLS, credentials, encoder of mail data."""
 
     hello: str
     pipelining: bool = True
@@ -79,7 +79,7 @@ class SessionOptions:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Result of a transaction: for each recipient in order, the reply that decided on its delivery."""
+    """Result of a mail transaction: for each recipient in order, the reply that decided its delivery."""
 
     replies: tuple[Reply, ...]
 
@@ -105,7 +105,10 @@ class _Transaction:
 
 
 class ClientSession:
-    """SMTP client session; `step`: the reply that is awaited; `failure`: the reply that ended the session early."""
+    """Sans-IO session of an SMTP client.
+
+    `step` is its state; `failure` is the reply that ended the session early, None if nothing failed.
+    """
 
     def __init__(self, options: SessionOptions) -> None:
         self.step = Step.GREETING
@@ -125,7 +128,7 @@ class ClientSession:
 
     @property
     def pipelines(self) -> bool:
-        """True if commands are sent in groups: the server announced PIPELINING (RFC 2920) and the options permit it."""
+        """True if commands are sent in groups: the server announces PIPELINING (RFC 2920) and the options permit it."""
         return self.options.pipelining and "PIPELINING" in self.extensions
 
     def receive(self, data: bytes) -> bytes:
@@ -151,7 +154,7 @@ class ClientSession:
         return self._hello("EHLO")
 
     def send(self, envelope: Envelope) -> bytes:
-        """Begin a transaction in step READY; return the octets to send; `outcome` stays None until the last reply."""
+        """Begin a mail transaction in step READY; return the octets to send. `outcome` is None until the last reply."""
         if self.step is not Step.READY:
             raise ValueError(f"cannot send in {self.step.name}")
         if not envelope.forward_paths:
@@ -176,7 +179,7 @@ class ClientSession:
         return b"QUIT\r\n"
 
     def lost(self, reason: str) -> None:
-        """End the session after a lost connection; set `failure` unless the session has already ended."""
+        """End the session after the connection was lost; set `failure` unless the session had ended already."""
         if self.step is Step.QUIT:
             self.step = Step.OVER
         elif self.step is not Step.OVER:
@@ -296,7 +299,10 @@ class ClientSession:
         return self._send_content(transaction)
 
     def _can_succeed(self, transaction: _Transaction) -> bool:
-        """Return False if a transaction without PIPELINING has already failed, so that its next command is not sent."""
+        """Return False if the next command of a transaction is pointless, because the transaction has already failed.
+
+        That is, MAIL was rejected, or DATA follows and every RCPT was rejected. For sessions without PIPELINING.
+        """
         if transaction.refusal is not None:
             return False
         return transaction.unsent[0][0] != "DATA" or transaction.has_recipient
@@ -322,7 +328,11 @@ class ClientSession:
         return b""
 
     def _finish(self, transaction: _Transaction, deciding: Reply | None) -> None:
-        """Set the outcome: the reply to RCPT for a rejected recipient, the reply `deciding` for an accepted one."""
+        """Set the transaction's outcome, one reply per recipient.
+
+        A rejected recipient gets the reply to its RCPT; an accepted one gets `deciding`, the reply to DATA or the mail
+        data (None: the transaction was aborted).
+        """
         self.in_doubt = False
         missing = Reply(451, "The transaction was aborted", "4.5.0")
         known: Iterable[Reply] = transaction.replies
@@ -342,7 +352,10 @@ class ClientSession:
 
 
 def _fits(name: str, reply: Reply) -> bool:
-    """Return whether a reply may follow a command or mail data (RFC 5321 section 4.3.2): 354 to DATA, 2yz to others."""
+    """Return True if a reply is valid for a command or mail data: 354 for DATA, 2yz for others, or any 4yz or 5yz.
+
+    RFC 5321 section 4.3.2.
+    """
     return reply.code >= 400 or (reply.code == 354 if name == "DATA" else reply.code < 300)
 
 

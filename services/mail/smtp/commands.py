@@ -1,7 +1,7 @@
-"""SMTP server's command table, session states, and requests for I/O to the connection (RFC 5321 section 4.1).
+"""SMTP server's command table, its session states, and a session's requests for I/O (RFC 5321 section 4.1).
 
 The table maps a verb to (states in which it is allowed, handler method, help text). A command in another state gets 503
-(section 4.1.4), a verb of an RFC that is not implemented 502, any other 500 (section 4.2.4).
+(section 4.1.4), a known verb that is not implemented 502, an unknown verb 500 (section 4.2.4).
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """Request to write a message to the queue; completed by ServerSession.accepted()."""
+    """Request to write a message to the queue; the connection then calls ServerSession.accepted() with the reply."""
 
     reverse_path: Mailbox | None
     recipients: tuple[Mailbox, ...]
@@ -39,7 +39,7 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class CheckPassword:
-    """Request to check a password; completed by ServerSession.authenticated()."""
+    """Request to check a password; the connection then calls ServerSession.authenticated() with the result."""
 
     user: str
     password: str
@@ -47,7 +47,7 @@ class CheckPassword:
 
 @dataclass(frozen=True, slots=True)
 class StartTLS:
-    """Request for a TLS handshake after all replies are sent; completed by ServerSession.tls_started()."""
+    """Request for a TLS handshake after all replies are sent; the connection then calls ServerSession.tls_started()."""
 
 
 Request = Accept | CheckPassword | StartTLS
@@ -55,7 +55,7 @@ Request = Accept | CheckPassword | StartTLS
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A row of the command table: the states in which a verb is permitted, its handler, and its help text."""
+    """Entry of the command table: the session states that permit a verb, its handler, and its help text."""
 
     states: frozenset[State]
     handler: str

@@ -1,9 +1,9 @@
 """Mail data of SMTP: end detection, dot-stuffing, smuggling protection (RFC 5321 sections 2.3.8, 4.1.1.4, 4.5.2).
 
-Only CRLF "." CRLF ends the data. A server that accepts <LF>.<LF>, <LF>.<CR><LF> or <CR>.<CR> as the end, or relays such
-a sequence, lets a sender hide a second message in the first ("SMTP smuggling"). This server does not end the data at
-such a sequence: it rejects the message, and afterwards accepts only QUIT on the connection. Any other bare LF, as sent
-by programs that pass a Unix file unchanged, is converted to CRLF, so that only CRLF is relayed; a bare CR is rejected.
+Only CRLF "." CRLF ends the data. If a server accepts <LF>.<LF>, <LF>.<CR><LF> or <CR>.<CR> as the end, or relays such a
+sequence, a sender can hide a second message in the first ("SMTP smuggling"). This server does not end the data at such
+a sequence: it rejects the message, and afterwards accepts only QUIT on the connection. Any other bare LF is converted
+to CRLF: some programs send a Unix file unchanged. A message with a bare CR is rejected.
 
 Section 4.5.3.1.6 requires servers to accept lines of 1,000 octets. Longer lines are accepted up to the limit of the
 message size, unless `strict` is set, and shortened before they are relayed (short_lines.py).
@@ -32,10 +32,13 @@ LOOP = Reply(554, "Too many Received fields: mail loop", "5.4.6")
 
 
 class ContentReader:
-    """Buffer for mail data up to the end marker; octets of a message far above `limit_octets` are discarded."""
+    """Buffer of mail data up to the end marker (CRLF "." CRLF).
+
+    If a message far exceeds `limit_octets`, its octets are discarded and only its end is awaited.
+    """
 
     def __init__(self, limit_octets: int, strict: bool = False) -> None:
-        """Create an empty buffer; with `strict`, messages with lines above TEXT_LINE_OCTETS are rejected."""
+        """Create an empty buffer; if `strict`, messages with lines above TEXT_LINE_OCTETS are rejected."""
         self._limit_octets = limit_octets
         self._strict = strict
         # The buffer begins with the CRLF of the DATA command, since the first line may be the final dot.
@@ -49,7 +52,7 @@ class ContentReader:
         return len(self._octets)
 
     def feed(self, data: bytes) -> bytes | None:
-        """Buffer mail data; returns the octets after the end marker, None until the end marker arrives."""
+        """Buffer mail data; return the octets that follow the end marker, None until the end marker arrives."""
         self._octets += data
         end = self._octets.find(END, self._searched)
         if end < 0:
@@ -62,7 +65,7 @@ class ContentReader:
         return rest
 
     def _exceeds_limit(self, octets: int) -> bool:
-        """Return True above twice the limit, since up to half of the octets may be stuffed dots, which do not count."""
+        """Return True if the octets exceed twice the limit, as up to half of them may be dots of dot-stuffing."""
         return octets > 2 * self._limit_octets + len(END)
 
     def _drop(self, count: int) -> None:

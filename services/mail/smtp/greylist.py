@@ -1,14 +1,14 @@
-"""Greylisting (RFC 6647): 450 for the first message of an unknown sender, which a legitimate MTA retries.
+"""Greylisting (RFC 6647): the first message of an unknown sender gets 450, and a legitimate MTA sends it again.
 
 The key is the triple of client address, reverse-path and forward-path (section 4.3). A first attempt gets 450; once a
-retry arrives after the delay, the triple passes:
+retry arrives after the greylisting delay, the triple passes:
 
     unseen --attempt: 450--> waiting (delay_s) --retry after delay_s: accepted--> passed (kept FORGET_PASSED_S)
       ^                         |                                                    |
       +----- FORGET_UNSEEN_S ---+---------------- unused for FORGET_PASSED_S --------+
 
 Spam software without a queue does not retry. The cost is one retry interval of delay for the first message of a triple.
-Beyond TRIPLES_MAX the least recently used triple is evicted. State is in memory: a restart forgets it.
+Beyond TRIPLES_MAX the least recently used triple is evicted. The state is in memory only and is lost at a restart.
 """
 
 from collections.abc import Callable

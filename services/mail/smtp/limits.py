@@ -1,4 +1,4 @@
-"""Limits of the SMTP server, each with its source in RFC 5321, an extension or Postfix."""
+"""Protocol limits of the SMTP server (lines, recipients, errors), each with its source in an RFC or Postfix."""
 
 # RFC 5321 section 4.5.3.1.4: a command line has at most 512 octets, verb and CRLF included.
 COMMAND_LINE_OCTETS = 512

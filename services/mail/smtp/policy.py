@@ -2,8 +2,8 @@
 
 Mail for local domains is accepted from any client, and so is mail for domains in `relay_for`, for which this server is
 a backup MX (section 5.1). Mail for other domains is accepted only from authenticated users and from the networks in
-`relay_from`, and otherwise rejected as relaying (550 5.7.1). Decisions are made without I/O: functions passed in return
-the octets used in a mailbox and the free disk space.
+`relay_from`, and otherwise rejected as relaying (550 5.7.1). The policy does no I/O itself: callbacks return the octets
+used in a mailbox and the free disk space.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -59,7 +59,10 @@ def _room_for_all() -> int:
 
 @dataclass
 class Policy:
-    """Access policy of a server; functions: `used_octets` (size of a mailbox), `free_octets` (free disk space)."""
+    """Access policy of a server.
+
+    Callbacks: `used_octets` returns the octets used in a mailbox, `free_octets` the free disk space.
+    """
 
     accounts: Accounts
     relay_from: Sequence[Network] = ()
@@ -82,7 +85,10 @@ class Policy:
         return client.account is not None or _is_in(client.address, self.relay_from)
 
     def sender(self, size_octets: int) -> Reply | None:
-        """Return 452 if the disk has no room for a message of the declared size, else None (RFC 1870 section 6.1)."""
+        """Return 452, which rejects MAIL, if the disk has no room for the declared size; else None.
+
+        RFC 1870 section 6.1.
+        """
         return NO_ROOM if 2 * size_octets + self.reserve_octets > self.free_octets() else None
 
     def recipient(self, mailbox: Mailbox, reverse_path: Mailbox | None, size_octets: int, client: Client) -> Reply:
@@ -120,7 +126,7 @@ class Policy:
         return FULL
 
     def content(self, recipients: Sequence[Mailbox], size_octets: int) -> Reply | None:
-        """Return 552 if a message exceeds the quotas of all recipients, None if it fits at least one."""
+        """Return the reply that rejects a message, 552 if it exceeds the quotas of all recipients; else None."""
         for mailbox in recipients:
             entry = self.accounts.find(mailbox.local_part, mailbox.domain)
             if not isinstance(entry, Account) or self._quota(entry, size_octets) is None:

@@ -1,7 +1,8 @@
-"""SMTP server on asyncio: feeds one sans-IO session per connection; enforces limits and time-outs; shuts down.
+"""SMTP server on asyncio: the TCP connections of sans-IO sessions, with connection limits, time-outs and shutdown.
 
-The session takes the decisions of the protocol (server_session). RFC 5321 sections 3.8, 4.1.1.10, 4.2.3 and 4.5.3.2.7.
-A connection refers to the ServerContext, not to the server that creates the connections.
+A connection passes received octets to its session (server_session), sends the replies, and does the I/O that the
+session requests; all decisions of the protocol are in the session. Connections share a ServerContext and have no
+reference to the SMTPServer that creates them. RFC 5321 sections 3.8, 4.1.1.10, 4.2.3 and 4.5.3.2.7.
 """
 
 import asyncio
@@ -39,7 +40,7 @@ _LOCAL_ERROR = Reply(451, "Local error in processing", "4.3.0")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of the SMTP server on connections, time and memory (limits.py has the protocol's limits)."""
+    """Limits of the SMTP server on connections, time and memory (the protocol's limits are in limits.py)."""
 
     # More concurrent connections than Postfix's default_process_limit (100), since a session is not a process.
     connections: int = 1_000
@@ -56,7 +57,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A listening port: the announced extensions, and accept(), which queues a message and may raise OSError."""
+    """Properties of a listening port: the announced extensions, and the callback that accepts a message.
+
+    `accept` writes a message to the queue and returns the SMTP reply. It may raise OSError.
+    """
 
     offer: Offer
     accept: Callable[[Accept, Client], Awaitable[Reply]]
@@ -64,7 +68,7 @@ class Port:
 
 @dataclass(slots=True)
 class ServerContext:
-    """State shared by all connections; `held_octets`: received octets buffered for all clients together."""
+    """State shared by all connections; `held_octets` counts the received octets buffered for all clients together."""
 
     policy: Policy
     log: EventLog
@@ -80,7 +84,7 @@ class ServerContext:
         return self.loop.time()
 
     async def check_password(self, user: str, password: str) -> Account | None:
-        """Check a password in a thread (scrypt takes some 50 ms); return the account, None if the check fails."""
+        """Check a password in a thread (scrypt takes some 50 ms); return the account, None if the login is wrong."""
         return await self.loop.run_in_executor(None, self.policy.accounts.check, user, password)
 
 
@@ -91,10 +95,10 @@ def _stage_of(session: ServerSession) -> Stage:
 
 
 class ServerConnection(asyncio.Protocol):
-    """Asyncio protocol of one client connection, which feeds its session and handles its requests.
+    """Asyncio protocol of one client connection: passes input to a session, sends replies, does the requested I/O.
 
-    `deadline` is enforced by the server's sweep; `task` handles the session's request: while a message is written to
-    the queue or a password is validated, reading is paused.
+    `deadline` is the time at which the session times out, checked every SWEEP_S. `task` handles the session's current
+    request: while a message is written to the queue or a password is checked, reading from the socket is paused.
     """
 
     def __init__(self, context: ServerContext, port: Port, slot: Slot) -> None:
@@ -165,14 +169,14 @@ class ServerConnection(asyncio.Protocol):
         self._transport.abort()
 
     def evict(self) -> None:
-        """End the session with 421, because another client needs its slot."""
+        """End the session with 421, to make room in the connection limit for another client."""
         if self._lingers:
             self._transport.abort()
         else:
             self._stop("Too many connections: try again later")
 
     def check_deadline(self, now: float) -> None:
-        """End the session with 421 if its deadline has passed; called every SWEEP_S."""
+        """End the session with 421 if its deadline has passed; the server calls this method every SWEEP_S."""
         if now < self.deadline:
             return
         if self._lingers or self._in_handshake or self._session is None:
@@ -207,7 +211,7 @@ class ServerConnection(asyncio.Protocol):
         self._held(session.held_octets)
 
     def _extend_deadline(self, session: ServerSession, octets: int, answered: bool) -> None:
-        """Restart the idle time-out after a reply; extend the time for mail data by the octets received."""
+        """Restart the idle time-out after a reply; in mail data, extend it in proportion to the octets received."""
         limits = self._context.limits
         latest = self._context.now() + limits.idle_s
         if answered:
@@ -223,7 +227,7 @@ class ServerConnection(asyncio.Protocol):
             self._stop("Too much mail in transit: try again later")
 
     async def _handle_request(self, session: ServerSession, request: Request) -> None:
-        """Do the I/O of one request (write a message, check a password, start TLS), and continue the session."""
+        """Do the I/O that the session requests (write a message, check a password, start TLS); continue the session."""
         out = b""
         if isinstance(request, Accept):
             try:
@@ -286,7 +290,7 @@ class ServerConnection(asyncio.Protocol):
 
 
 class SMTPServer:
-    """SMTP server: the connections of all its ports."""
+    """SMTP server with one or more listening ports, and all their connections."""
 
     def __init__(
         self,

@@ -9,7 +9,7 @@
     S: 250 2.1.5 Recipient ok
     C: DATA
     S: 354 Start mail input; end with <CRLF>.<CRLF>
-    C: ... <CRLF>.<CRLF>                       request is now Accept(...): the connection makes the message durable
+    C: ... <CRLF>.<CRLF>                       request is now Accept(...): the connection writes the message to disk
     S: 250 2.0.0 Queued as ...                 accepted()
 
 The command table is in commands.py. For an operation that needs I/O (write to the queue, validate a password, TLS
@@ -39,7 +39,7 @@ _NOT_IN_COMMANDS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The host name, size limit and extensions that the server announces on a port."""
+    """The host name, size limit and extensions that the server announces on a listening port."""
 
     hostname: str
     size_octets: int = limits.MESSAGE_OCTETS
@@ -53,7 +53,10 @@ class Offer:
 
 
 class ServerSession:
-    """Session of one SMTP client; `request`: the I/O that the connection has to do before the session continues."""
+    """Sans-IO session of one SMTP client.
+
+    If `request` is set, the connection has to do this I/O before the session continues.
+    """
 
     def __init__(self, policy: Policy, offer: Offer, client: Client) -> None:
         self.state = State.CONNECTED
@@ -79,20 +82,23 @@ class ServerSession:
         return Reply(220, f"{self._offer.hostname} ESMTP ready").to_wire()
 
     def receive(self, data: bytes) -> bytes:
-        """Buffer octets; return the replies to all complete commands, b"" while `request` is set or if closed."""
+        """Buffer received octets; return the replies to all complete commands.
+
+        The result is b"" while `request` is set and after the session is closed.
+        """
         if self.state is State.CLOSED:
             return b""
         self._input.feed(data)
         return self._advance()
 
     def accepted(self, reply: Reply) -> bytes:
-        """Complete the request Accept: return its reply, and the replies to commands buffered during the write."""
+        """Complete the request Accept; return its reply, and the replies to commands that arrived during the write."""
         self._end_request(State.GREETED)
         self._reply(reply)
         return self._advance()
 
     def authenticated(self, account: Account | None) -> bytes:
-        """Complete the request CheckPassword: return the replies to send; `account` None: wrong user or password."""
+        """Complete the request CheckPassword; return the replies to send. `account` None: wrong user or password."""
         self._end_request(State.GREETED)
         if account is not None:
             self.client.account = account
@@ -105,7 +111,7 @@ class ServerSession:
         return self._advance()
 
     def tls_started(self, version: str) -> bytes:
-        """Complete the request StartTLS: discard the session's state (RFC 3207 section 4.2); return b""."""
+        """Complete the request StartTLS and discard the session's state (RFC 3207 section 4.2); return b""."""
         self._end_request(State.CONNECTED)
         self._input.clear()
         self.client.hello, self.client.is_extended, self.client.tls = "", False, version
@@ -113,7 +119,7 @@ class ServerSession:
         return b""
 
     def stop(self, reason: str, enhanced: str = "4.3.2") -> bytes:
-        """Close the session; return the last reply, 421 with a reason (RFC 5321 section 3.8), b"" if already closed."""
+        """Close the session; return its last reply, 421 with a reason (RFC 5321 section 3.8), b"" if closed already."""
         if self.state is State.CLOSED:
             return b""
         self._close(Reply(421, f"{self._offer.hostname} {reason}", enhanced))
@@ -132,7 +138,7 @@ class ServerSession:
         return self._flush()
 
     def _step(self) -> bool:
-        """Handle one command, or mail data; return False if no complete command or mail data are left."""
+        """Handle one command or, after DATA, mail data; return False if neither is complete in the buffer."""
         if self._content is not None:
             rest = self._content.feed(self._input.pop_all())
             if rest is None:

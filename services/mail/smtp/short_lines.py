@@ -1,9 +1,9 @@
-"""Shortening of long lines in messages that are sent to other servers (RFC 5321 section 4.5.3.1.6).
+"""Shortening of long lines in messages to other servers, by folding and re-encoding (RFC 5321 section 4.5.3.1.6).
 
-No server has to accept a line of more than 998 octets and CRLF. Long header lines are folded (RFC 5322 section 2.2.3).
-A body with long lines is encoded as quoted-printable (RFC 2045 section 6.7), separately in each part of a multipart
+Servers may reject a line of more than 998 octets and CRLF. Long header lines are folded (RFC 5322 section 2.2.3). A
+body with long lines is encoded as quoted-printable (RFC 2045 section 6.7), separately in each part of a multipart
 message; a base64 body is only broken into lines (section 6.8). The decoded content is unchanged. A signature over the
-encoded octets (DKIM, multipart/signed) no longer verifies, as after Postfix has broken long lines
+encoded octets (DKIM, multipart/signed) no longer verifies; the same is true after Postfix has broken long lines
 (smtp_line_length_limit). Messages without a long line are not changed.
 
 Left out: long lines outside the parts, such as a preamble, and long lines of parts that the MIME parser does not reach;
@@ -78,7 +78,7 @@ def _edits(octets: bytes, part: Part, is_message: bool) -> Iterator[_Edit]:
 
 
 def _rewrapped(body: bytes) -> bytes:
-    """Return a base64 body with line breaks, which decoders ignore, after 76 characters (RFC 2045 section 6.8)."""
+    """Break the lines of a base64 body after 76 characters; decoders ignore line breaks (RFC 2045 section 6.8)."""
     return b"".join(
         line[begin : begin + _BASE64_LINE_OCTETS] + CRLF
         for line in body.split(CRLF)
@@ -92,7 +92,7 @@ def _quoted_printable(content: bytes) -> bytes:
 
 
 def _declared(header: bytes, is_message: bool) -> bytes:
-    """Return a header that declares quoted-printable; for a whole message, MIME-Version is added if missing."""
+    """Return a part's header with Content-Transfer-Encoding: quoted-printable, and MIME-Version for a whole message."""
     end = header_end(header, 0, len(header))[0]
     fields = parse_header(header)
     kept = fields.chosen([_ENCODING], inverted=True)
@@ -118,7 +118,7 @@ def _folded(header: bytes) -> bytes:
 
 
 def _broken(octets: bytes, mark: bytes) -> bytes:
-    """Break lines that exceed LINE_OCTETS; each continuation line begins with `mark`."""
+    """Break lines that exceed LINE_OCTETS; `mark` (such as a space) is inserted before each continuation."""
     if not _has_long_line(octets):
         return octets
     return CRLF.join((CRLF + mark).join(_blocks(line, len(mark))) for line in octets.split(CRLF))

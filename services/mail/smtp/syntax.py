@@ -36,8 +36,8 @@ class EndlessLineError(Exception):
 class CommandLines:
     """Buffer of received octets, consumed as command lines or, for mail data, as raw octets.
 
-    Only CRLF ends a line. The octets of a line that is too long for any command are discarded on arrival, so that the
-    next command can be parsed after the end of the line; a line above ENDLESS_LINE_OCTETS ends the connection.
+    Only CRLF ends a line. If a line is too long for any command, its octets are discarded on arrival, and the next
+    command is parsed after its end. A line above ENDLESS_LINE_OCTETS ends the connection.
     """
 
     def __init__(self) -> None:
@@ -64,9 +64,9 @@ class CommandLines:
         self._searched = self._skipped = 0
 
     def pop_line(self) -> tuple[bytes, int] | None:
-        """Remove a line; return (octets of the line not discarded, its length with CRLF), None if it is incomplete.
+        """Remove and return one command line: (its octets, its full length with CRLF); None if no line is complete.
 
-        Raises EndlessLineError.
+        For a line too long for any command, the octets are only those that were not discarded. Raises EndlessLineError.
         """
         end = self._octets.find(CRLF, self._searched)
         if end >= 0 and self._skipped + end <= limits.ENDLESS_LINE_OCTETS:
@@ -87,7 +87,7 @@ class CommandLines:
 
 
 def line_limit(verb: bytes) -> int:
-    """Return the maximum length of a command line in octets, CRLF included, by verb."""
+    """Return the maximum length in octets, CRLF included, of a command line with this verb."""
     if verb == b"MAIL":
         return limits.MAIL_LINE_OCTETS
     return limits.AUTH_LINE_OCTETS if verb == b"AUTH" else limits.COMMAND_LINE_OCTETS
@@ -117,7 +117,7 @@ class Reply:
 
     @property
     def is_permanent(self) -> bool:
-        """True for 5yz replies, after which a retry would fail again (RFC 5321 section 4.2.1)."""
+        """True for 5yz replies: a retry would fail again (RFC 5321 section 4.2.1)."""
         return self.code >= 500
 
     def to_wire(self) -> bytes:
@@ -131,14 +131,14 @@ class Reply:
 
 
 class ReplyReader:
-    """Parser of SMTP replies, which may have several lines, fed line by line."""
+    """Parser of SMTP replies, of one or several lines, fed line by line."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._code: bytes | None = None
 
     def feed(self, line: bytes) -> Reply | None:
-        """Parse a line without CRLF; returns the reply after its last line, None before; raises ReplyError."""
+        """Parse one line without CRLF; return the reply after its last line, before that None. Raises ReplyError."""
         match = _LINE.match(line)
         if match is None or (self._code or match[1]) != match[1]:
             raise ReplyError(f"invalid reply line: {line[:80]!r}")
@@ -153,7 +153,7 @@ class ReplyReader:
 
 
 def _reply(code: int, lines: Iterable[str]) -> Reply:
-    """Build a Reply; an enhanced status code that begins every line becomes the field `enhanced`."""
+    """Build a Reply; an enhanced status code (RFC 3463) at the start of every line becomes the field `enhanced`."""
     texts = list(lines)
     codes = {match[1] if (match := _ENHANCED.match(text)) else "" for text in texts}
     enhanced = codes.pop() if len(codes) == 1 else ""
@@ -186,9 +186,10 @@ class MailParameters:
 
 
 def parse_mail(argument: bytes, with_auth: bool, strict: bool = True) -> MailParameters:
-    """Parse the argument of MAIL; raises ParameterError. `with_auth`: the parameter AUTH is permitted.
+    """Parse the argument of MAIL; raises ParameterError.
 
-    Unless `strict`, paths beyond the grammar are accepted, and the domain may be missing.
+    `with_auth`: the parameter AUTH is permitted. If `strict` is False, malformed paths as in parse_loose_path() are
+    accepted, and the domain may be missing.
     """
     mailbox, rest = _path(argument, b"FROM:", "5.1.7", strict)
     if strict and mailbox is not None and not mailbox.domain:

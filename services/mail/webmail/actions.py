@@ -1,6 +1,6 @@
 """Handlers of webmail's POST forms on messages and folders: select, set flags, move, delete, create a folder.
 
-Each form is answered by a redirect. Operations on all messages of a folder run in steps, between other requests.
+Each form is answered by a redirect. Operations on many messages run in steps, between which other requests are handled.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -46,7 +46,10 @@ def post_action(request: UserPageRequest, _: Pages) -> Steps:
 
 
 def _selected(request: UserPageRequest, folder: Folder) -> Generator[IoRequest, None, Sequence[int]]:
-    """Return the UIDs of the selected messages that still exist: the UIDs in the form, or all of the list."""
+    """Return the UIDs of the selected messages: those listed in the form, or all messages of the folder or search.
+
+    "All" excludes messages that arrived after the page was displayed. Messages that no longer exist are left out.
+    """
     form = request.form
     if form.get("scope") != message_list.SELECT_ALL:
         numbers = (parse_number(text) for text in form.get_all("uid")[:PAGE_MESSAGES])
@@ -107,7 +110,7 @@ def post_pictures(request: UserPageRequest, _: Pages) -> Response:
 
 
 def post_new_folder(request: UserPageRequest, _: Pages) -> Response:
-    """Create the folder named in the form; return a redirect to it, or to the page with the form and an error."""
+    """Create the folder named in the form; return a redirect to the new folder, or to the form with an error."""
     title = request.form.get("title")
     try:
         name = folders.create_folder(request.maildir, title)

@@ -1,7 +1,7 @@
 """Protection against cross-site request forgery (OWASP CSRF Prevention Cheat Sheet): Origin check and form token.
 
-Both are required: the Origin field (RFC 6454 section 7), or Referer without one, must be this origin, and the form must
-contain the session's form token.
+A form must pass both checks. Its Origin field (RFC 6454 section 7), or Referer if there is no Origin, must be this
+site's origin, and the form must contain the session's form token.
 """
 
 import hmac
@@ -14,9 +14,9 @@ STRANGE_FORM = "The form is not from a page of this site, or the session has exp
 
 
 def check_origin(fields: Fields, secure: bool) -> None:
-    """Check the Origin field, or Referer without Origin; raise PageError 403 for another origin.
+    """Check the Origin field, or Referer if there is no Origin; raise PageError 403 for another origin.
 
-    Requests with neither field pass, as from programs other than browsers; the form token is still required.
+    Requests with neither field pass: programs other than browsers send none. The form token is still required.
     """
     own = f"{'https' if secure else 'http'}://{(fields.get(b'host') or b'').decode('latin-1').lower()}"
     origin = fields.get(b"origin")
@@ -40,7 +40,7 @@ def _origin_of(url: str) -> str:
 
 
 def _bare(origin: str) -> str:
-    """Return an origin without the default port of its scheme (RFC 6454 section 6.1), for comparison."""
+    """Return an origin without its scheme's default port (RFC 6454 section 6.1), for comparison."""
     for scheme, port in (("http://", ":80"), ("https://", ":443")):
         if origin.startswith(scheme):
             return origin.removesuffix(port)

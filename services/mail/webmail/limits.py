@@ -1,4 +1,4 @@
-"""Limits of the webmail server, with their sources."""
+"""Size, time and count limits of the webmail server, each with its source."""
 
 # Maximum numbers of sessions, in total and per user; above them the oldest ends. Each costs a few hundred octets.
 SESSIONS_MAX = 2_000

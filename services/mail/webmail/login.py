@@ -1,7 +1,7 @@
 """Login and logout pages of webmail, with a rate limit on failed logins.
 
-The form token of the login page is also set as a cookie (double-submit), against login CSRF; the session has a token of
-its own, created after the password check.
+Against login CSRF, the form token of the login page is also set as a cookie (double submit). The session has another
+token, created after the password check.
 """
 
 from collections import OrderedDict, deque
@@ -91,7 +91,7 @@ class LoginPages:
         return self._pages.public_page("login.html", values, cookie)
 
     def _refuse(self, request: PageRequest, user: str, error: str) -> Response:
-        """Return a redirect to the login form, so that Back and Reload send no password again."""
+        """Return a redirect to the login form with an error; Back and Reload then send no password again."""
         self._refused.put(request.cookies.get(FORM_COOKIE, ""), (user[:NAME_CHARACTERS], error))
         return see_other("/login")
 

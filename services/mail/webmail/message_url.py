@@ -1,4 +1,4 @@
-"""URLs that identify a message by folder, UID and UIDVALIDITY (RFC 3501 section 2.3.1.1), and their resolution."""
+"""URLs that identify a message by folder, UID and UIDVALIDITY (RFC 3501 section 2.3.1.1): formatter and lookup."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ class MessageLocation:
         return self.folder_name, self.folder.uidvalidity, self.uid
 
     def link(self, path: str, **more: object) -> str:
-        """Return the URL of a page about this message; further query parameters are appended."""
+        """Return the URL of the page `path` for this message; further query parameters are appended."""
         return link(path, folder=self.folder_name, uid=self.uid, v=self.folder.uidvalidity, **more)
 
     def read(self) -> bytes:
@@ -48,7 +48,10 @@ def parse_number(text: str) -> int | None:
 
 
 def checked_folder(maildir: Maildir, form: Form) -> Folder:
-    """Return the folder of a form; raise PageError 404 if missing, 409 if UIDVALIDITY differs from the form's."""
+    """Return the folder that a form names; raise PageError 404 if it is missing.
+
+    Raises PageError 409 if the folder was recreated: its UIDVALIDITY differs from the form's.
+    """
     folder = folders.open_folder(maildir, form.get("folder"))
     if form.get("v") != str(folder.uidvalidity):
         raise PageError(409, "The folder was deleted and created again: open it again.")

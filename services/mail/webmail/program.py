@@ -42,7 +42,10 @@ class Webmail:
         self._tasks: set[asyncio.Task[Response]] = set()
 
     def __call__(self, request: Request, inbound: Inbound) -> EventualResponse:
-        """Return the response to a request, or an awaitable of the response; checks precede reception of content."""
+        """Return the response to a request, or an awaitable of the response.
+
+        The request's head is checked before any content is received.
+        """
         peer = inbound.peer.rpartition(":")[0]
         admitted = self.site.admit(request, peer, self._shell.wall_clock())
         if isinstance(admitted, Response):
@@ -90,7 +93,7 @@ class Webmail:
         return task
 
     async def _run(self, request: Request, steps: Steps) -> Response:
-        """Run a page handler, do the I/O that it requests, and return its response."""
+        """Run a page handler (a generator), do the I/O that it requests, and return its response."""
         answer: object = None
         try:
             while True:

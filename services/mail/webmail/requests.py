@@ -22,7 +22,7 @@ class CheckPassword:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """I/O request to send a message with a user's credentials; answered with a Submitted."""
+    """I/O request to send a message by SMTP with the user's credentials; answered with a Submitted."""
 
     envelope: Envelope
     user: str
@@ -31,7 +31,7 @@ class Submit:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """Result of a submission: the outcome with a reply per recipient, or the failure of the connection."""
+    """Result of a submission: the outcome with a reply per recipient, or the connection's failure."""
 
     outcome: Outcome | None
     failure: Reply | None
@@ -48,7 +48,7 @@ Steps = Generator[IoRequest, Any, Response]
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """HTTP request outside a session; `form`: the parsed content of a POST."""
+    """HTTP request without a login session; `form` is the parsed content of a POST."""
 
     query: Form
     form: Form
@@ -59,9 +59,10 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True)
 class UserPageRequest:
-    """HTTP request in a session.
+    """HTTP request in a login session.
 
-    `token`: the session's token; `random_token`: a new random token; `host`: the host name of the site, without port.
+    `token` is the session's token; `random_token` is a new random token; `host` is the host name of the site, without
+    port.
     """
 
     query: Form

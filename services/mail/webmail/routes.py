@@ -1,4 +1,4 @@
-"""Routing table of webmail: URL path -> handlers of GET and POST, session required or not, content limit."""
+"""Routing table of webmail: URL path -> handlers of GET and POST, whether a login is required, content limit."""
 
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -16,7 +16,7 @@ from lab7.services.mail.webmail.views import attachments, message_list, message_
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Route of a URL path: handlers of GET and POST; `for_all`: no session is required."""
+    """Route of a URL path: its handlers of GET and POST; `for_all` is True if no login session is required."""
 
     get: Page | None = None
     post: Page | None = None

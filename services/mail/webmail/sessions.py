@@ -100,7 +100,7 @@ class Sessions:
         return _sealed(token, session.sealed).decode("utf-8", "replace")
 
     def _drop_old(self, now: float) -> None:
-        """Remove expired sessions at the front of the LRU order; find() removes others when they are used."""
+        """Remove the expired sessions at the front of the LRU order; find() removes others when they are looked up."""
         while self._sessions and _is_over(next(iter(self._sessions.values())), now):
             self._sessions.popitem(last=False)
 

@@ -44,7 +44,10 @@ class Admitted:
 
 
 class Site:
-    """The webmail site; `mailbox_of` opens a user's mailbox; `accounts` may be replaced while running."""
+    """The webmail site: accounts, login sessions, pages and routes.
+
+    `mailbox_of` opens a user's mailbox. `accounts` is replaced when the server reloads the accounts file.
+    """
 
     def __init__(
         self,
@@ -122,7 +125,10 @@ class Site:
         return self._run_page(admitted.page, request, admitted.is_form)
 
     def _run_page(self, page: Page, request: PageRequest | UserPageRequest, is_form: bool = False) -> Steps:
-        """Run a page handler and return its response; after a PageError, a redirect for a form, else an error page."""
+        """Run a page handler; return its response.
+
+        If it raises PageError, return an error page or, for a form in a session, a redirect to a page with the error.
+        """
         try:
             answer = page(request, self.pages)
             return answer if isinstance(answer, Response) else (yield from answer)
@@ -152,7 +158,7 @@ def _host(request: Request) -> str:
 
 
 def _refused(request: UserPageRequest, error: PageError) -> Response:
-    """Return a redirect to the form's folder, which shows the error, so that Back and Reload send no form again."""
+    """Return a redirect to the form's folder, which shows the error; Back and Reload then send no form again."""
     request.session.warning = error.detail
     name = request.form.get("folder")
     return see_other(link("/folder", name=name if request.maildir.exists(name) else INBOX))

@@ -1,6 +1,6 @@
 """Compositions: messages that a user is writing in webmail, with their recipients, text, files and state.
 
-A composition is identified by a random id in the URL of the compose page, so that a refused form is answered by a
+A composition is identified by a random id in the URL of the compose page. So a refused form can be answered by a
 redirect to that URL (RFC 9110 section 15.4.4), and Back and Reload display the composition as submitted.
 """
 
@@ -27,7 +27,10 @@ class MessageKey:
 
 @dataclass(frozen=True, slots=True)
 class ListedFile:
-    """A file of a composition: its key in forms, name, media type and size; the content is in the staging area."""
+    """An attached file of a composition: its key in forms, name, media type and size.
+
+    The content is in the staging area (staging.py).
+    """
 
     key: str
     name: str
@@ -45,11 +48,11 @@ class Refusal:
 
 @dataclass(slots=True)
 class Composition:
-    """A message that is being written.
+    """A message that a user is writing in webmail.
 
-    `original`: the message that the composition answers or forwards; `draft`: the message in Drafts that is replaced
-    when the composition is saved; `error` and `refusals`: the result of the last attempt to send; `sent`: True after
-    the composition has been sent.
+    `original` is the message that it answers or forwards; `draft` is the message in Drafts that is replaced when the
+    composition is saved; `error` and `refusals` are the result of the last attempt to send; `sent` is True after the
+    composition has been sent.
     """
 
     id: str
@@ -77,7 +80,7 @@ class Composition:
         return text + sum(file.octets for file in self.files)
 
     def free_key(self) -> str:
-        """Return a key that no file of the composition has."""
+        """Return a form key for a new file, different from the keys of the composition's files."""
         numbers = (int(file.key[1:]) for file in self.files if file.key[1:].isdigit() and file.key.startswith("f"))
         return f"f{max(numbers, default=0) + 1}"
 
@@ -91,5 +94,5 @@ class Composition:
 
 
 def checked_id(text: str) -> str:
-    """Return a composition's id if the text is one, else an empty string."""
+    """Return `text` if it has the form of a composition's id, else an empty string."""
     return text if _ID.match(text) else ""

@@ -1,4 +1,4 @@
-"""Draft messages: a composition as a message in the folder Drafts, and a draft of any mail program as a composition.
+"""Draft messages: encoding of a webmail composition as a message in the folder Drafts, and the reverse decoding.
 
     From: alice@example.com
     To: bob@example.com, carol
@@ -6,8 +6,9 @@
     Subject: A picture
     X-Draft-Info: type=reply; uid=7; uidvalidity=1795442557; folder=INBOX
 
-A draft may be incomplete: a recipient field that is not yet a mailbox list is stored as typed. X-Draft-Info, a field of
-Roundcube, identifies the original of a reply; the original is marked as answered when the reply is sent.
+Drafts of other mail programs are decoded as well. A draft may be incomplete: a recipient field that is not yet a
+mailbox list is stored as typed. X-Draft-Info, a field of Roundcube, identifies the original of a reply; the original is
+marked as answered when the reply is sent.
 """
 
 import re
@@ -69,7 +70,7 @@ def _info(way: str, original: MessageKey) -> str:
 
 
 def decode_draft(contents: Contents, composition: Composition) -> None:
-    """Fill a composition with the fields, text and threading of a draft message."""
+    """Fill a composition with the fields, text, In-Reply-To and References of a draft message."""
     header = contents.root.header
     for key, name in _RECIPIENT_FIELDS:
         composition.fields[key] = ", ".join(filter(None, map(_listed, header.all(name.lower().encode("ascii")))))
@@ -83,7 +84,10 @@ def decode_draft(contents: Contents, composition: Composition) -> None:
 
 
 def _listed(value: bytes) -> str:
-    """Return a recipient field as text: a mailbox list, or the field unchanged if a mailbox is incomplete."""
+    """Return a draft's recipient field as text for the form.
+
+    It is a list of mailboxes, or the field unchanged if a mailbox is incomplete.
+    """
     name_addrs = parse_name_addrs(value)
     if all(each.mailbox.local_part and each.mailbox.domain for each in name_addrs):
         return ", ".join(format_recipient(each.name, each.mailbox) for each in name_addrs)
@@ -91,7 +95,10 @@ def _listed(value: bytes) -> str:
 
 
 def _original(info: str) -> tuple[str, MessageKey | None]:
-    """Return (way, original) of an X-Draft-Info field; ("", None) if the field lacks the values of webmail."""
+    """Parse an X-Draft-Info field; return (type such as `reply` or `forward`, key of the original message).
+
+    Returns ("", None) if a value is missing or invalid.
+    """
     values = dict(parse_qsl(info[:_INFO_CHARACTERS].replace("; ", "&")))
     way, folder = values.get("type", ""), values.get("folder", "")
     numbers = values.get("uidvalidity", ""), values.get("uid", "")

@@ -1,9 +1,10 @@
-r"""Compose page of webmail: new messages, replies, forwards and drafts; files, submission, and the copy in Sent.
+r"""Compose page of webmail: new messages, replies, forwards and drafts; attached files, submission, copy in Sent.
 
-Each form is answered by a redirect (RFC 9110 section 15.4.4): a refused form to the page of its composition, which
-shows the error and keeps text and files; an accepted form to a folder. A message that is not sent is kept in Drafts.
-The message is sent first; after the submission server has accepted it, a copy is stored in Sent, the original gets the
-\Answered flag, and the draft is removed. A failure of these later steps is reported, but cannot undo the submission.
+Each form is answered by a redirect (RFC 9110 section 15.4.4). After a refused form, the redirect leads back to the
+compose page, which shows the error and keeps text and files; after an accepted form, it leads to a folder. A message
+that is not sent is kept in Drafts. The message is sent first; after the submission server has accepted it, a copy is
+stored in Sent, the original gets the \Answered flag, and the draft is removed. A failure of these later steps is
+reported, but cannot undo the submission.
 """
 
 from collections.abc import Mapping
@@ -51,7 +52,10 @@ SEND, SAVE, ATTACH, DISCARD, REMOVE = "send", "save", "attach", "discard", "remo
 
 
 def get_form(request: UserPageRequest, pages: Pages) -> Response:
-    """Render the page of a composition; without an id, redirect to a new composition or to the draft's composition."""
+    """Render the compose page of the composition with the query's `id`.
+
+    Without an id, redirect to a new composition, or to the one that continues the given draft.
+    """
     staging = Staging(request.maildir)
     staging.sweep(request.now)
     query = request.query
@@ -101,9 +105,9 @@ def _page(
 
 
 def _begun(request: UserPageRequest, composition_id: str, form: Form) -> tuple[Composition, dict[str, bytes]]:
-    """Return a new composition, prefilled for a reply, forward or draft, and its files' contents, keyed by file key.
+    """Begin a composition, empty or prefilled for a reply, forward or draft; return it and its files' contents.
 
-    Raises PageError if the original was removed.
+    The contents are keyed by file key. Raises PageError if the original message was removed.
     """
     way = form.get("way")
     composition = Composition(composition_id)
@@ -155,7 +159,7 @@ def post_form(request: UserPageRequest, pages: Pages) -> Steps:
 
 
 class _Desk:
-    """A composition that a form has submitted, and the operations on it."""
+    """Handler of one submitted compose form: its composition, and the operations on it (save, discard, send)."""
 
     def __init__(self, request: UserPageRequest, pages: Pages) -> None:
         self._request = request
@@ -166,7 +170,7 @@ class _Desk:
         self.composition = self._submitted()
 
     def _submitted(self) -> Composition:
-        """Return the form's composition, from the staging area or a new one."""
+        """Return the composition with the form's id from the staging area, or a new one."""
         request, form = self._request, self._request.form
         composition_id = checked_id(form.get("id")) or request.random_token[-ID_CHARACTERS:]
         composition = self._staging.find(composition_id, request.now)
@@ -181,7 +185,7 @@ class _Desk:
         return composition
 
     def take_form(self) -> str:
-        """Take over the form's fields and files, and store the composition; return an error text, or empty."""
+        """Copy the form's fields and files into the composition and store it; return an error text or ""."""
         composition, form = self.composition, self._request.form
         for name in FORM_FIELDS:
             composition.fields[name] = form.get(name)
@@ -208,7 +212,7 @@ class _Desk:
         self._staging.put(self.composition, self._contents, self._request.now)
 
     def shown(self, error: str, refusals: tuple[Refusal, ...] = ()) -> Response:
-        """Return a redirect to the composition's page; the page itself if the composition cannot be stored."""
+        """Return a redirect to the composition's page; if the composition cannot be stored, return the page itself."""
         self.composition.fail(error, refusals)
         try:
             self._store()
@@ -237,7 +241,7 @@ class _Desk:
         return self.shown("")
 
     def _save_draft(self, folder_name: str) -> str:
-        """Store the composition as a message, in place of the earlier draft; return an error text, or empty."""
+        """Store the composition as a message in place of the earlier draft; return an error text, empty on success."""
         request, composition = self._request, self.composition
         sender = request.session.account.mailbox
         try:
@@ -297,7 +301,7 @@ class _Desk:
         return self._after_submission(draft, content, refusals)
 
     def _draft(self) -> Draft:
-        """Return the draft of the composition; raise ComposeError and OSError."""
+        """Return the composition as a Draft, ready for encoding; raise ComposeError and OSError."""
         values = self.composition.fields
         return Draft(
             NameAddr("", self._request.session.account.mailbox),
@@ -312,7 +316,7 @@ class _Desk:
         )
 
     def _not_sent(self, error: str, refusals: tuple[Refusal, ...] = ()) -> Response:
-        """Keep the message in Drafts; return a redirect to the composition's page with the error."""
+        """Keep a message that was not sent in Drafts; return a redirect to the composition's page with the error."""
         # Drop the notice of an earlier success, which would be misread beside the error.
         self._request.session.notice = ""
         problem = self._save_draft(folders.DRAFTS)
@@ -373,7 +377,7 @@ def _keep_refused(composition: Composition, draft: Draft, refusals: tuple[Refusa
 
 
 def _store_copy(request: UserPageRequest, content: bytes) -> str:
-    """Store a copy of a sent message in Sent; return a warning for the user, empty without a failure."""
+    """Store a copy of a sent message in Sent; return a warning for the user, empty on success."""
     try:
         sent = folders.open_folder(request.maildir, folders.SENT)
         sent.append([NewMessage(content)], [frozenset((folders.SEEN,))])

@@ -55,7 +55,10 @@ def reply(contents: Contents, own: Mailbox, to_all: bool) -> Prefill:
 
 
 def forward(contents: Contents) -> Prefill:
-    """Return the form fields of a forward: subject and quoted text; the form lists the attachments."""
+    """Return the form fields of a forward: subject and quoted text.
+
+    The attachments are not among them: the form lists them separately.
+    """
     subject = one_line(contents.field(b"subject"))
     lines = [f"{title}: {one_line(contents.field(name))}" for name, title in _FIELDS if contents.field(name)]
     head = "\n".join(["", "", "---------- Forwarded message ----------", *lines])

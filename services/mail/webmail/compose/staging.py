@@ -65,7 +65,7 @@ class Staging:
         return state.composition
 
     def of_draft(self, draft: MessageKey, now: float) -> str:
-        """Return the id of the composition that continues a draft, empty if there is none."""
+        """Return the id of the composition that was begun from a draft message, empty if there is none."""
         found = [each.composition for each in self._states(now) if each.composition.draft == draft]
         return max(found, key=lambda each: each.saved_s).id if found else ""
 
@@ -105,7 +105,10 @@ class Staging:
                         os.unlink(f"{directory}/{name}")
 
     def end(self, composition_id: str, now: float) -> None:
-        """Replace a sent composition by a mark, so that Back cannot send the message twice; raise OSError."""
+        """Replace a sent composition by a marker: after Back in the browser, the message cannot be sent twice.
+
+        Raises OSError.
+        """
         self.put(Composition(composition_id, sent=True), {}, now)
 
     def remove(self, composition_id: str) -> None:
@@ -121,7 +124,7 @@ class Staging:
             self._remove_expired(now)
 
     def _remove_expired(self, now: float) -> dict[str, "_State"]:
-        """Remove expired and damaged compositions; return the states of the others, keyed by id."""
+        """Remove expired and damaged compositions; return the states of the others, keyed by composition id."""
         states = {each.composition.id: each for each in self._states(now)}
         for name in self._ids():
             if name not in states:
@@ -150,7 +153,7 @@ class Staging:
         return [found for name in self._ids() if (found := self._state(name, now)) is not None]
 
     def _state(self, composition_id: str, now: float) -> "_State | None":
-        """Return a composition's state; None if it is unknown, expired or damaged."""
+        """Return the stored state of a composition; None if it is unknown, expired or damaged."""
         if not checked_id(composition_id):
             return None
         octets = read_file(f"{self._root}/{composition_id}/{_STATE}")
@@ -163,7 +166,7 @@ class Staging:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """A composition without its fields, and its size in octets."""
+    """The content of composition.json: a composition without recipients, subject and text, and its size in octets."""
 
     composition: Composition
     octets: int
@@ -178,7 +181,7 @@ def _write(path: str, content: bytes) -> None:
 
 
 def _decoded(values: dict[str, Any]) -> _State:
-    """Return the state in a JSON object; raise KeyError and TypeError for another object."""
+    """Build the state from the JSON object in composition.json; raise KeyError and TypeError if it is invalid."""
     octets = int(values.pop("octets"))
     values["original"] = MessageKey(**values["original"]) if values["original"] else None
     values["draft"] = MessageKey(**values["draft"]) if values["draft"] else None

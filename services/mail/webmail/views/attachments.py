@@ -1,7 +1,8 @@
-"""Responses with the parts of a message: raster images inline, every other type as a download.
+"""Responses with the parts of a message: raster images with their media type, other types as octet streams.
 
-Browsers display an image in a page despite Content-Disposition: attachment, and save it when it is opened by itself.
-HTML, SVG and XML, which could contain scripts, are sent as application/octet-stream.
+HTML, SVG and XML, which could contain scripts, are sent as application/octet-stream. All responses have
+Content-Disposition: attachment: browsers nevertheless display an image that a page embeds, but save an image that is
+opened by itself.
 """
 
 from urllib.parse import quote
@@ -27,7 +28,7 @@ def disposition(file_name: str) -> str:
 
 
 def get_part(request: UserPageRequest, _: Pages) -> Response:
-    """Return the part of a message that the URL's section number identifies, decoded."""
+    """Return the MIME part with the section number in the URL, decoded, as a response."""
     location = requested_message(request)
     contents = Contents(location.read())
     leaf = contents.leaf(request.query.get("section"))

@@ -1,4 +1,4 @@
-"""Dates on pages, in UTC: only the time for today, the day without year for this year, else the day with year."""
+"""Date formatter for webmail's pages, in UTC: full dates, and short dates for lists (`14:05`, `28 Nov`)."""
 
 from datetime import UTC, datetime
 
@@ -13,13 +13,13 @@ def _date(seconds: float) -> datetime | None:
 
 
 def full_date(seconds: float) -> str:
-    """Format seconds since 1970 as date and time, such as `2026-11-30 14:05`."""
+    """Format seconds since 1970 UTC as date and time, such as `2026-11-30 14:05`."""
     date = _date(seconds)
     return _UNKNOWN if date is None else f"{date:%Y-%m-%d %H:%M}"
 
 
 def short_date(seconds: float, now: float) -> str:
-    """Format seconds since 1970 for a list: `14:05` of today, `28 Nov` of this year, else `28 Nov 2025`."""
+    """Format seconds since 1970 UTC for a list: `14:05` of today, `28 Nov` of this year, else `28 Nov 2025`."""
     date, today = _date(seconds), _date(now)
     if date is None or today is None:
         return _UNKNOWN

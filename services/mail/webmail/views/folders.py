@@ -93,7 +93,7 @@ def create_folder(maildir: Maildir, title: str) -> str:
 
 
 def move_steps(maildir: Maildir, folder: Folder, uids: Sequence[int], target: str) -> Generator[IoRequest, None, None]:
-    """Move messages to another folder, all or none, in steps; raise PageError 404 and MaildirError."""
+    """Move messages to another folder in steps, all or none; raise PageError 404 and MaildirError."""
     into = open_folder(maildir, target)
     if into is not folder:
         copied = yield from paced(folder.copy_steps(uids, into, skips_removed=True))
@@ -101,7 +101,7 @@ def move_steps(maildir: Maildir, folder: Folder, uids: Sequence[int], target: st
 
 
 def paced(steps: Generator[None, None, _Result]) -> Generator[IoRequest, None, _Result]:
-    """Run the steps of an operation on a folder; let other requests run between them."""
+    """Run an operation in steps (a generator), letting other requests run between them; return its result."""
     while True:
         try:
             next(steps)

@@ -68,7 +68,7 @@ def get_folder(request: UserPageRequest, pages: Pages) -> Steps:
 
 
 def listed_uids(folder: Folder, words: str) -> Generator[IoRequest, None, Sequence[int]]:
-    """Return the UIDs of a folder's messages, newest first; with `words`, only of messages that a search finds."""
+    """Return the UIDs of a folder's messages, newest first; with `words`, only those that a search for them finds."""
     uids = folder.uids[::-1]
     words = words.strip()[:SEARCH_CHARACTERS]
     return (yield from _search(folder, uids, words.casefold().split())) if words else uids

@@ -1,8 +1,8 @@
 """Webmail page of a message: header fields, text, pictures and attachments.
 
-Sanitised HTML is part of the page, in a box that it cannot leave; the page then has a Content-Security-Policy with a
-sandbox (pages.py). Remote pictures are removed unless the user has permitted them for this message. A message that
-cannot be parsed is displayed as source.
+Sanitised HTML is part of the page, in an element that clips it, so that it cannot cover the rest of the page. Such a
+page has a Content-Security-Policy with a sandbox (pages.py). Remote pictures are removed unless the user has permitted
+them for this message. A message that cannot be parsed is displayed as source.
 """
 
 import re
@@ -42,7 +42,7 @@ def get_message(request: UserPageRequest, pages: Pages) -> Response:
 
 
 def _context_values(location: MessageLocation) -> dict[str, object]:
-    """Return the template values for a message's flags, and for links to the messages before and after it."""
+    """Return the template values for a message page: folder, flags, and links to the next newer and older message."""
     folder = location.folder
     position = folder.position(location.uid)
     newer, older = folder.uids[position + 1 : position + 2], folder.uids[max(position - 1, 0) : position]
@@ -123,7 +123,10 @@ def _parsed_values(
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """Displayed texts as (is HTML, text), the number of remote pictures, and True if HTML exceeds the limits."""
+    """The body of a message page: its texts as pairs (is HTML, text).
+
+    `remote` is the number of remote pictures in it; `too_much` is True if HTML exceeds the limits.
+    """
 
     texts: list[tuple[bool, str]]
     remote: int = 0

@@ -67,13 +67,14 @@ class SafeHtml:
 
 
 class TooMuchHtmlError(Exception):
-    """HTML that exceeds the limits, or on which the sanitiser fails."""
+    """Error for HTML that exceeds the limits, or on which the sanitiser fails."""
 
 
 def safe_html(html: str, picture_of: Callable[[str], str | None], remote_for: str | None = None) -> SafeHtml:
     """Sanitise HTML; `picture_of` returns the URL for a Content-ID, or None to remove the picture.
 
-    With `remote_for`, the host name of this site, remote pictures are kept (see remote_url). Raises TooMuchHtmlError.
+    If `remote_for` is given (the host name of this site), remote pictures are kept, see remote_url(). Raises
+    TooMuchHtmlError.
     """
     if len(html) > HTML_CHARACTERS or len(_TAG.findall(html)) > HTML_TAGS_MAX:
         raise TooMuchHtmlError
@@ -95,10 +96,10 @@ def safe_html(html: str, picture_of: Callable[[str], str | None], remote_for: st
 
 
 def remote_url(url: str, own_host: str) -> str | None:
-    """Return the absolute URL of a remote picture, None for another form of URL or if its host may be `own_host`.
+    """Return the absolute URL of a remote picture; None for any other URL or if its host may be `own_host`.
 
-    Cookies are the same for all ports of a host (RFC 6265 section 8.5), so that a picture from another port of this
-    host would be requested with the session's cookie.
+    `own_host` is the host name of this site. Cookies are the same for all ports of a host (RFC 6265 section 8.5): a
+    picture from another port of this host would be requested with the session's cookie.
     """
     absolute = f"https:{url}" if url.startswith("//") else url
     match = _PICTURE_URL.match(absolute)
