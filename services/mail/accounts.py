@@ -139,7 +139,7 @@ class Accounts:
         return account if matches and entry is not None else None
 
     def plain_password(self, user: str) -> tuple[Account, str] | None:
-        """Return (account, password) for APOP; None if the user is unknown or the file has only the password's hash."""
+        """Return (account, password) for APOP; None if the user is unknown or only the password's hash is known."""
         account, entry = self._login(user)
         if account is None or entry is None or entry.password.startswith(SCRYPT + "$"):
             return None
@@ -153,7 +153,10 @@ class Accounts:
         return (account, entry) if isinstance(account, Account) and isinstance(entry, _User) else (None, None)
 
     def _dummy_password(self) -> str:
-        """Return some user's password, checked for unknown names, so that response times do not reveal valid names."""
+        """Return an existing user's password, to be compared in place of an unknown user's.
+
+        Response times then do not reveal which user names are valid.
+        """
         users = (entry.password for entry in self._entries.values() if isinstance(entry, _User))
         return next(users, "")
 

@@ -48,7 +48,7 @@ class PathTooLongError(PathError):
 
 
 class MailboxError(ValueError):
-    """Error for a path in brackets without a valid mailbox inside (reply 553)."""
+    """Error for a path in angle brackets without a valid mailbox inside (reply 553)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def is_address_literal(text: str) -> bool:
 
 
 def literal_address(text: str) -> str | None:
-    """Return the address in an address literal, or None if the text is not a literal."""
+    """Return the IP address in an address literal, or None if the text is not an address literal."""
     if not (text.startswith("[") and text.endswith("]")):
         return None
     inner = text[1:-1]
@@ -123,10 +123,10 @@ def literal_address(text: str) -> str | None:
 
 
 def parse_path(octets: bytes) -> tuple[Mailbox | None, bytes]:
-    """Parse the path at the start of a command's parameter; returns (mailbox or None for `<>`, octets after the path).
+    """Parse the path at the start of a command's parameter; return (mailbox or None for `<>`, octets after the path).
 
-    Only `<postmaster>` may lack a domain (section 4.1.1.3), which is then empty. Raises PathError, PathTooLongError and
-    MailboxError.
+    Only `<postmaster>` may lack a domain (section 4.1.1.3); the domain is then empty. Raises PathError,
+    PathTooLongError and MailboxError.
     """
     match = _PATH.match(octets)
     if match is None:
@@ -150,12 +150,12 @@ def parse_path(octets: bytes) -> tuple[Mailbox | None, bytes]:
 
 
 def parse_loose_path(octets: bytes) -> tuple[Mailbox | None, bytes]:
-    """Parse a path as parse_path() does, and also the malformed paths that Postfix accepts by default.
+    """Parse a path as parse_path() does, but accept in addition the malformed paths that Postfix accepts by default.
 
-    These are the paths of Postfix's strict_rfc821_envelopes=no: without angle brackets, with only one bracket, or with
-    blanks inside; with a display name or comment, if no blank precedes the next word; with dots anywhere in the local
-    part; with underscores or a final dot in the domain; and without a domain, which is then empty. Raises the errors of
-    parse_path().
+    These are the paths that Postfix accepts with strict_rfc821_envelopes=no: without angle brackets, with only one
+    bracket, or with blanks inside; with a display name or comment, if no blank precedes the next word; with dots
+    anywhere in the local part; with underscores or a final dot in the domain; and without a domain (the domain is then
+    empty). Raises the errors of parse_path().
     """
     try:
         return parse_path(octets)

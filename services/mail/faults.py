@@ -55,7 +55,7 @@ class _StuffedReader(ContentReader):
     """Reader of mail data with a deliberate fault: it keeps the dots of dot-stuffing (RFC 5321 section 4.5.2)."""
 
     def finish(self) -> bytes | Reply:
-        """Return the message with the dots of dot-stuffing, or the reply that rejects it."""
+        """Return the message with the dots of dot-stuffing still in it, or the reply that rejects the message."""
         raw = bytes(self._octets)
         done = super().finish()
         return done if isinstance(done, Reply) else raw[len(CRLF) :]

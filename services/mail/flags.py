@@ -1,4 +1,4 @@
-"""Command-line flags shared by the mail programs: argument types, accounts, mailboxes and TLS."""
+"""Command-line flags that the mail programs share: argument types, accounts file, mailboxes and TLS."""
 
 import argparse
 import ssl

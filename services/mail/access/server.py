@@ -104,7 +104,7 @@ class ServerContext:
     tls: ssl.SSLContext | None = None
 
     def tls_context(self) -> ssl.SSLContext:
-        """Return the TLS context for STARTTLS; raise ServiceError if none is configured."""
+        """Return the TLS context for STARTTLS or STLS; raise ServiceError if none is configured."""
         if self.tls is None:
             raise ServiceError("there is no certificate: name one with --tls")
         return self.tls

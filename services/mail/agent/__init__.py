@@ -18,6 +18,6 @@ from importlib import import_module
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; return the exit status."""
+    """Run one command of the mail user agent (compose, send, read); return the exit status."""
     # Import the program here, so that an import of the package loads neither sockets nor an event loop.
     return int(import_module("lab7.services.mail.agent.command").main(argv))

@@ -1,4 +1,4 @@
-"""Command line of the mail user agent: compose, send, read."""
+"""Command line of the mail user agent, with the commands compose, send and read."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""Message composition: encoding of a draft as a message with MIME parts (RFC 5322; RFC 2045 to 2047, 2183, 2231).
+"""Message composition: encoder of a mail draft as a MIME message (RFC 5322; RFC 2045 to 2047, 2183, 2231).
 
     content = compose_message(draft, date_s, "123.456@example.org")
 
@@ -44,7 +44,7 @@ _HOLDS_PARTS = ("multipart/", "message/")
 def compose_message(draft: Draft, date_s: float, message_id: str) -> bytes:
     """Encode a draft as a message; raise ComposeError if a field is invalid.
 
-    `date_s` is in seconds since 1970 UTC; `message_id` is without angle brackets. Bcc recipients do not appear.
+    `date_s` is in seconds since 1970 UTC; `message_id` is without angle brackets. The message has no Bcc field.
     """
     draft = validate(draft)
     body = compose_body(draft.text, draft.attachments, message_id)
@@ -55,7 +55,7 @@ def compose_message(draft: Draft, date_s: float, message_id: str) -> bytes:
 
 
 def compose_body(text: str, attachments: Sequence[Attachment], message_id: str) -> bytes:
-    """Encode a text and attachments as the MIME fields and the body of a message; raise ComposeError."""
+    """Encode a text and attachments; return the MIME header fields and the body of a message. Raises ComposeError."""
     part = _text_part(text)
     return _octets(_mixed(part, attachments, message_id) if attachments else part)
 
@@ -76,7 +76,7 @@ def _header(draft: Draft, date_s: float, message_id: str) -> str:
 
 
 def truncate_references(references: tuple[str, ...]) -> tuple[str, ...]:
-    """Return at most REFERENCES_MAX Message-IDs: the first, which is the thread's root, and the latest."""
+    """Return at most REFERENCES_MAX Message-IDs for References: the first (the thread's root) and the latest."""
     return references if len(references) <= REFERENCES_MAX else (references[0], *references[1 - REFERENCES_MAX :])
 
 
@@ -86,7 +86,10 @@ def _octets(part: Message) -> bytes:
 
 
 def _text_part(text: str) -> Message:
-    """Build the text part: 7bit if possible, else the shorter of quoted-printable and base64 (RFC 2045 section 6)."""
+    """Build the text part; its encoding is 7bit if possible, else the shorter of quoted-printable and base64.
+
+    RFC 2045 section 6.
+    """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = text if not text or text.endswith("\n") else text + "\n"
     try:
@@ -134,7 +137,7 @@ def _file_part(attachment: Attachment) -> Message:
 
 
 def media_type(attachment: Attachment) -> str:
-    """Return an attachment's media type, as declared, else guessed from the file name."""
+    """Return an attachment's media type: the declared type, else a guess from the file name."""
     kind = attachment.content_type.partition(";")[0].strip().lower()
     if not _TYPE.match(kind):
         kind = content_type(attachment.file_name).decode("ascii").partition(";")[0]

@@ -60,7 +60,7 @@ class Draft:
 
     @property
     def recipients(self) -> tuple[Mailbox, ...]:
-        """The mailboxes of To, Cc and Bcc, each once."""
+        """The mailboxes of To, Cc and Bcc, without duplicates."""
         unique = {name_addr.mailbox.key: name_addr.mailbox for name_addr in (*self.to, *self.cc, *self.bcc)}
         return tuple(unique.values())
 
@@ -101,7 +101,7 @@ def _validated(name_addr: UncheckedNameAddr) -> NameAddr:
 
 
 def validate(draft: Draft) -> Draft:
-    """Return the draft if all fields are valid; raise ComposeError otherwise."""
+    """Return the draft unchanged if all its fields are valid; raise ComposeError otherwise."""
     if not draft.recipients:
         raise ComposeError("The message needs a recipient.")
     if len(draft.recipients) > RECIPIENTS_MAX:

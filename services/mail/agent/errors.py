@@ -1,8 +1,11 @@
-"""Exceptions of the mail user agent: AgentError, and a function for the text of a system error."""
+"""AgentError, the exception of the mail user agent, and a function that returns the text of a system error."""
 
 
 class AgentError(Exception):
-    """Error for a failed or refused request to a mail server, or for a file; the text is one sentence for the user."""
+    """Error for a failed or refused request to a mail server, or for a file that cannot be read or written.
+
+    The text is one sentence for the user.
+    """
 
 
 def failure_reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-r"""Encoder of header fields: folding and encoded words (RFC 5322 section 2.2.3, RFC 2047).
+r"""Encoder of mail header fields: folding and encoded words (RFC 5322 section 2.2.3, RFC 2047).
 
 unstructured("Subject", "Grüße") == "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n"
 mailbox_list("To", [NameAddr("Bob, Example", mailbox)]) == 'To: "Bob, Example" <bob@example.com>\r\n'

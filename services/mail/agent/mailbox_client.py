@@ -34,7 +34,7 @@ _SECTION = re.compile(r"[1-9]\d{0,4}(?:\.[1-9]\d{0,4}){0,99}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Address of a POP3 or IMAP server, and credentials; `tls`: context for STARTTLS or STLS, None for plain text."""
+    """Address of a POP3 or IMAP server, and credentials; `tls`: context for STARTTLS or STLS, None for cleartext."""
 
     protocol: str
     host: str
@@ -86,7 +86,10 @@ def open_mailbox(access: Access) -> Iterator[Mailbox]:
 
 
 def fetch_messages(access: Access, numbers: Iterable[int] | None = None, delete: bool = False) -> list[bytes]:
-    """Return the messages with these numbers (default: all), and with `delete` delete them; raise AgentError."""
+    """Fetch the messages with these numbers (default: all); return their octets. Delete them if `delete` is True.
+
+    Raises AgentError.
+    """
     with open_mailbox(access) as mailbox:
         chosen = [summary.number for summary in mailbox.list_messages()] if numbers is None else list(numbers)
         contents = [mailbox.message(number) for number in chosen]
@@ -110,7 +113,7 @@ def _no_server(access: Access) -> AgentError:
 
 
 class _LongLineClient(poplib.POP3):
-    """poplib client with the line limit POP3_LINE_OCTETS; poplib ends the session at a line over 2,048 octets."""
+    """POP3 client that accepts lines of up to POP3_LINE_OCTETS; poplib itself ends the session above 2,048 octets."""
 
     def _getline(self) -> tuple[bytes, int]:
         line = self.file.readline(POP3_LINE_OCTETS + 1)

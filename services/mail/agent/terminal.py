@@ -51,7 +51,7 @@ def one_line(text: str) -> str:
 
 
 def message_text(octets: bytes) -> str:
-    """Format a message for a terminal; without a plain text part, show the HTML part without tags."""
+    """Format a message for a terminal; if it has no plain text part, the HTML part is shown without tags."""
     contents = Contents(octets)
     lines = [
         f"{name.decode().capitalize()}: {one_line(contents.field(name))}" for name in _FIELDS if contents.field(name)
@@ -67,6 +67,6 @@ def _text(contents: Contents, leaf: LeafPart) -> str:
 
 
 def attachment_lines(contents: Contents) -> Iterator[str]:
-    """Yield a line for each attachment: section number, media type, name, size."""
+    """Yield one line of text for each attachment: section number, media type, name, size."""
     for leaf in contents.files:
         yield one_line(f"{leaf.number} {leaf.media_type} {leaf.file_name} {len(contents.decoded(leaf))} octets")

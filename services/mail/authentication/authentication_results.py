@@ -1,4 +1,4 @@
-"""Authentication-Results header fields: encoder for a receiving server, and removal of forged fields (RFC 8601).
+"""Authentication-Results header fields (RFC 8601): the receiving server's own field, and removal of forged fields.
 
     Authentication-Results: mail.example.com;
         spf=fail smtp.mailfrom=example.org;

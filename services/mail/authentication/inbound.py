@@ -1,4 +1,4 @@
-"""Authentication of an arriving message: SPF, DKIM and DMARC in order, and the decision to accept or reject.
+"""Authentication of a received message: SPF, DKIM and DMARC in order, and the decision to accept or reject it.
 
     steps = authenticate(content, Sender(...), Checks(dmarc=Mode.ENFORCE), "mail.example.com", now_s, percent)
     next(steps)                       Lookup(...)
@@ -28,7 +28,7 @@ NO_LOOKUP = Reply(451, "The DNS records of the sender's domain are not available
 
 
 class Mode(Enum):
-    """Mode of a check: not run, result recorded only, or failures enforced."""
+    """Mode of a check: off, record the result only, or enforce (reject messages that fail)."""
 
     OFF = "off"
     CHECK = "check"
@@ -37,7 +37,7 @@ class Mode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """Mode of each check (SPF, DKIM, DMARC) on a server."""
+    """The mode of each check (SPF, DKIM, DMARC) of received mail on a server."""
 
     spf: Mode = Mode.OFF
     dkim: bool = False
@@ -45,7 +45,7 @@ class Checks:
 
     @property
     def any(self) -> bool:
-        """True if at least one check runs."""
+        """True if at least one check is enabled."""
         return self.dkim or self.spf is not Mode.OFF or self.dmarc is not Mode.OFF
 
 
@@ -68,7 +68,7 @@ class Decision:
 
     @property
     def summary(self) -> dict[str, str]:
-        """The result of each method, for the event log."""
+        """The result of each method (SPF, DKIM, DMARC) as values for the event log."""
         found = self.findings
         results = {"spf": found.spf.result.value} if found.spf is not None else {}
         if found.dkim is not None:

@@ -1,4 +1,4 @@
-"""DNS lookups of mail authentication, sans-IO: generators that yield questions (Lookup) and receive responses (Answer).
+"""Sans-IO DNS lookups for mail authentication: generators that yield questions (Lookup) and receive responses (Answer).
 
     steps = txt_records("_dmarc.example.org")
     lookup = next(steps)                        Lookup("_dmarc.example.org.", TXT)
@@ -29,7 +29,7 @@ class TemporaryLookupError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Records of a name and type; `exists` is False after NXDOMAIN."""
+    """The records found for a name and type; `exists` is False if the response was NXDOMAIN."""
 
     records: Sequence[Rdata]
     exists: bool = True

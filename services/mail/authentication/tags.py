@@ -13,7 +13,7 @@ class TagError(ValueError):
 
 
 def parse_tags(text: str) -> dict[str, str]:
-    """Parse a tag list into {name: value} in order, without white space around values; raises TagError.
+    """Parse a tag list into {name: value}, in order and without white space around values; raises TagError.
 
     A name that occurs twice makes the whole list invalid.
     """

@@ -89,7 +89,7 @@ def _status_part(failed: FailedMessage, hostname: str) -> str:
 
 
 def _status(reply: Reply) -> str:
-    """Return a recipient's Status (RFC 3464 section 2.3.4): the reply's enhanced code, else the reply's class."""
+    """Return a recipient's Status (RFC 3464 section 2.3.4): the reply's enhanced code, else its class as `5.0.0`."""
     return reply.enhanced or f"{reply.code // 100}.0.0"
 
 
@@ -106,7 +106,7 @@ def _is_short(content: bytes) -> bool:
 
 
 def _message_part_header(content: bytes) -> str:
-    """Return the MIME header of the DSN's part with the original message (message/rfc822) or its header section."""
+    """Return the MIME header of the DSN's last part, which has the original message or only its header section."""
     kind = "message/rfc822" if _is_short(content) else "text/rfc822-headers"
     encoding = "" if _returned_content(content).isascii() else "Content-Transfer-Encoding: 8bit\r\n"
     return f"Content-Type: {kind}\r\n{encoding}\r\n"

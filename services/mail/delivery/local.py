@@ -68,7 +68,7 @@ class LocalMessage:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """A message in tmp/, before its rename: the open file, the name in tmp/, and the final name."""
+    """A message written to tmp/ but not renamed yet: the open file, its name in tmp/, and its final name."""
 
     at: int
     descriptor: int
@@ -209,7 +209,7 @@ class Mailboxes:
         waiting.append(_PendingMessage(entry, at))
 
     def used_octets(self, account: Account) -> int:
-        """Return the octets used in a mailbox, 0 if it cannot be read (delivery then reports the error)."""
+        """Return the octets used in a mailbox; 0 if it cannot be read (the delivery then reports the error)."""
         try:
             return self._maildir(account).quota.usage()[0]
         except OSError:

@@ -49,7 +49,7 @@ class TLSPolicy(Protocol):
 
 
 class TLSPolicies(Protocol):
-    """Interface of the source of TLS policies; `smtp_context`: TLS context for servers under an enforced policy."""
+    """Interface of a source of TLS policies; `smtp_context` is the TLS context for servers under an enforced policy."""
 
     smtp_context: ssl.SSLContext
 
@@ -149,7 +149,7 @@ class Destination:
         return sum(progress_s > since_s for progress_s in self._workers.values())
 
     def _check_stalled(self) -> None:
-        """Open further connections in place of stalled connections."""
+        """Open a further connection for each connection that has stalled."""
         self._stall_timer = None
         self._start_workers()
 

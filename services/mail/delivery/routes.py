@@ -51,7 +51,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A host to try: its name and one of its IP addresses."""
+    """A mail server to try: its host name and one of its IP addresses."""
 
     name: str
     address: str

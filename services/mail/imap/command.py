@@ -1,4 +1,4 @@
-"""Type of an IMAP command's table entry: session states that permit the command, and its handler (a generator).
+"""Entry type of the IMAP command table: the session states that permit a command, and its handler (a generator).
 
 A handler yields two kinds of outputs: octets, which the connection sends in order, and requests for I/O (log in, start
 TLS, read a continuation line). Its return value is the text of the tagged OK. A long response is therefore never

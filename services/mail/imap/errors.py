@@ -33,11 +33,11 @@ def store_failure_text(error: Exception) -> str:
 
 
 class BadError(Exception):
-    """Failure answered by BAD: a syntax error, or a command that is not permitted in the session's state."""
+    """Error answered by BAD: a syntax error, or a command that is not permitted in the session's state."""
 
 
 class NoError(Exception):
-    """Failure answered by NO: a valid command failed; `code` is a response code without brackets."""
+    """Error answered by NO: a valid command failed; `code` is a response code without brackets."""
 
     def __init__(self, text: str, code: str = "") -> None:
         super().__init__(text)
@@ -46,4 +46,4 @@ class NoError(Exception):
 
 
 class ByeError(Exception):
-    """Failure answered by BYE: the server ends the session."""
+    """Error answered by BYE: the server ends the session."""

@@ -34,7 +34,7 @@ def literal_refusal(session: SessionState, unit: AnnouncedLiteral) -> bytes | No
 
 
 def _check_size(session: SessionState, unit: AnnouncedLiteral, position: int, is_append: bool) -> None:
-    """Check the size of a command with its literals, or of a message to APPEND; raise NoError if it is too large."""
+    """Raise NoError if a command with its literals, or a message to APPEND, is too large."""
     limit = EARLY_LITERAL_OCTETS if session.state is State.NOT_AUTHENTICATED else LITERAL_OCTETS
     if is_append:
         limit += MESSAGE_OCTETS

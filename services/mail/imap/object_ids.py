@@ -1,4 +1,4 @@
-"""Object identifiers of messages and mailboxes (RFC 8474)."""
+"""OBJECTID: persistent identifiers of messages (EMAILID) and mailboxes (MAILBOXID) for IMAP (RFC 8474)."""
 
 import hashlib
 

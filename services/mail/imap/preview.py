@@ -24,7 +24,7 @@ class _Text(HTMLParser):
         self._hidden = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
-        """Enter an HTML element, which may make its text invisible."""
+        """Enter an HTML element; some elements (such as style) make the text in them invisible."""
         self._hidden += tag in _INVISIBLE
         self.pieces.append(" ")
 
@@ -34,7 +34,7 @@ class _Text(HTMLParser):
         self.pieces.append(" ")
 
     def handle_data(self, data: str) -> None:
-        """Keep text outside of invisible elements."""
+        """Collect the text, unless it is in an invisible element."""
         if not self._hidden:
             self.pieces.append(data)
 
@@ -58,7 +58,7 @@ def preview(content: CachedMessage) -> str:
 
 
 def _text_part(root: Part) -> Part | None:
-    """Return the first plain text part, otherwise the first HTML part."""
+    """Return the message's first plain text part, otherwise the first HTML part."""
     html: Part | None = None
     pending = [root]
     while pending:

@@ -131,7 +131,7 @@ class Session:
             yield StartCompression()
 
     def _start_tls(self) -> Outputs:
-        """Yield the request for TLS; discard octets received in cleartext before TLS (RFC 3501 section 6.2.1)."""
+        """Yield the request for TLS; discard octets received before TLS was active (RFC 3501 section 6.2.1)."""
         self._state.tls_requested = False
         self._framer.clear()
         yield StartTls()

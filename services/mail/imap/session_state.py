@@ -62,7 +62,7 @@ class State(Enum):
 
 
 class SessionState:
-    """Data of one session; `maildir` is set by authentication, `view` by SELECT and EXAMINE."""
+    """Data of one session; `maildir` is set by authentication, `view` (the selected mailbox) by SELECT and EXAMINE."""
 
     def __init__(self, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
@@ -104,14 +104,17 @@ class SessionState:
         self.state = State.AUTHENTICATED
 
     def select(self, view: View | None) -> None:
-        """Enter the selected state with a mailbox, or leave it with None."""
+        """Enter the selected state with a mailbox; None: leave the selected state."""
         self.view = view
         # RFC 5182 section 2.1: selecting a mailbox empties the search result variable `$`.
         self.saved_result = []
         self.state = State.AUTHENTICATED if view is None else State.SELECTED
 
     def enable_condstore(self) -> Iterator[bytes]:
-        """Enable CONDSTORE by a command that uses it; yield HIGHESTMODSEQ if a mailbox is selected (RFC 7162, 3.1)."""
+        """Enable CONDSTORE because a command uses it (RFC 7162 section 3.1).
+
+        Yields the HIGHESTMODSEQ response if a mailbox is selected.
+        """
         if "CONDSTORE" not in self.enabled:
             self.enabled.add("CONDSTORE")
             if self.view is not None:

@@ -1,6 +1,6 @@
-"""Sort keys of messages (RFC 5256 section 3, RFC 5957), compared by i;unicode-casemap (RFC 5051).
+"""Sort keys of messages for IMAP SORT (RFC 5256 section 3, RFC 5957), compared by i;unicode-casemap (RFC 5051).
 
-The keys are computed from the header, which is read once per message.
+The keys are computed from the header; it is read once per message.
 """
 
 import unicodedata
@@ -26,7 +26,7 @@ def casemap(text: str) -> bytes:
 
 
 def sent_at(view: View, content: CachedMessage) -> float:
-    """Return the sent date, otherwise the internal date, in seconds since 1970 UTC (RFC 5256 section 2.2)."""
+    """Return the sent date (Date field), else the internal date, in seconds since 1970 UTC (RFC 5256 section 2.2)."""
     seconds = sent_time(content.header.first(b"date"))
     return view.folder.date(content.uid) if seconds is None else seconds
 
@@ -74,7 +74,7 @@ SORT_KEYS: dict[bytes, Callable[[View, CachedMessage], SortValue]] = {
 
 @dataclass(frozen=True, slots=True)
 class SortCriterion:
-    """Criterion of SORT: a sort key, in descending order if `reverse`."""
+    """One criterion of SORT: a sort key, in descending order if `reverse` is True."""
 
     key: bytes
     reverse: bool

@@ -1,4 +1,4 @@
-"""Message threads by subject and by references (RFC 5256 section 3): ORDEREDSUBJECT and REFERENCES.
+"""Message threading by subject (ORDEREDSUBJECT) and by references (REFERENCES) for IMAP THREAD (RFC 5256 section 3).
 
     ThreadMessage(number=2, ...references=[b"<a@x>"]) is a child of the message with the Message-ID <a@x>
 
@@ -28,7 +28,7 @@ class ThreadMessage:
 
     @property
     def order(self) -> tuple[float, int]:
-        """Sort key: the sent date, then the number (RFC 5256 section 2.2)."""
+        """Sort key of a message: its sent date, then its number (RFC 5256 section 2.2)."""
         return self.sent, self.number
 
 
@@ -70,7 +70,7 @@ class Node:
 
     @property
     def order(self) -> tuple[float, int]:
-        """Sort key among siblings: the sent date and number of `first`."""
+        """Sort key of a node among its siblings: the sent date and number of `first`."""
         first = self.first
         return first.order if first is not None else (0.0, 0)
 
@@ -105,7 +105,7 @@ def threads_by_references(messages: Iterable[ThreadMessage]) -> list[Node]:
 
 
 def _linked(messages: Iterable[ThreadMessage]) -> list[Node]:
-    """Link each message to its references (step 1 of REFERENCES, RFC 5256 section 3); return all nodes."""
+    """Link the nodes of all messages by References (step 1 of REFERENCES, RFC 5256 section 3); return all nodes."""
     nodes: dict[bytes, Node] = {}
     every: list[Node] = []
 
@@ -185,7 +185,7 @@ def _is_reply(node: Node) -> bool:
 
 
 def _merged(roots: list[Node]) -> list[Node]:
-    """Merge threads with the same base subject (step 5 of REFERENCES, RFC 5256 section 3)."""
+    """Merge threads with the same base subject (step 5 of REFERENCES, RFC 5256 section 3); return the roots."""
     table: dict[str, Node] = {}
     for root in roots:
         subject = _subject(root).text.casefold()

@@ -120,7 +120,7 @@ class View:
 
     @property
     def enabled_items(self) -> tuple[bytes, ...]:
-        """The items that enabled extensions add to FETCH responses with changed flags (RFC 7162)."""
+        """The FETCH items that enabled extensions add to responses with changed flags: UID, MODSEQ (RFC 7162)."""
         uid = (b"UID",) if self.reports_vanished else ()
         return (*uid, b"MODSEQ") if self.reports_mod_sequences else uid
 
@@ -139,7 +139,7 @@ class View:
     def flags_response(self, uid: int, with_uid: bool = False, with_flags: bool = True) -> bytes:
         """Encode the FETCH response for changed flags, with UID and mod-sequence if enabled; record the flags as sent.
 
-        Without `with_flags` the response has no FLAGS: the client knows the flags, but not the new mod-sequence.
+        If `with_flags` is False, the response has no FLAGS: the client knows the flags, but not the new mod-sequence.
         """
         items = [b"UID %d" % uid] if with_uid or self.reports_vanished else []
         if with_flags:
@@ -212,7 +212,7 @@ class View:
                 raise
 
     def _context_changes(self) -> Iterator[bytes]:
-        """Yield the changes of search results (RFC 5267 section 4.3)."""
+        """Yield ESEARCH responses for changed results of earlier searches with UPDATE (RFC 5267 section 4.3)."""
         messages = self.folder.messages
         changed = [(self.number(uid) or 0, uid) for uid in sorted(self._touched) if uid in messages]
         self._touched.clear()

@@ -236,7 +236,7 @@ class Quota:
         1040 1             one message added
         -2044 -2           two messages removed
 
-    `folders` lists the directories; a quota of 0 octets disables accounting.
+    `folders` returns the directories of all folders; a quota of 0 octets disables accounting.
     """
 
     def __init__(self, root: str, quota_octets: int, folders: Callable[[], list[str]]) -> None:

@@ -1,8 +1,8 @@
-"""Exceptions of the Maildir store, which IMAP, POP3 and webmail map to their own error responses."""
+"""Exceptions of the Maildir store; IMAP, POP3 and webmail translate them to their own error responses."""
 
 
 class MaildirError(Exception):
-    """Error for an operation that the store cannot do; the text is one sentence for the client."""
+    """Error for an operation that the Maildir store cannot do; the text is one sentence for the client."""
 
 
 class FolderNameError(MaildirError):
@@ -22,7 +22,7 @@ class MessageGoneError(MaildirError):
 
 
 class QuotaExceededError(MaildirError):
-    """Error for a message for which the user's quota has no room."""
+    """Error for a message that would exceed the user's quota."""
 
 
 class MessageTooLargeError(MaildirError):

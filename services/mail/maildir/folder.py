@@ -67,7 +67,7 @@ def _run(steps: Generator[None, None, _Result]) -> _Result:
 
 
 def batches(items: Sequence[_Item], count: int) -> Iterator[Sequence[_Item]]:
-    """Yield slices of at most `count` items."""
+    """Yield consecutive slices of at most `count` items."""
     for begin in range(0, len(items), count):
         yield items[begin : begin + count]
 
@@ -130,12 +130,12 @@ class Folder:
 
     @property
     def uidnext(self) -> int:
-        """The folder's UIDNEXT: the lowest UID that the next message can get (RFC 3501 section 2.3.1.1)."""
+        """The folder's UIDNEXT: the next message gets this UID or a higher one (RFC 3501 section 2.3.1.1)."""
         return self._index.uidnext
 
     @property
     def first_recent(self) -> int:
-        r"""The lowest UID that is still \Recent: messages from this UID on were announced to no session yet."""
+        r"""The lowest UID that is still \Recent: no session has been told of the messages from this UID on."""
         return self._index.first_recent
 
     def refresh(self, added: Sequence[str] = ()) -> None:
@@ -335,7 +335,7 @@ class Folder:
         return _run(self.claim_recent_steps())
 
     def claim_recent_steps(self) -> Generator[None, None, int]:
-        """Claim new messages in steps, between which other sessions may use the folder."""
+        """Do claim_recent() in steps, between which other sessions may use the folder."""
         new = [uid for uid, message in self.messages.items() if message.name[0] == "n"]
         for batch in batches(new, TURN_FILES):
             for uid in batch:
@@ -461,7 +461,7 @@ class Folder:
         return self._quota.allows(octets, 1)
 
     def append(self, messages: Sequence[NewMessage], flags: Sequence[frozenset[str]] = ()) -> list[int]:
-        """Append messages with one set of flags each; returns their UIDs in order.
+        """Append messages, the flags of each message in `flags` (default: its letters); return their UIDs in order.
 
         Raises QuotaExceededError, MessageTooLargeError and TooManyKeywordsError, with no message appended.
         """
@@ -487,16 +487,16 @@ class Folder:
         return [self._index.uids[base] for base in bases]
 
     def copy_to(self, uids: Iterable[int], target: "Folder") -> list[tuple[int, int]]:
-        """Copy messages as copy_steps() does, but skip removed messages."""
+        """Copy messages as copy_steps() does, without pauses and without messages that were removed."""
         return _run(self.copy_steps(uids, target, skips_removed=True))
 
     def copy_steps(
         self, uids: Iterable[int], target: "Folder", skips_removed: bool = False
     ) -> Generator[None, None, list[tuple[int, int]]]:
-        """Copy messages, with their flags and dates, into another folder, all or none, in steps.
+        """Copy messages with their flags and dates into another folder, all or none, in steps.
 
-        Returns (UID in this folder, UID in `target`) of each message. Raises QuotaExceededError, TooManyKeywordsError
-        and, unless `skips_removed`, MessageGoneError.
+        Returns (UID in this folder, UID in `target`) of each message. Raises QuotaExceededError and
+        TooManyKeywordsError; raises MessageGoneError if a message was removed, unless `skips_removed` is True.
         """
         copied = [uid for uid in uids if not skips_removed or uid in self.messages]
         sizes = [stored_size(self.message(uid).base) or self.size_octets(uid) for uid in copied]

@@ -1,4 +1,4 @@
-"""Keywords of a folder: flags other than the system flags, stored as letters in file names (RFC 3501 section 2.3.2)."""
+"""Keywords of a Maildir folder: user-defined flags, stored as letters in file names (RFC 3501 section 2.3.2)."""
 
 from lab7.services.mail.maildir.delivery import FLAGS, LETTERS, locked, read_file, replace_file
 from lab7.services.mail.maildir.errors import TooManyKeywordsError
@@ -9,9 +9,10 @@ KEYWORDS_LOCK = "lab7-keywords.lock"
 
 
 class Keywords:
-    """The keywords of a folder (RFC 3501 section 2.3.2); a file maps each to a letter a to z in message file names.
+    """The keywords of a folder (RFC 3501 section 2.3.2), and the file that maps each to a letter a to z.
 
-    Other processes may add keywords, so read() has to be called before the folder is listed.
+    The letters are in the file names of messages. Other processes may add keywords, so read() has to be called before
+    the folder is listed.
     """
 
     def __init__(self, folder: str) -> None:

@@ -86,12 +86,12 @@ class ModSequences:
         self._vanished: list[tuple[int, _Ranges]] = []
 
     def of(self, uid: int) -> int:
-        """Return the mod-sequence of a message, 0 if it was never observed."""
+        """Return the mod-sequence of the message with this UID, 0 if observe() has not recorded it."""
         state = self._states.get(uid)
         return state[0] if state is not None else 0
 
     def vanished_since(self, mod_sequence: int) -> _Ranges | None:
-        """Return the UIDs removed after a mod-sequence, in ranges; None if such removals may be forgotten."""
+        """Return the ranges of UIDs removed after a mod-sequence; None if the file no longer records all of them."""
         if mod_sequence < self._forgotten:
             return None
         return [ends for removed, ranges in self._vanished if removed > mod_sequence for ends in ranges]
@@ -138,13 +138,13 @@ class ModSequences:
 
     @property
     def observed(self) -> Set[int]:
-        """The UIDs of the recorded messages."""
+        """The UIDs of the messages that the file records."""
         return self._states.keys()
 
     def read(self, lock: int, uidvalidity: int) -> bool:
-        """Read the lines added by other processes; create the file if there is no valid one.
+        """Read the lines added by other processes; create the file if it is missing or invalid.
 
-        Return True if all states were read anew, so that all messages have to be compared.
+        Return True if all states were read anew; all messages have to be compared then.
         """
         try:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)

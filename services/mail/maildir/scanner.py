@@ -32,7 +32,10 @@ class Scanner:
         self._trusted: _Times | None = None
 
     def scan(self) -> Listing | None:
-        """Return the message files, None if unchanged since the last scan; raises NoFolderError and OSError."""
+        """Return the names of the message files, None if unchanged since the last scan.
+
+        Raises NoFolderError and OSError.
+        """
         before = self._times()
         if before == self._trusted:
             return None
@@ -49,7 +52,7 @@ class Scanner:
         return listing
 
     def distrust(self) -> None:
-        """List the folder at the next scan() even if it seems unchanged."""
+        """Make the next scan() list the folder even if it seems unchanged."""
         self._trusted = None
 
     def _times(self) -> _Times:

@@ -125,7 +125,7 @@ class Maildir:
         return folder
 
     def path_of(self, name: str) -> str:
-        """Return the directory of a folder name; raises FolderNameError."""
+        """Return the path of the directory for a folder name; raises FolderNameError."""
         return self._path(checked(name))
 
     def exists(self, name: str) -> bool:
@@ -136,7 +136,10 @@ class Maildir:
             return False
 
     def ensure(self, name: str) -> str:
-        """Return the directory of a folder; a missing folder is created and subscribed to; raises as create() does."""
+        """Return the path of a folder's directory; if it is missing, create the folder and subscribe to it.
+
+        Raises as create() does.
+        """
         if not self.exists(name):
             self.create(name)
             self.subscriptions.add(name)

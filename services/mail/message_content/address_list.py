@@ -1,4 +1,4 @@
-"""Parser of address fields for display and for replies (RFC 5322 section 3.4), with bounded time for any input."""
+"""Parser of mail address fields for display and for replies (RFC 5322 section 3.4), in bounded time for any input."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ class UncheckedNameAddr:
 
 
 def parse_name_addrs(value: bytes) -> list[UncheckedNameAddr]:
-    """Return the mailboxes of an address field in order, including the members of groups."""
+    """Return the display names and mailboxes in an address field, in order, including the members of groups."""
     name_addrs = []
     for address in parse_addresses(value):
         if address.host is None or address.mailbox is None:

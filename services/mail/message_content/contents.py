@@ -1,4 +1,4 @@
-"""Displayed text and attachments of a MIME message (RFC 2046 section 5.1, RFC 2387, RFC 2183).
+"""Selection of the parts of a MIME message to display as text, or to offer as files (RFC 2046 section 5.1, RFC 2387).
 
     contents = Contents(octets)
     contents.field(b"subject")            decoded text of a field
@@ -26,7 +26,7 @@ _ENDINGS |= {"image/png": ".png", "image/gif": ".gif"}
 
 @dataclass(frozen=True, slots=True)
 class LeafPart:
-    """A MIME part without subparts; `number`: its section number as in IMAP (RFC 3501 section 6.4.5)."""
+    """A MIME part without subparts; `number` is its section number as in IMAP (RFC 3501 section 6.4.5)."""
 
     number: str
     part: Part
@@ -59,7 +59,7 @@ class Contents:
         return self._by_number.get(number)
 
     def texts(self, html: bool) -> list[LeafPart]:
-        """Return the text parts to display, in order; of alternatives the HTML part if `html`, else the plain text."""
+        """Return the text parts to display, in order; of alternatives, the HTML part if `html`, else the plain text."""
         displayed = _displayed(self.root, html, self.leaf_parts)
         return [leaf for leaf in self.leaf_parts if id(leaf.part) in displayed and leaf.is_text]
 

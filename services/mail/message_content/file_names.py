@@ -19,7 +19,7 @@ _REPLACED = re.compile(r'[<>:"|?*]')
 
 
 def parameter_text(field: Parametric, name: bytes) -> str:
-    """Return a parameter decoded by RFC 2231, or by RFC 2047, which many clients use instead; empty if absent."""
+    """Return a parameter decoded by RFC 2231, or by RFC 2047 (not conforming, but in wide use); empty if absent."""
     extended = field.get(name + b"*")
     if extended is not None:
         charset, _, rest = extended.partition(b"'")

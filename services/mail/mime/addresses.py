@@ -30,9 +30,9 @@ class Address:
 
 
 def parse_addresses(octets: bytes, to_error: bool = False) -> list[Address]:
-    """Return the addresses of a list; malformed parts are parsed as far as possible.
+    """Parse an address list; malformed parts are parsed as far as possible.
 
-    With `to_error`, the list ends at the first octet that cannot follow an address, and the rest of the field is
+    If `to_error` is True, the list ends at the first octet that cannot follow an address, and the rest of the field is
     ignored, as in Dovecot's ENVELOPE.
     """
     lexer = Lexer(octets)

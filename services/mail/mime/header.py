@@ -16,7 +16,7 @@ _FOLD = re.compile(rb"\r?\n[ \t]+")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A header field: the name in lower case, and the octets as received, line ends included."""
+    """A header field: its name in lower case, and its octets as received, line ends included."""
 
     name: bytes
     raw: bytes
@@ -77,7 +77,7 @@ def header_end(octets: bytes, begin: int, end: int) -> tuple[int, int]:
 
 
 def parse_header(octets: bytes) -> Header:
-    """Parse the header section at the start of the octets, up to the empty line or the end."""
+    """Parse the header section at the start of the octets, up to the empty line or to the end of the octets."""
     end, _ = header_end(octets, 0, len(octets))
     header = Header()
     begin = 0

@@ -92,7 +92,10 @@ class Lexer:
         return self._match(_TOKEN)
 
     def quoted(self) -> bytes | None:
-        """Consume a quoted string and return its decoded value, or None; an unterminated one extends to the end."""
+        """Consume a quoted string and return its decoded value, or return None.
+
+        A quoted string without a closing quote extends to the end of the field.
+        """
         if not self.accept(b'"'):
             return None
         pieces = []

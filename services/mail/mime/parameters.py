@@ -15,7 +15,7 @@ _PIECE = re.compile(rb"([^*]+)\*(\d{1,4})(\*?)")
 
 @dataclass(slots=True)
 class Parametric:
-    """The value of a field and its (name, value) parameters in order."""
+    """A header field's value and its (name, value) parameters in order."""
 
     value: bytes
     parameters: list[tuple[bytes, bytes]] = field(default_factory=list)

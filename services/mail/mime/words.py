@@ -97,7 +97,7 @@ def decode_base64(octets: bytes) -> bytes:
 
 
 def decode_transfer(octets: bytes, encoding: bytes | None) -> bytes:
-    """Decode a body by its Content-Transfer-Encoding; an unknown encoding leaves the octets unchanged."""
+    """Decode a body by its Content-Transfer-Encoding; return the octets unchanged if the encoding is unknown."""
     name = (encoding or b"").strip().lower()
     if name == b"base64":
         return decode_base64(octets)

@@ -1,4 +1,4 @@
-"""Type of a POP3 command's table entry: session states that permit the command, argument count, and handler."""
+"""Entry type of the POP3 command table: states that permit a command, argument count, and handler."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 
 class RefusedError(Exception):
-    """Failed command, answered by -ERR; `code`: response code (RFC 2449 section 8) without brackets."""
+    """Error for a failed command, answered by -ERR; `code` is a response code (RFC 2449 section 8) without brackets."""
 
     def __init__(self, text: str, code: str = "") -> None:
         super().__init__(text)
@@ -10,4 +10,4 @@ class RefusedError(Exception):
 
 
 class SyntaxRefusedError(RefusedError):
-    """Syntax error, or command that is not permitted in the session's state, answered by -ERR."""
+    """Error answered by -ERR: a syntax error, or a command that is not permitted in the session's state."""

@@ -46,7 +46,7 @@ class Session:
 
     @property
     def logged_in(self) -> bool:
-        """True once the client is authenticated."""
+        """True once the client has logged in."""
         return self.state is not State.AUTHORIZATION
 
     def greeting(self) -> bytes:

@@ -114,7 +114,7 @@ def byte_stuffed(content: bytes) -> Iterator[bytes]:
 
 
 def dele(session: SessionState, arguments: list[bytes]) -> Steps:
-    """Handle DELE (RFC 1939 section 5): mark a message, which QUIT then removes."""
+    """Handle DELE (RFC 1939 section 5): mark a message as deleted; QUIT removes it."""
     maildrop = session.opened()
     number = _number(maildrop, arguments[0])
     yield b""

@@ -100,7 +100,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of an entry: recipients delivered or failed, last replies, number of attempts, next attempt's time."""
+    """A change of a queue entry: recipients delivered or failed, last replies, number of attempts, time of the next."""
 
     id: str
     done: Sequence[int] = ()

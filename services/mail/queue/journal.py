@@ -70,7 +70,10 @@ class _Segment:
 
 
 class Journal:
-    """Journal in a directory, which is created if missing; raises ServiceError if it cannot be used or is locked."""
+    """The journal in a directory; the directory is created if missing.
+
+    Raises ServiceError if the directory cannot be used or another process has locked it.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -194,7 +197,7 @@ class Journal:
             raise
 
     def _roll_back(self, active: _Segment, error: OSError | None) -> None:
-        """Truncate a partial write; if the file cannot grow (EFBIG), the next write opens a new segment."""
+        """Truncate the segment after a partial write; if it cannot grow (EFBIG), the next write opens a new segment."""
         try:
             os.ftruncate(active.descriptor, active.end)
             active.preallocated_end = active.end

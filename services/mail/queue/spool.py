@@ -33,7 +33,7 @@ class _PendingWrite:
 
 
 class Spool:
-    """The queue's undelivered messages; `entries` maps queue ids to entries."""
+    """The undelivered messages of the queue; `entries` maps queue ids to entries."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, journal: Journal, log: EventLog) -> None:
         self.entries: dict[str, Entry] = {}

@@ -1,1 +1,1 @@
-"""SMTP server and client (RFC 5321): sans-IO sessions, and asyncio connections that exchange their octets."""
+"""SMTP server and client (RFC 5321): sans-IO sessions, and asyncio connections that transmit their octets."""

@@ -1,4 +1,4 @@
-"""SMTP client on asyncio: messages over one connection, with time-outs (RFC 5321 sections 3 and 4.5.3.2).
+"""SMTP client on asyncio: sends messages over one connection, with time-outs (RFC 5321 sections 3 and 4.5.3.2).
 
     sent = await send(("192.0.2.1", 25), [envelope, another], SessionOptions("client.example.org"))
     sent.outcomes, sent.failure, sent.transcript

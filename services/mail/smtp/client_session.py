@@ -56,7 +56,10 @@ class Step(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A message to send and its envelope; `content` has CRLF line ends; `reverse_path` None: the null reverse-path."""
+    """A message to send and its SMTP envelope.
+
+    `content` has CRLF line ends; `reverse_path` None is the null reverse-path.
+    """
 
     reverse_path: Mailbox | None
     forward_paths: tuple[Mailbox, ...]

@@ -12,7 +12,7 @@ from lab7.services.mail.smtp.syntax import Reply
 
 
 class State(Enum):
-    """State of an SMTP server session."""
+    """State of an SMTP server session; commands are permitted in certain states only (RFC 5321 section 4.1.4)."""
 
     CONNECTED = "before HELO or EHLO"
     GREETED = "no transaction"

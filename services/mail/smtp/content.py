@@ -111,7 +111,7 @@ def header_section(octets: bytes) -> bytes:
 
 
 def check_header(octets: bytes) -> Reply | None:
-    """Return the reply that rejects a message with too large a header or a mail loop, None if the header is valid."""
+    """Return the reply that rejects a message whose header is too large or shows a mail loop, None otherwise."""
     header = header_section(octets)
     if len(header) > limits.HEADER_OCTETS:
         return HEADER_TOO_BIG
@@ -120,7 +120,7 @@ def check_header(octets: bytes) -> Reply | None:
 
 
 def stuffed(octets: bytes) -> bytes:
-    """Encode a message as mail data, with dot-stuffing and end marker (RFC 5321 section 4.5.2)."""
+    """Encode a message as mail data, with dot-stuffing and the end marker CRLF "." CRLF (RFC 5321 section 4.5.2)."""
     body = octets if octets.endswith(CRLF) or not octets else octets + CRLF
     if b"\r\n." in body:
         body = body.replace(b"\r\n.", b"\r\n..")

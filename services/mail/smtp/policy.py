@@ -81,7 +81,7 @@ class Policy:
         return NO_SERVICE if _is_in(address, self.refused) else None
 
     def may_relay(self, client: Client) -> bool:
-        """Return True if a client may send mail to other domains: after AUTH, or by its IP address."""
+        """Return True if a client may send mail to other domains: it has authenticated, or its address is permitted."""
         return client.account is not None or _is_in(client.address, self.relay_from)
 
     def sender(self, size_octets: int) -> Reply | None:
@@ -168,7 +168,7 @@ class Policy:
 
 
 def _bare(text: str) -> str:
-    """Return a mailbox without the optional angle brackets."""
+    """Return the text of a mailbox without the optional angle brackets."""
     text = text.strip()
     return text[1:-1] if text.startswith("<") and text.endswith(">") else text
 

@@ -161,7 +161,7 @@ class ServerConnection(asyncio.Protocol):
     # Methods that the ConnectionSet calls follow.
 
     def stop(self) -> None:
-        """End the session with 421, after the reply to a message being written to the queue."""
+        """End the session with 421; if a message is being written to the queue, its reply is sent first."""
         self._stop("Shutting down: try again later")
 
     def abort(self) -> None:

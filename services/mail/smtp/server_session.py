@@ -339,7 +339,7 @@ class ServerSession:
     # Methods that several handlers share follow.
 
     def _with_domain(self, mailbox: Mailbox) -> Mailbox:
-        """Return a mailbox with the default domain if it has none, as with Postfix's append_at_myorigin."""
+        """Return a mailbox with the default domain if it has none, as Postfix does with append_at_myorigin."""
         return mailbox if mailbox.domain else replace(mailbox, domain=self._policy.accounts.domains[0])
 
     def _handle_auth_response(self, line: bytes, octets: int) -> None:

@@ -32,7 +32,7 @@ _QUOTED_PRINTABLE = b"Content-Transfer-Encoding: quoted-printable\r\n"
 
 @dataclass(frozen=True, slots=True)
 class _Edit:
-    """Replacement of the message's octets from offset `begin` up to `end`."""
+    """An edit of a message: the octets from offset `begin` up to `end` are replaced."""
 
     begin: int
     end: int

@@ -30,7 +30,7 @@ _SIZE = re.compile(rb"[0-9]{1,20}\Z")
 
 
 class EndlessLineError(Exception):
-    """Error for a line longer than ENDLESS_LINE_OCTETS, after which the connection is closed."""
+    """Error for a line longer than ENDLESS_LINE_OCTETS; the connection is then closed."""
 
 
 class CommandLines:
@@ -49,7 +49,7 @@ class CommandLines:
         return len(self._octets)
 
     def feed(self, data: bytes) -> None:
-        """Append received octets."""
+        """Append received octets to the buffer."""
         self._octets += data
 
     def pop_all(self) -> bytes:

@@ -27,8 +27,8 @@ from lab7.services.mail.webmail.sessions import Sessions
 class LoginThrottle:
     """Rate limit on failed logins per key (address or user) in a sliding window; LRU eviction above THROTTLE_KEYS_MAX.
 
-    An attempt is counted before its outcome is known, so that concurrent attempts are limited like sequential attempts;
-    forget_last() removes a successful attempt.
+    An attempt is counted before its outcome is known: concurrent attempts are limited like sequential ones. If it
+    succeeds, forget_last() removes it from the count.
     """
 
     def __init__(self, most: int, window_s: float) -> None:

@@ -109,7 +109,7 @@ class Pages:
         return self._page(template, known | dict(values), (), status, policy)
 
     def message_page(self, request: UserPageRequest, values: Values, has_html: bool, has_remote: bool) -> Response:
-        """Render the page of a message; with MESSAGE_POLICY if it has the message's own HTML."""
+        """Render the page of a message, under the Content-Security-Policy MESSAGE_POLICY if it shows message HTML."""
         pictures = _ALL_PICTURES if has_remote else _OWN_PICTURES
         policy = MESSAGE_POLICY.format(pictures=pictures) if has_html else _PAGE_POLICY
         return self.page(request, "message.html", values, policy=policy)

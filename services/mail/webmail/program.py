@@ -31,7 +31,7 @@ SUBMISSION_PORT = 587
 
 
 class Webmail:
-    """Request handler for the HTTP server, called when the head of a request is complete."""
+    """Request handler for the HTTP server; it is called when the head of a request is complete."""
 
     def __init__(self, shell: Shell, site: Site, submission: Submission) -> None:
         self.site = site

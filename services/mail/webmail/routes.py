@@ -25,7 +25,7 @@ class Route:
 
     @property
     def allow(self) -> bytes:
-        """The Allow field's value: the methods with a handler (RFC 9110 section 10.2.1)."""
+        """Value of the Allow field: the methods that have a handler (RFC 9110 section 10.2.1)."""
         return b", ".join([*((b"GET", b"HEAD") if self.get else ()), *((b"POST",) if self.post else ())])
 
 

@@ -29,7 +29,7 @@ _FAILED = "Internal server error."
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A request whose head passed all checks, with its page handler, session and content limit."""
+    """A request whose head has passed all checks, with its page handler, session and limit on content."""
 
     page: Page
     query: Form

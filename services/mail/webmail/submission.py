@@ -29,7 +29,7 @@ class Submission:
         self._hello = name if is_domain(name) else _FALLBACK_NAME
 
     async def send(self, submit: Submit) -> Submitted:
-        """Send a message; return the outcome, or the failure as a reply, without raising errors."""
+        """Send a message; return the outcome, or the failure as a reply. Raises no errors."""
         has_tls = self._tls is not None
         options = SessionOptions(
             self._hello, tls=has_tls, tls_required=has_tls, user=submit.user, password=submit.password

@@ -1,4 +1,4 @@
-"""Canonicalization of messages for DKIM, simple and relaxed, and the hashes of body and header (RFC 6376 section 3.4).
+"""DKIM canonicalization of messages, simple and relaxed, and the hashes of body and header (RFC 6376 section 3.4).
 
 simple ignores only empty lines at the end of the body. relaxed also ignores what relays may change: the case of field
 names, folding, and the amount of white space. Messages have CRLF line ends.
@@ -42,7 +42,7 @@ class ParsedMessage:
     body: bytes
 
     def named(self, name: str) -> list[HeaderField]:
-        """Return the fields with this name (in lower case), in order."""
+        """Return the header fields with this lower-case name, in the message's order."""
         return [field for field in self.fields if field.name == name]
 
 
@@ -59,7 +59,7 @@ def _field(octets: bytes) -> HeaderField | None:
 
 
 def without_fields(content: bytes, is_removed: Callable[[HeaderField], bool]) -> bytes:
-    """Remove the header fields of a message for which `is_removed` returns True."""
+    """Return a message without the header fields for which `is_removed` returns True."""
     header, _ = split(content)
 
     def kept(found: re.Match[bytes]) -> bytes:
@@ -114,7 +114,10 @@ class BodyHashes:
         return self._canonical[method]
 
     def digest(self, method: str, length: int | None = None) -> bytes | None:
-        """Return the SHA-256 of the canonicalized body or of its first `length` octets; None if the body is shorter."""
+        """Return the SHA-256 hash of the canonicalized body, or of its first `length` octets (l=).
+
+        Returns None if the body is shorter than `length`.
+        """
         octets = self.canonical(method)
         if length is None:
             return hashlib.sha256(octets).digest()

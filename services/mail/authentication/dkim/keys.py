@@ -1,11 +1,11 @@
-"""DKIM keys: RSA (RFC 8301) and Ed25519 (RFC 8463), by the optional library cryptography.
+"""DKIM private and public keys, RSA (RFC 8301) and Ed25519 (RFC 8463), with the optional package cryptography.
 
     key = load_private_key(pem)
     key.sign(octets)                           bytes
     verify("ed25519-sha256", public_octets, octets, signature)
 
-A public key is in the form of the key record: a SubjectPublicKeyInfo or an RSAPublicKey in DER, or the 32 octets of
-an Ed25519 key.
+A public key is in the form of the key record: a SubjectPublicKeyInfo or an RSAPublicKey in DER, or the 32 octets of an
+Ed25519 key.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ _RSA_ALGORITHM = bytes.fromhex("300d06092a864886f70d0101010500")
 
 
 def require_cryptography() -> None:
-    """Raise ServiceError unless the library cryptography is installed."""
+    """Raise ServiceError unless the Python package cryptography is installed."""
     try:
         import cryptography  # noqa: F401
     except ImportError as error:

@@ -29,7 +29,7 @@ _LINE_OCTETS = 76
 
 
 class SignatureError(ValueError):
-    """Error for an invalid signature field, which verifiers ignore."""
+    """Error for an invalid DKIM-Signature field; verifiers ignore such a field."""
 
 
 class KeyRecordError(ValueError):
@@ -38,7 +38,7 @@ class KeyRecordError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The tags of a signature; `fields`: the names in h=; times in seconds since 1970 UTC."""
+    """The tags of a DKIM-Signature field; `fields` has the names in h=; times are in seconds since 1970 UTC."""
 
     algorithm: str
     domain: str
@@ -55,7 +55,7 @@ class Signature:
 
     @property
     def key_name(self) -> str:
-        """The domain name of the signature's key record (RFC 6376 section 3.6.2.1)."""
+        """The domain name at which the signature's key record is published (RFC 6376 section 3.6.2.1)."""
         return f"{self.selector}._domainkey.{self.domain}"
 
 
@@ -156,7 +156,7 @@ def _number(tags: dict[str, str], name: str, pattern: re.Pattern[str] = _NUMBER)
 
 
 def parse_key_record(text: bytes) -> KeyRecord:
-    """Parse a key record; raises KeyRecordError."""
+    """Parse a DKIM key record, the text of a TXT record; raises KeyRecordError."""
     try:
         tags = parse_tags(text.decode("ascii"))
         key = base64.b64decode(without_blanks(tags.get("p", "")), validate=True)

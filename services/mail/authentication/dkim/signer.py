@@ -64,7 +64,7 @@ class SigningKey:
 
 
 def sign(content: bytes, key: SigningKey, now_s: float) -> bytes:
-    """Return the DKIM-Signature field to put before the first field of a message with CRLF line ends."""
+    """Return the DKIM-Signature field for a message with CRLF line ends; the caller puts it before the first field."""
     message = parse_message(content)
     names = [field.name for field in message.fields]
     signed = [name for listed in SIGNED_FIELDS for name in [listed] * names.count(listed)]

@@ -38,7 +38,7 @@ CLOCK_SKEW_S = 300
 
 
 class Result(Enum):
-    """Result of verifying one signature (RFC 8601 section 2.7.1)."""
+    """Result of a signature's verification, as in Authentication-Results (RFC 8601 section 2.7.1)."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -57,7 +57,10 @@ class Verification:
 
 
 def verify_all(content: bytes, now_s: float) -> Lookups[list[Verification]]:
-    """Verify the signatures of a message with CRLF line ends, topmost first; an empty list if there are none."""
+    """Verify all signatures of a message with CRLF line ends; return a Verification for each, topmost first.
+
+    The list is empty if the message has no signature.
+    """
     message = parse_message(content)
     hashes = BodyHashes(message.body)
     results: list[Verification] = []

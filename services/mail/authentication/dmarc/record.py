@@ -22,7 +22,7 @@ WALK_LABELS_MAX = 8
 
 
 class Policy(Enum):
-    """Policy that a domain requests for messages that fail DMARC, from the mildest to the strictest."""
+    """Policy that a domain publishes for messages that fail DMARC; members from the mildest to the strictest."""
 
     NONE = "none"
     QUARANTINE = "quarantine"
@@ -30,7 +30,7 @@ class Policy(Enum):
 
     @property
     def milder(self) -> "Policy":
-        """The next milder policy, for the messages that pct= excludes (RFC 7489 section 6.6.4)."""
+        """The next milder policy; it applies to the messages that pct= exempts (RFC 7489 section 6.6.4)."""
         return Policy.QUARANTINE if self is Policy.REJECT else Policy.NONE
 
 

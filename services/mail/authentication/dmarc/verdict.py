@@ -1,4 +1,4 @@
-"""DMARC: the verdict on a message by the domain of its From field (RFC 7489 sections 3.1, 6.6; RFC 9989 section 5.3).
+"""DMARC evaluation of a message: alignment with the domain of From, and policy (RFC 7489 sections 3.1, 6.6; RFC 9989).
 
 A message passes if SPF or DKIM passed for a domain that is aligned with the domain of From: the same domain (strict) or
 a domain with the same organizational domain (relaxed). Otherwise the policy of the From field's domain applies: p for
@@ -31,9 +31,9 @@ class Result(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """DMARC result for the domain of From.
+    """Result of DMARC for the domain of From.
 
-    `policy`: the policy as published, None without a record; `applied`: the policy after pct= and t= (test mode).
+    `policy` is the policy as published, None without a record. `applied` is the policy after pct= and t= (test mode).
     """
 
     result: Result

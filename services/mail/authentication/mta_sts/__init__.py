@@ -1,1 +1,1 @@
-"""SMTP MTA Strict Transport Security: policies of receiving domains on TLS (RFC 8461)."""
+"""SMTP MTA Strict Transport Security (MTA-STS): a receiving domain's policy that requires TLS (RFC 8461)."""

@@ -1,4 +1,4 @@
-"""MTA-STS policies, by which a domain requests TLS with verified certificates, and their cache (RFC 8461).
+"""MTA-STS policies (a domain requests TLS with verified certificates): parser, policy id in the DNS, cache (RFC 8461).
 
     _mta-sts.example.com.  TXT  "v=STSv1; id=20261130"
     https://mta-sts.example.com/.well-known/mta-sts.txt
@@ -96,7 +96,10 @@ def parse_policy(text: str) -> Policy:
 
 
 def policy_id(domain: str) -> Lookups[str | None]:
-    """Look up the id of a domain's policy; None unless there is exactly one record; raises TemporaryLookupError."""
+    """Look up the id of a domain's policy in the DNS; return None unless there is exactly one record.
+
+    Raises TemporaryLookupError.
+    """
     name = domain_name(f"{TXT_LABEL}.{domain}")
     texts = [] if name is None else (yield from txt_records(name))
     records = [text for text in texts if text.startswith(b"v=STSv1;")]
@@ -111,7 +114,7 @@ def policy_id(domain: str) -> Lookups[str | None]:
 
 @dataclass(frozen=True, slots=True)
 class _Cached:
-    """A cached policy with the id of its TXT record and its time of expiry."""
+    """A cached policy, the id in its TXT record, and its expiry time."""
 
     id: str
     policy: Policy
@@ -147,7 +150,7 @@ class PolicyCache:
         self._failed_s.drop(domain)
 
     def failed(self, domain: str) -> None:
-        """Record that a fetch failed; a cached policy remains valid (RFC 8461 section 3.3)."""
+        """Record that a fetch failed; a policy that is cached remains valid (RFC 8461 section 3.3)."""
         self._failed_s.put(domain, self._clock())
 
 

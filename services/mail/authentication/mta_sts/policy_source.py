@@ -112,7 +112,7 @@ def _host_addresses(host: str) -> Lookups[list[str]]:
 
 @dataclass(slots=True)
 class _Reading:
-    """Incomplete HTTP response with an MTA-STS policy, while it arrives."""
+    """Incomplete HTTP response with an MTA-STS policy: collects its content while it arrives."""
 
     content: bytes = b""
     is_complete: bool = False

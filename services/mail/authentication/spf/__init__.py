@@ -1,1 +1,1 @@
-"""Sender Policy Framework: DNS records of the addresses that may send mail in a domain's name (RFC 7208)."""
+"""Sender Policy Framework (SPF): DNS records that list the addresses permitted to send a domain's mail (RFC 7208)."""

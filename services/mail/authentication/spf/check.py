@@ -1,4 +1,4 @@
-"""SPF check: a client's address against the SPF record of the sender's domain (RFC 7208).
+"""SPF check of an SMTP client's address against the record of the sender's domain: check_host() (RFC 7208 section 4).
 
     steps = check(Client(ip_address("192.0.2.10"), "mail.example.org"), "alice", "example.org")
     next(steps)                                 Lookup("example.org.", TXT)
@@ -50,7 +50,7 @@ _POSTMASTER = "postmaster"
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The SMTP client: address and HELO name; `receiver` and `time_s` are for macros in explanations."""
+    """The SMTP client: IP address and HELO name; `receiver` and `time_s` are used only by macros in explanations."""
 
     address: IPv4Address | IPv6Address
     hello: str
@@ -150,7 +150,10 @@ def _check_host(state: _Check, domain: str) -> Lookups[tuple[Result, str]]:
 
 
 def _redirect(state: _Check, domain: str, record: Record) -> Lookups[tuple[Result, str]]:
-    """Return the outcome for the domain of redirect=, neutral without redirect= (RFC 7208 sections 4.7 and 6.1)."""
+    """Evaluate the domain of the modifier redirect=; return its outcome, neutral without redirect=.
+
+    RFC 7208 sections 4.7 and 6.1.
+    """
     if record.redirect is None:
         return Result.NEUTRAL, ""
     state.count_term()
@@ -233,10 +236,10 @@ def _addresses(state: _Check, name: Name, rtype: int) -> Lookups[list[str]]:
 
 
 def _validated_names(state: _Check, within: Name) -> Lookups[list[Name]]:
-    """Return the validated names of the client's address that are in a domain (RFC 7208 section 5.5).
+    """Return the client's validated PTR names that are in a domain (RFC 7208 section 5.5).
 
-    A name is validated if one of its addresses is the client's. After a DNS error the name is not validated, but the
-    check continues.
+    A PTR name is validated if one of its addresses is the client's. If a DNS error occurs, the name is not validated,
+    but the check continues.
     """
     client = state.client.address
     reverse = domain_name(client.reverse_pointer)
@@ -295,7 +298,10 @@ def _preferred_name(state: _Check, domain: str) -> Lookups[str]:
 
 
 def _explain(state: _Check, domain: str, domain_spec: str) -> Lookups[str]:
-    """Return the explanation of a fail, empty without a usable one (RFC 7208 section 6.2)."""
+    """Return the explanation of a fail that the domain publishes (exp=); empty if it has none or an unusable one.
+
+    RFC 7208 section 6.2.
+    """
     try:
         target = domain_name((yield from _target(state, domain, domain_spec)))
         texts = [] if target is None else (yield from txt_records(target))

@@ -1,10 +1,10 @@
-"""SPF records: version, terms, mechanisms and modifiers, and their syntax (RFC 7208 sections 4.5, 4.6, 5, 6 and 12).
+"""Parser of SPF records: version, mechanisms and modifiers (RFC 7208 sections 4.5, 4.6, 5, 6 and 12).
 
     parse_record("v=spf1 a:mail.example.org/24 -all").directives
     [Directive(PASS, "a", "mail.example.org", 24, 128), Directive(FAIL, "all", "", 32, 128)]
 
-The whole record is parsed before any of it is evaluated: a syntax error anywhere makes the result permerror, even
-behind a mechanism that would match (section 4.6).
+The whole record is parsed before any of it is evaluated: a syntax error anywhere makes the result permerror, even after
+a mechanism that would match (section 4.6).
 """
 
 import re
@@ -60,7 +60,10 @@ class SyntaxFaultError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Directive:
-    """A qualifier with a mechanism; `domain_spec` is not expanded; `network` is set for ip4 and ip6 only."""
+    """One directive of an SPF record: a qualifier and a mechanism.
+
+    `domain_spec` has its macros not expanded; `network` is set for ip4 and ip6 only.
+    """
 
     result: Result
     mechanism: str
@@ -82,7 +85,7 @@ class Record:
 def select_record(texts: Sequence[bytes]) -> str | None:
     """Return the SPF record among a domain's TXT records, None without one; raises SyntaxFaultError for several.
 
-    Section 4.5: a record begins with the version, which a space or the end of the record follows.
+    A record begins with the version, followed by a space or the end of the record (section 4.5).
     """
     found = [text for text in texts if re.match(rb"v=spf1(?: |\Z)", text, re.IGNORECASE)]
     if len(found) > 1:
@@ -91,7 +94,7 @@ def select_record(texts: Sequence[bytes]) -> str | None:
 
 
 def parse_record(text: str) -> Record:
-    """Parse a record from select_record(); raises SyntaxFaultError."""
+    """Parse the text of an SPF record returned by select_record(); raises SyntaxFaultError."""
     directives: list[Directive] = []
     modifiers: dict[str, str] = {}
     for term in filter(None, text[len(VERSION) :].split(" ")):

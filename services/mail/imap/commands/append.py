@@ -1,4 +1,7 @@
-"""Handler of APPEND (RFC 3501 section 6.3.11), with MULTIAPPEND (RFC 3502) and APPENDUID (RFC 4315)."""
+"""Handler of APPEND (RFC 3501 section 6.3.11), with MULTIAPPEND (RFC 3502) and CATENATE (RFC 4469).
+
+The tagged response has the code APPENDUID (RFC 4315).
+"""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -53,7 +56,10 @@ def append(session: SessionState, reader: Reader) -> Steps:
 
 
 def _content(session: SessionState, message: _MessageData) -> Generator[Output, None, bytes]:
-    """Return the octets of a message to append, with the content of its URLs; raise NoError."""
+    """Return the octets of a message to append, with the URLs of CATENATE replaced by the octets that they identify.
+
+    Raises NoError.
+    """
     content = b""
     for part in message.parts:
         yield b""

@@ -3,7 +3,7 @@
 Extensions of LIST: LIST-EXTENDED (RFC 5258), LIST-STATUS (RFC 5819) and SPECIAL-USE (RFC 6154).
 
 Mailbox patterns are matched by a bit-parallel automaton (shift-and): the active positions in the pattern are the bits
-of one integer, so that the time is linear in the length of the name, whatever the wildcards.
+of one integer. The time is linear in the length of the name, whatever the wildcards.
 """
 
 import re
@@ -39,7 +39,7 @@ _RETURNS = frozenset((b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE", b"STATUS"))
 
 @dataclass(frozen=True, slots=True)
 class _PatternMasks:
-    """Bit masks of a LIST pattern: the positions of `*`, of `%` and of each character, and the end position."""
+    """Bit masks of a LIST pattern for the shift-and automaton: positions of `*`, `%` and each character; the end."""
 
     stars: int
     percents: int

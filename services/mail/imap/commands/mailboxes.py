@@ -19,7 +19,7 @@ STATUS_ITEMS = frozenset(
 
 
 def read_name(reader: Reader) -> str:
-    """Parse a space and a mailbox name; return the canonical name."""
+    """Parse a space and a mailbox name; return the name in canonical form (INBOX in capitals)."""
     reader.expect_space()
     return reader.mailbox()
 

@@ -63,7 +63,7 @@ def _marked_deleted(view: View, uids: Iterable[int]) -> list[int]:
 
 
 def expunge(session: SessionState, reader: Reader) -> Steps:
-    """Handle EXPUNGE (RFC 3501 section 6.4.3); the EXPUNGE responses are sent with the updates at the command's end."""
+    """Handle EXPUNGE (RFC 3501 section 6.4.3); its EXPUNGE responses are among the updates at the command's end."""
     reader.expect_end()
     yield b""
     view = session.writable()
@@ -175,7 +175,7 @@ def _store_responses(view: View, changed: list[tuple[int, bool]], command: _Stor
 
 
 def without(flags: frozenset[str], less: frozenset[str]) -> frozenset[str]:
-    """Return `flags` without the flags in `less`, compared case-insensitively."""
+    """Return `flags` without the flags in `less`; flags are compared case-insensitively."""
     lower = {flag.lower() for flag in less}
     return frozenset(flag for flag in flags if flag.lower() not in lower)
 

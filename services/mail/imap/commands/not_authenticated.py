@@ -1,8 +1,8 @@
-"""Handlers of IMAP commands that need no authentication: CAPABILITY, NOOP, LOGOUT, ID, STARTTLS, LOGIN, AUTHENTICATE.
+"""Handlers of IMAP commands on the session: CAPABILITY, NOOP, LOGOUT, ID, STARTTLS, login, ENABLE, COMPRESS.
 
 Every state: CAPABILITY, NOOP, LOGOUT (RFC 3501 section 6.1) and ID (RFC 2971). Not authenticated: STARTTLS, LOGIN,
 AUTHENTICATE (RFC 3501 section 6.2) with the mechanisms PLAIN (RFC 4616) and LOGIN, and an initial response (SASL-IR,
-RFC 4959).
+RFC 4959). Authenticated: ENABLE (RFC 5161) and COMPRESS (RFC 4978).
 """
 
 from lab7.services.mail import sasl

@@ -100,7 +100,7 @@ class Notifications:
                 yield _status(session, name, items)
 
     def poll(self, session: SessionState) -> Iterator[bytes]:
-        """Yield responses for all mailbox events since the last call."""
+        """Yield the responses for all mailbox events since the last call."""
         yield from self._selected_events(session)
         yield from self._name_events(session)
         for name, group in self._watched(session).items():

@@ -29,7 +29,7 @@ class _Resync:
 
 
 def select(session: SessionState, reader: Reader, read_only: bool = False) -> Steps:
-    """Handle SELECT (RFC 3501 section 6.3.1), with `read_only` EXAMINE (section 6.3.2)."""
+    """Handle SELECT (RFC 3501 section 6.3.1) or, if `read_only`, EXAMINE (section 6.3.2)."""
     name = read_name(reader)
     parameters: list[_Resync | None] = []
     if reader.accept(b" "):

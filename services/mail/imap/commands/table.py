@@ -119,7 +119,7 @@ UID_COMMANDS: dict[bytes, Command] = {
 
 
 def parse_command(reader: Reader, state: State) -> Command:
-    """Parse a command name; return its row of the table; raise BadError if unknown or not permitted in `state`."""
+    """Parse a command name; return its table entry; raise BadError if it is unknown or not permitted in `state`."""
     word = reader.word("command")
     if word == b"UID":
         reader.expect_space()

@@ -29,7 +29,7 @@ _ALGORITHMS: dict[bytes, Callable[[Iterable[ThreadMessage]], list[Node]]] = {
 
 
 def thread(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
-    """Handle THREAD (RFC 5256 section 3): a SEARCH whose result is in threads."""
+    """Handle THREAD (RFC 5256 section 3): a SEARCH whose result is grouped into threads."""
     reader.expect_space()
     algorithm = _ALGORITHMS.get(reader.word("threading algorithm"))
     if algorithm is None:

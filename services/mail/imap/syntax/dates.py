@@ -67,7 +67,7 @@ def date_time(seconds: float) -> bytes:
 
 
 def sent_day(value: bytes | None) -> date | None:
-    """Return the day in a Date field, regardless of time and zone (RFC 3501 section 6.4.4, SENTON); None if invalid."""
+    """Return the day stated in a Date field, regardless of its time and zone; None if invalid (RFC 3501, SENTON)."""
     match = None if value is None else _FIELD_DATE.match(value.strip())
     if match is None:
         return None

@@ -22,12 +22,12 @@ SequenceSet = tuple[tuple[int, int], ...]
 
 
 def read_sequence_set(reader: Reader) -> SequenceSet:
-    """Parse a sequence set in a command; raise BadError."""
+    """Parse a sequence set in a command into (first, last) ranges; raise BadError."""
     return parse_sequence_set(reader.match(_SET, "set of messages"))
 
 
 def parse_sequence_set(octets: bytes) -> SequenceSet:
-    """Parse a sequence set into (first, last) ranges, with LAST for `*`; raise BadError."""
+    """Parse a sequence set into (first, last) ranges; `*` becomes LAST. Raises BadError."""
     return tuple(_range(piece) for piece in octets.split(b","))
 
 
@@ -51,7 +51,7 @@ def _number(octets: bytes) -> int:
 def numbers_in(sequence_set: SequenceSet, count: int) -> list[int]:
     """Return the message sequence numbers in a set, ascending, for a mailbox with `count` messages.
 
-    A number beyond `count` raises BadError, as does `*` in an empty mailbox (RFC 3501 section 9, seq-number).
+    Raises BadError for a number above `count`, and for `*` in an empty mailbox (RFC 3501 section 9, seq-number).
     """
     for ends in sequence_set:
         if count == 0 or any(count < end < LAST for end in ends):
@@ -163,7 +163,7 @@ class FetchModifiers:
 
 
 def read_fetch_modifiers(reader: Reader) -> FetchModifiers:
-    """Parse the modifiers behind the items, if any; raise BadError."""
+    """Parse the FETCH modifiers after the items, if any; raise BadError."""
     if not reader.accept(b" "):
         return FetchModifiers()
     found: dict[bytes, int] = {}
@@ -211,7 +211,7 @@ def _read_preview(reader: Reader) -> bytes:
 
 
 def parse_section(octets: bytes) -> Section:
-    """Parse a section without its brackets, as in a URL; raise BadError."""
+    """Parse a section without its brackets (such as `1.2.HEADER` in an IMAP URL); raise BadError."""
     reader = Reader(b"[" + octets + b"]")
     section = _read_section(reader, sets_seen=False)
     reader.expect_end()
@@ -299,5 +299,5 @@ def _text_of(octets: bytes, root: Part, part: Part, section: Section) -> bytes |
 
 
 def select_fields(header: Header, section: Section) -> bytes:
-    """Return the header fields selected by HEADER.FIELDS or HEADER.FIELDS.NOT, and the empty line."""
+    """Return the header fields selected by HEADER.FIELDS or HEADER.FIELDS.NOT, followed by the empty line."""
     return header.chosen(section.fields, section.text == b"HEADER.FIELDS.NOT") + b"\r\n"

@@ -33,7 +33,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class AnnouncedLiteral:
-    """A literal announced at the end of `received`; `is_synchronizing`: the client waits for "+" (no LITERAL+)."""
+    """A literal announced at the end of `received`; `is_synchronizing` is True if the client waits for "+"."""
 
     received: bytes
     size_octets: int
@@ -50,8 +50,9 @@ class OverlongLine:
 class Framer:
     """Splitter of received octets into commands; buffers at most `limit_octets` in addition to one line.
 
-    A Line includes its literals as received, so that the Reader works on one buffer. AnnouncedLiteral precedes every
-    literal: accept() buffers the literal, refuse() ends the command. A line may end in bare LF, as typed in a terminal.
+    next() returns an AnnouncedLiteral before every literal: accept() then buffers the literal, refuse() ends the
+    command. A Line includes its literals as received: the Reader works on one buffer. A line may end in bare LF, as
+    typed in a terminal.
     """
 
     def __init__(self, limit_octets: int) -> None:
@@ -63,7 +64,7 @@ class Framer:
         self._discarding = False
 
     def feed(self, data: bytes) -> None:
-        """Buffer received octets; raise LimitExceededError above the limit."""
+        """Buffer received octets; raise LimitExceededError if the buffer exceeds its limit."""
         self._buffer.feed(data)
 
     def clear(self) -> None:
@@ -92,7 +93,7 @@ class Framer:
         return None
 
     def _consume_literal(self) -> bool:
-        """Consume buffered octets of the accepted literal; return True if it is complete."""
+        """Move buffered octets of an accepted literal into the command; return True if no literal is incomplete."""
         if self._skipped_octets:
             self._skipped_octets -= len(self._buffer.take(self._skipped_octets))
         if self._missing_octets:
@@ -272,7 +273,7 @@ class Reader:
         return self.match(ASTRING_CHARS, "string")
 
     def nstring(self) -> bytes | None:
-        """Parse an `nstring`: a string, or NIL, for which None is returned."""
+        """Parse an `nstring`; return None for NIL, else the string's octets."""
         if self.starts_with(b'"') or self.starts_with(b"{"):
             return self.string()
         if self.word("string") != b"NIL":
@@ -337,7 +338,7 @@ _SYSTEM = {flag.upper(): flag for flag in SYSTEM_FLAGS}
 
 
 def read_flag(reader: Reader) -> str:
-    """Parse a flag that clients may set; return system flags in canonical case; raise BadError for a reserved flag."""
+    """Parse a flag that clients may set; return a system flag in canonical case; raise BadError if it is reserved."""
     flag = reader.flag().decode("ascii")
     if not flag.startswith("\\"):
         return flag

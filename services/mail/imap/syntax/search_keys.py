@@ -1,4 +1,4 @@
-"""Parser of SEARCH keys, which compiles the keys to a predicate on messages (RFC 3501 sections 6.4.4 and 9).
+"""Parser of IMAP SEARCH keys: compiles the keys to a predicate on messages (RFC 3501 sections 6.4.4 and 9).
 
 test = KeyReader(reader, "utf-8", view).program()
 test(Candidate(view, number, uid))
@@ -92,7 +92,7 @@ class KeyReader:
         self._texts = 0
 
     def program(self) -> Predicate:
-        """Parse all keys to the end of the command; return one predicate, true if all keys match."""
+        """Parse all search keys to the end of the command; return a predicate that is true if all keys match."""
         tests = [self._key()]
         while not self._reader.at_end:
             self._reader.expect_space()

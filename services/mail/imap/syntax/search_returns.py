@@ -1,4 +1,4 @@
-"""RETURN options of SEARCH and SORT, and the ESEARCH response with the requested data.
+"""RETURN options of IMAP SEARCH and SORT: parser, and encoder of the ESEARCH response with the requested data.
 
 RFC 4731 section 3.1 (MIN, MAX, ALL, COUNT), RFC 5182 section 2.1 (SAVE), RFC 5267 sections 4.3 and 4.4 (UPDATE,
 CONTEXT, PARTIAL).
@@ -35,7 +35,7 @@ class SearchReturns:
 
     @property
     def updates(self) -> bool:
-        """True if later changes of the result are to be notified (RFC 5267 section 4.3)."""
+        """True if the client is to be notified of later changes of the result (RFC 5267 section 4.3)."""
         return b"UPDATE" in self.options
 
     def saved(self, uids: list[int]) -> list[int]:

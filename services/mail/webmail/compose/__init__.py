@@ -1,1 +1,1 @@
-"""Compose page of webmail: compositions and their staged files, drafts, replies and forwards, submission."""
+"""Compose page of webmail: messages being written and their files, drafts, replies and forwards, submission."""

@@ -89,7 +89,7 @@ class Composition:
         self.error, self.refusals = error, list(refusals)
 
     def copy(self) -> "Composition":
-        """Return a copy whose fields and files can be changed independently."""
+        """Return a copy; changes of its fields and files do not affect the original."""
         return replace(self, fields=dict(self.fields), files=list(self.files), refusals=list(self.refusals))
 
 

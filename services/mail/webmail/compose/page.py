@@ -369,7 +369,7 @@ def _refusals(sent: Submitted, draft: Draft) -> tuple[Refusal, ...]:
 
 
 def _keep_refused(composition: Composition, draft: Draft, refusals: tuple[Refusal, ...]) -> None:
-    """Reduce a composition's recipients to the refused recipients."""
+    """Reduce a composition's recipients to those that the server refused, for another attempt to send."""
     refused = {refusal.address for refusal in refusals}
     for name, recipients in (("to", draft.to), ("cc", draft.cc), ("bcc", draft.bcc)):
         kept = [each for each in recipients if str(each.mailbox) in refused]

@@ -1,4 +1,4 @@
-"""Staging area of compositions: state and files of each composition, in a directory beside the user's mail folders.
+"""Staging area for messages being written (compositions): state and files, in a directory beside the mail folders.
 
     lab7-webmail/ID/composition.json        list of files, errors, the draft that it replaces
     lab7-webmail/ID/fields.json             recipients, subject and text
@@ -42,11 +42,11 @@ _STATE, _FIELDS = "composition.json", "fields.json"
 
 
 class StagingError(Exception):
-    """Composition that is too large for the staging area; the text is one sentence for the user."""
+    """Error for a composition that is too large for the staging area; the text is one sentence for the user."""
 
 
 class Staging:
-    """The staging area in a user's mailbox."""
+    """The staging area of one user: the stored compositions, in a directory of the user's Maildir."""
 
     def __init__(self, maildir: Maildir) -> None:
         self._root = f"{maildir.path_of(INBOX)}/{DIRECTORY}"
@@ -70,12 +70,12 @@ class Staging:
         return max(found, key=lambda each: each.saved_s).id if found else ""
 
     def content(self, composition: Composition, file: ListedFile) -> Attachment:
-        """Return a file of a composition with its content; raise OSError."""
+        """Read an attached file of a composition; return it with its content. Raises OSError."""
         with open(f"{self._root}/{composition.id}/{file.key}", "rb") as stream:
             return Attachment(file.name, stream.read(), file.media_type)
 
     def put(self, composition: Composition, contents: Mapping[str, bytes], now: float) -> None:
-        """Store a composition, with the contents of its new files, keyed by file key.
+        """Store a composition and `contents`, its new files keyed by file key.
 
         The user's oldest compositions are removed to make room. Raises StagingError above COMPOSITION_OCTETS_MAX, and
         OSError.
@@ -132,7 +132,7 @@ class Staging:
         return states
 
     def _make_room(self, composition: Composition, now: float) -> None:
-        """Remove expired compositions, and the least recently saved ones beyond the limits."""
+        """Remove expired compositions, then the least recently saved ones above the limits on number and size."""
         others = self._remove_expired(now)
         others.pop(composition.id, None)
         # Remove the marks of sent messages first: a mark contains no data of the user.

@@ -1,6 +1,7 @@
 """Folder list of webmail, and operations on folders and their messages.
 
-On disk and in URLs a folder has its IMAP name; pages show it decoded from modified UTF-7 (RFC 3501 section 5.1.3).
+On disk and in URLs a folder has its IMAP name; pages show the name decoded from modified UTF-7 (RFC 3501 section
+5.1.3).
 """
 
 from collections.abc import Generator, Sequence
@@ -67,7 +68,10 @@ def _unread(maildir: Maildir, name: str) -> int | None:
 
 
 def open_folder(maildir: Maildir, name: str) -> Folder:
-    """Return a folder after a rescan; create a missing default folder; raise PageError 404 if any other is missing."""
+    """Return a folder after a rescan; create it if it is a missing default folder.
+
+    Raises PageError 404 if any other folder is missing.
+    """
     try:
         if name in _ALWAYS:
             # Subscribed, so that mail programs which list subscribed folders only show it too.

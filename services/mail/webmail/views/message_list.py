@@ -75,7 +75,7 @@ def listed_uids(folder: Folder, words: str) -> Generator[IoRequest, None, Sequen
 
 
 def _search(folder: Folder, uids: Sequence[int], words: Sequence[str]) -> Generator[IoRequest, None, list[int]]:
-    """Return the UIDs of the messages with all words in their header fields; yields between batches."""
+    """Return the UIDs of the messages whose header fields contain all words; other requests run between batches."""
     matches = []
     for index, uid in enumerate(uids[:SEARCH_MESSAGES_MAX]):
         header = _header(folder, uid)
@@ -124,6 +124,6 @@ def _row(name: str, folder: Folder, uid: int, now: float) -> Row | None:
 
 
 def _names(field: bytes) -> str:
-    """Return the display names (or mailboxes, without a name) in an address field as text."""
+    """Return the display names in an address field as text; a mailbox without a display name appears itself."""
     name_addrs = parse_name_addrs(field[:_ADDRESS_FIELD_OCTETS])
     return ", ".join(name_addr.display_text for name_addr in name_addrs if name_addr.display_text)[:_SHOWN_CHARACTERS]
