@@ -3,7 +3,7 @@
     /INBOX;UIDVALIDITY=385759045/;UID=20/;SECTION=1.2/;PARTIAL=0.1024
     /;UID=20 or ;UID=20                     in the selected mailbox
 
-Only URLs relative to this server and user: a URL with a host is refused.
+Only URLs relative to this server and user are accepted: a URL with a host is refused.
 """
 
 import re

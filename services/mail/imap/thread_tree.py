@@ -1,6 +1,6 @@
 """Message threading by subject (ORDEREDSUBJECT) and by references (REFERENCES) for IMAP THREAD (RFC 5256 section 3).
 
-    ThreadMessage(number=2, ...references=[b"<a@x>"]) is a child of the message with the Message-ID <a@x>
+    ThreadMessage(number=2, ..., references=[b"<a@x>"]) is a child of the message with the Message-ID <a@x>
 
 A node without a message stands for a message that is referenced but not in the search result. All algorithms are
 iterative: a thread may be deeper than Python's recursion limit.

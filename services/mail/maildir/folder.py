@@ -162,7 +162,7 @@ class Folder:
         """
         listing = self._scanner.scan()
         if listing is None:
-            # Read the index even if no file has changed: another process may have claimed the \\Recent messages.
+            # Read the index even if no file has changed: another process may have claimed the \Recent messages.
             self._index.read()
             if self.uidvalidity:
                 return True

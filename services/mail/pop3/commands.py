@@ -1,4 +1,4 @@
-"""POP3 command table: keyword -> states in which it is valid, argument count, handler (RFC 1939 section 9)."""
+"""POP3 command table: for each command, the session states that permit it, argument count, and handler (RFC 1939)."""
 
 from lab7.services.mail.pop3 import authorization, transaction
 from lab7.services.mail.pop3.command import Command

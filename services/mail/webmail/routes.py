@@ -1,4 +1,4 @@
-"""Routing table of webmail: URL path -> handlers of GET and POST, whether a login is required, content limit."""
+"""Routing table of webmail: for each URL path, the handlers of GET and POST, login required or not, content limit."""
 
 from dataclasses import dataclass
 from urllib.parse import urlencode

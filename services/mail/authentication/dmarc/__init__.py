@@ -1,1 +1,1 @@
-"""Domain-based Message Authentication, Reporting, and Conformance: policies for the From field (RFC 7489, RFC 9989)."""
+"""DMARC (Domain-based Message Authentication, Reporting, and Conformance): From-field policies (RFC 7489, RFC 9989)."""

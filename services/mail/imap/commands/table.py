@@ -1,4 +1,4 @@
-"""IMAP command table: command name -> states in which it is valid, and handler (RFC 3501 section 6).
+"""IMAP command table: for each command, the session states that permit it, and its handler (RFC 3501 section 6).
 
 Session states (RFC 3501 section 3) and the commands that change them:
 
@@ -18,8 +18,8 @@ answered by BAD before its arguments are parsed and before any literal is accept
 authentication cannot make the server buffer a message.
 
 STARTTLS is not a state: it replaces the capabilities (no STARTTLS any more, passwords permitted) and discards commands
-pipelined in cleartext. IDLE is not a state either: it is a command that waits for a continuation line, and the flag
-`idling` tells the connection to poll the mailbox meanwhile.
+pipelined in cleartext. IDLE is not a state either: it is a command that waits for a continuation line. Meanwhile the
+flag `idling` makes the connection poll the mailbox.
 
 The table's third column is `may_expunge`: whether EXPUNGE may be sent at the command's end. Updates of the selected
 mailbox (EXISTS, RECENT, FETCH FLAGS, EXPUNGE) are sent before every tagged response, but EXPUNGE renumbers messages.

@@ -344,7 +344,7 @@ def read_flag(reader: Reader) -> str:
         return flag
     known = _SYSTEM.get(flag.upper())
     if known is None:
-        # RFC 3501 section 2.3.2: clients cannot set \\Recent; other names that begin with a backslash are reserved.
+        # RFC 3501 section 2.3.2: clients cannot set \Recent; other names that begin with a backslash are reserved.
         raise BadError(f"A client cannot set {flag}.")
     return known
 

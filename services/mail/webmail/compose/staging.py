@@ -135,7 +135,7 @@ class Staging:
         """Remove expired compositions, then the least recently saved ones above the limits on number and size."""
         others = self._remove_expired(now)
         others.pop(composition.id, None)
-        # Remove the marks of sent messages first: a mark contains no data of the user.
+        # Remove the markers of sent messages first: a marker contains no data of the user.
         oldest = sorted(others.values(), key=lambda each: (not each.composition.sent, each.composition.saved_s))
         octets = composition.octets + sum(each.octets for each in oldest)
         while oldest and (len(oldest) >= COMPOSITIONS_OF_USER_MAX or octets > STAGED_OCTETS_OF_USER_MAX):

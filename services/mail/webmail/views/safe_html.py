@@ -134,7 +134,7 @@ def safe_style(style: str) -> str | None:
     kept = []
     for declaration in style[:STYLE_CHARACTERS].split(";"):
         name, colon, value = declaration.partition(":")
-        # `!important` would outweigh the site's style sheet, which keeps the message inside its box.
+        # `!important` would outweigh the site's style sheet, which keeps the message inside its element.
         value = _IMPORTANT.sub("", value)
         if colon and name.strip().lower() in _PROPERTIES and _VALUE.match(value) and "expression" not in value.lower():
             kept.append(f"{name.strip().lower()}: {value.strip()}")
