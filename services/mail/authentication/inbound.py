@@ -28,7 +28,7 @@ NO_LOOKUP = Reply(451, "The DNS records of the sender's domain are not available
 
 
 class Mode(Enum):
-    """Mode of a check: off, record the result only, or enforce (reject messages that fail)."""
+    """Mode of a check: off, record the result only, or enforce (reject or quarantine messages that fail)."""
 
     OFF = "off"
     CHECK = "check"
