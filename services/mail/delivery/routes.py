@@ -112,7 +112,7 @@ def _mx_hosts(mx_records: Sequence[MX], own_names: Collection[str], random: Rand
 
 
 def _addresses(name: Name) -> Lookups:
-    """Yield A and AAAA lookups; return a host's addresses, IPv4 first, or a 4yz reply after a time-out."""
+    """Yield A and AAAA lookups for a host; return its addresses, IPv4 first, or a 4yz reply after a time-out."""
     hosts: list[Host] = []
     silent = False
     for rtype in (RRType.A, RRType.AAAA):

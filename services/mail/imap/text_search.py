@@ -20,7 +20,10 @@ def fold(text: str) -> str:
 
 
 def header_contains(content: CachedMessage, name: bytes, needle: str) -> bool:
-    """Return True if a field with this lower-case name contains `needle`, a text from fold() ("" matches)."""
+    """Return True if a field with this lower-case name contains `needle`, a text from fold().
+
+    An empty needle matches any such field.
+    """
     fields = (field for field in content.header.fields if field.name == name)
     return any(needle in fold(value) for field in fields for value in _values(field))
 

@@ -112,7 +112,7 @@ def _leaf_part(number: str, part: Part) -> LeafPart:
 
 
 def _displayed(root: Part, html: bool, leaf_parts: list[LeafPart]) -> set[int]:
-    """Return the id() of each part to display; the alternatives not chosen in multipart/alternative are left out."""
+    """Return the id() of each part to display; of a multipart/alternative only the chosen alternative is included."""
     media_types = {id(leaf.part): leaf.media_type for leaf in leaf_parts if leaf.is_text}
     displayed: set[int] = set()
     pending = [root]
@@ -128,7 +128,10 @@ def _displayed(root: Part, html: bool, leaf_parts: list[LeafPart]) -> set[int]:
 
 
 def _chosen_alternative(parts: list[Part], html: bool, media_types: dict[int, str]) -> list[Part]:
-    """Return the alternative to display: the preferred type, else the last displayable (RFC 2046 section 5.1.4)."""
+    """Return the part of a multipart/alternative to display: the last of the preferred type, else the last displayable.
+
+    RFC 2046 section 5.1.4.
+    """
     preferred = HTML if html else PLAIN
     for accepted in ({preferred}, {PLAIN, HTML}):
         for part in reversed(parts):

@@ -15,7 +15,7 @@ from lab7.services.mail.pop3.maildrop import Maildrop
 
 
 class State(Enum):
-    """Session states (RFC 1939 section 3); UPDATE is part of the transition to ENDED by QUIT."""
+    """States of a POP3 session (RFC 1939 section 3); UPDATE is part of the transition to ENDED by QUIT."""
 
     AUTHORIZATION = auto()
     TRANSACTION = auto()

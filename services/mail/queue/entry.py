@@ -60,7 +60,7 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class ContentLocation:
-    """Location of an entry's content in the journal: segment number, offset and size in octets."""
+    """Location of an entry's message content in the journal: segment number, offset and size in octets."""
 
     segment: int
     offset: int
@@ -109,7 +109,7 @@ class Change:
     next_s: float = 0.0
 
     def apply(self, entry: Entry) -> None:
-        """Apply the change to an entry in memory."""
+        """Apply the change to its queue entry in memory."""
         for at in self.done:
             if at < len(entry.recipients):
                 entry.recipients[at].is_final = True
@@ -133,7 +133,7 @@ def _encode_reply(reply: Reply | None) -> list[Any] | None:
 
 
 def encode_entry(entry: Entry) -> bytes:
-    """Encode an entry's envelope and state as one line of JSON, without the content."""
+    """Encode a queue entry's envelope and state, without the content, as one journal line of JSON."""
     recipients = [
         [
             _encode_mailbox(recipient.mailbox),
@@ -157,7 +157,7 @@ def encode_entry(entry: Entry) -> bytes:
 
 
 def decode_entry(line: bytes) -> Entry:
-    """Decode the line of an entry, without content; raises DecodeError."""
+    """Decode a journal line to a queue entry without its content; raises DecodeError."""
     try:
         state = json.loads(line)
         recipients = []
@@ -181,7 +181,7 @@ def decode_entry(line: bytes) -> Entry:
 
 
 def encode_change(change: Change) -> bytes:
-    """Encode a change as one line of JSON."""
+    """Encode a change as one journal line of JSON."""
     state: dict[str, Any] = {"id": change.id, "done": list(change.done)}
     if change.last:
         state["last"] = {str(at): _encode_reply(reply) for at, reply in change.last.items()}
@@ -191,7 +191,7 @@ def encode_change(change: Change) -> bytes:
 
 
 def decode_change(line: bytes) -> Change:
-    """Decode the line of a change; raises DecodeError."""
+    """Decode a journal line to a change; raises DecodeError."""
     try:
         state = json.loads(line)
         last = {int(at): Reply(*words) for at, words in state.get("last", {}).items()}

@@ -117,7 +117,7 @@ class Staging:
             shutil.rmtree(f"{self._root}/{composition_id}", ignore_errors=True)
 
     def sweep(self, now: float) -> None:
-        """Remove expired compositions."""
+        """Remove the user's expired compositions from the staging area."""
         if not self._ids():
             return
         with locked(f"{self._root}/lock"):
