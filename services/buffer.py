@@ -57,7 +57,7 @@ class OctetBuffer:
 
     @property
     def has_lf(self) -> bool:
-        """True if the buffer contains LF; after take_line() has returned None, a bare LF that ends no line."""
+        """True if the buffer contains LF. After take_line() has returned None, it is a bare LF, without CR."""
         return self._octets.find(b"\n", self._start) >= 0
 
     def take(self, count: int) -> bytes:

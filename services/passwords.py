@@ -37,7 +37,7 @@ class ScryptHash:
         return cls(n, r, p, salt, _derive(password, salt, n, r, p))
 
     def matches(self, password: bytes) -> bool:
-        """Return whether a password has this hash; takes some 50 ms, so a shell calls it in a thread."""
+        """Return whether a password has this hash. The computation takes some 50 ms: call it in a worker thread."""
         return hmac.compare_digest(self.digest, _derive(password, self.salt, self.n, self.r, self.p))
 
 
