@@ -117,7 +117,7 @@ def set_modification_time(session: ServerSession, argument: str) -> None:
 
 
 def list_one(session: ServerSession, argument: str) -> None:
-    """Handle MLST: the facts of one name, on the control connection (RFC 3659 section 7)."""
+    """Handle MLST: reply with the facts of one name, on the control connection (RFC 3659 section 7)."""
     path: VirtualPath = session.path(argument)
 
     def on_status(result: Result) -> None:

@@ -10,7 +10,7 @@ from lab7.services.ftp.server_pi.transfer_commands import target_of_listing
 
 
 def system(session: ServerSession, _: str) -> None:
-    """Handle SYST: a system name of the Assigned Numbers, from which clients derive the format of LIST."""
+    """Handle SYST: reply with a system name (Assigned Numbers), from which clients infer the format of LIST."""
     session.reply(215, "UNIX Type: L8")
 
 
@@ -38,7 +38,7 @@ def status(session: ServerSession, argument: str) -> None:
 
 
 def help_text(session: ServerSession, argument: str) -> None:
-    """Handle HELP: all commands, or the syntax of one."""
+    """Handle HELP: reply with a list of all commands, or with the syntax of one command."""
     verb = session.table.get(argument.strip().upper().encode("utf-8", "surrogateescape"))
     if verb is not None:
         session.reply(214, f"Syntax: {argument.strip().upper()} {verb.syntax}".rstrip())
@@ -50,7 +50,7 @@ def help_text(session: ServerSession, argument: str) -> None:
 
 
 def site(session: ServerSession, argument: str) -> None:
-    """Handle SITE HELP and SITE CHMOD."""
+    """Handle SITE with its two subcommands HELP and CHMOD."""
     name, _, rest = argument.partition(" ")
     if name.upper() == "CHMOD":
         change_mode(session, rest)
@@ -68,7 +68,7 @@ def features(session: ServerSession, _: str) -> None:
 
 
 def options(session: ServerSession, argument: str) -> None:
-    """Handle OPTS (RFC 2389 section 4): UTF8, which is always on, and the facts of MLST."""
+    """Handle OPTS (RFC 2389 section 4): accept UTF8, which is always on, and select the facts of MLST."""
     name, _, rest = argument.partition(" ")
     if name.upper() == "UTF8":
         # draft-ietf-ftpext-utf-8-option: OPTS UTF8 ON is confirmed; RFC 2640 defines no OFF.
