@@ -155,7 +155,7 @@ def _response(directives: Arguments) -> ResponseDirectives:
 def _parse_arguments(lines: tuple[bytes, ...]) -> Arguments:
     """Parse directives into lists of arguments keyed by lower-case name; None stands for an absent argument.
 
-    Lines are parsed separately, so that an unterminated quoted-string ends with its line.
+    Field lines are parsed separately, so that an unterminated quoted-string ends with its line.
     """
     directives: Arguments = {}
     for line in lines:
@@ -176,7 +176,10 @@ def _unquote(argument: bytes) -> bytes:
 
 
 def _argument(member: Value) -> bytes | None:
-    """Convert a value of a structured field to an argument; empty for a type that no cache directive has."""
+    """Convert a structured field value to the argument of a directive: None for a bare name, digits for an Integer.
+
+    Return b"", which is invalid, for a type that no cache directive has.
+    """
     if member is True:
         return None
     if isinstance(member, bytes):
@@ -186,7 +189,7 @@ def _argument(member: Value) -> bytes | None:
 
 
 def _lifetime(directives: Arguments, name: bytes) -> int | None:
-    """Return a directive's seconds, None if it is absent, 0 (stale) if a value is invalid.
+    """Return the seconds in a directive's argument, None if the directive is absent, 0 (stale) if a value is invalid.
 
     If a directive occurs several times, RFC 9111 section 4.2.1 permits using the first value or treating the response
     as stale. Here the first value is used, but if a later value is smaller, the response is stale.
@@ -215,10 +218,10 @@ def _greatest(directives: Arguments, name: bytes) -> int | None:
 
 
 def _names(directives: Arguments, name: bytes) -> tuple[bool, frozenset[bytes]]:
-    """Return (True, empty) for an unqualified no-cache or private, else False and the field names that qualify it.
+    """Return the field names that qualify no-cache or private: (is the directive unqualified, lower-case field names).
 
     RFC 9111 sections 5.2.2.4 and 5.2.2.7: #field-name. An argument that is not such a list, or that includes a field of
-    DEPENDED_ON, makes the directive unqualified.
+    DEPENDED_ON, makes the directive unqualified, and the set of names empty.
     """
     names: set[bytes] = set()
     for argument in directives.get(name, ()):
