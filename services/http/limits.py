@@ -1,4 +1,4 @@
-"""Limits of the HTTP services, each with its source."""
+"""Limits of HTTP/1 messages and connections: sizes of heads and content, counts, digits; each with its source."""
 
 # Maximum length of a request line: RFC 9112 section 3 recommends to support at least 8000 octets.
 REQUEST_LINE_OCTETS = 8192

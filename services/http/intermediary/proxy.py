@@ -96,12 +96,15 @@ class Metrics:
     tunnels: int = 0
 
     def as_dict(self) -> dict[str, int]:
-        """Return the counters by name."""
+        """Return the counters as a dictionary keyed by name."""
         return asdict(self)
 
 
 class Proxy:
-    """A forward or reverse proxy without a cache; the relay of an HTTPServer."""
+    """Forward or reverse proxy without a cache.
+
+    An HTTPServer calls it as its relay for each request (server/inbound.py).
+    """
 
     def __init__(
         self,
@@ -123,7 +126,7 @@ class Proxy:
         self._memo: dict[Request, RoutedRequest] = {}
 
     def __call__(self, request: Request, inbound: Inbound) -> EventualResponse:
-        """Return the response to a request, or an awaitable of one."""
+        """Return the response to a request, or an awaitable of it, after access control and validation."""
         self.metrics.requests += 1
         if self.settings.clients and not self._is_client(inbound):
             return self._refuse(request, inbound, HTTPError(403, "requests from the client's address are forbidden"))
@@ -188,7 +191,7 @@ class Proxy:
         return routed
 
     def _own_response(self, request: Request) -> Response | None:
-        """Respond to a request for this proxy itself; return None for a request to be forwarded."""
+        """Return the response to a request for this proxy itself, such as its metrics; None for other requests."""
         if request.request_target == self.settings.status and request.method in (b"GET", b"HEAD"):
             fields = Fields(((b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store")))
             return Response(200, fields, json.dumps(self.status()).encode("ascii") + b"\n")
@@ -241,13 +244,13 @@ class Proxy:
         return await self.pool.exchange(routed.route.origin, sent, content, on_interim)
 
     def failure(self, routed: RoutedRequest, error: UpstreamError) -> Response:
-        """Log a failed exchange and return the error page for the client."""
+        """Log an exchange that failed, and return the error page for the client."""
         self.metrics.failures += 1
         self._log.write("failure", uri=routed.key, status=error.status, reason=error.detail)
         return page_response(error.status, f"{error.detail[:1].upper()}{error.detail[1:]}.")
 
     def interim_to(self, inbound: Inbound) -> OnInterim:
-        """Return a callback that forwards interim responses to a client (RFC 9110 section 15.2)."""
+        """Return a callback that forwards interim (1xx) responses to the request's client (RFC 9110 section 15.2)."""
 
         def pass_on(response: Response) -> None:
             inbound.send_interim(build_response(b"", response, b"", self.settings.name, response.version))
