@@ -403,7 +403,7 @@ class Slot:
         self._connections.attach(self, connection)
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run a coroutine of the connection as a task, which drain() waits for and cancel() cancels."""
+        """Run a coroutine of the connection as a task; the ConnectionSet's drain() awaits it, cancel() cancels it."""
         return self._connections.start(coroutine)
 
     def complete(self, stage: Stage) -> None:
@@ -480,7 +480,7 @@ class ConnectionSet:
     # From accept() to connection_lost().
 
     def admit(self, accepted: socket.socket, address: str, speaks_tls: bool) -> Slot | None:
-        """Return the slot of an accepted connection; None if the connection was refused."""
+        """Return the slot of an accepted connection, None if it was refused; evict another one if necessary."""
         if len(self.table) >= self.table.limits.connections:
             self._remove_closed()
         result = self.table.admit(address, self.now())
@@ -501,7 +501,7 @@ class ConnectionSet:
         self._sweep.wake()
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run a coroutine of a connection as a task, which drain() waits for and cancel() cancels."""
+        """Run a coroutine of a connection as a task; drain() awaits it, cancel() cancels it."""
         task = self._loop.create_task(coroutine)
         self._tasks[task] = None
         task.add_done_callback(self._tasks.pop)
@@ -661,7 +661,7 @@ class Listener:
         loop.add_reader(listening, self._accept)
 
     def close(self) -> None:
-        """Stop accepting; open connections stay open, unfinished TLS handshakes are cancelled."""
+        """Stop accepting and cancel unfinished TLS handshakes; open connections stay open."""
         if self._listening.fileno() < 0:
             return
         self._loop.remove_reader(self._listening)

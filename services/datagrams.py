@@ -58,7 +58,7 @@ class DatagramEndpoint(asyncio.DatagramTransport):
         return self._is_closing
 
     def close(self) -> None:
-        """Receive no more, and close the socket; unsent datagrams are dropped."""
+        """Stop receiving, drop unsent datagrams, and close the socket."""
         if self._is_closing:
             return
         self._is_closing = True

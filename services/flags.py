@@ -1,7 +1,8 @@
 """Argument types for argparse, shared by the service programs: integers, seconds, addresses and networks.
 
-parser.add_argument("--port", type=port) parser.add_argument("--tries", type=integer(1, 100))
-parser.add_argument("--timeout", type=positive_seconds)
+    parser.add_argument("--port", type=port)
+    parser.add_argument("--tries", type=integer(1, 100))
+    parser.add_argument("--timeout", type=positive_seconds)
 
 Each type raises ArgumentTypeError with the expected value if the argument is invalid.
 """

@@ -80,8 +80,8 @@ class Shell:
     ) -> None:
         """Listen on every address of --listen; raises ServiceError if an address cannot be bound.
 
-        `factory` returns the protocol of a connection that `connections` admits (default: a set of its own, with at
-        most CONNECTIONS concurrent connections).
+        `factory` returns the asyncio protocol of an admitted connection. `connections` admits connections; by default
+        it is a new ConnectionSet with at most CONNECTIONS concurrent connections.
         """
         if connections is None:
             connections = ConnectionSet(self.loop, ConnectionLimits(CONNECTIONS), log=self.log)

@@ -74,13 +74,13 @@ class WorkerProcesses:
                 raise ServiceError("a worker process did not start")
 
     def reload(self) -> None:
-        """Send SIGHUP to the worker processes, so that each reloads its files."""
+        """Send SIGHUP to the worker processes, so that each reloads its configuration files."""
         for process in self._workers:
             if process.returncode is None:
                 process.send_signal(signal.SIGHUP)
 
     async def stop(self) -> None:
-        """Stop the worker processes and wait for their exits."""
+        """Stop the worker processes and wait until they have exited."""
         if self._pipe is not None:
             os.close(self._pipe)
             self._pipe = None

@@ -3,7 +3,7 @@
     $ python -m lab7.services.ftp.client 127.0.0.1 --port 2121 'get a.txt' 'put b.txt'
     $ python -m lab7.services.ftp.client 127.0.0.1 --user ann --password secret --active --resume --json 'put big.bin'
 
-The commands are in _USAGE, `help` prints them. With --resume, get continues at the size of the local file, and put at
+The command `help` prints the list of commands. With --resume, get continues at the size of the local file, and put at
 the size that SIZE returns for the remote one. TYPE A is used for listings only.
 """
 

@@ -168,7 +168,7 @@ class MultipartParser:
             raise HTTPError(400, "the form ends before its closing boundary")
 
     def _step(self, events: list[PartEvent]) -> bool:
-        """Parse the next element of the form; return whether the buffer may hold another element."""
+        """Parse the next element of the form and append its events; return True if another one may follow."""
         if self._state is _State.PREAMBLE:
             return self._preamble()
         if self._state is _State.DELIMITER:

@@ -239,7 +239,7 @@ def _authority_form(request_target: bytes) -> Target:
 
 
 def _absolute_form(method: bytes, request_target: bytes) -> Target:
-    """Split absolute-form, which a server accepts from any client (RFC 9112 section 3.2.2)."""
+    """Split a target in absolute-form, which a server must accept from any client (RFC 9112 section 3.2.2)."""
     match = _ABSOLUTE.fullmatch(request_target)
     if match is None:
         raise HTTPError(400, "the request target does not have one of the four forms of RFC 9112 section 3.2")
@@ -265,7 +265,10 @@ def _path_and_query(octets: bytes) -> tuple[bytes, bytes | None]:
 
 
 def decode_unreserved(path: bytes) -> bytes:
-    """Decode percent-encoded unreserved characters (RFC 3986 section 6.2.2.2), unless has_bad_percent(path)."""
+    """Decode percent-encoded unreserved characters (RFC 3986 section 6.2.2.2).
+
+    A path with an invalid percent-encoding (has_bad_percent) is returned unchanged.
+    """
     # A path with an invalid percent-encoding stays as it is: decoding "%%37e" to "%7e" would change its meaning.
     if b"%" not in path or has_bad_percent(path):
         return path
@@ -283,5 +286,5 @@ def percent_decode(path: bytes) -> bytes:
 
 
 def percent_encode(octets: bytes) -> bytes:
-    """Percent-encode the octets that a URI's path and query must not have, and percent signs of invalid encodings."""
+    """Percent-encode octets that are invalid in a URI's path and query, as is "%" without two hexadecimal digits."""
     return _NOT_IN_URI.sub(lambda match: b"%%%02X" % match[0][0], octets)

@@ -1,4 +1,4 @@
-"""A directory tree confined to its root: every path is resolved below the root, name by name, without races.
+"""Directory tree confined to its root: every path is resolved below the root, name by name, without races.
 
 The resolution holds a descriptor of each directory on the path, and opens the next directory relative to it, never
 through a symbolic link (openat(2), O_NOFOLLOW). So a directory that another process moves, or replaces by a link,
@@ -54,7 +54,7 @@ class FileError(Exception):
 
 
 def cause_of(error: OSError) -> Cause:
-    """Return the Cause for an OSError's errno."""
+    """Return the Cause (failures.py) that corresponds to an OSError's errno."""
     return _CAUSES.get(error.errno or 0, Cause.LOCAL_ERROR)
 
 
@@ -92,7 +92,7 @@ class JailedTree:
 
     @contextmanager
     def directory(self, path: VirtualPath) -> Iterator[int]:
-        """Resolve a path to a descriptor of a directory; raises FileError."""
+        """Resolve a path to an open descriptor of a directory; raises FileError."""
         with self.parent(path, follow=True) as (parent, name):
             descriptor = os.open(name, _DIRECTORY, dir_fd=parent)
             try:
@@ -138,7 +138,7 @@ class _Walk:
         self._links = 0
 
     def resolve(self, path: VirtualPath, follow: bool) -> int:
-        """Resolve the path except for the last name; return the descriptor of the directory with the last name."""
+        """Resolve the path without its last name; return a descriptor of the directory that contains the last name."""
         unresolved = list(reversed(path))
         while unresolved:
             name = unresolved.pop()

@@ -1,4 +1,4 @@
-"""File operations of one user: directory tree, write permission and quota.
+"""File operations of one FTP user below the home directory, with write permission and quota.
 
 Each method blocks on the file system, runs in a worker thread, and raises FileError.
 """
@@ -103,7 +103,7 @@ class UserFiles:
         }[request.change](request)
 
     def entries(self, path: VirtualPath, pattern: str | None) -> tuple[list[Entry], bool, bool]:
-        """Return (entries of a listing, whether the path is a directory, whether the listing is truncated).
+        """Return a listing: (entries, whether the path is a directory, whether the listing is truncated).
 
         If the path is a file, the file is the only entry.
         """

@@ -1,6 +1,6 @@
 """File system work of server-DTP: opening files and listings for a transfer, and requests without a data connection.
 
-The session's requests without a data connection are SIZE, MDTM, MKD, RNTO and the like. All functions block on the file
+Requests without a data connection serve commands such as SIZE, MDTM, MKD and RNTO. All functions block on the file
 system, run in a worker thread and raise FileError.
 """
 

@@ -40,7 +40,10 @@ class Sync(Enum):
 
 
 def size_or_none(directory: int, name: str) -> int | None:
-    """Return the size of a regular file, 0 for a symbolic link, None if missing; raises FileError for other kinds."""
+    """Return the size of a regular file, 0 for a symbolic link, None for a missing file.
+
+    Raises FileError for other kinds of files.
+    """
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:

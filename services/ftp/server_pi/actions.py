@@ -61,7 +61,7 @@ class Pause:
 
 
 class Credential(Enum):
-    """Credential of a login step: name, password or account (USER, PASS, ACCT)."""
+    """Kind of credential in a login step: user name, password or account (USER, PASS, ACCT)."""
 
     NAME = auto()
     PASSWORD = auto()
@@ -112,7 +112,7 @@ class Describe:
 
 
 class Change(Enum):
-    """Kind of a file system change that ChangeName requests."""
+    """Kind of file system change in a ChangeName: creation, removal, renaming, change of mode or time."""
 
     MAKE_DIRECTORY = auto()
     REMOVE_DIRECTORY = auto()
@@ -124,7 +124,7 @@ class Change(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ChangeName:
-    """Request to create, remove, rename or change a file; answered with Done or Failed.
+    """Request to create, remove, rename or change a file or directory; answered with Done or Failed.
 
     `to` is for RENAME, `mode` for CHANGE_MODE, `modified_s`, in seconds since 1970 UTC, for CHANGE_TIME.
     """

@@ -100,7 +100,7 @@ class ControlConnection(asyncio.Protocol):
     # Methods that the server and its ConnectionSet call.
 
     def ready(self) -> None:
-        """Greet the client with 220, now that the server can be used."""
+        """Send the greeting 220, once the server is ready."""
         if self._session is not None and not self._lost:
             # The login deadline begins now that the server is ready, because the client had to wait until now.
             self.deadline = self._context.now() + self._context.limits.login_s

@@ -76,7 +76,7 @@ def rename_from(session: ServerSession, argument: str) -> None:
 
 
 def rename_to(session: ServerSession, argument: str) -> None:
-    """Handle RNTO: rename the file of RNFR."""
+    """Handle RNTO: rename the file that the preceding RNFR named."""
     session.state = State.READY
     change = ChangeName(Change.RENAME, session.rename_from, to=session.path(argument))
     _change(session, change, 250, "Rename successful.", NAMING_CODES)

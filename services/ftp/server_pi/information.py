@@ -20,7 +20,7 @@ def no_operation(session: ServerSession, _: str) -> None:
 
 
 def status(session: ServerSession, argument: str) -> None:
-    """Handle STAT: session status, or, with a path, a listing on the control connection (212 directory, 213 file)."""
+    """Handle STAT: reply with the session's status or, for a path, a listing (212 directory, 213 file)."""
     if not argument:
         session.reply(211, "Status:", *_status_lines(session), "End.")
         return
@@ -61,7 +61,7 @@ def site(session: ServerSession, argument: str) -> None:
 
 
 def features(session: ServerSession, _: str) -> None:
-    """Handle FEAT (RFC 2389 section 3): list extensions; a star marks the enabled facts (RFC 3659 section 7.8)."""
+    """Handle FEAT: list the extensions; in the line MLST, a star marks each enabled fact (RFC 2389 3, RFC 3659 7.8)."""
     facts = "".join(f"{fact}{'*' if fact in session.facts else ''};" for fact in FACTS)
     lines = ("EPRT", "EPSV", "MDTM", "MFMT", f"MLST {facts}", "REST STREAM", "SIZE", "TVFS", "UTF8")
     session.reply(211, "Features:", *(" " + line for line in lines), "End")

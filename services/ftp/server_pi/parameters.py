@@ -78,7 +78,7 @@ def structure(session: ServerSession, argument: str) -> None:
 
 
 def allocate(session: ServerSession, argument: str) -> None:
-    """Handle ALLO (`n` or `n R m`): reply 202, since no space has to be reserved."""
+    """Handle ALLO (`n` or `n R m`): reply 202, since the server need not reserve space."""
     parts = argument.upper().split()
     if len(parts) not in (1, 3) or (len(parts) == 3 and parts[1] != "R"):
         raise ArgumentError("expected a number of octets, or two numbers separated by R")

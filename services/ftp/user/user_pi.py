@@ -24,14 +24,14 @@ class ReplyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply: its code, and its lines without codes."""
+    """Reply of the server: its code, and its lines without the code."""
 
     code: int
     lines: tuple[str, ...]
 
     @property
     def text(self) -> str:
-        """Code and last line of the reply, for error messages."""
+        """The code and the last line of the reply, for error messages."""
         return f"{self.code} {self.lines[-1]}"
 
     @property

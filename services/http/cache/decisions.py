@@ -1,8 +1,8 @@
 """Decisions of the HTTP cache (Serve, Forward, Unsatisfiable, ResponseActions), and its policy parameters (RFC 9111).
 
-decide          -> Serve | Forward | Unsatisfiable handle_response -> ResponseActions  the response to a Forward: relay,
-store, freshen, invalidate handle_failure  -> Serve | None     no response to a Forward: a stale response instead, or an
-error
+decide          -> Serve | Forward | Unsatisfiable
+handle_response -> ResponseActions  the response to a Forward: relay, store, freshen, invalidate
+handle_failure  -> Serve | None     no response to a Forward: a stale response instead, or an error
 """
 
 from dataclasses import dataclass

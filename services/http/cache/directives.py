@@ -49,11 +49,10 @@ Arguments = dict[bytes, list[bytes | None]]
 
 @dataclass(frozen=True, slots=True)
 class ResponseDirectives:
-    """Cache directives of a response, with times in seconds: None if the directive is absent, 0 if it is invalid.
+    """Cache directives of a response. Times are in seconds: None if the directive is absent, 0 if it is invalid.
 
-    `stale_while_revalidate` is also 0 if the directive is absent.
-    `no_cache` and `private` are the unqualified forms; `no_cache_fields` and `private_fields` have the lower-case field
-    names of the qualified forms.
+    `stale_while_revalidate` is also 0 if the directive is absent. `no_cache` and `private` are the unqualified forms;
+    `no_cache_fields` and `private_fields` have the lower-case field names of the qualified forms.
     """
 
     max_age: int | None = None
@@ -74,7 +73,7 @@ class ResponseDirectives:
 
 @dataclass(frozen=True, slots=True)
 class RequestDirectives:
-    """Cache directives of a request; max_stale is 2147483648 if the directive has no value."""
+    """Cache directives of a request. `max_stale` is 2147483648 if the directive has no value."""
 
     max_age: int | None = None
     max_stale: int | None = None
@@ -169,7 +168,7 @@ def _parse_arguments(lines: tuple[bytes, ...]) -> Arguments:
 
 
 def _unquote(argument: bytes) -> bytes:
-    """Decode a token or quoted-string, as an argument may be either (RFC 9111 section 5.2); empty for other text."""
+    """Decode a token or quoted-string, the two forms of an argument (RFC 9111 section 5.2); b"" for other text."""
     if argument.startswith(b'"'):
         return _ESCAPED.sub(rb"\1", argument[1:-1]) if _QUOTED.fullmatch(argument) else b""
     return argument if is_token(argument) else b""

@@ -92,7 +92,7 @@ class EffectiveControl:
 
 
 def effective_control(response: Response, policy: Policy) -> EffectiveControl:
-    """Parse the effective directives: of the first valid targeted field, else of Cache-Control and Expires."""
+    """Parse the directives in effect: of the first valid targeted field, else of Cache-Control and Expires."""
     fields = response.fields
     for name in policy.targeted:
         value = fields.get(name)
@@ -144,8 +144,8 @@ def _heuristic(response: Response, response_time: float, policy: Policy) -> int:
 class DerivedMetadata:
     """Metadata of a stored response, computed once under one policy: directives, freshness, validators, Vary.
 
-    is_prohibited_stale  a directive prohibits serving the response stale (RFC 9111 section 4.2.4) names, values
-    the fields nominated by Vary, and their normalised values in the original request; names is
+    is_prohibited_stale  a directive prohibits serving the response stale (RFC 9111 section 4.2.4)
+    names, values        the fields nominated by Vary, and their normalised values in the original request; names is
                          None for "*"
     lines                the field lines common to all responses built from it: without Age, with Content-Length if
                          it is known

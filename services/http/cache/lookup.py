@@ -57,7 +57,7 @@ class _AssessedCandidate:
 def decide(
     request: Request, uri: bytes, stored: Sequence[StoredResponse], now: float, policy: Policy = DEFAULT_POLICY
 ) -> Decision:
-    """Decide about a request: Serve a stored response, Forward the request, or Unsatisfiable (504).
+    """Return the decision about a request: Serve a stored response, Forward the request, or Unsatisfiable (504).
 
     `uri` is the request's cache key (keys.cache_key), `stored` the responses stored under that key, `now` the wall
     clock in seconds since 1970 UTC. `request` is the client's request without hop-by-hop fields, except the fields that
@@ -118,7 +118,10 @@ def _recency(candidate: Candidate) -> tuple[bool, int, float]:
 def _plain_hit(
     request: Request, uri: bytes, stored: Sequence[StoredResponse], now: float, policy: Policy
 ) -> Serve | None:
-    """Return the Serve for a plain GET whose preferred stored response is fresh and complete, else None."""
+    """Return the decision to serve a plain GET if the preferred stored response is fresh and complete; None otherwise.
+
+    A plain GET has no preconditions, Range or cache directives.
+    """
     matching = _by_preference(request, find_candidates(request, stored, policy))
     if not matching:
         return None

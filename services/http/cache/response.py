@@ -101,7 +101,7 @@ def storable(
     response_time: float,
     policy: Policy,
 ) -> StoredResponse | None:
-    """Return the response to store; None if storing is forbidden or useless.
+    """Return the response to store; None if storing is forbidden, or useless because it could never be reused.
 
     `request` is the forwarded request without the cache's preconditions; `response` comes from validation.relayed().
     """
@@ -220,7 +220,7 @@ def _request_allows(request: Request, directives: ResponseDirectives) -> bool:
 
 
 def may_remain_stored(response: Response, policy: Policy) -> bool:
-    """Return True if a response with updated fields may stay stored (RFC 9111 sections 3.2, 5.2.2.5, 5.2.2.7)."""
+    """Return True if a response, with its fields updated, may stay stored (RFC 9111 3.2, 5.2.2.5, 5.2.2.7)."""
     return _directives_allow(response, effective_control(response, policy))
 
 
@@ -350,7 +350,7 @@ def ttl(stored: StoredResponse, now: float, policy: Policy) -> int:
 
 
 def _stale_fallback(forward: Forward, now: float, policy: Policy, status: int | None, uri: bytes) -> Serve | None:
-    """Return a Serve of forward.fallback if stale reuse is permitted, else None.
+    """Return the decision to serve forward.fallback stale if that is permitted, else None.
 
     `status` is the status of the error response, None if upstream did not respond.
     """

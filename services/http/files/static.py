@@ -239,7 +239,10 @@ class StaticFiles:
         self._cached_octets = 0
 
     def find(self, path: bytes) -> Representation | Directory | None:
-        """Return the resource at a request's path, None if there is none; raises PermissionError."""
+        """Return the Representation of the file at a request's path, or a Directory; None if there is neither.
+
+        Raises PermissionError if the file may not be read.
+        """
         entry = self._cache.get(path)
         if entry is not None and self._is_current(entry):
             return entry.representation

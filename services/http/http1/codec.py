@@ -110,7 +110,7 @@ def parse_field_lines(block: bytes) -> Fields:
 
 
 def _check_host(request: Request) -> None:
-    """Require a valid Host field in HTTP/1.1, and at most one in any version (RFC 9112 section 3.2)."""
+    """Raise HTTPError 400 if Host is invalid, repeated, or missing in HTTP/1.1 (RFC 9112 section 3.2)."""
     hosts = request.fields.get_all(b"host")
     if len(hosts) > 1:
         raise HTTPError(400, "more than one Host field")

@@ -90,7 +90,10 @@ class HalfState(IntEnum):
 
 
 class Signal(IntEnum):
-    """Inputs of the HTTP/1 transition table; an IntEnum, since a plain Enum hashes more slowly."""
+    """Signals of the HTTP/1 state machine: the inputs of its transition table.
+
+    It is an IntEnum, since a plain Enum hashes more slowly.
+    """
 
     HEAD = auto()
     WHOLE = auto()
@@ -426,7 +429,7 @@ class ServerConnection(Connection):
         return [self._decoder.at_eof()]
 
     def time_out(self) -> Fault:
-        """Fail an incomplete request with 408 (RFC 9110 section 15.5.9)."""
+        """Fail an incomplete request with status 408, and return the Fault (RFC 9110 section 15.5.9)."""
         return self._fail(408, "timeout while receiving the request")
 
     def send_continue(self) -> bytes:

@@ -180,7 +180,7 @@ def _with_host(authority: bytes | None, fields: list[FieldLine]) -> Fields:
 
 
 def _check_size(lines: Sequence[FieldLine]) -> None:
-    """Raise HTTPError 431 for a list above the announced SETTINGS_MAX_HEADER_LIST_SIZE (RFC 9113 section 10.5.1)."""
+    """Raise HTTPError 431 for a header list above SETTINGS_MAX_HEADER_LIST_SIZE (RFC 9113 section 10.5.1)."""
     size = sum(len(name) + len(value) + _FIELD_OVERHEAD for name, value in lines)
     if size > HEADER_LIST_OCTETS:
         raise HTTPError(431, f"the header section is larger than {HEADER_LIST_OCTETS} octets")

@@ -101,7 +101,7 @@ _INDEXED_ONLY = re.compile(rb"[\x81-\xfe]++")
 
 
 class HeaderDecoder:
-    """Decoder of the peer's header blocks, which must be passed in the order of their arrival."""
+    """HPACK decoder of the peer's header blocks, which must be passed in the order of their arrival."""
 
     def __init__(self) -> None:
         self._decoder = Decoder(max_header_list_size=limits.DECODED_OCTETS)
@@ -133,7 +133,7 @@ class HeaderDecoder:
 
 
 class HeaderEncoder:
-    """Encoder of header blocks, which must be sent in the order of encoding."""
+    """HPACK encoder of header blocks, which must be sent in the order of encoding."""
 
     def __init__(self) -> None:
         self._encoder = Encoder()

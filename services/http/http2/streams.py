@@ -33,7 +33,7 @@ class StreamState(IntEnum):
 
 
 class Signal(IntEnum):
-    """Inputs of the transition table of stream states: frames received and sent, promises and resets."""
+    """Signals of the stream state machine: frames sent and received, promises and resets."""
 
     RECEIVE_HEADERS = auto()
     RECEIVE_END = auto()
@@ -128,7 +128,7 @@ class Stream:
         return self.state in (StreamState.OPEN, StreamState.HALF_CLOSED_LOCAL)
 
     def release(self) -> None:
-        """Drop the stream's content and close its bodies."""
+        """Discard the stream's content and close the bodies of its responses."""
         self.received = []
         self.content = b""
         source, self.source = self.source, None
@@ -157,7 +157,7 @@ class StreamTable:
         return len(self.by_id)
 
     def add_request(self, stream: Stream) -> None:
-        """Add a stream that the client opens; idle streams with lower numbers close (RFC 9113 section 5.1.1)."""
+        """Add a stream that the client opens; idle streams with lower numbers are closed (RFC 9113 section 5.1.1)."""
         self.last_request_id = stream.stream_id
         self.by_id[stream.stream_id] = stream
         self.request_count += 1

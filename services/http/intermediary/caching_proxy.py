@@ -44,10 +44,12 @@ from lab7.services.http.storage.store import Store
 class Outcome:
     """Outcome of a forwarded request, once the store has been updated as the response requires.
 
-    forward   the Forward that was sent last received  the cache's decision about the response content   the content of
-    `received.response`, for the client whose request was forwarded fill      the cache fill, if the content is stored
-    while it arrives version   the HTTP version of the origin's response served    the response to the client, if it was
-    built from a stored response that was then removed as outdated
+    forward   the Forward that was sent last
+    received  the cache's decision about the response
+    content   the content of `received.response`, for the client whose request was forwarded
+    fill      the cache fill, if the content is stored while it arrives
+    version   the HTTP version of the origin's response
+    served    the response to the client, if it was built from a stored response that was then removed as outdated
     """
 
     forward: Forward

@@ -148,7 +148,7 @@ class Proxy:
         return LazyResponse(self._forward, routed, inbound) if routed.upgrade else self.respond(routed, inbound)
 
     def respond(self, routed: RoutedRequest, inbound: Inbound) -> EventualResponse:
-        """Return the response to a request that may be forwarded."""
+        """Forward a request, and return an awaitable of the response; a subclass with a cache may respond itself."""
         return LazyResponse(self._forward, routed, inbound)
 
     def route(self, request: Request) -> Route:

@@ -132,7 +132,7 @@ class Connector:
 
     @asynccontextmanager
     async def open(self, origin: Origin, protocol: str = HTTP_1) -> AsyncIterator[NetworkStream]:
-        """Open a connection for a `with` block, offering `protocol` with ALPN in TLS; raises LoadError."""
+        """Open a connection for an `async with` block; raises LoadError. Over TLS, offer `protocol` by ALPN."""
         # Create the context before the clock starts: loading CA certificates is not part of a reported time.
         context = self._context(origin, protocol)
         opened_s = self.elapsed_s()

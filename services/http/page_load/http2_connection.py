@@ -39,7 +39,7 @@ from lab7.services.tls import HTTP_2 as ALPN_HTTP_2
 
 @asynccontextmanager
 async def connect(connector: Connector, origin: Origin, push: bool) -> AsyncIterator["Http2Connection"]:
-    """Open an HTTP/2 connection for a `with` block; raises LoadError, also if ALPN does not select HTTP/2."""
+    """Open an HTTP/2 connection for an `async with` block; raises LoadError, also if ALPN does not select HTTP/2."""
     async with connector.open(origin, ALPN_HTTP_2) as stream:
         if origin.scheme == "https" and stream.protocol != ALPN_HTTP_2:
             raise LoadError(f"{origin.host} port {origin.port} does not support HTTP/2 over TLS")

@@ -80,11 +80,12 @@ BATCH_REQUESTS = 32
 
 
 class Http1Connection(asyncio.Protocol):
-    """Accepted connection: passes octets to its ServerConnection, requests to the handler, responses to the socket.
+    """Accepted client connection: connects the socket, the sans-IO ServerConnection, and the handler or relay.
 
-    The connection owns reading, backpressure, and the phase with its deadline, which the server's sweep checks; it
-    takes no protocol decision. The responses to one batch of pipelined requests go out in one write. A relay is called
-    as soon as a request's head is complete, and streams the content; a handler is called when the content is complete.
+    The connection owns reading, backpressure, and the phase with its deadline, which a periodic timer of the server
+    checks. It takes no decisions of the protocol. The responses to one batch of pipelined requests go out in one write.
+    A relay is called as soon as a request's head is complete, and streams the content; a handler is called when the
+    content is complete.
     """
 
     def __init__(self, context: ServerContext, slot: Slot) -> None:
@@ -463,7 +464,7 @@ class Http1Connection(asyncio.Protocol):
             self._context.loop.call_soon(self._write_body)
 
     def _write_slice(self, body: Body | StreamedBody) -> bool:
-        """Write a slice of the body; return whether the body is complete."""
+        """Write a slice of the response's content to the transport; return True if the content is complete."""
         octets = 0
         while octets < SLICE_OCTETS:
             data = body.read(SLICE_OCTETS - octets)

@@ -129,7 +129,7 @@ class Index:
         return any(other.name > stored.name and self._replaces(other, stored) for other in self.find(stored.uri))
 
     def replace(self, entry: Entry, stored: StoredResponse, file_octets: int) -> None:
-        """Replace an entry's metadata by `stored`, of the same name and URI, and make it the URI's newest response."""
+        """Replace an entry's metadata by `stored`, of the same name and URI, as the URI's newest response."""
         self._count(entry, -1)
         others = (other for other in self.find(stored.uri) if other.name != stored.name)
         self._by_uri[stored.uri] = (stored, *others)

@@ -76,7 +76,7 @@ def _view(content: bytes | bytearray, segment: Segment) -> memoryview:
 
 
 class MemoryContent:
-    """Arriving content that is buffered in memory."""
+    """Content that is arriving and is buffered in memory."""
 
     def __init__(self) -> None:
         self.octets = bytearray()
@@ -95,7 +95,7 @@ class MemoryContent:
 
 
 class FileContent:
-    """Arriving content that is written to a new file; raises OSError if the disk fails."""
+    """Content that is arriving and is written to a new file; methods raise OSError if the disk fails."""
 
     def __init__(self, folder: Folder, name: str, octets: bytearray) -> None:
         self._descriptor = folder.create_content(name)
@@ -146,7 +146,7 @@ def verify_content(descriptor: int, size_octets: int, checksum: int | None) -> N
 
 
 class WriterState(Enum):
-    """State of a StoreWriter: open, committed or aborted."""
+    """State of a StoreWriter: content arriving, complete (committed), or aborted."""
 
     ARRIVING = auto()
     COMPLETE = auto()
