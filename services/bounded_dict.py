@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
-# Octets of memory for which an entry counts as one more.
+# Octets of memory for which a value counts as one more entry.
 COST_OCTETS = 1000
 
 

@@ -100,13 +100,13 @@ def acknowledge(transport: asyncio.BaseTransport) -> None:
 ADDRESS_SHARE = 0.5
 # Share of a full connection table that one network prefix may have: midway between ADDRESS_SHARE and the whole table.
 PREFIX_SHARE = 0.75
-# Share of the table that only addresses and prefixes with less than ADDRESS_SHARE and PREFIX_SHARE may fill.
+# Share of the table reserved for addresses and prefixes below ADDRESS_SHARE and PREFIX_SHARE.
 RESERVED_SHARE = 1 / 8
 # IPv4 prefix length that counts as one source: a /24 is the longest routed on the Internet (RIPE-399 section 2).
 IPV4_PREFIX_BITS = 24
 # IPv6 prefix length that counts as one source: an end site has a /56 or more (RFC 6177 section 2).
 IPV6_PREFIX_BITS = 56
-# Seconds for which a new connection is not the first choice for eviction: two retransmissions (RFC 6298 section 2.1).
+# Seconds in which a new connection is evicted last: two retransmissions, after 1 s and 2 s (RFC 6298 2.1 and 5.5).
 OPENING_GRACE_S = 3.0
 # Number of active connections of one address that are never evicted: browsers open 6 to one host.
 PROTECTED_PER_ADDRESS = 8

@@ -185,7 +185,7 @@ class Fields:
         return isinstance(other, Fields) and self.lines == other.lines
 
     def __hash__(self) -> int:
-        # Computed at the first use: most sections are no key of a cache.
+        # Computed at the first use, since most sections are never used as a dictionary key.
         if self._hash is None:
             self._hash = hash(self.lines)
         return self._hash

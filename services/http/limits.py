@@ -9,7 +9,7 @@ HEAD_OCTETS = 65_536
 # Maximum number of field lines in a header section, 431 beyond it: Apache's LimitRequestFields default.
 FIELD_LINES = 100
 
-# Maximum number of empty lines before a request line: RFC 9112 section 2.2 demands to ignore at least one.
+# Maximum number of empty lines before a request line: RFC 9112 section 2.2 requires ignoring at least one.
 EMPTY_LINES_BEFORE_REQUEST = 4
 
 # RFC 9112 section 7.1: maximum number of hexadecimal digits in a chunk size, enough for 64 bits.

@@ -219,7 +219,7 @@ class DataConnection:
         self._session_ended = True
         self.abort(Cause.CONNECTION_BROKEN)
         self.close()
-        # The callback refers to the control connection, and that to this object.
+        # Break the reference cycle: the callback refers to the control connection, which refers to this object.
         self._on_open = None
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ _WEIGHT = re.compile(rb"(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
 # RFC 9110 sections 8.4.1.1 and 8.4.1.3: obsolete names of content codings.
 _CODINGS = {b"x-gzip": b"gzip", b"x-compress": b"compress"}
 
-# Range, its parameters, and its weight.
+# Member of a list field with weights: name or range, parameters, and weight in thousandths.
 Weighted = tuple[bytes, frozenset[bytes], int]
 
 

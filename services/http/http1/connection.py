@@ -298,7 +298,7 @@ class ClientConnection(Connection):
         except LimitExceededError as error:
             raise HTTPError(502, "the response's header section is too long") from error
         if head is None:
-            # Reject at once an input that cannot become a response: to wait for its end would be in vain.
+            # Reject at once an input that cannot become a response, since waiting for its end would be useless.
             check_partial_head(self._buffer.peek(limits.HEAD_OCTETS), 502)
             return []
         return [self._open_response(parse_response_head(head), len(head))]

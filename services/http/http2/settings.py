@@ -47,7 +47,7 @@ class PeerSettings:
         self.max_concurrent_streams: int | None = None
         self.initial_window_size = limits.INITIAL_WINDOW
         self.max_frame_size = limits.FRAME_OCTETS
-        # From a client it has no meaning (RFC 8441 section 3).
+        # SETTINGS_ENABLE_CONNECT_PROTOCOL has no meaning if a client sends it (RFC 8441 section 3).
         self.enable_connect_protocol = 0
 
     def apply(self, entries: Iterable[tuple[Setting, int]]) -> None:

@@ -161,7 +161,7 @@ class CollapsedRequest:
 READY_RESPONSES = 1024
 # Maximum content of an encoded response kept for reuse: a larger response is encoded for each request.
 READY_OCTETS = 16_384
-# Maximum number of attempts for one request, each changed as the last response demands (ResponseActions.retry).
+# Maximum number of attempts for one request, each changed as the last response requires (ResponseActions.retry).
 ATTEMPTS = 3
 # Seconds for which requests for a URI are not collapsed after an unshareable response: Varnish's hit-for-miss.
 UNSHARED_S = 120.0

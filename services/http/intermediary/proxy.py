@@ -215,7 +215,7 @@ class Proxy:
     async def _forward(self, routed: RoutedRequest, inbound: Inbound) -> Response:
         request, key = routed.request, None
         if routed.upgrade and request.version > HTTP_1_1:
-            # RFC 8441 section 5: over HTTP/2 the handshake has no key, so this is the client that sends and checks it.
+            # RFC 8441 section 5: the handshake over HTTP/2 has no key, so the proxy itself sends one and checks the reply.
             key = base64.b64encode(secrets.token_bytes(KEY_OCTETS))
             request = replace(request, fields=request.fields.adding((b"Sec-WebSocket-Key", key)))
         try:
@@ -225,7 +225,7 @@ class Proxy:
         if isinstance(response.body, Tunnel):
             return self._switched(routed, response, response.body, key)
         if key is not None and 200 <= response.status < 300 and isinstance(response.body, BodyStream):
-            # RFC 8441 section 5: to a client of HTTP/2 any 2xx would say that WebSocket has begun.
+            # RFC 8441 section 5: to an HTTP/2 client any 2xx would mean that WebSocket has begun.
             response.body.close()
             return self.failure(routed, UpstreamError(502, "the origin does not switch to WebSocket here"))
         head = relayed(response, self._wall_clock())
