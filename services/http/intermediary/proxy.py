@@ -215,7 +215,7 @@ class Proxy:
     async def _forward(self, routed: RoutedRequest, inbound: Inbound) -> Response:
         request, key = routed.request, None
         if routed.upgrade and request.version > HTTP_1_1:
-            # RFC 8441 section 5: the handshake over HTTP/2 has no key, so the proxy itself sends one and checks the reply.
+            # RFC 8441 section 5: the handshake over HTTP/2 has no key, so the proxy itself sends and checks one.
             key = base64.b64encode(secrets.token_bytes(KEY_OCTETS))
             request = replace(request, fields=request.fields.adding((b"Sec-WebSocket-Key", key)))
         try:
