@@ -183,9 +183,10 @@ class Admission:
 
 
 def prefix_of(address: str) -> str:
-    """Return the network prefix of an IP address as text: IPV4_PREFIX_BITS or IPV6_PREFIX_BITS bits, then the length.
+    """Return the network prefix of an IP address as text, such as `c00002/24` for 192.0.2.7.
 
-    Addresses with the same prefix count as one source. Text that is no IP address is returned unchanged.
+    All addresses of one prefix count as one source; its length is IPV4_PREFIX_BITS or IPV6_PREFIX_BITS. Text that is no
+    IP address is returned unchanged.
     """
     try:
         parsed = ip_address(address.partition("%")[0])
@@ -316,7 +317,10 @@ class ConnectionTable:
 
     @staticmethod
     def _may_evict(new_entry: TableEntry, entry: TableEntry, is_young: bool) -> bool:
-        """Return whether `entry` may be evicted for a new connection whose source has as many connections, or more."""
+        """Return whether `entry` may be evicted for a new connection whose source has as many connections, or more.
+
+        `is_young` is True if `entry` was opened, or completed a command, less than OPENING_GRACE_S ago.
+        """
         if entry.stage is Stage.ACTIVE:
             return False
         return not is_young or (entry.stage is Stage.IDLE and entry.address == new_entry.address)

@@ -40,7 +40,10 @@ def _restrict(context: ssl.SSLContext, protocols: Sequence[str]) -> ssl.SSLConte
 
 @lru_cache(maxsize=16)
 def client_context(trust: Trust, protocol: str) -> ssl.SSLContext:
-    """Return a client's TLS context that offers `protocol` by ALPN; raises OSError if no CA file can be read."""
+    """Return a client's TLS context that offers `protocol` by ALPN.
+
+    Raises OSError if the CA certificates cannot be read.
+    """
     context = ssl.create_default_context(cafile=trust.authorities)
     if trust.blind:
         context.check_hostname = False

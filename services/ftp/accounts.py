@@ -31,7 +31,7 @@ _KEYS = {"password", "home", "quota", "writable", "account", "account_for"}
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user account.
+    """User account: password, home directory, quota and write permission.
 
     `password` is a hash or plain text, None if none is required; `quota_bytes` None means no limit.
     """

@@ -34,7 +34,7 @@ class Span:
 def select_ranges(value: bytes, size: int) -> list[Span] | None:
     """Return the spans that a Range field selects from `size` octets, in the order of the request.
 
-    None means that the field is to be ignored; an empty list, that no valid range can be satisfied (416).
+    None means that the field is to be ignored. An empty list means that no range can be satisfied (416).
     """
     unit, _, range_set = value.partition(b"=")
     if unit.lower() != b"bytes" or len(range_set) > _LARGEST_SET_OCTETS:

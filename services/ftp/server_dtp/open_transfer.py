@@ -50,7 +50,7 @@ def open_transfer(files: UserFiles, request: Opening, now: float) -> tuple[Trans
 def execute_request(files: UserFiles, request: Request, now: float) -> Result:
     """Carry out a session's request that needs no data connection, and return its result.
 
-    Raises RuntimeError for others.
+    Raises RuntimeError for requests that need a data connection.
     """
     if isinstance(request, Stat):
         return StatResult(files.stat(request.path, request.directory))

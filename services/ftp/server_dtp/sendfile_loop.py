@@ -45,9 +45,10 @@ class SendfileLoop:
         self._ended: asyncio.Future[Turn | Cause] = loop.create_future()
 
     async def run(self, aborted: asyncio.Future[Cause]) -> Turn | Cause:
-        """Send until the file is complete (Turn.DONE), the disk must be read (Turn.DISK), or a failure (Cause).
+        """Send octets of the file as long as no disk access is needed.
 
-        Raises OSError.
+        Return Turn.DONE at the end of the file, Turn.DISK when the disk must be read, or the Cause of a failure. Raises
+        OSError.
         """
         if aborted.done():
             return aborted.result()

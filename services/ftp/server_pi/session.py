@@ -123,7 +123,7 @@ class ServerSession:
     # Methods that the connection calls.
 
     def greeting(self, ready: bool = True) -> list[Action]:
-        """Return the actions that send the greeting: 220, or 120 (not ready) if `ready` is False; ready() follows."""
+        """Return the actions that send the greeting: 220 or, if not `ready`, 120 (ready() sends 220 later)."""
         if ready:
             return self.ready()
         self.reply(120, "Service ready within a minute: computing the disk usage of users.")

@@ -34,7 +34,7 @@ _READS = (b"GET", b"HEAD")
 
 
 class Reuse(Enum):
-    """Whether a stored response may be reused for a request, and why (freshness, max-stale, directives)."""
+    """Verdict on the reuse of a stored response for a request, with its reason (freshness, max-stale, directives)."""
 
     FRESH = "fresh"
     STALE = "stale, accepted by max-stale"
@@ -120,7 +120,7 @@ def _plain_hit(
 ) -> Serve | None:
     """Return the decision to serve a plain GET if the preferred stored response is fresh and complete; None otherwise.
 
-    A plain GET has no preconditions, Range or cache directives.
+    A plain GET has no preconditions, Range, cache directives or content.
     """
     matching = _by_preference(request, find_candidates(request, stored, policy))
     if not matching:

@@ -191,9 +191,8 @@ def without_preconditions(request: Request) -> Request:
 def completion_request(request: Request, candidates: Sequence[Candidate]) -> tuple[Request, StoredResponse] | None:
     """Return a request for the missing end of a stored partial response, and that response (RFC 9111 section 3.3).
 
-    Return None if there is no such response.
-
-    The partial response must start at octet 0 and have a strong entity tag and a known complete length.
+    Return None without a suitable partial response: it must start at octet 0 and have a strong entity tag and a known
+    complete length.
     """
     if request.method != b"GET" or request.fields.has_any(CONDITIONAL_NAMES):
         return None

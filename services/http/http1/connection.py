@@ -212,7 +212,10 @@ class ClientConnection(Connection):
         return self.open_request(request) + self.send_data(body) + self.send_end()
 
     def open_request(self, request: Request) -> bytes:
-        """Encode the head of a request; send_data() and send_end() then add the content, framed as its fields say."""
+        """Encode the head of a request.
+
+        send_data() and send_end() then encode the content, framed according to the fields of the head.
+        """
         framing = request_framing(request)
         octets = format_request_head(request)
         self.sending = move(self.sending, Signal.HEAD)

@@ -44,7 +44,7 @@ class Signal(IntEnum):
 
 
 class Closing(IntEnum):
-    """How a stream was closed: by END_STREAM, or by a reset of either side (RFC 9113 section 5.1, closed).
+    """Way in which a stream was closed: by END_STREAM, or by a reset of either side (RFC 9113 section 5.1, closed).
 
     This decides how a late frame on the stream is handled.
     """

@@ -101,7 +101,7 @@ class CacheFill:
             self._is_pumping = False
 
     def _pass_on(self) -> bool:
-        """Pass one piece of content from the source to the store, or to the readers if nothing is stored.
+        """Pass one piece of content from the source to the store, or to the readers if the store does not accept it.
 
         Return False if the source has no piece available.
         """

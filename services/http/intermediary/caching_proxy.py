@@ -60,7 +60,7 @@ class Outcome:
     served: Response | None = None
 
     def discard(self) -> None:
-        """Close the content of the response, if no client uses it."""
+        """Close the response and its content, when no client uses the outcome."""
         if not isinstance(self.content, bytes):
             self.content.close()
         if self.served is not None and not isinstance(self.served.body, bytes):

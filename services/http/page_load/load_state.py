@@ -34,7 +34,7 @@ class LoadState:
         return self._sink or self.append_page
 
     def links(self) -> list[Link]:
-        """Return links to the objects of the base page, which must have been fetched; raises LoadError if too many."""
+        """Return links to the objects of the base page (already fetched); raises LoadError if there are too many."""
         kind = self.fetched[0].fields.get(b"content-type") or b""
         if not kind.lower().startswith((b"text/html", b"application/xhtml")):
             return []

@@ -206,7 +206,7 @@ class Http1Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _is_blocked_elsewhere(self, unsent: int) -> bool:
-        """Return whether the client is not to blame for the delay of a transfer.
+        """Return whether this side, not the client, delays a transfer.
 
         The content of the response has not arrived from its source, or the buffer of request content is full.
         """

@@ -385,9 +385,9 @@ class Store:
     ) -> None:
         """Create a store in memory or, with `directory`, on disk.
 
-        All limits are in octets and include metadata and arriving content: `object_octets` limits one response,
-        `memory_octets` and `disk_octets` limit all responses together. `same_key(old, new)` returns True if a new
-        response of the same URI and method replaces an old one (RFC 9111 section 4.1).
+        `memory_octets`, `disk_octets` and `entries_max` limit all responses together, with metadata and arriving
+        content; `object_octets` limits the content of one response. `same_key(old, new)` returns True if a new response
+        of the same URI and method replaces an old one (RFC 9111 section 4.1).
         """
         self.folder = None if directory is None else Folder(directory)
         self._index = Index(IndexLimits(memory_octets, 0 if directory is None else disk_octets, entries_max), same_key)
