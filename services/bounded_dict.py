@@ -9,12 +9,12 @@ from typing import Generic, TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
-# Octets of memory for which an entry counts as one more.
+# Octets of memory for which a value counts as one more entry.
 COST_OCTETS = 1000
 
 
 def cost_of(octets: int) -> int:
-    """Return the number of entries that a value of this size counts as."""
+    """Return the number of entries that a value of `octets` octets counts as: 1, plus 1 per COST_OCTETS."""
     return 1 + octets // COST_OCTETS
 
 

@@ -19,7 +19,7 @@ COMPACT_OCTETS = 65_536
 
 
 class OctetBuffer:
-    """Buffer of received octets, at most `limit_octets` at a time, from which parsers take lines and blocks."""
+    """Buffer of at most `limit_octets` received octets, from which parsers take lines and blocks."""
 
     def __init__(self, limit_octets: int) -> None:
         self.limit_octets = limit_octets
@@ -51,13 +51,16 @@ class OctetBuffer:
         return self.take(position + len(delimiter) - self._start)
 
     def take_line(self, limit_octets: int) -> bytes | None:
-        """Take a line and return it without CRLF; None while CRLF has not arrived; raises LimitExceededError."""
+        """Take a line and return it without CRLF; None while CRLF has not arrived.
+
+        Raises LimitExceededError if a line is longer than `limit_octets`, CRLF included.
+        """
         line = self.take_through(CRLF, limit_octets)
         return None if line is None else line[:-2]
 
     @property
     def has_lf(self) -> bool:
-        """True if the buffer contains LF; after take_line() has returned None, a bare LF that ends no line."""
+        """True if the buffer contains LF. After take_line() has returned None, it is a bare LF, without CR."""
         return self._octets.find(b"\n", self._start) >= 0
 
     def take(self, count: int) -> bytes:

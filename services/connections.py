@@ -3,19 +3,21 @@
     connections = ConnectionSet(loop, ConnectionLimits(1000), refusal, log)
     listener = Listener(loop, listening_socket, factory, connections)   # factory(slot) returns a protocol
 
-    slot.attach(connection)                         # in connection_made(): sweep, evict and stop it from here on
-    slot.start(coroutine)                           # a task of the connection
+    slot.attach(connection)                         # in connection_made(): deadline checks, eviction, shutdown
+    slot.start(coroutine)                           # run a task of the connection
     slot.complete(Stage.IDLE)                       # a command, request or query is complete
     slot.release()                                  # in connection_lost()
 
-    await connections.drain(task_s=5.0, close_s=5.0)
-    await connections.cancel()                      # instead of drain(), if each connection is one task, which
-                                                    # closes the connection when cancelled
+    await connections.drain(task_s=5.0, close_s=5.0)    # at shutdown: wait for the connections to close
+    await connections.cancel()                          # or: cancel the tasks of the connections
 
-A Listener accepts. The ConnectionTable decides, without I/O, which connection is admitted, evicted or refused
-(RFC 4732 section 3.4, RFC 7766 sections 6.2.2 and 6.2.3, RFC 9112 section 9.5). The ConnectionSet carries out these
-decisions for all ports of the service, and its Sweep calls check_deadline() of every attached connection. A connection
-is admitted before its TLS handshake, so that connections that never complete the handshake count as well.
+A Listener accepts connections. The ConnectionTable decides, without I/O, which connection is admitted, evicted or
+refused (RFC 4732 section 3.4, RFC 7766 sections 6.2.2 and 6.2.3, RFC 9112 section 9.5). The ConnectionSet carries out
+these decisions for all ports of the service. Its timer, a Sweep, periodically calls check_deadline() of every attached
+connection. A connection is admitted before its TLS handshake, so that connections that never complete the handshake
+count as well.
+
+cancel() replaces drain() in a service whose connections are one task each, which closes its connection when cancelled.
 
 A connection refers to its Slot, not to the server, so that modules of connections do not import modules of servers.
 """
@@ -42,10 +44,10 @@ from lab7.services.memory import release_frames, return_freed_memory
 
 
 class Sweep:
-    """Periodic timer for the deadlines of all connections: calls `look` every `period_s` until `look` returns False.
+    """Periodic timer for the deadlines of all connections: calls `look` every `period_s` seconds while it returns True.
 
-    One timer for all connections costs less than one timer per connection. Without connections no timer runs, so that
-    an idle server uses no CPU time; in virtual time, in which idle hours are skipped, the timer would be the only cost.
+    One timer for all connections costs less than one timer per connection. The timer does not run while there are no
+    connections, so that an idle server uses no CPU time. This matters most in virtual time, which skips idle hours.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, period_s: float, look: Callable[[], bool]) -> None:
@@ -55,7 +57,7 @@ class Sweep:
         self._timer: asyncio.TimerHandle | None = None
 
     def wake(self) -> None:
-        """Schedule the next call of `look`, unless a call is scheduled already."""
+        """Schedule the next call of `look`, unless a call is already scheduled."""
         if self._timer is None:
             self._timer = self._loop.call_later(self._period_s, self._run)
 
@@ -72,10 +74,10 @@ class Sweep:
 
 
 def paid_deadline(deadline: float, octets: int, rate_octets_s: float, latest: float) -> float:
-    """Return `deadline` extended by the time that `octets` of received content take at the rate `rate_octets_s`.
+    """Return `deadline` extended by octets / rate_octets_s seconds, but not beyond `latest`.
 
-    A client that sends more slowly than this rate reaches its deadline however often it sends. The deadline is at most
-    `latest`. The model is MinRate of Apache's mod_reqtimeout.
+    `octets` is the size of the content just received. Only a client that sends at least at this rate can keep extending
+    its deadline, so sending slowly does not keep a connection open. The model is MinRate of Apache's mod_reqtimeout.
     """
     return max(deadline, min(deadline + octets / rate_octets_s, latest))
 
@@ -83,8 +85,8 @@ def paid_deadline(deadline: float, octets: int, rate_octets_s: float, latest: fl
 def acknowledge(transport: asyncio.BaseTransport) -> None:
     """Send the TCP acknowledgement of received octets without delay, if the system supports it (Linux: TCP_QUICKACK).
 
-    Called after input that gets no reply yet, such as half a command. A client that writes a command in two parts sends
-    the second part only when the first is acknowledged (Nagle algorithm, RFC 9293 section 3.7.4), and a delayed
+    Call this after input that gets no reply yet, such as half a command. A client that writes a command in two parts
+    sends the second part only when the first is acknowledged (Nagle algorithm, RFC 9293 section 3.7.4), and a delayed
     acknowledgement would delay the second part by 40 ms (section 3.8.6.3). The option holds until the next read only.
     """
     option = getattr(socket, "TCP_QUICKACK", None)
@@ -98,13 +100,13 @@ def acknowledge(transport: asyncio.BaseTransport) -> None:
 ADDRESS_SHARE = 0.5
 # Share of a full connection table that one network prefix may have: midway between ADDRESS_SHARE and the whole table.
 PREFIX_SHARE = 0.75
-# Share of the table that only addresses and prefixes with less than ADDRESS_SHARE and PREFIX_SHARE may fill.
+# Share of the table reserved for addresses and prefixes below ADDRESS_SHARE and PREFIX_SHARE.
 RESERVED_SHARE = 1 / 8
 # IPv4 prefix length that counts as one source: a /24 is the longest routed on the Internet (RIPE-399 section 2).
 IPV4_PREFIX_BITS = 24
 # IPv6 prefix length that counts as one source: an end site has a /56 or more (RFC 6177 section 2).
 IPV6_PREFIX_BITS = 56
-# Seconds for which a new connection is not the first choice for eviction: two retransmissions (RFC 6298 section 2.1).
+# Seconds in which a new connection is evicted last: two retransmissions, after 1 s and 2 s (RFC 6298 2.1 and 5.5).
 OPENING_GRACE_S = 3.0
 # Number of active connections of one address that are never evicted: browsers open 6 to one host.
 PROTECTED_PER_ADDRESS = 8
@@ -119,8 +121,9 @@ class _HasDescriptor(Protocol):
 def send_queue_octets(connection: _HasDescriptor | None) -> int:
     """Return the number of octets in a socket's send queue, unsent or unacknowledged (tcp(7), SIOCOUTQ).
 
-    A shrinking queue shows that a slow peer still receives: the socket becomes writable only once a large share of its
-    send buffer (up to 4 MiB) is free. 0 if the length of the queue cannot be read.
+    A shrinking queue shows that a slow peer still receives, although the socket is not writable yet: it becomes
+    writable only once a large share of its send buffer (up to 4 MiB) is free. Return 0 if the length of the queue
+    cannot be read.
     """
     if connection is None:
         return 0
@@ -132,7 +135,7 @@ def send_queue_octets(connection: _HasDescriptor | None) -> int:
 
 
 class Stage(IntEnum):
-    """Stage of a connection; a lower stage is less useful and is evicted earlier."""
+    """Protocol stage of a connection, in the order of eviction: a connection in a lower stage is evicted earlier."""
 
     OPENING = 0
     """In the TLS handshake, without a complete command or request, or not logged in where there is a login."""
@@ -143,7 +146,7 @@ class Stage(IntEnum):
 
 
 class Refusal(Enum):
-    """Reason to refuse a connection."""
+    """Reason to refuse a connection: the table is full, or the client's address has too many connections."""
 
     FULL = auto()
     ADDRESS = auto()
@@ -151,7 +154,7 @@ class Refusal(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Maximum numbers of concurrent connections: in total, and per client address even if the table has room."""
+    """Maximum numbers of concurrent connections: in total, and per client address (None: no such limit)."""
 
     connections: int
     per_address: int | None = None
@@ -159,7 +162,7 @@ class ConnectionLimits:
 
 @dataclass(eq=False, slots=True)
 class TableEntry:
-    """A connection in the table: its source, its stage, and the time of its last complete command."""
+    """A connection in the table: client address, network prefix, stage, and the time of its last complete command."""
 
     address: str
     prefix: str
@@ -180,7 +183,11 @@ class Admission:
 
 
 def prefix_of(address: str) -> str:
-    """Return the network prefix of an address, which counts as one source; other text is returned unchanged."""
+    """Return the network prefix of an IP address as text, such as `c00002/24` for 192.0.2.7.
+
+    All addresses of one prefix count as one source; its length is IPV4_PREFIX_BITS or IPV6_PREFIX_BITS. Text that is no
+    IP address is returned unchanged.
+    """
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:
@@ -194,7 +201,7 @@ def prefix_of(address: str) -> str:
 
 @dataclass(slots=True)
 class ConnectionTable:
-    """Table of the connections of one service, on all its ports, which admits, evicts and refuses; no I/O, no clock.
+    """Connection table of one service: decides, without I/O or clock, which connection to admit, evict or refuse.
 
         table = ConnectionTable(ConnectionLimits(1000))
         admitted = table.admit("192.0.2.7", now)       # Admission(entry, evicted=None) or Refusal.FULL
@@ -208,17 +215,19 @@ class ConnectionTable:
         1. connections without a complete command, or not logged in, once OPENING_GRACE_S have passed
         2. idle connections, between two commands (a server may close them any time: RFC 9112 section 9.5, RFC 7766
            section 6.2.3)
-        3. active or logged-in connections of an address or prefix with far more connections than its share
+        3. active or logged-in connections of an address or prefix with more connections than its fair share
         4. connections that have only just been opened
 
     Among equals, the prefix with the most connections comes first, then the address with the most, then the connection
-    whose last complete command is the oldest. An active or logged-in connection of any other address is never evicted.
-    If the source of a connection has no more connections than the source of the new one, the connection is evicted only
-    if it is not active, and has been silent for OPENING_GRACE_S or is an idle connection of the same address. So an
-    attacker that connects again and again evicts only its own connections.
+    whose last complete command is the oldest. An active or logged-in connection of an address and prefix within their
+    fair shares is never evicted.
 
-    ADDRESS_SHARE and PREFIX_SHARE apply only while the table is nearly full, so that a single host (a benchmark, a
-    network behind one NAT) may have nearly the whole table as long as there are no other clients.
+    An attacker that connects again and again must evict only its own connections. Therefore connections of a source
+    that has no more connections than the source of the new one are protected: an active one is not evicted, and any
+    other only if it has been silent for OPENING_GRACE_S, or is an idle connection of the new connection's own address.
+
+    ADDRESS_SHARE and PREFIX_SHARE apply only while the table is nearly full. A single host (a benchmark, a network
+    behind one NAT) may therefore have nearly the whole table as long as there are no other clients.
     """
 
     limits: ConnectionLimits
@@ -233,7 +242,7 @@ class ConnectionTable:
         return entry in self._entries
 
     def admit(self, address: str, now: float) -> Admission | Refusal:
-        """Admit a new connection, if necessary by eviction of another one, or return the reason for refusal."""
+        """Admit a new connection, evicting another one if necessary; return the Refusal if none may be evicted."""
         new_entry = TableEntry(address, prefix_of(address), now)
         refusal, candidates = self._exceeded_limit(new_entry)
         evicted = None
@@ -258,14 +267,14 @@ class ConnectionTable:
                 del counter[key]
 
     def evict_any(self, now: float) -> TableEntry | None:
-        """Remove and return the least useful connection, whatever the limits; None if no connection may be evicted."""
+        """Remove the connection that is first in the order of eviction, and return it; None if none may be evicted."""
         evicted = self._least_useful(TableEntry("", "", now), list(self._entries), now)
         if evicted is not None:
             self.remove(evicted)
         return evicted
 
     def _exceeded_limit(self, new_entry: TableEntry) -> tuple[Refusal | None, list[TableEntry]]:
-        """Return (the exceeded limit or None, the connections that may be evicted in favour of the new one)."""
+        """Return the Refusal that a new connection would get (None: no limit exceeded) and the eviction candidates."""
         maximum, limits = self.limits.connections, self.limits
         address_count, prefix_count = self._by_address[new_entry.address], self._by_prefix[new_entry.prefix]
         nearly_full = len(self._entries) >= maximum - int(maximum * RESERVED_SHARE)
@@ -308,7 +317,10 @@ class ConnectionTable:
 
     @staticmethod
     def _may_evict(new_entry: TableEntry, entry: TableEntry, is_young: bool) -> bool:
-        """Return whether `entry` may be evicted although `new_entry` has a source with at least as many connections."""
+        """Return whether `entry` may be evicted for a new connection whose source has as many connections, or more.
+
+        `is_young` is True if `entry` was opened, or completed a command, less than OPENING_GRACE_S ago.
+        """
         if entry.stage is Stage.ACTIVE:
             return False
         return not is_young or (entry.stage is Stage.IDLE and entry.address == new_entry.address)
@@ -337,7 +349,7 @@ CONNECTIONS_OF_FILES = 0.75
 
 
 class Connection(Protocol):
-    """Interface of a connection that a ConnectionSet sweeps, evicts and stops."""
+    """Interface of a client's connection, by which a ConnectionSet checks deadlines, evicts and shuts down."""
 
     def check_deadline(self, now: float) -> None:
         """Check the deadline; if it has passed, close the connection or send the protocol's error reply."""
@@ -349,7 +361,7 @@ class Connection(Protocol):
         """Close the connection at once, and discard unsent octets."""
 
     def evict(self) -> None:
-        """Close the connection with the protocol's last reply, because a new connection needs its place."""
+        """Close the connection, with a last reply if the protocol has one, to make room for a new connection."""
 
 
 def _no_reply(_: Refusal) -> bytes:
@@ -357,7 +369,7 @@ def _no_reply(_: Refusal) -> bytes:
 
 
 def fit_to_open_files(limits: ConnectionLimits) -> ConnectionLimits:
-    """Return `limits`, lowered if necessary to fit the process's limit of open files (RLIMIT_NOFILE)."""
+    """Return `limits`, with fewer connections if the process may not open enough files for them (RLIMIT_NOFILE)."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return limits
@@ -366,7 +378,7 @@ def fit_to_open_files(limits: ConnectionLimits) -> ConnectionLimits:
 
 
 class Slot:
-    """The place of one connection in a ConnectionSet, from accept() until connection_lost()."""
+    """Handle of one admitted connection, from accept() to connection_lost(): its table entry and its socket."""
 
     def __init__(self, connections: "ConnectionSet", entry: TableEntry, accepted: socket.socket) -> None:
         self.on_evict: Callable[[], object] | None = None
@@ -390,12 +402,12 @@ class Slot:
         self._entry.stage = stage
 
     def attach(self, connection: Connection) -> None:
-        """Register `connection` for sweeps, eviction and shutdown, in place of the connection attached before."""
+        """Register `connection`, in place of an earlier one, for deadline checks, eviction and shutdown."""
         self.on_evict = connection.evict
         self._connections.attach(self, connection)
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run a coroutine of the connection as a task, which drain() waits for and cancel() cancels."""
+        """Run a coroutine of the connection as a task; the ConnectionSet's drain() awaits it, cancel() cancels it."""
         return self._connections.start(coroutine)
 
     def complete(self, stage: Stage) -> None:
@@ -415,7 +427,10 @@ class Slot:
         return self._accepted.fileno() < 0
 
     def evict(self) -> None:
-        """Close the connection, with a last reply if the protocol has one; shut the socket down after FAREWELL_S."""
+        """Close the connection, with a last reply if the protocol has one.
+
+        The socket is shut down after FAREWELL_S at the latest.
+        """
         if self.on_evict is not None:
             self.on_evict()
             self._connections.start_farewell(self._accepted)
@@ -423,13 +438,13 @@ class Slot:
             self.shut_down()
 
     def shut_down(self) -> None:
-        """Shut the socket down, so that the transport sees the end of the connection."""
+        """Shut the socket down in both directions, so that asyncio's transport reports the end of the connection."""
         with suppress(OSError):
             self._accepted.shutdown(socket.SHUT_RDWR)
 
 
 class ConnectionSet:
-    """All connections of one service; iteration yields the attached connections, the oldest first."""
+    """All connections of one service. Iteration yields the attached Connection objects, the oldest first."""
 
     def __init__(
         self,
@@ -439,7 +454,11 @@ class ConnectionSet:
         log: EventLog | None = None,
         sweep_s: float = SWEEP_S,
     ) -> None:
-        """Create an empty set; `refusal` returns the reply to a refused client, sent only on ports without TLS."""
+        """Create an empty set.
+
+        `refusal` returns the octets of the reply to a client that is refused; the reply is sent only on ports without
+        TLS.
+        """
         self.table = ConnectionTable(fit_to_open_files(limits))
         self._farewells_max = max(1, int(self.table.limits.connections * FAREWELL_SHARE))
         self.now = loop.time
@@ -465,7 +484,7 @@ class ConnectionSet:
     # From accept() to connection_lost().
 
     def admit(self, accepted: socket.socket, address: str, speaks_tls: bool) -> Slot | None:
-        """Return the slot of an accepted connection; None if the connection was refused."""
+        """Return the slot of an accepted connection, None if it was refused; evict another one if necessary."""
         if len(self.table) >= self.table.limits.connections:
             self._remove_closed()
         result = self.table.admit(address, self.now())
@@ -478,7 +497,7 @@ class ConnectionSet:
         return slot
 
     def attach(self, slot: Slot, connection: Connection) -> None:
-        """Register `connection` for sweeps and shutdown; it replaces the connection that the slot had before."""
+        """Register `connection` for deadline checks and shutdown; it replaces a connection that the slot had before."""
         # A connection that replaces another one is moved to the end of the iteration order.
         self._attached.pop(slot, None)
         self._attached[slot] = connection
@@ -486,7 +505,7 @@ class ConnectionSet:
         self._sweep.wake()
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run a coroutine of a connection as a task, which drain() waits for and cancel() cancels."""
+        """Run a coroutine of a connection as a task; drain() awaits it, cancel() cancels it."""
         task = self._loop.create_task(coroutine)
         self._tasks[task] = None
         task.add_done_callback(self._tasks.pop)
@@ -521,8 +540,8 @@ class ConnectionSet:
     async def drain(self, task_s: float = 0.0, close_s: float | None = None) -> None:
         """Stop every connection, and wait at most `task_s` seconds for the tasks of the connections.
 
-        With `close_s`, then wait at most `close_s` seconds until all connections are closed, and abort the rest;
-        without `close_s`, leave connections open.
+        Then, if `close_s` is given, wait at most `close_s` seconds until all connections are closed, and abort the
+        rest; without `close_s`, leave connections open.
         """
         for connection in self:
             connection.stop()
@@ -551,7 +570,7 @@ class ConnectionSet:
     # Eviction and refusal.
 
     def evict_any(self) -> None:
-        """Shut down the least useful connection to free a file descriptor, if any connection may be evicted."""
+        """Free a file descriptor: shut down the first connection in the order of eviction, if any may be evicted."""
         self._remove_closed()
         entry = self.table.evict_any(self.now())
         slot = None if entry is None else self._slots.pop(entry, None)
@@ -559,7 +578,7 @@ class ConnectionSet:
             slot.shut_down()
 
     def start_farewell(self, leaving: socket.socket) -> None:
-        """Shut down the socket of an evicted or refused client after FAREWELL_S, unless it is closed before that."""
+        """Shut an evicted or refused client's socket down after FAREWELL_S, the time to read the last reply."""
         if len(self._farewells) >= self._farewells_max:
             oldest = next(iter(self._farewells))
             self._farewells[oldest].cancel()
@@ -567,7 +586,7 @@ class ConnectionSet:
         self._farewells[leaving] = self._loop.call_later(FAREWELL_S, self._end_farewell, leaving)
 
     def end_farewells(self) -> None:
-        """Shut down at once all sockets of evicted and refused clients that have not read the last reply yet."""
+        """Shut down at once the sockets of all evicted and refused clients that start_farewell() left open."""
         for leaving, timer in list(self._farewells.items()):
             timer.cancel()
             self._end_farewell(leaving)
@@ -624,8 +643,9 @@ Factory = Callable[[Slot], asyncio.BaseProtocol]
 class Listener:
     """A listening socket: accepts connections, and passes each to the ConnectionSet for admission.
 
-    Out of file descriptors, it evicts a connection and pauses for ACCEPT_AGAIN_S: the listening socket stays readable,
-    so that the event loop would otherwise repeat the failing accept() in a busy loop.
+    When file descriptors are exhausted, the listener evicts a connection and pauses for ACCEPT_AGAIN_S. The listening
+    socket remains readable in this state, and without the pause the event loop would repeat the failing accept() in a
+    busy loop.
     """
 
     def __init__(
@@ -637,7 +657,7 @@ class Listener:
         tls: ssl.SSLContext | None = None,
         handshake_s: float | None = None,
     ) -> None:
-        """Start accepting connections; `listening` is a listening, non-blocking socket."""
+        """Start to accept connections on `listening`, a non-blocking socket in the listening state."""
         self._loop, self._listening, self._factory, self._connections = loop, listening, factory, connections
         self._tls, self._handshake_s = tls, handshake_s
         self._opening: set[asyncio.Task[None]] = set()
@@ -645,7 +665,7 @@ class Listener:
         loop.add_reader(listening, self._accept)
 
     def close(self) -> None:
-        """Stop accepting; open connections stay open, unfinished TLS handshakes are cancelled."""
+        """Stop accepting and cancel unfinished TLS handshakes; open connections stay open."""
         if self._listening.fileno() < 0:
             return
         self._loop.remove_reader(self._listening)
@@ -676,7 +696,7 @@ class Listener:
                 task.add_done_callback(self._opening.discard)
 
     def _pause(self) -> None:
-        """Stop accepting, out of file descriptors or memory, and try again after ACCEPT_AGAIN_S."""
+        """Pause accepting for ACCEPT_AGAIN_S, because file descriptors or memory are exhausted."""
         self._loop.remove_reader(self._listening)
         self._again = self._loop.call_later(ACCEPT_AGAIN_S, self._loop.add_reader, self._listening, self._accept)
 

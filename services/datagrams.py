@@ -2,8 +2,8 @@
 
     endpoint = DatagramEndpoint(loop, bound_socket, protocol)    # protocol: an asyncio.DatagramProtocol
 
-Each time the socket becomes readable, the endpoint receives up to BATCH_DATAGRAMS datagrams, and sends the protocol's
-datagrams at once; asyncio's own transport receives one datagram per iteration of the event loop. While the socket's
+Each time the socket becomes readable, the endpoint receives up to BATCH_DATAGRAMS datagrams, whereas asyncio's own
+transport receives one per iteration of the event loop. The protocol's datagrams are sent at once. While the socket's
 send buffer is full, up to UNSENT_MAX datagrams are queued; further datagrams are dropped, as a full router queue drops
 them. Left out: connected sockets.
 """
@@ -22,7 +22,7 @@ UNSENT_MAX = 4_096
 
 
 class DatagramEndpoint(asyncio.DatagramTransport):
-    """Transport of one bound UDP socket, which close() closes."""
+    """Datagram transport of asyncio on one bound, unconnected UDP socket; owns the socket and closes it in close()."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, bound: socket.socket, protocol: asyncio.DatagramProtocol
@@ -58,7 +58,7 @@ class DatagramEndpoint(asyncio.DatagramTransport):
         return self._is_closing
 
     def close(self) -> None:
-        """Receive no more, and close the socket; unsent datagrams are dropped."""
+        """Stop receiving, drop unsent datagrams, and close the socket."""
         if self._is_closing:
             return
         self._is_closing = True
@@ -69,7 +69,7 @@ class DatagramEndpoint(asyncio.DatagramTransport):
         self._loop.call_soon(self._protocol.connection_lost, None)
 
     def abort(self) -> None:
-        """Do the same as close()."""
+        """Close the endpoint as close() does: there is no other way to close a UDP socket."""
         self.close()
 
     def _receive(self) -> None:

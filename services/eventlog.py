@@ -32,7 +32,7 @@ class EventLog:
 
     @property
     def on_standard_error(self) -> bool:
-        """True if events go to standard error, to which no other lines may be written in that case."""
+        """True if events go to standard error; then no other lines may be written there."""
         return self._stream is sys.stderr
 
     def write(self, event: str, **values: object) -> None:

@@ -1,12 +1,12 @@
-"""Deliberate faults of services, enabled by `--fault NAME`: common misconceptions, for lessons and to test checks.
+"""Deliberate protocol faults of services, enabled by `--fault NAME`: exercises in troubleshooting, and test input.
 
     $ python -m lab7.services.http.origin --root www --port 8080 --fault body-in-304
     READY http 127.0.0.1:8080 [::1]:8080 fault=body-in-304
 
-Each protocol has one module with the names of its faults and the code that makes them (services/http/faults.py,
-services/dns/faults.py, services/ftp/faults.py, services/mail/faults.py). With the flag, a service replaces one of its
-classes by a faulty one; without the flag none of the code for faults runs. docs/faults.md lists all faults, each with
-the message rule that detects it.
+Most faults are common misconceptions of a protocol. Each protocol has one module with the names of its faults and the
+code that makes them (services/http/faults.py, services/dns/faults.py, services/ftp/faults.py, services/mail/faults.py).
+With the flag, a service replaces one of its classes by a faulty one; without the flag none of this code runs.
+docs/faults.md lists all faults, each with the rule by which `lab7 judge` detects it in a packet capture.
 """
 
 import argparse
@@ -27,5 +27,5 @@ def add_fault_flag(parser: argparse.ArgumentParser, faults: Mapping[str, str]) -
 
 
 def fault_words(options: argparse.Namespace) -> list[str]:
-    """Return `fault=NAME` for each enabled fault, without duplicates, for the service's READY line."""
+    """Return `fault=NAME` for each fault that --fault enables, without duplicates, for the service's READY line."""
     return [f"fault={name}" for name in dict.fromkeys(getattr(options, "fault", ()))]

@@ -1,8 +1,10 @@
-"""Argument types of argparse that the service programs share; each raises ArgumentTypeError with the expected value.
+"""Argument types for argparse, shared by the service programs: integers, seconds, addresses and networks.
 
-parser.add_argument("--port", type=port)
-parser.add_argument("--tries", type=integer(1, 100))
-parser.add_argument("--timeout", type=positive_seconds)
+    parser.add_argument("--port", type=port)
+    parser.add_argument("--tries", type=integer(1, 100))
+    parser.add_argument("--timeout", type=positive_seconds)
+
+Each type raises ArgumentTypeError with the expected value if the argument is invalid.
 """
 
 import argparse
@@ -15,7 +17,7 @@ DIGITS_MAX = 18
 
 
 def integer(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
-    """Return an argument type for decimal numbers from `minimum` to `maximum`, None for no maximum."""
+    """Return an argparse type that parses decimal integers from `minimum` to `maximum` (None: no maximum)."""
     expected = f"a number of {minimum} or more" if maximum is None else f"a number from {minimum} to {maximum}"
 
     def parse(text: str) -> int:
@@ -34,7 +36,7 @@ port = integer(0, PORT_MAX)
 
 
 def seconds(minimum: float, maximum: float) -> Callable[[str], float]:
-    """Return an argument type for seconds from `minimum` to `maximum`."""
+    """Return an argparse type that parses a number of seconds from `minimum` to `maximum`, as float."""
 
     def parse(text: str) -> float:
         value = _number(text)
@@ -46,7 +48,7 @@ def seconds(minimum: float, maximum: float) -> Callable[[str], float]:
 
 
 def positive_seconds(text: str) -> float:
-    """Parse a finite number of seconds above 0."""
+    """Parse a finite number of seconds above 0, as float."""
     value = _number(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"invalid value {text!r}: expected a positive number of seconds")
@@ -61,7 +63,7 @@ def _number(text: str) -> float:
 
 
 def network(text: str) -> IPv4Network | IPv6Network:
-    """Parse an IP address or a network, such as 10.0.0.0/8, whose host bits must be 0."""
+    """Parse an IP address or a network, such as 10.0.0.0/8; the host bits of a network must be 0."""
     try:
         return ip_network(text)
     except ValueError as error:
@@ -69,7 +71,7 @@ def network(text: str) -> IPv4Network | IPv6Network:
 
 
 def address(text: str) -> str:
-    """Parse an IP address; return its canonical text."""
+    """Parse an IP address; return its canonical text form."""
     try:
         return str(ip_address(text))
     except ValueError as error:

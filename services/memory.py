@@ -1,4 +1,4 @@
-"""Memory of a service's process: release of failed handshakes at once, and of freed memory to the operating system.
+"""Memory release in service processes: after failed TLS handshakes, and from the C heap to the operating system.
 
 Left out: C libraries other than glibc, which return memory without a call or have no function for it.
 """
@@ -10,10 +10,10 @@ from typing import Any
 
 
 def release_frames(error: BaseException) -> None:
-    """Clear the local variables of the frames through which `error` was raised, after `error` is handled.
+    """Break the reference cycle of a handled exception: clear the local variables of the frames in its traceback.
 
-    asyncio's loop keeps the error of a failed TLS handshake in frames that the error's own traceback refers to: a
-    reference cycle that would keep the connection and its read buffer until the next full garbage collection.
+    When a TLS handshake fails, frames in the traceback of asyncio's exception refer to that exception. This cycle would
+    keep the connection and its read buffer until the next full garbage collection.
     """
     traceback.clear_frames(error.__traceback__)
 
@@ -25,7 +25,7 @@ def _malloc_trim() -> Any:
 
 
 def return_freed_memory() -> None:
-    """Return freed memory to the operating system (malloc_trim(3)); without effect if libc has no such function.
+    """Return freed memory to the operating system (malloc_trim(3)); do nothing if the C library has no such function.
 
     free(3) returns only the top of the heap: after many connections have closed, one small object that is still in use
     at the top keeps all freed memory below it. malloc_trim() takes about a millisecond for 10 MiB.

@@ -32,12 +32,12 @@ class ScryptHash:
 
     @classmethod
     def create(cls, password: bytes, salt: bytes) -> "ScryptHash":
-        """Hash a password with COST_N, BLOCK_SIZE_R and PARALLELISM_P."""
+        """Hash a password with a given salt; the scrypt parameters are COST_N, BLOCK_SIZE_R and PARALLELISM_P."""
         n, r, p = COST_N, BLOCK_SIZE_R, PARALLELISM_P
         return cls(n, r, p, salt, _derive(password, salt, n, r, p))
 
     def matches(self, password: bytes) -> bool:
-        """Return whether a password has this hash; takes some 50 ms, so a shell calls it in a thread."""
+        """Return whether a password has this hash. The computation takes some 50 ms: call it in a worker thread."""
         return hmac.compare_digest(self.digest, _derive(password, self.salt, self.n, self.r, self.p))
 
 

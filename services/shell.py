@@ -1,13 +1,14 @@
-"""Runtime shell of every service on asyncio: common flags, listening sockets, the line READY, shutdown by signal.
+"""Runtime of a service program on asyncio: common flags, listening sockets, start message, shutdown by signal.
 
-The main() of a service passes its flags and a start function to run_service(). The start function opens endpoints on
-the Shell; once it returns, one line names the addresses, and the service runs until SIGTERM or SIGINT:
+The main() of a service passes its flags and a start function to run_service(). The start function opens TCP and UDP
+endpoints by methods of the Shell. Once it returns, the program prints a READY line with the addresses, and serves until
+SIGTERM or SIGINT:
 
     $ python -m lab7.services.http.origin --root www --port 8080
     READY http 127.0.0.1:8080 [::1]:8080
 
-A service accesses the event loop, the wall clock, random numbers and the log by the Shell only. It can therefore run on
-another event loop, in virtual time, and with injected faults.
+A service accesses the event loop, the wall clock, random numbers and the log through the Shell only. It can therefore
+run on another event loop, in virtual time, and with injected faults.
 """
 
 import argparse
@@ -59,7 +60,7 @@ Address = tuple[str, int]
 
 @dataclass
 class Shell:
-    """The event loop, clock, Random and log of a service, and the endpoints that it opened."""
+    """Runtime of one service: event loop, wall clock, random number generator, log and open endpoints."""
 
     loop: asyncio.AbstractEventLoop
     listen: Sequence[str]
@@ -79,8 +80,8 @@ class Shell:
     ) -> None:
         """Listen on every address of --listen; raises ServiceError if an address cannot be bound.
 
-        `factory` returns the protocol of a connection that `connections` admits (default: a set of its own, with at
-        most CONNECTIONS concurrent connections).
+        `factory` returns the asyncio protocol of an admitted connection. `connections` admits connections; by default
+        it is a new ConnectionSet with at most CONNECTIONS concurrent connections.
         """
         if connections is None:
             connections = ConnectionSet(self.loop, ConnectionLimits(CONNECTIONS), log=self.log)
@@ -93,14 +94,18 @@ class Shell:
             self._record_address(listening)
 
     async def open_udp(self, factory: Callable[[], asyncio.DatagramProtocol]) -> None:
-        """Receive datagrams on every address of --listen, on the port of open_tcp() if that was called first."""
+        """Receive datagrams on every address of --listen; raises ServiceError if an address cannot be bound.
+
+        The port is that of --port. With --port 0 it is a free port, the same for all calls of open_tcp() and
+        open_udp().
+        """
         for address in self.listen:
             receiver = self._bind(address, socket.SOCK_DGRAM)
             self._record_address(receiver)
             self._datagrams.append(DatagramEndpoint(self.loop, receiver, factory()))
 
     def on_hangup(self, act: Callable[[], None]) -> None:
-        """Call `act` on SIGHUP, by convention to reload configuration files."""
+        """Call `act` on SIGHUP, the conventional signal to reload configuration files."""
         self.loop.add_signal_handler(signal.SIGHUP, act)
 
     def close(self) -> None:
@@ -169,7 +174,7 @@ def add_common_flags(parser: argparse.ArgumentParser, default_port: int) -> None
 
 
 def default_addresses() -> list[str]:
-    """Return the loopback addresses of this machine: without ::1 if IPv6 is disabled."""
+    """Return the default addresses of --listen: 127.0.0.1 and ::1, or only the one that this machine has."""
     # Without any loopback address the first default is returned: bind() then raises an error that names the cause.
     return [address for address in DEFAULT_LISTEN if _has_address(address)] or [DEFAULT_LISTEN[0]]
 
@@ -184,13 +189,13 @@ def _has_address(address: str) -> bool:
 
 
 def ready_line(name: str, addresses: Sequence[Address]) -> str:
-    """Return the line that a service prints once it listens: `READY http 127.0.0.1:8080 [::1]:8080`."""
+    """Return the READY line, which a service prints once it listens: `READY http 127.0.0.1:8080 [::1]:8080`."""
     parts = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in addresses)
     return " ".join(["READY", name, *parts])
 
 
 def run_loop(coroutine: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine to its end, on uvloop if it is installed, else on asyncio's own event loop."""
+    """Run a coroutine to its end and return its result, on uvloop if installed, else on asyncio's own event loop."""
     try:
         import uvloop
     except ImportError:

@@ -40,7 +40,10 @@ def _restrict(context: ssl.SSLContext, protocols: Sequence[str]) -> ssl.SSLConte
 
 @lru_cache(maxsize=16)
 def client_context(trust: Trust, protocol: str) -> ssl.SSLContext:
-    """Return a client's context that offers `protocol` by ALPN; raises OSError for unreadable CA certificates."""
+    """Return a client's TLS context that offers `protocol` by ALPN.
+
+    Raises OSError if the CA certificates cannot be read.
+    """
     context = ssl.create_default_context(cafile=trust.authorities)
     if trust.blind:
         context.check_hostname = False
@@ -49,7 +52,7 @@ def client_context(trust: Trust, protocol: str) -> ssl.SSLContext:
 
 
 def server_context(certificate: str, key: str, protocols: Sequence[str] = (HTTP_2, HTTP_1)) -> ssl.SSLContext:
-    """Return a server's context that negotiates `protocols` by ALPN, in order of preference.
+    """Return a server's TLS context that selects one of `protocols` by ALPN, in the server's order of preference.
 
     Raises ServiceError if certificate or key cannot be loaded.
     """
@@ -63,7 +66,10 @@ def server_context(certificate: str, key: str, protocols: Sequence[str] = (HTTP_
 
 
 def self_signed_context(names: Sequence[str], protocols: Sequence[str] = (HTTP_2, HTTP_1)) -> ssl.SSLContext:
-    """Return a server's context with a new self-signed certificate for `names`, from openssl; raises ServiceError."""
+    """Return a server's TLS context with a new self-signed certificate for `names`.
+
+    Raises ServiceError if openssl(1), which makes the certificate, fails.
+    """
     with tempfile.TemporaryDirectory() as folder:
         certificate, key = str(Path(folder) / "certificate.pem"), str(Path(folder) / "key.pem")
         command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]

@@ -29,10 +29,16 @@ _START = (
 
 
 class WorkerProcesses:
-    """The worker processes of a service; in a worker process, the monitor for the end of the main process."""
+    """Worker processes of a service.
+
+    The main process starts and stops them; a worker ends when the main process has ended.
+    """
 
     def __init__(self, module: str, count: int, arguments: Sequence[str]) -> None:
-        """Prepare `count` processes, the main process included, which run `module` with the service's own arguments."""
+        """Prepare `count` processes of a service, the main process among them.
+
+        Each worker runs the Python module `module` with `arguments`, the command line of the main process.
+        """
         self._module = module
         self._watched_pipe = os.environ.get(_VARIABLE)
         self._workers_wanted = 0 if self._watched_pipe is not None else count - 1
@@ -43,7 +49,10 @@ class WorkerProcesses:
         self.reuse_port = self._watched_pipe is not None or self._workers_wanted > 0
 
     async def start(self, port: int) -> None:
-        """Start the workers and wait until all are READY; raises ServiceError."""
+        """Start the workers on `port` and wait for the READY line of each; raises ServiceError if one does not start.
+
+        In a worker process, start only the watch for the end of the main process.
+        """
         if self._watched_pipe is not None:
             asyncio.get_running_loop().add_reader(int(self._watched_pipe), os.kill, os.getpid(), signal.SIGTERM)
         if not self._workers_wanted:
@@ -65,13 +74,13 @@ class WorkerProcesses:
                 raise ServiceError("a worker process did not start")
 
     def reload(self) -> None:
-        """Send SIGHUP to the worker processes, so that each reloads its files."""
+        """Send SIGHUP to the worker processes, so that each reloads its configuration files."""
         for process in self._workers:
             if process.returncode is None:
                 process.send_signal(signal.SIGHUP)
 
     async def stop(self) -> None:
-        """Stop the worker processes and wait for their exits."""
+        """Stop the worker processes and wait until they have exited."""
         if self._pipe is not None:
             os.close(self._pipe)
             self._pipe = None
@@ -80,7 +89,7 @@ class WorkerProcesses:
 
 
 def add_processes_flag(flags: argparse.ArgumentParser) -> None:
-    """Add --processes."""
+    """Add the flag --processes, the number of server processes that share the port."""
     flags.add_argument(
         "--processes",
         type=integer(1, PROCESSES_MAX),

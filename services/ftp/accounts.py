@@ -31,7 +31,10 @@ _KEYS = {"password", "home", "quota", "writable", "account", "account_for"}
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user account; `password`: hashed or plain, None if none is required; `quota_bytes` None: no limit."""
+    """User account: password, home directory, quota and write permission.
+
+    `password` is a hash or plain text, None if none is required; `quota_bytes` None means no limit.
+    """
 
     name: str
     home: Path
@@ -69,7 +72,10 @@ def hash_password(password: str) -> str:
 
 
 def check_password(account: Account | None, password: str) -> bool:
-    """Return whether a password is valid; for an unknown user (None), compute a dummy hash, which takes as long."""
+    """Return whether a password is valid.
+
+    For an unknown user (`account` None), compute a dummy hash, to take the same time.
+    """
     if account is None:
         ScryptHash.create(_octets(password), bytes(SALT_OCTETS))
         return False
@@ -83,7 +89,7 @@ def check_password(account: Account | None, password: str) -> bool:
 
 
 def load_accounts(file: Path, base: Path) -> list[Account]:
-    """Return the users of a file, with home directories relative to `base`; raises ServiceError."""
+    """Return the user accounts in a TOML file, with home directories relative to `base`; raises ServiceError."""
     try:
         users = tomllib.loads(file.read_text(encoding="utf-8"))["users"]
         return [_account(name, values, base) for name, values in users.items()]
@@ -98,7 +104,7 @@ def load_accounts(file: Path, base: Path) -> list[Account]:
 
 
 def parse_account(text: str, base: Path) -> Account:
-    """Parse `NAME:PASSWORD[:HOME]`; raises ValueError."""
+    """Parse an account `NAME:PASSWORD[:HOME]` of the command line; raises ValueError."""
     name, separator, rest = text.partition(":")
     password, _, home = rest.partition(":")
     if not name or not separator:
@@ -145,7 +151,7 @@ def _octets(password: str) -> bytes:
 
 
 def main() -> int:
-    """Print the hash of a password read from standard input."""
+    """Print the hash of a password, read from standard input, in the format of the accounts file."""
     print(hash_password(sys.stdin.readline().rstrip("\n")))
     return 0
 
@@ -154,7 +160,11 @@ def main() -> int:
 
 
 def check_credential(account: Account | None, request: Authenticate) -> Admitted | Rejected:
-    """Return the result of a login step; an unknown user (`account` None) is asked for a password like any other."""
+    """Return the result of a login step: USER, PASS or ACCT.
+
+    For an unknown user (`account` None), USER is answered with a request for the password, as for any other user, and
+    PASS is rejected. The replies therefore do not reveal which names exist.
+    """
     if request.credential is Credential.NAME:
         if account is None or account.password is not None or account.anonymous:
             return Admitted(Credential.PASSWORD)

@@ -3,7 +3,7 @@
     $ python -m lab7.services.ftp.client 127.0.0.1 --port 2121 'get a.txt' 'put b.txt'
     $ python -m lab7.services.ftp.client 127.0.0.1 --user ann --password secret --active --resume --json 'put big.bin'
 
-The commands are in _USAGE, `help` prints them. With --resume, get continues at the size of the local file, and put at
+The command `help` prints the list of commands. With --resume, get continues at the size of the local file, and put at
 the size that SIZE returns for the remote one. TYPE A is used for listings only.
 """
 
@@ -46,7 +46,7 @@ _USAGE = {
 
 
 async def run_commands(agent: UserAgent, commands: list[list[str]], resume: bool, quiet: bool) -> None:
-    """Run commands in their order; raises ReplyError, TimeoutError and OSError."""
+    """Run the client's commands (get, put, ls ...) in the order given; raises ReplyError, TimeoutError and OSError."""
     for name, *words in commands:
         if name == "get":
             await _get(agent, words[0], words[-1] if len(words) > 1 else Path(words[0]).name, resume)
@@ -66,7 +66,7 @@ def _usage_lines(names: Iterable[str]) -> list[str]:
 
 
 def _show(octets: bytes) -> None:
-    """Write octets of a listing to standard output; on a terminal, replace the control characters of file names."""
+    """Write octets of a listing to standard output; on a terminal, replace control characters in file names."""
     if sys.stdout.isatty():
         octets = printable(octets.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
     sys.stdout.buffer.write(octets)

@@ -25,7 +25,7 @@ UNREACHABLE = "192.0.2.1"
 
 
 class FaultyControlConnection(ControlConnection):
-    """Control connection of the server that shows the enabled faults."""
+    """Server's control connection with deliberate faults in its replies, the PASV address or the file contents."""
 
     def __init__(self, context: ServerContext, slot: Slot, faults: Collection[str]) -> None:
         super().__init__(context, slot)

@@ -20,14 +20,14 @@ class DataType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class DataAddress:
-    """Address and port of the client's data connection."""
+    """Address and port of the client for a data connection in active mode."""
 
     host: str
     port: int
 
 
 def parse_host_port(text: str) -> DataAddress:
-    """Parse `h1,h2,h3,h4,p1,p2` (PORT)."""
+    """Parse the argument of PORT, `h1,h2,h3,h4,p1,p2`, into address and port."""
     numbers = [_octet(part) for part in text.split(",")]
     if len(numbers) != 6:
         raise ArgumentError("expected six numbers from 0 to 255, separated by commas")
@@ -35,7 +35,7 @@ def parse_host_port(text: str) -> DataAddress:
 
 
 def parse_extended(text: str) -> tuple[int, DataAddress]:
-    """Parse `|protocol|address|port|` (EPRT, RFC 2428 section 2); return (protocol number, address and port).
+    """Parse the argument of EPRT, `|protocol|address|port|`; return (protocol, address and port) (RFC 2428 section 2).
 
     The address is validated for protocols 1 (IPv4) and 2 (IPv6) only; the caller refuses other protocols by number.
     """
@@ -59,12 +59,12 @@ def parse_extended(text: str) -> tuple[int, DataAddress]:
 
 
 def parse_offset(text: str) -> int:
-    """Parse a number of octets (REST in stream mode, RFC 3659 section 5.3; ALLO)."""
+    """Parse a decimal number of octets, the argument of REST (RFC 3659 section 5.3) and ALLO."""
     return _number(text, OFFSET_DIGITS)
 
 
 def parse_type(text: str) -> DataType | None:
-    """Parse the argument of TYPE; None for a type of RFC 959 that is not implemented."""
+    """Parse the argument of TYPE; return None for a type that RFC 959 defines and this server does not implement."""
     words = text.upper().split()
     if words in (["A"], ["A", "N"]):
         return DataType.ASCII

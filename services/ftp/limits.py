@@ -70,7 +70,7 @@ REPLY_OCTETS = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of one server that its command line sets: counts and seconds."""
+    """Limits of one FTP server, set by its command line: numbers of sessions, timeouts in seconds, and rates."""
 
     # Maximum number of concurrent sessions: pyftpdlib's default of max_cons.
     sessions: int = 512

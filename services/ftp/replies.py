@@ -14,7 +14,7 @@ _CONTROLS = dict.fromkeys(({*range(32)} - set(map(ord, "\t\r\n"))) | {*range(127
 
 
 def reply(code: int, *lines: str) -> bytes:
-    """Encode a reply of one or several lines; of several lines, only the first and the last have the code."""
+    """Encode a reply of one or several lines. Of several lines, only the first and the last begin with the code."""
     if not 100 <= code <= 599 or not lines:
         raise ValueError(f"invalid reply: {code} {lines!r}")
     if len(lines) == 1:
@@ -36,26 +36,26 @@ def host_port(address: str, port: int) -> str:
 
 
 def one_line(text: str) -> str:
-    """Replace NUL, CR and LF, which would end a reply line, by `?`; all other characters are kept."""
+    """Replace NUL, CR and LF by `?`, since they would end a reply line; keep all other characters."""
     return text if text.isprintable() else text.translate(_LINE_ENDS)
 
 
 def printable(text: str) -> str:
-    """Replace control characters, which would act on a terminal, by `?`, except line ends and tabs."""
+    """Replace control characters by `?`, so that they do not act on a terminal; keep line ends and tabs."""
     return text if text.isprintable() else text.translate(_CONTROLS)
 
 
 def is_refusal(code: int) -> bool:
-    """Return whether a code is a permanent negative completion (5yz)."""
+    """Return whether a reply code is a permanent negative completion (5yz)."""
     return code >= 500
 
 
 def columns(names: Sequence[str], width: int = 8) -> list[str]:
-    """Return indented lines of `width` names each, for HELP."""
+    """Format names as indented lines with `width` names each, for the reply to HELP."""
     return [" " + " ".join(names[begin : begin + width]) for begin in range(0, len(names), width)]
 
 
 def _indented(line: str) -> str:
-    """Indent a middle line of a reply, which might be taken for the last line otherwise (RFC 959 section 4.2)."""
+    """Indent a line in the middle of a reply, so that it cannot be taken for the last line (RFC 959 section 4.2)."""
     line = one_line(line)
     return line if line.startswith(" ") else " " + line

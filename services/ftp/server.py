@@ -6,9 +6,9 @@
 
     $ python -m lab7.services.ftp.server --root srv --users users.toml --anonymous --passive-ports 50000-50099
 
-Without --user and --users, the root is served to anonymous users. Left out: TLS (RFC 4217), since the lesson is what an
-eavesdropper sees without it; record and page structure, block and compressed mode (RFC 1123 section 4.1.2.13 requires
-none of them); server-to-server transfers, which are the bounce attack (RFC 2577).
+Without --user and --users, the root is served to anonymous users. Left out: TLS (RFC 4217), because a capture of FTP is
+meant to show what an eavesdropper can read; record and page structure, block and compressed mode (RFC 1123 section
+4.1.2.13 requires none of them); server-to-server transfers, which permit the bounce attack (RFC 2577).
 """
 
 import argparse
@@ -40,7 +40,7 @@ DEFAULT_PORT = 21
 
 
 class FTPServer:
-    """FTP server: control connections, accounts, and the files of all users."""
+    """FTP server: creates a control connection for each client, and holds the accounts and the files of all users."""
 
     def __init__(
         self,
@@ -64,7 +64,10 @@ class FTPServer:
         return self._connection(self._context, slot)
 
     async def count_files(self) -> None:
-        """Compute the quota usage of every home directory with a quota; until then clients get reply 120."""
+        """Compute the usage of all home directories with a quota.
+
+        Clients get reply 120 (service not ready) until this is done.
+        """
         context = self._context
         for files in context.user_files.values():
             if files.quota.limit_bytes is not None:
@@ -76,13 +79,13 @@ class FTPServer:
                 connection.ready()
 
     async def stop(self) -> None:
-        """End all sessions, and wait at most `drain_s` for commands and transfers under way."""
+        """End all sessions, and wait at most `drain_s` seconds for commands and transfers in progress."""
         await self.connections.drain(task_s=self._context.limits.drain_s)
         self._context.data_settings.workers.shutdown(wait=True)
 
 
 def _refusal(why: Refusal) -> bytes:
-    """Return the reply 421 to a connection that is not admitted (RFC 959 section 5.4)."""
+    """Encode the reply 421 to a client whose connection is refused (RFC 959 section 5.4)."""
     if why is Refusal.ADDRESS:
         return reply(421, "Too many connections from your address.")
     return reply(421, "Too many users; try again later.")

@@ -1,6 +1,6 @@
-"""Telnet decoder of the control connection (RFC 959 section 4.1, RFC 854): octets in, command lines and signals out.
+"""Telnet decoder of the control connection (RFC 959 section 4.1, RFC 854), from octets to command lines and events.
 
-Options are refused (RFC 1123 section 4.1.2.12), once for each request; Interrupt Process before ABOR is an event
+Options are refused (RFC 1123 section 4.1.2.12), once for each request. Interrupt Process before ABOR is an event
 without effect. The connection sets SO_OOBINLINE, so the urgent Data Mark of Synch arrives as an octet like any other.
 
     U: IAC IP IAC DM ABOR CRLF     ->  Interrupt(), Line(b"ABOR")
@@ -32,12 +32,12 @@ class LongLine:
 
 @dataclass(frozen=True, slots=True)
 class Interrupt:
-    """Event: Interrupt Process (IP), which precedes ABOR."""
+    """Event: the Telnet function Interrupt Process (IP), which clients send before ABOR."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Event: octets to send in order to refuse a Telnet option."""
+    """Event: a Telnet option was requested; `octets` are to be sent in order to refuse it."""
 
     octets: bytes
 

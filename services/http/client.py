@@ -82,7 +82,7 @@ def _load(options: argparse.Namespace) -> PageReport:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Load one page; return 0, or 1 if it could not be loaded."""
+    """Load one page; return the exit status: 0, or 1 if the page could not be loaded."""
     parser = _parser()
     options = parser.parse_args(argv)
     if options.output is not None and options.strategy != SINGLE:

@@ -1,9 +1,9 @@
-"""Evaluation of preconditions: 304, 412 or proceed (RFC 9110 section 13).
+"""Evaluation of HTTP preconditions: 304, 412 or proceed (RFC 9110 section 13).
 
     >>> precondition_status(b"GET", Fields(((b"If-None-Match", b'"v1"'),)), Validators(b'"v1"', 784111777), 784111800)
     304
 
-Nothing of section 13 is left out; fields that do not apply to a method are ignored (section 13.2.1).
+All of section 13 is implemented; fields that do not apply to a method are ignored (section 13.2.1).
 """
 
 import re
@@ -23,7 +23,7 @@ _TAG_LIST = re.compile(rb"[ \t,]*+%b(?:[ \t]*+,[ \t,]*+%b)*+[ \t,]*+" % (_ENTITY
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """A representation's entity_tag (with its quotes) and last_modified, whole seconds since 1970 UTC."""
+    """Validators of a representation: entity tag with its quotes, Last-Modified in whole seconds since 1970 UTC."""
 
     entity_tag: bytes
     last_modified: int
@@ -73,7 +73,7 @@ def entity_tags(value: bytes) -> list[bytes] | None:
 
 
 def _date(fields: Fields, name: bytes, now: float) -> int | None:
-    """Parse the date of a field; return None, to ignore it, if it is absent or not a valid date."""
+    """Parse an HTTP-date; return None, so that the field is ignored, if it is absent or invalid."""
     value = fields.get(name)
     return None if value is None else parse_date(value, now)
 
@@ -81,8 +81,8 @@ def _date(fields: Fields, name: bytes, now: float) -> int | None:
 def _matches(value: bytes, entity_tag: bytes, strongly: bool) -> bool:
     """Return whether "*" or a list of entity tags matches a tag (RFC 9110 sections 13.1.1 and 13.1.2).
 
-    These sections do not define the meaning of an invalid value. Here an invalid value matches no tag, not even one of
-    its well-formed tags, which is safe: If-Match is false (412), and If-None-Match is true (the request proceeds).
+    An invalid value, which these sections leave undefined, matches no tag, even if it contains well-formed tags. This
+    is safe: If-Match is false (412), and If-None-Match is true (the request proceeds).
     """
     if value == b"*":
         return True

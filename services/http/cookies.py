@@ -20,7 +20,10 @@ _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 
 
 def cookies(value: bytes | None) -> dict[str, str]:
-    """Parse a Cookie field into values keyed by name; of equal names the first is used, which has the longest path."""
+    """Parse a Cookie field into values keyed by name.
+
+    Of several cookies with one name, the first, with the longest path, is used.
+    """
     values: dict[str, str] = {}
     for pair in (value or b"").decode("latin-1").split(";")[:COOKIES_MAX]:
         name, equals, cookie_value = pair.strip(" \t").partition("=")
@@ -37,7 +40,7 @@ def set_cookie(name: str, value: str, secure: bool) -> FieldLine:
 
 
 def drop_cookie(name: str, secure: bool) -> FieldLine:
-    """Return the Set-Cookie field that deletes a cookie in the client."""
+    """Return a Set-Cookie field that makes the client delete a cookie."""
     return b"Set-Cookie", f"{name}={_attributes(secure)}; Max-Age=0".encode("ascii")
 
 

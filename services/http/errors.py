@@ -1,8 +1,8 @@
-"""HTTP exceptions: errors of the peer with their status code, and violations by the local side."""
+"""HTTP exceptions: errors of the peer, with the status code of the response, and protocol violations by this side."""
 
 
 class HTTPError(Exception):
-    """Error of the peer; `status`: status code of the response to the peer; `detail`: the reason as one clause."""
+    """Error of the peer. `status` is the status code of the response, `detail` the reason, as one clause."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -11,14 +11,14 @@ class HTTPError(Exception):
 
 
 class TruncatedError(HTTPError):
-    """Error for a connection that ended inside a message, which is thus incomplete (RFC 9112 section 8)."""
+    """Error for a connection that ended inside a message, which is therefore incomplete (RFC 9112 section 8)."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(400, detail)
 
 
 class UpstreamError(Exception):
-    """Error for an upstream server without a usable response: status 502 if invalid or missing, 504 for a timeout."""
+    """Error of an upstream server: 502 for a missing or invalid response, 504 for a timeout."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -27,4 +27,4 @@ class UpstreamError(Exception):
 
 
 class LocalProtocolError(Exception):
-    """Error for a message to send that the connection's state or the message's framing forbids."""
+    """Error of this side: a message to send violates the connection's state or the message's own framing."""

@@ -1,7 +1,7 @@
 """Deliberate faults of HTTP/1 servers and of the caching proxy, enabled by `--fault NAME` (services/faults.py).
 
-FaultyServerConnection sends responses that violate RFC 9112; WrongDateProxy validates with a date that is not the
-Last-Modified of any stored response (RFC 9111 section 4.3.1). Left out: HTTP/2, whose binary framing allows none of
+FaultyServerConnection sends responses that violate RFC 9112. WrongDateProxy sends the current date in If-Modified-Since
+instead of the stored Last-Modified (RFC 9111 section 4.3.1). Left out: HTTP/2, whose binary framing allows none of
 these faults.
 """
 
@@ -36,14 +36,14 @@ _LENGTH = re.compile(rb"(?<=\r\nContent-Length: )[0-9]+")
 
 
 class FaultyServerConnection(ServerConnection):
-    """Server's end of an HTTP/1 connection, sans-IO, that adds the enabled faults to responses."""
+    """Server's end of an HTTP/1 connection, sans-IO, that violates RFC 9112 by the faults that --fault enables."""
 
     def __init__(self, body_limit_octets: int, faults: Collection[str]) -> None:
         super().__init__(body_limit_octets)
         self._faults = faults
 
     def send_response(self, response: Response, date: bytes, close: bool = False) -> bytes:
-        """Encode a final response, with the enabled faults in its head and in content that is passed with the head."""
+        """Encode a final response with the enabled faults, in its head and in the content that is sent with it."""
         octets = super().send_response(response, date, close)
         head, end, content = octets.partition(_HEAD_END)
         if "body-in-304" in self._faults and response.status == 304:
@@ -76,12 +76,12 @@ class FaultyServerConnection(ServerConnection):
 
 
 class WrongDateProxy(CachingProxy):
-    """Caching proxy with a fault: it validates by the current date instead of Last-Modified, and without entity tag."""
+    """Caching proxy with a fault: validates with the current date instead of Last-Modified, without entity tags."""
 
     async def exchange(
         self, routed: RoutedRequest, request: Request, content: BodyStream | None, on_interim: OnInterim | None
     ) -> Response:
-        """Send a request as Proxy does; an If-Modified-Since that the cache has added gets the current date."""
+        """Send a request as Proxy does, with the current date in an If-Modified-Since that the cache has added."""
         if routed.request.fields is not request.fields and b"if-modified-since" in request.fields:
             request = replace(request, fields=_with_wrong_date(request.fields, self._wall_clock()))
         return await super().exchange(routed, request, content, on_interim)

@@ -46,7 +46,10 @@ def list_members(value: bytes) -> list[bytes]:
 
 
 def split_outside_quotes(value: bytes, separator: bytes) -> list[bytes]:
-    """Split a value at each separator (one octet) outside of quoted-strings; an unterminated one is split as well."""
+    """Split a value at each `separator` (one octet) outside of quoted-strings.
+
+    An unterminated quoted-string counts as unquoted and is split as well.
+    """
     if b'"' not in value:
         return value.split(separator)
     end = balanced_octets(value)
@@ -60,7 +63,7 @@ def split_outside_quotes(value: bytes, separator: bytes) -> list[bytes]:
 
 
 def balanced_octets(value: bytes) -> int:
-    """Return the number of octets before an unterminated quoted-string, or of the whole value if there is none."""
+    """Return the number of octets before an unterminated quoted-string; the whole length if there is none."""
     found = _BALANCED.match(value)
     return len(value) if found is None else found.end()
 
@@ -117,7 +120,7 @@ def parse_date(value: bytes, now: float) -> int | None:
 
 @lru_cache(maxsize=1024)
 def _parse_fixdate(value: bytes) -> int | None:
-    """Parse an IMF-fixdate; its year has four digits, so that the result does not depend on the current time."""
+    """Parse an IMF-fixdate to seconds since 1970 UTC; no current time is needed, as the year has four digits."""
     match = _DATE_FORMATS[0].fullmatch(value)
     return None if match is None else _epoch_seconds(match, 0)
 
@@ -157,7 +160,10 @@ PROXY_AUTHENTICATION = frozenset((b"proxy-authenticate", b"proxy-authentication-
 
 
 class Fields:
-    """An immutable header or trailer section of a message."""
+    """Immutable header section or trailer section of a message: field lines in order.
+
+    Methods expect names in lower case.
+    """
 
     __slots__ = ("_hash", "_index", "lines")
 
@@ -179,7 +185,7 @@ class Fields:
         return isinstance(other, Fields) and self.lines == other.lines
 
     def __hash__(self) -> int:
-        # Computed at the first use: most sections are no key of a cache.
+        # Computed at the first use, since most sections are never used as a dictionary key.
         if self._hash is None:
             self._hash = hash(self.lines)
         return self._hash
@@ -188,7 +194,7 @@ class Fields:
         return f"Fields({self.lines!r})"
 
     def get(self, name: bytes) -> bytes | None:
-        """Return the field's combined value, lines joined by comma and space; None if it is absent."""
+        """Return the values of all lines with this name, joined by comma and space; None without such a line."""
         return self._index.get(name)
 
     def get_all(self, name: bytes) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Command-line flag that the HTTP servers share."""
+"""Command-line flag --idle of the HTTP servers: the timeout of idle persistent connections."""
 
 import argparse
 
@@ -6,7 +6,7 @@ from lab7.services.flags import positive_seconds
 
 
 def add_idle_flag(parser: argparse.ArgumentParser, default_s: float) -> None:
-    """Add --idle, the timeout of idle persistent connections (RFC 9112 section 9.5)."""
+    """Add the flag --idle, the timeout in seconds of idle persistent connections (RFC 9112 section 9.5)."""
     parser.add_argument(
         "--idle",
         type=positive_seconds,

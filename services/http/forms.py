@@ -52,7 +52,7 @@ _UNCHANGED = (b"7bit", b"8bit", b"binary")
 
 @dataclass(frozen=True, slots=True)
 class FormFile:
-    """An uploaded file: its field, file name, media type as the browser states it, and content."""
+    """An uploaded file: name of the form field, file name and media type as sent by the browser, and content."""
 
     field_name: str
     file_name: str
@@ -62,13 +62,13 @@ class FormFile:
 
 @dataclass
 class Form:
-    """The fields and files of a form, in order."""
+    """Fields and files of a submitted form, in order."""
 
     fields: list[tuple[str, str]] = field(default_factory=list)
     files: list[FormFile] = field(default_factory=list)
 
     def get(self, name: str) -> str:
-        """Return the value of the first field with this name, empty if there is none."""
+        """Return the value of the first field with this name; an empty string if there is none."""
         return next((value for field_name, value in self.fields if field_name == name), "")
 
     def get_all(self, name: str) -> list[str]:
@@ -77,7 +77,7 @@ class Form:
 
 
 def media_type(value: bytes | None) -> tuple[bytes, dict[bytes, bytes]]:
-    """Parse a Content-Type into media type and parameters, names in lower case; raises HTTPError 415."""
+    """Parse a Content-Type into media type and parameters, with names in lower case; raises HTTPError 415."""
     match = _MEDIA_TYPE.match(value or b"")
     if value is None or match is None:
         raise HTTPError(415, "the Content-Type field is missing or invalid")
@@ -93,7 +93,10 @@ def media_type(value: bytes | None) -> tuple[bytes, dict[bytes, bytes]]:
 
 
 def url_fields(octets: bytes) -> list[tuple[str, str]]:
-    """Parse urlencoded fields of a query or a form; raises HTTPError 413."""
+    """Parse application/x-www-form-urlencoded fields of a query or a form.
+
+    Raises HTTPError 413 if there are too many.
+    """
     try:
         return parse_qsl(octets.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=FIELDS_MAX)
     except ValueError:
@@ -165,7 +168,7 @@ class MultipartParser:
             raise HTTPError(400, "the form ends before its closing boundary")
 
     def _step(self, events: list[PartEvent]) -> bool:
-        """Parse the next element of the form; return whether the buffer may hold another element."""
+        """Parse the next element of the form and append its events; return True if another one may follow."""
         if self._state is _State.PREAMBLE:
             return self._preamble()
         if self._state is _State.DELIMITER:
@@ -191,7 +194,10 @@ class MultipartParser:
         return True
 
     def _delimiter_end(self) -> bool:
-        """Parse a delimiter's end (`--`, or padding and CRLF); return False while it is incomplete."""
+        """Parse the rest of a delimiter line: `--` after the last part, else padding and CRLF.
+
+        Return False while it is incomplete.
+        """
         if len(self._buffer) < 2:
             return False
         if self._buffer.startswith(b"--"):
@@ -225,7 +231,10 @@ class MultipartParser:
         return True
 
     def _empty_line(self, events: list[PartEvent]) -> bool:
-        """Parse the empty line after a part's header; an empty part may lack it, as the delimiter's CRLF follows."""
+        """Parse the empty line between a part's header and content.
+
+        If the part is empty, the delimiter may follow directly.
+        """
         begin = self._buffer[: len(self._delimiter)]
         if len(begin) < len(self._delimiter) and self._delimiter.startswith(begin):
             return False
@@ -255,7 +264,7 @@ class MultipartParser:
 
 
 def _part_head(lines: bytes) -> PartHead:
-    """Parse a part's header; its name is required (RFC 7578 section 4.2)."""
+    """Parse a part's header section; the parameter `name` is required (RFC 7578 section 4.2)."""
     fields = _fields(lines)
     if fields.get(b"content-transfer-encoding", b"binary").lower() not in _UNCHANGED:
         raise HTTPError(
@@ -303,7 +312,7 @@ def unquote_string(value: bytes) -> bytes:
 
 
 def _text(octets: bytes) -> str:
-    """Decode a name as UTF-8, the charset of the pages with the forms (RFC 7578 section 5.1.2)."""
+    """Decode a name as UTF-8, the charset of the pages that contain the forms (RFC 7578 section 5.1.2)."""
     return _PERCENT.sub(lambda match: bytes((int(match[1], 16),)), octets).decode("utf-8", "replace")
 
 

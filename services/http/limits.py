@@ -1,4 +1,4 @@
-"""Limits of the HTTP services, each with its source."""
+"""Limits of HTTP/1 messages and connections: sizes of heads and content, counts, digits; each with its source."""
 
 # Maximum length of a request line: RFC 9112 section 3 recommends to support at least 8000 octets.
 REQUEST_LINE_OCTETS = 8192
@@ -9,7 +9,7 @@ HEAD_OCTETS = 65_536
 # Maximum number of field lines in a header section, 431 beyond it: Apache's LimitRequestFields default.
 FIELD_LINES = 100
 
-# Maximum number of empty lines before a request line: RFC 9112 section 2.2 demands to ignore at least one.
+# Maximum number of empty lines before a request line: RFC 9112 section 2.2 requires ignoring at least one.
 EMPTY_LINES_BEFORE_REQUEST = 4
 
 # RFC 9112 section 7.1: maximum number of hexadecimal digits in a chunk size, enough for 64 bits.

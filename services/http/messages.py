@@ -41,7 +41,10 @@ PHRASES.pop(418, None)
 
 
 class Body(Protocol):
-    """Content of a response that is read in pieces; `size_octets` is None if unknown before the last piece."""
+    """Content of a response that is read in pieces.
+
+    `size_octets` is None if the size is unknown before the last piece.
+    """
 
     size_octets: int | None
 
@@ -55,7 +58,7 @@ class Body(Protocol):
 
 
 def do_nothing() -> None:
-    """Do nothing; this is the default for callbacks."""
+    """Do nothing: the default value of callbacks."""
 
 
 # Maximum octets of one read if all content is wanted.
@@ -63,9 +66,9 @@ READ_ALL_OCTETS = 1 << 20
 
 
 class StreamedBody:
-    """A streamed response body; read() returns None while no data is available.
+    """Content of a response that may still be arriving: read() returns None while no data is available.
 
-    `on_more` is called when there may be more to read; `trailers` are valid once read() has returned b"".
+    `on_more` is called when there may be more to read. `trailers` are valid once read() has returned b"".
     """
 
     def __init__(self, size_octets: int | None = None) -> None:
@@ -78,11 +81,11 @@ class StreamedBody:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Release the resources, also before the end; idempotent."""
+        """Release the resources of the body, possibly before its end; idempotent."""
         raise NotImplementedError
 
     def read_all(self) -> bytes:
-        """Return the unread content in one piece, and close the body; for content that has arrived completely."""
+        """Return all unread content as bytes, and close the body. The content must have arrived completely."""
         pieces = []
         while piece := self.read(READ_ALL_OCTETS):
             pieces.append(piece)
@@ -92,7 +95,7 @@ class StreamedBody:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request without its content; `request_target` is the target as received, `version` is (major, minor)."""
+    """HTTP request without its content; `request_target` is the target as received, `version` is (major, minor)."""
 
     method: bytes
     request_target: bytes
@@ -102,7 +105,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response, interim (1xx) or final; `body` is set for sending only."""
+    """HTTP response, interim (1xx) or final; `body` is used only for responses to be sent."""
 
     status: int
     fields: Fields = NO_FIELDS
@@ -112,7 +115,7 @@ class Response:
 
     @property
     def phrase(self) -> bytes:
-        """Reason phrase as received, or the registered one of the status code."""
+        """Reason phrase: as received, or else the one registered for the status code."""
         return PHRASES.get(self.status, b"") if self.reason is None else self.reason
 
 
@@ -137,7 +140,7 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Event: an error of the peer, with the reason and the status code of the response to the peer."""
+    """Event: an error of the peer, with a status code and a reason for the response that reports the error."""
 
     status: int
     detail: str
@@ -236,7 +239,7 @@ def _authority_form(request_target: bytes) -> Target:
 
 
 def _absolute_form(method: bytes, request_target: bytes) -> Target:
-    """Split absolute-form, which a server accepts from any client (RFC 9112 section 3.2.2)."""
+    """Split a target in absolute-form, which a server must accept from any client (RFC 9112 section 3.2.2)."""
     match = _ABSOLUTE.fullmatch(request_target)
     if match is None:
         raise HTTPError(400, "the request target does not have one of the four forms of RFC 9112 section 3.2")
@@ -262,7 +265,10 @@ def _path_and_query(octets: bytes) -> tuple[bytes, bytes | None]:
 
 
 def decode_unreserved(path: bytes) -> bytes:
-    """Decode percent-encoded unreserved characters (RFC 3986 section 6.2.2.2), unless has_bad_percent(path)."""
+    """Decode percent-encoded unreserved characters (RFC 3986 section 6.2.2.2).
+
+    A path with an invalid percent-encoding (has_bad_percent) is returned unchanged.
+    """
     # A path with an invalid percent-encoding stays as it is: decoding "%%37e" to "%7e" would change its meaning.
     if b"%" not in path or has_bad_percent(path):
         return path
@@ -280,5 +286,5 @@ def percent_decode(path: bytes) -> bytes:
 
 
 def percent_encode(octets: bytes) -> bytes:
-    """Percent-encode the octets that a URI's path and query must not have, and percent signs of invalid encodings."""
+    """Percent-encode octets that are invalid in a URI's path and query, as is "%" without two hexadecimal digits."""
     return _NOT_IN_URI.sub(lambda match: b"%%%02X" % match[0][0], octets)

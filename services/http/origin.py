@@ -1,4 +1,4 @@
-"""Origin server for a directory of files (RFC 9110).
+"""HTTP origin server for a directory of files (RFC 9110).
 
     $ python -m lab7.services.http.origin --root www --port 8080
     READY http 127.0.0.1:8080 [::1]:8080
@@ -62,9 +62,9 @@ ECHO_ALLOW: FieldLine = (b"Allow", b"GET, HEAD, OPTIONS, POST, PUT, DELETE, PATC
 
 
 class Origin:
-    """Request handler for the files below `root`, and for the echo resource at `echo_path`, if given.
+    """Request handler of the origin server: files below `root`, and an echo resource at `echo_path`, if given.
 
-    The echo resource returns the content of the request. `cache_rules` map files to Cache-Control.
+    The echo resource returns the content of the request. `cache_rules` determine the Cache-Control of files.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Origin:
         self._echo_path = None if echo_path is None else decode_unreserved(echo_path.encode("utf-8"))
 
     def __call__(self, request: Request, body: bytes) -> Response:
-        """Handle a request whose content is complete."""
+        """Return the response to a request whose content is complete."""
         try:
             if b"expect" in request.fields:
                 _check_expectations(request)
@@ -157,7 +157,7 @@ class Origin:
 
 
 def _check_expectations(request: Request) -> None:
-    """Check Expect, which is ignored from an HTTP/1.0 client (RFC 9110 section 10.1.1)."""
+    """Raise HTTPError 417 for an unknown expectation in Expect (RFC 9110 section 10.1.1); ignore HTTP/1.0 clients."""
     expected = lower_tokens(request.fields.get(b"expect"))
     if request.version >= HTTP_1_1 and any(member != b"100-continue" for member in expected):
         raise HTTPError(417, "the Expect field has an expectation other than 100-continue")
@@ -183,7 +183,7 @@ def _redirect(target: Target) -> Response:
 
 
 def _not_modified(representation: Representation) -> Response:
-    """Return 304 with ETag and Cache-Control, to update stored responses (RFC 9110 section 15.4.5)."""
+    """Build a 304 with the fields that update a stored response, such as ETag and Cache-Control (RFC 9110 15.4.5)."""
     return Response(304, representation.response.fields.without((b"content-type", b"last-modified", b"accept-ranges")))
 
 

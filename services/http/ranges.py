@@ -1,4 +1,4 @@
-"""Range field: parsing and selection of byte ranges (RFC 9110 section 14).
+"""Range header field: parsing and selection of byte ranges (RFC 9110 section 14).
 
     >>> select_ranges(b"bytes=0-4,-2", 10)
     [Span(first=0, last=4), Span(first=8, last=9)]
@@ -34,7 +34,7 @@ class Span:
 def select_ranges(value: bytes, size: int) -> list[Span] | None:
     """Return the spans that a Range field selects from `size` octets, in the order of the request.
 
-    None: ignore the field. An empty list: the ranges are valid but not satisfiable (416).
+    None means that the field is to be ignored. An empty list means that no range can be satisfied (416).
     """
     unit, _, range_set = value.partition(b"=")
     if unit.lower() != b"bytes" or len(range_set) > _LARGEST_SET_OCTETS:
@@ -57,7 +57,7 @@ def select_ranges(value: bytes, size: int) -> list[Span] | None:
 
 
 def _is_backwards(match: re.Match[bytes]) -> bool:
-    """Return whether the last position is below the first, which invalidates the set (RFC 9110 section 14.1.1)."""
+    """Return whether a range ends before it begins, so that the whole field is invalid (RFC 9110 section 14.1.1)."""
     return match[2] is not None and int(match[2]) < int(match[1])
 
 

@@ -1,4 +1,4 @@
-"""http and https URLs: parsing into origin and request target, resolution of references (RFC 9110 section 4.2).
+"""HTTP and HTTPS URLs: parsing into origin and request target, resolution of references (RFC 9110 section 4.2).
 
     >>> parse_url("http://h/a|b?x[]=ü", "iso-8859-1").request_target
     b'/a%7Cb?x%5B%5D=%FC'
@@ -21,7 +21,7 @@ _BEFORE_QUERY = re.compile(r"[^?#]*")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """An origin: host name, or IP address without brackets, with port and scheme (RFC 9110 section 4.3.1)."""
+    """Origin of a URL: host name, or IP address without brackets, with port and scheme (RFC 9110 section 4.3.1)."""
 
     host: str
     port: int
@@ -29,7 +29,7 @@ class Origin:
 
     @property
     def authority(self) -> bytes:
-        """The value of the Host field, without the scheme's default port (RFC 9110 section 7.2)."""
+        """Value of the Host field: host and port, without the scheme's default port (RFC 9110 section 7.2)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         authority = host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
         return authority.encode("ascii" if authority.isascii() else "idna")
@@ -71,7 +71,7 @@ def _with_slashes(url: str) -> str:
 
 
 def _encode_query(query: str, charset: str) -> bytes:
-    """Encode a query; a character that `charset` lacks becomes a character reference (WHATWG URL section 1.3)."""
+    """Percent-encode a query; characters that `charset` lacks become character references (WHATWG URL 1.3)."""
     try:
         return query.encode(charset, "surrogateescape")
     except UnicodeEncodeError:
@@ -86,7 +86,10 @@ def _encode_character(character: str, charset: str) -> bytes:
 
 
 def resolve(base: str, reference: str, charset: str = UTF_8) -> Link | None:
-    """Resolve a reference in the page at `base`, encoded in `charset`; None unless the URL has the page's scheme."""
+    """Resolve a reference found in the page at `base`; return None unless the resulting URL has the page's scheme.
+
+    `charset` is the character encoding of the page, used for the query.
+    """
     try:
         link = parse_url(urljoin(base, _with_slashes(reference.strip())), charset)
     except ValueError:

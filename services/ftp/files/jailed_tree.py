@@ -1,4 +1,4 @@
-"""A directory tree confined to its root: every path is resolved below the root, name by name, without races.
+"""Directory tree confined to its root: every path is resolved below the root, name by name, without races.
 
 The resolution holds a descriptor of each directory on the path, and opens the next directory relative to it, never
 through a symbolic link (openat(2), O_NOFOLLOW). So a directory that another process moves, or replaces by a link,
@@ -45,7 +45,7 @@ _CAUSES = {
 
 
 class FileError(Exception):
-    """Error of a file action; `cause` determines the FTP reply code."""
+    """Error of a file system operation. `cause` determines the FTP reply code, `detail` is the text of the reply."""
 
     def __init__(self, cause: Cause, detail: str = "") -> None:
         super().__init__(detail or cause.name)
@@ -54,12 +54,15 @@ class FileError(Exception):
 
 
 def cause_of(error: OSError) -> Cause:
-    """Return the Cause for an OSError's errno."""
+    """Return the Cause (failures.py) that corresponds to an OSError's errno."""
     return _CAUSES.get(error.errno or 0, Cause.LOCAL_ERROR)
 
 
 class JailedTree:
-    """The directory tree below `root`; raises ServiceError if `root` is not an accessible directory."""
+    """Directory tree confined to its root directory `root`.
+
+    Raises ServiceError if `root` is not an accessible directory.
+    """
 
     def __init__(self, root: Path) -> None:
         try:
@@ -69,15 +72,15 @@ class JailedTree:
         self._close = weakref.finalize(self, os.close, self._root)
 
     def close(self) -> None:
-        """Close the root directory."""
+        """Close the descriptor of the root directory."""
         self._close()
 
     @contextmanager
     def parent(self, path: VirtualPath, follow: bool = False) -> Iterator[tuple[int, str]]:
-        """Resolve a path; yield (descriptor of the directory with the last name, last name); the root's name is ".".
+        """Resolve a path to its parent directory: yield (descriptor of that directory, last name of the path).
 
-        With `follow`, a symbolic link as last name is resolved as well, so that the yielded name is no link. Raises
-        FileError.
+        The yielded name is "." for the root itself. With `follow`, a symbolic link as the last name is resolved as
+        well, so that the yielded name is no link. Raises FileError.
         """
         walk = _Walk(self._root)
         try:
@@ -89,7 +92,7 @@ class JailedTree:
 
     @contextmanager
     def directory(self, path: VirtualPath) -> Iterator[int]:
-        """Resolve a path to a descriptor of a directory; raises FileError."""
+        """Resolve a path to an open descriptor of a directory; raises FileError."""
         with self.parent(path, follow=True) as (parent, name):
             descriptor = os.open(name, _DIRECTORY, dir_fd=parent)
             try:
@@ -103,7 +106,7 @@ class JailedTree:
             return os.stat(name, dir_fd=parent, follow_symlinks=False)
 
     def size_bytes(self) -> int:
-        """Return the total size of all regular files in octets."""
+        """Return the total size in octets of all regular files in the tree."""
         with self.directory(()) as descriptor:
             return _size_below(descriptor, 0)
 
@@ -126,7 +129,7 @@ def _size_below(directory: int, depth: int) -> int:
 
 
 class _Walk:
-    """Resolution of one path: open descriptors from the root to the current directory; `name`: the last name."""
+    """Resolution of one path: the open descriptors from the root to the current directory, and the last `name`."""
 
     def __init__(self, root: int) -> None:
         self._root = root
@@ -135,7 +138,7 @@ class _Walk:
         self._links = 0
 
     def resolve(self, path: VirtualPath, follow: bool) -> int:
-        """Resolve the path except for the last name; return the descriptor of the directory with the last name."""
+        """Resolve the path without its last name; return a descriptor of the directory that contains the last name."""
         unresolved = list(reversed(path))
         while unresolved:
             name = unresolved.pop()

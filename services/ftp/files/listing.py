@@ -1,4 +1,4 @@
-"""Directory listings: lines as of `ls -l` (LIST), names (NLST), and facts (MLSD, MLST; RFC 3659 section 7).
+"""Directory listings of FTP: lines of `ls -l` (LIST), names (NLST), or facts (MLSD, MLST; RFC 3659 section 7).
 
     -rw-r--r--   1 ftp      ftp            1024 Nov 23 12:00 a.txt
     type=file;size=1024;modify=20261123120000;perm=r;unique=fd01g1a2b; a.txt
@@ -36,7 +36,7 @@ class Kind(Enum):
 
 
 class Style(Enum):
-    """Format of a directory listing: the format of LIST, NLST or MLSD."""
+    """Format of a directory listing: long lines for LIST, names for NLST, or facts for MLSD."""
 
     LONG = auto()
     NAMES = auto()
@@ -56,7 +56,11 @@ class FileStatus:
 
 
 def long_line(name: str, status: FileStatus, now: float) -> str:
-    """Format a file's status as a line of LIST, like `ls -l`; `now` decides between time and year."""
+    """Format a file's status as a line of LIST, like `ls -l`.
+
+    The modification time has hour and minute if it is recent, else the year; `now` is the current time in seconds since
+    1970 UTC.
+    """
     kind = stat.S_IFDIR if status.kind is Kind.DIRECTORY else stat.S_IFREG
     modes = stat.filemode(kind | status.mode)
     when = _when(status.modified_s, now)
@@ -64,7 +68,10 @@ def long_line(name: str, status: FileStatus, now: float) -> str:
 
 
 def facts_line(name: str, status: FileStatus, writable: bool, enabled: Collection[str], is_home: bool = False) -> str:
-    """Format a line of MLSD or MLST: facts, a space, the name; with `is_home`, `perm` excludes removal and renaming."""
+    """Format a line of MLSD or MLST: the `enabled` facts, a space, the name.
+
+    `is_home` marks the user's home directory: its fact `perm` permits neither removal nor renaming.
+    """
     is_file = status.kind is Kind.FILE
     values = {
         "type": status.kind.value,
@@ -98,7 +105,7 @@ def parse_time_value(text: str) -> float | None:
 
 
 def parse_facts(argument: str) -> tuple[str, ...]:
-    """Parse the facts of `OPTS MLST a;b;`, in the server's order; unknown facts are ignored (RFC 3659 section 7.9)."""
+    """Parse the fact names of `OPTS MLST a;b;`; return the known ones in the server's order (RFC 3659 section 7.9)."""
     names = {name.lower() for name in argument.split(";")}
     return tuple(fact for fact in FACTS if fact.lower() in names)
 

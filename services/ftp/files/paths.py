@@ -47,7 +47,10 @@ def matches(pattern: str, name: str) -> bool:
 
 
 def _match_one(pattern: str, at: int, character: str) -> int:
-    """Match one character against a pattern; return the position after the matched element, 0 for no match."""
+    """Match one character against the pattern element at position `at`.
+
+    Return the position after the element, 0 if the character does not match.
+    """
     if at >= len(pattern):
         return 0
     if pattern[at] == "?":
@@ -136,5 +139,5 @@ def strip_flags(argument: str) -> str:
 
 
 def has_wildcard(name: str) -> bool:
-    """Return whether a name has wildcards, so that it is a pattern for matches()."""
+    """Return whether a name contains wildcards and is thus a pattern for matches()."""
     return bool(_WILDCARDS.intersection(name))

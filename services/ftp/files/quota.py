@@ -1,4 +1,4 @@
-"""The quota of one home directory: a limit on the octets of all its files."""
+"""Storage quota of one home directory: accounting of the octets in its files against a limit."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -7,7 +7,10 @@ from lab7.services.ftp.server_pi.failures import Cause
 
 
 class Quota:
-    """Quota usage of one home directory in octets; `limit_bytes` None: no limit; `lock`: makes changes thread-safe."""
+    """Storage quota of one home directory: octets used and limit (`limit_bytes` None: no limit).
+
+    `lock` makes it thread-safe.
+    """
 
     def __init__(self, limit_bytes: int | None, lock: AbstractContextManager[object] | None = None) -> None:
         self.limit_bytes = limit_bytes
@@ -21,11 +24,11 @@ class Quota:
 
     @property
     def is_used_up(self) -> bool:
-        """True once no further octet may be stored."""
+        """True once the limit is reached and no further octet may be stored."""
         return self.limit_bytes is not None and self._used >= self.limit_bytes
 
     def set_used(self, used_bytes: int) -> None:
-        """Set the quota usage to the total size of the files in the home directory."""
+        """Set the octets used to `used_bytes`, the total size of the files found at the start of the server."""
         with self._lock:
             self._used = used_bytes
 
@@ -37,11 +40,11 @@ class Quota:
             self._used += size_bytes
 
     def add(self, size_bytes: int) -> None:
-        """Add octets that are on the disk already, even if the quota is exceeded."""
+        """Count octets that are on the disk already, even beyond the limit."""
         with self._lock:
             self._used += size_bytes
 
     def release(self, size_bytes: int) -> None:
-        """Return to the quota octets that were deleted or not written."""
+        """Subtract octets that were deleted, or reserved but not written."""
         with self._lock:
             self._used = max(0, self._used - size_bytes)

@@ -1,4 +1,4 @@
-"""File operations of one user: directory tree, write permission and quota.
+"""File operations of one FTP user below the home directory, with write permission and quota.
 
 Each method blocks on the file system, runs in a worker thread, and raises FileError.
 """
@@ -28,7 +28,7 @@ Entry = tuple[str, FileStatus]
 
 @dataclass(frozen=True, slots=True)
 class UserFiles:
-    """File operations below one home directory, with write permission and quota."""
+    """File operations of one user below the home directory; enforces write permission and quota."""
 
     tree: JailedTree
     quota: Quota
@@ -36,14 +36,20 @@ class UserFiles:
     sync: Sync = Sync.REPLACE
 
     def stat(self, path: VirtualPath, directory: bool = False) -> FileStatus:
-        """Return the status of a path; with `directory` raise FileError unless it is an accessible directory."""
+        """Return the stat() result for a path.
+
+        With `directory`, raise FileError unless the path is an accessible directory.
+        """
         if directory:
             with self.tree.directory(path) as descriptor:
                 return _status(os.fstat(descriptor))
         return _status(self.tree.status(path))
 
     def transfer_size(self, path: VirtualPath, data_type: DataType) -> int:
-        """Return the octets that RETR would send, or the size of the incomplete upload if there is no complete file."""
+        """Return the reply to SIZE: the number of octets that RETR would send in this data type.
+
+        If only an incomplete upload of the file exists, return the size of that upload.
+        """
         try:
             status = self.tree.status(path)
         except FileError as error:
@@ -97,7 +103,7 @@ class UserFiles:
         }[request.change](request)
 
     def entries(self, path: VirtualPath, pattern: str | None) -> tuple[list[Entry], bool, bool]:
-        """Return (entries of a listing, whether the path is a directory, whether the listing is truncated).
+        """Return a listing: (entries, whether the path is a directory, whether the listing is truncated).
 
         If the path is a file, the file is the only entry.
         """
@@ -118,7 +124,10 @@ class UserFiles:
             return listed, True, is_cut
 
     def _entry_status(self, path: VirtualPath, directory: int, name: str) -> FileStatus | None:
-        """Return an entry's status; None if it is gone, a link out of the tree, or neither file nor directory."""
+        """Return the status of a directory entry.
+
+        None if the entry is gone, a link out of the tree, or neither file nor directory.
+        """
         try:
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)
             if stat.S_ISLNK(status.st_mode):
@@ -140,7 +149,10 @@ class UserFiles:
             return sum(piece.count(b"\n") for piece in iter(lambda: file.read(ASCII_OCTETS), b""))
 
     def _names_file(self, path: VirtualPath) -> bool:
-        """Return whether the argument of STOU is a file name; False for a directory, in which STOU generates a name."""
+        """Return whether the argument of STOU is a file name.
+
+        False for a directory, in which the server generates a name.
+        """
         try:
             return not stat.S_ISDIR(self.tree.status(path).st_mode)
         except FileError:
@@ -170,7 +182,7 @@ class UserFiles:
             os.rmdir(name, dir_fd=parent)
 
     def _remove_file(self, request: ChangeName) -> None:
-        """Remove a file, and the incomplete upload of a file with this name."""
+        """Remove a file, and with it the incomplete upload of the same name."""
         with self._named(request.path) as (parent, name):
             sizes = [self._unlink(parent, candidate) for candidate in (name, partial_name(name))]
             if sizes == [None, None]:

@@ -9,12 +9,15 @@ one, survives a round trip.
 
 
 def encode_ascii(octets: bytes) -> bytes:
-    """Encode octets of a file in TYPE A; a file may be encoded in pieces."""
+    """Encode octets of a file in TYPE A: each LF becomes CRLF. A file may be encoded in pieces."""
     return octets.replace(b"\n", b"\r\n")
 
 
 class AsciiDecoder:
-    """Incremental decoder of TYPE A: a CR at the end of a piece is buffered until the next piece."""
+    """Incremental decoder of TYPE A: each CRLF becomes LF.
+
+    A CR at the end of a piece is buffered until the next piece.
+    """
 
     def __init__(self) -> None:
         self._pending = b""

@@ -55,7 +55,7 @@ _LISTEN_BACKLOG = 8
 
 @dataclass(frozen=True, slots=True)
 class DataSettings:
-    """Settings of data connections, for all sessions of a server."""
+    """Settings shared by the data connections of all sessions: ports, passive address, timeouts, worker threads."""
 
     loop: asyncio.AbstractEventLoop
     workers: Executor
@@ -75,7 +75,10 @@ class DataSettings:
 
 
 class DataConnection:
-    """The data connection of one session; `on_open` is called when the client has connected in passive mode."""
+    """Data connection of one session, one transfer at a time.
+
+    `on_open` is called when a client connects in passive mode.
+    """
 
     def __init__(
         self, settings: DataSettings, local: tuple[str, int], peer_host: str, on_open: Callable[[], None]
@@ -96,7 +99,7 @@ class DataConnection:
     # Passive mode.
 
     def listen(self) -> tuple[str, int] | None:
-        """Listen for the client's data connection; return (address, port) for the reply, None if no port is free."""
+        """Open a listening socket for passive mode; return (address, port) for the reply, None if no port is free."""
         self.close()
         listener = None if self._session_ended else self._bound_listener()
         if listener is None:
@@ -121,7 +124,7 @@ class DataConnection:
         return None
 
     def _accept(self) -> None:
-        """Accept a connection, if it is from the client's address."""
+        """Accept the client's connection in passive mode; close connections from other addresses."""
         if self._listener is None or self._accepted is None:
             return
         try:
@@ -171,9 +174,10 @@ class DataConnection:
     async def transfer(
         self, transfer: Transfer, target: DataAddress | None, is_gone: Callable[[], bool]
     ) -> Failed | None:
-        """Transfer all octets and complete the file; return the failure, None on success.
+        """Carry out one transfer and complete the file; return the failure, None on success.
 
-        `is_gone` returns whether the control connection has ended; if so, an upload counts as incomplete (see above).
+        `target` is the client's address in active mode, None in passive mode. `is_gone` returns whether the control
+        connection has ended; if it has, an upload counts as aborted.
         """
         aborted = self._aborted = self._settings.loop.create_future()
         if self._session_ended:
@@ -203,20 +207,26 @@ class DataConnection:
         return failed
 
     def abort(self, cause: Cause) -> None:
-        """Abort the transfer under way."""
+        """Abort the transfer in progress, if any; `cause` is the cause of its failure."""
         if self._aborted is not None and not self._aborted.done():
             self._aborted.set_result(cause)
 
     def end(self) -> None:
-        """Abort the transfer and close, because the session has ended; later calls of listen() and transfer() fail."""
+        """Abort the transfer and close all sockets, at the end of the session.
+
+        Later calls of listen() and transfer() fail.
+        """
         self._session_ended = True
         self.abort(Cause.CONNECTION_BROKEN)
         self.close()
-        # The callback refers to the control connection, and that to this object.
+        # Break the reference cycle: the callback refers to the control connection, which refers to this object.
         self._on_open = None
 
     def close(self) -> None:
-        """Close listening socket and connection; a transfer in progress is aborted, and closes both when it ends."""
+        """Close the listening socket and the data connection.
+
+        During a transfer, abort the transfer, which then closes them.
+        """
         if self._aborted is not None:
             self.abort(Cause.ABORTED)
             return
@@ -260,7 +270,10 @@ class DataConnection:
     async def _run_steps(
         self, transfer: Transfer, connection: socket.socket, aborted: asyncio.Future[Cause]
     ) -> Cause | None:
-        """Send cached octets on the event loop, all others in worker threads; return the failure's cause or None."""
+        """Transfer all octets; return the cause of a failure, None on success.
+
+        Octets of a file in the page cache are sent on the event loop, all others by worker threads.
+        """
         settings = self._settings
         while True:
             ended: Turn | Cause = Turn.DISK
@@ -299,7 +312,10 @@ class DataConnection:
         await asyncio.wait(waited, timeout=self._settings.connect_s, return_when=asyncio.FIRST_COMPLETED)
 
     async def _discard(self, connection: socket.socket) -> None:
-        """Discard the remaining octets of a failed upload for LINGER_S, so that the connection is not reset."""
+        """Read and discard the rest of a failed upload for up to LINGER_S.
+
+        Closing with unread octets would reset the connection, so that the client might lose the reply with the reason.
+        """
         discarder, end = Discarder(), self._settings.loop.time() + LINGER_S
         try:
             while self._settings.loop.time() < end and not await self._run_in_thread(
@@ -311,7 +327,10 @@ class DataConnection:
             return
 
     async def _until_ready(self, connection: socket.socket, to_send: bool, stall_s: float) -> Cause | None:
-        """Wait until the socket is ready; return None, or the failure's cause: an abort, or STALLED after `stall_s`."""
+        """Wait until the socket is ready; return None, or the cause of a failure.
+
+        The cause is that of an abort, or STALLED if the peer has sent or received nothing for `stall_s` seconds.
+        """
         loop, aborted = self._settings.loop, self._aborted
         if aborted is None or aborted.done():
             return None if aborted is None else aborted.result()

@@ -1,6 +1,7 @@
-"""File actions of server-DTP: open the files of a transfer, and carry out requests that need no data connection.
+"""File system work of server-DTP: opening files and listings for a transfer, and requests without a data connection.
 
-All functions block on the file system, run in a worker thread and raise FileError.
+Requests without a data connection serve commands such as SIZE, MDTM, MKD and RNTO. All functions block on the file
+system, run in a worker thread and raise FileError.
 """
 
 import os
@@ -38,7 +39,7 @@ _CUT = "Listing truncated: the directory has too many entries."
 
 
 def open_transfer(files: UserFiles, request: Opening, now: float) -> tuple[Transfer, Opened]:
-    """Open a file or listing; return (transfer, result of the request for the session)."""
+    """Open the file or listing of a request; return (sender or receiver, result for the session)."""
     if isinstance(request, OpenRead):
         return open_read(files, request)
     if isinstance(request, OpenWrite):
@@ -47,7 +48,10 @@ def open_transfer(files: UserFiles, request: Opening, now: float) -> tuple[Trans
 
 
 def execute_request(files: UserFiles, request: Request, now: float) -> Result:
-    """Carry out a request that needs no data connection; raises RuntimeError for any other request."""
+    """Carry out a session's request that needs no data connection, and return its result.
+
+    Raises RuntimeError for requests that need a data connection.
+    """
     if isinstance(request, Stat):
         return StatResult(files.stat(request.path, request.directory))
     if isinstance(request, TransferSize):
@@ -61,7 +65,7 @@ def execute_request(files: UserFiles, request: Request, now: float) -> Result:
 
 
 def open_read(files: UserFiles, request: OpenRead) -> tuple[FileSender | PieceSender, Opened]:
-    """Open a file for RETR; return (sender, result of the request)."""
+    """Open a file for RETR; return (sender for the data connection, result for the session)."""
     descriptor, status = files.open_read(request.path)
     size = status.st_size
     if request.data_type is DataType.ASCII:
@@ -74,14 +78,14 @@ def open_read(files: UserFiles, request: OpenRead) -> tuple[FileSender | PieceSe
 
 
 def open_write(files: UserFiles, request: OpenWrite) -> tuple[Receiver, Opened]:
-    """Open a file for STOR, APPE and STOU; return (receiver, result of the request)."""
+    """Open a file for STOR, APPE or STOU; return (receiver for the data connection, result for the session)."""
     upload, path = files.open_write(request)
     name = format_path(path) if request.storing is StoreMode.UNIQUE else ""
     return Receiver(upload, request.data_type is DataType.ASCII), Opened(name=name)
 
 
 def open_listing(files: UserFiles, request: OpenListing, now: float) -> tuple[PieceSender, Opened]:
-    """Prepare a listing for LIST, NLST or MLSD; return (sender, result of the request)."""
+    """Prepare a listing for LIST, NLST or MLSD; return (sender for the data connection, result for the session)."""
     entries, is_directory, is_cut = files.entries(request.path, request.pattern)
     prefix = request.prefix if is_directory else request.prefix.removesuffix("/").rpartition("/")[0]
     if not is_directory and prefix:
@@ -91,7 +95,7 @@ def open_listing(files: UserFiles, request: OpenListing, now: float) -> tuple[Pi
 
 
 def describe(files: UserFiles, request: Describe, now: float) -> Lines:
-    """Return the lines of STAT and MLST, a listing on the control connection."""
+    """Return the lines of a listing that is sent in the reply itself: to STAT with a path, or to MLST."""
     if request.style is Style.FACTS:
         status = files.stat(request.path)
         line = facts_line(format_path(request.path), status, files.writable, request.facts, is_home=not request.path)

@@ -16,7 +16,7 @@ _MOUNTS = "/proc/self/mountinfo"
 
 @lru_cache(maxsize=64)
 def is_in_memory(device: int) -> bool:
-    """Return whether a device (`st_dev`) is a file system in memory."""
+    """Return whether the file system on device `device` (`st_dev`) keeps its files in memory, such as tmpfs."""
     number = f"{os.major(device)}:{os.minor(device)}"
     with suppress(OSError), open(_MOUNTS, encoding="utf-8", errors="replace") as mounts:
         for mount in mounts:
@@ -28,10 +28,10 @@ def is_in_memory(device: int) -> bool:
 
 
 def is_cached(descriptor: int, first: int, last: int) -> bool:
-    """Return whether the octets `first` to `last` of a file are in the page cache; only a sample of pages is tested.
+    """Return whether octets `first` to `last` of a file are in the page cache, judged by a sample of its pages.
 
-    Octets between two probes may be missing from the page cache; the disk reads them in a short time. False as well on
-    file systems that do not support RWF_NOWAIT (preadv2(2)).
+    Octets between two sampled pages may be missing from the page cache; the disk reads them in a short time. Return
+    False as well on file systems that do not support RWF_NOWAIT (preadv2(2)).
     """
     probe = [bytearray(1)]
     try:

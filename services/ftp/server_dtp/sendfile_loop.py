@@ -1,6 +1,6 @@
-"""Transmission of a file by sendfile(2) on the event loop, in short turns, as long as no disk access is needed.
+"""Transmission of a file by sendfile(2) on the event loop, a limited number of octets at a time, while it is in memory.
 
-Whenever the socket is writable, one turn sends at most TransferLoad.turn_octets by sendfile(2). The loop ends when the
+Whenever the socket is writable, the loop sends at most TransferLoad.turn_octets octets (one turn). It ends when the
 whole file is sent, when a worker thread has to read from the disk, when the transfer is aborted, or when the peer has
 read nothing for `stall_s` seconds.
 """
@@ -17,18 +17,18 @@ from lab7.services.ftp.server_pi.failures import Cause
 
 @dataclass(slots=True)
 class TransferLoad:
-    """Number of transfers in progress, which share the event loop."""
+    """Number of transfers in progress on the event loop, from which the share of each transfer is computed."""
 
     transfers: int = 0
 
     @property
     def turn_octets(self) -> int:
-        """Maximum octets that one transfer sends before the event loop serves another."""
+        """Maximum number of octets that one transfer sends at a time, before the event loop serves another transfer."""
         return max(TURN_OCTETS, SOLE_TURN_OCTETS // max(1, self.transfers))
 
 
 class SendfileLoop:
-    """Sender of one file in short turns on the event loop; run() returns Turn.DONE, Turn.DISK or a failure's cause."""
+    """Sender of one file on the event loop, a limited number of octets whenever the socket is writable."""
 
     def __init__(
         self,
@@ -45,7 +45,11 @@ class SendfileLoop:
         self._ended: asyncio.Future[Turn | Cause] = loop.create_future()
 
     async def run(self, aborted: asyncio.Future[Cause]) -> Turn | Cause:
-        """Send until the whole file is sent, the disk must be read, or the transfer fails; raises OSError."""
+        """Send octets of the file as long as no disk access is needed.
+
+        Return Turn.DONE at the end of the file, Turn.DISK when the disk must be read, or the Cause of a failure. Raises
+        OSError.
+        """
         if aborted.done():
             return aborted.result()
         first = self._send()
@@ -79,7 +83,7 @@ class SendfileLoop:
             self._ended.set_result(turn)
 
     def _check_stall(self) -> None:
-        """End the loop with STALLED if the peer has read nothing for `stall_s` seconds."""
+        """End the loop with Cause.STALLED if the peer has read nothing for `stall_s` seconds; else check later."""
         remaining_s = self._sent_at + self._stall_s - self._loop.time()
         if remaining_s > 0:
             self._stall_timer = self._loop.call_later(remaining_s, self._check_stall)

@@ -25,7 +25,7 @@ _SENDFILE_OCTETS = 8 * 1024 * 1024
 
 
 class Turn(Enum):
-    """Result of one turn: the whole file is sent, the peer must read first, or a worker thread must read from disk."""
+    """Result of FileSender.turn(): file complete, more to send once the socket is writable, or disk read needed."""
 
     DONE = auto()
     MORE = auto()
@@ -33,7 +33,7 @@ class Turn(Enum):
 
 
 class Transfer(Protocol):
-    """Sender or receiver of one transfer; `octets`: octets sent or received on the data connection so far."""
+    """Interface of the sender or receiver of one transfer; `octets` have passed the data connection so far."""
 
     sends: bool
     octets: int
@@ -41,21 +41,22 @@ class Transfer(Protocol):
     def step(self, connection: socket.socket, waits_for_peer: bool = True) -> bool:
         """Transfer some octets; return True once all are transferred. Raises OSError and FileError.
 
-        With `waits_for_peer`, wait STEP_WAIT_MS for the peer; only for use while no other transfer needs the thread.
+        If the socket is not ready, return False at once; with `waits_for_peer`, only after a wait of STEP_WAIT_MS. The
+        wait occupies the worker thread, so it is used only while no other transfer needs the thread.
         """
         ...
 
     def finish(self) -> None:
-        """Complete the file after the last octet. Raises FileError."""
+        """Complete the file after the last octet: close it, or put an upload in place. Raises FileError."""
         ...
 
     def abandon(self) -> None:
-        """Release the file of a transfer that failed or never started."""
+        """Release the file of a transfer that failed or never started. A resumable incomplete upload is kept."""
         ...
 
 
 class FileSender:
-    """Sender of a file of `size` octets from `offset` on in TYPE I; `in_memory` files need no disk access."""
+    """Sender of a file in TYPE I by sendfile(2), from octet `offset` on; `in_memory` files need no disk access."""
 
     sends = True
 
@@ -67,7 +68,7 @@ class FileSender:
         self.octets = 0
 
     def turn(self, connection: socket.socket, most: int) -> Turn:
-        """Send at most `most` octets without waiting for peer or disk. Raises OSError."""
+        """Send at most `most` octets, without waiting for the peer or the disk; raises OSError."""
         place = self._offset + self.octets
         if not (self._in_memory or is_cached(self._file, place, max(place, min(place + most - 1, self._last)))):
             return Turn.DISK
@@ -100,7 +101,7 @@ class FileSender:
 
 
 class PieceSender:
-    """Sender of pieces that are generated on demand: a listing, or a file in TYPE A."""
+    """Sender of octets that an iterator generates: the lines of a listing, or a file encoded in TYPE A."""
 
     sends = True
 
@@ -139,7 +140,7 @@ class PieceSender:
 
 
 class Receiver:
-    """Receiver of an upload, which decodes TYPE A if `is_ascii` is set."""
+    """Receiver of an upload; decodes TYPE A if `is_ascii` is set."""
 
     sends = False
 
@@ -254,7 +255,10 @@ def _lines(lines: list[str]) -> bytes:
 
 
 def _wait_for_peer(connection: socket.socket, event: int) -> bool:
-    """Wait up to STEP_WAIT_MS for the socket, which saves a turn of the event loop; return False on a timeout."""
+    """Wait up to STEP_WAIT_MS until the socket is ready; return False on a timeout.
+
+    Such a short wait costs less than a return to the event loop.
+    """
     poll = select.poll()
     poll.register(connection.fileno(), event)
     return bool(poll.poll(STEP_WAIT_MS))

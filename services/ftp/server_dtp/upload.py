@@ -40,7 +40,10 @@ class Sync(Enum):
 
 
 def size_or_none(directory: int, name: str) -> int | None:
-    """Return the size of a regular file, 0 for a symbolic link, None if missing; raises FileError for other kinds."""
+    """Return the size of a regular file, 0 for a symbolic link, None for a missing file.
+
+    Raises FileError for other kinds of files.
+    """
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
@@ -53,7 +56,7 @@ def size_or_none(directory: int, name: str) -> int | None:
 
 
 class Upload:
-    """One upload: open(), write() octets, then commit() the file or keep() the incomplete upload."""
+    """One file being uploaded: open(), then write() octets, then commit() or, after a failure, keep()."""
 
     def __init__(self, directory: int, name: str, quota: Quota, sync: Sync) -> None:
         self.name = name
@@ -66,7 +69,7 @@ class Upload:
         self._credit = self._replaced = 0
 
     def open(self, storing: StoreMode, offset: int) -> None:
-        """Open the file to write to; raises FileError and OSError."""
+        """Open the file that the octets are written to; raises FileError and OSError."""
         try:
             self._open(storing, offset)
         except BaseException:
@@ -96,7 +99,7 @@ class Upload:
             self._close()
 
     def keep(self, resumable: bool) -> None:
-        """Keep an incomplete upload for REST or APPE; remove the upload if it is empty or not `resumable`."""
+        """Close an incomplete upload and keep it for REST or APPE. Remove it if it is empty or not `resumable`."""
         try:
             size = os.fstat(self._file).st_size
             if self._in_place:
@@ -202,7 +205,7 @@ class Upload:
 
 
 def free_name(directory: int, wanted: str) -> str:
-    """Return a name for STOU that neither a file nor an incomplete upload has."""
+    """Return a name for STOU that is used neither by a file nor by an incomplete upload."""
     for number in range(_UNIQUE_NAMES):
         name = f"{wanted}.{number}" if number else wanted
         if all(not _exists(directory, candidate) for candidate in (name, partial_name(name))):

@@ -10,7 +10,7 @@ from lab7.services.ftp.server_pi.session import ServerSession, State
 
 
 def user(session: ServerSession, argument: str) -> None:
-    """Handle USER: start a login, also if a user is logged in; the transfer parameters stay unchanged."""
+    """Handle USER: start a login, even if a user is logged in already; the transfer parameters stay unchanged."""
     parameters = (session.data_type, session.only_extended_passive)
     session.log_out()
     session.data_type, session.only_extended_passive = parameters
@@ -34,7 +34,7 @@ def password(session: ServerSession, argument: str) -> None:
 
 
 def account(session: ServerSession, argument: str) -> None:
-    """Handle ACCT: check the account, required at login (332) or before storing (532), else reply 202."""
+    """Handle ACCT: check the account if one is required, at login (332) or before storing (532); else reply 202."""
     if session.state is not State.ACCOUNT and not session.account_to_store:
         session.reply(202, "ACCT is not required.")
         return
@@ -42,13 +42,13 @@ def account(session: ServerSession, argument: str) -> None:
 
 
 def reinitialise(session: ServerSession, _: str) -> None:
-    """Handle REIN: reset the session as after the greeting; a transfer under way ends first, as with QUIT."""
+    """Handle REIN: log out and reset the session as after the greeting, once a transfer in progress has ended."""
     session.log_out()
     session.reply(220, "Session reset; log in with USER.")
 
 
 def quit_session(session: ServerSession, _: str) -> None:
-    """Handle QUIT: a transfer in progress ends first, since commands are executed sequentially."""
+    """Handle QUIT: close the control connection, once a transfer in progress has ended."""
     session.close(221, "Goodbye.")
 
 

@@ -1,7 +1,7 @@
 """Actions of server-PI and their results: the interface between the sans-IO session and the control connection.
 
-The connection carries out actions in their order. A Request is answered once, by ServerSession.resolved(result),
-and the session executes no further command until then; other actions have no result.
+The connection carries out actions in their order. Most actions have no result. A Request has exactly one, which the
+connection passes to ServerSession.resolved(); until then the session executes no further command.
 """
 
 from collections.abc import Mapping
@@ -41,12 +41,15 @@ class CloseData:
 
 @dataclass(frozen=True, slots=True)
 class AbortTransfer:
-    """Action of the session: abort the transfer in progress, whose result is Failed(ABORTED) if it has not ended."""
+    """Action of the session: abort the transfer in progress.
+
+    The result of its StartTransfer is then Failed(ABORTED).
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class LogOut:
-    """Action of the session: log the user out, and close all that is open for that user."""
+    """Action of the session: detach the account and its files from the connection, and restart the login timeout."""
 
 
 # Requests
@@ -58,7 +61,7 @@ class Pause:
 
 
 class Credential(Enum):
-    """Credential of a login step: name, password or account (USER, PASS, ACCT)."""
+    """Kind of credential in a login step: user name, password or account (USER, PASS, ACCT)."""
 
     NAME = auto()
     PASSWORD = auto()
@@ -81,7 +84,10 @@ class OpenPassive:
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """Request for a file's status, answered with StatResult or Failed; `directory` demands an accessible directory."""
+    """Request for a file's status; answered with StatResult or Failed.
+
+    With `directory`, the path must be an accessible directory.
+    """
 
     path: VirtualPath
     directory: bool = False
@@ -97,7 +103,7 @@ class TransferSize:
 
 @dataclass(frozen=True, slots=True)
 class Describe:
-    """Request for a listing on the control connection (STAT, MLST); answered with Lines or Failed."""
+    """Request for a listing to send in the reply itself (STAT with a path, MLST); answered with Lines or Failed."""
 
     path: VirtualPath
     pattern: str | None
@@ -106,7 +112,7 @@ class Describe:
 
 
 class Change(Enum):
-    """Kind of a file system change that ChangeName requests."""
+    """Kind of file system change in a ChangeName: creation, removal, renaming, change of mode or time."""
 
     MAKE_DIRECTORY = auto()
     REMOVE_DIRECTORY = auto()
@@ -118,7 +124,7 @@ class Change(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ChangeName:
-    """Request to create, remove, rename or change a file; answered with Done or Failed.
+    """Request to create, remove, rename or change a file or directory; answered with Done or Failed.
 
     `to` is for RENAME, `mode` for CHANGE_MODE, `modified_s`, in seconds since 1970 UTC, for CHANGE_TIME.
     """
@@ -132,7 +138,7 @@ class ChangeName:
 
 @dataclass(frozen=True, slots=True)
 class OpenRead:
-    """Request to open a file to send from `offset` on; answered with Opened or Failed."""
+    """Request to open a file for sending from `offset` on; answered with Opened or Failed."""
 
     path: VirtualPath
     data_type: DataType
@@ -149,7 +155,7 @@ class StoreMode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class OpenWrite:
-    """Request to open a file to be stored; answered with Opened or Failed."""
+    """Request to open a file for receiving; answered with Opened or Failed."""
 
     path: VirtualPath
     data_type: DataType
@@ -161,8 +167,8 @@ class OpenWrite:
 class OpenListing:
     """Request to prepare a listing for the data connection; answered with Opened or Failed.
 
-    `prefix` precedes each name of NLST, so that the name can be used in RETR (RFC 1123 section 4.1.2.7); `facts` are
-    for MLSD.
+    `prefix` is put before each name in a reply to NLST, so that the client can use the result in RETR (RFC 1123 section
+    4.1.2.7). `facts` are the names of the facts for MLSD.
     """
 
     path: VirtualPath
@@ -174,9 +180,10 @@ class OpenListing:
 
 @dataclass(frozen=True, slots=True)
 class StartTransfer:
-    """Request to open the data connection, if needed, and transfer; answered with TransferComplete or Failed.
+    """Request to transfer the opened file or listing; answered with TransferComplete or Failed.
 
-    `target` is the address to connect to (active mode), None for the connection to the passive port.
+    `target` is the address to which the server opens the data connection in active mode; None in passive mode, in which
+    the client connects.
     """
 
     target: DataAddress | None
@@ -243,7 +250,7 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """Result of opening a file or listing: `octets` is the size, None if unknown, `name` the name chosen for STOU."""
+    """Result of opening a file or listing: size in octets (None if unknown), and the name that STOU has chosen."""
 
     octets: int | None = None
     name: str = ""
@@ -251,7 +258,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class TransferComplete:
-    """Result of StartTransfer: the transfer is complete; `remark` is added to the reply."""
+    """Result of StartTransfer: the transfer is complete. `remark` is a sentence that is appended to reply 226."""
 
     octets: int
     remark: str = ""

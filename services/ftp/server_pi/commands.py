@@ -1,4 +1,4 @@
-"""The command table of server-PI: verb -> the states in which it is allowed, its handler and its syntax.
+"""Command table of server-PI: maps each verb to the states in which it is allowed, its handler and its syntax.
 
 In any other state, a command gets reply 530 if it requires a login and no user is logged in, else 503. A handler is a
 function of the session and the argument; if it raises ArgumentError or PathError, the reply is 501.

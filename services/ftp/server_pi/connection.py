@@ -1,7 +1,8 @@
-"""The server's control connection on asyncio: passes octets to the session, carries out its actions.
+"""Control connection of the FTP server on asyncio: the shell of a sans-IO session (session.py).
 
-The session takes all decisions of the protocol; the connection is responsible for backpressure, deadlines and the log.
-Blocking file actions run in threads.
+The connection passes received octets to the session and carries out the session's actions. The session takes all
+decisions of the protocol; the connection is responsible for backpressure, deadlines and the log. Blocking file
+operations run in threads.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ Value = TypeVar("Value")
 
 
 class ControlConnection(asyncio.Protocol):
-    """Protocol of asyncio for one control connection: connects the socket and the sans-IO session."""
+    """Asyncio protocol of one control connection: connects the socket with the sans-IO session."""
 
     def __init__(self, context: ServerContext, slot: Slot) -> None:
         self._context = context
@@ -99,14 +100,17 @@ class ControlConnection(asyncio.Protocol):
     # Methods that the server and its ConnectionSet call.
 
     def ready(self) -> None:
-        """Greet the client with 220, now that the server can be used."""
+        """Send the greeting 220, once the server is ready."""
         if self._session is not None and not self._lost:
             # The login deadline begins now that the server is ready, because the client had to wait until now.
             self.deadline = self._context.now() + self._context.limits.login_s
             self._perform(self._session.ready())
 
     def check_deadline(self, now: float) -> None:
-        """End the session after its idle or login timeout, or resume the session if it was throttled."""
+        """End the session after its idle or login timeout.
+
+        Resume it if it was throttled because of too many commands.
+        """
         if self._slowed:
             self._slowed = False
             self._commands_seen = self._session.commands if self._session is not None else 0
@@ -130,7 +134,7 @@ class ControlConnection(asyncio.Protocol):
         self._transport.abort()
 
     def evict(self) -> None:
-        """End the session, because a new connection needs its place in the connection table."""
+        """End the session with reply 421 to make room for a new connection."""
         self._end("Too many users; try again later.")
 
     def _end(self, reason: str) -> None:
@@ -144,7 +148,7 @@ class ControlConnection(asyncio.Protocol):
     # Actions.
 
     def _update_deadline(self, session: ServerSession) -> None:
-        """Extend the idle deadline if a command has arrived; the deadline of the login is never extended."""
+        """Extend the idle deadline after a command of a logged-in user; the login deadline is never extended."""
         if session.commands == self._commands_timed and not session.is_busy:
             return
         self._commands_timed = session.commands
@@ -188,7 +192,10 @@ class ControlConnection(asyncio.Protocol):
         self._update_reading()
 
     def _update_reading(self) -> None:
-        """Pause or resume reading, schedule buffered commands, and close if the client has closed its side."""
+        """Pause or resume reading according to the buffers, after each step of the session.
+
+        Schedule buffered commands, or close the connection if the client has closed its side and no command is left.
+        """
         session = self._session
         if session is None or self._transport.is_closing():
             return
@@ -222,7 +229,7 @@ class ControlConnection(asyncio.Protocol):
             self._abandon_transfer()
 
     def _answered(self, task: asyncio.Task[None]) -> None:
-        """Handle the end of a command's task: if it raised an exception, report the exception and abort the session."""
+        """Handle the end of a request's task; report an unexpected exception of the task and abort the session."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._transport.abort()
             self._context.loop.call_exception_handler({"message": "the FTP command failed", "exception": error})

@@ -16,7 +16,7 @@ from lab7.services.ftp.server_dtp.data_connection import DataSettings
 
 @dataclass(slots=True)
 class ServerContext:
-    """Shared context; `user_files` is keyed by account name, `is_ready` is False until quota usage is computed."""
+    """Shared context. `user_files` is keyed by account name; `is_ready` is False until quota usage is computed."""
 
     loop: asyncio.AbstractEventLoop
     log: EventLog
@@ -33,5 +33,5 @@ class ServerContext:
 
     @property
     def commands_per_sweep(self) -> int:
-        """Maximum number of commands that one session may send between two sweeps of the deadlines."""
+        """Maximum number of commands in `sweep_s` seconds, above which a session is throttled."""
         return int(self.limits.commands_a_second * self.limits.sweep_s)

@@ -29,7 +29,7 @@ class Cause(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The result of a failed request; `detail` replaces the text of the cause."""
+    """Result of a request that failed: the cause, and the text of the reply (`detail`, or else a default)."""
 
     cause: Cause
     detail: str = ""
@@ -102,5 +102,5 @@ TEXTS = {
 
 
 def failure_text(failed: Failed) -> str:
-    """Return the text of the reply for a failure."""
+    """Return the text of the reply for a failed request: its detail, or else the default text for its cause."""
     return failed.detail or TEXTS[failed.cause]

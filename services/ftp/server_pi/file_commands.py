@@ -76,7 +76,7 @@ def rename_from(session: ServerSession, argument: str) -> None:
 
 
 def rename_to(session: ServerSession, argument: str) -> None:
-    """Handle RNTO: rename the file of RNFR."""
+    """Handle RNTO: rename the file that the preceding RNFR named."""
     session.state = State.READY
     change = ChangeName(Change.RENAME, session.rename_from, to=session.path(argument))
     _change(session, change, 250, "Rename successful.", NAMING_CODES)
@@ -117,7 +117,7 @@ def set_modification_time(session: ServerSession, argument: str) -> None:
 
 
 def list_one(session: ServerSession, argument: str) -> None:
-    """Handle MLST: the facts of one name, on the control connection (RFC 3659 section 7)."""
+    """Handle MLST: reply with the facts of one name, on the control connection (RFC 3659 section 7)."""
     path: VirtualPath = session.path(argument)
 
     def on_status(result: Result) -> None:

@@ -10,7 +10,7 @@ from lab7.services.ftp.server_pi.transfer_commands import target_of_listing
 
 
 def system(session: ServerSession, _: str) -> None:
-    """Handle SYST: a system name of the Assigned Numbers, from which clients derive the format of LIST."""
+    """Handle SYST: reply with a system name (Assigned Numbers), from which clients infer the format of LIST."""
     session.reply(215, "UNIX Type: L8")
 
 
@@ -20,7 +20,7 @@ def no_operation(session: ServerSession, _: str) -> None:
 
 
 def status(session: ServerSession, argument: str) -> None:
-    """Handle STAT: session status, or, with a path, a listing on the control connection (212 directory, 213 file)."""
+    """Handle STAT: reply with the session's status or, for a path, a listing (212 directory, 213 file)."""
     if not argument:
         session.reply(211, "Status:", *_status_lines(session), "End.")
         return
@@ -38,7 +38,7 @@ def status(session: ServerSession, argument: str) -> None:
 
 
 def help_text(session: ServerSession, argument: str) -> None:
-    """Handle HELP: all commands, or the syntax of one."""
+    """Handle HELP: reply with a list of all commands, or with the syntax of one command."""
     verb = session.table.get(argument.strip().upper().encode("utf-8", "surrogateescape"))
     if verb is not None:
         session.reply(214, f"Syntax: {argument.strip().upper()} {verb.syntax}".rstrip())
@@ -50,7 +50,7 @@ def help_text(session: ServerSession, argument: str) -> None:
 
 
 def site(session: ServerSession, argument: str) -> None:
-    """Handle SITE HELP and SITE CHMOD."""
+    """Handle SITE with its two subcommands HELP and CHMOD."""
     name, _, rest = argument.partition(" ")
     if name.upper() == "CHMOD":
         change_mode(session, rest)
@@ -61,14 +61,14 @@ def site(session: ServerSession, argument: str) -> None:
 
 
 def features(session: ServerSession, _: str) -> None:
-    """Handle FEAT (RFC 2389 section 3): list extensions; a star marks the enabled facts (RFC 3659 section 7.8)."""
+    """Handle FEAT: list the extensions; in the line MLST, a star marks each enabled fact (RFC 2389 3, RFC 3659 7.8)."""
     facts = "".join(f"{fact}{'*' if fact in session.facts else ''};" for fact in FACTS)
     lines = ("EPRT", "EPSV", "MDTM", "MFMT", f"MLST {facts}", "REST STREAM", "SIZE", "TVFS", "UTF8")
     session.reply(211, "Features:", *(" " + line for line in lines), "End")
 
 
 def options(session: ServerSession, argument: str) -> None:
-    """Handle OPTS (RFC 2389 section 4): UTF8, which is always on, and the facts of MLST."""
+    """Handle OPTS (RFC 2389 section 4): accept UTF8, which is always on, and select the facts of MLST."""
     name, _, rest = argument.partition(" ")
     if name.upper() == "UTF8":
         # draft-ietf-ftpext-utf-8-option: OPTS UTF8 ON is confirmed; RFC 2640 defines no OFF.

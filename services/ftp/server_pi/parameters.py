@@ -18,12 +18,12 @@ _EPSV_ONLY = "After EPSV ALL, only EPSV is accepted."
 
 
 def port(session: ServerSession, argument: str) -> None:
-    """Handle PORT: active mode, to the address in the argument."""
+    """Handle PORT: select active mode with the address in the argument."""
     _take_target(session, 1, grammar.parse_host_port(argument))
 
 
 def extended_port(session: ServerSession, argument: str) -> None:
-    """Handle EPRT: PORT for any address family (RFC 2428 section 2)."""
+    """Handle EPRT: select active mode, with an address of any address family (RFC 2428 section 2)."""
     protocol, target = grammar.parse_extended(argument)
     if protocol != session.connection_info.protocol:
         session.reply(522, f"Network protocol not supported, use ({session.connection_info.protocol}).")
@@ -32,7 +32,7 @@ def extended_port(session: ServerSession, argument: str) -> None:
 
 
 def passive(session: ServerSession, _: str) -> None:
-    """Handle PASV: passive mode; the reply can encode IPv4 addresses only."""
+    """Handle PASV: select passive mode and reply with the server's address and port, which must be IPv4."""
     if session.connection_info.protocol != 1:
         session.reply(502, "PASV supports IPv4 only: use EPSV.")
         return
@@ -40,7 +40,10 @@ def passive(session: ServerSession, _: str) -> None:
 
 
 def extended_passive(session: ServerSession, argument: str) -> None:
-    """Handle EPSV: reply with the port only (RFC 2428 section 3); EPSV ALL disables PORT, PASV, EPRT (section 4)."""
+    """Handle EPSV: select passive mode and reply with the port only (RFC 2428 section 3).
+
+    EPSV ALL disables PORT, PASV and EPRT for the rest of the session (section 4).
+    """
     value = argument.strip().upper()
     if value == "ALL":
         session.only_extended_passive = True
@@ -75,7 +78,7 @@ def structure(session: ServerSession, argument: str) -> None:
 
 
 def allocate(session: ServerSession, argument: str) -> None:
-    """Handle ALLO (`n` or `n R m`): reply 202, since no space has to be reserved."""
+    """Handle ALLO (`n` or `n R m`): reply 202, since the server need not reserve space."""
     parts = argument.upper().split()
     if len(parts) not in (1, 3) or (len(parts) == 3 and parts[1] != "R"):
         raise ArgumentError("expected a number of octets, or two numbers separated by R")

@@ -1,13 +1,13 @@
-"""The session of server-PI (RFC 959): octets of the control connection in, actions out; sans-IO.
+r"""Session of server-PI (RFC 959), sans-IO: octets of the control connection in, actions out.
 
     session = server_pi(ConnectionInfo("127.0.0.1", "127.0.0.1"))
     session.greeting()                       # [Send(b"220 ...")]
-    session.receive(b"USER ann\\r\\n")         # [Authenticate("ann", Credential.NAME)]
+    session.receive(b"USER ann\r\n")         # [Authenticate("ann", Credential.NAME)]
     session.resolved(Admitted(Credential.PASSWORD))     # [Send(b"331 ...")]
 
-The table in commands.py maps each verb to its states and its handler. One command is executed at a time; pipelined
-commands are buffered in order. During a transfer, ABOR is handled at once, and so are STAT and NOOP if no other command
-is buffered (RFC 959 section 4.1.3).
+The table in commands.py maps each verb to the states in which it is allowed, and to its handler. One command is
+executed at a time; pipelined commands are buffered in order. During a transfer, ABOR is handled at once, and so are
+STAT and NOOP if no other command is buffered (RFC 959 section 4.1.3).
 """
 
 from collections import deque
@@ -76,7 +76,10 @@ Handler = Callable[["ServerSession", str], None]
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A row of the command table; `syntax`: the argument as HELP shows it, in `[...]` if optional, empty for none."""
+    """A row of the command table: states, handler, and `syntax`, the argument as HELP shows it.
+
+    An optional argument is in `[...]`; the syntax is empty for a command without argument.
+    """
 
     states: frozenset[State]
     handle: Handler
@@ -84,14 +87,17 @@ class Verb:
     out_of_sequence: str = "Bad sequence of commands."
 
     def accepts(self, argument: bytes) -> bool:
-        """Return whether the syntax permits `argument`, which is empty if the command has none."""
+        """Return whether a command may have the argument `argument`; b"" stands for no argument."""
         if not self.syntax:
             return not argument.strip()
         return bool(argument) or self.syntax.startswith("[")
 
 
 class ServerSession:
-    """The session of one control connection; public attributes are the state that command handlers use."""
+    """Session of one control connection: parser, command queue and state.
+
+    Command handlers use its public attributes.
+    """
 
     def __init__(
         self, connection_info: ConnectionInfo, table: Mapping[bytes, Verb], not_implemented: Set[bytes]
@@ -117,14 +123,14 @@ class ServerSession:
     # Methods that the connection calls.
 
     def greeting(self, ready: bool = True) -> list[Action]:
-        """Return the greeting: 220, or 120 before ready() is called."""
+        """Return the actions that send the greeting: 220 or, if not `ready`, 120 (ready() sends 220 later)."""
         if ready:
             return self.ready()
         self.reply(120, "Service ready within a minute: computing the disk usage of users.")
         return self._take_actions()
 
     def ready(self) -> list[Action]:
-        """Send 220, and execute buffered commands."""
+        """Return the actions that send 220 and execute the commands buffered so far."""
         self._is_open = True
         self.reply(220, f"{self.connection_info.name} ready.")
         self._run()
@@ -146,7 +152,7 @@ class ServerSession:
         return self._take_actions()
 
     def resolved(self, result: Result) -> list[Action]:
-        """Continue the current command with the result of the request that it emitted."""
+        """Continue the current command with the result of its request; return the next actions."""
         on_result, self._on_result = self._on_result, None
         if on_result is None:
             raise RuntimeError("there is no request to resolve")
@@ -157,12 +163,15 @@ class ServerSession:
         return self._take_actions()
 
     def resume(self) -> list[Action]:
-        """Execute further buffered commands, after the event loop has served other sessions."""
+        """Execute further buffered commands and return their actions.
+
+        The connection calls this after the event loop has served other sessions.
+        """
         self._run()
         return self._take_actions()
 
     def end(self, reason: str) -> list[Action]:
-        """Reply 421 and close: at shutdown, after an idle timeout, or because the connection is evicted."""
+        """Return the actions that reply 421 and close: at shutdown, after an idle timeout, or on eviction."""
         if not self._is_closed:
             self.close(421, reason)
         return self._take_actions()
@@ -174,17 +183,17 @@ class ServerSession:
 
     @property
     def is_full(self) -> bool:
-        """True while the buffer of commands is full, so that reading is paused."""
+        """True while the maximum number of commands is buffered; the connection then pauses reading."""
         return len(self._waiting) >= limits.WAITING_COMMANDS
 
     @property
     def is_busy(self) -> bool:
-        """True while a request of the session is in progress, so that the client waits for the server."""
+        """True while a request has no result yet: the client waits for the server, so no idle timeout runs."""
         return self._on_result is not None
 
     @property
     def is_leaving(self) -> bool:
-        """True while QUIT is buffered, so that the session is about to end."""
+        """True if a buffered command is QUIT."""
         return any(line is not None and _verb_of(line) == b"QUIT" for line in self._waiting)
 
     @property
@@ -200,7 +209,7 @@ class ServerSession:
         self._refusals = self._refusals + 1 if is_refusal(code) else 0
 
     def fail(self, failed: Failed, codes: Mapping[Cause, int]) -> None:
-        """Reply with the code for a failure's cause from one of the tables in failures.py, else with 451."""
+        """Send the reply for a failed request, with its code in `codes`, or 451 if its cause is not in `codes`."""
         self.reply(codes.get(failed.cause, 451), failure_text(failed))
 
     def act(self, action: Action) -> None:
@@ -208,11 +217,11 @@ class ServerSession:
         self._actions.append(action)
 
     def log_event(self, event: str, **values: object) -> None:
-        """Write an event to the log."""
+        """Emit the action that writes an event to the log."""
         self._actions.append(LogEvent(event, values))
 
     def request(self, request: Request, on_result: Continuation) -> None:
-        """Emit a request for I/O, and call `on_result` with its result."""
+        """Emit a request for I/O. `on_result` is called later with its result, by resolved()."""
         self._actions.append(request)
         self._on_result = on_result
         if isinstance(request, StartTransfer):
@@ -221,7 +230,7 @@ class ServerSession:
                 self._actions.append(AbortTransfer())
 
     def attempt(self, request: Request, on_result: Continuation, codes: Mapping[Cause, int] = ACTION_CODES) -> None:
-        """Emit a request; call `on_result` with its result, or reply with the reply code for its failure."""
+        """Emit a request for I/O. Later, call `on_result` with its result, or send the reply for its failure."""
 
         def resolved(result: Result) -> None:
             if isinstance(result, Failed):
@@ -239,11 +248,11 @@ class ServerSession:
         self._waiting.clear()
 
     def path(self, argument: str) -> VirtualPath:
-        """Resolve an argument against the working directory; raises PathError."""
+        """Resolve a path argument against the working directory; raises PathError."""
         return normalise(self.directory, argument)
 
     def forget_user(self) -> None:
-        """Reset the session as after the greeting, except for the count of wrong passwords."""
+        """Reset the session to its state after the greeting, except for the count of wrong passwords."""
         self.state = State.START
         self.user = ""
         self.directory: VirtualPath = ()
@@ -266,14 +275,17 @@ class ServerSession:
 
     @property
     def default_target(self) -> DataAddress | None:
-        """The client's control port, to which the data connection goes by default (RFC 959 section 3.2)."""
+        """The client's address and control port, the default target of the data connection (RFC 959 section 3.2).
+
+        None if this target is not permitted: after EPSV ALL, and for a port below DATA_PORT_MIN.
+        """
         port = self.connection_info.peer_port
         if self.only_extended_passive or port < limits.DATA_PORT_MIN:
             return None
         return DataAddress(self.connection_info.peer_host, port)
 
     def log_out(self) -> None:
-        """Log the user out, in the session and in the connection."""
+        """Log the user out: reset the session, and emit the actions that close the data connection and log out."""
         self.forget_user()
         self._actions += [CloseData(), LogOut()]
 

@@ -36,17 +36,17 @@ def retrieve(session: ServerSession, argument: str) -> None:
 
 
 def store(session: ServerSession, argument: str) -> None:
-    """Handle STOR: store a file from the data connection."""
+    """Handle STOR: store a file that is received on the data connection."""
     _store(session, argument, StoreMode.WHOLE)
 
 
 def append(session: ServerSession, argument: str) -> None:
-    """Handle APPE: append the data to a file, or create it."""
+    """Handle APPE: append the received octets to a file, or create the file."""
     _store(session, argument, StoreMode.APPENDED)
 
 
 def store_unique(session: ServerSession, argument: str) -> None:
-    """Handle STOU: store under a new name; reply 125 or 150 contains the file's path (RFC 1123 section 4.1.2.9)."""
+    """Handle STOU: store a file under a new name; reply 125 or 150 contains its path (RFC 1123 section 4.1.2.9)."""
     _store(session, argument, StoreMode.UNIQUE)
 
 
@@ -76,7 +76,10 @@ def list_facts(session: ServerSession, argument: str) -> None:
 
 
 def abort(session: ServerSession, _: str) -> None:
-    """Handle ABOR: close the data connection; the session aborted a transfer in progress when ABOR arrived (426)."""
+    """Handle ABOR without a transfer in progress: close the data connection.
+
+    The session itself aborts a transfer in progress, with reply 426, as soon as ABOR arrives.
+    """
     had_connection = session.data_is_open
     session.forget_data_port()
     session.act(CloseData())
@@ -87,7 +90,10 @@ def abort(session: ServerSession, _: str) -> None:
 
 
 def target_of_listing(session: ServerSession, argument: str) -> tuple[VirtualPath, str | None]:
-    """Parse a listing's argument; return (path, pattern or None): wildcards are allowed in the last name only."""
+    """Parse the argument of a listing command; return (path, pattern or None).
+
+    Wildcards may occur in the last name only.
+    """
     path = session.path(strip_flags(argument))
     if path and has_wildcard(path[-1]):
         return path[:-1], path[-1]

@@ -1,15 +1,18 @@
-"""Reports of a client session and its transfers; times are seconds from the start of the session."""
+"""Reports of an FTP client session and its transfers; times are seconds from the start of the session."""
 
 from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class TransferReport:
-    """One transfer; `size_bytes` counts octets of the data connection, `sha256` is of the content sent or received.
+    """Report of one transfer; `size_bytes` counts octets on the data connection, `sha256` is the hash of these octets.
 
-    command_s is the time of the transfer's first command, before PORT or PASV; at connected_s, the data connection is
-    established; first_byte_s is the arrival of the first octet (None for an upload and for an empty file), end_s the
-    arrival of the last reply.
+    All times are seconds from the start of the session:
+
+        command_s      the first command of the transfer is sent, before PORT or PASV
+        connected_s    the data connection is established
+        first_byte_s   the first octet arrives; None for an upload and for an empty file
+        end_s          the last reply arrives
     """
 
     action: str
@@ -29,7 +32,7 @@ class TransferReport:
 
 @dataclass(frozen=True, slots=True)
 class SessionReport:
-    """Report of one session: seconds from its start to connection, greeting, login and end (`total_s`)."""
+    """Report of one session: times of connection, greeting, login and end (`total_s`), in seconds from its start."""
 
     host: str
     port: int
@@ -43,7 +46,7 @@ class SessionReport:
     total_s: float
 
     def as_json(self) -> dict[str, object]:
-        """Return the report as an object for json.dumps()."""
+        """Return the report as a dictionary that json.dumps() accepts."""
         return asdict(self)
 
     def as_table(self) -> str:

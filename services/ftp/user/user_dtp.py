@@ -30,7 +30,10 @@ _REPLIES_WAITING = 64
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """Settings of a client; `extended` uses EPSV and EPRT for IPv4 as well; `wait_s` is the timeout of each wait."""
+    """Settings of an FTP client: active or passive mode, representation type, and timeout `wait_s` in seconds.
+
+    `extended` selects EPSV and EPRT for IPv4 as well.
+    """
 
     active: bool = False
     extended: bool = False
@@ -40,7 +43,7 @@ class ClientSettings:
 
 @dataclass(slots=True)
 class _Data:
-    """An established data connection, with times and number of octets of the transfer on it."""
+    """Data connection of the transfer in progress, with times, hash and number of the octets so far."""
 
     streams: Streams
     connected_s: float
@@ -51,7 +54,10 @@ class _Data:
 
 
 class UserAgent:
-    """FTP client session; methods raise ReplyError for an unexpected reply, TimeoutError after `wait_s`."""
+    """FTP client session.
+
+    Methods raise ReplyError for an unexpected reply, and TimeoutError after `wait_s` without one.
+    """
 
     def __init__(
         self, streams: Streams, choices: ClientSettings, begun: float, transcript: Callable[[str], object]
@@ -81,7 +87,7 @@ class UserAgent:
         return asyncio.get_running_loop().time() - self._begun
 
     async def greeting(self) -> Reply:
-        """Wait for the greeting 220, also after 120 (server not ready yet)."""
+        """Wait for reply 220, the greeting, even if reply 120 (service not ready) comes first; return it."""
         return await self._final((220,))
 
     async def login(self, user: str, password: str, account: str = "") -> Reply:
@@ -94,20 +100,20 @@ class UserAgent:
         return reply
 
     async def command(self, verb: str, argument: str = "", codes: Iterable[int] = ()) -> Reply:
-        """Send a command and return its final reply; raises ReplyError unless the code is in `codes` (default: 2yz)."""
+        """Send a command and return its final reply; raises ReplyError unless its code is in `codes` (default: 2yz)."""
         self._send(user_pi.command(verb, argument))
         return await self._final(tuple(codes))
 
     async def retrieve(self, path: str, sink: Sink, offset: int = 0) -> TransferReport:
-        """Retrieve a file from octet `offset` on; `sink` is called with the octets."""
+        """Retrieve a file from octet `offset` on and return a report; `sink` is called with each received piece."""
         return await self._receive("RETR", path, sink, offset)
 
     async def listing(self, verb: str, path: str, sink: Sink) -> TransferReport:
-        """Retrieve a listing by LIST, NLST or MLSD."""
+        """Retrieve a listing by LIST, NLST or MLSD and return a report; `sink` is called with each received piece."""
         return await self._receive(verb, path, sink, 0)
 
     async def store(self, path: str, pieces: Iterator[bytes], offset: int = 0, verb: str = "STOR") -> TransferReport:
-        """Store a file; `pieces` are its octets from `offset` on."""
+        """Store a file and return a report; `pieces` yield its octets from `offset` on."""
         command_s = self.now_s()
         async with self._data_connection(verb, path, offset) as data:
             writer = data.streams[1]
@@ -195,7 +201,7 @@ class UserAgent:
 
     @asynccontextmanager
     async def _data_connection(self, verb: str, path: str, offset: int) -> AsyncIterator[_Data]:
-        """Negotiate a data connection, send the command, yield the open connection, close it at the end."""
+        """Open the data connection of one transfer command for an `async with` block; close it at the end."""
         await self._set_type(DataType.ASCII if verb in ("LIST", "NLST", "MLSD") else self._choices.data_type)
         opened = self._active if self._choices.active else self._passive
         async with opened() as connected:

@@ -24,14 +24,14 @@ class ReplyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply: its code, and its lines without codes."""
+    """Reply of the server: its code, and its lines without the code."""
 
     code: int
     lines: tuple[str, ...]
 
     @property
     def text(self) -> str:
-        """Code and last line of the reply, for error messages."""
+        """The code and the last line of the reply, for error messages."""
         return f"{self.code} {self.lines[-1]}"
 
     @property
@@ -41,7 +41,7 @@ class Reply:
 
 
 class ReplyReader:
-    """Parser of replies; raises ReplyError for a malformed or too long reply."""
+    """Incremental parser of the server's replies; raises ReplyError for a malformed or too long reply."""
 
     def __init__(self) -> None:
         self._octets = OctetBuffer(REPLY_OCTETS)
@@ -84,7 +84,7 @@ class ReplyReader:
 
 
 def command(verb: str, argument: str = "") -> bytes:
-    """Encode a command; raises ValueError for an argument with a line break."""
+    """Encode a command line; raises ValueError for an argument that contains a line break."""
     line = f"{verb} {argument}" if argument else verb
     if "\r" in line or "\n" in line:
         raise ValueError("a command must be a single line")
@@ -93,7 +93,7 @@ def command(verb: str, argument: str = "") -> bytes:
 
 
 def passive_address(reply: Reply) -> DataAddress:
-    """Parse the address in reply 227, whatever text surrounds it (RFC 1123 section 4.1.2.6)."""
+    """Parse the address in reply 227 (PASV), whatever text surrounds it (RFC 1123 section 4.1.2.6)."""
     match = _PASSIVE.search(reply.lines[-1])
     if reply.code != 227 or match is None:
         raise ReplyError(f"no address in the reply to PASV: {reply.text}")
@@ -104,7 +104,7 @@ def passive_address(reply: Reply) -> DataAddress:
 
 
 def extended_port(reply: Reply) -> int:
-    """Parse the port in reply 229 (RFC 2428 section 3)."""
+    """Parse the port in reply 229 (EPSV) (RFC 2428 section 3)."""
     match = _EXTENDED.search(reply.lines[-1])
     if reply.code != 229 or match is None or not 0 < int(match.group(2)) < 65536:
         raise ReplyError(f"no port in the reply to EPSV: {reply.text}")
@@ -112,7 +112,7 @@ def extended_port(reply: Reply) -> int:
 
 
 def active_command(host: str, port: int, extended: bool) -> bytes:
-    """Encode the command PORT, or EPRT if `extended` is set or the address is IPv6."""
+    """Encode the command for active mode: EPRT if `extended` is set or the address is IPv6, else PORT."""
     if extended or ":" in host:
         return command("EPRT", f"|{2 if ':' in host else 1}|{host}|{port}|")
     return command("PORT", host_port(host, port))

@@ -1,4 +1,4 @@
-"""Cache decisions (Serve, Forward, Unsatisfiable, ResponseActions), and the policy parameters of a cache (RFC 9111).
+"""Decisions of the HTTP cache (Serve, Forward, Unsatisfiable, ResponseActions), and its policy parameters (RFC 9111).
 
 decide          -> Serve | Forward | Unsatisfiable
 handle_response -> ResponseActions  the response to a Forward: relay, store, freshen, invalidate
@@ -107,7 +107,10 @@ class Unsatisfiable:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Octets `span` of the stored content, or of the arriving content if `stored` is None, counted from 0."""
+    """Part of combined content: the octets `span` of `stored`, or of the content that is arriving if `stored` is None.
+
+    Positions are counted from the first octet of the content, even if the content is part of a representation.
+    """
 
     stored: StoredResponse | None
     span: Span

@@ -49,11 +49,10 @@ Arguments = dict[bytes, list[bytes | None]]
 
 @dataclass(frozen=True, slots=True)
 class ResponseDirectives:
-    """Cache directives of a response, with times in seconds: None if the directive is absent, 0 if it is invalid.
+    """Cache directives of a response. Times are in seconds: None if the directive is absent, 0 if it is invalid.
 
-    `stale_while_revalidate` is also 0 if the directive is absent.
-    `no_cache` and `private` are the unqualified forms; `no_cache_fields` and `private_fields` have the lower-case field
-    names of the qualified forms.
+    `stale_while_revalidate` is also 0 if the directive is absent. `no_cache` and `private` are the unqualified forms;
+    `no_cache_fields` and `private_fields` have the lower-case field names of the qualified forms.
     """
 
     max_age: int | None = None
@@ -74,7 +73,7 @@ class ResponseDirectives:
 
 @dataclass(frozen=True, slots=True)
 class RequestDirectives:
-    """Cache directives of a request; max_stale is 2147483648 if the directive has no value."""
+    """Cache directives of a request. `max_stale` is 2147483648 if the directive has no value."""
 
     max_age: int | None = None
     max_stale: int | None = None
@@ -155,7 +154,7 @@ def _response(directives: Arguments) -> ResponseDirectives:
 def _parse_arguments(lines: tuple[bytes, ...]) -> Arguments:
     """Parse directives into lists of arguments keyed by lower-case name; None stands for an absent argument.
 
-    Lines are parsed separately, so that an unterminated quoted-string ends with its line.
+    Field lines are parsed separately, so that an unterminated quoted-string ends with its line.
     """
     directives: Arguments = {}
     for line in lines:
@@ -169,14 +168,17 @@ def _parse_arguments(lines: tuple[bytes, ...]) -> Arguments:
 
 
 def _unquote(argument: bytes) -> bytes:
-    """Decode a token or quoted-string, as an argument may be either (RFC 9111 section 5.2); empty for other text."""
+    """Decode a token or quoted-string, the two forms of an argument (RFC 9111 section 5.2); b"" for other text."""
     if argument.startswith(b'"'):
         return _ESCAPED.sub(rb"\1", argument[1:-1]) if _QUOTED.fullmatch(argument) else b""
     return argument if is_token(argument) else b""
 
 
 def _argument(member: Value) -> bytes | None:
-    """Convert a value of a structured field to an argument; empty for a type that no cache directive has."""
+    """Convert a structured field value to the argument of a directive: None for a bare name, digits for an Integer.
+
+    Return b"", which is invalid, for a type that no cache directive has.
+    """
     if member is True:
         return None
     if isinstance(member, bytes):
@@ -186,7 +188,7 @@ def _argument(member: Value) -> bytes | None:
 
 
 def _lifetime(directives: Arguments, name: bytes) -> int | None:
-    """Return a directive's seconds, None if it is absent, 0 (stale) if a value is invalid.
+    """Return the seconds in a directive's argument, None if the directive is absent, 0 (stale) if a value is invalid.
 
     If a directive occurs several times, RFC 9111 section 4.2.1 permits using the first value or treating the response
     as stale. Here the first value is used, but if a later value is smaller, the response is stale.
@@ -215,10 +217,10 @@ def _greatest(directives: Arguments, name: bytes) -> int | None:
 
 
 def _names(directives: Arguments, name: bytes) -> tuple[bool, frozenset[bytes]]:
-    """Return (True, empty) for an unqualified no-cache or private, else False and the field names that qualify it.
+    """Return the field names that qualify no-cache or private: (is the directive unqualified, lower-case field names).
 
     RFC 9111 sections 5.2.2.4 and 5.2.2.7: #field-name. An argument that is not such a list, or that includes a field of
-    DEPENDED_ON, makes the directive unqualified.
+    DEPENDED_ON, makes the directive unqualified, and the set of names empty.
     """
     names: set[bytes] = set()
     for argument in directives.get(name, ()):

@@ -77,19 +77,22 @@ HEURISTICALLY_CACHEABLE = frozenset((200, 203, 204, 206, 300, 301, 308, 404, 405
 
 @dataclass(frozen=True, slots=True)
 class EffectiveControl:
-    """Effective cache directives of a response, and its Expires values; () if a targeted field overrides Expires."""
+    """Cache directives of a response after precedence is resolved, and its Expires values.
+
+    `expires` is empty if a targeted field (RFC 9213), which takes precedence, overrides Expires.
+    """
 
     directives: ResponseDirectives
     expires: tuple[bytes, ...]
 
     @property
     def is_explicit(self) -> bool:
-        """True for an explicit expiration time, valid or not (RFC 9111 section 4.2.1)."""
+        """True if the response has an explicit expiration time, valid or not (RFC 9111 section 4.2.1)."""
         return self.directives.s_maxage is not None or self.directives.max_age is not None or bool(self.expires)
 
 
 def effective_control(response: Response, policy: Policy) -> EffectiveControl:
-    """Parse the effective directives: of the first valid targeted field, else of Cache-Control and Expires."""
+    """Parse the directives in effect: of the first valid targeted field, else of Cache-Control and Expires."""
     fields = response.fields
     for name in policy.targeted:
         value = fields.get(name)
@@ -116,9 +119,10 @@ def freshness_lifetime(response: Response, control: EffectiveControl, response_t
 
 
 def _until_expiry(lines: tuple[bytes, ...], date: int, response_time: float) -> int:
-    """Return the freshness lifetime by Expires, in seconds; 0 for an invalid date (RFC 9111 section 5.3).
+    """Return the freshness lifetime by Expires, in seconds after Date (RFC 9111 section 5.3).
 
-    Of several lines the first is used, unless a later one is invalid or earlier (section 4.2.1).
+    Return 0 for an invalid date. Of several Expires lines the first is used, unless a later one is invalid or earlier
+    (section 4.2.1).
     """
     dates = [http_date(line, response_time) for line in lines]
     first = dates[0]
@@ -128,7 +132,7 @@ def _until_expiry(lines: tuple[bytes, ...], date: int, response_time: float) -> 
 
 
 def _heuristic(response: Response, response_time: float, policy: Policy) -> int:
-    """Return the heuristic lifetime in seconds, 0 without Last-Modified (RFC 9111 section 4.2.2)."""
+    """Return the heuristic freshness lifetime in seconds, 0 without Last-Modified (RFC 9111 section 4.2.2)."""
     modified = http_date(response.fields.get(b"last-modified"), response_time)
     if modified is None:
         return 0
@@ -138,7 +142,7 @@ def _heuristic(response: Response, response_time: float, policy: Policy) -> int:
 
 @dataclass(slots=True)
 class DerivedMetadata:
-    """Metadata derived from a stored response under one policy: directives, lifetime, validators, Vary's values.
+    """Metadata of a stored response, computed once under one policy: directives, freshness, validators, Vary.
 
     is_prohibited_stale  a directive prohibits serving the response stale (RFC 9111 section 4.2.4)
     names, values        the fields nominated by Vary, and their normalised values in the original request; names is
@@ -167,7 +171,7 @@ class DerivedMetadata:
         return current_age(self.initial_age_s, self.response_time, now)
 
     def answers(self, fields: Fields) -> bool:
-        """Return True if a request with `fields` matches the stored response under Vary (RFC 9111 section 4.1)."""
+        """Return True if the stored response matches a request with `fields` under Vary (RFC 9111 section 4.1)."""
         if not self.names:
             return self.names is not None
         return selecting_values(fields, self.names) == self.values
@@ -187,7 +191,7 @@ Candidate = tuple[StoredResponse, DerivedMetadata]
 
 
 def derived_metadata(stored: StoredResponse, policy: Policy) -> DerivedMetadata:
-    """Return the metadata of a stored response under a policy, computed once and cached in its `memo`."""
+    """Return the metadata of a stored response under a policy, computed once and cached in the response."""
     memo = stored.memo
     if isinstance(memo, DerivedMetadata) and memo.policy is policy:
         return memo
@@ -226,7 +230,7 @@ def _derive(stored: StoredResponse, policy: Policy) -> DerivedMetadata:
 
 
 def _common_lines(stored: StoredResponse) -> tuple[FieldLine, ...]:
-    """Return the field lines of all responses built from a stored one: without Age, with Content-Length if known.
+    """Return the field lines of every response built from a stored one: without Age, with Content-Length if known.
 
     A stored response to HEAD keeps its Content-Length as received (RFC 9110 section 9.3.2).
     """

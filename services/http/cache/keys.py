@@ -117,7 +117,7 @@ _PARAMETER = re.compile(rb";([^;=]*+)")
 
 
 def nominated_fields(fields: Fields) -> tuple[bytes, ...] | None:
-    """Parse Vary into sorted lower-case field names; return None for "*" or an invalid name, which never match."""
+    """Parse Vary into sorted lower-case field names; None for "*" or an invalid name, which match no request."""
     value = fields.get(b"vary")
     return () if value is None else _field_names(value)
 
@@ -130,7 +130,7 @@ def _field_names(value: bytes) -> tuple[bytes, ...] | None:
 
 
 def selecting_values(fields: Fields, names: tuple[bytes, ...]) -> tuple[bytes | None, ...]:
-    """Return a request's normalised values of the named fields, in order; None for an absent field."""
+    """Return a request's normalised values of the fields `names`, in order; None stands for an absent field."""
     values = ((name, fields.get(name)) for name in names)
     return tuple(None if value is None else normalised_value(name, value) for name, value in values)
 
@@ -177,7 +177,7 @@ def matches_vary(stored: StoredResponse, fields: Fields) -> bool:
 
 
 def same_key(old: StoredResponse, new: StoredResponse) -> bool:
-    """Return True if storing `new` replaces `old`, a response of the same URI and method.
+    """Return True if storing `new` replaces `old`, a stored response of the same URI and method.
 
     `new` replaces `old` if `old` matches the request of `new` under Vary. If both are parts of the same representation,
     `new` must also cover `old`.

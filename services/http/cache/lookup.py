@@ -34,7 +34,7 @@ _READS = (b"GET", b"HEAD")
 
 
 class Reuse(Enum):
-    """Decision on whether a stored response may be reused for a request, with its reason."""
+    """Verdict on the reuse of a stored response for a request, with its reason (freshness, max-stale, directives)."""
 
     FRESH = "fresh"
     STALE = "stale, accepted by max-stale"
@@ -57,7 +57,7 @@ class _AssessedCandidate:
 def decide(
     request: Request, uri: bytes, stored: Sequence[StoredResponse], now: float, policy: Policy = DEFAULT_POLICY
 ) -> Decision:
-    """Decide about a request: Serve a stored response, Forward the request, or Unsatisfiable (504).
+    """Return the decision about a request: Serve a stored response, Forward the request, or Unsatisfiable (504).
 
     `uri` is the request's cache key (keys.cache_key), `stored` the responses stored under that key, `now` the wall
     clock in seconds since 1970 UTC. `request` is the client's request without hop-by-hop fields, except the fields that
@@ -75,7 +75,7 @@ def decide(
 
 
 def directives_of(request: Request) -> RequestDirectives:
-    """Parse the cache directives of a request, from Cache-Control or Pragma."""
+    """Parse the cache directives of a request: those of Cache-Control, or else of Pragma."""
     return request_directives(tuple(request.fields.get_all(b"cache-control")), request.fields.get(b"pragma"))
 
 
@@ -96,7 +96,10 @@ def find_candidates(request: Request, stored: Sequence[StoredResponse], policy: 
 
 
 def _by_preference(request: Request, candidates: list[Candidate]) -> list[Candidate]:
-    """Sort matching responses by the request's weights; equal weights keep their order (RFC 9111 section 4.1)."""
+    """Sort candidates: responses with Vary first, then by the request's Accept weights (RFC 9111 section 4.1).
+
+    Candidates with equal weights keep their order.
+    """
     if len(candidates) < 2:
         return candidates
     nominated = {name for _, metadata in candidates for name in metadata.names or ()}
@@ -115,7 +118,10 @@ def _recency(candidate: Candidate) -> tuple[bool, int, float]:
 def _plain_hit(
     request: Request, uri: bytes, stored: Sequence[StoredResponse], now: float, policy: Policy
 ) -> Serve | None:
-    """Return the Serve for a plain GET whose preferred stored response is fresh and complete, else None."""
+    """Return the decision to serve a plain GET if the preferred stored response is fresh and complete; None otherwise.
+
+    A plain GET has no preconditions, Range, cache directives or content.
+    """
     matching = _by_preference(request, find_candidates(request, stored, policy))
     if not matching:
         return None
@@ -158,7 +164,10 @@ def _considered(
 
 
 def _reuse(metadata: DerivedMetadata, requested: RequestDirectives, age: float) -> Reuse:
-    """Return the reusability under RFC 9111 sections 4.2, 4.2.4 and 5.2.1; RFC 5861 section 3; RFC 8246 section 2.1."""
+    """Return whether a stored response may be reused (RFC 9111 sections 4.2, 4.2.4, 5.2.1, RFC 5861, RFC 8246).
+
+    `age` is the current age of the response, in seconds.
+    """
     staleness = age - metadata.lifetime_s
     is_fresh = staleness < 0
     refused = Reuse.REQUEST_FORBIDS if is_fresh else Reuse.TOO_STALE
@@ -198,7 +207,7 @@ def _served(request: Request, candidate: _AssessedCandidate, uri: bytes, now: fl
 
 
 def _reason(request: Request, stored: Sequence[StoredResponse], candidates: list[_AssessedCandidate]) -> bytes:
-    """Return the most specific value of fwd, the reason for forwarding in Cache-Status (RFC 9211 section 2.2)."""
+    """Return the most specific reason for forwarding, the parameter fwd of Cache-Status (RFC 9211 section 2.2)."""
     if not candidates:
         usable = [candidate for candidate in stored if candidate.method != b"HEAD" or request.method == b"HEAD"]
         return b"vary-miss" if usable else b"uri-miss"
@@ -231,7 +240,11 @@ def _forward(
 
 
 def _fallback(requested: RequestDirectives, candidates: list[_AssessedCandidate]) -> StoredResponse | None:
-    """Return the response to serve stale on failure or server error; None if no-cache forbids it (RFC 9111 5.2.1.4)."""
+    """Return the stored response to serve stale if the origin fails or sends a server error.
+
+    None without a suitable candidate, and if the request forbids it: no-cache without stale-if-error (RFC 9111 section
+    5.2.1.4).
+    """
     if requested.no_cache and not requested.stale_if_error:
         return None
     for candidate in candidates:

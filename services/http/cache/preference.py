@@ -1,6 +1,6 @@
 """Preference among stored responses that match a request, by the weights in its Accept fields (RFC 9111 section 4.1).
 
-    Accept-Language: de, en;q=0.5     and     Content-Language: en     ->  500
+    Accept-Language: de, en;q=0.5     and     Content-Language: en     ->  500 (thousandths)
 
 RFC 9110 sections 12.4.2 (weights), 12.5.1 (Accept), 12.5.3 (Accept-Encoding) and 12.5.4 (Accept-Language, with the
 basic filtering of RFC 4647 section 3.3.1). A response without Content-Type or Content-Language gets the full weight, a
@@ -21,15 +21,15 @@ _WEIGHT = re.compile(rb"(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
 # RFC 9110 sections 8.4.1.1 and 8.4.1.3: obsolete names of content codings.
 _CODINGS = {b"x-gzip": b"gzip", b"x-compress": b"compress"}
 
-# Range, its parameters, and its weight.
+# Member of a list field with weights: name or range, parameters, and weight in thousandths.
 Weighted = tuple[bytes, frozenset[bytes], int]
 
 
 def preference(fields: Fields, request_fields: Fields, names: Iterable[bytes]) -> int:
-    """Return a request's preference for a response with `fields`: the product of the weights, in thousandths each.
+    """Return a request's preference for a response with `fields`: the product of its weights, each in thousandths.
 
-    `names` are the lower-case names of the request fields to consider; only Accept, Accept-Encoding and Accept-Language
-    have weights, other names are ignored.
+    `names` are the lower-case names of the request fields to consider. Only Accept, Accept-Encoding and Accept-Language
+    have weights; other names are ignored.
     """
     product = 1
     for name in names:
@@ -42,7 +42,10 @@ def preference(fields: Fields, request_fields: Fields, names: Iterable[bytes]) -
 
 @lru_cache(maxsize=VALUES_KEPT)
 def weighted(value: bytes) -> tuple[Weighted, ...]:
-    """Parse a list with weights, in lower case; an invalid weight counts as 1."""
+    """Parse a list field with weights into (name, parameters, weight in thousandths) for each member, in lower case.
+
+    An invalid weight counts as 1.
+    """
     members = []
     for member in list_members(value.lower()):
         name, *parameters = _parts(member)
@@ -53,7 +56,7 @@ def weighted(value: bytes) -> tuple[Weighted, ...]:
 
 
 def _parts(member: bytes) -> list[bytes]:
-    """Split a member into its name and its parameters."""
+    """Split a list member at its semicolons into its name and its parameters."""
     return [part.strip(b" \t") for part in split_outside_quotes(member, b";")]
 
 
@@ -65,7 +68,7 @@ def _weight(text: bytes) -> int:
 
 
 def _type_weight(fields: Fields, ranges: tuple[Weighted, ...]) -> int:
-    """Return the weight of the most specific media range that matches Content-Type, 0 if no range matches."""
+    """Return the weight of Content-Type in Accept, by the most specific matching media range; 0 if none matches."""
     value = fields.get(b"content-type")
     if value is None:
         return WEIGHT_MOST
@@ -86,7 +89,7 @@ def _type_weight(fields: Fields, ranges: tuple[Weighted, ...]) -> int:
 
 
 def _coding_weight(fields: Fields, ranges: tuple[Weighted, ...]) -> int:
-    """Return the lowest weight of a response's content codings, 0 if one of them is not acceptable."""
+    """Return the lowest weight of a response's content codings in Accept-Encoding, 0 if one is not acceptable."""
     weights = {_CODINGS.get(name, name): weight for name, _, weight in ranges}
     codings = [_CODINGS.get(coding, coding) for coding in lower_tokens(fields.get(b"content-encoding"))]
     if codings:
@@ -96,7 +99,10 @@ def _coding_weight(fields: Fields, ranges: tuple[Weighted, ...]) -> int:
 
 
 def _language_weight(fields: Fields, ranges: tuple[Weighted, ...]) -> int:
-    """Return the highest weight of the content's languages, each by its longest matching range; 0 if none matches."""
+    """Return the highest weight of the content's languages in Accept-Language, 0 if no language range matches.
+
+    The weight of a language is that of its longest matching range.
+    """
     languages = lower_tokens(fields.get(b"content-language"))
     # RFC 9110 section 8.5: without Content-Language, the content is for all audiences.
     return max((_of_language(language, ranges) for language in languages), default=WEIGHT_MOST)

@@ -101,7 +101,7 @@ def storable(
     response_time: float,
     policy: Policy,
 ) -> StoredResponse | None:
-    """Return the response to store; None if storing is forbidden or useless.
+    """Return the response to store; None if storing is forbidden, or useless because it could never be reused.
 
     `request` is the forwarded request without the cache's preconditions; `response` comes from validation.relayed().
     """
@@ -127,7 +127,7 @@ def storable(
 
 
 def truncated(stored: StoredResponse, received_octets: int) -> StoredResponse | None:
-    """Return the partial response to store if content ended early; None if it must not be stored (RFC 9111 3.3).
+    """Return the partial response to store after content ended early; None if it must not be stored (RFC 9111 3.3).
 
     `stored` is the result of storable(), `received_octets` the size of the content received. Only content that a Range
     request can complete later is stored: that of a 200 to GET with a strong entity tag (section 3.4).
@@ -149,7 +149,7 @@ def truncated(stored: StoredResponse, received_octets: int) -> StoredResponse | 
 
 
 def _span(response: Response) -> ContentSpan | None:
-    """Return the span of a partial response; None for a complete response, also a 206 (RFC 9110 section 15.3.7)."""
+    """Return the span of a partial response; None for a complete one, even if it is a 206 (RFC 9110 15.3.7)."""
     span = parse_content_range(response.fields) if response.status == 206 else None
     # A 206 with all octets counts as complete only with Content-Length, by which truncation is detected.
     is_all = span is not None and is_complete(span) and b"content-length" in response.fields
@@ -157,7 +157,7 @@ def _span(response: Response) -> ContentSpan | None:
 
 
 def _head(response: Response, fields: Fields, *, is_whole: bool) -> Response:
-    """Return the head to store: of a 206, that of an incomplete 200 without Content-Range (RFC 9111 section 3.3)."""
+    """Return the head to store. A 206 is stored as an incomplete 200 without Content-Range (RFC 9111 section 3.3)."""
     # RFC 9110 section 7.6.3: Via has the version in which the response was received.
     if response.status != 206:
         return Response(response.status, fields, reason=response.reason, version=response.version)
@@ -177,7 +177,10 @@ def _method_allows(request: Request, uri: bytes, response: Response, control: Ef
 
 
 def is_about_fields(request: Request, response: Response) -> bool:
-    """Return True if the status may be caused by request fields outside the cache key."""
+    """Return True if the response's status may depend on a request field that is not part of the cache key.
+
+    For example, a 416 is a response to Range.
+    """
     return request.fields.has_any(ANSWERS_TO_FIELDS.get(response.status, ()))
 
 
@@ -217,7 +220,7 @@ def _request_allows(request: Request, directives: ResponseDirectives) -> bool:
 
 
 def may_remain_stored(response: Response, policy: Policy) -> bool:
-    """Return True if a response with updated fields may stay stored (RFC 9111 sections 3.2, 5.2.2.5, 5.2.2.7)."""
+    """Return True if a response, with its fields updated, may stay stored (RFC 9111 3.2, 5.2.2.5, 5.2.2.7)."""
     return _directives_allow(response, effective_control(response, policy))
 
 
@@ -234,7 +237,7 @@ def _directives_allow(response: Response, control: EffectiveControl) -> bool:
 
 
 def _is_useful(metadata: DerivedMetadata, control: EffectiveControl) -> bool:
-    """Return False for a response that can be neither reused nor validated (RFC 9111 section 3)."""
+    """Return whether a response can be reused or validated later, so that storing it is useful (RFC 9111 section 3)."""
     # RFC 9111 section 4.1: a response with "Vary: *" never matches a request.
     if metadata.names is None:
         return False
@@ -274,7 +277,7 @@ class _Exchange:
         return tuple((candidate, self.freshen(candidate)) for candidate in stored)
 
     def permitted(self, updates: Pairs) -> Pairs:
-        """Return the updates that the request permits: none if the request has no-store (RFC 9111 section 5.2.1.5)."""
+        """Return the pairs of `updates` that may be stored, none if the request has no-store (RFC 9111 5.2.1.5)."""
         original = self.forward.original
         return tuple(pair for pair in updates if request_allows(original, pair[1].response, self.policy))
 
@@ -306,9 +309,9 @@ def handle_response(
 ) -> ResponseActions:
     """Return the actions for a response to `forward.request`: relay, store, freshen or invalidate; only relay a 1xx.
 
-    `uri` is the request's cache key, `response` the head as received, `request_time` and `response_time` the times when
-    the request was sent and the head received (wall clock, seconds since 1970 UTC), `stored` the responses stored under
-    `uri`.
+    `uri` is the request's cache key, `response` the head as received, and `stored` the responses stored under `uri`.
+    `request_time` and `response_time` are the times when the request was sent and the head was received (wall clock,
+    seconds since 1970 UTC).
     """
     head = relayed(response, response_time) if response.status >= 200 else response
     request = forward.original
@@ -347,7 +350,7 @@ def ttl(stored: StoredResponse, now: float, policy: Policy) -> int:
 
 
 def _stale_fallback(forward: Forward, now: float, policy: Policy, status: int | None, uri: bytes) -> Serve | None:
-    """Return a Serve of forward.fallback if stale reuse is permitted, else None.
+    """Return the decision to serve forward.fallback stale if that is permitted, else None.
 
     `status` is the status of the error response, None if upstream did not respond.
     """
@@ -399,14 +402,18 @@ def _answers(exchange: _Exchange, stored: StoredResponse) -> bool:
 
 
 def _is_clients(exchange: _Exchange) -> bool:
-    """Return True if a 304's validator matches an entity tag of the client's request (RFC 9111 section 4.3.2)."""
+    """Return True if the entity tag of a 304 is one that the client itself sent (RFC 9111 section 4.3.2)."""
     client_tags = entity_tags(exchange.forward.original.fields.get(b"if-none-match") or b"") or []
     tag = exchange.head.fields.get(b"etag") or b""
     return any(is_same_tag(tag, candidate, strongly=False) for candidate in client_tags)
 
 
 def _validated(exchange: _Exchange, stored: StoredResponse) -> Serve:
-    """Return the Serve of a freshened response, with Age only if upstream sent Age (RFC 9111 section 5.1)."""
+    """Return the decision to serve a stored response that a 304 has freshened.
+
+    The response has an Age field only if the 304 had one: otherwise the origin itself has validated it (RFC 9111
+    section 5.1).
+    """
     head, policy = exchange.head, exchange.policy
     # RFC 9111 section 5.2.2.4: after a validation, the response may carry the fields that are not stored.
     names = effective_control(stored.response, policy).directives
@@ -477,7 +484,7 @@ def _joined(
 
 
 def _after_head(exchange: _Exchange) -> ResponseActions:
-    """Return the actions for a 200 to HEAD: update the stored responses to GET that match it, remove the others."""
+    """Return the actions for a 200 to HEAD: freshen the stored responses to GET that it matches, remove others."""
     get_responses = [candidate for candidate, _ in exchange.candidates if candidate.method != b"HEAD"]
     confirmed = [candidate for candidate in get_responses if is_confirmed(exchange.head, candidate)]
     contradicted = tuple(candidate for candidate in get_responses if candidate not in confirmed)
@@ -505,7 +512,8 @@ def _relayed(exchange: _Exchange, may_store: bool = True) -> ResponseActions:
 def _outdated(exchange: _Exchange, stored: StoredResponse | None) -> tuple[StoredResponse, ...]:
     """Return the stored responses that a full response shows to be outdated (RFC 9111 section 4.3.3).
 
-    The result is empty if the new response is stored, since the store then replaces the outdated ones.
+    Those are the candidates that do not have the response's entity tag. The result is empty if the new response is
+    stored, since it then replaces the outdated ones in the store.
     """
     request, head = exchange.forward.original, exchange.head
     if stored is not None or request.method != b"GET" or head.status not in _CURRENT:

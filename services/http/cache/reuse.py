@@ -37,12 +37,15 @@ _TOKEN = re.compile(rb"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*+")
 
 
 def cache_identifier(name: bytes) -> bytes:
-    """Encode a cache's name, in visible ASCII, as a Token if possible, else as a String (RFC 9211 section 2)."""
+    """Encode a cache's name for Cache-Status, as a Token if possible, else as a String (RFC 9211 section 2).
+
+    The name consists of visible ASCII characters.
+    """
     return name if _TOKEN.fullmatch(name) else b'"%b"' % name.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
 
 
 def cache_status_hit(policy: Policy, uri: bytes, ttl_s: int, detail: bytes | None = None) -> FieldLine:
-    """Return the Cache-Status line of a hit (RFC 9211 section 2.1); `detail` is a token."""
+    """Return the Cache-Status line of a hit (RFC 9211 section 2.1). `detail` is a token for its parameter detail."""
     return CACHE_STATUS, b"%b; hit; ttl=%d%b%b" % (
         policy.identifier,
         ttl_s,
@@ -76,10 +79,10 @@ def cache_status_forward(
 
 
 def mark_collapsed(response: Response, policy: Policy, forward: Forward, is_reused: bool = True) -> Response:
-    """Return a response head with `collapsed` in its last Cache-Status line (RFC 9211 section 2.6).
+    """Return a response head with the parameter `collapsed` in its last Cache-Status line (RFC 9211 section 2.6).
 
-    `forward` is the decision for the collapsed request. `is_reused` is False if the shared response did not satisfy
-    the collapsed request, which was therefore forwarded separately.
+    `forward` is the decision for the collapsed request. `is_reused` is False if the shared response did not satisfy the
+    collapsed request, which was therefore forwarded separately.
     """
     lines = list(response.fields.lines)
     at = max((number for number, line in enumerate(lines) if line[0] == CACHE_STATUS), default=None)
@@ -114,7 +117,7 @@ def is_same_representation(metadata: DerivedMetadata, head: Response) -> bool:
 
 
 def union(old: ContentSpan, new: ContentSpan) -> ContentSpan | None:
-    """Return the union of two parts of a representation; None for a gap, or for different complete lengths."""
+    """Return the union of two spans of a representation; None for a gap, or for different complete lengths."""
     lengths = {span.complete_length for span in (old, new)} - {None}
     if len(lengths) > 1 or old.last + 1 < new.first or new.last + 1 < old.first:
         return None
@@ -126,12 +129,15 @@ def union(old: ContentSpan, new: ContentSpan) -> ContentSpan | None:
 
 
 def is_complete(span: ContentSpan) -> bool:
-    """Return True if a part of a representation is the whole representation."""
+    """Return True if a span covers the whole representation."""
     return span.first == 0 and span.complete_length == span.last + 1
 
 
 def pieces(stored: StoredResponse, old: ContentSpan, new: ContentSpan) -> tuple[Piece, ...]:
-    """Return the pieces of the union of two parts: the arriving part, extended at either end by the stored part."""
+    """Return the pieces whose concatenation is the union of `old`, a stored span, and `new`, an arriving span.
+
+    Where both have the same octets, those of the arriving content are used.
+    """
     parts = []
     if old.first < new.first:
         parts.append(Piece(stored, Span(0, new.first - old.first - 1)))
@@ -183,7 +189,7 @@ def select_spans(stored: StoredResponse, metadata: DerivedMetadata, request: Req
 
 
 def is_suitable(stored: StoredResponse, metadata: DerivedMetadata, request: Request) -> bool:
-    """Return True if the stored content can satisfy a request (RFC 9111 section 3.3).
+    """Return True if the stored content can satisfy a request, freshness aside (RFC 9111 section 3.3).
 
     A partial response satisfies only range requests that it covers. A complete response whose content is still arriving
     satisfies no range request.
@@ -194,7 +200,7 @@ def is_suitable(stored: StoredResponse, metadata: DerivedMetadata, request: Requ
 
 
 def to_content_span(stored: StoredResponse, span: Span) -> Span:
-    """Convert a span of the representation to one of the stored content."""
+    """Convert a span of the representation to a span of the stored content."""
     first = 0 if stored.span is None else stored.span.first
     return Span(span.first - first, span.last - first)
 
@@ -237,10 +243,10 @@ def serve(
     revalidate: Forward | None = None,
     extra: tuple[FieldLine, ...] = (),
 ) -> Serve:
-    """Build the response to a GET or HEAD request from a stored response that satisfies it (is_suitable).
+    """Build the decision to serve a stored response to a GET or HEAD request that it satisfies (is_suitable).
 
-    `status_line` is the Cache-Status line. `with_age` is False after a validation by the origin itself (RFC 9111
-    section 5.1). `extra` are field lines that are not stored.
+    `status_line` is the Cache-Status line, `extra` are field lines that are not stored. `with_age` is False if the
+    origin itself has just validated the response (RFC 9111 section 5.1).
     """
     metadata = derived_metadata(stored, policy)
     age = metadata.age_s(now)

@@ -1,8 +1,8 @@
-"""Stored responses as immutable values (RFC 9111 sections 3 and 3.1).
+"""Stored responses of the HTTP cache, as immutable values: head, times and part of the content (RFC 9111 3 and 3.1).
 
     StoredResponse(b"http://a/", b"GET", request.fields, 10.0, 10.2, response, 5, None, "1f3a")
 
-The content is separate: the store (services/http/storage) has it under `name`.
+The content itself is in the store (services/http/storage), which identifies it by the attribute `name`.
 """
 
 from dataclasses import dataclass, field
@@ -56,7 +56,10 @@ class StoredResponse:
     memo: object = field(default=None, init=False, compare=False, repr=False)
 
     def under_name(self, name: str, size_octets: int | None = None) -> "StoredResponse":
-        """Return a copy with the store's handle and the size of its content; cheaper than dataclasses.replace()."""
+        """Return a copy with the name and the size of its content in the store.
+
+        This is cheaper than dataclasses.replace().
+        """
         return StoredResponse(
             self.uri,
             self.method,

@@ -31,7 +31,7 @@ _ESCAPED = re.compile(rb'\\(["\\])')
 
 
 class Kind(Enum):
-    """Marker for a structured field value of a type that no cache directive uses."""
+    """Marker that parse_dictionary() returns for a value of a type that no cache directive uses."""
 
     OTHER = "other"
 

@@ -55,7 +55,7 @@ def excluded_fields(directives: ResponseDirectives) -> frozenset[bytes]:
 
 
 def stored_fields(response: Response, directives: ResponseDirectives) -> Fields:
-    """Return the fields of a response that are stored; the argument is the head that relayed() returns."""
+    """Return the fields of a response that may be stored; the argument is a head from relayed()."""
     names = excluded_fields(directives)
     return response.fields.without(names) if response.fields.has_any(names) else response.fields
 
@@ -105,7 +105,7 @@ def identify_updated(
 
 
 def _is_same_entry(candidate: StoredResponse, other: StoredResponse) -> bool:
-    """Return whether two responses are the same entry of the store, even if its fields were freshened in between."""
+    """Return whether two values are the same entry of the store, even if its fields have been freshened in between."""
     return candidate.name == other.name if candidate.name else candidate == other
 
 
@@ -184,14 +184,15 @@ def add_validators(request: Request, candidates: Sequence[Candidate]) -> tuple[R
 
 
 def without_preconditions(request: Request) -> Request:
-    """Derive the cache's own request from a client's request, without the client's preconditions (RFC 9111 4.3.1)."""
+    """Return a client's request without its preconditions, as the basis of the cache's own (RFC 9111 section 4.3.1)."""
     return _replace_fields(request, request.fields.without(_CLIENTS_WISH))
 
 
 def completion_request(request: Request, candidates: Sequence[Candidate]) -> tuple[Request, StoredResponse] | None:
-    """Return a request for the missing end of a stored partial response, and that response; else None (RFC 9111 3.3).
+    """Return a request for the missing end of a stored partial response, and that response (RFC 9111 section 3.3).
 
-    The partial response must start at octet 0 and have a strong entity tag and a known complete length.
+    Return None without a suitable partial response: it must start at octet 0 and have a strong entity tag and a known
+    complete length.
     """
     if request.method != b"GET" or request.fields.has_any(CONDITIONAL_NAMES):
         return None

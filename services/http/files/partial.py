@@ -28,7 +28,7 @@ class HeadBody:
 
 
 def full_response(files: StaticFiles, representation: Representation, method: bytes) -> Response:
-    """Return the 200 response for a file that is not cached; raises OSError if it cannot be opened."""
+    """Return the 200 response for a file too large for the memory cache; raises OSError if it cannot be opened."""
     if method == b"HEAD":
         return Response(200, representation.response.fields, HeadBody(representation.size_octets))
     return Response(
@@ -37,9 +37,9 @@ def full_response(files: StaticFiles, representation: Representation, method: by
 
 
 def partial_response(files: StaticFiles, representation: Representation, spans: list[Span], is_known: bool) -> Response:
-    """Return 206 for the spans, 416 if there are none; raises OSError if the file cannot be opened.
+    """Return a 206 with the given spans, or a 416 if there are none; raises OSError if the file cannot be opened.
 
-    `is_known`: If-Range shows that the client has the representation's fields from an earlier response.
+    `is_known` is True if the request has a valid If-Range: the client already knows the fields of the representation.
     """
     size = representation.size_octets
     if not spans:
@@ -55,13 +55,16 @@ def partial_response(files: StaticFiles, representation: Representation, spans: 
 
 
 def _fields(representation: Representation, is_known: bool) -> Fields:
-    """Return the fields of a 206: after If-Range only the required ones (RFC 9110 section 15.3.7)."""
+    """Return the header fields of a 206.
+
+    After If-Range, only the required fields are sent (RFC 9110 section 15.3.7).
+    """
     fields = representation.response.fields
     return fields.without((b"content-type", b"last-modified")) if is_known else fields
 
 
 def _multipart(files: StaticFiles, representation: Representation, spans: list[Span], is_known: bool) -> Response:
-    """Return multipart/byteranges, with a Content-Range in each part only (RFC 9110 section 15.3.7.2)."""
+    """Return a 206 with multipart/byteranges; only its parts have a Content-Range (RFC 9110 section 15.3.7.2)."""
     boundary = hashlib.sha256(representation.validators.entity_tag + repr(spans).encode()).hexdigest()[:32].encode()
     segments: list[Segment] = []
     for number, span in enumerate(spans):

@@ -51,7 +51,7 @@ Identity = tuple[int, int, int, int, int]
 
 
 def identity_of(status: os.stat_result) -> Identity:
-    """Return the stat() attributes that identify a file's state: every change alters at least one of the attributes."""
+    """Return the stat() attributes by which a change of a file is detected: every change alters at least one."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
@@ -68,7 +68,10 @@ def content_type(name: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Representation:
-    """The current representation of a path; `content` is None if the file is too large to cache."""
+    """Current representation of a path: prepared response, validators, size.
+
+    `content` is None for a file too large to cache.
+    """
 
     path: str
     identity: Identity
@@ -82,7 +85,10 @@ class Representation:
 def represent(
     path: str, status: os.stat_result, content: bytes | None, now: float, further: Sequence[FieldLine] = ()
 ) -> Representation:
-    """Return the representation of a file with `status`; `now` is the wall clock's time, `further` are more fields."""
+    """Return the representation of a file with the stat() result `status`; `further` are additional header fields.
+
+    `now` is the wall clock in seconds since 1970 UTC.
+    """
     size = status.st_size
     # RFC 9110 section 8.8.2.1: Last-Modified is not later than Date.
     last_modified = int(min(status.st_mtime_ns // 1_000_000_000, now))
@@ -103,7 +109,10 @@ def represent(
 
 
 def _entity_tag(status: os.stat_result, content: bytes | None, now: float) -> bytes:
-    """Return an entity tag: a hash of the content; if `content` is None, time and size, weak for a recent change."""
+    """Return an entity tag: a hash of the content or, for a file too large to cache, modification time and size.
+
+    A tag of time and size is weak if the file has changed very recently.
+    """
     # RFC 9110 section 8.8.3.1: both a hash of the content and a combination of file attributes may be an entity tag.
     if content is not None:
         return b'"%s"' % blake2b(content, digest_size=TAG_OCTETS).hexdigest().encode("ascii")
@@ -112,7 +121,7 @@ def _entity_tag(status: os.stat_result, content: bytes | None, now: float) -> by
 
 
 def _is_settled(status: os.stat_result, now: float) -> bool:
-    """Return whether every later change of a file would alter its stat() times; False after a very recent change."""
+    """Return whether the last change of a file is old enough that any later change would alter its stat() times."""
     return now - status.st_ctime > SETTLED_S
 
 
@@ -121,10 +130,13 @@ Segment = bytes | tuple[int, int]
 
 
 class FileBody:
-    """A body that is read from an open file, with literal octets in between (multipart/byteranges)."""
+    """Response body that is read from an open file, with literal octets in between for multipart/byteranges."""
 
     def __init__(self, descriptor: int, segments: Sequence[Segment]) -> None:
-        """Create a body that owns `descriptor`; `segments` are literal octets, or (offset, length) in the file."""
+        """Create a body that owns the open file `descriptor`.
+
+        `segments` are literal octets, or (offset, length) in the file.
+        """
         self.size_octets: int | None = sum(len(s) if isinstance(s, bytes) else s[1] for s in segments)
         self._descriptor = descriptor
         self._segments = list(reversed(segments))
@@ -165,7 +177,7 @@ _VALUE = re.compile(rf"{_DIRECTIVE}(?:[\t ]*,[\t ]*{_DIRECTIVE})*")
 
 @dataclass(frozen=True, slots=True)
 class CacheRule:
-    """A pattern for paths below the root, and the Cache-Control of the files that match."""
+    """Rule for Cache-Control: a shell pattern for paths below the root, and the value for files that match it."""
 
     pattern: str
     value: bytes
@@ -182,7 +194,7 @@ def parse_rule(text: str) -> CacheRule:
 
 
 def cache_control(rules: Sequence[CacheRule], path: str) -> bytes | None:
-    """Return the value of the first rule that matches a path below the root (`/a/b.html`), or None."""
+    """Return the Cache-Control value of the first rule that matches a path below the root (`/a/b.html`), or None."""
     return next((rule.value for rule in rules if fnmatchcase(path, rule.pattern)), None)
 
 
@@ -204,7 +216,7 @@ DIRECTORY = Directory()
 
 @dataclass(frozen=True, slots=True)
 class _CacheEntry:
-    """A cache entry: a representation, its file `name`, and the directories between the root and the file.
+    """Entry of the memory cache: representation, file `name`, and the directories from the root to the file.
 
     `directories` is None if there is a symbolic link on the path.
     """
@@ -215,7 +227,7 @@ class _CacheEntry:
 
 
 class StaticFiles:
-    """The files below `root`, with Cache-Control by `rules`; raises ServiceError unless `root` is a directory."""
+    """Files below `root`, with Cache-Control set by `rules`. Raises ServiceError unless `root` is a directory."""
 
     def __init__(self, root: Path, wall_clock: Callable[[], float], rules: Sequence[CacheRule] = ()) -> None:
         if not root.is_dir():
@@ -227,7 +239,10 @@ class StaticFiles:
         self._cached_octets = 0
 
     def find(self, path: bytes) -> Representation | Directory | None:
-        """Return the resource at a request's path, None if there is none; raises PermissionError."""
+        """Return the Representation of the file at a request's path, or a Directory; None if there is neither.
+
+        Raises PermissionError if the file may not be read.
+        """
         entry = self._cache.get(path)
         if entry is not None and self._is_current(entry):
             return entry.representation
@@ -243,7 +258,7 @@ class StaticFiles:
         return descriptor
 
     def _is_current(self, entry: _CacheEntry) -> bool:
-        """Return whether an entry is valid: the path leads to the same unchanged file, and stays below the root."""
+        """Return whether a cache entry is still valid: its path leads to the same unchanged file below the root."""
         path = entry.representation.path
         try:
             # A cache entry is checked for every request, so realpath() is called only for paths with a symbolic link.
@@ -258,7 +273,7 @@ class StaticFiles:
             return False
 
     def _name_below_root(self, path: bytes) -> str | None:
-        """Return the file name for a path, None for a path that could lead outside the root."""
+        """Return the file name for a URL path; None for a path that could lead outside the root."""
         segments = path.split(b"/")[1:]
         decoded = [percent_decode(segment) for segment in segments]
         # An encoded slash is not a separator in a URI (RFC 3986 section 2.2), and a file name cannot contain one.
@@ -334,5 +349,5 @@ class StaticFiles:
 
 
 def _cost(path: bytes, representation: Representation) -> int:
-    """Return the memory of a cache entry in octets: its content, and an estimate for its objects."""
+    """Return the memory that a cache entry uses, in octets: its content, and an estimate for its objects."""
     return len(representation.content or b"") + len(path) + 2048

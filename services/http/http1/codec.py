@@ -110,7 +110,7 @@ def parse_field_lines(block: bytes) -> Fields:
 
 
 def _check_host(request: Request) -> None:
-    """Require a valid Host field in HTTP/1.1, and at most one in any version (RFC 9112 section 3.2)."""
+    """Raise HTTPError 400 if Host is invalid, repeated, or missing in HTTP/1.1 (RFC 9112 section 3.2)."""
     hosts = request.fields.get_all(b"host")
     if len(hosts) > 1:
         raise HTTPError(400, "more than one Host field")
@@ -255,7 +255,10 @@ def is_persistent(version: Version, fields: Fields) -> bool:
 
 
 def _expects_continue(request: Request, length: int) -> bool:
-    """Return whether the client expects 100 (RFC 9110 section 10.1.1); the handler checks other expectations."""
+    """Return whether the client expects 100 Continue (RFC 9110 section 10.1.1).
+
+    The handler of the request checks other expectations.
+    """
     if request.version < HTTP_1_1 or length == 0:
         return False
     return b"100-continue" in lower_tokens(request.fields.get(b"expect"))
@@ -308,14 +311,14 @@ _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]++)((?:%b)*+)" % _EXTENSION)
 
 
 class BodyDecoder(Protocol):
-    """Interface of a decoder of one message's content."""
+    """Interface of a decoder of one message's content: by Content-Length, chunked, or until the connection closes."""
 
     def decode(self, buffer: OctetBuffer) -> Data | EndOfMessage | None:
         """Return the next event, None if it needs more input; raises HTTPError for invalid or excessive content."""
         ...
 
     def at_eof(self) -> EndOfMessage:
-        """Handle the end of the connection: return the end of the message, or raise TruncatedError."""
+        """Handle the end of the connection: return EndOfMessage if it ends the content, else raise TruncatedError."""
         ...
 
 
@@ -447,7 +450,10 @@ def body_decoder(length: int, limit_octets: int) -> BodyDecoder:
 
 
 class BodyEncoder:
-    """Encoder of one message's content; raises LocalProtocolError if the content does not fit the framing."""
+    """Encoder of one message's content.
+
+    Raises LocalProtocolError if the content does not match the framing of the head.
+    """
 
     def __init__(self, length: int) -> None:
         self._length = length
@@ -455,12 +461,12 @@ class BodyEncoder:
 
     @property
     def is_chunked(self) -> bool:
-        """True if the transfer coding is chunked, so that trailer fields can be sent."""
+        """True if the content is chunked; only then can trailer fields be sent."""
         return self._length == CHUNKED
 
     @property
     def ends_with_connection(self) -> bool:
-        """True if the content is close-delimited."""
+        """True if the content is close-delimited: the end of the connection is the end of the content."""
         return self._length == UNTIL_CLOSE
 
     def encode_data(self, data: bytes) -> bytes:

@@ -9,13 +9,14 @@ r"""HTTP/1 connections of client and server, sans-IO: octets in, events out; mes
     server.send_response(Response(200, body=b"hi"), date)                   # b"HTTP/1.1 200 OK\r\n..."
     server.next_exchange()                                                  # events of a pipelined request
 
-An error of the peer is returned as a Fault event, the last event; an error of this side raises LocalProtocolError.
+An error of the peer is returned as a Fault, which is always the last event. An error of this side raises
+LocalProtocolError.
 
 States. A connection has two halves, one per direction, and each half has its own state. Messages of one direction
 follow each other without overlap, so one state per half is enough; HTTP/2 needs one per stream (http2/streams.py). All
 transitions of both halves and of both roles are in TRANSITIONS. A signal without an entry for the current state raises
-LocalProtocolError: the caller tried to send something out of order. Received octets cannot raise it: a half in BODY
-passes them to a decoder, a half in IDLE parses a head, and in all other states they stay in the buffer.
+LocalProtocolError, because the caller tried to send something out of order. Received octets never raise it: a half in
+BODY passes them to a decoder, a half in IDLE parses a head, and in all other states they stay in the buffer.
 
              HEAD                      END
     IDLE ------------> BODY ------------------------> DONE
@@ -41,8 +42,8 @@ The client does not couple its halves, since it may pipeline requests. It applie
 request is sent, and keeps the methods of unanswered requests in a queue, since the method decides whether a response
 has content (section 6.3).
 
-`persistent` is not a state: it tells whether the connection persists after the exchange. The framing of each message
-sets `persistent` (section 9.3); other causes can only clear it: a fault, the peer's half-close, a stop of the server.
+`persistent` is not a state but a flag: true if the connection persists after the exchange. The framing of each message
+sets it (section 9.3). Other causes can only clear it: a fault, the peer's half-close, a stop of the server.
 """
 
 from collections import deque
@@ -79,7 +80,7 @@ from lab7.services.http.messages import END, HTTP_1_1, NO_FIELDS, Closed, Data, 
 
 
 class HalfState(IntEnum):
-    """State of one half of an HTTP/1 connection: the receiving or the sending half."""
+    """State of one half of an HTTP/1 connection, which is the receiving or the sending direction."""
 
     IDLE = auto()
     BODY = auto()
@@ -89,7 +90,10 @@ class HalfState(IntEnum):
 
 
 class Signal(IntEnum):
-    """Inputs of the HTTP/1 transition table; an IntEnum, since a plain Enum hashes more slowly."""
+    """Signals of the HTTP/1 state machine: the inputs of its transition table.
+
+    It is an IntEnum, since a plain Enum hashes more slowly.
+    """
 
     HEAD = auto()
     WHOLE = auto()
@@ -118,7 +122,10 @@ TRANSITIONS: dict[tuple[HalfState, Signal], HalfState] = {
 
 
 def move(half: HalfState, signal: Signal) -> HalfState:
-    """Return the state after `signal`; raises LocalProtocolError if the table has no such transition."""
+    """Return the state that follows `state` after `signal`.
+
+    Raises LocalProtocolError if the table has no such transition.
+    """
     after = TRANSITIONS.get((half, signal))
     if after is None:
         raise LocalProtocolError(f"invalid transition: {signal.name} in state {half.name}")
@@ -126,7 +133,7 @@ def move(half: HalfState, signal: Signal) -> HalfState:
 
 
 class Connection:
-    """Base class of client's and server's connection: input buffer, sending and receiving half, parsing loop."""
+    """Base class of the client's and the server's connection: input buffer, states of both halves, parsing loop."""
 
     def __init__(self, body_limit_octets: int) -> None:
         self.receiving = HalfState.IDLE
@@ -142,7 +149,10 @@ class Connection:
         return len(self._buffer)
 
     def _parse(self, step: Callable[[], list[Event]]) -> list[Event]:
-        """Call `step` until it returns no event, and return all events; a fault is the last one."""
+        """Call `step` until it returns no event; return all events.
+
+        If the peer made an error, the last event is a Fault.
+        """
         events: list[Event] = []
         try:
             while parsed := step():
@@ -202,7 +212,10 @@ class ClientConnection(Connection):
         return self.open_request(request) + self.send_data(body) + self.send_end()
 
     def open_request(self, request: Request) -> bytes:
-        """Encode a request's head; send_data() and send_end() add the content, framed by its fields."""
+        """Encode the head of a request.
+
+        send_data() and send_end() then encode the content, framed according to the fields of the head.
+        """
         framing = request_framing(request)
         octets = format_request_head(request)
         self.sending = move(self.sending, Signal.HEAD)
@@ -230,7 +243,7 @@ class ClientConnection(Connection):
         return octets
 
     def take_head_size(self) -> int:
-        """Remove and return the size in octets of the oldest response head whose size was not yet returned."""
+        """Return the size of a response's head in octets; successive calls go through the responses in order."""
         return self._head_sizes.popleft()
 
     def take_rest(self) -> bytes:
@@ -246,9 +259,9 @@ class ClientConnection(Connection):
         return self._parse(self._step)
 
     def receive_eof(self) -> list[Event]:
-        """Handle the end of the connection: return the end of a message, a Fault, or Closed between messages.
+        """Handle the end of the connection: return EndOfMessage, a Fault inside a message, or Closed between messages.
 
-        After Closed, `unanswered` requests get no response.
+        After Closed, `unanswered` is the number of requests that get no response.
         """
         self.persistent = False
         if self.receiving is HalfState.BODY:
@@ -288,7 +301,7 @@ class ClientConnection(Connection):
         except LimitExceededError as error:
             raise HTTPError(502, "the response's header section is too long") from error
         if head is None:
-            # Reject at once an input that cannot become a response: to wait for its end would be in vain.
+            # Reject at once an input that cannot become a response, since waiting for its end would be useless.
             check_partial_head(self._buffer.peek(limits.HEAD_OCTETS), 502)
             return []
         return [self._open_response(parse_response_head(head), len(head))]
@@ -339,7 +352,7 @@ _parse_head_cached = lru_cache(maxsize=CACHED_HEADS)(_parse_head)
 def _final_head(
     status: int, reason: bytes | None, fields: Fields, date: bytes, length: int | None, option: bytes | None
 ) -> bytes:
-    """Format a final response's head, with the fields that the connection adds."""
+    """Format the head of a final response; add Date, Content-Length or Transfer-Encoding, and Connection as needed."""
     added: list[FieldLine] = []
     # RFC 9110 section 6.6.1: an origin with a clock sends Date; a forwarded Date is not replaced.
     if b"date" not in fields:
@@ -380,7 +393,10 @@ class ServerConnection(Connection):
         self._encoder = BodyEncoder(0)
 
     def receive_data(self, data: bytes) -> list[Event]:
-        """Parse octets from the client and return events; those of a pipelined request come from next_exchange()."""
+        """Parse octets from the client and return events of the current request.
+
+        next_exchange() returns the events of a pipelined request later.
+        """
         if self.receiving in _OVER:
             return []
         if self._is_whole_head(data):
@@ -393,7 +409,7 @@ class ServerConnection(Connection):
         return self._parse(self._step)
 
     def _is_whole_head(self, data: bytes) -> bool:
-        """Return whether `data` is exactly one request head, the common case, which needs no buffer."""
+        """Return whether `data` is exactly one request head. In this common case, the input buffer is not needed."""
         return (
             len(data) <= CACHED_HEAD_OCTETS
             and 0 < data.find(HEAD_END) == len(data) - len(HEAD_END)
@@ -403,7 +419,7 @@ class ServerConnection(Connection):
         )
 
     def receive_eof(self) -> list[Event]:
-        """Handle the client's half-close: requests received so far are still answered, an incomplete one gets 400."""
+        """Handle the client's half-close: complete requests are still answered, an incomplete one gets 400."""
         self._ended = True
         if self.receiving is HalfState.IDLE:
             return [self._fail(400, "the connection was closed inside a request") if self._buffer else Closed()]
@@ -416,7 +432,7 @@ class ServerConnection(Connection):
         return [self._decoder.at_eof()]
 
     def time_out(self) -> Fault:
-        """Fail an incomplete request with 408 (RFC 9110 section 15.5.9)."""
+        """Fail an incomplete request with status 408, and return the Fault (RFC 9110 section 15.5.9)."""
         return self._fail(408, "timeout while receiving the request")
 
     def send_continue(self) -> bytes:
@@ -436,20 +452,21 @@ class ServerConnection(Connection):
         return format_response_head(Response(response.status, response.fields, reason=response.reason))
 
     def switch(self) -> bytes:
-        """Leave HTTP/1 after this request (Upgrade, RFC 9110 section 7.8); return the octets after the request."""
+        """Leave HTTP/1 after a request with Upgrade (RFC 9110 section 7.8); return the octets received after it."""
         self.sending = move(self.sending, Signal.WHOLE)
         return self.take_rest()
 
     def take_rest(self) -> bytes:
-        """Leave HTTP/1 after this response (CONNECT, RFC 9110 section 9.3.6); return the octets after the request."""
+        """Leave HTTP/1 after the response to CONNECT (RFC 9110 section 9.3.6); return the octets after the request."""
         self.persistent = False
         return self._buffer.take(len(self._buffer))
 
     def send_response(self, response: Response, date: bytes, close: bool = False) -> bytes:
-        """Encode a final response's head, and its content if `response.body` is bytes.
+        """Encode the head of a final response, together with the content if `response.body` is bytes.
 
-        If the body is a Body, send_data() and send_end() encode its content, unless `is_sent` is already true. Added
-        are Content-Length or Transfer-Encoding, neither of which the response may have, Date (`date`) and Connection.
+        If the body is a Body, send_data() and send_end() encode its content afterwards, unless `is_sent` is already
+        true (no content is sent, for example to HEAD). This method adds Date (`date`), Connection, and Content-Length
+        or Transfer-Encoding; the response must not have the latter two.
         """
         body = response.body
         size = len(body) if isinstance(body, bytes) else body.size_octets
@@ -492,13 +509,16 @@ class ServerConnection(Connection):
         return self._encoder.encode_data(data)
 
     def send_end(self, trailers: Fields = NO_FIELDS) -> bytes:
-        """Encode the end of the content; trailers are omitted unless the content is chunked."""
+        """Encode the end of a response's content; trailers are omitted unless the content is chunked."""
         self.sending = move(self.sending, Signal.END)
         # RFC 9110 section 6.5.1: trailer fields may be discarded.
         return self._encoder.encode_end(trailers if self._encoder.is_chunked else NO_FIELDS)
 
     def next_exchange(self) -> list[Event]:
-        """Start the next exchange and return its events so far; raises LocalProtocolError if the last is incomplete."""
+        """Start the next exchange and return its events so far.
+
+        Raises LocalProtocolError if the current one is incomplete.
+        """
         signal = Signal.NEXT if self.persistent else Signal.CLOSE
         if self.receiving is not HalfState.BODY:
             self.receiving = move(self.receiving, signal)
@@ -517,7 +537,7 @@ class ServerConnection(Connection):
         return super()._fail(status, detail)
 
     def _has_ended(self) -> bool:
-        """Return whether no request can follow, because the client has half-closed and the input buffer is empty."""
+        """Return whether no further request can arrive: the client has half-closed, and the input buffer is empty."""
         return self._ended and not self._buffer
 
     def _step(self) -> list[Event]:
@@ -564,7 +584,10 @@ class ServerConnection(Connection):
         return head
 
     def _check_partial_head(self) -> None:
-        """Reject early an input that cannot become a request; each octet is checked at most twice."""
+        """Raise HTTPError as soon as the buffered input cannot become a valid request head.
+
+        Each octet is checked at most twice, whatever the sizes of the pieces in which it arrives.
+        """
         # A CR at the end of the checked input is checked again together with the octet that follows.
         ends_in_cr = self._checked > 0 and self._buffer.peek(1, self._checked - 1) == b"\r"
         unchecked = self._buffer.peek(limits.HEAD_OCTETS, self._checked - ends_in_cr)
@@ -578,7 +601,7 @@ class ServerConnection(Connection):
         self._checked = len(self._buffer)
 
     def _sent_length(self, status: int, size: int | None) -> int | None:
-        """Return the length for the response's framing: octets, CHUNKED or UNTIL_CLOSE, None for no length field."""
+        """Return the framing of a response: a length in octets, CHUNKED, UNTIL_CLOSE, or None for no length field."""
         # RFC 9110 section 8.6: no Content-Length with 1xx and 204; it may be omitted with 304.
         if status < 200 or status in (204, 304) or (self._method == b"CONNECT" and status < 300):
             return None

@@ -69,7 +69,10 @@ class StreamEnded:
 
 @dataclass(frozen=True, slots=True)
 class StreamLost:
-    """Event: a stream ended without its response; `may_retry` if the server has not processed the request."""
+    """Event: a stream ended without a complete response.
+
+    `may_retry` is True if the server has not processed the request.
+    """
 
     stream_id: int
     may_retry: bool
@@ -80,7 +83,7 @@ Event = PushPromised | ResponseReceived | DataReceived | StreamEnded | StreamLos
 
 
 class Http2ClientConnection:
-    """The client's end of a connection; `push` permits server push."""
+    """Client's end of an HTTP/2 connection, sans-IO; `push` permits server push."""
 
     def __init__(self, push: bool) -> None:
         config = h2.config.H2Configuration(client_side=True, header_encoding=None)
@@ -104,14 +107,14 @@ class Http2ClientConnection:
         self._first_octets = b""
 
     def start(self) -> None:
-        """Send the preface, by prior knowledge or after ALPN (RFC 9113 section 3.3)."""
+        """Buffer the connection preface and SETTINGS, for prior knowledge or after ALPN (RFC 9113 section 3.3)."""
         self._h2.initiate_connection()
         self._widen()
 
     def offer_upgrade(self) -> bytes:
         """Return the value of HTTP2-Settings for an HTTP/1.1 request with Upgrade (RFC 7540 section 3.2.1).
 
-        The preface and SETTINGS, to be sent first after 101, are then in data_to_send().
+        data_to_send() then returns the preface and SETTINGS, which must be sent first after a 101.
         """
         value: bytes = self._h2.initiate_upgrade_connection() or b""
         self._widen()
@@ -124,12 +127,15 @@ class Http2ClientConnection:
 
     @property
     def available_streams(self) -> int:
-        """Number of further requests allowed by the server's SETTINGS, or by ASSUMED_STREAMS before SETTINGS arrive."""
+        """Number of further requests that the server's SETTINGS permit; ASSUMED_STREAMS counts until they arrive."""
         allowed = self._h2.remote_settings.max_concurrent_streams if self._knows_settings else ASSUMED_STREAMS
         return max(0, int(allowed) - sum(stream_id % 2 for stream_id in self._open_streams)) if self.is_open else 0
 
     def send_request(self, request: Request, scheme: bytes) -> int:
-        """Send a request without content and return its stream number; raises LocalProtocolError if none is left."""
+        """Send a request without content and return its stream number.
+
+        Raises LocalProtocolError if no stream is available.
+        """
         try:
             stream_id = self._h2.get_next_available_stream_id()
             self._h2.send_headers(stream_id, request_header_list(request, scheme), end_stream=True)
@@ -162,7 +168,7 @@ class Http2ClientConnection:
             raise HTTPError(502, f"HTTP/2 protocol error of the server: {error or type(error).__name__}") from error
 
     def _check_preface(self, data: bytes) -> None:
-        """Require SETTINGS as the first frame (RFC 9113 section 3.4), to detect an HTTP/1 server early."""
+        """Check that the first frame is SETTINGS (RFC 9113 section 3.4); this detects an HTTP/1 server early."""
         if len(self._first_octets) < HEADER_OCTETS:
             self._first_octets += data[: HEADER_OCTETS - len(self._first_octets)]
             if len(self._first_octets) > KIND_AT and self._first_octets[KIND_AT] != Kind.SETTINGS:

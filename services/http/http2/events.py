@@ -8,7 +8,7 @@ from lab7.services.http.messages import Request
 
 @dataclass(frozen=True, slots=True)
 class RequestReceived:
-    """Event: a request is complete, including its content; the octets for a tunnel follow as TunnelData."""
+    """Event: a request is complete, including its content. For a tunnel, the client's octets follow as TunnelData."""
 
     stream_id: int
     request: Request
@@ -17,7 +17,7 @@ class RequestReceived:
 
 @dataclass(frozen=True, slots=True)
 class RequestRejected:
-    """Event: a request gets an error response with `status`; the rest of its content is discarded."""
+    """Event: a request is to be answered with the error `status`; the rest of its content is discarded."""
 
     stream_id: int
     status: int
@@ -26,7 +26,7 @@ class RequestRejected:
 
 @dataclass(frozen=True, slots=True)
 class StreamCancelled:
-    """Event: a stream closed before the response to its request was sent, or before the end of its tunnel."""
+    """Event: a stream closed before a response to its request was sent, or before its tunnel ended."""
 
     stream_id: int
 
@@ -42,7 +42,7 @@ class TunnelData:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionTerminated:
-    """Event: the connection ended with an error; GOAWAY is in data_to_send(), and further input is ignored."""
+    """Event: the connection ended with an error. data_to_send() contains GOAWAY; further input is ignored."""
 
     code: ErrorCode
     detail: str

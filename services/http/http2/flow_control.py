@@ -35,7 +35,11 @@ class ReceiveWindows:
     """Receive windows of an HTTP/2 server: the connection window, and the stream windows enlarged for an upload."""
 
     def __init__(self, send: Callable[[bytes], None], streams: Mapping[int, Stream], body_s: float) -> None:
-        """Create the windows; `send` takes WINDOW_UPDATE frames, `streams` are open, `body_s` limits their uploads."""
+        """Create the windows of a connection.
+
+        `send` is called with WINDOW_UPDATE frames, `streams` are the open streams, and `body_s` is the time limit in
+        seconds for the content of a request, counted from the enlargement of a queued stream's window.
+        """
         self._send = send
         self._streams = streams
         self._body_s = body_s
@@ -45,14 +49,14 @@ class ReceiveWindows:
         self._waiting: deque[Stream] = deque()
 
     def replenish(self) -> None:
-        """Restore the connection's window to UPLOAD_WINDOW once half of the window is used."""
+        """Restore the connection window to UPLOAD_WINDOW once half of it is used."""
         if self._window <= limits.UPLOAD_WINDOW // 2:
             increment = limits.UPLOAD_WINDOW - self._window
             self._send(encode_frame(Kind.WINDOW_UPDATE, 0, 0, encode_uint32(increment)))
             self._window = limits.UPLOAD_WINDOW
 
     def consume(self, size_octets: int) -> None:
-        """Count a DATA frame against the connection's window; raises Http2ConnectionError beyond it."""
+        """Count a DATA frame against the connection window; raises Http2ConnectionError if it exceeds the window."""
         if size_octets > self._window:
             raise Http2ConnectionError(
                 ErrorCode.FLOW_CONTROL_ERROR, "DATA exceeds the connection's flow-control window"
@@ -75,7 +79,7 @@ class ReceiveWindows:
             self._send(encode_frame(Kind.WINDOW_UPDATE, 0, stream.stream_id, encode_uint32(increment)))
 
     def complete(self, stream: Stream, now: float) -> None:
-        """Handle the end of a stream's content: enlarge the windows of the next streams in the queue."""
+        """Handle the end of a stream's content: enlarge the windows of streams in the queue."""
         self._growing.discard(stream.stream_id)
         self._widen_waiting(now)
 

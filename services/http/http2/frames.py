@@ -49,7 +49,7 @@ class Kind(IntEnum):
 
 
 class Frame(NamedTuple):
-    """A frame; `kind` is a plain number, since a peer may send types that Kind does not have."""
+    """An HTTP/2 frame. `kind` is a plain number, since a peer may send types that Kind does not have."""
 
     kind: int
     flags: int
@@ -58,7 +58,7 @@ class Frame(NamedTuple):
 
 
 class FrameDecoder:
-    """Decoder of octets into frames; it buffers only the octets of frames that next_frame() has not yet returned."""
+    """Incremental decoder of octets into frames."""
 
     def __init__(self, limit_octets: int = FRAME_OCTETS) -> None:
         self._limit_octets = limit_octets
@@ -92,7 +92,10 @@ class FrameDecoder:
         return length > self._limit_octets or len(self) >= HEADER_OCTETS + length
 
     def next_frame(self) -> Frame | None:
-        """Return the next complete frame, None while there is none; raises Http2ConnectionError on an oversized one."""
+        """Return the next complete frame, None if there is none yet.
+
+        Raises Http2ConnectionError for an oversized frame.
+        """
         octets, start = self._octets, self._start
         if len(octets) - start < HEADER_OCTETS:
             return None
@@ -152,7 +155,7 @@ def strip_padding(frame: Frame) -> bytes:
 
 
 def require_size(frame: Frame, octets: int) -> None:
-    """Raise Http2ConnectionError, FRAME_SIZE_ERROR, unless the payload has `octets` octets."""
+    """Raise Http2ConnectionError with FRAME_SIZE_ERROR unless the frame's payload has `octets` octets."""
     if len(frame.payload) != octets:
         raise Http2ConnectionError(
             ErrorCode.FRAME_SIZE_ERROR, f"{Kind(frame.kind).name} with the invalid length {len(frame.payload)}"
@@ -160,12 +163,12 @@ def require_size(frame: Frame, octets: int) -> None:
 
 
 def require_connection(frame: Frame) -> None:
-    """Raise Http2ConnectionError, PROTOCOL_ERROR, unless the frame is on stream 0."""
+    """Raise Http2ConnectionError with PROTOCOL_ERROR unless the frame is on stream 0, the connection itself."""
     if frame.stream_id:
         raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"{Kind(frame.kind).name} on a stream")
 
 
 def require_stream(frame: Frame) -> None:
-    """Raise Http2ConnectionError, PROTOCOL_ERROR, if the frame is on stream 0."""
+    """Raise Http2ConnectionError with PROTOCOL_ERROR if the frame is on stream 0, the connection itself."""
     if not frame.stream_id:
         raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"{Kind(frame.kind).name} on stream 0")

@@ -83,12 +83,15 @@ def _websocket_handshake(
 
 
 def is_extended_connect(request: Request) -> bool:
-    """Return whether a request from parse_request() was an extended CONNECT: other HTTP/2 requests have no Upgrade."""
+    """Return whether a request from parse_request() was an extended CONNECT: only such a request has Upgrade."""
     return b"upgrade" in request.fields
 
 
 def parse_content_length(request: Request) -> int | None:
-    """Return Content-Length, None if absent; raises MalformedError, HTTPError 413 (too large) or 417 (Expect)."""
+    """Return Content-Length, None if absent.
+
+    Raises MalformedError, or HTTPError 413 (too large) or 417 (unknown expectation in Expect).
+    """
     fields = request.fields
     expect = fields.get(b"expect")
     # RFC 9110 section 10.1.1: 100-continue is the only expectation that is defined.
@@ -129,7 +132,7 @@ def _split(lines: Sequence[FieldLine], known: frozenset[bytes]) -> tuple[dict[by
 
 
 def _add_pseudo(pseudo: dict[bytes, bytes], name: bytes, value: bytes, late: bool) -> None:
-    """Add a pseudo-header field; raises MalformedError if repeated or after a field (RFC 9113 section 8.3)."""
+    """Add a pseudo-header field; raises MalformedError if it is repeated or follows a regular field (RFC 9113 8.3)."""
     if late:
         raise MalformedError("a pseudo-header field follows a regular field")
     if name in pseudo:
@@ -154,7 +157,10 @@ def _required(pseudo: dict[bytes, bytes], name: bytes) -> bytes:
 
 
 def _with_host(authority: bytes | None, fields: list[FieldLine]) -> Fields:
-    """Return the fields as in an HTTP/1 request: Host first, the Cookie lines joined; raises MalformedError."""
+    """Return the fields in the form of an HTTP/1 request: Host first, the Cookie lines joined.
+
+    Raises MalformedError.
+    """
     hosts = [value for name, value in fields if name == b"host"]
     if authority is None and not hosts:
         raise HTTPError(400, "a request needs :authority or Host")
@@ -174,7 +180,7 @@ def _with_host(authority: bytes | None, fields: list[FieldLine]) -> Fields:
 
 
 def _check_size(lines: Sequence[FieldLine]) -> None:
-    """Raise HTTPError 431 for a list above the announced SETTINGS_MAX_HEADER_LIST_SIZE (RFC 9113 section 10.5.1)."""
+    """Raise HTTPError 431 for a header list above SETTINGS_MAX_HEADER_LIST_SIZE (RFC 9113 section 10.5.1)."""
     size = sum(len(name) + len(value) + _FIELD_OVERHEAD for name, value in lines)
     if size > HEADER_LIST_OCTETS:
         raise HTTPError(431, f"the header section is larger than {HEADER_LIST_OCTETS} octets")
@@ -201,7 +207,7 @@ def response_header_list(status: int, fields: Iterable[FieldLine], date: bytes, 
 
 
 def request_header_list(request: Request, scheme: bytes) -> list[FieldLine]:
-    """Return the header list of a request, sent or promised (RFC 9113 sections 8.3.1 and 8.4.1)."""
+    """Return the header list of a request, sent by a client or promised by a server (RFC 9113 8.3.1 and 8.4.1)."""
     authority = request.fields.get(b"host") or b""
     rest = [(name.lower(), value) for name, value in request.fields if name.lower() != b"host"]
     pseudo = ((_METHOD, request.method), (_SCHEME, scheme), (_AUTHORITY, authority), (_PATH, request.request_target))

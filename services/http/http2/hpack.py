@@ -1,8 +1,9 @@
-"""HPACK header compression with a cache of header blocks, and counts of compressed octets (RFC 9113 4.3, RFC 7541).
+"""HPACK header compression with a cache of header blocks, and measurement of compressed sizes (RFC 9113 4.3, RFC 7541).
 
-HPACK is stateful: a block may change the dynamic table with which the next block is decoded. A block of indexed fields
-only (RFC 7541 section 6.1) does not, so it decodes to the same list until another kind of block is processed.
-The encoder and the decoder each cache such blocks, and clear the cache at the first block of another kind.
+HPACK is stateful: a block may change the dynamic table with which the next block is decoded. A block that consists only
+of indexed fields (RFC 7541 section 6.1) does not change the table. It decodes to the same list again until a block of
+another kind is processed. The encoder and the decoder each cache such blocks, and clear their cache at the first block
+of another kind.
 """
 
 import re
@@ -33,7 +34,7 @@ _PROMISED_ID_OCTETS = 4
 
 
 class HeaderSizes:
-    """Compressed sizes in octets of the header blocks in one direction of a connection, keyed by stream.
+    """Compressed sizes in octets of the header blocks sent in one direction of a connection, keyed by stream number.
 
     A header block is the payload of its HEADERS, PUSH_PROMISE and CONTINUATION frames without padding and priority (RFC
     9113 sections 4.3, 6.2, 6.6 and 6.10). `promised` has the sizes of promised requests, keyed by the promised stream.
@@ -47,7 +48,10 @@ class HeaderSizes:
         self._open: tuple[dict[int, int], int] = (self.by_stream, 0)
 
     def feed(self, data: bytes) -> None:
-        """Process octets sent or received; the block of an interim response is added to the final response's block."""
+        """Parse octets sent or received, and add the size of each header block to the total of its stream.
+
+        The head of an interim (1xx) response is thus counted with that of the final response.
+        """
         if self._owes_preface and data:
             data, self._owes_preface = data[len(PREFACE) :], False
         self._reader.feed(data)
@@ -84,7 +88,7 @@ class HeaderBlock:
     size_octets: int = 0
 
     def append(self, fragment: bytes) -> None:
-        """Add a frame's payload; raises Http2ConnectionError beyond the limits."""
+        """Add the payload of a HEADERS or CONTINUATION frame; raises Http2ConnectionError beyond the limits."""
         self.fragments.append(fragment)
         self.size_octets += len(fragment)
         too_long = self.size_octets > limits.HEADER_BLOCK_OCTETS
@@ -97,14 +101,14 @@ _INDEXED_ONLY = re.compile(rb"[\x81-\xfe]++")
 
 
 class HeaderDecoder:
-    """Decoder of the peer's header blocks, which must be passed in the order of their arrival."""
+    """HPACK decoder of the peer's header blocks, which must be passed in the order of their arrival."""
 
     def __init__(self) -> None:
         self._decoder = Decoder(max_header_list_size=limits.DECODED_OCTETS)
         self._cache: dict[bytes, Request] = {}
 
     def decode(self, block: bytes) -> list[FieldLine]:
-        """Decode a block into a header list; after an Http2ConnectionError no further block can be decoded."""
+        """Decode a block into a header list. After an Http2ConnectionError, no further block can be decoded."""
         if _INDEXED_ONLY.fullmatch(block) is None:
             self._cache.clear()
         try:
@@ -119,7 +123,7 @@ class HeaderDecoder:
             ) from error
 
     def decode_request(self, block: bytes, parse: Callable[[list[FieldLine]], Request]) -> Request:
-        """Decode the header block of a request and parse it with `parse`, unless the result is cached."""
+        """Return the request in a header block: from the cache, or decoded and parsed with `parse`."""
         request = self._cache.get(block)
         if request is None:
             request = parse(self.decode(block))
@@ -129,7 +133,7 @@ class HeaderDecoder:
 
 
 class HeaderEncoder:
-    """Encoder of header blocks, which must be sent in the order of encoding."""
+    """HPACK encoder of header blocks, which must be sent in the order of encoding."""
 
     def __init__(self) -> None:
         self._encoder = Encoder()
@@ -144,7 +148,7 @@ class HeaderEncoder:
             self._cache.clear()
 
     def cached(self, key: Hashable) -> bytes | None:
-        """Return the cached header block for `key`; None if it was not encoded, or the dynamic table has changed."""
+        """Return the cached header block for `key`; None if none is cached or the dynamic table has changed."""
         return self._cache.get(key)
 
     def encode(self, lines: Sequence[FieldLine], key: Hashable = None) -> bytes:

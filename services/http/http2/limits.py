@@ -66,7 +66,10 @@ CACHED_PAGES = 64
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """Time limits for the peer of one connection, in seconds; services/http/server/context.py gives their sources."""
+    """Time limits in seconds for one client, and its minimum rate.
+
+    The class Limits in services/http/server/context.py gives the sources of the values.
+    """
 
     head_s: float
     body_s: float
@@ -75,10 +78,10 @@ class TimeLimits:
 
 
 class TokenBucket:
-    """Token bucket: holds at most `burst` tokens, the initial number, and gains `per_s` a second."""
+    """Token bucket: holds at most `burst` tokens, is full at the start, and gains `per_s` tokens per second."""
 
     def __init__(self, burst: int, per_s: float, noun: str) -> None:
-        """Create a full bucket; `noun` names the limited events in the error."""
+        """Create a full bucket; `noun` names the limited events in the error message."""
         self._burst = burst
         self._per_s = per_s
         self._noun = noun
@@ -99,7 +102,7 @@ class TokenBucket:
 
 
 class RateLimits:
-    """Rate limits for one connection's peer: reset streams, and frames that make no progress."""
+    """Rate limits of one connection against abuse: stream resets, and frames without progress, such as PING."""
 
     def __init__(self) -> None:
         self._resets = TokenBucket(RESETS_BURST, RESETS_PER_S, "stream resets")
@@ -117,13 +120,13 @@ class RateLimits:
     def credit(self) -> None:
         """Permit WINDOW_UPDATES_PER_DATA more WINDOW_UPDATE frames, and one more frame without progress.
 
-        Called for each DATA frame sent and each stream opened.
+        The connection calls this for each DATA frame sent and each stream opened, since these make progress.
         """
         self._window_updates += WINDOW_UPDATES_PER_DATA
         self._idle_frames.refund()
 
     def count_window_update(self, now: float) -> None:
-        """Count a WINDOW_UPDATE: free if credit() has permitted it, otherwise counted as a frame without progress."""
+        """Count a WINDOW_UPDATE; if credit() has not permitted it, count it as a frame without progress."""
         if self._window_updates > 0:
             self._window_updates -= 1
         else:

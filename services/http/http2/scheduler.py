@@ -41,10 +41,10 @@ def _ignore(_: Stream) -> None:
 
 
 class Scheduler:
-    """Sending half of an HTTP/2 connection; frames are buffered until take_outgoing() is called."""
+    """Sending half of an HTTP/2 server connection: encodes frames and buffers them until take_outgoing() is called."""
 
     def __init__(self, peer: PeerSettings, rate_limits: RateLimits, on_end: Callable[[Stream], None]) -> None:
-        """Create a scheduler; `on_end` is called with each stream on which the last frame has been sent."""
+        """Create a scheduler; `on_end` is called with each stream whose last frame has been sent."""
         self.peer = peer
         self._rate_limits = rate_limits
         self.outgoing_octets = 0
@@ -161,11 +161,18 @@ class Scheduler:
     # Send windows.
 
     def withhold(self, octets: int) -> None:
-        """Reduce the connection's send window by `octets` below the client's value; a negative number undoes that."""
+        """Reduce the connection's send window by `octets`; a negative number restores it.
+
+        After an upgrade from HTTP/1.1, the server thus sends less than the client's window permits until the preface
+        arrives.
+        """
         self._window -= octets
 
     def widen(self, increment: int) -> None:
-        """Add the increment of a WINDOW_UPDATE to the connection's send window; raises Http2ConnectionError."""
+        """Add the increment of a WINDOW_UPDATE to the connection's send window.
+
+        Raises Http2ConnectionError on overflow.
+        """
         # RFC 9113 section 6.9.1: a window above 2^31-1 is an error.
         if self._window + increment > limits.LARGEST_WINDOW:
             raise Http2ConnectionError(
@@ -174,7 +181,7 @@ class Scheduler:
         self._window += increment
 
     def widen_stream(self, stream: Stream, increment: int) -> None:
-        """Add the increment of a WINDOW_UPDATE to a stream's send window; raises Http2StreamError."""
+        """Add the increment of a WINDOW_UPDATE to a stream's send window; raises Http2StreamError on overflow."""
         if stream.send_window + increment > limits.LARGEST_WINDOW:
             raise Http2StreamError(
                 stream.stream_id, ErrorCode.FLOW_CONTROL_ERROR, "the stream's flow-control window exceeds its maximum"
@@ -183,7 +190,7 @@ class Scheduler:
         self._enqueue(stream)
 
     def shift_window(self, stream: Stream, change: int) -> None:
-        """Add a change of SETTINGS_INITIAL_WINDOW_SIZE to a stream's window, possibly below 0 (RFC 9113 6.9.2)."""
+        """Add a change of SETTINGS_INITIAL_WINDOW_SIZE to a stream's send window, possibly below 0 (RFC 9113 6.9.2)."""
         if stream.send_window + change > limits.LARGEST_WINDOW:
             raise Http2ConnectionError(
                 ErrorCode.FLOW_CONTROL_ERROR, "a stream's flow-control window exceeds its maximum"
@@ -198,7 +205,7 @@ class Scheduler:
     # Round-robin scheduling.
 
     def produce(self, limit_octets: int) -> list[tuple[Stream, str]]:
-        """Send DATA round-robin until `limit_octets` are buffered; return (stream, error) for each body that failed."""
+        """Send DATA round-robin until `limit_octets` are buffered; return (stream, error) for each failed body."""
         broken: list[tuple[Stream, str]] = []
         while self._queue and self._window > 0 and self.outgoing_octets < limit_octets:
             stream = self._queue.popleft()
@@ -227,16 +234,16 @@ class Scheduler:
             self._enqueue(stream)
 
     def _resume(self, stream: Stream) -> None:
-        """Put a stream back into the queue, since its body, which had no content available, now has content."""
+        """Queue a stream again: its body had no content available, and now has some."""
         if stream.is_starved:
             stream.is_starved = False
             self._enqueue(stream)
             self.on_more()
 
     def _next_content(self, stream: Stream, room: int) -> bytes | None:
-        """Return the next octets of a stream's content, at most `room`; None while the body has none available.
+        """Return the next octets of a stream's content, at most `room`; None if none are available yet.
 
-        `source` is set to None once the body is read to its end.
+        The stream's `source` is set to None once the body is read to its end.
         """
         if not stream.content and stream.source is not None:
             data = stream.source.read(room)
@@ -271,7 +278,7 @@ class Scheduler:
         self.send(encode_frame(Kind.DATA, flags, stream.stream_id, data))
 
     def _enqueue(self, stream: Stream) -> None:
-        """Queue a stream if it has content and a send window."""
+        """Queue a stream for sending if it has content and its send window is not exhausted."""
         has_content = bool(stream.content) or stream.source is not None
         if has_content and not (stream.is_queued or stream.is_starved) and stream.send_window > 0:
             stream.is_queued = True

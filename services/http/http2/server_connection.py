@@ -67,7 +67,7 @@ from lab7.services.http.messages import Request, Response
 
 
 class Http2ServerConnection:
-    """Server's end of an HTTP/2 connection: octets in, events out; responses in, octets out."""
+    """Server's end of an HTTP/2 connection, sans-IO: octets in, events out; responses in, octets out."""
 
     def __init__(
         self,
@@ -107,7 +107,10 @@ class Http2ServerConnection:
     # Receiving.
 
     def receive_data(self, data: bytes, now: float) -> list[Event]:
-        """Process octets and return a batch of events; call again with b"" until no event is returned."""
+        """Process octets from the client and return a batch of events.
+
+        Call again with b"" for the next batch, until a batch is empty.
+        """
         self._now = now
         self._events = []
         if self.is_over:
@@ -151,7 +154,7 @@ class Http2ServerConnection:
         return self._is_draining
 
     def check_timeouts(self, now: float) -> list[Event]:
-        """Return the events of expired time limits: requests that get 408, or the end of the connection."""
+        """Return the events of expired time limits: requests rejected with 408, or the end of the connection."""
         self._now = now
         self._events = []
         try:
@@ -259,7 +262,7 @@ class Http2ServerConnection:
         self._on_request(stream, block, ends_stream)
 
     def _on_late_headers(self, stream_id: int) -> None:
-        """Handle HEADERS on a closed or skipped stream (RFC 9113 sections 5.1, closed, and 5.1.1)."""
+        """Handle HEADERS on a closed stream, or on a skipped stream number (RFC 9113 sections 5.1 and 5.1.1)."""
         closing = self._streams.closing(stream_id)
         if closing is None:
             raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "HEADERS on a skipped stream")
@@ -332,7 +335,7 @@ class Http2ServerConnection:
         self._complete(stream)
 
     def _on_data(self, frame: Frame) -> None:
-        """Handle DATA: count it against the windows, and buffer the content (RFC 9113 section 6.1)."""
+        """Handle DATA: count it against the receive windows, and buffer the content (RFC 9113 section 6.1)."""
         require_stream(frame)
         data = strip_padding(frame)
         stream = self._streams.by_id.get(frame.stream_id)
@@ -352,7 +355,10 @@ class Http2ServerConnection:
             self._receive_content(stream, data, size, bool(frame.flags & END_STREAM))
 
     def _on_late_data(self, stream_id: int) -> None:
-        """Discard DATA that was in flight when this side reset the stream (RFC 9113 sections 5.1, closed, and 6.1)."""
+        """Handle DATA on a closed stream: discard it if this side reset the stream, else raise an error.
+
+        RFC 9113 sections 5.1 (closed) and 6.1.
+        """
         closing = self._streams.closing(stream_id)
         if closing is Closing.BY_END:
             raise Http2ConnectionError(ErrorCode.STREAM_CLOSED, "DATA on a closed stream")
@@ -391,7 +397,7 @@ class Http2ServerConnection:
                 self._close_stream(stream)
 
     def credit(self, stream_id: int) -> None:
-        """Replenish the window of a tunnel's stream by the octets forwarded, once they are half of the window."""
+        """Widen a tunnel's stream window by the octets forwarded, once they are half of the initial window."""
         stream = self._streams.by_id.get(stream_id)
         if stream is None or not stream.may_receive or stream.uncredited_octets < limits.INITIAL_WINDOW // 2:
             return
@@ -400,7 +406,7 @@ class Http2ServerConnection:
         self._scheduler.send(encode_frame(Kind.WINDOW_UPDATE, 0, stream_id, encode_uint32(increment)))
 
     def cancel_stream(self, stream_id: int) -> None:
-        """Reset a stream that is not closed."""
+        """Reset a stream with RST_STREAM, unless it is closed already."""
         stream = self._streams.by_id.get(stream_id)
         if stream is not None:
             self._scheduler.reset(stream, ErrorCode.CANCEL)
@@ -452,7 +458,7 @@ class Http2ServerConnection:
             self._scheduler.send(encode_frame(Kind.PING, ACK, 0, frame.payload))
 
     def _on_goaway(self, frame: Frame) -> None:
-        """Handle GOAWAY (RFC 9113 section 6.8): no more pushes; requests received so far are still answered."""
+        """Handle GOAWAY (RFC 9113 section 6.8): push no more; requests received so far are still answered."""
         require_connection(frame)
         if len(frame.payload) < 8:
             raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY shorter than 8 octets")
@@ -478,7 +484,7 @@ class Http2ServerConnection:
             self._scheduler.widen_stream(stream, increment)
 
     def _on_priority(self, frame: Frame) -> None:
-        """Handle PRIORITY (RFC 9113 section 6.3): checked and ignored; allowed in any state of the stream."""
+        """Handle PRIORITY (RFC 9113 section 6.3): check the frame and ignore it, in any state of the stream."""
         require_stream(frame)
         if len(frame.payload) != PRIORITY_OCTETS:
             raise Http2StreamError(frame.stream_id, ErrorCode.FRAME_SIZE_ERROR, "PRIORITY with a length other than 5")
@@ -503,7 +509,7 @@ class Http2ServerConnection:
         self._scheduler.drop(stream, Closing.BY_PEER_RESET)
 
     def _on_push_promise(self, frame: Frame) -> None:
-        """Handle PUSH_PROMISE (RFC 9113 section 8.4): a client cannot push."""
+        """Handle PUSH_PROMISE (RFC 9113 section 8.4): raise a connection error, since a client cannot push."""
         raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"client sent PUSH_PROMISE on stream {frame.stream_id}")
 
     # Stream and connection errors.
@@ -516,7 +522,7 @@ class Http2ServerConnection:
         return stream
 
     def _close_stream(self, stream: Stream) -> None:
-        """Close a stream on which this side has sent its last frame: abort the request if it is still incomplete."""
+        """Close a stream on which this side has sent its last frame; abort the request if it is still incomplete."""
         is_half_closed = stream.state is StreamState.HALF_CLOSED_LOCAL
         if is_half_closed and stream.is_tunnel and stream.status == 200 and not self._is_draining:
             # RFC 8441 section 5: END_STREAM is the end of one direction.
@@ -562,7 +568,7 @@ class Http2ServerConnection:
         self._scheduler.send(encode_frame(Kind.GOAWAY, 0, 0, payload))
 
     def abandon(self) -> None:
-        """Drop all streams; nothing more is sent on them."""
+        """Close all streams without sending on them; report unanswered requests and open tunnels as StreamCancelled."""
         streams = list(self._streams.by_id.values())
         self._streams.by_id.clear()
         for stream in streams:
@@ -584,7 +590,7 @@ class Http2ServerConnection:
         return len(self._streams)
 
     def send_response(self, stream_id: int, response: Response, date: bytes) -> None:
-        """Send a response, or drop it if the stream is closed; the connection owns the response's Body from here on."""
+        """Send a response, or drop it if its stream is closed; this object closes the response's Body in both cases."""
         stream = self._streams.by_id.get(stream_id)
         if stream is not None and stream.status == 0:
             self._scheduler.send_response(stream, response, date)
@@ -600,7 +606,7 @@ class Http2ServerConnection:
         return max(0, bound - (len(self._streams) - self._streams.request_count))
 
     def promise(self, stream_id: int, request: Request) -> int:
-        """Promise the response to `request` on a request's stream; return the new stream's number."""
+        """Promise the response to `request` on the stream of a page's request; return the promised stream's number."""
         pushed = Stream(self._streams.next_promised_id(), self._peer_settings.initial_window_size, 0, begun=self._now)
         self._scheduler.promise(self._streams.by_id[stream_id], pushed, request, self._scheme)
         self._streams.add_promised(pushed)
@@ -608,11 +614,11 @@ class Http2ServerConnection:
 
     @property
     def is_sending(self) -> bool:
-        """True if a response is incomplete because of the scheduler, a window or the socket."""
+        """True if this side or the client's windows delay a response; False while a body has no content available."""
         return any(stream.status and not stream.is_starved for stream in self._streams.by_id.values())
 
     def on_more(self, callback: Callable[[], None]) -> None:
-        """Set the callback for new content of a stream whose body had none available."""
+        """Set the callback that is called when a body that had no content available has content again."""
         self._scheduler.on_more = callback
 
     @property
@@ -626,7 +632,7 @@ class Http2ServerConnection:
         return self._scheduler.outgoing_octets
 
     def produce(self, limit_octets: int) -> list[str]:
-        """Schedule DATA until `limit_octets` are buffered; return an error for each stream whose content failed."""
+        """Send DATA until `limit_octets` are buffered; return an error for each stream whose body failed."""
         broken = self._scheduler.produce(limit_octets)
         for stream, _ in broken:
             # HEADERS are sent already, so only a reset can show that the content is incomplete (RFC 9113 section 8.1).
@@ -645,7 +651,7 @@ class Http2ServerConnection:
         return closed
 
     def stop(self) -> None:
-        """Send GOAWAY and accept no further request; received requests are completed (RFC 9113 section 6.8)."""
+        """Send GOAWAY and accept no further request; those received are still answered (RFC 9113 section 6.8)."""
         if not (self._is_draining or self.is_over):
             self._is_draining = True
             self._send_goaway(ErrorCode.NO_ERROR)

@@ -1,4 +1,4 @@
-"""SETTINGS of HTTP/2: codec, ranges, and the values announced (RFC 9113 sections 6.5 and 6.5.2, RFC 8441 section 3).
+"""SETTINGS of HTTP/2: codec, valid ranges, and the server's own values (RFC 9113 6.5 and 6.5.2, RFC 8441 section 3).
 
     >>> parse_settings(bytes.fromhex("000400000000"))
     [(<Setting.INITIAL_WINDOW_SIZE: 4>, 0)]
@@ -47,7 +47,7 @@ class PeerSettings:
         self.max_concurrent_streams: int | None = None
         self.initial_window_size = limits.INITIAL_WINDOW
         self.max_frame_size = limits.FRAME_OCTETS
-        # From a client it has no meaning (RFC 8441 section 3).
+        # SETTINGS_ENABLE_CONNECT_PROTOCOL has no meaning if a client sends it (RFC 8441 section 3).
         self.enable_connect_protocol = 0
 
     def apply(self, entries: Iterable[tuple[Setting, int]]) -> None:
@@ -83,7 +83,7 @@ def encode_settings(entries: Iterable[tuple[Setting, int]]) -> bytes:
 
 
 def announced(extended_connect: bool = False) -> bytes:
-    """Return the payload of the server's SETTINGS; `extended_connect` announces support of WebSocket (RFC 8441)."""
+    """Return the payload of the server's SETTINGS frame; `extended_connect` announces WebSocket support (RFC 8441)."""
     entries = [
         (Setting.MAX_CONCURRENT_STREAMS, limits.CONCURRENT_STREAMS),
         (Setting.MAX_HEADER_LIST_SIZE, limits.HEADER_LIST_OCTETS),

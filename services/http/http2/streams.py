@@ -33,7 +33,7 @@ class StreamState(IntEnum):
 
 
 class Signal(IntEnum):
-    """Inputs of the transition table of stream states: frames received and sent, promises and resets."""
+    """Signals of the stream state machine: frames sent and received, promises and resets."""
 
     RECEIVE_HEADERS = auto()
     RECEIVE_END = auto()
@@ -44,7 +44,10 @@ class Signal(IntEnum):
 
 
 class Closing(IntEnum):
-    """Reasons for which a stream closed, which decide how a late frame is handled (RFC 9113 section 5.1, closed)."""
+    """Way in which a stream was closed: by END_STREAM, or by a reset of either side (RFC 9113 section 5.1, closed).
+
+    This decides how a late frame on the stream is handled.
+    """
 
     BY_END = auto()
     BY_PEER_RESET = auto()
@@ -69,7 +72,10 @@ TRANSITIONS: dict[tuple[StreamState, Signal], StreamState] = {
 
 
 def move(state: StreamState, signal: Signal) -> StreamState:
-    """Return the state after `signal`; raises LocalProtocolError if the table has no such transition."""
+    """Return the state that follows `state` after `signal`.
+
+    Raises LocalProtocolError if the table has no such transition.
+    """
     after = TRANSITIONS.get((state, signal))
     if after is None:
         raise LocalProtocolError(f"invalid transition: {signal.name} in state {state.name}")
@@ -78,7 +84,7 @@ def move(state: StreamState, signal: Signal) -> StreamState:
 
 @dataclass(slots=True, eq=False)
 class Stream:
-    """Stream that is not closed: its state, windows, the request being received and the response being sent."""
+    """Stream that is not closed: state, flow-control windows, request being received and response being sent."""
 
     stream_id: int
     send_window: int
@@ -122,7 +128,7 @@ class Stream:
         return self.state in (StreamState.OPEN, StreamState.HALF_CLOSED_LOCAL)
 
     def release(self) -> None:
-        """Drop the stream's content and close its bodies."""
+        """Discard the stream's content and close the bodies of its responses."""
         self.received = []
         self.content = b""
         source, self.source = self.source, None
@@ -134,9 +140,9 @@ class Stream:
 
 
 class StreamTable:
-    """Open streams of a connection, and the Closing of the most recently closed streams.
+    """Table of a connection's streams: the open ones, and how the most recently closed ones were closed.
 
-    Closing decides whether a late frame on a closed stream is ignored or an error.
+    The latter (Closing) decides whether a late frame on a closed stream is ignored or an error.
     """
 
     def __init__(self) -> None:
@@ -151,7 +157,7 @@ class StreamTable:
         return len(self.by_id)
 
     def add_request(self, stream: Stream) -> None:
-        """Add a stream that the client opens; idle streams with lower numbers close (RFC 9113 section 5.1.1)."""
+        """Add a stream that the client opens; idle streams with lower numbers are closed (RFC 9113 section 5.1.1)."""
         self.last_request_id = stream.stream_id
         self.by_id[stream.stream_id] = stream
         self.request_count += 1
@@ -166,7 +172,7 @@ class StreamTable:
         return self.last_promised_id
 
     def remove(self, stream: Stream) -> bool:
-        """Remove a closed stream and store its Closing; return whether it was in the table."""
+        """Remove a closed stream and record how it was closed; return whether it was in the table."""
         if self.by_id.pop(stream.stream_id, None) is None:
             return False
         if stream.stream_id % 2:
@@ -178,11 +184,11 @@ class StreamTable:
         return True
 
     def note_reset(self, stream_id: int) -> None:
-        """Record that this side reset a stream that is not in the table, so that late frames on it are ignored."""
+        """Record a reset by this side for a stream that is not in the table; late frames on it are then ignored."""
         self._closed[stream_id] = Closing.BY_OUR_RESET
 
     def closing(self, stream_id: int) -> Closing | None:
-        """Return the reason for which a stream closed; None if it was never open, or closed too long ago."""
+        """Return how a stream was closed; None if it was never open, or was closed too long ago."""
         return self._closed.get(stream_id)
 
     def is_idle(self, stream_id: int) -> bool:
@@ -190,6 +196,6 @@ class StreamTable:
         return stream_id > (self.last_request_id if stream_id % 2 else self.last_promised_id)
 
     def require_not_idle(self, frame: Frame) -> None:
-        """Raise PROTOCOL_ERROR for an idle stream, which permits only HEADERS and PRIORITY (RFC 9113 section 5.1)."""
+        """Raise Http2ConnectionError for an idle stream: it permits only HEADERS and PRIORITY (RFC 9113 5.1)."""
         if self.is_idle(frame.stream_id):
             raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"{Kind(frame.kind).name} on an idle stream")

@@ -29,7 +29,7 @@ _SETTINGS_OCTETS = 1024
 
 
 def upgrade_settings(request: Request) -> bytes | None:
-    """Return the SETTINGS payload of a request to upgrade, None for any other request."""
+    """Return the SETTINGS payload of a valid request with Upgrade: h2c; None for any other request."""
     fields = request.fields
     if b"upgrade" not in fields or request.version != HTTP_1_1:
         return None
@@ -55,7 +55,7 @@ def _decode(value: bytes) -> bytes | None:
 
 
 def upgraded(request: Request) -> Request:
-    """Convert the request to HTTP/2: remove the connection-specific fields of HTTP/1.1."""
+    """Convert a request to HTTP/2: remove the connection-specific fields of HTTP/1.1."""
     named = lower_tokens(request.fields.get(b"connection"))
     fields: Fields = request.fields.without(CONNECTION_SPECIFIC | set(named))
     return Request(request.method, request.request_target, fields, HTTP_2)

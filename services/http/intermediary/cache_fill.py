@@ -4,10 +4,11 @@
     body = fill.reader()         # a StreamedBody for each client, from the first octet on
     fill.start()
 
-While the writer accepts the content, readers read it from the store, each at its own rate; memory is bounded by the
-store's limits. Once the writer rejects further octets (the content is too large, or the store is full), these octets
-are buffered per reader (FillReader.tail), and the slowest reader pauses the source (backpressure). Truncated content is
-truncated for all readers, and stored as a partial response or not at all (RFC 9111 section 3.3).
+While the store accepts the content, each client's reader reads it from the store at its own rate; memory is bounded by
+the store's limits. The store may reject further octets, because the content is too large or the store is full. These
+octets are buffered per reader (FillReader.tail), and the slowest reader pauses the source (backpressure). If the
+content is truncated, all readers get truncated content, and it is stored as a partial response or not at all (RFC 9111
+section 3.3).
 """
 
 from collections.abc import Callable
@@ -31,7 +32,7 @@ def _never() -> bool:
 class CacheFill:
     """Transfer of one arriving response into the store and to its clients, each with a FillReader.
 
-    `is_wanted` returns True while a client without a reader is still waiting.
+    `is_wanted` returns True while a client that has no reader yet is waiting for the response.
     """
 
     def __init__(
@@ -41,7 +42,10 @@ class CacheFill:
         is_wanted: Callable[[], bool] = _never,
         continues_unread: bool = False,
     ) -> None:
-        """Create a fill; without `writer` nothing is stored; `continues_unread`: continue storing without readers."""
+        """Create a cache fill; `writer` stores the content, None to store nothing.
+
+        With `continues_unread`, storing continues after all readers have closed.
+        """
         self.writer = writer
         self.source = source
         self.error: str | None = None
@@ -53,13 +57,16 @@ class CacheFill:
         self._is_pumping = False
 
     def start(self) -> None:
-        """Pass on the octets that the source has buffered, and subscribe to the octets that follow."""
+        """Pass on the octets that the source has buffered, and register pump() for the octets that arrive later."""
         self.source.on_more = self.pump
         self.pump()
 
     @property
     def joinable(self) -> StoredResponse | None:
-        """The arriving response if a new reader can still get all content, None otherwise or after invalidation."""
+        """The arriving response, if a new reader can still get all of its content; None otherwise.
+
+        None as well if the URI has been invalidated: the response may be outdated.
+        """
         writer = self.writer
         return None if writer is None or self.is_over or not writer.is_open or writer.is_revoked else writer.stored
 
@@ -70,18 +77,18 @@ class CacheFill:
 
     @property
     def stored_octets(self) -> int:
-        """Size of the content written to the store."""
+        """Size in octets of the content written to the store so far."""
         return 0 if self.writer is None else self.writer.size_octets
 
     def reader(self) -> "FillReader":
-        """Return a body that reads all of the content; call only before start() or while `joinable` is not None."""
+        """Return a new reader of the whole content. Call this only before start() or while `joinable` is not None."""
         writer = self.writer
         reader = FillReader(self, writer.reader() if writer is not None and writer.is_open else None)
         self._readers.append(reader)
         return reader
 
     def pump(self) -> None:
-        """Pass on the octets that the source has, until a reader's buffer is full."""
+        """Pass on octets from the source until it has none available or a reader's buffer is full."""
         # Do not re-enter pump(), which a reader may call: the next piece must not overtake this one.
         if self._is_pumping:
             return
@@ -94,7 +101,10 @@ class CacheFill:
             self._is_pumping = False
 
     def _pass_on(self) -> bool:
-        """Pass one piece of content to the store or the readers; return False if the source has none available."""
+        """Pass one piece of content from the source to the store, or to the readers if the store does not accept it.
+
+        Return False if the source has no piece available.
+        """
         try:
             data = self.source.read(PIECE_OCTETS)
         except OSError as error:
@@ -109,7 +119,7 @@ class CacheFill:
         return True
 
     def check(self) -> None:
-        """Abort the transfer if no reader is left, unless storing the content continues."""
+        """Abort the transfer if no client is left, unless the content continues to be stored."""
         if self.is_over or self._readers or self._is_wanted():
             return
         if self.is_storing and (self._continues_unread or self._is_nearly_complete()):
@@ -118,7 +128,7 @@ class CacheFill:
         self._break("all clients have disconnected")
 
     def remove_reader(self, reader: "FillReader") -> None:
-        """Remove a reader; after the last reader, the transfer is aborted, or continues for the store only."""
+        """Remove a reader; after the last one, abort the transfer unless the content continues to be stored."""
         if reader in self._readers:
             self._readers.remove(reader)
             self.check()
@@ -165,7 +175,7 @@ class CacheFill:
 
 
 class FillReader(StreamedBody):
-    """Body for one client: the octets in the store, then the octets that the store did not accept."""
+    """Response body for one client: the octets in the store, then those that the store did not accept."""
 
     def __init__(self, fill: CacheFill, stored: StoreReader | None) -> None:
         super().__init__(fill.source.size_octets)
@@ -179,12 +189,12 @@ class FillReader(StreamedBody):
 
     @property
     def is_full(self) -> bool:
-        """True if the reader's own buffer is full, which pauses the source."""
+        """True if the buffer of octets that are not stored is full; this pauses the source."""
         return self.tail.is_full
 
     @property
     def remaining_octets(self) -> int | None:
-        """Octets left to read, if all of the content has arrived without an error; else None."""
+        """Number of octets left to read, if all of the content has arrived without an error; None otherwise."""
         fill = self._fill
         if not fill.is_over or fill.error is not None:
             return None

@@ -3,8 +3,8 @@
     proxy = CachingProxy(settings, loop, log, time.time, Store(), Policy(b"lab7"))
 
 A hit is sent at once. A stale hit within stale-while-revalidate is also sent at once, and starts a validation in the
-background (RFC 5861 section 3). Concurrent misses of one URI are collapsed into a single forwarded request. The path of
-a request through the modules is described in __init__.py.
+background (RFC 5861 section 3). Concurrent misses of one URI are collapsed into a single forwarded request. The
+docstring of services/http/intermediary describes the path of a request through the modules.
 """
 
 import asyncio
@@ -42,14 +42,14 @@ from lab7.services.http.storage.store import Store
 
 @dataclass(slots=True)
 class Outcome:
-    """Outcome of a forwarded request, after the changes that the response requires in the store.
+    """Outcome of a forwarded request, once the store has been updated as the response requires.
 
     forward   the Forward that was sent last
     received  the cache's decision about the response
     content   the content of `received.response`, for the client whose request was forwarded
     fill      the cache fill, if the content is stored while it arrives
     version   the HTTP version of the origin's response
-    served    the response built from a stored response before that was removed as outdated
+    served    the response to the client, if it was built from a stored response that was then removed as outdated
     """
 
     forward: Forward
@@ -60,7 +60,7 @@ class Outcome:
     served: Response | None = None
 
     def discard(self) -> None:
-        """Close the response and its content, which no client uses."""
+        """Close the response and its content, when no client uses the outcome."""
         if not isinstance(self.content, bytes):
             self.content.close()
         if self.served is not None and not isinstance(self.served.body, bytes):
@@ -68,7 +68,7 @@ class Outcome:
 
 
 class CollapsedRequest:
-    """One forwarded request (single flight) that several clients wait for (RFC 9111 section 4).
+    """Collapsed request: one forwarded request whose response several clients wait for (RFC 9111 section 4).
 
     A cache may collapse concurrent requests for one URI: if the response to the forwarded request is stored, it
     satisfies every request that permits its reuse. The exchange runs as its own task, so that the first client can
@@ -79,7 +79,11 @@ class CollapsedRequest:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, unregister: Callable[["CollapsedRequest"], None], is_background: bool
     ) -> None:
-        """Create the request; `unregister` is called when no further client may join."""
+        """Create a request without an outcome.
+
+        `unregister` is called when no further client may join. `is_background` is set for a validation that continues
+        even if no client waits for it.
+        """
         self.outcome: Outcome | UpstreamError | None = None
         self.task: asyncio.Task[None] | None = None
         self.is_background = is_background
@@ -97,11 +101,14 @@ class CollapsedRequest:
 
     @property
     def fill(self) -> CacheFill | None:
-        """The cache fill, once a response has arrived that is stored; None before that, or without storing."""
+        """The cache fill, once a response has arrived and is being stored; None otherwise."""
         return self.outcome.fill if isinstance(self.outcome, Outcome) else None
 
     async def join(self) -> Outcome | UpstreamError:
-        """Wait for the outcome; cancelling the last waiting client cancels the request, unless `is_background`."""
+        """Wait for the outcome and return it.
+
+        If the last waiting client is cancelled, cancel the request unless `is_background`.
+        """
         future: asyncio.Future[Outcome | UpstreamError] = self._loop.create_future()
         if self.outcome is not None:
             future.set_result(self.outcome)
@@ -115,7 +122,7 @@ class CollapsedRequest:
                 self._loop.call_soon(self._check)
 
     def finish(self, outcome: Outcome | UpstreamError) -> None:
-        """Set the outcome for all clients that have joined or will join."""
+        """Set the outcome for all clients that wait for it now or join later."""
         self.outcome = outcome
         for future in self._waiting:
             if not future.done():
@@ -124,12 +131,15 @@ class CollapsedRequest:
             self._discard()
 
     def cancel(self) -> None:
-        """Cancel the clients that wait for the outcome."""
+        """Cancel all clients that wait for the outcome."""
         for future in self._waiting:
             future.cancel()
 
     def abandon(self) -> None:
-        """Close the content of the client whose request was forwarded: unread, it would pause the source."""
+        """Close the response content of the client that started the request, after that client has disconnected.
+
+        Content that is not read would pause the source for all other clients.
+        """
         self._is_abandoned = True
         self._discard()
 
@@ -151,7 +161,7 @@ class CollapsedRequest:
 READY_RESPONSES = 1024
 # Maximum content of an encoded response kept for reuse: a larger response is encoded for each request.
 READY_OCTETS = 16_384
-# Maximum number of attempts for one request, each changed as the last response demands (ResponseActions.retry).
+# Maximum number of attempts for one request, each changed as the last response requires (ResponseActions.retry).
 ATTEMPTS = 3
 # Seconds for which requests for a URI are not collapsed after an unshareable response: Varnish's hit-for-miss.
 UNSHARED_S = 120.0
@@ -159,7 +169,7 @@ UNSHARED_URIS = 4096
 
 
 class CachingProxy(Proxy):
-    """Proxy that reuses stored responses (RFC 9111)."""
+    """Proxy with a cache: reuses stored responses, and stores responses to forwarded requests (RFC 9111)."""
 
     def __init__(
         self,
@@ -178,23 +188,23 @@ class CachingProxy(Proxy):
         self._unshared: dict[bytes, float] = {}
 
     def respond(self, routed: RoutedRequest, inbound: Inbound) -> EventualResponse:
-        """Return the response to a request: a Response for a hit, else a coroutine that forwards it."""
+        """Return the response to a request: a Response for a hit, else a coroutine that forwards the request."""
         decision = self._respond_or_forward(routed)
         if isinstance(decision, Response):
             return decision
         return LazyResponse(self._fetch, routed, decision, self._store.find(routed.key), inbound)
 
     def route(self, request: Request) -> Route:
-        """Return the route with normalised Host and target, so that the forwarded URI is the cache key."""
+        """Return the route of a request, with Host and target normalised, so that the URI equals the cache key."""
         return normal_route(super().route(request))
 
     def key(self, request: Request, destination: Route) -> bytes:
-        """Return the cache key of a request: its route is in the normal form already."""
+        """Return the cache key of a request: the URI of its normalised route."""
         del request
         return b"http://%b%b" % (destination.authority, destination.request_target)
 
     def _respond_or_forward(self, routed: RoutedRequest) -> Response | Forward:
-        """Return the response to a request that needs no forwarding, else the Forward."""
+        """Return the response to a request that needs no forwarding, else the decision to forward it (Forward)."""
         decision = self._decide(routed)
         while isinstance(decision, Serve):
             response = self._from_storage(routed.request.method, decision)
@@ -205,7 +215,7 @@ class CachingProxy(Proxy):
         return self._gateway_timeout(decision) if isinstance(decision, Unsatisfiable) else decision
 
     async def close(self) -> None:
-        """Cancel collapsed requests, close connections and the store."""
+        """Cancel all collapsed requests, and close the connections to origins and the store."""
         for collapsed in list(self._collapsed_requests.values()):
             if collapsed.task is not None:
                 collapsed.task.cancel()
@@ -214,7 +224,7 @@ class CachingProxy(Proxy):
         self._store.close()
 
     def status(self) -> dict[str, object]:
-        """Return the counters of proxy and store that are served as JSON under the status path."""
+        """Return the counters of proxy and store, for the JSON resource under the status path."""
         stored = self._store.statistics
         return super().status() | {
             "entries": stored.entries,
@@ -238,7 +248,7 @@ class CachingProxy(Proxy):
         return response
 
     def _from_storage(self, method: bytes, serve: Serve) -> Response | None:
-        """Return the response for a Serve; None if the content is no longer stored."""
+        """Build the response for a decision to serve stored content; None if the content has been removed meanwhile."""
         ready = self._ready_responses.get(serve.stored.name)
         if ready is not None and ready[0] is serve:
             self._store.touch(serve.stored)
@@ -273,7 +283,11 @@ class CachingProxy(Proxy):
     async def _fetch(
         self, routed: RoutedRequest, forward: Forward, stored: tuple[StoredResponse, ...], inbound: Inbound
     ) -> Response:
-        """Forward a request; `stored` are the responses stored at the time of the decision to forward."""
+        """Forward a request and return the response, collapsed with concurrent requests for the same URI if possible.
+
+        `stored` are the responses that were stored when the request was decided; if others are stored now, decide
+        again.
+        """
         if self._store.find(routed.key) != stored:
             # Another response has been stored since the decision: decide again.
             decision = self._respond_or_forward(routed)
@@ -328,7 +342,7 @@ class CachingProxy(Proxy):
         return await self._fetch_alone(routed, decision if isinstance(decision, Forward) else forward, inbound)
 
     async def _fetch_alone(self, routed: RoutedRequest, forward: Forward, inbound: Inbound) -> Response:
-        """Forward a request that the response to the collapsed request did not satisfy."""
+        """Forward a request individually, after the response to the collapsed request did not satisfy it."""
         try:
             outcome = await self._exchange(routed, forward, None, self.interim_to(inbound))
         except UpstreamError as error:
@@ -390,7 +404,10 @@ class CachingProxy(Proxy):
         on_interim: OnInterim | None,
         collapsed: CollapsedRequest | None = None,
     ) -> Outcome:
-        """Forward a request and apply the effects of its response to the store; raises UpstreamError."""
+        """Forward a request, update the store as the response requires, and return the outcome.
+
+        Raises UpstreamError.
+        """
         for _ in range(ATTEMPTS):
             self._count(forward)
             request_time = self._wall_clock()
@@ -430,7 +447,10 @@ class CachingProxy(Proxy):
             self._store.replace(old, new)
 
     def _remove_outdated(self, routed: RoutedRequest, outcome: Outcome) -> None:
-        """Remove outdated responses; if the client is served an outdated one, build its response first."""
+        """Remove outdated responses from the store.
+
+        If the client is to get one of them, build the client's response first.
+        """
         received = outcome.received
         if received.serve is not None and received.removals:
             outcome.served = self._from_storage(routed.request.method, received.serve)
@@ -438,7 +458,11 @@ class CachingProxy(Proxy):
             self._store.remove(stored)
 
     def _store_content(self, outcome: Outcome, arrival: BodyStream, collapsed: CollapsedRequest | None) -> bool:
-        """Start storing the content while it is relayed; return False if stored content to combine was removed."""
+        """Start storing arriving content while it is relayed.
+
+        Return False if the content cannot be relayed, because stored content that it should be combined with was
+        removed.
+        """
         received = outcome.received
         is_revoked = collapsed is not None and collapsed.is_revoked
         if received.store is None or (is_revoked and not received.relays_pieces):
@@ -469,7 +493,7 @@ class CachingProxy(Proxy):
         return True
 
     def _pieces(self, outcome: Outcome, arrival: BodyStream) -> ConcatenatedBody | None:
-        """Concatenate stored and arriving content; return None if a stored piece has been removed."""
+        """Concatenate pieces of stored and arriving content into one body; None if a stored piece has been removed."""
         received = outcome.received
         bodies: list[Body | StreamedBody] = []
         for piece in received.pieces:
@@ -483,7 +507,7 @@ class CachingProxy(Proxy):
         return ConcatenatedBody(bodies)
 
     def _duplicate(self, outcome: Outcome, arrival: BodyStream) -> StreamedBody:
-        """Duplicate the arriving content: one copy becomes outcome.content, the second copy is returned."""
+        """Duplicate the arriving content: one copy becomes outcome.content, the other is returned."""
         both = CacheFill(arrival, None)
         outcome.content = both.reader()
         branch = both.reader()
@@ -493,7 +517,7 @@ class CachingProxy(Proxy):
     # Responses to clients.
 
     def _relay(self, routed: RoutedRequest, outcome: Outcome) -> Response:
-        """Return the response for the client whose request was forwarded."""
+        """Build the response for the client whose request was forwarded."""
         serve = outcome.received.serve
         if serve is None:
             head = outcome.received.response
@@ -506,7 +530,7 @@ class CachingProxy(Proxy):
         return response
 
     def _failed(self, routed: RoutedRequest, forward: Forward, error: UpstreamError) -> Response:
-        """Return a stale stored response, or an error page, after a failed exchange."""
+        """Return the response after a failed exchange: a stale stored response if permitted, else an error page."""
         serve = handle_failure(routed.key, forward, self._wall_clock(), self._policy)
         if serve is not None:
             response = self._from_storage(routed.request.method, serve)

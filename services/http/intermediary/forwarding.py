@@ -44,7 +44,7 @@ HTTP_PORT = DEFAULT_PORTS["http"]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Destination of a request: the server to connect to, the Host to send, and the target in origin-form."""
+    """Destination of a request: the origin to connect to, the value of Host, and the target in origin-form."""
 
     origin: Origin
     authority: bytes
@@ -52,7 +52,10 @@ class Route:
 
 
 def route(request: Request, origin: Origin | None) -> Route:
-    """Route a request by its target, or to a reverse proxy's `origin`; raises HTTPError."""
+    """Return the route of a request: by its absolute-form target, or to a reverse proxy's `origin`.
+
+    Raises HTTPError.
+    """
     target = split_target(request.method, request.request_target)
     if target.authority is None:
         if origin is None:
@@ -133,7 +136,7 @@ LOOP_DETECTED = 508
 
 
 def strip_hop_by_hop(request: Request) -> Request:
-    """Return a request without hop-by-hop fields, which must not influence later decisions."""
+    """Return a request without hop-by-hop fields, so that they do not influence later decisions."""
     fields = without_hop_by_hop(request.fields)
     return (
         request
@@ -150,7 +153,10 @@ def without_hop_by_hop(fields: Fields) -> Fields:
 
 
 def check_request(request: Request, name: bytes) -> None:
-    """Validate a request for forwarding by the intermediary with the pseudonym `name`; raises HTTPError."""
+    """Check that a request may be forwarded: it has no forwarding loop in Via, and CONNECT has no content.
+
+    `name` is the pseudonym of this intermediary in Via. Raises HTTPError.
+    """
     if b"via" in request.fields and name.lower() in _via_names(request.fields):
         raise HTTPError(LOOP_DETECTED, "forwarding loop: Via contains the name of this proxy")
     if request.method == b"CONNECT" and request.fields.has_any((b"content-length", b"transfer-encoding")):
@@ -164,7 +170,7 @@ def _via_names(fields: Fields) -> list[bytes]:
 
 
 def remaining_forwards(request: Request) -> int | None:
-    """Parse Max-Forwards of TRACE or OPTIONS; return None if there is no limit (RFC 9110 section 7.6.2)."""
+    """Parse Max-Forwards of a TRACE or OPTIONS request; None if there is no limit (RFC 9110 section 7.6.2)."""
     if request.method not in (b"TRACE", b"OPTIONS"):
         return None
     values = request.fields.get_all(b"max-forwards")
@@ -174,7 +180,7 @@ def remaining_forwards(request: Request) -> int | None:
 
 
 def own_response(request: Request) -> Response:
-    """Respond to TRACE or OPTIONS as the final recipient (RFC 9110 sections 7.6.2, 9.3.7 and 9.3.8)."""
+    """Build the response of this proxy to TRACE or OPTIONS as the final recipient (RFC 9110 7.6.2, 9.3.7 and 9.3.8)."""
     if request.method == b"OPTIONS":
         return Response(200, Fields(((b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE, CONNECT"),)))
     if request.fields.has_any((b"content-length", b"transfer-encoding")):
@@ -214,8 +220,8 @@ def forwarded_request(
 ) -> Request:
     """Build the request to send along `route` from a request without hop-by-hop fields.
 
-    `length` is the size of the content in octets, 0 without content, None for chunked. `trailers` is True if the
-    client accepts trailer fields, `upgrade` if WebSocket is offered.
+    `length` is the size of the content in octets: 0 without content, None for chunked. `trailers` is True if the client
+    accepts trailer fields, `upgrade` if it offers WebSocket.
     """
     # RFC 9112 section 3.2: Host is the target's authority, and the first field.
     lines: list[FieldLine] = [(b"Host", route.authority)]
@@ -254,7 +260,10 @@ def via(version: Version, name: bytes) -> bytes:
 
 
 class ConcatenatedBody(StreamedBody):
-    """Concatenated content of stored and arriving parts (RFC 9111 section 3.4); read() raises OSError if one fails."""
+    """Response body that concatenates stored and arriving parts of a representation (RFC 9111 section 3.4).
+
+    read() raises OSError if a part fails.
+    """
 
     def __init__(self, bodies: Sequence[Body | StreamedBody]) -> None:
         sizes = [body.size_octets for body in bodies]
@@ -286,7 +295,7 @@ _REPLACED = NOT_FORWARDED | {b"content-length"}
 
 
 class EmptyBody(StreamedBody):
-    """Empty body of a response to HEAD, with the length of the content that GET would get."""
+    """Body of a response to HEAD: no content, but the length of the content that a GET would return."""
 
     def read(self, limit_octets: int) -> bytes | None:
         """Return b"", the end of the content."""
@@ -309,10 +318,10 @@ def parse_content_length(head: Response) -> int | None:
 def build_response(
     method: bytes, head: Response, body: bytes | Body | StreamedBody, name: bytes, version: Version = HTTP_1_1
 ) -> Response:
-    """Build the response to a client's request with `method`; small content that has arrived completely becomes bytes.
+    """Build the response to a client's request with `method` from a received or stored head and its body.
 
-    `version` is the HTTP version of the received head, for Via. Of the body of a response to HEAD only the length is
-    used.
+    `version` is the HTTP version of that head, for Via. For HEAD, only the length of the body is used. Small content
+    that has arrived completely is converted to bytes.
     """
     fields = Fields((*head.fields.lines_without(_REPLACED), (b"Via", via(version, name))))
     if method == b"HEAD":
@@ -327,13 +336,19 @@ def build_response(
 
 
 def switching_response(head: Response, body: StreamedBody, name: bytes) -> Response:
-    """Build the 101 to WebSocket for the client (RFC 6455 section 4.2.2); the connection adds the Connection field."""
+    """Build the 101 response that accepts WebSocket (RFC 6455 section 4.2.2), without the field Connection.
+
+    The server's connection adds that field.
+    """
     lines = (*head.fields.lines_without(_REPLACED), (b"Via", via(head.version, name)), (b"Upgrade", WEBSOCKET))
     return Response(head.status, Fields(lines), body, head.reason)
 
 
 def buffered_content(body: FillReader | BodyStream) -> bytes | StreamedBody:
-    """Return small, completely buffered content as bytes, the cheapest form to send; else the body itself."""
+    """Return the content as bytes if it is small and has arrived completely; otherwise return the body itself.
+
+    Bytes are the cheapest form to send.
+    """
     waiting = body.remaining_octets
     if waiting is None or waiting > BUFFER_OCTETS or len(body.trailers):
         return body

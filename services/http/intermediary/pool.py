@@ -119,7 +119,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport.abort()
 
     def check(self, now: float) -> None:
-        """Enforce the timeouts: close an idle connection, or fail the exchange with 504."""
+        """Check the timeouts: close the connection if it was idle too long, or fail its exchange with 504."""
         waited = now - self._progressed_at
         if self._head is None and self._body is None:
             if now - self.free_since >= self.idle_s:
@@ -134,7 +134,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._abort(UpstreamError(504, "timeout while receiving the origin's response"))
 
     def _origin_receives(self, now: float) -> bool:
-        """Return whether the origin has received anything since the last check while the socket was not writable."""
+        """Return whether the origin still receives: the socket's send queue has changed since the last check."""
         before, self._queued_octets = self._queued_octets, send_queue_octets(self._transport.get_extra_info("socket"))
         if self._queued_octets != before:
             self._progressed_at = now
@@ -213,7 +213,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._start_response(response)
 
     def _switch(self, response: Response) -> None:
-        """Leave HTTP after 101 (RFC 9110 section 7.8): the connection becomes the far end of a tunnel."""
+        """Leave HTTP after a 101 (RFC 9110 section 7.8): the connection becomes the far end of a tunnel."""
         far = TunnelEnd()
         self._transport.pause_reading()
         self._transport.set_protocol(far)
@@ -287,7 +287,10 @@ class UpstreamConnection(asyncio.Protocol):
         return UpstreamError(502, "the origin closed the connection before its response")
 
     def _note_keep_alive(self, response: Response) -> None:
-        """Shorten the idle timeout to the time in Keep-Alive, so that no request is sent on a closing connection."""
+        """Shorten the idle timeout to below the origin's, which it announces in Keep-Alive.
+
+        This avoids sending a request on a connection that the origin is just closing.
+        """
         for parameter in lower_tokens(response.fields.get(b"keep-alive")):
             name, _, value = parameter.partition(b"=")
             if name == b"timeout" and value.isdigit() and len(value) < 10:
@@ -298,7 +301,7 @@ IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"
 
 
 class Pool:
-    """Pool of persistent connections to any number of origins."""
+    """Pool of persistent connections to origins, with a maximum number per origin and in total."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: UpstreamLimits) -> None:
         self._loop = loop
@@ -348,7 +351,10 @@ class Pool:
         return await connection.send_request(request, content, on_interim)
 
     async def _connection(self, origin: Origin, is_new: bool) -> UpstreamConnection:
-        """Return an idle connection, or a new one if none is idle or `is_new` is set; raises UpstreamError 504."""
+        """Return an idle connection to the origin, or open one if none is idle or `is_new` is set.
+
+        Wait while the pool is full; raises UpstreamError 504 after the connect timeout.
+        """
         try:
             async with asyncio.timeout(self._limits.connect_s):
                 while True:

@@ -96,12 +96,15 @@ class Metrics:
     tunnels: int = 0
 
     def as_dict(self) -> dict[str, int]:
-        """Return the counters by name."""
+        """Return the counters as a dictionary keyed by name."""
         return asdict(self)
 
 
 class Proxy:
-    """A forward or reverse proxy without a cache; the relay of an HTTPServer."""
+    """Forward or reverse proxy without a cache.
+
+    An HTTPServer calls it as its relay for each request (server/inbound.py).
+    """
 
     def __init__(
         self,
@@ -123,7 +126,7 @@ class Proxy:
         self._memo: dict[Request, RoutedRequest] = {}
 
     def __call__(self, request: Request, inbound: Inbound) -> EventualResponse:
-        """Return the response to a request, or an awaitable of one."""
+        """Return the response to a request, or an awaitable of it, after access control and validation."""
         self.metrics.requests += 1
         if self.settings.clients and not self._is_client(inbound):
             return self._refuse(request, inbound, HTTPError(403, "requests from the client's address are forbidden"))
@@ -145,7 +148,7 @@ class Proxy:
         return LazyResponse(self._forward, routed, inbound) if routed.upgrade else self.respond(routed, inbound)
 
     def respond(self, routed: RoutedRequest, inbound: Inbound) -> EventualResponse:
-        """Return the response to a request that may be forwarded."""
+        """Forward a request, and return an awaitable of the response; a subclass with a cache may respond itself."""
         return LazyResponse(self._forward, routed, inbound)
 
     def route(self, request: Request) -> Route:
@@ -188,7 +191,7 @@ class Proxy:
         return routed
 
     def _own_response(self, request: Request) -> Response | None:
-        """Respond to a request for this proxy itself; return None for a request to be forwarded."""
+        """Return the response to a request for this proxy itself, such as its metrics; None for other requests."""
         if request.request_target == self.settings.status and request.method in (b"GET", b"HEAD"):
             fields = Fields(((b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store")))
             return Response(200, fields, json.dumps(self.status()).encode("ascii") + b"\n")
@@ -212,7 +215,7 @@ class Proxy:
     async def _forward(self, routed: RoutedRequest, inbound: Inbound) -> Response:
         request, key = routed.request, None
         if routed.upgrade and request.version > HTTP_1_1:
-            # RFC 8441 section 5: over HTTP/2 the handshake has no key, so this is the client that sends and checks it.
+            # RFC 8441 section 5: the handshake over HTTP/2 has no key, so the proxy itself sends and checks one.
             key = base64.b64encode(secrets.token_bytes(KEY_OCTETS))
             request = replace(request, fields=request.fields.adding((b"Sec-WebSocket-Key", key)))
         try:
@@ -222,7 +225,7 @@ class Proxy:
         if isinstance(response.body, Tunnel):
             return self._switched(routed, response, response.body, key)
         if key is not None and 200 <= response.status < 300 and isinstance(response.body, BodyStream):
-            # RFC 8441 section 5: to a client of HTTP/2 any 2xx would say that WebSocket has begun.
+            # RFC 8441 section 5: to an HTTP/2 client any 2xx would mean that WebSocket has begun.
             response.body.close()
             return self.failure(routed, UpstreamError(502, "the origin does not switch to WebSocket here"))
         head = relayed(response, self._wall_clock())
@@ -241,13 +244,13 @@ class Proxy:
         return await self.pool.exchange(routed.route.origin, sent, content, on_interim)
 
     def failure(self, routed: RoutedRequest, error: UpstreamError) -> Response:
-        """Log a failed exchange and return the error page for the client."""
+        """Log an exchange that failed, and return the error page for the client."""
         self.metrics.failures += 1
         self._log.write("failure", uri=routed.key, status=error.status, reason=error.detail)
         return page_response(error.status, f"{error.detail[:1].upper()}{error.detail[1:]}.")
 
     def interim_to(self, inbound: Inbound) -> OnInterim:
-        """Return a callback that forwards interim responses to a client (RFC 9110 section 15.2)."""
+        """Return a callback that forwards interim (1xx) responses to the request's client (RFC 9110 section 15.2)."""
 
         def pass_on(response: Response) -> None:
             inbound.send_interim(build_response(b"", response, b"", self.settings.name, response.version))

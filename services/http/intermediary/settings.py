@@ -1,4 +1,4 @@
-"""Settings of an intermediary: name, origin, access control for CONNECT and clients, limits for origin connections.
+"""Settings of an intermediary: name, origin, access control for clients and CONNECT, limits of origin connections.
 
 CONNECT is permitted to a list of targets only, which is empty by default (RFC 9110 section 9.3.6): an open proxy can be
 abused to reach ports of internal hosts, or as a relay.
@@ -18,7 +18,7 @@ ANY_HOST = "*"
 
 @dataclass(frozen=True, slots=True)
 class ConnectTarget:
-    """A permitted target of CONNECT: a host, or ANY_HOST, and a port."""
+    """Access rule that permits CONNECT to a host, or to any host (ANY_HOST), on one port."""
 
     host: str
     port: int
@@ -29,7 +29,7 @@ class ConnectTarget:
 
 
 def parse_connect_target(text: str) -> ConnectTarget:
-    """Parse HOST:PORT; raises ValueError."""
+    """Parse a permitted target of CONNECT, HOST:PORT; raises ValueError."""
     host, _, port = text.rpartition(":")
     if not host or not (port.isascii() and port.isdigit() and 0 < int(port) <= 65535):
         raise ValueError(f"{text!r} does not have the form HOST:PORT")
@@ -54,7 +54,7 @@ KEEP_ALIVE_MARGIN_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class UpstreamLimits:
-    """Limits for the connections to origins: numbers, and timeouts in seconds."""
+    """Limits of the connections to origins: maximum numbers, and timeouts in seconds."""
 
     # Maximum connections: 1024 is the default of Envoy's circuit breakers; a quarter of these may go to one origin.
     connections: int = 1024

@@ -1,11 +1,12 @@
 """Tunnel after CONNECT or 101: relays octets between a client and a server (RFC 9110 sections 9.3.6 and 7.8).
 
-    CONNECT www.example.com:443 HTTP/1.1        ->  HTTP/1.1 200 OK, then the octets of both sides
-    GET /chat HTTP/1.1, Upgrade: websocket      ->  HTTP/1.1 101 Switching Protocols, the same
-    CONNECT, :protocol websocket, HTTP/2        ->  :status 200, the same in DATA frames (RFC 8441)
+    request                                         response, after which the octets of both sides are relayed
+    CONNECT www.example.com:443 HTTP/1.1            HTTP/1.1 200 OK
+    GET /chat HTTP/1.1, Upgrade: websocket          HTTP/1.1 101 Switching Protocols
+    CONNECT, :protocol websocket, in HTTP/2         :status 200; the octets are in DATA frames (RFC 8441)
 
-The permitted targets are in settings.py. Each direction is half-closed separately. Backpressure is end to end: a side
-that does not read pauses reading from the other. An idle tunnel is closed after a timeout.
+settings.py has the list of permitted targets. Each direction is half-closed separately. Backpressure is end to end: if
+one side does not read, the tunnel stops reading from the other side. An idle tunnel is closed after a timeout.
 """
 
 import asyncio
@@ -24,7 +25,10 @@ from lab7.services.http.urls import Origin
 
 
 class TunnelEnd(asyncio.Protocol):
-    """One of the two connections of a tunnel, which forwards received octets to the second connection."""
+    """One of the two connections that a tunnel joins.
+
+    Octets received on it are written to the opposite end, `other`.
+    """
 
     def __init__(self) -> None:
         self.other: TunnelEnd | None = None
@@ -35,11 +39,11 @@ class TunnelEnd(asyncio.Protocol):
         self._early: list[bytes] = []
 
     def adopt(self, transport: asyncio.Transport) -> None:
-        """Take over a transport that is already connected, for which connection_made() will not be called."""
+        """Take over a transport that is already connected; asyncio will not call connection_made() for it."""
         self._transport = transport
 
     def join(self, other: "TunnelEnd") -> None:
-        """Set the opposite end of the tunnel and forward to it, starting with the octets received so far."""
+        """Set the opposite end and start forwarding to it, beginning with the octets received so far."""
         self.other = other
         early, self._early = self._early, []
         for data in early:
@@ -82,7 +86,7 @@ class TunnelEnd(asyncio.Protocol):
         self.forget()
 
     def forget(self) -> None:
-        """Unregister this end from the server; the default, for the end at the origin, does nothing."""
+        """Unregister this end from the server; an end at the origin has nothing to unregister."""
 
     def write(self, data: bytes) -> None:
         """Send octets, unless the connection is closing."""
@@ -90,7 +94,7 @@ class TunnelEnd(asyncio.Protocol):
             self._transport.write(data)
 
     def end(self) -> None:
-        """Half-close this connection, or close both connections if the opposite direction has ended as well."""
+        """Half-close this connection; close both connections if the opposite direction has ended as well."""
         if self._transport is None or self._transport.is_closing():
             return
         if self.has_ended:
@@ -101,17 +105,17 @@ class TunnelEnd(asyncio.Protocol):
             self._transport.write_eof()
 
     def finish(self) -> None:
-        """Close after the buffered octets are sent."""
+        """Close this connection once its buffered octets are sent."""
         if self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
-        """Close at once, discarding buffered octets."""
+        """Close this connection at once and discard its buffered octets."""
         if self._transport is not None:
             self._transport.abort()
 
     def pause(self, is_paused: bool) -> None:
-        """Pause or resume reading."""
+        """Pause or resume reading from this connection."""
         if self._transport is None or self._transport.is_closing():
             return
         if is_paused:
@@ -121,7 +125,7 @@ class TunnelEnd(asyncio.Protocol):
 
 
 class ClientEnd(TunnelEnd):
-    """Client's end of a tunnel: a connection of the server, which enforces the idle timeout."""
+    """Client's end of a tunnel over HTTP/1, subject to the server's idle timeout, eviction and shutdown."""
 
     def __init__(self, context: ServerContext, slot: Slot, idle_s: float) -> None:
         super().__init__()
@@ -133,7 +137,7 @@ class ClientEnd(TunnelEnd):
         self._seen_octets = 0
 
     def check_deadline(self, now: float) -> None:
-        """Close the tunnel if it is idle: no octets in either direction for the idle timeout."""
+        """Close the tunnel after the idle timeout, if no octets have passed in either direction."""
         moved = self.moved_octets + (self.other.moved_octets if self.other is not None else 0)
         if moved != self._seen_octets:
             self._seen_octets = moved
@@ -150,7 +154,7 @@ class ClientEnd(TunnelEnd):
             self.other.abort()
 
     def stop(self) -> None:
-        """Close after the buffered octets are sent: a tunnel has no end of message to wait for."""
+        """Close the connection after its buffered octets are sent: a tunnel has no end of message to wait for."""
         self.finish()
 
     def forget(self) -> None:
@@ -158,10 +162,10 @@ class ClientEnd(TunnelEnd):
 
 
 class StreamEnd(TunnelEnd):
-    """Client's end of a tunnel on one HTTP/2 stream (RFC 8441): `body` has the octets for the client."""
+    """Client's end of a tunnel on one HTTP/2 stream (RFC 8441); `body` has the octets to send to the client."""
 
     def __init__(self, hold: Callable[[bool], None], idle_s: float, now: float) -> None:
-        """Create the end; `hold(True)` pauses the client's octets, `hold(False)` resumes them."""
+        """Create the end; `hold` is called with True to pause the octets from the client, with False to resume them."""
         super().__init__()
         self.body: StreamedBody
         self._stream = self.body = BodyStream()
@@ -172,26 +176,26 @@ class StreamEnd(TunnelEnd):
         self._deadline = now + idle_s
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forward a reset of the stream as a reset."""
+        """Abort the other end of the tunnel: the stream was reset, or its connection has ended."""
         del exc
         self.has_ended = True
         if self.other is not None:
             self.other.abort()
 
     def write(self, data: bytes) -> None:
-        """Send octets to the client; pause the other end while the stream's buffer is full."""
+        """Send octets to the client; pause reading from the other end while the buffer is full."""
         self._stream.feed(data)
         if self._stream.is_full and self.other is not None:
             self.other.pause(True)
 
     def end(self) -> None:
-        """End the direction to the client, and the tunnel if the other direction has ended as well."""
+        """Half-close the stream towards the client; finish the tunnel if the other direction has ended as well."""
         self._stream.finish()
         if self.has_ended and self.other is not None:
             self.other.finish()
 
     def finish(self) -> None:
-        """End the direction to the client after the buffered octets."""
+        """Half-close the stream towards the client once the buffered octets are sent."""
         self._stream.finish()
 
     def abort(self) -> None:
@@ -203,7 +207,7 @@ class StreamEnd(TunnelEnd):
         self._hold(is_paused)
 
     def is_idle(self, now: float) -> bool:
-        """Return whether the tunnel is idle: no octets in either direction for the idle timeout."""
+        """Return whether no octets have passed in either direction for the idle timeout."""
         moved = self.moved_octets + (0 if self.other is None else self.other.moved_octets)
         if moved != self._seen_octets:
             self._seen_octets, self._deadline = moved, now + self._idle_s
@@ -221,7 +225,7 @@ class StreamEnd(TunnelEnd):
 
 
 class Tunnel(Takeover):
-    """Tunnel to a connected far end; its near end takes over the client's connection or HTTP/2 stream."""
+    """Response body that turns the client's connection or HTTP/2 stream into a tunnel to a connected far end."""
 
     def __init__(self, far: TunnelEnd, idle_s: float) -> None:
         super().__init__()
@@ -231,7 +235,7 @@ class Tunnel(Takeover):
     def take_over(self, context: ServerContext, transport: asyncio.Transport, slot: Slot, octets: bytes) -> Served:
         """Relay octets between the client's connection and the destination of the tunnel.
 
-        octets: those already read from the client after its CONNECT or Upgrade request; they are relayed first.
+        `octets` were received from the client after its CONNECT or Upgrade request; they are relayed first.
         """
         near = ClientEnd(context, slot, self._idle_s)
         near.adopt(transport)
@@ -253,12 +257,12 @@ class Tunnel(Takeover):
         return near
 
     def close(self) -> None:
-        """Abort the far end: the client disconnected before the tunnel was established."""
+        """Abort the connection to the destination: the client disconnected before the tunnel was established."""
         self._far.abort()
 
 
 async def open_tunnel(loop: asyncio.AbstractEventLoop, origin: Origin, limits: UpstreamLimits) -> Tunnel:
-    """Connect to `origin` and return a tunnel; raises UpstreamError."""
+    """Connect to `origin` and return a tunnel to it; raises UpstreamError."""
     try:
         async with asyncio.timeout(limits.connect_s):
             _, far = await loop.create_connection(TunnelEnd, origin.host, origin.port)

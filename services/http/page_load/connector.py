@@ -32,7 +32,7 @@ Sink = Callable[[bytes], object]
 
 
 class LoadError(Exception):
-    """Failure to load a page; the text gives the reason in one sentence."""
+    """Error for a page that could not be loaded; the message gives the reason in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class LoadLimits:
 
 @dataclass(slots=True)
 class Fetched:
-    """Completely received response: link, report and header fields, without the content, which went to the sink."""
+    """Completely received response: link, report and header fields. Its content was passed to the sink, a callback."""
 
     link: Link
     report: ObjectReport
@@ -70,7 +70,7 @@ class IncomingResponse:
     digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
     def add(self, data: bytes) -> None:
-        """Count, hash and pass on a piece of content."""
+        """Add a piece of content: count and hash it, and pass it to the sink, if any."""
         self.size_octets += len(data)
         self.digest.update(data)
         if self.sink is not None:
@@ -78,14 +78,14 @@ class IncomingResponse:
 
 
 def page_request(link: Link, version: Version, extra: Sequence[FieldLine] = ()) -> Request:
-    """Return the GET request for an object; strategies differ in the additional fields `extra` only."""
+    """Return the GET request for an object; `extra` are the header fields that only some strategies send."""
     lines = ((b"Host", link.origin.authority), (b"User-Agent", USER_AGENT), (b"Accept", b"*/*"), *extra)
     return Request(b"GET", link.request_target, Fields(lines), version)
 
 
 @dataclass(slots=True)
 class NetworkStream:
-    """Open connection to an origin; `number` is its index in the report."""
+    """Open TCP or TLS connection to an origin; `number` is the index of its report in the page's connections."""
 
     connector: "Connector"
     origin: Origin
@@ -100,20 +100,23 @@ class NetworkStream:
         return None if secured is None else secured.selected_alpn_protocol()
 
     async def read(self, failure: str, limit_s: float | None = None) -> bytes:
-        """Return the next octets, b"" at the end or after a reset; raises LoadError with `failure` on a timeout."""
+        """Return the next octets, b"" at the end or after a reset.
+
+        Raises LoadError on a timeout; its message begins with `failure`.
+        """
         try:
             return await self.connector.with_timeout(self.reader.read(READ_OCTETS), failure, limit_s)
         except OSError:
             return b""
 
     def write(self, octets: bytes) -> None:
-        """Send octets; does nothing for b"" or while the connection is closing."""
+        """Send octets; do nothing for b"" or while the connection is closing."""
         if octets and not self.writer.is_closing():
             self.writer.write(octets)
 
 
 class Connector:
-    """Set-up of one page load's connections: clock, limits, resolved addresses and connection reports."""
+    """Opener of one page load's connections: holds the clock, limits, resolved addresses and connection reports."""
 
     def __init__(self, limits: LoadLimits, trust: Trust | None = None) -> None:
         self.limits = limits
@@ -129,7 +132,7 @@ class Connector:
 
     @asynccontextmanager
     async def open(self, origin: Origin, protocol: str = HTTP_1) -> AsyncIterator[NetworkStream]:
-        """Open a connection for a `with` block, offering `protocol` with ALPN in TLS; raises LoadError."""
+        """Open a connection for an `async with` block; raises LoadError. Over TLS, offer `protocol` by ALPN."""
         # Create the context before the clock starts: loading CA certificates is not part of a reported time.
         context = self._context(origin, protocol)
         opened_s = self.elapsed_s()
@@ -200,7 +203,10 @@ class Connector:
         return reader, writer, address[0]
 
     async def with_timeout(self, step: Awaitable[Result], failure: str, limit_s: float | None = None) -> Result:
-        """Await one network operation, for `wait_s` by default; raises LoadError with `failure` on a timeout."""
+        """Await one network operation for at most `limit_s` seconds (default: LoadLimits.wait_s); return its result.
+
+        Raises LoadError on a timeout; its message begins with `failure`.
+        """
         limit_s = self.limits.wait_s if limit_s is None else limit_s
         try:
             async with asyncio.timeout(limit_s):

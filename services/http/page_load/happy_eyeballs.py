@@ -29,7 +29,7 @@ def is_ipv6(address: Address) -> bool:
 
 
 def interleaved(addresses: Sequence[Address]) -> list[Address]:
-    """Return the addresses with alternating families, each family in its given order (RFC 8305 section 4)."""
+    """Return the addresses with alternating address families, in the given order within each (RFC 8305 section 4)."""
     first = [address for address in addresses if is_ipv6(address) == is_ipv6(addresses[0])]
     second = [address for address in addresses if address not in first]
     return [address for address in chain(*zip_longest(first, second)) if address is not None]
@@ -42,7 +42,7 @@ async def connect(
 ) -> tuple[Result, Address]:
     """Return the first connection that succeeds, and its address; raises the exception of the last failed attempt.
 
-    attempt: opens a connection; abandon: closes a connection that succeeds after the first one.
+    `attempt` is called to open a connection, `abandon` to close a connection that succeeds after the first one.
     """
     waiting = interleaved(addresses)
     races = len({is_ipv6(address) for address in addresses}) > 1

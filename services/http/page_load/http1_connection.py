@@ -25,7 +25,7 @@ from lab7.services.http.urls import Link, Origin
 
 @asynccontextmanager
 async def connect(connector: Connector, origin: Origin) -> AsyncIterator["Http1Connection"]:
-    """Open an HTTP/1 connection for a `with` block; raises LoadError."""
+    """Open an HTTP/1 connection for an `async with` block; raises LoadError."""
     async with connector.open(origin) as stream:
         yield Http1Connection(stream)
 

@@ -48,7 +48,7 @@ async def parallel(load: LoadState) -> None:
 
 
 class Http1Connections:
-    """Persistent HTTP/1.1 connections, one per origin; a connection that the server has closed is replaced."""
+    """Persistent HTTP/1.1 connections of a page load, one per origin. One that the server has closed is replaced."""
 
     def __init__(self, connector: Connector, stack: AsyncExitStack) -> None:
         self._connector = connector
@@ -90,8 +90,8 @@ async def pipelined(load: LoadState) -> None:
 async def fetch_pipelined(connections: Http1Connections, links: Sequence[Link], sink: Sink | None) -> list[Fetched]:
     """Fetch links of one origin with pipelined requests.
 
-    Unanswered requests are retried on a new connection (RFC 9112 section 9.3.2). The server may have closed an idle
-    persistent connection (section 9.5), so one attempt without any response is allowed.
+    Unanswered requests are retried on a new connection (RFC 9112 section 9.3.2). One attempt without any response is
+    tolerated, because the server may have closed an idle persistent connection (section 9.5).
     """
     fetched: list[Fetched] = []
     failed_attempts = 0

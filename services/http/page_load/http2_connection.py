@@ -39,7 +39,7 @@ from lab7.services.tls import HTTP_2 as ALPN_HTTP_2
 
 @asynccontextmanager
 async def connect(connector: Connector, origin: Origin, push: bool) -> AsyncIterator["Http2Connection"]:
-    """Open an HTTP/2 connection for a `with` block; raises LoadError, also if ALPN does not select HTTP/2."""
+    """Open an HTTP/2 connection for an `async with` block; raises LoadError, also if ALPN does not select HTTP/2."""
     async with connector.open(origin, ALPN_HTTP_2) as stream:
         if origin.scheme == "https" and stream.protocol != ALPN_HTTP_2:
             raise LoadError(f"{origin.host} port {origin.port} does not support HTTP/2 over TLS")
@@ -54,7 +54,7 @@ async def connect(connector: Connector, origin: Origin, push: bool) -> AsyncIter
 
 @dataclass(slots=True)
 class _Exchange:
-    """Request or promise on a stream, and its response so far."""
+    """One request or server push on a stream: its response so far, and its times."""
 
     incoming: IncomingResponse
     request_s: float
@@ -93,7 +93,7 @@ class Http2Connection:
         self._stream.write(self._core.data_to_send())
 
     async def fetch(self, links: Sequence[Link], sink: Sink | None = None) -> list[Fetched | None]:
-        """Request all links, except for promised ones, and return the responses in the order of `links`.
+        """Request all links that the server has not promised to push, and return the responses in the order of `links`.
 
         None stands for a request that the server has not processed, so that it may be retried. Content is passed to
         `sink`. Raises LoadError for an incomplete response.
@@ -181,7 +181,7 @@ class Http2Connection:
             raise LoadError(f"an object is larger than {self._connector.limits.object_octets} octets")
 
     def _promise(self, event: PushPromised, read_s: float) -> None:
-        """Accept a promise for this connection's origin; ignore promises for other origins (RFC 9113 section 8.4)."""
+        """Accept a promise of the connection's origin; ignore one for another origin (RFC 9113 section 8.4)."""
         request: Request = event.request
         self._exchanges[event.stream_id] = _Exchange(IncomingResponse(None), read_s, pushed=True)
         if request.method == b"GET" and request.fields.get(b"host") == self._stream.origin.authority:

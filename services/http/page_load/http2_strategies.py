@@ -19,7 +19,7 @@ from lab7.services.http.urls import Link, Origin
 
 
 class Http2Connections:
-    """HTTP/2 connections, one per origin; a connection that the server has closed is replaced."""
+    """HTTP/2 connections of a page load, one per origin. One that the server has closed is replaced."""
 
     def __init__(self, connector: Connector, stack: AsyncExitStack, push: bool = False) -> None:
         self._connector = connector
@@ -47,7 +47,7 @@ async def multiplexed(load: LoadState) -> None:
 
 
 async def pushed(load: LoadState) -> None:
-    """Load a page by strategy 2-push: the server pushes objects with the base page; missing ones are requested."""
+    """Load a page by strategy 2-push: the server pushes objects with the base page, others are requested."""
     await _load(load, push=True)
 
 

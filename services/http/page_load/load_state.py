@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 
 
 class LoadState:
-    """A page load in progress: the connector, the base page, and the responses so far."""
+    """State of one page load, which its strategy updates: the connector, the base page, and the responses so far."""
 
     def __init__(self, connector: Connector, link: Link, parallel: int, sink: Sink | None) -> None:
         self.connector = connector
@@ -23,18 +23,18 @@ class LoadState:
         self._sink = sink
 
     def append_page(self, data: bytes) -> None:
-        """Buffer a piece of the base page; raises LoadError above the limit."""
+        """Append a piece of content to the base page; raises LoadError if the page exceeds the size limit."""
         if len(self._page) + len(data) > self.connector.limits.page_octets:
             raise LoadError(f"{self.link.url} is larger than {self.connector.limits.page_octets} octets")
         self._page += data
 
     @property
     def sink(self) -> Sink:
-        """The callback for content of the first object: the caller's sink, else the buffer of the base page."""
+        """Callback that receives the content of the first object: given by the caller, or else append_page()."""
         return self._sink or self.append_page
 
     def links(self) -> list[Link]:
-        """Parse the base page, which must be fetched, and return its objects; raises LoadError above the limit."""
+        """Return links to the objects of the base page (already fetched); raises LoadError if there are too many."""
         kind = self.fetched[0].fields.get(b"content-type") or b""
         if not kind.lower().startswith((b"text/html", b"application/xhtml")):
             return []

@@ -109,10 +109,10 @@ OBJECT_STRATEGIES: dict[str, Callable[[Connector, Sequence[Link]], Awaitable[lis
 async def load_objects(
     urls: Sequence[str], strategy: str, *, limits: LoadLimits | None = None, trust: Trust | None = None
 ) -> PageReport:
-    """Request all `urls`, of one origin, back to back on one connection; the report has them in the order of `urls`.
+    """Request all `urls` of one origin at once on one connection, without loading a page; report them in that order.
 
-    No content is parsed for links. The strategy is one of OBJECT_STRATEGIES. Raises LoadError as load_page() does, also
-    for URLs of several origins, and KeyError for another strategy.
+    Content is not parsed for links. The strategy is one of OBJECT_STRATEGIES. Raises LoadError as load_page() does,
+    also for URLs of several origins, and KeyError for another strategy.
     """
     run = OBJECT_STRATEGIES[strategy]
     links = [_parsed(url) for url in urls]

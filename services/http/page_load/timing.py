@@ -1,11 +1,14 @@
-"""Reports on a page load: one record per object and per connection; times in seconds since the start of the load."""
+"""Reports of a page load: one record per object and per connection, with times in seconds since the start."""
 
 from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionReport:
-    """A TCP connection: its start, and the durations of name resolution (0 from the cache), TCP and TLS handshake."""
+    """Report on a TCP connection: start time, durations of name resolution (0 if cached), TCP and TLS handshake.
+
+    All times are in seconds; `opened_s` counts from the start of the page load.
+    """
 
     host: str
     port: int
@@ -18,10 +21,11 @@ class ConnectionReport:
 
 @dataclass(frozen=True, slots=True)
 class ObjectReport:
-    """Report on an object: `connection` is an index into the page's connections, times are in seconds since the start.
+    """Report on one object of a page: status, size, hash, times and connection.
 
-    Header sizes are those on the wire: in HTTP/1 the head with its start line, in HTTP/2 the compressed block. The
-    request of a pushed object is the server's promise, and request_s the time of its arrival.
+    `connection` is an index into the page's connections; times are in seconds since the start of the page load. Header
+    sizes are those on the wire: in HTTP/1 the head with its start line, in HTTP/2 the compressed header block. For a
+    pushed object, the request is the server's promise, and request_s the time when the promise arrived.
     """
 
     url: str
@@ -39,7 +43,7 @@ class ObjectReport:
 
 @dataclass(frozen=True, slots=True)
 class PageReport:
-    """A page with its objects, the base page first; `total_s` is from the start to the last octet."""
+    """Report on a page load: connections, objects (the base page first), and time to the last octet (`total_s`)."""
 
     url: str
     strategy: str
@@ -49,7 +53,7 @@ class PageReport:
     size_bytes: int
 
     def as_json(self) -> dict[str, object]:
-        """Return the report as data for json.dumps()."""
+        """Return the report as a dictionary that json.dumps() accepts."""
         return asdict(self)
 
     def as_table(self) -> str:

@@ -1,1 +1,1 @@
-"""HTTP server on asyncio: connections, deadlines, request bodies and error pages."""
+"""HTTP server on asyncio for all HTTP versions: connections, deadlines, request content and error pages."""

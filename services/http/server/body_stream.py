@@ -1,10 +1,11 @@
-"""Streamed content with a bounded buffer, between a receiving and a sending connection.
+"""Streamed message content with a bounded buffer and backpressure, between a receiving and a sending connection.
 
     stream = BodyStream()
     stream.feed(b"abc"); stream.read(2); stream.read(2); stream.read(2)    # b"ab", b"c", None: no data available
     stream.finish(); stream.read(2)                                        # b"": the end
 
-Sans-IO. Backpressure: callbacks tell each side when to continue, and the writer pauses while `is_full`.
+Sans-IO: the stream calls `on_more` when the reader can continue, and `on_room` when the writer can. The writer must
+pause while `is_full`.
 """
 
 from collections import deque
@@ -18,7 +19,7 @@ BUFFER_OCTETS = 262_144
 
 
 class BodyStream(StreamedBody):
-    """Streamed body with one writer and one reader.
+    """Streamed message content with one writer and one reader.
 
     `on_room` is called when the buffer has room again after `is_full` was true, `on_close` if the reader closes early.
     """
@@ -50,30 +51,30 @@ class BodyStream(StreamedBody):
 
     @property
     def remaining_octets(self) -> int | None:
-        """The size of the unread content in octets; None until the content is complete."""
+        """Size in octets of the unread content; None until the content is complete."""
         return self._buffered if self.is_complete else None
 
     @property
     def is_over(self) -> bool:
-        """True if no more may be fed: the content is complete or failed, or the reader has closed."""
+        """True if no more content may be added: it is complete or has failed, or the reader has closed the stream."""
         return self.is_complete or self._error is not None or self._is_closed
 
     def feed(self, data: bytes) -> None:
-        """Append content; the buffer keeps its limit only if the writer pauses while `is_full`."""
+        """Append content, whatever the size of the buffer; the writer keeps it bounded by pausing while `is_full`."""
         if not self.is_over and data:
             self._pieces.append(data)
             self._buffered += len(data)
             self.on_more()
 
     def finish(self, trailers: Fields = NO_FIELDS) -> None:
-        """Mark the content as complete."""
+        """Mark the content as complete, with its trailer fields."""
         if not self.is_over:
             self.is_complete = True
             self.trailers = trailers
             self.on_more()
 
     def fail(self, detail: str) -> None:
-        """Mark the content as failed; the reader gets the buffered part, then OSError with `detail`."""
+        """Mark the content as failed: once the buffered part is read, read() raises OSError with `detail`."""
         if not self.is_over:
             self._error = detail
             self.on_more()
@@ -81,7 +82,7 @@ class BodyStream(StreamedBody):
     # The reader's side.
 
     def read(self, limit_octets: int) -> bytes | None:
-        """Return the next octets, b"" at the end, None while no data is available; raises OSError if it failed."""
+        """Return the next octets, b"" at the end, None while no data is available; raises OSError after fail()."""
         if self._pieces:
             return self._take(limit_octets)
         if self._error is not None:
@@ -100,7 +101,7 @@ class BodyStream(StreamedBody):
         return piece
 
     def close(self) -> None:
-        """Discard the unread content; calls on_close unless the content is complete."""
+        """Discard the unread content; call `on_close` unless the content is complete."""
         was_over, self._is_closed = self.is_over, True
         self._pieces.clear()
         self._buffered = 0

@@ -1,6 +1,7 @@
-"""Server context: the handler, limits, log, clock and counters that all connections of an HTTP server share.
+"""Context shared by all connections of an HTTP server: handler or relay, limits, log, clock and counters.
 
-A connection refers to the ServerContext and never to the HTTPServer, which is in a higher layer.
+A handler gets complete requests; a relay, such as a proxy, gets a request as soon as its head has arrived. A connection
+refers to the ServerContext and never to the HTTPServer, which is in a higher layer.
 """
 
 import asyncio
@@ -22,9 +23,9 @@ Result = TypeVar("Result")
 
 
 class LazyResponse(Generic[Result]):
-    """Coroutine that starts when it is awaited: `await LazyResponse(handle, request)` calls handle(request).
+    """Awaitable response that is computed on demand: `await LazyResponse(handle, request)` awaits handle(request).
 
-    Unlike a coroutine it may be dropped without being awaited, so a cancelled request does no work.
+    Unlike a coroutine object it may be dropped without being awaited, so a cancelled request does no work.
     """
 
     __slots__ = ("_arguments", "_function")
@@ -46,7 +47,7 @@ Refuse = Callable[[Request], Response | None]
 
 
 class Served(Connection, Protocol):
-    """Interface of a client's connection for the server, common to all HTTP versions."""
+    """Interface of a client's connection to the HTTP server, for all HTTP versions: phase, deadline and slot."""
 
     phase: Phase
     deadline: float
@@ -55,7 +56,7 @@ class Served(Connection, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits for the clients of one server: counts, octets and seconds."""
+    """Limits for the clients of one HTTP server: numbers of connections, sizes in octets, times in seconds."""
 
     # Maximum number of concurrent connections: worker_connections in nginx's sample configuration.
     connections: int = 1024
@@ -79,12 +80,12 @@ class Limits:
     sweep_s: float = 0.5
 
     def time_limits(self) -> TimeLimits:
-        """Return the time limits of an HTTP/2 connection."""
+        """Return the subset of time limits that an HTTP/2 connection enforces."""
         return TimeLimits(self.head_s, self.body_s, self.body_rate_octets_s, self.settings_s)
 
 
 class ServerContext:
-    """State that all connections of one server share: limits, log, clock, and calls of its handler or relay."""
+    """State shared by all connections of one server: limits, log, clock, counters, and the handler or relay."""
 
     def __init__(
         self,
@@ -98,7 +99,7 @@ class ServerContext:
         speaks_http_2: bool = True,
         takes_websocket: bool = False,
     ) -> None:
-        """Take the parameters of HTTPServer, and its limits as `bounds`."""
+        """Create a context from the parameters of HTTPServer, which documents them; `bounds` are its limits."""
         self.takes_websocket = takes_websocket
         self.limits = bounds
         self.log = log
@@ -117,7 +118,7 @@ class ServerContext:
         self._refusal = refusal
 
     def answer(self, request: Request, body: bytes) -> Response | Awaitable[Response]:
-        """Call the handler; an exception becomes a 500 response, never a lost connection."""
+        """Call the handler; return its response or an awaitable of it. An exception becomes a 500 response."""
         try:
             answer = self._handler(request, body)
         except Exception as error:
@@ -125,7 +126,7 @@ class ServerContext:
         return answer if isinstance(answer, Response) else LazyResponse(self._guarded, answer)
 
     def relay(self, request: Request, inbound: Inbound) -> Response | Awaitable[Response]:
-        """Call the relay for a request whose content may still be incomplete."""
+        """Call the relay for a request whose content may be incomplete; return its response or an awaitable of it."""
         if self._relay is None:
             raise TypeError("the server has no relay for this request")
         try:
@@ -135,7 +136,7 @@ class ServerContext:
         return answer if isinstance(answer, Response) else LazyResponse(self._guarded, answer)
 
     def refuse(self, request: Request) -> Response | None:
-        """Return the error response that a request's head causes, whatever its content; None for a valid head."""
+        """Return the error response that a request's head alone causes; None if the head is valid."""
         try:
             return None if self._refusal is None else self._refusal(request)
         except Exception as error:

@@ -1,4 +1,4 @@
-"""HTML pages for errors and redirects: legible on narrow screens and in dark mode, with long URLs wrapped."""
+"""HTML pages of HTTP errors and redirects, legible on narrow screens and in dark mode, with long URLs wrapped."""
 
 from html import escape
 
@@ -19,7 +19,7 @@ _PAGE = """<!DOCTYPE html>
 
 
 def page_response(status: int, detail: str, *lines: FieldLine) -> Response:
-    """Return a response with a short HTML page; `detail` is HTML-escaped, `lines` are further field lines."""
+    """Return a response with a short HTML page that states `detail` (HTML-escaped); `lines` are further field lines."""
     title = f"{status} {PHRASES.get(status, b'').decode('ascii')}".rstrip()
     page = _PAGE.format(title=title, detail=escape(detail))
     return Response(status, Fields((HTML, *lines)), page.encode("utf-8", "backslashreplace"))

@@ -1,8 +1,9 @@
-"""HTTP/2 connection of the server on asyncio; an Http1Connection (server.py) hands the transport over to it.
+"""HTTP/2 server connection on asyncio, which takes over the transport of an Http1Connection (server.py).
 
-Http2Connection owns the socket, backpressure and deadlines, and takes no protocol decision. Requests are handled while
-they are parsed, and the responses to one batch go out in one write. Content is read and written in slices as the socket
-accepts them, so that the memory for outgoing content is bounded.
+Http2Connection owns the socket, backpressure and deadlines; the sans-IO core (http2/server_connection.py) takes all
+decisions of the protocol. Requests are handled while they are parsed, and the responses to one batch go out in one
+write. Content is read and written in slices as the socket accepts them, so that the memory for outgoing content is
+bounded.
 """
 
 import asyncio
@@ -42,7 +43,7 @@ TLS_LINGER = 0.25
 
 
 class Http2Connection(asyncio.Protocol):
-    """Server's connection to one client after HTTP/2 was chosen by preface, ALPN or Upgrade."""
+    """Server's connection to one client that has selected HTTP/2, by connection preface, ALPN or Upgrade."""
 
     def __init__(self, context: ServerContext, transport: asyncio.Transport, peer: str, slot: Slot) -> None:
         self.slot = slot
@@ -72,7 +73,7 @@ class Http2Connection(asyncio.Protocol):
         self._is_scheduled = False
 
     def take_over(self, octets: bytes, write_paused: bool) -> None:
-        """Start with octets that were received while the version was detected."""
+        """Start the connection with `octets`, received on it while the HTTP version was detected."""
         self._write_paused = write_paused
         self._attach()
         self._receive(octets)
@@ -80,7 +81,7 @@ class Http2Connection(asyncio.Protocol):
     def take_over_upgraded(
         self, settings: bytes, request: Request, content: bytes, octets: bytes, write_paused: bool
     ) -> None:
-        """Start with a request received by HTTP/1.1 with Upgrade: h2c, and the octets received after the request."""
+        """Start the connection with a request received by HTTP/1.1 with Upgrade: h2c, and the octets after it."""
         self._write_paused = write_paused
         self._attach()
         for event in self._core.upgrade(settings, request, content):
@@ -131,7 +132,7 @@ class Http2Connection(asyncio.Protocol):
     # Called by the server.
 
     def check_deadline(self, now: float) -> None:
-        """Handle expired time limits: reject requests, close or abort the connection."""
+        """Handle expired time limits: reject requests with 408, close or abort the connection."""
         if self.phase is Phase.LINGER:
             if now >= self.deadline:
                 self._transport.abort()
@@ -172,7 +173,10 @@ class Http2Connection(asyncio.Protocol):
         self._transport.abort()
 
     def evict(self) -> None:
-        """Close to make room for another client; GOAWAY tells which requests may be retried (RFC 9113 section 6.8)."""
+        """Close the connection to make room for another client, with GOAWAY (RFC 9113 section 6.8).
+
+        The last stream number in GOAWAY shows which requests the client may retry.
+        """
         self._core.stop()
         self._advance()
         if self.phase is not Phase.LINGER:
@@ -181,7 +185,7 @@ class Http2Connection(asyncio.Protocol):
     # From events to responses.
 
     def _receive(self, data: bytes) -> None:
-        """Parse and handle requests until the limit on outgoing octets is reached."""
+        """Parse received octets and handle requests, until too many octets of responses are buffered."""
         events = self._core.receive_data(data, self._context.now())
         while events:
             for event in events:
@@ -248,14 +252,17 @@ class Http2Connection(asyncio.Protocol):
     # Tunnels.
 
     def _open_tunnel(self, stream_id: int, response: Response, body: Takeover) -> Response:
-        """Convert a 101 to the 200 that opens a tunnel on an HTTP/2 stream (RFC 8441 section 5)."""
+        """Convert a 101 of the relay to the 200 that opens a tunnel on an HTTP/2 stream (RFC 8441 section 5)."""
         tunnel = self._tunnels[stream_id] = body.take_over_stream(partial(self._hold, stream_id), self._context.now())
         for early in self._early.pop(stream_id, ()):
             self._pass_on(early)
         return Response(200, response.fields.without(HANDSHAKE_OF_HTTP_1), tunnel.body)
 
     def _pass_on(self, event: TunnelData) -> None:
-        """Forward a client's octets to the tunnel, or buffer them until it is open, bounded by the stream window."""
+        """Forward octets from the client to their tunnel.
+
+        Until the tunnel is open, they are buffered; the stream window bounds the buffer.
+        """
         tunnel = self._tunnels.get(event.stream_id)
         if tunnel is None:
             if self._core.can_respond(event.stream_id):
@@ -282,7 +289,7 @@ class Http2Connection(asyncio.Protocol):
         return self._tunnels.pop(stream_id, None)
 
     def _respond_with_pushes(self, event: RequestReceived, response: Response) -> None:
-        """Promise the page's objects, then send the page, then the objects (RFC 9113 section 8.4.1)."""
+        """Promise the objects of a page, then send the page, then the objects (RFC 9113 section 8.4.1)."""
         pushed = list(self._push(event, response)) if self._context.push else []
         self._respond(event.stream_id, response)
         for stream_id, answer in pushed:
@@ -306,7 +313,7 @@ class Http2Connection(asyncio.Protocol):
     # From responses to the socket.
 
     def _schedule(self) -> None:
-        """Continue in the next iteration of the event loop, so that other connections are served in between."""
+        """Schedule the next step in the event loop's next iteration, so that other connections are served first."""
         if not self._is_scheduled:
             self._is_scheduled = True
             self._context.loop.call_soon(self._resume)
@@ -321,7 +328,7 @@ class Http2Connection(asyncio.Protocol):
             self._advance()
 
     def _advance(self) -> None:
-        """Produce and write outgoing octets, then update phase, deadline and reading."""
+        """Write frames that are ready to the socket, log closed streams, then update phase, deadline and reading."""
         if self.phase is Phase.LINGER or self._transport.is_closing():
             return
         if self._core.can_produce and not self._write_paused:
@@ -339,7 +346,7 @@ class Http2Connection(asyncio.Protocol):
         self._update_phase()
 
     def _update_phase(self) -> None:
-        """Set phase, deadline and reading after each step, and close or linger if nothing is left to do."""
+        """Update phase, idle deadline and reading after each step; close the connection if nothing is left to do."""
         core = self._core
         if core.is_over or (core.is_stopped and not core.open_streams):
             self._linger()
@@ -370,7 +377,10 @@ class Http2Connection(asyncio.Protocol):
                 self._transport.pause_reading()
 
     def _linger(self) -> None:
-        """Half-close, then read on for a time: a reset could destroy the GOAWAY in transit (RFC 9113 section 5.4.1)."""
+        """Half-close, then read for a limited time.
+
+        Closing at once could cause a TCP reset that destroys the GOAWAY in transit (RFC 9113 section 5.4.1).
+        """
         self.phase = Phase.LINGER
         self.deadline = self._context.now() + self._context.limits.linger_s
         self._set_reading(True)

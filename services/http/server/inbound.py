@@ -1,7 +1,7 @@
-"""Interface of a request that a relay forwards: streamed content, the client's address, and interim responses.
+"""Relay interface of the HTTP server: access to a request's content while it arrives, its client, and 1xx responses.
 
-A relay is a handler that is called at the head of a request instead of at its end: an intermediary forwards content
-while it receives it (RFC 9110 sections 7.6 and 10.1.1).
+A relay is a handler that is called at the head of a request instead of at its end. An intermediary is a relay, since it
+forwards content while it receives it (RFC 9110 sections 7.6 and 10.1.1).
 """
 
 from typing import Protocol
@@ -11,25 +11,25 @@ from lab7.services.http.server.body_stream import BodyStream
 
 
 class Inbound(Protocol):
-    """Content of one request as it arrives, and its client."""
+    """Interface of a request in progress, for a relay: arriving content, client address, interim responses."""
 
     @property
     def content(self) -> BodyStream | None:
-        """The request's content; None for a request without content."""
+        """Content of the request; None for a request without content."""
         ...
 
     @property
     def peer(self) -> str:
-        """The client's address and port."""
+        """Address and port of the client."""
         ...
 
     def send_interim(self, response: Response) -> None:
-        """Send a 1xx response before the final one, unless the client's version has none."""
+        """Send a 1xx response before the final one, unless the client's HTTP version has no 1xx."""
         ...
 
 
 class BufferedRequest:
-    """Request with complete content, which the server buffers over HTTP/2 before it calls a relay."""
+    """Inbound request with complete content: over HTTP/2 the server buffers the content before it calls a relay."""
 
     def __init__(self, content: bytes, peer: str) -> None:
         self.content: BodyStream | None = None
@@ -40,4 +40,4 @@ class BufferedRequest:
             self.content.finish()
 
     def send_interim(self, response: Response) -> None:
-        """Drop the response: interim responses are optional here (RFC 9110 section 15.2)."""
+        """Drop the response, since a 1xx is optional here (RFC 9110 section 15.2)."""

@@ -1,10 +1,10 @@
-"""Phases of a server's connection, each with a time limit; common to all HTTP versions."""
+"""Phases of a client's connection to the HTTP server, each with its own time limit; common to all HTTP versions."""
 
 from enum import Enum, auto
 
 
 class Phase(Enum):
-    """Phase of a connection: idle, receiving a request, responding, or lingering after the last response."""
+    """Phase of a connection: idle, receiving a request, sending a response, or lingering after the last response."""
 
     IDLE = auto()
     REQUEST = auto()

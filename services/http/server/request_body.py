@@ -1,9 +1,9 @@
-"""Reading of a request's content by a relay, with a limit for each request.
+"""Reading of a request's content by a relay, with a limit that depends on the request.
 
     size_octets = await read_body(request, inbound, parser.feed, limit_octets)
 
-A plain handler gets complete content, with one limit for all requests. A relay (inbound.py) is called at the head, so
-it can choose the limit by the head, for example by the user, and then await the content.
+A plain handler gets complete content, with one limit for all requests. A relay (inbound.py) is called at the head of a
+request. It can therefore choose the limit by the head, for example by the user, and then await the content.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ READ_OCTETS = 65_536
 
 
 async def read_body(request: Request, inbound: Inbound, consume: Callable[[bytes], None], limit_octets: int) -> int:
-    """Pass a request's content to `consume` as it arrives, and return its size.
+    """Pass a request's content to `consume` as it arrives; return its size in octets.
 
     Raises HTTPError 413 above the limit, before reading if Content-Length exceeds it; OSError if the content is
     truncated; and the exceptions of `consume`.

@@ -43,7 +43,7 @@ from lab7.services.http.server.takeover import Takeover
 
 
 class DetectedVersion(Enum):
-    """Result of version detection: HTTP_1, HTTP_2, or UNDECIDED until there are enough octets."""
+    """HTTP version found by a VersionDetector: HTTP_1, HTTP_2, or UNDECIDED until there are enough octets."""
 
     UNDECIDED = auto()
     HTTP_1 = auto()
@@ -80,11 +80,12 @@ BATCH_REQUESTS = 32
 
 
 class Http1Connection(asyncio.Protocol):
-    """Accepted connection: passes octets to its ServerConnection, requests to the handler, responses to the socket.
+    """Accepted client connection: connects the socket, the sans-IO ServerConnection, and the handler or relay.
 
-    The connection owns reading, backpressure, and the phase with its deadline, which the server's sweep checks; it
-    takes no protocol decision. The responses to one batch of pipelined requests go out in one write. A relay is called
-    as soon as a request's head is complete, and streams the content; a handler is called when the content is complete.
+    The connection owns reading, backpressure, and the phase with its deadline, which a periodic timer of the server
+    checks. It takes no decisions of the protocol. The responses to one batch of pipelined requests go out in one write.
+    A relay is called as soon as a request's head is complete, and streams the content; a handler is called when the
+    content is complete.
     """
 
     def __init__(self, context: ServerContext, slot: Slot) -> None:
@@ -188,7 +189,7 @@ class Http1Connection(asyncio.Protocol):
     # Called by the server.
 
     def check_deadline(self, now: float) -> None:
-        """Handle an expired deadline: extend it after progress, else send 408, close or abort."""
+        """Handle an expired deadline: extend it if the transfer has progressed, else send 408, close or abort."""
         if now < self.deadline:
             return
         unsent = self._transport.get_write_buffer_size()
@@ -205,7 +206,10 @@ class Http1Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _is_blocked_elsewhere(self, unsent: int) -> bool:
-        """Return whether this side delays the transfer: response content has not arrived, or a buffer is full."""
+        """Return whether this side, not the client, delays a transfer.
+
+        The content of the response has not arrived from its source, or the buffer of request content is full.
+        """
         if self._response_body is not None:
             return self._is_starved and unsent == 0
         return self.phase is Phase.REQUEST and self._request_body is not None and self._request_body.is_full
@@ -227,7 +231,7 @@ class Http1Connection(asyncio.Protocol):
         self._transport.abort()
 
     def evict(self) -> None:
-        """Close to make room for another client, with a last response if one can still be sent."""
+        """Close the connection to make room for another client, with a last response if one can still be sent."""
         if self._response_body is not None:
             self._abort_response("evicted: the connection limit is reached")
         elif self._task is not None:
@@ -242,7 +246,7 @@ class Http1Connection(asyncio.Protocol):
             self._transport.close()
 
     def _switch_to_http2(self, octets: bytes) -> None:
-        """Continue in HTTP/2; `octets` are all octets received so far."""
+        """Hand the connection over to HTTP/2; `octets` are all octets received so far."""
         self._replace_by_http2().take_over(octets, self._write_paused)
 
     def _replace_by_http2(self) -> Http2Connection:
@@ -271,7 +275,7 @@ class Http1Connection(asyncio.Protocol):
             self.deadline = now + self._context.limits.head_s
 
     def _continue(self) -> None:
-        """Handle pipelined requests, once the last response is complete."""
+        """Handle pipelined requests that are buffered, once the previous response is complete."""
         self._batch = 0
         if self._can_continue():
             self._begun = self._context.now()
@@ -346,7 +350,10 @@ class Http1Connection(asyncio.Protocol):
             self.phase = Phase.ANSWER
 
     def _extend_deadline(self, octets: int) -> None:
-        """Extend the deadline by the time that `octets` of content take at the minimum rate."""
+        """Extend the deadline of a request after `octets` of its content have arrived, at the minimum rate.
+
+        The deadline is never later than the time limit for content, counted from now.
+        """
         limits = self._context.limits
         latest = self._context.now() + limits.body_s
         self.deadline = paid_deadline(self.deadline, octets, limits.body_rate_octets_s, latest)
@@ -435,7 +442,10 @@ class Http1Connection(asyncio.Protocol):
         self._context.loop.call_soon(self._write_body)
 
     def _write_body(self) -> None:
-        """Write a slice of the body, and schedule the next one unless the transport or the body pauses."""
+        """Write a slice of the response's content and schedule the next; complete the response at the end.
+
+        No slice is scheduled while the transport pauses or the body has no content available.
+        """
         body = self._response_body
         if body is None or self._write_paused or self._transport.is_closing():
             return
@@ -454,7 +464,7 @@ class Http1Connection(asyncio.Protocol):
             self._context.loop.call_soon(self._write_body)
 
     def _write_slice(self, body: Body | StreamedBody) -> bool:
-        """Write a slice of the body; return whether the body is complete."""
+        """Write a slice of the response's content to the transport; return True if the content is complete."""
         octets = 0
         while octets < SLICE_OCTETS:
             data = body.read(SLICE_OCTETS - octets)
@@ -473,7 +483,7 @@ class Http1Connection(asyncio.Protocol):
         return self._core.send_end(body.trailers) if isinstance(body, StreamedBody) else self._core.send_end()
 
     def _abort_response(self, error: str) -> None:
-        """Abort a response in progress: the early end of the connection shows it as incomplete (RFC 9112 section 8)."""
+        """Abort a response and its connection: the client then detects the truncation (RFC 9112 section 8)."""
         self._context.log.write("broken", peer=self._peer, error=error)
         raw = self._transport.get_extra_info("socket")
         if self._core.ends_with_connection and raw is not None:
@@ -488,7 +498,7 @@ class Http1Connection(asyncio.Protocol):
             body.close()
 
     def _complete_response(self) -> None:
-        """Log a complete response, and close the connection unless it persists."""
+        """Log a response that is completely sent, and close the connection unless it persists."""
         self._context.sent_octets += self._sent_octets
         if self._context.log.enabled:
             self._log()
@@ -513,7 +523,7 @@ class Http1Connection(asyncio.Protocol):
             self._transport.write_eof()
 
     def _fail_request_body(self, reason: str) -> None:
-        """Fail the request's body, so that its reader gets OSError with `reason`."""
+        """Fail the request's content: its reader gets OSError with `reason`."""
         body, self._request_body = self._request_body, None
         if body is not None:
             body.fail(reason)
@@ -566,7 +576,7 @@ class Http1Connection(asyncio.Protocol):
         self._set_reading(waiting <= UNPARSED_OCTETS and not is_full)
 
     def _await_client(self) -> None:
-        """Wait for the client to receive its responses; until then its pipelined requests are not handled."""
+        """Wait, with a deadline, until the client has received its responses; delay its pipelined requests."""
         if self.phase is not Phase.ANSWER:
             self.phase = Phase.ANSWER
             self.deadline = self._context.now() + self._context.limits.stall_s
@@ -579,7 +589,7 @@ class Http1Connection(asyncio.Protocol):
 
 
 class HTTPServer:
-    """Server for any number of connections, which calls `handler` for their requests."""
+    """HTTP server for any number of connections; calls a handler or a relay for their requests."""
 
     def __init__(
         self,
@@ -593,11 +603,12 @@ class HTTPServer:
         speaks_http_2: bool = True,
         takes_websocket: bool = False,
     ) -> None:
-        """Create a server; its listeners are opened with protocol().
+        """Create a server without listening sockets; protocol() is the factory for its connections.
 
-        `relay` replaces the handler for all requests. `push`: push the objects of a page to HTTP/2 clients that allow
-        it. `refusal` returns the error response that a request's head alone causes; it is sent instead of 100
-        Continue. `takes_websocket`: the relay forwards WebSocket, so that HTTP/2 clients may use it.
+        `handler` is called with complete requests. If there is a `relay`, it gets all requests instead, as soon as
+        their heads have arrived. `refusal` returns the error response that a request's head alone causes, or None; the
+        response is sent instead of 100 Continue. `push` enables server push of a page's objects to HTTP/2 clients that
+        permit it. `takes_websocket` means that the relay forwards WebSocket, so that HTTP/2 clients may use it.
         """
         limits = bounds or Limits()
         self.context = ServerContext(
@@ -617,11 +628,11 @@ class HTTPServer:
         return sum(connection.phase is Phase.ANSWER for connection in connections)
 
     async def stop(self) -> None:
-        """Close all connections once their responses in progress are complete, at the latest after drain_s."""
+        """Close all connections once their responses in progress are complete, after `drain_s` seconds at most."""
         await self.connections.drain(close_s=self.context.limits.drain_s)
 
     def _no_room(self, _: Refusal) -> bytes:
-        """Return the 503 response for a connection that is not admitted (RFC 9110 section 15.6.4)."""
+        """Encode a 503 response for a client whose connection is refused (RFC 9110 section 15.6.4)."""
         response = page_response(503, "The connection limit is reached: try again later.")
         date = format_date(int(self.context.wall_clock()))
         return ServerConnection(self.context.limits.body_octets).send_response(response, date, close=True)

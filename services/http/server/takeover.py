@@ -1,6 +1,6 @@
-"""Protocol takeover: a response after whose head another protocol uses the connection (RFC 9110 section 9.3.6).
+"""Takeover of a connection by another protocol after the head of a response, as by a tunnel (RFC 9110 section 9.3.6).
 
-Over HTTP/2, the other protocol uses the stream of the request (RFC 8441 section 5).
+Over HTTP/2, the other protocol takes over only the stream of the request (RFC 8441 section 5).
 """
 
 import asyncio
@@ -13,16 +13,16 @@ from lab7.services.http.server.context import Served, ServerContext
 
 
 class StreamTakeover(Protocol):
-    """Another protocol on one HTTP/2 stream; `body` has the octets for the client."""
+    """Interface of another protocol on one HTTP/2 stream, such as a tunnel; `body` has the octets to send."""
 
     body: StreamedBody
 
     def data_received(self, data: bytes) -> None:
-        """Handle octets from the client."""
+        """Handle octets received from the client."""
         ...
 
     def eof_received(self) -> bool:
-        """Handle the end of the client's octets."""
+        """Handle the client's half-close of the stream: no more octets follow."""
         ...
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -34,17 +34,20 @@ class StreamTakeover(Protocol):
         ...
 
     def stop(self) -> None:
-        """End both directions: the server stops."""
+        """End both directions, because the server stops."""
         ...
 
 
 class Takeover(StreamedBody):
-    """A response body that takes over connection or stream after the response's head: a tunnel (RFC 9110 9.3.6)."""
+    """Response body that takes over the connection or stream after the head, such as a tunnel (RFC 9110 9.3.6)."""
 
     def take_over(self, context: ServerContext, transport: asyncio.Transport, slot: Slot, octets: bytes) -> Served:
-        """Return the protocol that takes over the connection; `octets` were received after the request."""
+        """Return the object that serves the connection from here on; `octets` were received after the request."""
         raise NotImplementedError
 
     def take_over_stream(self, hold: Callable[[bool], None], now: float) -> StreamTakeover:
-        """Return the protocol that takes over an HTTP/2 stream; `hold` pauses (True) or resumes the client's octets."""
+        """Return the object that serves an HTTP/2 stream from here on.
+
+        `hold` is called with True to pause the octets from the client, with False to resume them.
+        """
         raise NotImplementedError

@@ -1,7 +1,7 @@
-"""Directory of the response store on disk: its files, its lock, and atomic creation and removal of entries.
+"""Disk directory of the HTTP response store: its files, its lock, and atomic creation and removal of entries.
 
     DIR/lab7-cache                   marks the directory as a store, and is locked while a process uses it
-    DIR/2a/000000000000002a.new      a head that is being written
+    DIR/2a/000000000000002a.new      a head (metadata) that is being written
     DIR/2a/000000000000002a.head     a head; the entry exists as long as this file does
     DIR/2a/000000000000002a.content  the content, created before the head and removed after it; absent if empty
 
@@ -31,7 +31,7 @@ _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def blocks(octets: int) -> int:
-    """Round a file's size in octets up to full blocks of the disk."""
+    """Return the disk space of a file with `octets` octets: its size rounded up to full blocks, in octets."""
     return -(-octets // BLOCK_OCTETS) * BLOCK_OCTETS
 
 
@@ -44,7 +44,7 @@ def write_all(descriptor: int, data: bytes | bytearray) -> None:
 
 
 class Folder:
-    """The directory of one store; raises ServiceError if it cannot be used."""
+    """Directory of one store on disk, locked while open. Raises ServiceError if it cannot be used."""
 
     def __init__(self, path: Path) -> None:
         self._root = str(path)
@@ -80,7 +80,7 @@ class Folder:
             os.close(lock)
 
     def scan(self) -> Iterator[tuple[Head, int]]:
-        """Yield each complete entry, in the order of names, with its disk space; remove files of incomplete entries."""
+        """Yield each complete entry with its disk space in octets, in the order of names; remove incomplete entries."""
         kinds: dict[str, set[str]] = {}
         for place in _SUBDIRECTORIES:
             for file in os.listdir(f"{self._root}/{place}"):
@@ -118,7 +118,7 @@ class Folder:
             os.close(descriptor)
 
     def create_content(self, name: str) -> int:
-        """Create a content file and return its descriptor, for reading and writing; raises OSError."""
+        """Create an entry's content file and return its descriptor, for reading and writing; raises OSError."""
         return os.open(self._at(name, "content"), _CREATE, 0o600)
 
     def open_content(self, name: str) -> int:
@@ -126,7 +126,10 @@ class Folder:
         return os.open(self._at(name, "content"), _READ)
 
     def write(self, name: str, head: bytes, content: bytes | bytearray | None) -> None:
-        """Write an entry's files; `content` is None if the content file exists. After an OSError there is no entry."""
+        """Write an entry's files; `content` is None if the content file exists already.
+
+        If OSError is raised, the entry does not exist.
+        """
         if content:
             descriptor = self.create_content(name)
             try:
@@ -136,7 +139,7 @@ class Folder:
         self.write_head(name, head)
 
     def write_head(self, name: str, octets: bytes) -> None:
-        """Write or replace a response's metadata file atomically; after an OSError the previous file is unchanged."""
+        """Write or replace the metadata file of an entry atomically; if OSError is raised, the old file remains."""
         try:
             descriptor = os.open(self._at(name, "new"), _CREATE, 0o600)
             try:
@@ -149,7 +152,7 @@ class Folder:
             raise
 
     def remove_head(self, name: str) -> None:
-        """Remove the file with a response's metadata, so that the entry is not loaded at the next start."""
+        """Remove the metadata file of an entry, so that the entry is not loaded at the next start."""
         self._unlink(name, "head")
 
     def remove(self, name: str) -> None:

@@ -34,7 +34,7 @@ class FormatError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Metadata of a stored response, and the CRC-32 of its content."""
+    """Content of a metadata file: the metadata of a stored response, and the CRC-32 of its content."""
 
     stored: StoredResponse
     checksum: int
@@ -64,7 +64,7 @@ def encode_head(head: Head) -> bytes:
 
 
 def decode_head(octets: bytes) -> Head:
-    """Decode the octets of encode_head(); raises FormatError for any other octets."""
+    """Decode a metadata file; raises FormatError if encode_head() cannot have produced the octets."""
     guard, line_end, rest = octets.partition(b"\n")
     # Compare the line with the expected one instead of parsing it, so that numbers have a single valid notation.
     if len(octets) > HEAD_OCTETS or guard + line_end != _guard(rest):

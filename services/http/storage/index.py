@@ -1,12 +1,12 @@
-"""Index of stored responses by cache key, and accounting of their space: limits, and LRU eviction.
+"""Index of stored responses by cache key, with accounting of memory and disk space, limits, and LRU eviction.
 
-    index.add(entry)           -> the entries that it replaces: the same variant, or one too many of the URI
+    index.add(entry)           -> the entries removed for it: those it replaces, and the LRU variant above VARIANTS_MAX
     index.make_room()          -> the entries evicted so that all limits hold again
     index.find(b"http://a/")   -> the stored responses of a URI, the newest first
 
-RFC 9111 section 2: the cache key is at least the URI; section 4.1: variants of one URI differ in the request fields
-that Vary nominates. The function `same_key` compares variants. Index does the accounting, without I/O; Space removes
-the files of evicted and replaced entries.
+The cache key is the URI (RFC 9111 section 2). Variants of one URI differ in the request fields that Vary nominates
+(section 4.1); the function `same_key` compares variants. Index does the accounting, without I/O; Space removes the
+files of evicted and replaced entries.
 """
 
 from collections import OrderedDict
@@ -24,7 +24,7 @@ SameKey = Callable[[StoredResponse, StoredResponse], bool]
 
 @dataclass(frozen=True, slots=True)
 class IndexLimits:
-    """Limits of all entries together; `disk_octets` 0 means that there is no disk."""
+    """Limits of all entries together: octets in memory and on disk (0: no disk), entries, and variants of one URI."""
 
     memory_octets: int = limits.MEMORY_OCTETS
     disk_octets: int = 0
@@ -34,7 +34,7 @@ class IndexLimits:
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """Stored response, and its content if that is held in memory."""
+    """Entry of the index: a stored response, its disk space, and its content if that is held in memory."""
 
     stored: StoredResponse
     checksum: int
@@ -52,7 +52,7 @@ class Entry:
 
     @property
     def memory_octets(self) -> int:
-        """Memory that the entry uses now, in octets: metadata, and content that is held in memory."""
+        """Memory that the entry uses at present, in octets: metadata, and content if it is held in memory."""
         return self.head_octets + (len(self.content) if self.content is not None else 0)
 
 
@@ -65,9 +65,9 @@ def head_octets(stored: StoredResponse) -> int:
 
 
 class Index:
-    """Entries keyed by name and by URI, and the sums of their memory and disk space.
+    """Index of entries by name and by URI, in LRU order, with the sums of their memory and disk space.
 
-    `pending_memory` and `pending_disk` are octets of arriving responses: they count towards the limits, too.
+    `pending_memory` and `pending_disk` are the octets of arriving responses, which count towards the limits as well.
     """
 
     def __init__(self, most: IndexLimits, same_key: SameKey) -> None:
@@ -107,7 +107,7 @@ class Index:
             self._held.move_to_end(name)
 
     def add(self, entry: Entry) -> list[Entry]:
-        """Add an entry; remove and return the entries that it replaces."""
+        """Add an entry; remove and return the entries that it replaces, and an excess variant of its URI."""
         stored = entry.stored
         before, dropped = self.find(stored.uri), list[Entry]()
         if before:
@@ -122,14 +122,14 @@ class Index:
         return dropped
 
     def has_newer(self, stored: StoredResponse) -> bool:
-        """Return True if `stored` would replace a stored response that started later (RFC 9111 section 4).
+        """Return True if `stored` would replace a stored response whose arrival began later (RFC 9111 section 4).
 
-        Names are ordered by the start of the responses.
+        Names are numbered in the order in which responses began to arrive.
         """
         return any(other.name > stored.name and self._replaces(other, stored) for other in self.find(stored.uri))
 
     def replace(self, entry: Entry, stored: StoredResponse, file_octets: int) -> None:
-        """Replace an entry's metadata by `stored`, of the same name and URI, and make it the URI's newest response."""
+        """Replace an entry's metadata by `stored`, of the same name and URI, as the URI's newest response."""
         self._count(entry, -1)
         others = (other for other in self.find(stored.uri) if other.name != stored.name)
         self._by_uri[stored.uri] = (stored, *others)
@@ -138,7 +138,7 @@ class Index:
         self.touch(stored.name)
 
     def hold(self, entry: Entry, content: bytes) -> None:
-        """Cache the content of an entry in memory, in addition to its file."""
+        """Keep the content of an entry in memory, in addition to its file."""
         self._count(entry, -1)
         entry.content = content
         self._count(entry, 1)
@@ -158,9 +158,10 @@ class Index:
         return entry
 
     def make_room(self) -> list[Entry]:
-        """Release content that is also in a file, then entries, until all limits hold; return the removed entries.
+        """Evict the least recently used content until all limits hold; return the removed entries.
 
-        Arriving responses are not evicted: may_reserve() is checked before they are counted.
+        First, content that is also in a file is released from memory; then whole entries are removed. Arriving
+        responses are not evicted: may_reserve() is checked before they are counted.
         """
         most, evicted = self.limits, []
         while self._held and self.memory_octets + self.pending_memory > most.memory_octets:
@@ -173,7 +174,7 @@ class Index:
         return evicted
 
     def may_reserve(self, memory_octets: int, disk_octets: int) -> bool:
-        """Return True if this much more content fits the limits, after eviction of all entries if necessary."""
+        """Return True if arriving content of this size fits the limits, after eviction of all entries if necessary."""
         return (
             self.pending_memory + memory_octets <= self.limits.memory_octets
             and self.pending_disk + disk_octets <= self.limits.disk_octets
@@ -217,9 +218,9 @@ class Space:
     """Memory and disk space of one store: reserved for arriving content, and freed by eviction of entries.
 
         space.reserve(memory_octets, disk_octets)   # False if other arriving content takes all the space
-        space.evict()                               # the least recently used entries leave, until all limits hold
+        space.evict()                               # remove the least recently used entries, until all limits hold
 
-    `object_octets` is the largest content that is stored. Failures of the disk are counted, and the first is logged.
+    `object_octets` is the maximum size of one response's content. Disk failures are counted, and the first is logged.
     """
 
     def __init__(self, index: Index, folder: Folder | None, object_octets: int, log: EventLog | None) -> None:
@@ -232,7 +233,7 @@ class Space:
         self._disk_fails = False
 
     def reserve(self, memory_octets: int, disk_octets: int) -> bool:
-        """Reserve octets for arriving content; negative numbers release octets. Return False if there is no room."""
+        """Reserve octets for arriving content, or release them (negative numbers); return False if there is no room."""
         is_more = memory_octets > 0 or disk_octets > 0
         if is_more and not self._index.may_reserve(memory_octets, disk_octets):
             return False
@@ -250,7 +251,7 @@ class Space:
             self.remove_files(evicted)
 
     def remove_files(self, entries: Iterable[Entry]) -> None:
-        """Remove the files of entries that have left the index."""
+        """Remove the files of entries that were removed from the index."""
         if self.folder is not None:
             for entry in entries:
                 self.folder.remove(entry.stored.name)

@@ -1,4 +1,4 @@
-"""Limits of the HTTP response store, each with its source."""
+"""Limits of the HTTP response store: memory, disk space, numbers and sizes of entries; each with its source."""
 
 # Default memory for all stored responses: squid's default cache_mem.
 MEMORY_OCTETS = 256 * 1024 * 1024

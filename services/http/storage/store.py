@@ -38,10 +38,13 @@ from lab7.services.http.storage.limits import HELD_CONTENT_OCTETS, PIECE_OCTETS
 
 
 class MemoryBody:
-    """Body of content in memory, or of parts of it and literal octets; readable after the entry is removed."""
+    """Response body from content in memory: selected parts of it, and literal octets in between.
+
+    It stays readable after the store has removed the entry.
+    """
 
     def __init__(self, content: bytes | bytearray, segments: Sequence[Segment]) -> None:
-        """Create a body; `segments` are literal octets, or pairs (offset, length) of the content."""
+        """Create a body of `segments`: literal octets, or pairs (offset, length) that select a part of `content`."""
         views = [_view(content, segment) for segment in reversed(segments)]
         self.size_octets: int | None = sum(map(len, views))
         self._views = views
@@ -62,7 +65,7 @@ class MemoryBody:
 
 
 def joined(content: bytes | bytearray, segments: Sequence[Segment]) -> bytes:
-    """Return in one piece the octets that a MemoryBody with these arguments yields."""
+    """Return the octets that a MemoryBody with the same arguments yields, as one bytes object."""
     return b"".join(_view(content, segment) for segment in segments)
 
 
@@ -73,7 +76,7 @@ def _view(content: bytes | bytearray, segment: Segment) -> memoryview:
 
 
 class MemoryContent:
-    """Arriving content that is buffered in memory."""
+    """Content that is arriving and is buffered in memory."""
 
     def __init__(self) -> None:
         self.octets = bytearray()
@@ -92,7 +95,7 @@ class MemoryContent:
 
 
 class FileContent:
-    """Arriving content that is written to a new file; raises OSError if the disk fails."""
+    """Content that is arriving and is written to a new file; methods raise OSError if the disk fails."""
 
     def __init__(self, folder: Folder, name: str, octets: bytearray) -> None:
         self._descriptor = folder.create_content(name)
@@ -143,7 +146,7 @@ def verify_content(descriptor: int, size_octets: int, checksum: int | None) -> N
 
 
 class WriterState(Enum):
-    """State of a StoreWriter: open, committed or aborted."""
+    """State of a StoreWriter: content arriving, complete (committed), or aborted."""
 
     ARRIVING = auto()
     COMPLETE = auto()
@@ -151,7 +154,7 @@ class WriterState(Enum):
 
 
 class StoreWriter:
-    """Writer of a response whose content arrives; created by Store.begin().
+    """Writer of one response whose content is arriving; created by Store.begin().
 
     The writer aborts itself if the content exceeds a limit, if other arriving responses take all the space, or if the
     disk fails. Further writes are ignored.
@@ -160,7 +163,11 @@ class StoreWriter:
     def __init__(
         self, space: Space, stored: StoredResponse, finish: Callable[["StoreWriter", StoredResponse | None], bool]
     ) -> None:
-        """Create a writer; `finish` stores the content, or discards it for None; returns True if it is stored."""
+        """Create an open writer.
+
+        `finish(writer, stored)` is called at the end: it stores the content and returns True, or discards it if
+        `stored` is None.
+        """
         self.stored = stored
         self.state = WriterState.ARRIVING
         self.size_octets = 0
@@ -176,7 +183,7 @@ class StoreWriter:
 
     @property
     def is_open(self) -> bool:
-        """True while the content arrives and is accepted."""
+        """True while the writer accepts content: neither committed nor aborted."""
         return self.state is WriterState.ARRIVING
 
     def write(self, data: bytes) -> bool:
@@ -210,9 +217,9 @@ class StoreWriter:
         self._end(WriterState.ABORTED)
 
     def reader(self, first: int = 0, last: int | None = None) -> "StoreReader":
-        """Return a body of octets `first` to `last` that follows the arriving content.
+        """Return a StoreReader of octets `first` to `last` (None: the end), which can be read while they arrive.
 
-        Raises ValueError after the end; use Store.open() then.
+        Raises ValueError once the writer is closed; Store.open() is then to be used.
         """
         if not self.is_open:
             raise ValueError("the content is no longer being received")
@@ -221,7 +228,7 @@ class StoreWriter:
         return reader
 
     def forget(self, reader: "StoreReader") -> None:
-        """Unregister a closed reader; after commit() or abort(), the last one closes the file."""
+        """Unregister a closed reader. After commit() or abort(), the content file is closed with the last reader."""
         self._readers.discard(reader)
         self._close_unread()
 
@@ -229,14 +236,14 @@ class StoreWriter:
 
     @property
     def held(self) -> bytes | bytearray | None:
-        """The arriving content if it is held in memory, else None."""
+        """Content that has arrived so far, if it is in memory; None if it is in a file."""
         if not isinstance(self.content, MemoryContent):
             return None
         octets = self.content.octets
         return bytes(octets) if len(octets) <= HELD_CONTENT_OCTETS else octets
 
     def reserve(self, memory_octets: int, disk_octets: int) -> bool:
-        """Reserve further memory and disk space in octets; return False if there is none."""
+        """Reserve additional memory and disk space, in octets; return False if there is no room."""
         if not self._space.reserve(memory_octets, disk_octets):
             return False
         self._memory_octets += memory_octets
@@ -244,7 +251,7 @@ class StoreWriter:
         return True
 
     def release(self) -> None:
-        """Return all reserved space to the store."""
+        """Release all space that the writer has reserved."""
         self.reserve(-self._memory_octets, -self._disk_octets)
 
     def _write(self, data: bytes) -> None:
@@ -263,7 +270,10 @@ class StoreWriter:
         self._wake()
 
     def _has_room(self, size: int, more: int) -> bool:
-        """Reserve space for `more` octets, up to `size` in all; return False if there is no room; raises OSError."""
+        """Reserve space for `more` octets, which make the content `size` octets long; return False if there is no room.
+
+        Content that becomes too large for memory is moved to a file. Raises OSError.
+        """
         if size > self._space.object_octets:
             return False
         if isinstance(self.content, MemoryContent) and (self._space.folder is None or size <= HELD_CONTENT_OCTETS):
@@ -293,7 +303,7 @@ class StoreWriter:
 
 
 class StoreReader:
-    """Body that follows arriving content, unaffected by removal of the entry.
+    """Response body that follows arriving content; it stays readable after the store has removed the entry.
 
     StoreReader has read() and close() of lab7.services.http.messages.Body, with one difference: b"" means that no
     octets are available yet, and `is_finished` is True at the end.
@@ -308,7 +318,10 @@ class StoreReader:
         self._end = last
 
     def read(self, limit_octets: int) -> bytes:
-        """Return the next available octets; raises OSError once all stored octets of aborted content are read."""
+        """Return the next available octets.
+
+        Raises OSError at the end of what has arrived if the content was aborted.
+        """
         writer = self._writer
         if writer is None or self.is_finished:
             return b""
@@ -343,7 +356,7 @@ _NOT_NOW = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Numbers of a store: current entries and octets, and counters since the start."""
+    """Statistics of a store: entries, octets and writers at present; counters of events since the start."""
 
     entries: int
     memory_octets: int
@@ -357,7 +370,7 @@ class Statistics:
 
 
 class Store:
-    """Bounded store of responses; raises ServiceError if `directory` cannot be used."""
+    """Bounded store of HTTP responses, in memory or on disk. Raises ServiceError if `directory` cannot be used."""
 
     def __init__(
         self,
@@ -370,10 +383,11 @@ class Store:
         entries_max: int = limits.ENTRIES_MAX,
         log: EventLog | None = None,
     ) -> None:
-        """Create a store with limits in octets, which include metadata and arriving content.
+        """Create a store in memory or, with `directory`, on disk.
 
-        `same_key(old, new)` returns True if a new response of the same URI and method replaces an old one (RFC 9111
-        section 4.1). `object_octets` limits the content of one response; `memory_octets` and `disk_octets` limit all.
+        `memory_octets`, `disk_octets` and `entries_max` limit all responses together, with metadata and arriving
+        content; `object_octets` limits the content of one response. `same_key(old, new)` returns True if a new response
+        of the same URI and method replaces an old one (RFC 9111 section 4.1).
         """
         self.folder = None if directory is None else Folder(directory)
         self._index = Index(IndexLimits(memory_octets, 0 if directory is None else disk_octets, entries_max), same_key)
@@ -392,8 +406,8 @@ class Store:
     def begin(self, stored: StoredResponse, expected_octets: int = 0) -> StoreWriter:
         """Start storing a response; return the writer for its content, already aborted if storing is impossible.
 
-        `expected_octets` is the length of the content, 0 if unknown. It avoids evictions for a response that turns
-        out to be too large.
+        `expected_octets` is the length of the content, 0 if unknown. If it is known, a response that is too large is
+        rejected at once, before other entries are evicted for it.
         """
         self._last_name += 1
         stored = stored.under_name(f"{self._last_name:016x}")
@@ -408,7 +422,7 @@ class Store:
     def put(self, stored: StoredResponse, content: bytes) -> StoredResponse | None:
         """Store a response whose content has arrived completely; return it as commit() does, None if it is not stored.
 
-        The content has at most HELD_CONTENT_OCTETS; longer content needs a writer.
+        The content has at most HELD_CONTENT_OCTETS; longer content needs begin().
         """
         self._last_name += 1
         octets = head_octets(stored)
@@ -423,25 +437,25 @@ class Store:
         return stored if self._add(entry) else None
 
     def open(self, stored: StoredResponse, first: int = 0, last: int | None = None) -> Body | None:
-        """Return a body of octets `first` to `last` (default: the end) of a stored response's content.
+        """Return a body of octets `first` to `last` (default: the end) of a stored response's content; None for a miss.
 
         Both positions are relative to the stored content, even for a partial response; `last` may be beyond the end of
-        the content. Removal of the entry does not affect the body. None is a miss: the entry has been removed, or its
-        files are damaged, in which case the entry is removed now.
+        the content. Later removal of the entry does not affect the body. A miss means that the entry has been removed,
+        or that its files are damaged; then open() removes the entry.
         """
         size = stored.size_octets or 0
         end = size if last is None else min(last + 1, size)
         return self._open(stored, [(first, max(end - first, 0))])
 
     def open_segments(self, stored: StoredResponse, segments: Sequence[bytes | Span]) -> Body | None:
-        """Return a body of several spans of the content and of literal octets, like open().
+        """Return a body of several segments: spans of the content, or literal octets; None for a miss (see open()).
 
         Raises ValueError for a span that is not within the content.
         """
         return self._open(stored, _segments(stored, segments))
 
     def held(self, stored: StoredResponse, segments: Sequence[bytes | Span] | None = None) -> bytes | None:
-        """Return the content or its `segments` as bytes if it is small and in memory; None otherwise: use open()."""
+        """Return the content, or its `segments`, as bytes if it is small and in memory; None otherwise (use open())."""
         entry = self._index.get(stored.name)
         if entry is None or not isinstance(entry.content, bytes):
             return None
@@ -477,7 +491,7 @@ class Store:
     def remove_uri(self, uri: bytes) -> None:
         """Invalidate a URI: remove its stored responses (RFC 9111 section 4.4).
 
-        Responses that are arriving are not stored, since they may precede the change.
+        Responses that are just arriving will not be stored either, since they may precede the change.
         """
         for stored in self.find(uri):
             self.remove(stored)
@@ -486,7 +500,7 @@ class Store:
 
     @property
     def statistics(self) -> Statistics:
-        """Return the current numbers and the counters since the start."""
+        """Return the statistics of the store."""
         index = self._index
         return Statistics(
             entries=len(index),
@@ -511,7 +525,7 @@ class Store:
     # The end of a writer.
 
     def _finish(self, writer: StoreWriter, stored: StoredResponse | None) -> bool:
-        """Store the content of a writer as `stored`, or discard it for None; return True if it is stored."""
+        """Store a writer's content as response `stored`, or discard it for None; return True if it is stored."""
         if stored is None:
             self._discard(writer.stored.name)
         is_stored = stored is not None and self._keep(writer, stored)
@@ -531,7 +545,7 @@ class Store:
         return self._add(entry)
 
     def _add(self, entry: Entry) -> bool:
-        """Add an entry to the index, and evict others for it; return True if it is stored afterwards."""
+        """Add an entry to the index, evicting others if necessary; return True if it is stored afterwards."""
         self._space.remove_files(self._index.add(entry))
         self._space.evict()
         self._stored += 1
@@ -557,7 +571,10 @@ class Store:
         return octets <= self._space.object_octets and self._index.may_reserve(*room)
 
     def _write_files(self, stored: StoredResponse, checksum: int, held: bytes | bytearray | None) -> Entry | None:
-        """Write the head, and content that is in memory, to files; return the entry, None if the disk fails."""
+        """Write a response's metadata, and content held in memory, to files.
+
+        Return the entry, None if the disk fails.
+        """
         if self.folder is None:
             return Entry(stored, checksum, 0, held)
         octets = encode_head(Head(stored, checksum))
@@ -575,7 +592,7 @@ class Store:
         return Entry(stored, checksum, blocks(len(octets)) + blocks(stored.size_octets or 0), held)
 
     def _rewrite_head(self, entry: Entry, stored: StoredResponse) -> int:
-        """Write changed metadata of an entry to its file; return the disk space of the entry's files in octets."""
+        """Write changed metadata of an entry to its file; return the disk space of both of its files, in octets."""
         if self.folder is None:
             return 0
         content_octets = blocks(stored.size_octets or 0)
