@@ -1,8 +1,10 @@
-"""Claims (statements of the course) decided from any capture; for the other claims, what a capture alone lacks.
+"""Verdicts on the claims of the course from a capture alone, without the experiment that recorded the traffic.
 
-The deciding functions of the experiments are applied to the traffic that a claim is about. An experiment knows that
-traffic; here it is selected by ports, versions and modes. A claim without such traffic is undecided. With several
-interfaces, a claim fails if it fails at one interface, and else is shown if it is shown at one interface.
+A claim is a statement about a protocol, such as "HTTP/1.1 reuses a TCP connection". An experiment knows the traffic
+that its claim is about. Here the traffic is selected by port, protocol version and FTP mode instead, and then passed to
+the same deciding functions. A claim without such traffic is undecided. With several interfaces, a claim fails if it
+fails at one interface; otherwise it is shown if it is shown at one interface. For claims that no capture alone can
+decide, the module lists what is missing.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ LACKING: Mapping[str, str] = {
 
 
 def decide_claims(captured: CaptureFile) -> Iterator[Verdict]:
-    """Decide all claims that a capture alone can decide, in the order of DECIDERS."""
+    """Yield one verdict per claim that a capture alone can decide, in the order of DECIDERS."""
     for claim, decider in DECIDERS.items():
         verdicts = [decider(captured, interface) for interface in captured.counts]
         order = {"failed": 0, "shown": 1, "undecided": 2}
@@ -61,7 +63,10 @@ def decide_claims(captured: CaptureFile) -> Iterator[Verdict]:
 
 
 def _loads(captured: CaptureFile, interface: str) -> tuple[list[PageLoad], list[PageLoad]]:
-    """Return the connections to port 80 by HTTP/1 and by HTTP/2, each as a list of at most one page load."""
+    """Return the connections to port 80 as two page loads: those by HTTP/1, and those by HTTP/2.
+
+    Each is a list with one page load, or an empty list if the capture has no such connection.
+    """
     load = page_load(captured, interface)
     binary = tuple(one for one in load.conversations if isinstance(one, Http2Conversation))
     text = tuple(one for one in load.conversations if not isinstance(one, Http2Conversation) and one.exchanges)
@@ -81,7 +86,7 @@ def _framing(captured: CaptureFile, interface: str) -> Verdict:
 
 
 def _modes(traffic: FtpTraffic, mode: str) -> FtpTraffic:
-    """Return the sessions in which all transfers are in one mode."""
+    """Return the FTP traffic reduced to the sessions whose transfers all use one mode (`active` or `passive`)."""
     kept = tuple(
         session
         for session in traffic.sessions
@@ -109,7 +114,10 @@ def _control(traffic: FtpTraffic) -> Verdict:
 
 
 def _smtp(decider: Callable[[SmtpTraffic], Verdict], claim: str, needed: Callable[[SmtpTraffic], str]) -> Decide:
-    """Return a decider for SMTP traffic; `needed` returns a sentence if the traffic for the claim is missing."""
+    """Return a function that decides a claim from the SMTP traffic of a capture.
+
+    `needed` returns a sentence about the traffic that is missing, and then the claim is undecided; or an empty string.
+    """
 
     def decide(captured: CaptureFile, interface: str) -> Verdict:
         traffic = smtp_traffic(captured, interface)

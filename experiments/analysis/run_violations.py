@@ -1,4 +1,4 @@
-"""Message violations of a run: the first violation of each rule in the captures of a result folder."""
+"""Message violations in a run's result: for each rule, its first violation in the captures of the run's folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`lab7 export`: a run as HAR, CSV, Parquet, JUnit XML, Markdown or zip, a topology as a lab, the result schema."""
+"""Command `lab7 export`: output of a run as HAR, CSV, Parquet, JUnit XML, Markdown or zip.
+
+It also exports a topology for another emulator, and the JSON Schema of result.json.
+"""
 
 from __future__ import annotations
 

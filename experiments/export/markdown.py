@@ -1,4 +1,4 @@
-"""Summary of a run in Markdown, as GitHub and GitLab show it: claims, times beside theory, the ladder in Mermaid."""
+"""Summary of a run in Markdown for GitHub and GitLab: claims, times, and a sequence diagram in Mermaid."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ESCAPES = str.maketrans({"|": "\\|", "\n": " ", "<": "&lt;", ">": "&gt;", "*": 
 
 
 def markdown_of(folder: Path, result: Result, claims: Mapping[str, Claim]) -> str:
-    """Return the summary of a result, whose capture is in its folder."""
+    """Return the summary of a result; `folder` is the run's folder, with the captures for the sequence diagram."""
     words = [claim.verdict for claim in result.claims]
     programs = ", ".join(f"{role}: {name}" for role, name in result.implementations.items())
     lines = [

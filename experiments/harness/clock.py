@@ -29,7 +29,7 @@ class Clock:
     configuration: str | None = None
 
     def sentence(self, seed: int) -> str:
-        """Return the sentence in reports that says which clock measured the times of a run."""
+        """Return a sentence for reports about the clock that measured the times of a run."""
         if self.word == "real":
             return REAL_MEANING
         return f"{VIRTUAL_MEANING} (kernel {self.kernel}, configuration {self.configuration}, seed {seed})"
@@ -46,8 +46,8 @@ def current(environment: Mapping[str, str] = os.environ) -> Clock:
 
 
 def tolerance(real: float, timed_by: Clock | None = None) -> float:
-    """Return the permitted deviation of measured / theory from 1: `real` in real time, a constant in virtual time.
+    """Return the permitted relative deviation of a measured time from theory: `real`, or a constant in virtual time.
 
-    timed_by: the clock of the run; None for the clock of this process.
+    `timed_by` is the clock of the run; None means the clock of this process.
     """
     return VIRTUAL_TOLERANCE if (timed_by or current()).word == "virtual" else real

@@ -1,4 +1,4 @@
-"""Declaration of an experiment (`Experiment`), input of a run (`Run`), and outcome of a run (`Outcome`).
+"""Interface between an experiment and the harness: declaration (`Experiment`), input (`Run`), and result (`Outcome`).
 
 EXPERIMENT = Experiment(
     name="http-versions",
@@ -53,10 +53,10 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Run:
-    """Input of one run of an experiment: parsed parameters, seed, settings of the network, result folder.
+    """Input of one run of an experiment: parsed parameters, seed, kind of links, result folder, and other options.
 
-    `step` reports progress as (text, share); `replacements`: role -> program in place of lab7's own service; `faults`:
-    host -> faults that its services show on purpose.
+    `step`: function that reports progress as (text, share from 0 to 1). `replacements`: role -> program that runs in
+    place of lab7's own service. `faults`: host -> names of the protocol faults that its services make deliberately.
     """
 
     parameters: Mapping[str, Any]
@@ -70,10 +70,11 @@ class Run:
     faults: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def waiting(self, hosts: Mapping[str, str]) -> frozenset[str]:
-        """Return the hosts of third-party servers in virtual time, whose processing delays the path model replays.
+        """Return the hosts of third-party servers in virtual time; an empty set in real time.
 
-        hosts: role -> host. Programs take no time in virtual time, so that a server's delay before an action is a
-        timer. A user's own program is compared with the formula, like lab7's own servers.
+        `hosts` is role -> host. In virtual time a program takes no time, so that a delay between a request and the
+        server's response comes from a timer of the server. The path model adds such delays of these hosts to the
+        predicted time. A user's own program is compared with the formula alone, like lab7's own servers.
         """
         if clock.current().word != "virtual":
             return frozenset()
@@ -82,7 +83,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Outcome of one run: verdicts on claims, comparisons with theory, fidelity certificate, names of programs.
+    """Result of one run: verdicts on claims, measured times beside theory, fidelity certificate, names of the programs.
 
     `timings`: name of a comparison -> its measured samples; `plot`: an SVG for the report in place of its bar chart.
     """

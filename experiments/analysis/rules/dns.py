@@ -98,7 +98,7 @@ class Datum:
 
 
 def check(captured: CaptureFile, interface: str) -> Checked:
-    """Check the DNS messages of one interface, in order of time."""
+    """Check the DNS messages of one interface against all DNS rules; return violations in order of time."""
     messages = sorted(messages_at(captured, interface), key=lambda one: (one.time_ns, one.frame, one.offset))
     found = [
         *_formats(messages),
@@ -252,7 +252,10 @@ def _rrset_ttls(one: Datum) -> Iterator[Violation]:
 
 
 def _aliased_targets(messages: Iterable[Datum]) -> Iterator[Violation]:
-    """Yield MX and NS records, each once, whose RDATA names an alias (the owner of a CNAME in the capture)."""
+    """Yield a violation for each MX or NS record whose target is an alias, that is, the owner name of a CNAME.
+
+    RFC 2181 section 10.3.
+    """
     valid = [one for one in messages if one.message.is_response and one.message.fault is None]
     records = [record for one in valid for record in one.message.records]
     # Skip names with both a CNAME and an address: rule ALIAS reports such names.
@@ -295,7 +298,7 @@ def _lame(messages: Iterable[Datum]) -> Iterator[Violation]:
 
 
 def _rcodes(messages: Iterable[Datum]) -> Iterator[Violation]:
-    """Yield NOERROR responses without an answer whose sender had received NXDOMAIN for the same name."""
+    """Yield a violation for each resolver that received NXDOMAIN for a name, but answers NOERROR without records."""
     missing: dict[tuple[str, str], int] = {}
     reported: set[tuple[str, str]] = set()
     for one in messages:

@@ -1,8 +1,7 @@
-"""DNS message parser with offsets; a malformed message is parsed up to its first violation of the format.
+"""DNS message parser that keeps the offset of each record and stops at the first octet that violates the format.
 
-RFC 1035 section 4: the parser stops at the first octet that violates the format, describes the fault, and keeps the
-records before it. The parser uses neither the services' codec nor scapy, so that the offset of each octet in the
-message is known.
+RFC 1035 section 4. For a malformed message, the parser returns the records before the fault and a description of the
+fault. The parser uses neither the services' codec nor scapy, because neither keeps the offsets.
 """
 
 from __future__ import annotations

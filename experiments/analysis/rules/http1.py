@@ -213,7 +213,11 @@ class _StreamParser:
         return self.counted(head, int(value), at, next_message)
 
     def counted(self, head: Head, size: int, at: int, next_message: re.Pattern[bytes] | None) -> int:
-        """Return the offset after content of Content-Length `size`; report a length unequal to the octets sent."""
+        """Return the offset after content that is delimited by Content-Length.
+
+        `size` is the field's value, `at` the offset of the field line. A violation is recorded if fewer or more octets
+        were sent.
+        """
         end, width = head.content + size, len(b"Content-Length: ") + len(str(size))
         sent = len(self.data) - head.content
         if sent < size:
@@ -268,7 +272,11 @@ class _StreamParser:
             at = self.chunk(start, at, digits, size)
 
     def chunk(self, start: int, at: int, digits: bytes, size: int) -> int:
-        """Return the offset after a chunk of `size` octets with its data at `at` and its size line at `start`."""
+        """Return the offset after one chunk of chunked content. Raises _StopError if the chunk's end cannot be found.
+
+        `start` is the offset of the chunk-size line, `at` the offset of the data. A violation is recorded if no CRLF
+        follows the `size` octets of data.
+        """
         if self.data[at + size : at + size + 2] == b"\r\n":
             return at + size + 2
         in_decimal = int(digits) if _DECIMAL.match(digits) else 0
@@ -285,7 +293,7 @@ class _StreamParser:
 
 
 def check(captured: CaptureFile, interface: str) -> Checked:
-    """Check the HTTP/1 connections of one interface, in the order of their SYNs."""
+    """Check the HTTP/1 connections of one interface against all HTTP/1 rules."""
     exchanges: list[tuple[str, Head, Source, Head | None]] = []
     found: list[Violation] = []
     for connection in connections(captured.at(interface)):
@@ -456,7 +464,10 @@ def _check_persistence(
 
 
 def _validators(exchanges: list[tuple[str, Head, Source, Head | None]]) -> Iterator[Violation]:
-    """Yield conditional requests whose validator matches none that the client received for the same target."""
+    """Yield a violation for each conditional request with a validator that the client never received for this target.
+
+    A validator is the value of If-None-Match or If-Modified-Since (RFC 9110 section 13).
+    """
     known: dict[tuple[str, bytes, bytes, bytes], list[bytes]] = {}
     # Sort requests by time, since a client may have several connections open simultaneously.
     in_order = sorted(exchanges, key=lambda one: one[2].stream.span(one[1].start, one[1].start + 1)[0].time_ns)

@@ -44,7 +44,10 @@ _COUNT = re.compile(rb"(?:\+OK ([0-9]+)(?: [0-9]+| messages?\b.*)|\* ([0-9]+) EX
 
 @dataclass(frozen=True)
 class _View:
-    """Mailbox as seen by a session: server, user, start of the session, number of messages, ids of messages read."""
+    """Mailbox as one POP3 or IMAP session saw it: server, user, number of messages, ids of the messages read.
+
+    `time_ns` is the start of the session.
+    """
 
     server: str
     user: str
@@ -54,7 +57,10 @@ class _View:
 
 
 def check(captured: CaptureFile, interface: str) -> Checked:
-    """Check all mail messages of a capture; only at the capture's first interface, so that each is checked once."""
+    """Check all mail messages of a capture for changes in transit and for loss.
+
+    The capture's first interface has the result for the whole capture; at any other interface the result is empty.
+    """
     if interface != next(iter(captured.counts)):
         return Checked(0, ())
     by_id: dict[bytes, list[Content]] = {}

@@ -82,9 +82,9 @@ class Capture:
         self._watch: Watch | None = None
 
     def start(self) -> None:
-        """Start the recorder process; return when all sockets are bound. Raises CaptureError on a failure.
+        """Start the recorder process, and return when all sockets are bound. Raises CaptureError on a failure.
 
-        In virtual time the capture begins at a full step of the clock.
+        In virtual time, it returns at the next full step of the simulated clock.
         """
         if self._process is not None:
             raise CaptureError("this capture has been started already")
@@ -165,7 +165,10 @@ class Capture:
                 self._watch.add(self._watched)
 
     def _is_death(self, code: int) -> bool:
-        """Return True if a recorder's exit code ends the run; before READY, only a death by a signal does."""
+        """Return True if a recorder's exit code is a failure that ends the run.
+
+        Before the recorder is ready, only termination by a signal counts; afterwards, any code other than 0.
+        """
         return code != 0 if self._ready else code < 0
 
     def _last_output(self) -> str:

@@ -135,7 +135,10 @@ class Recorder:
         self._began_s = self._synced_s = time.monotonic()
 
     def run(self, control_fd: int) -> bool:
-        """Read packets until the control pipe is readable; return True for "stop", False if the parent has exited."""
+        """Record packets until "stop" is read from the control pipe, or the parent process exits.
+
+        Returns True in the first case, False in the second.
+        """
         by_fd = {tap.socket.fileno(): tap for tap in self._taps}
         poll = select.epoll()
         parent = os.getppid()
@@ -163,7 +166,10 @@ class Recorder:
         return False
 
     def _sync(self) -> None:
-        """Sync the raw records to disk in virtual time, since a killed user-mode kernel loses its page cache."""
+        """Flush the raw records to disk (fsync) at intervals in virtual time; no effect in real time.
+
+        A user-mode kernel that is killed loses the contents of its page cache.
+        """
         now_s = time.monotonic()
         if self._syncs and now_s - self._synced_s >= max(SYNC_S, SYNC_SHARE * (now_s - self._began_s)):
             self._synced_s = now_s
@@ -217,9 +223,9 @@ def finalise(raw_path: Path, target: Path, taps: list[Tap]) -> None:
 
 
 def salvage(target: Path) -> None:
-    """Write a capture, without drop counts, from the raw records of a dead recorder; no file without records.
+    """Write a pcapng file from the raw records of a recorder that died; the file has no drop counts.
 
-    If the disk is full, the raw records are kept.
+    If there are no records, no file is written. If the disk is full, the raw records are kept.
     """
     raw_path, partial = raw_of(target), target.with_name(target.name + ".part")
     try:

@@ -48,7 +48,10 @@ def list_command(names: tuple[str, ...], as_json: bool) -> None:
 
 
 def _listing_of_names(whole: Listing, names: Sequence[str]) -> Listing:
-    """Return the listing of what the names stand for; all of it without names. Raises click.UsageError."""
+    """Return the part of the listing with the given names or prefixes. Raises click.UsageError.
+
+    Without names, the whole listing is returned.
+    """
     if not names:
         return whole
     known = [*whole.experiments, *whole.topologies, *whole.matrices]

@@ -190,9 +190,10 @@ class _testbed:  # noqa: N801 - used as a function
         server_died: Callable[[str], None] | None = None,
         **options: Any,
     ) -> None:
-        """Build the topology, which must have the host `host`; pass `options` to Testbed. Raises click.UsageError.
+        """Build the topology, and check that it has the host `host`. Raises click.UsageError.
 
-        publish: give the network a control socket, by `name` or by the topology's name; view: serve its page.
+        `publish`: give the network a control socket, named `name` or after the topology; `view`: serve its web page;
+        other `options` are passed to Testbed.
         """
         try:
             self._entry = find_topology(topology)

@@ -65,14 +65,14 @@ def _turns(frames: Iterable[Frame], host: str, hosts: Mapping[str, str]) -> list
 
 
 def _between(since_ns: int, sent_ns: int) -> list[Turn]:
-    """Return one interval between two times; if over TURN_MAX_NS apart, two short ones around a timer."""
+    """Return one processing interval between two times, or two short ones around a timer if over TURN_MAX_NS apart."""
     if sent_ns - since_ns <= TURN_MAX_NS:
         return [(since_ns, sent_ns)]
     return [(since_ns, since_ns + TIMER_NS), (sent_ns - TIMER_NS, sent_ns)]
 
 
 def _involves_programs(packet: Any, ours: bool) -> bool:
-    """Return True if a program, not the kernel, sends a frame (`ours`) or receives an arriving one."""
+    """Return True if a program, not the kernel's TCP, is the sender (`ours`) or the receiver of a frame."""
     if layers.UDP in packet:
         return True
     if layers.TCP not in packet:

@@ -6,10 +6,10 @@
     WaitInterval.of(link, span_s=3600, seed=1).around(waits)    # confidence interval of their mean, from batch means
     characteristic_hit_rate(zipf_weights(1000, 0.8), entries=150)
 
-A link that sends objects of one size at one rate, with an unbounded queue, is an M/D/1 queue if requests are a Poisson
-process. The mean wait converges slowly: the nearer the utilisation is to 1, the longer it takes (`relaxation_s`). A run
-of seconds is only a sample, so a representative workload is selected (`representative` of the cache experiments), by
-its arrivals only, never by measurements.
+A link with a constant rate and an unbounded queue, whose objects have one size, is an M/D/1 queue if the requests are a
+Poisson process. The mean wait converges slowly, and the more slowly the nearer the utilisation is to 1
+(`relaxation_s`). A run of some seconds is only a sample of the process. A representative workload is therefore selected
+(`representative` of the cache experiments), by its arrival times only, never by measurements.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Publication of a network that is up: its name, its control socket, and its control server."""
+"""Publication of a running network under a name: control socket and control server, for commands in other terminals."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def default_name(topology: str) -> str:
 
 
 def file_of(entry: TopologyEntry) -> str:
-    """Return the absolute path of a topology's file, with `:NAME` if given; empty for a topology of lab7."""
+    """Return the absolute path of a topology's file, with `:NAME` if given; an empty string for a topology of lab7."""
     if not entry.called:
         return ""
     file, colon, chosen = entry.called.partition(":")
