@@ -1,5 +1,4 @@
-"""Selection of experiments that `lab7 run` repeats after an inconclusive result, and the summary that it prints at the
-end.
+"""Selection of experiments that `lab7 run` repeats after an inconclusive result, and the summary of a command.
 
 A run is repeated if its fidelity is suspect, a measured time is outside its tolerance, or a claim (a statement that
 packets decide) is undecided. A claim that packets contradict is not a reason: its verdict does not depend on the load
@@ -21,9 +20,7 @@ SAME_AGAIN = "a run with this seed has the same result, so choose another seed o
 
 
 def is_inconclusive(result: Result) -> bool:
-    """Return True if a result is inconclusive: suspect, with a time outside its tolerance, or with an undecided
-    claim.
-    """
+    """Return True if a result is inconclusive: suspect, a time outside its tolerance, or a claim undecided."""
     undecided = any(claim.verdict == "undecided" for claim in result.claims)
     return _disturbed(result) or undecided
 

@@ -1,4 +1,4 @@
-"""Selection of a capture's frames by conversation, so that a picture of a few messages dissects few frames.
+"""Selection of the frames of some conversations from a capture, so that a diagram dissects only these frames.
 
 A conversation is all packets between two endpoints (address and port) of TCP or UDP. Conversations are identified by
 the octets of the headers, without dissecting whole frames.
@@ -44,7 +44,7 @@ def _key(protocol: int, source: bytes, target: bytes, ports: bytes) -> Key:
 
 
 def conversations_with(captured: CaptureFile, numbers: Collection[int]) -> CaptureFile:
-    """Return the part of a capture with the conversations of these frames, up to the last of these frames.
+    """Return a capture with only the conversations to which these frames belong, up to the last of these frames.
 
     Frames keep their numbers.
     """

@@ -1,6 +1,7 @@
-"""Backlog of a sweep: a queue of cells (the runs of the grid); a cell without a valid result is queued again, bounded.
+"""Backlog of a parameter sweep: queue of the cells (runs of the grid) to be executed, with a bounded number of reruns.
 
-In virtual time a cell with a suspect result is not queued again, since the same seed gives the same result.
+In real time, a cell whose result is not valid is queued again. In virtual time a suspect result is final, since the
+same seed would give the same result.
 """
 
 from __future__ import annotations

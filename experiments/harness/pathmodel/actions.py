@@ -32,9 +32,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Flow:
-    """TCP connection: client and server as (address, port), and a number that distinguishes reuses of the same
-    ports.
-    """
+    """TCP connection: client and server as (address, port), and a number that distinguishes reuses of the ports."""
 
     client: tuple[str, int]
     server: tuple[str, int]

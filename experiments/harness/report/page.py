@@ -306,9 +306,7 @@ def term_rows(comparison: Comparison) -> list[TermRow]:
 
 
 def legend(comparisons: Sequence[Comparison]) -> dict[str, dict[str, list[str]]]:
-    """Return the legend of the formulas: symbol -> text (value and meaning) -> names of the comparisons it applies
-    to.
-    """
+    """Return the legend of the formulas: symbol -> text (value and meaning) -> names of comparisons with this text."""
     found: dict[str, dict[str, list[str]]] = {}
     for comparison in comparisons:
         for symbol, text in comparison.symbols.items():

@@ -1,5 +1,4 @@
-"""Violations of message rules in a run's result: their assignment to a claim, and the outcome of a run that ended
-early.
+"""Violations of message rules in a run's result, and the outcome of a run that ended early.
 
 In runs with a user's own program, or with deliberate faults, all messages are checked (lab7.experiments.analysis). The
 evidence of a claim that is not shown may only be that a page could not be loaded. The likely cause is the first

@@ -275,9 +275,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """Fidelity certificate: checks that the emulation had its configured properties, and the verdict valid or
-    suspect.
-    """
+    """Fidelity certificate: checks that the emulation had its configured properties, and the resulting verdict."""
 
     verdict: FidelityWord
     checks: tuple[Check, ...] = ()

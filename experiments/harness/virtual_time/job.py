@@ -1,4 +1,4 @@
-"""Process inside the user-mode kernel of virtual time, which runs one experiment, one matrix or one function.
+"""Program that runs inside the user-mode kernel of virtual time, and executes one experiment, matrix or function.
 
 `python -m lab7.experiments.harness.virtual_time.job`, started by kernel_run. The request is in the environment; the
 answer and the progress are files in the job's folder.
@@ -84,7 +84,7 @@ def _matrix(request: dict[str, Any]) -> None:
 
 
 def _call(request: dict[str, Any]) -> None:
-    """Call a function of lab7, given as module:name, with the request and the result folder."""
+    """Call the function that the request names as module:name, with the request and the result folder."""
     module, _, name = request["function"].partition(":")
     getattr(importlib.import_module(module), name)(request, Path(RESULT_PLACE))
 
@@ -93,7 +93,10 @@ KINDS: dict[str, Callable[[dict[str, Any]], None]] = {"run": _run, "matrix": _ma
 
 
 def main() -> int:
-    """Run the request, and write the answer file: an error sentence or null, and a program that did not start."""
+    """Execute the request, and write the answer file: an error message or null.
+
+    For a program that did not start, the answer also has its command line, exit status and output file.
+    """
     request = json.loads(os.environ.pop(REQUEST))
     error, program = None, None
     try:

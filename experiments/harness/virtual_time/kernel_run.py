@@ -57,7 +57,10 @@ def compile_packages() -> None:
 
 
 def still_limit_s(environment: Mapping[str, str] = os.environ) -> float:
-    """Return the limit in s of CPU time while the virtual clock stands. Raises ValueError."""
+    """Return the limit of CPU time, in s, in which the virtual clock does not advance.
+
+    The environment variable STILL_VARIABLE overrides the default. Raises ValueError for an invalid value.
+    """
     text = environment.get(STILL_VARIABLE, "")
     if not text:
         return STILL_LIMIT_S
@@ -71,19 +74,19 @@ def still_limit_s(environment: Mapping[str, str] = os.environ) -> float:
 
 
 class StoppedError(EmulationError):
-    """Stop of a run in virtual time by the caller."""
+    """Error of a run in virtual time that its caller has stopped."""
 
 
 class StandstillError(EmulationError):
-    """End of a run in virtual time without an advance of the clock, or without progress."""
+    """Error of a run in virtual time whose clock did not advance, or that made no progress, for too long."""
 
 
 @dataclass
 class Relay:
     """Relay of a job's output and progress from files in the job's folder to the terminal and the progress callback.
 
-    grown: output or progress has appeared; moved: the virtual clock has advanced; both since the caller's last reset.
-    begun: a first progress step was reported.
+    `grown` is True if output or progress has appeared, and `moved` if the virtual clock has advanced; both since the
+    caller last reset them. `begun` is True after the first progress report.
     """
 
     folder: Path
@@ -126,7 +129,9 @@ class Relay:
 
 
 class ProgressLimits:
-    """Limits of a run without progress: CPU time while the clock stands, CPU time without a report, idle host time."""
+    """Limits of a run without progress: CPU time while the clock stands still, CPU time without a report, idle host
+    time.
+    """
 
     def __init__(
         self, machine: Machine, relay: Relay, quiet_limit_s: float, still_limit_s: float = STILL_LIMIT_S
@@ -164,7 +169,7 @@ class ProgressLimits:
 
 @dataclass(frozen=True)
 class VirtualTime:
-    """Runner of experiments in virtual time, for one command: kernel, seed, limits, and a way to stop all runs."""
+    """Runner of experiments in virtual time for one command, with kernel, seed and limits; stop() ends all its runs."""
 
     kernel: kernel.Kernel
     seed: int = 1
@@ -189,9 +194,9 @@ class VirtualTime:
         return clock.Clock("virtual", self.kernel.version, self.kernel.recipe)
 
     def command(self, words: Sequence[str], what: str, folders: Sequence[Path] = ()) -> int:
-        """Run a command line in a user-mode kernel, relay its input and output, return its exit code.
+        """Run a command line in a user-mode kernel, and relay its input and output; return its exit code.
 
-        folders: folders that are writable in addition to the current folder. Raises EmulationError.
+        `folders`: folders that are writable in addition to the current folder. Raises EmulationError.
         """
         shown = {place: place for place in (str(folder.resolve()) for folder in folders) if place != "/"}
         kernel_job = replace(self._job(words, {}, shown), stdin=standard_input.read())
@@ -232,7 +237,10 @@ class VirtualTime:
         return folder
 
     def call(self, folder: Path, name: str, request: Mapping[str, Any], step: Step) -> None:
-        """Run a request (see job) with results in `folder`; `name`: subject of errors. Raises EmulationError."""
+        """Execute a request (see job) in a user-mode kernel, with results in `folder`. Raises EmulationError.
+
+        Error messages begin with `name`.
+        """
         words = module_command("lab7.experiments.harness.virtual_time.job")
         text = json.dumps({**request, "seed": self.seed})
         kernel_job = self._job(words, {REQUEST: text}, {str(folder.resolve()): RESULT_PLACE})
@@ -279,7 +287,7 @@ class VirtualTime:
 
 
 def raise_error(answer: Mapping[str, Any], folder: Path) -> None:
-    """Raise the error in the answer of a job, if it has one; paths in the kernel become those on the host."""
+    """Raise the error that a job's answer contains, if any; paths in the kernel are replaced by those on the host."""
     if answer["error"] is None:
         return
     message, program = answer["error"].replace(RESULT_PLACE, str(folder)), answer["program"]
