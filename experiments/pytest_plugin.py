@@ -66,9 +66,7 @@ def needs_network(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """Run a test that needs a network in a sandbox or kernel, and report its phases here; leave other tests to
-    pytest.
-    """
+    """Run a test that needs a network in a sandbox or kernel, and report its phases here; ignore other tests."""
     if not needs_network(item):
         return None
     from lab7.experiments.testing.places import Places

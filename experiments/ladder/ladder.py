@@ -29,8 +29,7 @@ _Readings = tuple[WireMessage, WireMessage | None]
 
 @dataclass(frozen=True)
 class Arrow:
-    """Arrow of a ladder diagram: columns of sender and receiver, label, and the times of its first and last octet in
-    ns.
+    """Arrow of a ladder diagram: columns of sender and receiver, label, and times of its first and last octet in ns.
 
     `received_ns` and `received_end_ns` are None if the message was lost, or if the receiver was not captured (`lost` is
     then False). `frames` are the numbers of the message's frames at the sender, `arrivals` at the receiver.

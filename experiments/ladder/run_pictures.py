@@ -273,9 +273,7 @@ def _frame(captured: CaptureFile, number: int, claims: tuple[str, ...]) -> Cited
 
 
 def _layers(packet: Any) -> Iterator[str]:
-    """Yield a line for each layer of a packet with its fields as scapy decodes them, and the lines of a text
-    payload.
-    """
+    """Yield a line for each layer of a packet with its fields as decoded by scapy, and lines of a text payload."""
     for place in range(len(packet.layers())):
         layer = packet.getlayer(place)
         if layer.name in ("Raw", "Padding"):

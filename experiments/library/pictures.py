@@ -42,8 +42,9 @@ class LadderPicture:
         return render_mermaid(self.ladder)
 
     def save(self, path: str | Path) -> Path:
-        """Write the diagram to a file in the format of its suffix (.svg, .txt, .md, .mmd). Raises ValueError,
-        OSError.
+        """Write the diagram to a file in the format of its suffix (.svg, .txt, .md, .mmd).
+
+        Raises ValueError for another suffix, OSError.
         """
         path = Path(path)
         texts = {".svg": self.svg, ".txt": self.text, ".md": f"```mermaid\n{self.mermaid}```\n", ".mmd": self.mermaid}

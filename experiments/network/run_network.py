@@ -1,6 +1,4 @@
-"""Data for the network section of a run's report: topology, plots of the paths' traffic over time, table of the
-paths.
-"""
+"""Data for the network section of a run's report: topology, plots of traffic over time, table of the paths."""
 
 from __future__ import annotations
 
@@ -38,9 +36,7 @@ class PathRow:
 
 @dataclass(frozen=True)
 class RunNetwork:
-    """Network section of a run's report: diagram and text of the topology, traffic plots as SVG (None: no plot),
-    paths.
-    """
+    """Network section of a run's report: topology as SVG and text, traffic plots as SVG (None: no plot), paths."""
 
     topology: str
     sentences: tuple[str, ...]

@@ -27,12 +27,12 @@ VIOLATIONS_MAX = 20
 
 
 class UnknownKindError(ValueError):
-    """Content that is no result, listing or event log; the message says how to give the kind."""
+    """Error for content that is no result, listing or event log; the message explains how to specify the kind."""
 
 
 @dataclass(frozen=True)
 class SchemaViolation:
-    """Violation of a schema: the line of the file (0: of the whole document), the JSON path, and a sentence."""
+    """Violation of a JSON Schema: line number in the file (0: the whole document), JSON path, and description."""
 
     line: int
     path: str
@@ -43,7 +43,7 @@ class SchemaViolation:
 
 
 def file_name(kind: str) -> str:
-    """Return the name of the published file of a schema."""
+    """Return the name of the file that contains the published schema."""
     return f"{kind}-{VERSIONS[kind]}.schema.json"
 
 
@@ -86,7 +86,7 @@ def violations(text: str, kind: str) -> Iterator[SchemaViolation]:
 
 
 def _sentence(error: jsonschema.ValidationError) -> str:
-    """Return the message of an error, with the document that the library cites shortened."""
+    """Return the message of a validation error; a long value that the library quotes in full is shortened."""
     value = json.dumps(error.instance)
     message = error.message
     return message.replace(repr(error.instance), value if len(value) <= 60 else f"{value[:57]}...")

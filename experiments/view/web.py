@@ -55,7 +55,7 @@ HEADERS = {
 
 
 class RefusedError(Exception):
-    """Error for a request that is refused with an HTTP status."""
+    """Error for a request that is rejected with an HTTP status."""
 
     def __init__(self, status: HTTPStatus, sentence: str) -> None:
         super().__init__(sentence)
@@ -63,7 +63,7 @@ class RefusedError(Exception):
 
 
 class View:
-    """State of the live view of one network: its events, terminals, and what the page may do."""
+    """State of the live view of one network: its events, its terminals, and the commands that the web page may send."""
 
     def __init__(self, feed: Feed) -> None:
         self.name = feed.name
@@ -98,13 +98,13 @@ class View:
             self.ring.close()
 
     def page(self) -> str:
-        """Return the HTML of the page."""
+        """Return the HTML of the web page."""
         described = self._feed.described
         template = environment().from_string((ASSETS / "page.html.j2").read_text(encoding="utf-8"))
         return template.render(network=described, picture=draw(described), title=described["name"])
 
     def state(self) -> dict[str, Any]:
-        """Return the network as it is now, the last output of each terminal, and the number of the last event."""
+        """Return the state of the network, the last output of each terminal, and the number of the last event."""
         last = self.ring.last
         described = ask(self.name, "info")
         for link in described["links"]:
@@ -112,7 +112,7 @@ class View:
         return {"network": described, "terminals": self.terminals.kept(), "last": last}
 
     def command(self, name: str, fields: Mapping[str, Any]) -> Any:
-        """Carry out a command of the page. Raises EmulationError and RefusedError."""
+        """Execute a command that the web page sent. Raises EmulationError and RefusedError."""
         if name not in self._commands:
             raise RefusedError(HTTPStatus.NOT_FOUND, f"there is no command {name[:40]!r}")
         return self._commands[name](fields)
@@ -149,14 +149,14 @@ class _Handler(BaseHTTPRequestHandler):
     server: ViewServer
 
     def log_message(self, *_args: Any) -> None:
-        """Log nothing."""
+        """Discard log messages."""
 
     def do_GET(self) -> None:
-        """Send the page, one of its files, the state, or the stream of events."""
+        """Send the page, one of its files, the state as JSON, or the event stream."""
         self._answer(self._get)
 
     def do_POST(self) -> None:
-        """Carry out a command."""
+        """Execute the command in a POST request."""
         self._answer(self._post)
 
     def _answer(self, method: Callable[[str], None]) -> None:
@@ -225,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, "application/json", json.dumps(value).encode())
 
     def _stream(self, ring: Ring) -> None:
-        """Send events until the page or the network goes; a slow reader gets the number of events that it has missed.
+        """Send events until the browser disconnects or the network is down; report the number of events missed.
 
         The first event is the one after `?after=` or, if a browser connects again, after Last-Event-ID.
         """
@@ -250,7 +250,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class ViewServer(ThreadingHTTPServer):
-    """Server of one view on a free port, or on `port`."""
+    """HTTP server of one live view, on `port` or on a free port."""
 
     daemon_threads = True
     request_queue_size = CONNECTIONS_MAX
@@ -268,25 +268,25 @@ class ViewServer(ThreadingHTTPServer):
         return f"http://{self.hosts[0]}/{self.token}/"
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection in a thread of its own; close it at once if there are too many."""
+        """Serve a connection in a separate thread, or close it at once if there are too many."""
         if not self._slots.acquire(blocking=False):
             self.shutdown_request(request)
             return
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve a connection, and free its slot."""
+        """Serve a connection, and decrement the number of open connections at its end."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore errors of a connection, which is closed."""
+        """Ignore errors of a connection, which is then closed."""
 
 
 def serve(name: str, port: int, tell: Callable[[str], None]) -> None:
-    """Serve the live view of a network until it is down; `tell` gets the address of the page."""
+    """Serve the live view of a network until it is down; call `tell` with the address of the page."""
     with Feed(name) as feed:
         view = View(feed)
         server = ViewServer(view, port)

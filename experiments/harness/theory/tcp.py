@@ -51,9 +51,7 @@ class Theory:
     symbols: Mapping[str, str] = field(default_factory=dict)
 
     def plus(self, terms: Mapping[str, float]) -> Theory:
-        """Return the prediction with further terms for effects that the formula leaves out; terms of 0 s are
-        dropped.
-        """
+        """Return the prediction with terms added for effects that the formula leaves out; terms of 0 s are dropped."""
         more = {name: value_s for name, value_s in terms.items() if value_s}
         every = {**self.terms, **{name: self.terms.get(name, 0.0) + value_s for name, value_s in more.items()}}
         return Theory(sum(every.values()), every, self.formula, self.source, self.symbols)

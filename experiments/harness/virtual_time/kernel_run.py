@@ -129,9 +129,7 @@ class Relay:
 
 
 class ProgressLimits:
-    """Limits of a run without progress: CPU time while the clock stands still, CPU time without a report, idle host
-    time.
-    """
+    """Limits of a run without progress: CPU time while the clock stands, CPU time without a report, idle host time."""
 
     def __init__(
         self, machine: Machine, relay: Relay, quiet_limit_s: float, still_limit_s: float = STILL_LIMIT_S
