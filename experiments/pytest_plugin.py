@@ -76,7 +76,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the process that runs tests in the sandbox, if any."""
+    """Stop the process that runs the tests in the sandbox, if any."""
     if places_key in config.stash:
         config.stash[places_key].close()
 

@@ -1,10 +1,10 @@
 """Verdicts on the claims of the course from a capture alone, without the experiment that recorded the traffic.
 
-A claim is a statement about a protocol, such as "HTTP/1.1 reuses a TCP connection". An experiment knows the traffic
-that its claim is about. Here the traffic is selected by port, protocol version and FTP mode instead, and then passed to
-the same deciding functions. A claim without such traffic is undecided. With several interfaces, a claim fails if it
-fails at one interface; otherwise it is shown if it is shown at one interface. For claims that no capture alone can
-decide, the module lists what is missing.
+A claim is a statement about a protocol, such as "HTTP/1.0 uses a separate connection for each object". An experiment
+knows the traffic that its claim is about. Here the traffic is selected by port, protocol version and FTP mode instead,
+and then passed to the same deciding functions. A claim without such traffic is undecided. With several interfaces, a
+claim fails if it fails at one interface; otherwise it is shown if it is shown at one interface. For claims that no
+capture alone can decide, the module lists what is missing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from lab7.experiments.http.wire.page_load import PageLoad, page_load
 from lab7.experiments.mail.claims.transfer import decide_messages_per_connection, decide_smtp_dialogue
 from lab7.experiments.mail.wire.smtp import SMTP_PORT, SmtpTraffic, smtp_traffic
 
-# Decides one claim from the traffic at an interface.
+# Function that decides one claim from the traffic at an interface.
 Decide = Callable[[CaptureFile, str], Verdict]
 CONTENT = "needs the objects or messages that the servers held, to compare them with what arrived"
 TIME = "needs RTT and rate of the link, to compare the measured time with theory"
@@ -40,7 +40,7 @@ ZONES = "needs the records that the name servers held"
 CAUSES = "needs the causes of the replies, which are not in the packets"
 FAULT = "needs the times of the faults"
 SECRET = "needs the password, and which host overhears the transfer"
-# What a capture alone lacks, by claim.
+# Claim id -> what a capture alone lacks to decide the claim.
 LACKING: Mapping[str, str] = {
     **dict.fromkeys(("H4", "H5", "H11", "F2", "F5", "M1", "M2", "S8", "S9", "S11"), CONTENT),
     **dict.fromkeys(("H6", "H7", "H8", "H9", "H13", "H14"), TIME),
@@ -151,7 +151,7 @@ def _transport(captured: CaptureFile, interface: str) -> Verdict:
     return decide_transport(udp, part(truncated=True))
 
 
-# Deciders by claim.
+# Claim id -> function that decides the claim.
 DECIDERS: Mapping[str, Decide] = {
     "H1": _http(decide_connection_setup, "H1"),
     "H2": _http(decide_request_grammar, "H2"),

@@ -1,4 +1,4 @@
-"""Inspection of a capture: the check of all its application messages against the rules of their protocols."""
+"""Inspection of a capture: check of all application messages in it against the rules of their protocols."""
 
 from __future__ import annotations
 

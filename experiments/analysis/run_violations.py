@@ -14,7 +14,7 @@ CAPTURES = "*.pcapng"
 
 
 def find_violations(folder: Path) -> list[MessageViolation]:
-    """Return the first violation of each rule in the captures of a folder, requirements (MUST) first."""
+    """Return the first violation of each rule in the captures of a folder; those of MUST requirements come first."""
     found: dict[str, MessageViolation] = {}
     for path in sorted(folder.glob(CAPTURES)):
         try:

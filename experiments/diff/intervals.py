@@ -36,7 +36,7 @@ class Difference:
 
     @property
     def difference_s(self) -> float:
-        """Return the second mean less the first, in s."""
+        """Return the second mean minus the first, in s."""
         return self.second_s - self.first_s
 
     @property

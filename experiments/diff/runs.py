@@ -93,7 +93,7 @@ class RunDifference:
 
 
 def compare_runs(first: Run, second: Run) -> RunDifference:
-    """Compare two runs from their result folders."""
+    """Compare two runs, each given as (result folder, result); return their differences."""
     notes: list[str] = []
     results = first[1], second[1]
     captures = [{path.name for path in folder.glob(CAPTURES)} for folder, _ in (first, second)]
@@ -165,7 +165,7 @@ def _time(first: Comparison, second: Comparison, here: list[Sample], there: list
     return TimeDifference(first.name, (len(here), len(there)), total, found, tolerance_s, beyond)
 
 
-# Name of the total among the terms of a sample, which are words of letters.
+# Key of the total among the terms of a sample; no term has this name, since terms are words.
 _TOTAL = "="
 
 

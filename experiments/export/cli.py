@@ -24,7 +24,7 @@ from lab7.experiments.harness.results.run_folder import RunNotFoundError, load_r
 from lab7.experiments.harness.results.schema import result_schema
 from lab7.experiments.harness.results.timings import TimingsError, samples_of
 
-# Form -> suffix of the file.
+# Output format -> suffix of the file.
 FORMS = {"har": ".har", "csv": ".csv", "parquet": ".parquet", "junit": ".xml", "markdown": ".md", "zip": ".zip"}
 BINARY = ("parquet", "zip")
 SCHEMA = "schema"

@@ -12,7 +12,7 @@ from lab7.experiments.harness.results.result import Result
 from lab7.experiments.ladder.ladder import ladder_of
 from lab7.experiments.ladder.text import render_mermaid
 
-# Arrows of the ladder: GitHub draws no Mermaid above 50,000 characters, and no reader follows more.
+# Maximum number of arrows: GitHub draws no Mermaid diagram above 50,000 characters, and more are hard to read.
 ARROWS = 20
 SIGNS = {"shown": "\N{HEAVY CHECK MARK}", "failed": "\N{HEAVY MULTIPLICATION X}", "undecided": "?"}
 # Characters with a meaning within a cell of a table.

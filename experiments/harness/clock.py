@@ -35,12 +35,12 @@ class Clock:
         return f"{VIRTUAL_MEANING} (kernel {self.kernel}, configuration {self.configuration}, seed {seed})"
 
     def to_text(self) -> str:
-        """Return the clock as JSON, for the environment variable of a run in virtual time."""
+        """Return the clock as JSON text, for the environment of a process in virtual time."""
         return json.dumps(asdict(self))
 
 
 def current(environment: Mapping[str, str] = os.environ) -> Clock:
-    """Return the clock of this process: virtual as described by the environment variable, otherwise real."""
+    """Return the clock of this process: virtual if the environment variable describes one, otherwise real."""
     text = environment.get(VARIABLE)
     return Clock(**json.loads(text)) if text else Clock()
 

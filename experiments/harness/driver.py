@@ -55,7 +55,7 @@ class Driver:
         return self.receive(timeout_s)
 
     def send(self, request: Any) -> None:
-        """Send a request without awaiting the response."""
+        """Send a request without waiting for the response."""
         self._service.write_line(json.dumps(request))
 
     def receive(self, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:

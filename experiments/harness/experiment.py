@@ -45,7 +45,7 @@ class Parameter:
     full_virtual: str | None = None
 
     def text(self, full: bool, timed_by: ClockWord) -> str:
-        """Return the default as text, for a long run (`full`) or a short one, in virtual or real time."""
+        """Return the default value as text, for a short or long (`full`) run, in virtual or real time."""
         if full and timed_by == "virtual" and self.full_virtual is not None:
             return self.full_virtual
         return self.full if full and self.full is not None else self.default
@@ -102,10 +102,10 @@ class Experiment:
     """Declaration of an experiment: question, claims, parameters, and the function that runs the experiment.
 
     `claims`: ids of the course's claims (experiments/claims.toml) or of `own_claims`. `cost`: CPU time of a run in
-    virtual time, in seconds; experiments of the highest cost are started first. `judges_messages`: the claims
-    themselves report violations of the message rules, so that no violations are added to their evidence. `kept_octets`:
-    function that returns the number of leading octets of a frame to keep in captures after the run was judged (None:
-    frames are not truncated).
+    virtual time, in seconds; experiments with the highest cost are started first. `judges_messages`: True if the claims
+    themselves are about violations of message rules, so that none are added to their evidence. `kept_octets`: function
+    that returns the number of leading octets of a frame to keep in captures after the verdicts (None: frames are not
+    truncated).
     """
 
     name: str
@@ -125,7 +125,7 @@ class Experiment:
     ) -> dict[str, Any]:
         """Parse all parameters: the values in `given`, otherwise the defaults of a short or long (`full`) run.
 
-        timed_by: the clock of the run; None for the clock of this process. Raises ParameterError.
+        `timed_by`: the clock of the run; None for the clock of this process. Raises ParameterError.
         """
         timed_by = timed_by or clock.current().word
         texts = {name: parameter.text(full, timed_by) for name, parameter in self.parameters.items()}

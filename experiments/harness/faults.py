@@ -21,7 +21,7 @@ from lab7.topologies.emulation.process.interpreter import full_name
 from lab7.topologies.emulation.topology_checks import commands
 
 # Service -> module with its faults, and the names of the tables there. The modules import their services, which takes
-# as long as all else that a command imports, so that they are imported when a fault is asked for.
+# as long as all else that a command imports, so that they are imported only if a fault is requested.
 _TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "lab7.services.dns.authoritative": ("lab7.services.dns.faults", ("AUTHORITATIVE_FAULTS",)),
     "lab7.services.dns.resolver": ("lab7.services.dns.faults", ("RESOLVER_FAULTS",)),

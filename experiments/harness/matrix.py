@@ -4,8 +4,8 @@
                 capture, known_cause, level, says}]
 
 Each cell's verdict comes from packets. In a conformance matrix, `client` is the check, `protocol` the RFC section,
-`level` is required or allowed, and `says` describes the check. The verdict `unused` means that the RFC allows a
-behaviour, and the server does not implement it.
+`level` is required or allowed, and `says` describes the check. The verdict `unused` means that the server does not
+implement a behaviour that the RFC allows.
 
 A protocol's matrix module declares the columns (`Column`), runs one server at a time, and makes each cell by a method
 of its `Place`.

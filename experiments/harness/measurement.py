@@ -47,14 +47,14 @@ PROBING = 0.05
 
 @dataclass(frozen=True)
 class Window:
-    """Time span of a page load or session, on the capture's clock (CLOCK_REALTIME) in ns."""
+    """Time span of one page load or session in ns, by the clock of the capture (CLOCK_REALTIME)."""
 
     start_ns: int
     end_ns: int
 
 
 class LoadFailedError(Exception):
-    """Failure of a client's page load or transfer, with the client's message; `window` is the attempt's time span."""
+    """Failure of a client's page load or transfer, with the client's message; `window` is its time span."""
 
     def __init__(self, message: str, window: Window | None = None) -> None:
         super().__init__(message)
@@ -89,7 +89,7 @@ class Lab:
 
     @property
     def watch(self) -> MachineWatch:
-        """Return the monitor of delays that other load of the machine adds to measurements."""
+        """Return the monitor of delays that other load on the machine adds to measurements."""
         return self.evidence.watch
 
     @contextmanager
@@ -179,7 +179,7 @@ def first_interface(host: str) -> str:
 
 
 def capture_at(bed: Testbed, path: Path, interfaces: Sequence[str | CaptureInterface]) -> Capture:
-    """Return a capture (not yet started) at these interfaces; a host's name means the host's first interface."""
+    """Return a capture, not yet started, at these interfaces; a host's name stands for its first interface."""
     return Capture(path, [each if not isinstance(each, str) else _interface(bed, each) for each in interfaces])
 
 

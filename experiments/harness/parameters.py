@@ -106,7 +106,7 @@ class Listed:
     each: Callable[[str], Any]
 
     def __call__(self, text: str) -> list[Any]:
-        """Parse a list of values."""
+        """Parse a comma-separated list of values."""
         return [self.each(part.strip()) for part in text.split(",")]
 
 

@@ -40,7 +40,7 @@ def should_rerun(attempts: Sequence[Result]) -> bool:
 
 
 def summary(results: Sequence[tuple[Path, Result]]) -> list[str]:
-    """Return the closing lines of a command: the number of claims shown, then each other claim with a remedy."""
+    """Return the closing lines of a command: number of claims shown, and the other claims with a remedy."""
     claims = [claim for _, result in results for claim in result.claims]
     shown = sum(claim.verdict == "shown" for claim in claims)
     rows = [row for folder, result in results for row in _open(folder, result)]

@@ -102,7 +102,7 @@ def no_networks(file: str) -> Iterator[None]:
 
 
 def _topology_classes(module: ModuleType) -> dict[str, type]:
-    """Return the subclasses of Topo in a module, keyed by name, except base classes of other subclasses."""
+    """Return the subclasses of Topo in a module, keyed by name; base classes of other subclasses are left out."""
     own = [
         value
         for value in vars(module).values()

@@ -122,7 +122,7 @@ def _matched(places: Mapping[str, list[Frame]]) -> list[tuple[Frame, ...]]:
         following = [one.time_ns for one in left[first.interface][1:2]]
         group = [left[first.interface].pop(0)]
         for interface, frames in left.items():
-            # A frame later than the next equal packet's departure belongs to that packet if this one has no more.
+            # If one of the equal packets was lost, a frame captured after the next packet left belongs to that one.
             if interface != first.interface and frames and not _belongs_to_next(frames, following, left, first):
                 group.append(frames.pop(0))
         groups.append(tuple(sorted(group, key=lambda one: (one.time_ns, one.number))))

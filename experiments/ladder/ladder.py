@@ -52,7 +52,7 @@ class Arrow:
 
     @property
     def end_ns(self) -> int:
-        """Latest known time of the arrow in ns."""
+        """Time in ns at which the arrow ends: arrival of the last octet, or its departure if the arrival is unknown."""
         return max(self.sent_end_ns, self.received_end_ns or 0)
 
     def label_within(self, characters: int) -> str:
@@ -110,7 +110,7 @@ def ladder_of(captured: CaptureFile, *, with_tcp: bool = False) -> Ladder:
 
     def column(endpoint: str, peer: str) -> int:
         host, other = (journeys.host(_address(one)) for one in (endpoint, peer))
-        # Programs of one host that speak to each other are columns of their own, the server with its port.
+        # If client and server run on one host, each has its own column; the server's name has its port.
         name = _server_name(host, endpoint, peer, services) if host == other else host
         return names.setdefault(name, len(names))
 

@@ -3,11 +3,11 @@
     for message in messages_at(captured, "client:client-eth0"):
         print(message.source, message.label, message.frames)
 
-Connections are parsed by the parser of their protocol. Octets that no parser accepts are other protocols, encrypted
-sessions, and streams after a violation of the grammar. There, consecutive segments from one end form one message; its
-label is its first line if that is a line of the protocol, and otherwise "data". HTTP is recognised by its first line on
-any port, also in connections that were opened before the capture began; the other protocols are recognised by their
-ports.
+Connections are parsed by the parser of their protocol. Some octets no parser accepts: those of other protocols, of
+encrypted sessions, and after a violation of the grammar. Of these, consecutive segments from one end form one message;
+its label is its first line if that is a line of the protocol, and otherwise "data". HTTP is recognised by its first
+line on any port, also in connections that were opened before the capture began; the other protocols are recognised by
+their ports.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from lab7.experiments.ladder.midstream import HTTP_REQUEST, HTTP_STATUS, connect
 from lab7.experiments.mail.wire import imap, pop3, smtp
 
 LABEL_MAX = 60
-# Octets of a segment that are searched for its first line.
+# Maximum number of octets of a segment in which the end of its first line is searched.
 LINE_BYTES_MAX = 1000
 _SESSIONS: Mapping[int, tuple[str, Callable[[Connection], Dialogue[Any, Any]]]] = {
     **dict.fromkeys(smtp.PORTS, ("smtp", smtp.read_session)),
@@ -58,7 +58,7 @@ class WireMessage:
 
     @property
     def conversation(self) -> tuple[str, frozenset[str]]:
-        """Protocol and both endpoints, by which the same conversation is found at another interface."""
+        """Protocol and both endpoints, which identify the same conversation at another interface."""
         return self.protocol, frozenset((self.source, self.target))
 
 
@@ -159,7 +159,7 @@ def _http(connection: Connection) -> Iterator[WireMessage]:
 
 
 def _is_from_cache(response: HttpMessage) -> bool:
-    """Return True if a cache had the response: a hit of Cache-Status (RFC 9211), or without it Age (RFC 9111)."""
+    """Return True if a response came from a cache: by Cache-Status (RFC 9211), else by Age (RFC 9111)."""
     told = response.values(b"cache-status")
     if told:
         return any(parameter.strip() == b"hit" for value in told for parameter in re.split(b"[;,]", value))

@@ -31,7 +31,7 @@ _Segments = list[tuple[Frame, TcpSegment]]
 
 
 def connections_without_syn(frames: Iterable[Frame]) -> list[Connection]:
-    """Return the connections with data among the frames of one interface whose SYN is missing, in order."""
+    """Return the TCP connections with payload but without a captured SYN, in the order of their first frames."""
     opened: set[_Ends] = set()
     begun: dict[_Ends, _Segments] = {}
     for frame in datagrams(frames):
@@ -52,7 +52,7 @@ def _connection(segments: _Segments) -> Connection:
     ways = {client: Direction(), server: Direction()}
     for end, pattern in ((client, HTTP_REQUEST), (server, HTTP_STATUS)):
         way = ways[end]
-        # A response captured before the first request belongs to an earlier one.
+        # Skip a response captured before the first request, since its request was not captured.
         starts = (tcp.sequence for _, tcp in segments[requested:] if tcp.source == end and pattern.match(tcp.payload))
         for frame, tcp in segments:
             if tcp.source == end:

@@ -20,6 +20,6 @@ def read_named_capture(path: Path, result: Result | None = None, *, to_damage: b
         try:
             result = Result.load(path.parent)
         except (OSError, ResultError):
-            # A capture of another program, or a result that did not end.
+            # Return the capture without names: it is from another program, or its run is incomplete.
             return captured
     return replace(captured, host_names=result.host_names)

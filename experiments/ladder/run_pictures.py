@@ -1,4 +1,4 @@
-"""Ladder diagrams for the report of a run: of measured samples, of the evidence for each claim; and the cited frames.
+"""Ladder diagrams for the report of a run, and the frames that its evidence cites.
 
 Frame numbers are those of the capture that the result names. Only parts of the capture are drawn. For each measured
 time, this is one sample (repetition), without warm-ups and checks before the measurement; for a run without samples,
@@ -24,7 +24,7 @@ from lab7.experiments.ladder.named_capture import read_named_capture
 from lab7.experiments.ladder.selection import conversation_of, conversations_with
 from lab7.experiments.ladder.svg import Drawing, describe, render_svg
 
-# Bounds of a report's pictures: arrows of the first ladder and of a claim's, frames cited per claim, frames read for
+# Limits of a report's diagrams: arrows of the first ladder and of a claim's, frames cited per claim, frames read for
 # the first ladder, frames shown, octets and lines of text shown of a frame, characters of a decoded layer.
 FIRST_MESSAGES, CLAIM_MESSAGES, CLAIM_FRAMES, FIRST_FRAMES, FRAMES_MAX = 30, 12, 12, 600, 150
 OCTETS_MAX, TEXT_LINES_MAX, LAYER_MAX = 256, 12, 400

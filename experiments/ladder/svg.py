@@ -20,14 +20,14 @@ from lab7.experiments.ladder.time_axis import LABEL_PX, Kind, TimeAxis
 TOP_PX, BOTTOM_PX, LEFT_PX, MARGIN_PX = 64.0, 36.0, 92.0, 90.0
 # Distance of two columns: as far as PAGE_PX has room for all of them, within these bounds.
 COLUMN_PX, COLUMN_PX_MIN, PAGE_PX = 300.0, 150.0, 940.0
-# Share of its size to which a drawing shrinks on a narrow screen, before it scrolls.
+# A diagram shrinks to this share of its size on a narrow screen; on an even narrower one it scrolls.
 SHRINKS_TO = 0.8
 # Arrows thinner than THIN_PX are drawn as a line of this width.
 THIN_PX = 1.6
-# Lines of a grid that are drawn; in a longer ladder they end there.
+# Maximum number of grid lines; a longer ladder has none below the last.
 GRID_LINES_MAX = 200
 HEAD_PX = 8.0
-# A message without a known arrival: fall of its arrow in pixels, and the share of the way at which a lost one ends.
+# Arrow of a message without a known arrival: its slope in pixels, and the share of its way at which a loss is drawn.
 SLOPE_PX, LOST_AT = 16.0, 0.62
 CHARACTER_PX = 6.1
 LABEL_CHARACTERS_MIN = 12

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Literal
 
 Kind = Literal["fitted", "scale"]
-# Pixels: of a label's line, between two times without a label, of a typical delay, and of the longest interval uncut.
+# Heights in pixels: line of a label; minimum between two times; a typical delay; maximum before an interval is cut.
 LABEL_PX, NEXT_PX, DELAY_PX, CUT_PX = 15.0, 5.0, 44.0, 150.0
 # Maximum height in pixels of an axis to scale; browsers draw no higher images reliably.
 HEIGHT_MAX_PX = 12_000.0
@@ -55,11 +55,11 @@ class TimeAxis:
 
     @property
     def bottom(self) -> float:
-        """Position of the last time, in pixels."""
+        """Vertical position of the last time, in pixels."""
         return self._places[-1]
 
     def y(self, time_ns: int) -> float:
-        """Return the position of a time in pixels; a time between two known times is interpolated."""
+        """Return the vertical position of a time in pixels, interpolated between the known times."""
         index = bisect_left(self._times, time_ns)
         if index == len(self._times):
             return self._places[-1]

@@ -60,7 +60,7 @@ def run(
     """
     given = {**(parameters or {}), **more_parameters}
     words = ["run", str(experiment), "--json", "--seed", str(seed), "--links", links, "--results", str(results)]
-    # Without --time the variable LAB7_TIME counts, as on the command line.
+    # Leave --time out for `auto`, so that the variable LAB7_TIME takes effect, as on the command line.
     words += ["--time", time] if time != "auto" else []
     words += ["--repeat", str(repeat)] if repeat is not None else []
     words += ["--again", str(again)] if again is not None else []

@@ -91,7 +91,7 @@ def _queue(
         if received_ns is not None:
             changes += [(sent_ns, 1), (max(received_ns - delay_ns, sent_ns), -1)]
     largest, length, place = [0] * INTERVALS, 0, 0
-    # A packet that leaves a queue at the moment when another one enters it is not in it any more.
+    # At equal times, count a departure (-1) before an arrival (+1).
     for time_ns, change in sorted(changes):
         here = min((time_ns - first_ns) // width_ns, INTERVALS - 1)
         for between in range(place, here + 1):

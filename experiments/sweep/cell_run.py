@@ -31,7 +31,7 @@ from lab7.topologies.emulation.process.interpreter import module_command
 from lab7.topologies.emulation.virtual import kernel
 
 Task = dict[str, Any]
-# Reasons to stop all runs of a process; empty as long as they go on.
+# Reasons for stopping all runs of this process; empty while they may continue.
 Reasons = list[str]
 MACHINE_LOCK = Path("/tmp/lab7-real-time.lock")
 POLL_S = 0.2
@@ -128,7 +128,7 @@ def _run_real(task: Task, place: Path, descriptor: int, reasons: Reasons | None)
             stdout=subprocess.DEVNULL,
             stderr=stderr,
             pass_fds=(descriptor,),
-            # Ctrl-C of the terminal reaches this process only, which then ends the run itself.
+            # In a new session the run gets no Ctrl-C from the terminal; this process ends the run itself.
             start_new_session=True,
         )
         try:
@@ -171,7 +171,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def machine_lock(reasons: Reasons | None = None, path: Path = MACHINE_LOCK) -> Iterator[int]:
-    """Hold the lock of this machine for runs in real time; yield its file descriptor. Raises EmulationError."""
+    """Hold the machine-wide lock for runs in real time during a `with` block; yield its descriptor.
+
+    Raises EmulationError.
+    """
     descriptor = _open_lock(path)
     try:
         pause = threading.Event()

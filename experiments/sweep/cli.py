@@ -1,4 +1,4 @@
-"""Command `lab7 sweep`: run a grid of parameters, seeds and replacements, and write one table and its plots."""
+"""Command `lab7 sweep`: run a grid of parameters, seeds and programs, and write one table and its plots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Definition of a sweep: a TOML file with an experiment, the axes of its grid, and the settings of each run.
+"""Definition of a sweep: a TOML file with an experiment, the axes of its grid, and options for all runs.
 
 experiment = "http-versions"      # or a Python file, by its path from this file
 seeds = 5                         # the seeds 1 to 5, or a list such as [1, 7]
@@ -6,7 +6,7 @@ repeat = 1                        # as --repeat; default: the experiment's own n
 full = false                      # as --full
 time = "virtual"                  # virtual, real, or auto: virtual if its kernel is built
 links = "auto"                    # as --links
-again = 2                         # how often a cell whose certificate is suspect is run again
+again = 2                         # maximum number of reruns of a cell with a suspect result
 order_seed = 1                    # the seed of the order of the cells
 
 [set]                             # as --set: one value, or a list of values

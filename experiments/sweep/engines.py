@@ -22,9 +22,9 @@ from lab7.experiments.sweep.cell_run import Reasons, Task, run_task
 from lab7.topologies.emulation.errors import EmulationError
 
 CONNECT_TIMEOUT = "10s"
-# Tasks handed over to Dask for each thread of its workers, so that none is idle between two tasks.
+# Number of tasks submitted per thread of Dask's workers, so that no thread is idle between two tasks.
 TASKS_A_THREAD = 2
-# Workers of a local cluster that may die with a task before the task counts as failed.
+# A task of a local cluster counts as failed after this number of its workers have died.
 DEATHS_MAX = 3
 
 

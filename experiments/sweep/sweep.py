@@ -29,7 +29,7 @@ from lab7.topologies.emulation.errors import EmulationError
 from lab7.topologies.emulation.user_module import is_user_file
 
 WAIT_S = 0.5
-# A sweep is ended after so many runs without a result in a row, since the cause is common to all cells.
+# A sweep ends after FAILURES_MAX consecutive runs without a result, since all cells then fail for the same cause.
 FAILURES_MAX = 5
 Failures = dict[str, str]
 

@@ -26,10 +26,10 @@ from lab7.topologies.emulation.testbed import Testbed
 from lab7.topologies.emulation.user_module import is_user_file
 
 EXAMPLE = '@pytest.mark.lab7(topology="web")'
-# Keyword arguments of the mark that are no parameters of the topology, those of Testbed among them.
+# Keyword arguments of the marker that are not parameters of the topology, including those of Testbed.
 TESTBED = ("seed", "links", "switch", "arp", "ipv6", "stp")
 OTHERS = ("topology", "time", "capture")
-# Lines of the ladder in a failed test's report.
+# Number of lines of the ladder diagram in a failed test's report.
 LADDER_LINES = 40
 
 
@@ -91,7 +91,7 @@ def artifacts_folder(item: pytest.Item) -> Path:
 def _stored(recording: Recording, folder: Path) -> str:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # The folder is no part of the project, as that of pytest's cache is none.
+        # Exclude the folder from version control, as pytest does with its cache.
         (folder.parent / ".gitignore").write_text("*\n")
         (folder / "capture.pcapng").write_bytes(recording.stop().read_bytes())
         picture = draw_ladder(folder / "capture.pcapng", first=None)
@@ -105,7 +105,7 @@ def _stored(recording: Recording, folder: Path) -> str:
 
 
 def _fail(sentence: str) -> NoReturn:
-    # The report of the test has this sentence alone, not the exception from which it comes.
+    # The report of the test has only this sentence, without the traceback of the exception.
     raise pytest.fail.Exception(f"lab7: {sentence}", pytrace=False) from None
 
 
@@ -127,7 +127,7 @@ def network_of(item: pytest.Item) -> Iterator[TestNetwork]:
         try:
             bed = stack.enter_context(Testbed(topology, **options))
             for host in bed.net.hosts:
-                # Relative file names in a test's commands mean what they mean in the test itself.
+                # Run commands in the test's current folder, so that relative file names mean the same in both.
                 host.folder = Path.cwd()
             path = Path(folder, "capture.pcapng")
             recording = None

@@ -12,7 +12,7 @@ from lab7.experiments.analysis.rules.rule import Violation
 from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
 from lab7.experiments.harness.judge.verdict import Verdict
 
-# Violations that the message of a failed test shows.
+# Maximum number of violations in the message of a failed test.
 SHOWN = 10
 
 

@@ -28,7 +28,7 @@ from lab7.topologies.emulation import sandbox
 from lab7.topologies.emulation.errors import EmulationError
 from lab7.topologies.emulation.process.interpreter import module_command
 
-# Fixtures of modules and sessions, which may be networks, are torn down within this time after the last test.
+# Time in s after the last test for the teardown of module and session fixtures, which may be networks.
 STOP_TIMEOUT_S = 60.0
 TIMES = ("real", "virtual")
 # Options of the outer pytest process that have no place in an inner one: its reports, its choice of tests, its workers.
@@ -156,7 +156,7 @@ class Places:
     def _start(self, session: pytest.Session) -> SandboxProcess:
         ours, theirs = Pipe()
         command = module_command(sandbox.__name__, *module_command(remote.__name__, str(theirs.fileno())))
-        # An inner process is no worker of pytest-xdist, and makes its sandbox's mark itself.
+        # The inner process sets the variable that marks a sandbox itself.
         environment = {name: value for name, value in os.environ.items() if name != sandbox.MARK}
         with theirs:
             process = subprocess.Popen(

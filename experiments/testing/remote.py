@@ -20,7 +20,7 @@ import pytest
 from _pytest.config import _prepareconfig
 
 SETTINGS, REPORTS, ARTIFACTS = "settings.pickle", "reports.pickle", "artifacts"
-# Node id of a test to run, and of the following one, for whose sake fixtures of modules and packages are kept.
+# Node ids of a test to run, and of the following test, for which fixtures of modules and packages are kept.
 Wanted = tuple[str, str | None]
 
 
@@ -81,7 +81,7 @@ def _run(settings: Settings, wanted: Iterable[Wanted], send: Callable[[Any], Non
     config.pluginmanager.unregister(name="terminal")
     for name, value in settings.options.items():
         setattr(config.option, name, value)
-    # Node ids and configuration follow from the arguments; collected are only the files with tests of the network.
+    # Arguments determine node ids and configuration; only the files with tests of the network are collected.
     config.args = settings.files
     config.pluginmanager.register(Remote(config, wanted, send), "lab7-remote")
     return int(config.hook.pytest_cmdline_main(config=config))
@@ -121,7 +121,7 @@ def run_in_kernel(request: Mapping[str, Any], folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    # Settings are pickled by their module's name, which is not __main__.
+    # Run main() of the module imported by its name, since pickled settings refer to their class by this name.
     from lab7.experiments.testing import remote
 
     sys.exit(remote.main())

@@ -22,7 +22,7 @@ FOLDER = Path(__file__).resolve().parent / "schemas"
 # Version of the description of event logs, whose lines have no format number of their own.
 EVENTS_FORMAT = 1
 VERSIONS = {"result": RESULT_FORMAT, "list": LIST_FORMAT, "events": EVENTS_FORMAT}
-# Violations that are reported of one document.
+# Maximum number of violations reported per document.
 VIOLATIONS_MAX = 20
 
 
@@ -71,7 +71,7 @@ def kind_of(text: str) -> str:
 
 
 def violations(text: str, kind: str) -> Iterator[SchemaViolation]:
-    """Yield the violations of a schema by a file's text; a single violation if the text is not JSON."""
+    """Yield the violations of a schema in the text of a file; a single one if the text is not JSON."""
     validator = jsonschema.Draft202012Validator(schema(kind))
     documents = [(0, text)] if kind != "events" else [*enumerate(text.splitlines(), start=1)]
     for line, document in documents:

@@ -13,10 +13,10 @@ def main(argv: list[str]) -> int:
     try:
         serve(argv[0], 0, lambda url: print(f"view: {url}", flush=True))
     except KeyboardInterrupt:
-        # Ctrl-C reaches this process, too; `lab7 up` says what there is to say.
+        # Ctrl-C also reaches `lab7 up`, which prints the message.
         return 0
     except EmulationError as error:
-        # A network that did not come up has said why.
+        # The network did not start, or cannot be served; the error message has the reason.
         print(f"lab7: view: {error}", file=sys.stderr)
         return 3
     return 0

@@ -32,7 +32,7 @@ PAUSE_S = 0.02
 BURST = 512
 SNAP_BYTES = 2048
 NS = 1_000_000_000
-# Descriptors beside those of the taps.
+# Number of file descriptors needed in addition to the packet sockets.
 SPARE_DESCRIPTORS = 128
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 # Classic BPF (linux/filter.h): load the type of the packet (SKF_AD_OFF + SKF_AD_PKTTYPE), return all of it or nothing.
@@ -140,7 +140,7 @@ class Feed:
                 "link": direction.link,
                 "from": direction.source,
                 "to": direction.target,
-                # Where it is sent, not where a switch forwards it.
+                # True at the link of the sending host, False where a switch forwards the packet.
                 "first": direction.from_host,
                 "bytes": length,
                 "source": summary.source,
@@ -200,7 +200,7 @@ def link_name(link: dict[str, Any]) -> str:
 
 
 def _allow_descriptors(number: int) -> None:
-    """Raise the soft limit of open files, as far as the hard limit permits."""
+    """Raise the soft limit of open files (RLIMIT_NOFILE) to `number`, or to the hard limit if that is lower."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < number:
         wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)

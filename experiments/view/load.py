@@ -38,7 +38,7 @@ class Load:
         if len(ends) < self._queue_frames:
             start_ns = ends[-1] if ends else time_ns
             ends.append(start_ns + round(8 * size_bytes * NS / self._rate_bps))
-        # The first one is being sent, and waits no longer.
+        # Do not count the first frame, which is being transmitted.
         self._queue = max(self._queue, len(ends) - 1)
 
     def take(self, now_ns: int) -> tuple[int, int, int]:

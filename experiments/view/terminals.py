@@ -17,7 +17,7 @@ from lab7.topologies.emulation.errors import EmulationError
 
 TERMINALS_MAX = 64
 SIZE = [40, 110]
-# Output that is kept of each terminal, for a page that is opened later.
+# Maximum number of characters kept of each terminal's output, for a page that is opened later.
 KEPT_CHARACTERS = 20_000
 READ_BYTES = 4096
 # Output is read at this pace at most; a program that writes faster waits, as on a slow terminal.
@@ -41,7 +41,7 @@ def plain(text: str) -> str:
             elif kept and kept[-1] != "\n":
                 kept.pop()
         text = "".join(kept)
-    # A progress bar overwrites its line: what is behind the last carriage return stays.
+    # Keep only the text after the last carriage return of a line, which a progress bar overwrites.
     return re.sub(r"[^\n]*\r(?=[^\n])", "", text).replace("\r", "")
 
 
@@ -54,7 +54,7 @@ class HostTerminal:
     def __init__(self, network: str, host: str, tell: Callable[[str | None], None]) -> None:
         self._tell = tell
         self.kept = ""
-        # Set by the first output, which is the prompt: what is typed before it would be shown above it.
+        # Set at the first output, the prompt. Input typed before that would appear above the prompt.
         self.ready = threading.Event()
         self._channel: Channel = connected(network)
         environment = {"TERM": "dumb", "PS1": f"{host}$ "}

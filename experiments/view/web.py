@@ -1,8 +1,8 @@
-"""HTTP server of the live view on loopback: a page, a stream of events (server-sent events), and commands by POST.
+"""HTTP server of the live view on loopback: a web page, an event stream (server-sent events), and commands by POST.
 
-The path begins with a random token. The Host field must name this server, so that a name of another site that is
-resolved to the loopback address (DNS rebinding) does not reach it; a POST must come from the page (Origin). The page
-may load from this server alone (Content-Security-Policy). Connections, requests and events are bounded.
+The path begins with a random token. The Host field must name this server; this prevents DNS rebinding, by which a web
+page of another site reaches the loopback address. A POST must come from the page itself (Origin). The page may load
+from this server only (Content-Security-Policy). Connections, requests and events are bounded.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ ASSETS = Path(__file__).resolve().parent / "assets"
 FILES = {"view.css": "text/css; charset=utf-8", "view.js": "text/javascript; charset=utf-8"}
 TOKEN_BYTES = 24
 EVENTS_MAX = 4000
-# Packets shown in a second; the others are counted.
+# Maximum number of packets shown per second; further packets are only counted.
 PACKETS_PER_S = 300
 CONNECTIONS_MAX = 40
 BODY_MAX_BYTES = 64 * 1024
 TEXT_MAX = 8192
 IDLE_TIMEOUT_S = 30.0
-# Seconds between two comments in a stream without events, by which a closed page is noticed.
+# Interval in s of comments in a stream without events; writing them reveals that the page was closed.
 HEARTBEAT_S = 10.0
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -163,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             method(self._path())
         except RefusedError as refused:
-            # The body of a refused request may not have been read.
+            # Close the connection, since the body of the rejected request may not have been read.
             self.close_connection = True
             self._send(refused.status, "text/plain; charset=utf-8", f"{refused}\n".encode())
         except EmulationError as error:
@@ -236,7 +236,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {**HEADERS, "Content-Type": "text/event-stream", "Connection": "close"}.items():
             self.send_header(name, value)
         self.end_headers()
-        # A browser reports the connection as open when the first octets have come.
+        # Send some octets at once, since a browser reports the connection as open only then.
         self.wfile.write(b"retry: 2000\n\n")
         while True:
             number, events, missed = ring.after(number, HEARTBEAT_S)
@@ -294,7 +294,7 @@ def serve(name: str, port: int, tell: Callable[[str], None]) -> None:
         tell(server.url)
         try:
             view.run()
-            # The pages get the last event.
+            # Leave time for the last event to reach the pages.
             time.sleep(0.5)
         finally:
             server.shutdown()

@@ -73,7 +73,7 @@ def bars_of(captured: CaptureFile, start_ns: int, end_ns: int) -> list[Bar]:
     pairs = [
         (request, response)
         for request, response in _pairs(ladder)
-        # A pushed request is in the objects by its frames at the client, where it arrives.
+        # Compare the arrivals too: of a request that the server pushes, objects have the frames at the client.
         if known.isdisjoint((*request.frames, *request.arrivals)) and (response is None or response.sent_ns <= end_ns)
     ]
     resolved = [phase for one in objects for phase in one.phases if phase.name == "dns"]
@@ -81,7 +81,7 @@ def bars_of(captured: CaptureFile, start_ns: int, end_ns: int) -> list[Bar]:
     bars += [
         _exchange_bar(ladder, request, response)
         for request, response in pairs
-        # A lookup of the client's is a phase of its object.
+        # Skip DNS lookups of the client that are already the phase `dns` of an object.
         if not any(request.protocol == "dns" and request.sent_ns == phase.start_ns for phase in resolved)
     ]
     return sorted(bars, key=lambda bar: bar.start_ns)

@@ -29,7 +29,7 @@ PHASES = ("dns", "tcp_handshake", CLIENT, "request_sent", "waiting", "receiving"
 
 @dataclass(frozen=True)
 class Phase:
-    """Phase of an exchange: name, time span in ns, and the numbers of the frames at its ends or in it."""
+    """Phase of an exchange: name, time span in ns, and the numbers of the frames that delimit it or belong to it."""
 
     name: str
     start_ns: int
@@ -39,9 +39,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class HttpObject:
-    """HTTP exchange with its phases, its connection (numbered from 1 by the order of the SYNs) and its HTTP/2
-    stream.
-    """
+    """HTTP exchange with its phases, its connection (numbered from 1 by order of the SYNs) and its HTTP/2 stream."""
 
     exchange: Exchange
     connection: Connection
@@ -119,7 +117,7 @@ def _phases(exchange: Exchange) -> Iterator[Phase]:
     request, response = exchange.request, exchange.response
     yield Phase("request_sent", request.first_ns, request.last_ns, request.frames)
     if response is not None:
-        # A final response may come before the request has ended (RFC 9110 section 7.5).
+        # A final response may arrive before the request is complete (RFC 9110 section 7.5).
         waited_ns = max(request.last_ns, response.first_ns)
         yield Phase("waiting", request.last_ns, waited_ns, (request.frames[-1], response.frames[0]))
         yield Phase("receiving", waited_ns, max(waited_ns, response.last_ns), response.frames)

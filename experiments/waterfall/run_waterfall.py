@@ -15,7 +15,7 @@ from lab7.experiments.ladder.named_capture import read_named_capture
 from lab7.experiments.waterfall.bars import Bar, bars_of
 from lab7.experiments.waterfall.svg import PHASE_WORDS, render_bars, render_terms, term_bars
 
-# Bars of one transaction that a report shows; the rest is counted.
+# Maximum number of bars per transaction in a report; further bars are only counted.
 BARS_MAX = 40
 
 

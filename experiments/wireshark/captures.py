@@ -36,8 +36,8 @@ def comments_of(result: Result) -> dict[int, list[str]]:
 def write_captures(folder: Path, result: Result, name: str, secrets: bytes = b"") -> list[Path]:
     """Write the copies of a capture below the result folder; return their paths, the merged one first.
 
-    `name`: the capture that the evidence cites; `secrets`: TLS secrets in the format of
-    SSLKEYLOGFILE. Raises CaptureReadError, OSError.
+    `name`: the capture that the evidence cites; `secrets`: TLS secrets in the format of SSLKEYLOGFILE. Raises
+    CaptureReadError, OSError.
     """
     captured = read_named_capture(folder / name)
     target = folder / FOLDER

@@ -55,7 +55,7 @@ def write_configuration(folder: Path, result: Result, claims: dict[str, Claim]) 
 
 
 def claim_filter(claim: str) -> str:
-    """Return the display filter that selects the frames of a claim's evidence."""
+    """Return the display filter that selects the frames cited by a claim's evidence."""
     return f'frame.comment matches "^{claim}: "'
 
 

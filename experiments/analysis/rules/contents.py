@@ -65,7 +65,7 @@ class Content:
 
     @property
     def head_length(self) -> int:
-        """Return the number of lines in the header section."""
+        """Return the number of lines in the header section, without the empty line that ends it."""
         return next((at for at, line in enumerate(self.lines) if not line.text), len(self.lines))
 
     @property
@@ -75,7 +75,7 @@ class Content:
 
     @property
     def id(self) -> bytes:
-        """Return the Message-ID; for a message without one, its body."""
+        """Return the Message-ID of the message, or its body if it has none."""
         for line in self.lines[: self.head_length]:
             if found := _MESSAGE_ID.match(line.text):
                 return found[1]
@@ -87,7 +87,7 @@ class Content:
 
 
 def contents(captured: CaptureFile) -> list[Content]:
-    """Return the mail messages at all interfaces of a capture, in the order of their first octets."""
+    """Return the mail messages captured at all interfaces, in the order of their first octets."""
     found: list[Content] = []
     for interface in captured.counts:
         for connection in connections(captured.at(interface)):

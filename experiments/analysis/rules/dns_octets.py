@@ -29,7 +29,7 @@ class _StopError(Exception):
 
 @dataclass(frozen=True)
 class Fault:
-    """First violation of the format in a message: RFC section, octets [start, end), description, correct form."""
+    """First violation of the message format: RFC section, octets [start, end), description, and correct form."""
 
     section: str
     start: int
@@ -40,9 +40,10 @@ class Fault:
 
 @dataclass(frozen=True)
 class Record:
-    """Resource record with the offsets of its octets; `target` is the name in RDATA of NS, CNAME, PTR, DNAME, MX.
+    """Resource record with the offsets of its octets; names are in lower case with a final dot.
 
-    `section` is 1 for answer, 2 for authority, 3 for additional; names are in lower case with a final dot.
+    `section` is 1 for answer, 2 for authority, 3 for additional. `target` is the domain name in the RDATA of NS, CNAME,
+    PTR, DNAME and MX.
     """
 
     section: int
@@ -122,7 +123,7 @@ class Message:
 
 
 def read_message(octets: bytes) -> Message:
-    """Parse a DNS message up to its first violation of the format."""
+    """Parse a DNS message up to its first violation of the format, which becomes the message's `fault`."""
     message = Message(octets)
     try:
         if len(octets) < HEADER_BYTES:

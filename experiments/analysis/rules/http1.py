@@ -96,9 +96,9 @@ IDLE_NS = 50_000_000
 
 @dataclass
 class Head:
-    """Message head as sent: offset of its first octet, offset of the content, words of the start line, and fields.
+    """Head of an HTTP/1 message: words of the start line, fields, and the stream offsets of head and content.
 
-    `fields`: name in lower case, value, offset of the line.
+    `fields` has (name in lower case, value, offset of the line) for each field line.
     """
 
     start: int
@@ -194,7 +194,7 @@ class _StreamParser:
         self.note(FIELD_LINE, at, after, found, expected)
 
     def content_end(self, head: Head, until_close: bool, next_message: re.Pattern[bytes] | None) -> int:
-        """Return the offset after a message's content, and check the message framing (RFC 9112 section 6)."""
+        """Check the message framing (RFC 9112 section 6), and return the offset after a message's content."""
         lengths = head.values(b"content-length")
         chunked = b"chunked" in head.tokens(b"transfer-encoding")
         if chunked and lengths:
@@ -247,10 +247,13 @@ class _StreamParser:
         return end
 
     def chunks(self, at: int) -> int:
-        """Return the offset after chunked content, and check the chunk sizes. Raises _StopError on a syntax error."""
+        """Check the chunk sizes of chunked content, and return the offset after the content.
+
+        Raises _StopError on a syntax error.
+        """
         while True:
             start = at
-            # Content without chunks may have lines in LF, which are no fault of theirs.
+            # Check the line before line() would report its LF: content without chunks may have lines that end in LF.
             end = self.data.find(b"\n", start) + 1
             if end and not CHUNK_LINE.match(self.data[start:end].rstrip(b"\r\n") + b"\r\n"):
                 self.note(CHUNK_SIZE, start, end, "not a chunk size", "the size in hexadecimal, for example 1a\\r\\n")
@@ -331,7 +334,7 @@ class Dialogue:
 
 
 def dialogue(connection: Connection, interface: str) -> Dialogue:
-    """Parse both streams of an HTTP/1 connection, and check the messages against the rules."""
+    """Parse both streams of an HTTP/1 connection, and check the messages; return them with the violations."""
     client = _StreamParser(
         Source(interface, str(connection.client), connection.from_client.stream), connection.from_client.fin is not None
     )
@@ -394,7 +397,7 @@ def _responses(parser: _StreamParser, methods: list[bytes]) -> list[Head]:
 
 
 def _no_content(parser: _StreamParser, head: Head, method: bytes) -> int:
-    """Return the offset after a response that must not have content; report octets before the next response."""
+    """Return the offset after a response that must not have content; record a violation if it has."""
     if head.content == len(parser.data) or _NEXT_RESPONSE.match(parser.data, head.content):
         return head.content
     following = _NEXT_RESPONSE.search(parser.data, head.content)
@@ -439,7 +442,7 @@ def _is_imf_fixdate(value: bytes) -> bool:
 def _check_persistence(
     parser: _StreamParser, connection: Connection, requests: list[Head], responses: list[Head]
 ) -> None:
-    """Report a server that closed first, after a response without `Connection: close`."""
+    """Record a violation if the server closed first, after a response without `Connection: close`."""
     fin, client_fin = connection.from_server.fin, connection.from_client.fin
     if fin is None or not responses or len(responses) > len(requests) or parser.violations:
         return

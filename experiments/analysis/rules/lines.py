@@ -37,7 +37,7 @@ class LineStream:
         return self.source.stream.data
 
     def note(self, rule: Rule, start: int, end: int, found: str, expected: str) -> None:
-        """Record a violation of a rule by the octets [start, end) of the stream."""
+        """Record a Violation of a rule, with the octets [start, end) of the stream."""
         self.violations.append(self.source.violation(rule, start, end, found, expected))
 
     def next(self) -> Line | None:

@@ -1,6 +1,6 @@
 """Message rule and violation: an RFC's requirement on a message, and the octets of a capture that break it.
 
-A rule module defines its rules as constants and a `check` that yields violations:
+A rule module defines its rules as constants, and a `check` that returns the violations at one interface:
 
     CONTENT_LENGTH = Rule("http-content-length", "http", "Content-Length is the number of octets of the content.",
                           "RFC 9110 section 8.6")

@@ -154,7 +154,7 @@ def _example(verb: str) -> str:
 
 
 def _data(one: LineConnection, reply: Reply, replies: list[Reply]) -> None:
-    """Check the reply to DATA and the mail data after it, and consume the reply to the mail data."""
+    """Check the reply to DATA and the mail data, up to and including the server's reply to the mail data."""
     if reply.code != START_MAIL_INPUT:
         if not 200 <= reply.code < 300:
             return
@@ -202,7 +202,7 @@ def _mail_data(one: LineConnection) -> None:
 
 
 def _cut_short(stream: LineStream, dot: Line) -> None:
-    """Report a line with a single dot after which mail text continues: the client did not dot-stuff that line."""
+    """Record a violation for a line with a single dot in mail data, if mail text follows: dot-stuffing is missing."""
     if not _is_command(_peek(stream)):
         stream.note(DOT, dot.start, dot.after, "a line with a dot alone within the mail data", "..\\r\\n")
         # Skip to the end of the mail data, since mail text contains no commands.

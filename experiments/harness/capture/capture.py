@@ -45,9 +45,9 @@ class CaptureError(EmulationError):
 
 @dataclass(frozen=True)
 class CaptureInterface:
-    """Network interface to capture on: label in the file, network namespace, and name in that namespace.
+    """Network interface to capture on: label in the file, network namespace, and interface name there.
 
-    namespace: the id of a process in the namespace, or the path of a namespace file (`/run/netns/NAME`;
+    `namespace`: the id of a process in the namespace, or the path of a namespace file (`/run/netns/NAME`;
     `/proc/self/fd/N` for an open descriptor).
     """
 
@@ -172,7 +172,7 @@ class Capture:
         return code != 0 if self._ready else code < 0
 
     def _last_output(self) -> str:
-        """Return the last line of the recorder's standard error; empty without output."""
+        """Return the last line of the recorder's standard error, or an empty text."""
         return last_line(Path(f"/proc/self/fd/{self._errors.fileno()}"))
 
     def _send(self, line: str) -> None:

@@ -98,7 +98,7 @@ class CaptureReadError(EmulationError):
 
 
 class _FormatError(Exception):
-    """File is not a valid capture; the message is a predicate that follows the file's name."""
+    """Content that is not a valid capture file; the message continues a sentence that starts with the file's name."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def read_readable(path: Path) -> tuple[list[Packet], dict[str, InterfaceCounts],
     damage = None
     try:
         with path.open("rb") as file:
-            # A loop, since list() gives up the packets before an exception.
+            # Append in a loop: if the generator raises an exception, list() would discard the packets before it.
             for packet in _packets(_opened(file), interfaces):
                 packets.append(packet)
     except _FormatError as error:
@@ -293,7 +293,7 @@ def _byte_order(octets: bytes) -> str:
 
 
 def _block(source: _Source, order: str, head: bytes, already: bytes = b"") -> tuple[int, bytes]:
-    """Read the remaining octets of a pcapng block, after `head` and `already`; return (type, body)."""
+    """Parse a pcapng block, whose first octets `head` and `already` have been read; return (type, body)."""
     block_type, length = struct.unpack(f"{order}II", head)
     if not BLOCK_BYTES_MIN <= length <= BLOCK_BYTES_MAX or length % 4:
         raise _FormatError(f"is damaged after packet {source.packets}: a block of {length} octets")

@@ -1,16 +1,16 @@
 """Packet recorder process: one raw socket per interface, opened in the interface's network namespace.
 
-Started by `capture.Capture`, which passes it open namespace descriptors. Protocol, one JSON line or word at a time on
-its standard streams:
+`capture.Capture` starts the process, and passes open namespace descriptors to it. Protocol, one JSON line or word at a
+time on the process's standard streams:
 
     capture <- {"target": ..., "interfaces": [{"label", "ifname", "namespace_fd"}]}
     capture -> {"ready": true}
     capture <- stop
     capture -> {"statistics": {label: {"packets": n, "dropped": n}}}
 
-During the capture, the recorder only appends raw records to one file; it sorts them by time and encodes them as pcapng
-at the end, to leave the processors to the experiment. If standard input is closed before "stop", the parent has died,
-and the recorder exits; `salvage` then makes a capture from the raw records, which begin with a line of the interfaces'
+During the capture, the recorder only appends raw records to one file, to leave CPU time to the experiment. At the end
+it sorts them by time and encodes them as pcapng. If standard input is closed before "stop", the parent has died, and
+the recorder exits. `salvage` then makes a capture from the raw records, which begin with a line of the interfaces'
 labels (JSON).
 
 Sources: packet(7) for AF_PACKET, socket(7) for time stamps and buffers, setns(2). Left out: VLAN tags that the kernel
@@ -123,7 +123,7 @@ def close_taps(taps: list[Tap]) -> None:
 
 
 class Recorder:
-    """Reader of packet sockets that appends raw records to a file, in the order of reading."""
+    """Reader of packet sockets, which appends the packets as raw records to a file in the order of reading."""
 
     def __init__(self, taps: list[Tap], raw: BinaryIO) -> None:
         self._taps = taps
@@ -186,7 +186,9 @@ class Recorder:
         close_taps(self._taps)
 
     def drain(self, tap: Tap, until_ns: int | None = None) -> None:
-        """Record the packets in one socket's queue, up to the first packet later than `until_ns` (None: now)."""
+        """Record the packets in one socket's queue; stop after the first one that is later than `until_ns` (None:
+        now).
+        """
         view, write = memoryview(self._buffer), self._raw.write
         limit_ns = time.time_ns() if until_ns is None else until_ns
         while True:
@@ -250,7 +252,7 @@ def raw_of(target: Path) -> Path:
 
 
 def _write_sorted(raw_path: Path, stream: BinaryIO) -> tuple[PcapngWriter, int]:
-    """Write the raw records sorted by time as pcapng; return (writer, number of packets).
+    """Write the raw records as pcapng, sorted by time; return (writer, number of packets).
 
     Raises ValueError if the line with the interface labels is missing.
     """
@@ -299,7 +301,7 @@ def _record(order: dict[str, Any], raw_path: Path) -> None:
 
 
 def main() -> int:
-    """Record packets as described in the first line of standard input; return 1 on failure."""
+    """Run the recorder as ordered by the first line of standard input; return the exit code, 1 on failure."""
     # Ignore Ctrl-C, which reaches the whole process group: the parent ends the capture by "stop".
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     line = b""

@@ -47,13 +47,13 @@ def loaded(group: str) -> Iterator[tuple[EntryPoint, Any]]:
 
 
 def experiment_of(point: EntryPoint) -> Any:
-    """Return the experiment of an entry point: the object itself, or EXPERIMENT of a module; None without one."""
+    """Return the experiment of an entry point: the object itself, or a module's EXPERIMENT; otherwise None."""
     item = load(point)
     return getattr(item, "EXPERIMENT", None) if hasattr(item, "__spec__") else item
 
 
 def module_of(point: EntryPoint) -> Any:
-    """Return the module of an entry point that can be loaded."""
+    """Return the module that an entry point names; the entry point must be loadable."""
     return importlib.import_module(point.module)
 
 

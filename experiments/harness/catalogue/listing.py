@@ -113,14 +113,17 @@ def _decode(data: Any) -> Listing:
 
 
 def _cache_path() -> Path:
-    # Below a file that is no folder nothing can be kept.
+    # Without a cache folder, a path below /dev/null makes every access fail, so that nothing is cached.
     folder = kernel.user_cache() or Path(os.devnull)
     place = hashlib.sha256(str(PACKAGE_ROOT).encode()).hexdigest()[:16]
     return folder / "lab7" / f"listing-{place}.json"
 
 
 def _fingerprint() -> str:
-    """Return a hash over format, Python version, lab7's files (name, size, time) and all entry points."""
+    """Return a hash of all that the listing depends on: format, Python version, lab7's files, entry points.
+
+    A file counts with its name, size and modification time.
+    """
     parts = [str(FORMAT), sys.version, *_files(), *_foreign()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 

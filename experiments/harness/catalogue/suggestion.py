@@ -1,4 +1,4 @@
-"""Suggestion for a misspelt name, and the resolution of a unique prefix."""
+"""Lookup of misspelt or shortened names: suggestion of the most similar name, and names with a given prefix."""
 
 from __future__ import annotations
 

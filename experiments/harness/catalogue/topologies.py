@@ -65,7 +65,7 @@ def one_name(word: str, known: Collection[str], kind: str, there: str) -> str:
 
 
 def all_topologies() -> dict[str, TopologyEntry]:
-    """Return every topology, of lab7 (modules that export `topos`) and of other distributions, keyed by name."""
+    """Return the topologies of lab7 (modules that export `topos`) and of plug-in packages, keyed by name."""
     return {entry.name: entry for _, entry in _topologies()}
 
 

@@ -116,7 +116,7 @@ class PipeClosedError(Exception):
 
 
 class LazyGroup(click.Group):
-    """Group of commands that imports a command's module at the first use, since scapy and mininet take two seconds."""
+    """Command group that imports a command's module only when used, since scapy and mininet take two seconds."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names of all commands, sorted."""
@@ -131,7 +131,7 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command of a command line. Raises click.UsageError, with a suggestion for an unknown name."""
         if args[:1] == ["help"]:
-            # As of other programs: `lab7 help run` is `lab7 run --help`.
+            # As in other programs, `lab7 help run` is the same as `lab7 run --help`.
             if len(args) == 1:
                 click.echo(ctx.get_help())
                 ctx.exit()
@@ -156,7 +156,7 @@ class LazyGroup(click.Group):
             raise PipeClosedError(error) from error
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Return the commands, or options after a hyphen, that start with a text, without importing their modules."""
+        """Return the completions of a command name without importing any command, or of an option after a hyphen."""
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
         from lab7.experiments.harness.cli.interface.completion import command_items

@@ -1,4 +1,4 @@
-"""Command `lab7 open`: a report, or a network that is up, in the browser."""
+"""Command `lab7 open`: open a report, or the servers of a running network, in the browser."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def verdict(word: str) -> str:
 
 
 class Bars:
-    """Progress bars on standard error if standard error is a terminal; a context manager."""
+    """Context manager for progress bars on standard error; no effect if standard error is not a terminal."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -295,14 +295,14 @@ def network_words(options: Mapping[str, Any]) -> list[str]:
 
 
 def into_sandbox(sandboxed: bool) -> None:
-    """Re-execute the command in new Linux namespaces if `sandboxed`; call after all arguments are validated."""
+    """Re-execute the command in new Linux namespaces if `sandboxed`. Call it after validation of all arguments."""
     if sandboxed:
         sandbox.enter(_mark_failed)
     watch.stop_by_signals()
 
 
 def _mark_failed(folder: Path, reason: str) -> bool:
-    # Imported when a run has been killed: the process outside of the sandbox only waits.
+    # Import late: the process outside of the sandbox, which only waits, needs this only if the run was killed.
     from lab7.experiments.harness.results.incomplete import mark_failed
 
     return mark_failed(folder, reason)

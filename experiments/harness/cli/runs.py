@@ -330,7 +330,7 @@ def _not_started(as_json: bool) -> Iterator[None]:
 
 @contextmanager
 def _user_file_errors() -> Iterator[None]:
-    """Convert an exception in a user's experiment file to UserFileError, one sentence with the line number."""
+    """Convert an exception raised by a user's experiment file to UserFileError, a sentence with the line number."""
     try:
         yield
     except (click.ClickException, EmulationError):
@@ -414,7 +414,7 @@ def _say_where(found: Sequence[tuple[Path, Result]], report: Path) -> None:
 
 
 def _why(result: Result) -> str:
-    """Return the reasons for a rerun as text: claims not shown, times outside their tolerance, suspect checks."""
+    """Return the reasons for a rerun as text: claims not shown, times outside their tolerance, failed checks."""
     reasons = [f"{claim.id} {claim.verdict}" for claim in result.claims if claim.verdict != "shown"]
     reasons += [
         f"{comparison.name} at {comparison.ratio:.3f} of theory"
@@ -432,7 +432,10 @@ def _exit_code(results: Sequence[Result], strict: bool) -> int:
 
 
 def show(console: Console, result: Result, statements: Mapping[str, str]) -> None:
-    """Print one result: claims with verdicts and `statements` (id -> text), times with theory, fidelity checks."""
+    """Print one result: claims with verdicts, measured beside predicted times, fidelity checks.
+
+    `statements`: claim id -> its statement.
+    """
     console.print(f"\n[bold]{result.experiment}[/]  {escape(result.question)}")
     console.print(", ".join(f"{role}: {escape(name)}" for role, name in result.implementations.items()), style="dim")
     for host, names in result.faults.items():

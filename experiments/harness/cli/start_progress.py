@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from lab7.experiments.harness.cli import common
 from lab7.topologies.emulation.testbed import Testbed
 
-# Networks with fewer hosts start before a bar is of use.
+# Minimum number of hosts for a progress bar; smaller networks start too fast for it to be useful.
 LEAST_HOSTS = 20
 LOOK_S = 0.1
 # Share of the bar for the hosts; services take the rest.

@@ -44,7 +44,7 @@ class Column:
 
 
 class Table:
-    """Table that rich prints; cells may contain rich's markup, columns named in `right` are numbers."""
+    """Table for rich's console; cells may contain rich's markup, and the columns named in `right` have numbers."""
 
     def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> None:
         texts = [[Text.from_markup(cell) for cell in row] for row in rows]

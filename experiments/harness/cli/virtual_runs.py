@@ -31,7 +31,7 @@ SECOND = "-second"
 class Callbacks:
     """Functions to call with each finished run (folder, result), and with the outcome of each comparison.
 
-    Two runs are compared if each experiment runs twice.
+    Two runs of an experiment are compared if each experiment runs twice.
     """
 
     result: Callable[[Found], None]

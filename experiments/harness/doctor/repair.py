@@ -134,7 +134,7 @@ def _build_kernel() -> Step | str | None:
         return None
     if tools.which("apt-get") is None and not any(builder.SOURCES.glob("linux-source-*.tar.*")):
         return f"no virtual time here: its kernel is built from Debian's {builder.TRIED}.tar.xz in {builder.SOURCES}"
-    # With sudo the cache is that of root, where the user would not find the kernel.
+    # Under sudo, build into the shared folder: in root's own cache, the user would not find the kernel.
     shared = ["--shared"] if os.geteuid() == 0 and "SUDO_UID" in os.environ else []
     if not shared and kernel.user_cache() is None:
         return "no virtual time here: this user has no home folder for its kernel; set XDG_CACHE_HOME to a folder"

@@ -117,7 +117,7 @@ def probe_path(bed: Testbed, path: EmulatedPath) -> list[Check]:
 
 
 def _measured(measure: Callable[[], Check]) -> Check:
-    """Measure a path and return the check; repeat failed measurements, up to PROBES attempts in real time."""
+    """Call `measure` and return its check; in real time, repeat a failed check up to PROBES times in total."""
     check = measure()
     for again in range(1, PROBES if clock.current().word == "real" else 1):
         if check.verdict == "valid":
@@ -307,7 +307,7 @@ class MachineWatch:
         return record.within(start_ns, end_ns).beyond_bound((end_ns - start_ns) / 1e9)
 
     def read_capture(self, path: Path, topo: Topo) -> CaptureFile:
-        """Read a capture made during monitoring, and record the hosts' processing intervals for the monitor."""
+        """Read a capture made during monitoring, and record the hosts' processing intervals in it."""
         captured = read_capture(path)
         if captured.frames:
             times_ns = [frame.time_ns for frame in captured.frames]
@@ -324,7 +324,7 @@ class MachineWatch:
         self._record = None
 
     def timing(self, total_s: float, terms: Mapping[str, float], start_ns: int, end_ns: int) -> Timing:
-        """Return the timing of a measurement between these times, with the delay caused by the machine's load."""
+        """Return the timing of a measurement between these times, with the delay added by other load."""
         return self.with_disturbance(Timing(total_s, terms), start_ns, end_ns)
 
     def with_disturbance(self, timing: Timing, start_ns: int, end_ns: int) -> Timing:

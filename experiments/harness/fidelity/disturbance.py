@@ -16,22 +16,22 @@ Not all of these delays are on a sample's critical path: programs of two hosts w
 writes its log after its response. The following rules limit the terms to what can have delayed the sample:
 
 - A program's delays count only during the turns of its host, the intervals in which the network waits for the host (see
-turns). In each turn they count at most for the turn's length, in the order run-queue delay, CPU time, disk waits and
-stolen time. Each is the counter's growth between the last reading before the turn and the first reading after it. The
-sum over all turns of a host in a sample is at most the counter's growth in the sample. For a host without a capture,
-such as a name server behind others, the whole sample counts. The processes of this command and of the captures do not
-count.
+  turns). In each turn they count at most for the turn's length, in the order run-queue delay, CPU time, disk waits and
+  stolen time. Each is the counter's growth between the last reading before the turn and the first reading after it. The
+  sum over all turns of a host in a sample is at most the counter's growth in the sample. For a host without a capture,
+  such as a name server behind others, the whole sample counts. The processes of this command and of the captures do not
+  count.
 - The run-queue delay of ksoftirqd and the stolen time are counted per machine, not per host. In a turn, they count up
-to the part of the turn that no program's delay explains. Each frame is processed on one processor, so only the
-ksoftirqd thread of one processor counts; over a sample, at most the delay of all these threads in the sample counts.
+  to the part of the turn that no program's delay explains. Each frame is processed on one processor, so only the
+  ksoftirqd thread of one processor counts; over a sample, at most the delay of all these threads in the sample counts.
 - A host is ignored if its own wires carried no frame during the sample. The CPU time and waits of a wire's process
-appear as lateness of its frames.
+  appear as lateness of its frames.
 - While the turns are unknown because the capture is not read yet, the counters of all programs count from the first
-frame on a wire to the last. A client that is started for the sample computes before it sends anything.
+  frame on a wire to the last. A client that is started for the sample computes before it sends anything.
 - Frames of one direction that are due within BURST_NS are one burst, of which only the latest frame counts: the frames
-behind it would have waited anyway, for it or for their predecessor on the link.
+  behind it would have waited anyway, for it or for their predecessor on the link.
 - `without_disturbance` subtracts at most the sample's excess over the predicted time, so that no sample becomes shorter
-than predicted; and from each measured term at most the excess of that term.
+  than predicted; and from each measured term at most the excess of that term.
 
 A constant waste of time by a server (a sleep, a superfluous round trip) therefore remains visible, since no counter
 measured here accounts for it.
@@ -104,7 +104,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Wire:
-    """One direction of a user-space link: hosts at both ends, and due and departure time of each frame in ns."""
+    """One direction of a user-space link: hosts at both ends, and when each frame was due and left, in ns."""
 
     name: str
     hosts: tuple[str, ...]
@@ -112,7 +112,7 @@ class Wire:
     left_ns: Sequence[int]
 
     def due_in(self, start_ns: int, end_ns: int) -> Sequence[int]:
-        """Return in order the due times in ns of the frames due within a time span."""
+        """Return the due times in ns, sorted, of the frames due within a time span."""
         return self.due_ns[bisect_left(self.due_ns, start_ns) : bisect_right(self.due_ns, end_ns)]
 
     def late_ns(self, start_ns: int = 0, end_ns: int = 1 << 63) -> list[int]:

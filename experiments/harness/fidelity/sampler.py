@@ -174,7 +174,7 @@ class Sampler:
             )
 
     def _look(self, now_ns: int) -> None:
-        """Scan /proc for threads of the hosts' programs, and open or close their series of readings."""
+        """Scan /proc for new and exited threads of the hosts' programs; open or close their series of readings."""
         first = not self._looked_ns
         there: dict[tuple[int, int], _TaskSeries] = {}
         for host, pid, tid in _threads(self._hosts):
@@ -217,7 +217,7 @@ def state_of(path: str) -> bytes:
 
 
 def _threads(hosts: dict[str, str]) -> Iterator[tuple[str, int, int]]:
-    """Yield (host, process id, thread id) of all threads in these network namespaces."""
+    """Yield (host, process id, thread id) of all threads in the hosts' network namespaces."""
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue

@@ -319,7 +319,7 @@ def client_words(implementation: Implementation, template: str, values: Mapping[
 def server_starter(implementation: Implementation, values: Callable[[Host], Mapping[str, Any]]) -> Starter:
     """Return a function that starts this server on a host and returns the process.
 
-    values: function that returns further template variables for a host, in addition to port, ports, role, folder,
+    `values`: function that returns further template variables for a host, in addition to port, ports, role, folder,
     address and program. For a proxy or a replica, the further variables must include `mode` (forward or reverse) and
     `origin` (the URL of the origin).
     """

@@ -83,7 +83,7 @@ R = TypeVar("R", bound=Line)
 
 @dataclass(frozen=True)
 class Exchange(Generic[Q, R]):
-    """Command and the replies to it: the final reply (None: not captured), and preliminary replies before."""
+    """Command with its replies: the final reply (None: not captured), and preliminary replies before it."""
 
     command: Q
     final: R | None
@@ -126,7 +126,7 @@ class Exchange(Generic[Q, R]):
 
     @property
     def described(self) -> str:
-        """Return a clause on the command and its reply for evidence texts, such as `'NOOP' gets '200 NOOP ok.'`."""
+        """Return a clause about the command and its reply for evidence texts, such as `'NOOP' gets '200 NOOP ok.'`."""
         outcome = "no reply" if self.final is None else repr(self.final.text)
         return f"{self.command.text!r} gets {outcome}"
 
@@ -148,9 +148,8 @@ G = TypeVar("G")
 class Dialogue(Generic[E, G]):
     """Session of a line-based protocol: connection, greeting, and exchanges in order.
 
-    `problem`: the first violation of the grammar, if any; the exchanges are those before the violation. `encrypted`:
-    the frame of the reply that starts TLS (to STARTTLS, STLS or AUTH TLS), if any; the exchanges are those before that
-    reply.
+    `problem`: the first violation of the grammar, if any. `encrypted`: the frame of the reply that starts TLS (to
+    STARTTLS, STLS or AUTH TLS), if any. The exchanges are those before the violation or this reply.
     """
 
     connection: Connection

@@ -24,7 +24,7 @@ _Key = tuple[bytes, bytes, bytes]
 
 @dataclass
 class _Fragments:
-    """Fragments of one IPv4 datagram that have arrived so far."""
+    """Fragments of one IPv4 datagram that have been captured so far."""
 
     began_ns: int
     head: bytes = b""  # the first fragment's octets, up to the end of its IP header
@@ -50,7 +50,7 @@ def ipv4_offset(data: bytes) -> int:
 
 
 class Reassembler:
-    """Reassembler of the IPv4 datagrams at one interface, fed frame by frame."""
+    """Reassembler of the IPv4 datagrams at one interface; frames are added one at a time."""
 
     def __init__(self) -> None:
         self._waiting: dict[_Key, _Fragments] = {}

@@ -158,9 +158,10 @@ def _unpacked(data: bytes) -> TcpSegment | None:
 
 
 def _ip_packet(data: bytes, protocol: int) -> tuple[str, str, int, int] | None:
-    """Return (source, target, start of the transport header, end by the IP header) of an unfragmented IP packet.
+    """Return (source, target, offset of the transport header, end of the packet) of an unfragmented IP packet.
 
-    None for another protocol, and for IPv6 with extension headers.
+    The end is computed from the IP header, without padding. None for another protocol, and for IPv6 with extension
+    headers.
     """
     at = ipv4_offset(data)
     if at:
@@ -238,8 +239,8 @@ class InterfaceFrames(tuple[Frame, ...]):
 class CaptureFile:
     """Capture read from a file: frames in file order, and packet counts keyed by interface label.
 
-    host_names: address -> name of the host in the run, including hosts whose interfaces were not captured.
-    damage: a sentence about the defect after the last frame of a file that cannot be read to its end; else None.
+    `host_names`: address -> name of the host in the run, including hosts whose interfaces were not captured. `damage`:
+    a sentence about the defect, if the file could be read only in part; else None.
     """
 
     frames: tuple[Frame, ...]

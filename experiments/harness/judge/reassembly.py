@@ -78,7 +78,7 @@ def reassemble(first_sequence: int, segments: Iterable[Segment], end: int | None
 
 
 def unwrap(distance: int, near: int) -> int:
-    """Return the number nearest to `near` that is congruent to `distance` modulo 2^32."""
+    """Return the number closest to `near` that equals `distance` modulo 2^32 (unwrapped sequence number)."""
     half = SEQUENCE_SPACE // 2
     return near + (distance - near + half) % SEQUENCE_SPACE - half
 

@@ -47,7 +47,7 @@ def undecided(claim_id: str, evidence: str, frames: Iterable[int] = ()) -> Verdi
 
 
 class Contradiction(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
-    """Captured traffic contradicts the claim; the exception carries evidence text and frame numbers."""
+    """Exception for traffic that contradicts a claim; it carries the evidence and the frame numbers."""
 
     def __init__(self, evidence: str, *frames: int) -> None:
         super().__init__(evidence)
@@ -56,7 +56,7 @@ class Contradiction(Exception):  # noqa: N818 - a finding about the traffic, not
 
 
 class Inconclusive(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
-    """Captured traffic neither confirms nor contradicts the claim; the message has the reason."""
+    """Exception for traffic that neither confirms nor contradicts a claim; the message has the reason."""
 
 
 class Traffic(Protocol):
@@ -121,16 +121,16 @@ def listed(frames: Iterable[int], most: int = 8) -> str:
 
 
 def figures(values: Sequence[int], most: int = 8) -> str:
-    """Format integers, equal ones included, as a comma-separated list, shortened like `listed`."""
+    """Format integers as a comma-separated list, duplicates included: the first `most`, and a count of the rest."""
     text = ", ".join(map(str, values[:most]))
     return f"{text} and {len(values) - most} more" if len(values) > most else text
 
 
 def timed(packets: Verdict, measured_s: float, theory_s: float, tolerance: float) -> Verdict:
-    """Combine a claim's verdict on packets with the comparison of a measured time with theory.
+    """Combine a claim's verdict from packets with the comparison of a measured and a predicted time.
 
-    The claim is shown only if the packets show it and `measured_s` differs from `theory_s`, the formula's prediction,
-    by at most `tolerance`, a fraction of `theory_s`.
+    The claim is shown only if the packets show it, and `measured_s` differs from the prediction `theory_s` by at most
+    `tolerance`, a fraction of `theory_s`.
     """
     ratio = measured_s / theory_s
     figures = f"measured {measured_s * 1e3:.1f} ms, theory {theory_s * 1e3:.1f} ms, ratio {ratio:.3f}"

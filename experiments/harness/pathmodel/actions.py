@@ -122,10 +122,10 @@ def actions_of(
 def needless_retransmissions(frames: Iterable[Frame]) -> set[int]:
     """Return the numbers of the frames that carry spurious retransmissions.
 
-    Such a segment left the sender's interface several times and reached the receiver's interface as often: the
-    acknowledgement was late (the receiver's program waited for a processor), and the sender probed (RFC 8985 section 7)
-    or timed out (RFC 6298). No program caused these retransmissions. frames: captured at one interface of each host, in
-    order of time.
+    A retransmission is spurious if the segment left the sender's interface several times and reached the receiver's
+    interface as often. Its acknowledgement was late (the receiver's program waited for a processor), so that the sender
+    probed (RFC 8985 section 7) or timed out (RFC 6298). `frames`: captured at one interface of each host, in order of
+    time.
     """
     seen: dict[tuple[Any, ...], dict[str, list[int]]] = {}
     for frame in frames:

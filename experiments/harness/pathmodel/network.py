@@ -66,7 +66,7 @@ def addresses(topo: Topo) -> dict[str, str]:
 
 
 def _of_interface(options: dict[str, Any]) -> list[str]:
-    """Return the IPv4 and IPv6 addresses in the options of a host or of one end of a link."""
+    """Return the IPv4 and IPv6 addresses that the options of a host or of one end of a link contain."""
     ip, ip6 = options.get("ip"), options.get("ip6")
     found = [str(ip), ip6 or ipv6.derived(str(ip))] if ip else [ip6] if ip6 else []
     return [ipv6.without_length(address) for address in found]

@@ -243,7 +243,7 @@ class Endpoint:
     # Receiving.
 
     def arrive(self, size: int, acknowledged: int, fin: bool = False) -> None:
-        """Process an arriving segment of `size` octets with this acknowledgement number, or a FIN."""
+        """Process an arriving segment: its payload of `size` octets, its acknowledgement number, and its FIN flag."""
         if size:
             self._receive(size)
         self._acknowledge(acknowledged)
@@ -286,7 +286,7 @@ class Endpoint:
             self._acknowledge_later()
 
     def _read(self) -> None:
-        """Let the application read all received octets, and trigger the conditions that await these octets."""
+        """Let the application read all received octets, and make the conditions true that wait for them."""
         if self._scheduled and (self._pushed_twice or (self._pushed and not self._interactive)):
             self._acknowledge_now()
         ready = [condition for total, condition in self._awaited if total <= self.received_bytes]

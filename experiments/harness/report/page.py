@@ -94,7 +94,7 @@ def draw_svg(size_inches: tuple[float, float], paint: Callable[[Any], None]) -> 
 
 
 def _colours(comparisons: Sequence[Comparison]) -> dict[str, str]:
-    """Return term -> colour for the terms of the comparisons, in stacking order."""
+    """Return term -> colour, in the order in which the terms are stacked in the chart."""
     names = [name for comparison in comparisons for name in (*comparison.terms, *comparison.theory_terms)]
     known = {name: colour for name, colour in COLOURS.items() if name in names}
     others = [name for name in dict.fromkeys(names) if name not in COLOURS]

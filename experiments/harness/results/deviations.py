@@ -20,7 +20,7 @@ from lab7.topologies.emulation.watch import last_line
 
 # Import FINDER by name when needed, since this layer must not import the message rules of lab7.experiments.analysis.
 PROGRAM_OUTPUTS = "program-*.log"
-# Name of the fidelity check of a run that ended early.
+# Name of the fidelity check that marks a run that ended early.
 EARLY = "run"
 FINDER = "lab7.experiments.analysis.run_violations"
 

@@ -85,7 +85,7 @@ def mark_failed(folder: Path, why: str) -> bool:
     A folder without other files is removed.
     """
     mark, kept = folder / INCOMPLETE_NAME, False
-    # Ignore errors: a full disk leaves the mark as it is, and a mounted folder cannot be removed from inside.
+    # Ignore errors: a full disk leaves the marker file unchanged, and a mounted folder cannot be removed from inside.
     with contextlib.suppress(OSError):
         # Convert the raw records of a packet recorder that was interrupted at its start or end.
         salvage_captures(folder)

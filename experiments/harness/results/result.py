@@ -55,9 +55,9 @@ from lab7.experiments.harness.results.network import NetworkDescription
 from lab7.experiments.harness.theory.tcp import Theory
 
 FORMAT = 1
-# Sums of times in s that differ by less, in ns, are equal: a double has 1e-16 of a time, and means are sums of many.
+# Sums of times in s that differ by less than ROUNDING_NS are equal: doubles and means have rounding errors.
 ROUNDING_NS = 0.5
-# Share of a time that agrees with theory below which the difference of a term is not worth a mark.
+# If a time agrees with theory, a term is not marked if its difference is below this share of the time.
 FURTHEST_SHARE = 0.01
 RESULT_NAME = "result.json"
 TIMINGS_NAME = "timings.csv"
@@ -246,7 +246,7 @@ class Comparison:
 
     @property
     def within(self) -> bool:
-        """Return True if the ratio measured / theory is within the tolerance of 1."""
+        """Return True if the ratio measured_s / theory_s differs from 1 by at most the tolerance."""
         return abs(self.ratio - 1) <= self.tolerance
 
 
@@ -265,7 +265,7 @@ def furthest_term(terms: Mapping[str, float], theory_terms: Mapping[str, float],
 
 @dataclass(frozen=True)
 class Check:
-    """Fidelity check of one property: configured and measured value as text with units, and a verdict."""
+    """Fidelity check of one property of the emulation: configured and measured value as text, and a verdict."""
 
     name: str
     asked: str
@@ -292,13 +292,13 @@ class Files:
     capture_sha256: str | None = None
     # Name of each file with output of a user's program -> the file's last line.
     programs: Mapping[str, str] = field(default_factory=dict)
-    # Name of each capture that was shortened after the judgement -> what it lacks.
+    # Name of each capture that was truncated after the verdicts -> sentence about the removed octets.
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class MessageViolation:
-    """First violation of a message rule in a run, and the claim whose evidence cites the violation.
+    """First violation of a message rule in a run, and the id of the claim whose evidence cites it.
 
     `frame` counts within `capture`; `offset` within the sender's stream or datagram; `octets` are in hexadecimal.
     """

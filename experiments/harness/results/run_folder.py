@@ -50,7 +50,7 @@ def _latest(experiment: str, results: Path, name: str) -> tuple[Path, Result]:
         )
     found = [(folder, result) for folder, result in runs if result.experiment in names]
     if not found:
-        # A result is suggested first, then an experiment that has none yet.
+        # Suggest an experiment with results first, then one that has none yet.
         every = listing().experiments
         near = did_you_mean(experiment, known) or did_you_mean(experiment, every)
         makes = experiment if by_prefix(experiment, every) else "EXPERIMENT"

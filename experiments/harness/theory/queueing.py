@@ -51,14 +51,14 @@ class Queue:
 
     @property
     def relaxation_s(self) -> float:
-        """Return the queue's relaxation time in s, in order of magnitude: S / (1 - rho)^2."""
+        """Return the order of magnitude of the time, in s, in which the queue reaches equilibrium: S / (1 - rho)^2."""
         return math.inf if self.utilisation >= 1 else self.service_s / (1 - self.utilisation) ** 2
 
 
 def waits_s(arrivals_s: Iterable[float], service_s: float | Iterable[float]) -> list[float]:
     """Return the wait in s of each arrival at a single server, idle at first (Lindley's recursion, 1952).
 
-    service_s: one service time for all arrivals, or one per arrival.
+    `service_s`: one service time for all arrivals, or one per arrival.
     """
     waits: list[float] = []
     free_s = -math.inf

@@ -21,7 +21,7 @@ from lab7.experiments.harness.theory.tcp import Theory, in_ms
 RTT = "RTT"
 CAMPUS = "RTT campus"
 RTT_MEANINGS = {CAMPUS: "round-trip time between client and cache"}
-# Meanings of the texts that several closed forms add.
+# Meanings of symbols that several formulas have in common.
 MEANINGS = {
     "X": "transmission time",
     "DNS": "time of the DNS lookups",

@@ -29,7 +29,7 @@ RESULT_PLACE = "/run/lab7-result"
 
 
 def report_step(what: str, share: float) -> None:
-    """Append a progress line (text, share) for the host, with O_SYNC since hostfs buffers writes."""
+    """Append a progress line (text, share) to a file for the host; O_SYNC, since hostfs buffers writes."""
     line = json.dumps([what, share]) + "\n"
     descriptor = os.open(f"{PLACE}/{PROGRESS}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_SYNC)
     os.write(descriptor, line.encode())

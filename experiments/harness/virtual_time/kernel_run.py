@@ -1,4 +1,4 @@
-"""Host's side of a run in virtual time: result folder, boot of a user-mode kernel, supervision of the run."""
+"""Host's side of a run in virtual time: result folder, boot of the user-mode kernel, supervision of the run."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ VIRTUAL_LIMIT_S = 100 * 86_400.0
 
 
 def compile_packages() -> None:
-    """Compile changed modules of lab7 to bytecode on the host, since each user-mode kernel would do so again."""
+    """Compile changed modules of lab7 to bytecode once on the host, so that no user-mode kernel has to."""
     for name in PACKAGES:
         # compile_dir() ignores errors: modules in a read-only folder are compiled in each kernel instead.
         compileall.compile_dir(job.PACKAGE_ROOT / "lab7" / name, quiet=2)
@@ -135,14 +135,14 @@ class ProgressLimits:
         self, machine: Machine, relay: Relay, quiet_limit_s: float, still_limit_s: float = STILL_LIMIT_S
     ) -> None:
         self._machine, self._relay = machine, relay
-        # A limit for the standing clock would have no effect if it were above the limit for a missing report.
+        # The limit for a clock that stands still has an effect only below the limit for a missing progress report.
         self._quiet_limit_s, self._still_limit_s = max(quiet_limit_s, still_limit_s), still_limit_s
         self._looked_s = self._computed_s = 0.0
         # CPU time in s used until now, until the last progress report, and until the clock last advanced.
         self._used_s = self._grown_used_s = self._moved_used_s = 0.0
 
     def check(self) -> None:
-        """Raise OverdueError if a limit is exceeded; check at most every LOOK_S seconds."""
+        """Raise OverdueError if a limit is exceeded; the limits are checked at most once every LOOK_S seconds."""
         now_s = self._machine.real_s()
         if now_s - self._looked_s < LOOK_S:
             return
@@ -210,7 +210,7 @@ class VirtualTime:
     def run(self, results: Path, name: str, request: Mapping[str, Any], step: Step) -> Path:
         """Run an experiment or a matrix in a user-mode kernel (see job); return the new result folder.
 
-        Raises EmulationError, and then keeps the captured packets.
+        Raises EmulationError; captured packets are then kept.
         """
         started = datetime.now(UTC)
         try:

@@ -68,7 +68,7 @@ fi
 
 
 class _Bash(BashComplete):
-    """Completion in bash from the line as typed, since bash splits words at `=` and `:` (COMP_WORDBREAKS)."""
+    """Completion for bash; it parses the line as typed, since bash splits words at `=` and `:` (COMP_WORDBREAKS)."""
 
     source_template: ClassVar[str] = BASH
 

@@ -92,7 +92,7 @@ class AttachedNetwork(Network):
 
 
 def _interface(given: Mapping[str, Any], node: Any) -> Any:
-    """Return an interface object without configuring the interface."""
+    """Return an interface object for an existing interface, without configuring the interface."""
     made = Intf.__new__(Intf)
     made.node, made.name, made.link, made.mac, made.params = node, given["name"], None, given["mac"], {}
     made.ip, made.prefixLen, made.ip6 = given["ip"], given["prefix"], given["ip6"]

@@ -138,7 +138,7 @@ _tasks: set[asyncio.Task[None]] = set()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy one direction of a connection, and then half-close the other connection."""
+    """Copy one direction of a connection to the other connection, and then half-close that one."""
     while octets := await reader.read(READ_BYTES):
         writer.write(octets)
         await writer.drain()

@@ -47,7 +47,7 @@ def capture_command(name: str, host: str, target: Path | None, only: str | None,
     interfaces = _interfaces(name, host, only)
     taps = open_taps(name, interfaces)
     with _output(target) as stream, connected(name) as channel, _until_stopped() as stopped:
-        # The connection of a subscriber ends with the network.
+        # A subscriber's connection to the control server ends when the network ends.
         send_request(channel, "subscribe")
         receive_reply(channel)
         writer = PcapngWriter(stream, [f"{host}:{interface}" for interface in interfaces])

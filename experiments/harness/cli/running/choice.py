@@ -1,4 +1,4 @@
-"""Choice between a network that is up and a new one, for commands that take a topology or the name of a network."""
+"""Choice between a running network and a new one, for commands that accept a topology or the name of a network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def running_network(text: str, timed: str, *, new: bool) -> str | None:
     """
     context = click.get_current_context()
     described = any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in DESCRIBING)
-    # If the sandbox shows the folder of the sockets, the network that is being started would find itself.
+    # If the sandbox contained the folder of control sockets, a network that is being started would find itself.
     if new or described or timed == "virtual" or registry.is_inherited():
         return None
     if not is_user_file(text.partition(":")[0]):

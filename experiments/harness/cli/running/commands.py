@@ -87,7 +87,7 @@ def _row_fields(one: dict[str, Any]) -> dict[str, Any]:
 
 
 def only_network() -> str:
-    """Return the name of the one network that is up. Raises click.UsageError for none and for several."""
+    """Return the name of the running network. Raises click.UsageError if there is none or more than one."""
     found = registry.names()
     if not found:
         raise click.UsageError("no network is up: `lab7 up TOPOLOGY` starts one")

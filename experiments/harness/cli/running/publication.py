@@ -23,7 +23,7 @@ _OTHER_CHARACTERS = re.compile(r"[^A-Za-z0-9_.+-]+")
 
 
 def default_name(topology: str) -> str:
-    """Return the default name of a network: the topology's name, made valid as a file name."""
+    """Return the default name of a network: the topology's name with only the characters valid in names."""
     name = _OTHER_CHARACTERS.sub("-", topology).lstrip("_.+-")[:40]
     return name if NAME.fullmatch(name) else "network"
 
@@ -38,7 +38,7 @@ def file_of(entry: TopologyEntry) -> str:
 
 @contextlib.contextmanager
 def served(bed: Testbed, entry: TopologyEntry, published: registry.Published) -> Iterator[ControlServer]:
-    """Serve the control socket of a running network during a block."""
+    """Serve the control socket of a running network during a `with` block."""
     about = {
         "name": published.name,
         "pid": published.pid,

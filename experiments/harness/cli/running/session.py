@@ -24,7 +24,7 @@ from lab7.topologies.emulation.errors import EmulationError
 # Signals that are passed on to a command on pipes; on a terminal, the command's pseudo-terminal makes signals of keys.
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 READ_BYTES = 65536
-# Seconds in which the last output of a command is read, if a program that it left behind keeps the terminal open.
+# Time in s for reading a command's last output, if a background program of the command keeps the terminal open.
 LAST_OUTPUT_S = 0.3
 START_TIMEOUT_S = 1.0
 
@@ -135,7 +135,7 @@ def _on_terminal(channel: Channel, master: int, name: str) -> int:
             if channel.fileno() in ready:
                 break
             if master in ready and not _copy(master, 1):
-                # The last program has closed the terminal; the exit code is on its way.
+                # The last program has closed the terminal; the exit code arrives next.
                 poll.unregister(master)
             if 0 in ready and not _copy(0, master):
                 poll.unregister(0)
@@ -161,7 +161,7 @@ def _copy(source: int, target: int) -> bool:
 
 @contextlib.contextmanager
 def _raw_terminal() -> Iterator[None]:
-    """Put the terminal into raw mode during a block, so that Ctrl-C reaches the command."""
+    """Put the terminal into raw mode during a `with` block, so that Ctrl-C reaches the command."""
     before = termios.tcgetattr(0)
     try:
         tty.setraw(0, termios.TCSADRAIN)

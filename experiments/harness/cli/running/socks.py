@@ -1,4 +1,4 @@
-"""SOCKS version 5 (RFC 1928): the server's side of the negotiation, for CONNECT without authentication.
+"""SOCKS version 5 (RFC 1928): server side of the negotiation, for CONNECT without authentication.
 
 Left out: BIND, UDP ASSOCIATE and authentication.
 """
