@@ -63,9 +63,9 @@ def decide_claims(captured: CaptureFile) -> Iterator[Verdict]:
 
 
 def _loads(captured: CaptureFile, interface: str) -> tuple[list[PageLoad], list[PageLoad]]:
-    """Return the connections to port 80 as two page loads: those by HTTP/1, and those by HTTP/2.
+    """Return (page loads by HTTP/1, page loads by HTTP/2) from the connections to port 80.
 
-    Each is a list with one page load, or an empty list if the capture has no such connection.
+    Each list has one page load, or is empty if the capture has no such connection.
     """
     load = page_load(captured, interface)
     binary = tuple(one for one in load.conversations if isinstance(one, Http2Conversation))
@@ -116,7 +116,8 @@ def _control(traffic: FtpTraffic) -> Verdict:
 def _smtp(decider: Callable[[SmtpTraffic], Verdict], claim: str, needed: Callable[[SmtpTraffic], str]) -> Decide:
     """Return a function that decides a claim from the SMTP traffic of a capture.
 
-    `needed` returns a sentence about the traffic that is missing, and then the claim is undecided; or an empty string.
+    `needed` is called with the traffic. It returns a sentence if traffic for the claim is missing, so that the claim is
+    undecided; otherwise an empty text.
     """
 
     def decide(captured: CaptureFile, interface: str) -> Verdict:

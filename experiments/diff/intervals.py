@@ -24,7 +24,7 @@ METHOD = (
 
 @dataclass(frozen=True)
 class Difference:
-    """Two means in s, with the confidence interval of their difference (second less first).
+    """Two means in s, with the confidence interval of their difference (second minus first).
 
     The bounds of the interval are None if there are too few samples.
     """

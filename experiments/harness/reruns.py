@@ -78,7 +78,7 @@ def _open_claims(result: Result) -> list[Verdict]:
 
 
 def _by_machine(result: Result) -> bool:
-    """Return True if a result is inconclusive, and load by other programs may be the reason.
+    """Return True if a result is inconclusive, and other programs on the machine may be the cause.
 
     In virtual time other programs have no effect.
     """

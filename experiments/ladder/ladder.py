@@ -84,7 +84,7 @@ class Ladder:
         return self.with_arrows(arrow for arrow in self.arrows if arrow.level == level)
 
     def with_frames(self, frames: Collection[int]) -> Ladder:
-        """Return the ladder with only the arrows that were carried by at least one of these frames."""
+        """Return the ladder with only the arrows whose messages are in at least one of these frames."""
         return self.with_arrows(
             arrow for arrow in self.arrows if not {*arrow.frames, *arrow.arrivals}.isdisjoint(frames)
         )
@@ -133,7 +133,7 @@ def _readings(captured: CaptureFile, journeys: Journeys) -> Iterator[_Readings]:
 
 
 def _one_way(places: Mapping[str, list[WireMessage]], source: str, journeys: Journeys) -> Iterator[_Readings]:
-    """Yield the messages from `source` in one conversation, as (message at the sender, same at the receiver or None).
+    """Yield the messages from `source` in one conversation, as (message at the sender, at the receiver or None).
 
     `places`: the conversation's messages, keyed by the interface at which they were captured.
     """

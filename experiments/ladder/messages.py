@@ -249,7 +249,7 @@ def _begins_http(payload: bytes) -> bool:
 
 
 def _unread(run: Sequence[tuple[int, str, str, bytes, bool]], port: int) -> WireMessage:
-    """Return consecutive unparsed segments as one message, labelled by their first line if it is a protocol line."""
+    """Return consecutive unparsed segments as one message; its label is the first line, if that is a protocol line."""
     frames, octets = tuple(one[0] for one in run), sum(len(one[3]) for one in run)
     _, source, target, payload, response = run[0]
     protocol, label = "tcp", f"data, {octets:,} octets"

@@ -5,7 +5,7 @@
         running/            folders of unfinished runs, removed at the next start
         table.csv  table.parquet  table.schema.json  plot-1.svg ...  report.html
 
-A lock on the folder prevents that two `lab7 sweep` processes use it at once.
+A lock on the folder prevents concurrent use by two `lab7 sweep` processes.
 """
 
 from __future__ import annotations

@@ -88,7 +88,10 @@ def bars_of(captured: CaptureFile, start_ns: int, end_ns: int) -> list[Bar]:
 
 
 def _pairs(ladder: Ladder) -> Iterator[tuple[Arrow, Arrow | None]]:
-    """Yield (request, response or None) in the order of requests; responses between two hosts answer in order."""
+    """Yield (request, response or None) in the order of requests.
+
+    The nth response between two hosts answers the nth request.
+    """
     waiting: dict[tuple[int, int, str], deque[int]] = defaultdict(deque)
     answers: dict[int, Arrow] = {}
     requests = []

@@ -83,7 +83,7 @@ def check(captured: CaptureFile, interface: str) -> Checked:
 
 
 def _transfers_as_text(captured: CaptureFile, interface: str) -> dict[int, list[Transfer]]:
-    """Return the transfers of image files (recognised by MAGIC, their first octets), keyed by the frame of the SYN.
+    """Return the transfers of binary files (recognised by their magic numbers), keyed by the frame of the SYN.
 
     The SYN is that of the session's control connection.
     """
@@ -225,7 +225,7 @@ def _check_preliminary(one: LineConnection, reply: Reply, replies: list[Reply]) 
 def _check_type(one: LineConnection, line: Line, binary: list[Transfer], as_text_type: bool) -> None:
     """Record a violation for each binary file that a command transferred as text.
 
-    `line` is the command. As text means by TYPE A, or with converted line ends after TYPE I.
+    `line` is the command. A file is transferred as text by TYPE A, or if its line ends were converted after TYPE I.
     """
     for transfer in binary:
         if transfer.exchange.command.octets.rstrip() != line.text:

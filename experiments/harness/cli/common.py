@@ -288,7 +288,7 @@ seed_option = click.option(
 
 
 def network_words(options: Mapping[str, Any]) -> list[str]:
-    """Return command-line arguments for the run in virtual time, equal to the given --switch, --arp and --ipv6."""
+    """Return the given options --switch, --arp and --ipv6 as arguments for the same command in virtual time."""
     words = ["--links", "netem", "--switch", options["switch"]]
     words += ["--arp", options["arp"]] if options["arp"] else []
     return words + (["--ipv6" if options["ipv6"] else "--no-ipv6"] if options["ipv6"] is not None else [])

@@ -294,7 +294,7 @@ def _conclude(
 def _tables(
     chosen: Sequence[Chosen], found: Sequence[tuple[Path, Result]]
 ) -> dict[str, tuple[Table, list[dict[str, Any]]]]:
-    """Return, per experiment that ran with several parameter values, (table for the terminal, rows for JSON)."""
+    """Return name -> (table for the terminal, rows for JSON), for each experiment run with several parameter values."""
     runs: dict[str, list[tuple[Chosen, Path, Result]]] = {}
     for one, (folder, result) in zip(chosen, found, strict=True):
         if one.varied:

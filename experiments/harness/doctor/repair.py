@@ -107,7 +107,7 @@ def _root_prefix() -> list[str] | None:
 
 
 def _open_tun() -> Step | str | None:
-    """Return the step that makes /dev/net/tun accessible, or a sentence if root is unavailable; None if accessible."""
+    """Return the step that makes /dev/net/tun accessible; None if it already is, a sentence if root is unavailable."""
     why = "TAP devices carry the links of real time"
     if not os.path.exists(TUN_DEVICE):
         folder = os.path.dirname(TUN_DEVICE)

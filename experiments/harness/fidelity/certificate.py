@@ -336,7 +336,7 @@ class MachineWatch:
         return replace(timing, disturbance=self.record.within(start_ns, end_ns))
 
     def _span(self, start_ns: int, end_ns: int) -> CaptureSpan | None:
-        """Return the position of a time span in the capture that covers it; None without such a capture."""
+        """Return where a measurement lies in the capture that covers it; None without such a capture."""
         for name, (first_ns, last_ns) in self._captures.items():
             if first_ns <= end_ns and start_ns <= last_ns:
                 return CaptureSpan(name, max(start_ns - first_ns, 0), end_ns - first_ns)
@@ -345,7 +345,7 @@ class MachineWatch:
     def disturbance(self, start_ns: int, end_ns: int, hosts: Collection[str] | None = None) -> Disturbance:
         """Return the delays that other load added for these hosts (None: all hosts); zero in virtual time.
 
-        It serves hosts that act on timers: delays of their programs count outside of processing intervals as well.
+        For hosts that act on timers, delays of their programs count outside of processing intervals as well.
         """
         if clock.current().word == "virtual":
             return Disturbance()

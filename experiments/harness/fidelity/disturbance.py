@@ -216,7 +216,10 @@ class Record:
         )
 
     def of_hosts(self, hosts: Collection[str] | None = None) -> Record:
-        """Return a record of these hosts (None: all) whose delays count at all times, not only while hosts process."""
+        """Return the record of these hosts only (None: all), with delays counted at all times.
+
+        Otherwise delays count only in the hosts' processing intervals.
+        """
         if hosts is None:
             return replace(self, turns=None)
         # Keep links between switches, which have no host at their ends but may carry frames of these hosts.

@@ -146,7 +146,7 @@ class Sampler:
             self._hosts.clear()
 
     def read(self) -> None:
-        """Read all counters now. If LOOK_NS has passed since the last scan, scan for new programs first."""
+        """Read all counters now; scan for new programs first if LOOK_NS has passed since the last scan."""
         with self._lock:
             now_ns = time.time_ns()
             if now_ns - self._looked_ns >= LOOK_NS:

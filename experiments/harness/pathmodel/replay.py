@@ -135,9 +135,9 @@ class Replay:
             self._do(action)
 
     def _is_untriggered(self, action: Action) -> bool:
-        """Return True if an action is replayed at its captured time: the first of a sample, or one outside of samples.
+        """Return True if an action is replayed at its captured time instead of after its trigger.
 
-        Outside of samples this holds only for an action after a pause, or without a trigger.
+        This is the first action of a sample, and outside of samples an action after a pause or without a trigger.
         """
         # Start each sample at its captured time, which determines the frames that are still queued on the links.
         if any(action.frame.time_ns == first_ns for first_ns, _ in self._spans):
@@ -286,9 +286,10 @@ def _sample_terms(runs: Sequence[Replay], frames: Sequence[Frame], sample: Sampl
 def terms_of(
     captured: CaptureFile, topo: Topo, samples: Mapping[str, Sequence[Sample]], waiting: Collection[str] = ()
 ) -> dict[str, dict[str, float]]:
-    """Return case -> term -> delay in s that the closed-form formula leaves out, as median over the case's samples.
+    """Return the delays in s that the closed-form formula of each case leaves out, as case -> term -> median.
 
-    If TCP lost a segment, every case has no terms, since the path model has no loss.
+    The median is over the samples of the case. If TCP lost a segment, every case has no terms, since the path model has
+    no loss.
     """
     every = [sample for group in samples.values() for sample in group]
     try:

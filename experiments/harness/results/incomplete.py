@@ -112,7 +112,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def salvage_captures(folder: Path) -> None:
-    """Convert the raw records of packet recorders that were killed to capture files."""
+    """Convert the raw records of killed packet recorders in a folder to capture files."""
     for path in folder.glob(f"*{RAW_SUFFIX}"):
         salvage(path.with_name(path.name.removesuffix(RAW_SUFFIX)))
 
