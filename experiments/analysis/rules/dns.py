@@ -252,10 +252,7 @@ def _rrset_ttls(one: Datum) -> Iterator[Violation]:
 
 
 def _aliased_targets(messages: Iterable[Datum]) -> Iterator[Violation]:
-    """Yield a violation for each MX or NS record whose target is an alias, that is, the owner name of a CNAME.
-
-    RFC 2181 section 10.3.
-    """
+    """Yield a violation for each MX or NS record whose target is an alias, a CNAME's owner (RFC 2181 section 10.3)."""
     valid = [one for one in messages if one.message.is_response and one.message.fault is None]
     records = [record for one in valid for record in one.message.records]
     # Skip names with both a CNAME and an address: rule ALIAS reports such names.

@@ -173,10 +173,7 @@ class Endpoint:
         self._route.send(SEGMENT_OVERHEAD_BYTES if self._options.acknowledgements else 0, deliver)
 
     def _restart(self, idle_ns: int) -> None:
-        """Halve the congestion window for each retransmission timeout (RTO) of idle time, down to the initial window.
-
-        RFC 2861.
-        """
+        """Halve the congestion window for each RTO of idle time, down to the initial window (RFC 2861)."""
         while (idle_ns := idle_ns - self._rto_ns) > 0 and self._window > INITIAL_WINDOW_SEGMENTS:
             self._window >>= 1
         self._window = max(self._window, INITIAL_WINDOW_SEGMENTS)
