@@ -1,13 +1,13 @@
-"""Plugin of pytest: tests on emulated networks, in real or virtual time, with captures and their judgement.
+"""Pytest plugin for tests on emulated networks, in real or virtual time, with captures and checks of the messages.
 
     @pytest.mark.lab7(topology="web", delay="50ms")
     def test_page(testbed, capture, judge):
         assert testbed.host("client").run(["curl", "-sf", "http://www.example.com/"]).returncode == 0
         judge("H2", "H3")
 
-A test that asks for `testbed` or `capture`, or has the mark `lab7`, runs in another process: in a sandbox of Linux
-namespaces that the tests of one pytest process share, or in a kernel of its own in virtual time (`time="virtual"`). All
-other tests run unchanged. Pytest loads the plugin in every run, so that only pytest is imported here.
+A test that uses the fixture `testbed` or `capture`, or has the marker `lab7`, runs in another process: in a sandbox of
+Linux namespaces that the tests of one pytest process share, or with `time="virtual"`, in a kernel of its own. All other
+tests run unchanged. Pytest loads the plugin in every run, so that only pytest is imported here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ network_key = pytest.StashKey[Any]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option for the folder of failed tests' captures."""
+    """Add the command-line option for the folder that keeps the captures of failed tests."""
     parser.getgroup("lab7", "emulated networks").addoption(
         "--lab7-artifacts",
         metavar="DIR",
@@ -44,12 +44,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the mark."""
+    """Register the marker `lab7`."""
     config.addinivalue_line("markers", MARK)
 
 
 def needs_network(item: pytest.Item) -> bool:
-    """Return True if a test runs on lab7's network: by its mark, or by these fixtures, unless a project has its own."""
+    """Return True if a test runs on lab7's network: it has the marker `lab7`, or uses the plugin's fixtures.
+
+    A fixture `testbed` or `capture` that a project defines itself does not count.
+    """
     if item.get_closest_marker("lab7") is not None:
         return True
     found: Any = getattr(item, "_fixtureinfo", None)
@@ -73,7 +76,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the process in the sandbox."""
+    """Stop the process that runs the tests in the sandbox, if any."""
     if places_key in config.stash:
         config.stash[places_key].close()
 
@@ -83,7 +86,7 @@ def pytest_runtest_makereport(
     item: pytest.Item,
     call: pytest.CallInfo[None],  # noqa: ARG001 - pytest's signature
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Keep the capture and the ladder of a failed test, and name their folder in its report."""
+    """Keep the capture and the ladder diagram of a failed test, and name their folder in its report."""
     report = yield
     if report.failed and report.when != "teardown" and network_key in item.stash:
         report.sections.append(("lab7", item.stash[network_key].keep(item)))
@@ -101,19 +104,19 @@ def _lab7_network(request: pytest.FixtureRequest) -> Iterator[TestNetwork]:
 
 @pytest.fixture
 def testbed(_lab7_network: TestNetwork) -> Testbed:
-    """Return the running network that the mark lab7 describes: `.host(NAME).run([...])`, `.start(...)`, `.net`."""
+    """Return the running network that the marker lab7 describes: `.host(NAME).run([...])`, `.start(...)`, `.net`."""
     return _lab7_network.bed
 
 
 @pytest.fixture
 def capture(_lab7_network: TestNetwork) -> Recording:
-    """Return the capture at every interface of every host, from before the test: `.read()`, `.ladder()`, `.path`."""
+    """Return the capture at all interfaces of all hosts, started before the test: `.read()`, `.ladder()`, `.path`."""
     return _lab7_network.recording
 
 
 @pytest.fixture
 def judge(request: pytest.FixtureRequest) -> Judge:
-    """Return the judge of captured messages: `judge("H2")` fails the test if a rule or the claim H2 does not hold."""
+    """Return a function that checks captured messages; `judge("H2")` also decides claim H2, and may fail the test."""
     from lab7.experiments.testing.judging import Judge
 
     return Judge(lambda: request.getfixturevalue("capture").read())
@@ -121,7 +124,7 @@ def judge(request: pytest.FixtureRequest) -> Judge:
 
 @pytest.fixture
 def service() -> Iterator[ServiceStarter]:
-    """Return a function that starts a service or program on loopback, without a network, for the time of the test."""
+    """Return a function that starts a service or program on loopback, without a network, until the end of the test."""
     from lab7.experiments.testing.services import ServiceStarter
 
     with ServiceStarter() as starter:

@@ -1,1 +1,4 @@
-"""Capture analysis: application messages in a capture of any program, and their violations of protocol rules."""
+"""Conformance analysis of captured traffic: checks of application messages against the rules of the RFCs.
+
+A capture may come from any program, such as tcpdump or Wireshark.
+"""

@@ -1,8 +1,10 @@
-"""Claims (statements of the course) decided from any capture; for the other claims, what a capture alone lacks.
+"""Verdicts on the claims of the course from a capture alone, without the experiment that recorded the traffic.
 
-The deciding functions of the experiments are applied to the traffic that a claim is about. An experiment knows that
-traffic; here it is selected by ports, versions and modes. A claim without such traffic is undecided. With several
-interfaces, a claim fails if it fails at one interface, and else is shown if it is shown at one interface.
+A claim is a statement about a protocol, such as "HTTP/1.0 uses a separate connection for each object". An experiment
+knows the traffic that its claim is about. Here the traffic is selected by port, protocol version and FTP mode instead,
+and then passed to the same deciding functions. A claim without such traffic is undecided. With several interfaces, a
+claim fails if it fails at one interface; otherwise it is shown if it is shown at one interface. For claims that no
+capture alone can decide, the module lists what is missing.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from lab7.experiments.http.wire.page_load import PageLoad, page_load
 from lab7.experiments.mail.claims.transfer import decide_messages_per_connection, decide_smtp_dialogue
 from lab7.experiments.mail.wire.smtp import SMTP_PORT, SmtpTraffic, smtp_traffic
 
-# Decides one claim from the traffic at an interface.
+# Function that decides one claim from the traffic at an interface.
 Decide = Callable[[CaptureFile, str], Verdict]
 CONTENT = "needs the objects or messages that the servers held, to compare them with what arrived"
 TIME = "needs RTT and rate of the link, to compare the measured time with theory"
@@ -38,7 +40,7 @@ ZONES = "needs the records that the name servers held"
 CAUSES = "needs the causes of the replies, which are not in the packets"
 FAULT = "needs the times of the faults"
 SECRET = "needs the password, and which host overhears the transfer"
-# What a capture alone lacks, by claim.
+# Claim id -> what a capture alone lacks to decide the claim.
 LACKING: Mapping[str, str] = {
     **dict.fromkeys(("H4", "H5", "H11", "F2", "F5", "M1", "M2", "S8", "S9", "S11"), CONTENT),
     **dict.fromkeys(("H6", "H7", "H8", "H9", "H13", "H14"), TIME),
@@ -53,7 +55,7 @@ LACKING: Mapping[str, str] = {
 
 
 def decide_claims(captured: CaptureFile) -> Iterator[Verdict]:
-    """Decide all claims that a capture alone can decide, in the order of DECIDERS."""
+    """Yield one verdict per claim that a capture alone can decide, in the order of DECIDERS."""
     for claim, decider in DECIDERS.items():
         verdicts = [decider(captured, interface) for interface in captured.counts]
         order = {"failed": 0, "shown": 1, "undecided": 2}
@@ -61,7 +63,10 @@ def decide_claims(captured: CaptureFile) -> Iterator[Verdict]:
 
 
 def _loads(captured: CaptureFile, interface: str) -> tuple[list[PageLoad], list[PageLoad]]:
-    """Return the connections to port 80 by HTTP/1 and by HTTP/2, each as a list of at most one page load."""
+    """Return (page loads by HTTP/1, page loads by HTTP/2) from the connections to port 80.
+
+    Each list has one page load, or is empty if the capture has no such connection.
+    """
     load = page_load(captured, interface)
     binary = tuple(one for one in load.conversations if isinstance(one, Http2Conversation))
     text = tuple(one for one in load.conversations if not isinstance(one, Http2Conversation) and one.exchanges)
@@ -81,7 +86,7 @@ def _framing(captured: CaptureFile, interface: str) -> Verdict:
 
 
 def _modes(traffic: FtpTraffic, mode: str) -> FtpTraffic:
-    """Return the sessions in which all transfers are in one mode."""
+    """Return the FTP traffic reduced to the sessions whose transfers all use one mode (`active` or `passive`)."""
     kept = tuple(
         session
         for session in traffic.sessions
@@ -109,7 +114,11 @@ def _control(traffic: FtpTraffic) -> Verdict:
 
 
 def _smtp(decider: Callable[[SmtpTraffic], Verdict], claim: str, needed: Callable[[SmtpTraffic], str]) -> Decide:
-    """Return a decider for SMTP traffic; `needed` returns a sentence if the traffic for the claim is missing."""
+    """Return a function that decides a claim from the SMTP traffic of a capture.
+
+    `needed` is called with the traffic. It returns a sentence if traffic for the claim is missing, so that the claim is
+    undecided; otherwise an empty text.
+    """
 
     def decide(captured: CaptureFile, interface: str) -> Verdict:
         traffic = smtp_traffic(captured, interface)
@@ -143,7 +152,7 @@ def _transport(captured: CaptureFile, interface: str) -> Verdict:
     return decide_transport(udp, part(truncated=True))
 
 
-# Deciders by claim.
+# Claim id -> function that decides the claim.
 DECIDERS: Mapping[str, Decide] = {
     "H1": _http(decide_connection_setup, "H1"),
     "H2": _http(decide_request_grammar, "H2"),

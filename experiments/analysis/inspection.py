@@ -1,4 +1,4 @@
-"""Inspection of a capture: the protocols in it, and the violations of their message rules."""
+"""Inspection of a capture: check of all application messages in it against the rules of their protocols."""
 
 from __future__ import annotations
 
@@ -25,9 +25,11 @@ CHECKS: Mapping[str, tuple[Check, tuple[Rule, ...]]] = {
 
 @dataclass(frozen=True)
 class Inspection:
-    """Inspection of a capture: each violation once, at the first interface that captured it, in the order of frames.
+    """Result of the check of a capture: violations, and numbers of messages checked.
 
-    `messages`: number of messages checked at all interfaces, keyed by protocol; lines count for line-based protocols.
+    `violations`: in the order of frames; a violation captured at several interfaces is listed once, at the first.
+    `messages`: number of messages checked at all interfaces, keyed by protocol; for line-based protocols, the number of
+    lines.
     """
 
     messages: Mapping[str, int]
@@ -40,12 +42,12 @@ class Inspection:
 
 
 def rules() -> dict[str, Rule]:
-    """Return the rules of all protocols by rule id."""
+    """Return the rules of all protocols, keyed by rule id."""
     return {rule.id: rule for _, group in CHECKS.values() for rule in group}
 
 
 def inspect(captured: CaptureFile, protocols: tuple[str, ...] = tuple(CHECKS)) -> Inspection:
-    """Check all messages of these protocols, at every interface of a capture."""
+    """Check all messages of the given protocols (default: all protocols) at every interface of a capture."""
     found: dict[tuple[str, str, int, bytes], Violation] = {}
     messages: dict[str, int] = {}
     for interface in captured.counts:

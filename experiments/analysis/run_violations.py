@@ -1,4 +1,4 @@
-"""Message violations of a run: the first violation of each rule in the captures of a result folder."""
+"""Message violations in a run's result: for each rule, its first violation in the captures of the run's folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CAPTURES = "*.pcapng"
 
 
 def find_violations(folder: Path) -> list[MessageViolation]:
-    """Return the first violation of each rule in the captures of a folder, requirements (MUST) first."""
+    """Return the first violation of each rule in the captures of a folder; those of MUST requirements come first."""
     found: dict[str, MessageViolation] = {}
     for path in sorted(folder.glob(CAPTURES)):
         try:

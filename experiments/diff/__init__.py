@@ -1,1 +1,1 @@
-"""Differences between two runs: settings, claims, times by term, messages (`lab7 diff`)."""
+"""Comparison of two experiment runs (`lab7 diff`): settings, verdicts on claims, measured times, and messages."""

@@ -1,4 +1,4 @@
-"""`lab7 diff`: the differences between two runs, as text or JSON."""
+"""Command `lab7 diff`: the differences between two runs, as text or JSON."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Confidence interval for the difference of two means by the percentile bootstrap (Efron 1979).
 
-Both sets of samples are resampled with replacement, and the interval has the middle 95 % of the differences of their
-means. No distribution is assumed. With fewer than SAMPLES_MIN samples in either set there is no interval, since
-resampling so few shows no spread. The random numbers are seeded: the same samples give the same interval.
+Both sets of samples are resampled with replacement; the interval contains the middle 95 % of the resulting differences
+of means. No distribution is assumed. If a set has fewer than SAMPLES_MIN samples, there is no interval, because
+resampling so few values does not represent their spread. The random numbers are seeded, so the same samples always give
+the same interval.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ METHOD = (
 
 @dataclass(frozen=True)
 class Difference:
-    """Difference of two means in s, second less first, with its confidence interval (None: too few samples)."""
+    """Two means in s, with the confidence interval of their difference (second minus first).
+
+    The bounds of the interval are None if there are too few samples.
+    """
 
     first_s: float
     second_s: float
@@ -32,21 +36,23 @@ class Difference:
 
     @property
     def difference_s(self) -> float:
-        """Return the second mean less the first, in s."""
+        """Return the second mean minus the first, in s."""
         return self.second_s - self.first_s
 
     @property
     def excludes_zero(self) -> bool | None:
-        """Return True if the interval excludes 0, None without an interval."""
+        """Return True if the confidence interval excludes 0, and None if there is no interval."""
         if self.low_s is None or self.high_s is None:
             return None
         return self.low_s > 0 or self.high_s < 0
 
 
 def differences(first: Sequence[Mapping[str, float]], second: Sequence[Mapping[str, float]]) -> dict[str, Difference]:
-    """Return the difference of each term's means, of samples that are mappings from term to s.
+    """Return the Difference of the means of two sets of samples, for each term of the samples.
 
-    A term that a sample lacks is 0 s in it. All terms share the resamples, so that their differences add up.
+    A term is a named part of a measured time, such as connection setup. A sample maps its terms to times in s; a
+    missing term counts as 0 s. The resampling draws the same samples for all terms, so that the differences of the
+    terms add up.
     """
     names = list(dict.fromkeys(name for sample in (*first, *second) for name in sample))
     columns = {

@@ -1,8 +1,9 @@
-"""Alignment of two ladders: the first message that only one of them has, and the first that left at another time.
+"""Comparison of the messages of two captures: messages that only one has, and messages sent at another time.
 
-Messages are equal if sender, receiver, protocol and label are; several equal messages are aligned in order of
-departure. Times are relative to the first message of each ladder. If both ladders have the same messages, their order
-per pair of hosts and protocol is compared, too.
+Each capture is given as a ladder diagram: hosts as columns, messages as arrows. Messages are equal if sender, receiver,
+protocol and label are equal; several equal messages are aligned in the order in which they were sent. Times are
+relative to the first message of each capture. If both captures have the same messages, their order between each two
+hosts is compared too, separately for each protocol.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ Side = Literal["first", "second"]
 
 @dataclass(frozen=True)
 class PlacedMessage:
-    """Message of a ladder: hosts, protocol, label, departure in s since the ladder's first message, first frame."""
+    """Message of a ladder diagram: hosts, protocol, label, number of its first frame.
+
+    `time_s` is the send time in s since the first message of the diagram.
+    """
 
     sender: str
     receiver: str
@@ -33,12 +37,12 @@ class PlacedMessage:
 
 @dataclass(frozen=True)
 class MessageDifference:
-    """Difference of the messages of one capture in two runs.
+    """Difference between the messages of one capture in two runs; None for a difference that does not exist.
 
-    counts: number of messages in each run; parting: the first message that only one run has; only_in: the run that has
-    the parting message; before: the last message before the parting that both runs have; moved: the first aligned
-    message that left more than APART_NS earlier or later, as (message in the first run, in the second run); order: the
-    messages of both runs at the first place at which the order differs.
+    `counts`: numbers of messages in the two runs. `parting`: the first message that only one run has. `only_in`: the
+    run that has this message. `before`: the last message common to both runs before it. `moved`: the first common
+    message sent more than APART_NS earlier or later, as (message in the first run, in the second run). `order`: the
+    first pair of messages, one of each run, at which the order of the messages differs.
     """
 
     capture: str
@@ -51,7 +55,7 @@ class MessageDifference:
 
 
 def compare_ladders(capture: str, first: Ladder, second: Ladder) -> MessageDifference:
-    """Align the messages of two ladders; return the differences."""
+    """Align the messages of two ladder diagrams, and return their difference."""
     one, other = _keyed(first), _keyed(second)
     alone: list[tuple[float, Side, PlacedMessage]] = [
         (message.time_s, "first", message) for key, message in one.items() if key not in other
@@ -78,7 +82,7 @@ def compare_ladders(capture: str, first: Ladder, second: Ladder) -> MessageDiffe
 
 
 def _keyed(ladder: Ladder) -> dict[Key, PlacedMessage]:
-    """Return the messages in order of departure, keyed by hosts, protocol, label, and count of earlier equal ones."""
+    """Return the messages in the order sent. Key: sender, receiver, protocol, label, rank among equal messages."""
     seen: Counter[tuple[str, str, str, str]] = Counter()
     found: dict[Key, PlacedMessage] = {}
     for arrow in ladder.arrows:
@@ -103,7 +107,7 @@ def _placed(ladder: Ladder, arrow: Arrow) -> PlacedMessage:
 def _reordered(
     one: dict[Key, PlacedMessage], other: dict[Key, PlacedMessage]
 ) -> tuple[PlacedMessage, PlacedMessage] | None:
-    """Return the messages of both ladders at the first place at which their order between two hosts differs."""
+    """Return the first pair of messages, one of each run, at which the order between two hosts differs; else None."""
     ways: dict[tuple[str, frozenset[str]], list[list[PlacedMessage]]] = defaultdict(lambda: [[], []])
     for side, messages in enumerate((one, other)):
         for message in messages.values():

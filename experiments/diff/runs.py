@@ -1,12 +1,15 @@
-"""Difference of two runs: settings, claims, times by term with confidence intervals, and messages.
+"""Comparison of two experiment runs: settings, verdicts on claims, measured times, and messages.
 
     difference = compare_runs((folder, result), (other_folder, other_result))
     difference.different, difference.to_json()
 
-A time counts as different if its mean moved by more than the comparison's tolerance (relative to theory's time) and the
-confidence interval of the difference, if there are enough samples for one, excludes 0. Messages (including the SYNs of
-TCP connections) count as different if one run has a message that the other lacks. A different order of equal messages
-counts if both runs were in virtual time, in which the order is deterministic.
+A comparison is a measured time beside the time that theory predicts; its terms are the parts of the time, such as
+connection setup. A time counts as different if its mean moved by more than the comparison's tolerance (relative to the
+predicted time) and the confidence interval of the difference excludes 0. If there are too few samples for an interval,
+the tolerance alone decides.
+
+Messages (including the SYNs of TCP connections) count as different if one run has a message that the other lacks. A
+different order of the same messages counts only if both runs were in virtual time, in which the order is deterministic.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ OPENING = "SYN"
 
 @dataclass(frozen=True)
 class Change:
-    """Setting or verdict that differs: its name, and its value in each run (None: not there)."""
+    """Setting or verdict that differs between two runs: name, and value in each run (None if the run lacks it)."""
 
     name: str
     first: Any
@@ -41,7 +44,11 @@ class Change:
 
 @dataclass(frozen=True)
 class TimeDifference:
-    """Difference of one comparison's times: of the total and of each term; `differs`: beyond the tolerance."""
+    """Difference between two runs in one measured time: in the total, and in each term (part) of the time.
+
+    `samples`: number of samples of each run; `differs`: True if the difference of the totals is significant and exceeds
+    `tolerance_s`.
+    """
 
     name: str
     samples: tuple[int, int]
@@ -53,7 +60,11 @@ class TimeDifference:
 
 @dataclass(frozen=True)
 class RunDifference:
-    """Difference of two runs; `only`: comparisons and captures that one run lacks; `notes`: parts not compared."""
+    """All differences between two runs.
+
+    `only`: measured times and captures that one run lacks; `notes`: sentences about parts that could not be compared;
+    `ordered`: True if a different order of messages counts as a difference.
+    """
 
     folders: tuple[str, str]
     experiments: tuple[str, str]
@@ -82,7 +93,7 @@ class RunDifference:
 
 
 def compare_runs(first: Run, second: Run) -> RunDifference:
-    """Compare two runs from their result folders."""
+    """Compare two runs, each given as (result folder, result); return their differences."""
     notes: list[str] = []
     results = first[1], second[1]
     captures = [{path.name for path in folder.glob(CAPTURES)} for folder, _ in (first, second)]
@@ -106,7 +117,7 @@ def compare_runs(first: Run, second: Run) -> RunDifference:
 
 
 def _settings(result: Result) -> dict[str, Any]:
-    """Return the settings that determine a run, by name: experiment, parameters, seed, clock, programs and faults."""
+    """Return the settings that determine a run, such as parameters, seed, clock, programs and faults, keyed by name."""
     return {
         "experiment": result.experiment,
         **{f"parameter {name}": value for name, value in result.parameters.items()},
@@ -139,7 +150,7 @@ def _times(first: Run, second: Run, notes: list[str]) -> Iterator[TimeDifference
 
 
 def _counted(samples: list[Sample], name: str) -> list[Sample]:
-    """Return the samples of a comparison that the machine did not disturb; all if it disturbed every one."""
+    """Return the samples of one comparison that other load on the machine did not disturb; all if none remains."""
     of_name = [sample for sample in samples if sample.comparison == name]
     return [sample for sample in of_name if not sample.disturbed] or of_name
 
@@ -154,7 +165,7 @@ def _time(first: Comparison, second: Comparison, here: list[Sample], there: list
     return TimeDifference(first.name, (len(here), len(there)), total, found, tolerance_s, beyond)
 
 
-# Name of the total among the terms of a sample, which are words of letters.
+# Key of the total among the terms of a sample; no term has this name, since terms are words.
 _TOTAL = "="
 
 
@@ -169,6 +180,6 @@ def _messages(first: Path, second: Path, names: list[str], notes: list[str]) -> 
 
 
 def _ladder(path: Path) -> Ladder:
-    """Return the ladder of a capture: its messages, and the openings of TCP connections."""
+    """Return the ladder diagram of a capture with its application messages and the SYNs of its TCP connections."""
     ladder = ladder_of(read_named_capture(path), with_tcp=True)
     return ladder.with_arrows(arrow for arrow in ladder.arrows if arrow.level == "message" or arrow.label == OPENING)

@@ -1,4 +1,4 @@
-"""Text of the difference of two runs, at most 80 columns wide."""
+"""Text output of `lab7 diff`: the differences between two runs in at most 80 columns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SMALL_S = 1e-6
 
 
 def render_difference(difference: RunDifference) -> str:
-    """Return the difference of two runs as lines of text."""
+    """Return the difference of two runs as text, with a line end after each line."""
     lines = [f"A  {difference.folders[0]}", f"B  {difference.folders[1]}"]
     lines += _section("Settings", [_change(change) for change in difference.settings])
     lines += _section("Only in one run", [_change(change) for change in difference.only])

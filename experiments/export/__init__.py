@@ -1,1 +1,1 @@
-"""Exports of a run to the formats of other programs (`lab7 export`)."""
+"""Export of a run to the formats of other programs (`lab7 export`)."""

@@ -1,4 +1,7 @@
-"""Archive of a run: its files in one zip, below a folder EXPERIMENT-RUN, without paths or owners of this machine."""
+"""Zip archive of a run's result folder, free of absolute paths and file owners, for passing the run to others.
+
+All files are below one folder named EXPERIMENT-RUN.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`lab7 export`: a run as HAR, CSV, Parquet, JUnit XML, Markdown or zip, a topology as a lab, the result schema."""
+"""Command `lab7 export`: output of a run as HAR, CSV, Parquet, JUnit XML, Markdown or zip.
+
+It also exports a topology for another emulator, and the JSON Schema of result.json.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from lab7.experiments.harness.results.run_folder import RunNotFoundError, load_r
 from lab7.experiments.harness.results.schema import result_schema
 from lab7.experiments.harness.results.timings import TimingsError, samples_of
 
-# Form -> suffix of the file.
+# Output format -> suffix of the file.
 FORMS = {"har": ".har", "csv": ".csv", "parquet": ".parquet", "junit": ".xml", "markdown": ".md", "zip": ".zip"}
 BINARY = ("parquet", "zip")
 SCHEMA = "schema"

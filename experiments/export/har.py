@@ -1,9 +1,9 @@
-"""HTTP exchanges of a run as an HTTP Archive (HAR 1.2), which browsers' network panels and waterfall viewers read.
+"""HTTP exchanges of a run as an HTTP Archive (HAR 1.2), the format of browsers' network panels and waterfall viewers.
 
-An entry is an exchange as captured at its client's interface; a page is the median sample of a comparison. Times are in
-ms. Left out: content of responses, and cookies apart from their header fields. Lookups and handshakes are in the entry
-of the first exchange of their connection; `blocked` is the remaining time before the request, so that the phases of an
-entry add up to its time.
+Each page of the archive is one measured page load: of all repetitions of a measurement, the one with the median time.
+Each entry is one exchange as captured at its client's interface. Times are in ms. DNS lookups and handshakes belong to
+the first exchange of their connection; `blocked` is the remaining time before the request, so that the phases of an
+entry add up to its time. Left out: content of responses, and cookies apart from their header fields.
 
 Source: HAR 1.2 Spec, http://www.softwareishard.com/blog/har-12-spec/.
 """
@@ -28,7 +28,10 @@ UNKNOWN = -1
 
 
 def har_of(folder: Path, result: Result) -> dict[str, Any]:
-    """Return the HTTP exchanges of a run's median samples as HAR data. Raises CaptureReadError, OSError."""
+    """Return HAR data with the HTTP exchanges of each measurement's median repetition.
+
+    Raises CaptureReadError, OSError.
+    """
     captures: dict[str, CaptureFile] = {}
     pages: list[dict[str, Any]] = []
     entries: list[dict[str, Any]] = []

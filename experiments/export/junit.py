@@ -1,6 +1,7 @@
-"""Claims of a run as JUnit XML, which continuous integration services show as tests.
+"""Export of a run's claims as JUnit XML, the test report format of continuous integration services.
 
-A claim is a test case: shown passes, failed is a failure, undecided is skipped with its evidence.
+Each claim is a test case: a shown claim passes, a failed claim is a failure, an undecided claim is skipped with its
+evidence as the reason.
 """
 
 from __future__ import annotations

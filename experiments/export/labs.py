@@ -24,7 +24,7 @@ TOOLS: Mapping[str, tuple[Callable[[Lab, str], Bundle], str]] = {
 
 
 def export_lab(tool: str, topology: str, given: dict[str, str], output: Path | None) -> None:
-    """Write a topology for a tool, and print the folder and the command that starts it.
+    """Write a topology to a new folder in another tool's format; print the folder and the command that starts it.
 
     Raises click.UsageError, TopologyError, OSError.
     """

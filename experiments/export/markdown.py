@@ -1,4 +1,4 @@
-"""Summary of a run in Markdown, as GitHub and GitLab show it: claims, times beside theory, the ladder in Mermaid."""
+"""Summary of a run in Markdown for GitHub and GitLab: claims, times, and a sequence diagram in Mermaid."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lab7.experiments.harness.results.result import Result
 from lab7.experiments.ladder.ladder import ladder_of
 from lab7.experiments.ladder.text import render_mermaid
 
-# Arrows of the ladder: GitHub draws no Mermaid above 50,000 characters, and no reader follows more.
+# Maximum number of arrows: GitHub draws no Mermaid diagram above 50,000 characters, and more are hard to read.
 ARROWS = 20
 SIGNS = {"shown": "\N{HEAVY CHECK MARK}", "failed": "\N{HEAVY MULTIPLICATION X}", "undecided": "?"}
 # Characters with a meaning within a cell of a table.
@@ -20,7 +20,7 @@ _ESCAPES = str.maketrans({"|": "\\|", "\n": " ", "<": "&lt;", ">": "&gt;", "*": 
 
 
 def markdown_of(folder: Path, result: Result, claims: Mapping[str, Claim]) -> str:
-    """Return the summary of a result, whose capture is in its folder."""
+    """Return the summary of a result; `folder` is the run's folder, with the captures for the sequence diagram."""
     words = [claim.verdict for claim in result.claims]
     programs = ", ".join(f"{role}: {name}" for role, name in result.implementations.items())
     lines = [

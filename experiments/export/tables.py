@@ -1,4 +1,4 @@
-"""Samples of a run as a table: CSV and Apache Parquet, one row per sample with its total and terms in s."""
+"""Measured times of a run as a table in CSV or Apache Parquet: one row per repetition, with total and parts in s."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from lab7.experiments.harness.results.timings import Sample
 
 
 class ExtraMissingError(RuntimeError):
-    """A library of an extra is not installed; the message is the installation command."""
+    """Failure because an optional dependency (extra) is not installed; the message is the installation command."""
 
 
 def columns_of(result: Result, samples: Sequence[Sample]) -> dict[str, list[Any]]:
-    """Return the table as columns: run, comparison, sample, theory, total, each term (None: not there), disturbed."""
+    """Return the table as column name -> values, with one value per sample (measured repetition).
+
+    Columns: experiment, start and seed of the run, comparison, sample number, predicted time, total, each term (part)
+    of the total, disturbed. A term that a sample lacks is None.
+    """
     terms = list(dict.fromkeys(term for sample in samples for term in sample.terms))
     theories = {comparison.name: comparison.theory_s for comparison in result.comparisons}
     count = len(samples)

@@ -29,7 +29,7 @@ class Claim:
 
 
 def load_claims(path: Path = CLAIMS_PATH) -> dict[str, Claim]:
-    """Return the claims by id, in the order of claims.toml. Raises ClaimsError for an invalid file."""
+    """Return claim id -> claim, in the order of claims.toml. Raises ClaimsError for an invalid file."""
     with path.open("rb") as stream:
         try:
             entries = tomllib.load(stream).get("claim", [])

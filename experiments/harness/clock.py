@@ -29,25 +29,25 @@ class Clock:
     configuration: str | None = None
 
     def sentence(self, seed: int) -> str:
-        """Return the sentence in reports that says which clock measured the times of a run."""
+        """Return a sentence for reports about the clock that measured the times of a run."""
         if self.word == "real":
             return REAL_MEANING
         return f"{VIRTUAL_MEANING} (kernel {self.kernel}, configuration {self.configuration}, seed {seed})"
 
     def to_text(self) -> str:
-        """Return the clock as JSON, for the environment variable of a run in virtual time."""
+        """Return the clock as JSON text, for the environment of a process in virtual time."""
         return json.dumps(asdict(self))
 
 
 def current(environment: Mapping[str, str] = os.environ) -> Clock:
-    """Return the clock of this process: virtual as described by the environment variable, otherwise real."""
+    """Return the clock of this process: virtual if the environment variable describes one, otherwise real."""
     text = environment.get(VARIABLE)
     return Clock(**json.loads(text)) if text else Clock()
 
 
 def tolerance(real: float, timed_by: Clock | None = None) -> float:
-    """Return the permitted deviation of measured / theory from 1: `real` in real time, a constant in virtual time.
+    """Return the permitted relative deviation of a measured time from theory: `real`, or a constant in virtual time.
 
-    timed_by: the clock of the run; None for the clock of this process.
+    `timed_by` is the clock of the run; None means the clock of this process.
     """
     return VIRTUAL_TOLERANCE if (timed_by or current()).word == "virtual" else real

@@ -1,4 +1,4 @@
-"""Discovery of experiments, matrices and topologies: modules that define EXPERIMENT, MATRIX or topos."""
+"""Discovery of experiments, matrices and topologies: import of modules that define EXPERIMENT, MATRIX or `topos`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _experiment_modules() -> Iterator[ModuleType]:
 
 
 def _experiments() -> Iterator[tuple[str, Experiment]]:
-    """Yield (module, experiment) for the experiments of lab7, then those of other distributions' entry points."""
+    """Yield (module, experiment) for lab7's experiments, then for those of plug-in packages (entry points)."""
     taken = set()
     for module in _experiment_modules():
         experiment = getattr(module, "EXPERIMENT", None)
@@ -59,12 +59,12 @@ def _experiments() -> Iterator[tuple[str, Experiment]]:
 
 
 def all_experiments() -> dict[str, Experiment]:
-    """Return every experiment, of lab7 and of other distributions, keyed by name and sorted."""
+    """Return every experiment of lab7 and of plug-in packages, keyed by name and sorted."""
     return {item.name: item for _, item in sorted(_experiments(), key=lambda pair: pair[1].name)}
 
 
 def list_experiments() -> dict[str, ListedExperiment]:
-    """Return every experiment as text, keyed by name and sorted."""
+    """Return the descriptions of all experiments for the listing, keyed by name and sorted."""
     return {
         item.name: ListedExperiment(
             item.name,
@@ -79,7 +79,7 @@ def list_experiments() -> dict[str, ListedExperiment]:
 
 
 def experiment_names(words: Iterable[str]) -> list[str]:
-    """Return the experiments that words stand for: names, starts of names (`http`: all of http), paths of files.
+    """Return the experiments for words on the command line: names, prefixes (`http`: all of http) or file paths.
 
     Raises UnknownNameError.
     """
@@ -98,7 +98,7 @@ def experiment_names(words: Iterable[str]) -> list[str]:
 
 
 def find_experiments(names: Iterable[str]) -> list[Experiment]:
-    """Return the experiments of these names (see experiment_names); without names, all experiments.
+    """Return the experiments with these names, prefixes or files (see experiment_names); by default, all experiments.
 
     Raises UnknownNameError, UserFileError.
     """

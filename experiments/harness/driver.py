@@ -1,9 +1,10 @@
-"""Requests from an experiment to a client process ("driver") on a host, and one-shot client programs.
+"""Requests from an experiment to a client process ("driver") on a host, and runs of one-shot client programs.
 
     driver = Driver(bed.host("client"), ["lab7.experiments.http.drivers.visitor", "10.0.0.2", "80", "www.example.com"])
     window = driver.request({"visit": ["/"]})
 
-The lines of the protocol are described in lab7.experiments.harness.driver_process.
+A window is the time span of a request: its start and its end by the capture's clock. The protocol between experiment
+and driver is described in lab7.experiments.harness.driver_process.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ LOAD_TIMEOUT_S = 120.0
 
 
 class DriverError(EmulationError):
-    """Failure of a request to a client process; `window` is the time span of the attempt."""
+    """Failure of a request to a client process; `window` is the time span of the failed request."""
 
     def __init__(self, message: str, window: Window) -> None:
         super().__init__(message)
@@ -42,16 +43,19 @@ class Driver:
         align()
 
     def request(self, request: Any, timeout_s: float = TIMEOUT_S) -> Window:
-        """Send a request and await the response; return the request's time span. Raises DriverError, EmulationError."""
+        """Send a request, await the response, and return the time span of the request.
+
+        Raises DriverError, EmulationError.
+        """
         return window_of(self.call(request, timeout_s))
 
     def call(self, request: Any, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
-        """Send a request and return the client process's response. Raises DriverError, EmulationError."""
+        """Send a request, await the client process's response, and return it. Raises DriverError, EmulationError."""
         self.send(request)
         return self.receive(timeout_s)
 
     def send(self, request: Any) -> None:
-        """Send a request without awaiting the response."""
+        """Send a request without waiting for the response."""
         self._service.write_line(json.dumps(request))
 
     def receive(self, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
@@ -67,12 +71,15 @@ class Driver:
 
 
 def window_of(response: dict[str, Any]) -> Window:
-    """Return the time span of a request, as stated in the client process's response."""
+    """Return the time span (Window) of a request, from `began_ns` and `ended_ns` of the response."""
     return Window(response["began_ns"], response["ended_ns"])
 
 
 def run_command(host: Host, words: Sequence[str]) -> Window:
-    """Run a client program; return the time span. Raises LoadFailedError, or LabDied if a signal ended the program."""
+    """Run a client program on a host; return its time span.
+
+    Raises LoadFailedError for an exit code other than 0, and LabDied if a signal ended the program.
+    """
     start_ns = time.time_ns()
     done = host.run(words, LOAD_TIMEOUT_S)
     end_ns = time.time_ns()

@@ -59,7 +59,10 @@ def requests() -> Iterator[Any]:
 
 @contextmanager
 def responding(errors: Errors = ()) -> Iterator[dict[str, Any]]:
-    """Yield a response dictionary to be filled in; send it afterwards, with the block's start and end times."""
+    """Yield an empty dictionary for the response to a request; send it at the end of the `with` block.
+
+    The start and end times of the block are added. An exception of `errors` is sent as `error` instead.
+    """
     response: dict[str, Any] = {}
     began_ns = time.time_ns()
     try:

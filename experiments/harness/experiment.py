@@ -1,4 +1,4 @@
-"""Declaration of an experiment (`Experiment`), input of a run (`Run`), and outcome of a run (`Outcome`).
+"""Interface between an experiment and the harness: declaration (`Experiment`), input (`Run`), and result (`Outcome`).
 
 EXPERIMENT = Experiment(
     name="http-versions",
@@ -45,7 +45,7 @@ class Parameter:
     full_virtual: str | None = None
 
     def text(self, full: bool, timed_by: ClockWord) -> str:
-        """Return the default as text, for a long run (`full`) or a short one, in virtual or real time."""
+        """Return the default value as text, for a short or long (`full`) run, in virtual or real time."""
         if full and timed_by == "virtual" and self.full_virtual is not None:
             return self.full_virtual
         return self.full if full and self.full is not None else self.default
@@ -53,10 +53,10 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Run:
-    """Input of one run of an experiment: parsed parameters, seed, settings of the network, result folder.
+    """Input of one run of an experiment: parsed parameters, seed, kind of links, result folder, and other options.
 
-    `step` reports progress as (text, share); `replacements`: role -> program in place of lab7's own service; `faults`:
-    host -> faults that its services show on purpose.
+    `step`: function that reports progress as (text, share from 0 to 1). `replacements`: role -> program that runs in
+    place of lab7's own service. `faults`: host -> names of the protocol faults that its services make deliberately.
     """
 
     parameters: Mapping[str, Any]
@@ -70,10 +70,11 @@ class Run:
     faults: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def waiting(self, hosts: Mapping[str, str]) -> frozenset[str]:
-        """Return the hosts of third-party servers in virtual time, whose processing delays the path model replays.
+        """Return the hosts of third-party servers in virtual time; an empty set in real time.
 
-        hosts: role -> host. Programs take no time in virtual time, so that a server's delay before an action is a
-        timer. A user's own program is compared with the formula, like lab7's own servers.
+        `hosts` is role -> host. In virtual time a program takes no time, so that a delay between a request and the
+        server's response comes from a timer of the server. The path model adds such delays of these hosts to the
+        predicted time. A user's own program is compared with the formula alone, like lab7's own servers.
         """
         if clock.current().word != "virtual":
             return frozenset()
@@ -82,7 +83,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Outcome of one run: verdicts on claims, comparisons with theory, fidelity certificate, names of programs.
+    """Result of one run: verdicts on claims, measured times beside theory, fidelity certificate, names of the programs.
 
     `timings`: name of a comparison -> its measured samples; `plot`: an SVG for the report in place of its bar chart.
     """
@@ -101,10 +102,10 @@ class Experiment:
     """Declaration of an experiment: question, claims, parameters, and the function that runs the experiment.
 
     `claims`: ids of the course's claims (experiments/claims.toml) or of `own_claims`. `cost`: CPU time of a run in
-    virtual time, in seconds; experiments of the highest cost are started first. `judges_messages`: the claims
-    themselves report violations of the message rules, so that no violations are added to their evidence. `kept_octets`:
-    function that returns the number of leading octets of a frame to keep in captures after the run was judged (None:
-    frames are not truncated).
+    virtual time, in seconds; experiments with the highest cost are started first. `judges_messages`: True if the claims
+    themselves are about violations of message rules, so that none are added to their evidence. `kept_octets`: function
+    that returns the number of leading octets of a frame to keep in captures after the verdicts (None: frames are not
+    truncated).
     """
 
     name: str
@@ -124,7 +125,7 @@ class Experiment:
     ) -> dict[str, Any]:
         """Parse all parameters: the values in `given`, otherwise the defaults of a short or long (`full`) run.
 
-        timed_by: the clock of the run; None for the clock of this process. Raises ParameterError.
+        `timed_by`: the clock of the run; None for the clock of this process. Raises ParameterError.
         """
         timed_by = timed_by or clock.current().word
         texts = {name: parameter.text(full, timed_by) for name, parameter in self.parameters.items()}

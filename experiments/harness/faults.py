@@ -1,9 +1,10 @@
-"""Faults of a run: misconceptions that lab7's services show on purpose, by `lab7 run --fault HOST=NAME`.
+"""Fault injection: deliberate protocol errors of lab7's services, enabled by `lab7 run --fault HOST=NAME`.
 
     faults = parse_faults(["local=ttl-ignored"])        # {"local": ("ttl-ignored",)}
     add_faults(topo, faults)                            # the services of these hosts are started with --fault
 
-A run with faults is marked in result.json (`faults`) and in its report. docs/faults.md lists the faults.
+Each fault is a common misconception about a protocol, such as a cache that ignores TTLs. A run with faults is marked in
+result.json (`faults`) and in its report. docs/faults.md lists the faults.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from lab7.topologies.emulation.process.interpreter import full_name
 from lab7.topologies.emulation.topology_checks import commands
 
 # Service -> module with its faults, and the names of the tables there. The modules import their services, which takes
-# as long as all else that a command imports, so that they are imported when a fault is asked for.
+# as long as all else that a command imports, so that they are imported only if a fault is requested.
 _TABLES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "lab7.services.dns.authoritative": ("lab7.services.dns.faults", ("AUTHORITATIVE_FAULTS",)),
     "lab7.services.dns.resolver": ("lab7.services.dns.faults", ("RESOLVER_FAULTS",)),
@@ -40,7 +41,7 @@ class FaultError(ValueError):
 
 @cache
 def known_faults() -> Mapping[str, Mapping[str, str]]:
-    """Return the faults of each service, by module: name -> what the service does wrong."""
+    """Return service module -> {fault name: description of the error} for all services."""
     return {
         service: {
             name: text for table in tables for name, text in getattr(importlib.import_module(module), table).items()
@@ -64,9 +65,10 @@ def parse_faults(texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def add_faults(topo: Topo, faults: Faults, replaced: Iterable[str] = ()) -> None:
-    """Add the option --fault to the command lines of these hosts' services.
+    """Add the option --fault to the command lines of the services on these hosts.
 
-    `replaced`: hosts that run another program. Raises TopologyError for a host without a service that has the fault.
+    `replaced`: hosts with another program in place of lab7's service. Raises TopologyError for a host none of whose
+    services has the fault.
     """
     for host, names in faults.items():
         serves = topo.nodeInfo(host).get("serves") if host in topo.hosts() else []
@@ -84,7 +86,7 @@ def _with(line: str, name: str) -> str:
 
 
 def _hosts(topo: Topo, name: str, replaced: Iterable[str]) -> str:
-    """Return the sentence that names the hosts whose services have a fault."""
+    """Return a clause for an error message: the hosts whose services have the fault `name`."""
     able = [
         host
         for host in topo.hosts()

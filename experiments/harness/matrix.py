@@ -1,10 +1,11 @@
-"""Interoperability and conformance matrices: every implementation of a server against every client or check.
+"""Test matrices: every server implementation against every client (interoperability) or every check (conformance).
 
-cells  [{server, client, protocol, verdict: pass | fail | unused | unsupported | not installed, evidence, frames,
-            capture, known_cause, level, says}]
+    cells  [{server, client, protocol, verdict: pass | fail | unused | unsupported | not installed, evidence, frames,
+                capture, known_cause, level, says}]
 
-Each cell is judged from packets. A matrix of checks has the check as `client` and the RFC's section as `protocol`;
-`level` is required or allowed there, `says` describes the check. unused: allowed by the RFC, and not implemented.
+Each cell's verdict comes from packets. In a conformance matrix, `client` is the check, `protocol` the RFC section,
+`level` is required or allowed, and `says` describes the check. The verdict `unused` means that the server does not
+implement a behaviour that the RFC allows.
 
 A protocol's matrix module declares the columns (`Column`), runs one server at a time, and makes each cell by a method
 of its `Place`.
@@ -35,9 +36,9 @@ VERDICT_WORDS: Mapping[Word, CellWord] = {"shown": "pass", "failed": "fail", "un
 
 @dataclass(frozen=True)
 class Cell:
-    """Result of one server with one client and protocol; `frames` are frame numbers in the file `capture`.
+    """Cell of a matrix: verdict on one server with one client and protocol, with evidence.
 
-    `known_cause`: the cause of a failure, if the registry states one.
+    `frames` are frame numbers in the file `capture`. `known_cause`: the cause of a failure, if the registry states one.
     """
 
     server: str
@@ -59,7 +60,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """Column of a matrix: a client program (None: lab7's own client)."""
+    """Column of a matrix: a client program, or None for lab7's own client."""
 
     client: Implementation | None
 
@@ -81,7 +82,7 @@ def name_of(implementation: Implementation | None) -> str:
 
 @dataclass(frozen=True)
 class Place:
-    """Position of a cell in a matrix (server, client, protocol); methods return the cell for a result."""
+    """Position of a cell in a matrix (server, client, protocol), with methods that make the cell from a result."""
 
     server: str
     client: str
@@ -121,7 +122,7 @@ class Place:
 
 @dataclass(frozen=True)
 class MatrixRun:
-    """Input of a matrix's run: folder for captures, settings of the network, progress callback (text, share)."""
+    """Input of one run of a matrix: folder for captures, kind of links, seed, progress callback (text, share)."""
 
     folder: Path
     links: str
@@ -132,7 +133,7 @@ class MatrixRun:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Declaration of a matrix: name, question, function that returns the cells, and heading of the rows."""
+    """Declaration of a matrix: name, question, function that runs it and returns the cells, and heading of the rows."""
 
     name: str
     question: str
@@ -150,7 +151,7 @@ def run_matrix(
     folder: Path | None = None,
     started: datetime | None = None,
 ) -> tuple[Path, list[Cell]]:
-    """Run a matrix into a result folder (matrix.json, matrix.html, captures); return (folder, cells).
+    """Run a matrix, and write matrix.json, matrix.html and captures to a result folder; return (folder, cells).
 
     `folder` and `started`: a result folder made by the caller, and the start of the run.
     """
@@ -191,9 +192,9 @@ def axes(cells: Sequence[Cell]) -> tuple[list[str], list[str]]:
 
 
 def level_counts(cells: Sequence[Cell]) -> dict[str, dict[str, str]]:
-    """Return level -> server -> number of the level's checks that the server passes, as text "passed/all".
+    """Return level -> server -> text "passed/all" with the numbers of the level's checks.
 
-    A server that is not installed has an empty text; an unused check counts as not passed.
+    The text of a server that is not installed is empty. An unused check counts as not passed.
     """
     counts: dict[str, dict[str, str]] = {}
     for level in dict.fromkeys(cell.level for cell in cells if cell.level is not None):

@@ -1,15 +1,15 @@
-"""Measurement context of an experiment: network, path measurements, machine monitor, capture, fidelity certificate.
+"""Measurement setup of an experiment: network, path probes, machine monitor, capture, fidelity certificate.
 
     with measured(context, topo, [EmulatedPath("client", "server", "10.0.0.2", rtt_s)]) as lab:
         client = lab.bed.host("client").start(COMMAND)      # before the capture starts
-        with lab.recording(["client", "server"]):           # machine watch and capture
+        with lab.recording(["client", "server"]):           # machine monitor and capture
             windows = lab.watch.samples(load)
     captured = lab.read_capture()
     return Outcome(..., fidelity=lab.fidelity(), capture=lab.path.name)
 
-The order is fixed: the network starts, its paths are probed, clients start, and only then the watch and the capture. An
-experiment with several networks passes one `Evidence` to all of them, so that one certificate covers the run. A
-`Window` is the time span of a load, on the capture's clock; clients raise `LoadFailedError`.
+The order is fixed: the network starts, its paths are probed, clients start, and only then the monitor and the capture.
+An experiment with several networks passes one `Evidence` to all of them, so that one certificate covers the run. A
+`Window` is the time span of a page load or session, on the capture's clock; clients raise `LoadFailedError`.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ PROBING = 0.05
 
 @dataclass(frozen=True)
 class Window:
-    """Time span of a page load or session, on the capture's clock (CLOCK_REALTIME) in ns."""
+    """Time span of one page load or session in ns, by the clock of the capture (CLOCK_REALTIME)."""
 
     start_ns: int
     end_ns: int
 
 
 class LoadFailedError(Exception):
-    """Failure of a client's page load or transfer, with the client's message; `window` is the attempt's time span."""
+    """Failure of a client's page load or transfer, with the client's message; `window` is its time span."""
 
     def __init__(self, message: str, window: Window | None = None) -> None:
         super().__init__(message)
@@ -63,7 +63,7 @@ class LoadFailedError(Exception):
 
 @dataclass
 class Evidence:
-    """Evidence for a run's fidelity certificate: the checks so far, and the monitor of the machine."""
+    """Data for the fidelity certificate of a run: the checks made so far, and the monitor of the machine."""
 
     checks: list[Check] = field(default_factory=list)
     watch: MachineWatch = field(default_factory=MachineWatch)
@@ -74,13 +74,13 @@ class Evidence:
             self.checks += probe_path(bed, path)
 
     def fidelity(self, *, times: bool = True) -> Fidelity:
-        """Return the fidelity certificate of the run; `times` False: the experiment compares no time."""
+        """Return the fidelity certificate of the run; pass `times=False` if the experiment compares no times."""
         return certificate([*self.checks, *self.watch.checks(times)])
 
 
 @dataclass
 class Lab:
-    """Running network under measurement; `path` is the file of the latest capture."""
+    """Running network of an experiment, with its machine monitor and captures; `path` is the latest capture file."""
 
     context: Run
     bed: Testbed
@@ -89,14 +89,14 @@ class Lab:
 
     @property
     def watch(self) -> MachineWatch:
-        """Return the monitor of delays that other load of the machine adds to measurements."""
+        """Return the monitor of delays that other load on the machine adds to measurements."""
         return self.evidence.watch
 
     @contextmanager
     def recording(
         self, interfaces: Sequence[str | CaptureInterface], name: str = CAPTURE_NAME, label: str = ""
     ) -> Iterator[None]:
-        """Capture at these interfaces into the file `name` during a block, and monitor the machine meanwhile.
+        """Capture at these interfaces into the file `name`, and monitor the machine, during a `with` block.
 
         `interfaces`: see `capture_at`. `label` identifies the capture in a certificate over several captures.
         """
@@ -107,11 +107,11 @@ class Lab:
         self.evidence.checks += capture_checks(counts)
 
     def read_capture(self) -> CaptureFile:
-        """Read the latest capture, and record the hosts' processing intervals for the monitor of the machine."""
+        """Read the latest capture, and pass the hosts' processing intervals in it to the machine monitor."""
         return self.watch.read_capture(self.path, self.bed.topo)
 
     def fidelity(self, *, times: bool = True) -> Fidelity:
-        """Return the fidelity certificate of the run; `times` False: the experiment compares no time."""
+        """Return the fidelity certificate of the run; pass `times=False` if the experiment compares no times."""
         return self.evidence.fidelity(times=times)
 
 
@@ -123,10 +123,10 @@ def measured(
     evidence: Evidence | None = None,
     progress: float | None = PROBING,
 ) -> Iterator[Lab]:
-    """Start a network, measure its paths, and yield the network for the experiment; stop the network afterwards.
+    """Start a network, measure its paths, and yield it as a Lab; the network is stopped at the end of the block.
 
-    `evidence`: evidence from the run's earlier networks; `progress`: share of the run to report before the probes, or
-    None.
+    `evidence`: the Evidence of the run's earlier networks. `progress`: share of the run that is reported as completed
+    before the measurement; None reports nothing.
     """
     evidence = evidence or Evidence()
     with make_testbed(context, network) if isinstance(network, Topo) else network as bed:
@@ -153,7 +153,7 @@ class NetworkSettings(Protocol):
 
 
 def make_testbed(context: NetworkSettings, topo: Topo, starters: Mapping[str, Starter] | None = None) -> Testbed:
-    """Return the emulated network of a topology; `starters`: host -> function that starts the server of the host."""
+    """Return the emulated network of a topology; `starters` maps a host to a function that starts the host's server."""
     if isinstance(context, Run) and context.faults:
         # Without replacements, the functions in `starters` start lab7's own services, to which faults can be added.
         add_faults(topo, context.faults, (starters or ()) if context.replacements else ())
@@ -162,7 +162,7 @@ def make_testbed(context: NetworkSettings, topo: Topo, starters: Mapping[str, St
 
 
 def _keeping(starter: Starter, context: NetworkSettings) -> Starter:
-    """Return a function that starts a server and stores the output of users' programs in a run's result folder."""
+    """Wrap a function that starts a server, so that the server's output is kept in the run's result folder."""
     if not isinstance(context, Run):
         return starter
 
@@ -179,7 +179,7 @@ def first_interface(host: str) -> str:
 
 
 def capture_at(bed: Testbed, path: Path, interfaces: Sequence[str | CaptureInterface]) -> Capture:
-    """Return a capture (not yet started) at these interfaces; a host's name means the host's first interface."""
+    """Return a capture, not yet started, at these interfaces; a host's name stands for its first interface."""
     return Capture(path, [each if not isinstance(each, str) else _interface(bed, each) for each in interfaces])
 
 
@@ -189,7 +189,7 @@ def _interface(bed: Testbed, host: str) -> CaptureInterface:
 
 @contextmanager
 def site_folder(context: Run) -> Iterator[Path]:
-    """Yield an empty folder for an origin's files, and remove the folder afterwards."""
+    """Yield an empty temporary folder for the files that an origin server delivers."""
     folder = Path("/run") / f"site-{context.folder.name}"
     folder.mkdir()
     try:

@@ -1,6 +1,6 @@
 """Parsers of experiment parameters given as text (`50ms`, `1,2,5`); each raises ValueError for invalid text.
 
-A time needs a unit, since a bare number would be in microseconds for tc and is most often meant in milliseconds.
+A time without a unit is rejected: tc would read a bare number as microseconds, but users mostly mean milliseconds.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _number(text: str, low: float, high: float, what: str) -> float:
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
-    """Return a parser of integers from `low` to `high`."""
+    """Return a function that parses an integer from `low` to `high`."""
 
     def parse(text: str) -> int:
         if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
@@ -77,7 +77,7 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
 
 def one_of(*known: str) -> Callable[[str], str]:
-    """Return a parser of one word from a list."""
+    """Return a function that parses one word from a list."""
 
     def parse(text: str) -> str:
         if text not in known:
@@ -88,7 +88,7 @@ def one_of(*known: str) -> Callable[[str], str]:
 
 
 def choices(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
-    """Return a parser of comma-separated names or `all`; parsed names have the order of the given list."""
+    """Return a function that parses comma-separated names or `all`, into a list in the order of the known names."""
 
     def parse(text: str) -> tuple[str, ...]:
         chosen = known if text == "all" else tuple(part.strip() for part in text.split(","))
@@ -101,24 +101,24 @@ def choices(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class Listed:
-    """Parser of several values separated by commas, each parsed by `each`."""
+    """Parser of comma-separated values, each of which is parsed by the function `each`."""
 
     each: Callable[[str], Any]
 
     def __call__(self, text: str) -> list[Any]:
-        """Parse a list of values."""
+        """Parse a comma-separated list of values."""
         return [self.each(part.strip()) for part in text.split(",")]
 
 
 def listed(parse: Callable[[str], Any]) -> Listed:
-    """Return a parser of several values separated by commas, each parsed by `parse`."""
+    """Return a parser of comma-separated values, each of which is parsed by `parse`."""
     return Listed(parse)
 
 
 def written(value: Any, parse: Callable[[str], Any] | None = None) -> str:
-    """Return a parameter's value as text, as on the command line, with the unit of its parser.
+    """Return a parameter's value as text with its unit, as on the command line.
 
-    parse: the parser that the value is from; None if it is not known, which leaves out the unit.
+    `parse` is the parser of the parameter; without it, the text has no unit.
     """
     if isinstance(value, list | tuple):
         each = parse.each if isinstance(parse, Listed) else None

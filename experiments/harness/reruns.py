@@ -1,9 +1,9 @@
-"""Selection of experiments to run again after a suspect or undecided result, and the closing summary of `lab7 run`.
+"""Selection of experiments that `lab7 run` repeats after an inconclusive result, and the summary of a command.
 
-A run is repeated if its fidelity is suspect, a measured time lies outside its tolerance, or a claim (a statement that
-packets decide) is undecided. A claim that packets contradict is not repeated: its verdict does not depend on the
-machine. Every run keeps its result folder; the last run of an experiment counts, and its result says which attempt it
-was.
+A run is repeated if its fidelity is suspect, a measured time is outside its tolerance, or a claim (a statement that
+packets decide) is undecided. A claim that packets contradict is not a reason: its verdict does not depend on the load
+of the machine. Every run keeps its result folder; the last run of an experiment counts, and its result contains the
+number of the attempt.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ SAME_AGAIN = "a run with this seed has the same result, so choose another seed o
 
 
 def is_inconclusive(result: Result) -> bool:
-    """Return True if a rerun could differ: the result is suspect, outside a tolerance or undecided."""
+    """Return True if a result is inconclusive: suspect, a time outside its tolerance, or a claim undecided."""
     undecided = any(claim.verdict == "undecided" for claim in result.claims)
     return _disturbed(result) or undecided
 
 
 def should_rerun(attempts: Sequence[Result]) -> bool:
-    """Return True if an experiment is to be run again after these attempts, oldest first.
+    """Return True if an experiment is to be repeated after these attempts, oldest first.
 
-    Two runs that are valid, with all times within tolerance, and that leave the same claims undecided show that the
-    machine is not the reason, but for example a parameter.
+    It is not repeated if two runs are valid, have all times within tolerance, and leave the same claims undecided. The
+    reason is then not the machine, but for example a parameter.
     """
     last = attempts[-1]
     if not is_inconclusive(last):
@@ -40,7 +40,7 @@ def should_rerun(attempts: Sequence[Result]) -> bool:
 
 
 def summary(results: Sequence[tuple[Path, Result]]) -> list[str]:
-    """Return the closing lines of a command: the number of claims shown, then each other claim with a remedy."""
+    """Return the closing lines of a command: number of claims shown, and the other claims with a remedy."""
     claims = [claim for _, result in results for claim in result.claims]
     shown = sum(claim.verdict == "shown" for claim in claims)
     rows = [row for folder, result in results for row in _open(folder, result)]
@@ -78,7 +78,10 @@ def _open_claims(result: Result) -> list[Verdict]:
 
 
 def _by_machine(result: Result) -> bool:
-    """Return True if other programs on the machine may have decided the result, which they cannot in virtual time."""
+    """Return True if a result is inconclusive, and other programs on the machine may be the cause.
+
+    In virtual time other programs have no effect.
+    """
     return result.clock.word != "virtual" and is_inconclusive(result)
 
 

@@ -1,4 +1,4 @@
-"""Runner of one experiment into a result folder (result.json, timings.csv, report.html, captures)."""
+"""Runner of one experiment, which writes the result folder: result.json, timings.csv, report.html, captures."""
 
 from __future__ import annotations
 
@@ -67,9 +67,10 @@ def run_experiment(
 ) -> tuple[Path, Result]:
     """Run an experiment with `given` parameters; return (result folder, result).
 
-    `step` receives progress as a text and a share; `attempt` counts the runs of one command (see reruns). `folder` and
-    `started`: a result folder made by the caller, and the start of the run; `command`: the command line, for the
-    result; `report`: write the report. Raises ParameterError, EmulationError, LabDied.
+    `step`: function that receives the progress as (text, share from 0 to 1). `attempt`: counts the runs of one
+    experiment in one command (see reruns). `folder` and `started`: a result folder made by the caller, and the start of
+    the run. `command`: the command line, for the result. `report`: True to write the report. Raises ParameterError,
+    EmulationError, LabDied.
     """
     parameters = experiment.read_parameters(given, full)
     started, began_s = started or datetime.now(UTC), time.monotonic()
@@ -137,7 +138,10 @@ def _environment(links: str, command: str) -> Environment:
 
 
 def _run(experiment: Experiment, context: Run) -> Outcome:
-    """Run an experiment; convert a failure of a user's program to an outcome if there are packets to judge."""
+    """Run an experiment and return its outcome.
+
+    If a user's program fails after packets were captured, the outcome is that of a run that ended early.
+    """
     try:
         return experiment.run(context)
     except (MachineError, ProgramError, TopologyError):
@@ -154,13 +158,13 @@ def _run(experiment: Experiment, context: Run) -> Outcome:
 
 
 def _has_packets(context: Run) -> bool:
-    """Return True if a run that ended early has captures whose messages are checked."""
+    """Return True if the run's captures contain packets whose messages are to be checked."""
     salvage_captures(context.folder)
     return is_checked(context) and any(context.folder.glob("*.pcapng"))
 
 
 def _shortened(experiment: Experiment, folder: Path) -> dict[str, str]:
-    """Truncate frames in captures of a judged run to the kept octets; return capture -> sentence on what it lacks."""
+    """Truncate frames in the captures to the octets that the experiment keeps; return capture -> sentence about it."""
     if experiment.kept_octets is None:
         return {}
     with writing(folder):
@@ -184,7 +188,7 @@ def _texts(experiment: Experiment, parameters: Mapping[str, Any]) -> dict[str, s
 
 
 def _beside(outcome: Outcome) -> dict[str, list[Timing]]:
-    """Return comparison -> samples, with delays by the machine's load as separate terms if there is a theory."""
+    """Return comparison -> samples; delays by other load become separate terms if the comparison has a prediction."""
     theories = {one.name: one.theory_terms for one in outcome.comparisons}
     return {
         name: [one.beside(theories[name]) if name in theories else one for one in some]

@@ -13,7 +13,7 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 @cache
 def environment() -> Environment:
-    """Return the jinja2 environment: only HTML templates are escaped, and an undefined name is an error."""
+    """Return the jinja2 environment, which escapes HTML templates only and raises an error for an undefined name."""
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(["html.j2", "html"], default_for_string=False),

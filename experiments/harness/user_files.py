@@ -33,7 +33,7 @@ def _load(file: str, purpose: str) -> ModuleType:
 
 
 def load_experiment(file: str, taken: Collection[str]) -> Experiment:
-    """Load the experiment that a file defines; `taken`: names of other experiments. Raises UserFileError."""
+    """Load the experiment that a Python file defines. Raises UserFileError, also for a name in `taken`."""
     # Import late, since topologies are loaded without it.
     from lab7.experiments.harness.experiment import Experiment
 
@@ -58,7 +58,7 @@ def load_experiment(file: str, taken: Collection[str]) -> Experiment:
 
 
 def _check_claims(file: str, experiment: Experiment) -> None:
-    """Raise UserFileError unless every claim has exactly one statement, the course's or the experiment's own."""
+    """Raise UserFileError unless each claim has exactly one statement, from the course or from the experiment."""
     from lab7.experiments.harness.claims import load_claims
 
     course, own = load_claims(), [claim.id for claim in experiment.own_claims]
@@ -83,7 +83,10 @@ _BY_HAND = (
 
 @contextmanager
 def no_networks(file: str) -> Iterator[None]:
-    """Raise UserFileError if the file creates a Mininet network or node while loading, outside the sandbox."""
+    """Raise UserFileError if the file creates a Mininet network or node during the `with` block, which loads it.
+
+    The file is loaded outside of the sandbox, where no network may be created.
+    """
     stock = {kind: kind.__init__ for kind in (Mininet, Node)}
 
     def refuse(*_args: Any, **_options: Any) -> None:
@@ -99,7 +102,7 @@ def no_networks(file: str) -> Iterator[None]:
 
 
 def _topology_classes(module: ModuleType) -> dict[str, type]:
-    """Return the subclasses of Topo in a module, keyed by name, except base classes of other subclasses."""
+    """Return the subclasses of Topo in a module, keyed by name; base classes of other subclasses are left out."""
     own = [
         value
         for value in vars(module).values()
@@ -112,8 +115,8 @@ def _topology_classes(module: ModuleType) -> dict[str, type]:
 def load_topology(file: str, chosen: str) -> tuple[str, Any, str, tuple[str, ...]]:
     """Load the topology that a file exports as `topos`; return (name, constructor, docstring, example commands).
 
-    A file without `topos` exports the subclasses of Topo that it defines. chosen: name of one of several topologies, or
-    empty. Raises UserFileError.
+    A file without `topos` exports the subclasses of Topo that it defines. `chosen`: name of one of several topologies,
+    or empty. Raises UserFileError.
     """
     with no_networks(file):
         module = _load(file, "exports `topos`")
@@ -136,5 +139,5 @@ def load_topology(file: str, chosen: str) -> tuple[str, Any, str, tuple[str, ...
 
 
 def module_description(module: ModuleType) -> tuple[str, tuple[str, ...]]:
-    """Return (docstring, example commands TRY) of a topology's module."""
+    """Return the docstring of a topology's module, and its example commands (TRY)."""
     return module.__doc__ or "", tuple(getattr(module, "TRY", ()))

@@ -1,4 +1,4 @@
-"""`lab7 ladder`: the ladder diagram of a capture file of any program, as text, SVG or Mermaid."""
+"""Command `lab7 ladder`: the ladder diagram of any program's capture file, as text, SVG or Mermaid."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def ladder_command(
 
 
 def _form_of(output: Path | None) -> str:
-    """Return the form of the output by the suffix of its file. Raises UsageError for any other suffix."""
+    """Return the output format (text, svg or mermaid) for a file's suffix. Raises UsageError for another suffix."""
     if output is None:
         return "text"
     if output.suffix not in FORMATS:

@@ -6,9 +6,9 @@
 
 Two frames are the same packet if their octets from the IP header on are equal, apart from the fields that routers and
 network cards change: TTL (hop limit), DSCP and ECN, and checksums. Several equal packets (repeated datagrams) are
-matched in order. The label of an interface is HOST:INTERFACE in lab7's captures; an address belongs to the host at
-which its packets appear first, or arrive last. In a capture of one interface every packet is sent and received at the
-same time.
+matched in order. In lab7's captures, the label of an interface is HOST:INTERFACE. An address belongs to the host at
+which packets from it appear first, or packets to it arrive last. In a capture of one interface, every packet is sent
+and received at the same time.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Journey:
 
 
 class Journeys:
-    """Journeys of all packets of a capture, by frame number, and the host of each address."""
+    """Journeys of all packets of a capture, keyed by frame number, and the host of each address."""
 
     def __init__(self, captured: CaptureFile) -> None:
         self._captured = captured
@@ -65,7 +65,7 @@ class Journeys:
         return self._ends.get(number)
 
     def of(self, number: int) -> Journey:
-        """Return the journey of the packet in a frame. Raises KeyError for a frame that is not in the capture."""
+        """Return the journey of the packet in a frame, given by its number. Raises KeyError for an unknown number."""
         frame = self._frames[number]
         frames = self._places.get(number, (frame,))
         sent, received = frames[0], frames[-1]
@@ -81,7 +81,7 @@ class Journeys:
         return Journey(sent, there[-1] if there else None, lost=not there and not ended)
 
     def _groups(self) -> list[tuple[Frame, ...]]:
-        """Group the frames of the same packet at different interfaces, each group in the order of time."""
+        """Return the groups of frames that are the same packet at different interfaces, each group in order of time."""
         waiting: dict[bytes, dict[str, list[Frame]]] = defaultdict(lambda: defaultdict(list))
         for frame in self._captured.frames:
             key, ends = identity(frame.data)
@@ -109,7 +109,10 @@ def host_of(interface: str) -> str:
 
 
 def _matched(places: Mapping[str, list[Frame]]) -> list[tuple[Frame, ...]]:
-    """Match the frames of equal packets at several interfaces: the nth at each, or by time if one of them was lost."""
+    """Return groups of frames, one group for each of several equal packets, with its frames at several interfaces.
+
+    The nth packet at one interface is the nth at the others; if some were lost, the times decide.
+    """
     if len(places) == 1:
         return [(frame,) for frames in places.values() for frame in frames]
     left = {interface: sorted(frames, key=lambda one: one.time_ns) for interface, frames in places.items()}
@@ -119,7 +122,7 @@ def _matched(places: Mapping[str, list[Frame]]) -> list[tuple[Frame, ...]]:
         following = [one.time_ns for one in left[first.interface][1:2]]
         group = [left[first.interface].pop(0)]
         for interface, frames in left.items():
-            # A frame later than the next equal packet's departure belongs to that packet if this one has no more.
+            # If one of the equal packets was lost, a frame captured after the next packet left belongs to that one.
             if interface != first.interface and frames and not _belongs_to_next(frames, following, left, first):
                 group.append(frames.pop(0))
         groups.append(tuple(sorted(group, key=lambda one: (one.time_ns, one.number))))
@@ -133,7 +136,7 @@ def _belongs_to_next(frames: list[Frame], following: list[int], left: Mapping[st
 
 
 def identity(data: bytes) -> tuple[bytes, tuple[str, str] | None]:
-    """Return (octets that identify the packet at every interface, its source and destination address or None)."""
+    """Return (octets that identify a packet at every interface, its source and destination address or None)."""
     at = ipv4_offset(data)
     if at:
         length = int.from_bytes(data[at + 2 : at + 4], "big")

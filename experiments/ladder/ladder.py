@@ -1,13 +1,13 @@
-"""Ladder of a capture: its hosts as columns, and an arrow per application message with the times at both of its ends.
+"""Ladder diagram of a capture: hosts as columns, and one arrow per application message with send and arrival times.
 
     ladder = ladder_of(read_capture(path))
     for arrow in ladder.arrows:
         print(ladder.columns[arrow.source], arrow.label, arrow.sent_ns, arrow.received_ns)
 
 A conversation is parsed at the client's interface, which gives the departure times of the client's messages. If the
-server's interface was captured too, the conversation is also parsed there, which gives the arrival times. TCP's own
-segments (SYN, FIN, RST, acknowledgements, repeated segments) are arrows of the level "tcp", messages are of the level
-"message".
+server's interface was captured too, the conversation is also parsed there, which gives the arrival times. An arrow has
+one of two levels: "message" for an application message, "tcp" for a segment of TCP itself (SYN, FIN, RST,
+acknowledgement, retransmission).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _Readings = tuple[WireMessage, WireMessage | None]
 
 @dataclass(frozen=True)
 class Arrow:
-    """Arrow of a ladder: columns of sender and receiver, label, and the times of its first and last octet in ns.
+    """Arrow of a ladder diagram: columns of sender and receiver, label, and times of its first and last octet in ns.
 
     `received_ns` and `received_end_ns` are None if the message was lost, or if the receiver was not captured (`lost` is
     then False). `frames` are the numbers of the message's frames at the sender, `arrivals` at the receiver.
@@ -52,11 +52,14 @@ class Arrow:
 
     @property
     def end_ns(self) -> int:
-        """Latest known time of the arrow in ns."""
+        """Time in ns at which the arrow ends: arrival of the last octet, or its departure if the arrival is unknown."""
         return max(self.sent_end_ns, self.received_end_ns or 0)
 
     def label_within(self, characters: int) -> str:
-        """Return the label in so many characters, without its end, or without the name before the data of an answer."""
+        """Return the label, shortened to a number of characters.
+
+        Characters are cut off at the end; for a DNS response, at the start, so that the data after the name remain.
+        """
         label = printable(self.label)
         if len(label) <= characters:
             return label
@@ -67,27 +70,27 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Ladder:
-    """Names of the columns from left to right, and the arrows in the order of departure."""
+    """Ladder diagram: names of the columns from left to right, and the arrows in the order of departure."""
 
     columns: tuple[str, ...]
     arrows: tuple[Arrow, ...]
 
     def between(self, start_ns: int, end_ns: int) -> Ladder:
-        """Return the part of the ladder whose arrows depart within [start_ns, end_ns], with the columns they use."""
+        """Return the ladder with only the arrows that depart within [start_ns, end_ns], and the columns they use."""
         return self.with_arrows(arrow for arrow in self.arrows if start_ns <= arrow.sent_ns <= end_ns)
 
     def of_level(self, level: Level) -> Ladder:
-        """Return the ladder with the arrows of one level only."""
+        """Return the ladder with only the arrows of one level ("message" or "tcp"), and the columns they use."""
         return self.with_arrows(arrow for arrow in self.arrows if arrow.level == level)
 
     def with_frames(self, frames: Collection[int]) -> Ladder:
-        """Return the ladder with the arrows whose messages are in at least one of these frames."""
+        """Return the ladder with only the arrows whose messages are in at least one of these frames."""
         return self.with_arrows(
             arrow for arrow in self.arrows if not {*arrow.frames, *arrow.arrivals}.isdisjoint(frames)
         )
 
     def with_arrows(self, arrows: Iterable[Arrow]) -> Ladder:
-        """Return a ladder of some of these arrows, without the columns that none of them uses."""
+        """Return the ladder with only these arrows; columns that none of them uses are removed."""
         kept = tuple(arrows)
         used = sorted({column for arrow in kept for column in (arrow.source, arrow.target)})
         place = {column: index for index, column in enumerate(used)}
@@ -96,7 +99,10 @@ class Ladder:
 
 
 def ladder_of(captured: CaptureFile, *, with_tcp: bool = False) -> Ladder:
-    """Return the ladder of a capture; `with_tcp` adds segments without a message, and HTTP/2's control frames."""
+    """Return the ladder diagram of a capture.
+
+    `with_tcp` adds arrows for segments without a message, and for HTTP/2 control frames.
+    """
     journeys = Journeys(captured)
     names: dict[str, int] = {}
     readings = [one for one in _readings(captured, journeys) if with_tcp or not one[0].control]
@@ -104,7 +110,7 @@ def ladder_of(captured: CaptureFile, *, with_tcp: bool = False) -> Ladder:
 
     def column(endpoint: str, peer: str) -> int:
         host, other = (journeys.host(_address(one)) for one in (endpoint, peer))
-        # Programs of one host that speak to each other are columns of their own, the server with its port.
+        # If client and server run on one host, each has its own column; the server's name has its port.
         name = _server_name(host, endpoint, peer, services) if host == other else host
         return names.setdefault(name, len(names))
 
@@ -116,7 +122,7 @@ def ladder_of(captured: CaptureFile, *, with_tcp: bool = False) -> Ladder:
 
 
 def _readings(captured: CaptureFile, journeys: Journeys) -> Iterator[_Readings]:
-    """Yield every message once, as parsed at the sender's interface and at the receiver's, as far as captured."""
+    """Yield every message once, as (message at the sender's interface, same message at the receiver's or None)."""
     found: dict[tuple[str, frozenset[str]], dict[str, list[WireMessage]]] = defaultdict(dict)
     for interface in captured.counts:
         for message in messages_at(captured, interface):
@@ -127,7 +133,10 @@ def _readings(captured: CaptureFile, journeys: Journeys) -> Iterator[_Readings]:
 
 
 def _one_way(places: Mapping[str, list[WireMessage]], source: str, journeys: Journeys) -> Iterator[_Readings]:
-    """Yield the messages of one direction of a conversation; `places`: the messages keyed by interface."""
+    """Yield the messages from `source` in one conversation, as (message at the sender, at the receiver or None).
+
+    `places`: the conversation's messages, keyed by the interface at which they were captured.
+    """
     ways = {interface: [one for one in read if one.source == source] for interface, read in places.items()}
     target = next(read[0].target for read in ways.values() if read)
     sent = _at_host(ways, journeys.host(_address(source)))
@@ -152,9 +161,10 @@ def _at_host(ways: Mapping[str, list[WireMessage]], host: str) -> list[WireMessa
 
 
 def _server_name(host: str, endpoint: str, peer: str, services: Collection[str]) -> str:
-    """Return the name of one end of a conversation within a host: with its port if it is the server's end.
+    """Return the column name of one end of a conversation within a host: HOST:PORT for the server's end, else HOST.
 
-    services: the endpoints that answer requests; in a conversation without such an end, the lower port is the server's.
+    `services`: the endpoints that answer requests. In a conversation without such an end, the server has the lower
+    port.
     """
     ports = [int(one.rpartition(":")[2]) for one in (endpoint, peer)]
     serves = (endpoint in services) if (endpoint in services) != (peer in services) else ports[0] < ports[1]
@@ -193,7 +203,7 @@ def _arrow(journeys: Journeys, readings: _Readings, column: Callable[[str, str],
 def _segments(
     captured: CaptureFile, journeys: Journeys, known: Collection[int], column: Callable[[str, str], int]
 ) -> Iterator[Arrow]:
-    """Yield an arrow for each TCP segment that carries no message, at its first interface."""
+    """Yield an arrow for each TCP segment without a message, at the first interface that captured it."""
     for frame in captured.frames:
         trip = journeys.of(frame.number)
         tcp = frame.tcp
@@ -226,7 +236,7 @@ _FLAGS = {SYN: "SYN", FIN: "FIN", RST: "RST", ACK: "ACK"}
 
 
 def in_order(ladder: Ladder) -> Ladder:
-    """Return the ladder with hosts that exchange many messages next to each other, and the first client on the left."""
+    """Return the ladder with its columns reordered: the first client on the left, frequent partners side by side."""
     order: list[int] = []
     for arrow in ladder.arrows:
         # The client of a conversation is on the left, also where the server speaks first.
@@ -241,7 +251,10 @@ def in_order(ladder: Ladder) -> Ladder:
 
 
 def _shortest(order: list[int], traffic: Mapping[tuple[int, int], int]) -> list[int]:
-    """Reorder the columns except the first one as long as this reduces the total length of all arrows, in columns."""
+    """Return an order of the columns that reduces the total length of the arrows; the first column stays.
+
+    Single columns are moved as long as this shortens the total.
+    """
 
     def length(columns: list[int]) -> int:
         place = {column: index for index, column in enumerate(columns)}

@@ -3,10 +3,11 @@
     for message in messages_at(captured, "client:client-eth0"):
         print(message.source, message.label, message.frames)
 
-Connections are parsed by the parser of their protocol. Octets that no parser accepts (other protocols, encrypted
-sessions, streams after a violation of the grammar) are grouped to messages, one per run of segments from one end; the
-label is "data", or the first line if that is a line of the protocol. HTTP is recognised by its first line on any port,
-also in connections that were opened before the capture began; the other protocols by their ports.
+Connections are parsed by the parser of their protocol. Some octets no parser accepts: those of other protocols, of
+encrypted sessions, and after a violation of the grammar. Of these, consecutive segments from one end form one message;
+its label is its first line if that is a line of the protocol, and otherwise "data". HTTP is recognised by its first
+line on any port, also in connections that were opened before the capture began; the other protocols are recognised by
+their ports.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from lab7.experiments.ladder.midstream import HTTP_REQUEST, HTTP_STATUS, connect
 from lab7.experiments.mail.wire import imap, pop3, smtp
 
 LABEL_MAX = 60
-# Octets of a segment that are searched for its first line.
+# Maximum number of octets of a segment in which the end of its first line is searched.
 LINE_BYTES_MAX = 1000
 _SESSIONS: Mapping[int, tuple[str, Callable[[Connection], Dialogue[Any, Any]]]] = {
     **dict.fromkeys(smtp.PORTS, ("smtp", smtp.read_session)),
@@ -57,12 +58,12 @@ class WireMessage:
 
     @property
     def conversation(self) -> tuple[str, frozenset[str]]:
-        """Protocol and both endpoints, by which the same conversation is found at another interface."""
+        """Protocol and both endpoints, which identify the same conversation at another interface."""
         return self.protocol, frozenset((self.source, self.target))
 
 
 def messages_at(captured: CaptureFile, interface: str) -> list[WireMessage]:
-    """Return the messages at one interface in the order of their first frames; KeyError for an unknown interface."""
+    """Return the messages at one interface in the order of their first frames. Raises KeyError."""
     frames = captured.at(interface)
     found = list(_dns(captured, interface))
     dns_ends = {message.conversation[1] for message in found}
@@ -121,7 +122,7 @@ def _dns_message(message: DnsMessage) -> WireMessage:
 
 
 def _dns_outcome(message: DnsMessage, question: str) -> str:
-    """Describe a response as answer, referral, truncated, NODATA or error."""
+    """Return the kind of a DNS response in words: answer, referral, truncated, NODATA or an error."""
     if message.rcode:
         return f"{RCODES.get(message.rcode, f'rcode {message.rcode}')} {question}"
     if message.tc:
@@ -158,7 +159,7 @@ def _http(connection: Connection) -> Iterator[WireMessage]:
 
 
 def _is_from_cache(response: HttpMessage) -> bool:
-    """Return True if a cache had the response: a hit of Cache-Status (RFC 9211), or without it Age (RFC 9111)."""
+    """Return True if a response came from a cache: by Cache-Status (RFC 9211), else by Age (RFC 9111)."""
     told = response.values(b"cache-status")
     if told:
         return any(parameter.strip() == b"hit" for value in told for parameter in re.split(b"[;,]", value))
@@ -166,7 +167,7 @@ def _is_from_cache(response: HttpMessage) -> bool:
 
 
 def _http2_control(connection: Connection, conversation: Http2Conversation) -> Iterator[WireMessage]:
-    """Yield a message for each packet with HTTP/2 frames of which none belongs to a request or response."""
+    """Yield a message for each packet whose HTTP/2 frames belong to no request or response."""
     client, server = str(connection.client), str(connection.server)
     for frames, source, target in (
         (conversation.client_frames, client, server),
@@ -220,7 +221,7 @@ def _dialogue(protocol: str, session: Dialogue[Any, Any]) -> Iterator[WireMessag
 
 
 def _with_rest(connection: Connection, known: Iterable[WireMessage]) -> list[WireMessage]:
-    """Return the known messages, and the octets of the connection in all other frames as further messages."""
+    """Return the parsed messages of a connection, and its other octets as further messages."""
     found = list(known)
     taken = {frame for message in found for frame in message.frames}
     ways = (
@@ -248,7 +249,7 @@ def _begins_http(payload: bytes) -> bool:
 
 
 def _unread(run: Sequence[tuple[int, str, str, bytes, bool]], port: int) -> WireMessage:
-    """Return a run of segments as one message, labelled by its first line if that is a line of the protocol."""
+    """Return consecutive unparsed segments as one message; its label is the first line, if that is a protocol line."""
     frames, octets = tuple(one[0] for one in run), sum(len(one[3]) for one in run)
     _, source, target, payload, response = run[0]
     protocol, label = "tcp", f"data, {octets:,} octets"
@@ -262,7 +263,7 @@ def _unread(run: Sequence[tuple[int, str, str, bytes, bool]], port: int) -> Wire
 
 
 def _first_copies(way: Direction) -> list[Segment]:
-    """Return the segments that carried octets for the first time, also those before and after a gap in the capture."""
+    """Return the segments without retransmissions and keep-alive probes, also those beside a gap in the capture."""
     carrying = {piece.frame for piece in way.stream.pieces}
     if not carrying:
         return list(way.segments)

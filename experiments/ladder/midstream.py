@@ -1,9 +1,9 @@
 """TCP connections whose SYN was not captured: opened before the capture began, or captured in one direction only.
 
-The client is the receiver of the SYN-ACK; without a SYN-ACK, the sender of an HTTP request or receiver of an HTTP
-response, or else the end with the higher port. A stream begins with its first captured segment, an HTTP stream with the
-first segment that starts with a message. Left out: a capture that begins within the first message of another protocol,
-since the parser does not recognise the rest of that message.
+The client is the receiver of the SYN-ACK. Without a SYN-ACK, it is the sender of an HTTP request or the receiver of an
+HTTP response, or else the end with the higher port. A stream begins with its first captured segment, an HTTP stream
+with the first segment that starts with a message. Left out: a capture that begins within the first message of another
+protocol, since the parser does not recognise the rest of that message.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _Segments = list[tuple[Frame, TcpSegment]]
 
 
 def connections_without_syn(frames: Iterable[Frame]) -> list[Connection]:
-    """Return the connections with data among the frames of one interface whose SYN is missing, in order."""
+    """Return the TCP connections with payload but without a captured SYN, in the order of their first frames."""
     opened: set[_Ends] = set()
     begun: dict[_Ends, _Segments] = {}
     for frame in datagrams(frames):
@@ -52,7 +52,7 @@ def _connection(segments: _Segments) -> Connection:
     ways = {client: Direction(), server: Direction()}
     for end, pattern in ((client, HTTP_REQUEST), (server, HTTP_STATUS)):
         way = ways[end]
-        # A response captured before the first request belongs to an earlier one.
+        # Skip a response captured before the first request, since its request was not captured.
         starts = (tcp.sequence for _, tcp in segments[requested:] if tcp.source == end and pattern.match(tcp.payload))
         for frame, tcp in segments:
             if tcp.source == end:
@@ -64,7 +64,7 @@ def _connection(segments: _Segments) -> Connection:
 
 
 def _roles(segments: list[TcpSegment]) -> tuple[Endpoint, Endpoint]:
-    """Return (client, server) of a connection."""
+    """Return (client, server) of a connection without a captured SYN, by the rules of this module."""
     for tcp in segments:
         if tcp.flags & SYN:
             return tcp.target, tcp.source
@@ -79,6 +79,6 @@ def _roles(segments: list[TcpSegment]) -> tuple[Endpoint, Endpoint]:
 
 
 def _lowest(sequences: list[int]) -> int:
-    """Return the lowest sequence number, with respect to the first one and modulo 2**32."""
+    """Return the lowest of several TCP sequence numbers; order is modulo 2**32, relative to the first one."""
     half = SEQUENCES // 2
     return (sequences[0] + min((one - sequences[0] + half) % SEQUENCES - half for one in sequences)) % SEQUENCES

@@ -1,4 +1,4 @@
-"""Captures of runs with the names of their hosts, from the result.json in the same folder."""
+"""Reading of a run's capture with the names of its hosts, from result.json in the same folder."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from lab7.experiments.harness.results.result import Result, ResultError
 
 
 def read_named_capture(path: Path, result: Result | None = None, *, to_damage: bool = False) -> CaptureFile:
-    """Read a capture file; name its hosts as `result` does, by default the result.json in its folder, if any.
+    """Read a capture file, with host names from `result` (default: the result.json in its folder, if any).
 
-    to_damage: read a file that is damaged or ends early up to that place. Raises CaptureReadError with a one-sentence
-    message.
+    With `to_damage`, a file that is damaged or ends early is read up to that place. Raises CaptureReadError with a
+    one-sentence message.
     """
     captured = read_readable_capture(path) if to_damage else read_capture(path)
     if result is None:
         try:
             result = Result.load(path.parent)
         except (OSError, ResultError):
-            # A capture of another program, or a result that did not end.
+            # Return the capture without names: it is from another program, or its run is incomplete.
             return captured
     return replace(captured, host_names=result.host_names)

@@ -1,10 +1,10 @@
-"""Pictures of a run for its report: ladders of measured samples, one of each claim's evidence, and the frames cited.
+"""Ladder diagrams for the report of a run, and the frames that its evidence cites.
 
-Frame numbers are those of the capture that the result names. The pictures show parts of the capture: one sample of each
-comparison, so that neither warm-ups nor checks before the measurement are drawn (a run without such samples: its first
-messages that count as evidence), and for each claim (statement of the course) the messages of the first frames that its
-evidence cites. The frames that evidence cites and the first frame of each arrow, up to FRAMES_MAX frames, are shown as
-decoded by scapy and as octets.
+Frame numbers are those of the capture that the result names. Only parts of the capture are drawn. For each measured
+time, this is one sample (repetition), without warm-ups and checks before the measurement; for a run without samples,
+its first messages that count as evidence. For each claim (statement of the course), it is the messages in the first
+frames that its evidence cites. The cited frames and the first frame of each arrow, up to FRAMES_MAX frames, are listed
+as decoded by scapy and as octets.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lab7.experiments.ladder.named_capture import read_named_capture
 from lab7.experiments.ladder.selection import conversation_of, conversations_with
 from lab7.experiments.ladder.svg import Drawing, describe, render_svg
 
-# Bounds of a report's pictures: arrows of the first ladder and of a claim's, frames cited per claim, frames read for
+# Limits of a report's diagrams: arrows of the first ladder and of a claim's, frames cited per claim, frames read for
 # the first ladder, frames shown, octets and lines of text shown of a frame, characters of a decoded layer.
 FIRST_MESSAGES, CLAIM_MESSAGES, CLAIM_FRAMES, FIRST_FRAMES, FRAMES_MAX = 30, 12, 12, 600, 150
 OCTETS_MAX, TEXT_LINES_MAX, LAYER_MAX = 256, 12, 400
@@ -36,9 +36,9 @@ RTT_PARAMETER = "rtt"
 
 @dataclass(frozen=True)
 class Picture:
-    """A ladder as SVG, one sentence per arrow for readers without the picture, and the number of messages left out.
+    """Ladder diagram as SVG, one sentence per arrow for readers without the image, and the number of omitted messages.
 
-    `name`: the part of the run, such as the comparison that the messages are a sample of.
+    `name`: the part of the run that is drawn, such as the measured time that the messages are a sample of.
     """
 
     svg: str
@@ -49,7 +49,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class CitedFrame:
-    """A frame: number, time in s since the first frame, interface, summary, decoded layers, octets, citing claims."""
+    """Frame in a report: number, time in s since the first frame, interface, summary, decoded layers, octets.
+
+    `claims`: ids of the claims whose evidence cites the frame.
+    """
 
     number: int
     time_s: float
@@ -62,11 +65,11 @@ class CitedFrame:
 
 @dataclass(frozen=True)
 class RunPictures:
-    """Pictures of a run: of its parts, by claim id, and the frames shown.
+    """Ladder diagrams of a run, for its parts and for its claims (keyed by claim id), and the frames to list.
 
-    `parts`: one measured sample of each comparison, or else the first messages (empty without a message); `grid`: these
-    pictures have grid lines one round-trip time apart; `sampled`: the parts are samples; `elsewhere`: comparison ->
-    capture with its samples, for the comparisons whose samples are in other captures.
+    `parts`: one measured sample of each comparison, or else the first messages (empty without a message). `sampled`:
+    True if the parts are samples. `grid`: True if the parts have grid lines one round-trip time apart. `elsewhere`:
+    comparison -> capture, for the comparisons whose samples are in other captures.
     """
 
     capture: str
@@ -79,7 +82,7 @@ class RunPictures:
 
 
 def run_pictures(folder: Path, result: Result) -> RunPictures | None:
-    """Return the pictures of a result from the capture in its folder; None without a readable capture."""
+    """Return the ladder diagrams of a result from the capture in its folder; None without a readable capture."""
     if result.files.capture is None:
         return None
     try:
@@ -118,7 +121,7 @@ def run_pictures(folder: Path, result: Result) -> RunPictures | None:
 
 
 def _samples(captured: CaptureFile, result: Result, cited: dict[str, list[int]]) -> dict[str, Ladder]:
-    """Return the ladder of one sample of each comparison: that with most of the cited frames, else the first one."""
+    """Return comparison -> ladder of one sample: the sample with most of the cited frames, or else the first one."""
     first_ns = captured.frames[0].time_ns
     times_ns = [captured.frames[number - 1].time_ns - first_ns for numbers in cited.values() for number in numbers]
     found: dict[str, Ladder] = {}
@@ -144,20 +147,20 @@ def _samples(captured: CaptureFile, result: Result, cited: dict[str, list[int]])
 
 
 def _spans(comparison: Comparison) -> tuple[CaptureSpan, ...]:
-    """Return the time spans of a comparison's samples; results of older versions have that of the median only."""
+    """Return the time spans of a comparison's samples; in results of older versions, of the median sample only."""
     return comparison.spans or (() if comparison.span is None else (comparison.span,))
 
 
 def _cited(claim: Verdict, captured: CaptureFile) -> list[int]:
-    """Return the first frames that a claim's evidence cites, as far as the capture has them."""
+    """Return the numbers of the first frames that a claim's evidence cites and that the capture contains."""
     numbers = [number for number in dict.fromkeys(claim.frames) if 1 <= number <= len(captured.frames)]
     return numbers[:CLAIM_FRAMES]
 
 
 def _head(captured: CaptureFile, cited: dict[str, list[int]]) -> Ladder:
-    """Return the ladder of the first frames, with the segments that open, close or reset a connection.
+    """Return the ladder of the first frames, without acknowledgements.
 
-    If no evidence cites one of these messages, the ladder begins with the first conversation that evidence cites.
+    If evidence cites none of these messages, the ladder begins with the first conversation that evidence cites.
     """
     ladder = _without_acknowledgements(
         ladder_of(replace(captured, frames=captured.frames[:FIRST_FRAMES]), with_tcp=True)
@@ -175,18 +178,21 @@ def _head(captured: CaptureFile, cited: dict[str, list[int]]) -> Ladder:
 
 
 def _without_acknowledgements(ladder: Ladder) -> Ladder:
-    """Return the ladder with messages and the segments that open, close or reset a connection."""
+    """Return the ladder without bare acknowledgements, but with segments that open, close or reset a connection."""
     return ladder.with_arrows(arrow for arrow in ladder.arrows if arrow.level == "message" or arrow.label != "ACK")
 
 
 def _grid_ns(result: Result) -> int:
-    """Return the round-trip time that the run was set to, in ns; 0 if it has no such parameter."""
+    """Return the configured round-trip time of the run in ns, as distance of grid lines; 0 without such a parameter."""
     rtt_s = result.parameters.get(RTT_PARAMETER)
     return round(rtt_s * 1e9) if isinstance(rtt_s, int | float) and not isinstance(rtt_s, bool) and rtt_s > 0 else 0
 
 
 def _shown(cited: dict[str, list[int]], arrows: Sequence[Arrow]) -> dict[int, tuple[str, ...]]:
-    """Return the frames to show, with the claims that cite each: the evidence's frames, then the arrows' frames."""
+    """Return frame number -> ids of the claims that cite it, for at most FRAMES_MAX frames to list.
+
+    Cited frames come first, then the first frame of each arrow.
+    """
     shown: dict[int, tuple[str, ...]] = {}
     for claim, numbers in cited.items():
         for number in numbers:
@@ -199,7 +205,10 @@ def _shown(cited: dict[str, list[int]], arrows: Sequence[Arrow]) -> dict[int, tu
 
 
 def _claim_picture(ladder: Ladder, claim: str, numbers: Sequence[int], known: Collection[int]) -> Picture | None:
-    """Return the ladder of a claim: the messages and segments of its frames, and the few messages between them."""
+    """Return the ladder diagram for a claim: the messages in the cited frames, and those between them if they are few.
+
+    None if no arrow belongs to a cited frame.
+    """
     part = ladder.with_frames(numbers)
     if not part.arrows:
         return None
@@ -264,7 +273,7 @@ def _frame(captured: CaptureFile, number: int, claims: tuple[str, ...]) -> Cited
 
 
 def _layers(packet: Any) -> Iterator[str]:
-    """Yield a line for each layer of a packet with its fields as scapy decodes them, and the lines of its text."""
+    """Yield a line for each layer of a packet with its fields as decoded by scapy, and lines of a text payload."""
     for place in range(len(packet.layers())):
         layer = packet.getlayer(place)
         if layer.name in ("Raw", "Padding"):
@@ -277,7 +286,7 @@ def _layers(packet: Any) -> Iterator[str]:
 
 
 def _text_lines(payload: bytes) -> Iterator[str]:
-    """Yield the first lines of a text payload, up to the first line that is not text; for other payload, its length."""
+    """Yield the first lines of a payload as long as they are text, then the payload's length if more follows."""
     lines = payload.split(b"\n")
     shown = 0
     for line in lines[:TEXT_LINES_MAX]:

@@ -1,4 +1,4 @@
-"""Selection of a capture's frames by conversation, so that a picture of a few messages dissects few frames.
+"""Selection of the frames of some conversations from a capture, so that a diagram dissects only these frames.
 
 A conversation is all packets between two endpoints (address and port) of TCP or UDP. Conversations are identified by
 the octets of the headers, without dissecting whole frames.
@@ -20,12 +20,15 @@ from lab7.experiments.harness.judge.frames import (
 )
 
 Key = frozenset[bytes]
-# Frames of a conversation that are kept behind the last one wanted: its copies, acknowledgements, the close.
+# Number of frames kept after the last selected one of a conversation: its copies, acknowledgements, the close.
 FRAMES_BEHIND = 40
 
 
 def conversation_of(data: bytes) -> Key | None:
-    """Return both endpoints of a frame's TCP segment or UDP datagram; None for other frames and later fragments."""
+    """Return both endpoints of the TCP segment or UDP datagram in a frame; None if the frame has neither.
+
+    Later fragments have no ports, and also give None.
+    """
     at = ipv4_offset(data)
     if at:
         header = 4 * (data[at] & 0x0F)
@@ -44,7 +47,7 @@ def _key(protocol: int, source: bytes, target: bytes, ports: bytes) -> Key:
 
 
 def conversations_with(captured: CaptureFile, numbers: Collection[int]) -> CaptureFile:
-    """Return the part of a capture with the conversations of these frames, up to the last of these frames.
+    """Return a capture with only the conversations to which these frames belong, up to the last of these frames.
 
     Frames keep their numbers.
     """
@@ -54,7 +57,7 @@ def conversations_with(captured: CaptureFile, numbers: Collection[int]) -> Captu
     for frame, key in zip(captured.frames, keys, strict=True):
         if key is not None and frame.number in wanted:
             last[key] = max(last.get(key, 0), frame.time_ns)
-    # The last frame's copy at the receiver is later by the delay of the path: the conversation's next frames show it.
+    # Keep some later frames too: the last frame's copy at the receiver comes later, by the delay of the path.
     kept, behind = [], dict.fromkeys(last, 0)
     for frame, key in zip(captured.frames, keys, strict=True):
         if key is None or key not in last:

@@ -1,4 +1,4 @@
-"""SVG rendering of a ladder: columns of hosts, sloping arrows, a time axis; readable without scripts.
+"""SVG rendering of a ladder diagram: columns of hosts, sloping arrows, a time axis; readable without scripts.
 
 An arrow is the area between the departure and the arrival of a message's first and last octet: its slope shows the
 delay of the path, its thickness the transmission time. A lost message ends in a cross. Colours are those of Okabe and
@@ -20,14 +20,14 @@ from lab7.experiments.ladder.time_axis import LABEL_PX, Kind, TimeAxis
 TOP_PX, BOTTOM_PX, LEFT_PX, MARGIN_PX = 64.0, 36.0, 92.0, 90.0
 # Distance of two columns: as far as PAGE_PX has room for all of them, within these bounds.
 COLUMN_PX, COLUMN_PX_MIN, PAGE_PX = 300.0, 150.0, 940.0
-# Share of its size to which a drawing shrinks on a narrow screen, before it scrolls.
+# A diagram shrinks to this share of its size on a narrow screen; on an even narrower one it scrolls.
 SHRINKS_TO = 0.8
 # Arrows thinner than THIN_PX are drawn as a line of this width.
 THIN_PX = 1.6
-# Lines of a grid that are drawn; in a longer ladder they end there.
+# Maximum number of grid lines; a longer ladder has none below the last.
 GRID_LINES_MAX = 200
 HEAD_PX = 8.0
-# A message without a known arrival: fall of its arrow in pixels, and the share of the way at which a lost one ends.
+# Arrow of a message without a known arrival: its slope in pixels, and the share of its way at which a loss is drawn.
 SLOPE_PX, LOST_AT = 16.0, 0.62
 CHARACTER_PX = 6.1
 LABEL_CHARACTERS_MIN = 12
@@ -69,11 +69,11 @@ svg.ladder { font: 11.5px/1 system-ui, "Segoe UI", Roboto, Arial, sans-serif; ba
 
 @dataclass(frozen=True)
 class Drawing:
-    """Options of a drawing: kind of the time axis, title, text of marks and link target by arrow, and the RTT grid.
+    """Options of an SVG ladder diagram: kind of the time axis, title, and additions to the arrows.
 
-    `marks`: words (for example claim ids) shown at an arrow, keyed by the arrow's position in the ladder; `link`:
-    target of an arrow's link, None for no link; `grid_ns`: distance of grid lines in ns, 0 for none; `standalone`: the
-    style is for a file of its own, with light and dark colours.
+    `marks`: words, such as claim ids, to show at an arrow, keyed by the arrow's index in the ladder. `link`: function
+    that returns the target of an arrow's hyperlink, or None. `grid_ns`: distance of grid lines in ns, 0 for none.
+    `standalone`: True for a separate SVG file, whose style has light and dark colours.
     """
 
     kind: Kind = "fitted"
@@ -120,7 +120,7 @@ def _attribute(text: str) -> str:
 
 
 def describe(ladder: Ladder, arrow: Arrow, start_ns: int) -> str:
-    """Return one sentence on an arrow: hosts, label, times in ms since `start_ns`, frames at sender and receiver."""
+    """Describe an arrow in one sentence: hosts, label, times in ms since `start_ns`, frames at sender and receiver."""
     ends = f"{ladder.columns[arrow.source]} to {ladder.columns[arrow.target]}"
     sent = f"sent at {milliseconds(arrow.sent_ns - start_ns)} ms"
     if arrow.received_end_ns is None:
@@ -138,7 +138,7 @@ def _frames(numbers: Sequence[int]) -> str:
 
 
 def milliseconds(time_ns: int) -> str:
-    """Return a time in ms with three decimals, which are microseconds."""
+    """Return a time as text in ms, with three decimals."""
     return f"{time_ns / 1e6:,.3f}"
 
 
@@ -172,7 +172,7 @@ def _axis(ladder: Ladder, kind: Kind) -> TimeAxis:
 
 
 class _Across:
-    """Horizontal places of the columns, and the width of the drawing, in pixels."""
+    """Horizontal layout of a ladder diagram: positions of the columns and width, in pixels."""
 
     def __init__(self, columns: int) -> None:
         room = (PAGE_PX - LEFT_PX - MARGIN_PX) / max(columns - 1, 1)
@@ -180,7 +180,7 @@ class _Across:
         self.width = LEFT_PX + self.column * (columns - 1) + MARGIN_PX
 
     def x(self, column: int) -> float:
-        """Return the place of a column."""
+        """Return the horizontal position of a column, in pixels."""
         return LEFT_PX + self.column * column
 
 
@@ -255,7 +255,10 @@ def _shape(arrow: Arrow, axis: TimeAxis, across: _Across) -> str:
 
 
 def _unreceived(arrow: Arrow, start: float, end: float, y: float) -> str:
-    """Draw a message without a known arrival: dashed to the other column, or if lost, to a cross before it."""
+    """Return SVG for a message without a known arrival: a dashed line to the other column.
+
+    If the message was lost, the line ends before that column, in a cross.
+    """
     side = 1 if end > start else -1
     across, down = (LOST_AT * (end - start), LOST_AT * SLOPE_PX) if arrow.lost else (end - start, SLOPE_PX)
     x, bottom = start + across, y + down
@@ -273,13 +276,13 @@ def _unreceived(arrow: Arrow, start: float, end: float, y: float) -> str:
 
 
 def _head(x: float, y: float, back: int) -> str:
-    """Return an arrow head with its tip at (x, y); `back` is 1 if the arrow comes from the right, else -1."""
+    """Return SVG for an arrow head with its tip at (x, y); `back` is -1 for an arrow to the right, else 1."""
     across = back * HEAD_PX
     return f'<path d="M{x:.1f} {y:.1f} l{across:.1f} -4 v8 z" fill="var(--colour)"/>'
 
 
 def _label(arrow: Arrow, axis: TimeAxis, across: _Across, marks: Sequence[tuple[str, int]], below: int) -> str:
-    """Return the text above an arrow: its marks as (word, number of the colour), then its label."""
+    """Return SVG for the text above an arrow: its marks as (word, colour number), then its label."""
     leftwards = arrow.target < arrow.source
     x = across.x(arrow.source) + (-10 if leftwards else 10)
     y = axis.y(arrow.sent_ns) - 4 - LABEL_PX * below

@@ -1,4 +1,4 @@
-"""Text renderings of a ladder: for a terminal, with a lifeline per host, and as a Mermaid sequence diagram.
+"""Text renderings of a ladder diagram: for a terminal, with a lifeline per host, and as a Mermaid sequence diagram.
 
     ms         client                 proxy                  origin
         0.000  | GET /page/ --------->|                      |     5.001
@@ -19,7 +19,7 @@ MERMAID = {";": ",", "#": "no. ", "%%": "% %", "\n": " ", "<": "(", ">": ")"}
 
 
 def render_text(ladder: Ladder, width: int = 100) -> str:
-    """Return the ladder as lines of at most about `width` characters; a label that does not fit is shortened."""
+    """Return the ladder as text lines of at most about `width` characters; a label that does not fit is shortened."""
     start_ns = ladder.arrows[0].sent_ns if ladder.arrows else 0
     gaps = max(len(ladder.columns) - 1, 1)
     room = (width - 2 * TIME_WIDTH - 4 - len(ladder.columns[-1] if ladder.columns else "")) // gaps
@@ -76,7 +76,7 @@ def render_mermaid(ladder: Ladder) -> str:
 
 
 def _plain(text: str) -> str:
-    """Replace the characters that end a statement or begin a comment, an entity or HTML in Mermaid."""
+    """Replace the characters that have a meaning in Mermaid: end of a statement, comment, entity, HTML."""
     for character, replacement in MERMAID.items():
         text = text.replace(character, replacement)
     return printable(text)

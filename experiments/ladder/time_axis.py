@@ -1,8 +1,8 @@
-"""Vertical axis of a ladder: from times in ns to positions in pixels, downwards, to scale or with idle time shortened.
+"""Vertical time axis of a ladder diagram: from times in ns to positions in pixels, downwards.
 
 An axis of the kind "scale" is linear. An axis of the kind "fitted" keeps the order of all times and shortens idle time:
 the distance of two neighbouring times is proportional to their difference, but at least a minimum, which leaves space
-for a label, and at most a maximum; an interval shortened to the maximum is marked as a cut.
+for a label, and at most a maximum. An interval shortened to the maximum is marked as a cut.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Literal
 
 Kind = Literal["fitted", "scale"]
-# Pixels: of a label's line, between two times without a label, of a typical delay, and of the longest interval uncut.
+# Heights in pixels: line of a label; minimum between two times; a typical delay; maximum before an interval is cut.
 LABEL_PX, NEXT_PX, DELAY_PX, CUT_PX = 15.0, 5.0, 44.0, 150.0
 # Maximum height in pixels of an axis to scale; browsers draw no higher images reliably.
 HEIGHT_MAX_PX = 12_000.0
@@ -22,16 +22,16 @@ HEIGHT_MAX_PX = 12_000.0
 
 @dataclass(frozen=True)
 class Cut:
-    """A shortened interval: position of its middle in pixels, and its real length in ns."""
+    """Shortened interval of a time axis: position of its middle in pixels, and its real length in ns."""
 
     y: float
     length_ns: int
 
 
 class TimeAxis:
-    """Axis over all `times_ns`, the first of which is at `top` pixels; `labels` counts the labels above each time.
+    """Time axis over all `times_ns`, whose first time is at `top` pixels.
 
-    `delay_ns` is a typical delay, from which the scale follows.
+    `labels`: time -> number of labels above it. `delay_ns`: a typical delay of the network, which determines the scale.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class TimeAxis:
 
     @property
     def bottom(self) -> float:
-        """Position of the last time, in pixels."""
+        """Vertical position of the last time, in pixels."""
         return self._places[-1]
 
     def y(self, time_ns: int) -> float:
-        """Return the position of a time in pixels; a time between two known times is interpolated."""
+        """Return the vertical position of a time in pixels, interpolated between the known times."""
         index = bisect_left(self._times, time_ns)
         if index == len(self._times):
             return self._places[-1]

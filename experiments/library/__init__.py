@@ -1,4 +1,4 @@
-"""Library interface: run experiments from Python, and read their results as tables and pictures.
+"""Library interface of lab7: run experiments from Python, and read their results as tables and diagrams.
 
     import lab7
 

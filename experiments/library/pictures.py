@@ -1,4 +1,4 @@
-"""Ladder diagrams as objects that a notebook draws, and that print as text."""
+"""Ladder diagrams as objects that a notebook displays as SVG, and print() as text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ARROWS = 30
 
 @dataclass(frozen=True)
 class LadderPicture:
-    """Ladder diagram in three forms: an SVG, text for a terminal, and Mermaid; `left_out` messages are not in it."""
+    """Ladder diagram as SVG, as text for a terminal, and in Mermaid; `left_out` is the number of omitted messages."""
 
     ladder: Ladder
     title: str
@@ -27,7 +27,7 @@ class LadderPicture:
 
     @cached_property
     def svg(self) -> str:
-        """The diagram as an SVG; an empty string without a message."""
+        """The diagram as an SVG; an empty string if the diagram has no message."""
         options = Drawing(title=self.title, standalone=True)
         return render_svg(self.ladder, options) if self.ladder.arrows else ""
 
@@ -42,7 +42,10 @@ class LadderPicture:
         return render_mermaid(self.ladder)
 
     def save(self, path: str | Path) -> Path:
-        """Write the diagram to a file: by its suffix as .svg, .txt, .md or .mmd. Raises ValueError, OSError."""
+        """Write the diagram to a file in the format of its suffix (.svg, .txt, .md, .mmd).
+
+        Raises ValueError for another suffix, OSError.
+        """
         path = Path(path)
         texts = {".svg": self.svg, ".txt": self.text, ".md": f"```mermaid\n{self.mermaid}```\n", ".mmd": self.mermaid}
         if path.suffix not in texts:
@@ -66,10 +69,10 @@ def draw_ladder(
     tcp: bool = False,
     title: str = "",
 ) -> LadderPicture:
-    """Return the ladder diagram of a capture: a file's path, or a capture that was read.
+    """Return the ladder diagram of a capture, which is a file's path or a capture already read.
 
-    frames: show only messages in at least one of these frames; protocols: show only messages of these protocols; first:
-    maximum number of messages; tcp: also show TCP segments without a message. Raises CaptureReadError.
+    `frames`: show only messages in at least one of these frames. `protocols`: show only messages of these protocols.
+    `first`: maximum number of messages. `tcp`: also show TCP segments without a message. Raises CaptureReadError.
     """
     captured = capture if isinstance(capture, CaptureFile) else read_capture(Path(capture))
     ladder = ladder_of(captured, with_tcp=tcp or bool(frames))

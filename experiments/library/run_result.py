@@ -1,4 +1,4 @@
-"""Result of one run as an object: claims, comparisons, samples and captures, drawn by a notebook."""
+"""Result of one run as an object for programs and notebooks: claims, comparisons, samples and captures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lab7.experiments.library.tables import rows_of, table_of
 
 @dataclass(frozen=True)
 class RunResult:
-    """Result of one run: its folder and the content of its result.json, with the parts that programs read."""
+    """Result of one run: the content of its result.json, and access to the files of its folder."""
 
     folder: Path
     result: Result
@@ -38,12 +38,12 @@ class RunResult:
 
     @cached_property
     def claims(self) -> dict[str, Verdict]:
-        """Verdicts by claim id: `.verdict` is shown, failed or undecided, `.evidence` a sentence, `.frames` numbers."""
+        """Claim id -> verdict, with `.verdict` (shown, failed or undecided), `.evidence` (a sentence) and `.frames`."""
         return {claim.id: claim for claim in self.result.claims}
 
     @cached_property
     def comparisons(self) -> dict[str, Comparison]:
-        """Comparisons of measured times with theory: `.measured_s`, `.theory_s`, `.ratio`, `.terms`, `.within`."""
+        """Measured times beside predicted ones: `.measured_s`, `.theory_s`, `.ratio`, `.terms`, `.within`."""
         return {comparison.name: comparison for comparison in self.result.comparisons}
 
     @property
@@ -53,12 +53,15 @@ class RunResult:
 
     @property
     def valid(self) -> bool:
-        """True if the network had its configured properties, and the machine did not disturb the run."""
+        """True if the network had its configured properties, and other load on the machine did not disturb the run."""
         return self.result.fidelity.verdict == "valid"
 
     @cached_property
     def samples(self) -> Any:
-        """Table of all samples with their terms in s: a pandas DataFrame, or a Table without pandas."""
+        """Table of all samples (measured repetitions) with their terms in s.
+
+        It is a pandas DataFrame, or a Table if pandas is not installed.
+        """
         return table_of(rows_of(self.folder, self.result, "samples"))
 
     @cached_property
@@ -72,7 +75,7 @@ class RunResult:
         return None if self.result.files.report is None else self.folder / self.result.files.report
 
     def read_capture(self, name: str | None = None) -> CaptureFile:
-        """Return the frames of a capture, by default of the capture that evidence cites. Raises CaptureReadError."""
+        """Return the frames of a capture, by default of the one that the evidence cites. Raises CaptureReadError."""
         return read_capture(self._capture(name))
 
     def ladder(
@@ -84,9 +87,9 @@ class RunResult:
         first: int | None = ARROWS,
         tcp: bool = False,
     ) -> LadderPicture:
-        """Return the ladder diagram of the run's first messages, or of the messages that a claim's evidence cites.
+        """Return the ladder diagram of the run's first messages, or with `claim`, of the messages its evidence cites.
 
-        The other arguments are as for draw_ladder(). Raises KeyError for an unknown claim, CaptureReadError.
+        The other arguments are those of draw_ladder(). Raises KeyError for an unknown claim, CaptureReadError.
         """
         frames = self.claims[claim].frames if claim is not None else ()
         title = f"Messages of the evidence for {claim}" if claim else f"Messages of {self.experiment}"
@@ -116,5 +119,8 @@ class RunResult:
 
 
 def open_run(run: str | Path, results: str | Path = "results") -> RunResult:
-    """Return the result of a run: its folder, a path below `results`, or EXPERIMENT/latest. Raises RunNotFoundError."""
+    """Return the result of a run, given as a folder, a path below `results`, or EXPERIMENT/latest.
+
+    Raises RunNotFoundError.
+    """
     return RunResult(*load_run(str(run), Path(results)))

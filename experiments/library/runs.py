@@ -1,4 +1,4 @@
-"""Runs of experiments from a program or a notebook: `lab7 run` in a process of its own, and its result as an object.
+"""Runs of experiments from a Python program or notebook: `lab7 run` in a separate process, and its result as an object.
 
 A network needs Linux namespaces or a kernel of its own, which a running Python process cannot enter without losing the
 machine's network. Each run is therefore a process of `lab7 run`, with its defaults, checks and reruns.
@@ -21,7 +21,7 @@ STOP_TIMEOUT_S = 10.0
 
 
 class RunError(RuntimeError):
-    """A run without a result; the message is the sentence that `lab7 run` printed, `exit_code` its exit code."""
+    """Error of a run that has no result; the message is that of `lab7 run`, `exit_code` its exit code."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -29,11 +29,11 @@ class RunError(RuntimeError):
 
 
 class ArgumentsError(RunError, ValueError):
-    """Unknown experiment or parameter, or an invalid value."""
+    """Error for an unknown experiment or parameter, or an invalid value."""
 
 
 class ProgramNotStartedError(RunError):
-    """A program that takes the place of a service did not start."""
+    """Error because a program in place of one of lab7's services did not start."""
 
 
 def run(
@@ -51,16 +51,16 @@ def run(
     parameters: Mapping[str, Any] | None = None,
     **more_parameters: Any,
 ) -> RunResult:
-    """Run one experiment by name or file, and return its result; claims that are not shown are no error.
+    """Run one experiment by name or file, and return its result. A claim that is not shown is no error.
 
-    Keyword arguments other than those below are parameters of the experiment (`rtt="50ms"`); `parameters` takes
-    parameters whose name is an argument of this function or a keyword of Python. time: "virtual", "real" or "auto";
-    replace: programs keyed by role, as for --replace; inject: faults keyed by host, as for --fault; again: maximum
-    number of reruns; results: folder of the result folders. Raises ArgumentsError, ProgramNotStartedError, RunError.
+    Keyword arguments other than those below are parameters of the experiment (`rtt="50ms"`). `parameters`: parameters
+    whose name is an argument of this function or a keyword of Python. `time`: "virtual", "real" or "auto". `replace`:
+    programs keyed by role, as for --replace. `inject`: faults keyed by host, as for --fault. `again`: maximum number of
+    reruns. `results`: folder of the result folders. Raises ArgumentsError, ProgramNotStartedError, RunError.
     """
     given = {**(parameters or {}), **more_parameters}
     words = ["run", str(experiment), "--json", "--seed", str(seed), "--links", links, "--results", str(results)]
-    # Without --time the variable LAB7_TIME counts, as on the command line.
+    # Leave --time out for `auto`, so that the variable LAB7_TIME takes effect, as on the command line.
     words += ["--time", time] if time != "auto" else []
     words += ["--repeat", str(repeat)] if repeat is not None else []
     words += ["--again", str(again)] if again is not None else []
@@ -76,7 +76,7 @@ def run(
 
 
 def as_text(value: Any) -> str:
-    """Return a parameter's value as on the command line: lists are separated by commas, truth is true or false."""
+    """Return a parameter's value as text for the command line; lists become comma-separated, booleans true or false."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Iterable) and not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Tables of results: one row per comparison, claim, sample or run, as a pandas DataFrame if pandas is installed."""
+"""Tables of results: one row per measured time, claim, sample or run, as a pandas DataFrame if pandas is installed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHOWN_ROWS = 60
 
 @dataclass(frozen=True)
 class Table:
-    """Small table by columns of equal length, for machines without pandas; None stands for an absent value."""
+    """Table for machines without pandas, made of columns of equal length; None stands for an absent value."""
 
     columns: Mapping[str, list[Any]]
 
@@ -70,9 +70,9 @@ def _cell(value: Any) -> str:
 def results(folder: str | Path = "results", rows: RowKind = "comparisons") -> Any:
     """Return a table of all results below a folder, oldest first: a pandas DataFrame, or a Table without pandas.
 
-    rows: "comparisons" (one row per measured time beside its theory), "claims", "samples" (each with its terms) or
-    "runs". Every row has the run's experiment, start, seed, clock, fidelity, implementations, parameters (in the
-    parser's units: times in s) and folder. Raises NotADirectoryError, ValueError.
+    `rows` selects the kind of rows: "comparisons" (one per measured time, with its prediction), "claims", "samples"
+    (each with its terms) or "runs". Every row has the run's experiment, start, seed, clock, fidelity, implementations,
+    parameters (in the parser's units: times in s) and folder. Raises NotADirectoryError, ValueError.
     """
     folder = Path(folder)
     if rows not in ROWS:
@@ -83,13 +83,13 @@ def results(folder: str | Path = "results", rows: RowKind = "comparisons") -> An
 
 
 def rows_of(folder: Path, result: Result, rows: RowKind) -> list[Row]:
-    """Return the rows of one result, with the columns of its run in front."""
+    """Return the rows of one result; the columns that describe the run come first."""
     head = _run_columns(folder, result)
     return [{**head, **row, "folder": str(folder)} for row in ROWS[rows](folder, result)]
 
 
 def table_of(rows: list[Row]) -> Any:
-    """Return rows as a pandas DataFrame if pandas is installed, else as a Table; each column is of one type."""
+    """Return rows as a pandas DataFrame, or as a Table without pandas; all values of a column have one type."""
     names = list(dict.fromkeys(name for row in rows for name in row if name != "folder"))
     columns = {name: _of_one_type([row.get(name) for row in rows]) for name in [*names, "folder"]} if rows else {}
     if importlib.util.find_spec("pandas") is None:
@@ -100,7 +100,7 @@ def table_of(rows: list[Row]) -> Any:
 
 
 def _of_one_type(values: list[Any]) -> list[Any]:
-    """Return the values of a column as numbers or truth values, or all as text, since Parquet's columns are typed."""
+    """Convert the values of a column to one type (numbers, booleans or text), since Parquet's columns are typed."""
     there = [value for value in values if value is not None]
     if all(isinstance(value, bool) for value in there):
         return values

@@ -1,1 +1,1 @@
-"""The network in a report: the topology as a picture, and traffic, queues and losses of its paths over time."""
+"""Network section of a run's report: topology as a diagram, and traffic, queues and losses of its paths over time."""

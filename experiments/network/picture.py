@@ -1,4 +1,4 @@
-"""Picture of a run's topology as SVG: hosts with addresses, links with delay, rate and loss, captured interfaces."""
+"""SVG diagram of a run's topology: hosts with addresses, links with delay, rate and loss, captured interfaces."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ svg.topology { font: 12px/1 system-ui, "Segoe UI", Roboto, Arial, sans-serif; }
 
 
 def render_topology(network: NetworkDescription, captured: Collection[str]) -> str:
-    """Return the picture as an <svg> element; `captured`: labels HOST:INTERFACE of the captured interfaces."""
+    """Return the diagram as an <svg> element; `captured`: labels HOST:INTERFACE of the captured interfaces."""
     nodes = [*network.switches, *network.hosts]
     ends = [(link.first, link.second) for link in network.links]
     places = layout(nodes, ends, frozenset(network.switches))
@@ -45,7 +45,7 @@ def render_topology(network: NetworkDescription, captured: Collection[str]) -> s
 
 
 def describe_topology(network: NetworkDescription, captured: Collection[str]) -> Iterator[str]:
-    """Yield a sentence for each host and each link, for readers without the picture."""
+    """Yield a sentence for each host and each link, for readers without the diagram."""
     for name, addresses in network.hosts.items():
         labels = [label for label in captured if label.partition(":")[0] == name]
         seen = f"; captured at {', '.join(labels)}" if labels else ""
@@ -55,7 +55,7 @@ def describe_topology(network: NetworkDescription, captured: Collection[str]) ->
 
 
 def shape_of(link: LinkDescription) -> str:
-    """Return delay, rate, loss and queue of a link as text, of both directions if the directions differ."""
+    """Return delay, rate, loss and queue of a link as text; if the directions differ, for each direction."""
     if link.there == link.back:
         return _words(link.there)
     return f"{_words(link.there)} (to {link.second}); {_words(link.back)} (to {link.first})"

@@ -1,4 +1,4 @@
-"""Network section of a run's report: topology, plots of the paths' traffic over time, and a table of the paths."""
+"""Data for the network section of a run's report: topology, plots of traffic over time, table of the paths."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ THROUGHPUT, QUEUE, LOSS = "#0072B2", "#9A6700", "#B24A00"
 
 @dataclass(frozen=True)
 class PathRow:
-    """Row of the table of paths: name, octets received, busiest interval in bit/s, longest queue, packets lost."""
+    """Row of the table of paths: name, octets received, highest throughput in bit/s, longest queue, packets lost.
+
+    The throughput is the mean over one interval of the plot.
+    """
 
     name: str
     octets: int
@@ -33,7 +36,7 @@ class PathRow:
 
 @dataclass(frozen=True)
 class RunNetwork:
-    """Network of a run: picture of the topology with its text, plots of traffic as SVG (None: not drawn), paths."""
+    """Network section of a run's report: topology as SVG and text, traffic plots as SVG (None: no plot), paths."""
 
     topology: str
     sentences: tuple[str, ...]
@@ -44,7 +47,7 @@ class RunNetwork:
 
 
 def run_network(folder: Path, result: Result) -> RunNetwork | None:
-    """Return the network part of a result's report; None for a result without a network."""
+    """Return the network section of a result's report; None for a result without a network."""
     network = result.network
     if network is None or not network.hosts:
         return None
@@ -72,7 +75,7 @@ def run_network(folder: Path, result: Result) -> RunNetwork | None:
 
 
 def _traffic(folder: Path, result: Result) -> tuple[list[Traffic], Sequence[str]]:
-    """Return the traffic in a result's capture, and the labels of the captured interfaces."""
+    """Return the traffic of each path in a result's capture, and the labels of the captured interfaces."""
     if result.files.capture is None or result.network is None:
         return [], ()
     try:
@@ -83,7 +86,7 @@ def _traffic(folder: Path, result: Result) -> tuple[list[Traffic], Sequence[str]
 
 
 def _plot(traffic: Sequence[Traffic]) -> str | None:
-    """Return throughput, queue and losses of each path over time as one <svg> element; None if nothing can be drawn."""
+    """Return plots of throughput, queue and losses of each path over time as one <svg> element, or None."""
     if not traffic:
         return None
 

@@ -1,8 +1,8 @@
 """Traffic of a run's paths over time, from its capture: throughput, packets in queues, and losses.
 
-A path leads from one captured host to another. A packet is in the queues of its path from its departure until its
-arrival time less the path's propagation delay, so that a packet in transmission counts, too. If the propagation delay
-is unknown, the number of packets in queues is unknown.
+A path leads from one captured host to another. A packet is counted in the queues of its path from its departure until
+its arrival time minus the path's propagation delay; packets in transmission are therefore included. If the propagation
+delay is unknown, the number of packets in queues is unknown.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ INTERVALS = 240
 class Traffic:
     """Traffic of one path: name, throughput by interval, largest queue by interval, and the times of losses.
 
-    start_s: start of each interval, since the first frame; queue: None if the path's delays are unknown; rate_bps: the
-    lowest rate of the path's links, None if unlimited or unknown.
+    `start_s`: start of each interval, since the first frame. `queue_packets`: None if the path's delays are unknown.
+    `rate_bps`: the lowest rate of the path's links, None if unlimited or unknown.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Traffic:
 
 
 def traffic_of(captured: CaptureFile, network: NetworkDescription) -> list[Traffic]:
-    """Return the traffic of each path between captured hosts; the path with most octets comes first."""
+    """Return the traffic of each path between captured hosts, starting with the path that carried most octets."""
     if not captured.frames:
         return []
     journeys = Journeys(captured)
@@ -85,13 +85,13 @@ def _traffic(
 def _queue(
     packets: Sequence[tuple[int, int | None, int]], delay_ns: int, first_ns: int, width_ns: int
 ) -> Sequence[int]:
-    """Return the largest number of packets in queues in each interval, without lost packets."""
+    """Return the largest number of queued packets in each interval; lost packets are not counted."""
     changes: list[tuple[int, int]] = []
     for sent_ns, received_ns, _ in packets:
         if received_ns is not None:
             changes += [(sent_ns, 1), (max(received_ns - delay_ns, sent_ns), -1)]
     largest, length, place = [0] * INTERVALS, 0, 0
-    # A packet that leaves a queue at the moment when another one enters it is not in it any more.
+    # At equal times, count a departure (-1) before an arrival (+1).
     for time_ns, change in sorted(changes):
         here = min((time_ns - first_ns) // width_ns, INTERVALS - 1)
         for between in range(place, here + 1):
@@ -102,7 +102,7 @@ def _queue(
 
 
 def path_between(network: NetworkDescription, source: str, target: str) -> list[Direction] | None:
-    """Return the directions of the links on the path with the fewest links; None without a path."""
+    """Return the links (as directions) on the path with the fewest links; None if there is no path."""
     ways: Mapping[str, list[tuple[str, Direction]]] = defaultdict(list)
     for link in network.links:
         ways[link.first].append((link.second, link.there))

@@ -1,1 +1,1 @@
-"""Sweeps: grids of runs over parameters, seeds and replacements (`lab7 sweep`), and tables over their results."""
+"""Parameter sweeps (`lab7 sweep`): grids of runs over parameters, seeds and programs, and tables of their results."""

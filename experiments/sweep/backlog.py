@@ -1,6 +1,7 @@
-"""Backlog of a sweep: a queue of cells (the runs of the grid); a cell without a valid result is queued again, bounded.
+"""Backlog of a parameter sweep: queue of the cells (runs of the grid), with a bounded number of reruns.
 
-In virtual time a cell with a suspect result is not queued again, since the same seed gives the same result.
+A cell whose run failed is queued again, and so is a cell with a suspect result in real time. In virtual time a suspect
+result is final, since the same seed would give the same result.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from lab7.experiments.sweep.cell import Cell
 
 
 class Backlog:
-    """Queue of cells with the number of finished runs of each; `again` bounds the reruns of a cell.
+    """Queue of cells, with the number of finished runs of each cell.
 
-    attempts: number of runs in earlier invocations, keyed by cell name.
+    `again`: maximum number of reruns of a cell. `attempts`: cell name -> number of runs in earlier invocations.
     """
 
     def __init__(
@@ -31,15 +32,18 @@ class Backlog:
         return len(self._waiting)
 
     def take(self) -> Cell | None:
-        """Remove and return the next cell; None if none waits."""
+        """Remove and return the next cell; None if the queue is empty."""
         return self._waiting.popleft() if self._waiting else None
 
     def attempt(self, cell: Cell) -> int:
-        """Return the number of finished runs of a cell, earlier invocations included."""
+        """Return the number of finished runs of a cell, including those of earlier invocations."""
         return self._attempts.get(cell.name, 0)
 
     def settle(self, cell: Cell, *, valid: bool, failed: bool = False) -> bool:
-        """Count a finished run; return False if the cell was put back, since its result is suspect or it failed."""
+        """Count a finished run of a cell; return True if it is final, False if the cell was queued again.
+
+        A cell is queued again if the run failed or its result is suspect, and reruns remain.
+        """
         self._attempts[cell.name] = count = self.attempt(cell) + 1
         if valid or count >= (self._failures_limit if failed else self._limit):
             return True
@@ -48,5 +52,5 @@ class Backlog:
 
 
 def is_settled(fidelity: str, attempt: int, again: int, clock: ClockWord) -> bool:
-    """Return True if a stored result is final: valid, or suspect after the last permitted run."""
+    """Return True if a stored result is final: valid, or suspect but without permitted reruns."""
     return fidelity == "valid" or clock == "virtual" or attempt >= 1 + again

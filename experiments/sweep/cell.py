@@ -1,9 +1,10 @@
-"""Cell of a sweep: one run, named by a hash of everything on which its result depends.
+"""Cell of a sweep: one run, named by a hash of all data on which its result depends.
 
-The hash covers the experiment (with the content of a user's file), all its parameters as parsed, so that `20ms` and
-`0.02s` are one cell, repetitions, seed, replacements (with the content of the files in their command lines), link
-emulation, the clock with its kernel, and the version of lab7. A sweep that was stopped therefore continues with the
-cells that lack a result, an extended sweep runs only its new cells, and the cells of a changed program are run again.
+The hash covers the experiment (with the content of a user's file), all its parameters as parsed, repetitions, seed,
+replacements (with the content of the files in their command lines), link emulation, the clock with its kernel, and the
+version of lab7. Since parameters are parsed, `20ms` and `0.02s` are one cell. A sweep that was stopped therefore
+continues with the cells without a result, an extended sweep runs only its new cells, and the cells of a changed program
+are run again.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ NAME_DIGITS = 16
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a sweep: its point in the grid, the values of its parameters, and everything its hash covers."""
+    """One run of a sweep: its point in the grid, the parsed parameters, and all data on which its result depends."""
 
     point: Point
     values: Mapping[str, Any]
@@ -34,7 +35,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Return the hash of `depends` in hexadecimal."""
+        """Return the name of the cell, a hash of `depends` in hexadecimal."""
         return name_of(self.depends)
 
 
@@ -47,10 +48,10 @@ def name_of(depends: Mapping[str, Any]) -> str:
 def make_cells(
     definition: Definition, experiment: Experiment, clock: Clock, version: str, digests: Mapping[str, str]
 ) -> list[Cell]:
-    """Return the cells of a sweep in the order of its grid, each once. Raises DefinitionError, ParameterError.
+    """Return the cells of a sweep in the order of its grid, without duplicates.
 
-    digests: SHA-256 of the experiment's file and of the files in command lines of replacements, keyed by name as
-    written.
+    `digests`: SHA-256 of the experiment's file and of the files in command lines of replacements, keyed by name as
+    written. Raises DefinitionError, ParameterError.
     """
     cells = [_cell(definition, point, experiment, clock, version, digests) for point in definition.points()]
     return list({cell.name: cell for cell in reversed(cells)}.values())[::-1]
@@ -85,7 +86,7 @@ def _cell(
 def shuffled(cells: Iterable[Cell], order_seed: int) -> list[Cell]:
     """Return the cells in a random order that depends only on the seed and on the set of cells.
 
-    A drift of the machine's speed during the sweep is thereby spread over all points of the grid.
+    The random order spreads a drift of the machine's speed during the sweep over all points of the grid.
     """
     ordered: Sequence[Cell] = sorted(cells, key=lambda cell: cell.name)
     return Random(order_seed).sample(ordered, len(ordered))

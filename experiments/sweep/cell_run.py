@@ -1,8 +1,9 @@
-"""Run of one cell, in any process of any machine: in virtual time in a user-mode kernel, else by `lab7 run`.
+"""Execution of one cell (run) of a sweep, in any process of any machine.
 
-A task is JSON data, so that a Dask scheduler can pass it on; the outcome is `{"result": ...}` as in result.json, or
-`{"error": sentence}`. In real time a machine runs one cell at a time, by a lock of the whole machine (flock(2)), which
-`lab7 run` inherits: after the death of this process the next cell still waits for that run to end.
+In virtual time the cell runs in a user-mode kernel, in real time by `lab7 run`. A task is JSON data, so that a Dask
+scheduler can pass it on. The outcome is `{"result": ...}` as in result.json, or `{"error": sentence}`. In real time a
+machine runs one cell at a time, by a lock of the whole machine (flock(2)). `lab7 run` inherits the lock: if this
+process dies, the next cell still waits for that run to end.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from lab7.topologies.emulation.process.interpreter import module_command
 from lab7.topologies.emulation.virtual import kernel
 
 Task = dict[str, Any]
-# Reasons to stop all runs of a process; empty as long as they go on.
+# Reasons for stopping all runs of this process; empty while they may continue.
 Reasons = list[str]
 MACHINE_LOCK = Path("/tmp/lab7-real-time.lock")
 POLL_S = 0.2
@@ -44,7 +45,7 @@ def lab7_version() -> str:
 
 
 def task_of(cell: Cell, definition: Definition) -> Task:
-    """Return the task of a cell as JSON data."""
+    """Return the task of a cell as JSON data, for run_task in another process."""
     return {
         "experiment": definition.experiment,
         "given": dict(cell.point.given),
@@ -59,7 +60,10 @@ def task_of(cell: Cell, definition: Definition) -> Task:
 
 
 def run_task(task: Task, folder: str | None = None, reasons: Reasons | None = None) -> dict[str, Any]:
-    """Run a task; return its outcome. `folder`: place for the files of the run; None for a temporary one."""
+    """Execute a task, and return its outcome as JSON data.
+
+    `folder` is for the files of the run; None means a temporary folder.
+    """
     if task["lab7"] != lab7_version():
         return {
             "error": f"this machine has lab7 {lab7_version()}, the sweep needs {task['lab7']}: install that version"
@@ -91,7 +95,7 @@ _compiling = threading.Lock()
 
 
 def _run_virtual(task: Task, clock: Clock, place: Path, reasons: Reasons | None) -> Result:
-    """Run a cell in a kernel of its own. Raises EmulationError, ResultError."""
+    """Run a cell in a user-mode kernel, in virtual time. Raises EmulationError, ResultError."""
     from lab7.experiments.harness.virtual_time.kernel_run import QUIET_LIMIT_FULL_S, QUIET_LIMIT_S, VirtualTime
 
     built = kernel.require()
@@ -115,7 +119,7 @@ def _run_virtual(task: Task, clock: Clock, place: Path, reasons: Reasons | None)
 
 
 def _run_real(task: Task, place: Path, descriptor: int, reasons: Reasons | None) -> Result:
-    """Run a cell by `lab7 run` in a process of its own. Raises EmulationError, ResultError."""
+    """Run a cell by `lab7 run` in a separate process, in real time. Raises EmulationError, ResultError."""
     errors = place / "errors"
     with open(errors, "wb") as stderr:
         process = subprocess.Popen(
@@ -124,7 +128,7 @@ def _run_real(task: Task, place: Path, descriptor: int, reasons: Reasons | None)
             stdout=subprocess.DEVNULL,
             stderr=stderr,
             pass_fds=(descriptor,),
-            # Ctrl-C of the terminal reaches this process only, which then ends the run itself.
+            # In a new session the run gets no Ctrl-C from the terminal; this process ends the run itself.
             start_new_session=True,
         )
         try:
@@ -153,7 +157,7 @@ def _real_words(task: Task, place: Path) -> Sequence[str]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process by SIGTERM, after STOP_S by SIGKILL to its whole session."""
+    """Terminate a process by SIGTERM; after STOP_S seconds, kill its session by SIGKILL."""
     if process.poll() is not None:
         return
     process.terminate()
@@ -167,7 +171,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def machine_lock(reasons: Reasons | None = None, path: Path = MACHINE_LOCK) -> Iterator[int]:
-    """Hold the lock of this machine for runs in real time; yield its file descriptor. Raises EmulationError."""
+    """Hold the machine-wide lock for runs in real time during a `with` block; yield its descriptor.
+
+    Raises EmulationError.
+    """
     descriptor = _open_lock(path)
     try:
         pause = threading.Event()
@@ -185,7 +192,7 @@ def machine_lock(reasons: Reasons | None = None, path: Path = MACHINE_LOCK) -> I
 
 
 def _open_lock(path: Path) -> int:
-    """Open the lock file for reading, which is enough for flock(2), so that all users of a machine share one file."""
+    """Open the lock file read-only, so that all users of a machine can share it; flock(2) needs no write access."""
     try:
         # Without O_CREAT: protected_regular (proc(5)) forbids that for another user's file in /tmp.
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""Command `lab7 sweep`: run a grid of parameters, seeds and replacements, and write one table and its plots."""
+"""Command `lab7 sweep`: run a grid of parameters, seeds and programs, and write one table and its plots."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def sweep_command(
 
 
 def _plan(file: Path) -> Plan:
-    """Read and check the definition of a sweep. Raises click.UsageError."""
+    """Read a sweep's definition file, and return its plan. Raises click.UsageError."""
     try:
         definition = parse_definition(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -126,7 +126,7 @@ def _plan(file: Path) -> Plan:
 
 
 def _clock(definition: Definition) -> Clock:
-    """Return the clock of all cells. Raises click.UsageError, MachineError."""
+    """Return the clock (real or virtual) of all runs of a sweep. Raises click.UsageError, MachineError."""
     if definition.time == "virtual" and definition.links == "wire":
         raise click.UsageError(
             'virtual time shapes links by its kernel: leave links = "wire" out, or use time = "real"'
@@ -175,7 +175,7 @@ def _show_plan(plan: Plan, store: Store) -> None:
 
 
 def _write_tables(plan: Plan, store: Store) -> tuple[list[Row], list[str]]:
-    """Write the table of all stored cells and its schema; return the rows and the names of the files."""
+    """Write the table of all stored cells, and its JSON Schema; return (rows, names of the files)."""
     columns = table_of(table_runs(plan, store))
     store.write(TABLE, csv_of(columns))
     store.write(SCHEMA, json.dumps(table_schema(columns, plan.experiment), indent=2) + "\n")
@@ -187,12 +187,12 @@ def _write_tables(plan: Plan, store: Store) -> tuple[list[Row], list[str]]:
 
 
 def _settings(plan: Plan) -> list[str]:
-    """Return the names of parameters and roles with several values."""
+    """Return the names of the parameters and roles that have several values in the sweep."""
     return varying({**plan.definition.axes, **plan.definition.roles})
 
 
 def _write_report(name: str, plan: Plan, store: Store, progress: Progress, rows: list[Row], files: list[str]) -> None:
-    """Write the plots and report.html, whose names are appended to `files`."""
+    """Write the plots and report.html of a sweep, and append the names of these files to `files`."""
     from markupsafe import Markup
 
     plots = plots_of(rows, _settings(plan), plan.experiment, plan.definition.plot_x)
@@ -224,7 +224,7 @@ def _write_report(name: str, plan: Plan, store: Store, progress: Progress, rows:
 
 
 def _conclude(plan: Plan, store: Store, progress: Progress, rows: list[Row], files: list[str], as_json: bool) -> None:
-    """Print the means and the files, and exit with a code that says whether every cell has a valid result."""
+    """Print the means and the file names; exit with 0 if every cell has a valid result, otherwise with 1."""
     suspect = len({row["cell"] for row in rows if row["fidelity"] != "valid"})
     if as_json:
         summary: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Definition of a sweep: a TOML file with an experiment, the axes of its grid, and the settings of each run.
+"""Definition of a sweep: a TOML file with an experiment, the axes of its grid, and options for all runs.
 
 experiment = "http-versions"      # or a Python file, by its path from this file
 seeds = 5                         # the seeds 1 to 5, or a list such as [1, 7]
@@ -6,7 +6,7 @@ repeat = 1                        # as --repeat; default: the experiment's own n
 full = false                      # as --full
 time = "virtual"                  # virtual, real, or auto: virtual if its kernel is built
 links = "auto"                    # as --links
-again = 2                         # how often a cell whose certificate is suspect is run again
+again = 2                         # maximum number of reruns of a cell with a suspect result
 order_seed = 1                    # the seed of the order of the cells
 
 [set]                             # as --set: one value, or a list of values
@@ -41,12 +41,12 @@ TABLES = ("set", "replace", "plot")
 
 
 class DefinitionError(ValueError):
-    """Invalid definition of a sweep; the message names the key and a valid value."""
+    """Error in the definition of a sweep; the message names the key and a valid value."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """Point of the grid: parameters and replacements as text, and the seed."""
+    """Point of the grid: parameter values and replacements as text, and the seed."""
 
     given: Mapping[str, str]
     replace: Mapping[str, str]
@@ -61,7 +61,11 @@ class Point:
 
 @dataclass(frozen=True)
 class Definition:
-    """Parsed definition of a sweep; `axes` and `roles` have the values of each parameter and each role as text."""
+    """Parsed definition of a sweep.
+
+    `axes`: parameter -> its values as text. `roles`: role -> its programs. `again`: maximum number of reruns of a cell.
+    `order_seed`: seed of the order in which the cells run. `plot_x`: parameter or role on the x axis of the plots.
+    """
 
     experiment: str
     seeds: tuple[int, ...] = (1,)
@@ -76,7 +80,10 @@ class Definition:
     plot_x: str | None = None
 
     def points(self) -> list[Point]:
-        """Return the points of the grid in the order of the file, the seeds varying fastest. Raises DefinitionError."""
+        """Return all points of the grid in the order of the file, with the seed as the innermost loop.
+
+        Raises DefinitionError.
+        """
         settings, replacements = combinations(self.axes), combinations(self.roles)
         count = len(settings) * len(replacements) * len(self.seeds)
         if count > CELLS_MAX:
@@ -128,7 +135,7 @@ def _table(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:
-    """Return the values of an axis as texts, without repetitions."""
+    """Return the values of one key of the definition as texts, without duplicates. Raises DefinitionError."""
     values = value if isinstance(value, list) else [value]
     if not values or not all(isinstance(one, str | int | float) for one in values):
         raise DefinitionError(f'{name} must be a value or a list of values, such as ["20ms", "60ms"]')

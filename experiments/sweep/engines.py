@@ -1,4 +1,4 @@
-"""Engines of a sweep: `local` on this machine, and `dask` on the workers of a Dask scheduler (dask.distributed).
+"""Executors for a sweep's runs: `local` on this machine, `dask` on the workers of a Dask scheduler (dask.distributed).
 
 An engine is an executor (concurrent.futures) with the number of tasks that it executes concurrently. The Dask engine
 takes the scheduler's address, or starts a local cluster with one process per worker. If a worker dies, the Dask
@@ -22,15 +22,15 @@ from lab7.experiments.sweep.cell_run import Reasons, Task, run_task
 from lab7.topologies.emulation.errors import EmulationError
 
 CONNECT_TIMEOUT = "10s"
-# Tasks handed over to Dask for each thread of its workers, so that none is idle between two tasks.
+# Number of tasks submitted per thread of Dask's workers, so that no thread is idle between two tasks.
 TASKS_A_THREAD = 2
-# Workers of a local cluster that may die with a task before the task counts as failed.
+# A task of a local cluster counts as failed after this number of its workers have died.
 DEATHS_MAX = 3
 
 
 @dataclass
 class Engine:
-    """Executor of tasks: `submit` submits one task, `width` returns the number of tasks to submit at a time."""
+    """Executor of tasks: `submit` submits one task, `width` returns the number of tasks that run concurrently."""
 
     name: str
     submit: Callable[[Task], Future[dict[str, Any]]]
@@ -38,13 +38,13 @@ class Engine:
     reasons: Reasons = field(default_factory=list)
 
     def stop(self, why: str) -> None:
-        """Stop the running tasks of this process, which end with an error."""
+        """Stop the running tasks of this process; each returns an error."""
         self.reasons.append(why)
 
 
 @contextmanager
 def local_engine(clock: ClockWord, jobs: int, folder: Path) -> Iterator[Engine]:
-    """Yield the engine of this machine: `jobs` cells at a time in virtual time, one at a time in real time."""
+    """Yield the engine of this machine, with up to `jobs` concurrent runs in virtual time, and one in real time."""
     width, reasons = jobs if clock == "virtual" else 1, list[str]()
     with ThreadPoolExecutor(width, "cell") as pool:
         engine = Engine("local", lambda task: pool.submit(run_task, task, str(folder), reasons), lambda: width, reasons)
@@ -58,7 +58,7 @@ def local_engine(clock: ClockWord, jobs: int, folder: Path) -> Iterator[Engine]:
 
 @contextmanager
 def dask_engine(clock: ClockWord, scheduler: str | None, workers: int) -> Iterator[Engine]:
-    """Yield the engine of a Dask scheduler (`scheduler` None: a local cluster with `workers` workers).
+    """Yield the engine of a Dask scheduler; with None, start a local cluster with `workers` workers.
 
     Raises ExtraMissingError without dask.distributed, EmulationError if the scheduler does not answer.
     """
@@ -80,7 +80,7 @@ def dask_engine(clock: ClockWord, scheduler: str | None, workers: int) -> Iterat
 
 
 def run_on_worker(task: Task) -> dict[str, Any]:
-    """Run a task in a Dask worker, with its files in the worker's own folder, which Dask removes."""
+    """Run a task in a Dask worker; its files are in the worker's own folder, which Dask removes."""
     worker = importlib.import_module("distributed").get_worker()
     return run_task(task, worker.local_directory)
 
@@ -91,7 +91,7 @@ def _width(client: Any) -> int:
 
 
 def _local_cluster(distributed: Any, clock: ClockWord, workers: int) -> Any:
-    """Return a cluster of worker processes on this machine, one task each at a time."""
+    """Return a local Dask cluster of worker processes, each of which runs one task at a time."""
     importlib.import_module("dask").config.set({"distributed.scheduler.allowed-failures": DEATHS_MAX})
     return distributed.LocalCluster(
         n_workers=workers if clock == "virtual" else 1,

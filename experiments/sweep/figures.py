@@ -1,6 +1,7 @@
-"""Plots of a sweep: each time compared with theory over one setting, as the mean over seeds with a confidence interval.
+"""Plots of a sweep: measured times over one parameter, as means over seeds with confidence intervals, beside theory.
 
-A panel shows one such time, with a series for every combination of the other settings that vary; lines are theory.
+A panel shows one of the experiment's measured times. It has one series for each combination of the other parameters and
+programs that vary; lines are the predicted times.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ NOTE = "points: measured, lines: theory; bars: {}"
 
 
 def plots_of(rows: Sequence[Row], settings: Sequence[str], experiment: Experiment, x: str | None) -> list[str]:
-    """Return the plots of a table as <svg> elements; none if no setting varies, or without matplotlib.
+    """Return the plots of a table as <svg> elements; an empty list if nothing varies, or without matplotlib.
 
-    settings: parameters and roles with several values; x: the setting on the x axis, None for the first setting.
+    `settings`: parameters and roles with several values. `x`: the one on the x axis, None for the first.
     """
     if not settings:
         return []
@@ -31,7 +32,7 @@ def plots_of(rows: Sequence[Row], settings: Sequence[str], experiment: Experimen
 
 
 def panels_of(rows: Sequence[Row], settings: Sequence[str], experiment: Experiment, x: str) -> list[Panel]:
-    """Return one panel for each measured time in the rows that is compared with theory."""
+    """Return one plot panel for each measured time in the rows that has a prediction."""
     columns, names = column_of(x), dict.fromkeys(row["comparison"] for row in rows if row["comparison"] is not None)
     values = list(dict.fromkeys(row[columns] for row in rows))
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)

@@ -1,4 +1,4 @@
-"""Grid of settings: every combination of the values of several parameters, in the order in which they are given.
+"""Grid of parameter values: every combination of the values of several parameters, in the order given.
 
 A text with commas is a list of values (`rtt=20ms,60ms`) unless the parameter itself is a list, as `rtt` of
 http-rtt-sweep is: then the whole text is one value.
@@ -17,17 +17,20 @@ SEPARATOR = ","
 
 
 def combinations(axes: Mapping[str, Sequence[Value]]) -> list[dict[str, Value]]:
-    """Return all combinations of the axes' values, the last axis varying fastest; one empty one without axes."""
+    """Return all combinations of the axes' values, with the last axis as innermost loop.
+
+    Without axes, there is one empty combination.
+    """
     return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
 
 
 def varying(axes: Mapping[str, Sequence[Value]]) -> list[str]:
-    """Return the names of the axes with more than one value."""
+    """Return the names of the axes that have more than one value."""
     return [name for name, values in axes.items() if len(values) > 1]
 
 
 def axes_of(experiment: Experiment, given: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the values of each given parameter of an experiment: elements of a text with commas, or the text."""
+    """Return parameter -> list of its values as text, split at commas unless the parameter itself is a list."""
     return {
         name: _values(experiment.parameters[name], text) if name in experiment.parameters else [text]
         for name, text in given.items()

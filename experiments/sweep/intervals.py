@@ -23,14 +23,14 @@ METHOD = f"{LEVEL:.0%} confidence interval of the mean over the seeds (Student's
 
 @dataclass(frozen=True)
 class Mean:
-    """Mean of several values, with half the width of its confidence interval (None: a single value)."""
+    """Mean of several values, with the half-width of its confidence interval (None for a single value)."""
 
     value: float
     half_width: float | None
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Return the ends of the interval; None for a single value."""
+        """Return (lower, upper) bound of the interval; None for a single value."""
         return None if self.half_width is None else (self.value - self.half_width, self.value + self.half_width)
 
 

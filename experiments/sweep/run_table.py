@@ -1,6 +1,6 @@
-"""Table on the terminal over several runs of one experiment (`lab7 run NAME --set rtt=20ms,60ms`, `lab7 sweep`).
+"""Terminal table over several runs of one experiment (`lab7 run NAME --set rtt=20ms,60ms`, `lab7 sweep`).
 
-Runs that differ in their seed only are one row, with the mean and its confidence interval.
+Runs that differ only in their seed form one row, with the mean and its confidence interval.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ FIGURES = ("runs", "theory ms", "measured ms", "± ms", "ratio", "claims shown",
 
 
 def settings_of(experiment: Experiment, given: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return the settings of each run: every combination of the values that the given texts list."""
+    """Return the parameters of each run: every combination of the values that the given texts list."""
     return combinations(axes_of(experiment, given))
 
 
 def run_rows(experiment: Experiment, runs: Sequence[tuple[str, Mapping[str, str], Result]]) -> list[Row]:
-    """Return the table rows of runs, each given as (name, settings as text, result)."""
+    """Return the table rows of runs, each given as (name, parameter -> value as text, result)."""
     return rows_of(
         table_of(
             TableRun(name, {each: experiment.parameters[each].parse(text) for each, text in given.items()}, {}, result)
@@ -36,9 +36,9 @@ def run_rows(experiment: Experiment, runs: Sequence[tuple[str, Mapping[str, str]
 def mean_table(
     rows: Sequence[Row], settings: Sequence[str], experiment: Experiment
 ) -> tuple[list[str], list[list[str]]]:
-    """Return (headings, rows of texts): one row for each combination of settings and measured time.
+    """Return (headings, rows of texts), with one row per combination of parameter values and measured time.
 
-    settings: names of the parameters and roles to show.
+    `settings`: names of the parameters and roles to show.
     """
     columns = {name: column_of(name) for name in settings}
     groups: dict[tuple[Any, ...], list[Row]] = {}

@@ -1,11 +1,11 @@
-"""Folder of a sweep: one file per finished cell, written atomically, and the table, its schema and plots.
+"""Result folder of a sweep: one file per finished cell, written atomically, and the table, its schema and plots.
 
     results/sweeps/NAME/
-        cells/HASH.json     the settings of the cell, and its result as in result.json
+        cells/HASH.json     the parameters of the cell, and its result as in result.json
         running/            folders of unfinished runs, removed at the next start
         table.csv  table.parquet  table.schema.json  plot-1.svg ...  report.html
 
-A lock on the folder keeps a second `lab7 sweep` out.
+A lock on the folder prevents concurrent use by two `lab7 sweep` processes.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ SWEEPS, CELLS, RUNNING, LOCK = "sweeps", "cells", "running", "lock"
 
 @dataclass(frozen=True)
 class Stored:
-    """Stored result of a cell, with the number of runs until then."""
+    """Stored result of a cell, and the number of runs that it took (`attempt`)."""
 
     result: Result
     attempt: int
 
 
 class Store:
-    """Folder of one sweep."""
+    """Result folder of one sweep, with methods to load and save the results of its cells."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @property
     def running(self) -> Path:
-        """Return the folder of unfinished runs."""
+        """Return the path of the folder of unfinished runs."""
         return self.folder / RUNNING
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Create the folder, hold its lock, and remove unfinished runs of a killed sweep. Raises EmulationError."""
+        """Create the folder, lock it, and remove unfinished runs of a killed sweep. Raises EmulationError."""
         try:
             (self.folder / CELLS).mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -74,7 +74,7 @@ class Store:
             os.close(descriptor)
 
     def load(self, cell: Cell) -> Stored | None:
-        """Return the stored result of a cell; None without a readable one, as after a crash of the machine."""
+        """Return the stored result of a cell; None if its file is missing, or damaged by a crash of the machine."""
         try:
             data = json.loads(self._path(cell).read_text(encoding="utf-8"))
             if data["format"] != FORMAT:
@@ -84,7 +84,7 @@ class Store:
             return None
 
     def save(self, cell: Cell, result: Mapping[str, Any], attempt: int) -> None:
-        """Write the result (JSON data) of a finished cell atomically. Raises EmulationError."""
+        """Write the result of a finished cell, as JSON data, atomically. Raises EmulationError."""
         data = {"format": FORMAT, "depends": cell.depends, "attempt": attempt, "result": result}
         self.write(f"{CELLS}/{cell.name}.json", json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 

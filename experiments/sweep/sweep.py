@@ -1,4 +1,4 @@
-"""Sweep: load the cells of a definition, run those that lack a valid result, and write the table.
+"""Execution of a parameter sweep: load the cells, run those without a final result, and collect the table's rows.
 
 Each finished cell is stored at once, so that Ctrl-C, SIGKILL or a crash of the machine loses only the running cells.
 """
@@ -29,14 +29,14 @@ from lab7.topologies.emulation.errors import EmulationError
 from lab7.topologies.emulation.user_module import is_user_file
 
 WAIT_S = 0.5
-# A sweep is ended after so many runs without a result in a row, since the cause is common to all cells.
+# A sweep ends after FAILURES_MAX consecutive runs without a result, since all cells then fail for the same cause.
 FAILURES_MAX = 5
 Failures = dict[str, str]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Cells of a sweep in the order of the grid, with the experiment and the settings of every run."""
+    """Parsed and checked sweep: its definition, experiment, clock, and cells in the order of the grid."""
 
     definition: Definition
     experiment: Experiment
@@ -46,7 +46,10 @@ class Plan:
 
 @dataclass
 class Progress:
-    """Progress of a sweep: cells with a final result; errors of cells whose last run failed, keyed by cell name."""
+    """Progress of a sweep: number of cells, names of the cells with a final result, and errors.
+
+    `failures`: cell name -> error message, for the cells whose last run failed.
+    """
 
     total: int
     settled: set[str] = field(default_factory=set)
@@ -55,14 +58,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Callbacks for each change of the progress, and for each sentence about a cell that is run again or failed."""
+    """Functions to call at each change of the progress, and with each sentence about a cell's rerun or failure."""
 
     progress: Callable[[Progress], None]
     sentence: Callable[[str], None]
 
 
 def make_plan(definition: Definition, clock: Clock) -> Plan:
-    """Check a definition against its experiment, and return its cells.
+    """Check a definition against its experiment, and return the plan of the sweep.
 
     Raises DefinitionError, UnknownNameError, ParameterError, ReplacementError, EmulationError.
     """
@@ -90,7 +93,7 @@ def _digests(definition: Definition) -> dict[str, str]:
 
 
 def run_sweep(plan: Plan, store: Store, engine: Engine, callbacks: Callbacks) -> Progress:
-    """Run the cells that lack a final result, in random order; return the progress. Raises EmulationError."""
+    """Run the cells without a final result, in random order; return the progress. Raises EmulationError."""
     definition, word = plan.definition, plan.clock.word
     progress, attempts = Progress(len(plan.cells)), dict[str, int]()
     for cell in plan.cells:
@@ -123,7 +126,7 @@ def _run(backlog: Backlog, plan: Plan, store: Store, engine: Engine, progress: P
 
 
 def _outcome(future: Future[dict[str, Any]]) -> dict[str, Any]:
-    """Return the outcome of a task; an error if its workers died or it raised an unexpected exception."""
+    """Return the outcome of a task; an exception of the executor, such as a dead worker, becomes an error outcome."""
     try:
         return future.result()
     except Exception as error:
@@ -138,7 +141,7 @@ def _settle(
     progress: Progress,
     callbacks: Callbacks,
 ) -> str | None:
-    """Store the outcome of a run, and put the cell back if it has to run again; return the error, if any."""
+    """Store the outcome of a run, and queue the cell again if a rerun is due; return the error message, if any."""
     error = outcome.get("error")
     if error is None:
         result = Result.from_json(outcome["result"])
@@ -164,7 +167,7 @@ def _suspicion(result: Result) -> str:
 
 
 def table_runs(plan: Plan, store: Store) -> Iterable[TableRun]:
-    """Yield the stored runs of a sweep in the order of the grid, for its table."""
+    """Yield the stored runs of a sweep in the order of the grid."""
     for cell in plan.cells:
         stored = store.load(cell)
         if stored is not None:

@@ -1,8 +1,8 @@
-"""Table of the runs of a sweep, and its JSON Schema: one row per measured time that is compared with theory.
+"""Table of the runs of a sweep, and its JSON Schema: one row per measured time that has a prediction.
 
-A row has the run's settings, the verdicts, and the terms (parts) of the time; a run without such a time has one row.
-Rows are in the order of the grid and depend neither on when nor in which order the runs were executed: in virtual time,
-the same sweep gives the same table, octet for octet.
+A row has the run's parameters, the verdicts, and the terms (parts) of the time; a run without a predicted time has one
+row. Rows are in the order of the grid, whatever the time and order of the runs: in virtual time, the same sweep gives
+the same table, octet for octet.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ CLAIM, TERM, THEORY = "claim_", "term_", "theory_term_"
 
 @dataclass(frozen=True)
 class TableRun:
-    """Run in a table: name, parsed values of the parameters that the table shows, replacements, and its result."""
+    """Run as input for a table: name, parsed values of the parameters to show, replacements, result, attempt."""
 
     name: str
     values: Mapping[str, Any]
@@ -54,12 +54,12 @@ class TableRun:
 
 
 def column_of(setting: str) -> str:
-    """Return the column of a parameter or role; a name that another column has gets the prefix `set_`."""
+    """Return the column name of a parameter or role: its name, with the prefix `set_` if a fixed column has it."""
     return f"set_{setting}" if setting in FIXED else setting
 
 
 def table_of(runs: Iterable[TableRun]) -> Columns:
-    """Return the table as columns with values of equal number; an absent value is None."""
+    """Return the table as column name -> values; all columns have the same length, and an absent value is None."""
     runs = list(runs)
     settings = list(dict.fromkeys(column_of(name) for run in runs for name in (*run.values, *run.replace)))
     rows = [row for run in runs for row in _rows(run)]
@@ -109,7 +109,7 @@ def _compared(comparison: Comparison) -> Row:
 
 
 def _plain(value: Any) -> str | int | float | bool:
-    """Return a parsed value as a cell of the table: a list becomes a text with commas."""
+    """Convert a parsed value to a single table value; a list becomes comma-separated text."""
     if isinstance(value, list | tuple):
         return ",".join(str(_plain(one)) for one in value)
     return value if isinstance(value, str | int | float) else str(value)
@@ -145,11 +145,11 @@ def _meaning(column: str, experiment: Experiment) -> str:
 
 
 def is_time(experiment: Experiment, name: str) -> bool:
-    """Return True if the values of a parameter are times in s."""
+    """Return True if the values of an experiment's parameter are times in s."""
     return name in experiment.parameters and experiment.parameters[name].parse in (seconds, period)
 
 
 def _types(values: Sequence[Any]) -> list[str]:
-    """Return the types of JSON Schema that the values of a setting have."""
+    """Return the JSON Schema types (boolean, number, string) of a column's values."""
     names = {bool: "boolean", int: "number", float: "number", str: "string"}
     return sorted({names[type(value)] for value in values if value is not None})

@@ -1,1 +1,1 @@
-"""Parts of the pytest plugin (lab7.experiments.pytest_plugin) with imports besides pytest, loaded at first use."""
+"""Implementation of the pytest plugin (lab7.experiments.pytest_plugin), imported at the first test with a network."""

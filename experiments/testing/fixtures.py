@@ -1,4 +1,4 @@
-"""Network of a test by its mark lab7, recorded from before the test, and the files that a failed test leaves."""
+"""Network of a test with the pytest marker `lab7`, its capture, and the files that are kept if the test fails."""
 
 from __future__ import annotations
 
@@ -26,39 +26,39 @@ from lab7.topologies.emulation.testbed import Testbed
 from lab7.topologies.emulation.user_module import is_user_file
 
 EXAMPLE = '@pytest.mark.lab7(topology="web")'
-# Keyword arguments of the mark that are no parameters of the topology, those of Testbed among them.
+# Keyword arguments of the marker that are not parameters of the topology, including those of Testbed.
 TESTBED = ("seed", "links", "switch", "arp", "ipv6", "stp")
 OTHERS = ("topology", "time", "capture")
-# Lines of the ladder in a failed test's report.
+# Number of lines of the ladder diagram in a failed test's report.
 LADDER_LINES = 40
 
 
 @dataclass
 class Recording:
-    """Capture of a test at every interface of every host, in a temporary file."""
+    """Capture at every interface of every host during a test, in a temporary file."""
 
     path: Path
     _capture: Capture | None
 
     def stop(self) -> Path:
-        """Stop the recorder, once, so that everything sent so far is in the file; return its path."""
+        """Stop the capture, so that the file contains everything sent so far; return its path. Idempotent."""
         if self._capture is not None:
             capture, self._capture = self._capture, None
             capture.stop()
         return self.path
 
     def read(self) -> CaptureFile:
-        """Stop the recorder and return the frames."""
+        """Stop the capture and return its frames."""
         return read_capture(self.stop())
 
     def ladder(self, **options: Any) -> LadderPicture:
-        """Stop the recorder and draw the ladder diagram, with the options of draw_ladder."""
+        """Stop the capture and return its ladder diagram; the options are those of draw_ladder."""
         return draw_ladder(self.stop(), **options)
 
 
 @dataclass
 class TestNetwork:
-    """Network of one test and its recording (None: the mark says capture=False)."""
+    """Running network of one test, and its capture (None if the marker has capture=False)."""
 
     __test__ = False
     bed: Testbed
@@ -67,13 +67,13 @@ class TestNetwork:
 
     @property
     def recording(self) -> Recording:
-        """Recording of the test; without one the test fails."""
+        """Capture of the test; without one the test fails."""
         if self._recording is None:
             _fail("the mark of this test says capture=False: leave it out for a test that uses `capture`")
         return self._recording
 
     def keep(self, item: pytest.Item) -> str:
-        """Store the capture and the ladder of a failed test; return the text of its report."""
+        """Store the capture and the ladder diagram of a failed test; return a text for pytest's report."""
         if self._recording is None:
             return "no capture, since the mark says capture=False"
         folder = artifacts_folder(item)
@@ -83,7 +83,7 @@ class TestNetwork:
 
 
 def artifacts_folder(item: pytest.Item) -> Path:
-    """Return the folder for the files of a failed test, named by its node id."""
+    """Return the folder for the capture and diagram of a failed test, named by its node id."""
     root = item.config.rootpath / str(item.config.getoption("lab7_artifacts"))
     return root / re.sub(r"[^\w.=-]+", "-", item.nodeid).strip("-")
 
@@ -91,7 +91,7 @@ def artifacts_folder(item: pytest.Item) -> Path:
 def _stored(recording: Recording, folder: Path) -> str:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # The folder is no part of the project, as that of pytest's cache is none.
+        # Exclude the folder from version control, as pytest does with its cache.
         (folder.parent / ".gitignore").write_text("*\n")
         (folder / "capture.pcapng").write_bytes(recording.stop().read_bytes())
         picture = draw_ladder(folder / "capture.pcapng", first=None)
@@ -105,16 +105,16 @@ def _stored(recording: Recording, folder: Path) -> str:
 
 
 def _fail(sentence: str) -> NoReturn:
-    # The report of the test has this sentence alone, not the exception from which it comes.
+    # The report of the test has only this sentence, without the traceback of the exception.
     raise pytest.fail.Exception(f"lab7: {sentence}", pytrace=False) from None
 
 
 @contextmanager
 def network_of(item: pytest.Item) -> Iterator[TestNetwork]:
-    """Start the network that the mark of a test describes, record it, and stop it afterwards.
+    """Start the network that a test's marker describes, capture it, and stop it afterwards.
 
-    Skips the test if the machine cannot emulate the network; fails the test, with one sentence, if the mark describes
-    no network.
+    Skips the test if the machine cannot emulate the network. Fails the test, with one sentence, if the marker describes
+    no valid network.
     """
     mark = item.get_closest_marker("lab7")
     given = dict(mark.kwargs) if mark is not None else {}
@@ -127,7 +127,7 @@ def network_of(item: pytest.Item) -> Iterator[TestNetwork]:
         try:
             bed = stack.enter_context(Testbed(topology, **options))
             for host in bed.net.hosts:
-                # Relative file names in a test's commands mean what they mean in the test itself.
+                # Run commands in the test's current folder, so that relative file names mean the same in both.
                 host.folder = Path.cwd()
             path = Path(folder, "capture.pcapng")
             recording = None
@@ -150,7 +150,7 @@ def _interfaces(bed: Testbed) -> list[CaptureInterface]:
 
 
 def _topology(item: pytest.Item, given: Mapping[str, Any]) -> Any:
-    """Build the topology of a mark: a name, a class or function, or a file beside the test."""
+    """Build the topology that a marker gives as a name, a class or function, or a file beside the test."""
     topology = given.get("topology")
     if topology is None:
         _fail(f"the fixture testbed needs a topology: {EXAMPLE}, a class derived from Topo, or a file")

@@ -1,4 +1,4 @@
-"""Judge of a test: message rules of the RFCs and claims of the course, applied to captured messages."""
+"""Checks of captured messages in a test (fixture `judge`): message rules of the RFCs, and claims of the course."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from lab7.experiments.analysis.rules.rule import Violation
 from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
 from lab7.experiments.harness.judge.verdict import Verdict
 
-# Violations that the message of a failed test shows.
+# Maximum number of violations in the message of a failed test.
 SHOWN = 10
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Judgement of a capture: message counts keyed by protocol, violations of rules, verdicts keyed by claim id."""
+    """Result of the checks of a capture: message counts by protocol, violations of rules, verdicts by claim id."""
 
     messages: dict[str, int]
     violations: tuple[Violation, ...]
@@ -26,7 +26,7 @@ class Judgement:
 
 
 class Judge:
-    """Callable that fails a test if captured messages violate a rule, or do not show a claim."""
+    """Callable that checks captured messages, and fails the test for a violated rule or a claim that is not shown."""
 
     def __init__(self, captured: Callable[[], CaptureFile]) -> None:
         self._captured = captured
@@ -38,10 +38,10 @@ class Judge:
         protocols: Collection[str] = tuple(CHECKS),
         strict: bool = False,
     ) -> Judgement:
-        """Check all messages, and decide `claims` by id; return the judgement, if nothing is wrong.
+        """Check all messages, and decide the claims with these ids; return the result if nothing is wrong.
 
-        capture: a file or its frames, by default the capture of the test's network; strict: violations of
-        recommendations (SHOULD) count, too. Raises AssertionError with a sentence per fault, ValueError.
+        `capture`: a file, or frames already read; by default the capture of the test's network. `strict`: violations of
+        recommendations (SHOULD) count too. Raises AssertionError with a sentence per fault, ValueError.
         """
         __tracebackhide__ = True
         judgement = self.examine(*claims, capture=capture, protocols=protocols)
@@ -65,7 +65,7 @@ class Judge:
         capture: str | Path | CaptureFile | None = None,
         protocols: Collection[str] = tuple(CHECKS),
     ) -> Judgement:
-        """Return the judgement of a capture. Raises ValueError for claims that no capture decides."""
+        """Return the result of the checks, without failing. Raises ValueError for claims that no capture can decide."""
         for name in claims:
             if name not in DECIDERS:
                 raise ValueError(f"claim {name} cannot be decided from a capture: {LACKING.get(name, 'it is unknown')}")

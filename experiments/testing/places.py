@@ -1,9 +1,9 @@
-"""Places where tests of the network run: a process in a sandbox, and a kernel of virtual time for each virtual test.
+"""Processes in which pytest runs tests with a network: one in a sandbox, and a user-mode kernel per virtual test.
 
-The user's pytest process stays in the machine's network, with the user's rights. A second pytest process (see remote),
-in a sandbox, collects the files of the tests that need a network. It receives node ids, runs one test for each, and
-sends back the reports of the test's phases, as a worker of pytest-xdist does. Each worker of `pytest -n` has a sandbox
-of its own.
+The user's pytest process stays in the machine's network, with the user's privileges. A second pytest process (see
+remote), in a sandbox, collects the files of the tests that need a network. It receives node ids, runs one test for
+each, and sends back the reports of the test's phases, as a worker of pytest-xdist does. Each worker of `pytest -n` has
+its own sandbox.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from lab7.topologies.emulation import sandbox
 from lab7.topologies.emulation.errors import EmulationError
 from lab7.topologies.emulation.process.interpreter import module_command
 
-# Fixtures of modules and sessions, which may be networks, are torn down within this time after the last test.
+# Time in s after the last test for the teardown of module and session fixtures, which may be networks.
 STOP_TIMEOUT_S = 60.0
 TIMES = ("real", "virtual")
 # Options of the outer pytest process that have no place in an inner one: its reports, its choice of tests, its workers.
@@ -54,12 +54,12 @@ NEUTRAL: Mapping[str, Any] = {
 
 
 class EndedError(Exception):
-    """The process in the sandbox has ended; the message says how."""
+    """Error because the pytest process in the sandbox has exited; the message has its exit status."""
 
 
 @dataclass
 class SandboxProcess:
-    """Pytest process in a sandbox, and the connection to it."""
+    """Pytest process in a sandbox, and the connection over which it receives tests and sends reports."""
 
     process: subprocess.Popen[bytes]
     connection: Connection
@@ -78,7 +78,7 @@ class SandboxProcess:
             raise EndedError(f"the process in the sandbox ended during the test, with exit code {code}") from None
 
     def close(self) -> None:
-        """End the process, and with it its networks."""
+        """End the process, and thereby its networks."""
         self.connection.close()
         try:
             self.process.wait(STOP_TIMEOUT_S)
@@ -88,7 +88,10 @@ class SandboxProcess:
 
 
 class Places:
-    """Places of one pytest process: the sandbox is made for the first test that needs it."""
+    """Dispatcher of one pytest process, which runs tests with a network in a sandbox or in a user-mode kernel.
+
+    The sandbox is created for the first test that needs it.
+    """
 
     def __init__(self, config: pytest.Config, needs_network: Callable[[pytest.Item], bool]) -> None:
         self._config, self._needs_network = config, needs_network
@@ -97,7 +100,10 @@ class Places:
         self._refusal: str | None = None
 
     def run(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-        """Run a test elsewhere and report it here; return None if this process is the right one already."""
+        """Run a test in its sandbox or kernel, and report its phases in this process; return True.
+
+        Returns None if this process itself is the place where the test must run.
+        """
         time = _time_of(item)
         if _is_here(time, self._is_worker):
             return None
@@ -109,7 +115,7 @@ class Places:
         return True
 
     def close(self) -> None:
-        """End the process in the sandbox."""
+        """End the process in the sandbox, if any."""
         if self._sandbox is not None:
             self._sandbox.close()
             self._sandbox = None
@@ -132,7 +138,7 @@ class Places:
             yield _report(item, "failed", str(error))
 
     def _refused(self) -> str:
-        """Return one line on the reason for which this machine cannot make a sandbox; an empty text if it can."""
+        """Return the reason why this machine cannot create a sandbox, in one line; an empty text if it can."""
         if self._refusal is None:
             command = module_command(sandbox.__name__, "true")
             done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -150,7 +156,7 @@ class Places:
     def _start(self, session: pytest.Session) -> SandboxProcess:
         ours, theirs = Pipe()
         command = module_command(sandbox.__name__, *module_command(remote.__name__, str(theirs.fileno())))
-        # An inner process is no worker of pytest-xdist, and makes its sandbox's mark itself.
+        # The inner process sets the variable that marks a sandbox itself.
         environment = {name: value for name, value in os.environ.items() if name != sandbox.MARK}
         with theirs:
             process = subprocess.Popen(
@@ -170,7 +176,7 @@ class Places:
         return remote.Settings(list(self._config.invocation_params.args), files, changes, list(sys.path))
 
     def _in_kernel(self, item: pytest.Item) -> Iterator[dict[str, Any]]:
-        """Run one test in a kernel of virtual time of its own, and yield its reports."""
+        """Run one test in its own user-mode kernel (virtual time), and yield its reports."""
         from lab7.experiments.harness.virtual_time.job import RESULT_PLACE
         from lab7.experiments.harness.virtual_time.kernel_run import VirtualTime
         from lab7.topologies.emulation.virtual import kernel
@@ -199,7 +205,7 @@ class Places:
                 yield {**data, "sections": sections}
 
     def _tear_down(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
-        """Tear down in this process the fixtures of earlier tests that the next one does not need; report a failure."""
+        """Tear down fixtures in this process that the next test does not need; report a failure."""
         call = pytest.CallInfo.from_call(lambda: item.session._setupstate.teardown_exact(nextitem), when="teardown")
         if call.excinfo is not None:
             report = item.ihook.pytest_runtest_makereport(item=item, call=call)
@@ -212,7 +218,7 @@ def _time_of(item: pytest.Item) -> Any:
 
 
 def _is_here(time: str, is_worker: bool) -> bool:
-    """Return True if a test with this time can run in this process: a sandbox of its own, or a kernel."""
+    """Return True if this process can run a test with the clock `time`: it is in a sandbox, or in a kernel."""
     from lab7.experiments.harness import clock
 
     if clock.current().word == "virtual":

@@ -20,13 +20,17 @@ import pytest
 from _pytest.config import _prepareconfig
 
 SETTINGS, REPORTS, ARTIFACTS = "settings.pickle", "reports.pickle", "artifacts"
-# Node id of a test to run, and of the following one, for whose sake fixtures of modules and packages are kept.
+# Node ids of a test to run, and of the following test, for which fixtures of modules and packages are kept.
 Wanted = tuple[str, str | None]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of an inner process: arguments of the outer one, files to collect, changed options, import path."""
+    """Settings that the outer pytest process sends to an inner one.
+
+    `arguments`: command-line arguments of the outer process. `files`: test files to collect. `options`: options that
+    differ from their defaults. `path`: import path.
+    """
 
     arguments: list[str]
     files: list[str]
@@ -35,9 +39,10 @@ class Settings:
 
 
 class Remote:
-    """Plugin of the inner process; `wanted` yields tests to run, `send` takes a report as JSON data, then None.
+    """Pytest plugin of the inner process, which runs the requested tests and sends their reports.
 
-    A test that is not there, because its file could not be read here, has a failed report.
+    `wanted`: iterator over the tests to run. `send`: function called with each report as JSON data, and with None after
+    each test. A test that was not collected, because its file could not be read, gets a failed report.
     """
 
     def __init__(self, config: pytest.Config, wanted: Iterable[Wanted], send: Callable[[Any], None]) -> None:
@@ -45,13 +50,13 @@ class Remote:
         self._errors: list[str] = []
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Keep the error of a file that cannot be collected."""
+        """Record the error of a test file that cannot be collected."""
         if report.failed:
             self._errors.append(report.longreprtext)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Run the tests of `wanted`, one after another."""
+        """Run the requested tests, one after another."""
         items = {item.nodeid: item for item in session.items}
         for nodeid, following in self._wanted:
             if nodeid in items:
@@ -69,21 +74,21 @@ class Remote:
 
 
 def _run(settings: Settings, wanted: Iterable[Wanted], send: Callable[[Any], None]) -> int:
-    """Run an inner pytest process to its end; return its exit code."""
+    """Run an inner pytest process to completion; return its exit code."""
     sys.path[:] = settings.path
     config = _prepareconfig(settings.arguments)
     # Reports are printed by the outer process; plugins find no terminal here, as in a worker of pytest-xdist.
     config.pluginmanager.unregister(name="terminal")
     for name, value in settings.options.items():
         setattr(config.option, name, value)
-    # Node ids and configuration follow from the arguments; collected are only the files with tests of the network.
+    # Arguments determine node ids and configuration; only the files with tests of the network are collected.
     config.args = settings.files
     config.pluginmanager.register(Remote(config, wanted, send), "lab7-remote")
     return int(config.hook.pytest_cmdline_main(config=config))
 
 
 def _received(connection: Connection) -> Iterator[Wanted]:
-    """Yield the node ids that are received from a connection, until the outer process closes it or ends."""
+    """Yield the node ids received from a connection, until the outer process closes it or exits."""
     while True:
         try:
             yield connection.recv()
@@ -92,14 +97,14 @@ def _received(connection: Connection) -> Iterator[Wanted]:
 
 
 def main() -> int:
-    """Serve the outer process by the connection whose descriptor is the argument."""
+    """Run tests for the outer process; the command-line argument is the descriptor of the connection to it."""
     connection = Connection(int(sys.argv[1]))
     settings: Settings = connection.recv()
     return _run(settings, _received(connection), connection.send)
 
 
 def run_in_kernel(request: Mapping[str, Any], folder: Path) -> None:
-    """Run one test in a kernel of virtual time: settings and reports are files in a folder that the host sees."""
+    """Run one test in a user-mode kernel; settings and reports are files in a folder shared with the host."""
     from lab7.experiments.harness.virtual_time.job import report_step
 
     settings: Settings = pickle.loads((folder / SETTINGS).read_bytes())
@@ -116,7 +121,7 @@ def run_in_kernel(request: Mapping[str, Any], folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    # Settings are pickled by their module's name, which is not __main__.
+    # Run main() of the module imported by its name, since pickled settings refer to their class by this name.
     from lab7.experiments.testing import remote
 
     sys.exit(remote.main())

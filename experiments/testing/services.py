@@ -1,4 +1,4 @@
-"""Services and programs on loopback for tests that need no network: one process each, stopped at the test's end."""
+"""Services and programs on loopback for tests without a network: one process each, stopped at the end of the test."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ POLL_S = 0.02
 
 @dataclass(frozen=True)
 class RunningService:
-    """Running service: its command line, process, and ports in the order of its line READY."""
+    """Running service: its command line, process, and ports in the order in which it printed them."""
 
     command: str
     process: subprocess.Popen[bytes]
@@ -46,7 +46,7 @@ class RunningService:
 
 
 class ServiceStarter:
-    """Function that starts services; a context manager, which stops them."""
+    """Context manager and callable that starts services, and stops them at the end of the `with` block."""
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
@@ -63,7 +63,7 @@ class ServiceStarter:
         self._stack.close()
 
     def __call__(self, command: str | Sequence[str], *arguments: str, cwd: str | Path | None = None) -> RunningService:
-        """Start a service of lab7 by its module (`http.origin --root www`) or a program; wait until it serves.
+        """Start a service of lab7 by its module (`http.origin --root www`) or a program; return when it is ready.
 
         A service listens on a free port of 127.0.0.1. In the command line of a program, `{port}` is replaced by a TCP
         port that is free at that moment. Raises EmulationError with the last line of its output.
@@ -105,7 +105,7 @@ class ServiceStarter:
 
 
 def _await_ready(words: Sequence[str], process: subprocess.Popen[bytes], errors: Path) -> tuple[int, ...]:
-    """Return the ports of a service's line READY, which is the first line of its output."""
+    """Return the ports in a service's first line of output, `READY ADDRESS:PORT ...`."""
     assert process.stdout is not None
     line = process.stdout.readline() if readable(process.stdout, READY_TIMEOUT_S) else b""
     if not line.startswith(READY):

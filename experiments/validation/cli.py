@@ -1,4 +1,4 @@
-"""`lab7 validate`: check JSON output of lab7 against its published JSON Schemas, and print the schemas."""
+"""Command `lab7 validate`: check JSON output of lab7 against its published JSON Schemas, and print the schemas."""
 
 from __future__ import annotations
 

@@ -22,17 +22,17 @@ FOLDER = Path(__file__).resolve().parent / "schemas"
 # Version of the description of event logs, whose lines have no format number of their own.
 EVENTS_FORMAT = 1
 VERSIONS = {"result": RESULT_FORMAT, "list": LIST_FORMAT, "events": EVENTS_FORMAT}
-# Violations that are reported of one document.
+# Maximum number of violations reported per document.
 VIOLATIONS_MAX = 20
 
 
 class UnknownKindError(ValueError):
-    """Content that is no result, listing or event log; the message says how to give the kind."""
+    """Error for content that is no result, listing or event log; the message explains how to specify the kind."""
 
 
 @dataclass(frozen=True)
 class SchemaViolation:
-    """Violation of a schema: the line of the file (0: of the whole document), the JSON path, and a sentence."""
+    """Violation of a JSON Schema: line number in the file (0: the whole document), JSON path, and description."""
 
     line: int
     path: str
@@ -43,7 +43,7 @@ class SchemaViolation:
 
 
 def file_name(kind: str) -> str:
-    """Return the name of the published file of a schema."""
+    """Return the name of the file that contains the published schema."""
     return f"{kind}-{VERSIONS[kind]}.schema.json"
 
 
@@ -71,7 +71,7 @@ def kind_of(text: str) -> str:
 
 
 def violations(text: str, kind: str) -> Iterator[SchemaViolation]:
-    """Yield the violations of a schema by a file's text; a single violation if the text is not JSON."""
+    """Yield the violations of a schema in the text of a file; a single one if the text is not JSON."""
     validator = jsonschema.Draft202012Validator(schema(kind))
     documents = [(0, text)] if kind != "events" else [*enumerate(text.splitlines(), start=1)]
     for line, document in documents:
@@ -86,7 +86,7 @@ def violations(text: str, kind: str) -> Iterator[SchemaViolation]:
 
 
 def _sentence(error: jsonschema.ValidationError) -> str:
-    """Return the message of an error, with the document that the library cites shortened."""
+    """Return the message of a validation error; a long value that the library quotes in full is shortened."""
     value = json.dumps(error.instance)
     message = error.message
     return message.replace(repr(error.instance), value if len(value) <= 60 else f"{value[:57]}...")

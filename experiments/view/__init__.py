@@ -1,1 +1,1 @@
-"""Live view of a running network: its events as JSON lines, and a page that shows and changes it."""
+"""Live view of a running network: its events as JSON lines, and a web page to watch and change the network."""

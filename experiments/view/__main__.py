@@ -1,4 +1,4 @@
-"""Program `python -m lab7.experiments.view NAME`: the page of a network (`lab7 up --view`), until it is down."""
+"""Program `python -m lab7.experiments.view NAME`: HTTP server of a network's live view (`lab7 up --view`)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from lab7.topologies.emulation.errors import EmulationError
 
 
 def main(argv: list[str]) -> int:
-    """Serve the page of the network argv[0], once it is up; print its address."""
+    """Serve the web page of the network argv[0] until the network is down; print the page's address."""
     try:
         serve(argv[0], 0, lambda url: print(f"view: {url}", flush=True))
     except KeyboardInterrupt:
-        # Ctrl-C reaches this process, too; `lab7 up` says what there is to say.
+        # Ctrl-C also reaches `lab7 up`, which prints the message.
         return 0
     except EmulationError as error:
-        # A network that did not come up has said why.
+        # The network did not start, or cannot be served; the error message has the reason.
         print(f"lab7: view: {error}", file=sys.stderr)
         return 3
     return 0

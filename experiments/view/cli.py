@@ -1,4 +1,4 @@
-"""Commands `lab7 events` and `lab7 view`: what happens in a network that is up, as JSON lines and as a page."""
+"""Commands `lab7 events` and `lab7 view`: events of a running network as JSON lines, and a web page of it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Picture of a topology as SVG: a tree from left to right, one row for each leaf; other links are dashed curves.
+"""Diagram of a topology as SVG: a tree from left to right, one row for each leaf; other links are dashed curves.
 
-Nodes and links carry the attributes by which the page's script finds them: data-node, data-link, and data-load for the
-text with the load of a link.
+Nodes and links carry the attributes by which the web page's script finds them: data-node, data-link, and data-load for
+the text with the load of a link.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LOAD_WIDTH = 96
 
 
 def draw(described: Mapping[str, Any]) -> str:
-    """Return the picture of a described network as an <svg> element."""
+    """Return the diagram of a network, as described by its control server, as an <svg> element."""
     switches = frozenset(one["name"] for one in described["switches"])
     nodes = [one["name"] for one in (*described["switches"], *described["hosts"])]
     links = [(link["nodes"][0], link["nodes"][1]) for link in described["links"]]
@@ -39,7 +39,7 @@ def draw(described: Mapping[str, Any]) -> str:
 
 
 def _at(place: Place) -> tuple[float, float]:
-    """Return the position of a node in the picture, in pixels."""
+    """Return the position of a node in the diagram, in pixels."""
     return MARGIN + COLUMN * place.depth, ROW * (place.row + 1)
 
 

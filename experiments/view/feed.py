@@ -1,8 +1,9 @@
-"""Event feed of a running network: packets as they enter links, rate and queue of links, notices of its server.
+"""Event feed of a running network: packets as they enter links, rate and queue of links, and changes.
 
-The feed reads packet sockets at both ends of every link. The network's control server opens these sockets; reading and
-decoding happen in this process. Frames are counted where they enter a link (outgoing at its end). The kernel drops
-frames that are not read in time, and the drops are reported, so that the memory of both processes is bounded.
+A change, such as a link that goes down or a killed service, is reported by the network's control server. The feed reads
+packet sockets at both ends of every link. The control server opens these sockets; reading and decoding happen in this
+process. Frames are counted where they enter a link (outgoing frames of its end). The kernel drops frames that are not
+read in time, so that the memory of both processes is bounded; the drops are reported.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ PAUSE_S = 0.02
 BURST = 512
 SNAP_BYTES = 2048
 NS = 1_000_000_000
-# Descriptors beside those of the taps.
+# Number of file descriptors needed in addition to the packet sockets.
 SPARE_DESCRIPTORS = 128
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 # Classic BPF (linux/filter.h): load the type of the packet (SKF_AD_OFF + SKF_AD_PKTTYPE), return all of it or nothing.
@@ -61,14 +62,14 @@ def _shape(fields: dict[str, Any] | None) -> Shape:
 
 
 def _outgoing_only(tap: socket.socket) -> None:
-    """Have the kernel deliver outgoing frames alone."""
+    """Attach a socket filter, so that the kernel delivers outgoing frames only."""
     program = b"".join(struct.pack("=HBBI", *line) for line in _OUTGOING_ONLY)
     buffer = ctypes.create_string_buffer(program, len(program))
     tap.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer)))
 
 
 class Feed:
-    """Events of one network; a context manager. `described` is the description of the network at the start."""
+    """Context manager for the events of one network; `described` is the network's description at the start."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -101,7 +102,7 @@ class Feed:
         self._stack.close()
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """Yield events until the network is down; the last event says so."""
+        """Yield events until the network is down; the last event is `down`."""
         poll = select.epoll()
         by_descriptor = {direction.tap.fileno(): direction for direction in self._directions}
         with poll:
@@ -139,7 +140,7 @@ class Feed:
                 "link": direction.link,
                 "from": direction.source,
                 "to": direction.target,
-                # Where it is sent, not where a switch forwards it.
+                # True at the link of the sending host, False where a switch forwards the packet.
                 "first": direction.from_host,
                 "bytes": length,
                 "source": summary.source,
@@ -149,7 +150,10 @@ class Feed:
             }
 
     def _sample(self) -> Iterator[dict[str, Any]]:
-        """Yield the load of the links that carry frames, or have just ceased to, and the packets that were dropped."""
+        """Yield an event with the load of the busy links, and one with the number of dropped packets.
+
+        A link that has just become idle is included once more.
+        """
         rows, dropped = [], 0
         for direction in self._directions:
             bits, packets, queue = direction.load.take(time.time_ns())
@@ -172,7 +176,7 @@ class Feed:
             yield {"event": "dropped", "time": time.time(), "packets": dropped}
 
     def _follow(self, notice: dict[str, Any]) -> None:
-        """Take over the new shape of a link."""
+        """Apply the changed rate and queue of a link, if the event is such a change."""
         if notice["event"] == "link":
             some = [direction for direction in self._directions if direction.link == notice["link"]]
             for direction, fields in zip(some, notice["shapes"], strict=False):
@@ -181,7 +185,7 @@ class Feed:
 
 
 def _notice(channel: Channel) -> dict[str, Any]:
-    """Return the next notice; at the end of the connection the event `down`."""
+    """Return the next event from the control server; the event `down` if the connection has ended."""
     try:
         notice, descriptors = channel.receive()
         close_all(descriptors)
@@ -191,12 +195,12 @@ def _notice(channel: Channel) -> dict[str, Any]:
 
 
 def link_name(link: dict[str, Any]) -> str:
-    """Return the name of a described link: its nodes, as the control server calls it."""
+    """Return the name of a link, its two nodes joined by a hyphen, as the control server uses it."""
     return "-".join(link["nodes"])
 
 
 def _allow_descriptors(number: int) -> None:
-    """Raise the soft limit of open files, as far as the hard limit permits."""
+    """Raise the soft limit of open files (RLIMIT_NOFILE) to `number`, or to the hard limit if that is lower."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < number:
         wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)

@@ -1,4 +1,4 @@
-"""Ring buffer of numbered events for blocking readers; slow readers miss the oldest events, and memory is bounded."""
+"""Ring buffer of numbered events with blocking readers; slow readers miss the oldest events, so memory is bounded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Ring:
-    """The last `size` events, numbered from 1. Thread-safe."""
+    """Ring buffer with the last `size` events, numbered from 1. Thread-safe."""
 
     def __init__(self, size: int) -> None:
         self._events: deque[tuple[int, dict[str, Any]]] = deque(maxlen=size)
@@ -23,7 +23,7 @@ class Ring:
 
     @property
     def closed(self) -> bool:
-        """True if no event will follow."""
+        """True after close(): no event will follow."""
         return self._closed
 
     def add(self, event: dict[str, Any]) -> None:
@@ -34,13 +34,13 @@ class Ring:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Declare that no event will follow, and wake the readers."""
+        """Mark the buffer as complete, and wake the readers."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def after(self, number: int, timeout_s: float) -> tuple[int, list[dict[str, Any]], int]:
-        """Wait for events after `number`; return (number of the last event, the events, count of missed events)."""
+        """Wait for events after `number`; return (number of the last event, events, number of missed events)."""
         with self._changed:
             self._changed.wait_for(lambda: self._last > number or self._closed, timeout_s)
             found = [event for place, event in self._events if place > number]

@@ -1,7 +1,7 @@
-"""One-line summaries of Ethernet frames: addresses, protocol, and the first line of what TCP or UDP carries.
+"""One-line summaries of Ethernet frames: addresses, protocol, and the first line of the TCP or UDP payload.
 
-DNS messages are decoded; of protocols of lines (HTTP/1, SMTP, FTP, POP3, IMAP) the first line of the segment is shown.
-Each frame is decoded alone, without reassembly. Left out: HTTP/2 frames, IPv6 extension headers.
+DNS messages are decoded. For line-based protocols (HTTP/1, SMTP, FTP, POP3, IMAP), the first line of the segment is
+shown. Each frame is decoded alone, without reassembly. Left out: HTTP/2 frames, IPv6 extension headers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _HTTP2 = b"PRI * HTTP/2.0"
 
 @dataclass(frozen=True)
 class Summary:
-    """Summary of a frame: source and target (address, with port if there is one), protocol, text."""
+    """Summary of a frame: source and target (address, with port if any), protocol, text."""
 
     source: str
     target: str
@@ -38,7 +38,7 @@ class Summary:
 
 
 def summarise(frame: bytes) -> Summary:
-    """Return the summary of an Ethernet frame; a malformed or truncated one is summarised as far as it can be read."""
+    """Return the summary of an Ethernet frame; a malformed or truncated frame is decoded as far as possible."""
     try:
         return _summary(frame)
     except (IndexError, struct.error, ValueError):
@@ -135,7 +135,7 @@ def _printable(line: bytes) -> str:
 
 
 def _dns(octets: bytes) -> str:
-    """Return the question, and the outcome of a response; an empty text for no DNS message."""
+    """Return a DNS message as text: the question, and for a response its outcome; empty if it cannot be decoded."""
     try:
         message = Message.from_wire(octets, ignore_trailing=True)
         return _dns_text(message)

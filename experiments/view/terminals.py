@@ -1,4 +1,4 @@
-"""Terminals of the live view: one bash in each host that has been opened, on a pseudo-terminal, its output as text."""
+"""Terminals of the live view: one bash per opened host, on a pseudo-terminal, with its output as plain text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lab7.topologies.emulation.errors import EmulationError
 
 TERMINALS_MAX = 64
 SIZE = [40, 110]
-# Output that is kept of each terminal, for a page that is opened later.
+# Maximum number of characters kept of each terminal's output, for a page that is opened later.
 KEPT_CHARACTERS = 20_000
 READ_BYTES = 4096
 # Output is read at this pace at most; a program that writes faster waits, as on a slow terminal.
@@ -31,7 +31,7 @@ _CONTROLS = re.compile(r"[\x00-\x07\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def plain(text: str) -> str:
-    """Return terminal output without escape sequences, with backspaces and carriage returns carried out by lines."""
+    """Convert terminal output to plain text: remove escape sequences, apply backspaces and carriage returns."""
     text = _CONTROLS.sub("", _ESCAPES.sub("", text)).replace("\r\n", "\n")
     if "\b" in text:
         kept: list[str] = []
@@ -41,17 +41,20 @@ def plain(text: str) -> str:
             elif kept and kept[-1] != "\n":
                 kept.pop()
         text = "".join(kept)
-    # A progress bar overwrites its line: what is behind the last carriage return stays.
+    # Keep only the text after the last carriage return of a line, which a progress bar overwrites.
     return re.sub(r"[^\n]*\r(?=[^\n])", "", text).replace("\r", "")
 
 
 class HostTerminal:
-    """A bash in one host; `tell` is called with each piece of output, and None at its end, in a thread of its own."""
+    """Terminal with a bash in one host.
+
+    `tell` is called with each piece of output, and with None at the end; the calls come from a separate thread.
+    """
 
     def __init__(self, network: str, host: str, tell: Callable[[str | None], None]) -> None:
         self._tell = tell
         self.kept = ""
-        # Set by the first output, which is the prompt: what is typed before it would be shown above it.
+        # Set at the first output, the prompt. Input typed before that would appear above the prompt.
         self.ready = threading.Event()
         self._channel: Channel = connected(network)
         environment = {"TERM": "dumb", "PS1": f"{host}$ "}
@@ -65,7 +68,7 @@ class HostTerminal:
         threading.Thread(target=self._read, name=f"terminal of {host}", daemon=True).start()
 
     def write(self, text: str) -> None:
-        """Type a text. Raises EmulationError if the shell has ended."""
+        """Send a text as keyboard input. Raises EmulationError if the shell has ended."""
         octets = text.encode()
         poll = select.poll()
         poll.register(self._master, select.POLLOUT)
@@ -80,7 +83,7 @@ class HostTerminal:
                 raise EmulationError("the shell has ended: open the terminal again") from None
 
     def close(self) -> None:
-        """End the shell and what runs in it."""
+        """End the shell and the programs that it runs."""
         self._channel.shut()
 
     def _read(self) -> None:
@@ -104,7 +107,10 @@ class HostTerminal:
 
 
 class Terminals:
-    """The open terminals of a network, keyed by host; `tell` gets host and output, None at the end. Thread-safe."""
+    """Open terminals of a network, keyed by host. Thread-safe.
+
+    `tell` is called with host and output; with None as output at a terminal's end.
+    """
 
     def __init__(self, network: str, tell: Callable[[str, str | None], None]) -> None:
         self._network = network
@@ -113,7 +119,7 @@ class Terminals:
         self._lock = threading.Lock()
 
     def write(self, host: str, text: str) -> None:
-        """Type a text in the terminal of a host, after opening the terminal if necessary. Raises EmulationError."""
+        """Send keyboard input to the terminal of a host; open the terminal if necessary. Raises EmulationError."""
         with self._lock:
             terminal = self._open.get(host)
             if terminal is None:
@@ -125,7 +131,7 @@ class Terminals:
             terminal.write(text)
 
     def kept(self) -> dict[str, str]:
-        """Return the last output of each open terminal."""
+        """Return host -> last output, for each open terminal."""
         with self._lock:
             return {host: terminal.kept for host, terminal in self._open.items()}
 

@@ -1,8 +1,8 @@
-"""HTTP server of the live view on loopback: a page, a stream of events (server-sent events), and commands by POST.
+"""HTTP server of the live view on loopback: a web page, an event stream (server-sent events), and commands by POST.
 
-The path begins with a random token. The Host field must name this server, so that a name of another site that is
-resolved to the loopback address (DNS rebinding) does not reach it; a POST must come from the page (Origin). The page
-may load from this server alone (Content-Security-Policy). Connections, requests and events are bounded.
+The path begins with a random token. The Host field must name this server; this prevents DNS rebinding, by which a web
+page of another site reaches the loopback address. A POST must come from the page itself (Origin). The page may load
+from this server only (Content-Security-Policy). Connections, requests and events are bounded.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ ASSETS = Path(__file__).resolve().parent / "assets"
 FILES = {"view.css": "text/css; charset=utf-8", "view.js": "text/javascript; charset=utf-8"}
 TOKEN_BYTES = 24
 EVENTS_MAX = 4000
-# Packets shown in a second; the others are counted.
+# Maximum number of packets shown per second; further packets are only counted.
 PACKETS_PER_S = 300
 CONNECTIONS_MAX = 40
 BODY_MAX_BYTES = 64 * 1024
 TEXT_MAX = 8192
 IDLE_TIMEOUT_S = 30.0
-# Seconds between two comments in a stream without events, by which a closed page is noticed.
+# Interval in s of comments in a stream without events; writing them reveals that the page was closed.
 HEARTBEAT_S = 10.0
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -55,7 +55,7 @@ HEADERS = {
 
 
 class RefusedError(Exception):
-    """Error for a request that is refused with an HTTP status."""
+    """Error for a request that is rejected with an HTTP status."""
 
     def __init__(self, status: HTTPStatus, sentence: str) -> None:
         super().__init__(sentence)
@@ -63,7 +63,7 @@ class RefusedError(Exception):
 
 
 class View:
-    """State of the live view of one network: its events, terminals, and what the page may do."""
+    """State of the live view of one network: its events, its terminals, and the commands that the web page may send."""
 
     def __init__(self, feed: Feed) -> None:
         self.name = feed.name
@@ -98,13 +98,13 @@ class View:
             self.ring.close()
 
     def page(self) -> str:
-        """Return the HTML of the page."""
+        """Return the HTML of the web page."""
         described = self._feed.described
         template = environment().from_string((ASSETS / "page.html.j2").read_text(encoding="utf-8"))
         return template.render(network=described, picture=draw(described), title=described["name"])
 
     def state(self) -> dict[str, Any]:
-        """Return the network as it is now, the last output of each terminal, and the number of the last event."""
+        """Return the state of the network, the last output of each terminal, and the number of the last event."""
         last = self.ring.last
         described = ask(self.name, "info")
         for link in described["links"]:
@@ -112,7 +112,7 @@ class View:
         return {"network": described, "terminals": self.terminals.kept(), "last": last}
 
     def command(self, name: str, fields: Mapping[str, Any]) -> Any:
-        """Carry out a command of the page. Raises EmulationError and RefusedError."""
+        """Execute a command that the web page sent. Raises EmulationError and RefusedError."""
         if name not in self._commands:
             raise RefusedError(HTTPStatus.NOT_FOUND, f"there is no command {name[:40]!r}")
         return self._commands[name](fields)
@@ -149,21 +149,21 @@ class _Handler(BaseHTTPRequestHandler):
     server: ViewServer
 
     def log_message(self, *_args: Any) -> None:
-        """Log nothing."""
+        """Discard log messages."""
 
     def do_GET(self) -> None:
-        """Send the page, one of its files, the state, or the stream of events."""
+        """Send the page, one of its files, the state as JSON, or the event stream."""
         self._answer(self._get)
 
     def do_POST(self) -> None:
-        """Carry out a command."""
+        """Execute the command in a POST request."""
         self._answer(self._post)
 
     def _answer(self, method: Callable[[str], None]) -> None:
         try:
             method(self._path())
         except RefusedError as refused:
-            # The body of a refused request may not have been read.
+            # Close the connection, since the body of the rejected request may not have been read.
             self.close_connection = True
             self._send(refused.status, "text/plain; charset=utf-8", f"{refused}\n".encode())
         except EmulationError as error:
@@ -225,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, "application/json", json.dumps(value).encode())
 
     def _stream(self, ring: Ring) -> None:
-        """Send events until the page or the network goes; a slow reader gets the number of events that it has missed.
+        """Send events until the browser disconnects or the network is down; report the number of events missed.
 
         The first event is the one after `?after=` or, if a browser connects again, after Last-Event-ID.
         """
@@ -236,7 +236,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {**HEADERS, "Content-Type": "text/event-stream", "Connection": "close"}.items():
             self.send_header(name, value)
         self.end_headers()
-        # A browser reports the connection as open when the first octets have come.
+        # Send some octets at once, since a browser reports the connection as open only then.
         self.wfile.write(b"retry: 2000\n\n")
         while True:
             number, events, missed = ring.after(number, HEARTBEAT_S)
@@ -250,7 +250,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class ViewServer(ThreadingHTTPServer):
-    """Server of one view on a free port, or on `port`."""
+    """HTTP server of one live view, on `port` or on a free port."""
 
     daemon_threads = True
     request_queue_size = CONNECTIONS_MAX
@@ -268,25 +268,25 @@ class ViewServer(ThreadingHTTPServer):
         return f"http://{self.hosts[0]}/{self.token}/"
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection in a thread of its own; close it at once if there are too many."""
+        """Serve a connection in a separate thread, or close it at once if there are too many."""
         if not self._slots.acquire(blocking=False):
             self.shutdown_request(request)
             return
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve a connection, and free its slot."""
+        """Serve a connection, and decrement the number of open connections at its end."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore errors of a connection, which is closed."""
+        """Ignore errors of a connection, which is then closed."""
 
 
 def serve(name: str, port: int, tell: Callable[[str], None]) -> None:
-    """Serve the live view of a network until it is down; `tell` gets the address of the page."""
+    """Serve the live view of a network until it is down; call `tell` with the address of the page."""
     with Feed(name) as feed:
         view = View(feed)
         server = ViewServer(view, port)
@@ -294,7 +294,7 @@ def serve(name: str, port: int, tell: Callable[[str], None]) -> None:
         tell(server.url)
         try:
             view.run()
-            # The pages get the last event.
+            # Leave time for the last event to reach the pages.
             time.sleep(0.5)
         finally:
             server.shutdown()

@@ -1,1 +1,1 @@
-"""Waterfalls of a run: each time's terms (parts) beside those of theory, and a transaction's exchanges over time."""
+"""Waterfall diagrams for a run's report: terms of each measured time beside theory, and HTTP exchanges over time."""

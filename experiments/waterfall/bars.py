@@ -1,16 +1,17 @@
-"""Bars of a transaction: its HTTP objects by phase at the client, and the other exchanges from request to response.
+"""Bars of a waterfall diagram: one bar per exchange of a transaction, divided into phases.
 
     for bar in bars_of(captured, start_ns, end_ns):
         print(bar.label, bar.lane, bar.phases)
 
-The client is the host whose frame is the transaction's first. Exchanges of other hosts and protocols (a proxy's
-requests to the origin, a resolver's queries, commands and replies) have these phases:
+A transaction is everything in one time span of the capture, such as a page load. Its client is the host that sends the
+first frame. The client's HTTP exchanges have the phases of browsers' network panels (see objects). Exchanges of other
+hosts and protocols (a proxy's requests to the origin, a resolver's queries, commands and replies) have these phases:
 
     request_way    first octet of the request left its sender     to  its last octet arrived
     server         last octet of the request arrived              to  first octet of the response left
     response_way   first octet of the response left               to  its last octet arrived
 
-Where the server's interface was not captured, they are one phase, `exchange`, from the departure of the request to the
+If the server's interface was not captured, they are one phase, `exchange`, from the departure of the request to the
 arrival of the response. Phases follow each other without a gap, so that they add up to the bar's duration.
 """
 
@@ -33,7 +34,10 @@ WAYS = ("request_way", "server", "response_way")
 
 @dataclass(frozen=True)
 class Bar:
-    """Bar of a waterfall: label, lane (hosts, connection, stream), phases, octets of the response (None: none)."""
+    """Bar of a waterfall diagram: one exchange, with label, phases, and octets of the response (None: no response).
+
+    `lane`: text that names the hosts, the connection and the HTTP/2 stream.
+    """
 
     label: str
     lane: str
@@ -57,7 +61,7 @@ class Bar:
 
 
 def bars_of(captured: CaptureFile, start_ns: int, end_ns: int) -> list[Bar]:
-    """Return the bars of the transaction within [start_ns, end_ns] in the order of their starts."""
+    """Return the bars of the transaction within [start_ns, end_ns], in the order of their starts."""
     within = [frame for frame in captured.frames if start_ns <= frame.time_ns <= end_ns]
     if not within:
         return []
@@ -69,7 +73,7 @@ def bars_of(captured: CaptureFile, start_ns: int, end_ns: int) -> list[Bar]:
     pairs = [
         (request, response)
         for request, response in _pairs(ladder)
-        # A pushed request is in the objects by its frames at the client, where it arrives.
+        # Compare the arrivals too: of a request that the server pushes, objects have the frames at the client.
         if known.isdisjoint((*request.frames, *request.arrivals)) and (response is None or response.sent_ns <= end_ns)
     ]
     resolved = [phase for one in objects for phase in one.phases if phase.name == "dns"]
@@ -77,14 +81,17 @@ def bars_of(captured: CaptureFile, start_ns: int, end_ns: int) -> list[Bar]:
     bars += [
         _exchange_bar(ladder, request, response)
         for request, response in pairs
-        # A lookup of the client's is a phase of its object.
+        # Skip DNS lookups of the client that are already the phase `dns` of an object.
         if not any(request.protocol == "dns" and request.sent_ns == phase.start_ns for phase in resolved)
     ]
     return sorted(bars, key=lambda bar: bar.start_ns)
 
 
 def _pairs(ladder: Ladder) -> Iterator[tuple[Arrow, Arrow | None]]:
-    """Yield each request with the response that follows it between the same two hosts, in the order of requests."""
+    """Yield (request, response or None) in the order of requests.
+
+    The nth response between two hosts answers the nth request.
+    """
     waiting: dict[tuple[int, int, str], deque[int]] = defaultdict(deque)
     answers: dict[int, Arrow] = {}
     requests = []

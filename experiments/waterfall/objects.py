@@ -6,8 +6,9 @@
     waiting        last octet of the request sent      to  first octet of the response received
     receiving      first octet of the response         to  its last octet
 
-The first exchange of a connection has the handshake, and the DNS query before it. Time between two of these phases is
-the client's own: the phase `client`. The phases of an object therefore add up to its duration.
+The handshake, and the DNS query before it, belong to the first exchange of a connection. Time between two of these
+phases is the phase `client`, in which the client itself computes or waits. The phases of an exchange therefore add up
+to its duration.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ PHASES = ("dns", "tcp_handshake", CLIENT, "request_sent", "waiting", "receiving"
 
 @dataclass(frozen=True)
 class Phase:
-    """Phase of an exchange: name, time span in ns, and the numbers of the frames at its ends or in it."""
+    """Phase of an exchange: name, time span in ns, and the numbers of the frames that delimit it or belong to it."""
 
     name: str
     start_ns: int
@@ -38,7 +39,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class HttpObject:
-    """HTTP exchange with its connection (numbered from 1 in the order of the SYNs), HTTP/2 stream, and phases."""
+    """HTTP exchange with its phases, its connection (numbered from 1 by order of the SYNs) and its HTTP/2 stream."""
 
     exchange: Exchange
     connection: Connection
@@ -59,7 +60,7 @@ class HttpObject:
 
 
 def http_objects(captured: CaptureFile, interface: str, start_ns: int, end_ns: int) -> list[HttpObject]:
-    """Return the HTTP exchanges whose requests left within [start_ns, end_ns], at their client's interface.
+    """Return the HTTP exchanges whose requests were sent within [start_ns, end_ns], at the client's interface.
 
     Raises KeyError if the capture has no such interface.
     """
@@ -83,12 +84,15 @@ def http_objects(captured: CaptureFile, interface: str, start_ns: int, end_ns: i
 
 
 def is_http(connection: Connection) -> bool:
-    """Return True if the client's first octets are a request line of HTTP/1, or the preface of HTTP/2."""
+    """Return True if the client's first octets are an HTTP/1 request line or the HTTP/2 connection preface."""
     return HTTP_REQUEST.match(connection.from_client.stream.data) is not None
 
 
 def _conversations_in(frames: InterfaceFrames, start_ns: int, end_ns: int) -> InterfaceFrames:
-    """Return the frames, up to `end_ns`, of conversations with a frame in the span, so that few are dissected."""
+    """Return the frames, up to `end_ns`, of all conversations with a frame within [start_ns, end_ns].
+
+    The selection keeps the number of frames to dissect small.
+    """
     keys = [conversation_of(frame.data) for frame in frames]
     wanted = {
         key for frame, key in zip(frames, keys, strict=True) if key is not None and start_ns <= frame.time_ns <= end_ns
@@ -99,7 +103,7 @@ def _conversations_in(frames: InterfaceFrames, start_ns: int, end_ns: int) -> In
 
 
 def _exchanges(connection: Connection) -> Iterator[tuple[int | None, bool, Exchange]]:
-    """Yield (HTTP/2 stream, True if pushed, exchange) in the order of the connection."""
+    """Yield (HTTP/2 stream or None, True if pushed by the server, exchange) in the order of the connection."""
     parsed = parse_conversation(connection)
     if isinstance(parsed, Http2Conversation):
         for stream, exchange in parsed.streams:
@@ -113,14 +117,14 @@ def _phases(exchange: Exchange) -> Iterator[Phase]:
     request, response = exchange.request, exchange.response
     yield Phase("request_sent", request.first_ns, request.last_ns, request.frames)
     if response is not None:
-        # A final response may come before the request has ended (RFC 9110 section 7.5).
+        # A final response may arrive before the request is complete (RFC 9110 section 7.5).
         waited_ns = max(request.last_ns, response.first_ns)
         yield Phase("waiting", request.last_ns, waited_ns, (request.frames[-1], response.frames[0]))
         yield Phase("receiving", waited_ns, max(waited_ns, response.last_ns), response.frames)
 
 
 def _opening(connection: Connection, lookups: list[Interval]) -> Iterator[Phase]:
-    """Yield the phases of a connection's opening: a DNS lookup, and the TCP handshake.
+    """Yield the phases before a connection's first request: DNS lookup and TCP handshake.
 
     The lookup is the latest that ended before the SYN and belongs to no other connection.
     """
@@ -134,7 +138,7 @@ def _opening(connection: Connection, lookups: list[Interval]) -> Iterator[Phase]
 
 
 def _without_gaps(phases: Iterable[Phase]) -> Iterator[Phase]:
-    """Yield phases in the order of time, with a phase of the client's own between two that do not meet."""
+    """Yield the phases in order of time, with a phase `client` inserted into each gap between two of them."""
     before: Phase | None = None
     for phase in phases:
         if before is not None and before.end_ns < phase.start_ns:

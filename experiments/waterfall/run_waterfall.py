@@ -1,4 +1,7 @@
-"""Waterfalls of a run for its report: the terms of each comparison, and the packets of its median sample."""
+"""Waterfall diagrams of a run for its report: terms of each measured time, and exchanges of its median sample.
+
+A sample is one of the repetitions of a measurement.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,16 @@ from lab7.experiments.ladder.named_capture import read_named_capture
 from lab7.experiments.waterfall.bars import Bar, bars_of
 from lab7.experiments.waterfall.svg import PHASE_WORDS, render_bars, render_terms, term_bars
 
-# Bars of one transaction that a report shows; the rest is counted.
+# Maximum number of bars per transaction in a report; further bars are only counted.
 BARS_MAX = 40
 
 
 @dataclass(frozen=True)
 class BarRow:
-    """Row of a waterfall's data table: label, lane, start and end in s, phases as (words, s), frames, octets."""
+    """Row of the data table below a waterfall diagram: label, lane, start and end in s, frames, octets.
+
+    `lane`: text that names the hosts, the connection and the stream. `phases`: (name in words, duration in s).
+    """
 
     label: str
     lane: str
@@ -31,7 +37,10 @@ class BarRow:
 
 @dataclass(frozen=True)
 class Waterfall:
-    """Waterfall of one comparison: SVG of the terms, and of the median sample's exchanges (None: no packets of it)."""
+    """Waterfall diagrams of one measured time as SVG: of its terms, and of the exchanges in its median sample.
+
+    `bars` is None if the capture has no packets of this sample.
+    """
 
     comparison: Comparison
     terms: str | None
@@ -41,7 +50,7 @@ class Waterfall:
 
 
 def run_waterfalls(folder: Path, result: Result) -> tuple[Waterfall, ...]:
-    """Return the waterfall of each comparison of a result; a capture that cannot be read gives no bars."""
+    """Return the waterfall diagrams of each measured time of a result; without a readable capture, of terms only."""
     captures: dict[str, CaptureFile | None] = {}
     return tuple(_waterfall(folder, result, comparison, captures) for comparison in result.comparisons)
 

@@ -1,6 +1,6 @@
-"""SVG of waterfalls, readable without scripts: measured terms beside theory's terms, and the bars of a transaction.
+"""SVG of waterfall diagrams, readable without scripts: measured and predicted terms, and bars of exchanges.
 
-Colours are those of the reports (Okabe and Ito, Color Universal Design, 2008). Theory's bars are outlines below the
+Colours are those of the reports (Okabe and Ito, Color Universal Design, 2008). Predicted terms are outlines below the
 measured bars, so that the two differ without colour; every bar has its text as a tooltip. Times run to the right on one
 linear axis from the start of the transaction.
 """
@@ -62,7 +62,10 @@ svg.waterfall { font: 12px/1 system-ui, "Segoe UI", Roboto, Arial, sans-serif; b
 
 @dataclass(frozen=True)
 class TermBar:
-    """Row of a waterfall of terms: start and length, measured and of theory, in s; `mark`: furthest, off or neither."""
+    """Row of a diagram of terms: start and length in s, measured and predicted.
+
+    `mark` is `off` or `furthest` for the term that differs most from its prediction (see term_bars), else empty.
+    """
 
     name: str
     start_s: float
@@ -73,12 +76,12 @@ class TermBar:
 
     @property
     def difference_s(self) -> float:
-        """Return the measured length less theory's, in s."""
+        """Return measured minus predicted length, in s."""
         return self.length_s - self.theory_s
 
 
 def render_terms(title: str, rows: Sequence[TermBar]) -> str:
-    """Return the waterfall of a comparison's terms as an <svg> element. Raises ValueError without rows."""
+    """Return the diagram of a measured time's terms as an <svg> element. Raises ValueError without rows."""
     if not rows:
         raise ValueError("a waterfall needs at least one term")
     ends = [edge for row in rows for edge in (row.start_s + row.length_s, row.theory_start_s + row.theory_s)]
@@ -105,7 +108,7 @@ def render_terms(title: str, rows: Sequence[TermBar]) -> str:
 
 
 def render_bars(title: str, bars: Sequence[Bar], start_ns: int, end_ns: int) -> str:
-    """Return the waterfall of a transaction as an <svg> element. Raises ValueError without bars."""
+    """Return the waterfall diagram of a transaction as an <svg> element. Raises ValueError without bars."""
     if not bars:
         raise ValueError("a waterfall needs at least one bar")
     axis = _Axis((max(end_ns, *(bar.end_ns for bar in bars)) - start_ns) / 1e9)
@@ -133,7 +136,7 @@ def render_bars(title: str, bars: Sequence[Bar], start_ns: int, end_ns: int) -> 
 
 
 def describe(bar: Bar, start_ns: int) -> str:
-    """Return one sentence on a bar: label, lane, the phases with their times in ms since `start_ns`, frames."""
+    """Describe a bar in one sentence: label, lane, the phases with their times in ms since `start_ns`, frames."""
     times = [
         (phase.name, *(_ms((time_ns - start_ns) / 1e9) for time_ns in (phase.start_ns, phase.end_ns)))
         for phase in bar.phases
@@ -144,7 +147,7 @@ def describe(bar: Bar, start_ns: int) -> str:
 
 
 class _Axis:
-    """Linear time axis from 0 to `end_s` between the labels and the numbers."""
+    """Linear time axis from 0 to `end_s`, drawn between the row labels on the left and the numbers on the right."""
 
     def __init__(self, end_s: float) -> None:
         self._end_s = end_s if end_s > 0 else 1e-9
@@ -171,7 +174,7 @@ class _Axis:
 
 
 def _round_step(step_s: float) -> float:
-    """Return the next of 1, 2 and 5 times a power of ten that is not below `step_s`."""
+    """Return the smallest of 1, 2 and 5 times a power of ten that is at least `step_s`."""
     power: float = 10.0 ** math.floor(math.log10(step_s))
     return next((factor * power for factor in (1, 2, 5) if factor * power >= step_s), 10 * power)
 
@@ -187,7 +190,7 @@ def _opened(title: str, rows: int) -> list[str]:
 
 
 def _legend(used: set[str], y: float) -> Iterator[str]:
-    """Yield the rows of the legend, the first at `y`; each is as high as a bar's."""
+    """Yield the lines of the legend as SVG, the first at the height `y`, for the phases in `used`."""
     row: list[str] = []
     x = LABEL_PX
     for name in (*PHASES, *WAYS, EXCHANGE):
@@ -226,10 +229,10 @@ def _signed(seconds: float) -> str:
 
 
 def term_bars(terms: Mapping[str, float], theory: Mapping[str, float], within: bool) -> list[TermBar]:
-    """Return the rows of a comparison's terms, cumulative in the order of measured terms; terms of 0 are omitted.
+    """Return a row for each term, cumulative in the order of the measured terms; terms of 0 are omitted.
 
-    The term furthest from theory is marked `off` if the comparison is not within its tolerance, else `furthest` if its
-    difference is noticeable (see furthest_term).
+    The term that differs most from its prediction is marked: `off` if the total is outside its tolerance, else
+    `furthest` if the difference is noticeable (see furthest_term).
     """
     names = [name for name in dict.fromkeys((*terms, *theory)) if terms.get(name) or theory.get(name)]
     furthest = furthest_term(terms, theory, within)

@@ -1,1 +1,1 @@
-"""Preparation of a run for Wireshark (`lab7 wireshark`)."""
+"""Export of a run to Wireshark (`lab7 wireshark`): annotated captures and a configuration."""

@@ -1,8 +1,7 @@
-"""Copies of a run's capture for Wireshark: comments on the frames of each verdict, and names of the hosts.
+"""Copies of a run's capture for Wireshark, with comments on the frames that verdicts cite, and with host names.
 
-The merged copy has all interfaces, so that its frame numbers equal the frame numbers of the evidence. The merged copy
-has a packet once per interface, which Wireshark takes for retransmissions; a copy of one interface shows TCP as the
-interface's host saw it.
+The merged copy has all interfaces, and therefore the frame numbers of the evidence. It has a packet once per interface,
+which Wireshark takes for retransmissions. A copy of one interface shows TCP as the interface's host saw it.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ COMMENT_MAX = 240
 
 
 def comments_of(result: Result) -> dict[int, list[str]]:
-    """Return the comments by frame number: `H5: shown. ` and the evidence, in the order of the claims."""
+    """Return frame number -> comment: `H5: shown. ` and the evidence, for each claim that cites the frame."""
     found: dict[int, list[str]] = defaultdict(list)
     for claim in result.claims:
         text = f"{claim.id}: {claim.verdict}. {claim.evidence}"
@@ -37,8 +36,8 @@ def comments_of(result: Result) -> dict[int, list[str]]:
 def write_captures(folder: Path, result: Result, name: str, secrets: bytes = b"") -> list[Path]:
     """Write the copies of a capture below the result folder; return their paths, the merged one first.
 
-    `name`: the capture that the evidence cites; `secrets`: TLS secrets in the format of
-    SSLKEYLOGFILE. Raises CaptureReadError, OSError.
+    `name`: the capture that the evidence cites; `secrets`: TLS secrets in the format of SSLKEYLOGFILE. Raises
+    CaptureReadError, OSError.
     """
     captured = read_named_capture(folder / name)
     target = folder / FOLDER

@@ -1,4 +1,4 @@
-"""`lab7 wireshark`: captures and a configuration for Wireshark in the folder of a run."""
+"""Command `lab7 wireshark`: captures and a configuration for Wireshark in the folder of a run."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Wireshark configuration of a run: columns, colours, and a filter button per claim (wireshark(1)).
 
-The files make a folder that Wireshark and tshark read instead of the user's own, by the environment variable
-WIRESHARK_CONFIG_DIR. A filter selects the comments of `captures`, and is thus the same for every copy.
+Wireshark and tshark read the files instead of the user's own configuration if the environment variable
+WIRESHARK_CONFIG_DIR names their folder. A filter selects frames by the comments that `captures` writes, and is thus the
+same for every copy.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ COLOURS = {
 
 
 def write_configuration(folder: Path, result: Result, claims: dict[str, Claim]) -> Path:
-    """Write the configuration's files into a folder, and return it. Raises OSError."""
+    """Write the configuration files into a folder, and return the folder. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     columns = ",\n\t".join(f'"{title}", "{form}"' for title, form in COLUMNS)
     # Time since the first frame in ns; names from the capture alone, never from the network.
@@ -54,7 +55,7 @@ def write_configuration(folder: Path, result: Result, claims: dict[str, Claim]) 
 
 
 def claim_filter(claim: str) -> str:
-    """Return the display filter that selects the frames of a claim's evidence."""
+    """Return the display filter that selects the frames cited by a claim's evidence."""
     return f'frame.comment matches "^{claim}: "'
 
 
@@ -63,5 +64,5 @@ def _statement(claims: dict[str, Claim], claim: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return a string of Wireshark's table files, in which quotation marks and backslashes are hexadecimal."""
+    """Quote a string for Wireshark's table files; quotation marks and backslashes become hexadecimal escapes."""
     return '"' + text.replace("\\", "\\x5c").replace('"', "\\x22").replace("\n", " ") + '"'

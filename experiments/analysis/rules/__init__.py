@@ -1,1 +1,1 @@
-"""Message rules by protocol: each has an id, the RFC section that states it, and a check over captured traffic."""
+"""Rules of the RFCs for application messages, one module per protocol; each rule has a check over captured traffic."""

@@ -1,8 +1,8 @@
-"""Mail messages in a capture, line by line: SMTP mail data, POP3 RETR responses and IMAP FETCH data.
+"""Mail messages reassembled from a capture, line by line: SMTP mail data, POP3 RETR responses and IMAP FETCH data.
 
-A Content has the lines of a message without dot-stuffing, each with its offset in the stream. A line whose single
-leading dot the sender did not double is unchanged. Parsing is tolerant of LF without CR. Left out: content after
-STARTTLS, and APPEND.
+A Content holds the lines of one message, with dot-stuffing removed, each with its offset in the TCP stream. A line that
+begins with a dot which the sender failed to double is kept as sent. LF without CR is accepted as a line end. Left out:
+content after STARTTLS, and messages uploaded by IMAP APPEND.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ class ContentLine:
 class Content:
     """A mail message as sent over one connection by SMTP, POP3 or IMAP.
 
-    `opened`: frame that opened the connection; `server`: address of its server; `stuffed`: False if a line begins with
-    a dot that was not doubled; `reply`: the reply to mail data, a line of the stream `answers`, None without one.
+    `opened`: number of the frame that opened the connection; `server`: address of its server; `stuffed`: False if the
+    sender failed to double a leading dot; `answers`: the server's stream of an SMTP connection; `reply`: the line of
+    `answers` with the reply to the mail data, None if there is none.
     """
 
     protocol: str
@@ -64,7 +65,7 @@ class Content:
 
     @property
     def head_length(self) -> int:
-        """Return the number of lines in the header section."""
+        """Return the number of lines in the header section, without the empty line that ends it."""
         return next((at for at, line in enumerate(self.lines) if not line.text), len(self.lines))
 
     @property
@@ -74,19 +75,19 @@ class Content:
 
     @property
     def id(self) -> bytes:
-        """Return the Message-ID; for a message without one, its body."""
+        """Return the Message-ID of the message, or its body if it has none."""
         for line in self.lines[: self.head_length]:
             if found := _MESSAGE_ID.match(line.text):
                 return found[1]
         return b"\n".join(line.text for line in self.body)
 
     def violation(self, rule: Rule, first: ContentLine, found: str, expected: str) -> Violation:
-        """Return a violation of a rule by one line (`first`) of the message."""
+        """Return a Violation of a rule, with one line (`first`) of the message as its octets."""
         return self.source.violation(rule, first.start, first.after, found, expected)
 
 
 def contents(captured: CaptureFile) -> list[Content]:
-    """Return the mail messages at all interfaces of a capture, in the order of their first octets."""
+    """Return the mail messages captured at all interfaces, in the order of their first octets."""
     found: list[Content] = []
     for interface in captured.counts:
         for connection in connections(captured.at(interface)):
@@ -150,7 +151,7 @@ def _smtp(connection: Connection, interface: str) -> Iterator[Content]:
 
 
 def _until_dot(lines: Iterator[ContentLine]) -> tuple[tuple[ContentLine, ...], bool]:
-    """Return (lines before the line with a single dot, dot-stuffing removed; True if every leading dot was doubled)."""
+    """Return (lines before the terminating line `.`, without dot-stuffing; False if a leading dot was not doubled)."""
     found: list[ContentLine] = []
     stuffed = True
     for line in lines:

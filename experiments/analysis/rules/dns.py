@@ -72,7 +72,7 @@ NS_PER_S = 1_000_000_000
 
 @dataclass(frozen=True)
 class Datum:
-    """A DNS message with its position in the capture: interface, frame, time, sender, receiver, transport, offset."""
+    """DNS message and where it was captured: interface, frame, time, sender, receiver, UDP or TCP, stream offset."""
 
     message: Message
     interface: str
@@ -89,7 +89,7 @@ class Datum:
         return self.source[1] == PORT
 
     def violation(self, rule: Rule, start: int, end: int, found: str, expected: str) -> Violation:
-        """Return a violation of a rule by the octets [start, end) of the message."""
+        """Return a Violation of a rule, with the octets [start, end) of the message."""
         sender = f"{self.source[0]}:{self.source[1]}"
         octets = self.message.octets[start : min(end, start + EXCERPT_OCTETS)]
         return Violation(
@@ -98,7 +98,7 @@ class Datum:
 
 
 def check(captured: CaptureFile, interface: str) -> Checked:
-    """Check the DNS messages of one interface, in order of time."""
+    """Check the DNS messages of one interface against all DNS rules; return violations in order of time."""
     messages = sorted(messages_at(captured, interface), key=lambda one: (one.time_ns, one.frame, one.offset))
     found = [
         *_formats(messages),
@@ -113,7 +113,7 @@ def check(captured: CaptureFile, interface: str) -> Checked:
 
 
 def messages_at(captured: CaptureFile, interface: str) -> Iterator[Datum]:
-    """Yield the DNS messages of one interface: first all over UDP, then all over TCP."""
+    """Yield the DNS messages of one interface: first all messages over UDP, then all over TCP."""
     frames = captured.at(interface)
     for frame in datagrams(frames):
         if not frame.may_carry(UDP_PROTOCOL) or frame.truncated:
@@ -154,7 +154,7 @@ def _formats(messages: Iterable[Datum]) -> Iterator[Violation]:
 
 
 def _matches(messages: Iterable[Datum]) -> Iterator[Violation]:
-    """Yield responses whose ID or QR bit matches no outstanding query between the same two endpoints."""
+    """Yield a violation for each response whose ID or QR bit matches no query between the same two endpoints."""
     waiting: dict[tuple[object, ...], list[Datum]] = {}
     for one in messages:
         if not one.from_server:
@@ -252,7 +252,7 @@ def _rrset_ttls(one: Datum) -> Iterator[Violation]:
 
 
 def _aliased_targets(messages: Iterable[Datum]) -> Iterator[Violation]:
-    """Yield MX and NS records, each once, whose RDATA names an alias (the owner of a CNAME in the capture)."""
+    """Yield a violation for each MX or NS record whose target is an alias, a CNAME's owner (RFC 2181 section 10.3)."""
     valid = [one for one in messages if one.message.is_response and one.message.fault is None]
     records = [record for one in valid for record in one.message.records]
     # Skip names with both a CNAME and an address: rule ALIAS reports such names.
@@ -271,7 +271,7 @@ def _aliased_targets(messages: Iterable[Datum]) -> Iterator[Violation]:
 
 
 def _lame(messages: Iterable[Datum]) -> Iterator[Violation]:
-    """Yield lame responses (not authoritative, although a referral names the server for the zone), each once."""
+    """Yield a violation for each lame delegation: a referral to a server that has no authority for the zone."""
     delegated: dict[str, set[str]] = {}
     queries: dict[tuple[object, ...], Datum] = {}
     reported: set[tuple[str, str]] = set()
@@ -295,7 +295,7 @@ def _lame(messages: Iterable[Datum]) -> Iterator[Violation]:
 
 
 def _rcodes(messages: Iterable[Datum]) -> Iterator[Violation]:
-    """Yield NOERROR responses without an answer whose sender had received NXDOMAIN for the same name."""
+    """Yield a violation for each resolver that received NXDOMAIN for a name, but answers NOERROR without records."""
     missing: dict[tuple[str, str], int] = {}
     reported: set[tuple[str, str]] = set()
     for one in messages:
@@ -339,10 +339,10 @@ def _longest(zones: Iterable[str], name: str | None) -> str:
 
 
 def _ttls(messages: Iterable[Datum], captured: CaptureFile) -> Iterator[Violation]:
-    """Yield cached answers whose TTL has not decreased since an earlier answer of the same server.
+    """Yield a violation for each cached answer whose TTL has not decreased since the server's earlier answer.
 
-    An answer comes from the cache if the capture has queries by the answering server, but none for this name since the
-    earlier answer, or if its response time is less than half of the earlier answer's.
+    An answer counts as cached in two cases: if the capture has queries by the answering server, but none for this name
+    since the earlier answer; or if its response time is less than half of the earlier answer's.
     """
     stored: dict[tuple[object, ...], tuple[int, int, int]] = {}
     asked = _upstream_queries(captured)
@@ -378,7 +378,7 @@ def _ttls(messages: Iterable[Datum], captured: CaptureFile) -> Iterator[Violatio
 
 
 def _upstream_queries(captured: CaptureFile) -> dict[tuple[str, str], list[int]]:
-    """Return the times in ns of all queries in the capture, by (sender's address, QNAME)."""
+    """Return (sender's address, QNAME) -> times in ns of all such queries in the capture."""
     found: dict[tuple[str, str], list[int]] = {}
     for interface in captured.counts:
         for one in messages_at(captured, interface):

@@ -1,8 +1,7 @@
-"""DNS message parser with offsets; a malformed message is parsed up to its first violation of the format.
+"""DNS message parser that keeps the offset of each record and stops at the first octet that violates the format.
 
-RFC 1035 section 4: the parser stops at the first octet that violates the format, describes the fault, and keeps the
-records before it. The parser uses neither the services' codec nor scapy, so that the offset of each octet in the
-message is known.
+RFC 1035 section 4. For a malformed message, the parser returns the records before the fault and a description of the
+fault. The parser uses neither the services' codec nor scapy, because neither keeps the offsets.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class _StopError(Exception):
 
 @dataclass(frozen=True)
 class Fault:
-    """First violation of the format in a message: RFC section, octets [start, end), description, correct form."""
+    """First violation of the message format: RFC section, octets [start, end), description, and correct form."""
 
     section: str
     start: int
@@ -41,9 +40,10 @@ class Fault:
 
 @dataclass(frozen=True)
 class Record:
-    """Resource record with the offsets of its octets; `target` is the name in RDATA of NS, CNAME, PTR, DNAME, MX.
+    """Resource record with the offsets of its octets; names are in lower case with a final dot.
 
-    `section` is 1 for answer, 2 for authority, 3 for additional; names are in lower case with a final dot.
+    `section` is 1 for answer, 2 for authority, 3 for additional. `target` is the domain name in the RDATA of NS, CNAME,
+    PTR, DNAME and MX.
     """
 
     section: int
@@ -123,7 +123,7 @@ class Message:
 
 
 def read_message(octets: bytes) -> Message:
-    """Parse a DNS message up to its first violation of the format."""
+    """Parse a DNS message up to its first violation of the format, which becomes the message's `fault`."""
     message = Message(octets)
     try:
         if len(octets) < HEADER_BYTES:

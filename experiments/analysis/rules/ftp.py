@@ -64,14 +64,14 @@ MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"PK\x03\x04", b"%PDF-", b"\x1f\x
 
 @dataclass
 class Reply:
-    """Reply of an FTP server: code and lines."""
+    """Reply of an FTP server: three-digit code, and the captured lines of the reply."""
 
     code: int
     lines: list[Line] = field(default_factory=list)
 
 
 def check(captured: CaptureFile, interface: str) -> Checked:
-    """Check the FTP sessions of one interface."""
+    """Check the FTP control connections of one interface against all FTP rules."""
     established = {one.server for one in connections(captured.at(interface)) if one.established}
     found = list(line_connections(captured, interface, (CONTROL_PORT,), LINE_END))
     binary = _transfers_as_text(captured, interface)
@@ -83,7 +83,10 @@ def check(captured: CaptureFile, interface: str) -> Checked:
 
 
 def _transfers_as_text(captured: CaptureFile, interface: str) -> dict[int, list[Transfer]]:
-    """Return the transfers of binary files (recognised by MAGIC), by the frame number of the session's SYN."""
+    """Return the transfers of binary files (recognised by their magic numbers), keyed by the frame of the SYN.
+
+    The SYN is that of the session's control connection.
+    """
     return {
         session.frame: [one for one in session.transfers if one.stream.data.startswith(MAGIC)]
         for session in ftp_traffic(captured, interface).sessions
@@ -220,7 +223,10 @@ def _check_preliminary(one: LineConnection, reply: Reply, replies: list[Reply]) 
 
 
 def _check_type(one: LineConnection, line: Line, binary: list[Transfer], as_text_type: bool) -> None:
-    """Report transfers of a binary file by the command `line` in TYPE A, or with converted line ends."""
+    """Record a violation for each binary file that a command transferred as text.
+
+    `line` is the command. A file is transferred as text by TYPE A, or if its line ends were converted after TYPE I.
+    """
     for transfer in binary:
         if transfer.exchange.command.octets.rstrip() != line.text:
             continue

@@ -96,9 +96,9 @@ IDLE_NS = 50_000_000
 
 @dataclass
 class Head:
-    """Message head as sent: offset of its first octet, offset of the content, words of the start line, and fields.
+    """Head of an HTTP/1 message: words of the start line, fields, and the stream offsets of head and content.
 
-    `fields`: name in lower case, value, offset of the line.
+    `fields` has (name in lower case, value, offset of the line) for each field line.
     """
 
     start: int
@@ -194,7 +194,7 @@ class _StreamParser:
         self.note(FIELD_LINE, at, after, found, expected)
 
     def content_end(self, head: Head, until_close: bool, next_message: re.Pattern[bytes] | None) -> int:
-        """Return the offset after a message's content, and check the message framing (RFC 9112 section 6)."""
+        """Check the message framing (RFC 9112 section 6), and return the offset after a message's content."""
         lengths = head.values(b"content-length")
         chunked = b"chunked" in head.tokens(b"transfer-encoding")
         if chunked and lengths:
@@ -213,7 +213,11 @@ class _StreamParser:
         return self.counted(head, int(value), at, next_message)
 
     def counted(self, head: Head, size: int, at: int, next_message: re.Pattern[bytes] | None) -> int:
-        """Return the offset after content of Content-Length `size`; report a length unequal to the octets sent."""
+        """Return the offset after content that is delimited by Content-Length.
+
+        `size` is the field's value, `at` the offset of the field line. A violation is recorded if fewer or more octets
+        were sent.
+        """
         end, width = head.content + size, len(b"Content-Length: ") + len(str(size))
         sent = len(self.data) - head.content
         if sent < size:
@@ -243,10 +247,13 @@ class _StreamParser:
         return end
 
     def chunks(self, at: int) -> int:
-        """Return the offset after chunked content, and check the chunk sizes. Raises _StopError on a syntax error."""
+        """Check the chunk sizes of chunked content, and return the offset after the content.
+
+        Raises _StopError on a syntax error.
+        """
         while True:
             start = at
-            # Content without chunks may have lines in LF, which are no fault of theirs.
+            # Check the line before line() would report its LF: content without chunks may have lines that end in LF.
             end = self.data.find(b"\n", start) + 1
             if end and not CHUNK_LINE.match(self.data[start:end].rstrip(b"\r\n") + b"\r\n"):
                 self.note(CHUNK_SIZE, start, end, "not a chunk size", "the size in hexadecimal, for example 1a\\r\\n")
@@ -268,7 +275,11 @@ class _StreamParser:
             at = self.chunk(start, at, digits, size)
 
     def chunk(self, start: int, at: int, digits: bytes, size: int) -> int:
-        """Return the offset after a chunk of `size` octets with its data at `at` and its size line at `start`."""
+        """Return the offset after one chunk of chunked content. Raises _StopError if the chunk's end cannot be found.
+
+        `start` is the offset of the chunk-size line, `at` the offset of the data. A violation is recorded if no CRLF
+        follows the `size` octets of data.
+        """
         if self.data[at + size : at + size + 2] == b"\r\n":
             return at + size + 2
         in_decimal = int(digits) if _DECIMAL.match(digits) else 0
@@ -285,7 +296,7 @@ class _StreamParser:
 
 
 def check(captured: CaptureFile, interface: str) -> Checked:
-    """Check the HTTP/1 connections of one interface, in the order of their SYNs."""
+    """Check the HTTP/1 connections of one interface against all HTTP/1 rules."""
     exchanges: list[tuple[str, Head, Source, Head | None]] = []
     found: list[Violation] = []
     for connection in connections(captured.at(interface)):
@@ -323,7 +334,7 @@ class Dialogue:
 
 
 def dialogue(connection: Connection, interface: str) -> Dialogue:
-    """Parse both streams of an HTTP/1 connection, and check the messages against the rules."""
+    """Parse both streams of an HTTP/1 connection, and check the messages; return them with the violations."""
     client = _StreamParser(
         Source(interface, str(connection.client), connection.from_client.stream), connection.from_client.fin is not None
     )
@@ -386,7 +397,7 @@ def _responses(parser: _StreamParser, methods: list[bytes]) -> list[Head]:
 
 
 def _no_content(parser: _StreamParser, head: Head, method: bytes) -> int:
-    """Return the offset after a response that must not have content; report octets before the next response."""
+    """Return the offset after a response that must not have content; record a violation if it has."""
     if head.content == len(parser.data) or _NEXT_RESPONSE.match(parser.data, head.content):
         return head.content
     following = _NEXT_RESPONSE.search(parser.data, head.content)
@@ -431,7 +442,7 @@ def _is_imf_fixdate(value: bytes) -> bool:
 def _check_persistence(
     parser: _StreamParser, connection: Connection, requests: list[Head], responses: list[Head]
 ) -> None:
-    """Report a server that closed first, after a response without `Connection: close`."""
+    """Record a violation if the server closed first, after a response without `Connection: close`."""
     fin, client_fin = connection.from_server.fin, connection.from_client.fin
     if fin is None or not responses or len(responses) > len(requests) or parser.violations:
         return
@@ -456,7 +467,10 @@ def _check_persistence(
 
 
 def _validators(exchanges: list[tuple[str, Head, Source, Head | None]]) -> Iterator[Violation]:
-    """Yield conditional requests whose validator matches none that the client received for the same target."""
+    """Yield a violation for each conditional request with a validator that the client never received for this target.
+
+    A validator is the value of If-None-Match or If-Modified-Since (RFC 9110 section 13).
+    """
     known: dict[tuple[str, bytes, bytes, bytes], list[bytes]] = {}
     # Sort requests by time, since a client may have several connections open simultaneously.
     in_order = sorted(exchanges, key=lambda one: one[2].stream.span(one[1].start, one[1].start + 1)[0].time_ns)

@@ -41,7 +41,7 @@ _UIDVALIDITY = re.compile(rb"\[UIDVALIDITY ([0-9]+)\]", re.IGNORECASE)
 
 
 def check(captured: CaptureFile, interface: str) -> Checked:
-    """Check the IMAP sessions of one interface."""
+    """Check the IMAP sessions of one interface against all IMAP rules."""
     validity: dict[tuple[str, str, bytes], int] = {}
     found = line_connections(captured, interface, (IMAP_PORT,), LINE_END)
     return check_each(found, lambda one: _check(one, validity))
@@ -86,7 +86,10 @@ def _starts_tls(one: LineConnection) -> bool:
 
 
 def _check_line_end(side: LineStream) -> None:
-    """Report LF without CR after the first line; later lines may be literals, in which any octet is permitted."""
+    """Record a violation for LF without CR at the end of the first line.
+
+    Later lines may be literals, in which any octet is permitted.
+    """
     end = side.data.find(b"\n")
     if end >= 0 and side.data[end - 1 : end] != b"\r":
         side.note(LINE_END, 0, end + 1, "the line ends in LF alone", as_text(side.data[: min(end, 40)]) + "\\r\\n")
@@ -107,7 +110,7 @@ def _check_validity(
     responses: list[tuple[int, Response]],
     validity: dict[tuple[str, str, bytes], int],
 ) -> None:
-    """Report a mailbox whose UIDVALIDITY changed since an earlier session of the same user."""
+    """Record a violation if a mailbox's UIDVALIDITY changed since an earlier session of the same user."""
     completed = {response.tag: at for at, response in responses if response.tag not in ("*", "+")}
     user = next((command.argument.split(b" ")[0] for command in commands if command.verb == "LOGIN"), b"")
     begin = 0

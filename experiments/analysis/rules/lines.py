@@ -11,7 +11,7 @@ from lab7.experiments.harness.judge.frames import CaptureFile, Connection, Direc
 
 @dataclass(frozen=True)
 class Line:
-    """Line without its line end; offset of its first octet, and offset of the next line."""
+    """One line of a TCP stream: text without the line end, offset of its first octet, and offset of the next line."""
 
     start: int
     text: bytes
@@ -20,7 +20,10 @@ class Line:
 
 @dataclass
 class LineStream:
-    """One direction of a TCP connection, read line by line; `line_end` is the rule that LF without CR violates."""
+    """One direction of a TCP connection, read line by line, with the violations found in it.
+
+    `line_end` is the rule of the protocol that LF without CR violates.
+    """
 
     source: Source
     line_end: Rule
@@ -34,7 +37,7 @@ class LineStream:
         return self.source.stream.data
 
     def note(self, rule: Rule, start: int, end: int, found: str, expected: str) -> None:
-        """Record a violation of a rule by the octets [start, end) of the stream."""
+        """Record a Violation of a rule, with the octets [start, end) of the stream."""
         self.violations.append(self.source.violation(rule, start, end, found, expected))
 
     def next(self) -> Line | None:
@@ -96,7 +99,7 @@ def line_connections(
 
 
 def check_each(found: Iterable[LineConnection], check: Callable[[LineConnection], None]) -> Checked:
-    """Apply `check`, which records violations, to each connection."""
+    """Check each connection by `check`; return the number of lines, and the violations that `check` recorded."""
     lines, violations = 0, list[Violation]()
     for one in found:
         check(one)

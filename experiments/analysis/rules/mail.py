@@ -44,7 +44,10 @@ _COUNT = re.compile(rb"(?:\+OK ([0-9]+)(?: [0-9]+| messages?\b.*)|\* ([0-9]+) EX
 
 @dataclass(frozen=True)
 class _View:
-    """Mailbox as seen by a session: server, user, start of the session, number of messages, ids of messages read."""
+    """Mailbox as one POP3 or IMAP session saw it: server, user, number of messages, ids of the messages read.
+
+    `time_ns` is the start of the session.
+    """
 
     server: str
     user: str
@@ -54,7 +57,10 @@ class _View:
 
 
 def check(captured: CaptureFile, interface: str) -> Checked:
-    """Check all mail messages of a capture; only at the capture's first interface, so that each is checked once."""
+    """Check all mail messages of a capture for changes in transit and for loss.
+
+    The capture's first interface has the result for the whole capture; at any other interface the result is empty.
+    """
     if interface != next(iter(captured.counts)):
         return Checked(0, ())
     by_id: dict[bytes, list[Content]] = {}
@@ -65,7 +71,7 @@ def check(captured: CaptureFile, interface: str) -> Checked:
 
 
 def _compare(legs: list[Content]) -> Iterator[Violation]:
-    """Yield the first line in which a later transmission of a message differs from the message's first transmission."""
+    """Yield a violation for the first line in which a later transmission of a message differs from the first one."""
     first = legs[0]
     if first.protocol != "smtp":
         return
@@ -101,10 +107,10 @@ def _difference(leg: Content, line: ContentLine, found: str, expected: list[Cont
 
 
 def _lost(captured: CaptureFile, by_id: dict[bytes, list[Content]]) -> Iterator[Violation]:
-    """Yield messages accepted by SMTP that are missing from the recipient's mailbox after the server's restart.
+    """Yield a violation for each message accepted by SMTP but missing from the mailbox after the server's restart.
 
-    Evidence: no connection has carried the message since its acceptance, and at least a second after the restarted
-    server's first greeting a session on the recipient's mailbox read all messages (or found none).
+    Evidence: no connection has carried the message since its acceptance. At least a second after the first greeting of
+    the restarted server, a session on the recipient's mailbox read all messages (or found none).
     """
     restarts = _restarts(captured)
     views = _views(captured) if restarts else []
@@ -128,7 +134,7 @@ def _lost(captured: CaptureFile, by_id: dict[bytes, list[Content]]) -> Iterator[
 
 
 def _restarts(captured: CaptureFile) -> list[tuple[str, int]]:
-    """Return (server's address, time in ns of the first SMTP greeting) for each restart of a server."""
+    """Return (server's address, time of its first SMTP greeting in ns) for each restart of a server."""
     down: dict[str, int] = {}
     found: list[tuple[str, int]] = []
     for interface in captured.counts:

@@ -52,7 +52,10 @@ Lines = Sequence[ContentLine]
 
 
 def check(captured: CaptureFile, interface: str) -> Checked:
-    """Check all mail messages of a capture; only at the capture's first interface, so that each is checked once."""
+    """Check the MIME structure of all mail messages of a capture.
+
+    The capture's first interface has the result for the whole capture; at any other interface the result is empty.
+    """
     if interface != next(iter(captured.counts)):
         return Checked(0, ())
     first: dict[bytes, Content] = {}

@@ -35,13 +35,13 @@ _SCAN_LISTING = re.compile(rb"(?:\+OK )?([0-9]+) ([0-9]+)")
 
 @dataclass
 class _Session:
-    """POP3 session: message number -> (size stated by LIST, line of the LIST response with this size)."""
+    """State of a POP3 session: sizes from LIST, as message number -> (octets, line of the LIST response)."""
 
     sizes: dict[int, tuple[int, Line]] = field(default_factory=dict)
 
 
 def check(captured: CaptureFile, interface: str) -> Checked:
-    """Check the POP3 sessions of one interface."""
+    """Check the POP3 sessions of one interface against all POP3 rules."""
     return check_each(line_connections(captured, interface, (POP3_PORT,), LINE_END), _check)
 
 

@@ -1,6 +1,6 @@
 """Message rule and violation: an RFC's requirement on a message, and the octets of a capture that break it.
 
-A rule module defines its rules as constants and a `check` that yields violations:
+A rule module defines its rules as constants, and a `check` that returns the violations at one interface:
 
     CONTENT_LENGTH = Rule("http-content-length", "http", "Content-Length is the number of octets of the content.",
                           "RFC 9110 section 8.6")
@@ -113,7 +113,10 @@ class Source:
     stream: Stream
 
     def violation(self, rule: Rule, start: int, end: int, found: str, expected: str) -> Violation:
-        """Return a violation by octets [start, end) of the stream; past its end, cite the last octet's frame."""
+        """Return a Violation by the octets [start, end) of the stream.
+
+        Past the end of the stream, the violation has the frame number of the stream's last octet.
+        """
         first = min(start, len(self.stream.data) - 1)
         piece = self.stream.span(first, first + 1)[0]
         octets = self.stream.data[start : min(end, start + EXCERPT_OCTETS)]

@@ -41,14 +41,14 @@ KNOWN_VERBS = frozenset(ARGUMENTS) | OTHER_VERBS
 
 @dataclass
 class Reply:
-    """Reply of an SMTP server: code and lines."""
+    """Reply of an SMTP server: three-digit code, and the captured lines of the reply."""
 
     code: int
     lines: list[Line] = field(default_factory=list)
 
 
 def check(captured: CaptureFile, interface: str) -> Checked:
-    """Check the SMTP connections of one interface."""
+    """Check the SMTP connections of one interface against all SMTP rules."""
     return check_each(line_connections(captured, interface, PORTS, LINE_END), _check)
 
 
@@ -111,7 +111,11 @@ def _replies(stream: LineStream) -> list[Reply]:
 
 
 def _merged(stream: LineStream, reply: Reply | None, following: list[Reply]) -> Reply | None:
-    """Merge simultaneous one-line 250 replies to EHLO, which lack the hyphen of a multi-line reply, into one."""
+    """Return the reply to EHLO; remove from `following` the other lines of a multi-line reply sent without hyphens.
+
+    A server that sends `250 ` instead of `250-` before further lines seems to send several replies. One-line 250
+    replies with the same capture time count as one reply, and a violation is recorded.
+    """
     if reply is None or reply.code != 250:
         return reply
     extra = [
@@ -150,7 +154,7 @@ def _example(verb: str) -> str:
 
 
 def _data(one: LineConnection, reply: Reply, replies: list[Reply]) -> None:
-    """Check the reply to DATA and the mail data after it, and consume the reply to the mail data."""
+    """Check the reply to DATA and the mail data, up to and including the server's reply to the mail data."""
     if reply.code != START_MAIL_INPUT:
         if not 200 <= reply.code < 300:
             return
@@ -198,7 +202,7 @@ def _mail_data(one: LineConnection) -> None:
 
 
 def _cut_short(stream: LineStream, dot: Line) -> None:
-    """Report a line with a single dot after which mail text continues: the client did not dot-stuff that line."""
+    """Record a violation for a line with a single dot in mail data, if mail text follows: dot-stuffing is missing."""
     if not _is_command(_peek(stream)):
         stream.note(DOT, dot.start, dot.after, "a line with a dot alone within the mail data", "..\\r\\n")
         # Skip to the end of the mail data, since mail text contains no commands.

@@ -1,1 +1,1 @@
-"""Packet capture to pcapng, with one clock for all interfaces."""
+"""Packet capture in network namespaces: recorder process, and pcapng files with one clock for all interfaces."""

@@ -45,9 +45,9 @@ class CaptureError(EmulationError):
 
 @dataclass(frozen=True)
 class CaptureInterface:
-    """Network interface to capture on: label in the file, network namespace, and name in that namespace.
+    """Network interface to capture on: label in the file, network namespace, and interface name there.
 
-    namespace: the id of a process in the namespace, or the path of a namespace file (`/run/netns/NAME`;
+    `namespace`: the id of a process in the namespace, or the path of a namespace file (`/run/netns/NAME`;
     `/proc/self/fd/N` for an open descriptor).
     """
 
@@ -82,9 +82,9 @@ class Capture:
         self._watch: Watch | None = None
 
     def start(self) -> None:
-        """Start the recorder process; return when all sockets are bound. Raises CaptureError on a failure.
+        """Start the recorder process, and return when all sockets are bound. Raises CaptureError on a failure.
 
-        In virtual time the capture begins at a full step of the clock.
+        In virtual time, it returns at the next full step of the simulated clock.
         """
         if self._process is not None:
             raise CaptureError("this capture has been started already")
@@ -165,11 +165,14 @@ class Capture:
                 self._watch.add(self._watched)
 
     def _is_death(self, code: int) -> bool:
-        """Return True if a recorder's exit code ends the run; before READY, only a death by a signal does."""
+        """Return True if a recorder's exit code is a failure that ends the run.
+
+        Before the recorder is ready, only termination by a signal counts; afterwards, any code other than 0.
+        """
         return code != 0 if self._ready else code < 0
 
     def _last_output(self) -> str:
-        """Return the last line of the recorder's standard error; empty without output."""
+        """Return the last line of the recorder's standard error, or an empty text."""
         return last_line(Path(f"/proc/self/fd/{self._errors.fileno()}"))
 
     def _send(self, line: str) -> None:

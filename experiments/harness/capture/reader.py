@@ -5,13 +5,13 @@ sections and interfaces, Enhanced, Simple and (obsolete) Packet Blocks, and the 
 Blocks. gzip, bzip2 and xz are decompressed.
 
 Any other link header (Linux cooked capture, raw IP, BSD loopback) is replaced by an Ethernet header with the known
-addresses, so that all code that parses frames handles one format only; VLAN tags are kept. A packet that is shorter
-than its link header is an empty frame.
+addresses, so that all code that parses frames handles one format only. VLAN tags are kept. A packet shorter than its
+link header becomes an empty frame.
 
-Every defect of a file raises CaptureReadError with a message of one sentence. A file that ends within a packet, or is
-damaged after one, is refused, not read in part, because the missing packets may be the evidence of a run.
-`read_readable` reads it up to the defect and returns a sentence about it, for commands that show what a capture has.
-Left out: name resolution, decryption secrets, comments.
+Every defect of a file raises CaptureReadError with a message of one sentence. By default a truncated or damaged file is
+rejected as a whole, because the missing packets may be the evidence of a run. `read_readable` reads such a file up to
+the defect and returns a sentence about the defect, for commands that display captures. Left out: name resolution,
+decryption secrets, comments.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class CaptureReadError(EmulationError):
 
 
 class _FormatError(Exception):
-    """File is not a valid capture; the message is a predicate that follows the file's name."""
+    """Content that is not a valid capture file; the message continues a sentence that starts with the file's name."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def read_readable(path: Path) -> tuple[list[Packet], dict[str, InterfaceCounts],
     damage = None
     try:
         with path.open("rb") as file:
-            # A loop, since list() gives up the packets before an exception.
+            # Append in a loop: if the generator raises an exception, list() would discard the packets before it.
             for packet in _packets(_opened(file), interfaces):
                 packets.append(packet)
     except _FormatError as error:
@@ -293,7 +293,7 @@ def _byte_order(octets: bytes) -> str:
 
 
 def _block(source: _Source, order: str, head: bytes, already: bytes = b"") -> tuple[int, bytes]:
-    """Read the remaining octets of a pcapng block, after `head` and `already`; return (type, body)."""
+    """Parse a pcapng block, whose first octets `head` and `already` have been read; return (type, body)."""
     block_type, length = struct.unpack(f"{order}II", head)
     if not BLOCK_BYTES_MIN <= length <= BLOCK_BYTES_MAX or length % 4:
         raise _FormatError(f"is damaged after packet {source.packets}: a block of {length} octets")
@@ -369,7 +369,7 @@ def _captured(source: _Source, data: bytes, length: int) -> bytes:
 
 
 def _note_drops(order: str, body: bytes, interfaces: list[_Interface]) -> None:
-    """Set an interface's drop count from an Interface Statistics Block (pcapng section 4.6), which has the total."""
+    """Set an interface's drop count to the total in an Interface Statistics Block (pcapng section 4.6)."""
     (number,) = _fields(order, "I", body)
     options = _options(order, body[12:])
     lost = [options[code] for code in (OPTION_ISB_IFDROP, OPTION_ISB_OSDROP) if len(options.get(code, b"")) == 8]
@@ -406,7 +406,7 @@ def _with_ethernet_header(link_type: int, data: bytes, number: int) -> bytes:
 
 
 def _frame(ethertype: int, payload: bytes, source: bytes = b"") -> bytes:
-    """Return an Ethernet frame with this source address, or address zero unless `source` has six octets."""
+    """Return an Ethernet frame with a payload; the source address is zero unless `source` has six octets."""
     address = source if len(source) == ADDRESS_BYTES else bytes(ADDRESS_BYTES)
     number = ethertype if ethertype >= ETHERTYPE_MIN else ETHERTYPE_NONE
     return bytes(ADDRESS_BYTES) + address + number.to_bytes(2, "big") + payload

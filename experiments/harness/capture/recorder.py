@@ -1,16 +1,16 @@
 """Packet recorder process: one raw socket per interface, opened in the interface's network namespace.
 
-Started by `capture.Capture`, which passes it open namespace descriptors. Protocol, one JSON line or word at a time on
-its standard streams:
+`capture.Capture` starts the process, and passes open namespace descriptors to it. Protocol, one JSON line or word at a
+time on the process's standard streams:
 
     capture <- {"target": ..., "interfaces": [{"label", "ifname", "namespace_fd"}]}
     capture -> {"ready": true}
     capture <- stop
     capture -> {"statistics": {label: {"packets": n, "dropped": n}}}
 
-During the capture, the recorder only appends raw records to one file; it sorts them by time and encodes them as pcapng
-at the end, to leave the processors to the experiment. If standard input is closed before "stop", the parent has died,
-and the recorder exits; `salvage` then makes a capture from the raw records, which begin with a line of the interfaces'
+During the capture, the recorder only appends raw records to one file, to leave CPU time to the experiment. At the end
+it sorts them by time and encodes them as pcapng. If standard input is closed before "stop", the parent has died, and
+the recorder exits. `salvage` then makes a capture from the raw records, which begin with a line of the interfaces'
 labels (JSON).
 
 Sources: packet(7) for AF_PACKET, socket(7) for time stamps and buffers, setns(2). Left out: VLAN tags that the kernel
@@ -123,7 +123,7 @@ def close_taps(taps: list[Tap]) -> None:
 
 
 class Recorder:
-    """Reader of packet sockets that appends raw records to a file, in the order of reading."""
+    """Reader of packet sockets, which appends the packets as raw records to a file in the order of reading."""
 
     def __init__(self, taps: list[Tap], raw: BinaryIO) -> None:
         self._taps = taps
@@ -135,7 +135,10 @@ class Recorder:
         self._began_s = self._synced_s = time.monotonic()
 
     def run(self, control_fd: int) -> bool:
-        """Read packets until the control pipe is readable; return True for "stop", False if the parent has exited."""
+        """Record packets until "stop" is read from the control pipe, or the parent process exits.
+
+        Returns True in the first case, False in the second.
+        """
         by_fd = {tap.socket.fileno(): tap for tap in self._taps}
         poll = select.epoll()
         parent = os.getppid()
@@ -163,7 +166,10 @@ class Recorder:
         return False
 
     def _sync(self) -> None:
-        """Sync the raw records to disk in virtual time, since a killed user-mode kernel loses its page cache."""
+        """Flush the raw records to disk (fsync) at intervals in virtual time; no effect in real time.
+
+        A user-mode kernel that is killed loses the contents of its page cache.
+        """
         now_s = time.monotonic()
         if self._syncs and now_s - self._synced_s >= max(SYNC_S, SYNC_SHARE * (now_s - self._began_s)):
             self._synced_s = now_s
@@ -180,7 +186,10 @@ class Recorder:
         close_taps(self._taps)
 
     def drain(self, tap: Tap, until_ns: int | None = None) -> None:
-        """Record the packets in one socket's queue, up to the first packet later than `until_ns` (None: now)."""
+        """Record the packets in one socket's queue, up to and including the first one later than `until_ns`.
+
+        None stands for the current time.
+        """
         view, write = memoryview(self._buffer), self._raw.write
         limit_ns = time.time_ns() if until_ns is None else until_ns
         while True:
@@ -217,9 +226,9 @@ def finalise(raw_path: Path, target: Path, taps: list[Tap]) -> None:
 
 
 def salvage(target: Path) -> None:
-    """Write a capture, without drop counts, from the raw records of a dead recorder; no file without records.
+    """Write a pcapng file from the raw records of a recorder that died; the file has no drop counts.
 
-    If the disk is full, the raw records are kept.
+    If there are no records, no file is written. If the disk is full, the raw records are kept.
     """
     raw_path, partial = raw_of(target), target.with_name(target.name + ".part")
     try:
@@ -244,7 +253,7 @@ def raw_of(target: Path) -> Path:
 
 
 def _write_sorted(raw_path: Path, stream: BinaryIO) -> tuple[PcapngWriter, int]:
-    """Write the raw records sorted by time as pcapng; return (writer, number of packets).
+    """Write the raw records as pcapng, sorted by time; return (writer, number of packets).
 
     Raises ValueError if the line with the interface labels is missing.
     """
@@ -293,7 +302,7 @@ def _record(order: dict[str, Any], raw_path: Path) -> None:
 
 
 def main() -> int:
-    """Record packets as described in the first line of standard input; return 1 on failure."""
+    """Run the recorder as ordered by the first line of standard input; return the exit code, 1 on failure."""
     # Ignore Ctrl-C, which reaches the whole process group: the parent ends the capture by "stop".
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     line = b""

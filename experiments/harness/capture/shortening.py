@@ -1,9 +1,9 @@
-"""Truncation of the frames in a capture, after the run was judged: each frame keeps its first octets, and its length.
+"""Truncation of captured frames after the verdict on a run, to save disk space: each frame keeps only its first octets.
 
-A function selects the number of octets that each frame keeps. A truncated frame keeps its number, its time and its
-original length, as a frame longer than the snap length does, so that sizes and times can still be checked. Most of a
-file of truncated frames is packet headers, so it is compressed as well (gzip, RFC 1952): Wireshark, tshark, scapy and
-lab7 read it under the same name.
+A function selects the number of octets that each frame keeps. A truncated frame keeps its number, time stamp and
+original length, as in a capture with a snap length, so that sizes and times can still be checked. Most of a file of
+truncated frames is packet headers, which compress well; the file is therefore compressed too (gzip, RFC 1952).
+Wireshark, tshark, scapy and lab7 read it under the same name.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Shortened:
 
     @property
     def sentence(self) -> str:
-        """Return the sentence for the result that says what the capture lacks."""
+        """Return a sentence for the run's result about the removed octets and the compression."""
         return (
             f"{self.octets:,} octets of content in {self.frames:,} frames are left out: the run was judged with them, "
             "and these frames were then cut behind their headers; the file is compressed by gzip, which Wireshark and "
@@ -40,9 +40,9 @@ class Shortened:
 
 
 def shorten(path: Path, kept: Kept) -> Shortened | None:
-    """Truncate the frames of a pcapng file of lab7 and compress it, atomically; None if every frame is kept whole.
+    """Truncate the frames of a pcapng file written by lab7, and compress it; the file is replaced atomically.
 
-    Raises CaptureReadError, OSError.
+    Returns None, with the file unchanged, if every frame is kept whole. Raises CaptureReadError, OSError.
     """
     packets, counts = read_packets(path)
     lengths = [min(max(kept(packet.data), 0), len(packet.data)) for packet in packets]

@@ -1,1 +1,1 @@
-"""Catalogue of names: experiments, matrices and topologies of lab7 and of other distributions."""
+"""Catalogue of the experiments, interoperability matrices and topologies of lab7 and of installed plug-in packages."""

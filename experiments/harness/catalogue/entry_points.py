@@ -30,7 +30,7 @@ def declared(group: str) -> tuple[EntryPoint, ...]:
 
 
 def load(point: EntryPoint) -> Any:
-    """Return the object of an entry point; None, after a report, if it cannot be loaded."""
+    """Return the object that an entry point refers to. If it cannot be loaded, print a report and return None."""
     try:
         return point.load()
     # The code of another distribution may raise any exception, which must not stop lab7's own commands.
@@ -40,26 +40,26 @@ def load(point: EntryPoint) -> Any:
 
 
 def loaded(group: str) -> Iterator[tuple[EntryPoint, Any]]:
-    """Yield (entry point, its object) for all entry points of a group that can be loaded."""
+    """Yield (entry point, object) for each entry point of a group. Those that cannot be loaded are reported."""
     for point in declared(group):
         if (item := load(point)) is not None:
             yield point, item
 
 
 def experiment_of(point: EntryPoint) -> Any:
-    """Return the experiment of an entry point: the object itself, or EXPERIMENT of a module; None without one."""
+    """Return the experiment of an entry point: the object itself, or a module's EXPERIMENT; otherwise None."""
     item = load(point)
     return getattr(item, "EXPERIMENT", None) if hasattr(item, "__spec__") else item
 
 
 def module_of(point: EntryPoint) -> Any:
-    """Return the module of an entry point that can be loaded."""
+    """Return the module that an entry point names; the entry point must be loadable."""
     return importlib.import_module(point.module)
 
 
 @cache
 def report(point: EntryPoint, why: str) -> None:
-    """Report on standard error that an entry point is left out; the same report only once."""
+    """Report once on standard error that an entry point is left out, and why."""
     distribution = point.dist.name if point.dist is not None else "an unknown distribution"
     print(
         f"lab7: the entry point {point.name} of {distribution} ({point.group}) is left out: {why}",

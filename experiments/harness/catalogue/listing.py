@@ -1,6 +1,7 @@
-"""Cached listing of all experiments, matrices and topologies as text, which spares commands the import of all modules.
+"""Cached listing of the experiments, matrices and topologies, for commands that display only names and texts.
 
-The cache is valid as long as neither a Python or TOML file of lab7 nor an entry point of another distribution changes.
+The cache saves these commands the import of all modules. It is valid as long as neither a Python or TOML file of lab7
+nor an entry point of another distribution changes.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class ParameterText:
 
 @dataclass(frozen=True)
 class ListedExperiment:
-    """Experiment in the listing: name, module, question, claims, roles of replaceable programs, parameters."""
+    """Experiment in the listing: name, module, question, claims, roles with an exchangeable program, parameters."""
 
     name: str
     module: str
@@ -64,7 +65,7 @@ class ListedTopology:
 
 @dataclass(frozen=True)
 class Listing:
-    """Listing of the experiments, matrices (name -> module) and topologies, each in the order of their names."""
+    """Listing of experiments, matrices (name -> module) and topologies, each sorted by name."""
 
     experiments: dict[str, ListedExperiment]
     matrices: dict[str, str]
@@ -112,14 +113,17 @@ def _decode(data: Any) -> Listing:
 
 
 def _cache_path() -> Path:
-    # Below a file that is no folder nothing can be kept.
+    # Without a cache folder, a path below /dev/null makes every access fail, so that nothing is cached.
     folder = kernel.user_cache() or Path(os.devnull)
     place = hashlib.sha256(str(PACKAGE_ROOT).encode()).hexdigest()[:16]
     return folder / "lab7" / f"listing-{place}.json"
 
 
 def _fingerprint() -> str:
-    """Return a hash over format, Python version, lab7's files (name, size, time) and all entry points."""
+    """Return a hash of all that the listing depends on: format, Python version, lab7's files, entry points.
+
+    A file counts with its name, size and modification time.
+    """
     parts = [str(FORMAT), sys.version, *_files(), *_foreign()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Suggestion for a misspelt name, and the resolution of a unique prefix."""
+"""Lookup of misspelt or shortened names: suggestion of the most similar name, and names with a given prefix."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def by_prefix(word: str, known: Iterable[str]) -> list[str]:
-    """Return the known names that a word may stand for: the name itself, else all names that start with the word."""
+    """Return the known names that a word can mean: the name itself, or else all names that start with the word."""
     names = list(known)
     return [word] if word in names else [name for name in names if word and name.startswith(word)]

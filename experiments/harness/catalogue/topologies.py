@@ -1,4 +1,7 @@
-"""Topologies by name: modules of lab7 that export `topos`, entry points of other distributions, and users' files."""
+"""Registry of topologies by name: those of lab7, of plug-in packages (entry points), and of users' files.
+
+A module of lab7 defines its topologies in `topos`, as for Mininet's `--custom`.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ class UnknownNameError(ValueError):
 class TopologyEntry:
     """Topology with its name, constructor, module docstring, and example commands.
 
-    called: the topology as written on the command line, for a user's file; else empty.
+    `called` is the file name as typed on the command line for a topology from a user's file, and empty for all others.
     """
 
     name: str
@@ -49,7 +52,10 @@ def _modules(package: ModuleType) -> Iterator[ModuleType]:
 
 
 def one_name(word: str, known: Collection[str], kind: str, there: str) -> str:
-    """Return the one name that a word stands for. Raises UnknownNameError for none or several."""
+    """Return the known name that equals `word`, or the only one that starts with it.
+
+    Raises UnknownNameError if there is none or there are several.
+    """
     names = by_prefix(word, known)
     if len(names) > 1:
         raise UnknownNameError(f"{word!r} is the start of more than one {kind}: give one of {', '.join(names)}")
@@ -59,7 +65,7 @@ def one_name(word: str, known: Collection[str], kind: str, there: str) -> str:
 
 
 def all_topologies() -> dict[str, TopologyEntry]:
-    """Return every topology, of lab7 (modules that export `topos`) and of other distributions, keyed by name."""
+    """Return the topologies of lab7 (modules that export `topos`) and of plug-in packages, keyed by name."""
     return {entry.name: entry for _, entry in _topologies()}
 
 
@@ -81,7 +87,7 @@ def _topologies() -> Iterator[tuple[str, TopologyEntry]]:
 
 
 def list_topologies() -> dict[str, ListedTopology]:
-    """Return every topology as text, keyed by name."""
+    """Return the descriptions of all topologies for the listing, keyed by name."""
     listed = {}
     for module, entry in _topologies():
         parameters = tuple(parameters_of(entry.make))
@@ -90,7 +96,7 @@ def list_topologies() -> dict[str, ListedTopology]:
 
 
 def _hosts(entry: TopologyEntry) -> tuple[str, ...]:
-    """Return the names of a topology's hosts with its default parameters; none if it needs parameters."""
+    """Return the names of a topology's hosts with default parameters; empty if a parameter has no default."""
     try:
         return tuple(make_topology(entry.name, entry.make, {}).hosts())
     except (TopologyParameterError, TopologyError):

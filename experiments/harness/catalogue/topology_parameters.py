@@ -80,10 +80,10 @@ def _checked(topo: Any, name: str) -> Topo:
 
 
 def _check_units(topo: Any, given: Mapping[str, str]) -> None:
-    """Raise TopologyParameterError for a number without a unit that the topology passed on as a time of a link.
+    """Raise TopologyParameterError for a time of a link that was typed on the command line without a unit.
 
-    In a file, a bare number is in microseconds, as for tc and Mininet; typed on a command line it is most often meant
-    in milliseconds.
+    In a topology file, a number without a unit is in microseconds, as for tc and Mininet. On a command line, users
+    mostly mean milliseconds.
     """
     bare = {name: text for name, text in given.items() if is_time(text) and not has_unit(text)}
     if not bare:
@@ -104,7 +104,10 @@ def _without_unit(name: str, text: str) -> str:
 
 
 def _required(make: Any) -> list[str]:
-    """Return the names of required parameters, of build() if the class has no constructor of its own."""
+    """Return the names of the constructor's parameters without a default.
+
+    For a class that inherits the constructor of Mininet's Topo, these are the parameters of build().
+    """
     called = make.build if getattr(make, "__init__", None) is Topo.__init__ else make
     parameters = inspect.signature(called).parameters.values()
     unnamed = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
@@ -116,7 +119,10 @@ def _required(make: Any) -> list[str]:
 
 
 def _as_default(name: str, text: str, default: Any) -> Any:
-    """Convert a parameter's text to the default's type; without a default, to a number if possible."""
+    """Convert a parameter's text to the type of its default. Raises TopologyParameterError.
+
+    Without a default, a text that is a number becomes a number.
+    """
     if isinstance(default, bool):
         if text.lower() not in TRUTH:
             raise TopologyParameterError(

@@ -108,7 +108,7 @@ COMMANDS = {
 
 
 class PipeClosedError(Exception):
-    """A pipe was written to after its reader had closed it; `cause` is the error of the system."""
+    """Error of a write to a pipe that its reader has closed (EPIPE); `cause` is the BrokenPipeError."""
 
     def __init__(self, cause: BrokenPipeError) -> None:
         super().__init__(str(cause))
@@ -116,7 +116,7 @@ class PipeClosedError(Exception):
 
 
 class LazyGroup(click.Group):
-    """Group of commands that imports a command's module at the first use, since scapy and mininet take two seconds."""
+    """Command group that imports a command's module only when used, since scapy and mininet take two seconds."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names of all commands, sorted."""
@@ -131,7 +131,7 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command of a command line. Raises click.UsageError, with a suggestion for an unknown name."""
         if args[:1] == ["help"]:
-            # As of other programs: `lab7 help run` is `lab7 run --help`.
+            # As in other programs, `lab7 help run` is the same as `lab7 run --help`.
             if len(args) == 1:
                 click.echo(ctx.get_help())
                 ctx.exit()
@@ -149,14 +149,14 @@ class LazyGroup(click.Group):
         return name, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. Raises PipeClosedError for a closed pipe, after which click would exit with 1."""
+        """Run the command. Raises PipeClosedError for a closed output pipe, since click would exit with 1."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
             raise PipeClosedError(error) from error
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Return the commands, or options after a hyphen, that start with a text, without importing their modules."""
+        """Return the completions of a command name without importing any command, or of an option after a hyphen."""
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
         from lab7.experiments.harness.cli.interface.completion import command_items
@@ -198,7 +198,10 @@ def lab7() -> None:
 
 
 def main() -> None:
-    """Run the command line; print an expected error as one sentence, and exit with the error's exit code."""
+    """Run the command `lab7` with the arguments of this process, and exit.
+
+    An expected error is printed as one sentence, and determines the exit code.
+    """
     tools.search_system_folders()
     _use_standard_distutils()
     if COMPLETE in os.environ:
@@ -254,7 +257,7 @@ def main() -> None:
 
 
 def _use_standard_distutils() -> None:
-    """Have mininet import the distutils of the standard library, if any: that of setuptools takes 80 ms longer."""
+    """Remove setuptools' replacement of distutils, since mininet imports the standard library's 80 ms faster."""
     hack = sys.modules.get("_distutils_hack")
     # PEP 632: distutils left the standard library with Python 3.12.
     if sys.version_info < (3, 12) and hack is not None:
@@ -262,7 +265,7 @@ def _use_standard_distutils() -> None:
 
 
 def _refused_write(error: OSError) -> str | None:
-    """Return a sentence about a file that cannot be written, or a full disk; None for another error."""
+    """Return a message for an error of a full disk, missing folder or missing permission; None for any other error."""
     what = f"{error.filename}" if error.filename else "the output"
     if error.errno in (errno.ENOENT, errno.ENOTDIR) and error.filename and not Path(error.filename).parent.is_dir():
         return f"cannot use {what}: there is no folder {Path(error.filename).parent}; make it, or name another file"

@@ -1,4 +1,4 @@
-"""Command `lab7 open`: a report, or a network that is up, in the browser."""
+"""Command `lab7 open`: open a report, or the servers of a running network, in the browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 
 
 def _index(word: str, results: Path) -> str | None:
-    """Return the address of the index over all runs, for no word."""
+    """Return the file URL of the report over all runs if `word` is empty; otherwise None.
+
+    Raises click.UsageError if there is no report.
+    """
     if word:
         return None
     if not (results / REPORT_NAME).is_file():
@@ -28,7 +31,7 @@ def _index(word: str, results: Path) -> str | None:
 
 
 def _report(word: str, results: Path) -> str:
-    """Return the address of the report of a run: a folder, an experiment (its newest run), or EXPERIMENT/latest."""
+    """Return the file URL of a run's report; `word` is a folder, EXPERIMENT/latest, or EXPERIMENT (its newest run)."""
     try:
         folder, result = load_run(word, results)
     except RunNotFoundError as error:
@@ -71,7 +74,7 @@ def open_command(what: str, host: str | None, from_host: str | None, port: int, 
 
 
 def _is_up(name: str) -> bool:
-    """Return whether a network of this name is up."""
+    """Return True if a network with this name is running."""
     from lab7.topologies.emulation.control import registry
 
     connection = registry.connect(name)

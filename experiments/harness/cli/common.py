@@ -1,4 +1,4 @@
-"""Shared parts of the lab7 commands: exit codes, options, tables, progress bars, choice of the clock."""
+"""Helpers shared by all lab7 commands: exit codes, options, tables, progress bars, choice of real or virtual time."""
 
 from __future__ import annotations
 
@@ -42,17 +42,20 @@ Step = Callable[[str, float], None]
 
 
 class InputError(click.ClickException):
-    """A file or name that was given cannot be used, though the command line is right: one sentence, exit code 2."""
+    """Error for a valid command line that names an unusable file or object: one sentence, exit code 2."""
 
     exit_code = USAGE
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print the sentence, without the usage of the command."""
+        """Print the error's sentence without the usage line of the command."""
         click.echo(f"lab7: {self.format_message()}", file=file, err=file is None)
 
 
 def out() -> Console:
-    """Return the console for results: coloured on a terminal; plain, and COLUMNS or 200 wide, when piped."""
+    """Return the rich console for results: coloured on a terminal, plain in a pipe.
+
+    The width in a pipe is COLUMNS, or 200 columns.
+    """
     from rich.console import Console
 
     # On a terminal, rich takes the width from COLUMNS or the terminal.
@@ -66,12 +69,12 @@ def out() -> Console:
 
 
 def _raise_broken_pipe() -> None:
-    """Raise BrokenPipeError, after which the command exits with 0, where rich would exit with 1."""
+    """Raise BrokenPipeError for a closed output pipe: the command then exits with 0, where rich would exit with 1."""
     raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 class _WithoutTrailingBlanks:
-    """Standard output for rich, without the blank that rich leaves at the end of each line that it breaks."""
+    """Standard output wrapper that removes the trailing blank that rich leaves in each line that it wraps."""
 
     def write(self, text: str) -> int:
         sys.stdout.write(_TRAILING_BLANKS.sub("", text))
@@ -89,7 +92,7 @@ class _WithoutTrailingBlanks:
 
 
 def tell_damage(damage: str | None, packets: int) -> None:
-    """Say on standard error that a capture could be read in part only; nothing for a whole file (None)."""
+    """Print on standard error that a capture was readable only in part; nothing if `damage` is None."""
     if damage is not None:
         click.echo(f"{damage}. Only the {packets:,} packets before that are read.", err=True)
 
@@ -100,7 +103,7 @@ def print_json(data: Any) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> Table:
-    """Return a borderless table; cells may contain rich's markup, columns in `right` are numbers, aligned right."""
+    """Return a borderless rich table. Cells may contain rich's markup; the columns in `right` are right-aligned."""
     from lab7.experiments.harness.cli.tables import Table
 
     return Table(columns, rows, right)
@@ -112,7 +115,7 @@ def verdict(word: str) -> str:
 
 
 class Bars:
-    """Progress bars on standard error if standard error is a terminal; a context manager."""
+    """Context manager for progress bars on standard error; no effect if standard error is not a terminal."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -142,7 +145,10 @@ class Bars:
 
     @contextmanager
     def bar(self, name: str) -> Iterator[Step]:
-        """Show a progress bar during a block; yield the function (text, share) that advances the bar. Thread-safe."""
+        """Show a progress bar during a `with` block; yield a function (text, share) that updates it. Thread-safe.
+
+        The share is the completed part of the work, from 0 to 1.
+        """
         task = self._progress.add_task("starting", total=1.0, name=name)
         try:
             yield lambda what, share: self._progress.update(task, description=what, completed=share)
@@ -151,7 +157,7 @@ class Bars:
 
     @contextmanager
     def away(self) -> Iterator[None]:
-        """Hide the progress bars during a block that prints."""
+        """Hide the progress bars during a `with` block that prints."""
         self.__exit__()
         try:
             yield
@@ -161,13 +167,13 @@ class Bars:
 
 @contextmanager
 def progress(name: str) -> Iterator[Step]:
-    """Show one progress bar on standard error; yield the function (text, share) that advances the bar."""
+    """Show one progress bar on standard error; yield a function (text, share from 0 to 1) that updates it."""
     with Bars() as bars, bars.bar(name) as step:
         yield step
 
 
 def settings(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """Parse the values of repeated --set NAME=VALUE options to a dictionary. Raises click.BadParameter."""
+    """Parse repeated options --set NAME=VALUE into a dictionary. Raises click.BadParameter."""
     given = {}
     for text in values:
         name, equals, value = (part.strip() for part in text.partition("="))
@@ -282,34 +288,40 @@ seed_option = click.option(
 
 
 def network_words(options: Mapping[str, Any]) -> list[str]:
-    """Return the options --switch, --arp and --ipv6 of a command as words of the same command in virtual time."""
+    """Return the given options --switch, --arp and --ipv6 as arguments for the same command in virtual time."""
     words = ["--links", "netem", "--switch", options["switch"]]
     words += ["--arp", options["arp"]] if options["arp"] else []
     return words + (["--ipv6" if options["ipv6"] else "--no-ipv6"] if options["ipv6"] is not None else [])
 
 
 def into_sandbox(sandboxed: bool) -> None:
-    """Re-execute the command in new Linux namespaces if `sandboxed`; call after all arguments are validated."""
+    """Re-execute the command in new Linux namespaces if `sandboxed`. Call it after validation of all arguments."""
     if sandboxed:
         sandbox.enter(_mark_failed)
     watch.stop_by_signals()
 
 
 def _mark_failed(folder: Path, reason: str) -> bool:
-    # Imported when a run has been killed: the process outside of the sandbox only waits.
+    # Import late: the process outside of the sandbox, which only waits, needs this only if the run was killed.
     from lab7.experiments.harness.results.incomplete import mark_failed
 
     return mark_failed(folder, reason)
 
 
 def run_clock(timed: str, links: str, sandboxed: bool) -> str:
-    """Return the clock of a run; `auto` means virtual if the kernel is built and the other options permit it."""
+    """Return the clock of a run: `auto` becomes `virtual` if a kernel is built and the other options permit it.
+
+    Any other value of `timed` is returned unchanged.
+    """
     possible = links != "wire" and sandboxed and not kernel.unsupported() and kernel.find() is not None
     return "virtual" if timed == "auto" and possible else timed
 
 
 def virtual_time(timed: str, links: str, sandboxed: bool, seed: int = 1, full: bool = False) -> VirtualTime | None:
-    """Return the runner in virtual time, or None for real time. Raises click.UsageError, MachineError."""
+    """Return the object that runs experiments in virtual time, or None if the run is to be in real time.
+
+    Raises click.UsageError, MachineError.
+    """
     # Return None inside the user-mode kernel, since the kernel's own clock is already virtual.
     if timed != "virtual" or clock.current().word == "virtual":
         return None

@@ -74,14 +74,17 @@ def _show(findings: Sequence[Finding]) -> bool:
     missing = [finding for finding in findings if not finding.good and finding.remedy]
     console.print("\n[bold]remedies[/]" if missing else "")
     for finding in missing:
-        # Each remedy on one line, whatever the width, so that it can be pasted.
+        # Print each remedy on one line, whatever the terminal's width, so that it can be copied.
         console.print(f"    {finding.name}: {escape(finding.remedy)}", soft_wrap=True)
     click.echo(ability(findings).value)
     return _able(findings)
 
 
 def _repair(plan: Plan, yes: bool) -> bool:
-    """Print the plan, ask unless `yes`, and carry it out; return False if a step failed. Raises click.UsageError."""
+    """Print the plan, ask for confirmation unless `yes`, and run its steps; return False if a step failed.
+
+    Raises click.UsageError.
+    """
     from lab7.experiments.harness.doctor.repair import carry_out
 
     console = common.out()

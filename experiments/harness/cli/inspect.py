@@ -1,4 +1,4 @@
-"""Commands `lab7 list` and `lab7 claims`, which run no experiment."""
+"""Commands `lab7 list` (experiments and topologies) and `lab7 claims` (claims with their latest verdicts)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,10 @@ def list_command(names: tuple[str, ...], as_json: bool) -> None:
 
 
 def _listing_of_names(whole: Listing, names: Sequence[str]) -> Listing:
-    """Return the listing of what the names stand for; all of it without names. Raises click.UsageError."""
+    """Return the part of the listing with the given names or prefixes. Raises click.UsageError.
+
+    Without names, the whole listing is returned.
+    """
     if not names:
         return whole
     known = [*whole.experiments, *whole.topologies, *whole.matrices]
@@ -97,11 +100,11 @@ def claims_command(ids: tuple[str, ...], results: Path, as_json: bool) -> None:
 
 
 def _claims_of(ids: Sequence[str], claims: Mapping[str, Claim]) -> list[Claim]:
-    """Return the claims of these ids, or of ids that start with these letters. Raises click.UsageError."""
+    """Return the claims with these ids or prefixes of ids. Raises click.UsageError."""
     known = {name.lower(): claim for name, claim in claims.items()}
     found: dict[str, Claim] = {}
     for word in ids:
-        # H1 is one claim, although H10 starts with it; H stands for all of HTTP.
+        # The word H1 means one claim, although H10 starts with H1; the word H means all claims of HTTP.
         names = by_prefix(word.lower(), known) if not word[-1:].isdigit() else [word.lower()] * (word.lower() in known)
         if not names:
             groups = ", ".join(dict.fromkeys(name.rstrip("0123456789") for name in claims))

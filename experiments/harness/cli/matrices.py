@@ -1,4 +1,4 @@
-"""Command `lab7 matrix`: interoperability of every server and client, conformance of every cache."""
+"""Command `lab7 matrix`: test matrices of all servers against all clients, and of all caches against RFC 9111."""
 
 from __future__ import annotations
 
@@ -75,5 +75,8 @@ def _show(matrix: Matrix, cells: list[Cell]) -> None:
 
 
 def _worth_telling(cells: list[Cell]) -> list[Cell]:
-    """Return one cell for each pair (server, evidence), since a server that does not start fails all cells alike."""
+    """Return one cell for each pair of server and evidence, to print each cause once.
+
+    A server that does not start makes all its cells fail with the same evidence.
+    """
     return list({(cell.server, cell.evidence, cell.frames or None): cell for cell in reversed(cells)}.values())[::-1]

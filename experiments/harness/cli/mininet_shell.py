@@ -104,11 +104,11 @@ class Shell(CLI):  # type: ignore[misc]
         return [name.removeprefix("do_") for name in self.get_names() if name.startswith("do_")]
 
     def completenames(self, text: str, *_ignored: Any) -> list[str]:
-        """Return the commands and nodes that the first word may become (Tab)."""
+        """Return the completions (Tab) of the first word of a line: commands and nodes."""
         return sorted(name for name in {*self._commands(), *self.mn} if name.startswith(text))
 
     def completedefault(self, text: str, line: str, begidx: int, _endidx: int) -> list[str]:
-        """Return the completions of a further word (Tab): programs after a host, then nodes and files."""
+        """Return the completions (Tab) of any further word: programs after a host's name, otherwise nodes and files."""
         before = line[:begidx].split()
         found = {name for name in self.mn if name.startswith(text)}
         if len(before) == 1 and before[0] in self.mn:
@@ -119,7 +119,7 @@ class Shell(CLI):  # type: ignore[misc]
     def waitForNode(self, node: Any) -> None:  # noqa: N802
         """Print the output of a host's command until it exits.
 
-        Keys typed at a terminal go to the command; further lines of a file do not.
+        Keys typed at a terminal are passed to the command; further lines of a command file are not.
         """
         if self.isatty():
             super().waitForNode(node)

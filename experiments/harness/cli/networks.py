@@ -27,9 +27,9 @@ from lab7.topologies.emulation.control.server import ControlServer
 from lab7.topologies.emulation.process.interpreter import module_command
 from lab7.topologies.emulation.testbed import Testbed
 
-# Exit code of shells for a program that is not there.
+# Exit code of shells for a program that does not exist.
 NOT_FOUND = 127
-# Program of the page of a network, by name, because it is above this layer.
+# Module that serves a network's web page; given by name, because it is above this layer.
 VIEW = "lab7.experiments.view"
 name_option = click.option(
     "--name",
@@ -152,7 +152,7 @@ def exec_command(
         raise click.exceptions.Exit(code)
     with network as (_entry, bed):
         if "/" not in words[0] and tools.which(words[0]) is None:
-            # Hosts have the machine's files and PATH. nsenter would be named as the program that failed.
+            # Look up the program here (hosts have the machine's files and PATH), since the error would name nsenter.
             click.echo(f"lab7: {host} cannot run {words[0]}: there is no such program on this machine", err=True)
             raise click.exceptions.Exit(NOT_FOUND)
         process = bed.host(host).popen(words, stdin=None, stdout=None, stderr=None)
@@ -161,7 +161,7 @@ def exec_command(
 
 
 def _is_script(name: str, given: dict[str, str], options: dict[str, Any], *, publishes: bool) -> bool:
-    """Run a file if the file is a Mininet script; return True after running a script."""
+    """If the file is a script that calls Mininet() itself, run it and return True; otherwise return False."""
     if not script.builds_network(name):
         return False
     if publishes:
@@ -190,9 +190,10 @@ class _testbed:  # noqa: N801 - used as a function
         server_died: Callable[[str], None] | None = None,
         **options: Any,
     ) -> None:
-        """Build the topology, which must have the host `host`; pass `options` to Testbed. Raises click.UsageError.
+        """Build the topology, and check that it has the host `host`. Raises click.UsageError.
 
-        publish: give the network a control socket, by `name` or by the topology's name; view: serve its page.
+        `publish`: give the network a control socket, named `name` or after the topology; `view`: serve its web page;
+        other `options` are passed to Testbed.
         """
         try:
             self._entry = find_topology(topology)
@@ -241,7 +242,7 @@ class _testbed:  # noqa: N801 - used as a function
         self._stack.__exit__(*error)
 
     def _service_ended(self, sentence: str) -> None:
-        """Report a service that has ended by itself."""
+        """Report a service that has ended unexpectedly."""
         if self._server_died is not None:
             self._server_died(sentence)
         if self._server is not None:
@@ -280,5 +281,5 @@ def _describe(entry: TopologyEntry, bed: Testbed) -> None:
         what = "lab7 exec" if not sys.stdin.isatty() else "in `lab7 shell`"
         console.print(f"\ntry ({what} {entry.called or entry.name}):")
         for line in entry.tries:
-            # Each command on one line, whatever the width, so that it can be pasted.
+            # Print each command on one line, whatever the terminal's width, so that it can be copied.
             console.print(f"    {escape(line)}", soft_wrap=True)

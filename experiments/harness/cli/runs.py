@@ -165,9 +165,10 @@ def run_command(
 
 @dataclass(frozen=True)
 class Chosen:
-    """Experiment to run with its parameters as text; called: the name as typed, which may be the path of a file.
+    """Experiment to run, with its parameters as text.
 
-    varied: parameters for which several values were given; this run has one value of each.
+    `called`: the name as typed, which may be the path of a file. `varied`: the parameters for which several values were
+    given; each run has one of the values.
     """
 
     called: str
@@ -177,21 +178,21 @@ class Chosen:
 
 
 class _Finished:
-    """Finished runs of one command, which are printed as they come; a context manager.
+    """Context manager that collects the finished runs of one command, and prints each result at once.
 
-    If the command is stopped or fails before its last run, the index over the finished runs is written, and their
-    reports and verdicts are listed.
+    If the command fails or is stopped before its last run, the report over the finished runs is still written, and
+    their reports and verdicts are listed.
     """
 
     def __init__(self, results: Path, as_json: bool, quiet: bool, chosen: Sequence[Experiment]) -> None:
-        """Prepare for the runs of these experiments; quiet: their results are not printed (--json, or a table)."""
+        """Start without finished runs. If `quiet`, results are not printed (--json, or a table over several runs)."""
         self._results, self._as_json, self._quiet = results, as_json, quiet
         own = [claim for experiment in chosen for claim in experiment.own_claims]
         self._statements = {claim.id: claim.statement for claim in [*load_claims().values(), *own]}
         self._found: list[tuple[Path, Result]] = []
 
     def add(self, found: tuple[Path, Result]) -> None:
-        """Add a finished run, and print its result unless the runs are quiet."""
+        """Add a finished run, and print its result unless `quiet`."""
         self._found.append(found)
         if not self._quiet:
             show(common.out(), found[1], self._statements)
@@ -227,7 +228,10 @@ def _run_again(
     again: int,
     as_json: bool,
 ) -> list[tuple[Path, Result]]:
-    """Run each experiment, and rerun inconclusive ones; return (folder, result) of each experiment's last run."""
+    """Run each experiment; repeat those without a conclusive result, at most `again` times.
+
+    Returns (folder, result) of each experiment's last run.
+    """
     attempts = [[run_once(one, 1)] for one in chosen]
     # Start reruns after all first runs, when other load of the machine may have ended.
     for number in range(1, again + 1):
@@ -256,7 +260,7 @@ def _request(
 
 
 def _command_line() -> str:
-    """Return the command line as it was typed, for the result."""
+    """Return the command line as typed, to be recorded in the result."""
     return shlex.join(["lab7", *sys.argv[1:]])
 
 
@@ -270,7 +274,8 @@ def _conclude(
 ) -> NoReturn:
     """Write the report over all results, print its path, and exit with a code that depends on the verdicts.
 
-    different: number of results that differ from a second run. Several runs of one experiment are printed as a table.
+    `different`: number of runs whose repetition had a different result (exit code 1 unless 0). Several runs of one
+    experiment with different parameter values are printed as a table.
     """
     report = _write_index(results)
     tables = _tables(chosen, found)
@@ -289,7 +294,7 @@ def _conclude(
 def _tables(
     chosen: Sequence[Chosen], found: Sequence[tuple[Path, Result]]
 ) -> dict[str, tuple[Table, list[dict[str, Any]]]]:
-    """Return name -> (table for the terminal, rows) for each experiment with several values of a parameter."""
+    """Return name -> (table for the terminal, rows for JSON), for each experiment run with several parameter values."""
     runs: dict[str, list[tuple[Chosen, Path, Result]]] = {}
     for one, (folder, result) in zip(chosen, found, strict=True):
         if one.varied:
@@ -309,7 +314,7 @@ def _grids() -> Any:
 
 @contextmanager
 def _not_started(as_json: bool) -> Iterator[None]:
-    """End the command for a user's program that does not start; with --json, print the error as an object."""
+    """Exit with code 4 if a user's program fails to start in the `with` block; with --json, print the error as JSON."""
     try:
         yield
     except ProgramError as error:
@@ -325,7 +330,7 @@ def _not_started(as_json: bool) -> Iterator[None]:
 
 @contextmanager
 def _user_file_errors() -> Iterator[None]:
-    """Convert an exception in a user's experiment file to UserFileError, one sentence with the line number."""
+    """Convert an exception raised by a user's experiment file to UserFileError, a sentence with the line number."""
     try:
         yield
     except (click.ClickException, EmulationError):
@@ -337,9 +342,9 @@ def _user_file_errors() -> Iterator[None]:
 
 
 def _choose(names: tuple[str, ...], given: dict[str, str]) -> list[Chosen]:
-    """Return the experiments to run, one of them several times for a parameter with several values.
+    """Return the experiments to run. Raises click.UsageError for an unknown name or parameter.
 
-    Raises click.UsageError for unknown names or parameters before any run.
+    An experiment appears several times if a parameter has several values.
     """
     try:
         called = experiment_names(names)
@@ -359,7 +364,10 @@ def _choose(names: tuple[str, ...], given: dict[str, str]) -> list[Chosen]:
 
 
 def _settings(experiment: Experiment, given: dict[str, str]) -> list[dict[str, str]]:
-    """Return the settings of each run of an experiment; several for a parameter with several values (rtt=1ms,2ms)."""
+    """Return the parameters of each run of an experiment; several runs if a parameter has several values (rtt=1ms,2ms).
+
+    Raises ParameterError for too many runs.
+    """
     if not any("," in text for text in given.values()):
         return [given]
     settings: list[dict[str, str]] = _grids().settings_of(experiment, given)
@@ -369,7 +377,10 @@ def _settings(experiment: Experiment, given: dict[str, str]) -> list[dict[str, s
 
 
 def _replacements(chosen: Sequence[Experiment], texts: tuple[str, ...]) -> dict[str, Implementation]:
-    """Return role -> program chosen by --replace. Raises click.UsageError; MachineError if not installed."""
+    """Return role -> program from the values of --replace.
+
+    Raises click.UsageError for an invalid value, and MachineError if the program is not installed.
+    """
     roles = tuple(dict.fromkeys(role for experiment in chosen for role in experiment.roles))
     found: dict[str, Implementation] = {}
     for text in texts:
@@ -403,7 +414,7 @@ def _say_where(found: Sequence[tuple[Path, Result]], report: Path) -> None:
 
 
 def _why(result: Result) -> str:
-    """Return the reasons for a rerun as text: claims not shown, times outside their tolerance, suspect checks."""
+    """Return the reasons for a rerun as text: claims not shown, times outside their tolerance, failed checks."""
     reasons = [f"{claim.id} {claim.verdict}" for claim in result.claims if claim.verdict != "shown"]
     reasons += [
         f"{comparison.name} at {comparison.ratio:.3f} of theory"
@@ -421,7 +432,10 @@ def _exit_code(results: Sequence[Result], strict: bool) -> int:
 
 
 def show(console: Console, result: Result, statements: Mapping[str, str]) -> None:
-    """Print one result: claims with verdicts and `statements` (id -> text), times with theory, fidelity checks."""
+    """Print one result: claims with verdicts, measured beside predicted times, fidelity checks.
+
+    `statements`: claim id -> its statement.
+    """
     console.print(f"\n[bold]{result.experiment}[/]  {escape(result.question)}")
     console.print(", ".join(f"{role}: {escape(name)}" for role, name in result.implementations.items()), style="dim")
     for host, names in result.faults.items():
@@ -492,5 +506,5 @@ def _row(comparison: Comparison, every: Sequence[Comparison]) -> list[str]:
 
 
 def _are_corrected(comparisons: Sequence[Comparison]) -> bool:
-    """Return True if a measured time had delays by the machine's load, which are subtracted before it is compared."""
+    """Return True if a delay by the machine's load was subtracted from a measured time before the comparison."""
     return any(comparison.raw_s != comparison.measured_s for comparison in comparisons)

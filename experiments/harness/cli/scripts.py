@@ -19,7 +19,7 @@ from lab7.topologies.emulation.process.interpreter import module_command
 
 
 class _VirtualShell(Shell):
-    """Mininet's command line in virtual time, which needs its commands from a pipe or a file."""
+    """Mininet's command line in virtual time, where commands must come from a pipe or a file, not a terminal."""
 
     def __init__(self, mininet: Any, stdin: Any = sys.stdin, script: str | None = None, **options: Any) -> None:
         # Standard input of the host becomes a regular file in the kernel, unless it is a terminal (standard_input).

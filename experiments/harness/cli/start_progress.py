@@ -1,4 +1,4 @@
-"""Progress bar of the start of a large network: hosts that exist, then hosts whose services were started."""
+"""Progress bar for the start of a large network: first the number of hosts, then of hosts with started services."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from lab7.experiments.harness.cli import common
 from lab7.topologies.emulation.testbed import Testbed
 
-# Networks with fewer hosts start before a bar is of use.
+# Minimum number of hosts for a progress bar; smaller networks start too fast for it to be useful.
 LEAST_HOSTS = 20
 LOOK_S = 0.1
 # Share of the bar for the hosts; services take the rest.
@@ -18,7 +18,7 @@ HOSTS_SHARE = 0.5
 
 @contextmanager
 def start_progress(bed: Testbed) -> Iterator[None]:
-    """Show a progress bar during a block that brings up a testbed of at least LEAST_HOSTS hosts."""
+    """Show a progress bar while a `with` block starts a testbed of at least LEAST_HOSTS hosts."""
     if len(bed.topo.hosts()) < LEAST_HOSTS:
         yield
         return
@@ -39,7 +39,7 @@ def start_progress(bed: Testbed) -> Iterator[None]:
 
 
 def progress_of(bed: Testbed) -> tuple[str, float]:
-    """Return the progress of a testbed that is brought up, as a text and a share of 1."""
+    """Return the progress of a testbed's start: (text such as `30 of 100 hosts`, share from 0 to 1)."""
     total = len(bed.topo.hosts())
     serving = sum(bool(bed.topo.nodeInfo(name).get("serves")) for name in bed.topo.hosts())
     # The network is missing at first; its hosts appear, and each then has its services.

@@ -36,7 +36,7 @@ class Column:
 
     @property
     def least(self) -> int:
-        """Return the minimum width: the full width for numbers and short texts, else the width of the longest word."""
+        """Return the minimum width: the width of the longest word, or for numbers and short texts the full width."""
         if self.number or self.width <= TEXT_MIN:
             return self.width
         words = [self.header, *(word for cell in self.cells for word in cell.plain.split())]
@@ -44,7 +44,7 @@ class Column:
 
 
 class Table:
-    """Table that rich prints; cells may contain rich's markup, columns named in `right` are numbers."""
+    """Table for rich's console; cells may contain rich's markup, and the columns named in `right` have numbers."""
 
     def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> None:
         texts = [[Text.from_markup(cell) for cell in row] for row in rows]
@@ -89,7 +89,7 @@ class Table:
 
 
 def _widths(columns: Sequence[Column], width: int) -> list[int] | None:
-    """Return the width of each column in a table of at most `width`; None if the columns do not fit."""
+    """Return the widths of the columns, in total at most `width` with gaps; None if the columns do not fit."""
     found = [column.width for column in columns]
     excess = sum(found) + GAP * (len(columns) - 1) - width
     while excess > 0:
@@ -132,13 +132,13 @@ def _labelled(column: Column, cell: Text) -> Text:
 
 
 def _labelled_items(column: Column, cell: Text, width: int) -> list[Text]:
-    """Return a cell with its label; as two items if both together are wider than `width`."""
+    """Return a cell as `HEADER: CELL`, or as two items (header, cell) if this is wider than `width`."""
     item = _labelled(column, cell)
     return [item] if item.cell_len <= width else [Text(f"{column.header}:"), cell]
 
 
 def _flowed(items: Sequence[Text], width: int) -> list[Text]:
-    """Return lines of items that are not broken themselves."""
+    """Pack items into lines of at most `width` characters, without breaking an item."""
     lines: list[Text] = []
     for item in items:
         if lines and lines[-1].cell_len + GAP + item.cell_len <= width:

@@ -16,7 +16,10 @@ INSTEAD = "use `HOST COMMAND`, or `lab7 exec NAME HOST -- bash` in another termi
 
 
 def refusal(term: str | None = None) -> str | None:
-    """Return the reason why a terminal (None: any X client) cannot be opened, with a remedy; None if possible."""
+    """Return the reason, with a remedy, why a terminal window cannot be opened; None if it can.
+
+    `term` is the terminal program; None stands for any X client.
+    """
     display = os.environ.get("DISPLAY", "")
     if not display:
         return f"no display for windows (DISPLAY is not set): {INSTEAD}"

@@ -1,4 +1,4 @@
-"""Parallel runs in virtual time, each in a separate user-mode kernel, reported in the order of their names."""
+"""Parallel runs of experiments in virtual time, each in its own user-mode kernel, with results in order."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ SECOND = "-second"
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Callbacks for each run (folder, result) in order, and for each comparison of a result with its second run."""
+    """Functions to call with each finished run (folder, result), and with the outcome of each comparison.
+
+    Two runs of an experiment are compared if each experiment runs twice.
+    """
 
     result: Callable[[Found], None]
     comparison: Callable[[str], None]
@@ -37,7 +40,7 @@ class Callbacks:
 
 @dataclass
 class ParallelRuns:
-    """Results of finished runs as (folder, result), and the number of results that differ from the second run."""
+    """Finished parallel runs as (folder, result), and the number of those whose second run had a different result."""
 
     found: list[Found] = field(default_factory=list)
     different: int = 0
@@ -46,7 +49,10 @@ class ParallelRuns:
 def run_in_parallel(
     virtual: VirtualTime, wanted: Sequence[Wanted], results: Path, jobs: int, callbacks: Callbacks, twice: bool = False
 ) -> ParallelRuns:
-    """Run experiments in virtual time, at most `jobs` at a time, each twice if `twice`. Raises EmulationError."""
+    """Run experiments in virtual time, at most `jobs` at a time. Raises EmulationError.
+
+    With `twice`, each runs a second time, and both results are compared.
+    """
     done = ParallelRuns()
     with (
         _scratch(results, twice) as seconds,
@@ -89,7 +95,7 @@ def run_in_parallel(
 
 @contextmanager
 def _scratch(results: Path, twice: bool) -> Iterator[list[Path]]:
-    """Yield a list with one temporary folder for the second runs, or an empty list without `twice`."""
+    """Yield a list with a temporary folder for the second runs; an empty list if `twice` is False."""
     if not twice:
         yield []
         return
@@ -99,7 +105,10 @@ def _scratch(results: Path, twice: bool) -> Iterator[list[Path]]:
 
 
 def _compare(first: Found, second: Found, request: Mapping[str, Any], callbacks: Callbacks) -> bool:
-    """Report the comparison of two runs' result folders; on a difference, keep the second folder and return True."""
+    """Compare the result folders of two runs and report the outcome; return True if they differ.
+
+    On a difference, the second folder is kept.
+    """
     difference = first_difference(first[0], second[0])
     sentence_text = sentence(first[1], difference, [text.partition("=")[0] for text in request["replace"]])
     if difference is not None:

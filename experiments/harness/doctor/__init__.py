@@ -1,1 +1,1 @@
-"""Examination of a machine, and its repair: what lab7 needs or can use, and the steps that supply it."""
+"""Check and repair of the machine (`lab7 doctor`): capabilities that lab7 requires, and steps that provide them."""

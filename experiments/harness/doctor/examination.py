@@ -24,9 +24,9 @@ VIRTUAL_TIME = "virtual time"
 
 @dataclass(frozen=True)
 class Finding:
-    """Capability of the machine: availability, meaning for lab7, and the remedy if unavailable.
+    """Capability of the machine: name, whether it is available, its purpose in lab7, and the remedy if it is missing.
 
-    needed: lab7 cannot run without it; real_alone: virtual time does not need it.
+    `needed`: lab7 cannot run without it. `real_alone`: it is required for real time only, not for virtual time.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Finding:
 
 
 class Ability(Enum):
-    """Extent to which lab7 can run on a machine (fully, in virtual time only, not), as a sentence."""
+    """Degree to which lab7 can run on a machine (fully, in virtual time only, not at all), as a sentence."""
 
     ALL = "lab7 can run on this machine."
     VIRTUAL_ALONE = (
@@ -49,7 +49,7 @@ class Ability(Enum):
 
 
 def ability(findings: Sequence[Finding]) -> Ability:
-    """Return the extent to which lab7 can run on this machine, given the capabilities found."""
+    """Return the degree to which lab7 can run on a machine with these capabilities."""
     lacking = [finding for finding in findings if finding.needed and not finding.good]
     if not lacking:
         return Ability.ALL
@@ -81,7 +81,7 @@ def _tap() -> Finding:
 
 
 def _in_sandbox(*command: str) -> bool:
-    """Return True if a command succeeds in new Linux namespaces; kernel modules are loaded on demand."""
+    """Return True if a command succeeds in new Linux namespaces, where the kernel loads modules on demand."""
     return subprocess.run(module_command(SANDBOX, *command), capture_output=True, check=False).returncode == 0
 
 

@@ -1,7 +1,8 @@
-"""Repair of a machine: the steps that supply the packages, TAP devices and kernel of virtual time that it lacks.
+"""Repair of the machine (`lab7 doctor --fix`): installation of packages, access to TAP devices, build of a kernel.
 
-The packages are those of lab7.topologies.emulation.provisioning, which scripts/provision.sh installs in a checkout.
-Left out: security settings of the machine, such as Ubuntu's restriction of user namespaces; their remedy is printed.
+The kernel is a user-mode Linux for virtual time. The packages are those of lab7.topologies.emulation.provisioning,
+which scripts/provision.sh installs in a checkout. Left out: security settings of the machine, such as Ubuntu's
+restriction of user namespaces; their remedy is printed.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ TUN_MAJOR, TUN_MINOR = 10, 200
 
 @dataclass(frozen=True)
 class Step:
-    """Step of a repair: action, reasons, command line to print, and words to run."""
+    """Step of a repair: description, reasons, command line as text for printing, and as a list of arguments."""
 
     what: str
     why: tuple[str, ...]
@@ -39,16 +40,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Plan of a repair: the steps in their order, and a sentence for each thing that no step can supply here."""
+    """Plan of a repair: steps in their order, and a sentence about each problem that no step can solve."""
 
     steps: tuple[Step, ...]
     obstacles: tuple[str, ...]
 
 
 def make_plan(peers: bool = False, virtual: bool = True) -> Plan:
-    """Return the steps that this machine needs, without changing anything.
+    """Return the plan of the repair for this machine, without changing anything. Raises MachineError.
 
-    peers: also the real servers and clients; virtual: also the kernel of virtual time. Raises MachineError.
+    `peers`: include the third-party servers and clients; `virtual`: include the kernel for virtual time.
     """
     found = [_install_packages(peers, virtual), _open_tun()]
     found += [_build_kernel()] if virtual else []
@@ -57,7 +58,7 @@ def make_plan(peers: bool = False, virtual: bool = True) -> Plan:
 
 
 def carry_out(step: Step) -> bool:
-    """Run a step with this process's terminal; return True if it succeeded."""
+    """Run a step's command on this process's terminal; return True if it succeeded."""
     return subprocess.run(step.words, check=False).returncode == 0
 
 
@@ -84,7 +85,7 @@ def _install_packages(peers: bool, virtual: bool) -> Step | str | None:
 
 
 def _missing(options: Sequence[str]) -> dict[str, list[str]]:
-    """Return the missing packages of the groups `options`, each with its purposes. Raises MachineError."""
+    """Return missing package -> purposes, for the packages of the groups `options`. Raises MachineError."""
     if tools.which("bash") is None:
         raise MachineError("the program bash is missing: install it, and run `lab7 doctor --fix` again")
     words = ["bash", str(packages.SCRIPT), "--list", *options]
@@ -99,14 +100,14 @@ def _missing(options: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _root_prefix() -> list[str] | None:
-    """Return the words before a command that needs root; None if this user cannot become root."""
+    """Return the prefix of a command that needs root: empty for root, else `sudo`; None if sudo is missing."""
     if os.geteuid() == 0:
         return []
     return ["sudo"] if tools.which("sudo") else None
 
 
 def _open_tun() -> Step | str | None:
-    """Return the step that makes the device of TAP accessible; None if it is."""
+    """Return the step that makes /dev/net/tun accessible; None if it already is, a sentence if root is unavailable."""
     why = "TAP devices carry the links of real time"
     if not os.path.exists(TUN_DEVICE):
         folder = os.path.dirname(TUN_DEVICE)
@@ -133,7 +134,7 @@ def _build_kernel() -> Step | str | None:
         return None
     if tools.which("apt-get") is None and not any(builder.SOURCES.glob("linux-source-*.tar.*")):
         return f"no virtual time here: its kernel is built from Debian's {builder.TRIED}.tar.xz in {builder.SOURCES}"
-    # With sudo the cache is that of root, where the user would not find the kernel.
+    # Under sudo, build into the shared folder: in root's own cache, the user would not find the kernel.
     shared = ["--shared"] if os.geteuid() == 0 and "SUDO_UID" in os.environ else []
     if not shared and kernel.user_cache() is None:
         return "no virtual time here: this user has no home folder for its kernel; set XDG_CACHE_HOME to a folder"

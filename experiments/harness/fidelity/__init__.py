@@ -1,1 +1,1 @@
-"""Fidelity certificate of a run: measured against configured path properties, and delays by other load."""
+"""Fidelity certificate of a run: checks of the emulated delay, rate and loss, and of other load on the machine."""

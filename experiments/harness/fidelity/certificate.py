@@ -1,7 +1,7 @@
-"""Fidelity certificate: measured against configured delay, rate and loss of paths, and the machine's load in a run.
+"""Fidelity certificate of a run: checks of measured against configured path properties, and of the machine's load.
 
-Paths are measured before an experiment by probes inside the hosts; the machine is monitored during it. A failed check
-makes the run suspect: its packets are still evidence of order, but its times are not to be trusted.
+Delay, rate and loss of the paths are measured before an experiment by probes inside the hosts; the machine is monitored
+during it. A failed check makes the run suspect: its packets are still evidence of order, but its times are unreliable.
 """
 
 from __future__ import annotations
@@ -70,7 +70,10 @@ LATE_MAX_S = 0.005
 
 @dataclass(frozen=True)
 class EmulatedPath:
-    """Emulated path with its configured properties; rate_bps None: unlimited; loss: share of frames lost one way."""
+    """Emulated path between two hosts with its configured properties.
+
+    `rate_bps`: bottleneck rate in bit/s, None for unlimited; `loss`: probability of frame loss in one direction.
+    """
 
     source: str
     target: str
@@ -81,7 +84,7 @@ class EmulatedPath:
 
 
 class Span(Protocol):
-    """Time span of a measurement in ns, on the capture's clock (CLOCK_REALTIME)."""
+    """Protocol for objects with a start and an end time in ns, by the capture's clock (CLOCK_REALTIME)."""
 
     @property
     def start_ns(self) -> int:
@@ -100,10 +103,10 @@ def _word(good: bool) -> FidelityWord:
 
 
 def probe_path(bed: Testbed, path: EmulatedPath) -> list[Check]:
-    """Measure a path's RTT by echo requests and, if configured, rate and loss by trains of frames; return checks.
+    """Measure a path and return checks: RTT by echo requests; rate and loss, if configured, by trains of frames.
 
-    In real time a failed check is repeated up to PROBES times: a disturbance by the machine varies, a fault of the path
-    does not.
+    In real time a failed check is repeated up to PROBES times, since load on the machine varies, but a fault of the
+    path does not.
     """
     measurements = [partial(_rtt_check, bed, path)]
     if path.rate_bps is not None and not path.loss:
@@ -114,7 +117,7 @@ def probe_path(bed: Testbed, path: EmulatedPath) -> list[Check]:
 
 
 def _measured(measure: Callable[[], Check]) -> Check:
-    """Measure a path and return the check; repeat failed measurements, up to PROBES attempts in real time."""
+    """Call `measure` and return its check; in real time, repeat a failed check up to PROBES times in total."""
     check = measure()
     for again in range(1, PROBES if clock.current().word == "real" else 1):
         if check.verdict == "valid":
@@ -175,15 +178,15 @@ STANDSTILLS = (LONGEST_SUSPENSION, PROCESSES_SUSPENDED, CLOCK_STEP)
 
 
 class MachineWatch:
-    """Monitor of delays that other load of the machine adds to a workload; a reusable context manager.
+    """Monitor of the delays that other load on the machine adds to measured times; a reusable context manager.
 
         with MachineWatch() as watch:                           # inside of `with Testbed(...)`
             windows = watch.samples(lambda: client.load(...))   # repeated if the machine disturbed it
-        captured = watch.read_capture(path, bed.topo)           # with the hosts' turns (see turns)
+        captured = watch.read_capture(path, bed.topo)           # also finds the hosts' processing intervals
         timing = watch.timing(total_s, terms, start_ns, end_ns) # with its disturbance
 
-    In virtual time the monitor does nothing: other load of the machine has no effect on any time. Leave the context
-    before packets are judged: a busy judge would delay the thread of the monitor.
+    In virtual time the monitor does nothing, because other load has no effect on virtual time. Leave the context before
+    packets are judged: that work would delay the thread of the monitor.
     """
 
     def __init__(self) -> None:
@@ -259,9 +262,10 @@ class MachineWatch:
                 began_s = time.monotonic()
 
     def samples(self, take: Callable[[], Sample], retakes: int = RETAKES) -> list[Sample]:
-        """Take a measurement; repeat a disturbed one, up to `retakes` times; return all measurements.
+        """Call `take` for a measurement, and again while the result is disturbed; return all measurements.
 
-        An attempt that fails is repeated as well if the run was suspended during it: a peer may have timed out.
+        There are at most `retakes` repetitions. A measurement that fails is repeated too if the whole run was suspended
+        during it, since a peer may have timed out.
         """
         samples: list[Sample] = []
         for attempt in range(retakes + 1):
@@ -282,7 +286,7 @@ class MachineWatch:
 
     @property
     def watching(self) -> bool:
-        """Return True while the machine is monitored, which is never so in virtual time."""
+        """Return True while the monitor is active; always False in virtual time."""
         return self._thread is not None
 
     def begin_sample(self) -> None:
@@ -291,7 +295,10 @@ class MachineWatch:
             self._sampler.read()
 
     def disturbed(self, sample: Span) -> bool:
-        """Return True if the machine caused over DISTURBED_SHARE of a measurement's time, judged by counters only."""
+        """Return True if other load caused more than DISTURBED_SHARE of a measurement's duration, by counters alone.
+
+        The packets are not considered, since the capture is not read yet.
+        """
         if self._thread is None:
             return False
         self._sampler.read()
@@ -300,7 +307,7 @@ class MachineWatch:
         return record.within(start_ns, end_ns).beyond_bound((end_ns - start_ns) / 1e9)
 
     def read_capture(self, path: Path, topo: Topo) -> CaptureFile:
-        """Read a capture made during monitoring, and record the hosts' processing intervals for the monitor."""
+        """Read a capture made during monitoring, and record the hosts' processing intervals in it."""
         captured = read_capture(path)
         if captured.frames:
             times_ns = [frame.time_ns for frame in captured.frames]
@@ -309,7 +316,7 @@ class MachineWatch:
         return captured
 
     def add_turns(self, captured: CaptureFile, topo: Topo) -> None:
-        """Record the hosts' processing intervals (from an arrival to the next transmission) in a capture."""
+        """Record the hosts' processing intervals of a capture, each from an arrival to the host's next transmission."""
         if clock.current().word == "virtual":
             return
         for host, turns in turns_of(captured, topo).items():
@@ -317,11 +324,11 @@ class MachineWatch:
         self._record = None
 
     def timing(self, total_s: float, terms: Mapping[str, float], start_ns: int, end_ns: int) -> Timing:
-        """Return the timing of a measurement between these times, with the delay caused by the machine's load."""
+        """Return the timing of a measurement between these times, with the delay added by other load."""
         return self.with_disturbance(Timing(total_s, terms), start_ns, end_ns)
 
     def with_disturbance(self, timing: Timing, start_ns: int, end_ns: int) -> Timing:
-        """Return a timing with its span, and in real time with the delay that the machine's load added."""
+        """Add to a timing its time span in the capture and, in real time, the delay added by other load."""
         timing = replace(timing, span=self._span(start_ns, end_ns))
         if clock.current().word == "virtual":
             return timing
@@ -329,16 +336,16 @@ class MachineWatch:
         return replace(timing, disturbance=self.record.within(start_ns, end_ns))
 
     def _span(self, start_ns: int, end_ns: int) -> CaptureSpan | None:
-        """Return the time span of a measurement within the capture that covers it; None without such a capture."""
+        """Return where a measurement lies in the capture that covers it; None without such a capture."""
         for name, (first_ns, last_ns) in self._captures.items():
             if first_ns <= end_ns and start_ns <= last_ns:
                 return CaptureSpan(name, max(start_ns - first_ns, 0), end_ns - first_ns)
         return None
 
     def disturbance(self, start_ns: int, end_ns: int, hosts: Collection[str] | None = None) -> Disturbance:
-        """Return the delay that the machine's load added for these hosts (None: all); zero in virtual time.
+        """Return the delays that other load added for these hosts (None: all hosts); zero in virtual time.
 
-        For hosts that act on timers, not only on arrivals: delays of their programs count outside of turns as well.
+        For hosts that act on timers, delays of their programs count outside of processing intervals as well.
         """
         if clock.current().word == "virtual":
             return Disturbance()
@@ -347,7 +354,7 @@ class MachineWatch:
 
     @property
     def record(self) -> Record:
-        """Return the readings so far: counters of the hosts' programs, and lateness of frames on user-space links."""
+        """Return all counters recorded so far: those of the hosts' programs, and the lateness of frames on links."""
         if self._thread is not None:
             return self._sampler.record()
         if self._record is None:
@@ -355,10 +362,11 @@ class MachineWatch:
         return self._record
 
     def checks(self, times: bool = True) -> list[Check]:
-        """Return checks of the machine (stolen time, lag, late frames, suspension, clock); none in virtual time.
+        """Return the checks of the machine: stolen CPU time, scheduling lag, late frames, suspension, clock steps.
 
-        The checks of lag and late frames have no limit if measurements were taken, since undisturbed_check judges each
-        measurement, or if `times` is False, for an experiment that judges no times or only whole seconds.
+        In virtual time there are none. Lag and late frames are reported without a limit in two cases: if measurements
+        were taken, since undisturbed_check examines each of them; or if `times` is False, for an experiment that does
+        not depend on times, or only on whole seconds.
         """
         if clock.current().word == "virtual":
             return []
@@ -391,7 +399,7 @@ class MachineWatch:
         ]
 
     def _bounded(self, times: bool, name: str, figure: str, value_s: float, bound_s: float, more: str = "") -> Check:
-        """Return the check of a scheduling lag; `bound_s` applies only if `times` is True and no sample exists."""
+        """Return the check of a delay, with the limit `bound_s` if `times` is True and there is no sample."""
         measured = f"{figure}{value_s * 1e3:.2f} ms{more}"
         if not times:
             return Check(name, "any: no time depends on it", measured, "valid")
@@ -427,7 +435,7 @@ def _processor_times() -> tuple[int, int]:
 
 
 def undisturbed_check(comparisons: Iterable[Comparison]) -> list[Check]:
-    """Return the check that each time compared with theory has an undisturbed sample; none in virtual time."""
+    """Return a check that each measured time has a sample without disturbance by other load; none in virtual time."""
     every = [comparison for comparison in comparisons if comparison.disturbed is not None]
     if not every:
         return []
@@ -441,7 +449,7 @@ def undisturbed_check(comparisons: Iterable[Comparison]) -> list[Check]:
 
 
 def capture_checks(statistics_: dict[str, InterfaceCounts]) -> list[Check]:
-    """Return one check per captured interface, which fails if the kernel dropped packets."""
+    """Return one check per captured interface; it fails if the kernel dropped packets."""
     return [
         Check(
             f"capture at {label}", "0 dropped", f"{count.dropped} dropped of {count.packets}", _word(not count.dropped)
@@ -451,9 +459,9 @@ def capture_checks(statistics_: dict[str, InterfaceCounts]) -> list[Check]:
 
 
 def without_standstill(claims: Iterable[Verdict], checks: Iterable[Check]) -> tuple[Verdict, ...]:
-    """Return the verdicts, failed ones changed to undecided if the run was suspended or the clock stepped.
+    """Return the verdicts, with `failed` changed to `undecided` if the run was suspended or the clock was stepped.
 
-    A late reply then shows nothing about a server.
+    After a suspension, a late reply is no evidence about a server.
     """
     stood = [one for one in checks if one.name in STANDSTILLS and one.verdict == "suspect"]
     if not stood:

@@ -1,9 +1,9 @@
-"""Disturbance of a timed measurement (sample): the part of the measured time that other load of the machine added.
+"""Disturbance of a measured time: the part that other load on the machine added, split by cause.
 
     record.within(start_ns, end_ns)    # Disturbance(late_s=0.0004, stolen_s=0.0, waiting_s=0.003, programs_s=0.0021)
 
-The disturbance has five terms, each measured independently of the packets, in the order in which they are subtracted
-from a sample:
+A sample is one measurement of a time, such as one page load. The disturbance of a sample has five terms, each measured
+independently of the packets, in the order in which they are subtracted from the sample:
 
     late_frames             frames that left a wire (user-space link) after they were due
     waiting_for_processor   run-queue delay of the programs of the hosts (proc_pid_schedstat(5), second field), and of
@@ -12,28 +12,29 @@ from a sample:
     waiting_for_disk        uninterruptible sleep of the programs (state D in proc_pid_stat(5)), such as fsync
     stolen                  CPU time that the hypervisor gave to other guests (/proc/stat, in steps of a clock tick)
 
-Not all of these delays are on a sample's critical path: programs of two hosts wait at the same time, a server writes
-its log after its response. These rules keep the terms from explaining too much:
+Not all of these delays are on a sample's critical path: programs of two hosts wait at the same time, and a server
+writes its log after its response. The following rules limit the terms to what can have delayed the sample:
 
-- Programs are counted during the turns of their host (while the network waits for the host, see turns), in each turn
-  no longer than the turn: first their run-queue delay, then CPU time, disk waits and stolen time, each between the
-  last reading before the turn and the first one after it; and for all turns of a host in a sample, no more than was
-  counted in the sample. For a host without a capture (a name server behind others), the whole sample is counted. The
-  processes of this command and of the captures are not counted.
-- The run-queue delay of ksoftirqd and stolen time are counted per machine, not per host. In a turn, they count up to
-  the part of the turn for which no program accounts. Of ksoftirqd, the thread of one processor counts, since a frame
-  is processed on one; and in a sample, no more than the delay of all these threads in the sample.
+- A program's delays count only during the turns of its host, the intervals in which the network waits for the host (see
+  turns). In each turn they count at most for the turn's length, in the order run-queue delay, CPU time, disk waits and
+  stolen time. Each is the counter's growth between the last reading before the turn and the first reading after it. The
+  sum over all turns of a host in a sample is at most the counter's growth in the sample. For a host without a capture,
+  such as a name server behind others, the whole sample counts. The processes of this command and of the captures do not
+  count.
+- The run-queue delay of ksoftirqd and the stolen time are counted per machine, not per host. In a turn, they count up
+  to the part of the turn that no program's delay explains. Each frame is processed on one processor, so only the
+  ksoftirqd thread of one processor counts; over a sample, at most the delay of all these threads in the sample counts.
 - A host is ignored if its own wires carried no frame during the sample. The CPU time and waits of a wire's process
   appear as lateness of its frames.
-- While the turns are unknown (a sample has just been taken), the counters of all programs count from the first frame
-  on a wire to the last one: a client that is started for the sample computes before it sends anything.
-- Frames of one direction that are due within BURST_NS are one burst, of which the latest frame counts: the frames
+- While the turns are unknown because the capture is not read yet, the counters of all programs count from the first
+  frame on a wire to the last. A client that is started for the sample computes before it sends anything.
+- Frames of one direction that are due within BURST_NS are one burst, of which only the latest frame counts: the frames
   behind it would have waited anyway, for it or for their predecessor on the link.
-- `without_disturbance` subtracts no more than the sample's slack (its excess over theory), so that no sample becomes
-  shorter than its theory; and from each measured term no more than that term's own excess.
+- `without_disturbance` subtracts at most the sample's excess over the predicted time, so that no sample becomes shorter
+  than predicted; and from each measured term at most the excess of that term.
 
-A constant waste of time by a server (a sleep, a superfluous round trip) therefore stays visible: no counter measured
-here accounts for it.
+A constant waste of time by a server (a sleep, a superfluous round trip) therefore remains visible, since no counter
+measured here accounts for it.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Wire:
-    """One direction of a user-space link: hosts at both ends, and due and departure time of each frame in ns."""
+    """One direction of a user-space link: hosts at both ends, and when each frame was due and left, in ns."""
 
     name: str
     hosts: tuple[str, ...]
@@ -111,7 +112,7 @@ class Wire:
     left_ns: Sequence[int]
 
     def due_in(self, start_ns: int, end_ns: int) -> Sequence[int]:
-        """Return in order the due times in ns of the frames due within a time span."""
+        """Return the due times in ns, sorted, of the frames due within a time span."""
         return self.due_ns[bisect_left(self.due_ns, start_ns) : bisect_right(self.due_ns, end_ns)]
 
     def late_ns(self, start_ns: int = 0, end_ns: int = 1 << 63) -> list[int]:
@@ -138,7 +139,10 @@ class Wire:
 
 @dataclass(frozen=True)
 class Disturbance:
-    """Delays of one measurement by cause, in s; `late_frame_s` and `wire`: the latest frame and its link."""
+    """Delays that other load added to one measurement, by cause, in s.
+
+    `late_frame_s` is the lateness of the latest frame, and `wire` the link that carried it.
+    """
 
     late_s: float = 0.0
     waiting_s: float = 0.0
@@ -149,7 +153,7 @@ class Disturbance:
     disk_s: float = 0.0
 
     def terms(self) -> dict[str, float]:
-        """Return the delays in s, keyed by cause, in the order in which they are subtracted from a sample."""
+        """Return the delays in s, keyed by cause, in the order in which they are subtracted from the measured time."""
         found = (self.late_s, self.waiting_s, self.programs_s, self.disk_s, self.stolen_s)
         return dict(zip(TERMS, found, strict=True))
 
@@ -159,13 +163,13 @@ class Disturbance:
         return sum(self.terms().values())
 
     def beyond_bound(self, total_s: float) -> bool:
-        """Return True if causes in MACHINE_TERMS took more than DISTURBED_SHARE of a sample of `total_s` seconds."""
+        """Return True if the causes in MACHINE_TERMS took more than DISTURBED_SHARE of `total_s` seconds."""
         return beyond_bound(sum(self.terms()[name] for name in MACHINE_TERMS), total_s)
 
 
 @dataclass(frozen=True)
 class _Share:
-    """Delays of one host's programs in a measurement, by cause in ns."""
+    """Delays in one measurement that are attributed to one host, by cause, in ns."""
 
     waited_ns: float
     computed_ns: float
@@ -176,9 +180,10 @@ class _Share:
 
 @dataclass(frozen=True)
 class Record:
-    """Counters recorded during a workload, with times on the capture's clock (CLOCK_REALTIME); `stolen` in ns.
+    """Counters recorded during a workload, with times on the capture's clock (CLOCK_REALTIME).
 
-    softirq: run-queue delay of each kernel thread that delivers frames to sockets. turns: captured host -> intervals in
+    `tasks`: threads of the hosts' programs. `wires`: directions of user-space links. `stolen`: stolen CPU time in ns.
+    `softirq`: run-queue delay of each kernel thread that delivers frames to sockets. `turns`: host -> intervals in
     which the network waits for the host; None while unknown. For hosts without a capture, all run-queue delay and CPU
     time of their programs counts.
     """
@@ -211,7 +216,10 @@ class Record:
         )
 
     def of_hosts(self, hosts: Collection[str] | None = None) -> Record:
-        """Return the counters of these hosts (None: all) for all times, not only for their processing intervals."""
+        """Return the record of these hosts only (None: all), with delays counted at all times.
+
+        Otherwise delays count only in the hosts' processing intervals.
+        """
         if hosts is None:
             return replace(self, turns=None)
         # Keep links between switches, which have no host at their ends but may carry frames of these hosts.
@@ -219,14 +227,14 @@ class Record:
         return Record([task for task in self.tasks if task.host in hosts], wires, self.stolen)
 
     def on_wires(self, start_ns: int, end_ns: int) -> tuple[int, int]:
-        """Return (first, last) due time of frames within a time span; without frames, the span's start and end."""
+        """Return (first, last) due time in ns of the frames within a time span; without frames, its start and end."""
         due = [windows for wire in self.wires if (windows := wire.due_in(start_ns, end_ns))]
         if not due:
             return start_ns, end_ns
         return min(times[0] for times in due), max(times[-1] for times in due)
 
     def _programs_ns(self, host: str, start_ns: int, end_ns: int) -> _Share:
-        """Return run-queue delay, disk waits, CPU time and stolen time in a host's processing intervals."""
+        """Return the delays of a host's programs in the host's processing intervals, by cause."""
         tasks = [task for task in self.tasks if task.host == host]
         if self.turns is None or host not in self.turns:
             return _Share(
@@ -261,16 +269,17 @@ class Record:
 
 
 def beyond_bound(machine_s: float, total_s: float) -> bool:
-    """Return True if a delay by the machine exceeds DISTURBED_SHARE of a sample's duration, both in s."""
+    """Return True if a delay of `machine_s` by other load exceeds DISTURBED_SHARE of a measurement of `total_s`."""
     return machine_s > DISTURBED_SHARE * total_s
 
 
 def without_disturbance(
     total_s: float, terms: Mapping[str, float], theory: Mapping[str, float], disturbance: Disturbance
 ) -> dict[str, float]:
-    """Subtract the delays by the machine from a sample's terms, and list the delays as terms; keep the sum.
+    """Return the terms of a measured time after subtraction of the delays by other load, which become terms themselves.
 
-    The amount taken out is at most the sample's excess over theory, and in each term at most the term's own excess.
+    The sum of the terms is unchanged. At most the excess over the predicted time is subtracted in total, and at most
+    the excess of each term from that term.
     """
     slack_s = max(0.0, total_s - sum(theory.values()))
     excess = {name: max(0.0, value_s - theory.get(name, 0.0)) for name, value_s in terms.items()}

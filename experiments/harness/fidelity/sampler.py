@@ -1,10 +1,10 @@
-"""Sampler of counters that show delays by the machine: scheduler statistics of programs, lateness of frames.
+"""Sampling of counters that reveal delays by other load: scheduler statistics of programs, lateness of frames.
 
 Wires are links in user space (lab7.topologies.emulation.wire); they record the due and departure time of each frame.
 
-The machine's monitor (see certificate) reads the sampler every few milliseconds and at both ends of each sample.
-Programs of a host are found by its network namespace; a program that starts and exits between two scans is missed, and
-so is the growth of a counter between the last reading and the exit of the program.
+The machine's monitor (see certificate) reads the counters every few milliseconds, and at the start and end of each
+measurement. Programs of a host are found by its network namespace. Missed are programs that start and exit between two
+scans, and the growth of a counter between its last reading and the exit of the program.
 
 Debian's kernel does not count disk waits of a thread (kernel.task_delayacct is off). The thread's state is sampled
 instead: the time between two readings counts as disk wait in full if the state is D at both readings, and by half if
@@ -41,7 +41,7 @@ Value = TypeVar("Value")
 
 
 class _TaskSeries:
-    """Series of readings of one thread's CPU time, run-queue delay and disk waits."""
+    """Readings over time of one thread's CPU time, run-queue delay and disk waits."""
 
     def __init__(self, host: str, path: str) -> None:
         self.host = host
@@ -146,7 +146,7 @@ class Sampler:
             self._hosts.clear()
 
     def read(self) -> None:
-        """Read all counters now; once every LOOK_NS, scan for new programs first."""
+        """Read all counters now; scan for new programs first if LOOK_NS has passed since the last scan."""
         with self._lock:
             now_ns = time.time_ns()
             if now_ns - self._looked_ns >= LOOK_NS:
@@ -162,7 +162,7 @@ class Sampler:
                     waited.append(found[1])
 
     def record(self) -> Record:
-        """Return all readings so far as a Record."""
+        """Return all readings so far as a Record (disturbance)."""
         with self._lock:
             for wire in self._reading:
                 wire.read(_offset_ns())
@@ -174,7 +174,7 @@ class Sampler:
             )
 
     def _look(self, now_ns: int) -> None:
-        """Scan /proc for threads of the hosts' programs, and open or close their series of readings."""
+        """Scan /proc for new and exited threads of the hosts' programs; open or close their series of readings."""
         first = not self._looked_ns
         there: dict[tuple[int, int], _TaskSeries] = {}
         for host, pid, tid in _threads(self._hosts):
@@ -196,8 +196,8 @@ class Sampler:
 def _at_a_time(read: Callable[[], Value]) -> tuple[int, Value] | None:
     """Return (time in ns, value) of a counter; None if every attempt to read it took more than READING_NS.
 
-    If this thread waits for a processor during a reading, the value may include growth after the noted time, which
-    would count in an earlier turn. Without that reading, the growth lies between the two adjacent readings.
+    A slow reading is discarded, because its value may include growth after the noted time. Without it, this growth is
+    attributed to the interval between the two adjacent readings.
     """
     for _ in range(READINGS):
         before_ns = time.time_ns()
@@ -217,7 +217,7 @@ def state_of(path: str) -> bytes:
 
 
 def _threads(hosts: dict[str, str]) -> Iterator[tuple[str, int, int]]:
-    """Yield (host, process id, thread id) of all threads in these network namespaces."""
+    """Yield (host, process id, thread id) of all threads in the hosts' network namespaces."""
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue

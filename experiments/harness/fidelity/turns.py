@@ -5,9 +5,9 @@
 A turn starts with the latest frame that arrives at the host's interface for a program (payload, a datagram, FIN, RST,
 SYN-ACK) and ends with the next frame that a program sends there (payload, a datagram, FIN, SYN). If programs send more
 before the next arrival, the next turn starts at once: a server answers several requests one by one, a client
-acknowledges SETTINGS first. Frames of TCP itself (acknowledgements, a server's SYN-ACK) neither start nor end a turn;
-segments that the window held back do, although programs do nothing in such a turn. If further octets arrive while
-programs still process the first octets, the turn found is shorter than the real one.
+acknowledges SETTINGS first. Frames of TCP itself (acknowledgements, a server's SYN-ACK) neither start nor end a turn.
+Segments that the congestion window held back count like others, although no program acts in their turn. If further
+octets arrive while programs still process the first octets, the turn found is shorter than the real one.
 
 A host that is silent for longer than TURN_MAX_NS acts on a timer. The network then waits for the host's programs twice,
 while they set the timer and after the timer has fired; each wait is a turn of TIMER_NS:
@@ -35,7 +35,10 @@ Turn = tuple[int, int]
 
 
 def turns_of(captured: CaptureFile, topo: Topo) -> dict[str, list[Turn]]:
-    """Return the processing intervals (start, end) in ns, in order, of every host captured at HOST:INTERFACE."""
+    """Return host -> its processing intervals (start, end) in ns, in order.
+
+    The hosts are those captured at an interface labelled HOST:INTERFACE.
+    """
     hosts = addresses(topo)
     found: dict[str, list[Turn]] = {}
     for label in captured.counts:
@@ -65,14 +68,14 @@ def _turns(frames: Iterable[Frame], host: str, hosts: Mapping[str, str]) -> list
 
 
 def _between(since_ns: int, sent_ns: int) -> list[Turn]:
-    """Return one interval between two times; if over TURN_MAX_NS apart, two short ones around a timer."""
+    """Return one processing interval between two times, or two short ones around a timer if over TURN_MAX_NS apart."""
     if sent_ns - since_ns <= TURN_MAX_NS:
         return [(since_ns, sent_ns)]
     return [(since_ns, since_ns + TIMER_NS), (sent_ns - TIMER_NS, sent_ns)]
 
 
 def _involves_programs(packet: Any, ours: bool) -> bool:
-    """Return True if a program, not the kernel, sends a frame (`ours`) or receives an arriving one."""
+    """Return True if a program, not the kernel's TCP, is the sender (`ours`) or the receiver of a frame."""
     if layers.UDP in packet:
         return True
     if layers.TCP not in packet:

@@ -1,1 +1,1 @@
-"""Implementations of server and client roles: programs such as nginx or curl in place of lab7's services."""
+"""Implementations of server and client roles by third-party programs, such as nginx or curl."""

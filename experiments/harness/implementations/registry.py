@@ -1,4 +1,4 @@
-"""Registry of implementations: servers and clients for each role (registry.toml), for `--replace ROLE=NAME`."""
+"""Registry of third-party servers and clients for each role (registry.toml), for the option `--replace ROLE=NAME`."""
 
 from __future__ import annotations
 
@@ -66,11 +66,13 @@ class ReplacementError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Implementation:
-    """Program that can take a role of lab7's services; servers have `command`, clients `commands` per strategy.
+    """Program that can take the role of one of lab7's services or clients, such as nginx for the origin server.
 
-    files: further configuration files in the host's folder, name -> template. modes: forward or reverse, for a proxy.
-    least_interval_s: shortest interval of a CDN name server's health checks. module: Python module that the program, a
-    Python interpreter, must find. get: installation instructions, if there is no package. own: a user's program.
+    `command`: command line of a server. `commands`: command lines of a client, keyed by strategy, a way to load a page
+    such as `1.1-pipelined`. `files`: further configuration files in the host's folder, name -> template. `modes`:
+    forward or reverse, for a proxy. `least_interval_s`: shortest interval of health checks that a CDN name server
+    supports. `module`: Python module that must be importable, if the program is a Python interpreter. `get`:
+    installation instructions, if there is no package. `own`: True for a user's program.
     """
 
     name: str
@@ -93,18 +95,21 @@ class Implementation:
     own: bool = False
 
     def supports(self, strategy: str) -> bool:
-        """Return True if the program can load a page by this strategy; always True for a user's own program."""
+        """Return True if the program supports a strategy of page loads, such as `1.1-pipelined`.
+
+        Always True for a user's own program.
+        """
         return self.own or strategy in self.speaks or strategy in self.commands
 
     @property
     def service_port(self) -> int:
-        """Return the TCP or UDP port of the role, such as 80, on which the server listens when ready."""
+        """Return the TCP or UDP port on which a server of this role listens, such as 80."""
         known = {FTP_SERVER: FTP_PORT, SFTP_SERVER: SSH_PORT, MTA_ROLE: SMTP_PORT, ACCESS_ROLE: IMAP_PORT}
         known |= dict.fromkeys((*DNS_ROLES, CDN_DNS_ROLE), DNS_PORT)
         return known.get(self.role, DEFAULT_PORT)
 
     def port(self, strategy: str) -> int:
-        """Return the port on which the server expects page loads by this strategy, such as `2`; default 80."""
+        """Return the server's port for page loads by a strategy; 80 unless the registry has another port."""
         return self.ports.get(strategy, DEFAULT_PORT)
 
     def path(self) -> str | None:
@@ -116,7 +121,7 @@ class Implementation:
         return self.path() is not None and (not self.module or _imports(self.program, self.module))
 
     def how_to_get(self) -> str:
-        """Return the installation instructions as text; empty for a user's own program."""
+        """Return the installation instructions as text; empty for a user's program."""
         return self.get or (f"`sudo apt-get install {self.package}`" if self.package else "")
 
     def require(self) -> None:
@@ -126,7 +131,7 @@ class Implementation:
             raise MachineError(f"{self.program if self.own else self.name} is not installed{how}")
 
     def describe(self) -> str:
-        """Return the program's name and version for reports; only the name without a known version."""
+        """Return the program's name and version for reports, or only the name if the version is unknown."""
         if not self.version:
             return self.name
         words = expand(self.version, {"program": self.path() or self.program})
@@ -179,7 +184,10 @@ def implementations() -> dict[tuple[str, str], Implementation]:
 
 
 def _foreign(point: EntryPoint, item: Any, taken: Collection[tuple[str, str]]) -> list[Implementation]:
-    """Return the implementations of another distribution's entry point; report a wrong type, and a name in use."""
+    """Return the valid implementations of a plug-in package's entry point.
+
+    An object of another type, and a name that is already in use, are reported and left out.
+    """
     found = []
     for one in item if isinstance(item, list | tuple) else [item]:
         if not isinstance(one, Implementation):
@@ -199,7 +207,10 @@ def of_role(role: str) -> list[Implementation]:
 
 
 def parse_replacement(text: str, roles: tuple[str, ...]) -> tuple[str, Implementation | None]:
-    """Parse ROLE=NAME or ROLE=COMMAND LINE; return (role, implementation, or None for lab7's own)."""
+    """Parse ROLE=NAME or ROLE=COMMAND LINE; return (role, program), with None as the program for lab7's own service.
+
+    Raises ReplacementError.
+    """
     role, equals, what = text.partition("=")
     if not equals or role not in roles:
         known = f"the roles are {', '.join(roles)}, as in {roles[0]}=NAME" if roles else "there is no role to replace"
@@ -229,12 +240,15 @@ def _words(text: str) -> list[str]:
 
 
 def _as_template(text: str) -> str:
-    """Convert {port} in a user's command line to the registry's {{ port }}; a list becomes several words."""
+    """Convert {port} in a user's command line to the template syntax of the registry, {{ port }}.
+
+    A value that is a list becomes several words.
+    """
     return re.sub(r"\{(\w+)\}", r"{{ \1 | words }}", text)
 
 
 def _as_words(value: Any) -> str:
-    """Return a value as words of a command line; a list becomes one word per element."""
+    """Return a template value as words of a command line; a list becomes one word per element."""
     return shlex.join(value) if isinstance(value, list | tuple) else str(value)
 
 
@@ -242,9 +256,9 @@ environment().filters["words"] = _as_words
 
 
 def as_files(known: Mapping[str, Any], folder: Path) -> dict[str, str]:
-    """Write the values that are tables to files for a user's program; return name of the value -> path.
+    """Write the zones and users of a service to files for a user's program; return name of the value -> path.
 
-    zones: one line `origin<TAB>master file` per zone; users: one line `name:password` per user.
+    `zones`: one line `origin<TAB>master file` per zone. `users`: one line `name:password` per user.
     """
     tables = {
         "zones": [f"{origin}\t{folder / file}" for origin, file in known.get("zones", [])],
@@ -272,7 +286,10 @@ def expand(template: str, values: Mapping[str, Any]) -> list[str]:
 
 
 def of_proxy(implementation: Implementation, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a proxy's template variables: port, and host and port of the origin. Raises EmulationError."""
+    """Return a proxy's template variables: its port, and host and port of the origin server.
+
+    Raises EmulationError if the program does not support the mode (forward or reverse).
+    """
     mode, origin = known["mode"], urlsplit(known["origin"])
     if not implementation.own and mode not in implementation.modes:
         raise EmulationError(
@@ -286,12 +303,15 @@ def of_proxy(implementation: Implementation, known: Mapping[str, Any]) -> dict[s
 
 
 def _confinement(writable: Sequence[Path], user_id: int | None = None) -> Callable[[Sequence[str]], list[str]]:
-    """Return the function that confines a user's program, which starts in a copy of the current directory."""
+    """Return a function that converts a user's command line to one that runs confined, in a copy of the current folder.
+
+    The program can write only to the paths in `writable`.
+    """
     return partial(confined, folder=Path.cwd(), writable=writable, user_id=user_id or CONFINED_ID)
 
 
 def client_words(implementation: Implementation, template: str, values: Mapping[str, Any], folder: Path) -> list[str]:
-    """Return the command line of a client program; a user's own is confined and may write into `folder`."""
+    """Return the command line of a client program; a user's program runs confined, and may write only into `folder`."""
     words = expand(template, values)
     return _confinement([folder])(words) if implementation.own else words
 
@@ -299,7 +319,7 @@ def client_words(implementation: Implementation, template: str, values: Mapping[
 def server_starter(implementation: Implementation, values: Callable[[Host], Mapping[str, Any]]) -> Starter:
     """Return a function that starts this server on a host and returns the process.
 
-    values: function that returns further template variables for a host, in addition to port, ports, role, folder,
+    `values`: function that returns further template variables for a host, in addition to port, ports, role, folder,
     address and program. For a proxy or a replica, the further variables must include `mode` (forward or reverse) and
     `origin` (the URL of the origin).
     """

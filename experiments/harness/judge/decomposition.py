@@ -10,11 +10,12 @@ A page load is a set of intervals, each with a term:
 The total runs from the first SYN sent (or the first query, if earlier) to the last octet of the last response received.
 If intervals overlap, as on parallel connections and with pipelining, each moment counts once, by priority: transmission
 while a response is arriving, else request while a request is pending, else tcp_handshake, else dns. Time that no
-interval covers is residual, mostly processing time of the client. The terms therefore sum to the total exactly.
+interval covers is the term residual, mostly processing time of the client. The terms therefore sum to the total
+exactly.
 
 In virtual time a computation takes no time, but each reading of the clock, by a program or its kernel, moves the clock
-by READING_NS. Uncovered time is then `clock_readings` where each stretch of it is a whole number of such readings, and
-no longer than TURN_NS_MAX; a wait of the client's own, by a timer, stays residual.
+by READING_NS. A gap between the intervals is the term clock_readings if it is a multiple of READING_NS and at most
+TURN_NS_MAX. Otherwise it is residual, for example a wait of the client by a timer.
 
 Two consequences of measuring packets: an octet counts as received when the segment that carries it has arrived whole,
 so the link's transmission time of the first segment of a response is part of request; and a stall in the middle of a
@@ -61,7 +62,7 @@ class Decomposition:
 
 
 def sum_up(intervals: Iterable[Interval], start_ns: int, end_ns: int, priority: Sequence[str] = TERMS) -> Decomposition:
-    """Divide [start_ns, end_ns) among the terms of `intervals` by priority; for uncovered time see `uncovered`."""
+    """Divide [start_ns, end_ns) among the terms of `intervals` by priority; for gaps between them see `uncovered`."""
     clipped = [
         Interval(interval.term, max(interval.start_ns, start_ns), min(interval.end_ns, end_ns))
         for interval in intervals
@@ -84,9 +85,9 @@ def sum_up(intervals: Iterable[Interval], start_ns: int, end_ns: int, priority: 
 
 
 def uncovered(gaps_ns: Iterable[int]) -> dict[str, int]:
-    """Return the terms in ns of the stretches of a duration that no interval covers.
+    """Return the terms, in ns, of the gaps that no interval covers.
 
-    In real time all of it is `residual`; in virtual time stretches that are clock readings are `clock_readings`.
+    In real time all gaps are `residual`. In virtual time the gaps that consist of clock readings are `clock_readings`.
     """
     gaps_ns = list(gaps_ns)
     if clock.current().word != "virtual":
@@ -96,12 +97,15 @@ def uncovered(gaps_ns: Iterable[int]) -> dict[str, int]:
 
 
 def is_clock_readings(gap_ns: int) -> bool:
-    """Return True if a stretch of virtual time in ns can be clock readings between two messages alone."""
+    """Return True if a gap of virtual time, in ns, can consist of clock readings between two messages alone."""
     return 0 <= gap_ns <= TURN_NS_MAX and gap_ns % READING_NS == 0
 
 
 def dns_intervals(frames: Iterable[Frame]) -> list[Interval]:
-    """Return the interval from each DNS query to the response; `frames`: of one interface, in order of time."""
+    """Return the interval from each DNS query to its response.
+
+    `frames` are those of one interface, in order of time.
+    """
     asked: dict[tuple[int, int], int] = {}
     intervals: list[Interval] = []
     for frame in frames:

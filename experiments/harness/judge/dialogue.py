@@ -24,7 +24,10 @@ from lab7.experiments.harness.judge.verdict import Contradiction
 
 @dataclass(frozen=True)
 class Line:
-    """Command or reply line, with continuation lines and literals, and the TCP segments that carried the line."""
+    """Command or reply line of a line-based protocol, with the parts of the TCP stream (frame, time) that carried it.
+
+    `octets` include continuation lines and literals (RFC 3501 section 4.3).
+    """
 
     octets: bytes
     pieces: tuple[Piece, ...]
@@ -61,9 +64,9 @@ L = TypeVar("L", bound=Line)
 
 
 def valid_lines(lines: Iterable[L], violation: type[ValueError]) -> tuple[list[L], ValueError | None]:
-    """Return (lines before the first violation of the grammar, the violation or None).
+    """Return (lines before the first violation of the grammar, exception for this violation or None).
 
-    Octets after the reply that starts TLS violate every grammar, so that callers ignore the violation in that case.
+    After the reply that starts TLS, the octets are not lines and violate every grammar; callers ignore that violation.
     """
     found: list[L] = []
     try:
@@ -80,7 +83,7 @@ R = TypeVar("R", bound=Line)
 
 @dataclass(frozen=True)
 class Exchange(Generic[Q, R]):
-    """Command and the replies to it: the final reply (None: not captured), and preliminary replies before."""
+    """Command with its replies: the final reply (None: not captured), and preliminary replies before it."""
 
     command: Q
     final: R | None
@@ -123,13 +126,13 @@ class Exchange(Generic[Q, R]):
 
     @property
     def described(self) -> str:
-        """Return a clause on the command and its reply for evidence texts, such as `'NOOP' gets '200 NOOP ok.'`."""
+        """Return a clause about the command and its reply for evidence texts, such as `'NOOP' gets '200 NOOP ok.'`."""
         outcome = "no reply" if self.final is None else repr(self.final.text)
         return f"{self.command.text!r} gets {outcome}"
 
 
 def early_reply(exchanges: Iterable[Exchange[Any, Any]]) -> str | None:
-    """Return a clause on the first final reply that precedes the end of its command; None if there is none."""
+    """Return a clause about the first final reply that precedes the end of its command; None if there is none."""
     for exchange in exchanges:
         if exchange.final is not None and exchange.final.last_ns < exchange.command.last_ns:
             return f"the reply in frame {exchange.final.frame} precedes its command in frame {exchange.command.frame}"
@@ -145,9 +148,8 @@ G = TypeVar("G")
 class Dialogue(Generic[E, G]):
     """Session of a line-based protocol: connection, greeting, and exchanges in order.
 
-    `problem`: the first violation of the grammar, if any; the exchanges are those before the violation. `encrypted`:
-    the frame of the reply that starts TLS (to STARTTLS, STLS or AUTH TLS), if any; the exchanges are those before that
-    reply.
+    `problem`: the first violation of the grammar, if any. `encrypted`: the frame of the reply that starts TLS (to
+    STARTTLS, STLS or AUTH TLS), if any. The exchanges are those before the violation or this reply.
     """
 
     connection: Connection
@@ -167,7 +169,7 @@ class Dialogue(Generic[E, G]):
 
     @property
     def connections(self) -> list[Connection]:
-        """Return the connections of the session; for FTP, with the data connections."""
+        """Return the TCP connections of the session; for FTP, including the data connections."""
         return [self.connection]
 
 
@@ -176,7 +178,10 @@ D = TypeVar("D", bound=Dialogue[Any, Any])
 
 @dataclass(frozen=True)
 class DialogueTraffic(Generic[D]):
-    """Sessions at one interface in the order of their SYNs, other connections, and number of dropped packets."""
+    """Sessions of one protocol at one interface, in the order of their SYNs, as evidence for a claim.
+
+    `others`: all other TCP connections at the interface; `dropped`: number of packets that the capture dropped.
+    """
 
     sessions: tuple[D, ...]
     others: tuple[Connection, ...] = ()
@@ -190,10 +195,10 @@ class DialogueTraffic(Generic[D]):
     def at(
         cls, captured: CaptureFile, interface: str, ports: Collection[int], read_session: Callable[[Connection], D]
     ) -> Self:
-        """Return the sessions to these server ports that began while `interface` was captured.
+        """Return the traffic at one interface: its sessions to these server ports, and its other connections.
 
-        Connections that were not established are among the others. Raises KeyError if the capture has no such
-        interface.
+        A session's SYN must be in the capture. Connections that were not established are among the others. Raises
+        KeyError if the capture has no such interface.
         """
         sessions, others = list[Connection](), list[Connection]()
         for connection in connections(captured.at(interface)):
@@ -201,7 +206,7 @@ class DialogueTraffic(Generic[D]):
         return cls(tuple(map(read_session, sessions)), tuple(others), captured.dropped(interface))
 
     def select(self, predicate: Callable[[Connection], bool]) -> Self:
-        """Return the sessions and other connections whose TCP connection satisfies a predicate."""
+        """Return the traffic reduced to the TCP connections that satisfy a predicate."""
         return replace(
             self,
             sessions=tuple(session for session in self.sessions if predicate(session.connection)),
@@ -209,17 +214,17 @@ class DialogueTraffic(Generic[D]):
         )
 
     def between(self, start_ns: int, end_ns: int) -> Self:
-        """Return the sessions and other connections that begin within [start_ns, end_ns)."""
+        """Return the traffic reduced to the connections whose SYN is within [start_ns, end_ns)."""
         return self.select(lambda connection: start_ns <= connection.syn.time_ns < end_ns)
 
     @property
     def absence(self) -> str | None:
-        """Return a clause that says that no session was captured; None if there is one."""
+        """Return a clause that reports the absence of sessions; None if at least one was captured."""
         return None if self.sessions else f"no {self.session_name} in the capture"
 
     @property
     def gap(self) -> str | None:
-        """Return a clause on the first incompletely captured or encrypted connection; None if there is none."""
+        """Return a clause about the first session that is encrypted or incompletely captured; None if there is none."""
         for session in self.sessions:
             if session.encrypted is not None:
                 opened = f"the {self.connection_name} opened in frame {session.frame}"
@@ -231,7 +236,7 @@ class DialogueTraffic(Generic[D]):
 
     @property
     def violation(self) -> Contradiction | None:
-        """Return a Contradiction for the first violation of the protocol's grammar; None without a violation."""
+        """Return a Contradiction for the first violation of the protocol's grammar; None if there is none."""
         for session in self.sessions:
             if session.problem is not None:
                 return Contradiction(

@@ -1,8 +1,8 @@
-"""Reassembly of IPv4 fragments: one frame with the whole datagram in place of the fragments (RFC 791 section 3.2).
+"""Reassembly of IPv4 fragments into whole datagrams (RFC 791 section 3.2).
 
-Fragments may arrive in any order, repeated and overlapping; the first copy of an octet counts. A datagram of which a
-fragment is missing was received by no host either, and its fragments are left out. Left out: IPv6 fragments (RFC 8200
-section 4.5), and fragments inside of tunnels.
+Fragments may arrive in any order, repeated and overlapping; the first copy of an octet counts. If a fragment is missing
+from the capture, the whole datagram is left out, since no host can have reassembled it. Left out: IPv6 fragments (RFC
+8200 section 4.5), and fragments inside of tunnels.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _Key = tuple[bytes, bytes, bytes]
 
 @dataclass
 class _Fragments:
-    """Fragments of one IPv4 datagram that have arrived so far."""
+    """Fragments of one IPv4 datagram that have been captured so far."""
 
     began_ns: int
     head: bytes = b""  # the first fragment's octets, up to the end of its IP header
@@ -50,13 +50,13 @@ def ipv4_offset(data: bytes) -> int:
 
 
 class Reassembler:
-    """Reassembler of the IPv4 datagrams at one interface, fed frame by frame."""
+    """Reassembler of the IPv4 datagrams at one interface; frames are added one at a time."""
 
     def __init__(self) -> None:
         self._waiting: dict[_Key, _Fragments] = {}
 
     def add(self, data: bytes, time_ns: int) -> bytes | None:
-        """Return an unfragmented frame unchanged, a completed datagram for its last fragment, otherwise None."""
+        """Add a frame; return the frame itself if unfragmented, the datagram if now complete, else None."""
         start = ipv4_offset(data)
         fragment = int.from_bytes(data[start + 6 : start + 8], "big") if start else 0
         if not start or not fragment & (MORE_FRAGMENTS | OFFSET):

@@ -1,4 +1,4 @@
-"""Captured Ethernet frames, and the TCP connections among the frames of one interface.
+"""Captured Ethernet frames, and the TCP connections that they form at one interface.
 
     captured = read_capture(path)
     for connection in connections(captured.at("client:client-eth0")): ...
@@ -59,7 +59,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class TcpSegment:
-    """TCP segment of a frame: its ends, sequence number, flags as the octet of the header, and payload."""
+    """TCP segment of a frame: source and target endpoint, sequence number, flags octet of the header, and payload."""
 
     source: Endpoint
     target: Endpoint
@@ -70,7 +70,10 @@ class TcpSegment:
 
 @dataclass(frozen=True, slots=True)
 class UdpDatagram:
-    """UDP datagram of a frame: its ends, length by its header, and the octets of the frame behind the header."""
+    """UDP datagram of a frame: source and target endpoint, length field of the header, and captured payload.
+
+    The payload may be followed by padding of the Ethernet frame.
+    """
 
     source: Endpoint
     target: Endpoint
@@ -125,13 +128,13 @@ class Frame:
 
     @property
     def truncated(self) -> bool:
-        """Return True if a part of the frame's IP packet was not captured, because of the snap length."""
+        """Return True if the snap length of the capture cut off a part of the frame's IP packet."""
         start = ipv4_offset(self.data)
         length = int.from_bytes(self.data[start + 2 : start + 4], "big") if start else 0
         return len(self.data) < min(self.wire_length, start + length if length else self.wire_length)
 
     def may_carry(self, protocol: int) -> bool:
-        """Return False if the IP header shows another protocol number; a fast filter before scapy's dissection."""
+        """Return False if the IP header has another protocol number. A fast filter before scapy's dissection."""
         kind = self.data[12:14]
         if kind == IPV4 and len(self.data) >= IPV4_OPTIONS:
             return self.data[IPV4_PROTOCOL] == protocol
@@ -155,9 +158,10 @@ def _unpacked(data: bytes) -> TcpSegment | None:
 
 
 def _ip_packet(data: bytes, protocol: int) -> tuple[str, str, int, int] | None:
-    """Return (source, target, start of the transport header, end by the IP header) of an unfragmented IP packet.
+    """Return (source, target, offset of the transport header, end of the packet) of an unfragmented IP packet.
 
-    None for another protocol, and for IPv6 with extension headers.
+    The end is computed from the IP header, without padding. None for another protocol, and for IPv6 with extension
+    headers.
     """
     at = ipv4_offset(data)
     if at:
@@ -223,7 +227,7 @@ def _dissected(data: bytes) -> Any:
 
 
 class InterfaceFrames(tuple[Frame, ...]):
-    """Frames of one interface in file order; their TCP connections are found once, for all readers of a protocol."""
+    """Frames of one interface in file order. The TCP connections among them are determined once, and cached."""
 
     @cached_property
     def connections(self) -> tuple[Connection, ...]:
@@ -235,8 +239,8 @@ class InterfaceFrames(tuple[Frame, ...]):
 class CaptureFile:
     """Capture read from a file: frames in file order, and packet counts keyed by interface label.
 
-    host_names: address -> name of the host in the run, including hosts whose interfaces were not captured.
-    damage: a sentence about the defect after the last frame of a file that cannot be read to its end; else None.
+    `host_names`: address -> name of the host in the run, including hosts whose interfaces were not captured. `damage`:
+    a sentence about the defect, if the file could be read only in part; else None.
     """
 
     frames: tuple[Frame, ...]
@@ -245,7 +249,7 @@ class CaptureFile:
     damage: str | None = None
 
     def at(self, interface: str) -> InterfaceFrames:
-        """Return the frames of one interface in file order. Raises KeyError without the interface."""
+        """Return the frames of one interface in file order. Raises KeyError if the capture has no such interface."""
         if interface not in self.counts:
             raise KeyError(f"no interface {interface!r} in this capture, only {', '.join(self.counts)}")
         return self._by_interface.get(interface, InterfaceFrames())
@@ -268,7 +272,7 @@ def read_capture(path: Path) -> CaptureFile:
 
 
 def read_readable_capture(path: Path) -> CaptureFile:
-    """Read a file as `read_capture` does, up to its first defect (`damage`). Raises CaptureReadError."""
+    """Read a capture file up to its first defect, which is described in `damage`. Raises CaptureReadError."""
     packets, counts, damage = read_readable(path)
     return replace(_capture_file(packets, counts), damage=damage)
 
@@ -284,7 +288,7 @@ def _capture_file(packets: Sequence[Packet], counts: Mapping[str, InterfaceCount
 def datagrams(frames: Iterable[Frame]) -> Iterator[Frame]:
     """Yield the frames of one interface, with each fragmented IPv4 datagram reassembled into one frame.
 
-    Such a frame has the number and time of the fragment that completed the datagram.
+    The reassembled frame has the number and time of the fragment that completed the datagram.
     """
     reassembler = Reassembler()
     for frame in frames:
@@ -297,7 +301,7 @@ def datagrams(frames: Iterable[Frame]) -> Iterator[Frame]:
 
 @dataclass(frozen=True)
 class Mark:
-    """Number of a captured frame, and its time stamp in ns."""
+    """Reference to a captured frame: its number, and its time stamp in ns."""
 
     frame: int
     time_ns: int
@@ -305,7 +309,7 @@ class Mark:
 
 @dataclass
 class Direction:
-    """TCP segments from one end: SYN or SYN-ACK, segments with payload in order of capture, FIN and RST."""
+    """One direction of a TCP connection: SYN or SYN-ACK, segments with payload in order of capture, FIN and RST."""
 
     syn: Mark | None = None
     syn_count: int = 0
@@ -318,7 +322,7 @@ class Direction:
     truncated: bool = False  # True if a part of a payload was not captured
 
     def add(self, frame: Frame, tcp: TcpSegment) -> None:
-        """Record a segment from this end, in the order of capture."""
+        """Record a segment of this direction; call in the order of capture."""
         mark = Mark(frame.number, frame.time_ns)
         first = tcp.sequence + 1 if tcp.flags & SYN else tcp.sequence
         if tcp.flags & SYN:
@@ -337,7 +341,7 @@ class Direction:
 
     @cached_property
     def stream(self) -> Stream:
-        """Return the reassembled octets that this end sent; empty and not whole if the SYN was not captured."""
+        """Return the reassembled octets of this direction; an empty stream if the SYN was not captured."""
         if self.initial_sequence is None:
             return Stream(b"", (), whole=not self.segments)
         first = self.initial_sequence + 1
@@ -362,7 +366,7 @@ class Connection:
 
     @property
     def established(self) -> bool:
-        """Return True if SYN, SYN-ACK and ACK were captured in that order."""
+        """Return True if the three-way handshake (SYN, SYN-ACK, ACK) was captured in order."""
         answer, ack = self.from_server.syn, self.from_client.first_ack
         return answer is not None and ack is not None and self.syn.frame < answer.frame < ack.frame
 
@@ -374,7 +378,7 @@ class Connection:
 
 @dataclass(frozen=True)
 class ConnectionTraffic:
-    """TCP connections of any protocol at one interface, as evidence for a claim (see `verdict.Traffic`)."""
+    """All TCP connections at one interface, of any protocol, as evidence for a claim (see `verdict.Traffic`)."""
 
     connections: tuple[Connection, ...]
     dropped: int = 0
@@ -386,7 +390,7 @@ class ConnectionTraffic:
 
     @property
     def gap(self) -> str | None:
-        """Return a clause on the first incompletely captured connection; None if all are complete."""
+        """Return a clause about the first incompletely captured connection; None if all are complete."""
         cut = next((connection for connection in self.connections if not connection.whole), None)
         return None if cut is None else f"the capture of the connection opened in frame {cut.syn.frame} is incomplete"
 

@@ -1,15 +1,16 @@
-"""scapy's packet classes, all imported at the first use of one of them (PEP 562).
+"""scapy's packet classes, imported on first use (PEP 562).
 
     from lab7.experiments.harness.judge import layers
 
     if layers.TCP in frame.packet: ...
 
-Importing scapy takes a second, which commands that read no capture (`lab7 list`) save. All modules are imported at
-once: a module binds its layers to ports on import, so that a later import would change the dissection of later packets.
+Importing scapy takes a second; commands that read no capture (`lab7 list`) save this time. All of scapy's modules are
+imported at once, because a module binds its layers to ports on import: importing it later would change how later
+packets are dissected.
 
-On import, scapy creates settings and pickled caches in XDG_CONFIG_HOME and XDG_CACHE_HOME; a run must write nothing
-outside of its result folder. With both variables pointing to a path that cannot be a directory, scapy works without
-them. A program that runs a user's file, which may import scapy itself, calls `load` first.
+On import, scapy creates settings and pickled caches in XDG_CONFIG_HOME and XDG_CACHE_HOME, but a run must write nothing
+outside of its result folder. Both variables are therefore set to a path that cannot be a directory, and scapy works
+without the files. A program that runs a user's file, which may import scapy itself, calls `load` first.
 """
 
 from __future__ import annotations

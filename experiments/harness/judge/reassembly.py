@@ -48,7 +48,7 @@ class Stream:
         self._starts = [piece.start for piece in self.pieces]
 
     def span(self, start: int, end: int) -> tuple[Piece, ...]:
-        """Return the pieces that carried the octets [start, end) of the stream. Raises IndexError beyond the stream."""
+        """Return the pieces that carried the octets [start, end) of the stream. Raises IndexError beyond its end."""
         if not 0 <= start < end <= len(self.data):
             raise IndexError(f"octets {start} to {end} of a stream of {len(self.data)}")
         first = bisect_right(self._starts, start) - 1
@@ -78,13 +78,13 @@ def reassemble(first_sequence: int, segments: Iterable[Segment], end: int | None
 
 
 def unwrap(distance: int, near: int) -> int:
-    """Return the number nearest to `near` that is congruent to `distance` modulo 2^32."""
+    """Return the number closest to `near` that equals `distance` modulo 2^32 (unwrapped sequence number)."""
     half = SEQUENCE_SPACE // 2
     return near + (distance - near + half) % SEQUENCE_SPACE - half
 
 
 def _gaps(pieces: Sequence[Piece], start: int, end: int) -> list[tuple[int, int]]:
-    """Return the parts of [start, end) that no piece covers; the pieces are disjoint and sorted."""
+    """Return the ranges within [start, end) that no piece covers; the pieces must be disjoint and sorted."""
     gaps: list[tuple[int, int]] = []
     index = max(bisect_right(pieces, start, key=lambda piece: piece.start) - 1, 0)
     for piece in pieces[index:]:

@@ -21,8 +21,8 @@ Finding = tuple[str, Iterable[int]]
 class Verdict:
     """Verdict on one claim: shown, failed or undecided.
 
-    `evidence` is one sentence with the figures; `frames` are the numbers of the frames that it cites, counted from 1
-    through the whole capture, as Wireshark and tcpdump --number count.
+    `evidence` is one sentence with the measured values; `frames` are the numbers of the frames that it cites, counted
+    from 1 through the whole capture, as Wireshark and tcpdump --number count.
     """
 
     id: str
@@ -47,7 +47,7 @@ def undecided(claim_id: str, evidence: str, frames: Iterable[int] = ()) -> Verdi
 
 
 class Contradiction(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
-    """Captured traffic contradicts the claim; the exception carries evidence text and frame numbers."""
+    """Exception for traffic that contradicts a claim; it carries the evidence and the frame numbers."""
 
     def __init__(self, evidence: str, *frames: int) -> None:
         super().__init__(evidence)
@@ -56,11 +56,11 @@ class Contradiction(Exception):  # noqa: N818 - a finding about the traffic, not
 
 
 class Inconclusive(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
-    """Captured traffic neither confirms nor contradicts the claim; the message has the reason."""
+    """Exception for traffic that neither confirms nor contradicts a claim; the message has the reason."""
 
 
 class Traffic(Protocol):
-    """Protocol of parsed traffic at one network interface (sessions, page loads) that serves as evidence."""
+    """Protocol for the traffic at one interface that serves as evidence for a claim, such as sessions or page loads."""
 
     @property
     def dropped(self) -> int:
@@ -68,19 +68,19 @@ class Traffic(Protocol):
 
     @property
     def absence(self) -> str | None:
-        """Return a clause on missing traffic, such as "no HTTP connection in the capture"; None if there is some."""
+        """Return a clause such as "no HTTP connection in the capture" if the traffic is missing; otherwise None."""
 
     @property
     def gap(self) -> str | None:
-        """Return a clause on an incompletely captured connection; None if all are complete."""
+        """Return a clause about an incompletely captured connection; None if all are complete."""
 
     @property
     def violation(self) -> Contradiction | None:
-        """Return a Contradiction for the first violation of the protocol's grammar; None without a violation."""
+        """Return a Contradiction for the first violation of the protocol's grammar; None if there is none."""
 
 
 def insufficiency(traffic: Iterable[Traffic]) -> str | None:
-    """Return a clause on the reason why the traffic is insufficient evidence; None if sufficient."""
+    """Return a clause with the reason why the traffic is insufficient evidence; None if it is sufficient."""
     captured = list(traffic)
     if not captured:
         return "the capture has no traffic"
@@ -91,9 +91,11 @@ def insufficiency(traffic: Iterable[Traffic]) -> str | None:
 
 
 def decide(claim: str, traffic: Iterable[Traffic], check: Callable[[], Finding]) -> Verdict:
-    """Return a claim's verdict by `check`; `undecided` for insufficient traffic, `failed` for a grammar violation.
+    """Return the verdict on a claim that `check` determines from the traffic.
 
-    The check returns evidence and its frames, or raises Contradiction (failed) or Inconclusive (undecided).
+    `check` returns (evidence, frame numbers), or raises Contradiction (failed) or Inconclusive (undecided). Without
+    calling it, the verdict is `undecided` if the traffic is insufficient, and `failed` if it violates the protocol's
+    grammar.
     """
     captured = list(traffic)
     try:
@@ -111,7 +113,7 @@ def decide(claim: str, traffic: Iterable[Traffic], check: Callable[[], Finding])
 
 
 def listed(frames: Iterable[int], most: int = 8) -> str:
-    """Format frame numbers as a comma-separated list, each once, shortened to `most` and a count of all others.
+    """Format frame numbers as a comma-separated list without duplicates: the first `most`, and a count of the rest.
 
     Several messages can be in one frame, as in HTTP/2 and in DNS over TCP.
     """
@@ -119,16 +121,16 @@ def listed(frames: Iterable[int], most: int = 8) -> str:
 
 
 def figures(values: Sequence[int], most: int = 8) -> str:
-    """Format integers, equal ones included, as a comma-separated list, shortened like `listed`."""
+    """Format integers as a comma-separated list, duplicates included: the first `most`, and a count of the rest."""
     text = ", ".join(map(str, values[:most]))
     return f"{text} and {len(values) - most} more" if len(values) > most else text
 
 
 def timed(packets: Verdict, measured_s: float, theory_s: float, tolerance: float) -> Verdict:
-    """Combine a claim's verdict on packets with the comparison of a measured time with theory.
+    """Combine a claim's verdict from packets with the comparison of a measured and a predicted time.
 
-    The claim is shown only if the packets show it and `measured_s` differs from `theory_s`, the formula's prediction,
-    by at most `tolerance`, a fraction of `theory_s`.
+    The claim is shown only if the packets show it, and `measured_s` differs from the prediction `theory_s` by at most
+    `tolerance`, a fraction of `theory_s`.
     """
     ratio = measured_s / theory_s
     figures = f"measured {measured_s * 1e3:.1f} ms, theory {theory_s * 1e3:.1f} ms, ratio {ratio:.3f}"
@@ -142,7 +144,7 @@ def timed(packets: Verdict, measured_s: float, theory_s: float, tolerance: float
 
 
 class ClaimDecider(Generic[P]):
-    """Function that decides one claim, bound to the claim's id by the decorator `decides`."""
+    """Function that decides one claim, together with the claim's id; made by the decorator `decides`."""
 
     __name__: str
 
@@ -157,7 +159,7 @@ class ClaimDecider(Generic[P]):
 
 
 def decides(claim: str) -> Callable[[Callable[Concatenate[str, P], Verdict]], ClaimDecider[P]]:
-    """Return a decorator that binds a deciding function to a claim's id, the function's first argument.
+    """Return a decorator that passes a claim's id to a deciding function as its first argument.
 
     The statements of the course's claims are in experiments/claims.toml.
     """

@@ -1,11 +1,10 @@
 """Causal order of a capture: each action of an application (such as a write), and the arrival that triggered it.
 
-An action is that an application opens a connection, writes, closes, or sends a datagram. The trigger of an action is
-the latest arrival before it at the application's host: of octets, of a FIN, or of the segment that completes a
-handshake. An action on a connection also follows the latest arrival on this connection. The peer's FIN on a connection
-that this end has closed triggers nothing, since no application reads the FIN. Frames that TCP sends by itself
-(acknowledgements, segments of a write that the congestion window held back) are not actions. Every host that acts has
-to be captured.
+An action is one of four: the application opens a connection, writes, closes, or sends a datagram. Its trigger is the
+latest arrival before it at the application's host: of octets, of a FIN, or of the segment that completes a handshake.
+An action on a connection also follows the latest arrival on this connection. If a host has closed a connection, the
+peer's FIN triggers nothing, since no application reads it. Frames that TCP sends by itself (acknowledgements, segments
+of a write that the congestion window held back) are not actions. Every host that acts must be captured.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Flow:
-    """TCP connection: client and server as (address, port), and a number if the same ports are used again."""
+    """TCP connection: client and server as (address, port), and a number that distinguishes reuses of the ports."""
 
     client: tuple[str, int]
     server: tuple[str, int]
@@ -42,7 +41,11 @@ class Flow:
 
 @dataclass(frozen=True)
 class Arrival:
-    """Arrival at one end of a connection (octets so far, establishment or FIN), or of a numbered datagram."""
+    """Arrival at a host that may trigger an action: on a TCP connection, or of a datagram.
+
+    `flow` is the connection (None: datagram), and `total_bytes` the number of octets received on it so far;
+    `established` and `fin` are True for the end of the handshake and for a FIN.
+    """
 
     flow: Flow | None
     at_client: bool
@@ -56,8 +59,8 @@ class Arrival:
 class Action:
     """Action of an application on a host, with the arrival that triggered it and the action's first frame.
 
-    own: the latest arrival on the action's own flow; pause_ns: time since the trigger if it is longer than PAUSE_NS,
-    else 0; lag_ns: time since the trigger or since the host's previous action, whichever is later.
+    `own`: the latest arrival on the same connection. `pause_ns`: time since the trigger if longer than PAUSE_NS, else
+    0. `lag_ns`: time since the trigger or since the host's previous action, whichever is later.
     """
 
     host: str
@@ -78,7 +81,7 @@ class CausalOrderError(ValueError):
 
 
 class _Streams:
-    """State of one TCP connection at one interface; dictionaries have the keys True (client) and False (server)."""
+    """State of one TCP connection at one interface; the dictionaries have the keys True (client) and False (server)."""
 
     def __init__(self, flow: Flow) -> None:
         self.flow = flow
@@ -98,10 +101,10 @@ class _Streams:
 def actions_of(
     frames: Iterable[Frame], host: str, addresses: Mapping[str, str]
 ) -> tuple[list[Action], dict[int, Arrival]]:
-    """Return (actions of a host's applications in order, arrivals at the host by frame number).
+    """Return (actions of a host's applications in order, arrivals at the host keyed by frame number).
 
-    frames: captured at the host's own interface, in order of time; addresses: address -> host. Raises CausalOrderError
-    for a retransmission or a gap.
+    `frames`: captured at the host's own interface, in order of time; `addresses`: address -> host. Raises
+    CausalOrderError for a retransmission or a gap.
     """
     reader = _Reader(host, addresses)
     for frame in frames:
@@ -119,10 +122,10 @@ def actions_of(
 def needless_retransmissions(frames: Iterable[Frame]) -> set[int]:
     """Return the numbers of the frames that carry spurious retransmissions.
 
-    Such a segment left the sender's interface several times and reached the receiver's interface as often: the
-    acknowledgement was late (the receiver's program waited for a processor), and the sender probed (RFC 8985 section 7)
-    or timed out (RFC 6298). No program caused these retransmissions. frames: captured at one interface of each host, in
-    order of time.
+    A retransmission is spurious if the segment left the sender's interface several times and reached the receiver's
+    interface as often. Its acknowledgement was late (the receiver's program waited for a processor), so that the sender
+    probed (RFC 8985 section 7) or timed out (RFC 6298). `frames`: captured at one interface of each host, in order of
+    time.
     """
     seen: dict[tuple[Any, ...], dict[str, list[int]]] = {}
     for frame in frames:
@@ -216,12 +219,12 @@ class _Reader:
                 self.arrivals.setdefault(frame.number, fin)
 
     def _unread(self, flow: Flow) -> None:
-        """Restore the previous trigger when a RST shows that the latest octets were not read by an application."""
+        """Restore the previous trigger after a RST, which shows that no application read the latest octets."""
         if self._before_closed is not None and self._latest is not None and self._latest[0].flow == flow:
             self._latest, self._before_closed = self._before_closed, None
 
     def _write(self, frame: Frame, streams: _Streams, by_client: bool, size: int, pushed: bool) -> None:
-        """Assign a sent segment to a write; a write continues until a segment with PSH (RFC 9293 section 3.9.1.2)."""
+        """Assign a sent segment to a write, which extends to the next segment with PSH (RFC 9293 section 3.9.1.2)."""
         current = streams.writing[by_client]
         if current is None and self._held_back(streams, by_client):
             current = streams.written[by_client]
@@ -241,10 +244,10 @@ class _Reader:
             flight.popleft()
 
     def _held_back(self, streams: _Streams, by_client: bool) -> bool:
-        """Return True if a segment belongs to an earlier write that the congestion window held back.
+        """Return True if a segment belongs to an earlier write, and was held back by the congestion window.
 
-        That is the case if the latest arrival came on the same connection when at least an initial window of segments
-        was in flight: the arrival then carries the acknowledgement that opens the window, not a message to answer.
+        This holds if the latest arrival was on the same connection while at least an initial window of segments was in
+        flight. Such an arrival carries the acknowledgement that opens the window, not a message to answer.
         """
         if self._latest is None or self._latest[0].flow != streams.flow:
             return False

@@ -1,11 +1,12 @@
-"""Simulated dialogue over one TCP connection: alternating messages, and delays that a closed form leaves out.
+"""Simulated dialogue over one TCP connection: alternating messages, and the delays that a closed form leaves out.
 
     path = Path((Hop(10e6, 0.05),))
     turns = [Turn.of_client(120), Turn.of_server(4200)]
     omitted_terms(path, turns)     # {"window": 0.0, "acknowledgements": 0.0000528}
 
-A turn starts when all of the previous turn has been received. That models every protocol of commands and replies (SMTP,
-POP3, IMAP, FTP's control connection), and HTTP/1.1 without pipelining.
+A turn is all that one side sends before the other side continues; it starts when all of the previous turn has been
+received. This models every protocol of commands and replies (SMTP, POP3, IMAP, FTP's control connection), and HTTP/1.1
+without pipelining.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ FULL, ANY_WINDOW, IDEAL = Options(), Options(window=False), Options(window=False
 
 @dataclass(frozen=True)
 class Hop:
-    """Link with equal rate and delay in both directions; rate_bps: None if unlimited; delay_s: one way."""
+    """Link with equal rate and delay in both directions: `rate_bps` (None: unlimited), one-way delay `delay_s`."""
 
     rate_bps: float | None = None
     delay_s: float = 0.0
@@ -42,7 +43,7 @@ class Path:
 
 @dataclass(frozen=True)
 class Turn:
-    """Messages that one side sends before the other side continues: the number of octets of each write."""
+    """Turn of a dialogue: all that one side sends before the other continues, as the number of octets of each write."""
 
     by_client: bool
     writes_bytes: tuple[int, ...]
@@ -61,7 +62,7 @@ class Turn:
 def session_s(path: Path, turns: Sequence[Turn], options: Options = FULL, connect: bool = True) -> float:
     """Return the simulated time in s from the SYN until the last message has been received.
 
-    connect False: the connection is established already, and time starts with the first turn.
+    With `connect=False` the connection is already established, and the time starts with the first turn.
     """
     clock = Clock()
     connection = Connection(clock, *path.routes(clock), options)
@@ -95,10 +96,10 @@ def session_s(path: Path, turns: Sequence[Turn], options: Options = FULL, connec
 
 
 def omitted_terms(path: Path, turns: Sequence[Turn], connect: bool = True) -> dict[str, float]:
-    """Return the delays in s of a dialogue that the model's round trips and transmission times do not include.
+    """Return the delays in s, by name, that a dialogue has in addition to round trips and transmission times.
 
-    window: waits of the sender for the congestion window. acknowledgements: transmission time of acknowledgements that
-    precede application data on a link.
+    `window`: waits of the sender for the congestion window. `acknowledgements`: transmission time of acknowledgements
+    that precede application data on a link.
     """
     full, windowless, ideal = (session_s(path, turns, options, connect) for options in (FULL, ANY_WINDOW, IDEAL))
     return {"window": full - windowless, "acknowledgements": windowless - ideal}

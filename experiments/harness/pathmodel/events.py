@@ -16,21 +16,21 @@ EVENTS_MAX = 5_000_000
 
 
 class Condition:
-    """Condition that becomes true once, and then runs the waiting callbacks in the order of registration."""
+    """Condition of the simulation that becomes true once, and then calls the registered actions in order."""
 
     def __init__(self, holds: bool = False) -> None:
         self.holds = holds
         self._waiting: list[Callable[[], None]] = []
 
     def when_met(self, action: Callable[[], None]) -> None:
-        """Call `action` when the condition becomes true, at once if it is true already."""
+        """Call `action` when the condition becomes true, or immediately if it is true already."""
         if self.holds:
             action()
         else:
             self._waiting.append(action)
 
     def meet(self) -> None:
-        """Make the condition true, and call the waiting actions."""
+        """Make the condition true, and call the registered actions."""
         self.holds = True
         waiting, self._waiting = self._waiting, []
         for action in waiting:
@@ -63,7 +63,7 @@ class Clock:
         return self.after(max(0, time_ns - self.now_ns))
 
     def start(self, application: Application) -> Condition:
-        """Start an application (a generator of conditions) now; return the condition that the application has ended."""
+        """Start an application (a generator of conditions) now; return a condition that becomes true at its end."""
         ended = Condition()
 
         def go_on() -> None:

@@ -3,11 +3,12 @@
     clients = [Client("eu-user", first_think_s=0.03), Client("ap-user", first_think_s=0.08)]
     requests_of(topo, Plan(clients, "origin", 5e6, think_s=0.1, until_s=2.0, request_bytes=70, response_bytes=13_300))
 
-The asymptotic bounds of operational analysis are tight far below and far above the knee only; near the knee, requests
+The asymptotic bounds of operational analysis are tight only far below and far above the knee. Near the knee, requests
 queue although the link has spare capacity. With a constant think time, a closed network has no product-form solution,
 and mean value analysis would be an approximation; this module simulates the system exactly, by discrete events. All
-parameters come from the configuration, none from a measurement. As in the workload, a client opens a connection, waits
-for its first think time, and then sends requests until `until_s`; the server answers each request when it is complete.
+parameters come from the configuration, none from a measurement. As in the experiment, a client opens a connection,
+waits for its first think time, and then sends requests until `until_s`. The server answers a request when it has
+received all of it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from lab7.experiments.harness.pathmodel.tcp import Connection, Options
 
 @dataclass(frozen=True)
 class Client:
-    """Client on a host; first_think_s: think time in s before the first request."""
+    """Client on a host, with the think time `first_think_s` in s before its first request."""
 
     host: str
     first_think_s: float
@@ -33,7 +34,10 @@ class Client:
 
 @dataclass(frozen=True)
 class Plan:
-    """Workload: clients of one server behind a link of `rate_bps`; no request starts after `until_s` seconds."""
+    """Workload: the clients of one server behind a link of `rate_bps`, think time, and sizes of request and response.
+
+    No request starts after `until_s` seconds.
+    """
 
     clients: Sequence[Client]
     server: str
@@ -46,7 +50,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Request:
-    """Simulated request: number of its client, time since the start of the clients, and response time, in s."""
+    """Simulated request: client number, send time in s since the start of the clients, and response time in s."""
 
     client: int
     at_s: float

@@ -1,8 +1,8 @@
-"""Links of the TCP simulation: a link transmits one frame at a time at its rate, then the frame propagates.
+"""Links of the TCP simulation: store and forward with an unbounded queue, rate and propagation delay.
 
-A frame waits for the transmitter, is transmitted at the link's rate, and arrives a delay later; the next hop has it
-only then (store and forward). This is the effect of netem's rate and delay, and of a wire in user space; see
-tc-netem(8).
+A frame waits for the transmitter, is transmitted at the link's rate, and arrives a delay later; the next hop can
+forward it only then. Links emulated by netem's rate and delay (tc-netem(8)), and those in user space, have the same
+effect.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ NS = 1_000_000_000
 
 
 class Link:
-    """One direction of a link; rate_bps: None if unlimited; delay_s: propagation delay."""
+    """One direction of a link: rate in bit/s (None: unlimited) and propagation delay in s."""
 
     def __init__(self, rate_bps: float | None = None, delay_s: float = 0.0) -> None:
         self.rate_bps = rate_bps

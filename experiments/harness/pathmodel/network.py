@@ -17,7 +17,7 @@ from lab7.topologies.emulation.shape import SHAPING, parse_shape
 class Network:
     """Links of one topology with their queues, created anew for each simulation.
 
-    rates False: links have delays but no transmission times.
+    With `rates=False`, links have delays but no transmission times.
     """
 
     def __init__(self, topo: Topo, clock: Clock, rates: bool = True) -> None:
@@ -55,7 +55,7 @@ class Network:
 
 
 def addresses(topo: Topo) -> dict[str, str]:
-    """Return the mapping from each IPv4 and IPv6 address in a topology to the name of the host."""
+    """Return address -> name of the host, for all IPv4 and IPv6 addresses in a topology."""
     hosts: dict[str, str] = {}
     for host in topo.hosts():
         hosts |= dict.fromkeys(_of_interface(topo.nodeInfo(host)), host)
@@ -66,7 +66,7 @@ def addresses(topo: Topo) -> dict[str, str]:
 
 
 def _of_interface(options: dict[str, Any]) -> list[str]:
-    """Return the IPv4 and IPv6 addresses in the options of a host or of one end of a link."""
+    """Return the IPv4 and IPv6 addresses that the options of a host or of one end of a link contain."""
     ip, ip6 = options.get("ip"), options.get("ip6")
     found = [str(ip), ip6 or ipv6.derived(str(ip))] if ip else [ip6] if ip6 else []
     return [ipv6.without_length(address) for address in found]

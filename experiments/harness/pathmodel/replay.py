@@ -4,11 +4,11 @@
     replay.between_s(first_frame, last_frame)                          # predicted time of a sample
     omitted_terms(capture, topo, [Sample("client:client-eth0", first_ns, last_ns), ...])
 
-Only sizes and causal order come from the capture; every time comes from the links' rates and delays and from TCP. A
-pause inside of a sample is left out, so that a server that waits without a cause differs from its prediction; timers of
-a third-party server are a term of their own (see `OmittedTerms`). Outside of samples, actions without a trigger happen
-at the times of the capture, so that consecutive samples do not drift into each other, and hosts whose order no packet
-shows do not drift apart.
+A sample is one timed measurement, such as a page load. Only sizes and causal order come from the capture; every time
+comes from the links' rates and delays and from TCP. A pause of a program inside of a sample is left out, so that a
+server that waits without a cause differs from its prediction. Timers of a third-party server are a separate term (see
+`OmittedTerms`). Outside of samples, actions without a trigger happen at the times of the capture. This keeps
+consecutive samples, and hosts whose order no packet shows, from drifting apart.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ ByHost = Mapping[str, tuple[list[Action], dict[int, Arrival]]]
 class Replay:
     """Simulation of the actions in a capture, with the simulated time of each frame.
 
-    interfaces: interface label -> host, one interface per host; spans: (first, last) frame times in ns of the samples,
-    in which pauses are left out; read: the result of `actions_by_host` on the same frames. Raises CausalOrderError for
-    a capture with loss.
+    `interfaces`: interface label -> host, one interface per host. `spans`: (first, last) frame times in ns of the
+    samples, in which pauses are left out. `read`: the result of `actions_by_host` for the same frames. Raises
+    CausalOrderError for a capture with loss.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Replay:
         return frame.number in self._times_ns or frame.number in self._arrivals
 
     def first_known(self, frames: Sequence[Frame], place: int) -> Frame:
-        """Return the first simulated frame at the time of frames[place], or the last simulated one before `place`."""
+        """Return the first simulated frame with the time of frames[place], or else the last one before it."""
         now_ns = frames[place].time_ns
         at_once = [frame for frame in frames[place:] if frame.time_ns == now_ns and self.known(frame)]
         before = (frame for frame in reversed(frames[:place]) if self.known(frame))
@@ -113,7 +113,7 @@ class Replay:
         return found
 
     def last_arrival(self, frames: Sequence[Frame], last: Frame) -> Frame:
-        """Return the last arrival of octets or of a datagram up to frame `last`: the end of a sample."""
+        """Return the last arrival of octets or of a datagram up to the frame `last`, which ends a sample."""
         for frame in reversed(frames[: frames.index(last) + 1]):
             arrival = self._arrivals.get(frame.number)
             if arrival is not None and (arrival.total_bytes or arrival.datagram):
@@ -135,7 +135,10 @@ class Replay:
             self._do(action)
 
     def _is_untriggered(self, action: Action) -> bool:
-        """Return True if an action is replayed at the captured time: at the start of a sample, or after a pause."""
+        """Return True if an action is replayed at its captured time instead of after its trigger.
+
+        This is the first action of a sample, and outside of samples an action after a pause or without a trigger.
+        """
         # Start each sample at its captured time, which determines the frames that are still queued on the links.
         if any(action.frame.time_ns == first_ns for first_ns, _ in self._spans):
             return True
@@ -191,7 +194,7 @@ class Replay:
 
 
 def actions_by_host(frames: Iterable[Frame], interfaces: Mapping[str, str], topo: Topo) -> ByHost:
-    """Return host -> (actions, arrivals), from frames at the hosts' interfaces. Raises CausalOrderError for loss."""
+    """Return host -> (actions, arrivals), from frames captured at the hosts. Raises CausalOrderError for loss."""
     by_host: dict[str, list[Frame]] = {host: [] for host in interfaces.values()}
     acting = [frame for frame in frames if frame.interface in interfaces]
     needless = needless_retransmissions(acting)
@@ -204,11 +207,12 @@ def actions_by_host(frames: Iterable[Frame], interfaces: Mapping[str, str], topo
 
 @dataclass(frozen=True)
 class OmittedTerms:
-    """Delays in s, by name, that the closed form of one sample lacks, and the simulated time without these delays.
+    """Delays in s that the closed-form formula of one sample leaves out, and the simulated time without these delays.
 
-    window: waits for the congestion window. acknowledgements: transmission of acknowledgements and FINs. ideal: the
-    remaining time, which the closed form should predict. sending: the part of `ideal` that is transmission time of all
-    other frames; the rest of `ideal` is propagation delay. server_waits: lags of the programs of the `waiting` hosts.
+    `window`: waits for the congestion window. `acknowledgements`: transmission time of acknowledgements and FINs.
+    `server_waits`: waits of third-party servers by timers. `ideal`: the remaining time, which the formula should
+    predict. `sending`: the part of `ideal` that is transmission time of all other frames; the rest of `ideal` is
+    propagation delay.
     """
 
     window_s: float
@@ -219,7 +223,7 @@ class OmittedTerms:
 
     @property
     def terms(self) -> dict[str, float]:
-        """Return the terms in s, by name, to add to a closed form."""
+        """Return name -> delay in s, to be added to the formula's time: window, acknowledgements, server_waits."""
         return {
             "window": self.window_s,
             "acknowledgements": self.acknowledgements_s,
@@ -229,7 +233,7 @@ class OmittedTerms:
 
 @dataclass(frozen=True)
 class Sample:
-    """Timed measurement: capture times in ns of the first and last frame at the interface labelled `at`."""
+    """One timed measurement: capture times in ns of its first and last frame at the interface labelled `at`."""
 
     at: str
     first_ns: int
@@ -239,11 +243,11 @@ class Sample:
 def omitted_terms(
     captured: CaptureFile, topo: Topo, samples: Sequence[Sample], waiting: Collection[str] = ()
 ) -> list[OmittedTerms]:
-    """Return for each sample the delays, computed by simulation, that the sample's closed form lacks.
+    """Return for each sample the delays, computed by simulation, that its closed-form formula leaves out.
 
-    captured: at the interfaces `HOST:INTERFACE` of every host that acts; other labels are ignored, and so are frames
-    after the last sample. waiting: hosts whose programs wait by timers of their own (see tcp.Options). Raises
-    CausalOrderError for a capture with loss, and for one with a sample that the model cannot follow.
+    `captured`: a capture at the interfaces `HOST:INTERFACE` of every host that acts; other labels are ignored, and so
+    are frames after the last sample. `waiting`: hosts whose programs wait by timers of their own (see tcp.Options).
+    Raises CausalOrderError for a capture with loss, and for a sample that the model cannot follow.
     """
     try:
         return _omitted_terms(captured, topo, samples, frozenset(waiting))
@@ -282,9 +286,10 @@ def _sample_terms(runs: Sequence[Replay], frames: Sequence[Frame], sample: Sampl
 def terms_of(
     captured: CaptureFile, topo: Topo, samples: Mapping[str, Sequence[Sample]], waiting: Collection[str] = ()
 ) -> dict[str, dict[str, float]]:
-    """Return the delays in s that the closed form of each case lacks (case -> term -> median over samples).
+    """Return the delays in s that the closed-form formula of each case leaves out, as case -> term -> median.
 
-    Each case has no terms if TCP lost a segment, since the path model has no loss.
+    The median is over the samples of the case. If TCP lost a segment, every case has no terms, since the path model has
+    no loss.
     """
     every = [sample for group in samples.values() for sample in group]
     try:

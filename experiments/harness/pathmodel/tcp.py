@@ -33,10 +33,11 @@ UNLIMITED = 1 << 30
 
 @dataclass(frozen=True)
 class Options:
-    """Modelled mechanisms of TCP; `window` False: unlimited; `acknowledgements` False: ACKs take no time on a link.
+    """Mechanisms that the TCP simulation models; each can be switched off.
 
-    rates False: a replay's links have no transmission times (see network). waiting: hosts whose programs act as long
-    after their triggers as in the capture; programs of other hosts act at once.
+    `window=False`: the congestion window is unlimited. `acknowledgements=False`: ACKs take no time on a link.
+    `rates=False`: the links of a replay have no transmission times. `waiting`: hosts whose programs act as long after
+    their triggers as in the capture; programs of other hosts act at once.
     """
 
     window: bool = True
@@ -87,14 +88,14 @@ class Endpoint:
     # The application's side.
 
     def write(self, *sizes_bytes: int) -> None:
-        """Write octets by one call for each size; a call's last segment may be shorter than the MSS."""
+        """Write octets, with one write call per size; the last segment of each call may be shorter than the MSS."""
         for size_bytes in sizes_bytes:
             if size_bytes > 0:
                 self._writes.append(size_bytes)
                 self._transmit()
 
     def received(self, total_bytes: int) -> Condition:
-        """Return the condition that `total_bytes` octets have been received since the start of the connection."""
+        """Return a condition that is true once `total_bytes` octets have been received on the connection."""
         condition = Condition(self.received_bytes >= total_bytes)
         if not condition.holds:
             self._awaited.append((total_bytes, condition))
@@ -172,7 +173,7 @@ class Endpoint:
         self._route.send(SEGMENT_OVERHEAD_BYTES if self._options.acknowledgements else 0, deliver)
 
     def _restart(self, idle_ns: int) -> None:
-        """Halve the congestion window for each idle retransmission time-out, down to the initial window (RFC 2861)."""
+        """Halve the congestion window for each RTO of idle time, down to the initial window (RFC 2861)."""
         while (idle_ns := idle_ns - self._rto_ns) > 0 and self._window > INITIAL_WINDOW_SEGMENTS:
             self._window >>= 1
         self._window = max(self._window, INITIAL_WINDOW_SEGMENTS)
@@ -242,7 +243,7 @@ class Endpoint:
     # Receiving.
 
     def arrive(self, size: int, acknowledged: int, fin: bool = False) -> None:
-        """Process an arriving segment of `size` octets with this acknowledgement number, or a FIN."""
+        """Process an arriving segment: its payload of `size` octets, its acknowledgement number, and its FIN flag."""
         if size:
             self._receive(size)
         self._acknowledge(acknowledged)
@@ -285,7 +286,7 @@ class Endpoint:
             self._acknowledge_later()
 
     def _read(self) -> None:
-        """Let the application read all received octets, and trigger the conditions that await these octets."""
+        """Let the application read all received octets, and make the conditions true that wait for them."""
         if self._scheduled and (self._pushed_twice or (self._pushed and not self._interactive)):
             self._acknowledge_now()
         ready = [condition for total, condition in self._awaited if total <= self.received_bytes]
@@ -319,7 +320,7 @@ class Endpoint:
         self._clock.at(self._clock.now_ns + wait_ns, expire)
 
     def _miss(self) -> None:
-        """Adapt the delay of ACKs after an ACK by timer (Linux's tcp_delack_timer_handler)."""
+        """Adapt the delayed-ACK timeout after an ACK was sent by timer (Linux's tcp_delack_timer_handler)."""
         self._interval_ns = ATO_MIN_NS if self._interactive else min(2 * self._interval_ns, self._rto_ns)
         self._interactive = False
 
@@ -334,7 +335,7 @@ class Connection:
         self._there, self._back, self._options = there, back, chosen
 
     def connect(self) -> Condition:
-        """Send the SYN; return the condition that the SYN-ACK has arrived at the client."""
+        """Send the SYN; return a condition that becomes true at the arrival of the SYN-ACK."""
         self._there.send(SYN_FRAME_BYTES, self._accept)
         return self.client.established
 

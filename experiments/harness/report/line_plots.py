@@ -1,4 +1,4 @@
-"""Line plots for reports: measured points over the curves of theory, in panels side by side."""
+"""Line plots for reports: measured points and the curves predicted by theory, in panels side by side."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Series:
-    """Series in a panel: measured points, the curve of theory, and optionally a refined theory (dashed).
+    """Data series of a plot: measured points, predicted curve, and optionally a refined prediction (dashed).
 
-    half_widths: half the width of each measured point's interval, drawn as an error bar; empty without intervals.
+    `half_widths`: half-width of the confidence interval of each measured point, drawn as an error bar; empty without
+    intervals.
     """
 
     name: str
@@ -32,7 +33,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """Panel of a line plot: title, axis labels and series; `categories`: names of the values 0, 1, ... of x."""
+    """Panel of a line plot: title, axis labels and series; `categories` are labels for the x values 0, 1, ..."""
 
     title: str
     x_label: str
@@ -42,7 +43,7 @@ class Panel:
 
 
 def plot_lines(panels: Sequence[Panel], note: str) -> str | None:
-    """Return the panels as one <svg> element with `note` below; None if matplotlib is not installed."""
+    """Return the panels as one <svg> element, with the text `note` below; None if matplotlib is not installed."""
 
     def paint(figure: Any) -> None:
         grid = figure.subplots(1, len(panels), squeeze=False)[0]
@@ -62,7 +63,7 @@ def plot_lines(panels: Sequence[Panel], note: str) -> str | None:
 
 
 def _paint_panel(axes: Any, panel: Panel, names: Sequence[str]) -> dict[str, Any]:
-    """Plot one panel; return name of a series -> legend handle."""
+    """Plot one panel on matplotlib axes; return series name -> legend handle."""
     handles = {}
     for series in panel.series:
         number = names.index(series.name)

@@ -1,12 +1,12 @@
 """HTML reports: the page of one result (report.html), and the index over all results.
 
-The page opens with the claims (statements of the course), their verdicts and the fidelity verdict, and compares every
-measured time with theory (the prediction of a closed form), term by term. The page makes no HTTP request: style and
-plot are embedded. Text from the result is escaped by jinja2.
+A page starts with the claims (statements of the course), their verdicts, and the verdict on the emulation's fidelity.
+It then compares every measured time with the prediction of a closed-form formula, term by term. The page makes no HTTP
+request: style and plot are embedded. Text from the result is escaped by jinja2.
 
-The plot shows the measured terms and the terms of theory as two stacked bars, and every sample as a dot. The colours
-are those of Okabe and Ito (Color Universal Design, 2008), which colour-blind readers can distinguish; theory is hatched
-as well, so that the two bars differ without colour.
+The plot shows the measured terms and the predicted terms as two stacked bars, and every sample (measured repetition) as
+a dot. The colours are those of Okabe and Ito (Color Universal Design, 2008), which colour-blind readers can
+distinguish; the prediction is hatched as well, so that the two bars differ without colour.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ STYLE = {"svg.fonttype": "none", "svg.hashsalt": "lab7", "font.family": "sans-se
 
 
 class PlotUnavailable(RuntimeError):  # noqa: N818 - a state of the installation, told to the reader of the page
-    """Missing matplotlib; the message has the installation instructions."""
+    """Error because matplotlib is not installed; the message has the installation instructions."""
 
 
 def plot_comparisons(comparisons: Sequence[Comparison]) -> str:
-    """Return the bar chart of measured terms and terms of theory as an <svg> element. Raises PlotUnavailable."""
+    """Return a bar chart of measured and predicted terms as an <svg> element. Raises PlotUnavailable."""
 
     def paint(figure: Any) -> None:
         axes = figure.add_subplot()
@@ -94,7 +94,7 @@ def draw_svg(size_inches: tuple[float, float], paint: Callable[[Any], None]) -> 
 
 
 def _colours(comparisons: Sequence[Comparison]) -> dict[str, str]:
-    """Return term -> colour for the terms of the comparisons, in stacking order."""
+    """Return term -> colour, in the order in which the terms are stacked in the chart."""
     names = [name for comparison in comparisons for name in (*comparison.terms, *comparison.theory_terms)]
     known = {name: colour for name, colour in COLOURS.items() if name in names}
     others = [name for name in dict.fromkeys(names) if name not in COLOURS]
@@ -159,7 +159,10 @@ def _dress(axes: Any, comparisons: Sequence[Comparison]) -> None:
 
 @dataclass(frozen=True)
 class TermRow:
-    """Row of a report's table of terms, in s; `furthest`: this term differs most from theory, and noticeably."""
+    """Row of a report's table of terms: measured and predicted time in s.
+
+    `furthest`: True for the term with the greatest difference, if that is noticeable.
+    """
 
     name: str
     measured_s: float
@@ -168,13 +171,13 @@ class TermRow:
 
     @property
     def difference_s(self) -> float:
-        """Return measured time minus theory, in s."""
+        """Return measured minus predicted time, in s."""
         return self.measured_s - self.theory_s
 
 
 @dataclass(frozen=True)
 class IndexRow:
-    """Row of the index: one run, the link to its report, and a flag for the experiment's newest run."""
+    """Row of the index over runs: one run, the link to its report, and whether it is the experiment's newest run."""
 
     result: Result
     href: str
@@ -183,7 +186,7 @@ class IndexRow:
 
 @dataclass(frozen=True)
 class IncompleteRow:
-    """Row of the index for a run that did not end: its folder, the reason in its mark, and the files that were kept."""
+    """Row of the index for an incomplete run: its folder, the reason, and the files that were kept."""
 
     name: str
     reason: str
@@ -199,11 +202,12 @@ def render_report(
     network: Any = None,
     parameters: Mapping[str, str] | None = None,
 ) -> str:
-    """Return the HTML page of one result; a claim that is not in `claims` is listed by its id only.
+    """Return the HTML page of one result. A claim that is not in `claims` is listed by its id only.
 
-    own_plot: an SVG of the experiment in place of the bar chart of comparisons; pictures: ladders of the run and the
-    frames that its evidence cites (RunPictures), None for a page without them; waterfalls: of the comparisons; network:
-    the topology and the traffic of its paths (RunNetwork); parameters: values as text with units, where known.
+    `own_plot`: an SVG made by the experiment, in place of the bar chart of comparisons. `pictures`: ladder diagrams of
+    the run, and the frames that its evidence cites (RunPictures). `waterfalls`: waterfall diagrams of the comparisons.
+    `network`: the topology and the traffic of its paths (RunNetwork). `parameters`: values as text with units, where
+    known.
     """
     plot, no_plot = (Markup(own_plot), None) if own_plot else _plot(result.comparisons)
     return render(
@@ -227,7 +231,7 @@ def write_report(
     own_plot: str | None = None,
     parameters: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write report.html into the folder of a result; return the file's path. For the arguments see render_report."""
+    """Write report.html into the folder of a result; return its path. The arguments are those of render_report."""
     pictures = importlib.import_module(PICTURES).run_pictures(folder, result)
     waterfalls = importlib.import_module(WATERFALLS).run_waterfalls(folder, result)
     network = importlib.import_module(NETWORK).run_network(folder, result)
@@ -246,8 +250,8 @@ def render_index(
 ) -> str:
     """Return the HTML index over runs: every claim with its newest verdict, then the runs, newest first.
 
-    hrefs: folder of a run -> link to its report. incomplete: runs that did not end; others: variant (Result.variant) ->
-    claim id -> latest verdict, for runs with replaced programs or with faults.
+    `hrefs`: folder of a run -> link to its report. `incomplete`: runs that did not end. `others`: replaced programs and
+    faults as text (Result.variant) -> claim id -> latest verdict in runs with them.
     """
     groups: dict[str, list[Claim]] = {}
     for claim in claims.values():
@@ -271,7 +275,7 @@ def render_index(
 
 
 def write_index(results: Path, claims: Mapping[str, Claim]) -> Path:
-    """Write report.html, the index over every result under `results`; return the file's path."""
+    """Write report.html, the index over all results in the folder `results`; return its path."""
     seen: set[str] = set()
     rows: list[IndexRow] = []
     hrefs: dict[Path, str] = {}
@@ -294,7 +298,7 @@ def write_index(results: Path, claims: Mapping[str, Claim]) -> Path:
 
 
 def term_rows(comparison: Comparison) -> list[TermRow]:
-    """Return the rows (term, measured, theory) of a comparison; a missing term counts as 0 s."""
+    """Return the rows (term, measured, predicted) of a comparison; a missing term counts as 0 s."""
     names = list(dict.fromkeys((*comparison.terms, *comparison.theory_terms)))
     pairs = {name: (comparison.terms.get(name, 0.0), comparison.theory_terms.get(name, 0.0)) for name in names}
     off = furthest_term(comparison.terms, comparison.theory_terms, comparison.within)
@@ -302,7 +306,7 @@ def term_rows(comparison: Comparison) -> list[TermRow]:
 
 
 def legend(comparisons: Sequence[Comparison]) -> dict[str, dict[str, list[str]]]:
-    """Return symbol of the formulas -> its value and meaning -> names of the comparisons for which they hold."""
+    """Return the legend of the formulas: symbol -> text (value and meaning) -> names of comparisons with this text."""
     found: dict[str, dict[str, list[str]]] = {}
     for comparison in comparisons:
         for symbol, text in comparison.symbols.items():
@@ -350,7 +354,10 @@ def _frames(numbers: Sequence[int]) -> str:
 
 
 def _linked_frames(numbers: Sequence[int], known: Collection[int]) -> Markup:
-    """Return the first numbers as text, numbers in `known` as links to the frames at the end of the page."""
+    """Return at most MOST_FRAMES frame numbers as HTML text, and the count of the others.
+
+    Numbers in `known` become links to the frames at the end of the page.
+    """
     single = list(dict.fromkeys(numbers))
     parts = [
         Markup('<a href="#frame-{0}">{0}</a>').format(number) if number in known else Markup(number)

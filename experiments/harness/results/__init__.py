@@ -1,1 +1,1 @@
-"""Results of experiments: folders, result.json, timings.csv, comparison of two runs."""
+"""Results of experiments: result folder, result.json, timings.csv, and comparison of two runs octet by octet."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield the path of a temporary file in the same folder, which is renamed to `path` after the block.
+    """Yield the path of a temporary file in the same folder, which is renamed to `path` after the `with` block.
 
     A device, a pipe or another special file (/dev/stdout) is written directly, since a rename would replace it by a
     regular file. After an error the temporary file is removed.

@@ -1,8 +1,8 @@
-"""Message violations in a result: their assignment to a claim, and the result of a run that ended early.
+"""Violations of message rules in a run's result, and the outcome of a run that ended early.
 
-Runs with a user's own program, or with faults, are checked by the message rules (lab7.experiments.analysis). The
-evidence of a claim that is not shown may only be that a page could not be loaded; the cause is the first violation in
-the packets, which is cited once, in the evidence of the first claim that is not shown.
+In runs with a user's own program, or with deliberate faults, all messages are checked (lab7.experiments.analysis). The
+evidence of a claim that is not shown may only be that a page could not be loaded. The likely cause is the first
+violation in the packets; the evidence of the first claim that is not shown therefore cites it.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from lab7.topologies.emulation.watch import last_line
 
 # Import FINDER by name when needed, since this layer must not import the message rules of lab7.experiments.analysis.
 PROGRAM_OUTPUTS = "program-*.log"
-# Name of the fidelity check of a run that ended early.
+# Name of the fidelity check that marks a run that ended early.
 EARLY = "run"
 FINDER = "lab7.experiments.analysis.run_violations"
 
 
 def is_checked(context: Run) -> bool:
-    """Return True if a run's messages are checked: a user's program took part, or faults are on."""
+    """Return True if a run's messages are to be checked: in runs with a user's program or with faults."""
     return bool(context.faults) or any(one.own for one in context.replacements.values())
 
 
 def find_violations(folder: Path) -> tuple[MessageViolation, ...]:
-    """Return the message violations in the captures of a result folder, the first of each rule."""
+    """Return the first violation of each message rule in the captures of a result folder."""
     return tuple(cast("list[MessageViolation]", importlib.import_module(FINDER).find_violations(folder)))
 
 
 def program_outputs(folder: Path) -> dict[str, str]:
-    """Return the last line of each file with output of a user's program in a result folder; remove empty files."""
+    """Return file -> its last line, for the files with output of users' programs; remove empty files."""
     found: dict[str, str] = {}
     for path in sorted(folder.glob(PROGRAM_OUTPUTS)):
         if path.stat().st_size:
@@ -51,7 +51,8 @@ def explained(
 ) -> tuple[tuple[Verdict, ...], tuple[MessageViolation, ...]]:
     """Cite the first violation in the evidence of the first claim that is not shown; return (claims, violations).
 
-    The returned violations have the id of that claim.
+    If the claim was undecided and the violated rule is a requirement (MUST), the claim fails. The returned violations
+    have the claim's id.
     """
     at = next((place for place, claim in enumerate(claims) if claim.verdict != "shown"), None)
     if at is None or not violations:
@@ -70,7 +71,7 @@ def explained(
 
 
 def ended_early(experiment: Experiment, context: Run, reason: str) -> Outcome:
-    """Return the outcome of a run that ended before its claims were judged: all claims are undecided."""
+    """Return the outcome of a run that ended before its verdicts: all claims undecided, fidelity suspect."""
     captures = sorted(path.name for path in context.folder.glob("*.pcapng"))
     check = Check(EARLY, "to its end", f"ended early: {reason}", "suspect")
     return Outcome(

@@ -1,6 +1,6 @@
-"""Mark of an incomplete result folder: a file `incomplete` with the reason.
+"""Marker file of an incomplete result folder: `incomplete`, which contains the reason.
 
-The file exists from the start of a run, so that a killed run leaves it behind as well.
+The file is created at the start of a run and removed at its end, so that a killed run leaves it behind.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ def make_folder(results: Path, name: str, started: datetime) -> Path:
 
 @contextlib.contextmanager
 def unfinished(folder: Path) -> Iterator[None]:
-    """Mark a result folder as incomplete until complete() is called.
+    """Keep a result folder marked as incomplete during a `with` block, until complete() is called.
 
-    If the block fails, the mark has the reason, captured packets are kept, and an empty folder is removed.
+    If the block fails, the reason is written to the marker file, and captured packets are kept; a folder without other
+    files is removed.
     """
     mark = folder / INCOMPLETE_NAME
     with writing(folder):
@@ -60,7 +61,7 @@ def unfinished(folder: Path) -> Iterator[None]:
 
 
 def kept_files(folder: Path) -> str:
-    """Return the folder of an unfinished run for a message, with the number of times measured."""
+    """Return a text for messages: the folder of an unfinished run, and the number of times measured in it."""
     measured = partial.count(folder)
     return (
         f"{folder}, with {measured} measured time{'s' if measured > 1 else ''} in {partial.PARTIAL_NAME}"
@@ -70,7 +71,7 @@ def kept_files(folder: Path) -> str:
 
 
 def find_incomplete(results: Path) -> dict[Path, str]:
-    """Return folder -> text of the mark for each run under `results` that did not end, newest first."""
+    """Return folder -> text of the marker file, for each incomplete run under `results`, newest first."""
     found = {}
     for mark in sorted(results.glob(f"*/*/{INCOMPLETE_NAME}"), key=lambda mark: mark.parent.name, reverse=True):
         with contextlib.suppress(OSError, UnicodeDecodeError):
@@ -79,9 +80,12 @@ def find_incomplete(results: Path) -> dict[Path, str]:
 
 
 def mark_failed(folder: Path, why: str) -> bool:
-    """Write the reason of a failure into a folder's mark, or remove an empty folder; return True if files are kept."""
+    """Write the reason of a failure to the marker file; return True if the folder has other files.
+
+    A folder without other files is removed.
+    """
     mark, kept = folder / INCOMPLETE_NAME, False
-    # Ignore errors: a full disk leaves the mark as it is, and a mounted folder cannot be removed from inside.
+    # Ignore errors: a full disk leaves the marker file unchanged, and a mounted folder cannot be removed from inside.
     with contextlib.suppress(OSError):
         # Convert the raw records of a packet recorder that was interrupted at its start or end.
         salvage_captures(folder)
@@ -98,7 +102,7 @@ def mark_failed(folder: Path, why: str) -> bool:
 
 @contextlib.contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Convert an OSError in a block that writes results to an EmulationError."""
+    """Convert an OSError in a `with` block that writes results to an EmulationError."""
     try:
         yield
     except OSError as error:
@@ -108,12 +112,12 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def salvage_captures(folder: Path) -> None:
-    """Convert the raw records that killed packet recorders left in a folder to capture files."""
+    """Convert the raw records of killed packet recorders in a folder to capture files."""
     for path in folder.glob(f"*{RAW_SUFFIX}"):
         salvage(path.with_name(path.name.removesuffix(RAW_SUFFIX)))
 
 
 def complete(folder: Path) -> None:
-    """Remove the mark from a folder that has a complete result."""
+    """Remove the marker file from a folder that has a complete result."""
     (folder / partial.PARTIAL_NAME).unlink(missing_ok=True)
     (folder / INCOMPLETE_NAME).unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""Latest verdicts on claims over all results: by lab7's own services, and per variant with other programs or faults.
+"""Latest verdict on each claim over all results, separately for lab7's own services and for other programs or faults.
 
-A run with `--replace` or `--fault` says something about that program or fault. Such a run never replaces the verdict on
-a claim of the course, which is decided by runs of lab7's own services.
+A run with `--replace` or `--fault` tests the replaced program or the fault. Its verdicts never replace those on the
+course's claims, which come from runs with lab7's own services.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ OWN = ""
 
 @dataclass(frozen=True)
 class Latest:
-    """Latest verdict on a claim, with experiment, start, fidelity and folder of the run."""
+    """Latest verdict on a claim, with the experiment, start time, fidelity and folder of the run."""
 
     verdict: Verdict
     experiment: str
@@ -28,7 +28,10 @@ class Latest:
 
 
 def find_latest_by_variant(results: Path) -> dict[str, dict[str, Latest]]:
-    """Return variant (OWN first) -> claim id -> latest verdict, from all runs under `results`."""
+    """Return variant -> claim id -> latest verdict, from all runs under `results`.
+
+    A variant is a text about replaced programs and faults (Result.variant); OWN, lab7's own services, is first.
+    """
     found: dict[str, dict[str, Latest]] = {OWN: {}}
     for folder, result in read_results(results):
         for verdict in result.claims:

@@ -1,4 +1,4 @@
-"""Listing of experiments and topologies, as `lab7 list --json` prints it for other programs.
+"""JSON form of the list of experiments and topologies, for programs that read `lab7 list --json`.
 
 A field that is added later is optional for readers; a change of the meaning of a field changes FORMAT.
 """
@@ -24,7 +24,7 @@ class ListedParameter:
 
 @dataclass(frozen=True)
 class ListedExperiment:
-    """Experiment: name, question, ids of its claims, and parameters by name."""
+    """Experiment in the listing: name, question, ids of its claims, and parameters keyed by name."""
 
     name: str
     question: str
@@ -34,7 +34,7 @@ class ListedExperiment:
 
 @dataclass(frozen=True)
 class ListedTopology:
-    """Topology: name, and the text with its picture and address plan."""
+    """Topology in the listing: name, and its description with a diagram and the address plan as text."""
 
     name: str
     text: str
@@ -53,7 +53,7 @@ class Listing:
 
 
 def listing_of(found: catalogue.Listing) -> Listing:
-    """Return the listing in the form for other programs."""
+    """Convert the catalogue's listing to its JSON form."""
     return Listing(
         tuple(
             ListedExperiment(

@@ -18,7 +18,10 @@ class Direction:
 
 @dataclass(frozen=True)
 class LinkDescription:
-    """A link: its two nodes, the names of their interfaces, and its direction from the first to the second and back."""
+    """Link: its two nodes, their interfaces, and the properties of each direction.
+
+    `there` is the direction from `first` to `second`, `back` the other one.
+    """
 
     first: str
     second: str
@@ -30,7 +33,7 @@ class LinkDescription:
 
 @dataclass(frozen=True)
 class NetworkDescription:
-    """A network: addresses by host (IPv4 and IPv6, without lengths), switches, and links.
+    """Network: host -> addresses (IPv4 and IPv6, without prefix lengths), switches, and links.
 
     For a run with several networks, the addresses are those of all networks, and the switches and links those of the
     first network.
@@ -42,5 +45,5 @@ class NetworkDescription:
 
     @property
     def names(self) -> dict[str, str]:
-        """Return the host of each address."""
+        """Return address -> name of the host."""
         return {address: host for host, addresses in self.hosts.items() for address in addresses}

@@ -1,4 +1,4 @@
-"""Record of the networks that a run starts, from the running testbeds."""
+"""Recording of the networks that a run starts: a description for its result, made from the running testbeds."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from lab7.topologies.emulation.testbed import Testbed
 
 
 class Networks:
-    """Record of the networks of a run: their combined description, None before the first network has started."""
+    """Collector of the networks of a run: `description` combines them, and is None before the first one has started."""
 
     def __init__(self) -> None:
         self.description: NetworkDescription | None = None
 
     def add(self, bed: Testbed) -> None:
-        """Add a started network."""
+        """Add a started network to the description."""
         new = describe(bed)
         if self.description is None:
             self.description = new
@@ -33,14 +33,14 @@ class Networks:
 
 @contextlib.contextmanager
 def recorded() -> Iterator[Networks]:
-    """Record the networks that are started in the block."""
+    """Yield a Networks object that records every network started during the `with` block."""
     networks = Networks()
     with testbed.observed(networks.add):
         yield networks
 
 
 def describe(bed: Testbed) -> NetworkDescription:
-    """Return the description of a running network."""
+    """Return the description of a running network: addresses, switches and links."""
     hosts = {host.name: tuple(_addresses(host, bed.ipv6)) for host in bed.net.hosts}
     switches = tuple(switch.name for switch in bed.net.switches)
     return NetworkDescription(hosts, switches, tuple(_link(link) for link in bed.net.links))

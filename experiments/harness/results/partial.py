@@ -1,8 +1,8 @@
-"""Partial results of a run: the times measured so far, in partial.csv of its folder until the result is complete.
+"""Partial results of a run: partial.csv in its folder, with the times measured so far, until the result is complete.
 
 Each row is one measurement: the step of the run (as the progress bar names it), the number of the measurement within
-that step, when it began (ns since the Unix epoch, on the capture's clock), and its duration in s. A run that is stopped
-or killed keeps the file; the result of a complete run has the same times, with their terms, in timings.csv.
+that step, its start (ns since the Unix epoch, on the capture's clock), and its duration in s. A run that is stopped or
+killed keeps the file. The result of a complete run has the same times, with their terms, in timings.csv.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HEADER = ("step", "sample", "start_ns", "duration_s")
 
 @dataclass
 class Partial:
-    """Writer of partial.csv: the current step, and the number of measurements in it and in all."""
+    """Writer of partial.csv: name of the current step, and number of measurements in this step and in total."""
 
     path: Path
     step: str = ""
@@ -31,12 +31,12 @@ class Partial:
     count: int = 0
 
     def begin(self, step: str) -> None:
-        """Begin a step of the run."""
+        """Set the name of the current step; the numbers of its measurements start from 1."""
         if step != self.step:
             self.step, self.number = step, 0
 
     def add(self, start_ns: int, end_ns: int) -> None:
-        """Append one measurement; an error of the disk is ignored, since the result is written later."""
+        """Append one measurement. An error of the disk is ignored, since the result is written later."""
         self.number += 1
         self.count += 1
         rows = [HEADER] if self.count == 1 else []
@@ -55,20 +55,20 @@ _running: list[Partial] = []
 
 
 def begin_step(step: str) -> None:
-    """Begin a step of the run in progress; no effect outside of a run."""
+    """Set the current step of the running experiment; no effect outside of a run."""
     if _running:
         _running[-1].begin(step)
 
 
 def add_measurement(start_ns: int, end_ns: int) -> None:
-    """Record a measurement of the run in progress; no effect outside of a run."""
+    """Record a measurement of the running experiment; no effect outside of a run."""
     if _running:
         _running[-1].add(start_ns, end_ns)
 
 
 @contextlib.contextmanager
 def recording(folder: Path) -> Iterator[Partial]:
-    """Record the measurements made during a block in partial.csv of a result folder."""
+    """Record the measurements made during a `with` block in partial.csv of a result folder."""
     _running.append(Partial(folder / PARTIAL_NAME))
     try:
         yield _running[-1]

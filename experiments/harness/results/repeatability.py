@@ -26,7 +26,7 @@ REAL_PROGRAM = (
 
 
 def first_difference(first: Path, other: Path) -> str | None:
-    """Return the first difference of two result folders as text with the file's name; None if identical."""
+    """Return a text about the first difference of two result folders, with the file's name; None if identical."""
     names = [{path.name for path in folder.iterdir()} for folder in (first, other)]
     if alone := sorted(names[0] ^ names[1]):
         return f"only one of the two runs wrote {alone[0]}"
@@ -109,7 +109,7 @@ def _shown(value: Any) -> str:
 
 
 def sentence(result: Result, difference: str | None, replaced: list[str]) -> str:
-    """Return a sentence about the comparison of two runs; `replaced`: roles of programs that are not lab7's."""
+    """Return a sentence about the comparison of two runs; it names the programs of the roles in `replaced`."""
     if difference is None:
         hashed = f"; SHA-256 of {result.files.capture}: {result.files.capture_sha256}" if result.files.capture else ""
         text = f"{result.experiment} twice: identical{hashed}"

@@ -11,7 +11,7 @@ result.json:
     fidelity     {verdict: valid | suspect, checks [{name, asked, measured, verdict}]}
     files        {capture, timings, report, capture_sha256, programs {file: last line}, left_out {capture: sentence}}
     clock        {word: real | virtual, kernel, configuration}
-    faults       {host: [name]}, the faults that the host's services show on purpose (lab7 run --fault)
+    faults       {host: [name]}, the deliberate protocol errors of the host's services (lab7 run --fault)
     violations   [{rule, section, statement, capture, frame, offset, octets, found, expected, sentence, claim, ...}],
                  the first violation of each message rule, in runs with a user's own program or with faults
     replaced     {role: name}, the programs that took the place of lab7's own (lab7 run --replace)
@@ -19,7 +19,7 @@ result.json:
     network      {hosts {name: [address]}, switches, links [{first, second, first_interface, second_interface,
                  there {rate_bps, delay_s, loss, queue_frames}, back}]}, null in older results
     attempt      1, or 2 and more for a rerun (see reruns)
-    format       1: the version of this description; a reader refuses others
+    format       1: the version of this description; a reader rejects other versions
 
 Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. Fields that were added later
 are optional for a reader: raw_s, disturbed, span, spans, symbols, capture_sha256, left_out, clock, attempt, faults,
@@ -55,9 +55,9 @@ from lab7.experiments.harness.results.network import NetworkDescription
 from lab7.experiments.harness.theory.tcp import Theory
 
 FORMAT = 1
-# Sums of times in s that differ by less, in ns, are equal: a double has 1e-16 of a time, and means are sums of many.
+# Sums of times in s that differ by less than ROUNDING_NS are equal: doubles and means have rounding errors.
 ROUNDING_NS = 0.5
-# Share of a time that agrees with theory below which the difference of a term is not worth a mark.
+# If a time agrees with theory, a term is not marked if its difference is below this share of the time.
 FURTHEST_SHARE = 0.01
 RESULT_NAME = "result.json"
 TIMINGS_NAME = "timings.csv"
@@ -77,8 +77,8 @@ class ResultError(ValueError):
 def decode(kind: Any, value: Any, path: str) -> Any:
     """Convert JSON data to a value of an annotated type. Raises ResultError with the path of the wrong field.
 
-    kind: a dataclass, of which fields with a default may be missing; str, int, float, None, Any, a Literal, a union,
-    tuple[X, ...] or Mapping[str, X].
+    `kind` is the type: a dataclass (fields with a default may be missing), str, int, float, None, Any, a Literal, a
+    union, tuple[X, ...] or Mapping[str, X].
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
@@ -119,7 +119,7 @@ def _require(fits: bool, value: Any, expected: str, path: str) -> None:
 
 @dataclass(frozen=True)
 class CaptureSpan:
-    """Time span of a sample in a capture file of the run, in ns since the first frame of that file."""
+    """Time span of one measurement within a capture file of the run, in ns since the first frame of the file."""
 
     capture: str
     start_ns: int
@@ -128,9 +128,10 @@ class CaptureSpan:
 
 @dataclass(frozen=True)
 class Timing:
-    """Timed sample: total and terms by name in s; in real time also the delay that the machine's load added.
+    """One measured time (sample): total in s, and terms (summands) in s, keyed by name.
 
-    `span`: the sample's packets; None for a mean of many, or without a capture.
+    `disturbance`: the delay that other load on the machine added, in real time. `span`: the time span of the sample's
+    packets; None for a mean of many samples, or without a capture.
     """
 
     total_s: float
@@ -140,10 +141,10 @@ class Timing:
 
     @classmethod
     def with_residual(cls, total_s: float, terms: Mapping[str, float]) -> Timing:
-        """Return a sample whose terms are whole ns; `residual` is the rest, so that the terms add up to the ns.
+        """Return a sample with all times rounded to ns; the added term `residual` is the total minus the other terms.
 
-        Means and differences of times in s are not whole ns, and the sum of rounded terms is not the rounded sum. The
-        difference by rounding alone, at most half a ns for each term and the total, is part of the largest term.
+        If the total and the sum of the terms differ by rounding alone (at most half a ns for the total and for each
+        term), the difference is added to the largest term instead, and the residual is 0.
         """
         total_ns = round(total_s * 1e9)
         exact_ns = {name: value_s * 1e9 for name, value_s in terms.items() if name != "residual"}
@@ -155,7 +156,7 @@ class Timing:
         return cls(total_ns / 1e9, {name: value / 1e9 for name, value in {**whole_ns, "residual": rest_ns}.items()})
 
     def beside(self, theory_terms: Mapping[str, float]) -> Timing:
-        """Return the sample with the delays by the machine's load as separate terms (see without_disturbance)."""
+        """Return the sample with the delays by other load as separate terms (see without_disturbance)."""
         if self.disturbance is None:
             return self
         terms = without_disturbance(self.total_s, self.terms, theory_terms, self.disturbance)
@@ -163,12 +164,12 @@ class Timing:
 
     @property
     def left_s(self) -> float:
-        """Return the measured total in s, without the delays that the machine's load added."""
+        """Return the measured total in s, minus the delays that other load on the machine added."""
         return self.total_s - sum(self.terms.get(name, 0.0) for name in TERMS)
 
     @property
     def disturbed(self) -> bool:
-        """Return True if the machine's load caused more than DISTURBED_SHARE of the sample."""
+        """Return True if other load on the machine caused more than DISTURBED_SHARE of the total."""
         if self.disturbance is None:
             return False
         if any(name in self.terms for name in TERMS):
@@ -178,15 +179,15 @@ class Timing:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Comparison of a repeatedly measured time with theory.
+    """Comparison of a repeatedly measured time with the prediction of a formula.
 
-    samples_s: the measured times; disturbed: numbers (from 1) of the samples that the machine disturbed (more than
-    DISTURBED_SHARE), None if disturbance was not measured. The following figures are those of the undisturbed samples,
-    if there are any. raw_s: median of the measured times; measured_s: median of the times without the disturbance (see
-    disturbance); ratio: measured_s / theory_s; terms (summands): those of the median sample (of an even number of
-    samples, the lower of the middle two), which add up to its measured time; tolerance: maximum distance of the ratio
-    from 1; span: the time span of the median sample in its capture; spans: those of all samples, in order;
-    symbols: symbol of the formula -> value and meaning.
+    `samples_s`: the measured times. `disturbed`: numbers (from 1) of the samples of which other load on the machine
+    caused more than DISTURBED_SHARE; None if this was not determined. The following values are those of the undisturbed
+    samples, if there are any. `raw_s`: median of the measured times. `measured_s`: median of the times minus the
+    disturbance (see disturbance). `ratio`: measured_s / theory_s. `terms`: summands of the median sample (of an even
+    number of samples, the lower of the middle two). `tolerance`: maximum distance of the ratio from 1. `span`: the time
+    span of the median sample in its capture; `spans`: those of all samples, in order. `symbols`: symbol of the formula
+    -> value and meaning.
     """
 
     name: str
@@ -212,7 +213,7 @@ class Comparison:
 
     @classmethod
     def of(cls, name: str, timings: Sequence[Timing], theory: Theory, tolerance: float) -> Comparison:
-        """Compare samples with theory. Raises ValueError if there are no samples, or theory is not above 0 s."""
+        """Compare samples with theory. Raises ValueError without samples, or if the predicted time is not above 0 s."""
         if not timings or theory.total_s <= 0:
             raise ValueError(f"{name}: a comparison needs at least one sample and a theory above zero")
         every = [timing.beside(theory.terms) for timing in timings]
@@ -245,14 +246,15 @@ class Comparison:
 
     @property
     def within(self) -> bool:
-        """Return True if the ratio measured / theory is within the tolerance of 1."""
+        """Return True if the ratio measured_s / theory_s differs from 1 by at most the tolerance."""
         return abs(self.ratio - 1) <= self.tolerance
 
 
 def furthest_term(terms: Mapping[str, float], theory_terms: Mapping[str, float], within: bool) -> str | None:
-    """Return the term that differs most from theory; a missing term counts as 0 s.
+    """Return the name of the term that differs most from its prediction; a missing term counts as 0 s.
 
-    None if the time agrees with theory (`within`) and the term's difference is below FURTHEST_SHARE of it.
+    Returns None if the total agrees with the prediction (`within`) and the difference of the term is below
+    FURTHEST_SHARE of the predicted total.
     """
     differences = {name: abs(terms.get(name, 0.0) - theory_terms.get(name, 0.0)) for name in (*terms, *theory_terms)}
     name = max(differences, key=lambda each: differences[each], default=None)
@@ -263,7 +265,7 @@ def furthest_term(terms: Mapping[str, float], theory_terms: Mapping[str, float],
 
 @dataclass(frozen=True)
 class Check:
-    """Fidelity check of one property: configured and measured value as text with units, and a verdict."""
+    """Fidelity check of one property of the emulation: configured and measured value as text, and a verdict."""
 
     name: str
     asked: str
@@ -273,7 +275,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """Fidelity certificate: verdict on whether the emulation had its configured properties, and the checks."""
+    """Fidelity certificate: checks that the emulation had its configured properties, and the resulting verdict."""
 
     verdict: FidelityWord
     checks: tuple[Check, ...] = ()
@@ -281,7 +283,7 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class Files:
-    """Names of the other files in the folder of result.json; None for a file that was not written."""
+    """Names of the files that lie beside result.json in its folder; None for a file that was not written."""
 
     capture: str | None = None
     timings: str | None = None
@@ -290,13 +292,13 @@ class Files:
     capture_sha256: str | None = None
     # Name of each file with output of a user's program -> the file's last line.
     programs: Mapping[str, str] = field(default_factory=dict)
-    # Name of each capture that was shortened after the judgement -> what it lacks.
+    # Name of each capture that was truncated after the verdicts -> sentence about the removed octets.
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class MessageViolation:
-    """First violation of a message rule in a run, and the claim whose evidence cites the violation.
+    """First violation of a message rule in a run, and the id of the claim whose evidence cites it.
 
     `frame` counts within `capture`; `offset` within the sender's stream or datagram; `octets` are in hexadecimal.
     """
@@ -320,7 +322,7 @@ class MessageViolation:
 
 @dataclass(frozen=True)
 class Environment:
-    """Environment of a run: version of lab7, kernel, emulation of links (netem or wire), and the command line."""
+    """Environment of a run: version of lab7, kernel, kind of link emulation (netem or wire), and the command line."""
 
     version: str = ""
     kernel: str = ""
@@ -353,7 +355,7 @@ class Result:
 
     @property
     def variant(self) -> str:
-        """Return the replaced programs and the faults as text, such as `origin=nginx 1.22.1`; empty without any."""
+        """Return the replaced programs and the faults as text, such as `origin=nginx 1.22.1`; empty if none."""
         programs = [f"{role}={name}" for role, name in self.replaced.items()]
         faults = [f"{host} with {', '.join(names)}" for host, names in self.faults.items()]
         return "; ".join([*programs, *faults])
@@ -365,7 +367,7 @@ class Result:
 
     @property
     def host_names(self) -> dict[str, str]:
-        """Return address -> host for the addresses of the network; empty if the result has no network."""
+        """Return address -> host for the network of the run; empty if the result has no network."""
         return {} if self.network is None else self.network.names
 
     @classmethod
@@ -427,9 +429,9 @@ def read_results(results: Path) -> Iterator[tuple[Path, Result]]:
 def write_timings(folder: Path, timings: Mapping[str, Sequence[Timing]]) -> Path:
     """Write timings.csv with one row per sample (comparison, total and terms in s); return the file's path.
 
-    In real time the last columns are: whether the machine disturbed the sample (DISTURBED_SHARE), the total of the
-    measured disturbance (of which the terms in the row contain no more than the sample's excess over theory), and the
-    lateness of the latest frame with its wire.
+    In real time the last columns are: whether other load disturbed the sample (DISTURBED_SHARE), the total of the
+    measured disturbance, and the lateness of the latest frame with its link. The terms of a row contain at most as much
+    of the disturbance as the sample exceeds the predicted time.
     """
     every = [sample for samples in timings.values() for sample in samples]
     terms = list(dict.fromkeys(term for timing in every for term in timing.terms))

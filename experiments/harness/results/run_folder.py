@@ -1,4 +1,4 @@
-"""Result folder of a run that a command line names: by its path, by its experiment, or as EXPERIMENT/latest."""
+"""Lookup of the result folder that a command line names by path, by experiment, or as EXPERIMENT/latest."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ LATEST = "latest"
 
 
 class RunNotFoundError(ValueError):
-    """No readable result of this name; the message is one sentence that says what to give instead."""
+    """Error because no readable result has the given name; the message is one sentence with valid forms."""
 
 
 def load_run(name: str, results: Path) -> tuple[Path, Result]:
     """Return (folder, result) of a run. Raises RunNotFoundError.
 
-    name: the path of a result folder or of its result.json, also below `results`; EXPERIMENT or EXPERIMENT/latest for
-    the newest run of an experiment (EXPERIMENT may be a unique prefix), with or without the results folder before it;
-    or `latest` for the newest run of all experiments.
+    `name` is the path of a result folder or of its result.json, also relative to `results`; EXPERIMENT or
+    EXPERIMENT/latest for the newest run of an experiment (EXPERIMENT may be a unique prefix), with or without the
+    results folder before it; or `latest` for the newest run of all experiments.
     """
     for path in (Path(name), results / name):
         folder = path.parent if path.name == RESULT_NAME else path
@@ -40,7 +40,7 @@ def load_run(name: str, results: Path) -> tuple[Path, Result]:
 
 
 def _latest(experiment: str, results: Path, name: str) -> tuple[Path, Result]:
-    """Return the newest run of an experiment, of all experiments for an empty name."""
+    """Return the newest run of an experiment, or of all experiments if the name is empty."""
     runs = [(folder, result) for folder, result in read_results(results)]
     known = sorted({result.experiment for _, result in runs})
     names = by_prefix(experiment, known) if experiment else known
@@ -50,7 +50,7 @@ def _latest(experiment: str, results: Path, name: str) -> tuple[Path, Result]:
         )
     found = [(folder, result) for folder, result in runs if result.experiment in names]
     if not found:
-        # A result is suggested first, then an experiment that has none yet.
+        # Suggest an experiment with results first, then one that has none yet.
         every = listing().experiments
         near = did_you_mean(experiment, known) or did_you_mean(experiment, every)
         makes = experiment if by_prefix(experiment, every) else "EXPERIMENT"

@@ -19,7 +19,7 @@ def result_schema() -> dict[str, Any]:
 
 
 def schema_of(kind: type, name: str, version: int, title: str) -> dict[str, Any]:
-    """Return the JSON Schema of a dataclass as stored with `format`, the version of its description."""
+    """Return the JSON Schema of a dataclass in its stored form, with the additional field `format` (version number)."""
     definitions: dict[str, Any] = {}
     _schema(kind, definitions)
     root: dict[str, Any] = definitions[kind.__name__]
@@ -35,7 +35,10 @@ def schema_of(kind: type, name: str, version: int, title: str) -> dict[str, Any]
 
 
 def _schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a type that `result.decode` accepts; add the schemas of dataclasses to `definitions`."""
+    """Return the JSON Schema of a type; schemas of dataclasses are added to `definitions`.
+
+    The types are those that `result.decode` accepts.
+    """
     origin, arguments = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
         return _reference(kind, definitions)

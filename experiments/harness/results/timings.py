@@ -1,4 +1,7 @@
-"""Reader of timings.csv, which has every sample of a run with its terms (`result.write_timings` writes it)."""
+"""Reader of timings.csv, the table of all samples (measured repetitions) of a run with their terms.
+
+`result.write_timings` writes the file.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ _OTHER_COLUMNS = ("total_s", "counted_s", "latest_frame_s")
 
 @dataclass(frozen=True)
 class Sample:
-    """Sample of a comparison: number from 1, total and terms in s, and whether the machine's load disturbed it."""
+    """One measured time of a comparison: number from 1, total and terms in s, and whether other load disturbed it."""
 
     comparison: str
     number: int
@@ -28,7 +31,7 @@ class TimingsError(ValueError):
 
 
 def read_samples(folder: Path) -> list[Sample]:
-    """Return the samples of timings.csv in a result folder; none without the file. Raises TimingsError."""
+    """Return the samples of timings.csv in a result folder; an empty list without the file. Raises TimingsError."""
     path = folder / TIMINGS_NAME
     try:
         with path.open(encoding="utf-8", newline="") as stream:
@@ -40,9 +43,9 @@ def read_samples(folder: Path) -> list[Sample]:
 
 
 def samples_of(folder: Path, result: Result) -> list[Sample]:
-    """Return the samples of a run from timings.csv, or for a comparison without rows, from result.json without terms.
+    """Return the samples of a run from timings.csv. Raises TimingsError.
 
-    Raises TimingsError.
+    For a comparison without rows there, the samples are those of result.json, which have no terms.
     """
     samples = read_samples(folder)
     known = {sample.comparison for sample in samples}

@@ -1,1 +1,1 @@
-"""Closed forms of elapsed times: TCP transfers, sums of round trips and transmission times, and waits in queues."""
+"""Closed-form formulas for elapsed times: TCP transfers, round trips, transmission times, waits in queues."""

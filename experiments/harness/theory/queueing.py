@@ -6,10 +6,10 @@
     WaitInterval.of(link, span_s=3600, seed=1).around(waits)    # confidence interval of their mean, from batch means
     characteristic_hit_rate(zipf_weights(1000, 0.8), entries=150)
 
-A link that sends objects of one size at one rate, with an unbounded queue, is an M/D/1 queue if requests are a Poisson
-process. The mean wait converges slowly: the nearer the utilisation is to 1, the longer it takes (`relaxation_s`). A run
-of seconds is only a sample, so a representative workload is selected (`representative` of the cache experiments), by
-its arrivals only, never by measurements.
+A link with a constant rate and an unbounded queue, whose objects have one size, is an M/D/1 queue if the requests are a
+Poisson process. The mean wait converges slowly, and the more slowly the nearer the utilisation is to 1
+(`relaxation_s`). A run of some seconds is only a sample of the process. A representative workload is therefore selected
+(`representative` of the cache experiments), by its arrival times only, never by measurements.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ class Queue:
 
     @property
     def relaxation_s(self) -> float:
-        """Return the queue's relaxation time in s, in order of magnitude: S / (1 - rho)^2."""
+        """Return the order of magnitude of the time, in s, in which the queue reaches equilibrium: S / (1 - rho)^2."""
         return math.inf if self.utilisation >= 1 else self.service_s / (1 - self.utilisation) ** 2
 
 
 def waits_s(arrivals_s: Iterable[float], service_s: float | Iterable[float]) -> list[float]:
     """Return the wait in s of each arrival at a single server, idle at first (Lindley's recursion, 1952).
 
-    service_s: one service time for all arrivals, or one per arrival.
+    `service_s`: one service time for all arrivals, or one per arrival.
     """
     waits: list[float] = []
     free_s = -math.inf
@@ -104,10 +104,10 @@ def batch_means(waits: Sequence[float]) -> tuple[float, float]:
 class WaitInterval:
     """Confidence interval (level LEVEL) for a queue's mean wait by batch means, with simulated quantiles.
 
-    Student's quantiles assume independent batches with a normal distribution. Near saturation neither holds: a span
-    with few long waits has a low mean and a small spread at once, so that a nominal 99 % covers 91 % at a utilisation
-    of 0.9 and an hour of 4000 services. The quantiles are therefore taken from spans simulated for the same queue.
-    `low`, `high`: quantiles of (mean - formula's mean) / standard error.
+    Student's quantiles assume independent batches with a normal distribution. Near saturation neither holds: a time
+    span with few long waits has both a low mean and a small spread. A nominal 99 % then covers 91 %, at a utilisation
+    of 0.9 and an hour of 4000 services. The quantiles are therefore taken from simulations of the same queue. `low`,
+    `high`: quantiles of (mean - formula's mean) / standard error.
     """
 
     low: float
@@ -137,9 +137,10 @@ class WaitInterval:
 
 @dataclass(frozen=True)
 class CacheOutcome:
-    """Request at a cache in front of a link: a hit (no waits), a miss that crossed the link, or a collapsed request.
+    """Outcome of a request to a cache in front of a link: a hit, a miss that crossed the link, or a collapsed request.
 
-    wait_s: wait for the link before the response was sent; joined_s: wait for the response to an earlier request.
+    `wait_s`: time that the response waited for the link before it was sent. `joined_s`: time that a collapsed request
+    waited for the response to an earlier request for the same object (RFC 9111 section 4). Both are 0 for a hit.
     """
 
     crossed: bool = False
@@ -156,10 +157,10 @@ def cache_outcomes(
 ) -> list[CacheOutcome]:
     """Simulate a cache (None: no cache) whose misses queue at a link; return the outcome of each request.
 
-    service_s: transmission time of one object on the link; rtt_s: from a request to the start of its response, without
-    the wait. An object is stored when its response is complete; a request for it before that waits until then (a
-    collapsed request, RFC 9111 section 4). For a cache that is not an LRU list, `cache` is a sequence with one value
-    per request: True if the cache forwarded it. Lindley's recursion gives the waits.
+    `service_s`: transmission time of one object on the link. `rtt_s`: time from a request to the start of its response,
+    without the wait for the link. An object is stored when its response is complete; a request for it before that is a
+    collapsed request, and waits until then (RFC 9111 section 4). `cache` is an LRU cache, or a sequence with one value
+    per request: True if the cache forwarded it. Waits are computed by Lindley's recursion.
     """
     if cache is None:
         return [CacheOutcome(True, wait_s) for wait_s in waits_s(arrivals_s, service_s)]
@@ -211,12 +212,15 @@ def characteristic_hit_rate(weights: Sequence[float], entries: int) -> float:
 
 
 def _held(weights: Sequence[float], time: float) -> float:
-    """Return the expected number of different objects requested in `time` (in mean times between requests)."""
+    """Return the expected number of different objects requested within `time`.
+
+    `time` is in units of the mean time between requests.
+    """
     return sum(-math.expm1(-weight * time) for weight in weights)
 
 
 def entries_for(weights: Sequence[float], hit_rate: float) -> int:
-    """Return the least number of LRU entries whose hit rate, by Che's approximation, is at least `hit_rate`."""
+    """Return the least number of entries with which an LRU cache reaches `hit_rate`, by Che's approximation."""
     low, high = 0, len(weights)
     while low < high:
         middle = (low + high) // 2
@@ -228,7 +232,7 @@ class Lru:
     """Model of an LRU cache of at most `entries` objects, which are identified by numbers."""
 
     def __init__(self, entries: int, held: Iterable[int] = ()) -> None:
-        """Create a cache that holds the objects `held`, given with the least recently used first."""
+        """Create a cache that already holds the objects `held`, ordered from the least recently used."""
         self._entries = entries
         self._held: OrderedDict[int, None] = OrderedDict()
         for number in held:

@@ -1,4 +1,4 @@
-"""Builder of closed forms for durations, from round trips and transmission times: text and value of the formula.
+"""Builder of closed-form formulas for durations, from round trips and transmission times.
 
     form = RoundTrips(0.1, n=4)                          # RTT in seconds, variables of the formula
     form.trips("tcp_handshake", 1)
@@ -6,9 +6,10 @@
     form.add("transmission", 0.02, "X")
     form.theory("RFC 9112")                              # (1 + n) RTT + X, 0.52 s
 
-Each step adds a term (a summand). Round trips of the same RTT are collected into one factor, at the place of the first
-of them: constants and coefficients are summed, so that the text cannot disagree with the terms. A step without a text
-has a value but no part in the formula, such as the transmission time of a reply that a textbook neglects.
+The builder keeps the value and the text of the formula. Each step adds a term (a summand). Round trips of the same RTT
+are collected into one factor, at the place of the first of them: constants and coefficients are summed, so that the
+text cannot disagree with the terms. A step without a text has a value but no part in the text, such as the transmission
+time of a reply that a textbook neglects.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from lab7.experiments.harness.theory.tcp import Theory, in_ms
 RTT = "RTT"
 CAMPUS = "RTT campus"
 RTT_MEANINGS = {CAMPUS: "round-trip time between client and cache"}
-# Meanings of the texts that several closed forms add.
+# Meanings of symbols that several formulas have in common.
 MEANINGS = {
     "X": "transmission time",
     "DNS": "time of the DNS lookups",
@@ -31,10 +32,10 @@ MEANINGS = {
 
 
 class RoundTrips:
-    """Builder of a closed form, such as (n+1) RTT + X, from its terms.
+    """Builder of a closed-form formula, such as (n+1) RTT + X, from its terms.
 
-    rtts_s: the round-trip time in seconds, or name -> round-trip time; compact: write (n+1) as textbooks do, not (1 +
-    n); variables: the values of the formula's variables, in the order in which the formula names them.
+    `rtts_s`: the round-trip time in seconds, or name -> round-trip time. `compact`: write (n+1) as textbooks do, not (1
+    + n). `variables`: the values of the formula's variables, in the order of their appearance.
     """
 
     def __init__(self, rtts_s: float | Mapping[str, float], *, compact: bool = False, **variables: int) -> None:
@@ -59,10 +60,10 @@ class RoundTrips:
         at_most: int | None = None,
         **per: int,
     ) -> RoundTrips:
-        """Add a term of round trips to the closed form: `fixed`, plus per[v] times the value of each variable v.
+        """Add a term of round trips, whose number is `fixed` plus per[v] times the value of each variable v.
 
-        frames_s: transmission time of the frames of each round trip; more_s: of further frames; at_most: maximum number
-        of round trips, which the formula's text does not show.
+        `frames_s`: transmission time of the frames of each round trip. `more_s`: transmission times of further frames.
+        `at_most`: maximum number of round trips, which the formula's text does not show.
         """
         count = fixed + sum(number * self._variables[name] for name, number in per.items())
         count = count if at_most is None else min(count, at_most)
@@ -83,18 +84,18 @@ class RoundTrips:
         return self
 
     def define(self, **meanings: str) -> RoundTrips:
-        """Give the meanings of variables for the legend, such as n="objects"."""
+        """Set the meanings of variables for the legend, such as n="objects"."""
         self._meanings |= meanings
         return self
 
     def legend(self, symbols: Mapping[str, str]) -> RoundTrips:
-        """Give value and meaning of other symbols of the formula, such as X."""
+        """Set the text of other symbols, such as X, for the legend: value and meaning."""
         self._legend |= symbols
         return self
 
     @property
     def symbols(self) -> dict[str, str]:
-        """Return value and meaning of each symbol of the formula: variables, round-trip times, texts of add()."""
+        """Return symbol -> value and meaning, for the variables, the round-trip times and the texts of add()."""
         shown = [rtt for rtt in self._factors if self._factor(rtt)]
         used = [name for name in self._variables if any(self._factors[rtt][name] for rtt in shown)]
         found = {name: f"{self._variables[name]}, {self._meanings.get(name, 'number')}" for name in used}
@@ -102,12 +103,12 @@ class RoundTrips:
         return {**found, **self._legend}
 
     def theory(self, source: str) -> Theory:
-        """Return the closed form with total, terms and formula; `source` cites the literature."""
+        """Return the result: total, terms and text of the formula; `source` cites the literature."""
         return Theory(sum(self._terms.values()), dict(self._terms), self.formula, source, self.symbols)
 
     @property
     def formula(self) -> str:
-        """Return the text of the formula, without RTTs whose factor is 0."""
+        """Return the text of the formula; RTTs with the factor 0 are left out."""
         texts = (self._factor(part) if part in self._factors else part for part in self._parts)
         return " + ".join(text for text in texts if text)
 

@@ -1,12 +1,13 @@
-"""Closed forms of TCP: transmission time of segments, slow start, and the result type of all closed forms (`Theory`).
+"""Closed-form formulas for TCP (transmission time, slow start), and `Theory`, the result type of all formulas.
 
 RTT is the time of a short exchange: propagation in both directions, and transmission of the two frames of the exchange
 if their sizes are given (a SYN and its answer, or a request; 0.1 ms each at 10 Mbit/s). X is the transmission time of
-the responses at the bottleneck. The closed forms of page loads are in lab7.experiments.http.theory, those of other
-protocols in the theory modules of their packages; each is a sum of terms with the names of the judge's decomposition.
+the responses at the bottleneck. The formulas for page loads are in lab7.experiments.http.theory, those for other
+protocols in the theory modules of their packages. Each is a sum of terms with the same names as the measured terms
+(judge.decomposition).
 
-The closed forms hold if each burst of responses fits into TCP's initial congestion window of ten segments (RFC 6928),
-so that the server never waits for an acknowledgement. Otherwise `slow_start_stall_s` gives the time to add. Left out:
+The formulas hold if each burst of responses fits into TCP's initial congestion window of ten segments (RFC 6928), so
+that the server never waits for an acknowledgement. Otherwise `slow_start_stall_s` returns the time to add. Left out:
 the transmission time of acknowledgements, DNS, processing time, and loss.
 """
 
@@ -33,15 +34,15 @@ TOLERANCE_OF_DIALOGUE = 0.03
 
 
 def tolerance_of_round_trips(rtt_s: float) -> float:
-    """Return the tolerated relative error of a time that consists of round trips of `rtt_s`: 0.01 at 100 ms."""
+    """Return the tolerated relative error of a time that consists of round trips of `rtt_s`; 0.01 for 100 ms."""
     return round(TOLERANCE_SHARE + TOLERANCE_OF_ROUND_TRIP_S / rtt_s, 4)
 
 
 @dataclass(frozen=True)
 class Theory:
-    """Result of a closed form: total and terms in s (the terms sum to the total), formula and source.
+    """Predicted time from a closed-form formula: total and terms in s (the terms sum to the total), formula and source.
 
-    symbols: symbol of the formula -> its value with unit, and its meaning.
+    `symbols`: symbol of the formula -> its value with unit, and its meaning.
     """
 
     total_s: float
@@ -51,28 +52,28 @@ class Theory:
     symbols: Mapping[str, str] = field(default_factory=dict)
 
     def plus(self, terms: Mapping[str, float]) -> Theory:
-        """Return the closed form with terms added for effects that the formula lacks; terms of 0 s are dropped."""
+        """Return the prediction with terms added for effects that the formula leaves out; terms of 0 s are dropped."""
         more = {name: value_s for name, value_s in terms.items() if value_s}
         every = {**self.terms, **{name: self.terms.get(name, 0.0) + value_s for name, value_s in more.items()}}
         return Theory(sum(every.values()), every, self.formula, self.source, self.symbols)
 
 
 def in_ms(seconds: float) -> str:
-    """Return a time with its unit, in ms with at most four digits, for the legend of a formula."""
+    """Return a time as text in ms, with unit and at most four digits, for the legend of a formula."""
     return f"{seconds * 1e3:.4g} ms"
 
 
 def transmission_symbol(x_s: float, what: str, terms_s: Mapping[str, float]) -> str:
     """Return the legend of X: its value, the octets that it transmits, and the terms into which it is divided.
 
-    terms_s: term -> the part of X that it contains, in s.
+    `terms_s`: term -> the part of X that this term contains, in s.
     """
     parts = [f"{in_ms(part_s)} in {term.replace('_', ' ')}" for term, part_s in terms_s.items() if part_s > 0]
     return f"{in_ms(x_s)}, transmission time of {what}" + (f" (of which {', '.join(parts)})" if parts else "")
 
 
 def is_symbol_of(formula: str, symbol: str) -> bool:
-    """Return True if a symbol stands in a formula, not only as a part of a word."""
+    """Return True if a formula contains the symbol as a word of its own."""
     return re.search(rf"(?<![A-Za-z]){re.escape(symbol)}(?![A-Za-z])", formula) is not None
 
 
@@ -90,9 +91,10 @@ def transmission_time_s(size_bytes: int, rate_bps: float | None, mss_bytes: int 
 
 
 def slow_start_rounds(segment_count: int, initial_window: int = INITIAL_WINDOW_SEGMENTS) -> int:
-    """Return the number of round trips in which slow start sends this many segments, doubling the window each time.
+    """Return the number of round trips in which slow start sends this many segments.
 
-    Source: RFC 5681 section 3.1; windows of w, 2w, 4w, ... carry w(2^k - 1) segments in k rounds.
+    Source: RFC 5681 section 3.1. The window doubles in each round; windows of w, 2w, 4w, ... carry w(2^k - 1) segments
+    in k rounds.
     """
     return math.ceil(math.log2(segment_count / initial_window + 1)) if segment_count > 0 else 0
 

@@ -7,11 +7,11 @@ runner, and writes an answer file. The request is passed in the environment. Bot
 the result folder, mounted at the same path in every run so that no path differs between two runs, and the job's folder
 for progress and answer.
 
-The judge runs in the kernel as well, so that verdicts and captures come from one run; computation of the judge does not
+Captures are evaluated in the kernel as well, so that verdicts and captures come from one run; this computation does not
 advance the clock. Times, packets and verdicts depend on the seed only. A result is therefore repeatable to the octet
 (`lab7 run --twice` checks this), and several runs in parallel, one kernel each, have no effect on each other's times.
 
-A program that computes for ever stops virtual time, so that no time-out inside can fire. The host's side therefore
-limits the CPU time without an advance of the clock, the CPU time without a progress report, and the host time in which
-the kernel uses no CPU time (`ProgressLimits`).
+A program that computes forever stops virtual time, so that no timeout inside the kernel can fire. The host's side
+therefore limits three quantities (`ProgressLimits`): the CPU time without an advance of the clock, the CPU time without
+a progress report, and the host time in which the kernel uses no CPU time.
 """

@@ -1,4 +1,4 @@
-"""Process inside the user-mode kernel of virtual time, which runs one experiment, one matrix or one function.
+"""Program that runs inside the user-mode kernel of virtual time, and executes one experiment, matrix or function.
 
 `python -m lab7.experiments.harness.virtual_time.job`, started by kernel_run. The request is in the environment; the
 answer and the progress are files in the job's folder.
@@ -29,7 +29,7 @@ RESULT_PLACE = "/run/lab7-result"
 
 
 def report_step(what: str, share: float) -> None:
-    """Append a progress line (text, share) for the host, with O_SYNC since hostfs buffers writes."""
+    """Append a progress line (text, share) to a file for the host; O_SYNC, since hostfs buffers writes."""
     line = json.dumps([what, share]) + "\n"
     descriptor = os.open(f"{PLACE}/{PROGRESS}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_SYNC)
     os.write(descriptor, line.encode())
@@ -84,7 +84,7 @@ def _matrix(request: dict[str, Any]) -> None:
 
 
 def _call(request: dict[str, Any]) -> None:
-    """Call a function of lab7, given as module:name, with the request and the result folder."""
+    """Call the function that the request names as module:name, with the request and the result folder."""
     module, _, name = request["function"].partition(":")
     getattr(importlib.import_module(module), name)(request, Path(RESULT_PLACE))
 
@@ -93,7 +93,10 @@ KINDS: dict[str, Callable[[dict[str, Any]], None]] = {"run": _run, "matrix": _ma
 
 
 def main() -> int:
-    """Run the request, and write the answer file: an error sentence or null, and a program that did not start."""
+    """Execute the request, and write the answer file: an error message or null.
+
+    For a program that did not start, the answer also has its command line, exit status and output file.
+    """
     request = json.loads(os.environ.pop(REQUEST))
     error, program = None, None
     try:

@@ -1,4 +1,4 @@
-"""Host's side of a run in virtual time: result folder, boot of a user-mode kernel, supervision of the run."""
+"""Host's side of a run in virtual time: result folder, boot of the user-mode kernel, supervision of the run."""
 
 from __future__ import annotations
 
@@ -50,14 +50,17 @@ VIRTUAL_LIMIT_S = 100 * 86_400.0
 
 
 def compile_packages() -> None:
-    """Compile changed modules of lab7 to bytecode on the host, since each user-mode kernel would do so again."""
+    """Compile changed modules of lab7 to bytecode once on the host, so that no user-mode kernel has to."""
     for name in PACKAGES:
         # compile_dir() ignores errors: modules in a read-only folder are compiled in each kernel instead.
         compileall.compile_dir(job.PACKAGE_ROOT / "lab7" / name, quiet=2)
 
 
 def still_limit_s(environment: Mapping[str, str] = os.environ) -> float:
-    """Return the limit in s of CPU time while the virtual clock stands. Raises ValueError."""
+    """Return the limit of CPU time, in s, in which the virtual clock does not advance.
+
+    The environment variable STILL_VARIABLE overrides the default. Raises ValueError for an invalid value.
+    """
     text = environment.get(STILL_VARIABLE, "")
     if not text:
         return STILL_LIMIT_S
@@ -71,19 +74,19 @@ def still_limit_s(environment: Mapping[str, str] = os.environ) -> float:
 
 
 class StoppedError(EmulationError):
-    """Stop of a run in virtual time by the caller."""
+    """Error of a run in virtual time that its caller has stopped."""
 
 
 class StandstillError(EmulationError):
-    """End of a run in virtual time without an advance of the clock, or without progress."""
+    """Error of a run in virtual time whose clock did not advance, or that made no progress, for too long."""
 
 
 @dataclass
 class Relay:
     """Relay of a job's output and progress from files in the job's folder to the terminal and the progress callback.
 
-    grown: output or progress has appeared; moved: the virtual clock has advanced; both since the caller's last reset.
-    begun: a first progress step was reported.
+    `grown` is True if output or progress has appeared, and `moved` if the virtual clock has advanced; both since the
+    caller last reset them. `begun` is True after the first progress report.
     """
 
     folder: Path
@@ -132,14 +135,14 @@ class ProgressLimits:
         self, machine: Machine, relay: Relay, quiet_limit_s: float, still_limit_s: float = STILL_LIMIT_S
     ) -> None:
         self._machine, self._relay = machine, relay
-        # A limit for the standing clock would have no effect if it were above the limit for a missing report.
+        # The limit for a clock that stands still has an effect only below the limit for a missing progress report.
         self._quiet_limit_s, self._still_limit_s = max(quiet_limit_s, still_limit_s), still_limit_s
         self._looked_s = self._computed_s = 0.0
         # CPU time in s used until now, until the last progress report, and until the clock last advanced.
         self._used_s = self._grown_used_s = self._moved_used_s = 0.0
 
     def check(self) -> None:
-        """Raise OverdueError if a limit is exceeded; check at most every LOOK_S seconds."""
+        """Raise OverdueError if a limit is exceeded; the limits are checked at most once every LOOK_S seconds."""
         now_s = self._machine.real_s()
         if now_s - self._looked_s < LOOK_S:
             return
@@ -164,7 +167,7 @@ class ProgressLimits:
 
 @dataclass(frozen=True)
 class VirtualTime:
-    """Runner of experiments in virtual time, for one command: kernel, seed, limits, and a way to stop all runs."""
+    """Runner of experiments in virtual time for one command, with kernel, seed and limits; stop() ends all its runs."""
 
     kernel: kernel.Kernel
     seed: int = 1
@@ -189,9 +192,9 @@ class VirtualTime:
         return clock.Clock("virtual", self.kernel.version, self.kernel.recipe)
 
     def command(self, words: Sequence[str], what: str, folders: Sequence[Path] = ()) -> int:
-        """Run a command line in a user-mode kernel, relay its input and output, return its exit code.
+        """Run a command line in a user-mode kernel, and relay its input and output; return its exit code.
 
-        folders: folders that are writable in addition to the current folder. Raises EmulationError.
+        `folders`: folders that are writable in addition to the current folder. Raises EmulationError.
         """
         shown = {place: place for place in (str(folder.resolve()) for folder in folders) if place != "/"}
         kernel_job = replace(self._job(words, {}, shown), stdin=standard_input.read())
@@ -207,7 +210,7 @@ class VirtualTime:
     def run(self, results: Path, name: str, request: Mapping[str, Any], step: Step) -> Path:
         """Run an experiment or a matrix in a user-mode kernel (see job); return the new result folder.
 
-        Raises EmulationError, and then keeps the captured packets.
+        Raises EmulationError; captured packets are then kept.
         """
         started = datetime.now(UTC)
         try:
@@ -232,7 +235,10 @@ class VirtualTime:
         return folder
 
     def call(self, folder: Path, name: str, request: Mapping[str, Any], step: Step) -> None:
-        """Run a request (see job) with results in `folder`; `name`: subject of errors. Raises EmulationError."""
+        """Execute a request (see job) in a user-mode kernel, with results in `folder`. Raises EmulationError.
+
+        Error messages begin with `name`.
+        """
         words = module_command("lab7.experiments.harness.virtual_time.job")
         text = json.dumps({**request, "seed": self.seed})
         kernel_job = self._job(words, {REQUEST: text}, {str(folder.resolve()): RESULT_PLACE})
@@ -279,7 +285,7 @@ class VirtualTime:
 
 
 def raise_error(answer: Mapping[str, Any], folder: Path) -> None:
-    """Raise the error in the answer of a job, if it has one; paths in the kernel become those on the host."""
+    """Raise the error that a job's answer contains, if any; paths in the kernel are replaced by those on the host."""
     if answer["error"] is None:
         return
     message, program = answer["error"].replace(RESULT_PLACE, str(folder)), answer["program"]

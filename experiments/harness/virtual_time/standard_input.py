@@ -1,7 +1,7 @@
-"""Standard input of a command in virtual time: read to its end before the kernel starts.
+"""Standard input of a command in virtual time: read completely before the kernel starts.
 
-Data that arrived while the kernel runs would come at moments which depend on the host. A terminal is not read, since
-its input has no end for which the command could wait.
+Data that arrived during the run would come at moments that depend on the host. A terminal is not read, because its
+input may never end.
 """
 
 import os

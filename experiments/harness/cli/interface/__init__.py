@@ -1,1 +1,1 @@
-"""Interface of the command line with the user's shell: completion, man page, defaults, and names at the prompt."""
+"""Integration with the user's shell: completion, man page, defaults, host names in typed commands."""

@@ -1,4 +1,4 @@
-"""Argument CAPTURE of commands: a capture file, or a run, whose capture is meant."""
+"""Command-line argument CAPTURE: the path of a capture file, or a run, which stands for the capture in its folder."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ RESULTS = Path("results")
 
 
 class CapturePath(click.Path):
-    """Path of a capture file; a run (folder, EXPERIMENT, EXPERIMENT/latest) stands for its capture."""
+    """Type of the argument CAPTURE: a file, or a run (folder, EXPERIMENT, EXPERIMENT/latest) with a capture."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Return the path of the file. Raises click.BadParameter."""
+        """Return the path of the capture file. Raises click.BadParameter."""
         path = Path(value)
         if path.exists() and not path.is_dir():
             return path

@@ -1,8 +1,8 @@
-"""Completion in bash, zsh and fish: commands, options, and values (experiments, topologies, hosts, parameters ...).
+"""Shell completion for bash, zsh and fish: commands, options, and values such as experiments, topologies and hosts.
 
-`lab7 completion SHELL` prints the script, which calls lab7 with _LAB7_COMPLETE set, as click's own scripts do. click's
-scripts for bash and zsh are replaced, because no blank may follow a completed `NAME=` (`--set rtt=`), and because bash
-splits words at `=`.
+`lab7 completion SHELL` prints a script that calls lab7 with _LAB7_COMPLETE set, as click's own scripts do. click's
+scripts for bash and zsh are replaced, because a blank after a completed `NAME=` (`--set rtt=`) would be wrong, and
+because bash splits words at `=`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ fi
 
 
 class _Bash(BashComplete):
-    """Completion in bash from the line as typed, since bash splits words at `=` and `:` (COMP_WORDBREAKS)."""
+    """Completion for bash; it parses the line as typed, since bash splits words at `=` and `:` (COMP_WORDBREAKS)."""
 
     source_template: ClassVar[str] = BASH
 
@@ -83,7 +83,10 @@ class _Bash(BashComplete):
         return (words, "") if not words or line[-1:].isspace() else (words[:-1], words[-1])
 
     def format_completion(self, item: CompletionItem) -> str:
-        """Return one line for the script; for a word NAME=VALUE, only VALUE, which is the part that bash replaces."""
+        """Return one completion as a line `TYPE,VALUE` for bash.
+
+        For a word NAME=VALUE, the line has only VALUE, because bash replaces only the part after `=`.
+        """
         return f"{item.type},{item.value.rpartition('=')[2] if _has_value(item.value) else item.value}"
 
 
@@ -97,7 +100,7 @@ def _has_value(word: str) -> bool:
 
 
 def install_classes() -> None:
-    """Let click use the scripts of this module."""
+    """Register this module's completion scripts for bash and zsh with click."""
     add_completion_class(_Bash, "bash")
     add_completion_class(_Zsh, "zsh")
 
@@ -134,7 +137,7 @@ def _starting(incomplete: str, names: Iterable[tuple[str, str]]) -> list[Complet
 
 
 def _or_files(found: list[CompletionItem], incomplete: str) -> list[CompletionItem]:
-    """Return names, or a request for file names if a path is typed or no name matches."""
+    """Return the completions found. If there are none, or a path is typed, request file names from the shell."""
     return found if found and "/" not in incomplete else [CompletionItem(incomplete, type="file")]
 
 
@@ -180,14 +183,14 @@ def _runs(context: click.Context, incomplete: str) -> list[CompletionItem]:
 
 
 def _named_experiments(context: click.Context) -> list[ListedExperiment]:
-    """Return the experiments named before the incomplete word, otherwise all."""
+    """Return the experiments named earlier on the command line; all experiments if none is named."""
     known = listing().experiments
     words = [*(context.params.get("names") or ()), *context.args]
     return [known[name] for name in words if name in known] or list(known.values())
 
 
 def _settings(context: click.Context, incomplete: str) -> list[CompletionItem]:
-    """Return `NAME=` for each parameter of the experiments or the topology; after `=`, the default value."""
+    """Return `NAME=` for each parameter of the experiments or of the topology; after a typed `NAME=`, its default."""
     if context.command.name == "run":
         known = {one.name: one for named in _named_experiments(context) for one in named.parameters}
         name, equals, _ = incomplete.partition("=")
@@ -201,7 +204,7 @@ def _settings(context: click.Context, incomplete: str) -> list[CompletionItem]:
 
 
 def _replacements(context: click.Context, incomplete: str) -> list[CompletionItem]:
-    """Return `ROLE=` for each role of the experiments; after `=`, the implementations of the role."""
+    """Return `ROLE=` for each exchangeable role; after a typed `ROLE=`, the implementations of this role."""
     role, equals, _ = incomplete.partition("=")
     if not equals:
         roles = dict.fromkeys(role for one in _named_experiments(context) for role in one.roles)
@@ -243,7 +246,7 @@ COMPLETERS: dict[str | tuple[str, str], Completer] = {
 
 
 def complete_values(command: click.Command) -> click.Command:
-    """Give the parameters of a command their values for completion; return the command."""
+    """Equip the parameters of a command with functions that complete their values; return the command."""
     for parameter in command.params:
         completer = COMPLETERS.get((command.name or "", parameter.name or "")) or COMPLETERS.get(parameter.name or "")
         if completer is not None:
@@ -260,7 +263,7 @@ def _listed(completer: Completer) -> Callable[[click.Context, str], list[Complet
 
 
 def command_items(commands: dict[str, Any], incomplete: str) -> Iterator[CompletionItem]:
-    """Yield the commands that start with a text, with their line in `lab7 --help`, without importing them."""
+    """Yield completions for the commands that start with a text, with their help lines; no command is imported."""
     for name in sorted(commands):
         if name.startswith(incomplete):
             yield CompletionItem(name, help=commands[name][2])

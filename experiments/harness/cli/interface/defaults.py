@@ -25,7 +25,7 @@ COMMON = ("results", "links", "time", "seed", "switch", "arp", "ipv6")
 
 
 def find_defaults(folder: Path) -> tuple[Path, dict[str, Any]] | None:
-    """Return (file, its table) of the nearest file with defaults; None without one. Raises click.UsageError."""
+    """Return (file, table of defaults) for the nearest file that has defaults, or None. Raises click.UsageError."""
     for place in (folder, *folder.parents):
         if (place / FILE).is_file():
             return place / FILE, _read(place / FILE)
@@ -44,7 +44,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def defaults_of(command: click.Command, name: str, commands: Collection[str], folder: Path) -> dict[str, Any]:
-    """Return the defaults of a command, keyed by parameter name. Raises click.UsageError for an unknown key."""
+    """Return the default values of a command's options, keyed by parameter name.
+
+    Raises click.UsageError for an unknown key.
+    """
     found = find_defaults(folder)
     if found is None:
         return {}
@@ -79,7 +82,10 @@ def defaults_of(command: click.Command, name: str, commands: Collection[str], fo
 
 
 def _as_words(value: Any, option: click.Option) -> Any:
-    """Return the value of an option; a table for a repeatable option becomes NAME=VALUE words."""
+    """Return the value of an option from the file of defaults, in the form that click expects.
+
+    For a repeatable option it is a list; a TOML table becomes a list of NAME=VALUE words.
+    """
     if not option.multiple:
         return value
     if isinstance(value, Mapping):

@@ -19,7 +19,7 @@ FILES = (
 
 
 def manual(group: click.Group) -> str:
-    """Return the manual page of a group of commands and all its commands, in man(7)'s macros."""
+    """Return a manual page, in man(7) macros, for a command group and all commands in it."""
     context = click.Context(group, info_name="lab7")
     commands = [(name, group.get_command(context, name)) for name in group.list_commands(context)]
     lines = [TITLE.format(version=metadata.version("lab7")), ".SH NAME", "lab7 \\- " + _text(_summary(group))]
@@ -72,7 +72,7 @@ def _paragraphs(command: click.Command) -> list[str]:
 
 
 def _text(text: str) -> str:
-    r"""Return a text with roff's special characters escaped, and a control character at its start."""
+    r"""Escape roff's special characters in a text, and a control character at its start."""
     escaped = text.replace("\\", "\\e").replace("-", "\\-").replace('"', "\\(dq")
     return f"\\&{escaped}" if escaped.startswith((".", "'")) else escaped
 

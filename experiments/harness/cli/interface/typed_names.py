@@ -1,8 +1,8 @@
-"""Names of hosts in a command typed at the prompt (`client ping origin`): which words are hosts, and which are texts.
+"""Recognition of host names in a command typed at Mininet's prompt, such as `client ping origin`.
 
-Mininet replaces every word that is the name of a host by the host's address. Here the exceptions are words that the
-command uses otherwise: the value of an option that takes a user name, an argument of a program that takes texts, users
-or files, and a word in quotes. Programs that resolve names find hosts in /etc/hosts in any case.
+Mininet replaces every word that is the name of a host by the host's address. This module recognises the words that must
+not be replaced: a word in quotes, the value of an option that takes a user name, and an argument of a program that
+takes texts, users or files. Programs that resolve names find the hosts in /etc/hosts in any case.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SEPARATORS = frozenset(("|", "||", "&&", ";", "&", "sudo", "exec", "time", "nohu
 
 
 def stand_for_hosts(words: list[str], known: Collection[str]) -> list[int]:
-    """Return the places of the words that stand for hosts in `HOST COMMAND ...`, after the first word."""
+    """Return the indices of the words in `HOST COMMAND ...` that are names of hosts, without the first word."""
     found = []
     program = ""
     for place in range(1, len(words)):
@@ -45,7 +45,7 @@ def stand_for_hosts(words: list[str], known: Collection[str]) -> list[int]:
 
 
 def _is_text(program: str, before: str) -> bool:
-    """Return True if a program takes a text at this place, by the word before it."""
+    """Return True if a program takes a text, not a host name, as the argument after the word `before`."""
     if program in WITHOUT_HOSTS or before.startswith("--"):
         return True
     return before in OF_USERS and program not in FLAGS

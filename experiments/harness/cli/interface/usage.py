@@ -1,4 +1,4 @@
-"""Hints for usage errors: what a missing argument can be, and what an unknown option or word was probably meant as."""
+"""Hints in usage errors: possible values of a missing argument, and the closest match to a misspelt option or word."""
 
 from __future__ import annotations
 
@@ -57,7 +57,10 @@ HINTS: dict[str | tuple[str, str], Callable[[click.Context], str]] = {
 
 
 def explained(error: click.ClickException, arguments: Sequence[str] | None = None) -> click.ClickException:
-    """Return a usage error with a hint in its message; `arguments`: the command line (default: of this process)."""
+    """Return a usage error with a hint added to its message, if there is one.
+
+    `arguments` is the command line (default: that of this process).
+    """
     context = getattr(error, "ctx", None)
     if context is None:
         return error

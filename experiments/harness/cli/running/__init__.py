@@ -1,1 +1,1 @@
-"""Commands on a network that is up, started in another terminal."""
+"""Commands on a running network, which another terminal has started."""

@@ -1,7 +1,8 @@
-"""Mininet's objects for a network that another process runs, from the description by its control server.
+"""Mininet objects (network, hosts, switches) for a network that another process runs.
 
-The nodes enter the namespaces of the running hosts, each with a shell of its own, so that commands, `pingall`, `iperf`
-and `link` work as in the process that runs the network. Hosts, switches and links can be neither added nor removed.
+They are made from the description that the network's control server sends. Each node enters the namespaces of the
+running host with a shell of its own, so that commands, `pingall`, `iperf` and `link` work as in the process that runs
+the network. Hosts, switches and links can be neither added nor removed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ ELSEWHERE = "only the terminal of `lab7 shell` that started the network can do t
 
 
 class AttachedHost(Host):
-    """A host of a network that another process runs."""
+    """A host of a network that another process runs; commands run in the host's namespaces."""
 
     def __init__(self, described: Mapping[str, Any]) -> None:
         self._process_id = described["pid"]
@@ -34,11 +35,14 @@ class AttachedHost(Host):
 
     @property
     def namespace_pid(self) -> int:  # type: ignore[override]
-        """Return the id of a process in the host's namespaces, which may have ended since; the files remain."""
+        """Return the process id that identifies the host's namespaces.
+
+        The process may have exited; the namespaces are then entered through their files.
+        """
         return int(self._process_id)
 
     def namespace_files(self) -> list[str]:
-        """Return the files of the host's namespaces, which the process that runs the network keeps open."""
+        """Return the paths of the host's namespace files, which the process that runs the network keeps open."""
         return list(self._files)
 
     def startShell(self, mnopts: str | None = None) -> None:  # noqa: N802
@@ -49,7 +53,7 @@ class AttachedHost(Host):
         """Do nothing, because the process that runs the network has mounted the folders."""
 
     def start(self, *_args: Any, **_options: Any) -> NoReturn:
-        """Refuse to start a service. Raises EmulationError."""
+        """Raise EmulationError: a service can be started only by the process that runs the network."""
         raise EmulationError(f"{self.name}: {ELSEWHERE}")
 
 
@@ -61,14 +65,14 @@ class AttachedSwitch(LazyShell, Switch):  # type: ignore[misc]
         self.controlIntf = None
 
     def start(self, *_args: Any, **_options: Any) -> NoReturn:
-        """Refuse to start the switch. Raises EmulationError."""
+        """Raise EmulationError: a switch can be started only by the process that runs the network."""
         raise EmulationError(f"{self.name}: {ELSEWHERE}")
 
     stop = dpctl = start
 
 
 class AttachedNetwork(Network):
-    """A network that another process runs, made from the description of its control server."""
+    """A network that another process runs, built from the description that its control server sends."""
 
     def __init__(self, described: Mapping[str, Any]) -> None:
         super().__init__(None)
@@ -88,7 +92,7 @@ class AttachedNetwork(Network):
 
 
 def _interface(given: Mapping[str, Any], node: Any) -> Any:
-    """Return an interface object without configuring the interface."""
+    """Return an interface object for an existing interface, without configuring the interface."""
     made = Intf.__new__(Intf)
     made.node, made.name, made.link, made.mac, made.params = node, given["name"], None, given["mac"], {}
     made.ip, made.prefixLen, made.ip6 = given["ip"], given["prefix"], given["ip6"]

@@ -29,10 +29,10 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 def open_network(name: str, host: str | None, from_host: str | None, port: int) -> None:
-    """Give this machine's programs access to a network that is up, until Ctrl-C; see `lab7 open --help`.
+    """Give programs of this machine access to a running network until Ctrl-C (`lab7 open`). Raises EmulationError.
 
-    host: forward ports to all TCP servers of this host, None: to all web servers; from_host: instead run a SOCKS proxy
-    whose connections start in this host. Raises EmulationError.
+    `host`: forward a loopback port to each TCP server of this host; None: to each web server of the network.
+    `from_host`: instead run a SOCKS proxy whose connections start in this host.
     """
     described = ask(name, "info")
     hosts = {one["name"]: one for one in described["hosts"]}
@@ -50,7 +50,7 @@ def open_network(name: str, host: str | None, from_host: str | None, port: int) 
 
 
 def _served(hosts: Mapping[str, Any], only: str | None) -> Iterator[tuple[str, str, int, bool]]:
-    """Yield (host, address, port, whether it serves the Web) of the servers to be opened."""
+    """Yield (host, address, port, True for a web server) for each server that gets a loopback port."""
     for name, one in hosts.items():
         address = next((each["ip"] for each in one["interfaces"] if each["ip"]), "")
         if not address or only not in (None, name):
@@ -61,7 +61,7 @@ def _served(hosts: Mapping[str, Any], only: str | None) -> Iterator[tuple[str, s
 
 
 def _is_web(host: Mapping[str, Any], port: int) -> bool:
-    """Return whether a web server, a proxy or webmail listens on a port of a host, by WEB_PORTS and command lines."""
+    """Return True if a web server, proxy or webmail listens on a port, by well-known ports and by the command line."""
     commands = [service["command"] for service in host["services"] if _WEB_SERVICE.search(service["command"])]
     return port in WEB_PORTS or any(re.search(rf"--port {port}\b", command) for command in commands)
 
@@ -102,7 +102,7 @@ async def _open(name: str, host: str, address: str, port: int) -> Streams:
 
 
 async def _listen(port: int, connect: Callable[[Streams], Awaitable[Streams]]) -> int:
-    """Listen on loopback, and relay each connection to a connection made by `connect`; return the port."""
+    """Listen on a loopback port, and relay each connection to one that `connect` opens; return the port number."""
     slots = asyncio.Semaphore(CONNECTIONS_MAX)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -138,7 +138,7 @@ _tasks: set[asyncio.Task[None]] = set()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy one direction of a connection, and then half-close the other connection."""
+    """Copy one direction of a connection to the other connection, and then half-close that one."""
     while octets := await reader.read(READ_BYTES):
         writer.write(octets)
         await writer.drain()
@@ -147,7 +147,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def _until_down(name: str, opening: Awaitable[None]) -> None:
-    """Open the ports, and wait until the network is down or a signal comes."""
+    """Open the loopback ports or the proxy, wait for a signal or the end of the network, then close all connections."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

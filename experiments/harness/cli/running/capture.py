@@ -1,4 +1,4 @@
-"""Command `lab7 capture`: packets at the interfaces of a host of a network that is up, as pcapng."""
+"""Command `lab7 capture`: live capture, as pcapng, at the interfaces of a host in a running network."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def capture_command(name: str, host: str, target: Path | None, only: str | None,
     interfaces = _interfaces(name, host, only)
     taps = open_taps(name, interfaces)
     with _output(target) as stream, connected(name) as channel, _until_stopped() as stopped:
-        # The connection of a subscriber ends with the network.
+        # A subscriber's connection to the control server ends when the network ends.
         send_request(channel, "subscribe")
         receive_reply(channel)
         writer = PcapngWriter(stream, [f"{host}:{interface}" for interface in interfaces])
@@ -60,7 +60,7 @@ def capture_command(name: str, host: str, target: Path | None, only: str | None,
 
 @contextlib.contextmanager
 def _output(target: Path | None) -> Iterator[BinaryIO]:
-    """Open the file, or standard output for None. Raises click.UsageError if it cannot be written."""
+    """Open a file for writing, or yield standard output for None. Raises click.UsageError if opening fails."""
     if target is None:
         yield sys.stdout.buffer
         return
@@ -86,7 +86,7 @@ def _interfaces(name: str, host: str, only: str | None) -> list[str]:
 
 @contextlib.contextmanager
 def _until_stopped() -> Iterator[socket.socket]:
-    """Turn SIGINT and SIGTERM into a readable socket during a block."""
+    """Yield a socket that becomes readable at SIGINT or SIGTERM, as long as the `with` block runs."""
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -103,7 +103,10 @@ def _until_stopped() -> Iterator[socket.socket]:
 
 @dataclass
 class _Recording:
-    """Packets of several taps that are written to a stream; `counts`: number of packets per tap."""
+    """Capture from several packet sockets (`taps`) to one pcapng stream.
+
+    `counts`: number of packets so far per socket; `left`: number of packets still to record, None without limit.
+    """
 
     taps: list[socket.socket]
     writer: PcapngWriter
@@ -112,7 +115,7 @@ class _Recording:
     counts: list[int]
 
     def drain(self, places: Iterable[int]) -> None:
-        """Write the packets that wait at the taps of these indices."""
+        """Write the packets waiting in the packet sockets with these indices."""
         for place in places:
             for time_ns, frame, length, _ in received(self.taps[place], BURST):
                 if self.left == 0:
@@ -123,7 +126,7 @@ class _Recording:
         self.stream.flush()
 
     def finish(self) -> list[int]:
-        """Write the counts of the interfaces; return the number of packets that the kernel dropped, per tap."""
+        """Write the packet counts of the interfaces; return the number of packets dropped by the kernel per socket."""
         dropped = [struct.unpack("@II", tap.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[1] for tap in self.taps]
         with contextlib.suppress(BrokenPipeError):
             for place, lost in enumerate(dropped):
@@ -133,7 +136,7 @@ class _Recording:
 
 
 def _record(recording: _Recording, channel: Channel, stopped: socket.socket) -> None:
-    """Write packets until a signal, the end of the network, a closed pipe or the count."""
+    """Write packets until a signal comes, the network ends, the output pipe is closed or the limit is reached."""
     poll = select.poll()
     by_descriptor = {tap.fileno(): place for place, tap in enumerate(recording.taps)}
     for descriptor in (*by_descriptor, stopped.fileno(), channel.fileno()):
@@ -150,7 +153,7 @@ def _record(recording: _Recording, channel: Channel, stopped: socket.socket) -> 
 
 
 def _ends(channel: Channel) -> bool:
-    """Read a notice; return True at the end of the connection instead."""
+    """Read one message from the control server; return True if the connection has ended instead."""
     try:
         channel.receive(0.0)
     except (ClosedError, TimeoutError):

@@ -1,4 +1,4 @@
-"""Choice between a network that is up and a new one, for commands that take a topology or the name of a network."""
+"""Choice between a running network and a new one, for commands that accept a topology or the name of a network."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ new_option = click.option("--new", is_flag=True, help="start a new network, even
 
 
 def running_network(text: str, timed: str, *, new: bool) -> str | None:
-    """Return the name of the running network that `text`, a name or a topology, refers to; None to start a new network.
+    """Return the name of the running network that `text`, a name or a topology, refers to; None for a new network.
 
-    A new network is also started if --new or an option that describes a network is given on the command line.
+    A new network is also started if --new or an option that describes a network is on the command line.
     """
     context = click.get_current_context()
     described = any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in DESCRIBING)
-    # If the sandbox shows the folder of the sockets, the network that is being started would find itself.
+    # If the sandbox contained the folder of control sockets, a network that is being started would find itself.
     if new or described or timed == "virtual" or registry.is_inherited():
         return None
     if not is_user_file(text.partition(":")[0]):
@@ -47,5 +47,5 @@ def running_network(text: str, timed: str, *, new: bool) -> str | None:
 
 
 def say_running(name: str) -> None:
-    """Report on standard error that a command runs in a running network."""
+    """Print on standard error the name of the running network in which a command runs."""
     click.echo(f"lab7: in the running network {name} (--new starts another)", err=True)

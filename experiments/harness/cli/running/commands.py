@@ -1,4 +1,4 @@
-"""Commands `lab7 ps`, `attach`, `down`, `link` and `service`: networks that are up."""
+"""Commands `lab7 ps`, `attach`, `down`, `link` and `service`, which list and control running networks."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def ps_command(name: str | None, as_json: bool) -> None:
 
 
 def _print_network(described: dict[str, Any], as_json: bool) -> None:
-    """Print the hosts and links of one network; with --json, its description by the control server."""
+    """Print the hosts and links of one network; with --json, the description that its control server sends."""
     if as_json:
         common.print_json(described)
         return
@@ -87,7 +87,7 @@ def _row_fields(one: dict[str, Any]) -> dict[str, Any]:
 
 
 def only_network() -> str:
-    """Return the name of the one network that is up. Raises click.UsageError for none and for several."""
+    """Return the name of the running network. Raises click.UsageError if there is none or more than one."""
     found = registry.names()
     if not found:
         raise click.UsageError("no network is up: `lab7 up TOPOLOGY` starts one")
@@ -178,7 +178,7 @@ def _print_link(found: dict[str, Any]) -> None:
 
 
 def describe_shape(fields: dict[str, Any] | None) -> str:
-    """Return a shape, as a JSON object, in words: `10 Mbit/s, delay 50 ms, loss 1 %`."""
+    """Describe a link shape, given as a JSON object, in words: `10 Mbit/s, delay 50 ms, loss 1 %`."""
     shape = Shape(**fields) if fields is not None else Shape()
     words = [f"{shape.rate_bps / 1e6:g} Mbit/s"] if shape.rate_bps is not None else []
     words += [f"delay {shape.delay_s * 1e3:g} ms"] if shape.delay_s else []

@@ -1,4 +1,4 @@
-"""Publication of a network that is up: its name, its control socket, and its control server."""
+"""Publication of a running network under a name: control socket and control server, for commands in other terminals."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _OTHER_CHARACTERS = re.compile(r"[^A-Za-z0-9_.+-]+")
 
 
 def default_name(topology: str) -> str:
-    """Return the default name of a network: the topology's name, made valid as a file name."""
+    """Return the default name of a network: the topology's name with only the characters valid in names."""
     name = _OTHER_CHARACTERS.sub("-", topology).lstrip("_.+-")[:40]
     return name if NAME.fullmatch(name) else "network"
 
 
 def file_of(entry: TopologyEntry) -> str:
-    """Return the absolute path of a topology's file, with `:NAME` if given; empty for a topology of lab7."""
+    """Return the absolute path of a topology's file, with `:NAME` if given; an empty string for a topology of lab7."""
     if not entry.called:
         return ""
     file, colon, chosen = entry.called.partition(":")
@@ -38,7 +38,7 @@ def file_of(entry: TopologyEntry) -> str:
 
 @contextlib.contextmanager
 def served(bed: Testbed, entry: TopologyEntry, published: registry.Published) -> Iterator[ControlServer]:
-    """Serve the control socket of a running network during a block."""
+    """Serve the control socket of a running network during a `with` block."""
     about = {
         "name": published.name,
         "pid": published.pid,

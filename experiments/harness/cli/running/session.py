@@ -1,4 +1,4 @@
-"""Command in a running network, on the terminal or the streams of this process."""
+"""Execution of a command in a running network, attached to this process's terminal or standard streams."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from lab7.topologies.emulation.errors import EmulationError
 # Signals that are passed on to a command on pipes; on a terminal, the command's pseudo-terminal makes signals of keys.
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 READ_BYTES = 65536
-# Seconds in which the last output of a command is read, if a program that it left behind keeps the terminal open.
+# Time in s for reading a command's last output, if a background program of the command keeps the terminal open.
 LAST_OUTPUT_S = 0.3
 START_TIMEOUT_S = 1.0
 
 
 def run_in(name: str, operation: str, **fields: Any) -> int:
-    """Run `exec` or `attach` in a network that is up; return the exit code of the command.
+    """Run the command of `lab7 exec` or `lab7 attach` in a running network; return the command's exit code.
 
-    A command gets a terminal of its own if all three streams are terminals, else the streams themselves. Raises
-    EmulationError, also if the network is taken down meanwhile.
+    If all three standard streams are terminals, the command gets a pseudo-terminal; otherwise it inherits the streams.
+    Raises EmulationError, also if the network is stopped meanwhile.
     """
     environment = {variable: os.environ[variable] for variable in ENVIRONMENT if variable in os.environ}
     on_terminal = all(_is_terminal(number) for number in range(3))
@@ -73,10 +73,9 @@ def _open_or_null(number: int) -> int:
 
 
 class _Signals:
-    """Signals of this process, which are passed on to a command on pipes; a context manager.
+    """Context manager that forwards the signals of this process to the command, if the command has no terminal.
 
-    Signals that arrive before the command has started are held until it has; after START_TIMEOUT_S they end this
-    process.
+    Signals that arrive before the command has started are held until then; after START_TIMEOUT_S they end this process.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -95,7 +94,7 @@ class _Signals:
             signal.signal(number, handler)
 
     def started(self) -> None:
-        """Pass on the held signals, and from now on each signal at once."""
+        """Forward the held signals, and from now on every signal immediately."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         self._has_started = True
         for number in self._waiting:
@@ -136,7 +135,7 @@ def _on_terminal(channel: Channel, master: int, name: str) -> int:
             if channel.fileno() in ready:
                 break
             if master in ready and not _copy(master, 1):
-                # The last program has closed the terminal; the exit code is on its way.
+                # The last program has closed the terminal; the exit code arrives next.
                 poll.unregister(master)
             if 0 in ready and not _copy(0, master):
                 poll.unregister(0)
@@ -147,7 +146,7 @@ def _on_terminal(channel: Channel, master: int, name: str) -> int:
 
 
 def _copy(source: int, target: int) -> bool:
-    """Copy what can be read now; return False at the end of the source, or if the target is closed."""
+    """Copy the octets that are available; return False at the end of the source, or if the target is closed."""
     try:
         octets = os.read(source, READ_BYTES)
         while octets:
@@ -162,7 +161,7 @@ def _copy(source: int, target: int) -> bool:
 
 @contextlib.contextmanager
 def _raw_terminal() -> Iterator[None]:
-    """Put the terminal into raw mode during a block, so that Ctrl-C reaches the command."""
+    """Put the terminal into raw mode during a `with` block, so that Ctrl-C reaches the command."""
     before = termios.tcgetattr(0)
     try:
         tty.setraw(0, termios.TCSADRAIN)
@@ -173,7 +172,7 @@ def _raw_terminal() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _resized(master: int) -> Iterator[None]:
-    """Keep the command's pseudo-terminal as large as this terminal during a block (SIGWINCH)."""
+    """Resize the command's pseudo-terminal with this terminal (SIGWINCH) during a `with` block."""
 
     def resize(*_: object) -> None:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""SOCKS version 5 (RFC 1928): the server's side of the negotiation, for CONNECT without authentication.
+"""SOCKS version 5 (RFC 1928): server side of the negotiation, for CONNECT without authentication.
 
 Left out: BIND, UDP ASSOCIATE and authentication.
 """
@@ -16,11 +16,11 @@ SUCCEEDED, UNREACHABLE, COMMAND_UNKNOWN, TYPE_UNKNOWN = 0, 4, 7, 8
 
 
 class SocksError(Exception):
-    """Error for a client that does not speak SOCKS 5, or that requests another command than CONNECT."""
+    """Error for a client that does not use SOCKS 5, or that requests a command other than CONNECT."""
 
 
 async def read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[str, int]:
-    """Negotiate, and return the destination of the client's CONNECT: address or name, and port. Raises SocksError."""
+    """Negotiate with a SOCKS client; return (address or name, port) of its CONNECT request. Raises SocksError."""
     version, methods = await reader.readexactly(2)
     offered = await reader.readexactly(methods)
     if version != VERSION or NO_AUTHENTICATION not in offered:
@@ -45,5 +45,5 @@ async def read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 
 def reply(code: int) -> bytes:
-    """Return a reply without a bound address, which clients of CONNECT do not use."""
+    """Return a SOCKS reply with an all-zero bound address, which clients of CONNECT do not use."""
     return bytes([VERSION, code, 0, IPV4]) + bytes(6)
