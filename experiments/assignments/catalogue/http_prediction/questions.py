@@ -1,5 +1,4 @@
-"""Questions of the assignment http-prediction: drawing of a student's parameters, recording of four page loads, and
-answer keys.
+"""Questions of the assignment http-prediction: drawn parameters per student, traffic to record, and answer keys.
 
 Each function q1, q2, ... computes the answer key of one question from the capture of one student.
 """
