@@ -1,7 +1,7 @@
 """Roster of a course: student ids, and the columns by which a learning platform identifies its students.
 
-A roster is a CSV file in UTF-8 whose first line names the columns, with commas, semicolons or tabs between them: one
-that was written by hand, or the export of the gradebook of Canvas, Moodle or Gradescope.
+A roster is a CSV file in UTF-8, separated by commas, semicolons or tabs, whose first line has the column names. It can
+be written by hand, or be the exported gradebook of Canvas, Moodle or Gradescope.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ class RosterError(ValueError):
 
 @dataclass(frozen=True)
 class Roster:
-    """Students keyed by id, in the order of the file; each with the cells of its row keyed by column in lower case."""
+    """Students of a course in file order: `rows` maps student id -> column name in lower case -> cell."""
 
     rows: Mapping[str, Mapping[str, str]]
 
     def cell(self, student: str, *columns: str) -> str:
-        """Return the first cell of a student in these columns that is not empty; empty without one."""
+        """Return the first non-empty cell of a student in these columns; an empty text if there is none."""
         row = self.rows.get(student, {})
         return next((row[name] for name in columns if row.get(name)), "")
 
 
 def read_rows(path: Path) -> list[tuple[int, list[str]]]:
-    """Read the rows of a CSV file that are not empty, each with its line number. Raises RosterError."""
+    """Return the non-empty rows of a CSV file as (line number, cells). Raises RosterError."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             first = stream.readline()
@@ -53,7 +53,10 @@ def read_rows(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def read_pairs(path: Path, column: str) -> list[tuple[int, str, str]]:
-    """Read the columns `student` and another one from a CSV file, with line numbers. Raises RosterError."""
+    """Return (line number, student, value) for each row of a CSV file with the columns `student` and `column`.
+
+    Raises RosterError.
+    """
     rows = read_rows(path)
     names = [name.casefold() for name in rows[0][1]] if rows else []
     if not {"student", column} <= set(names):
@@ -64,7 +67,7 @@ def read_pairs(path: Path, column: str) -> list[tuple[int, str, str]]:
 
 
 def read_roster(path: Path) -> Roster:
-    """Read the students from a CSV roster; their ids are in the first of ID_COLUMNS that it has. Raises RosterError."""
+    """Read a CSV roster; the student ids are in its first column that is in ID_COLUMNS. Raises RosterError."""
     rows = read_rows(path)
     if not rows:
         raise RosterError(f"{path.name} is empty: give a CSV file with a column `student`")
