@@ -25,7 +25,7 @@ REFUSED = (poplib.error_proto, imaplib.IMAP4.error)
 
 
 def run_steps(client: Any, steps: Sequence[Sequence[Any]]) -> None:
-    """Run a session by calling the client's method of each step. Raises OSError, EOFError and imaplib's abort."""
+    """Run one session: call poplib's or imaplib's method of each step. Raises OSError, EOFError and imaplib's abort."""
     known: dict[str, str] = {}
     for method, *arguments in steps:
         try:

@@ -88,7 +88,7 @@ def _dialogue(request: dict[str, Any]) -> None:
 
 
 def _wait_for_close(client: smtplib.SMTP) -> None:
-    """Wait for the server to close the connection, so that the capture shows if the server sends the first FIN."""
+    """Wait until the server closes the connection, so that the capture shows which side sends the first FIN."""
     if client.sock is not None:
         client.sock.settimeout(FAREWELL_S)
         with suppress(OSError):

@@ -21,13 +21,13 @@ _STRING = re.compile(r'"([^"]*)"')
 
 @dataclass(frozen=True)
 class Published:
-    """DNS records that a host has received: values by (name, type), and the frame of the response."""
+    """DNS records that a host has received: values keyed by (name, type), each with the frame of the response."""
 
     answers: dict[tuple[str, str], tuple[tuple[str, ...], int]]
 
     @classmethod
     def of(cls, traffic: DnsTraffic) -> Published:
-        """Collect the records of all responses in the traffic; for equal questions the latest response counts."""
+        """Collect the records in all responses of the traffic; of several responses to a question, the last counts."""
         found = {}
         for exchange in traffic.exchanges:
             response, question = exchange.response, exchange.query.question
