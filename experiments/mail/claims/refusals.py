@@ -9,8 +9,9 @@
     502          the verb is in some RFC, but this server does not implement it
     503          the command is out of sequence; the same command in sequence is accepted
     504          the parameter is not supported; with a supported parameter the command is accepted
-    550 551 553  the user is unknown; the user has moved, and the mailbox in the reply accepts mail; the path violates the
-                 grammar of a mailbox. Another recipient is accepted
+    550          the user is unknown; another user is accepted
+    551          the user has moved; the mailbox in the reply accepts mail
+    553          the path violates the grammar of a mailbox; a valid path is accepted
     552          the quota is exceeded; the same message is accepted before, and once the mailbox is emptied
     554          DATA without an accepted recipient; with one the reply is 354
 
