@@ -22,7 +22,7 @@ from lab7.experiments.assignments.answer_types import (
     Text,
 )
 
-# An answer of each type with one form; the true answers are samples, which are compared with nothing.
+# One answer of each type for every expected format; their values are dummies, which are never compared.
 _SAMPLES: tuple[Answer, ...] = (
     Number(0),
     Number(0, "share"),

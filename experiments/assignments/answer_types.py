@@ -18,7 +18,7 @@ from typing import Protocol
 Given = str | int | float | bool | None | list["Given"]
 TEXT_MAX = 4_096
 LIST_MAX = 1_000
-# Units by kind of quantity, each as a factor of the kind's first unit.
+# Units keyed by kind of quantity, each with its size in the kind's base unit (s, bytes, bit/s).
 UNITS: Mapping[str, Mapping[str, float]] = {
     "time": {"s": 1, "ms": 1e-3, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ns": 1e-9, "min": 60, "h": 3600},
     "size": {
@@ -32,7 +32,8 @@ UNITS: Mapping[str, Mapping[str, float]] = {
 _NUMBER = re.compile(
     r"\s*([+-]?)(0[xX][0-9a-fA-F]+|(?:\d[\d_ ,']*)?(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(.*?)\s*\Z", re.DOTALL
 )
-# Words after a count: a noun, or the reason phrase of a status code. Units and words that change the number are none.
+# Words permitted after a count: a noun, or the reason phrase of a status code. Excluded are units and words that change
+# the number.
 _WORDS = re.compile(r"[a-z]{2,}(?:[ -][a-z]+){0,4}\Z", re.IGNORECASE)
 _NO_NOUN = {
     "or", "and", "to", "plus", "minus", "times", "about", "half", "hundred", "thousand", "million", "dozen",
@@ -85,7 +86,7 @@ class Number:
         return float(abs(found - self.value) <= allowed)
 
     def parse(self, given: Given) -> float:
-        """Return the number in a student's answer, converted to s, bytes or bit/s. Raises AnswerError without one."""
+        """Return the number in an answer, converted to s, bytes or bit/s. Raises AnswerError if there is none."""
         if isinstance(given, bool | list) or given is None:
             raise AnswerError(f"expected {self.form()}")
         if isinstance(given, int | float):
@@ -263,7 +264,7 @@ class Choice:
         """Return 1 for the right option, else 0. Raises AnswerError for text that names no option."""
         said = " ".join(as_text(given).split()).casefold()
         texts = [option.casefold() for option in self.options]
-        # The text wins: an option may itself be a letter.
+        # An option's text takes precedence over a letter, since an option may itself be a letter.
         spellings = {text: text for text in texts}
         for place, text in enumerate(texts):
             letter = chr(ord("a") + place)

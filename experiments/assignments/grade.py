@@ -23,9 +23,9 @@ from lab7.experiments.assignments.variant import Variant, draw_variant, read_key
 
 SUBMISSIONS_MAX = 20_000
 NO_SUBMISSION = "no submission"
-# Stands for the id of another student in what a student sees.
+# Replacement of another student's id in texts for a student.
 ANOTHER = "another student"
-# Share of the answers, where two students' keys differ, that must fit the other key to be flagged as copied.
+# Minimum fraction of answers that fit another student's key for a suspicion of copying, where the two keys differ.
 COPY_SHARE = 0.6
 _EXPORT = re.compile(r"(?P<student>[A-Za-z0-9][A-Za-z0-9.@+]*?)[-_ ].*answers.*\.ya?ml\Z|(?P<plain>[^/]+)\.ya?ml\Z")
 
@@ -196,7 +196,7 @@ def grade_question(assignment: Assignment, name: str, key: Key, given: Given) ->
         return QuestionGrade(name, 0, question.points, shown[:200], feedback)
     earned = round(share * question.points, 3)
     if isinstance(key.answer, Predicted):
-        # The measured terms are told also for a right prediction.
+        # The explanation, with the measured terms, is part of the feedback also for a right prediction.
         feedback = f"{key.answer.distance(given):.1%} from the measured {key.answer.shown()}. {key.explanation}"
         return QuestionGrade(name, earned, question.points, shown[:200], feedback)
     word = "correct" if share == 1 else "partly correct" if share > 0 else "wrong"
@@ -229,7 +229,7 @@ def _flags(keys: KeyStore, student: str, sheet: Sheet) -> tuple[tuple[str, ...],
 
 
 def _is_copy(own: Mapping[str, Key], other: Mapping[str, Key], sheet: Sheet) -> bool:
-    """Return True if the answers fit another student's key better than the own, where the two keys differ."""
+    """Return True if the answers fit another student's key better than the student's own, where the keys differ."""
     differ = [name for name in own if name in other and own[name].answer.shown() != other[name].answer.shown()]
     telling = [name for name in differ if name in sheet.answers]
     theirs = sum(_right(other[name], sheet.answers[name]) for name in telling)

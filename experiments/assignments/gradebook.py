@@ -68,7 +68,8 @@ def canvas_csv(assignment: GradedAssignment, grades: Sequence[Grade], roster: Ro
     """Return the CSV that Canvas imports: five columns that identify the student, and one column for the assignment.
 
     Canvas Instructor Guide, "How do I import grades in the Gradebook": Student, ID, SIS User ID, SIS Login ID, Section.
-    They are filled from the roster's columns of these names. If the roster has no SIS Login ID, it is the student's id.
+    They are filled from the roster's columns of these names. SIS Login ID is the student's id if the roster has no such
+    column.
     """
     rows = [[*CANVAS_COLUMNS, assignment.title], ["    Points Possible", "", "", "", "", _number(assignment.points)]]
     for grade in grades:
@@ -85,8 +86,8 @@ def canvas_csv(assignment: GradedAssignment, grades: Sequence[Grade], roster: Ro
 def moodle_csv(assignment: GradedAssignment, grades: Sequence[Grade], roster: Roster = NO_ROSTER) -> str:
     """Return the CSV for Moodle's grade import: username, email address, grade, and feedback.
 
-    username and email address are filled from the roster's columns of these names. If the roster has no username, it is
-    the student's id.
+    username and email address are filled from the roster's columns of these names. username is the student's id if the
+    roster has no such column.
     """
     rows = [["username", "email address", assignment.title, "feedback"]]
     for grade in grades:

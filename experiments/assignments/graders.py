@@ -18,7 +18,7 @@ from lab7.experiments.assignments.network.grading import NetworkGrader
 from lab7.experiments.assignments.predictions.grading import PredictionGrader
 from lab7.experiments.assignments.sheet import SHEET_NAME
 
-# Grades the submission of a student, a file or folder, without regard to the deadline.
+# Function that grades one student's submission, a file or folder, without any deduction for lateness.
 Grader = Callable[[str, Path], Grade]
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
 _ZIP = re.compile(r"(?P<student>[A-Za-z0-9][A-Za-z0-9.@+]*?)[-_ ].*\.zip\Z|(?P<plain>[A-Za-z0-9][^/]*)\.zip\Z")
@@ -80,7 +80,7 @@ def _grade(grader: Grader, student: str, place: Path, possible: float) -> Grade:
     try:
         return grader(student, place)
     except Exception as error:
-        # A submission that lab7 fails on must cost no other student.
+        # A failure of lab7 on one submission must not affect the other students.
         why = f"{type(error).__name__}: {error}"[:300]
         return Grade(
             student, 0, possible, problem=f"lab7 failed on this submission ({why}): report it, and grade again"

@@ -236,7 +236,7 @@ def wait_until_quiet(host: Host, port: int = SMTP_PORT, timeout_s: float = TIMEO
 
 
 def was_connected(host: Host, port: int = SMTP_PORT) -> bool:
-    """Return True if a host has, or had in the last minute (TIME_WAIT), a TCP connection on its own port."""
+    """Return True if a host has a TCP connection on a local port, or had one in the last minute (TIME_WAIT)."""
     lines = Path(f"/proc/{host.namespace_pid}/net/tcp").read_text().splitlines()[1:]
     return any(
         int(local.rpartition(":")[2], 16) == port and state != LISTEN

@@ -33,7 +33,10 @@ class Sessions:
         self.attempt_several(name, lambda: [session()])
 
     def attempt_several(self, name: str, sessions: Callable[[], list[Window]]) -> None:
-        """Run sessions in sequence, and record their time spans or error; nothing if the name failed before."""
+        """Run consecutive sessions, and record their time spans or the error.
+
+        Does nothing if a session of this name failed before.
+        """
         if name in self.failures:
             return
         try:

@@ -6,8 +6,8 @@ back, the content of his mailbox is compared with the accepted messages, and the
 schedule. In a third network Bob's server stays down until Alice's server gives up: the messages return as delivery
 status notifications. The long run has a fourth case, with the five days of RFC 5321, in virtual time only.
 
-The measured times include the programs' waits for a processor, which are measured during the resumed delivery. If they
-delayed a measured time, the outage is repeated in a new network. The fourth case needs no such repetition: these waits
+The run-queue delay of the programs (their waits for a processor) is measured during the resumed delivery. If it
+disturbed a measured time, the outage is repeated in a new network. The fourth case needs no such repetition: the delays
 take milliseconds, its retry interval half an hour.
 """
 

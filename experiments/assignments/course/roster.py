@@ -16,7 +16,7 @@ ROSTER_MAX = 5_000
 _STUDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
 # Names of the column with the student's id, in exports of Canvas, Moodle and Gradescope, and in plain CSV.
 ID_COLUMNS = ("student", "id", "sis login id", "sis user id", "username", "id number", "sid", "email", "email address")
-# Canvas exports the name of a student in the column Student, and a number of its own in ID.
+# In exports of Canvas, the column Student has the student's name, and ID has a number of Canvas.
 _CANVAS, _CANVAS_ID = {"student", "id", "sis login id"}, "sis login id"
 _CANVAS_NO_STUDENT = "Points Possible"
 _DELIMITERS = ",;\t"

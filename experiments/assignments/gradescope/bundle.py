@@ -40,7 +40,7 @@ fi
 $python -m venv /autograder/venv
 /autograder/venv/bin/pip install --quiet /autograder/source/lab7
 """
-# For the networks of programs, in the kernel of virtual time.
+# Debian packages that networks need inside of the kernel with virtual time, in which programs are tested.
 NETWORK_PACKAGES = " ".join(sorted({one.package for one in packages.of_groups(packages.NEEDED, packages.NETWORK)}))
 RUN = """\
 #!/usr/bin/env bash

@@ -166,7 +166,7 @@ def _unpack(path: Path, target: Path) -> None:
     """Unpack the known files of a hand-in, and no others. Raises AssignmentError if a file is too large."""
     try:
         with zipfile.ZipFile(path) as archive:
-            # A zip file of the folder has the folder's name before each file's.
+            # Ignore folders: in a zip file made from a folder, each name begins with that of the folder.
             for entry in archive.infolist():
                 name = Path(entry.filename).name
                 if name not in (RECORD_NAME, *FILES) or entry.is_dir() or (target / name).exists():

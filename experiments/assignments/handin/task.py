@@ -45,7 +45,7 @@ def task_text(variant: Variant, secret: bytes) -> str:
         "values": dict(variant.values),
         "key": signing_key(secret, variant.assignment.name, variant.student).hex(),
     }
-    # The order of the values is kept: an assignment may depend on it.
+    # Keep the order of the values, since an assignment may depend on it.
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 

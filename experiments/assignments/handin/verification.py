@@ -1,8 +1,8 @@
 """Verification of a student's hand-in: signature, file digests, nonce in the capture, clock and fidelity certificate.
 
-The signature reveals files that were changed without the student's task file (see handin.task), the nonce a capture of
-another student. Students can sign changed files of their own, since they have their task file: against that, the
-capture is graded, and for the kind `predict` the teacher's own measurement.
+The signature reveals files that were changed without the student's task file (see handin.task). The nonce reveals a
+capture of another student. Since students have their own task file, they can sign files that they have changed. Against
+that help only the content of the capture and, for the kind `predict`, the teacher's own measurement.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def verify(place: Path, scratch: Path, verifier: Verifier | None, student: str |
     if verifier is None:
         lines.append(("signature", "not verified: give the course secret by --secret"))
         return Verified(handin, tuple(lines), tuple(problems), captured)
-    # A student's id is any text here: a stranger wrote the file.
+    # The student's id is untrusted input, since it is read from the hand-in.
     if record.is_signed_by(verifier.key(record.student)):
         lines.append(("signature", f"by the task file of {record.student}"))
     else:
@@ -129,7 +129,7 @@ def _nonce(
         problems.append(f"the capture is that of {', '.join(foreign)}")
         return f"of {', '.join(foreign)}", foreign
     if student not in found:
-        # The nonce itself is left out: the submitter may be another student.
+        # Omit the nonce, which another student could otherwise use: the submitter may not be this student.
         problems.append(f"the nonce of {student} is in no packet: nothing was fetched, or it is another's capture")
         return f"{own} in no packet", ()
     return f"of {student}", ()

@@ -23,7 +23,7 @@ class NetworkGrader:
     verifier: Verifier
 
     def __call__(self, student: str, place: Path) -> Grade:
-        """Return the grade of one hand-in; if verification fails, as for a changed one, it has a `problem`."""
+        """Return the grade of one hand-in; if it was changed, or is another student's, it has only a `problem`."""
         assignment = self.keys.assignment
         with tempfile.TemporaryDirectory(prefix="lab7-grade-") as scratch:
             try:

@@ -7,7 +7,7 @@ import re
 from lab7.experiments.analysis.rules.rule import Violation
 from lab7.experiments.harness.judge.verdict import Contradiction
 
-# The rule in the sentence of a violation (Violation.sentence).
+# RFC section and statement of a rule in the sentence about a violation (Violation.sentence).
 _RULE = re.compile(r" \((?P<section>RFC [0-9]+[^:()]*): (?P<statement>.*?)\); correct: ")
 
 

@@ -20,7 +20,7 @@ from lab7.experiments.dns.wire.traffic import RCODES
 from lab7.experiments.harness.judge.frames import CaptureFile, connections
 from lab7.experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
 
-# Rules that hold in every case, since without them a response cannot be read or belongs to no query.
+# Message rules that hold in every test case: a response that violates them cannot be read, or belongs to no query.
 BASIC = frozenset(rule.id for rule in (dns.FORMAT, dns.QR, dns.ID, dns.QUESTION, dns.TTL_EQUAL, dns.ALIAS))
 ANSWER = Rule("dns-server-answer", "dns", "A name server answers each query.", "RFC 1035 section 7.3")
 TXT = 16
@@ -29,7 +29,7 @@ SECTIONS = {1: "answer", 2: "authority", 3: "additional"}
 
 @dataclass(frozen=True)
 class Expected:
-    """Record that a response must contain: owner, type, TTL, and value in the form of `value_of`."""
+    """Record that a response must contain: owner, type, TTL, and value as returned by `value_of`."""
 
     owner: str
     rtype: int
@@ -49,11 +49,11 @@ class View:
 
     @property
     def message(self) -> Message:
-        """The response, parsed."""
+        """The parsed DNS response."""
         return self.response.message
 
     def fault(self, rule: Rule, start: int, end: int, found: str, expected: str) -> DeviationError:
-        """Return the error for a fault in the octets [start, end) of the response."""
+        """Return a DeviationError for a fault in the octets [start, end) of the response."""
         return DeviationError(self.response.violation(rule, start, end, found, expected))
 
     def expect_header(self, rule: Rule, rcode: int, aa: bool, tc: bool = False) -> None:

@@ -24,7 +24,7 @@ from lab7.experiments.harness.measurement import Lab
 from lab7.experiments.harness.parameters import one_of
 
 EXERCISES = ("all", "public")
-# Function that adds cases to those that an exercise has drawn.
+# Function that adds test cases to an exercise's plan of test cases.
 More = Callable[[Any], None]
 
 

@@ -40,8 +40,8 @@ from lab7.experiments.harness.virtual_time.kernel_run import StandstillError, St
 from lab7.topologies.emulation.errors import EmulationError, UserFileError
 
 RUNS, GRADE_NAME = "runs", "grade.json"
-# Limit of processor time in seconds in which the clock stands, once the program has been started; lab7 itself needs a
-# few seconds between two requests.
+# Limit in seconds of processor time without progress of the virtual clock, after the start of the program. lab7 itself
+# needs a few seconds between two requests.
 STILL_LIMIT_S = 30.0
 ENDED_MAX = 400
 
@@ -187,7 +187,7 @@ def read_evidence(grading: Grading, folder: Path, seed: int, ended: str = "") ->
             raise NotGradedError(f"lab7 failed ({error}): grade again") from error
         early = next((check.measured for check in result.fidelity.checks if check.name == EARLY), "")
         if early:
-            # What the program broke ended the run (harness.results.deviations.ended_early).
+            # A fault caused by the program has ended the run early (harness.results.deviations.ended_early).
             ended = ended or early
         elif result.fidelity.verdict == "suspect":
             wrong = next((check.name for check in result.fidelity.checks if check.verdict == "suspect"), "fidelity")

@@ -20,7 +20,7 @@ from lab7.experiments.harness.judge.frames import CaptureFile, Connection, conne
 from lab7.experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
 from lab7.experiments.http.wire.http1 import GrammarError, chunked_body
 
-# Rules that hold in every case, since without them a response cannot be read.
+# Message rules that hold in every test case: a response that violates them cannot be read.
 LINES = frozenset(
     rule.id for rule in (http1.LINE_END, http1.STATUS_LINE, http1.FIELD_LINE, http1.HEAD_END, http1.UNREQUESTED)
 )
@@ -61,7 +61,7 @@ class View:
         raise self._no_answer(number)
 
     def _no_answer(self, number: int) -> DeviationError:
-        """Return the error for a request to which the server sent no octet."""
+        """Return a DeviationError for a request to which the server sent no octet."""
         if number < len(self.dialogue.requests):
             start, end = self.dialogue.requests[number].start, self.dialogue.requests[number].content
         else:
@@ -81,11 +81,11 @@ class View:
                 raise self.fault(WHOLE, response.start, response.content, found, "a response after the empty line")
 
     def fault(self, rule: Rule, start: int, end: int, found: str, expected: str) -> DeviationError:
-        """Return the error for a fault in the octets [start, end) of the server's stream."""
+        """Return a DeviationError for a fault in the octets [start, end) of the server's stream."""
         return DeviationError(self.dialogue.server.violation(rule, start, end, found, expected))
 
     def line_fault(self, rule: Rule, head: Head, name: bytes, found: str, expected: str) -> DeviationError:
-        """Return the error for a fault in the field line `name` of a response, or in the status line without it."""
+        """Return a DeviationError for the field line `name` of a response, or for its status line if there is none."""
         start = next((at for known, _, at in head.fields if known == name), head.start)
         return self.fault(rule, start, self.data.find(b"\n", start) + 1, found, expected)
 

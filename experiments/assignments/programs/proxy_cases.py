@@ -18,12 +18,12 @@ from lab7.experiments.assignments.programs.http_cases import LINES, View
 from lab7.experiments.harness.judge.frames import CaptureFile, Connection, connections
 from lab7.experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
 
-# Rules on the requests of a proxy that hold in every case.
+# Message rules that the proxy's requests to the origin must keep in every test case.
 REQUESTS = frozenset(
     rule.id for rule in (http1.LINE_END, http1.REQUEST_LINE, http1.FIELD_LINE, http1.HEAD_END, http1.HOST)
 )
 END_OF_TIME_NS = 1 << 63
-# Permitted difference in seconds of Age from the time in the capture: whole seconds, and the times of transmission.
+# Permitted difference in s between Age and the time in the capture: Age has whole seconds, and transmission takes time.
 AGE_SLACK_S = 2
 
 
@@ -50,14 +50,14 @@ class Forwarded:
         return self.dialogue.server.stream.span(start, start + 1)[0].time_ns
 
     def fault(self, rule: Rule, found: str, expected: str, name: bytes = b"") -> DeviationError:
-        """Return the error for a fault in the field line `name` of the request, or in the request line without it."""
+        """Return a DeviationError for the field line `name` of the request, or for the request line without one."""
         data = self.dialogue.client.stream.data
         start = next((at for known, _, at in self.request.fields if known == name), self.request.start)
         end = data.find(b"\n", start) + 1
         return DeviationError(self.dialogue.client.violation(rule, start, end, found, expected))
 
     def content_fault(self, rule: Rule, found: str, expected: str) -> DeviationError:
-        """Return the error for a fault in the content of the request."""
+        """Return a DeviationError for a fault in the content of the request."""
         start, end = self.request.content, max(self.request.end, self.request.content)
         return DeviationError(self.dialogue.client.violation(rule, start, end, found, expected))
 
@@ -93,7 +93,7 @@ class Turn:
         raise self.view.line_fault(rule, head, b"", found, expected)
 
     def expect_stored(self, rule: Rule, why: str) -> None:
-        """Require that the proxy sends no request to the origin: its response is stored. Raises DeviationError."""
+        """Require that the proxy uses a stored response, and sends no request to the origin. Raises DeviationError."""
         self.view.response()
         for one in self.forwarded:
             raise one.fault(rule, f"a request for {self.target} to the origin, {why}", "no octets: the stored response")

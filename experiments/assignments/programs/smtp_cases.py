@@ -19,7 +19,7 @@ from lab7.experiments.assignments.programs.deviation import DeviationError, expl
 from lab7.experiments.harness.judge.frames import CaptureFile, Connection, connections
 from lab7.experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
 
-# Rules that hold in every case, for the server's replies and for its commands to the next hop.
+# Message rules that hold in every test case: for the server's replies, and for its commands to the next hop.
 REPLIES = frozenset(rule.id for rule in (smtp.LINE_END, smtp.REPLY, smtp.REPLY_LINES, smtp.UNREQUESTED))
 COMMANDS = frozenset(rule.id for rule in (smtp.LINE_END, smtp.COMMAND, smtp.GREETING, smtp.DOT, smtp.DATA_END))
 END_OF_TIME_NS = 1 << 63
@@ -72,11 +72,11 @@ class Delivery:
         return text[1:] if text.startswith(b".") else text
 
     def fault(self, rule: Rule, line: Line, found: str, expected: str) -> DeviationError:
-        """Return the error for a fault in a line of the message or in a command."""
+        """Return a DeviationError for a fault in a line of the message or in a command."""
         return DeviationError(self.source.violation(rule, line.start, line.after, found, expected))
 
     def begins_at(self, first: bytes) -> int:
-        """Return the index of the first line that equals `first` without dot-stuffing; -1 if there is none."""
+        """Return the index of the first line that, without dot-stuffing, equals `first`; -1 if there is none."""
         return next((number for number in range(len(self.lines)) if self.text(number) == first), -1)
 
 
@@ -119,7 +119,7 @@ class View:
         return reply
 
     def fault(self, rule: Rule, start: int, end: int, found: str, expected: str) -> DeviationError:
-        """Return the error for a fault in the octets [start, end) of the server's stream."""
+        """Return a DeviationError for a fault in the octets [start, end) of the server's stream."""
         return DeviationError(self.server.violation(rule, start, end, found, expected))
 
     def delivered(self, first: bytes, number: int, rule: Rule = HANDED_ON, why: str = "") -> list[Delivery]:
@@ -139,7 +139,10 @@ class View:
         return sum(map(len, self.pieces[:number]))
 
     def _time_ns(self, number: int) -> int:
-        """Return the time in ns at which a piece was sent: for piece 0 the SYN's, END_OF_TIME_NS if it was not sent."""
+        """Return the time in ns of piece `number` of the client's octets: for piece 0 the time of the SYN.
+
+        END_OF_TIME_NS for a piece that was not sent.
+        """
         if number == 0:
             return self.connection.syn.time_ns
         start = self._start(number)
@@ -204,7 +207,7 @@ def _transactions(one: LineConnection) -> Iterator[Delivery]:
             lines = tuple(iter(lambda: _text_line(one), None))
             time_ns = one.client.time_ns(line.start)
             yield Delivery(one.client.source, sender, tuple(recipients), command, lines, time_ns)
-            # The reply to the mail data takes the place of that to one line.
+            # The mail data have one reply, although they are several lines: skip it.
             del codes[number + 1 : number + 2]
             recipients = []
 

@@ -19,7 +19,7 @@ from pathlib import Path
 # Limits of a submission: a course's program is a few files of text.
 FILES_MAX = 1_000
 BYTES_MAX = 16 << 20
-# File of `lab7 assignment check` beside a program, which is no part of it (see programs.tries).
+# File that `lab7 assignment check` writes beside a program (see programs.tries); not part of the submission.
 TRIES_NAME = ".lab7-tries.json"
 _STUDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.@+_-]{0,63}\Z")
 

@@ -36,13 +36,13 @@ from lab7.topologies.emulation.watch import ServerDied
 PROGRAM_NAME, ENDED_NAME = "program", "program.json"
 FUNCTION = f"{__name__}:run"
 RAW_CLIENT = "lab7.experiments.assignments.programs.peers.raw_client"
-# First steps of a trial: an end without progress is a fault of the program only once the program has been started.
+# First steps of a trial: a standstill is the program's fault only after the program has been started.
 NETWORK, STARTED = "starting the network", "starting the program"
-# Pause between two requests, in which the recorder syncs the packets to the host: a program that computes for ever at
-# one request thereby loses none of its earlier packets.
+# Pause in seconds between two requests, in which the recorder writes the packets to the host. If the program then
+# computes forever at a request, none of its earlier packets are lost.
 PAUSE_S = 1.5
-# Writing 2 to this file frees the inodes of files that are not open, and with them the host's file descriptors that
-# hostfs keeps for each file that was opened once (Documentation/admin-guide/sysctl/vm.rst).
+# Writing 2 to this file frees the inodes of files that are not open (Documentation/admin-guide/sysctl/vm.rst). This
+# closes the file descriptors on the host that hostfs keeps for each file that was opened once.
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 
 
@@ -99,7 +99,8 @@ def send_all(
 ) -> None:
     """Send (claim, request) pairs through the raw client, one after the other, and report progress by claim.
 
-    A request that fails is no error, since the capture shows it. done: fraction of the run that was over before.
+    A request that fails raises no error, since the capture shows it. done: fraction of the run that is over before the
+    first request.
     """
     for number, (claim, request) in enumerate(requests):
         share = done + (1 - done) * number / len(requests)

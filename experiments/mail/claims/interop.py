@@ -25,7 +25,7 @@ from lab7.experiments.mail.wire.smtp_grammar import Command
 def sent(cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str) -> Verdict:
     """Return the verdict on a submission: the server accepts the message for the recipient, unaltered.
 
-    A client may append an empty line to the body, and rewrite the header, but neither From and To nor Subject.
+    A client may append an empty line to the body, and change header fields other than From, To and Subject.
     """
 
     def check() -> Finding:

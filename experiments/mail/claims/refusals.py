@@ -11,8 +11,8 @@
     504          the parameter is not supported; with a supported parameter the command is accepted
     550          the user is unknown; another user is accepted
     551          the user has moved; the mailbox in the reply accepts mail
-    553          the path violates the grammar of a mailbox; a valid path is accepted
     552          the quota is exceeded; the same message is accepted before, and once the mailbox is emptied
+    553          the path violates the grammar of a mailbox; a valid path is accepted
     554          DATA without an accepted recipient; with one the reply is 354
 
 Source: RFC 5321 sections 3.3, 3.4, 3.8, 4.1.1, 4.2.2 to 4.2.4 and 4.5.4.1.

@@ -74,7 +74,7 @@ class MailLegs:
         return ConnectionTraffic(self.reading, self.dropped_at_bob)
 
     def within(self, windows: Sequence[tuple[int, int]]) -> MailLegs:
-        """Return only the connections whose SYN is in one of the time spans [start_ns, end_ns)."""
+        """Return the captured mail traffic of connections whose SYN is in one of the time spans [start_ns, end_ns)."""
 
         def is_in(connection: Connection) -> bool:
             return any(start <= connection.syn.time_ns < end for start, end in windows)

@@ -1,15 +1,15 @@
 """Scripted browser program for webmail: requests pages, follows links, submits forms.
 
-A driver (see lab7.experiments.harness.driver_process) with the arguments ADDRESS PORT NAME. A request is a list of
-steps on one connection:
+A driver, which takes JSON requests on standard input (see lab7.experiments.harness.driver_process), with the arguments
+ADDRESS PORT NAME. A request is a list of steps on one connection:
 
     ["open", "/login"]                            a page
-    ["submit", "/login", {"user": "bob"}]         the form with this action, with these fields and its own values
+    ["submit", "/login", {"user": "bob"}]         the form with this action, with these values and the form's own
     ["follow", "a letter"]                        the first link or picture with this in its text or its address
     ["each", "/message?"]                         every link of the current page with this in its address
 
-The browser uses Python's http.client, html.parser and http.cookies, so that no client of lab7 tests lab7's servers.
-Redirections are followed; style sheets and pictures are not fetched automatically.
+The browser uses Python's http.client, html.parser and http.cookies, so that lab7's servers are tested by an independent
+client. Redirects are followed; style sheets and pictures are not fetched automatically.
 """
 
 from __future__ import annotations

@@ -93,7 +93,10 @@ DELETE: Steps = [
 
 
 def rest_steps(count: int) -> Steps:
-    """Return POP3 steps that retrieve the messages that a previous session with DELE has left, of `count` before it."""
+    """Return POP3 steps that retrieve the messages which an earlier session with DELE has left.
+
+    `count`: number of messages before that session.
+    """
     every = range(1, count - DELETED + 1)
     return [*_POP3, ("stat",), ("list",), *(("retr", number) for number in every), ("quit",)]
 

@@ -47,8 +47,9 @@ LOG_IN_REQUESTS, LIST_MESSAGES = 3, 50
 class Reading:
     """Cost of a reading task by POP3 or IMAP, as counts of commands and sizes of long responses.
 
-    retrieval, message_retrieval: number of retrieval commands in total, and per message; answers: sizes of the long
-    responses in octets; fits: True if the responses fit TCP's initial window.
+    retrieval: number of retrieval commands that do not depend on the number of messages; message_retrieval: number of
+    retrieval commands for each message; answers: sizes of the long responses in octets; fits: True if the responses fit
+    TCP's initial window.
     """
 
     authorization: int
@@ -66,7 +67,7 @@ class Reading:
 
 
 def reading(protocol: str, task: str, headers: Sequence[int], sizes: Sequence[int], attachment: int) -> Reading:
-    """Return the cost of a task (headers, attachment, everything) by POP3 or IMAP.
+    """Return the cost of a reading task (headers, attachment, everything) by POP3 or IMAP.
 
     headers, sizes: octets of each message's header section and of the whole message; attachment: octets of the
     attachment as encoded. Raises KeyError for an unknown task or protocol.

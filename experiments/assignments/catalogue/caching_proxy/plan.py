@@ -15,7 +15,7 @@ from lab7.experiments.assignments.programs.proxy_cases import AGE_SLACK_S, Ask, 
 
 NAME = "www.example.com"
 CLOSE = "Connection: close"
-# A freshness lifetime in seconds that no case outlasts.
+# Freshness lifetime in seconds that exceeds the duration of every test case.
 LONG_S = 600
 FRAMING_RULES = frozenset(
     rule.id for rule in (http1.CONTENT_LENGTH, http1.FRAMING, http1.CHUNK_SIZE, http1.CHUNK_END, http1.NO_CONTENT)
@@ -155,7 +155,10 @@ def ask(target: str, *fields: str, wait_s: float = 0, method: str = "GET", conte
 
 
 def plan_of(seed: int, which: str, more: More = no_more) -> Plan:
-    """Return the test cases and script drawn from a seed; `which` "public" omits cases that students may not see."""
+    """Return the test cases and the origin's script, drawn from a seed.
+
+    Test cases hidden from students are omitted if `which` is "public".
+    """
     plan = Plan(Random(seed))
     for add in (_forward, _fields, _framing, _hit, _not_storable, _validation, _age, _key):
         add(plan)

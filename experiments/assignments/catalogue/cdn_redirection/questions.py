@@ -82,7 +82,7 @@ def _user(seen: CaptureView, region: str) -> CaptureView:
 
 
 def _resolved(seen: CaptureView, region: str, place: int = 0) -> tuple[DnsExchange, DnsMessage]:
-    """Return (DNS exchange, its response) number `place`, counted from 0, of a region's user."""
+    """Return (DNS exchange, its response) of a region's user; `place` counts the user's exchanges from 0."""
     exchange = _user(seen, region).dns.exchanges[place]
     assert exchange.response is not None
     return exchange, exchange.response
@@ -98,7 +98,7 @@ def _page(seen: CaptureView, host: str) -> list[Exchange]:
 
 
 def _page_response(seen: CaptureView, region: str, place: int) -> tuple[Message, Message]:
-    """Return (request, response) for the page, number `place`, counted from 0, of a region's user."""
+    """Return (request, response) of a region's user for the page; `place` counts the user's page requests from 0."""
     exchange = _page(seen, host_name("user", region))[place]
     assert exchange.response is not None
     return exchange.request, exchange.response

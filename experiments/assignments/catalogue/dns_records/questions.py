@@ -78,7 +78,7 @@ def _responses(seen: CaptureView, kind: str, name: str = "") -> list[DnsMessage]
 
 
 def _missing(seen: CaptureView) -> list[DnsMessage]:
-    """Return the NXDOMAIN responses."""
+    """Return the NXDOMAIN responses to queries for A records."""
     return [one for one in _responses(seen, "A") if one.rcode == NXDOMAIN]
 
 

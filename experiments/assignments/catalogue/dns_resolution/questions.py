@@ -15,7 +15,7 @@ from lab7.experiments.assignments.recording import Lab
 from lab7.experiments.dns.wire.traffic import DnsExchange, DnsMessage
 from lab7.topologies.dns import LOCAL
 
-# Characters of filling in each string of the large TXT RRset, which exceeds a UDP response.
+# Number of padding characters in each string of the large TXT RRset, which exceeds a UDP response.
 FILLING = 150
 
 
@@ -86,7 +86,7 @@ def _messages(seen: CaptureView) -> list[DnsMessage]:
     hint="Look at the destination of each query of the local server.",
 )
 def q1(seen: CaptureView) -> Key:
-    """Return the answer key: the addresses of the servers that the local server queries at first, in order."""
+    """Return the answer key: the addresses of the servers queried in the local server's first resolution, in order."""
     queries = [query for query, _ in _resolution(seen)]
     text = "; ".join(f"frame {one.frame}: {one.question} to {one.target}" for one in queries)
     explanation = f"Iterative resolution from the root (RFC 1034 section 5.3.3): {text}."

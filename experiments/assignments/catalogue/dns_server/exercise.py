@@ -147,7 +147,7 @@ def draw_names(seed: int) -> Names:
 
 
 def cases_of(names: Names, which: str, more: More = no_more) -> list[Case]:
-    """Return a zone's test cases in the order of sending; `which` "public" omits those that students may not see."""
+    """Return the test cases in the order of sending; those hidden from students are omitted if `which` is "public"."""
     cases: list[Case] = []
     plan = Plan(names, cases)
 

@@ -24,7 +24,7 @@ from lab7.experiments.ftp.wire.sessions import FtpExchange, FtpSession, Transfer
 MODES = ("passive", "active")
 # Modification times are drawn within a year from this time on (2023-11-14 22:13:20 UTC).
 MODIFIED, YEAR_S = 1_700_000_000, 31_536_000
-# The last segments of a connection are captured within this time.
+# Time in seconds after the session for the capture of the connection's last segments.
 CLOSE_S = 1.0
 
 

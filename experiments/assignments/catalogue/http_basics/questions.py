@@ -87,7 +87,7 @@ def _response_key(exchange: Exchange, answer: Number | Text, explanation: str) -
 
 @question(points=1, filter="http.request", hint="Count the request lines, not the packets.")
 def q1(seen: CaptureView) -> Key:
-    """Return the answer key: the number of requests."""
+    """Return the answer key: the number of HTTP requests that the client sends."""
     frames = tuple(one.request.frames[0] for one in seen.http)
     return Key(Number(len(frames)), frames, f"The requests begin in the frames {', '.join(map(str, frames))}.")
 

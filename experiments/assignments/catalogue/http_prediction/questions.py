@@ -21,11 +21,11 @@ from lab7.experiments.http.lab import MODIFIED, write_picture
 from lab7.experiments.http.theory import http_page_load
 from lab7.experiments.http.wire.page_load import PageLoad, decompose
 
-# Strategies of the client, in the order of the loads.
+# Page load strategies of the client, in the order in which they are used.
 STRATEGIES = ("1.0-serial", "1.0-parallel", "1.1-persistent", "1.1-pipelined")
-# Idle time between two loads.
+# Idle time in seconds between two page loads.
 PAUSE_S = 5.0
-# Octets of a response's header section by lab7's origin, about.
+# Approximate size in octets of the header section in a response of lab7's origin.
 HEAD_BYTES = 200
 
 

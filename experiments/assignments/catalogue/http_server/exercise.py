@@ -31,7 +31,7 @@ from lab7.topologies.web import WebTopo
 
 CLOSE = "Connection: close"
 IMF_FIXDATE = "%a, %d %b %Y %H:%M:%S GMT"
-# Steps up from a document root, which is less deep than this.
+# Number of `..` segments in targets that must not leave the document root, which is less deep than this.
 DEPTH = 16
 FRAMING_RULES = frozenset(rule.id for rule in (http1.CONTENT_LENGTH, http1.FRAMING, http1.CHUNK_SIZE, http1.CHUNK_END))
 
@@ -116,7 +116,7 @@ def make_site(folder: Path, seed: int) -> Site:
 
 
 def cases_of(site: Site, which: str, more: More = no_more) -> list[Case]:
-    """Return a site's test cases in the order of sending; `which` "public" omits those that students may not see."""
+    """Return the test cases in the order of sending; those hidden from students are omitted if `which` is "public"."""
     modified = _date(MODIFIED)
     since, before = f"If-Modified-Since: {modified}", f"If-Modified-Since: {_date(MODIFIED - 86_400)}"
     typed = {"/": b"text/html", site.text: b"text/plain", site.picture: b"image/png"}

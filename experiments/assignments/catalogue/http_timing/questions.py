@@ -18,7 +18,7 @@ from lab7.experiments.assignments.recording import Lab
 from lab7.experiments.http.lab import MODIFIED, write_picture
 from lab7.experiments.http.theory import http_page_load
 
-# Strategies of the client, in the words of the question about another strategy.
+# Page load strategies of the client, each described as in question q10.
 STRATEGIES = {
     "1.0-serial": "with HTTP/1.0, each on a connection of its own, one object after the other",
     "1.0-parallel": (

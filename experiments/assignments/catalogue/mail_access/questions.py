@@ -22,13 +22,13 @@ from lab7.experiments.mail.wire.imap_grammar import Response, Value
 from lab7.experiments.mail.wire.pop3 import Pop3Session
 
 HERE, THERE = "example.org", "example.com"
-# The last letters of the subjects: no two are equal.
+# Last letters of the subjects, all different, so that no two subjects are equal.
 ENDINGS = "bdfgklmnprst"
 IMAP, POP3 = "imap", "pop3"
-# Places of the IMAP sessions in the capture.
+# Indexes of the IMAP sessions in the capture.
 FIRST, LAST = 0, -1
 SUBJECT_ITEM = "BODY.PEEK[HEADER.FIELDS (SUBJECT)]"
-# The last segments of a connection are captured within this time.
+# Time in seconds after the session for the capture of the connection's last segments.
 CLOSE_S = 1.0
 
 

@@ -27,9 +27,9 @@ from lab7.experiments.mail.wire.smtp import SMTP_PORT, Message, SmtpExchange, Sm
 
 HERE, THERE = "example.org", "example.com"
 BASE64, QUOTED = "base64", "quoted-printable"
-# Words of a text whose octets above 127 quoted-printable encodes as three characters each.
+# Words with octets above 127, each of which quoted-printable encodes as three characters.
 PLACES = ("Zürich", "Łódź", "Malmö", "Besançon", "Århus", "Bern", "A Coruña", "Reykjavík", "Oslo", "Győr")
-# The servers end their session within this time after the delivery.
+# Time in seconds after the delivery for the servers to end their session.
 CLOSE_S = 2.0
 
 

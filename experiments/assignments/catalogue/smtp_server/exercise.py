@@ -30,7 +30,7 @@ from lab7.topologies.emulation.node import Host
 
 ADDRESS, NEXT_ADDRESS = "10.59.0.25", "10.59.0.26"
 AT_CLIENT, AT_NEXT = map(first_interface, ("client", "next"))
-# Time in seconds for the server to hand on what it has: behind each session, and at the end with the crash.
+# Time in seconds for the server to relay its queue: at the end of the run, and after the session with a crash.
 HAND_ON_S, RECOVERY_S = 4.0, 60.0
 
 

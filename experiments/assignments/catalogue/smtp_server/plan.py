@@ -126,7 +126,7 @@ class Plan:
 
 
 def plan_of(seed: int, which: str, more: More = no_more) -> Plan:
-    """Return the test cases drawn from a seed; `which` "public" omits those that students may not see."""
+    """Return the test cases drawn from a seed; those hidden from students are omitted if `which` is "public"."""
     plan = Plan(Random(seed))
     _hello(plan)
     _envelope(plan)
