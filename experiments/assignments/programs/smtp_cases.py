@@ -82,7 +82,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class View:
-    """Captured SMTP session of a test case, with checks of the server's replies and deliveries.
+    """Captured SMTP session of a test case, with checks (`expect`, `delivered`) of the server's replies and deliveries.
 
     `pieces`: the octets of the client, in the parts that were sent one by one; `deliveries`: all messages relayed to
     the next hop in the run.

@@ -6,10 +6,10 @@
                     a command, or the first of the mail data, sent   to  its reply received
     transmission    first segment of the mail data arrived at the server   to  the last one arrived there
 
-The first three terms are captured at the client's interface, transmission at the server's interface, since a client
-sends its segments at once and they arrive at the link's rate. A moment that several intervals cover counts for the last
-of these terms: arriving mail data are transmission, not dialogue. Time that no interval covers is residual: the
-programs' own processing. The terms therefore sum to the total exactly.
+The first three terms are captured at the client's interface. Transmission is captured at the server's interface, since
+a client sends its segments at once and they arrive at the link's rate. Where intervals overlap, the time counts for the
+term that is last in this table: arriving mail data are transmission, not dialogue. Time that no interval covers is
+residual: the programs' own processing. The terms and the residual therefore sum to the total exactly.
 
 For a line protocol with one request at a time (POP3), `line_intervals` decomposes a connection in the same way,
 captured at the client alone: server data are transmission from the first segment to the last.

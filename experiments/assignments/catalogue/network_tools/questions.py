@@ -205,7 +205,7 @@ def q4(seen: CaptureView) -> Key:
 
 @question(points=2, filter="ftp || ftp-data", hint="`curl -P -` uses PORT or EPRT, without it PASV or EPSV.")
 def q5(seen: CaptureView) -> Key:
-    """Grade the task: an FTP transfer of the whole file in the given mode; half the points for another mode or part."""
+    """Grade the task: an FTP transfer of the whole file in the given mode; half the points for any other transfer."""
     name, mode, size = seen.variant["file"], seen.variant["mode"], seen.variant["file_bytes"]
     done = [one for one in seen.ftp.transfers if one.verb == "RETR" and one.base_name == name and one.done]
     for one in done:
