@@ -1,1 +1,1 @@
-"""Packet-capture assignments: an individual variant and capture per student, answer keys, grading and feedback."""
+"""Packet-capture assignments: individual parameters and a capture for each student, answer keys, grading, feedback."""

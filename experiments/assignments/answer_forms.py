@@ -1,8 +1,8 @@
-"""Form check of an answer without its key: the answer type that a form on an answer sheet stands for.
+"""Format check of a student's answer on the student's machine, where the true answer is unknown.
 
-A form is the text that `Answer.form` returns, and that stands as a comment before each question of an answer sheet:
-`a number in ms`, `frame numbers, for example 4, 7-9`, `a list in order, each an IP address`. The check does not compare
-an answer with a true answer, which a student's machine does not have.
+An answer sheet has a comment before each question with the expected format, as returned by `Answer.form`: `a number in
+ms`, `frame numbers, for example 4, 7-9`, `a list in order, each an IP address`. From this comment the module derives
+the type of the answer, and checks that the answer can be parsed as that type.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lab7.experiments.assignments.answer_types import (
     Text,
 )
 
-# An answer of each type with one form; the true answers are samples, which are compared with nothing.
+# One answer of each type for every expected format; their values are dummies, which are never compared.
 _SAMPLES: tuple[Answer, ...] = (
     Number(0),
     Number(0, "share"),
@@ -39,7 +39,7 @@ _LISTING = re.compile(r"a list( in order)?, each (.+)\Z")
 
 
 def answer_of_form(form: str) -> Answer | None:
-    """Return an answer of the type with this form, whose value is a sample; None for text that is no form."""
+    """Return an Answer of the type that a format comment describes, with a dummy value; None for other text."""
     listing = _LISTING.match(form)
     if listing is not None:
         each = answer_of_form(listing[2])
@@ -51,7 +51,7 @@ def answer_of_form(form: str) -> Answer | None:
 
 
 def form_fault(answer: Answer, given: Given) -> str:
-    """Return the reason why an answer cannot be understood as one of this type; empty if it can."""
+    """Return the reason why a student's answer cannot be parsed as an answer of this type; empty if it can."""
     try:
         if not isinstance(answer, Listing):
             answer.score(given)

@@ -1,9 +1,9 @@
-"""Answer types of questions: parsing of a student's answer text, and comparison with the true answer.
+"""Answer types of questions, such as number, text and frame numbers: parsing and scoring of students' answers.
 
-An answer on a sheet is a YAML scalar or list. Each type accepts the spellings that mean the same: a number with another
-unit, in hexadecimal or with a thousands separator; a count with its noun (`6 requests`, `200 OK`); a name without its
-final dot or in other case; a value with the name of its field before it (`Age: 30`); a range of frames; a list in any
-order, unless the order matters.
+An answer on a sheet is a YAML scalar or list. Each type accepts equivalent spellings: a number with another unit, in
+hexadecimal or with a thousands separator; a count with its noun (`6 requests`, `200 OK`); a name without its final dot
+or in other case; a value after the name of its field (`Age: 30`); a range of frames; a list in any order, unless the
+order matters.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Protocol
 Given = str | int | float | bool | None | list["Given"]
 TEXT_MAX = 4_096
 LIST_MAX = 1_000
-# Units by kind of quantity, each as a factor of the kind's first unit.
+# Units keyed by kind of quantity, each with its size in the kind's base unit (s, bytes, bit/s).
 UNITS: Mapping[str, Mapping[str, float]] = {
     "time": {"s": 1, "ms": 1e-3, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ns": 1e-9, "min": 60, "h": 3600},
     "size": {
@@ -32,7 +32,8 @@ UNITS: Mapping[str, Mapping[str, float]] = {
 _NUMBER = re.compile(
     r"\s*([+-]?)(0[xX][0-9a-fA-F]+|(?:\d[\d_ ,']*)?(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(.*?)\s*\Z", re.DOTALL
 )
-# Words after a count: a noun, or the reason phrase of a status code. Units and words that change the number are none.
+# Words permitted after a count: a noun, or the reason phrase of a status code. Excluded are units and words that change
+# the number.
 _WORDS = re.compile(r"[a-z]{2,}(?:[ -][a-z]+){0,4}\Z", re.IGNORECASE)
 _NO_NOUN = {
     "or", "and", "to", "plus", "minus", "times", "about", "half", "hundred", "thousand", "million", "dozen",
@@ -48,28 +49,28 @@ _RANGE = re.compile(r"(\d{1,11})-(\d{1,11})\Z")
 
 
 class AnswerError(ValueError):
-    """The answer does not have the form of its type; the message says which form is expected."""
+    """A student's answer cannot be parsed as the type of the true answer; the message has the expected format."""
 
 
 class Answer(Protocol):
-    """Interface of the true answer to a question, which can be compared with a student's answer."""
+    """Interface of answer types: an object holds the true answer to a question, and scores a student's answer."""
 
     def score(self, given: Given) -> float:
-        """Return the share of the points that an answer earns, 0 to 1. Raises AnswerError for a wrong form."""
+        """Return the fraction of the points that a student's answer earns, 0 to 1. Raises AnswerError if unparsable."""
 
     def shown(self) -> str:
         """Return the true answer as text for the answer key."""
 
     def form(self) -> str:
-        """Return the form that an answer must have, as text for the hand-out."""
+        """Return the expected format of an answer as text for the hand-out, such as `a number in ms`."""
 
 
 @dataclass(frozen=True)
 class Number:
-    """A number with a unit: `value` is in the first unit of its kind of quantity (s, bytes, bit/s).
+    """A number with a unit as the true answer: `value` is in s, bytes or bit/s, without a unit in other cases.
 
-    `tolerance` is relative, `slack` absolute in that unit; an answer is right within either. `unit` is assumed for an
-    answer without a unit.
+    A student's answer is right within `tolerance` (relative) or `slack` (absolute, in the unit of `value`). `unit` is
+    the question's unit, assumed for an answer without one.
     """
 
     value: float
@@ -79,13 +80,13 @@ class Number:
     slack: float = 0.0
 
     def score(self, given: Given) -> float:
-        """Return 1 for a number within the tolerance, else 0. Raises AnswerError for other text."""
+        """Return 1 for a number within the tolerance, else 0. Raises AnswerError for text that is not a number."""
         found = self.parse(given)
         allowed = max(abs(self.value) * self.tolerance, self.slack, abs(self.value) * 1e-9, 1e-12)
         return float(abs(found - self.value) <= allowed)
 
     def parse(self, given: Given) -> float:
-        """Parse a number with a unit; return it in the first unit of its kind. Raises AnswerError for other text."""
+        """Return the number in an answer, converted to s, bytes or bit/s. Raises AnswerError if there is none."""
         if isinstance(given, bool | list) or given is None:
             raise AnswerError(f"expected {self.form()}")
         if isinstance(given, int | float):
@@ -117,7 +118,7 @@ class Number:
         return f"{value:.6g} {self.unit}".strip() if value != int(value) else f"{int(value)} {self.unit}".strip()
 
     def form(self) -> str:
-        """Return the expected form of a number, with its unit, as text."""
+        """Return the expected format of the number with its unit as text, such as `a number in ms`."""
         if self.kind == "share" and not self.unit:
             return "a number or a percentage"
         return f"a number in {self.unit}" if self.unit else "a number"
@@ -125,18 +126,21 @@ class Number:
 
 @dataclass(frozen=True)
 class Predicted:
-    """The measured number as the right answer to a prediction; `bands`: pairs (relative distance, share of points)."""
+    """A measured number, against which a student's prediction is scored by its relative error.
+
+    `bands`: pairs (maximum relative error, fraction of the points).
+    """
 
     measured: Number
     bands: tuple[tuple[float, float], ...]
 
     def score(self, given: Given) -> float:
-        """Return the share of the smallest band that has the answer, else 0. Raises AnswerError for other text."""
+        """Return the fraction of points for a prediction's relative error; 0 beyond all bands. Raises AnswerError."""
         distance = self.distance(given)
         return next((share for limit, share in sorted(self.bands) if distance <= limit + 1e-9), 0.0)
 
     def distance(self, given: Given) -> float:
-        """Return the relative distance of an answer from the measured value. Raises AnswerError."""
+        """Return the relative error of a prediction, as a fraction. Raises AnswerError if it is not a number."""
         off = abs(self.measured.parse(given) - self.measured.value)
         if off == 0:
             return 0.0
@@ -147,18 +151,18 @@ class Predicted:
         return self.measured.shown()
 
     def form(self) -> str:
-        """Return the expected form of a number, with its unit, as text."""
+        """Return the expected format of the number with its unit as text, such as `a number in ms`."""
         return self.measured.form()
 
 
 @dataclass(frozen=True)
 class Found:
-    """Result of a question that is graded on the student's own capture; `share`: fraction of its points, 0 to 1."""
+    """Score of a task that is graded from the packets of the student's own capture; `share`: fraction of the points."""
 
     share: float
 
     def score(self, given: Given) -> float:  # noqa: ARG002
-        """Return the share of the points."""
+        """Return the fraction of the points, 0 to 1; the student's answer is ignored."""
         return self.share
 
     def shown(self) -> str:
@@ -166,7 +170,7 @@ class Found:
         return "found" if self.share == 1 else "not found" if self.share == 0 else "found in part"
 
     def form(self) -> str:
-        """Return a note for the hand-out that the capture decides, not an answer."""
+        """Return the note for the hand-out that the capture decides, and no answer is expected."""
         return "decided by the capture"
 
 
@@ -186,9 +190,10 @@ def _decimal(text: str) -> float:
 
 @dataclass(frozen=True)
 class Text:
-    """A word or line as the true answer; `case`: case-sensitive; `name`: a domain name, compared as in DNS.
+    """A word or line as the true answer.
 
-    `others`: further right answers.
+    `case`: compared case-sensitively; `name`: compared as a domain name (RFC 1035 section 2.3.3), and without the final
+    dot; `others`: further right answers.
     """
 
     value: str
@@ -197,10 +202,10 @@ class Text:
     others: tuple[str, ...] = ()
 
     def score(self, given: Given) -> float:
-        """Return 1 if the texts are equal except for white space at the ends and between words, else 0.
+        """Return 1 if the texts are equal apart from white space, quotes and case, else 0.
 
-        The name of a field before its value, and the version before a status line's code, are no part of an answer.
-        Raises AnswerError for a domain name with white space.
+        A field name before the value, and `HTTP/1.1` before a status code, are ignored. Raises AnswerError for a domain
+        name with white space.
         """
         said = as_text(given)
         spellings = {self._plain(text) for text in (said, _FIELD.sub("", said, count=1), _VERSION.sub("", said))}
@@ -220,7 +225,7 @@ class Text:
         return self.value
 
     def form(self) -> str:
-        """Return the expected form of a text answer."""
+        """Return the expected format as text: `a domain name` or `text`."""
         return "a domain name" if self.name else "text"
 
 
@@ -244,13 +249,13 @@ class Address:
         return self.value
 
     def form(self) -> str:
-        """Return the expected form of an address as text."""
+        """Return the expected format as text: `an IP address`."""
         return "an IP address"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A multiple-choice answer: one of several options, by letter, text, or both: `a`, `client`, `a) client`."""
+    """Right option of a multiple-choice question; accepted as letter, text, or both: `a`, `client`, `a) client`."""
 
     value: str
     options: tuple[str, ...]
@@ -259,7 +264,7 @@ class Choice:
         """Return 1 for the right option, else 0. Raises AnswerError for text that names no option."""
         said = " ".join(as_text(given).split()).casefold()
         texts = [option.casefold() for option in self.options]
-        # The text wins: an option may itself be a letter.
+        # An option's text takes precedence over a letter, since an option may itself be a letter.
         spellings = {text: text for text in texts}
         for place, text in enumerate(texts):
             letter = chr(ord("a") + place)
@@ -284,7 +289,7 @@ YES = ("yes", "no")
 
 
 def yes_no(value: bool) -> Choice:
-    """Return the answer to a yes-or-no question; YAML reads an unquoted yes as true, which is accepted."""
+    """Return the Choice for a yes-or-no question. YAML reads an unquoted `yes` as true, which is accepted."""
     return Choice(YES[not value], YES)
 
 
@@ -292,15 +297,18 @@ def yes_no(value: bool) -> Choice:
 class Frames:
     """Frame numbers as the true answer: a number, a list, or ranges such as `4-7, 9`, in any order.
 
-    `least`: count of right numbers that earns full points, if no number is wrong; None: a wrong number costs as much as
-    a missing number.
+    `least`: that many right numbers earn full points if no number is wrong. With None all are required, and each wrong
+    number cancels a right one.
     """
 
     value: tuple[int, ...]
     least: int | None = None
 
     def score(self, given: Given) -> float:
-        """Return (right numbers - wrong numbers) / all right numbers, at least 0. Raises AnswerError for other text."""
+        """Return (right numbers - wrong numbers) / true numbers, at least 0. Raises AnswerError for other text.
+
+        With `least`, return 1 or 0 (see Frames).
+        """
         said = self.parse(given)
         right = said & set(self.value)
         if self.least is not None:
@@ -310,7 +318,7 @@ class Frames:
     def parse(self, given: Given) -> set[int]:
         """Parse an answer text to a set of frame numbers.
 
-        Raises AnswerError for other text, and above LIST_MAX numbers.
+        Raises AnswerError for other text, and for more than LIST_MAX numbers.
         """
         said = " ".join(map(as_text, given)) if isinstance(given, list) else as_text(given)
         found: set[int] = set()
@@ -336,19 +344,22 @@ class Frames:
         return ", ".join(map(str, self.value))
 
     def form(self) -> str:
-        """Return the expected form of frame numbers as text."""
+        """Return the expected format of one or several frame numbers as text."""
         return "a frame number" if len(self.value) == 1 else "frame numbers, for example 4, 7-9"
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Several answers of one type; `ordered`: the order counts; each answer beyond the true number costs a share."""
+    """A list of answers of one type as the true answer; `ordered`: the order matters.
+
+    Each surplus answer of a student cancels a right one.
+    """
 
     value: tuple[Text | Address | Number, ...]
     ordered: bool = False
 
     def score(self, given: Given) -> float:
-        """Return (right answers - surplus answers) / true answers, at least 0. Raises AnswerError above LIST_MAX."""
+        """Return (right answers - surplus answers) / true answers, at least 0. Raises AnswerError beyond LIST_MAX."""
         said = self.parts(given)
         if self.ordered:
             right = sum(one.score(part) for one, part in zip(self.value, said, strict=False))
@@ -364,7 +375,7 @@ class Listing:
         return max(0.0, (right - surplus) / len(self.value))
 
     def parts(self, given: Given) -> list[Given]:
-        """Return the answers of a list, or of text with commas, semicolons or lines. Raises AnswerError."""
+        """Return the answers in a list, or in text split at commas, semicolons and line ends. Raises AnswerError."""
         said_together = re.split(r"\s*[,;]\s*|\n", as_text(given).strip()) if not isinstance(given, list) else []
         parts: Sequence[Given] = given if isinstance(given, list) else said_together
         if len(parts) > LIST_MAX:
@@ -376,7 +387,7 @@ class Listing:
         return ", ".join(one.shown() for one in self.value)
 
     def form(self) -> str:
-        """Return the expected form of the list of answers as text."""
+        """Return the expected format as text: whether the order matters, and the format of each answer."""
         return f"a list{' in order' if self.ordered else ''}, each {self.value[0].form()}"
 
 
@@ -388,7 +399,7 @@ def _scores(one: Answer, part: Given) -> bool:
 
 
 def as_text(given: Given) -> str:
-    """Convert a YAML scalar to text: YAML reads `yes` as true and `1.0` as a number. Raises AnswerError for a list."""
+    """Return a YAML scalar as text, with `yes` for true (YAML reads `yes` as true). Raises AnswerError for a list."""
     if isinstance(given, bool):
         return YES[not given]
     if given is None:

@@ -1,13 +1,13 @@
-"""Build of an assignment for a class: a capture, hand-out and answer sheet per student, and a separate key.
+"""Build of an assignment for a class: capture, hand-out and answer sheet for each student, and separate answer keys.
 
-    out/handouts/s1234567/      to hand out: trace.pcapng, trace.pcap, handout.html, .md, .pdf, answers.yaml
-    out/keys/s1234567/          to keep: key.json, key.html, variant.json
+    out/handouts/s1234567/      for the student: trace.pcapng, trace.pcap, handout.html, .md, .pdf, answers.yaml
+    out/keys/s1234567/          for the teacher: key.json, key.html, variant.json
 
 For the kind `predict` the capture is kept with the key, and the hand-out has task.json instead. For the kind `network`
-there is neither capture nor sheet, since the student's own capture is graded.
+there is neither capture nor answer sheet, since the student's own capture is graded.
 
-A student's folder is complete once its key.json, which is written last, exists. A build that was interrupted, even by
-SIGKILL, therefore continues with the missing students; complete folders are not built again.
+A student's folder is complete once its key.json exists, which is written last. If a build is interrupted, even by
+SIGKILL, the next build therefore continues with the missing students and leaves complete folders unchanged.
 """
 
 from __future__ import annotations
@@ -53,7 +53,10 @@ Step = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Built:
-    """Result of a build for one student: whether the folders were built now, and the error sentence of a failure."""
+    """Result of a build for one student.
+
+    `built`: whether the folders were made now, and not by an earlier build; `error`: the sentence about a failure.
+    """
 
     student: str
     built: bool
@@ -70,10 +73,10 @@ def build(
     jobs: int,
     step: Step,
 ) -> list[Built]:
-    """Build an assignment for all students, `jobs` at a time; `called`: the assignment's name or folder.
+    """Build an assignment for all students, `jobs` at a time; return a result for each student.
 
-    A failure for one student is reported in that student's result, and the other students are built nevertheless.
-    Raises AssignmentError, SecretError.
+    called: the assignment's name or folder. A failure for one student is reported in that student's result, and does
+    not affect the others. Raises AssignmentError, SecretError.
     """
     variants = [draw_variant(assignment, secret, student) for student in students]
     _remove_scratch(out)
@@ -103,7 +106,7 @@ def build(
 
 
 def _remove_scratch(out: Path) -> None:
-    """Remove the temporary folders of builds that were killed."""
+    """Remove temporary folders that killed build processes have left behind."""
     for folder in out.glob(f"{_SCRATCH}*"):
         process = folder.name.removeprefix(_SCRATCH).partition("-")[0]
         if not Path("/proc", process).exists():
@@ -111,7 +114,7 @@ def _remove_scratch(out: Path) -> None:
 
 
 def require_same_build(assignment: Assignment, secret: bytes, out: Path) -> None:
-    """Raise AssignmentError if a student's folder in `out` is of another assignment, course secret or version."""
+    """Raise AssignmentError if `out` has a build of another assignment, course secret or version."""
     for path in sorted((out / KEYS).glob(f"*/{VARIANT_NAME}")):
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
@@ -133,9 +136,10 @@ def require_same_build(assignment: Assignment, secret: bytes, out: Path) -> None
 
 
 def build_student(variant: Variant, called: str, out: Path, virtual: VirtualTime | None, secret: bytes) -> bool:
-    """Build one student's folders unless they are complete; return whether they were built now.
+    """Build one student's folders unless they are complete; return True if they were built now.
 
-    virtual: None only for the kind `network`, which records nothing. Raises AssignmentError, EmulationError.
+    virtual: the kernel with virtual time, None for the kind `network`, which has no recording. Raises AssignmentError,
+    EmulationError.
     """
     given, kept = out / HANDOUTS / variant.student, out / KEYS / variant.student
     if (kept / KEY_NAME).exists() and given.is_dir():
@@ -165,12 +169,12 @@ def build_student(variant: Variant, called: str, out: Path, virtual: VirtualTime
 
 
 def capture_of(assignment: Assignment, out: Path, student: str) -> Path:
-    """Return the path of the capture from which a student's key is computed."""
+    """Return the path of a student's capture in a build: with the keys for the kind `predict`, else in the hand-out."""
     return out / (KEYS if assignment.kind == PREDICT_KIND else HANDOUTS) / student / CAPTURE_NAME
 
 
 def record(variant: Variant, called: str, folder: Path, virtual: VirtualTime) -> None:
-    """Record the capture of a variant into a folder. Raises EmulationError."""
+    """Run the network of a student's variant in virtual time, with its capture in a folder. Raises EmulationError."""
     request = request_of(variant.assignment, called, variant.values, variant.seed)
     request |= {"kind": "call", "function": "lab7.experiments.assignments.recording:record"}
     seeded = replace(virtual, seed=variant.seed)
@@ -178,7 +182,7 @@ def record(variant: Variant, called: str, folder: Path, virtual: VirtualTime) ->
 
 
 def write_handout(variant: Variant, keys: Mapping[str, Key], folder: Path) -> None:
-    """Write the hand-out and the answer sheet of a student into the folder of the student's capture."""
+    """Write a student's hand-out (Markdown, HTML, PDF), answer sheet and pcap file into the folder of the capture."""
     forms = {name: key.answer.form() for name, key in keys.items()}
     markdown = handout.handout_markdown(variant, forms)
     (folder / "handout.md").write_text(markdown, encoding="utf-8")
@@ -193,7 +197,7 @@ def write_handout(variant: Variant, keys: Mapping[str, Key], folder: Path) -> No
 
 
 def write_key(variant: Variant, keys: Mapping[str, Key], folder: Path) -> None:
-    """Write the answer key of a student; key.json is written last and marks a complete build."""
+    """Write a student's answer key; key.json is written last, and marks a complete build."""
     folder.mkdir(parents=True, exist_ok=True)
     if keys:
         markdown = handout.key_markdown(variant, keys)
@@ -214,7 +218,7 @@ def _json(value: Any) -> str:
 
 
 def write_pcap(source: Path, target: Path) -> None:
-    """Convert a pcapng file to pcap with time stamps in ns, which stores no interface names."""
+    """Convert a pcapng file to a pcap file with nanosecond timestamps; pcap has no interface names, which are lost."""
     frames = read_capture(source).frames
     with target.open("wb") as stream:
         stream.write(_PCAP_HEADER.pack(_PCAP_NS, 2, 4, 0, 0, _SNAP_LENGTH, _ETHERNET))

@@ -1,12 +1,12 @@
-"""Interface of a student's capture for functions that compute answer keys: frames, and messages by protocol.
+"""Parsed traffic at one interface of a student's capture, by protocol, for functions that compute answer keys.
 
     @question(points=2, filter="http.request")
     def q3(seen: CaptureView) -> Key:
         requests = [exchange.request for exchange in seen.http]
         return Key(Number(len(requests)), tuple(request.frames[0] for request in requests), "...")
 
-Each property parses the traffic of one protocol at the view's interface, by the parser that decides claims; messages
-carry their frame numbers.
+Each property of a CaptureView parses the traffic of one protocol. The parsers are those of lab7's experiments, and
+parsed messages have the numbers of their frames.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from lab7.experiments.mail.wire.smtp import SmtpTraffic, smtp_traffic
 
 
 class Framed(Protocol):
-    """A message with the frames that have its octets, in order."""
+    """Interface of parsed messages: the numbers of the frames that carry the message."""
 
     @property
     def frames(self) -> Sequence[int]:
-        """The frames of its segments."""
+        """The numbers of the frames that carry the message, in order."""
 
 
 def ends(message: Framed) -> tuple[int, ...]:
-    """Return the frames in which a message begins and ends; Wireshark shows the decoded message in its last frame."""
+    """Return the numbers of a message's first and last frame; Wireshark shows the decoded message in the last."""
     return tuple(dict.fromkeys((message.frames[0], message.frames[-1])))
 
 
 def span(message: Framed) -> str:
-    """Return the frames of a message as text, such as `Frame 4` or `Frames 4 to 9`."""
+    """Return a message's range of frame numbers as text, such as `Frame 4` or `Frames 4 to 9`."""
     first, *more = ends(message)
     return f"Frames {first} to {more[0]}" if more else f"Frame {first}"
 
@@ -50,62 +50,62 @@ HTTP_PORTS = (80, 3128, 8080)
 
 @dataclass(frozen=True)
 class CaptureView:
-    """A student's capture, restricted to one of its interfaces, with the student's variant."""
+    """Parsed traffic at one interface of a student's capture, with the parameters drawn for the student (`variant`)."""
 
     captured: CaptureFile
     interface: str
     variant: Mapping[str, Any]
 
     def at(self, interface: str) -> CaptureView:
-        """Return the view of the same capture at another interface."""
+        """Return the traffic of the same capture at another interface."""
         return CaptureView(self.captured, interface, self.variant)
 
     @property
     def frames(self) -> tuple[Frame, ...]:
-        """The frames at the interface."""
+        """The captured frames at the interface."""
         return self.captured.at(self.interface)
 
     @cached_property
     def connections(self) -> list[Connection]:
-        """The TCP connections, in the order of their SYNs."""
+        """The TCP connections at the interface, in the order of their SYNs."""
         return connections(self.frames)
 
     @cached_property
     def page_load(self) -> PageLoad:
-        """The HTTP connections as one page load, HTTP/1 and HTTP/2."""
+        """The HTTP/1 and HTTP/2 connections at the interface, as one page load."""
         return page_load(self.captured, self.interface, HTTP_PORTS)
 
     @cached_property
     def http(self) -> list[Exchange]:
-        """The HTTP requests with their responses, in the order of the requests."""
+        """The HTTP exchanges (request and response) at the interface, in the order of the requests."""
         exchanges = [one for conversation in self.page_load.conversations for one in conversation.exchanges]
         return sorted(exchanges, key=lambda one: (one.request.first_ns, one.request.frames[0]))
 
     @cached_property
     def dns(self) -> DnsTraffic:
-        """The DNS queries with their responses."""
+        """The DNS queries at the interface with their responses."""
         return dns_exchanges(self.captured, self.interface)
 
     @cached_property
     def ftp(self) -> FtpTraffic:
-        """The FTP sessions with their transfers."""
+        """The FTP sessions at the interface with their file transfers."""
         return ftp_traffic(self.captured, self.interface)
 
     @cached_property
     def smtp(self) -> SmtpTraffic:
-        """The SMTP sessions with their messages."""
+        """The SMTP sessions at the interface with their messages."""
         return smtp_traffic(self.captured, self.interface)
 
     @cached_property
     def pop3(self) -> Pop3Traffic:
-        """The POP3 sessions."""
+        """The POP3 sessions at the interface."""
         return pop3_traffic(self.captured, self.interface)
 
     @cached_property
     def imap(self) -> ImapTraffic:
-        """The IMAP sessions."""
+        """The IMAP sessions at the interface."""
         return imap_traffic(self.captured, self.interface)
 
     def time_s(self, frame: int) -> float:
-        """Return the time of a frame in s since the first frame of the file, which Wireshark shows by default."""
+        """Return the time of frame number `frame` in s after the file's first frame, as in Wireshark's column Time."""
         return (self.captured.frames[frame - 1].time_ns - self.captured.frames[0].time_ns) / 1e9

@@ -1,4 +1,4 @@
-"""`lab7 assignment`: list, new, build, check, predict, start, verify, grade, bundle."""
+"""Commands `lab7 assignment ...`: building of assignments, check of answers and programs, grading, and verification."""
 
 from __future__ import annotations
 

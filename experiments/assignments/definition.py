@@ -1,21 +1,21 @@
-"""Assignment definition: the folder of an assignment, its settings, question texts and question functions.
+"""Definition of an assignment as a folder: settings, question texts, and functions that compute the answer keys.
 
     http_basics/
         assignment.toml     title, topology, parameters, interfaces of the capture, late rules
         questions.md.j2     jinja2 template in Markdown: an introduction, then one section `## q1` for each question
         questions.py        variant(draw), record(lab), and one function decorated with @question for each section
 
-`variant` returns the parameters that differ between students, `record` produces the traffic of a student's capture in
-virtual time, and a question function computes the answer `Key` of one question from that capture.
+`variant` returns the parameters that differ between students. `record` produces the traffic of a student's capture in
+virtual time. A question function computes the answer `Key` of one question from that capture.
 
 The setting `kind` is one of
 
-    sheet       (without the setting) a capture is handed out, and answers are handed in
+    sheet       (default) a capture is handed out, and answers about it are handed in
     predict     numbers are handed in before the student's lab7 measures them; [bands] has the tolerances
-    network     a network to work in is handed out; what its capture must show is a `Found` key (answer_types)
+    network     a network to work in is handed out, and the student's own capture of the work is graded
     program     a program is handed in (see programs.definition)
 
-[bands] of the kind `predict` lists relative distances from the measured value, each with the share of the points:
+[bands] of the kind `predict` lists relative errors of a prediction, each with the fraction of the points:
 
     [bands]
     default = [[0.02, 1.0], [0.10, 0.5]]
@@ -62,7 +62,7 @@ class AssignmentError(ValueError):
 
 @dataclass(frozen=True)
 class Key:
-    """The answer key of one question: the true answer, the frames that show it, and an explanation in Markdown."""
+    """Answer key of one question: the true answer, numbers of the frames that show it, and a Markdown explanation."""
 
     answer: Answer
     frames: tuple[int, ...] = ()
@@ -71,7 +71,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Late:
-    """Late rules: share of the points lost per day begun after the deadline, and the maximum number of days late."""
+    """Rules for late submissions: fraction of the points lost per day begun, and maximum number of days late."""
 
     per_day: float = 0.0
     days: int = 0
@@ -82,7 +82,7 @@ QuestionFunction = Callable[[Any], Key]
 
 @dataclass(frozen=True)
 class Question:
-    """A question: id, points, Wireshark display filter that finds its frames, hint, and function for its key."""
+    """Question of an assignment: id, points, Wireshark display filter for its frames, hint, function for its key."""
 
     id: str
     points: float
@@ -93,7 +93,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Assignment:
-    """An assignment that was loaded from its folder."""
+    """Assignment as loaded from its folder: settings, question template, and the functions in questions.py."""
 
     name: str
     title: str
@@ -113,12 +113,12 @@ class Assignment:
 
     @property
     def points(self) -> float:
-        """The points of all questions."""
+        """Sum of the points of all questions."""
         return sum(question.points for question in self.questions)
 
 
 def question(points: float = 1, filter: str = "", hint: str = "") -> Callable[[QuestionFunction], QuestionFunction]:
-    """Return a decorator for a function that computes a question's key; the question's id is the function's name.
+    """Return a decorator that registers a function q1, q2, ... as the question of that id, whose key it computes.
 
     filter: a Wireshark display filter that leads to the answer; hint: a sentence for `lab7 assignment check`.
     """
@@ -131,13 +131,16 @@ def question(points: float = 1, filter: str = "", hint: str = "") -> Callable[[Q
 
 
 def catalogue() -> dict[str, str]:
-    """Return the titles of the assignments that come with lab7, keyed by name in alphabetical order."""
+    """Return the assignments that come with lab7 as name -> title, in alphabetical order."""
     found = (read_settings(CATALOGUE / info.name) for info in pkgutil.iter_modules([str(CATALOGUE)]) if info.ispkg)
     return {settings["name"]: settings["title"] for settings in sorted(found, key=lambda one: str(one["name"]))}
 
 
 def find_folder(name: str) -> Path:
-    """Return the folder of an assignment of lab7, or of a path with a slash. Raises AssignmentError."""
+    """Return an assignment's folder: for a name, in lab7's catalogue; for text with a slash, that path.
+
+    Raises AssignmentError.
+    """
     if "/" in name or name.startswith("."):
         folder = Path(name)
         if not (folder / SETTINGS_NAME).is_file():
@@ -151,17 +154,17 @@ def find_folder(name: str) -> Path:
 
 
 def takes_programs(name: str) -> bool:
-    """Return True if a program is handed in for an assignment, not an answer sheet. Raises AssignmentError."""
+    """Return True if students hand in a program for the assignment. Raises AssignmentError."""
     return kind_of(name) == PROGRAM_KIND
 
 
 def kind_of(name: str) -> str:
-    """Return the kind of an assignment: one of KINDS. Raises AssignmentError."""
+    """Return the kind of an assignment: sheet, predict, network or program. Raises AssignmentError."""
     return str(read_settings(find_folder(name)).get("kind", SHEET_KIND))
 
 
 def find_assignment(name: str) -> Assignment:
-    """Return an assignment of the catalogue, or from a folder (`./my-assignment`). Raises AssignmentError."""
+    """Return an assignment by its catalogue name, or by its folder (`./my-assignment`). Raises AssignmentError."""
     folder = find_folder(name)
     if takes_programs(name):
         raise AssignmentError(
@@ -176,7 +179,7 @@ def find_assignment(name: str) -> Assignment:
 
 
 def load_assignment(folder: Path, module: ModuleType) -> Assignment:
-    """Load the assignment in a folder, whose questions.py is imported already. Raises AssignmentError if invalid."""
+    """Return the assignment in a folder; `module` is its imported questions.py. Raises AssignmentError if invalid."""
     settings = _settings(folder)
     try:
         template = (folder / TEMPLATE_NAME).read_text(encoding="utf-8")
@@ -215,11 +218,14 @@ def load_assignment(folder: Path, module: ModuleType) -> Assignment:
 
 
 def _nothing(_lab: Any) -> None:
-    """Record nothing, since the students produce the traffic."""
+    """Do nothing, as `record` of an assignment whose traffic the students produce."""
 
 
 def _bands(settings: Mapping[str, Any], questions: Sequence[str], place: str) -> dict[str, Bands]:
-    """Return the tolerance bands of each question; empty for kinds without. Raises AssignmentError."""
+    """Return the tolerance bands of each question, keyed by id; empty unless the kind is `predict`.
+
+    Raises AssignmentError.
+    """
     given = settings.get("bands", {})
     if settings.get("kind") != PREDICT_KIND:
         if given:
@@ -245,7 +251,7 @@ def _bands(settings: Mapping[str, Any], questions: Sequence[str], place: str) ->
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """Return the settings of an assignment's folder, which have a name and a title. Raises AssignmentError."""
+    """Read assignment.toml in a folder; require a name and a title. Raises AssignmentError."""
     place = f"{folder.name}/{SETTINGS_NAME}"
     try:
         settings = tomllib.loads((folder / SETTINGS_NAME).read_text(encoding="utf-8"))

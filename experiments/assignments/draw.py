@@ -1,12 +1,12 @@
-"""Pseudo-random draw of a student's variant, determined by HMAC(course secret, assignment, student).
+"""Pseudo-random draw of a student's parameters, determined by HMAC(course secret, assignment, student).
 
     draw = Draw(secret, "http-basics", "s1234567")
     rtt_ms = draw.number("rtt", 20, 200, step=10)
     name = draw.word("host")
 
-Each value depends on its own label only, so that a new question leaves the values of all others unchanged. The
-generator is HMAC-SHA-256 in counter mode (RFC 2104; NIST SP 800-108 section 4.1): without the secret a student cannot
-compute the variant or the key of another, and the same secret gives the same variant on any machine.
+Each value depends only on its own label, so that a new question leaves the values of all others unchanged. The
+generator is HMAC-SHA-256 in counter mode (RFC 2104; NIST SP 800-108 section 4.1). Without the secret a student cannot
+compute the parameters or the answer key of another student. The same secret gives the same parameters on any machine.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ _CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
 
 
 class SecretError(ValueError):
-    """The course secret is too short; the message has a command that makes one."""
+    """The course secret is too short; the message has a command that creates one."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Generator of one student's pseudo-random values in one assignment. Raises SecretError for a short secret."""
+    """Generator of one student's pseudo-random values in one assignment, keyed by a label for each value.
+
+    Raises SecretError for a short secret.
+    """
 
     secret: bytes
     assignment: str
@@ -60,15 +63,15 @@ class Draw:
         return int.from_bytes(self.octets(label, 8 + (limit.bit_length() + 7) // 8), "big") % limit
 
     def number(self, label: str, low: int, high: int, step: int = 1) -> int:
-        """Return a pseudo-random one of the numbers low, low + step, ..., up to `high`."""
+        """Return a pseudo-random element of low, low + step, ..., not above `high`."""
         return low + step * self.below(label, (high - low) // step + 1)
 
     def choice(self, label: str, values: Sequence[T]) -> T:
-        """Return a pseudo-random one of the values."""
+        """Return a pseudo-random element of `values`."""
         return values[self.below(label, len(values))]
 
     def shuffled(self, label: str, values: Sequence[T]) -> list[T]:
-        """Return the values in pseudo-random order (shuffle by Fisher and Yates)."""
+        """Return the values in pseudo-random order (Fisher-Yates shuffle)."""
         found = list(values)
         for place in range(len(found) - 1, 0, -1):
             other = self.below(f"{label}/{place}", place + 1)
@@ -76,7 +79,7 @@ class Draw:
         return found
 
     def sample(self, label: str, values: Sequence[T], count: int) -> list[T]:
-        """Return `count` different values in pseudo-random order. Raises ValueError if there are fewer values."""
+        """Return `count` elements of `values`, in pseudo-random order. Raises ValueError if there are fewer values."""
         if count > len(values):
             raise ValueError(f"{count} of {len(values)} values cannot be drawn")
         return self.shuffled(label, values)[:count]
@@ -95,10 +98,10 @@ class Draw:
 
     @property
     def seed(self) -> int:
-        """Seed of the network in the student's recording, below 2^31."""
+        """Pseudo-random seed of the emulated network for the student's recording, below 2^31."""
         return self.below("seed", 1 << 31)
 
     @property
     def nonce(self) -> str:
-        """Unique mark of the student's capture, 24 hexadecimal digits, in a header field, TXT record or Message-ID."""
+        """The student's unique nonce of 24 hexadecimal digits, which the traffic of the student's capture contains."""
         return self.hex("nonce", 24)

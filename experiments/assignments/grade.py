@@ -1,7 +1,7 @@
-"""Grading of answer sheets: scores, feedback, and signs of copied answers.
+"""Grading of answer sheets: scores, feedback, and detection of copied answers.
 
 A submission is a folder named after the student with `answers.yaml` in it, or a file `STUDENT-answers.yaml` or
-`STUDENT.yaml`, as learning platforms export them. Grading reads the captures of the build and needs neither a network
+`STUDENT.yaml`, as learning platforms export them. Grading reads the captures of the build, and needs neither a network
 nor virtual time. A submission that cannot be graded does not affect the others.
 """
 
@@ -23,9 +23,9 @@ from lab7.experiments.assignments.variant import Variant, draw_variant, read_key
 
 SUBMISSIONS_MAX = 20_000
 NO_SUBMISSION = "no submission"
-# Stands for the id of another student in what a student sees.
+# Replacement of another student's id in texts for a student.
 ANOTHER = "another student"
-# Share of the answers, where two students' keys differ, that must fit the other key to be flagged as copied.
+# Minimum fraction of answers that fit another student's key for a suspicion of copying, where the two keys differ.
 COPY_SHARE = 0.6
 _EXPORT = re.compile(r"(?P<student>[A-Za-z0-9][A-Za-z0-9.@+]*?)[-_ ].*answers.*\.ya?ml\Z|(?P<plain>[^/]+)\.ya?ml\Z")
 
@@ -34,7 +34,7 @@ _EXPORT = re.compile(r"(?P<student>[A-Za-z0-9][A-Za-z0-9.@+]*?)[-_ ].*answers.*\
 class QuestionGrade:
     """Grade of one question or stage: points earned and possible, the student's answer, and the feedback.
 
-    `text`: the question as in the hand-out of the student, in Markdown.
+    `text`: the question in Markdown, as in the student's hand-out.
     """
 
     question: str
@@ -47,10 +47,11 @@ class QuestionGrade:
 
 @dataclass(frozen=True)
 class Grade:
-    """Grade of one submission; `problem`: reason why it could not be graded; `flags`: signs of copied answers.
+    """Grade of one student's submission: total points after deductions, and the grade of each question.
 
-    `late_days` counts the days begun after the deadline; `earned` has the points after the deduction for late days,
-    which is the share `deduction`. `others`: ids of other students in `problem` and `flags`, for the staff alone.
+    `problem`: reason why it could not be graded, else empty; `flags`: remarks for the teacher, such as signs of
+    copying; `late_days`: days late, rounded up; `deduction`: fraction of the points deducted for these; `others`: ids
+    of other students that `problem` and `flags` contain, to be hidden from the student.
     """
 
     student: str
@@ -65,35 +66,35 @@ class Grade:
 
     @property
     def graded(self) -> bool:
-        """True if the answer sheet was graded; an unreadable sheet is not graded instead of getting 0 points."""
+        """True if the submission could be graded; an unreadable submission has no grade, instead of 0 points."""
         return not self.problem
 
     @property
     def missing(self) -> bool:
-        """True if there is no submission."""
+        """True if the student has handed in nothing."""
         return self.problem == NO_SUBMISSION
 
     @property
     def late(self) -> str:
-        """The clause about a late submission and its deduction; empty for one in time."""
+        """Clause about the days late and the deduction, for the feedback; empty for a submission in time."""
         many = "day" if self.late_days == 1 else "days"
         return f"handed in {self.late_days} {many} late: minus {self.deduction * 100:g} %" if self.late_days else ""
 
     def for_student(self, text: str) -> str:
-        """Return a remark without the ids of other students."""
+        """Return a text in which the ids of other students are replaced, so that the student may read it."""
         for other in self.others:
             text = re.sub(rf"(?<![\w.@+-]){re.escape(other)}(?![\w@+-]|\.\w)", ANOTHER, text)
         return text
 
     def less_late(self, late: Late, days: int) -> Grade:
-        """Return the grade after the deduction for a submission that came these days late."""
+        """Return the grade with the deduction for a submission that is `days` days late."""
         share = late_deduction(late, days)
         return replace(self, earned=round(self.earned * (1 - share), 3), late_days=days, deduction=share)
 
 
 @dataclass(frozen=True)
 class KeyStore:
-    """Answer keys of all students of a build; a student's key is computed from the capture at its first use."""
+    """Answer keys of all students of a build; each is computed from the student's capture when first needed."""
 
     assignment: Assignment
     secret: bytes
@@ -102,11 +103,11 @@ class KeyStore:
 
     @property
     def students(self) -> list[str]:
-        """The students whose build is complete."""
+        """Sorted ids of the students whose build is complete."""
         return sorted(path.parent.name for path in (self.out / KEYS).glob(f"*/{KEY_NAME}"))
 
     def of(self, student: str) -> dict[str, Key]:
-        """Return a student's answer key by question, computed from the capture. Raises KeyError without a build."""
+        """Return a student's answer keys, keyed by question id. Raises KeyError if the build lacks the student."""
         if student not in self._keys:
             capture = capture_of(self.assignment, self.out, student)
             if not capture.is_file() or not (self.out / KEYS / student / KEY_NAME).is_file():
@@ -116,7 +117,7 @@ class KeyStore:
 
 
 def find_submissions(folder: Path) -> dict[str, Path]:
-    """Return the answer sheets below a folder, keyed by student; if a student has several, the last modified."""
+    """Return the paths of the answer sheets below a folder, keyed by student; the latest, if a student has several."""
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*.y*ml"), key=lambda one: one.stat().st_mtime)[-SUBMISSIONS_MAX:]:
         student = _student_of(path, folder)
@@ -133,7 +134,7 @@ def _student_of(path: Path, folder: Path) -> str:
 
 
 def grade_file(keys: KeyStore, student: str, path: Path) -> Grade:
-    """Grade the answer sheet of one student."""
+    """Grade the answer sheet of one student in a file; an unreadable sheet gives a Grade with a `problem`."""
     try:
         sheet = read_sheet(path)
     except SheetError as error:
@@ -142,7 +143,7 @@ def grade_file(keys: KeyStore, student: str, path: Path) -> Grade:
 
 
 def grade_sheet(keys: KeyStore, student: str, sheet: Sheet) -> Grade:
-    """Grade the answers of one student."""
+    """Grade the parsed answer sheet of one student, and look for signs of copying."""
     possible = keys.assignment.points
     try:
         key = keys.of(student)
@@ -163,7 +164,7 @@ def sum_grade(
     flags: tuple[str, ...] = (),
     others: tuple[str, ...] = (),
 ) -> Grade:
-    """Return the grade of a submission from the questions' grades, before any deduction for late days."""
+    """Return a student's Grade with the sum of the questions' points, before any deduction for lateness."""
     earned = round(sum(one.earned for one in questions), 3)
     return Grade(student, earned, assignment.points, questions, flags=flags, others=others)
 
@@ -171,19 +172,19 @@ def sum_grade(
 def grade_questions(
     variant: Variant, keys: Mapping[str, Key], answers: Mapping[str, Given]
 ) -> tuple[QuestionGrade, ...]:
-    """Grade the answers of a student, keyed by question."""
+    """Return the grade of each question for a student's answers, which are keyed by question id."""
     grades = tuple(grade_question(variant.assignment, name, key, answers.get(name)) for name, key in keys.items())
     return with_texts(variant, grades)
 
 
 def with_texts(variant: Variant, grades: tuple[QuestionGrade, ...]) -> tuple[QuestionGrade, ...]:
-    """Return the grades of a student's questions with the texts of the questions."""
+    """Return the grades of a student's questions with the question texts of the student's hand-out added."""
     texts = question_texts(variant)
     return tuple(replace(one, text=texts.get(one.question, "")) for one in grades)
 
 
 def grade_question(assignment: Assignment, name: str, key: Key, given: Given) -> QuestionGrade:
-    """Grade one answer of a student, None for a missing answer."""
+    """Return the grade of one question with feedback; `given` is the student's answer, None if there is none."""
     question = next(one for one in assignment.questions if one.id == name)
     shown = "" if given is None else str(given)
     if given is None:
@@ -195,7 +196,7 @@ def grade_question(assignment: Assignment, name: str, key: Key, given: Given) ->
         return QuestionGrade(name, 0, question.points, shown[:200], feedback)
     earned = round(share * question.points, 3)
     if isinstance(key.answer, Predicted):
-        # The measured terms are told also for a right prediction.
+        # The explanation, with the measured terms, is part of the feedback also for a right prediction.
         feedback = f"{key.answer.distance(given):.1%} from the measured {key.answer.shown()}. {key.explanation}"
         return QuestionGrade(name, earned, question.points, shown[:200], feedback)
     word = "correct" if share == 1 else "partly correct" if share > 0 else "wrong"
@@ -209,9 +210,9 @@ def _explained(assignment: Assignment, name: str, key: Key) -> str:
 
 
 def _flags(keys: KeyStore, student: str, sheet: Sheet) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return signs of copying, and the ids of the students in them.
+    """Return (signs of copying as clauses, ids of the students that they name).
 
-    The sheet was made for another student, or the answers fit another student's key.
+    The signs: the sheet was made for another student, or the answers fit another student's key better.
     """
     flags, others = [], []
     if sheet.student != student:
@@ -228,7 +229,7 @@ def _flags(keys: KeyStore, student: str, sheet: Sheet) -> tuple[tuple[str, ...],
 
 
 def _is_copy(own: Mapping[str, Key], other: Mapping[str, Key], sheet: Sheet) -> bool:
-    """Return True if the answers fit another student's key in the questions in which the two keys differ."""
+    """Return True if the answers fit another student's key better than the student's own, where the keys differ."""
     differ = [name for name in own if name in other and own[name].answer.shown() != other[name].answer.shown()]
     telling = [name for name in differ if name in sheet.answers]
     theirs = sum(_right(other[name], sheet.answers[name]) for name in telling)
@@ -244,16 +245,19 @@ def _right(key: Key, given: Given) -> bool:
 
 
 def not_understood(sheet: Sheet, name: str, forms: Mapping[str, str]) -> str:
-    """Return a note if the answer to a question has not its form; empty without an answer or a known form."""
+    """Return a note if the answer to a question cannot be parsed in the expected format; else an empty text.
+
+    Without an answer or an expected format the text is empty, too.
+    """
     answer = answer_of_form(forms.get(name, ""))
     fault = form_fault(answer, sheet.answers[name]) if answer is not None and name in sheet.answers else ""
     return f"{name}: not understood ({fault})" if fault else ""
 
 
 def check_sheet(assignment: Assignment, sheet: Sheet, forms: Mapping[str, str]) -> list[str]:
-    """Return notes for a student before submission: unanswered and unknown questions, and answers of wrong form.
+    """Return notes about a sheet before submission: unparsable and missing answers, and unknown questions.
 
-    forms: the form of each answer as text, keyed by question id; an answer without a known form is not checked.
+    forms: expected format of each answer as text, keyed by question id; without it an answer is not checked.
     """
     known = [question.id for question in assignment.questions]
     notes = [fault for name in known if (fault := not_understood(sheet, name, forms))]

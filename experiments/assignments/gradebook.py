@@ -24,15 +24,15 @@ NO_ROSTER = Roster({})
 
 
 class GradedQuestion(Protocol):
-    """A question of an answer sheet, or a stage of a program."""
+    """Interface of a column of the gradebook: a question of an answer sheet, or a stage of a program."""
 
     @property
     def id(self) -> str:
-        """The name of the question or stage in the gradebook."""
+        """The id of the question or stage, the column's name in the gradebook."""
 
 
 class GradedAssignment(Protocol):
-    """An assignment of any kind, with the columns of its gradebook."""
+    """Interface of assignments of all kinds for gradebooks: name, title, points, and questions or stages."""
 
     @property
     def name(self) -> str:
@@ -44,7 +44,7 @@ class GradedAssignment(Protocol):
 
     @property
     def points(self) -> float:
-        """The points of all questions."""
+        """Sum of the points of all questions or stages."""
 
     @property
     def questions(self) -> Sequence[GradedQuestion]:
@@ -68,7 +68,8 @@ def canvas_csv(assignment: GradedAssignment, grades: Sequence[Grade], roster: Ro
     """Return the CSV that Canvas imports: five columns that identify the student, and one column for the assignment.
 
     Canvas Instructor Guide, "How do I import grades in the Gradebook": Student, ID, SIS User ID, SIS Login ID, Section.
-    They are filled from the columns of these names in the roster. SIS Login ID is the id of the student without one.
+    They are filled from the roster's columns of these names. SIS Login ID is the student's id if the roster has no such
+    column.
     """
     rows = [[*CANVAS_COLUMNS, assignment.title], ["    Points Possible", "", "", "", "", _number(assignment.points)]]
     for grade in grades:
@@ -83,10 +84,10 @@ def canvas_csv(assignment: GradedAssignment, grades: Sequence[Grade], roster: Ro
 
 
 def moodle_csv(assignment: GradedAssignment, grades: Sequence[Grade], roster: Roster = NO_ROSTER) -> str:
-    """Return the CSV that Moodle's grade import maps: username, email address, grade, and feedback.
+    """Return the CSV for Moodle's grade import: username, email address, grade, and feedback.
 
-    username and email address are filled from the columns of these names in the roster; username is the id of the
-    student without one.
+    username and email address are filled from the roster's columns of these names. username is the student's id if the
+    roster has no such column.
     """
     rows = [["username", "email address", assignment.title, "feedback"]]
     for grade in grades:
@@ -101,8 +102,9 @@ def moodle_csv(assignment: GradedAssignment, grades: Sequence[Grade], roster: Ro
 def gradescope_results(grade: Grade, show: bool = True, hidden: Collection[str] = ()) -> dict[str, Any]:
     """Return Gradescope's results.json for one submission (Gradescope, "Autograder Specifications: Output Format").
 
-    A submission that could not be graded has no score: Gradescope then shows that the autograder failed. `hidden`:
-    stages that students see after the grades are published. Students see the output, which names no other student.
+    A submission that could not be graded has no score: Gradescope then shows that the autograder failed. `hidden`: ids
+    of stages that students see only after the grades are published. Ids of other students are removed from the output,
+    since the student sees it.
     """
     tests = [
         {
@@ -128,7 +130,7 @@ def gradescope_results(grade: Grade, show: bool = True, hidden: Collection[str] 
 
 
 def junit_xml(assignment: GradedAssignment, grades: Sequence[Grade]) -> str:
-    """Return the grades as JUnit XML: a suite per student, a case per question; an ungraded sheet is an error."""
+    """Return the grades as JUnit XML: a suite per student, a test case per question, an error if not graded."""
     root = ET.Element("testsuites", name=assignment.name)
     for grade in grades:
         failures = sum(one.earned < one.possible for one in grade.questions)
@@ -209,9 +211,9 @@ def feedback_markdown(assignment: GradedAssignment, grade: Grade) -> str:
 def write_all(
     assignment: GradedAssignment, grades: Sequence[Grade], folder: Path, roster: Roster | None = None
 ) -> None:
-    """Write gradebooks, and per student the feedback page and Gradescope's results.json, into a folder.
+    """Write the gradebooks, and per student a feedback page and Gradescope's results.json, into a folder.
 
-    roster: fills the columns by which learning platforms identify students.
+    roster: source of the columns by which learning platforms identify students.
     """
     listed = roster or NO_ROSTER
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Graders by kind of assignment, and the grades of a folder of submissions.
+"""Grading of a folder of submissions of any kind of assignment: answer sheets, predictions, or captures.
 
 A submission that cannot be graded does not affect the others.
 """
@@ -18,14 +18,17 @@ from lab7.experiments.assignments.network.grading import NetworkGrader
 from lab7.experiments.assignments.predictions.grading import PredictionGrader
 from lab7.experiments.assignments.sheet import SHEET_NAME
 
-# Grades the submission of a student, a file or folder, without regard to the deadline.
+# Function that grades one student's submission, a file or folder, without any deduction for lateness.
 Grader = Callable[[str, Path], Grade]
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
 _ZIP = re.compile(r"(?P<student>[A-Za-z0-9][A-Za-z0-9.@+]*?)[-_ ].*\.zip\Z|(?P<plain>[A-Za-z0-9][^/]*)\.zip\Z")
 
 
 def grader_of(keys: KeyStore, receipts: Mapping[str, str] | None = None) -> Grader:
-    """Return the grader of an assignment's submissions; `receipts`: see predictions.grading."""
+    """Return the function that grades one student's submission of an assignment, according to its kind.
+
+    receipts: receipts of committed predictions, keyed by student (see predictions.grading).
+    """
     verifier = Verifier(keys.secret, keys.assignment.name, keys.students)
     if keys.assignment.kind == PREDICT_KIND:
         return PredictionGrader(keys, verifier, receipts)
@@ -35,12 +38,12 @@ def grader_of(keys: KeyStore, receipts: Mapping[str, str] | None = None) -> Grad
 
 
 def submission_name(kind: str) -> str:
-    """Return the name of the file that is handed in."""
+    """Return the name of the file that students hand in: `handin.zip` or `answers.yaml`, depending on the kind."""
     return HANDIN_NAME if kind in KINDS_WITH_TASK else SHEET_NAME
 
 
 def submissions_of(kind: str, folder: Path) -> dict[str, Path]:
-    """Return the submissions in a folder, keyed by student: answer sheets, or hand-ins as zip files and folders."""
+    """Return the paths of the submissions in a folder, keyed by student; `kind` is the assignment's kind."""
     if kind not in KINDS_WITH_TASK:
         return find_submissions(folder)
     found = {}
@@ -61,7 +64,7 @@ def grade_all(
     deadline: Deadline = NO_DEADLINE,
     receipts: Mapping[str, str] | None = None,
 ) -> Iterator[Grade]:
-    """Grade the submissions in the order of the students' ids; students without a submission get a Grade as well."""
+    """Yield a Grade for each student, in the order of the ids, also for students without a submission."""
     possible, students, grader = keys.assignment.points, keys.students, grader_of(keys, receipts)
     for student in sorted({*submissions, *students}):
         if student not in submissions:
@@ -77,7 +80,7 @@ def _grade(grader: Grader, student: str, place: Path, possible: float) -> Grade:
     try:
         return grader(student, place)
     except Exception as error:
-        # A submission that lab7 fails on must cost no other student.
+        # A failure of lab7 on one submission must not affect the other students.
         why = f"{type(error).__name__}: {error}"[:300]
         return Grade(
             student, 0, possible, problem=f"lab7 failed on this submission ({why}): report it, and grade again"

@@ -1,6 +1,6 @@
-"""Hand-out and answer key of a student: Markdown by jinja2, HTML by markdown-it, and PDF by fpdf2.
+"""Hand-out and answer key of a student as Markdown (by jinja2), HTML (by markdown-it) and PDF (by fpdf2).
 
-The same variant gives the same octets: no date, no path and no version of a program is written.
+The output is reproducible: it contains no date, path or program version.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _WORK = {
 
 
 def handout_markdown(variant: Variant, forms: Mapping[str, str]) -> str:
-    """Return the hand-out of a student in Markdown; `forms`: expected form of each answer, keyed by question id."""
+    """Return a student's hand-out in Markdown; `forms`: expected format of each answer, keyed by question id."""
     assignment = variant.assignment
     by_id = {question.id: question for question in assignment.questions}
     text = _HEADING.sub(lambda found: _heading(assignment, by_id[found[1]]), _rendered(variant))
@@ -75,7 +75,7 @@ def _rendered(variant: Variant) -> str:
 
 
 def question_texts(variant: Variant) -> dict[str, str]:
-    """Return the text of each question in the hand-out of a student in Markdown, keyed by question id."""
+    """Return the texts of the questions in a student's hand-out, in Markdown, keyed by question id."""
     _, *parts = _HEADING.split(_rendered(variant))
     return {name: text.strip() for name, text in zip(parts[::2], parts[1::2], strict=True)}
 
@@ -95,12 +95,12 @@ def key_markdown(variant: Variant, keys: Mapping[str, Key]) -> str:
 
 
 def display_filter(question: Question, key: Key) -> str:
-    """Return the Wireshark display filter of a question; without one, a filter for the frames in its key."""
+    """Return a question's Wireshark display filter; if it has none, a filter for the frames in its answer key."""
     return question.filter or " || ".join(f"frame.number == {number}" for number in key.frames[:12])
 
 
 def to_html(title: str, markdown: str) -> str:
-    """Return a self-contained HTML page of Markdown text; raw HTML in the text is escaped."""
+    """Return Markdown text as a self-contained HTML page; raw HTML in the text is escaped."""
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(_without_comments(markdown))
     return render("handout.html.j2", title=title, body=body)
 

@@ -1,8 +1,8 @@
-"""Recording of a student's capture: the assignment's topology in virtual time, its traffic, and one pcapng file.
+"""Recording of a student's capture: an assignment's topology and traffic in virtual time, captured into a pcapng file.
 
-The kernel's side is `record`, run by lab7.experiments.harness.virtual_time.job in a kernel of its own per student; the
-same variant gives the same octets of the capture on any machine. An assignment's `record` function is called with a
-`Lab`.
+The function `record` runs in a user-mode kernel with virtual time, one per student
+(lab7.experiments.harness.virtual_time.job). The same parameters give the same octets of the capture on any machine. The
+assignment's own `record` function produces the traffic, and is called with a `Lab`.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ FILES = Path("/run/lab7-assignment")
 
 @dataclass(frozen=True)
 class Lab:
-    """A running network for an assignment's record(): testbed, the variant's values, and a folder for services."""
+    """Running network for an assignment's record(): testbed, the student's parameters, and a folder for files."""
 
     bed: Testbed
     variant: Mapping[str, Any]
     files: Path
 
     def run(self, host: str, command: str | Sequence[str], check: bool = True) -> str:
-        """Run a command in a host to completion; return its output. With `check`, raises EmulationError if it fails."""
+        """Run a command on a host to completion; return its output. With `check`, raises EmulationError if it fails."""
         words = ["sh", "-c", command] if isinstance(command, str) else list(command)
         done = self.bed.host(host).run(words, COMMAND_TIMEOUT_S)
         if check and done.returncode != 0:
@@ -49,14 +49,14 @@ class Lab:
         return done.stdout.decode(errors="replace")
 
     def run_module(self, host: str, module: str, *words: str, check: bool = True) -> str:
-        """Run a module of lab7, such as lab7.services.dns.stub, in a host to its end; return its output (see run)."""
+        """Run a Python module of lab7, such as lab7.services.dns.stub, on a host; return its output (see run)."""
         return self.run(host, module_command(module, *words), check)
 
 
 def record(request: Mapping[str, Any], folder: Path) -> None:
-    """Record the capture that a request describes (see `request_of`) into a folder, with its certificate.
+    """Record the capture described by a request (see `request_of`) into a folder, with its fidelity certificate.
 
-    Raises EmulationError, also for a suspect recording, since answer keys must not be computed from it.
+    Raises EmulationError, also if the certificate is not valid: no answer keys must be computed from such a capture.
     """
     assignment = find_assignment(request["assignment"])
     variant = request["variant"]
@@ -73,7 +73,7 @@ def record(request: Mapping[str, Any], folder: Path) -> None:
 
 
 def make_topology(assignment: Assignment, request: Mapping[str, Any], files: Path) -> Topo:
-    """Write the files of an assignment's services into an empty folder, and return its topology with them."""
+    """Write the files that an assignment's services need into an empty folder; return the assignment's topology."""
     shutil.rmtree(files, ignore_errors=True)
     files.mkdir(parents=True)
     prepare = getattr(assignment.module, "prepare", None)
@@ -84,12 +84,12 @@ def make_topology(assignment: Assignment, request: Mapping[str, Any], files: Pat
 
 
 def interfaces_of(assignment: Assignment, bed: Testbed) -> list[CaptureInterface]:
-    """Return the interfaces at which an assignment's capture is taken."""
+    """Return the interfaces at which an assignment's traffic is captured."""
     return [_interface(bed, one) for one in assignment.interfaces]
 
 
 def request_of(assignment: Assignment, name: str, variant: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Return the JSON request for a recording; `name`: name or folder of the assignment, for the kernel's side."""
+    """Return the JSON request for a recording; `name` is the assignment's name or folder, as seen inside the kernel."""
     parameters = {**assignment.parameters, **variant.get("parameters", {})}
     request = {
         "assignment": name,

@@ -1,4 +1,4 @@
-"""Answer sheets: a parser of `answers.yaml` with limits on its input, and the empty sheet of a student.
+"""Answer sheets of students: a YAML parser with limits on its input, and generation of an empty sheet.
 
     assignment: http-basics
     student: s1234567
@@ -6,9 +6,9 @@
       q1: 4
       q2: 12.5 ms
 
-A sheet is untrusted input: its size, depth and number of nodes are bounded; aliases (which can expand without bound),
-tags and duplicate keys are errors. Every scalar is text, so that `yes`, `1:30` and `010` stay as typed. YAML 1.1 by
-PyYAML; the message of an error has the line.
+A sheet is untrusted input: its size, depth and number of nodes are bounded. Aliases (which can expand without bound),
+tags and duplicate keys are errors. Every scalar is read as text, so that `yes`, `1:30` and `010` stay as typed. The
+parser is PyYAML (YAML 1.1); error messages have the line.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class SheetError(ValueError):
 
 @dataclass(frozen=True)
 class Sheet:
-    """The answers on a sheet keyed by question id, without the questions that were left empty."""
+    """A student's answers, keyed by question id; unanswered questions are omitted."""
 
     assignment: str
     student: str
@@ -51,7 +51,7 @@ class _Loader(yaml.BaseLoader):  # type: ignore[misc]
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Compose a YAML node. Raises SheetError beyond a limit."""
+        """Compose a YAML node. Raises SheetError for an alias or tag, and beyond the limits of size and depth."""
         event = self.peek_event()
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
@@ -69,7 +69,7 @@ class _Loader(yaml.BaseLoader):  # type: ignore[misc]
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
-        """Construct a mapping. Raises SheetError for duplicate keys."""
+        """Construct a dictionary from a YAML mapping. Raises SheetError for duplicate keys."""
         known: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -121,7 +121,7 @@ def parse_sheet(text: str) -> Sheet:
 
 
 def _to_quote(lines: list[str]) -> str:
-    """Return the line of a question with its answer in quotes, if the answer alone is not YAML; else empty text."""
+    """Return a line with its answer in quotes, if it is invalid YAML without the quotes; else an empty text."""
     found = _ANSWER.match(lines[0]) if lines else None
     if found is None:
         return ""
@@ -152,14 +152,14 @@ def _sheet(data: object) -> Sheet:
 
 
 def read_forms(path: Path) -> dict[str, str]:
-    """Return the forms that stand as comments before the questions of an answer sheet, keyed by question id."""
+    """Read the expected answer formats, which are comments before the questions of a sheet, keyed by question id."""
     with path.open("rb") as stream:
         text = stream.read(SHEET_BYTES_MAX).decode("utf-8-sig", "replace")
     return {name: form.strip() for form, name in _FORM.findall(text)}
 
 
 def blank_sheet(assignment: str, student: str, questions: Mapping[str, str]) -> str:
-    """Return an empty answer sheet; `questions`: expected forms, keyed by question id, written as comments."""
+    """Return the text of an empty sheet; `questions` maps question id -> expected format, written as a comment."""
     lines = [f"assignment: {assignment}", f"student: {_quoted(student)}", "answers:"]
     for name, form in questions.items():
         lines += [f"  # {form}", f"  {name}:"]

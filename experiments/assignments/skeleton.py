@@ -1,4 +1,4 @@
-"""Skeleton of a new assignment: a folder with one example question, which can be built unchanged."""
+"""Template of a new assignment: a folder with one example question, which can be built unchanged."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def q1(seen):
 
 
 def write_skeleton(parent: Path, name: str, kind: str = SHEET_KIND) -> Path:
-    """Write the folder of a new assignment; return its path. Raises AssignmentError if that is impossible."""
+    """Write the folder of a new assignment; return its path. Raises AssignmentError if it cannot be written."""
     if not _NAME.match(name):
         raise AssignmentError(f"the name {name!r} must be of a-z, 0-9 and hyphens, for example dns-caching")
     folder = parent / name

@@ -1,4 +1,4 @@
-"""Variant of an assignment for one student: the drawn values, and the answer key computed from the capture."""
+"""Variant of an assignment for one student: the drawn parameters, and the answer key computed from the capture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lab7.experiments.harness.judge.frames import CaptureFile, read_capture
 
 @dataclass(frozen=True)
 class Variant:
-    """An assignment's drawn values for one student; `values` includes the nonce of the capture."""
+    """Parameters of an assignment drawn for one student; `values` includes the nonce that the capture contains."""
 
     assignment: Assignment
     student: str
@@ -26,12 +26,12 @@ class Variant:
 
     @property
     def nonce(self) -> str:
-        """The nonce, which marks the student's capture."""
+        """The student's nonce, which identifies the student's capture."""
         return str(self.values["nonce"])
 
 
 def draw_variant(assignment: Assignment, secret: bytes, student: str) -> Variant:
-    """Draw the variant of a student. Raises AssignmentError for values that JSON cannot encode, SecretError."""
+    """Draw a student's parameters. Raises AssignmentError for values that JSON cannot encode, SecretError."""
     draw = Draw(secret, assignment.name, student)
     values = {**assignment.variant(draw), "nonce": draw.nonce}
     try:
@@ -43,12 +43,15 @@ def draw_variant(assignment: Assignment, secret: bytes, student: str) -> Variant
 
 
 def read_keys(variant: Variant, capture: Path) -> dict[str, Key]:
-    """Compute the answer key of a variant from its capture file. Raises AssignmentError, CaptureReadError."""
+    """Compute a student's answer keys, keyed by question id, from the capture file.
+
+    Raises AssignmentError, CaptureReadError.
+    """
     return keys_from(variant, read_capture(capture))
 
 
 def keys_from(variant: Variant, captured: CaptureFile) -> dict[str, Key]:
-    """Compute the answer key of a variant, keyed by question, from its capture. Raises AssignmentError."""
+    """Compute a student's answer keys, keyed by question id, from the capture. Raises AssignmentError."""
     interface = variant.assignment.interfaces[0].partition(":")[0]
     view = CaptureView(captured, interface, variant.values)
     keys: dict[str, Key] = {}
@@ -64,7 +67,7 @@ def keys_from(variant: Variant, captured: CaptureFile) -> dict[str, Key]:
 
 
 def _in_bands(assignment: Assignment, question: str, key: Key) -> Key:
-    """Return a key with the tolerance bands of a prediction; keys of other kinds are unchanged. Raises TypeError."""
+    """Return a question's key; for the kind `predict`, its number becomes Predicted with bands. Raises TypeError."""
     if assignment.kind != PREDICT_KIND:
         return key
     if not isinstance(key.answer, Number):

@@ -1,11 +1,11 @@
 """Experiment on mailbox access: time and octets of reading a mailbox by POP3, IMAP and webmail (claims M1 to M4).
 
-Bob's mailbox has many messages, one with a picture. He reads it by POP3, IMAP and webmail: the headers of all messages,
-one attachment, everything. Each time is compared with theory, term by term (a term is a part of the time, such as a
-round trip), and the octets with the size of the requested data. Then POP3 retrieves and deletes, and IMAP creates a
-folder, copies, flags, searches and fetches a part. Alice loads a picture by HTTP, and the servers transfer two
-messages, one in each direction: the packets show the side that opens the connection and the side that sends the
-payload.
+Bob's mailbox has many messages, one with a picture. He does three tasks by each of POP3, IMAP and webmail: he reads the
+headers of all messages, one attachment, and everything. Each time is compared with theory, term by term (a term is a
+part of the time, such as a round trip), and the octets with the size of the requested data. Then POP3 retrieves and
+deletes, and IMAP creates a folder, copies, flags, searches and fetches a part. Finally Alice loads a picture by HTTP,
+and the servers transfer two messages, one in each direction: the packets show the side that opens the connection and
+the side that sends the payload.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ def _pull_and_push(bed: Testbed, servers: Mapping[str, MailHost], mails: Mapping
 
 
 def _browser(bed: Testbed, servers: Mapping[str, MailHost], user: str) -> Driver:
-    """Return the scripted browser on a user's host, connected to the webmail of the user's server."""
+    """Return the driver of a scripted browser on a user's host, for the webmail of the user's server."""
     address = {"alice": SENDER_ADDRESS, "bob": RECEIVER_ADDRESS}[user]
     return Driver(bed.host(user), [BROWSER, address, str(DEFAULT_PORT), servers[user].hostname])
 
@@ -256,7 +256,7 @@ def _token(seed: int) -> str:
 
 
 def _said(seed: int) -> str:
-    """Return the text of Alice's webmail message, which contains the word from _token()."""
+    """Return the text of Alice's webmail message, which contains the identifying word of _token()."""
     return f"It goes by {_token(seed)}, says Alice."
 
 
@@ -323,7 +323,7 @@ def _m4(captured: CaptureFile, sessions: Sessions, picture: bytes, mails: Mappin
 def _compare_all(
     context: Run, captured: CaptureFile, topo: Topo, traffic: Traffic, written: Messages, watch: MachineWatch
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
-    """Return (timings by name, comparisons with theory) for each task and protocol."""
+    """Return (timings by name, comparisons with theory) of the sessions for each task and protocol."""
     rtt_s, theories, samples = context.parameters["rtt"], {}, []
     for task, protocol in product(TASKS, WAYS):
         name = f"{protocol} {task}"
@@ -350,7 +350,7 @@ def _theory(protocol: str, task: str, traffic: Traffic, written: Messages, rtt_s
 
 
 def _panels(context: Run, traffic: Traffic, comparisons: Sequence[Comparison], written: Messages) -> list[Panel]:
-    """Return the panels of the plot: octets, and time in round trips, of each task by each protocol."""
+    """Return the plot's panels for octets and for time in round trips; both show each task by each protocol."""
     rtt_s, by_name = context.parameters["rtt"], {one.name: one for one in comparisons}
     wanted = [sum(written.headers), written.attached, sum(written.sizes)]
     octets, trips = [], []
@@ -368,7 +368,7 @@ def _panels(context: Run, traffic: Traffic, comparisons: Sequence[Comparison], w
 
 
 def _marks(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the points of a plot line with a short horizontal dash at each point (NaN makes a gap)."""
+    """Return the points of a plot line that draws a short horizontal dash at each point (NaN separates dashes)."""
     return [each for x, y in points for each in ((x - BESIDE / 2, y), (x + BESIDE / 2, y), (math.nan, math.nan))]
 
 

@@ -1,4 +1,4 @@
-"""Common interface to mail clients: lab7's user agent, programs of the registry, or a user's program."""
+"""Common interface to mail clients: lab7's user agent, third-party clients known to lab7, or a user's program."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ TIMEOUT_S = 60.0
 
 @dataclass(frozen=True)
 class Task:
-    """Task for a mail client: send `message` to `recipient`, or fetch `count` messages, as `user` of `server`."""
+    """Task for a mail client: send `message` to `recipient`, or fetch `count` messages, as `user` of a mail server.
+
+    operation: send, pop3 or imap.
+    """
 
     operation: str
     server: MailHost
@@ -50,7 +53,7 @@ class Task:
 
 
 def supports(client: Implementation | None, operation: str) -> bool:
-    """Return True if a client supports an operation (send, pop3 or imap); assumed for the user's own program."""
+    """Return True if a client supports an operation (send, pop3 or imap); True for a user's own program."""
     return client is None or client.own or operation in client.commands
 
 
@@ -66,13 +69,13 @@ def check_supported(client: Implementation | None, operation: str) -> None:
 
 
 def client_name(replacements: Mapping[str, Implementation]) -> str:
-    """Return the name of the mail client that sends, for the report."""
+    """Return the name of the mail client that submits messages, for the report."""
     client = replacements.get(AGENT_ROLE)
     return client.describe() if client is not None else "Python's smtplib"
 
 
 def run_client(host: Host, client: Implementation | None, task: Task) -> Window:
-    """Run a task by a client (None: lab7's own); return the time span. Raises LoadFailedError, EmulationError."""
+    """Run a task with a client (None: lab7's own); return its time span. Raises LoadFailedError, EmulationError."""
     if client is None:
         return _run_ours(host, task)
     folder = host.workdir / f"{client.name.partition(' ')[0]}-{task.operation}-{time.monotonic_ns()}"

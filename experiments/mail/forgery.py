@@ -1,13 +1,13 @@
 """Experiment on forged mail: treatment by a server without and with SPF, DKIM and DMARC (claims A1 to A6).
 
-A stranger, Mallory, sends a message in Alice's name to Bob's server, which checks nothing; then the server is restarted
-with checks, and she tries again. Alice's own message, signed by her server, goes straight to Bob and by way of a
-forwarding address; Mallory sends it once more with another text. At last she forges the names of two domains with
-milder policies. Bob reads INBOX and Junk by IMAP.
+A stranger, Mallory, sends a message in Alice's name to Bob's server, which does no sender checks. The server is
+restarted with sender checks, and she tries again. Alice's own message, signed by her server, reaches Bob directly and
+by way of a forwarding address; Mallory sends a copy of it with another text. Finally she forges messages from two
+domains with weaker DMARC policies. Bob reads INBOX and Junk by IMAP.
 
 The claims are decided from the messages and the DNS responses that the receiver's server got. The time of the first
-check, before which the resolver is restarted, is compared with theory, which counts DNS lookups. A check that other
-load on the machine disturbed is repeated.
+check, before which the resolver is restarted to empty its cache, is compared with theory, which counts DNS lookups. If
+other load on the machine disturbed a check, it is repeated.
 """
 
 from __future__ import annotations
@@ -127,13 +127,13 @@ OWN_CLAIMS = (
 
 
 def letter(sender: str, name: str) -> str:
-    """Return a message from `sender`; `name`, in the last line of the body, identifies the message."""
+    """Return a message from `sender`; `name`, in parentheses in the last line of the body, identifies the message."""
     text = f"{TEXT}({name})\n".replace("\n", "\r\n")
     return f"From: Alice <{sender}>\r\nTo: Bob <{BOB}>\r\nSubject: {SUBJECT}\r\n\r\n{text}"
 
 
 def altered(content: bytes) -> str:
-    """Return a message of Bob's mailbox with another body and the original header, for Mallory to send again."""
+    """Return a copy of a message from Bob's mailbox with another body, whose DKIM signature is thus invalid."""
     wire = re.sub(rb"\r?\n", b"\r\n", content)
     while (found := ADDED.match(wire)) is not None:
         wire = wire[found.end() :]
@@ -142,7 +142,11 @@ def altered(content: bytes) -> str:
 
 @dataclass
 class Done:
-    """Results of the workload: time of the restart with checks, time spans, Bob's sessions by name, errors by step."""
+    """Results of the workload, for the decision of claims.
+
+    checked_ns: time of the restart with sender checks; first, later: time spans of checks with an empty and a filled
+    cache; readings: time spans of Bob's IMAP sessions by name; failures: error texts by step.
+    """
 
     checked_ns: int = 0
     first: list[Window] = field(default_factory=list)
@@ -151,7 +155,7 @@ class Done:
     failures: dict[str, str] = field(default_factory=dict)
 
     def attempt(self, name: str, act: Callable[[], object]) -> None:
-        """Run a step of the workload, and record an error, since the packets of a failed step are evidence as well."""
+        """Run a step of the workload, and record its error: the packets of a failed step are evidence, too."""
         try:
             act()
         except EmulationError as error:
@@ -159,7 +163,7 @@ class Done:
 
 
 class Correspondence:
-    """Actions of the users and servers in a running network: forge, alter, write, read, restart."""
+    """Actions of Alice, Bob, Mallory and the servers in a running network, from which the workload is made."""
 
     def __init__(self, bed: Testbed) -> None:
         self._bed = bed
@@ -173,14 +177,14 @@ class Correspondence:
         return self._submit(sender, letter(sender, name))
 
     def alter(self) -> None:
-        """Send Alice's latest message in Bob's mailbox to Bob again, with another body. Raises EmulationError."""
+        """Send Bob a copy of Alice's message with another body, from Mallory's host. Raises EmulationError."""
         found = [content for content in self._contents() if f"({GENUINE})".encode() in content]
         if not found:
             raise EmulationError("Bob has no message of Alice that could be altered")
         self._submit(ALICE, altered(found[0]))
 
     def first_forgery(self) -> Window:
-        """Forge a message from Alice while the cache of Bob's resolver is empty; return the time span."""
+        """Empty the cache of Bob's resolver, then send a message forged as from Alice; return the time span."""
         self._bed.restart("dns-b")
         return self.forge(ALICE, FORGED)
 
@@ -189,18 +193,18 @@ class Correspondence:
         return self._mallory.dialogue([*steps, ("say", "DATA"), ("data", content), ("say", "QUIT")])
 
     def write(self, name: str, to: str = BOB) -> None:
-        """Send a genuine message of Alice through her own server. Raises EmulationError."""
+        """Send a genuine message from Alice through her own server. Raises EmulationError."""
         path = self._bed.host("alice").workdir / "message.eml"
         self._alice.compose(path, SUBJECT, f"{TEXT}({name})\n", to=to)
         self._alice.send([path])
 
     def wait(self, count: int = 1) -> None:
-        """Wait until further messages have arrived in Bob's INBOX. Raises EmulationError."""
+        """Wait until additional messages have arrived in Bob's INBOX. Raises EmulationError."""
         self._arrived += count
         wait_for_messages(self._inbox, self._arrived, PATIENCE_S)
 
     def wait_for_bounce(self) -> None:
-        """Wait for a DSN in Alice's mailbox. Raises EmulationError."""
+        """Wait for a delivery status notification in Alice's mailbox. Raises EmulationError."""
         wait_for_messages(mailbox(self._bed.host("mail-a"), "example.org", "alice"), 1, PATIENCE_S)
         wait_until_quiet(self._bed.host("forward"), timeout_s=PATIENCE_S)
 
@@ -306,7 +310,7 @@ def _verdicts(captured: CaptureFile, done: Done) -> tuple[Verdict, ...]:
 
 
 def _checks(captured: CaptureFile, done: Done) -> tuple[list[Check], Check | None, list[Traffic]]:
-    """Return (sender checks with an empty cache, check with a filled cache or None, traffic that shows the checks)."""
+    """Return (sender checks with an empty cache, check with a filled cache or None, traffic with these checks)."""
     smtp = smtp_traffic(captured, AT_RECEIVER, [SMTP_PORT]).to(RECEIVER_ADDRESS)
     dns, upstream = dns_exchanges(captured, AT_RECEIVER), dns_exchanges(captured, AT_RESOLVER)
 
@@ -320,7 +324,7 @@ def _checks(captured: CaptureFile, done: Done) -> tuple[list[Check], Check | Non
 
 
 def _with_failures(verdict: Verdict, done: Done, steps: Sequence[str]) -> Verdict:
-    """Return a verdict with the errors of failed steps in its evidence; `shown` is returned unchanged."""
+    """Add the errors of failed steps to a verdict's evidence; a verdict `shown` is returned unchanged."""
     reasons = [f"{step}: {done.failures[step]}" for step in steps if step in done.failures]
     if verdict.verdict == "shown" or not reasons:
         return verdict

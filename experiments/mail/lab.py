@@ -1,6 +1,6 @@
 """Set-up of the mail experiments: network with three configurable paths, mail servers, and user agents.
 
-alice ── sender's leg ── mail-a ── between ── mail-b ── receiver's leg ── bob
+alice ── sender's path ── mail-a ── between ── mail-b ── receiver's path ── bob
 """
 
 from __future__ import annotations
@@ -86,9 +86,10 @@ class Legs:
 
 
 def mail_testbed(context: Run, topo: MailTopo, before: Callable[[Host], object] | None = None) -> Testbed:
-    """Return the network with its mail servers, not yet started; --replace mta or mailbox applies to mail-b.
+    """Return the mail network with its servers, not yet started.
 
-    `before`: called with mail-b before its services start.
+    The option --replace for the roles mta and mailbox replaces the servers on mail-b. `before`: function that is called
+    with the host mail-b before its servers start.
     """
     server = mail_host(topo, "mail-b", context.replacements)
 
@@ -110,7 +111,7 @@ class UserAgent:
         self._driver = Driver(host, [USER])
 
     def compose(self, into: Path, subject: str, text: str, files: Sequence[Path] = (), to: str = BOB) -> Window:
-        """Compose a message from Alice, by default to Bob, into the file `into`; return the time span.
+        """Compose a message from Alice, by default to Bob, and write it to the file `into`; return the time span.
 
         Raises EmulationError.
         """
@@ -135,7 +136,10 @@ class UserAgent:
         port: int = SMTP_PORT,
         at: Callable[[str], None] | None = None,
     ) -> Window:
-        """Run a scripted SMTP session; `at` is called with the argument of each `tell` step. Raises EmulationError."""
+        """Run a scripted SMTP session. Raises EmulationError.
+
+        `at`: function that is called with the argument of each `tell` step while the session waits.
+        """
         return self._request({"dialogue": steps, "server": address, "port": port}, at)
 
     def _request(self, request: Mapping[str, Any], at: Callable[[str], None] | None = None) -> Window:
@@ -159,19 +163,19 @@ class UserAgent:
 
 
 class WebClient:
-    """Web client on Bob's host (Python's http.client), with one persistent connection per visit."""
+    """Web client on Bob's host (Python's http.client); each call of `visit` uses one persistent connection."""
 
     def __init__(self, host: Host) -> None:
         name = WEB.rstrip(".")
         self._driver = Driver(host, [VISITOR, ADDRESSES[WEB], str(DEFAULT_PORT), name])
 
     def visit(self, paths: Sequence[str]) -> Window:
-        """Request these paths of www.example.org in turn; return the time span. Raises EmulationError."""
+        """Request paths of www.example.org in turn on one connection; return the time span. Raises EmulationError."""
         return self._driver.request({"visit": list(paths)}, TIMEOUT_S)
 
 
 def running_mta(host: Host) -> Service:
-    """Return lab7's running MTA on a host. Raises EmulationError without one."""
+    """Return the process of lab7's MTA on a host. Raises EmulationError if it is not running."""
     for one in host.services:
         if isinstance(one, Service) and one.command.startswith(MTA_MODULE):
             return one
@@ -196,10 +200,10 @@ def mailbox(host: Host, domain: str = "example.com", user: str = "bob") -> Path:
 def wait_for_messages(
     folder: Path, count: int, timeout_s: float = TIMEOUT_S, failed: Callable[[], bool] | None = None, grace_s: float = 0
 ) -> list[Path]:
-    """Wait until a folder has `count` messages; return the files by time of arrival. Raises EmulationError.
+    """Wait until a Maildir folder has `count` messages; return their files by time of arrival. Raises EmulationError.
 
-    failed: function that returns True once a delivery attempt has failed, called every LOOK_S seconds; the wait then
-    ends after another `grace_s` seconds.
+    failed: function that returns True once a delivery attempt has failed, called every LOOK_S seconds. After that, the
+    wait ends at the latest after `grace_s` seconds.
     """
     deadline_s, look_s = time.monotonic() + timeout_s, time.monotonic() + LOOK_S
     while len(found := list(folder.glob("*")) if folder.is_dir() else []) < count:
@@ -214,14 +218,14 @@ def wait_for_messages(
 
 
 def has_failed_attempt(host: Host) -> bool:
-    """Return True if the queue of lab7's MTA on a host has a message after a failed delivery attempt."""
+    """Return True if the queue of lab7's MTA on a host has a message whose delivery has failed at least once."""
     words = module_command("lab7.services.mail.queue", str(host.workdir / "queue"))
     listed = subprocess.run(words, capture_output=True, text=True, check=False).stdout
     return any(json.loads(line)["tries"] > 0 for line in listed.splitlines())
 
 
 def wait_until_quiet(host: Host, port: int = SMTP_PORT, timeout_s: float = TIMEOUT_S) -> int:
-    """Wait until a host has no TCP connection to a remote port; return the time in ns. Raises EmulationError."""
+    """Wait until a host has no TCP connection to a given remote port; return the time in ns. Raises EmulationError."""
     table = Path(f"/proc/{host.namespace_pid}/net/tcp")
     deadline_s = time.monotonic() + timeout_s
     while any(_goes_to(line, port) for line in table.read_text().splitlines()[1:]):
@@ -232,7 +236,7 @@ def wait_until_quiet(host: Host, port: int = SMTP_PORT, timeout_s: float = TIMEO
 
 
 def was_connected(host: Host, port: int = SMTP_PORT) -> bool:
-    """Return True if a host has a TCP connection on its own port, or had one in the last minute (TIME_WAIT)."""
+    """Return True if a host has a TCP connection on a local port, or had one in the last minute (TIME_WAIT)."""
     lines = Path(f"/proc/{host.namespace_pid}/net/tcp").read_text().splitlines()[1:]
     return any(
         int(local.rpartition(":")[2], 16) == port and state != LISTEN

@@ -1,4 +1,4 @@
-"""Records of POP3, IMAP and webmail sessions on a mailbox: time spans, failures, and captured traffic."""
+"""Results of POP3, IMAP and webmail sessions on a mailbox: time spans, failures, captured traffic, and durations."""
 
 from __future__ import annotations
 
@@ -23,17 +23,20 @@ from lab7.topologies.emulation.errors import EmulationError
 
 @dataclass
 class Sessions:
-    """Time spans of sessions keyed by name, and the error texts of failed sessions."""
+    """Time spans of the sessions of a run, keyed by session name, and error texts of failed sessions."""
 
     windows: dict[str, list[Window]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
     def attempt(self, name: str, session: Callable[[], Window]) -> None:
-        """Run a session and record the time span or failure, unless an earlier session of this name failed."""
+        """Run a session, and record its time span or error; do nothing if a session of this name failed before."""
         self.attempt_several(name, lambda: [session()])
 
     def attempt_several(self, name: str, sessions: Callable[[], list[Window]]) -> None:
-        """Run consecutive sessions and record their time spans, unless an earlier session of this name failed."""
+        """Run consecutive sessions, and record their time spans or the error.
+
+        Does nothing if a session of this name failed before.
+        """
         if name in self.failures:
             return
         try:
@@ -42,18 +45,18 @@ class Sessions:
             self.failures[name] = str(error)
 
     def first(self, name: str) -> Window:
-        """Return the time span of the first session of this name; an empty time span without one."""
+        """Return the time span of the first session of this name; Window(0, 0) if there is none."""
         return next(iter(self.windows.get(name, [])), Window(0, 0))
 
     def broken(self, claim: str, *names: str) -> Verdict | None:
-        """Return the verdict `failed` on a claim if one of these sessions failed; None otherwise."""
+        """Return the verdict `failed` on a claim if one of the named sessions was interrupted; else None."""
         first = next((name for name in names if name in self.failures), None)
         return None if first is None else failed(claim, f"The session {first} was interrupted: {self.failures[first]}.")
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """Captured POP3, IMAP and HTTP traffic at Bob's interface, with the time spans of the sessions."""
+    """POP3, IMAP and HTTP traffic captured at Bob's interface, with the time spans of his sessions."""
 
     pop3: Pop3Traffic
     imap: ImapTraffic
@@ -76,7 +79,7 @@ class Traffic:
         return self.http.between(window.start_ns, window.end_ns)
 
     def timed(self, protocol: str, window: Window) -> list[TimedSample]:
-        """Return the durations, with terms, of the sessions in a time span; empty if none has a reply."""
+        """Return the measured durations, divided into terms, of the sessions in a time span; empty without a reply."""
         start_ns, end_ns = window.start_ns, window.end_ns
         try:
             if protocol == WEBMAIL:
@@ -95,7 +98,7 @@ class Traffic:
             return []
 
     def octets(self, protocol: str, name: str) -> int:
-        """Return the octets of the first session of this name in both directions, without packet headers."""
+        """Return the number of octets of the first session of this name, in both directions, without packet headers."""
         if protocol == WEBMAIL:
             return sum(connection_octets(conversation.connection) for conversation in self.by_http(name).conversations)
         mine = self.by_pop3(name).sessions if protocol == "POP3" else self.by_imap(name).sessions
@@ -103,6 +106,6 @@ class Traffic:
 
 
 def _timed(first_ns: int, found: Timing | Decomposition) -> TimedSample:
-    """Return a duration at Bob's interface, with terms, from the first SYN (`first_ns`) on."""
+    """Return a measured duration as a TimedSample at Bob's interface that begins with the SYN at `first_ns`."""
     last_ns = first_ns + round(found.total_s * 1e9)
     return TimedSample(AT_BOB, first_ns, last_ns, Timing(found.total_s, found.terms))

@@ -1,8 +1,8 @@
 """Mail interoperability matrix: each mail server with each client, and each pair of mail servers as relays.
 
-There are three kinds of cells, each decided from packets. send: the client submits a message, and the server accepts
-it. relay: the server accepts a submitted message from another server, and delivers it unaltered. pop3 and imap: the
-client fetches every message of a mailbox whole.
+Each cell is the result of one operation, decided from packets. send: the client submits a message, and the server
+accepts it. relay: the server accepts a submitted message from another server, and delivers it unaltered. pop3 and imap:
+the client fetches every message of a mailbox completely.
 """
 
 from __future__ import annotations
@@ -52,7 +52,10 @@ Lab = tuple[Testbed, MailHost, MailHost]
 
 @dataclass(frozen=True)
 class MailColumn(Column):
-    """Column of the matrix: a client and an operation; for operation `relay` the client is the relaying mail server."""
+    """Column of the matrix: a client, and an operation (send, relay, pop3 or imap).
+
+    For `relay` the client is the mail server that relays.
+    """
 
     operation: str
 
@@ -61,12 +64,12 @@ Key = tuple[str, MailColumn]
 
 
 def parties(role: str) -> list[Party]:
-    """Return the implementations of a role: None for lab7's own, then those of the registry."""
+    """Return the implementations of a role, such as mta: None for lab7's own, then the third-party ones it knows."""
     return [None, *of_role(role)]
 
 
 def columns() -> list[MailColumn]:
-    """Return the columns: submitting clients, relaying mail servers, then POP3 and IMAP clients."""
+    """Return the matrix's columns in order: submitting clients, relaying mail servers, POP3 and IMAP clients."""
     clients = [
         MailColumn(client, operation)
         for operation in OPERATIONS
@@ -81,7 +84,10 @@ def _sending() -> int:
 
 
 def run(context: MatrixRun) -> list[Cell]:
-    """Return all cells of the matrix; one network is started per pair of mail servers and per mailbox server."""
+    """Run all tests, and return all cells of the matrix.
+
+    One network is started per pair of mail servers, and one per POP3 and IMAP server.
+    """
     names = list(dict.fromkeys(name_of(party) for role in (MTA_ROLE, ACCESS_ROLE) for party in parties(role)))
     found: dict[Key, Cell] = {}
     mtas, mailboxes = parties(MTA_ROLE), parties(ACCESS_ROLE)
@@ -117,7 +123,11 @@ def _testbed(context: MatrixRun, mta: Party, peer: Party, mailbox: Party) -> Ite
 
 
 def _transfer(context: MatrixRun, mta: Party, peer: Party) -> dict[Key, Cell]:
-    """Return the cell of relaying from `mta` to `peer`; for the same program, also cells of submitting clients."""
+    """Run the tests of two mail servers, and return the resulting cells.
+
+    One cell is for relaying from `mta` to `peer`; if both are the same program, there is also a cell for each
+    submitting client.
+    """
     relay = name_of(peer), MailColumn(mta, RELAY)
     sending = [each for each in columns() if each.operation == "send"] if name_of(mta) == name_of(peer) else []
     keys = [relay, *((name_of(mta), each) for each in sending)]
@@ -150,7 +160,7 @@ def _transfer(context: MatrixRun, mta: Party, peer: Party) -> dict[Key, Cell]:
 
 
 def _wait_for_delivery(server: MailHost) -> None:
-    """Wait at most DELIVERY_S until the message is in the mailbox unaltered; a missing message raises no error."""
+    """Wait at most DELIVERY_S until the message is in Bob's mailbox unaltered; raise no error if it does not arrive."""
     deadline_s = time.monotonic() + DELIVERY_S
     while time.monotonic() < deadline_s:
         if any(why_altered(MESSAGE, with_crlf(one)) is None for one in contents_of(server, "bob")):
@@ -161,7 +171,7 @@ def _wait_for_delivery(server: MailHost) -> None:
 def _send_all(
     bed: Testbed, near: MailHost, sending: Sequence[MailColumn], path: Path
 ) -> dict[MailColumn, Window | str]:
-    """Submit a message by each installed client; return the time span or error text for each client."""
+    """Submit a message with each installed client; return its time span, or its error text, keyed by column."""
     task = Task("send", near, "alice", recipient=BOB, message=path)
     there = [each for each in sending if each.installed]
     return {each: _attempt(bed, "alice", each, task) for each in there}
@@ -175,7 +185,7 @@ def _attempt(bed: Testbed, host: str, column: MailColumn, task: Task) -> Window 
 
 
 def _access(context: MatrixRun, mailbox: Party) -> dict[Key, Cell]:
-    """Return the cells of fetching all messages of a mailbox, for each POP3 and IMAP client."""
+    """Run the tests of a POP3 and IMAP server, and return a cell for each client that fetches the mailbox."""
     reading = [each for each in columns() if each.operation in ("pop3", "imap")]
     keys, name = (
         [(name_of(mailbox), each) for each in reading],
@@ -201,7 +211,7 @@ def _access(context: MatrixRun, mailbox: Party) -> dict[Key, Cell]:
 
 
 def _of_window(key: Key, window: Window | str | None, captured: CaptureFile, capture: str) -> Cell:
-    """Return the cell of a client's session, decided from the packets in the session's time span."""
+    """Return the cell for a client's session, decided from the packets in the session's time span."""
     if window is None:
         assert key[1].client is not None
         return _place(key).not_installed(key[1].client)
@@ -221,7 +231,7 @@ def _verdict(operation: str, captured: CaptureFile, window: Window) -> Verdict:
 
 
 def _known(key: Key) -> str | None:
-    """Return the registry's explanation of a client's known failure in an operation; None without one."""
+    """Return lab7's recorded explanation of a client's known failure in an operation; None if there is none."""
     client = key[1].client
     return client.known.get(key[1].operation) if client is not None else None
 

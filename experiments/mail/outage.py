@@ -1,14 +1,14 @@
 """Experiment on a mail outage: queueing, retries and bounces while the receiving server is down (claim S5).
 
 Alice submits messages while Bob's server is killed, and in another network while its cable is pulled. Her server
-retries; it is killed itself (SIGKILL) with messages in its queue, and once more during delivery. When Bob's server is
+retries. It is killed itself (SIGKILL) with messages in its queue, and once more during delivery. When Bob's server is
 back, the content of his mailbox is compared with the accepted messages, and the time to the next attempt with the retry
-schedule. In a third network his server stays down until Alice's gives up: the messages return as delivery status
-notifications. The long run has a fourth case, with the five days of RFC 5321, in virtual time only.
+schedule. In a third network Bob's server stays down until Alice's server gives up: the messages return as delivery
+status notifications. The long run has a fourth case, with the five days of RFC 5321, in virtual time only.
 
-Programs' waits for a processor are measured during the resumed delivery, which includes an SMTP dialogue; an outage
-with a disturbed time is repeated in a new network. The schedule of days runs in virtual time only, in which
-milliseconds of processor wait are negligible compared with an interval of half an hour.
+The run-queue delay of the programs (their waits for a processor) is measured during the resumed delivery. If it
+disturbed a measured time, the outage is repeated in a new network. The fourth case needs no such repetition: the delays
+take milliseconds, its retry interval half an hour.
 """
 
 from __future__ import annotations
@@ -101,18 +101,21 @@ NOTE = (
 
 @dataclass
 class OutageEvidence(Evidence):
-    """Evidence of a run; `outages`: all runs of an outage, keyed by case; only the last run of a case is compared."""
+    """Evidence of a run of the experiment; `outages`: all runs of an outage, keyed by case.
+
+    Only the times of a case's last run are compared with theory.
+    """
 
     outages: dict[str, list[Seen]] = field(default_factory=dict)
 
     def episodes(self, cases: Iterable[str]) -> list[Episode]:
-        """Return the captured episodes of all outages of these cases."""
+        """Return the captured traffic and times (episodes) of all outages of these cases."""
         return [one.episode for case in cases for one in self.outages.get(case, [])]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Observed outage: captured episode, name of the capture file, and measured times with their theory."""
+    """One outage as observed: its captured traffic (episode), capture file name, and (measured, theoretical) times."""
 
     episode: Episode
     capture: str
@@ -120,7 +123,7 @@ class Seen:
 
     @property
     def disturbed(self) -> bool:
-        """Return True if a program's wait for a processor delayed a measured time of the outage."""
+        """Return True if a program's wait for a processor delayed a measured time of this outage."""
         return any(timing.beside(theory.terms).disturbed for timing, theory in self.times)
 
 
@@ -135,7 +138,7 @@ class MailNetwork:
 
 
 def run(context: Run) -> Outcome:
-    """Run each case of an outage in a new network; decide claim S5; compare times with theory."""
+    """Run each case of an outage in a new network, decide claim S5, and compare times with theory."""
     check_supported(context.replacements.get(AGENT_ROLE), "send")
     if DAYS in context.parameters["case"] and clock.current().word != "virtual":
         raise EmulationError("the case days of mail-outage lasts five days: run it with --time virtual")
@@ -161,7 +164,7 @@ def run(context: Run) -> Outcome:
 
 
 def _outages(context: Run, case: str, evidence: OutageEvidence) -> list[Seen]:
-    """Repeat an outage, up to 1 + RETAKES runs, until the machine delays no measured time; return all runs."""
+    """Run an outage; repeat it up to RETAKES times if the machine's load delayed a measured time. Return all runs."""
     seen: list[Seen] = []
     while len(seen) <= RETAKES:
         seen.append(_seen(context, case, f"capture-{case}{f'-{len(seen) + 1}' if seen else ''}.pcapng", evidence))
@@ -181,7 +184,7 @@ def _legs(context: Run) -> Legs:
 
 
 def _seen(context: Run, case: str, name: str, evidence: OutageEvidence) -> Seen:
-    """Run an outage in a new network; return the observed outage with packets and times."""
+    """Run one outage in a new network; return it with its captured traffic and measured times."""
     schedule, what = _schedule(context, case), Path(name).stem.removeprefix("capture-")
     flags = {"flags_a": schedule.flags, "flags_b": schedule.flags}
     topo = _legs(context).topology(backup="no", names=NAMES_DELAY, **flags)
@@ -200,7 +203,7 @@ def _seen(context: Run, case: str, name: str, evidence: OutageEvidence) -> Seen:
 
 
 def _read_at(case: str) -> list[str]:
-    """Return the hosts to capture on besides mail-a: mail-b and bob, or alice for messages returned to her."""
+    """Return the hosts besides mail-a to capture at: mail-b and bob, or alice in cases that return messages to her."""
     return ["alice"] if case in FOR_GOOD else ["mail-b", "bob"]
 
 
@@ -225,7 +228,10 @@ def _episode(captured: CaptureFile, outage: Outage, case: str, composed: tuple[b
 
 
 def _outage(context: Run, network: MailNetwork, case: str) -> Outage:
-    """Stop and restart the receiving server while messages are submitted; in SERVICE also kill the sender's server."""
+    """Stop and restart the receiving server while messages are submitted.
+
+    In the case SERVICE the sender's server is killed as well.
+    """
     asked, kills = context.parameters, []
     _hand_in(network, _messages(1, "before", context.seed))
     _wait_for(network.receiver, "bob", 1)
@@ -253,7 +259,7 @@ def _outage(context: Run, network: MailNetwork, case: str) -> Outage:
 
 
 def _count(context: Run, case: str) -> int:
-    """Return the number of messages submitted during an outage of this case."""
+    """Return the number of messages that Alice submits during an outage of this case."""
     count: int = context.parameters["messages"]
     return min(count, DAYS_MESSAGES) if case == DAYS else count
 
@@ -274,19 +280,19 @@ def _give_up(context: Run, network: MailNetwork, case: str) -> Outage:
 
 
 def _wait_for(server: MailHost, user: str, count: int) -> None:
-    """Wait for messages up to a time-out without an error: the check of the claim reports missing messages."""
+    """Wait for messages in an INBOX until a time-out, which is no error: the claim's check reports missing messages."""
     with suppress(EmulationError):
         wait_for_count(server, user, count, PATIENCE_S + count * A_MESSAGE_S)
 
 
 def _bound_s(context: Run, case: str = SERVICE) -> float:
-    """Return the permitted time in s from the return of the receiving server to the next attempt."""
+    """Return the maximum time in s from the return of the receiving server to the next delivery attempt."""
     retry_s = context.parameters["retry"] * (2 if MTA_ROLE in context.replacements else 1)
     return float(retry_s + SLACK_S + (CONNECT_TIMEOUT_S if case == LINK else 0))
 
 
 def _messages(count: int, kind: str, seed: int) -> list[bytes]:
-    """Return generated messages with distinct bodies, from Alice to Bob."""
+    """Return generated messages from Alice to Bob, each with a different body."""
     random, made = Random(f"{kind} {seed}"), []
     for number in range(count):
         message = EmailMessage(policy=SMTP)
@@ -298,7 +304,7 @@ def _messages(count: int, kind: str, seed: int) -> list[bytes]:
 
 
 def _hand_in(network: MailNetwork, messages: Sequence[bytes]) -> None:
-    """Submit messages to Alice's server, over one connection (smtplib) or by a client process for each."""
+    """Submit messages to Alice's server: by smtplib over one connection, or by one client process per message."""
     alice, paths = network.bed.host("alice"), []
     for number, message in enumerate(messages):
         path: Path = alice.workdir / f"message{number}"
@@ -351,7 +357,7 @@ def _until(began_ns: int, after_s: float) -> None:
 def _timed(
     context: Run, case: str, episode: Episode, captured: CaptureFile, topo: MailTopo, watch: MachineWatch
 ) -> list[tuple[Timing, Theory]]:
-    """Return the measured times of an outage, each with its theory; empty in the case EXPIRE."""
+    """Return the (measured, theoretical) times of an outage; empty in the case EXPIRE, in which no time is compared."""
     if case == EXPIRE:
         return []
     if case == DAYS:
@@ -373,7 +379,7 @@ def _tolerance(context: Run) -> float:
 
 
 def _panels(context: Run, episodes: Mapping[str, Episode]) -> list[Panel]:
-    """Return the panels of the plot: failed attempts, and delivered messages, by time since the outage began."""
+    """Return the plot's panels: counts of failed attempts and of delivered messages over time since the outage."""
     tries, mails = [], []
     for case, episode in episodes.items():
         began_ns = episode.outage.began_ns

@@ -1,4 +1,4 @@
-"""Times of a mail outage from packets: resumption of delivery, and retry intervals of the queue."""
+"""Measured times of a mail outage: from the last failed attempt to resumed delivery, and between retries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TERMS = ("refusal", "wait", "tcp_handshake", "dialogue", "content")
 
 
 def between_servers(captured: CaptureFile, sample: TimedSample) -> CaptureFile:
-    """Return the captured TCP frames between the two mail servers in the time span of a sample."""
+    """Return the captured TCP frames between the two mail servers in the time span of a measured time."""
     frames = [frame for frame in captured.frames if sample.first_ns <= frame.time_ns <= sample.last_ns]
     return CaptureFile(
         tuple(frame for frame in frames if layers.TCP in frame.packet and _ends(frame) == SERVERS), captured.counts
@@ -31,7 +31,7 @@ def _ends(frame: Frame) -> set[str]:
 
 
 def recovery_timing(found: Resumption) -> Timing:
-    """Return the time from the last failed attempt's SYN to the 250 for the first message, divided into TERMS."""
+    """Return the time from the last failed attempt's SYN to the first message's 250, divided into TERMS."""
     failed_ns = found.failed.failed_ns or found.failed.began_ns
     marks = [found.failed.began_ns, failed_ns, found.first.began_ns, found.answered_ns, found.asked_ns, found.taken_ns]
     terms = {name: (after - before) / NS for name, (before, after) in zip(TERMS, pairwise(marks), strict=True)}
@@ -39,7 +39,7 @@ def recovery_timing(found: Resumption) -> Timing:
 
 
 def retry_intervals(episode: Episode) -> list[Timing]:
-    """Return the times between consecutive failed attempts, divided into refusal and wait."""
+    """Return the time between each two consecutive failed attempts, divided into `refusal` and `wait`."""
     found = []
     for one, other in pairwise(attempts_by_time(during(episode))):
         failed_ns = one.failed_ns or one.began_ns
@@ -49,7 +49,10 @@ def retry_intervals(episode: Episode) -> list[Timing]:
 
 
 def attempt_number(failed_s: Sequence[float], at_s: float, every_s: float) -> float:
-    """Return the number of the attempt at time `at_s`; connections within half an interval are one attempt."""
+    """Return the number, counted from 1, of the delivery attempt to which a connection at `at_s` belongs.
+
+    Connections within half a retry interval `every_s` are one attempt.
+    """
     number, began_s = 1, failed_s[0]
     for one in failed_s:
         if one > at_s:

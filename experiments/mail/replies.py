@@ -1,15 +1,15 @@
 """Experiment on SMTP replies: 21 reply codes, each caused as RFC 5321 specifies (claim S6).
 
-Twenty-one dialogues with the receiver's server, one for each reply code of the course. Each reply has a real cause: the
+There is one dialogue with the receiver's server for each reply code of the course. Each reply has a real cause: the
 queue's disk is full or read-only, the mailbox's quota is used up, the server is stopped. Each dialogue also has the
 same or a similar command without the cause. Facts that no packet shows, such as the free disk space, are read on the
 server's host.
 
-The server runs with the topology's flags; for 450 it is restarted with greylisting. A replacement of the role mta gets
-the same dialogues with its own configuration, without the restarts.
+The server runs with the topology's command-line options; for 450 it is restarted with greylisting. A server that
+replaces lab7's (--replace mta) gets the same dialogues with its own configuration, without the restarts.
 
-No time is compared: 450 becomes 250 once the greylisting delay is over, and a busy machine only lengthens that delay.
-Disturbance (delay by other load on the machine) is therefore not measured.
+No times are compared with theory, and disturbance (delay by other load on the machine) is not measured: a busy machine
+only lengthens the greylisting delay, after which 450 becomes 250.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ PIECE_OCTETS = 64 * 1024
 
 
 class Queue:
-    """Queue directory of the server on a separate tmpfs, which can be filled up and made read-only."""
+    """The MTA's queue directory, on a tmpfs of its own that can be filled up and made read-only."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -89,17 +89,17 @@ class Queue:
 
     @property
     def _seen(self) -> Path:
-        """Return the directory in the host's mount namespace, by a process that is in it now; others may have ended."""
+        """Return the queue directory's path in the host's mount namespace (under /proc/PID/root)."""
         return Path(f"/proc/{self._host.namespace_pid}/root{self._path}")
 
     def fill(self) -> None:
-        """Fill the queue's file system with a ballast file, so that the disk is full."""
+        """Fill up the queue's file system by writing a ballast file."""
         with suppress(OSError), open(self._seen / "ballast", "wb", buffering=0) as ballast:
             while ballast.write(bytes(PIECE_OCTETS)):
                 pass
 
     def empty(self) -> None:
-        """Remove the ballast file from the queue's file system, which frees the space."""
+        """Remove the ballast file, so that the queue's file system has free space again."""
         (self._seen / "ballast").unlink()
 
     def freeze(self) -> None:
@@ -112,7 +112,7 @@ class Queue:
 
     @property
     def free_octets(self) -> int:
-        """Return the free octets of the queue's file system."""
+        """Return the number of free octets in the queue's file system."""
         found = os.statvfs(self._seen)
         return found.f_bavail * found.f_frsize
 
@@ -132,7 +132,7 @@ class Queue:
 
 @dataclass
 class Done:
-    """Results of the scenarios by reply code: time span, observations inside the host, error text of a failure."""
+    """Results of the scenarios, keyed by reply code: time spans, observations inside the host, and error texts."""
 
     windows: dict[int, Window] = field(default_factory=dict)
     facts: dict[int, dict[str, float]] = field(default_factory=dict)
@@ -140,7 +140,7 @@ class Done:
 
 
 class Scenarios:
-    """Runner of the scenarios that cause the reply codes: sending and reading clients, actions on the server's host."""
+    """Runner of one scenario per reply code: it controls the clients, and causes the events on the server's host."""
 
     def __init__(self, bed: Testbed, queue: Queue, is_ours: bool) -> None:
         self._bed = bed
@@ -152,7 +152,7 @@ class Scenarios:
 
     @property
     def _mta(self) -> Service | Program:
-        """Return the running MTA under test."""
+        """Return the process of the MTA under test."""
         return running_mta(self._server) if self._is_ours else self._bed.services["mail-b"][0]
 
     def run(self, code: int) -> tuple[Window, dict[str, float]]:
@@ -165,7 +165,7 @@ class Scenarios:
         return Window(window.start_ns, time.time_ns()), self._facts
 
     def _at(self, code: int, word: str) -> None:
-        """Do the action on the server's host that a `tell` step of the dialogue names, such as filling the disk."""
+        """Cause the event, such as a full disk, that the word of a dialogue's `tell` step stands for."""
         acts: dict[tuple[int, str], Callable[[], None]] = {
             (421, STOP): self._stop,
             (451, FREEZE): self._freeze,
@@ -226,7 +226,7 @@ class Scenarios:
 
 
 def run(context: Run) -> Outcome:
-    """Run one SMTP dialogue per reply code, then decide claim S6."""
+    """Run one SMTP dialogue per reply code, and decide claim S6."""
     rtt_s = context.parameters["rtt"]
     legs = Legs(rtt_s / 2, rtt_s, rtt_s / 2, BW_MBIT)
     topo = legs.topology(backup="no", accounts_a=AT_SENDER_DOMAIN, accounts_b=AT_RECEIVER_DOMAIN)

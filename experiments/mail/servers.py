@@ -43,7 +43,7 @@ _CAPABILITIES = "+net_bind_service,+dac_read_search"
 
 @dataclass(frozen=True)
 class Schedule:
-    """Retry schedule of an MTA in whole seconds: retry interval, expiry time, connection time-out."""
+    """Retry schedule of an MTA, in whole seconds: retry interval, expiry time of messages, and connection time-out."""
 
     retry_s: int = 1
     expire_s: int = 432_000
@@ -57,10 +57,10 @@ class Schedule:
 
 @dataclass
 class MailHost:
-    """Mail servers of one host; pass the method `start` to make_testbed() as the host's starter.
+    """Mail servers of one host; its method `start` can be passed to make_testbed() to start them.
 
-    serves: the topology's command lines; passwords: passwords keyed by user name; network: network of the domain's own
-    clients; mta and access: replacements of lab7's MTA and of lab7's POP3 and IMAP servers, None for lab7's own.
+    serves: command lines of lab7's servers in the topology; passwords: keyed by user name; network: addresses of the
+    domain's own clients; mta, access: third-party MTA, and third-party POP3 and IMAP server, None for lab7's own.
     """
 
     serves: list[str]
@@ -75,7 +75,7 @@ class MailHost:
     _host: Host | None = field(default=None, init=False)
 
     def start(self, host: Host) -> Service | Program:
-        """Start all mail servers of the host; return the MTA, whose readiness the start of the network awaits."""
+        """Start all mail servers of the host; return the MTA, on which the start of the network waits."""
         self._host = host
         # Start the MTA first, since the MTA creates the directory of the mailboxes.
         self._running = self._start_mta(host, wait=False)
@@ -102,7 +102,7 @@ class MailHost:
         return self._host.workdir / MAILDIRS / self.domain / user
 
     def own(self, user: str) -> None:
-        """Change the owner of a user's Maildir and files to OWNER, if one of the host's servers is third-party."""
+        """Make the user OWNER the owner of a user's Maildir, if one of the host's servers is third-party."""
         if not self._is_owned:
             return
         for path in (self.mailbox(user), *self.mailbox(user).rglob("*")):
@@ -110,7 +110,7 @@ class MailHost:
 
     @property
     def _is_owned(self) -> bool:
-        """Return True if mailboxes belong to OWNER, since one of the host's servers is third-party."""
+        """Return True if the mailboxes must belong to OWNER, because one of the host's servers is third-party."""
         return self.mta is not None or self.access is not None
 
     def _start_mta(self, host: Host, wait: bool) -> Service | Program:
@@ -132,7 +132,7 @@ class MailHost:
         return [line for line in self.serves if shlex.split(line)[0] in modules]
 
     def _values(self, host: Host) -> dict[str, Any]:
-        """Return the values for the configuration files of mail servers other than lab7's."""
+        """Return the variables for the configuration files of third-party mail servers."""
         owner, maildirs = _owner(), host.workdir / MAILDIRS
         return {
             "domain": self.domain,
@@ -157,7 +157,7 @@ class MailHost:
 def mail_host(
     topo: MailTopo, name: str, replacements: Mapping[str, Implementation], schedule: Schedule | None = None
 ) -> MailHost:
-    """Return the mail servers of a host of the topology; `replacements`: keyed by role, lab7's own if absent."""
+    """Return the mail servers of a host in the topology; `replacements`: third-party servers keyed by role."""
     info = topo.nodeInfo(name)
     # Use the topology's list itself, since a run with faults appends to the list (harness.faults).
     serves = info["serves"]
@@ -194,6 +194,6 @@ def _owner() -> pwd.struct_passwd:
 
 
 def names_of(replacements: Mapping[str, Implementation]) -> dict[str, str]:
-    """Return the names of the servers in use, keyed by role, for the report."""
+    """Return the names of a host's mail servers, keyed by role, for the report."""
     ours = {MTA_ROLE: MTA_MODULE, ACCESS_ROLE: " and ".join(ACCESS_MODULES)}
     return {role: replacements[role].describe() if role in replacements else name for role, name in ours.items()}

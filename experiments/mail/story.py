@@ -94,7 +94,7 @@ TEXTBOOK = (
 
 @dataclass(frozen=True)
 class StoryRun:
-    """Run of one message from composition to retrieval: time span, times of events without packets, the message."""
+    """One message's run from composition to retrieval: time span, message, and times of events without packets."""
 
     start_ns: int
     end_ns: int
@@ -103,13 +103,13 @@ class StoryRun:
 
     @property
     def window(self) -> Window:
-        """Return the time span of the run."""
+        """Return the time span from composition to retrieval."""
         return Window(self.start_ns, self.end_ns)
 
 
 @dataclass(frozen=True)
 class RelayRun:
-    """Run that relays several messages by one method (times.Way): time span, and the delivered bodies."""
+    """Run that relays several messages by one method (times.Way): time span, and bodies of the delivered messages."""
 
     start_ns: int
     end_ns: int
@@ -117,15 +117,16 @@ class RelayRun:
 
     @property
     def window(self) -> Window:
-        """Return the time span of the run."""
+        """Return the time span of the submission and relaying."""
         return Window(self.start_ns, self.end_ns)
 
 
 @dataclass
 class Done:
-    """Results of all runs: single messages, relayed messages by relaying method, and time spans for single claims.
+    """Results of all runs of the experiment: single messages, and several messages by relaying method.
 
-    Runs disturbed by waits for a processor are included, in addition to the repetitions of these runs.
+    dots, textbook, web: time spans of the actions for single claims; failures: error texts. Runs disturbed by waits for
+    a processor are included, in addition to the repetitions of these runs.
     """
 
     stories: list[StoryRun] = field(default_factory=list)
@@ -137,13 +138,13 @@ class Done:
     failures: dict[str, str] = field(default_factory=dict)
 
     def note(self, what: str, problems: Sequence[str]) -> None:
-        """Record the error texts of a part of the experiment, whose packets are evidence nevertheless."""
+        """Record the errors of a part of the experiment under the name `what`; its packets remain evidence."""
         if problems:
             self.failures[what] = "; ".join(problems)
 
 
 class Correspondence:
-    """Actions of the users in a running network: compose, submit, relay, fetch."""
+    """Actions of Alice and Bob in a running network (compose, submit, relay, fetch), which make up the workload."""
 
     def __init__(self, context: Run, bed: Testbed) -> None:
         self._bed = bed
@@ -158,7 +159,7 @@ class Correspondence:
         self._is_refused = False
 
     def problems(self) -> list[str]:
-        """Return the error texts recorded since the last call."""
+        """Return the error texts recorded since the last call, and clear them."""
         found, self._problems = self._problems, []
         return found
 
@@ -183,7 +184,10 @@ class Correspondence:
         return StoryRun(composing.start_ns, ended_ns, inside, path.read_bytes())
 
     def relay(self, count: int, flags: str) -> RelayRun:
-        """Submit `count` messages over one connection to Alice's server (with options `flags`), which relays them."""
+        """Submit `count` messages to Alice's server over one connection, and wait until it has relayed them.
+
+        `flags`: command-line options of the server, which select the relaying method.
+        """
         restart_mta(self._bed, "mail-a", flags)
         # Number the messages, so that their bodies differ.
         numbers = range(self._count + 1, self._count + 1 + count)
@@ -205,7 +209,7 @@ class Correspondence:
         return Window(began_ns, time.time_ns())
 
     def _attempt(self, act: Callable[[], object]) -> None:
-        """Call a function and record an EmulationError as a problem, since a faulty server may cause one."""
+        """Call a function; record an EmulationError as a problem, since a faulty server can cause one."""
         try:
             act()
         except EmulationError as error:
@@ -240,7 +244,7 @@ class Correspondence:
 
 
 def run(context: Run) -> Outcome:
-    """Send messages, decide the claims, and compare times with theory."""
+    """Send messages from Alice to Bob, decide the claims, and compare the times of the steps with theory."""
     asked = context.parameters
     if 2 * asked["near"] > asked["rtt"]:
         # Require submission to be no slower than relaying: otherwise each message is relayed on a separate connection.
@@ -270,7 +274,7 @@ def run(context: Run) -> Outcome:
 
 
 def _objects(folder: Path) -> dict[str, bytes]:
-    """Return {file name: octets} of the text and pictures that Alice sends and the web server serves."""
+    """Write the text and pictures that Alice sends and the web server serves; return {file name: octets}."""
     (folder / LETTER_NAME).write_bytes(LETTER.replace("\n", "\r\n").encode())
     for name in PICTURES:
         shutil.copyfile(PAGES / name, folder / name)
@@ -315,7 +319,7 @@ def _compare(
     watch: MachineWatch,
     waiting: Collection[str],
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
-    """Return (timings by name, comparisons with theory): steps of one message, and methods of relaying several."""
+    """Return (timings by name, comparisons with theory) of one message's steps, and of the relaying methods."""
     samples: list[tuple[str, TimedSample, ClosedForm]] = []
     asked = Lookups.of(captured)
     for told in done.stories:
@@ -372,7 +376,7 @@ def _verdicts(context: Run, every: MailLegs, done: Done, objects: Mapping[str, b
 
 
 def _within(every: MailLegs, *windows: Window | None) -> MailLegs:
-    """Return the captured traffic within these time spans."""
+    """Return the captured mail traffic of connections that begin within these time spans."""
     return every.within([(one.start_ns, one.end_ns) for one in windows if one is not None])
 
 

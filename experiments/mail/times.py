@@ -1,4 +1,4 @@
-"""Measured and theoretical times of mail transfer: the steps of one message, and methods of relaying several."""
+"""Measured times of mail transfer and their closed forms: steps of one message, and methods of relaying several."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ ALL, LAST = 3, 1
 
 @dataclass(frozen=True)
 class Way:
-    """Method of relaying several messages: pipelined or not, over one connection or one for each message."""
+    """Method of relaying several messages: with or without PIPELINING, over one connection or one per message."""
 
     pipelining: bool
     together: bool
 
     @property
     def name(self) -> str:
-        """Return the name of the relaying method in the report."""
+        """Return the name of the relaying method in the report, such as `pipelined, together`."""
         return f"{'pipelined' if self.pipelining else 'one by one'}, {'together' if self.together else 'apart'}"
 
     @property
@@ -53,7 +53,7 @@ WAYS = tuple(Way(pipelining, together) for pipelining in (True, False) for toget
 
 @dataclass(frozen=True)
 class Lookups:
-    """Captured DNS frames at the hosts that look up names: Alice's user agent, sender's server, Bob's user agent."""
+    """Captured DNS frames at the three hosts that look up names: Alice's, the sender's server and Bob's."""
 
     alice: tuple[Frame, ...]
     sender: tuple[Frame, ...]
@@ -61,7 +61,7 @@ class Lookups:
 
     @classmethod
     def of(cls, captured: CaptureFile) -> Lookups:
-        """Return the DNS frames of a capture, keyed by host."""
+        """Extract the DNS frames at these hosts from a capture."""
         some = (tuple(_dns(captured.at(one))) for one in (AT_ALICE, AT_SENDER, AT_BOB))
         return cls(*some)
 
@@ -72,7 +72,7 @@ def _dns(frames: Iterable[Frame]) -> Iterable[Frame]:
 
 @dataclass(frozen=True)
 class TimedSample:
-    """Measured time: interface of the capture, start and end in ns, and the duration divided into terms."""
+    """One measured duration, divided into terms: interface of the capture (`at`), and start and end in ns."""
 
     at: str
     first_ns: int
@@ -81,26 +81,29 @@ class TimedSample:
 
     @classmethod
     def of(cls, at: str, intervals: Sequence[Interval], first_ns: int, last_ns: int) -> TimedSample:
-        """Return the time from first_ns to last_ns, divided into terms by these intervals."""
+        """Return the duration from first_ns to last_ns, divided into terms by the given intervals."""
         found = divide(intervals, first_ns, last_ns)
         return cls(at, first_ns, last_ns, Timing(found.total_s, found.terms))
 
 
 @dataclass(frozen=True)
 class ClosedForm:
-    """Closed-form expression for a measured time, and the network path (`leg`) to which the expression applies."""
+    """Closed-form prediction of a duration (`form`), and the network path (`leg`) to which it is applied."""
 
     form: Callable[[Leg], Theory]
     leg: Leg
 
     @property
     def theory(self) -> Theory:
-        """Return the duration that the closed form predicts for the path."""
+        """Return the predicted duration for the network path."""
         return self.form(self.leg)
 
 
 def step_timings(story: MessagePath, legs: MailLegs, asked: Lookups, begun_ns: int) -> dict[str, TimedSample]:
-    """Return the measured times of the steps of a message's path, such as `queue`, from their DNS lookups on."""
+    """Return the measured time of each step of a message's path (queue, connect, transfer, read), keyed by step.
+
+    A step begins with its DNS lookups.
+    """
     who, relay = legs.who, story.relay
     assert story.handed.sent.final is not None
     assert story.passed.sent.final is not None
@@ -129,7 +132,10 @@ def _timed(at: str, intervals: Sequence[Interval], end_ns: int) -> TimedSample:
 
 
 def step_theories(story: MessagePath, legs: Legs, names_rtt_s: float, exchanges: int) -> dict[str, ClosedForm]:
-    """Return the closed form of each step's time for the sizes sent; `exchanges`: number of the domain's MX hosts."""
+    """Return the closed form for the time of each step, keyed by step, for the captured message sizes.
+
+    `exchanges`: number of MX hosts of the recipient's domain.
+    """
     server_s = legs.between_s / 2 + names_rtt_s
     near, far = Leg(legs.sender_s), Leg(legs.receiver_s)
     between = Leg(legs.between_s, legs.bw_mbit * 1e6, _said_bytes([story.relay]))
@@ -148,7 +154,10 @@ def step_theories(story: MessagePath, legs: Legs, names_rtt_s: float, exchanges:
 
 
 def way_timing(legs: MailLegs, asked: Lookups) -> TimedSample:
-    """Return the time from the first SYN between the servers to the last 221. Raises ValueError without a 221."""
+    """Return the measured time of relaying, from the first SYN between the servers to the last 221.
+
+    Raises ValueError without a 221.
+    """
     sessions = [one for one in legs.relayed.sessions if one.messages]
     ends = [one.final.last_ns for session in sessions for one in session.exchanges_of("QUIT") if one.final is not None]
     if not sessions or len(ends) != len(sessions):
@@ -159,7 +168,7 @@ def way_timing(legs: MailLegs, asked: Lookups) -> TimedSample:
 
 
 def way_theory(way: Way, legs: MailLegs, between: Legs) -> ClosedForm:
-    """Return the closed form of the time that a relaying method takes for the captured messages."""
+    """Return the closed form for the time of relaying the captured messages by this method."""
     sessions = [one for one in legs.relayed.sessions if one.messages]
     leg = Leg(between.between_s, between.bw_mbit * 1e6, _said_bytes(sessions))
     sizes = [len(message.data.octets) for session in sessions for message in session.messages]
@@ -169,7 +178,7 @@ def way_theory(way: Way, legs: MailLegs, between: Legs) -> ClosedForm:
 def theories(
     captured: CaptureFile, topo: Topo, samples: Sequence[tuple[TimedSample, ClosedForm]], waiting: Collection[str] = ()
 ) -> list[Theory]:
-    """Return the predicted time of each sample: closed form, plus the terms that it omits (transfer.completed).
+    """Return the predicted time of each sample: its closed form plus the terms that it omits (transfer.completed).
 
     captured: capture at every host that sends packets in the samples; waiting: see pathmodel.replay.
     """
@@ -183,7 +192,7 @@ def theories(
 def left_out(
     captured: CaptureFile, topo: Topo, samples: Sequence[TimedSample], waiting: Collection[str] = ()
 ) -> list[OmittedTerms] | list[None]:
-    """Return the terms that closed forms lack, for each sample; all None if the capture has loss or lacks a host."""
+    """Return, for each sample, the terms that closed forms omit; all None if the capture has loss or lacks a host."""
     try:
         return omitted_terms(captured, topo, [Sample(one.at, one.first_ns, one.last_ns) for one in samples], waiting)
     except CausalOrderError:
@@ -191,13 +200,16 @@ def left_out(
 
 
 def compared(name: str, samples: Sequence[tuple[Timing, Theory]], tolerance: float) -> Comparison:
-    """Compare measured times with the theory of the median sample; `tolerance` applies to runs in real time."""
+    """Compare measured times with the predicted time of the median sample.
+
+    `tolerance`: permitted relative difference, for runs in real time.
+    """
     median = sorted(samples, key=lambda each: each[0].total_s)[(len(samples) - 1) // 2][1]
     return Comparison.of(name, [timing for timing, _ in samples], median, clock.tolerance(round(tolerance, 4)))
 
 
 def _said_bytes(sessions: Sequence[SmtpSession]) -> int:
-    """Return the mean size in octets of the commands and replies; MESSAGE_BYTES if there are none."""
+    """Return the mean size in octets of SMTP commands and replies in these sessions; MESSAGE_BYTES without any."""
     said = [len(one.octets) for session in sessions for one in session.replies]
     said += [
         len(one.command.octets) for session in sessions for one in session.exchanges if isinstance(one.command, Command)

@@ -1,1 +1,1 @@
-"""Students of a course: the roster, and the times at which they handed in."""
+"""Administrative data of a course: the roster of students, the deadline, and the times of submission."""

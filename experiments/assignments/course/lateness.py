@@ -1,4 +1,4 @@
-"""Lateness of submissions: the deadline, times of hand-in by file or by a list, and the deduction by the late rules."""
+"""Lateness of submissions: deadline, submission times from file times or a CSV file, and deduction of points."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ _DAY_S = 86_400
 
 @dataclass(frozen=True)
 class Deadline:
-    """The deadline, None without one; `times`: hand-in times of a learning platform in s since 1970, by student."""
+    """Deadline of an assignment, and submission times in s since 1970, keyed by student.
+
+    `at` is None if there is no deadline. `times` come from a learning platform, and may lack students.
+    """
 
     at: datetime | None = None
     times: Mapping[str, float] = field(default_factory=dict)
 
     def days(self, student: str, modified_s: float) -> int:
-        """Return the number of days begun after the deadline; `modified_s`: for a student who is not in the list."""
+        """Return the days late, rounded up; `modified_s` is the submission time if `times` lacks the student."""
         if self.at is None:
             return 0
         over_s = self.times.get(student, modified_s) - self.at.timestamp()
@@ -32,22 +35,22 @@ NO_DEADLINE = Deadline()
 
 
 def modified_s(place: Path) -> float:
-    """Return the time in s since 1970 at which a submission, a file or the files of a folder, was last modified."""
+    """Return the last modification time, in s since 1970, of a submitted file or of the files in a folder."""
     files = [path for path in place.rglob("*") if path.is_file()] if place.is_dir() else []
     return max(path.stat().st_mtime for path in files or [place])
 
 
 def late_deduction(late: Late, days: int) -> float:
-    """Return the share of the points that is deducted after these days by the late rules."""
+    """Return the fraction of the points that is deducted for a submission this many days late."""
     if days == 0:
         return 0.0
     return 1.0 if days > late.days else min(1.0, late.per_day * days)
 
 
 def read_times(path: Path) -> dict[str, float]:
-    """Read hand-in times in s since 1970 from a CSV file with the columns student and submitted (ISO 8601).
+    """Read submission times from a CSV file with the columns student and submitted; return s since 1970 by student.
 
-    A time without an offset is local time. Raises RosterError.
+    Times are in ISO 8601, and in local time without an offset. Raises RosterError.
     """
     found = {}
     for line, student, text in read_pairs(path, "submitted"):

@@ -1,7 +1,7 @@
 """Roster of a course: student ids, and the columns by which a learning platform identifies its students.
 
-A roster is a CSV file in UTF-8 whose first line names the columns, with commas, semicolons or tabs between them: one
-that was written by hand, or the export of the gradebook of Canvas, Moodle or Gradescope.
+A roster is a CSV file in UTF-8, separated by commas, semicolons or tabs, whose first line has the column names. It can
+be written by hand, or be the exported gradebook of Canvas, Moodle or Gradescope.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ROSTER_MAX = 5_000
 _STUDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
 # Names of the column with the student's id, in exports of Canvas, Moodle and Gradescope, and in plain CSV.
 ID_COLUMNS = ("student", "id", "sis login id", "sis user id", "username", "id number", "sid", "email", "email address")
-# Canvas exports the name of a student in the column Student, and a number of its own in ID.
+# In exports of Canvas, the column Student has the student's name, and ID has a number of Canvas.
 _CANVAS, _CANVAS_ID = {"student", "id", "sis login id"}, "sis login id"
 _CANVAS_NO_STUDENT = "Points Possible"
 _DELIMITERS = ",;\t"
@@ -28,18 +28,18 @@ class RosterError(ValueError):
 
 @dataclass(frozen=True)
 class Roster:
-    """Students keyed by id, in the order of the file; each with the cells of its row keyed by column in lower case."""
+    """Students of a course in file order: `rows` maps student id -> column name in lower case -> cell."""
 
     rows: Mapping[str, Mapping[str, str]]
 
     def cell(self, student: str, *columns: str) -> str:
-        """Return the first cell of a student in these columns that is not empty; empty without one."""
+        """Return the first non-empty cell of a student in these columns; an empty text if there is none."""
         row = self.rows.get(student, {})
         return next((row[name] for name in columns if row.get(name)), "")
 
 
 def read_rows(path: Path) -> list[tuple[int, list[str]]]:
-    """Read the rows of a CSV file that are not empty, each with its line number. Raises RosterError."""
+    """Return the non-empty rows of a CSV file as (line number, cells). Raises RosterError."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             first = stream.readline()
@@ -53,7 +53,10 @@ def read_rows(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def read_pairs(path: Path, column: str) -> list[tuple[int, str, str]]:
-    """Read the columns `student` and another one from a CSV file, with line numbers. Raises RosterError."""
+    """Return (line number, student, value) for each row of a CSV file with the columns `student` and `column`.
+
+    Raises RosterError.
+    """
     rows = read_rows(path)
     names = [name.casefold() for name in rows[0][1]] if rows else []
     if not {"student", column} <= set(names):
@@ -64,7 +67,7 @@ def read_pairs(path: Path, column: str) -> list[tuple[int, str, str]]:
 
 
 def read_roster(path: Path) -> Roster:
-    """Read the students from a CSV roster; their ids are in the first of ID_COLUMNS that it has. Raises RosterError."""
+    """Read a CSV roster; the student ids are in its first column that is in ID_COLUMNS. Raises RosterError."""
     rows = read_rows(path)
     if not rows:
         raise RosterError(f"{path.name} is empty: give a CSV file with a column `student`")

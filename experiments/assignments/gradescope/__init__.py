@@ -1,1 +1,1 @@
-"""Gradescope: zip file of an autograder, and the program in it that grades one submission."""
+"""Autograder for the learning platform Gradescope: its zip file, and the program in it that grades one submission."""

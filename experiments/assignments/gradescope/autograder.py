@@ -1,8 +1,8 @@
 """Autograder for Gradescope: grades one submission in the folders below /autograder, and writes results.json.
 
 Gradescope, "Autograder Specifications": the submission is in submission/, its author in submission_metadata.json, and
-the autograder writes results/results.json. results.json is written, and valid, in any case. A submission that cannot be
-graded has no score instead of 0 points, and the student is asked to hand in again.
+the autograder writes results/results.json. This file is written even if grading fails. A submission that cannot be
+graded has no score, instead of 0 points, and the student is asked to hand in again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ METADATA_BYTES_MAX = 1 << 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Grade the submission; returns 0 once results.json is written."""
+    """Grade the submission and write results.json; return 0, also if the grading fails."""
     parser = argparse.ArgumentParser(
         prog="python -m lab7.experiments.assignments.gradescope.autograder", description=__doc__
     )
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def grade_submission(root: Path) -> dict[str, Any]:
-    """Grade the submission below a root folder, and return the content of results.json."""
+    """Grade the submission below a root folder; return the content of results.json."""
     source, place = root / "source", root / "submission"
     settings = json.loads((source / SETTINGS_NAME).read_text())
     name = str(source / settings["assignment"]) if "/" in settings["assignment"] else settings["assignment"]
@@ -68,13 +68,13 @@ def _ungraded(problem: str) -> dict[str, Any]:
 
 
 def _sheet(place: Path) -> Path | None:
-    """Return the answer sheet in a submission: the file of that name, else the first YAML file."""
+    """Return the path of the submitted answer sheet: answers.yaml, else the first YAML file; None without one."""
     sheets = sorted(place.rglob("*.y*ml"))
     return next((path for path in sheets if path.name == SHEET_NAME), sheets[0] if sheets else None)
 
 
 def _author(path: Path, students: Sequence[str]) -> str | None:
-    """Return the submitter's id on the roster, by student id or email address; None if unknown."""
+    """Return the roster's id of the submitter, found by student id or email address; None if unknown."""
     with path.open("rb") as stream:
         users = json.loads(stream.read(METADATA_BYTES_MAX)).get("users", [])
     known = {student.casefold(): student for student in students}

@@ -1,6 +1,6 @@
-"""Autograder bundle for Gradescope: a zip file with setup.sh, run_autograder, lab7, the build and the course secret.
+"""Zip file of a Gradescope autograder: setup.sh, run_autograder, lab7, the build and the course secret.
 
-Students do not see the zip file. The same build gives the same octets: entries are sorted, and have one date.
+Students do not see the zip file. The zip file is reproducible: entries are sorted and have a fixed date.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ fi
 $python -m venv /autograder/venv
 /autograder/venv/bin/pip install --quiet /autograder/source/lab7
 """
-# For the networks of programs, in the kernel of virtual time.
+# Debian packages that networks need inside of the kernel with virtual time, in which programs are tested.
 NETWORK_PACKAGES = " ".join(sorted({one.package for one in packages.of_groups(packages.NEEDED, packages.NETWORK)}))
 RUN = """\
 #!/usr/bin/env bash
@@ -54,9 +54,9 @@ exec /autograder/venv/bin/python -P -m lab7.experiments.assignments.gradescope.a
 
 
 def write_bundle(assignment: Assignment, secret: bytes, build: Path, path: Path, show: bool = True) -> int:
-    """Write the zip file of a build; return the number of students in it. Raises AssignmentError.
+    """Write the zip file of the autograder for a build; return the number of students in it. Raises AssignmentError.
 
-    `show`: students see their score and feedback at once, not after the grades are published.
+    `show`: students see their score and feedback at once, instead of after the grades are published.
     """
     require_same_build(assignment, secret, build)
     students = sorted(one.parent.name for one in (build / KEYS).glob(f"*/{KEY_NAME}"))
@@ -78,7 +78,7 @@ def write_bundle(assignment: Assignment, secret: bytes, build: Path, path: Path,
 def write_program_bundle(
     assignment: ProgramAssignment, secret: bytes, students: Sequence[str], kernel: Kernel, path: Path, show: bool = True
 ) -> int:
-    """Write the zip file for programs, with the kernel of virtual time; return the number of students.
+    """Write the zip file of the autograder for programs, with the kernel for virtual time; return the student count.
 
     Raises AssignmentError.
     """
@@ -103,7 +103,7 @@ def _write(
     more: Callable[[Path], None],
     packages: str = "",
 ) -> None:
-    """Write the zip file; `more` adds files to its content, `packages` names further Debian packages."""
+    """Write the zip file; `more` is a function that adds files to it, `packages` names additional Debian packages."""
     named = folder.parent == CATALOGUE
     settings = {"assignment": name if named else "./assignment", "show": show, "students": list(students)}
     setup = SETUP.replace(" @PACKAGES@", f" {packages}".rstrip())

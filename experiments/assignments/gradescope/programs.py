@@ -1,7 +1,7 @@
-"""Grading of one program in a Gradescope container: a trial in virtual time, which needs no privileges.
+"""Grading of one student's program in a Gradescope container: a test run in virtual time, without privileges.
 
-The program runs in a user-mode kernel (lab7.topologies.emulation.virtual), confined there as another user; judge,
-secret and results are outside, and results.json is written after that kernel has ended.
+The program runs in a user-mode kernel (lab7.topologies.emulation.virtual), confined there as another user. The grading
+code, the secret and the results are outside of that kernel. results.json is written after the kernel has ended.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lab7.experiments.harness.cli import common
 
 
 def grade_program(name: str, secret: bytes, student: str, place: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Grade the program of a student in a folder; return the content of results.json. Raises EmulationError."""
+    """Grade a student's program at a path; return the content of results.json. Raises EmulationError."""
     assignment = find_program_assignment(name)
     virtual = common.virtual_time("virtual", "auto", True)
     if virtual is None:

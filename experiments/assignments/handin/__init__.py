@@ -1,1 +1,1 @@
-"""Signed hand-ins: task file of a student, signed record of a run with its capture, and verification."""
+"""Signed hand-ins of captures: the student's task file, the signed record of a run, and the teacher's verification."""

@@ -1,4 +1,4 @@
-"""`lab7 assignment verify`: say which student, lab7 and clock a hand-in is from, and whether it was changed."""
+"""Command `lab7 assignment verify`: prints the origin of a hand-in, and whether it was changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from lab7.experiments.harness.cli import common
 def verify_handin(
     place: Path, secret: bytes | None, name: str | None, roster: Path | None, built: Path | None, as_json: bool
 ) -> None:
-    """Print what is verified of a hand-in; exits with 1 if there is a problem, 2 if the build has another secret."""
+    """Verify a hand-in, and print the results.
+
+    Exits with 1 if there is a problem, with 2 if the build was made with another secret.
+    """
     if built is not None and secret is None:
         raise click.UsageError("--build needs the course secret: give it by --secret")
     with tempfile.TemporaryDirectory(prefix="lab7-verify-") as scratch:

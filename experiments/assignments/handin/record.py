@@ -1,4 +1,4 @@
-"""Signed record of a run in a hand-in: origin, clock, fidelity certificate, digests of the files, and a signature.
+"""Signed record of a student's run in a hand-in: origin, clock, fidelity certificate, file digests, and a signature.
 
     handin.zip
         record.json     {format, kind, assignment, student, lab7, made, clock, fidelity, files {name: SHA-256},
@@ -6,8 +6,8 @@
         trace.pcapng, and predictions.json of the kind `predict`
 
 The signature is HMAC-SHA-256 (RFC 2104) over the record without the field `signature`, as JSON with sorted keys and
-without spaces; by the digests the signature covers the files, too. A hand-in is untrusted input: names, sizes and depth
-are bounded.
+without spaces. By the digests in the record, the signature covers the files, too. A hand-in is untrusted input: names,
+sizes and depth are bounded.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Record:
-    """The record of a run; `signature` is in hexadecimal."""
+    """Record of a student's run (record.json): origin, clock, fidelity certificate, file digests, and hex signature."""
 
     format: int
     kind: str
@@ -54,30 +54,30 @@ class Record:
     signature: str = ""
 
     def signed(self, key: bytes) -> str:
-        """Return the signature of the record by a key."""
+        """Return the HMAC-SHA-256 of the record by a key, in hexadecimal."""
         content = {name: value for name, value in asdict(self).items() if name != "signature"}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hmac.digest(key, text.encode(), hashlib.sha256).hex()
 
     def is_signed_by(self, key: bytes) -> bool:
-        """Return True if the record's signature is the one by this key."""
+        """Return True if the record's signature was made with this key."""
         return hmac.compare_digest(self.signature.encode(), self.signed(key).encode())
 
 
 @dataclass(frozen=True)
 class HandIn:
-    """A hand-in that was read: its record, the files that belong to it, and the folder with them."""
+    """Hand-in of a student as read from its files: the record, and the folder with the signed files."""
 
     record: Record
     folder: Path
 
     @property
     def capture(self) -> Path:
-        """The capture file."""
+        """The path of the capture file."""
         return self.folder / CAPTURE_NAME
 
     def changes(self) -> list[str]:
-        """Return a clause for each file that is missing, or differs from the signed file."""
+        """Return a clause for each signed file that is missing or changed, and for each file that is not signed."""
         found = []
         for name in FILES:
             path, signed = self.folder / name, self.record.files.get(name)
@@ -97,12 +97,12 @@ def sha256(path: Path) -> str:
 
 
 def now() -> str:
-    """Return the time in UTC, in ISO 8601 with seconds."""
+    """Return the current time in UTC as ISO 8601 text, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def write_handin(task: Task, folder: Path, clock: Clock, fidelity: Fidelity) -> Path:
-    """Write record.json and handin.zip over the files in a folder; return the path of the zip file."""
+    """Sign the files of a run in a folder, write record.json and handin.zip, and return the path of the zip file."""
     assignment = task.variant.assignment
     files = {name: sha256(folder / name) for name in FILES if (folder / name).exists()}
     start = (FORMAT, assignment.kind, assignment.name, task.variant.student, metadata.version("lab7"), now())
@@ -123,7 +123,7 @@ def write_handin(task: Task, folder: Path, clock: Clock, fidelity: Fidelity) -> 
 def read_handin(place: Path, scratch: Path) -> HandIn:
     """Read a hand-in from its zip file, or from a folder with the zip file or its files. Raises AssignmentError.
 
-    scratch: an empty folder, into which the files of a zip file are unpacked. The message of an error is one sentence.
+    scratch: an empty folder into which a zip file is unpacked.
     """
     folder = place
     if place.is_dir():
@@ -163,10 +163,10 @@ def read_handin(place: Path, scratch: Path) -> HandIn:
 
 
 def _unpack(path: Path, target: Path) -> None:
-    """Unpack only the known files of a hand-in, without folders; raise AssignmentError if a file is too large."""
+    """Unpack the known files of a hand-in, and no others. Raises AssignmentError if a file is too large."""
     try:
         with zipfile.ZipFile(path) as archive:
-            # A zip file of the folder has the folder's name before each file's.
+            # Ignore folders: in a zip file made from a folder, each name begins with that of the folder.
             for entry in archive.infolist():
                 name = Path(entry.filename).name
                 if name not in (RECORD_NAME, *FILES) or entry.is_dir() or (target / name).exists():

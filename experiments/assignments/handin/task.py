@@ -1,9 +1,9 @@
-"""Task file of a student: the drawn values of an assignment, and the key that signs the student's hand-in.
+"""Task file of a student: the parameters drawn for the student, and the key that signs the student's hand-in.
 
-`predict` and `start` need the values on the student's machine, which does not have the course secret. The key is
-HMAC(course secret, assignment, student), which a teacher can derive again. A hand-in's signature by this key proves
-that the hand-in was written with this task file, and that no person without the task file has changed it; the signature
-does not prove that the student has not changed it.
+The commands `predict` and `start` need the parameters on the student's machine, which does not have the course secret.
+The key is HMAC(course secret, assignment, student), which the teacher can derive again. A valid signature proves that
+the hand-in was written by a holder of this task file. It does not prove that the student has left the capture
+unchanged.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Task:
-    """A student's task: the variant, the assignment's name or folder, and the key that signs the hand-in."""
+    """Content of a student's task file: drawn parameters, the assignment's name or folder, and the signing key."""
 
     variant: Variant
     called: str
@@ -31,12 +31,12 @@ class Task:
 
 
 def signing_key(secret: bytes, assignment: str, student: str) -> bytes:
-    """Return the key that signs a student's hand-ins. Raises SecretError."""
+    """Derive the key that signs a student's hand-ins from the course secret. Raises SecretError."""
     return Draw(secret, assignment, student).octets("signature", 32)
 
 
 def task_text(variant: Variant, secret: bytes) -> str:
-    """Return the content of a student's task file. Raises SecretError."""
+    """Return the JSON text of a student's task file. Raises SecretError."""
     content = {
         "format": FORMAT,
         "assignment": variant.assignment.name,
@@ -45,14 +45,14 @@ def task_text(variant: Variant, secret: bytes) -> str:
         "values": dict(variant.values),
         "key": signing_key(secret, variant.assignment.name, variant.student).hex(),
     }
-    # The order of the values is kept: an assignment may depend on it.
+    # Keep the order of the values, since an assignment may depend on it.
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def read_task(place: Path, kind: str, called: str | None = None) -> Task:
-    """Read the task file of a hand-out folder, or the file itself. Raises AssignmentError.
+    """Read a task file at a path, or in a hand-out folder. Raises AssignmentError.
 
-    kind: the required kind of the assignment; called: the assignment's folder, if it is no assignment of lab7.
+    kind: the required kind of the assignment; called: the folder of an assignment that does not come with lab7.
     """
     path = place / TASK_NAME if place.is_dir() else place
     try:
@@ -72,7 +72,7 @@ def read_task(place: Path, kind: str, called: str | None = None) -> Task:
 
 
 def require_kind(assignment: Assignment, kind: str) -> None:
-    """Raise AssignmentError if an assignment is of another kind."""
+    """Raise AssignmentError unless an assignment is of this kind."""
     if assignment.kind != kind:
         command = KINDS_WITH_TASK.get(assignment.kind, "check")
         raise AssignmentError(

@@ -1,8 +1,8 @@
-"""Verification of a hand-in: signature, digests of its files, nonce of its capture, clock and certificate.
+"""Verification of a student's hand-in: signature, file digests, nonce in the capture, clock and fidelity certificate.
 
-Verification recognises another student's capture, and files that were changed without the student's task file (see
-handin.task). Students can sign any file with their own task file: against that, the capture, its nonce and, for the
-kind `predict`, the teacher's own measurement are compared.
+The signature reveals files that were changed without the student's task file (see handin.task). The nonce reveals a
+capture of another student. Since students have their own task file, they can sign files that they have changed. Against
+that help only the content of the capture and, for the kind `predict`, the teacher's own measurement.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from lab7.experiments.harness.results.result import Fidelity
 
 @dataclass(frozen=True)
 class Verifier:
-    """The course secret, the assignment's name, and the students whose captures are recognised."""
+    """Verification data: the course secret, the assignment's name, and the students whose nonces are searched for."""
 
     secret: bytes
     assignment: str
     students: Sequence[str] = ()
 
     def key(self, student: str) -> bytes:
-        """Return the key of a student."""
+        """Return the key that signs the hand-ins of a student."""
         return signing_key(self.secret, self.assignment, student)
 
     def nonce(self, student: str) -> str:
-        """Return the nonce of a student's capture."""
+        """Return the nonce that a student's capture must contain."""
         return Draw(self.secret, self.assignment, student).nonce
 
 
 @dataclass(frozen=True)
 class Verified:
-    """A hand-in, with a line for each thing that was verified, and a clause for each problem.
+    """Result of a verification: (name, finding) for each check, and a clause for each problem.
 
-    `captured` is None if the capture cannot be read; `foreign`: other students whose nonces are in the capture.
+    `captured`: the capture, None if unreadable; `foreign`: other students whose nonces are in the capture.
     """
 
     handin: HandIn
@@ -50,14 +50,15 @@ class Verified:
     foreign: tuple[str, ...] = ()
 
     def others(self, student: str) -> tuple[str, ...]:
-        """Return the ids of the students, besides this one, that the lines and problems may name."""
+        """Return the ids of students other than `student` that the findings and problems contain."""
         return tuple({one: None for one in (self.handin.record.student, *self.foreign) if one != student})
 
 
 def verify(place: Path, scratch: Path, verifier: Verifier | None, student: str | None = None) -> Verified:
-    """Verify a hand-in; without a verifier, its digests alone. Raises AssignmentError if it cannot be read.
+    """Verify a hand-in at a path; with no verifier, check only the file digests and the certificate.
 
-    scratch: an empty folder; student: id of the student whose submission it is, if known.
+    scratch: an empty folder; student: id of the student who submitted it, if known. Raises AssignmentError if the
+    hand-in cannot be read.
     """
     handin = read_handin(place, scratch)
     record = handin.record
@@ -78,7 +79,7 @@ def verify(place: Path, scratch: Path, verifier: Verifier | None, student: str |
     if verifier is None:
         lines.append(("signature", "not verified: give the course secret by --secret"))
         return Verified(handin, tuple(lines), tuple(problems), captured)
-    # A student's id is any text here: a stranger wrote the file.
+    # The student's id is untrusted input, since it is read from the hand-in.
     if record.is_signed_by(verifier.key(record.student)):
         lines.append(("signature", f"by the task file of {record.student}"))
     else:
@@ -114,9 +115,9 @@ def _captured(handin: HandIn, problems: list[str]) -> CaptureFile | None:
 def _nonce(
     captured: CaptureFile | None, verifier: Verifier, student: str, problems: list[str]
 ) -> tuple[str, tuple[str, ...]]:
-    """Return the line about the nonce, and the other students whose nonces are there.
+    """Return (finding about the nonce, other students whose nonces are in the capture).
 
-    Adds a problem if the capture has another student's nonce, or none.
+    Appends to `problems` if the capture has another student's nonce, or none.
     """
     if captured is None:
         return "no capture", ()
@@ -128,14 +129,14 @@ def _nonce(
         problems.append(f"the capture is that of {', '.join(foreign)}")
         return f"of {', '.join(foreign)}", foreign
     if student not in found:
-        # The nonce itself is left out: the submitter may be another student.
+        # Omit the nonce, which another student could otherwise use: the submitter may not be this student.
         problems.append(f"the nonce of {student} is in no packet: nothing was fetched, or it is another's capture")
         return f"{own} in no packet", ()
     return f"of {student}", ()
 
 
 def find_nonces(captured: CaptureFile, students: dict[str, str]) -> set[str]:
-    """Return the students whose nonces are in packets, not only in comments; `students`: ids keyed by nonce."""
+    """Return the students whose nonces are in the frames of a capture; `students` maps nonce -> student id."""
     marks = {nonce.encode(): student for nonce, student in students.items()}
     found = set()
     for frame in captured.frames:

@@ -1,1 +1,1 @@
-"""Assignments of the kind `network`: work in a captured network, graded from the packets."""
+"""Assignments of the kind `network`: students work in an emulated network, and their captured packets are graded."""

@@ -1,4 +1,4 @@
-"""`lab7 assignment start`: a network to work in, whose capture is handed in."""
+"""Command `lab7 assignment start`: starts a student's emulated network, whose capture the student hands in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grading of a student's capture of the kind `network`, from its packets."""
+"""Grading of assignments of the kind `network` from the packets of the student's own capture."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from lab7.experiments.assignments.variant import draw_variant, keys_from
 
 @dataclass(frozen=True)
 class NetworkGrader:
-    """Grader of hand-ins with a capture; the variant is drawn again, and not read from the hand-in."""
+    """Callable that grades a hand-in with a capture of the student's work.
+
+    The student's parameters are drawn again from the course secret, and not read from the hand-in.
+    """
 
     keys: KeyStore
     verifier: Verifier
 
     def __call__(self, student: str, place: Path) -> Grade:
-        """Grade one hand-in; a hand-in that was changed, or is another student's, is not graded."""
+        """Return the grade of one hand-in; if it was changed, or is another student's, it has only a `problem`."""
         assignment = self.keys.assignment
         with tempfile.TemporaryDirectory(prefix="lab7-grade-") as scratch:
             try:

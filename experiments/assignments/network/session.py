@@ -1,7 +1,7 @@
-"""Session of work in a student's network: the topology in real time, a command line, and a capture of the session.
+"""Session of a student in an emulated network: topology in real time, command line, and a capture for the hand-in.
 
-The network has the student's own parameters and files; its capture, with record and signature, is the hand-in. Since
-times are not graded, the fidelity certificate has only the checks of the capture.
+The network has the parameters and files drawn for the student. The hand-in has the capture and a signed record. Times
+are not graded, so the fidelity certificate has only the checks of the capture.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ Work = Callable[[Testbed], None]
 
 
 def run_session(task: Task, folder: Path, links: str, work: Work, server_died: Callable[[str], None]) -> Path:
-    """Start a student's network, let `work` use it, and write the hand-in into a new folder; return its path.
+    """Start a student's network, let the function `work` use it, and write the hand-in; return the zip file's path.
 
-    To be called in the sandbox. Work that is ended by a signal or Ctrl-C is handed in, too. Raises EmulationError, and
-    Stopped or KeyboardInterrupt after the hand-in has been written.
+    Must be called in the sandbox. If a signal or Ctrl-C ends the work, the hand-in is still written, and Stopped or
+    KeyboardInterrupt is raised after that. Raises EmulationError.
     """
     variant = task.variant
     request = request_of(variant.assignment, task.called, variant.values, variant.seed)
@@ -54,7 +54,7 @@ def run_session(task: Task, folder: Path, links: str, work: Work, server_died: C
 
 
 def keep_earlier(folder: Path) -> Path | None:
-    """Rename the folder of an earlier session to the next free FOLDER-NUMBER; return the new path, None without one."""
+    """Rename a folder to the next free FOLDER-NUMBER; return the new path, None if the folder does not exist."""
     if not folder.exists():
         return None
     number = 1

@@ -1,1 +1,1 @@
-"""Assignments of the kind `predict`: numbers are committed before lab7 measures them."""
+"""Assignments of the kind `predict`: students commit to predicted numbers before lab7 measures the true values."""

@@ -1,4 +1,4 @@
-"""`lab7 assignment predict`: commit predictions, then measure in virtual time."""
+"""Command `lab7 assignment predict`: commits a student's predictions, then measures in virtual time."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def predict_command(handout: Path, name: str | None, commit_only: bool) -> None:
 
 
 def measure(task: Task, predictions: Predictions, folder: Path, virtual: VirtualTime) -> Grade:
-    """Record the student's capture into a folder, write page and hand-in, and return the distances as a grade.
+    """Record the student's capture, write the page of measured values and the hand-in, and return the grade.
 
-    Raises EmulationError, AssignmentError.
+    The grade's feedback has the relative error of each prediction. Raises EmulationError, AssignmentError.
     """
     assignment = task.variant.assignment
     record(task.variant, task.called, folder, virtual)

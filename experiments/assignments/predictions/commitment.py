@@ -1,9 +1,9 @@
-"""Commitment of predictions: the answers with their time and SHA-256 digest, signed; later changes are refused.
+"""Commitment to predictions: a signed file with the answers, their time and SHA-256 digest; later changes are refused.
 
     work/predictions.json   {assignment, student, committed, answers {q: text}, digest, signature}
 
 A student can give the digest to the teacher as a receipt before the measurement (`grade --receipts`). Without receipts
-a student can remove the folder and commit again, since the machine is the student's own.
+a student could remove the folder and commit again, since the machine is the student's own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RECEIPT_DIGITS = 16
 
 @dataclass(frozen=True)
 class Predictions:
-    """Committed predictions: the answers, and the time of the commitment in ISO 8601."""
+    """Committed predictions: the answer sheet, and the time of the commitment in ISO 8601."""
 
     sheet: Sheet
     committed: str
@@ -42,12 +42,12 @@ class Predictions:
 
     @property
     def receipt(self) -> str:
-        """The first digits of the digest, which a student gives to the teacher as a receipt."""
+        """The first hexadecimal digits of the digest, which a student gives to the teacher as a receipt."""
         return self.digest[:RECEIPT_DIGITS]
 
 
 def commit(task: Task, sheet: Sheet, folder: Path) -> Predictions:
-    """Store predictions in a folder; equal predictions may be committed again, others raise AssignmentError."""
+    """Store a sheet's predictions in a folder, signed. Raises AssignmentError if other predictions were committed."""
     variant = task.variant
     if (sheet.assignment, sheet.student) != (variant.assignment.name, variant.student):
         raise AssignmentError(
@@ -84,7 +84,7 @@ def commit(task: Task, sheet: Sheet, folder: Path) -> Predictions:
 
 
 def read_predictions(path: Path, key: bytes) -> Predictions:
-    """Read committed predictions, and check their signature by a student's key. Raises AssignmentError."""
+    """Read committed predictions, and verify their signature by the student's key. Raises AssignmentError."""
     try:
         with path.open("rb") as stream:
             content = json.loads(stream.read(PREDICTIONS_BYTES_MAX))
@@ -101,7 +101,7 @@ def read_predictions(path: Path, key: bytes) -> Predictions:
 
 
 def _answers(content: Any) -> Mapping[str, Given]:
-    """Return answers as an answer sheet has them: text, or a list of text. Raises TypeError for others."""
+    """Return decoded answers, each of which must be text or a list. Raises TypeError for others."""
     if not isinstance(content, dict) or not all(isinstance(value, str | list) for value in content.values()):
         raise TypeError("answers must be text")
     return {str(name): value for name, value in content.items()}

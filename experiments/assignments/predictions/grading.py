@@ -1,4 +1,4 @@
-"""Grading of committed predictions against the measurement of the teacher's build."""
+"""Grading of committed predictions by comparison with the values measured in the teacher's build."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ from lab7.experiments.assignments.predictions.commitment import read_predictions
 
 @dataclass(frozen=True)
 class PredictionGrader:
-    """Grader of hand-ins of predictions; `receipts`: given by students before the measurement, keyed by student."""
+    """Callable that grades a hand-in of predictions.
+
+    receipts: first digits of digests that students gave to the teacher before the measurement, keyed by student; a
+    missing or different receipt is flagged. None: receipts are not checked.
+    """
 
     keys: KeyStore
     verifier: Verifier
     receipts: Mapping[str, str] | None = None
 
     def __call__(self, student: str, place: Path) -> Grade:
-        """Grade one hand-in; a hand-in that was changed, or is another student's, is not graded."""
+        """Return the grade of one hand-in; if it was changed, or is another student's, it has only a `problem`."""
         possible = self.keys.assignment.points
         with tempfile.TemporaryDirectory(prefix="lab7-grade-") as scratch:
             try:
@@ -50,5 +54,8 @@ class PredictionGrader:
 
 
 def read_receipts(path: Path) -> dict[str, str]:
-    """Read the receipts of students from a CSV file with the columns student and receipt. Raises RosterError."""
+    """Read students' receipts (see commitment) from a CSV file with the columns student and receipt.
+
+    Raises RosterError.
+    """
     return {student: receipt for _, student, receipt in read_pairs(path, "receipt")}

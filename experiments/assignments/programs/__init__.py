@@ -1,1 +1,1 @@
-"""Program assignments: a student's server takes a role of an experiment in virtual time, and earns points by stages."""
+"""Program assignments: a student's server is tested in virtual time by an experiment, and earns points by stages."""

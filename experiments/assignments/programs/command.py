@@ -1,4 +1,4 @@
-"""The part of `lab7 assignment grade` and `check` for program assignments."""
+"""Program assignments on the command line: `lab7 assignment grade`, `check` and `handout` for students' servers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def grade_folder(
     jobs: int,
     deadline: Deadline,
 ) -> list[Grade]:
-    """Grade a folder of programs, and write the gradebooks; return the grades in the order of the students."""
+    """Grade all programs in a folder and write the gradebooks; return the grades in the order of student ids."""
     assignment, virtual = _prepare(name)
     try:
         found = find_programs(submissions, assignment.file)
@@ -50,7 +50,10 @@ def grade_folder(
 
 
 def check_program(name: str, place: Path) -> None:
-    """Run the public stages of a program, and print them; exits with 1 if one is not passed, 3 if lab7 failed."""
+    """Run and grade the public stages of a program, and print the result of each.
+
+    Exits with 1 if a stage is not passed, and with 3 if the run failed because of lab7.
+    """
     assignment, virtual = _prepare(name)
     public = tuple(stage for stage in assignment.stages if not stage.hidden)
     submission = read_submission("program", place, assignment.file)
@@ -78,7 +81,7 @@ def check_program(name: str, place: Path) -> None:
 
 
 def write_handout(name: str, out: Path) -> None:
-    """Write the hand-out of a program assignment, and print its files."""
+    """Write the hand-out of a program assignment into a folder, and print the paths of its files."""
     try:
         made = write_program_handout(find_program_assignment(name), out)
     except (AssignmentError, UserFileError) as error:

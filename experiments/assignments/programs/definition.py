@@ -1,15 +1,15 @@
-"""Definition of a program assignment: the experiment, the role of the student's program, and the stages.
+"""Definition of a program assignment: the experiment that tests the student's program, and the graded stages.
 
     kind = "program"
     name = "http-server"
     title = "An HTTP server"
     experiment = "exercise.py"          # a file of the folder that defines EXPERIMENT, or an experiment of lab7
-    role = "origin"
-    file = "server.py"                  # the file that a student hands in, in a folder of the student's
+    role = "origin"                     # the part in the experiment that the student's program plays
+    file = "server.py"                  # the file that a student hands in
     command = "python3 {file} --port {port} --root {root}"
     sender = "10.7.1.1:80"              # address and port of the program, for the message rules of stages
 
-    hint_tries = 2                      # number of checks in which a failed stage gets a hint alone, by default 0
+    hint_tries = 2                      # number of checks in which a failed stage gets only a hint (default: 0)
 
     [parameters]                        # of the experiment; [check]: other values in `lab7 assignment check`
 
@@ -20,14 +20,14 @@
     claims = ["S1"]                     # claims of the experiment that must be shown
     rules = ["http-status-line"]        # message rules that the program's messages must keep in the whole run
     hidden = false                      # true: left out by `check`
-    hint = ""                           # of `check`, in addition to the broken rule
+    hint = ""                           # printed by `check`, in addition to the broken rule
 
-With `extends = "http-server"`, settings that are not given are taken from that assignment of lab7. The stages of that
-assignment come first, except those with an id in `without`. A course keeps its own stages and cases (see
+With `extends = "http-server"`, settings that are missing are taken from that assignment of lab7. The stages of that
+assignment come first, except those with an id in `without`. A course keeps its own stages and test cases (see
 programs.exercise.extended) in a folder that is not handed out.
 
-A stage opens when the previous stage is passed. `{file}` is the student's file; the other variables are those that the
-experiment gives the role, as in `--replace`.
+A stage opens when the previous stage is passed. In `command`, `{file}` is the student's file; the experiment provides
+the values of the other variables, as for the option --replace.
 """
 
 from __future__ import annotations
@@ -70,7 +70,10 @@ _STAGE: Mapping[str, type | tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage: its points, and the claims and message rules that decide it; a hidden one is not part of `check`."""
+    """Stage of a program assignment: points, and the claims and message rules that decide whether it is passed.
+
+    hidden: omitted by `lab7 assignment check`, and decided only when the program is graded.
+    """
 
     id: str
     title: str
@@ -83,7 +86,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class ProgramAssignment:
-    """A program assignment that was loaded from its folder; `base`: the folder of the assignment that it extends."""
+    """Program assignment as loaded from its folder: settings, experiment and stages.
+
+    sender: address and port of the program, for message rules; base: folder of the assignment that this one extends.
+    """
 
     name: str
     title: str
@@ -103,28 +109,28 @@ class ProgramAssignment:
 
     @property
     def sources(self) -> tuple[Path, ...]:
-        """The files on which a grade depends."""
+        """The assignment's settings and Python files, on which grades depend."""
         folders = [self.folder, *([self.base] if self.base else [])]
         return tuple(path for folder in folders for path in (folder / SETTINGS_NAME, *sorted(folder.glob("*.py"))))
 
     @property
     def questions(self) -> tuple[Stage, ...]:
-        """The stages, which are the columns of a gradebook."""
+        """The stages, under the name that gradebooks use for their columns."""
         return self.stages
 
     @property
     def points(self) -> float:
-        """The points of all stages."""
+        """Sum of the points of all stages."""
         return sum(stage.points for stage in self.stages)
 
     @property
     def replacement(self) -> str:
-        """The student's program in its role, as the value of --replace."""
+        """The student's program as `ROLE=COMMAND`, the value of the option --replace."""
         return f"{self.role}={self.command.replace('{file}', shlex.quote(self.file))}"
 
 
 def find_program_assignment(name: str) -> ProgramAssignment:
-    """Return a program assignment of the catalogue, or from a folder (`./my-server`). Raises AssignmentError."""
+    """Return a program assignment by its catalogue name, or by its folder (`./my-server`). Raises AssignmentError."""
     folder, place = find_folder(name), f"{find_folder(name).name}/{SETTINGS_NAME}"
     own = read_settings(folder)
     base = _base(own, place)
@@ -154,7 +160,7 @@ def find_program_assignment(name: str) -> ProgramAssignment:
 
 
 def _base(own: Mapping[str, Any], place: str) -> Path | None:
-    """Return the folder of the assignment that these settings extend; None if they extend none."""
+    """Return the folder of the assignment that the settings extend; None without the setting `extends`."""
     if "extends" not in own:
         return None
     base = find_folder(str(own["extends"]))
@@ -164,7 +170,7 @@ def _base(own: Mapping[str, Any], place: str) -> Path | None:
 
 
 def _extended(own: Mapping[str, Any], base: Path, place: str) -> dict[str, Any]:
-    """Return the settings of an assignment that extends `base`: first the stages of `base`, then its own."""
+    """Return the settings of an extending assignment merged with those of `base`, whose stages come first."""
     given = read_settings(base)
     without, known = own.get("without", []), [stage["id"] for stage in given.get("stages", [])]
     if not isinstance(without, list) or any(one not in known for one in without):
@@ -206,7 +212,7 @@ def _stage(entry: Any, place: str) -> Stage:
 
 
 def _check(assignment: ProgramAssignment) -> None:
-    """Require that role, claims and rules exist. Raises AssignmentError."""
+    """Raise AssignmentError unless the experiment has the role and all claims, and all message rules exist."""
     place, experiment, known = f"{assignment.folder.name}/{SETTINGS_NAME}", assignment.experiment, rules()
     if assignment.role not in experiment.roles:
         raise AssignmentError(
@@ -226,7 +232,7 @@ def _check(assignment: ProgramAssignment) -> None:
 
 
 def _experiment(folder: Path, name: str) -> tuple[Experiment, ModuleType | None]:
-    """Return the experiment of an assignment, and its module if it is a file of the folder."""
+    """Return (experiment, its module) of an assignment; the module is None for an experiment of lab7."""
     if not user_module.is_user_file(name):
         known = all_experiments()
         if name not in known:

@@ -1,4 +1,4 @@
-"""Deviation of a program under test: a violation of a rule, reported with its octets."""
+"""Deviation of a program under test from a protocol rule, reported with the octets that show it."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import re
 from lab7.experiments.analysis.rules.rule import Violation
 from lab7.experiments.harness.judge.verdict import Contradiction
 
-# The rule in the sentence of a violation (Violation.sentence).
+# RFC section and statement of a rule in the sentence about a violation (Violation.sentence).
 _RULE = re.compile(r" \((?P<section>RFC [0-9]+[^:()]*): (?P<statement>.*?)\); correct: ")
 
 
 class DeviationError(Contradiction):
-    """A fault of the program under test, as a violation of a rule."""
+    """The program under test violates a protocol rule; the message has the rule, the octets and the correct form."""
 
     def __init__(self, violation: Violation) -> None:
         super().__init__(explained(violation), violation.frame)
 
 
 def explained(violation: Violation) -> str:
-    """Return a violation as feedback: its sentence, and its octets in hexadecimal and as text."""
+    """Return a rule violation as feedback text: its sentence, then its octets in hexadecimal and as text."""
     octets = f" Octets: {violation.hex} ({violation.text})." if violation.octets else ""
     return f"{violation.sentence}{octets}"
 
 
 def rule_of(feedback: str) -> str:
-    """Return the RFC section and the statement of the rule in feedback; empty if the feedback cites no violation."""
+    """Return the RFC section and statement of the rule that a feedback text cites; empty if it cites no rule."""
     found = _RULE.search(feedback)
     return f"{found['section']}: {found['statement']}." if found else ""

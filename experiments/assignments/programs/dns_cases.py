@@ -1,7 +1,8 @@
-"""DNS cases: queries in octets to a name server under test, and the check of the captured response to each.
+"""Test cases for a DNS server: queries as octets, and the check of the captured response to each.
 
-Each query of an exercise has a unique message ID, which identifies the query in the capture. The response to a query is
-the first message from the server to the query's port, so that a response with a wrong ID is reported, not missed.
+Each query of a run has a unique message ID, which identifies the query in the capture. The response to a query is the
+first message from the server to the port from which the query was sent. A response with a wrong ID is thus reported as
+such, and not as a missing response.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from lab7.experiments.dns.wire.traffic import RCODES
 from lab7.experiments.harness.judge.frames import CaptureFile, connections
 from lab7.experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
 
-# Rules that hold in every case, since without them a response cannot be read or belongs to no query.
+# Message rules that hold in every test case: a response that violates them cannot be read, or belongs to no query.
 BASIC = frozenset(rule.id for rule in (dns.FORMAT, dns.QR, dns.ID, dns.QUESTION, dns.TTL_EQUAL, dns.ALIAS))
 ANSWER = Rule("dns-server-answer", "dns", "A name server answers each query.", "RFC 1035 section 7.3")
 TXT = 16
@@ -28,7 +29,7 @@ SECTIONS = {1: "answer", 2: "authority", 3: "additional"}
 
 @dataclass(frozen=True)
 class Expected:
-    """A record that a response must have: owner, type, TTL, and value in the form of `value_of`."""
+    """Record that a response must contain: owner, type, TTL, and value as returned by `value_of`."""
 
     owner: str
     rtype: int
@@ -41,22 +42,22 @@ class Expected:
 
 @dataclass(frozen=True)
 class View:
-    """The captured query and response of a case."""
+    """Captured query of a test case with the response to it, and checks (`expect_...`) of the response."""
 
     query: Datum
     response: Datum
 
     @property
     def message(self) -> Message:
-        """The response."""
+        """The parsed DNS response."""
         return self.response.message
 
     def fault(self, rule: Rule, start: int, end: int, found: str, expected: str) -> DeviationError:
-        """Return the fault in the octets [start, end) of the response."""
+        """Return a DeviationError for a fault in the octets [start, end) of the response."""
         return DeviationError(self.response.violation(rule, start, end, found, expected))
 
     def expect_header(self, rule: Rule, rcode: int, aa: bool, tc: bool = False) -> None:
-        """Require RCODE, AA and TC of the response. Raises DeviationError."""
+        """Require this RCODE, AA and TC in the header of the response. Raises DeviationError."""
         got = self.message
         if got.rcode != rcode:
             right, said = (RCODES.get(each, f"RCODE {each}") for each in (rcode, got.rcode))
@@ -69,12 +70,12 @@ class View:
 
     @property
     def asked(self) -> str:
-        """The question in words."""
+        """The question as text: name and type, such as `www.example.com. A`."""
         query = self.query.message
         return f"{query.qname} {TYPES.get(query.qtype, query.qtype)}"
 
     def expect_records(self, rule: Rule, section: int, wanted: Iterable[Expected], *, only: bool) -> None:
-        """Require these records in a section, in any order, and with `only` no others. Raises DeviationError."""
+        """Require these records in a section, in any order; with `only`, require no others. Raises DeviationError."""
         got = {(one.owner, one.rtype, one.ttl, value_of(one)): one for one in self.message.section(section)}
         expected = {(one.owner, one.rtype, one.ttl, one.value): one for one in wanted}
         for key, one in expected.items():
@@ -95,7 +96,7 @@ class View:
 
 
 def value_of(record: Record) -> str:
-    """Return the value of a record: an address, a name, preference and name of MX, else RDATA in hexadecimal."""
+    """Return a record's value as text: address, domain name, MX preference and name, or RDATA in hexadecimal."""
     if record.address:
         return record.address
     if record.rtype in (CNAME, NS):
@@ -105,7 +106,10 @@ def value_of(record: Record) -> str:
 
 @dataclass(frozen=True)
 class Case:
-    """A query by its octets: sent by UDP, or by TCP in these pieces, each after silence; the check, and the rules."""
+    """Test case of a claim: the octets of one query, the check of the response, and rules that the response must keep.
+
+    `sends`: the UDP datagrams; over TCP the parts of the query, each of which is sent once the server is silent.
+    """
 
     claim: str
     id: int
@@ -115,13 +119,13 @@ class Case:
     tcp: bool = False
 
     def request(self, address: str) -> dict[str, object]:
-        """Return the request to the raw client."""
+        """Return the JSON request with which the raw client sends the query to the server at `address`."""
         kind = "send" if self.tcp else "datagrams"
         return {"address": address, "port": dns.PORT, kind: [octets.hex() for octets in self.sends]}
 
 
 def query(message_id: int, name: str, rtype: int, udp_size: int = 0, opcode: int = 0) -> bytes:
-    """Return the octets of a query; with `udp_size` it has an OPT record (RFC 6891 section 6.1.2)."""
+    """Return the octets of a DNS query; with `udp_size` it has an OPT record (RFC 6891 section 6.1.2)."""
     labels = b"".join(bytes([len(label)]) + label.encode("ascii") for label in name.rstrip(".").split("."))
     header = struct.pack(">6H", message_id, opcode << 11, 1, 0, 0, 1 if udp_size else 0)
     opt = b"\0" + struct.pack(">HHIH", OPT, udp_size, 0, 0) if udp_size else b""
@@ -129,12 +133,12 @@ def query(message_id: int, name: str, rtype: int, udp_size: int = 0, opcode: int
 
 
 def framed(octets: bytes) -> bytes:
-    """Return a message with its length in front, as by TCP (RFC 1035 section 4.2.2)."""
+    """Return a DNS message with the two-octet length that precedes it over TCP (RFC 1035 section 4.2.2)."""
     return len(octets).to_bytes(2, "big") + octets
 
 
 def decide_cases(captured: CaptureFile, interface: str, cases: Sequence[Case]) -> tuple[Verdict, ...]:
-    """Return a verdict for each claim of the cases: failed by its first fault, shown if all its cases are right."""
+    """Return a verdict on each claim: failed by its first deviating test case, shown if all its test cases pass."""
     seen = sorted(messages_at(captured, interface), key=lambda one: (one.time_ns, one.frame, one.offset))
     violations = dns.check(captured, interface).violations
     refused = [
@@ -164,7 +168,10 @@ def decide_cases(captured: CaptureFile, interface: str, cases: Sequence[Case]) -
 
 
 def _view(case: Case, seen: Sequence[Datum], refused: Sequence[int]) -> View:
-    """Return query and response of a case. Raises LookupError if it was not sent, Contradiction without response."""
+    """Return the captured query and response of a test case.
+
+    Raises LookupError if the query was not sent, Contradiction if the response is missing.
+    """
     asked = next((one for one in seen if not one.from_server and one.message.id == case.id), None)
     if asked is None:
         if case.tcp and refused:

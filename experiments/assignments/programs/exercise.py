@@ -1,13 +1,13 @@
-"""Exercise of a program assignment: an experiment with one role, whose claims are decided from the capture alone.
+"""Exercise of a program assignment: an experiment that tests one server and decides claims from the capture alone.
 
-An exercise takes further cases, which a course keeps in a folder of its own:
+A course can extend an exercise by test cases of its own, in a folder that is not handed out:
 
     from lab7.experiments.assignments.catalogue.http_server import exercise
     from lab7.experiments.assignments.programs.exercise import extended
 
     EXPERIMENT, partial = extended(exercise, {"long": "A long target is refused."}, cases)
 
-`cases` is called with the values that the exercise has drawn from the seed, and adds its cases to them.
+`cases` is a function that is called with the exercise's plan of test cases, and adds its own to it.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ from lab7.experiments.harness.measurement import Lab
 from lab7.experiments.harness.parameters import one_of
 
 EXERCISES = ("all", "public")
-# Function that adds cases to those that an exercise has drawn.
+# Function that adds test cases to an exercise's plan of test cases.
 More = Callable[[Any], None]
 
 
 def no_more(_drawn: Any) -> None:
-    """Add no case."""
+    """Add no test case (the default for an exercise that is not extended)."""
 
 
 def extended(base: ModuleType, statements: Mapping[str, str], more: More) -> tuple[Experiment, Callable[..., Any]]:
-    """Return the experiment of an exercise with further cases and claims, and its function `partial`.
+    """Return (experiment, function `partial`) of an exercise with additional test cases and claims.
 
-    base: the module of the exercise; statements: the further claims' statements, keyed by ids that no public claim has.
+    base: the module of the exercise; statements: the additional claims as text, keyed by new claim ids; more: function
+    that adds the test cases. `partial` decides claims from the capture of an interrupted run.
     """
     kind, every = base.EXPERIMENT, {**base.STATEMENTS, **statements}
     group, run = kind.own_claims[0].group, functools.partial(base.run, more=more)
@@ -46,7 +47,7 @@ def extended(base: ModuleType, statements: Mapping[str, str], more: More) -> tup
 def experiment_of(
     name: str, question: str, protocol: str, statements: Mapping[str, str], role: str, run: Callable[[Run], Outcome]
 ) -> Experiment:
-    """Return the experiment of an exercise; statements: the claims' statements, keyed by claim id."""
+    """Return the experiment of an exercise; `statements` has the text of each claim, keyed by claim id."""
     basis = "Messages of the program to requests in octets"
     what = "the requests: all, or those of public stages"
     return Experiment(
@@ -65,7 +66,10 @@ def experiment_of(
 def outcome_of(
     context: Run, lab: Lab, verdicts: Iterable[Verdict], statements: Mapping[str, str], role: str, reference: str
 ) -> Outcome:
-    """Return the outcome of an exercise after its network has stopped; reference: lab7's own program in the role."""
+    """Return the outcome of an exercise's run: verdicts on all claims, fidelity certificate, and capture file name.
+
+    reference: name of lab7's own program, reported if no other program was tested.
+    """
     known, program = {verdict.id: verdict for verdict in verdicts}, context.replacements.get(role)
     every = dict.fromkeys([*statements, *known])
     return Outcome(

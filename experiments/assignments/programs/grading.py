@@ -1,12 +1,12 @@
-"""Grading of programs: one trial per submission in a user-mode Linux kernel of its own, and points per stage.
+"""Grading of students' programs: one test run per submission in a user-mode Linux kernel, and points per stage.
 
-    out/runs/s1234567/          capture.pcapng, result.json, report.html of the trial, program (the copy that ran)
+    out/runs/s1234567/          capture.pcapng, result.json, report.html of the run, program (the copy that ran)
     out/runs/s1234567/grade.json   the grade, with the digest of the submission, written last
 
-Grades are decided on the host from the result and the capture, after the kernel has ended with all processes in it. A
-grade that exists for the same submission, assignment and seed is kept, so that grading continues after an interruption.
-A program that does not start, loops forever or floods the network gets the points that its capture supports; a trial
-that failed because of lab7, or with a suspect certificate, gets no grade.
+Grades are decided on the host from result and capture, after the kernel and all processes in it have ended. A stored
+grade of the same submission, assignment and seed is kept, so that grading continues after an interruption. A program
+that does not start, loops forever or floods the network gets the points that its capture supports. A run that failed
+because of lab7, or has a suspect fidelity certificate, gets no grade.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ from lab7.experiments.harness.virtual_time.kernel_run import StandstillError, St
 from lab7.topologies.emulation.errors import EmulationError, UserFileError
 
 RUNS, GRADE_NAME = "runs", "grade.json"
-# Limit of processor time in seconds in which the clock stands, once the program has been started; lab7 itself needs a
-# few seconds between two requests.
+# Limit in seconds of processor time without progress of the virtual clock, after the start of the program. lab7 itself
+# needs a few seconds between two requests.
 STILL_LIMIT_S = 30.0
 ENDED_MAX = 400
 
@@ -49,12 +49,15 @@ Step = Callable[[str, float], None]
 
 
 class NotGradedError(Exception):
-    """A trial that cannot be graded; the message is one clause."""
+    """A test run cannot be graded; the message is one clause."""
 
 
 @dataclass(frozen=True)
 class Grading:
-    """Settings of one grading run: the assignment, its name or folder, the kernel, the output folder and the stages."""
+    """Settings of one grading run, shared by all submissions.
+
+    called: the assignment's name or folder; virtual: the kernel with virtual time; stages: those to be graded.
+    """
 
     assignment: ProgramAssignment
     called: str
@@ -64,7 +67,7 @@ class Grading:
     parameters: Mapping[str, str]
 
     def context(self, seed: int) -> list[bytes]:
-        """Return the data on which a grade depends, in addition to the submission."""
+        """Return the data on which a grade depends besides the program: assignment files, seed, stages, parameters."""
         files = [path.read_bytes() for path in self.assignment.sources]
         asked = json.dumps([seed, [stage.id for stage in self.stages], dict(self.parameters)])
         return [*files, asked.encode()]
@@ -79,7 +82,10 @@ def grade_programs(
     deadline: Deadline,
     step: Step,
 ) -> list[Grade]:
-    """Grade the submissions of these students, `jobs` at a time. Raises SecretError, and StoppedError when stopped."""
+    """Grade the submissions of these students, `jobs` at a time; return the grades in the order of `students`.
+
+    Raises SecretError, and StoppedError when the grading is stopped.
+    """
     done = 0
 
     def one(student: str) -> Grade:
@@ -105,10 +111,7 @@ def grade_programs(
 
 
 def grade_submission(grading: Grading, submission: Submission, seed: int) -> Grade:
-    """Return the grade of a submission, from an earlier trial of the same submission if there is one.
-
-    Raises StoppedError.
-    """
+    """Return the grade of a submission; a stored grade of an equal submission is reused. Raises StoppedError."""
     folder = grading.out / RUNS / submission.student
     digest = submission.digest(grading.context(seed))
     kept = _read_grade(folder / GRADE_NAME, digest)
@@ -131,7 +134,7 @@ def grade_submission(grading: Grading, submission: Submission, seed: int) -> Gra
 
 
 def _read_grade(path: Path, digest: str) -> Grade | None:
-    """Return the stored grade if it was given for a submission with this digest, else None."""
+    """Return the grade stored for a submission with this digest; None if there is none."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         grade = data["grade"]
@@ -144,7 +147,7 @@ def _read_grade(path: Path, digest: str) -> Grade | None:
 
 
 def try_program(grading: Grading, submission: Submission, seed: int, folder: Path) -> Evidence:
-    """Run the trial of a submission into a new folder; return its evidence. Raises NotGradedError, StoppedError."""
+    """Run the experiment with a submission in a new folder; return evidence. Raises NotGradedError, StoppedError."""
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.mkdir(parents=True)
@@ -171,7 +174,7 @@ def try_program(grading: Grading, submission: Submission, seed: int, folder: Pat
 
 
 def read_evidence(grading: Grading, folder: Path, seed: int, ended: str = "") -> Evidence:
-    """Return the evidence in the folder of a trial. Raises NotGradedError for a suspect run."""
+    """Return the evidence in the folder of a test run. Raises NotGradedError if lab7 failed or the run is suspect."""
     ended = ended or _end_of_program(folder)
     try:
         captured = read_capture(folder / CAPTURE_NAME) if (folder / CAPTURE_NAME).exists() else None
@@ -184,7 +187,7 @@ def read_evidence(grading: Grading, folder: Path, seed: int, ended: str = "") ->
             raise NotGradedError(f"lab7 failed ({error}): grade again") from error
         early = next((check.measured for check in result.fidelity.checks if check.name == EARLY), "")
         if early:
-            # What the program broke ended the run (harness.results.deviations.ended_early).
+            # A fault caused by the program has ended the run early (harness.results.deviations.ended_early).
             ended = ended or early
         elif result.fidelity.verdict == "suspect":
             wrong = next((check.name for check in result.fidelity.checks if check.verdict == "suspect"), "fidelity")
@@ -200,7 +203,7 @@ def read_evidence(grading: Grading, folder: Path, seed: int, ended: str = "") ->
 
 
 def _partial(grading: Grading, captured: CaptureFile | None, seed: int) -> Sequence[Verdict]:
-    """Return the verdicts from the capture of a trial without result, if the experiment has a function for it."""
+    """Return the verdicts supported by the capture of a run without result; empty if the exercise decides none."""
     decide = getattr(grading.assignment.module, "partial", None)
     if captured is None or decide is None:
         return ()
@@ -213,7 +216,7 @@ def _partial(grading: Grading, captured: CaptureFile | None, seed: int) -> Seque
 
 
 def _end_of_program(folder: Path) -> str:
-    """Return the clause with which the trial noted the end of the program; empty if it ran to the end."""
+    """Return the clause on the program's early end that the run has stored; empty if the program ran to the end."""
     try:
         text = str(json.loads((folder / ENDED_NAME).read_text(encoding="utf-8"))["ended"])
     except (OSError, ValueError, KeyError):

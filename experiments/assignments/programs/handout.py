@@ -1,7 +1,7 @@
-"""Hand-out of a program assignment: the task in Markdown, HTML and PDF, with the stages that students may know.
+"""Hand-out of a program assignment: the task in Markdown, HTML and PDF, with a table of the stages that are not hidden.
 
-The task is `handout.md` in the folder of the assignment, or of the assignment that it extends. The task is the same for
-all students: parameters that differ between students are drawn when a program is checked or graded.
+The task is `handout.md` in the folder of the assignment, or of the assignment that it extends. It is the same for all
+students: parameters that differ between students are drawn when a program is checked or graded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TASK_NAME = "handout.md"
 
 
 def program_handout(assignment: ProgramAssignment) -> str:
-    """Return the hand-out in Markdown. Raises AssignmentError without a task."""
+    """Return the hand-out as Markdown text. Raises AssignmentError if the assignment has no task file."""
     public = [stage for stage in assignment.stages if not stage.hidden]
     hidden = [stage for stage in assignment.stages if stage.hidden]
     rows = ["| stage | points | what is required |", "|---|---|---|"]
@@ -63,7 +63,7 @@ def _check(assignment: ProgramAssignment) -> str:
 
 
 def write_program_handout(assignment: ProgramAssignment, out: Path) -> list[Path]:
-    """Write the hand-out into a folder; return its files. Raises AssignmentError."""
+    """Write the hand-out into a folder; return the paths of its files. Raises AssignmentError."""
     markdown = program_handout(assignment)
     out.mkdir(parents=True, exist_ok=True)
     made = [out / "handout.md", out / "handout.html"]

@@ -1,9 +1,9 @@
-"""HTTP cases: requests in octets to a server under test, and the check of the captured dialogue of each.
+"""Test cases for an HTTP/1.1 server: requests as octets, and the check of the captured dialogue of each.
 
-A case is one connection, and connections are in the order of the cases, so that the capture alone identifies the case
-of a connection. Responses are parsed tolerantly (analysis.rules.http1): a malformed response is reported by the message
-rule that it violates, a well-formed but wrong response by the check of the case. Both reports give frame, offset,
-octets, RFC section and the correct form.
+A test case is one connection. Connections are opened in the order of the test cases, so that the capture alone assigns
+each connection to its test case. Responses are parsed tolerantly (analysis.rules.http1): a malformed response is
+reported by the message rule that it violates, a well-formed but wrong response by the check of the test case. Both
+reports give frame, offset, octets, RFC section and the correct form.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lab7.experiments.harness.judge.frames import CaptureFile, Connection, conne
 from lab7.experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
 from lab7.experiments.http.wire.http1 import GrammarError, chunked_body
 
-# Rules that hold in every case, since without them a response cannot be read.
+# Message rules that hold in every test case: a response that violates them cannot be read.
 LINES = frozenset(
     rule.id for rule in (http1.LINE_END, http1.STATUS_LINE, http1.FIELD_LINE, http1.HEAD_END, http1.UNREQUESTED)
 )
@@ -40,7 +40,7 @@ CONTENT = Rule(
 
 @dataclass(frozen=True)
 class View:
-    """The captured connection of a case: its dialogue, and the faults of its responses."""
+    """Captured connection of a test case: parsed requests and responses, and checks (`expect_...`) of responses."""
 
     connection: Connection
     dialogue: Dialogue
@@ -51,7 +51,7 @@ class View:
         return self.dialogue.server.stream.data
 
     def response(self, number: int = 0) -> Head:
-        """Return the response to a request of the case. Raises DeviationError if there is none."""
+        """Return the head of the response to request `number`, counted from 0. Raises DeviationError without one."""
         if number < len(self.dialogue.responses):
             return self.dialogue.responses[number]
         end = self.dialogue.responses[-1].end if self.dialogue.responses else 0
@@ -61,7 +61,7 @@ class View:
         raise self._no_answer(number)
 
     def _no_answer(self, number: int) -> DeviationError:
-        """Return the fault of a request without any octet in response."""
+        """Return a DeviationError for a request to which the server sent no octet."""
         if number < len(self.dialogue.requests):
             start, end = self.dialogue.requests[number].start, self.dialogue.requests[number].content
         else:
@@ -72,7 +72,7 @@ class View:
         return DeviationError(self.dialogue.client.violation(ANSWER, start, end, found, expected))
 
     def expect_whole_requests(self) -> None:
-        """Require that no response begins before the end of its request's head. Raises DeviationError."""
+        """Require that no response begins before the head of its request is complete. Raises DeviationError."""
         client, server = self.dialogue.client.stream, self.dialogue.server.stream
         for request, response in zip(self.dialogue.requests, self.dialogue.responses, strict=False):
             asked = client.span(request.content - 1, request.content)[0]
@@ -81,23 +81,23 @@ class View:
                 raise self.fault(WHOLE, response.start, response.content, found, "a response after the empty line")
 
     def fault(self, rule: Rule, start: int, end: int, found: str, expected: str) -> DeviationError:
-        """Return the fault in the octets [start, end) of the server's stream."""
+        """Return a DeviationError for a fault in the octets [start, end) of the server's stream."""
         return DeviationError(self.dialogue.server.violation(rule, start, end, found, expected))
 
     def line_fault(self, rule: Rule, head: Head, name: bytes, found: str, expected: str) -> DeviationError:
-        """Return the fault of a field line of a response, or of its status line if it lacks the field."""
+        """Return a DeviationError for the field line `name` of a response, or for its status line if there is none."""
         start = next((at for known, _, at in head.fields if known == name), head.start)
         return self.fault(rule, start, self.data.find(b"\n", start) + 1, found, expected)
 
     def expect_status(self, head: Head, allowed: Sequence[bytes], rule: Rule, to: str) -> None:
-        """Require one of these status codes of a response. Raises DeviationError."""
+        """Require that a response has one of these status codes. Raises DeviationError."""
         status = head.words[1]
         if status not in allowed:
             expected = f"HTTP/1.1 {allowed[0].decode()} {HTTPStatus(int(allowed[0])).phrase}\\r\\n"
             raise self.line_fault(rule, head, b"", f"status {status.decode()} to {to}", expected)
 
     def content(self, head: Head) -> bytes:
-        """Return the content of a response, without its transfer coding."""
+        """Return the content of a response after removal of the chunked transfer coding."""
         sent = self.data[head.content : head.end]
         if b"chunked" in head.tokens(b"transfer-encoding"):
             try:
@@ -107,12 +107,12 @@ class View:
         return sent
 
     def expect_file(self, head: Head, path: str, content: bytes) -> None:
-        """Require the status 200 and the content of a file in a response. Raises DeviationError."""
+        """Require that a response has the status 200 and the content of the file at `path`. Raises DeviationError."""
         self.expect_status(head, (b"200",), STATUS, f"GET {path}, which exists")
         self.expect_content(head, path, content)
 
     def expect_content(self, head: Head, path: str, content: bytes) -> None:
-        """Require that a response has this content, which is that of the target `path`. Raises DeviationError."""
+        """Require that the content of a response equals `content`, the content of `path`. Raises DeviationError."""
         got = self.content(head)
         if got == content:
             return
@@ -129,9 +129,10 @@ class View:
 
 @dataclass(frozen=True)
 class Case:
-    """One connection: the octets that are sent, each after the server is silent, the check, and the rules that apply.
+    """Test case of a claim on one connection: octets to send, the check of the responses, and rules for these.
 
-    The check returns evidence as one sentence, or raises DeviationError.
+    `sends`: the parts of the octets; each is sent once the server is silent. The check returns its evidence as one
+    sentence, or raises DeviationError.
     """
 
     claim: str
@@ -140,20 +141,20 @@ class Case:
     rules: frozenset[str] = frozenset()
 
     def request(self, address: str, port: int) -> dict[str, object]:
-        """Return the request to the raw client."""
+        """Return the JSON request with which the raw client sends the octets to the server at `address`."""
         return {"address": address, "port": port, "send": [octets.hex() for octets in self.sends]}
 
 
 def get(
     path: str, *fields: str, method: str = "GET", version: str = "HTTP/1.1", host: str = "www.example.com"
 ) -> bytes:
-    """Return the octets of a request; without `host` it has no Host field."""
+    """Return the octets of a request without content; an empty `host` omits the Host field."""
     lines = [f"{method} {path} {version}", *([f"Host: {host}"] if host else []), *fields, "", ""]
     return "\r\n".join(lines).encode("ascii")
 
 
 def decide_cases(captured: CaptureFile, interface: str, port: int, cases: Sequence[Case]) -> tuple[Verdict, ...]:
-    """Return a verdict for each claim of the cases: failed by its first fault, shown if all its cases are right."""
+    """Return a verdict on each claim: failed by its first deviating test case, shown if all its test cases pass."""
     seen = [one for one in connections(captured.at(interface)) if one.server.port == port]
     verdicts: dict[str, Verdict] = {}
     for number, case in enumerate(cases):

@@ -1,8 +1,8 @@
-"""Proxy cases: requests to a caching proxy under test, and the proxy's requests to the origin for each of them.
+"""Test cases for a caching proxy: client requests, and the check of responses and of requests forwarded to the origin.
 
-A case is a sequence of client requests, each on its own connection, in the order of the cases. A request of the proxy
-to the origin belongs to the client request after which it is sent. A fault is reported with the proxy's octets that
-show it: a request at the origin, or a response at the client.
+A test case is a sequence of client requests, each on its own connection, in the order of the test cases. A request from
+the proxy to the origin belongs to the latest client request before it. A fault is reported with the proxy's octets that
+show it: those of a request at the origin, or of a response at the client.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from lab7.experiments.assignments.programs.http_cases import LINES, View
 from lab7.experiments.harness.judge.frames import CaptureFile, Connection, connections
 from lab7.experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
 
-# Rules on the requests of a proxy that hold in every case.
+# Message rules that the proxy's requests to the origin must keep in every test case.
 REQUESTS = frozenset(
     rule.id for rule in (http1.LINE_END, http1.REQUEST_LINE, http1.FIELD_LINE, http1.HEAD_END, http1.HOST)
 )
 END_OF_TIME_NS = 1 << 63
-# Permitted difference in seconds of Age from the time in the capture: whole seconds, and the times of transmission.
+# Permitted difference in s between Age and the time in the capture: Age has whole seconds, and transmission takes time.
 AGE_SLACK_S = 2
 
 
 @dataclass(frozen=True)
 class Forwarded:
-    """A request of the proxy as captured at the origin, and the origin's response to it."""
+    """Request that the proxy has forwarded, as captured at the origin, with the origin's response to it."""
 
     request: Head
     response: Head | None
@@ -38,33 +38,33 @@ class Forwarded:
 
     @property
     def content(self) -> bytes:
-        """The content of the request."""
+        """The octets of the request's content."""
         return self.dialogue.client.stream.data[self.request.content : self.request.end]
 
     @property
     def answered_ns(self) -> int:
-        """Time of the first octet of the response; time of the request if there is no response."""
+        """Time in ns of the origin's first response octet; time of the request if there is no response."""
         if self.response is None:
             return self.time_ns
         start = self.response.start
         return self.dialogue.server.stream.span(start, start + 1)[0].time_ns
 
     def fault(self, rule: Rule, found: str, expected: str, name: bytes = b"") -> DeviationError:
-        """Return a fault in the request line, or in the first field line of a name if there is one."""
+        """Return a DeviationError for the field line `name` of the request, or for the request line without one."""
         data = self.dialogue.client.stream.data
         start = next((at for known, _, at in self.request.fields if known == name), self.request.start)
         end = data.find(b"\n", start) + 1
         return DeviationError(self.dialogue.client.violation(rule, start, end, found, expected))
 
     def content_fault(self, rule: Rule, found: str, expected: str) -> DeviationError:
-        """Return a fault in the content of the request."""
+        """Return a DeviationError for a fault in the content of the request."""
         start, end = self.request.content, max(self.request.end, self.request.content)
         return DeviationError(self.dialogue.client.violation(rule, start, end, found, expected))
 
 
 @dataclass(frozen=True)
 class Turn:
-    """A request of the client, the proxy's response to it, and the proxy's requests to the origin in between."""
+    """Request of the client, the proxy's response to it, and the proxy's requests to the origin in the meantime."""
 
     view: View
     target: str
@@ -72,12 +72,12 @@ class Turn:
 
     @property
     def time_ns(self) -> int:
-        """Time of the first octet of the proxy's response. Raises DeviationError if there is none."""
+        """Time in ns of the first octet of the proxy's response. Raises DeviationError if there is none."""
         start = self.view.response().start
         return self.view.dialogue.server.stream.span(start, start + 1)[0].time_ns
 
     def expect_content(self, content: bytes, rule: Rule, what: str = "") -> Head:
-        """Require 200 with this content; return the head. Raises DeviationError."""
+        """Require a 200 response with this content; return the head of the response. Raises DeviationError."""
         head = self.view.response()
         asked = what or f"the request for {self.target}"
         self.view.expect_status(head, (b"200",), rule, asked)
@@ -85,7 +85,7 @@ class Turn:
         return head
 
     def expect_forwarded(self, rule: Rule, why: str, expected: str) -> Forwarded:
-        """Require a request to the origin, and return the first. Raises DeviationError."""
+        """Require that the proxy forwards the request; return the first request forwarded. Raises DeviationError."""
         if self.forwarded:
             return self.forwarded[0]
         head = self.view.response()
@@ -93,7 +93,7 @@ class Turn:
         raise self.view.line_fault(rule, head, b"", found, expected)
 
     def expect_stored(self, rule: Rule, why: str) -> None:
-        """Require that no request is sent to the origin. Raises DeviationError."""
+        """Require that the proxy uses a stored response, and sends no request to the origin. Raises DeviationError."""
         self.view.response()
         for one in self.forwarded:
             raise one.fault(rule, f"a request for {self.target} to the origin, {why}", "no octets: the stored response")
@@ -101,7 +101,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Ask:
-    """A request of the client in octets, the time in seconds before it, and its target as the origin knows it."""
+    """Request to be sent by the client: octets, target in origin-form, and the pause in s before the request."""
 
     octets: bytes
     target: str
@@ -110,9 +110,10 @@ class Ask:
 
 @dataclass(frozen=True)
 class Case:
-    """Requests in turn, the check of their packets, and message rules for the responses besides the common rules.
+    """Test case of a claim: client requests in sequence, the check of their packets, and rules for the messages.
 
-    The check returns evidence as one sentence, or raises DeviationError.
+    The check returns its evidence as one sentence, or raises DeviationError. `rules` are ids of message rules besides
+    those that hold in every test case.
     """
 
     claim: str
@@ -121,7 +122,7 @@ class Case:
     rules: frozenset[str] = frozenset()
 
     def requests(self, address: str, port: int) -> list[dict[str, object]]:
-        """Return the requests to the raw client."""
+        """Return the JSON requests with which the raw client sends the HTTP requests to the proxy."""
         return [
             {"address": address, "port": port, "send": [one.octets.hex()], "wait_s": one.wait_s} for one in self.asks
         ]
@@ -136,7 +137,7 @@ def absolute(name: str, target: str, *fields: str, method: str = "GET", content:
 
 @dataclass
 class _AtOrigin:
-    """The requests of the proxy at the origin by time, and the violations in them."""
+    """Requests of the proxy captured at the origin, and the message rules that they violate."""
 
     requests: list[Forwarded] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
@@ -153,7 +154,7 @@ class _AtOrigin:
 def decide_cases(
     captured: CaptureFile, at_client: str, proxy_port: int, at_origin: str, cases: Sequence[Case]
 ) -> tuple[Verdict, ...]:
-    """Return a verdict for each claim of the cases: failed by its first fault, shown if all its cases are right."""
+    """Return a verdict on each claim: failed by its first deviating test case, shown if all its test cases pass."""
     asked = [one for one in connections(captured.at(at_client)) if one.server.port == proxy_port]
     origin = _AtOrigin()
     for connection in connections(captured.at(at_origin)):
@@ -206,6 +207,6 @@ def _decide(case: Case, asked: Sequence[Connection], end_ns: int, interface: str
 
 
 def field_text(head: Head, name: bytes) -> str:
-    """Return a field as `Name: value`, or `no Name` if the message lacks it."""
+    """Return a header field as `Name: value`, or `no Name` if the message lacks it."""
     values = head.values(name)
     return f"{name.decode().title()}: {as_text(values[0])}" if values else f"no {name.decode().title()}"

@@ -1,4 +1,4 @@
-"""Text report of a program's stages on the terminal."""
+"""Text report of a program's graded stages, for the terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lab7.experiments.assignments.programs.stages import PASSED
 
 
 def stage_lines(grade: Grade, stages: Mapping[str, Stage]) -> Iterator[str]:
-    """Yield a line for each stage of a grade: its id, title and feedback."""
+    """Yield one line of text for each stage of a grade: id, title, and `passed` or the feedback."""
     for one in grade.questions:
         title = stages[one.question].title if one.question in stages else ""
         mark = PASSED if one.earned == one.possible and one.feedback == PASSED else one.feedback

@@ -1,8 +1,9 @@
-"""SMTP cases: sessions in octets with a relay under test, and the mail that the relay sends to its next hop (RFC 5321).
+"""Test cases for an SMTP relay: sessions as octets, and the check of replies and of mail relayed to the next hop.
 
-A case is one connection, in the order of the cases. The client sends each piece after the server is silent, so that the
-octets which the server sends before the next piece are the reply to a piece, well-formed or not. Messages at the next
-hop are identified by their Message-ID, independently of the order and number of transactions.
+A test case is one connection, in the order of the test cases. The client sends the session in pieces, such as a command
+line or the mail data, and sends a piece once the server is silent. The octets that the server sends between two pieces
+are therefore its reply to the first of them, well-formed or not. Messages at the next hop are identified by their
+Message-ID, independently of the order and number of transactions.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from lab7.experiments.assignments.programs.deviation import DeviationError, expl
 from lab7.experiments.harness.judge.frames import CaptureFile, Connection, connections
 from lab7.experiments.harness.judge.verdict import Contradiction, Verdict, failed, shown, undecided
 
-# Rules that hold in every case, for the server's replies and for its commands to the next hop.
+# Message rules that hold in every test case: for the server's replies, and for its commands to the next hop.
 REPLIES = frozenset(rule.id for rule in (smtp.LINE_END, smtp.REPLY, smtp.REPLY_LINES, smtp.UNREQUESTED))
 COMMANDS = frozenset(rule.id for rule in (smtp.LINE_END, smtp.COMMAND, smtp.GREETING, smtp.DOT, smtp.DATA_END))
 END_OF_TIME_NS = 1 << 63
@@ -46,7 +47,7 @@ _PATH = re.compile(rb"<([^>]*)>")
 
 @dataclass(frozen=True)
 class Reply:
-    """The reply to a piece: its code, its lines, and its octets [start, end) in the server's stream."""
+    """Server's reply to one piece of the client's octets: code, lines, and its range [start, end) in the stream."""
 
     code: int
     lines: tuple[bytes, ...]
@@ -56,7 +57,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Delivery:
-    """A message as handed on at the next hop: reverse-path, accepted recipients, and lines of the mail data as sent."""
+    """Message relayed to the next hop: reverse-path, accepted recipients, and lines of the mail data as sent."""
 
     source: Source
     sender: str
@@ -66,22 +67,26 @@ class Delivery:
     time_ns: int
 
     def text(self, number: int) -> bytes:
-        """Return a line of the message, without the dot added by dot-stuffing."""
+        """Return line `number` of the message without dot-stuffing."""
         text = self.lines[number].text
         return text[1:] if text.startswith(b".") else text
 
     def fault(self, rule: Rule, line: Line, found: str, expected: str) -> DeviationError:
-        """Return a fault in a line."""
+        """Return a DeviationError for a fault in a line of the message or in a command."""
         return DeviationError(self.source.violation(rule, line.start, line.after, found, expected))
 
     def begins_at(self, first: bytes) -> int:
-        """Return the number of the first line that equals `first`, as sent or with its dot; -1 without one."""
+        """Return the index of the first line that, without dot-stuffing, equals `first`; -1 if there is none."""
         return next((number for number in range(len(self.lines)) if self.text(number) == first), -1)
 
 
 @dataclass(frozen=True)
 class View:
-    """The captured session of a case: for each piece its octets in the client's stream, and the server's stream."""
+    """Captured SMTP session of a test case, with checks (`expect`, `delivered`) of the server's replies and deliveries.
+
+    `pieces`: the octets of the client, in the parts that were sent one by one; `deliveries`: all messages relayed to
+    the next hop in the run.
+    """
 
     connection: Connection
     client: Source
@@ -90,7 +95,10 @@ class View:
     deliveries: tuple[Delivery, ...]
 
     def reply(self, number: int) -> Reply:
-        """Return the reply to a piece; the reply to the first, empty piece is the greeting. Raises DeviationError."""
+        """Return the server's reply to piece `number` of the client's octets. Raises DeviationError if there is none.
+
+        Piece 0 is empty: its reply is the greeting.
+        """
         begin_ns, end_ns = self._time_ns(number), self._time_ns(number + 1)
         data = self.server.stream.data
         heard = [one for one in self.server.stream.pieces if begin_ns <= one.time_ns < end_ns and one.start < len(data)]
@@ -104,20 +112,21 @@ class View:
         return Reply(int(code[1]), lines, start, end)
 
     def expect(self, number: int, codes: Sequence[int], rule: Rule, to: str, text: str = "") -> Reply:
-        """Require one of these codes in reply to a piece. Raises DeviationError."""
+        """Return the reply to piece `number` of the client's octets. Raises DeviationError if not one of `codes`."""
         reply = self.reply(number)
         if reply.code not in codes:
             raise self.fault(rule, reply.start, reply.end, f"{reply.code} to {to}", text or f"{codes[0]} text\\r\\n")
         return reply
 
     def fault(self, rule: Rule, start: int, end: int, found: str, expected: str) -> DeviationError:
-        """Return a fault in the octets [start, end) of the server's stream."""
+        """Return a DeviationError for a fault in the octets [start, end) of the server's stream."""
         return DeviationError(self.server.violation(rule, start, end, found, expected))
 
     def delivered(self, first: bytes, number: int, rule: Rule = HANDED_ON, why: str = "") -> list[Delivery]:
-        """Return the deliveries of the message with this first line; piece `number` has the message's mail data.
+        """Return the deliveries to the next hop of the message that begins with the line `first`.
 
-        Raises DeviationError without a delivery.
+        `number`: index of the piece with the message's mail data. Raises DeviationError if the message is not
+        delivered.
         """
         found = [one for one in self.deliveries if one.begins_at(first) >= 0]
         if not found:
@@ -130,7 +139,10 @@ class View:
         return sum(map(len, self.pieces[:number]))
 
     def _time_ns(self, number: int) -> int:
-        """Return the time of a piece: of the SYN for the first piece, END_OF_TIME_NS for a piece that was not sent."""
+        """Return the time in ns of piece `number` of the client's octets: for piece 0 the time of the SYN.
+
+        END_OF_TIME_NS for a piece that was not sent.
+        """
         if number == 0:
             return self.connection.syn.time_ns
         start = self._start(number)
@@ -153,11 +165,12 @@ class View:
 
 @dataclass(frozen=True)
 class Case:
-    """One session: the pieces that are sent, each after the server is silent, the check, and further rules of replies.
+    """Test case of a claim in one SMTP session: octets to send, the check of the capture, and rules for the replies.
 
-    The first piece is empty, for the greeting. `restarts`: the program is killed and started again after the session.
-    `malformed`: the mail data are malformed, so that messages to the next hop are not checked by the rules. The check
-    returns evidence as one sentence, or raises DeviationError.
+    `pieces`: the parts of the octets; each is sent once the server is silent. The first is empty and waits for the
+    greeting. `restarts`: the server is killed and started again after the session. `malformed`: the mail data are
+    malformed, so the messages that the server relays are not checked by the message rules. The check returns its
+    evidence as one sentence, or raises DeviationError.
     """
 
     claim: str
@@ -168,13 +181,13 @@ class Case:
     malformed: bool = False
 
     def request(self, address: str) -> dict[str, object]:
-        """Return the request to the raw client."""
+        """Return the JSON request with which the raw client runs the session with the server at `address`."""
         sends = [octets.hex() for octets in self.pieces]
         return {"address": address, "port": smtp.PORTS[0], "send": sends, "quiet_s": QUIET_S}
 
 
 def deliveries(captured: CaptureFile, interface: str) -> Iterator[Delivery]:
-    """Yield the messages that are handed on at an interface, with the recipients that the next hop accepted."""
+    """Yield the messages in the SMTP traffic at an interface, each with its accepted recipients."""
     for one in line_connections(captured, interface, smtp.PORTS, smtp.LINE_END):
         yield from _transactions(one)
 
@@ -194,7 +207,7 @@ def _transactions(one: LineConnection) -> Iterator[Delivery]:
             lines = tuple(iter(lambda: _text_line(one), None))
             time_ns = one.client.time_ns(line.start)
             yield Delivery(one.client.source, sender, tuple(recipients), command, lines, time_ns)
-            # The reply to the mail data takes the place of that to one line.
+            # The mail data have one reply, although they are several lines: skip it.
             del codes[number + 1 : number + 2]
             recipients = []
 
@@ -212,7 +225,7 @@ def _codes(one: LineConnection) -> Iterator[int]:
 
 @dataclass
 class _Violations:
-    """Violations by the server under test, as a server and as a client of the next hop, with the rules that count."""
+    """Message rules that the server under test has violated towards the client, or towards the next hop."""
 
     found: list[Violation] = field(default_factory=list)
 
@@ -223,9 +236,9 @@ class _Violations:
 def decide_cases(
     captured: CaptureFile, at_client: str, at_next: str, address: str, cases: Sequence[Case]
 ) -> tuple[Verdict, ...]:
-    """Return a verdict for each claim of the cases: failed by its first fault, shown if all its cases are right.
+    """Return a verdict on each claim: failed by its first deviating test case, shown if all its test cases pass.
 
-    address: of the server under test.
+    address: IP address of the server under test.
     """
     seen = [one for one in connections(captured.at(at_client)) if one.server.port == smtp.PORTS[0]]
     handed_on = tuple(deliveries(captured, at_next))
@@ -272,7 +285,7 @@ def _decide(
 
 
 def expect_same(found: Delivery, message: bytes, rule: Rule = CONTENT) -> None:
-    """Require the lines of a message at the next hop, after its trace fields. Raises DeviationError."""
+    """Require that a delivered message equals `message` after the added trace fields. Raises DeviationError."""
     wanted = message.removesuffix(b"\r\n").split(b"\r\n")
     first = found.begins_at(wanted[0])
     for number, line in enumerate(wanted):

@@ -1,7 +1,7 @@
-"""Stages of a program assignment: decided by the verdicts on claims and by message rules, one after another.
+"""Stages of a program assignment: graded steps, passed in order, each decided by claims and by message rules.
 
-A stage is passed if all its claims are shown and the program's messages keep its rules; it opens when the previous
-stage is passed, so that a fault is reported once, at the first stage with that fault.
+A stage is passed if all its claims are shown and the program's messages keep its rules. A stage opens when the previous
+stage is passed, so that a fault is reported once, at the first stage that it affects.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ NOT_OPENED = "not opened"
 
 @dataclass(frozen=True)
 class Evidence:
-    """Evidence of one trial: verdicts by claim, violations by the program, and how the program or the run ended.
+    """Evidence of one test run: verdicts keyed by claim, message rules that the program violated, and how it ended.
 
-    `ended`: a clause for the student; empty if the program ran until the experiment had ended.
+    `ended`: a clause for the student about an early end; empty if the program ran until the experiment had ended.
     """
 
     verdicts: Mapping[str, Verdict]
@@ -32,7 +32,7 @@ class Evidence:
 
 
 def decide_stages(stages: Iterable[Stage], evidence: Evidence) -> tuple[QuestionGrade, ...]:
-    """Return the grade of each stage, in order; stages after the first stage that is not passed have not opened."""
+    """Return the grade of each stage, in order; after the first stage that is not passed, no stage is opened."""
     grades: list[QuestionGrade] = []
     closed_by = ""
     for stage in stages:
@@ -48,12 +48,12 @@ def decide_stages(stages: Iterable[Stage], evidence: Evidence) -> tuple[Question
 
 
 def is_open(grade: QuestionGrade) -> bool:
-    """Return True if a stage has opened and is not passed."""
+    """Return True if a stage has been opened but not passed."""
     return grade.feedback != PASSED and not grade.feedback.startswith(NOT_OPENED)
 
 
 def _fault(stage: Stage, evidence: Evidence) -> str:
-    """Return the first fault that a stage shows, with the program's end; empty if the stage is passed."""
+    """Return the first fault in a stage as feedback, with an early end of the program; empty if the stage is passed."""
     for violation in evidence.violations:
         if violation.rule.id in stage.rules:
             return explained(violation)

@@ -1,8 +1,8 @@
-"""Submissions of programs: their discovery in a folder, their digest, and a copy of their regular files.
+"""Submissions of programs: search in a folder, digest of a submission, and copy of its regular files.
 
-A submission is a folder named after the student with the assignment's file in it, or a file `STUDENT-server.py` or
+A submission is a folder named after the student that contains the assignment's file, or a file `STUDENT-server.py` or
 `STUDENT_..._server.py`, as learning platforms export them. Symbolic links, devices and pipes are not copied, so that a
-submission cannot show files of the grader.
+submission cannot reveal files of the grading machine.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 # Limits of a submission: a course's program is a few files of text.
 FILES_MAX = 1_000
 BYTES_MAX = 16 << 20
-# File of `lab7 assignment check` beside a program, which is no part of it (see programs.tries).
+# File that `lab7 assignment check` writes beside a program (see programs.tries); not part of the submission.
 TRIES_NAME = ".lab7-tries.json"
 _STUDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.@+_-]{0,63}\Z")
 
@@ -30,9 +30,9 @@ class SubmissionError(Exception):
 
 @dataclass(frozen=True)
 class Submission:
-    """A student's submission: the files as (relative name, path), and the time of the last change of the main file.
+    """A student's program: its files as (relative name, path), and the modification time of the main file.
 
-    `fault`: the clause of a submission that cannot be run.
+    `fault`: reason why the program cannot be run, as a clause for the student; empty if it can.
     """
 
     student: str
@@ -41,7 +41,7 @@ class Submission:
     fault: str = ""
 
     def digest(self, context: Sequence[bytes]) -> str:
-        """Return a hash of the names and contents of all files, and of the context of the grade."""
+        """Return the SHA-256 over the names and contents of all files, and over `context`, in hexadecimal."""
         found = hashlib.sha256()
         named = [part for name, path in self.files for part in (os.fsencode(name), path.read_bytes())]
         for part in (*context, self.fault.encode(), *named):
@@ -49,7 +49,7 @@ class Submission:
         return found.hexdigest()
 
     def copy_to(self, folder: Path) -> None:
-        """Copy the files into a new folder, without their permissions."""
+        """Copy the files into a new folder, with the mode 755 in place of their own."""
         folder.mkdir(parents=True)
         for name, path in self.files:
             target = folder / name
@@ -59,7 +59,7 @@ class Submission:
 
 
 def find_programs(folder: Path, file: str) -> dict[str, Submission]:
-    """Return the submissions in a folder, keyed by student; a submission without the file is included, with a fault."""
+    """Return the submissions in a folder, keyed by student; one without the main file has a `fault`."""
     exported = re.compile(rf"(?P<student>[A-Za-z0-9][A-Za-z0-9.@+]*?)[-_].*?{re.escape(file)}\Z")
     found = {}
     for path in sorted(folder.iterdir()):
@@ -73,7 +73,7 @@ def find_programs(folder: Path, file: str) -> dict[str, Submission]:
 
 
 def read_submission(student: str, place: Path, file: str) -> Submission:
-    """Return the submission at a path: a folder, its nested folder that has the main file, or the main file itself."""
+    """Return the submission at a path: a folder that contains the main file at any depth, or the main file itself."""
     if place.is_file():
         return Submission(student, ((file, place),), place.stat().st_mtime)
     try:

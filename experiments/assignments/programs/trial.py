@@ -1,9 +1,10 @@
-"""Trial of a program: the assignment's experiment with the student's program in its role, in a kernel of virtual time.
+"""Trial of a student's program: a run of the assignment's experiment with the program as its server, in virtual time.
 
-The kernel's side is `run`, called by lab7.experiments.harness.virtual_time.job. The program starts in a copy of the
-submission, confined (lab7.topologies.emulation.process.confinement), and the experiment decides its claims after the
-network has stopped. If the program ends by itself or never listens, the file ENDED_NAME gets a sentence about it; the
-experiment continues without the program, so that its earlier packets count.
+The function `run` is called in the user-mode kernel that provides virtual time
+(lab7.experiments.harness.virtual_time.job). The program starts in a copy of the submission, confined
+(lab7.topologies.emulation.process.confinement). The experiment decides its claims after the network has stopped. If the
+program exits by itself or never listens, the trial writes a sentence about that into the file ENDED_NAME. The
+experiment then continues without the program, so that its earlier packets count.
 """
 
 from __future__ import annotations
@@ -35,18 +36,18 @@ from lab7.topologies.emulation.watch import ServerDied
 PROGRAM_NAME, ENDED_NAME = "program", "program.json"
 FUNCTION = f"{__name__}:run"
 RAW_CLIENT = "lab7.experiments.assignments.programs.peers.raw_client"
-# First steps of a trial: an end without progress is a fault of the program only once the program has been started.
+# First steps of a trial: a standstill is the program's fault only after the program has been started.
 NETWORK, STARTED = "starting the network", "starting the program"
-# # Pause between two requests, in which the recorder syncs the packets to the host: a program that computes for ever at
-# one request thereby loses none of its earlier packets.
+# Pause in seconds between two requests, in which the recorder writes the packets to the host. If the program then
+# computes forever at a request, none of its earlier packets are lost.
 PAUSE_S = 1.5
-# # Writing 2 to this file frees the inodes of files that are not open, and with them the host's file descriptors that
-# hostfs keeps for each file that was opened once (Documentation/admin-guide/sysctl/vm.rst).
+# Writing 2 to this file frees the inodes of files that are not open (Documentation/admin-guide/sysctl/vm.rst). This
+# closes the file descriptors on the host that hostfs keeps for each file that was opened once.
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 
 
 def run(request: Mapping[str, Any], folder: Path) -> None:
-    """Run the trial of a request (see `request_of`) into a folder. Raises EmulationError, LabDied."""
+    """Run the trial described by a request (see `request_of`) into a folder. Raises EmulationError, LabDied."""
     assignment = find_program_assignment(request["assignment"])
     _, implementation = parse_replacement(assignment.replacement, (assignment.role,))
     if implementation is None:
@@ -75,20 +76,20 @@ def run(request: Mapping[str, Any], folder: Path) -> None:
 
 
 def _step(what: str, share: float) -> None:
-    """Report progress, after freeing the files that the program may have opened by walking through all folders."""
+    """Report progress; first drop the kernel's inode cache, which releases files that the program has closed."""
     with suppress(OSError):
         DROP_CACHES.write_text("2\n")
     report_step(what, share)
 
 
 def request_of(name: str, parameters: Mapping[str, str], seed: int, started: str) -> dict[str, Any]:
-    """Return the request of a trial; `name`: name or folder by which the kernel's side finds the assignment."""
+    """Return the JSON request for a trial; `name` is the assignment's name or folder, as seen inside the kernel."""
     shared = {"assignment": name, "parameters": dict(parameters), "seed": seed, "started": started}
     return {**shared, "kind": "call", "function": FUNCTION}
 
 
 def note_end(folder: Path, sentence: str) -> None:
-    """Write the sentence about the program's end into the result folder, unless the folder has an earlier one."""
+    """Write a sentence about the program's early end into the result folder, unless there is one already."""
     if not (folder / ENDED_NAME).exists():
         (folder / ENDED_NAME).write_text(json.dumps({"ended": sentence}) + "\n")
 
@@ -96,9 +97,10 @@ def note_end(folder: Path, sentence: str) -> None:
 def send_all(
     context: Run, client: Driver, requests: Sequence[tuple[str, Mapping[str, object]]], done: float = 0.0
 ) -> None:
-    """Send requests to a raw client in turn, each with the claim that it is for; the capture shows those that fail.
+    """Send (claim, request) pairs through the raw client, one after the other, and report progress by claim.
 
-    done: the share of the run that is over before the requests.
+    A request that fails raises no error, since the capture shows it. done: fraction of the run that is over before the
+    first request.
     """
     for number, (claim, request) in enumerate(requests):
         share = done + (1 - done) * number / len(requests)
@@ -109,7 +111,7 @@ def send_all(
 
 
 def restart_subject(bed: Testbed, name: str) -> None:
-    """Kill the program on the host `name` (SIGKILL), and start it again. Raises ProgramError if it does not start."""
+    """Kill (SIGKILL) and restart the program under test on a host. Raises ProgramError if it does not start."""
     for running in bed.services[name]:
         if isinstance(running, Program):
             running.kill()
@@ -119,9 +121,10 @@ def restart_subject(bed: Testbed, name: str) -> None:
 def subject_testbed(
     context: Run, topo: Topo, role: str, hosts: Mapping[str, str], values: Callable[[Host], Mapping[str, Any]]
 ) -> Testbed:
-    """Return the network of an exercise, which outlives the program in `role`; `hosts`: the host of each role.
+    """Return the network of an exercise, not yet started; it continues if the program under test ends.
 
-    values: the variables of the program's command line (see registry.server_starter).
+    role: the program's role in the experiment; hosts: name of the host of each role; values: function from a host to
+    the variables in the program's command line (see registry.server_starter).
     """
     program = context.replacements.get(role)
     starters = {}

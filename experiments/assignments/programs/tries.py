@@ -1,7 +1,7 @@
-"""Tries of a program's stages by `lab7 assignment check`: counted in a file, for hints before full feedback.
+"""Count of failed tries per stage in `lab7 assignment check`: first hints, and full feedback after some tries.
 
-A try is a check of a program that differs from the previous one. The counts are in the student's own file: they decide
-about the output of `check`, not about a grade.
+A try is a check of a program that differs from the program checked before. The counts are in a file of the student:
+they decide only about the output of `check`, and not about a grade.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lab7.experiments.harness.results.atomic import write_atomically
 
 @dataclass
 class Tries:
-    """The number of tries of each stage of one assignment, and the digest of the program that was tried last."""
+    """Number of tries of each stage of one assignment, and the digest of the program that was checked last."""
 
     path: Path
     assignment: str
@@ -29,7 +29,7 @@ class Tries:
     counts: dict[str, int] = field(default_factory=dict)
 
     def count(self, digest: str, failed: Iterable[str]) -> None:
-        """Count a try of these stages, unless the program equals the program of the last try, and write the file."""
+        """Count a try of these stages and write the file; a program equal to the last one is not counted again."""
         if digest != self.digest:
             self.digest = digest
             for stage in failed:
@@ -40,7 +40,7 @@ class Tries:
 
 
 def read_tries(place: Path, assignment: str) -> Tries:
-    """Return the tries of an assignment from the file beside a program, which is a file or a folder."""
+    """Return the tries of an assignment from the file beside the program (its folder, or the folder of its file)."""
     path = (place if place.is_dir() else place.parent) / TRIES_NAME
     known = _read(path).get(assignment)
     if not isinstance(known, dict) or not isinstance(known.get("stages"), dict):
@@ -58,9 +58,9 @@ def _read(path: Path) -> dict[str, object]:
 
 
 def with_hints(assignment: ProgramAssignment, grade: Grade, tries: Tries) -> Grade:
-    """Return a grade with hints in place of the feedback of stages that have been tried `hint_tries` times or less.
+    """Return a grade in which stages tried at most `hint_tries` times have a hint in place of the feedback.
 
-    A grade with flags, such as the end of the program, is returned unchanged, since hints are about messages.
+    A grade with flags, such as an early end of the program, is returned unchanged, since hints are about messages.
     """
     if grade.flags:
         return grade

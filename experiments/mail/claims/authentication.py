@@ -1,9 +1,9 @@
 """Decision of course claims A1 to A6 on mail authentication (SPF, DKIM, DMARC) of forged and genuine messages.
 
-A message is identified by its name in parentheses, a line of its body. SPF, DKIM and DMARC are evaluated here anew,
-from the octets of the message and from the records in the DNS responses that the receiver's server got (wire/dkim,
-wire/sender_records); the server's own results, in Authentication-Results, decide nothing. The content of the
-recipient's folders is read by IMAP.
+Each test message has a name, in parentheses on a line of its body, by which it is identified. SPF, DKIM and DMARC are
+evaluated here anew, from the octets of the message and from the records in the DNS responses that the receiver's server
+got (wire/dkim, wire/sender_records). The server's own results, in Authentication-Results, are not used. The content of
+the recipient's folders is read by IMAP.
 
 Source: RFC 5321 section 7.1 (mail is inherently insecure); RFC 7208 sections 4 and 8, appendix G.3 (forwarding); RFC
 6376 sections 3 and 6; RFC 7489 sections 3.1, 6.3 and 6.6; RFC 7372 section 3.
@@ -43,7 +43,10 @@ REJECTED, ACCEPTED = 550, 250
 
 @dataclass(frozen=True)
 class Scene:
-    """Captured traffic at the receiver's server, and the messages that the recipient gets by IMAP, by folder."""
+    """Evidence about mail authentication: SMTP and DNS traffic at the receiver's server, and the recipient's messages.
+
+    `inbox` and `junk`: the messages that the recipient's agent fetched from these folders by IMAP.
+    """
 
     smtp: SmtpTraffic
     dns: DnsTraffic
@@ -52,7 +55,7 @@ class Scene:
 
     @property
     def traffic(self) -> list[Traffic]:
-        """Return the parsed traffic, which must be sufficient evidence for a decision."""
+        """Return the captured SMTP and DNS traffic; a claim is undecided if the capture of either is incomplete."""
         return [self.smtp, self.dns]
 
     def message(self, name: str) -> tuple[SmtpSession, Message]:
@@ -69,9 +72,9 @@ class Scene:
 
 @dataclass(frozen=True)
 class Judged:
-    """Message as received by the receiver's server, with the results of SPF, DKIM and DMARC from packets.
+    """Message at the receiver's server, with the results of SPF, DKIM and DMARC computed from packets.
 
-    `spf` is the result for the envelope sender's domain; `dkim` is None without a signature; `policy` is the DMARC
+    `spf` is the result for the envelope sender's domain; `dkim` is None for an unsigned message; `policy` is the DMARC
     policy of the From domain.
     """
 
@@ -87,7 +90,7 @@ class Judged:
 
     @property
     def passes(self) -> bool:
-        """Return True if SPF or DKIM passes for exactly the domain of the From field."""
+        """Return True if SPF or DKIM passes and the checked domain equals the domain of the From field."""
         by_spf = self.spf == "pass" and self.envelope_domain == self.author
         return by_spf or (self.dkim is not None and self.dkim.verifies and self.signer == self.author)
 
@@ -103,7 +106,7 @@ class Judged:
 
 
 def judge(scene: Scene, name: str) -> Judged:
-    """Evaluate SPF, DKIM and DMARC for a message. Raises Contradiction if the server made no lookups for them."""
+    """Evaluate SPF, DKIM and DMARC for a message. Raises Contradiction if the server has not looked up the records."""
     session, message = scene.message(name)
     published = Published.of(scene.dns)
     envelope, author = _envelope_domain(message), author_domain(message.content)
@@ -138,14 +141,14 @@ def _is_read(contents: Sequence[bytes], message: Message) -> bool:
 
 
 def _refused(one: Judged, what: str) -> list[int]:
-    """Check that a message was rejected with 550, and return the frames."""
+    """Check that a message was rejected with 550; return the frames of mail data and reply."""
     if one.code != REJECTED:
         raise Contradiction(f"{what} is answered by {one.code or 'nothing'}, not by 550.", one.message.data.frame)
     return [one.message.data.frame, one.reply_frame]
 
 
 def _taken(one: Judged, what: str) -> list[int]:
-    """Check that a message was accepted, and return the frames."""
+    """Check that a message was accepted with 250; return the frames of mail data and reply."""
     if one.code != ACCEPTED:
         raise Contradiction(f"{what} is answered by {one.code or 'nothing'}, not by 250.", one.message.data.frame)
     return [one.message.data.frame, one.reply_frame]
@@ -153,7 +156,10 @@ def _taken(one: Judged, what: str) -> list[int]:
 
 @decides("A1")
 def decide_forgery_without_checks(claim: str, scene: Scene, name: str, servers: Sequence[str]) -> Verdict:
-    """Decide claim A1: a server without checks accepts a forged message; `servers`: the forged domain's MTAs."""
+    """Decide claim A1: a server without sender checks accepts a forged message.
+
+    `servers`: addresses of the forged domain's own servers, from which the message must not come.
+    """
 
     def check() -> Finding:
         session, message = scene.message(name)
@@ -227,7 +233,7 @@ def decide_signature_of_content(claim: str, scene: Scene, genuine: str, altered:
 
 @decides("A4")
 def decide_forwarding(claim: str, scene: Scene, signed: str, unsigned: str, forwarder: str) -> Verdict:
-    """Decide claim A4 from two forwarded messages, of which the author's domain signed only one."""
+    """Decide claim A4: forwarded mail fails SPF, and is accepted only with a valid DKIM signature."""
 
     def check() -> Finding:
         good, bad = judge(scene, signed), judge(scene, unsigned)
@@ -252,7 +258,7 @@ def decide_forwarding(claim: str, scene: Scene, signed: str, unsigned: str, forw
 
 @decides("A5")
 def decide_policies(claim: str, scene: Scene, names: Sequence[str]) -> Verdict:
-    """Decide claim A5 from forged messages of domains with the DMARC policies none, quarantine and reject."""
+    """Decide claim A5: a server treats forged mail by the forged domain's DMARC policy: none, quarantine or reject."""
 
     def check() -> Finding:
         evidence, frames = [], []
@@ -285,7 +291,7 @@ def decide_policies(claim: str, scene: Scene, names: Sequence[str]) -> Verdict:
 
 @dataclass(frozen=True)
 class Check:
-    """Server's check of one message: from the end of the mail data to the reply, with the DNS lookups in between.
+    """A server's sender check of one message: the time from the end of the mail data to the reply, and its DNS lookups.
 
     `lookups`: DNS exchanges of the receiver's server with its resolver; `upstream`: the resolver's exchanges with name
     servers.
@@ -308,7 +314,7 @@ class Check:
 
     @property
     def terms(self) -> dict[str, float]:
-        """Return the check's duration in s by lookup (spf, dkim, dmarc); the residual is time without lookups."""
+        """Return the check's duration in s by kind of DNS lookup: spf, dkim, dmarc; the rest is `residual`."""
         lookups = [
             Interval(_kind(exchange), exchange.query.time_ns, exchange.response.time_ns)
             for exchange in self.lookups
@@ -324,7 +330,10 @@ def _kind(exchange: DnsExchange) -> str:
 
 
 def check_of(scene: Scene, upstream: DnsTraffic) -> Check | None:
-    """Return the sender check of the first message in `scene`, None without one; `upstream`: the resolver's traffic."""
+    """Return the sender check of the first message in `scene`; None if it has no message with a reply.
+
+    `upstream`: the DNS traffic between the resolver and name servers.
+    """
     message = next((message for message in scene.smtp.messages if message.sent.final is not None), None)
     if message is None or message.sent.final is None:
         return None
@@ -336,7 +345,7 @@ def check_of(scene: Scene, upstream: DnsTraffic) -> Check | None:
 
 @decides("A6")
 def decide_lookup_cost(claim: str, traffic: Sequence[Traffic], first: Sequence[Check], later: Check | None) -> Verdict:
-    """Decide claim A6: sender checks cost DNS lookups, and far fewer with a filled cache than with an empty one."""
+    """Decide claim A6: a first check makes the resolver send consecutive queries; with a filled cache it sends none."""
 
     def check() -> Finding:
         if not first or later is None:

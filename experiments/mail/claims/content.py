@@ -43,7 +43,7 @@ def digest(octets: bytes) -> str:
 
 
 def parts(content: bytes) -> Iterator[EmailMessage]:
-    """Yield the leaf parts of a message, as Python's email package parses them."""
+    """Yield the MIME parts of a message that are not multipart, as parsed by Python's email package."""
     parsed = BytesParser(policy=policy.SMTP).parsebytes(content)
     for part in parsed.walk():
         if isinstance(part, EmailMessage) and not part.is_multipart():
@@ -51,7 +51,7 @@ def parts(content: bytes) -> Iterator[EmailMessage]:
 
 
 def decoded(part: EmailMessage) -> bytes:
-    """Return the octets of a MIME part with the transfer encoding decoded."""
+    """Return the octets of a MIME part after decoding of its Content-Transfer-Encoding."""
     octets = part.get_payload(decode=True)
     return octets if isinstance(octets, bytes) else b""
 
@@ -60,7 +60,7 @@ def decoded(part: EmailMessage) -> bytes:
 def decide_mime_picture(claim: str, legs: MailLegs, picture: bytes) -> Verdict:
     """Decide claim S8: all mail data are 7-bit, and an 8-bit JPEG picture arrives unaltered by MIME.
 
-    The picture must also be in the message that the receiver's agent gets.
+    The picture must also be in the message that the recipient's user agent retrieves.
     """
     traffic = legs.relayed
 
@@ -217,7 +217,7 @@ def _with_all(traffic: SmtpTraffic, objects: Mapping[str, bytes]) -> Message:
 
 
 def _missing(content: bytes, objects: Mapping[str, bytes]) -> list[str]:
-    """Return the names of the objects that are missing among a message's parts."""
+    """Return the names of those objects whose octets are not among the decoded parts of a message."""
     held = [digest(decoded(part)) for part in parts(content)]
     return [name for name, octets in objects.items() if digest(octets) not in held]
 
@@ -232,7 +232,7 @@ def _with_body(traffic: SmtpTraffic, body: bytes) -> tuple[SmtpSession, Message]
 
 
 def _at_edges(session: SmtpSession, message: Message) -> int:
-    """Return the number of stuffed dots that are the first or the last octet of a TCP segment's payload."""
+    """Return the number of dots inserted by dot-stuffing that are at the start or end of a TCP segment's payload."""
     stream: Stream = session.connection.from_client.stream
     edges = {piece.start for piece in stream.pieces} | {piece.end - 1 for piece in stream.pieces}
     return sum(1 for at in message.data.stuffed_at if at in edges or at + 1 in edges)

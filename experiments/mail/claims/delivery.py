@@ -1,7 +1,7 @@
-"""Comparison of messages before and after delivery, with the changes that RFCs permit servers.
+"""Comparison of a message before and after delivery: detection of changes that the RFCs do not permit servers.
 
 RFC 5321 section 6.4: servers must not change a message that they relay, except that they add trace fields (section
-4.4); final delivery adds Return-Path at the top and removes an earlier Return-Path. RFC 6409 section 8 lets a
+4.4). Final delivery adds Return-Path at the top and removes an earlier Return-Path. RFC 6409 section 8 lets a
 submission server add Sender, Date and Message-ID if absent. RFC 5322 section 3.6.3: Bcc may be removed.
 """
 
@@ -32,7 +32,7 @@ MAY_COME_ONCE = frozenset((b"sender", b"date", b"message-id"))
 
 @dataclass(frozen=True)
 class Arrival:
-    """Message as retrieved by the recipient's user agent; `frame`, `time_ns`: capture frame with the last octet."""
+    """Message as retrieved by the recipient's user agent; `frame`, `time_ns`: of the frame with its last octet."""
 
     content: bytes
     frame: int
@@ -51,7 +51,7 @@ def header_fields(content: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def why_altered(composed: bytes, got: bytes) -> str | None:
-    """Return a description of a change that RFCs do not permit servers; None without such a change."""
+    """Return a description of a change that the RFCs do not permit; None if the message has no such change."""
     before, after = composed.partition(BLANK_LINE)[2], got.partition(BLANK_LINE)[2]
     if before != after:
         return f"the body has {len(after)} octets (SHA-256 {digest(after)}) instead of {len(before)} ({digest(before)})"
@@ -100,9 +100,9 @@ def _sound(problem: str | None, connection: Connection) -> None:
 
 
 def find_arrival(content: bytes, connections: Iterable[Connection]) -> tuple[Connection, Arrival] | None:
-    """Return (connection, retrieved message) for a sent message, None if absent. Raises Contradiction if altered.
+    """Return (connection, retrieved message) for a sent message; None if it was not retrieved.
 
-    The message is identified by the body.
+    The message is identified by its body. Raises Contradiction if it was altered.
     """
     body, altered = content.partition(BLANK_LINE)[2], None
     for connection in connections:

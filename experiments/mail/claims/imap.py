@@ -36,11 +36,11 @@ SAME = {"RFC822": WHOLE, "RFC822.HEADER": "BODY[HEADER]", "RFC822.TEXT": "BODY[T
 
 @dataclass(frozen=True)
 class ImapCourse:
-    """Captured sessions on one mailbox, by IMAP and, for comparison of octets, by POP3.
+    """Captured sessions on one mailbox, each named for its purpose.
 
-    everything: fetches all messages; works: makes changes; looks: verifies the changes later; folder: fetches the new
-    folder's messages; headers, top, download: fetch the headers of all messages by IMAP, by POP3's TOP and by a POP3
-    download; attachment: fetches an attachment.
+    By IMAP: everything (fetches all messages), works (changes the mailbox), looks (verifies the changes later), folder
+    (fetches the messages of the created folder), headers (fetches all headers), attachment (fetches one attachment). By
+    POP3, to compare the octets: top (all headers by TOP), download (all messages by RETR).
     """
 
     everything: ImapTraffic
@@ -55,9 +55,9 @@ class ImapCourse:
 
 @dataclass(frozen=True)
 class MailboxTask:
-    """Task of the session `works`: find the message with this word in the Subject, and copy it into a folder.
+    """Task of the IMAP session that changes the mailbox: copy the message with a given Subject into a new folder.
 
-    attachment: the decoded octets of a part of that message, transferred in base64.
+    attachment: the octets of an attachment of that message, after decoding of base64.
     """
 
     subject: bytes
@@ -67,7 +67,10 @@ class MailboxTask:
 
 @decides("M2")
 def decide_imap(claim: str, course: ImapCourse, contents: Sequence[bytes], asked: MailboxTask) -> Verdict:
-    """Decide claim M2 (IMAP); `contents`: the messages in the mailbox before the sessions, with CRLF line ends."""
+    """Decide claim M2 (IMAP works on messages in the server's mailbox) from captured sessions.
+
+    `contents`: the messages in the mailbox before the sessions, with CRLF line ends.
+    """
     imap = (course.everything, course.works, course.looks, course.folder, course.headers, course.attachment)
 
     def check() -> Finding:
@@ -102,7 +105,10 @@ def _check(course: ImapCourse, contents: Sequence[bytes], asked: MailboxTask) ->
 
 
 def _one(session: ImapSession, verb: str) -> ImapExchange:
-    """Return the first exchange of this command. Raises Inconclusive without one, Contradiction if it failed."""
+    """Return the session's first exchange with this command.
+
+    Raises Inconclusive if there is none, Contradiction if the command failed.
+    """
     every = session.exchanges_of(verb)
     if not every:
         raise Inconclusive(f"The session of frame {session.frame} has no {verb}.")
@@ -112,7 +118,7 @@ def _one(session: ImapSession, verb: str) -> ImapExchange:
 
 
 def fetched_messages(session: ImapSession) -> dict[int, bytes]:
-    """Return the completely fetched messages, by message number. Raises ImapGrammarError."""
+    """Return the messages that a session fetched completely, keyed by message number. Raises ImapGrammarError."""
     parts: dict[int, dict[str, bytes]] = {}
     for exchange in session.exchanges_of("FETCH"):
         for number, items in exchange.fetched().items():
@@ -128,7 +134,7 @@ def fetched_messages(session: ImapSession) -> dict[int, bytes]:
 
 
 def _stored(session: ImapSession, contents: Sequence[bytes]) -> dict[int, bytes]:
-    """Check that the fetched messages equal the mailbox's `contents`; return the messages by number."""
+    """Check that a session fetches exactly the messages in `contents`; return them keyed by message number."""
     found = fetched_messages(session)
     strange = Counter(found.values()) - Counter(contents)
     for number, octets in found.items():
@@ -170,7 +176,7 @@ def _search(session: ImapSession, stored: Mapping[int, bytes], asked: MailboxTas
 
 
 def _header(content: bytes) -> bytes:
-    """Return the header of a message, including the empty line."""
+    """Return the header of a message, including the empty line that ends it."""
     return content.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
 
 
@@ -180,7 +186,7 @@ def _subject(octets: bytes) -> bytes:
 
 
 def _partial(session: ImapSession, stored: Mapping[int, bytes]) -> int:
-    """Check the octets of partial FETCHes against the messages; return the number of octets."""
+    """Check the octets that partial FETCHes (RFC 3501 section 6.4.5) return; return their number."""
     brought = 0
     for exchange in session.exchanges_of("FETCH"):
         asked = PARTIAL.search(exchange.command.argument)
@@ -206,7 +212,7 @@ def _partial(session: ImapSession, stored: Mapping[int, bytes]) -> int:
 
 
 def _copied(session: ImapSession, content: bytes, of: ImapExchange) -> None:
-    """Raise Contradiction unless the folder contains only the copied message, unaltered."""
+    """Raise Contradiction unless the destination folder of COPY has only the copied message, unaltered."""
     found = list(fetched_messages(session).values())
     if found != [content]:
         what = (
@@ -268,7 +274,7 @@ def _attachment(session: ImapSession, attachment: bytes) -> int:
 
 
 def _folder(session: ImapSession, folder: str, of: ImapExchange) -> ImapExchange:
-    """Check that the folder is listed and has one message; return the exchange of STATUS."""
+    """Check that the created folder is listed and has one message; return the exchange of STATUS."""
     names = [_name(one.values[-1]) for exchange in session.exchanges_of("LIST") for one in exchange.data("LIST")]
     status = _one(session, "STATUS")
     if folder not in names:
@@ -302,7 +308,7 @@ def _flagged(session: ImapSession, number: int, of: ImapExchange) -> ImapExchang
 
 
 def _exists(session: ImapSession, count: int) -> ImapExchange:
-    """Check that the mailbox still has `count` messages; return the exchange of SELECT or EXAMINE."""
+    """Check that the selected mailbox has `count` messages (EXISTS); return the exchange of SELECT or EXAMINE."""
     opened = next(iter(session.exchanges_of("SELECT", "EXAMINE")), None)
     if opened is None or not opened.ok:
         raise Inconclusive(f"The session of frame {session.frame} selects no mailbox.")
@@ -315,7 +321,7 @@ def _exists(session: ImapSession, count: int) -> ImapExchange:
 
 
 def _volume(course: ImapCourse, stored: Mapping[int, bytes]) -> str:
-    """Check that IMAP fetches all headers in fewer octets than a POP3 download; return a clause on the octets."""
+    """Check that IMAP fetches all headers in fewer octets than a POP3 download; return a clause with the numbers."""
     imap, top, download = course.headers.sessions[0], course.top.sessions[0], course.download.sessions[0]
     needed = sum(len(octets.partition(b"\r\n\r\n")[0]) + 4 for octets in stored.values())
     items = [each for exchange in imap.exchanges_of("FETCH") for each in exchange.fetched().items()]

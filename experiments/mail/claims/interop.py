@@ -1,4 +1,7 @@
-"""Checks of the mail interoperability matrix: submission, relaying, retrieval by POP3 and IMAP, from packets."""
+"""Checks for the mail interoperability matrix: a message is submitted, relayed, or retrieved by POP3 or IMAP.
+
+Each function returns a verdict decided from captured packets.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,9 @@ from lab7.experiments.mail.wire.smtp_grammar import Command
 
 
 def sent(cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str) -> Verdict:
-    """Return the verdict on whether a submitted message was accepted for a recipient, unaltered.
+    """Return the verdict on a submission: the server accepts the message for the recipient, unaltered.
 
-    Some clients append an empty line to the body, and rewrite the header.
+    A client may append an empty line to the body, and change header fields other than From, To and Subject.
     """
 
     def check() -> Finding:
@@ -45,7 +48,10 @@ def sent(cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str) -> 
 def relayed(
     cell_id: str, traffic: SmtpTraffic, message: bytes, recipient: str, mailbox: Sequence[bytes] | None = None
 ) -> Verdict:
-    """Return the verdict on whether a message was relayed and stored unaltered; `mailbox`: contents of stored files."""
+    """Return the verdict on a relayed message: the next server accepts it, and stores it unaltered.
+
+    `mailbox`: contents of the stored files, None if not inspected.
+    """
 
     def check() -> Finding:
         same = [one for one in traffic.messages if one.taken and why_altered(message, one.content) is None]
@@ -80,7 +86,7 @@ def _body(content: bytes) -> bytes:
 def _means_the_same(message: bytes, sent_: Message) -> None:
     """Raise Contradiction unless two messages have the same addresses in From and To, and the same Subject.
 
-    A client may add a display name to an address, as mutt adds the user's name from the system.
+    Display names may differ, since mutt, for example, adds the user's name from the system.
     """
     before, after = (BytesParser(policy=SMTP).parsebytes(one, headersonly=True) for one in (message, sent_.content))
     for name in ("From", "To", "Subject"):
@@ -92,7 +98,7 @@ def _means_the_same(message: bytes, sent_: Message) -> None:
 
 
 def _said(field: Any) -> Any:
-    """Return a field's content for comparison: addresses for From and To, otherwise the text; None if absent."""
+    """Return a header field's content for comparison: addresses for From and To, otherwise the text; None if absent."""
     if field is None:
         return None
     return [address.addr_spec for address in field.addresses] if hasattr(field, "addresses") else str(field)
@@ -107,7 +113,7 @@ def _recipients(message: Message) -> list[str]:
 
 
 def fetched_by_pop3(cell_id: str, traffic: Pop3Traffic, contents: Sequence[bytes]) -> Verdict:
-    """Return the verdict on whether every message was retrieved completely by POP3's RETR."""
+    """Return the verdict on a POP3 session: every message of the mailbox is retrieved completely by RETR."""
 
     def check() -> Finding:
         retr = [exchange for session in traffic.sessions for exchange in session.exchanges_of("RETR") if exchange.ok]
@@ -119,7 +125,7 @@ def fetched_by_pop3(cell_id: str, traffic: Pop3Traffic, contents: Sequence[bytes
 
 
 def fetched_by_imap(cell_id: str, traffic: ImapTraffic, contents: Sequence[bytes]) -> Verdict:
-    """Return the verdict on whether every message was retrieved completely by IMAP's FETCH."""
+    """Return the verdict on an IMAP session: every message of the mailbox is retrieved completely by FETCH."""
 
     def check() -> Finding:
         try:
@@ -134,7 +140,7 @@ def fetched_by_imap(cell_id: str, traffic: ImapTraffic, contents: Sequence[bytes
 
 
 def _are(contents: Iterable[bytes], got: Iterable[bytes], frame: int) -> None:
-    """Raise Contradiction unless the retrieved messages are exactly the expected messages, each once."""
+    """Raise Contradiction unless the retrieved messages are exactly those of the mailbox, each once."""
     wanted, found = Counter(contents), Counter(got)
     for octets in found:
         if octets not in wanted:

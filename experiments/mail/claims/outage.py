@@ -1,15 +1,17 @@
 """Decision of course claim S5: while its peer is down, an MTA queues mail, retries, and loses no message.
 
-The times of the peer's outage, and of the kill (SIGKILL) and restart of the sender's server, are known from the
-experiment. The evidence is captured: messages accepted by the sender's server (reply 250), connection attempts that the
+The times of the peer's outage, and of the kill (SIGKILL) and restart of the sender's MTA, are known from the
+experiment. The evidence is captured: messages accepted by the sender's MTA (reply 250), connection attempts that the
 peer refuses (RST) or leaves unanswered (SYN), messages accepted by the peer, and finally the messages in the mailbox,
 read by IMAP. A message is identified by its body, which no server may change (RFC 5321 section 6.4).
 
-    lost         accepted, but not in the mailbox: no message may be lost
-    duplicate    more often in the mailbox than sent. RFC 5321 section 6.1 allows one if the sender cannot know that its
-                 peer has accepted the message: no reply came, or the sender was killed before it could record it
+A message is lost if the sender's MTA has accepted it, but the mailbox does not have it. No message may be lost. A
+message is duplicated if the mailbox has it more often than it was submitted. RFC 5321 section 6.1 allows one duplicate
+if the sender cannot know that its peer has accepted the message, because no reply came, or because it was killed before
+it could record the reply.
 
-If the peer stays down for too long, each message is returned to its sender as a report (RFC 3464).
+If the peer stays down for too long, each message is returned to its sender in a delivery status notification (DSN, RFC
+3464).
 """
 
 from __future__ import annotations
@@ -36,10 +38,11 @@ RECORDED_NS = NS // 2
 
 @dataclass(frozen=True)
 class Outage:
-    """Times of an outage in ns: failure and return of the peer (back_ns None: no return), kills of the sender's MTA.
+    """Times in ns of one outage: failure and return of the peer, and kill and restart of the sender's MTA.
 
-    bound_s: permitted time from the return to the next attempt; receiver: the peer's address; keeping: the retry policy
-    of the RFC, if required, for a peer that does not return.
+    back_ns: time of the return, None if the peer does not return; bound_s: permitted time from the return to the next
+    attempt; receiver: the peer's address; keeping: retry policy that the sender must keep for a peer that does not
+    return, None if it is not checked.
     """
 
     kind: str
@@ -53,11 +56,11 @@ class Outage:
 
 @dataclass(frozen=True)
 class Episode:
-    """Captured traffic of one outage, with the times of the outage and the composed messages.
+    """Captured traffic and times of one outage.
 
-    submitted, leaving: messages to and from the sender's server, at its interface; arriving: messages at the peer's
-    interface; mailbox: final content of the recipient's mailbox (of the sender's mailbox if the peer did not return);
-    composed: the messages to be submitted, if known.
+    submitted, leaving: messages to and from the sender's MTA, at its interface; arriving: messages at the peer's
+    interface; mailbox: final content of the recipient's mailbox, or of the sender's if the peer did not return;
+    composed: the messages to be submitted, empty if unknown.
     """
 
     outage: Outage
@@ -90,7 +93,7 @@ def _attempt(connection: Connection) -> Attempt:
 
 
 def during(episode: Episode) -> list[Attempt]:
-    """Return the failed connection attempts during the outage."""
+    """Return the connection attempts that failed during the outage, in order of time."""
     outage = episode.outage
     end_ns = outage.back_ns or max((attempt.began_ns for attempt in attempts(episode)), default=0) + 1
     return [
@@ -99,7 +102,7 @@ def during(episode: Episode) -> list[Attempt]:
 
 
 def next_attempt(episode: Episode) -> Attempt | None:
-    """Return the first answered attempt after the peer's return; None without one or without a return."""
+    """Return the first answered connection attempt after the peer's return; None if there is none."""
     back_ns = episode.outage.back_ns
     if back_ns is None:
         return None
@@ -115,7 +118,7 @@ def next_attempt(episode: Episode) -> Attempt | None:
 
 @decides("S5")
 def decide_outage(claim: str, episodes: Sequence[Episode], given_up: Sequence[Episode] = ()) -> Verdict:
-    """Decide claim S5; `episodes`: outages after which the peer returns; `given_up`: outages without a return."""
+    """Decide claim S5 from outages after which the peer returns (`episodes`) or does not return (`given_up`)."""
     every = [*episodes, *given_up]
     traffic = [part for one in every for part in (one.submitted, one.mailbox)]
     # Leave out traffic without a session: it proves a failed delivery, but would make the claim undecided.
@@ -137,7 +140,7 @@ def decide_outage(claim: str, episodes: Sequence[Episode], given_up: Sequence[Ep
 
 
 def _course(episode: Episode) -> Finding:
-    """Check an outage after which the peer returned; return (description, frames)."""
+    """Check all requirements of claim S5 in an outage after which the peer returned; return (description, frames)."""
     outage, taken = episode.outage, _taken(episode)
     contents = list(fetched_messages(episode.mailbox.sessions[-1]).values())
     held, sent, arrived = Counter(map(_body, contents)), _sent(episode), _arrived(episode)
@@ -157,7 +160,7 @@ def _course(episode: Episode) -> Finding:
 
 
 def _taken(episode: Episode) -> dict[bytes, Message]:
-    """Check that every composed message was accepted by the sender's MTA; return the accepted messages by body."""
+    """Check that the sender's MTA accepted every composed message; return the accepted messages, keyed by body."""
     traffic = episode.submitted
     found = {message.body: message for message in traffic.messages if message.taken}
     if not found:
@@ -179,7 +182,7 @@ def _body(content: bytes) -> bytes:
 
 
 def _none_altered(taken: dict[bytes, Message], contents: Sequence[bytes]) -> None:
-    """Raise Contradiction if a message in the mailbox has a change that RFCs do not permit."""
+    """Raise Contradiction if a message in the mailbox has a change that the RFCs do not permit servers."""
     for content in contents:
         message = taken.get(_body(content))
         why = why_altered(message.content, content) if message is not None else None
@@ -190,7 +193,7 @@ def _none_altered(taken: dict[bytes, Message], contents: Sequence[bytes]) -> Non
 
 
 def _tried(episode: Episode) -> list[Attempt]:
-    """Check that the peer was down and the sender retried; return the failed connection attempts."""
+    """Check that the peer was down and that the sender's MTA retried; return the failed connection attempts."""
     outage, failed = episode.outage, during(episode)
     for attempt in attempts(episode):
         # Compare the time of the answer, since a retransmitted SYN may be answered after the peer's return.
@@ -222,12 +225,12 @@ def _resumed(episode: Episode) -> Attempt:
 
 
 def _after_s(first: Attempt, outage: Outage) -> float:
-    """Return the seconds from the peer's return to the first answered attempt."""
+    """Return the time in s from the peer's return to the first answered connection attempt."""
     return max(0, first.began_ns - (outage.back_ns or 0)) / NS
 
 
 def _sent(episode: Episode) -> dict[bytes, list[Message]]:
-    """Return the message transfers to the peer by body, with or without a reply."""
+    """Return the transfers of each message to the peer, keyed by message body, also those without a reply."""
     found: dict[bytes, list[Message]] = {}
     for message in episode.leaving.messages:
         found.setdefault(message.body, []).append(message)
@@ -235,7 +238,7 @@ def _sent(episode: Episode) -> dict[bytes, list[Message]]:
 
 
 def _arrived(episode: Episode) -> dict[bytes, list[tuple[int, Message]]]:
-    """Return the messages accepted by the peer: body -> list of (time in ns, message)."""
+    """Return the messages that the peer accepted, as body -> list of (time of the 250 in ns, message)."""
     found: dict[bytes, list[tuple[int, Message]]] = {}
     for message in episode.arriving.messages if episode.arriving is not None else ():
         if message.taken and message.sent.final is not None:
@@ -257,7 +260,11 @@ def _none_lost(taken: dict[bytes, Message], held: Counter[bytes], sent: dict[byt
 
 
 def _duplicates(episode: Episode, held: Counter[bytes], sent: dict[bytes, list[Message]]) -> str:
-    """Return a clause on duplicates; raise Contradiction if the sender knew that the first transfer succeeded."""
+    """Return a clause on duplicates in the mailbox.
+
+    Raises Contradiction if the sender's MTA sent a message again although it knew that the first transfer had
+    succeeded.
+    """
     twice = {body: copies for body, copies in held.items() if copies > 1}
     for body, copies in twice.items():
         transfers = sent.get(body, [])
@@ -275,7 +282,7 @@ def _duplicates(episode: Episode, held: Counter[bytes], sent: dict[bytes, list[M
 
 
 def _is_in_doubt(message: Message, kills: Iterable[tuple[int, int]]) -> bool:
-    """Return True if the sender may not know a transfer's outcome: no reply, or killed before recording the reply."""
+    """Return True if the sender may not know a transfer's outcome: no reply, or killed before it was recorded."""
     reply = message.sent.final
     if reply is None:
         return True
@@ -285,7 +292,10 @@ def _is_in_doubt(message: Message, kills: Iterable[tuple[int, int]]) -> bool:
 def _killed(
     episode: Episode, kill: tuple[int, int], taken: dict[bytes, Message], sent: dict[bytes, list[Message]]
 ) -> str:
-    """Check that the queue had messages when the MTA was killed during the outage; return a clause on the kill."""
+    """Return a clause on a kill of the sender's MTA, with the number of messages in its queue at that time.
+
+    Raises Inconclusive if the queue was empty at a kill during the outage.
+    """
     killed_ns, _ = kill
     queued = [
         body
@@ -304,7 +314,7 @@ def _is_done(message: Message, at_ns: int) -> bool:
 
 
 def _reported(episode: Episode) -> Finding:
-    """Check that each message of an outage without return causes a DSN; return (description, frames)."""
+    """Check an outage without return: each accepted message comes back in a DSN; return (description, frames)."""
     failed, taken = during(episode), _taken(episode)
     if not was_retried(failed):
         raise Contradiction(
@@ -333,7 +343,7 @@ def _keeping(outage: Outage, failed: Sequence[Attempt]) -> str:
 
 
 def _reports(traffic: ImapTraffic) -> Iterator[bytes]:
-    """Yield the octets of the DSNs in the mailbox that report failed delivery (RFC 3464)."""
+    """Yield the DSNs in the mailbox that report failed delivery (RFC 3464), as octets."""
     for content in fetched_messages(traffic.sessions[-1]).values():
         made = email.message_from_bytes(content)
         if made.get_content_type() != "multipart/report":
@@ -345,7 +355,7 @@ def _reports(traffic: ImapTraffic) -> Iterator[bytes]:
 
 
 def _is_of(report: bytes, message: Message) -> bool:
-    """Return True if a DSN contains a message and reports failure to one of its recipients (RFC 3464 section 2.3)."""
+    """Return True if a DSN contains this message and reports failure for a recipient of it (RFC 3464 section 2.3)."""
     recipients = [recipient.command.path for recipient in message.recipients if isinstance(recipient.command, Command)]
     named = [one.decode(errors="replace").lower() for one in FINAL_RECIPIENT.findall(report)]
     return _token(message.body) in report and any(recipient.lower() in one for recipient in recipients for one in named)
@@ -358,7 +368,10 @@ def _token(body: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Resumption:
-    """Resumption of delivery: last failed attempt, first answered attempt, and events after it (times in ns)."""
+    """Events in the resumption of delivery after an outage: last failed and first answered connection attempt.
+
+    Times in ns: answered_ns (SYN-ACK), asked_ns (reply to DATA), taken_ns (250 for the first message).
+    """
 
     failed: Attempt
     first: Attempt
@@ -368,7 +381,7 @@ class Resumption:
 
 
 def resumption(episode: Episode) -> Resumption | None:
-    """Return the resumption of delivery after an outage; None without a delivery or without a failed attempt."""
+    """Return the resumption of delivery after an outage; None if no attempt failed or no message was then accepted."""
     first, failed = next_attempt(episode), during(episode)
     if first is None or not failed:
         return None

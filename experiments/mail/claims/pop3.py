@@ -1,4 +1,4 @@
-"""Decision of course claim M1 on POP3: authorization, download-and-keep versus download-and-delete.
+"""Decision of course claim M1 on POP3: authorization, and the modes download-and-keep and download-and-delete.
 
 Source: RFC 1939 sections 4 (AUTHORIZATION), 5 (TRANSACTION) and 6 (UPDATE: marked messages are deleted by QUIT).
 """
@@ -19,10 +19,11 @@ TRANSACTIONS = ("STAT", "LIST", "RETR", "DELE", "NOOP", "RSET", "TOP", "UIDL")
 
 @dataclass(frozen=True)
 class Pop3Course:
-    """Captured POP3 sessions on one maildrop, in the order of the fields.
+    """Captured POP3 sessions on one maildrop, in order of time and named for their purpose.
 
-    refused: wrong password, then TRANSACTION commands; keeps: downloads and keeps; drops: marks a message and ends
-    without QUIT; between: counts the messages; deletes: downloads and deletes; after: counts again, downloads the rest.
+    refused: tries a wrong password, then TRANSACTION commands; keeps: downloads without deletion; drops: marks a
+    message for deletion and ends without QUIT; between: counts the messages; deletes: downloads and deletes; after:
+    counts again and downloads the rest.
     """
 
     refused: Pop3Traffic
@@ -34,13 +35,16 @@ class Pop3Course:
 
     @property
     def every(self) -> tuple[Pop3Traffic, ...]:
-        """Return all sessions in order of time."""
+        """Return the captured traffic of all sessions in order of time."""
         return self.refused, self.keeps, self.drops, self.between, self.deletes, self.after
 
 
 @decides("M1")
 def decide_pop3(claim: str, course: Pop3Course, contents: Sequence[bytes]) -> Verdict:
-    """Decide claim M1 (POP3); `contents`: the messages in the maildrop before the sessions, with CRLF line ends."""
+    """Decide claim M1 (POP3) from captured sessions.
+
+    `contents`: the messages in the maildrop before the sessions, with CRLF line ends.
+    """
 
     def check() -> Finding:
         for session in (session for one in course.every for session in one.sessions):
@@ -69,7 +73,7 @@ def _text(exchange: Pop3Exchange) -> str:
 
 
 def _nothing_before_proof(session: Pop3Session) -> None:
-    """Raise Contradiction if the server executes a TRANSACTION command before authorization."""
+    """Raise Contradiction if the server executes a TRANSACTION command before the user is authenticated."""
     proof = session.proof
     last = session.exchanges.index(proof) if proof is not None else len(session.exchanges)
     for exchange in session.exchanges[:last]:
@@ -81,7 +85,7 @@ def _nothing_before_proof(session: Pop3Session) -> None:
 
 
 def _refused(session: Pop3Session) -> Pop3Exchange:
-    """Check that a session with wrong passwords stays unauthorized; return the last login exchange."""
+    """Check that a session with wrong passwords stays in the AUTHORIZATION state; return its last login exchange."""
     attempts = session.exchanges_of("PASS", "APOP", "AUTH")
     if not attempts or not session.exchanges_of(*TRANSACTIONS):
         raise Inconclusive("No session requests messages after a wrong password.")
@@ -91,7 +95,7 @@ def _refused(session: Pop3Session) -> Pop3Exchange:
 
 
 def _dropped(session: Pop3Session) -> Pop3Exchange:
-    """Return the successful DELE of a session that ends without QUIT. Raises Inconclusive without one."""
+    """Return the successful DELE of a session that ends without QUIT. Raises Inconclusive for other sessions."""
     marked = next((exchange for exchange in session.exchanges_of("DELE") if exchange.ok), None)
     if marked is None or session.exchanges_of("QUIT"):
         raise Inconclusive("No session marks a message for deletion and ends without QUIT.")
@@ -99,9 +103,9 @@ def _dropped(session: Pop3Session) -> Pop3Exchange:
 
 
 def count(traffic: Pop3Traffic, contents: Sequence[bytes] | None = None) -> tuple[int, Pop3Exchange]:
-    """Check the reply to a session's STAT; return (number of messages, exchange).
+    """Check that STAT returns the number and total size of the messages in `contents`; return (number, exchange).
 
-    `contents`: the expected messages, whose total size STAT must return (RFC 1939 section 11: CRLF line ends).
+    The size counts CRLF line ends (RFC 1939 section 11).
     """
     asked = traffic.sessions[0].exchanges_of("STAT")
     if not asked:
@@ -122,7 +126,7 @@ def count(traffic: Pop3Traffic, contents: Sequence[bytes] | None = None) -> tupl
 
 
 def downloaded(traffic: Pop3Traffic) -> list[Pop3Exchange]:
-    """Check that all RETRs of a session succeeded, and return the exchanges of RETR."""
+    """Check that all RETR commands of a session succeed; return their exchanges."""
     asked = traffic.sessions[0].exchanges_of("RETR")
     for exchange in asked:
         if not exchange.ok:
@@ -131,7 +135,7 @@ def downloaded(traffic: Pop3Traffic) -> list[Pop3Exchange]:
 
 
 def _kept(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange]:
-    """Check that the session `keeps` retrieves all messages and all remain; return the exchanges of RETR."""
+    """Check that the session `keeps` retrieves all messages, and that all remain; return the exchanges of RETR."""
     asked = downloaded(course.keeps)
     _are(asked, contents)
     if len(asked) != len(contents):
@@ -151,7 +155,7 @@ def _kept(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange]:
 
 
 def _are(asked: Sequence[Pop3Exchange], contents: Sequence[bytes]) -> None:
-    """Raise Contradiction unless each download is a message of the maildrop, without repetition."""
+    """Raise Contradiction unless each downloaded message is in the maildrop, and is downloaded only once."""
     left = Counter(contents)
     for one in asked:
         if not left[one.content]:
@@ -194,7 +198,10 @@ def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange
 
 
 def _left(traffic: Pop3Traffic, rest: Sequence[bytes]) -> None:
-    """Raise Contradiction unless a session downloads just the messages in `rest`, with the sizes in LIST."""
+    """Raise Contradiction if a session downloads other messages than `rest`, or LIST has other sizes.
+
+    Raises Inconclusive if it does not download all of them.
+    """
     session, got = traffic.sessions[0], downloaded(traffic)
     if len(got) != len(rest):
         raise Inconclusive(f"{len(got)} of the {len(rest)} remaining messages were downloaded.")
@@ -218,7 +225,7 @@ def _left(traffic: Pop3Traffic, rest: Sequence[bytes]) -> None:
 
 
 def _sizes(session: Pop3Session) -> dict[str, int]:
-    """Return message number -> octets from the scan listing of LIST (RFC 1939 section 5)."""
+    """Return message number -> size in octets, from the scan listing of LIST (RFC 1939 section 5)."""
     asked = next((exchange for exchange in session.exchanges_of("LIST") if not exchange.command.argument), None)
     if asked is None or not asked.ok:
         raise Inconclusive(f"The session of frame {session.frame} has no LIST.")

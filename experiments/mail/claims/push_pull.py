@@ -1,7 +1,7 @@
-"""Decision of course claim M4: HTTP pulls and SMTP pushes, by the direction of connection set-up and payload.
+"""Decision of course claim M4: HTTP pulls and SMTP pushes.
 
-In HTTP the receiver of the payload opens the connection (pull), in SMTP the sender of the payload does (push). In both
-protocols, commands and responses are lines of ASCII, and a response has a code of three digits.
+In HTTP the receiver of the payload opens the TCP connection (pull), in SMTP the sender of the payload opens it (push).
+In both protocols, commands and responses are lines of ASCII, and a response has a code of three digits.
 
 Source: RFC 9112 sections 2 to 4; RFC 5321 sections 2.3.3, 4.1 and 4.2.
 """
@@ -26,7 +26,7 @@ HTTP_PORT, SMTP_PORT = 80, 25
 
 @dataclass(frozen=True)
 class Pull:
-    """HTTP traffic, the object (content) expected in it, and the address of the client that requests the object."""
+    """Captured HTTP page load, the content expected in it (`payload`), and the client's address (`wants`)."""
 
     load: PageLoad
     payload: bytes
@@ -35,7 +35,10 @@ class Pull:
 
 @dataclass(frozen=True)
 class Push:
-    """SMTP traffic between two servers, the message expected in it, and the addresses of sender and receiver."""
+    """Captured SMTP traffic between two servers, the message expected in it, and their addresses.
+
+    `holds`: address of the sender; `gets`: address of the receiver.
+    """
 
     traffic: SmtpTraffic
     content: bytes
@@ -65,7 +68,7 @@ def decide_push_and_pull(claim: str, pulls: Sequence[Pull], pushes: Sequence[Pus
 
 
 def _pulled(pull: Pull) -> int:
-    """Check that the client opened the connection that delivers the object; return the frame of the SYN."""
+    """Check that the client opened the connection on which it receives the object; return the frame of the SYN."""
     for conversation in pull.load.conversations:
         for exchange in conversation.exchanges:
             if exchange.response is not None and exchange.response.body == pull.payload:
@@ -97,7 +100,10 @@ def _opened_by(connection: Connection, address: str, why: str) -> None:
 
 
 def message_with(traffic: SmtpTraffic, content: bytes) -> tuple[SmtpSession, Message] | None:
-    """Return (session, captured message) of a message, with permitted changes only; None if absent."""
+    """Return (session, captured message) of an accepted message with this content; None if absent.
+
+    Changes that the RFCs permit servers are ignored.
+    """
     for session in traffic.sessions:
         for message in session.messages:
             if message.taken and why_altered(content, message.content) is None:
@@ -106,7 +112,7 @@ def message_with(traffic: SmtpTraffic, content: bytes) -> tuple[SmtpSession, Mes
 
 
 def _pushed(push: Push) -> int:
-    """Check that the sender opened the connection that delivers the message; return the frame of the SYN."""
+    """Check that the sender opened the connection on which it sends the message; return the frame of the SYN."""
     found = message_with(push.traffic, push.content)
     if found is None:
         frame = push.traffic.sessions[0].connection.syn.frame

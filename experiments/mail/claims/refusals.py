@@ -1,14 +1,18 @@
-"""Checks of SMTP reply codes from 421 on: the specified cause leads to the code; without the cause, other replies.
+"""Checks of SMTP reply codes from 421 to 554: the server sends the code for its specified cause, and only then.
 
-    421          unsolicited, after a signal to the server; it closes the connection and accepts no new one
-    450          a mailbox unavailable for now; the same RCPT is refused again within the delay, accepted after it
+    421          sent unsolicited after a signal to the server, which closes the connection and accepts no new one
+    450          the mailbox is unavailable for now; the same RCPT is accepted only after the greylisting delay
     451          writes to the queue's disk fail; the same message is accepted once they succeed
     452          the disk is full; the same command is accepted before, and once there is space
-    500 to 504   no verb of any RFC; a verb with bad syntax; a verb of some RFC that this server does not implement; a
-                 verb out of sequence; an unsupported parameter. A similar command is accepted, or the same in sequence
-    550 551 553  no such user; a moved user, and the mailbox in the reply accepts mail; no mailbox by the
-                 grammar. Another recipient is accepted
-    552          the message was accepted before; the quota is exceeded; accepted again once the mailbox is emptied
+    500          the verb is in no RFC; the session continues
+    501          a known verb has bad syntax; with correct syntax it is accepted
+    502          the verb is in some RFC, but this server does not implement it
+    503          the command is out of sequence; the same command in sequence is accepted
+    504          the parameter is not supported; with a supported parameter the command is accepted
+    550          the user is unknown; another user is accepted
+    551          the user has moved; the mailbox in the reply accepts mail
+    552          the quota is exceeded; the same message is accepted before, and once the mailbox is emptied
+    553          the path violates the grammar of a mailbox; a valid path is accepted
     554          DATA without an accepted recipient; with one the reply is 354
 
 Source: RFC 5321 sections 3.3, 3.4, 3.8, 4.1.1, 4.2.2 to 4.2.4 and 4.5.4.1.
@@ -117,7 +121,7 @@ def insufficient_storage(scenario: Scenario) -> Finding:
 
 
 def _taken_before(scenario: Scenario, refused: SmtpExchange) -> None:
-    """Raise Contradiction unless the refused command was accepted before the cause of the refusal arose."""
+    """Raise Contradiction unless the command that was refused had been accepted earlier."""
     for session in scenario.sessions:
         for exchange in session.exchanges:
             if exchange is refused:

@@ -1,9 +1,9 @@
 """Decision of course claim S6: each of 21 SMTP reply codes is sent for the cause that RFC 5321 specifies.
 
-A code alone is no proof: a server could send 452 at any time. For each code a scenario must therefore show the command
-and the cause, as far as packets show it; for a cause inside the host (a full disk), `Scenario.facts` has the
-observation. If a command is refused, either the same command must be accepted once the cause is gone, or a similar
-command without the cause must be accepted at once: a server that always sends the same reply fails this check. See
+A code alone proves nothing: a server could send 452 at any time. For each code a scenario must therefore show the
+command and the cause, as far as packets show it. For a cause inside the host (a full disk), `Scenario.facts` has the
+observation. If a command is refused, a counter-test is required: the same command is accepted once the cause is gone,
+or a similar command without the cause is accepted at once. A server that always sends the same reply thus fails. See
 `refusals` for the codes from 421 on.
 
     211 214   HELP replies with the status of this connection; HELP VERB with that command's syntax
@@ -41,9 +41,10 @@ CODES = (211, 214, 220, 221, 250, 251, 354, 421, 450, 451, 452, 500, 501, 502, 5
 
 @dataclass(frozen=True)
 class Scenario:
-    """Captured traffic for one reply code: SMTP at client and server, and the recipient's mailbox connections.
+    """Captured traffic of the scenario that causes one reply code.
 
-    facts: observations inside the server's host keyed by name, such as free disk space in octets.
+    client, server: SMTP traffic at the client and at the server; reading: the recipient's mailbox connections; facts:
+    observations inside the server's host, keyed by name, such as free disk space in octets.
     """
 
     client: SmtpTraffic
@@ -64,9 +65,10 @@ Check = Callable[[Scenario], Finding]
 def decide_reply_causes(
     claim: str, scenarios: Mapping[int, Scenario], checks: Mapping[int, Check], broken: Mapping[int, str] | None = None
 ) -> Verdict:
-    """Decide claim S6 from one scenario per reply code; `checks`: reply code -> check function.
+    """Decide claim S6 from one scenario per reply code.
 
-    broken: reasons why scenarios could not be completed, keyed by reply code.
+    checks: function that checks the scenario of a reply code; broken: reason why a scenario was interrupted. Both are
+    keyed by reply code.
     """
     broken = broken or {}
     missing = [code for code in CODES if code not in scenarios and code not in broken]
@@ -103,7 +105,7 @@ def decide_reply_causes(
 
 
 def answered(scenario: Scenario, code: int, *verbs: str) -> tuple[SmtpSession, SmtpExchange]:
-    """Return (session, exchange) of the first reply `code` to one of `verbs`. Raises Contradiction without one."""
+    """Return (session, exchange) of the first reply `code` to one of `verbs`. Raises Contradiction if there is none."""
     for session in scenario.sessions:
         for exchange in session.exchanges:
             if exchange.code == code and (not verbs or exchange.verb in verbs):
@@ -115,7 +117,7 @@ def answered(scenario: Scenario, code: int, *verbs: str) -> tuple[SmtpSession, S
 
 
 def repeated_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> SmtpExchange:
-    """Return a later exchange with the same command and a reply in `codes`. Raises Contradiction without one."""
+    """Return a later exchange with the command of `first` and a reply in `codes`. Raises Contradiction without one."""
     for one in later_exchanges(scenario, first):
         if one.command.octets == first.command.octets and one.code in codes:
             return one
@@ -124,7 +126,10 @@ def repeated_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> S
 
 
 def similar_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> SmtpExchange:
-    """Return an exchange of the same verb with another argument, and a reply in `codes`, or raise Contradiction."""
+    """Return an exchange with the verb of `first`, another argument and a reply in `codes`.
+
+    Raises Contradiction if there is none.
+    """
     for session in scenario.sessions:
         for exchange in session.exchanges_of(first.verb):
             if exchange.command.octets != first.command.octets and exchange.code in codes:
@@ -134,25 +139,25 @@ def similar_exchange(scenario: Scenario, first: SmtpExchange, *codes: int) -> Sm
 
 
 def later_exchanges(scenario: Scenario, first: SmtpExchange) -> Sequence[SmtpExchange]:
-    """Return the exchanges after `first`, in the same session and in later sessions."""
+    """Return all SMTP exchanges after `first`, in its session and in later sessions."""
     every = [exchange for session in scenario.sessions for exchange in session.exchanges]
     return every[next(place for place, one in enumerate(every) if one is first) + 1 :]
 
 
 def command(exchange: SmtpExchange) -> Command:
-    """Return the command of an exchange. Raises Contradiction for mail data."""
+    """Return the command line of an exchange. Raises Contradiction if the exchange is a transfer of mail data."""
     if not isinstance(exchange.command, Command):
         raise Contradiction(f"{exchange.text!r} is not a command.", exchange.command.frame)
     return exchange.command
 
 
 def reply_lines(exchange: SmtpExchange) -> tuple[str, ...]:
-    """Return the text of a reply by lines, without the code; empty without a reply."""
+    """Return the lines of a reply without the code; empty if there is no reply."""
     return exchange.final.lines if exchange.final is not None else ()
 
 
 def of_both(first: SmtpExchange, second: SmtpExchange) -> list[int]:
-    """Return the frame numbers of two exchanges."""
+    """Return the numbers of all frames of two exchanges."""
     return [*first.frames, *second.frames]
 
 

@@ -30,7 +30,7 @@ STEPS = ("compose", "queue", "connect", "transfer", "mailbox", "read")
 
 @dataclass(frozen=True)
 class HostTimes:
-    """Times (CLOCK_REALTIME, ns) of events without packets: start and end of composition, storage in the mailbox."""
+    """Times of events without packets, in ns of CLOCK_REALTIME: start and end of composition, storage of the mail."""
 
     composing_ns: int
     composed_ns: int
@@ -39,7 +39,11 @@ class HostTimes:
 
 @dataclass(frozen=True)
 class MessagePath:
-    """Path of a message: SMTP sessions of submission and relaying, and the connection of the retrieval."""
+    """Captured path of one message: SMTP sessions of submission and relaying, and the connection of its retrieval.
+
+    `handed`, `passed`: the message in these sessions; `read_ns`, `read_frame`: time and frame in which the retrieval is
+    complete.
+    """
 
     submission: SmtpSession
     handed: Message
@@ -51,7 +55,7 @@ class MessagePath:
 
 
 def message_path(legs: MailLegs) -> MessagePath:
-    """Return the captured path of the first submitted message; raise Contradiction unless relayed and retrieved."""
+    """Return the captured path of the first submitted message. Raises Contradiction if it is not retrieved."""
     first = _first(legs.submitted.sessions)
     if first is None:
         raise Contradiction(
@@ -76,7 +80,7 @@ def _first(sessions: Iterable[SmtpSession]) -> tuple[SmtpSession, Message] | Non
 
 @decides("S3")
 def decide_delivery_steps(claim: str, legs: MailLegs, inside: HostTimes) -> Verdict:
-    """Decide claim S3 from one message, captured on submission, relaying and retrieval."""
+    """Decide claim S3 (order of the delivery's steps) from one message, captured from submission to retrieval."""
 
     def check() -> Finding:
         story = message_path(legs)
@@ -107,7 +111,7 @@ class _Moment:
 
 
 def _seen(traffic: SmtpTraffic, story: MessagePath) -> Message:
-    """Return the message as captured at a server's interface. Raises Contradiction if absent."""
+    """Return the message as captured at one of the servers' interfaces. Raises Contradiction if it is not there."""
     found = next((message for message in traffic.messages if message.body == story.handed.body), None)
     if found is None or story.relay.greeting is None:
         raise Contradiction("The message is missing in the capture at a server's interface.", story.handed.data.frame)
@@ -115,7 +119,7 @@ def _seen(traffic: SmtpTraffic, story: MessagePath) -> Message:
 
 
 def _moments(story: MessagePath, inside: HostTimes, at_sender: Message, at_receiver: Message) -> list[_Moment]:
-    """Return the events of a message's delivery in the required order."""
+    """Return the events of a message's delivery in the order in which they must have happened."""
     first, syn, greeting = story.submission.connection.syn, story.relay.connection.syn, story.relay.greeting
     assert greeting is not None
     return [

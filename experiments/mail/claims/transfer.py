@@ -1,11 +1,11 @@
 """Decision of course claims S1, S2, S4, S7, S10 on SMTP transfer: relaying, push, dialogue, connection reuse, closing.
 
-The three legs of a message are captured at four interfaces, and "before" refers to the order at one interface: the
-message arrives at and leaves the sender's server; it arrives at the receiver's server and is retrieved from there. Each
-function returns a Verdict; "undecided" means that the capture dropped packets, has a gap, or lacks the traffic that the
-claim is about.
+A message takes three legs: submission to the sender's server, relaying to the receiver's server, and retrieval. They
+are captured at four interfaces: those of Alice, the two servers, and Bob. The order of two events is decided at one
+interface, where both are captured. Each function returns a Verdict; "undecided" means that the capture dropped packets,
+has a gap, or lacks the traffic that the claim is about.
 
-Source: RFC 5321 sections 2.1, 3.1, 3.3, 4.1.1.10, 4.2 and 4.3; RFC 6409 for the sender's leg.
+Source: RFC 5321 sections 2.1, 3.1, 3.3, 4.1.1.10, 4.2 and 4.3; RFC 6409 for the submission.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ class Addresses:
 
 @dataclass(frozen=True)
 class MailLegs:
-    """Captured mail traffic: SMTP at Alice's host and at both servers, POP3, IMAP and HTTP at Bob's host.
+    """Captured mail traffic of one run: SMTP at Alice's host and at both servers, POP3, IMAP and HTTP at Bob's host.
 
-    reading: connections of Bob's agent to POP3 and IMAP servers; web: connections to port 80; who: IP addresses.
+    reading: connections of Bob's agent to POP3 and IMAP servers; web: his connections to port 80; dropped_at_bob:
+    number of packets that the capture lost there; who: IP addresses.
     """
 
     at_alice: SmtpTraffic
@@ -73,7 +74,7 @@ class MailLegs:
         return ConnectionTraffic(self.reading, self.dropped_at_bob)
 
     def within(self, windows: Sequence[tuple[int, int]]) -> MailLegs:
-        """Return the traffic of connections that begin in one of the time spans [start_ns, end_ns)."""
+        """Return the captured mail traffic of connections whose SYN is in one of the time spans [start_ns, end_ns)."""
 
         def is_in(connection: Connection) -> bool:
             return any(start <= connection.syn.time_ns < end for start, end in windows)
@@ -264,7 +265,7 @@ def decide_closing(claim: str, traffic: SmtpTraffic) -> Verdict:
 
 
 def transcript(session: SmtpSession) -> None:
-    """Raise Contradiction unless a session has only the dialogue of RFC 5321 section 3.3, in order."""
+    """Raise Contradiction unless a session has only commands and replies of RFC 5321 section 3.3, in valid order."""
     frame = session.connection.syn.frame
     if session.greeting is None or session.greeting.code != 220:
         raise Contradiction(f"The session of frame {frame} does not begin with 220.", frame)
@@ -321,7 +322,10 @@ def _passed_on(message: Message, relayed: SmtpTraffic) -> Message:
 
 
 def _same(content: bytes, among: Sequence[Message], what: str, frame: int) -> Message:
-    """Check that one message in `among` equals `content`, apart from permitted changes; return this message."""
+    """Return the message in `among` that equals `content`, apart from changes that RFCs permit servers.
+
+    Raises Contradiction if it is absent or altered.
+    """
     body = content.partition(BLANK_LINE)[2]
     same = [one for one in among if one.body == body]
     if not same:
@@ -334,7 +338,7 @@ def _same(content: bytes, among: Sequence[Message], what: str, frame: int) -> Me
 
 
 def _read(message: Message, legs: MailLegs) -> tuple[Connection, Arrival]:
-    """Check that Bob's user agent gets a message unaltered; return (connection, retrieved message)."""
+    """Check that Bob's user agent retrieves a message unaltered; return (connection, retrieved message)."""
     mine = [one for one in legs.reading if one.server.address == legs.who.receiver]
     found = find_arrival(message.content, mine)
     if found is None:
@@ -344,7 +348,10 @@ def _read(message: Message, legs: MailLegs) -> tuple[Connection, Arrival]:
 
 
 def _pushes(session: SmtpSession, submitted: SmtpTraffic) -> tuple[int, int, int]:
-    """Check that a server has a message before connecting to port 25; return frames (arrival, SYN, transfer)."""
+    """Check that a server already has the message when it opens the connection to port 25.
+
+    Returns the frames of (mail data of the submission, SYN, mail data of the transfer).
+    """
     connection, first = session.connection, session.messages[0]
     if connection.server.port != SMTP_PORT:
         raise Contradiction(

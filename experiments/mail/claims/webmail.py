@@ -22,7 +22,7 @@ MAIL_PORTS = {25: "SMTP", 465: "SMTP", 587: "SMTP", 110: "POP3", 995: "POP3", 14
 
 @dataclass(frozen=True)
 class Screen:
-    """Captured connections of a user's host during webmail; `load`: the HTTP connections among them, parsed."""
+    """Captured TCP connections of a user's host during webmail; `load`: those of HTTP, parsed."""
 
     connections: Sequence[Connection]
     load: PageLoad
@@ -30,9 +30,10 @@ class Screen:
 
 @dataclass(frozen=True)
 class Webmail:
-    """Captured traffic of a message sent by webmail: at the writer, between the servers, at the reader.
+    """Captured traffic of one message sent by webmail: at the writer's host, between the servers, at the reader's host.
 
-    text: the message's text; token: a word of the text that is the same in every encoding.
+    text: the message's text; token: a word of the text that is the same in every encoding; sender, receiver: addresses
+    of the servers.
     """
 
     writes: Screen
@@ -91,7 +92,7 @@ def _posted(load: PageLoad, token: bytes) -> int:
 
 
 def _transferred(webmail: Webmail) -> tuple[int, int]:
-    """Check that the message goes unaltered from server to server by SMTP; return the frames (SYN, mail data)."""
+    """Check that SMTP carries the message unaltered from server to server; return the frames (SYN, mail data)."""
     for session in webmail.between.sessions:
         for message in session.messages:
             if webmail.token not in message.content or not message.taken:

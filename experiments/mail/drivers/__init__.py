@@ -1,1 +1,1 @@
-"""Mail client programs that run on emulated hosts and take requests of an experiment on standard input."""
+"""Mail client programs on emulated hosts, which experiments control by JSON requests on standard input."""

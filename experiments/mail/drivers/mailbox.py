@@ -1,13 +1,14 @@
 """Client program for scripted POP3 and IMAP sessions, on Python's poplib and imaplib.
 
-A driver (see lab7.experiments.harness.driver_process) with the argument ADDRESS. A request is one session:
+A driver, which takes JSON requests on standard input (see lab7.experiments.harness.driver_process), with the argument
+ADDRESS. A request is one session:
 
     {"pop3": [["user", "bob"], ["pass_", "secret"], ["stat"], ["retr", 1], ["quit"]]}
     {"imap": [["login", "bob", "secret"], ["select"], ["fetch", "1:*", "(FLAGS)"], ["logout"]]}
 
-Each step is a method of poplib.POP3 or imaplib.IMAP4 with its arguments, so that no client of lab7 tests lab7's
-servers. After a refused command the script continues, since replies are judged from the capture. "$found" is the first
-message of the latest `search`, "$largest" the largest of the latest `list`.
+Each step is a method of poplib.POP3 or imaplib.IMAP4 with its arguments, so that lab7's servers are tested by
+independent clients. After a refused command the script continues, since replies are judged from the capture. "$found"
+is the first message of the latest `search`, "$largest" the largest of the latest `list`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ REFUSED = (poplib.error_proto, imaplib.IMAP4.error)
 
 
 def run_steps(client: Any, steps: Sequence[Sequence[Any]]) -> None:
-    """Run a session by calling the client's method of each step. Raises OSError, EOFError and imaplib's abort."""
+    """Run one session: call poplib's or imaplib's method of each step. Raises OSError, EOFError and imaplib's abort."""
     known: dict[str, str] = {}
     for method, *arguments in steps:
         try:

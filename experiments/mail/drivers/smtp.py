@@ -1,14 +1,14 @@
 """Mail user agent program: composes, submits and fetches messages, and runs scripted SMTP dialogues.
 
-A driver (see lab7.experiments.harness.driver_process); requests:
+A driver, which takes JSON requests on standard input (see lab7.experiments.harness.driver_process):
 
     {"compose": {"from", "to", "subject", "text", "files": [PATH, ...]}, "into": PATH}     write a message into a file
     {"send": [PATH, ...], "server", "port", "user", "password"}     submit messages on one connection
     {"fetch": N, "server", "user", "password"}                      fetch message N by POP3, and delete it
     {"dialogue": [STEP, ...], "server", "port"}                     one SMTP session, see below
 
-compose, send and fetch are lab7.services.mail.agent. A dialogue uses Python's smtplib, so that lab7's client does not
-judge lab7's server; replies are judged from the capture, not here:
+compose, send and fetch use lab7.services.mail.agent. A dialogue uses Python's smtplib, so that lab7's server is tested
+by an independent client. Replies are judged from the capture, not here. The steps of a dialogue:
 
     ["say", "VRFY bob"]      a command, and its reply
     ["data", TEXT]           mail data after a 354, dot-stuffed and with the final dot, and the reply
@@ -88,7 +88,7 @@ def _dialogue(request: dict[str, Any]) -> None:
 
 
 def _wait_for_close(client: smtplib.SMTP) -> None:
-    """Wait for the server to close the connection, so that the capture shows if the server sends the first FIN."""
+    """Wait until the server closes the connection, so that the capture shows which side sends the first FIN."""
     if client.sock is not None:
         client.sock.settimeout(FAREWELL_S)
         with suppress(OSError):

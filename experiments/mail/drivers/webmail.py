@@ -1,15 +1,15 @@
 """Scripted browser program for webmail: requests pages, follows links, submits forms.
 
-A driver (see lab7.experiments.harness.driver_process) with the arguments ADDRESS PORT NAME. A request is a list of
-steps on one connection:
+A driver, which takes JSON requests on standard input (see lab7.experiments.harness.driver_process), with the arguments
+ADDRESS PORT NAME. A request is a list of steps on one connection:
 
     ["open", "/login"]                            a page
-    ["submit", "/login", {"user": "bob"}]         the form with this action, with these fields and its own values
+    ["submit", "/login", {"user": "bob"}]         the form with this action, with these values and the form's own
     ["follow", "a letter"]                        the first link or picture with this in its text or its address
     ["each", "/message?"]                         every link of the current page with this in its address
 
-The browser uses Python's http.client, html.parser and http.cookies, so that no client of lab7 tests lab7's servers.
-Redirections are followed; style sheets and pictures are not fetched automatically.
+The browser uses Python's http.client, html.parser and http.cookies, so that lab7's servers are tested by an independent
+client. Redirects are followed; style sheets and pictures are not fetched automatically.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ REDIRECTIONS_MAX = 5
 
 
 class PageError(Exception):
-    """Page is not HTML, or lacks the link or form of a step."""
+    """A page is not HTML, or lacks the link or form that a step of the script needs."""
 
 
 class Page(HTMLParser):
-    """HTML page, parsed into links with texts, and forms as (action, enctype, fields)."""
+    """Parsed HTML page: its links with their texts, and its forms as (action, enctype, fields)."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Page(HTMLParser):
 
 
 class Browser:
-    """Scripted browser: a connection to one site, cookies, and the current page."""
+    """Scripted browser: a connection to one web site, its cookies, and the current page."""
 
     def __init__(self, address: str, port: int, name: str) -> None:
         self._connection = HTTPConnection(address, port, timeout=TIMEOUT_S)
@@ -75,7 +75,7 @@ class Browser:
         self._page = Page("")
 
     def open(self, path: str, body: bytes | None = None, kind: str = "") -> None:
-        """Request a page (GET, or POST with `body`), with redirections. Raises OSError, HTTPException, PageError."""
+        """Request a page (GET, or POST with `body`), and follow redirects. Raises OSError, HTTPException, PageError."""
         for _ in range(REDIRECTIONS_MAX):
             status, location = self._ask(path, body, kind)
             if not 300 <= status < 400:

@@ -1,4 +1,4 @@
-"""Mail client on Python's smtplib, poplib and imaplib, to test mail servers without lab7's own client."""
+"""Independent mail client for tests of mail servers, on Python's smtplib, poplib and imaplib."""
 
 from pathlib import Path
 

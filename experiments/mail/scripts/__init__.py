@@ -1,1 +1,1 @@
-"""Scripts of sessions for the mail client programs: SMTP dialogues; POP3, IMAP and webmail steps."""
+"""Scripts of mail sessions as lists of steps, for the client programs in drivers: SMTP, POP3, IMAP and webmail."""

@@ -1,4 +1,4 @@
-"""Scripts of POP3, IMAP and webmail sessions on Bob's mailbox, for drivers.mailbox and drivers.webmail."""
+"""Scripts of POP3, IMAP and webmail sessions on Bob's mailbox, for the programs drivers.mailbox and drivers.webmail."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _READ_ONLY: Steps = [*_IMAP, ("select", "INBOX", True)]
 
 
 def reading_steps(protocol: str, task: str, count: int, subject: str) -> Steps:
-    """Return the POP3 or IMAP steps of a task for `count` messages; `subject` finds the message with the attachment."""
+    """Return the POP3 or IMAP steps of a reading task on `count` messages.
+
+    `subject`: Subject of the message with the attachment.
+    """
     every = range(1, count + 1)
     return {
         ("POP3", "headers"): [*_POP3, ("stat",), *(("top", number, 0) for number in every), ("quit",)],
@@ -90,7 +93,10 @@ DELETE: Steps = [
 
 
 def rest_steps(count: int) -> Steps:
-    """Return POP3 steps that retrieve the messages left after the session DELETE; `count`: number before DELETE."""
+    """Return POP3 steps that retrieve the messages which an earlier session with DELE has left.
+
+    `count`: number of messages before that session.
+    """
     every = range(1, count - DELETED + 1)
     return [*_POP3, ("stat",), ("list",), *(("retr", number) for number in every), ("quit",)]
 
@@ -101,7 +107,7 @@ def log_in_steps(user: str) -> Steps:
 
 
 def webmail_steps(task: str, count: int, subject: str) -> Steps:
-    """Return the webmail steps of a task (headers, attachment, everything) for `count` messages."""
+    """Return the webmail steps of a reading task (headers, attachment or everything) for `count` messages."""
     later: Steps = [("open", f"/folder?name=INBOX&page={page}") for page in range(2, list_pages(count) + 1)]
     if task == "headers":
         return [*log_in_steps(USER), *later]

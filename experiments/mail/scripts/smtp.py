@@ -1,9 +1,9 @@
 """Scripts of SMTP dialogues that cause each of 21 reply codes, for the client program drivers.smtp.
 
-The server is mail.example.com; the client, on Alice's host, is not in the server's network. The server's users are bob;
-carol, with a quota of 4 000 octets; dave, whose mail is forwarded to alice@example.org; erin, moved to
-example.org. At a step `tell` the dialogue waits while the experiment causes an event on the server's host (fills the
-disk, sends a signal): see lab7.experiments.mail.replies.
+The server is mail.example.com; the client, on Alice's host, is outside of the server's network. The server's users are
+bob; carol, with a quota of 4 000 octets; dave, whose mail is forwarded to alice@example.org; erin, moved to
+example.org. At a step `tell` the dialogue waits while the experiment causes an event on the server's host, such as a
+full disk or a signal (see lab7.experiments.mail.replies).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def rcpt(user: str, domain: str = "example.com") -> tuple[str, str]:
 
 
 def letter(text: str, octets: int = 0) -> tuple[str, str]:
-    """Return the dialogue step that sends mail data of about `octets` octets."""
+    """Return the dialogue step that sends a message of about `octets` octets as mail data; `text`: its Subject."""
     head = f"From: {ALICE}\r\nSubject: {text}\r\n\r\n"
     lines = "".join(f"line {number:05} of what Alice has to say\r\n" for number in range(max(octets // 40, 1)))
     return "data", head + lines

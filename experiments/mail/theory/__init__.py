@@ -1,1 +1,1 @@
-"""Formulas that predict the durations of mail transfer, of recovery after an outage, and of mailbox access."""
+"""Closed-form predictions of the times of mail transfer, of recovery after an outage, and of mailbox access."""

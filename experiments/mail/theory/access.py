@@ -45,10 +45,11 @@ LOG_IN_REQUESTS, LIST_MESSAGES = 3, 50
 
 @dataclass(frozen=True)
 class Reading:
-    """Cost of a task by POP3 or IMAP: number of commands of each kind, and octets of each long response.
+    """Cost of a reading task by POP3 or IMAP, as counts of commands and sizes of long responses.
 
-    retrieval, message_retrieval: retrieval commands, in all and for each message; fits: the responses fit TCP's initial
-    window.
+    retrieval: number of retrieval commands that do not depend on the number of messages; message_retrieval: number of
+    retrieval commands for each message; answers: sizes of the long responses in octets; fits: True if the responses fit
+    TCP's initial window.
     """
 
     authorization: int
@@ -66,7 +67,7 @@ class Reading:
 
 
 def reading(protocol: str, task: str, headers: Sequence[int], sizes: Sequence[int], attachment: int) -> Reading:
-    """Return the cost of a task (headers, attachment, everything) by POP3 or IMAP.
+    """Return the cost of a reading task (headers, attachment, everything) by POP3 or IMAP.
 
     headers, sizes: octets of each message's header section and of the whole message; attachment: octets of the
     attachment as encoded. Raises KeyError for an unknown task or protocol.
@@ -98,9 +99,9 @@ def list_pages(count: int) -> int:
 
 
 def webmail_session(task: str, count: int, answers: Sequence[int], rtt_s: float) -> Theory:
-    """Return the predicted time of a webmail session, from the SYN to the last response's end; answers: response sizes.
+    """Return the predicted time of a webmail session, from the SYN to the end of the last response.
 
-    Raises KeyError for an unknown task.
+    answers: sizes of the responses in octets. Raises KeyError for an unknown task.
     """
     # Number of requests of each task after the login: (fixed, per list page, per message).
     fixed, lists, messages = {"headers": (0, 1, 0), "attachment": (1 + 3, 0, 0), "everything": (3, 1, 1)}[task]
@@ -113,7 +114,7 @@ def webmail_session(task: str, count: int, answers: Sequence[int], rtt_s: float)
 
 
 def slow_start_windows(answers: Sequence[int]) -> int:
-    """Return the number of round trips by which slow start delays consecutive responses of these sizes."""
+    """Return the number of round trips that slow start adds to consecutive responses of these sizes in octets."""
     window, waits = INITIAL_WINDOW_SEGMENTS, 0
     for size_bytes in answers:
         count = segments(size_bytes)
@@ -125,11 +126,11 @@ def slow_start_windows(answers: Sequence[int]) -> int:
 
 
 def with_window(theory: Theory, omitted: OmittedTerms) -> Theory:
-    """Return a prediction with added waits for the congestion window, beyond the closed form's slow start.
+    """Return a prediction with a term `window` for waits that the closed form's slow start omits.
 
-    The closed form counts whole windows, beginning with ten segments; a real window also decays when the connection is
-    idle (RFC 2861) and grows only while it limits the sender (RFC 7661), and a sender may wait for a delayed
-    acknowledgement (RFC 9293 section 3.8.6.3).
+    The closed form counts whole windows, beginning with ten segments. A real congestion window also decays when the
+    connection is idle (RFC 2861), and grows only while it limits the sender (RFC 7661); a sender may also wait for a
+    delayed acknowledgement (RFC 9293 section 3.8.6.3).
     """
     terms = {**omitted.terms, "window": omitted.window_s - theory.terms["transmission"]}
     return theory.plus({name: round(value_s, 9) for name, value_s in terms.items()})

@@ -1,4 +1,4 @@
-"""Closed form of a server's check of a message's sender: consecutive DNS lookups with an empty cache.
+"""Closed form for the time of a server's sender check with an empty cache: consecutive DNS lookups.
 
     SPF      (z + 2) RTT    the record of the sender's domain, for which the resolver queries the servers of z zones,
                             from the root on; then, for the mechanism mx, its MX record and the MX host's address
@@ -7,8 +7,10 @@
 
 RTT is the round-trip time between the recipient's resolver and the name servers, equal for all name servers. All
 records of the sender are in one zone, whose servers the resolver knows after the first lookup. With a filled cache the
-check takes no RTT. Source: RFC 7208 sections 4.6.4 and 5.4, RFC 6376 section 6.1.2, RFC 7489 section 6.6.3, RFC 1034
-section 5.3.3, from which the lookups are counted.
+check takes no RTT.
+
+Source: RFC 7208 sections 4.6.4 and 5.4, RFC 6376 section 6.1.2, RFC 7489 section 6.6.3, RFC 1034 section 5.3.3, from
+which the lookups are counted.
 """
 
 from __future__ import annotations

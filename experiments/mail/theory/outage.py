@@ -1,4 +1,4 @@
-"""Closed forms for the time of delivery after an outage: last failed attempt, retry interval, SMTP dialogue.
+"""Closed form for the time from the last failed delivery attempt in an outage to the delivery of the first message.
 
     refusal         1 RTT     if the peer's host refuses the connection (RST)
     wait            the retry interval, from the failure of the last attempt to the next attempt; an unanswered attempt
@@ -7,8 +7,8 @@
     dialogue        3 RTT     the greeting; EHLO; MAIL, RCPT and DATA together (RFC 2920)
     content         1 RTT     the message and its 250
 
-Frames take no time in this form: their transmission time is a term of its own, framing (see `completed`). A queue that
-retries a peer which stays down has 1 RTT + wait from one attempt to the next.
+The transmission time of frames is not part of this form, but a term of its own, framing (see `completed`). While the
+peer stays down, consecutive attempts are 1 RTT + wait apart.
 
 The next attempt follows between 0 and one retry interval after the peer's return, since the schedule, not the return,
 determines the time of the attempt. Source: RFC 5321 section 4.5.4.1 (an unreachable server is retried after an
@@ -44,15 +44,15 @@ def spacing(rtt_s: float, retry_s: float) -> Theory:
 
 
 def refusal_framing_s(rate_bps: float) -> float:
-    """Return the transmission time in s of a SYN and of the RST in response."""
+    """Return the transmission time in s of a refused SYN and the RST in response."""
     return (SYN_FRAME_BYTES + RST_FRAME_BYTES) * 8 / rate_bps
 
 
 def completed(theory: Theory, refused: bool, rate_bps: float, omitted: OmittedTerms | None) -> Theory:
-    """Return a prediction with added terms for effects that the closed form lacks.
+    """Return a prediction with terms added for effects that the closed form omits: window, acknowledgements, framing.
 
-    omitted: terms of the answered connection, from its SYN on; None if the path model finds no causal order of the
-    connection's packets.
+    omitted: these terms for the answered connection, from its SYN on; None if the path model finds no causal order of
+    the connection's packets.
     """
     framing_s = refusal_framing_s(rate_bps) if refused else 0.0
     if omitted is None:

@@ -50,9 +50,10 @@ ONE_AT_A_TIME, PIPELINED = 4, 2
 
 @dataclass(frozen=True)
 class Leg:
-    """Network path between two hosts: round-trip time, rate (None: unlimited), mean octets of a command or reply.
+    """Network path between two hosts, as parameters of the closed forms.
 
-    slow_start: count the time for which slow start leaves the link idle.
+    rate_bps: None if unlimited; message_bytes: mean size of a command or reply in octets; slow_start: whether to count
+    the time for which slow start leaves the link idle.
     """
 
     rtt_s: float
@@ -71,11 +72,11 @@ class Leg:
         return transmission_time_s(self.message_bytes, self.rate_bps)
 
     def first_s(self, size_bytes: int) -> float:
-        """Return the transmission time in s of the first TCP segment of `size_bytes` octets."""
+        """Return the transmission time in s of the first TCP segment of a message with `size_bytes` octets."""
         return transmission_time_s(min(size_bytes, MSS_BYTES), self.rate_bps)
 
     def rest_s(self, size_bytes: int, window_segments: int = INITIAL_WINDOW_SEGMENTS) -> float:
-        """Return the transmission time in s of all segments but the first, plus slow start's idle time."""
+        """Return the transmission time in s of a message after its first segment, plus the idle time of slow start."""
         rest_s = transmission_time_s(size_bytes, self.rate_bps) - self.first_s(size_bytes)
         if not self.slow_start:
             return rest_s
@@ -83,15 +84,15 @@ class Leg:
 
 
 def lookup_s(asked: Sequence[int], server_rtt_s: float, local_rtt_s: float = 0.0) -> float:
-    """Return the time in s of consecutive DNS lookups; asked: number of name servers queried in each lookup."""
+    """Return the time in s of consecutive DNS lookups; `asked`: number of name servers queried for each lookup."""
     return sum(local_rtt_s + count * server_rtt_s for count in asked)
 
 
 def smtp_connection(leg: Leg, sizes_bytes: Sequence[int], pipelining: bool, together: bool = True) -> Theory:
     """Return the predicted time from the first SYN to the last 221, for messages of these sizes.
 
-    together: all messages over one connection; else one connection per message, in sequence. Each message has one
-    recipient. Raises ValueError without a message.
+    together: True for all messages over one connection, False for one connection per message, in sequence. Each message
+    has one recipient. Raises ValueError if there is no message.
     """
     if not sizes_bytes:
         raise ValueError("a connection needs at least one message")
@@ -114,14 +115,17 @@ def smtp_connection(leg: Leg, sizes_bytes: Sequence[int], pipelining: bool, toge
 
 
 def _legend(leg: Leg, sizes_bytes: Sequence[int], rest_s: float) -> dict[str, str]:
-    """Return the legend of X; the first segment of each message's data is part of the dialogue."""
+    """Return the explanation of the symbol X in the formula: transmission time of the mail data, and its division."""
     first_s = sum(leg.first_s(size) for size in sizes_bytes)
     parts_s = {"dialogue": first_s, "transmission": rest_s}
     return {"X": transmission_symbol(first_s + rest_s, "the mail data", parts_s)}
 
 
 def _on_connection(leg: Leg, sizes_bytes: Sequence[int], together: bool) -> list[float]:
-    """Return each message's transmission time in s after the first segment; `together`: with one congestion window."""
+    """Return each message's transmission time in s after its first segment.
+
+    `together`: the messages share one connection, and thus one growing congestion window.
+    """
     window, rests = INITIAL_WINDOW_SEGMENTS, []
     for size in sizes_bytes:
         rests.append(leg.rest_s(size, window))
@@ -131,7 +135,7 @@ def _on_connection(leg: Leg, sizes_bytes: Sequence[int], together: bool) -> list
 
 
 def submission(leg: Leg, size_bytes: int, dns_s: float, log_in: int = 1) -> Theory:
-    """Return the predicted time of a submission, from DNS lookup to 250; log_in: round trips of AUTH."""
+    """Return the predicted time of a submission, from DNS lookup to 250; log_in: number of round trips of AUTH."""
     trips = 2 + log_in + ONE_AT_A_TIME
     form = RoundTrips(leg.rtt_s).add("dns", dns_s, "DNS")
     form.trips("tcp_handshake", 1, frames_s=leg.syns_s)
@@ -149,7 +153,7 @@ def connecting(leg: Leg, dns_s: float) -> Theory:
 
 
 def transfer(leg: Leg, size_bytes: int, pipelining: bool = True) -> Theory:
-    """Return the predicted time from the greeting to the 250 for one message."""
+    """Return the predicted time of one message's transfer, from the server's greeting to the 250."""
     trips = 1 + (PIPELINED if pipelining else ONE_AT_A_TIME)
     form = RoundTrips(leg.rtt_s).add("dns", 0.0).add("tcp_handshake", 0.0)
     form.trips("dialogue", trips, more_s=((2 * trips - 1) * leg.message_s, leg.first_s(size_bytes)))
@@ -167,7 +171,7 @@ def reading(leg: Leg, size_bytes: int, dns_s: float) -> Theory:
 
 
 def completed(form: Callable[[Leg], Theory], leg: Leg, omitted: OmittedTerms) -> Theory:
-    """Return the prediction for a network path, with added terms for effects that the closed form lacks.
+    """Return the prediction for a network path, with terms added for effects that the closed form omits.
 
     window: waits for the congestion window beyond the form's own slow start. acknowledgements, server_waits: see
     pathmodel.replay. framing: transmission time of frames in addition to the commands, replies and mail data that the

@@ -1,7 +1,7 @@
-"""Connection attempts of a mail queue in a capture, and their retry intervals (RFC 5321 section 4.5.4.1).
+"""Delivery attempts of a mail queue in a capture, and their retry intervals (RFC 5321 section 4.5.4.1).
 
-An attempt is a connection that the peer's host refuses (RST), that is not answered, or that is established.
-Simultaneous connections count as one attempt.
+An attempt is a TCP connection that the peer's host refuses (RST), that is not answered, or that is established.
+Connections at the same time count as one attempt.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ AGAIN_NS = 3 * NS // 10
 
 @dataclass(frozen=True)
 class Attempt:
-    """Connection attempt of an MTA: frame and time of the SYN, and time of the SYN-ACK or of the failure."""
+    """Connection attempt of an MTA: frame and time of its SYN, and time of the SYN-ACK or of its failure."""
 
     frame: int
     began_ns: int
@@ -30,10 +30,9 @@ class Attempt:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Retry policy of a queue for an unreachable peer, in seconds.
+    """Requirements on a queue's retries to an unreachable peer, in seconds.
 
-    interval_s: minimum time between attempts; longest_s: maximum time that counts as continued retrying; keep_s:
-    minimum time before a message expires.
+    interval_s, longest_s: minimum and maximum time between attempts; keep_s: minimum time before a message expires.
     """
 
     interval_s: float
@@ -42,12 +41,12 @@ class RetryPolicy:
 
 
 def was_retried(failed: Sequence[Attempt]) -> bool:
-    """Return True if there are at least two attempts, at least AGAIN_NS apart."""
+    """Return True if the first and the last of these attempts are at least AGAIN_NS apart."""
     return bool(failed) and failed[-1].began_ns - failed[0].began_ns >= AGAIN_NS
 
 
 def attempts_by_time(failed: Sequence[Attempt]) -> list[Attempt]:
-    """Return the first connection of each attempt, since a queue may open several connections at a time."""
+    """Return the first of the connections in each attempt; a queue may open several connections at a time."""
     found: list[Attempt] = []
     for one in failed:
         if not found or one.began_ns - found[-1].began_ns >= AGAIN_NS:
@@ -56,7 +55,7 @@ def attempts_by_time(failed: Sequence[Attempt]) -> list[Attempt]:
 
 
 def describe_retries(kind: str, keeping: RetryPolicy, failed: Sequence[Attempt]) -> str:
-    """Describe a queue's attempts. Raises Contradiction if their intervals violate the retry policy."""
+    """Return a clause on a queue's attempts. Raises Contradiction if their intervals violate the retry policy."""
     every = attempts_by_time(failed)
     # RFC 5321 section 4.5.4.1: the retry interval SHOULD be at least 30 minutes, counted from the failed attempt's end.
     for one, other in pairwise(every):

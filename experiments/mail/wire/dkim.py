@@ -23,7 +23,7 @@ SEQUENCE, INTEGER, BIT_STRING = 0x30, 0x02, 0x03
 
 
 class UnreadableSignature(ValueError):  # noqa: N818 - a finding about the traffic, not an error of the program
-    """Signature or key record has a form or algorithm that this module cannot verify."""
+    """A signature or key record has a form or algorithm that this module cannot verify."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class SignatureTags:
 
 @dataclass(frozen=True)
 class SignatureCheck:
-    """Result of a verification: whether the body's hash equals bh=, and whether the key has signed the header."""
+    """Result of a DKIM verification: whether the body's hash equals bh=, and whether b= is valid for the header."""
 
     body_is_signed: bool
     header_is_signed: bool
@@ -87,7 +87,7 @@ def signatures(content: bytes) -> list[SignatureTags]:
 
 
 def check_signature(content: bytes, signature: SignatureTags, key_record: str) -> SignatureCheck:
-    """Verify a signature by the text of a key record. Raises UnreadableSignature if the algorithm is unknown."""
+    """Verify a signature with the text of a key record. Raises UnreadableSignature if the algorithm is unknown."""
     tags = signature.tags
     if tags.get("a") != "rsa-sha256" or "l" in tags:
         raise UnreadableSignature(f"a signature by {tags.get('a')} cannot be checked here")
@@ -120,7 +120,10 @@ def _canonical_field(octets: bytes, method: str) -> bytes:
 
 
 def _signed_header(content: bytes, signature: SignatureTags, method: str) -> bytes:
-    """Return the octets that a signature covers: fields of h= from the bottom up, then the DKIM-Signature field."""
+    """Return the octets that a signature covers: the fields in h=, then the DKIM-Signature field without b=.
+
+    Of several fields with one name, the lowest is taken first (RFC 6376 section 5.4.2).
+    """
     left = [(name, octets) for name, octets in header_of(content) if octets != signature.octets]
     signed = b""
     for name in signature.tags.get("h", "").lower().split(":"):
@@ -157,7 +160,7 @@ def _public_key(key_record: str) -> tuple[int, int]:
 
 
 def _value(octets: bytes, tag: int) -> tuple[bytes, bytes]:
-    """Return (content of the first DER element, remaining octets); require this tag (X.690 section 8.1)."""
+    """Return (content of the first DER element, octets after it). Raises UnreadableSignature for another tag."""
     if len(octets) < 2 or octets[0] != tag:
         raise UnreadableSignature("the key is not a SubjectPublicKeyInfo of RSA")
     length, start = octets[1], 2

@@ -40,16 +40,16 @@ class ImapExchange(Exchange[Command, Response]):
 
     @property
     def ok(self) -> bool:
-        """Return True if the completion is OK."""
+        """Return True if the command is completed with OK."""
         return self.final is not None and self.final.status == "OK"
 
     @property
     def outcome(self) -> str:
-        """Return the status of the completion (OK, NO, BAD), for evidence texts."""
+        """Return the status that completes the command (OK, NO, BAD), for evidence texts."""
         return self.final.status if self.final is not None else "no completion"
 
     def data(self, name: str) -> list[Response]:
-        """Return the untagged responses with this name, such as FETCH."""
+        """Return the untagged responses of the exchange with this name, such as FETCH."""
         return [one for one in self.preliminary if one.name == name]
 
     def fetched(self) -> dict[int, dict[str, Value]]:
@@ -100,7 +100,7 @@ def read_session(connection: Connection) -> ImapSession:
 
 
 def _tls_start(commands: list[Command], responses: list[Response]) -> tuple[int, int] | None:
-    """Return the numbers of (commands, responses) up to a successful STARTTLS (section 6.2.1); None without one."""
+    """Return the numbers of (commands, responses) up to and including a successful STARTTLS; None without one."""
     for at, command in enumerate(commands, 1):
         for place, response in enumerate(responses, 1):
             if command.verb == "STARTTLS" and response.tag == command.tag and response.status == "OK":
@@ -122,7 +122,10 @@ def read_commands(stream: Stream) -> Iterator[Command]:
 
 
 def _pair(commands: list[Command], responses: list[Response]) -> list[ImapExchange]:
-    """Return each command with its tagged completion and the untagged data before. Raises ImapGrammarError."""
+    """Return each command with its tagged completion, and with the untagged data that precede the completion.
+
+    Raises ImapGrammarError if a tag is used twice or a response belongs to no command.
+    """
     data: list[Response] = []
     found: dict[str, ImapExchange] = {}
     for command in commands:
@@ -141,7 +144,7 @@ def _pair(commands: list[Command], responses: list[Response]) -> list[ImapExchan
 
 
 def _order(greeting: Response | None, exchanges: list[ImapExchange]) -> str | None:
-    """Return a violation of the order, or None: untagged greeting first, completions after commands."""
+    """Return a violation of the required order, or None: the greeting is first, completions follow their commands."""
     if greeting is not None and (greeting.tag != UNTAGGED or greeting.status not in ("OK", "PREAUTH", "BYE")):
         return f"the line in frame {greeting.frame} is not a greeting"
     return early_reply(exchanges)

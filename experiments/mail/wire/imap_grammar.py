@@ -43,7 +43,7 @@ class ImapGrammarError(ValueError):
 
 @dataclass(frozen=True)
 class Command(Request):
-    """IMAP command: tag, name in capitals, True if prefixed by UID, arguments."""
+    """IMAP command: tag, name in capitals, arguments as octets, and `by_uid` (True if prefixed by UID)."""
 
     tag: str
     by_uid: bool

@@ -21,13 +21,13 @@ _STRING = re.compile(r'"([^"]*)"')
 
 @dataclass(frozen=True)
 class Published:
-    """DNS records that a host has received: values by (name, type), and the frame of the response."""
+    """DNS records that a host has received: values keyed by (name, type), each with the frame of the response."""
 
     answers: dict[tuple[str, str], tuple[tuple[str, ...], int]]
 
     @classmethod
     def of(cls, traffic: DnsTraffic) -> Published:
-        """Collect the records of all responses in the traffic; for equal questions the latest response counts."""
+        """Collect the records in all responses of the traffic; of several responses to a question, the last counts."""
         found = {}
         for exchange in traffic.exchanges:
             response, question = exchange.response, exchange.query.question
@@ -44,7 +44,10 @@ class Published:
         return self.answers[key]
 
     def text(self, name: str, version: str) -> tuple[str, int]:
-        """Return (TXT record that begins with `version`, or ""; its frame). Raises Inconclusive without a response."""
+        """Return (TXT record that begins with `version`, frame of the DNS response); the record is "" if there is none.
+
+        Raises Inconclusive without a response.
+        """
         values, frame = self.values(name, "TXT")
         texts = ["".join(_STRING.findall(value)) for value in values]
         return next((text for text in texts if text.startswith(version)), ""), frame
@@ -97,9 +100,9 @@ def _is_in(address: str, values: Iterable[str], prefix: str) -> bool:
 
 
 def dmarc_policy(published: Published, domain: str) -> tuple[str, int]:
-    """Return (policy in a domain's own DMARC record, or "" without a record; frame of the response).
+    """Return (policy in a domain's own DMARC record, frame of the DNS response); the policy is "" without a record.
 
-    Raises Inconclusive.
+    Raises Inconclusive without a response.
     """
     text, frame = published.text(f"_dmarc.{domain}", "v=DMARC1")
     found = re.search(r";\s*p\s*=\s*([a-z]+)", text)

@@ -48,7 +48,7 @@ class SmtpExchange(Exchange[Command | MailData, Reply]):
 
 @dataclass(frozen=True)
 class Message:
-    """Mail transaction: MAIL, accepted RCPTs, DATA, and the mail data with the reply to them."""
+    """Captured mail transaction: the exchanges of MAIL, the accepted RCPTs and DATA, and the mail data with reply."""
 
     mail: SmtpExchange
     recipients: tuple[SmtpExchange, ...]
@@ -57,7 +57,7 @@ class Message:
 
     @property
     def data(self) -> MailData:
-        """Return the mail data as captured."""
+        """Return the mail data as captured, with dot-stuffing."""
         assert isinstance(self.sent.command, MailData)
         return self.sent.command
 
@@ -97,7 +97,7 @@ class SmtpSession(Dialogue[SmtpExchange, Reply | None]):
 
 @dataclass(frozen=True)
 class SmtpTraffic(DialogueTraffic[SmtpSession]):
-    """SMTP sessions captured at one interface; `others`: connections without a session."""
+    """SMTP sessions captured at one interface; `others`: all other TCP connections, also refused ones."""
 
     session_name = "SMTP session"
 
@@ -108,7 +108,7 @@ class SmtpTraffic(DialogueTraffic[SmtpSession]):
 
     @property
     def messages(self) -> list[Message]:
-        """Return the messages of all sessions."""
+        """Return the mail transactions of all sessions in order."""
         return [message for session in self.sessions for message in session.messages]
 
 
@@ -134,7 +134,7 @@ class _SessionParser:
         return self.replies.pop(0) if self.replies else None
 
     def record(self, said: Command | MailData) -> SmtpExchange:
-        """Record a command or mail data with the next reply; return the exchange."""
+        """Add a command or mail data, with the next reply, as an exchange; return the exchange."""
         self.at += len(said.octets)
         made = SmtpExchange(said, self.next_reply())
         self.exchanges.append(made)
@@ -210,7 +210,7 @@ def _update_transaction(reading: _SessionParser, exchange: SmtpExchange) -> None
 
 
 def _order(greeting: Reply | None, exchanges: Sequence[SmtpExchange], left: Iterable[Reply]) -> str | None:
-    """Return a violation of the order, or None: replies follow commands, only 421 may be unsolicited."""
+    """Return a violation of the required order, or None: replies follow their commands; only 421 may be unsolicited."""
     first = next(iter(exchanges), None)
     if first is not None and greeting is not None and first.command.first_ns < greeting.last_ns:
         return f"{first.text!r} in frame {first.command.frame} precedes the greeting"

@@ -110,7 +110,7 @@ class MailData(Request):
 
     @property
     def text(self) -> str:
-        """Return the size of the mail data, for evidence texts."""
+        """Return the size of the message as text, such as `120 octets of mail data`, for evidence."""
         return f"{len(self.content)} octets of mail data"
 
 

@@ -6,10 +6,10 @@
                     a command, or the first of the mail data, sent   to  its reply received
     transmission    first segment of the mail data arrived at the server   to  the last one arrived there
 
-The first three terms are captured at the client's interface, transmission at the server's interface, since a client
-sends its segments at once and they arrive at the link's rate. A moment that several intervals cover counts for the last
-of these terms: arriving mail data are transmission, not dialogue. Time that no interval covers is residual: the
-programs' own processing. The terms therefore sum to the total exactly.
+The first three terms are captured at the client's interface. Transmission is captured at the server's interface, since
+a client sends its segments at once and they arrive at the link's rate. Where intervals overlap, the time counts for the
+term that is last in this table: arriving mail data are transmission, not dialogue. Time that no interval covers is
+residual: the programs' own processing. The terms and the residual therefore sum to the total exactly.
 
 For a line protocol with one request at a time (POP3), `line_intervals` decomposes a connection in the same way,
 captured at the client alone: server data are transmission from the first segment to the last.
@@ -28,12 +28,15 @@ MAIL_TERMS = ("transmission", "dialogue", "tcp_handshake", "dns")
 
 
 def divide(intervals: Iterable[Interval], start_ns: int, end_ns: int) -> Decomposition:
-    """Divide the time span [start_ns, end_ns) into terms; time in no interval is residual."""
+    """Divide the time span [start_ns, end_ns) into terms by intervals; time in no interval is `residual`."""
     return sum_up(intervals, start_ns, end_ns, MAIL_TERMS)
 
 
 def smtp_intervals(sessions: Iterable[SmtpSession], at_server: SmtpTraffic) -> Iterator[Interval]:
-    """Yield the timed intervals of sessions in the capture at the client; `at_server`: the capture at the server."""
+    """Yield the time intervals of SMTP sessions, each named by a term: tcp_handshake, dialogue or transmission.
+
+    `at_server`: the same sessions captured at the server.
+    """
     for session in sessions:
         yield from _dialogue(session)
         for message in (one for there in at_server.sessions if _is_same(there, session) for one in there.messages):
@@ -42,7 +45,7 @@ def smtp_intervals(sessions: Iterable[SmtpSession], at_server: SmtpTraffic) -> I
 
 
 def _is_same(there: SmtpSession, here: SmtpSession) -> bool:
-    """Return True if two sessions are one connection captured at both ends; times exclude a later use of the port."""
+    """Return True if two sessions are the same connection, captured at both ends, and not a later use of the port."""
     begun, ended = here.connection.syn.time_ns, max((reply.last_ns for reply in here.replies), default=0)
     return there.connection.client == here.connection.client and begun <= there.connection.syn.time_ns <= ended
 
@@ -60,7 +63,10 @@ def _dialogue(session: SmtpSession) -> Iterator[Interval]:
 
 
 def line_intervals(connection: Connection) -> Iterator[Interval]:
-    """Yield the timed intervals of a request-response connection such as POP3, captured at the client."""
+    """Yield the time intervals of a connection with one request at a time (such as POP3), captured at the client.
+
+    Each is named by a term: tcp_handshake, dialogue or transmission.
+    """
     answer = connection.from_server.syn
     if answer is None:
         return
@@ -75,7 +81,7 @@ def line_intervals(connection: Connection) -> Iterator[Interval]:
 
 
 def lookups(frames: Sequence[Frame], client: str, start_ns: int, end_ns: int) -> list[Interval]:
-    """Return the intervals of a host's DNS lookups that begin within [start_ns, end_ns)."""
+    """Return the time intervals of a host's DNS lookups that begin within [start_ns, end_ns)."""
     of_client = [frame for frame in frames if _is_between(frame, client)]
     return [interval for interval in dns_intervals(of_client) if start_ns <= interval.start_ns < end_ns]
 

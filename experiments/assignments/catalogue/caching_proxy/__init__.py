@@ -1,1 +1,1 @@
-"""Program assignment: a shared caching proxy between a client and an origin (RFC 9111, RFC 9110 section 7.6)."""
+"""Program assignment caching-proxy: a shared HTTP cache, written by the student, between a client and an origin."""

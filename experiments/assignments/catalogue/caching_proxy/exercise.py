@@ -1,11 +1,12 @@
-"""Caching proxy exercise: requests through a shared cache to a scripted origin (RFC 9111, RFC 9110, RFC 9112).
+"""Caching proxy exercise: test requests through a student's shared HTTP cache to a scripted origin (RFC 9110 to 9112).
 
     client 10.58.0.1 ── 5 ms ── s1 ─┬─ proxy 10.58.0.100:3128
                                     └─ origin 10.58.1.1:80, www.example.com
 
-The client sends requests in absolute-form. Targets, contents, entity tags and lifetimes are drawn from the seed. Claims
-are decided from the captures at the client and at the origin. Left out: ranges, trailers, heuristic freshness,
-s-maxage, stale-while-revalidate and stale-if-error (RFC 5861), and CONNECT.
+The client sends requests in absolute-form. Targets, contents, entity tags and freshness lifetimes are drawn from the
+run's seed. Each claim, such as "A stale response is validated by its entity tag", is decided from the captures at the
+client and at the origin. Left out: ranges, trailers, heuristic freshness, s-maxage, stale-while-revalidate and
+stale-if-error (RFC 5861), and CONNECT.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ SCRIPT_FILE = "script.json"
 
 
 class ProxyTopo(Topo):  # type: ignore[misc]
-    """A client, a forward proxy, and a scripted origin."""
+    """Topology of a client, a forward proxy, and an origin whose responses are scripted."""
 
     def build(self, script: str = "{}") -> None:
-        """Add the hosts and links; script: the text of the origin's script."""
+        """Add the hosts and links; `script` is the JSON text of the origin's responses."""
         switch = self.addSwitch("s1")
         answers = f"lab7.experiments.assignments.programs.peers.origin --script {SCRIPT_FILE} --port 80"
         caches = f"lab7.services.http.proxy --listen 0.0.0.0 --port {PORT}"
@@ -48,12 +49,12 @@ class ProxyTopo(Topo):  # type: ignore[misc]
 
 
 def decide(captured: CaptureFile, plan: Plan) -> tuple[Verdict, ...]:
-    """Return the verdicts on the claims of the exercise from a capture."""
+    """Return a verdict (shown, failed or undecided) on each claim about the proxy under test, from a capture."""
     return decide_cases(captured, AT_CLIENT, PORT, AT_ORIGIN, plan.cases)
 
 
 def run(context: Run, more: More = no_more) -> Outcome:
-    """Send the requests of all cases in turn, and decide the claims from the captures."""
+    """Send the requests of all test cases in turn, and decide the claims from the captures at client and origin."""
     plan = plan_of(context.seed, context.parameters["exercise"], more)
     stands = {"mode": "forward", "origin": f"http://{ORIGIN_ADDRESS}:80"}
     topo = ProxyTopo(script=json.dumps(plan.script))
@@ -70,7 +71,7 @@ def run(context: Run, more: More = no_more) -> Outcome:
 def partial(
     captured: CaptureFile, _folder: Path, seed: int, parameters: dict[str, str], more: More = no_more
 ) -> tuple[Verdict, ...]:
-    """Return the verdicts from the capture of a run that did not end."""
+    """Return the verdicts on the claims as far as the capture of an interrupted run supports them."""
     return decide(captured, plan_of(seed, parameters.get("exercise", EXERCISES[0]), more))
 
 

@@ -1,4 +1,4 @@
-"""Cases of the caching proxy exercise: the origin's script, and per claim requests with the check of their packets."""
+"""Test cases of the caching proxy exercise: client requests, scripted origin responses, and checks of the packets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lab7.experiments.assignments.programs.proxy_cases import AGE_SLACK_S, Ask, 
 
 NAME = "www.example.com"
 CLOSE = "Connection: close"
-# A freshness lifetime in seconds that no case outlasts.
+# Freshness lifetime in seconds that exceeds the duration of every test case.
 LONG_S = 600
 FRAMING_RULES = frozenset(
     rule.id for rule in (http1.CONTENT_LENGTH, http1.FRAMING, http1.CHUNK_SIZE, http1.CHUNK_END, http1.NO_CONTENT)
@@ -113,36 +113,36 @@ ARRIVAL = Rule(
 
 @dataclass
 class Plan:
-    """The cases of a seed, and the script of the origin (see programs.peers.origin)."""
+    """Test cases drawn from a seed, and the origin's scripted responses keyed by target (see programs.peers.origin)."""
 
     random: Random
     cases: list[Case] = field(default_factory=list)
     script: dict[str, Any] = field(default_factory=dict)
 
     def target(self, *steps: Mapping[str, Any], query: str = "") -> str:
-        """Add a target of a drawn name with these steps to the script; return it."""
+        """Script these responses of the origin under a drawn request target; return the target."""
         word = self.random.choice(("news", "notes", "prices", "table"))
         name = f"/{word}-{self.random.randrange(16**6):06x}"
         self.script[name + query] = list(steps)
         return name + query
 
     def text(self) -> bytes:
-        """Return a drawn content."""
+        """Return random text as the content of a response."""
         return "".join(
             f"row {self.random.getrandbits(160):040x}\n" for _ in range(self.random.randrange(8, 40))
         ).encode()
 
     def etag(self) -> str:
-        """Return a drawn entity tag."""
+        """Return a random entity tag."""
         return f'"{self.random.getrandbits(48):012x}"'
 
     def add(self, claim: str, check: Check, *asks: Ask, rules: frozenset[str] = frozenset()) -> None:
-        """Add a case."""
+        """Add a test case for a claim: the client's requests, the check of their packets, and message rules."""
         self.cases.append(Case(claim, asks, check, rules))
 
 
 def step(content: bytes, cache: str = "", *, etag: str = "", status: int = 200, **more: Any) -> dict[str, Any]:
-    """Return a step of the origin's script; cache: the value of Cache-Control."""
+    """Return one scripted response of the origin; `cache` is the value of its Cache-Control field."""
     fields = [["Content-Type", "text/plain"]]
     fields += [["Cache-Control", cache]] if cache else []
     fields += [["ETag", etag]] if etag else []
@@ -150,12 +150,15 @@ def step(content: bytes, cache: str = "", *, etag: str = "", status: int = 200, 
 
 
 def ask(target: str, *fields: str, wait_s: float = 0, method: str = "GET", content: bytes = b"") -> Ask:
-    """Return a request of the client."""
+    """Return a client request for a target, in absolute-form, sent after a pause of `wait_s` seconds."""
     return Ask(absolute(NAME, target, CLOSE, *fields, method=method, content=content), target, wait_s)
 
 
 def plan_of(seed: int, which: str, more: More = no_more) -> Plan:
-    """Return the cases and the script of a seed; if `which` is public, without the cases of hidden stages."""
+    """Return the test cases and the origin's script, drawn from a seed.
+
+    Test cases hidden from students are omitted if `which` is "public".
+    """
     plan = Plan(Random(seed))
     for add in (_forward, _fields, _framing, _hit, _not_storable, _validation, _age, _key):
         add(plan)
@@ -291,7 +294,7 @@ def _not_storable(plan: Plan) -> None:
 
 
 def _forwarded_again(contents: Sequence[bytes], rule: Rule, cache: str) -> Check:
-    """Return the check that each request is forwarded, and answered by its own content."""
+    """Return a check that each request is forwarded to the origin and gets the origin's new content."""
 
     def check(turns: Sequence[Turn]) -> str:
         turns[0].expect_content(contents[0], STATUS)

@@ -1,1 +1,1 @@
-"""Assignment cdn-redirection: request routing of a CDN by DNS, replicas per region, and fetches from the origin."""
+"""Assignment cdn-redirection: a CDN's request routing by DNS, its replicas per region, and their cache misses."""

@@ -1,7 +1,6 @@
-"""Questions of the assignment cdn-redirection: a student's variant (drawn parameters), traffic, and answer keys.
+"""Questions of the assignment cdn-redirection: drawn parameters per student, traffic to record, and answer keys.
 
-The docstring of a question function (q1, ...) says in words what the right answer is; the Key that it returns has the
-answer for this variant.
+Each function q1, q2, ... computes the answer key of one question from the capture of one student.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ ORIGIN_HOST = "origin"
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw the order of the regions, the objects of each, TTL, delays, sizes, and the pause before the repetition."""
+    """Draw the parameters: order of the regions, objects, TTL, delays, sizes, and the pause before the last loads."""
     regions = draw.shuffled("regions", sorted(REGIONS))
     page = f"{draw.word('page')}.html"
     objects = {
@@ -52,7 +51,7 @@ def variant(draw: Draw) -> dict[str, Any]:
 
 
 def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
-    """Write the files of the origin."""
+    """Write the files that the origin serves."""
     start = f"<!doctype html>\n<title>{variant['page']}</title>\n"
     (folder / variant["page"]).write_text(start.ljust(variant["size"], "."))
     for name in (name for names in variant["objects"].values() for name in names):
@@ -62,7 +61,7 @@ def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
 
 
 def record(lab: Lab) -> None:
-    """Load the page and further objects in each region, and the page again in one of them after a pause."""
+    """Load the page and further objects in each region; after a pause load the page again in one of the regions."""
     values = lab.variant
     for region in (values["first"], values["second"], values["third"]):
         _load(lab, region, [values["page"], *values["objects"][region]])
@@ -83,7 +82,7 @@ def _user(seen: CaptureView, region: str) -> CaptureView:
 
 
 def _resolved(seen: CaptureView, region: str, place: int = 0) -> tuple[DnsExchange, DnsMessage]:
-    """Return a query of a region's user, counted from 0, and its response."""
+    """Return (DNS exchange, its response) of a region's user; `place` counts the user's exchanges from 0."""
     exchange = _user(seen, region).dns.exchanges[place]
     assert exchange.response is not None
     return exchange, exchange.response
@@ -94,12 +93,12 @@ def _address(response: DnsMessage) -> DnsRecord:
 
 
 def _page(seen: CaptureView, host: str) -> list[Exchange]:
-    """Return the requests for the page at the interface of a host."""
+    """Return the HTTP exchanges for the page, captured at the interface of a host."""
     return [one for one in seen.at(host).http if one.target == f"/{seen.variant['page']}".encode()]
 
 
 def _page_response(seen: CaptureView, region: str, place: int) -> tuple[Message, Message]:
-    """Return a request for the page of a region's user, counted from 0, and its response."""
+    """Return (request, response) of a region's user for the page; `place` counts the user's page requests from 0."""
     exchange = _page(seen, host_name("user", region))[place]
     assert exchange.response is not None
     return exchange.request, exchange.response
@@ -107,7 +106,7 @@ def _page_response(seen: CaptureView, region: str, place: int) -> tuple[Message,
 
 @question(points=1, filter="dns.cname", hint="The record type of an alias is CNAME.")
 def q1(seen: CaptureView) -> Key:
-    """Return the name in the CNAME record."""
+    """Return the answer key: the target of the CNAME record in the first region's DNS response."""
     _, response = _resolved(seen, seen.variant["first"])
     alias = next(one for one in response.answer if one.type == "CNAME")
     explanation = f"Frame {response.frame}: {alias.name} CNAME {alias.rdata} (RFC 1034 section 3.6.2)."
@@ -123,19 +122,19 @@ def _address_key(seen: CaptureView, region: str) -> Key:
 
 @question(points=1, filter="dns.a", hint="The answer section has the alias and its address.")
 def q2(seen: CaptureView) -> Key:
-    """Return the address for the first region."""
+    """Return the answer key: the replica's IP address in the first region's DNS response."""
     return _address_key(seen, seen.variant["first"])
 
 
 @question(points=1, filter="dns.a", hint="The answer section has the alias and its address.")
 def q3(seen: CaptureView) -> Key:
-    """Return the address for the second region."""
+    """Return the answer key: the replica's IP address in the second region's DNS response."""
     return _address_key(seen, seen.variant["second"])
 
 
 @question(points=1, filter="dns.a", hint="Each record has its own time to live.")
 def q4(seen: CaptureView) -> Key:
-    """Return the TTL of the address in the first region."""
+    """Return the answer key: the TTL of the A record in the first region's DNS response."""
     _, response = _resolved(seen, seen.variant["first"])
     ttl_s = _address(response).ttl
     explanation = f"Frame {response.frame}: the A record's TTL is {ttl_s} s (RFC 1035 section 3.2.1)."
@@ -144,7 +143,7 @@ def q4(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns", hint="Subtract the times of query and response at the user's interface.")
 def q5(seen: CaptureView) -> Key:
-    """Return the user's wait for the first DNS response in the first region."""
+    """Return the answer key: the time from the first region's first DNS query to its response, at the user."""
     exchange, response = _resolved(seen, seen.variant["first"])
     time_s = (response.time_ns - exchange.query.time_ns) / 1e9
     frames = (exchange.query.frame, response.frame)
@@ -154,7 +153,7 @@ def q5(seen: CaptureView) -> Key:
 
 @question(points=1, filter='http.request && frame.interface_name contains "user"', hint="Look at three interfaces.")
 def q6(seen: CaptureView) -> Key:
-    """Return the number of requests of the users for the page."""
+    """Return the answer key: the number of requests for the page by the users of all regions."""
     hosts = [host_name("user", region) for region in REGIONS]
     frames = tuple(sorted(one.request.frames[0] for host in hosts for one in _page(seen, host)))
     return Key(Number(len(frames)), frames, f"They begin in the frames {', '.join(map(str, frames))}.")
@@ -162,7 +161,7 @@ def q6(seen: CaptureView) -> Key:
 
 @question(points=1, filter='http.request && frame.interface_name == "origin"', hint="A replica sends misses on.")
 def q7(seen: CaptureView) -> Key:
-    """Return the number of requests for the page at the origin."""
+    """Return the answer key: the number of requests for the page captured at the origin."""
     frames = _at_origin(seen)
     explanation = f"Frames {', '.join(map(str, frames))}: each replica fetches it once, and stores it."
     return Key(Number(len(frames)), frames, explanation)
@@ -170,7 +169,7 @@ def q7(seen: CaptureView) -> Key:
 
 @question(points=1, filter='http.request && frame.interface_name == "origin"', hint="Look at the request lines.")
 def q8(seen: CaptureView) -> Key:
-    """Return the frames of the requests for the page at the origin."""
+    """Return the answer key: the frames of the requests for the page captured at the origin."""
     frames = _at_origin(seen)
     return Key(Frames(frames), frames, f"They begin in the frames {', '.join(map(str, frames))} (RFC 9111 section 4).")
 
@@ -183,7 +182,7 @@ def _at_origin(seen: CaptureView) -> tuple[int, ...]:
     points=2, filter="tcp.len > 0 && tcp.port == 80", hint="The replica must fetch the object before it can respond."
 )
 def q9(seen: CaptureView) -> Key:
-    """Return the time from the first request for the page to its response in the first region."""
+    """Return the answer key: the time from the first region's first request for the page to its response."""
     request, response = _page_response(seen, seen.variant["first"], 0)
     time_s = (response.first_ns - request.first_ns) / 1e9
     frames = (request.frames[0], response.frames[0])
@@ -193,7 +192,7 @@ def q9(seen: CaptureView) -> Key:
 
 @question(points=2, filter='tcp.flags.syn == 1 && frame.interface_name == "origin"', hint="The ACK ends the handshake.")
 def q10(seen: CaptureView) -> Key:
-    """Return the RTT between the third region's replica and the origin."""
+    """Return the answer key: the RTT between the third region's replica and the origin, from SYN-ACK to ACK."""
     replica = replica_address(seen.variant["third"])
     connection = next(one for one in seen.at(ORIGIN_HOST).connections if one.client.address == replica)
     answer, ack = connection.from_server.syn, connection.from_client.first_ack
@@ -206,7 +205,7 @@ def q10(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns.a", hint="The name server of the region has cached the address.")
 def q11(seen: CaptureView) -> Key:
-    """Return the TTL of the address in the second DNS response of the repeating user."""
+    """Return the answer key: the TTL of the A record in the second DNS response to the user who loads again."""
     _, first = _resolved(seen, seen.variant["again"])
     _, second = _resolved(seen, seen.variant["again"], 1)
     ttl_s = _address(second).ttl
@@ -218,7 +217,7 @@ def q11(seen: CaptureView) -> Key:
 
 @question(points=1, filter="http.response", hint="Open the header of the second response.")
 def q12(seen: CaptureView) -> Key:
-    """Return the Cache-Status of the second response for the page."""
+    """Return the answer key: the Cache-Status field (RFC 9211) of the second page response to one user."""
     _, response = _page_response(seen, seen.variant["again"], 1)
     value = response.values(b"cache-status")[0].decode()
     explanation = f"{span(response)}: `Cache-Status: {value}` (RFC 9211 section 2)."

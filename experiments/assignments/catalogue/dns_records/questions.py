@@ -1,7 +1,6 @@
-"""Questions of the assignment dns-records: a student's variant (drawn parameters), the traffic, and the answer keys.
+"""Questions of the assignment dns-records: drawn parameters per student, traffic to record, and answer keys.
 
-The docstring of a question function (q1, ...) says in words what the right answer is; the Key that it returns has the
-answer for this variant.
+Each function q1, q2, ... computes the answer key of one question from the capture of one student.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ NXDOMAIN = 3
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw the names and records, their TTLs, and the order of the queries."""
+    """Draw the parameters: names, records, TTLs, the order of the queries, and the pause before the last query."""
     domain = f"{draw.word('domain')}.example.com"
     address = f"10.53.{draw.number('network', 20, 250)}.{draw.number('host', 1, 250)}"
     canonical, pool = f"{draw.word('host')}.example.com", f"{draw.word('pool')}.{domain}"
@@ -59,7 +58,7 @@ def variant(draw: Draw) -> dict[str, Any]:
 
 
 def record(lab: Lab) -> None:
-    """Send the queries in the variant's order, and repeat the query for the missing name after a pause."""
+    """Send the queries in the drawn order; after a pause repeat the query for the name that does not exist."""
     for name, kind in lab.variant["queries"]:
         lab.run_module("client", "lab7.services.dns.stub", name, kind)
     lab.run("client", ["sleep", str(lab.variant["pause"])])
@@ -67,7 +66,7 @@ def record(lab: Lab) -> None:
 
 
 def _responses(seen: CaptureView, kind: str, name: str = "") -> list[DnsMessage]:
-    """Return the responses to queries of a type, for a name without its final dot if one is given."""
+    """Return the responses to queries of a type; with `name` (without final dot), only those about this name."""
     return [
         one.response
         for one in seen.dns.exchanges
@@ -79,19 +78,19 @@ def _responses(seen: CaptureView, kind: str, name: str = "") -> list[DnsMessage]
 
 
 def _missing(seen: CaptureView) -> list[DnsMessage]:
-    """Return the responses that deny a name."""
+    """Return the NXDOMAIN responses to queries for A records."""
     return [one for one in _responses(seen, "A") if one.rcode == NXDOMAIN]
 
 
 def _soa(response: DnsMessage) -> tuple[int, int]:
-    """Return the TTL of the SOA record of a negative response, and its field MINIMUM, in s."""
+    """Return (TTL, field MINIMUM) in s of the SOA record in a negative response."""
     soa = next(one for one in response.authority if one.type == "SOA")
     return soa.ttl, int(soa.rdata.split()[-1])
 
 
 @question(points=2, filter="dns.mx.preference", hint="A lower preference value is tried earlier.")
 def q1(seen: CaptureView) -> Key:
-    """Return the mail exchanges in order of preference."""
+    """Return the answer key: the names of the domain's mail exchanges, the lowest preference value first."""
     (response,) = _responses(seen, "MX")
     found = sorted(one.mx for one in response.answer if one.type == "MX")
     text = ", ".join(f"{value} {name}" for value, name in found)
@@ -101,7 +100,7 @@ def q1(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns.mx.preference", hint="Open the MX records in the answer section.")
 def q2(seen: CaptureView) -> Key:
-    """Return the highest preference value."""
+    """Return the answer key: the highest preference value among the MX records."""
     (response,) = _responses(seen, "MX")
     value, name = max(one.mx for one in response.answer if one.type == "MX")
     return Key(Number(value), (response.frame,), f"Frame {response.frame}: {name} has {value}, and is tried last.")
@@ -109,7 +108,7 @@ def q2(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns.cname && dns.flags.response == 1", hint="Follow the records from alias to name.")
 def q3(seen: CaptureView) -> Key:
-    """Return the canonical name of the alias."""
+    """Return the answer key: the canonical name to which the alias leads in the end."""
     response = _responses(seen, "A", seen.variant["alias"])[0]
     name = next(one.name for one in response.answer if one.type == "A")
     explanation = f"The A record in frame {response.frame} belongs to {name} (RFC 1034 section 3.6.2)."
@@ -118,7 +117,7 @@ def q3(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns.cname && dns.flags.response == 1", hint="Each alias has one CNAME record.")
 def q4(seen: CaptureView) -> Key:
-    """Return the number of CNAME records in the chain."""
+    """Return the answer key: the number of CNAME records from the alias to the canonical name."""
     response = _responses(seen, "A", seen.variant["alias"])[0]
     chain = [one for one in response.answer if one.type == "CNAME"]
     text = ", ".join(f"{one.name} to {one.rdata}" for one in chain)
@@ -127,7 +126,7 @@ def q4(seen: CaptureView) -> Key:
 
 @question(points=2, filter="dns.cname && dns.flags.response == 1", hint="Compare the TTLs of all its records.")
 def q5(seen: CaptureView) -> Key:
-    """Return the smallest TTL in the response of the alias."""
+    """Return the answer key: the smallest TTL in the response about the alias, in s."""
     response = _responses(seen, "A", seen.variant["alias"])[0]
     ttls_s = [one.ttl for one in response.answer]
     text = ", ".join(f"{one.name} {one.type} {one.ttl}" for one in response.answer)
@@ -137,7 +136,7 @@ def q5(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns.a", hint="Count the A records in the answer section.")
 def q6(seen: CaptureView) -> Key:
-    """Return the number of addresses of the pool."""
+    """Return the answer key: the number of A records of the name with several addresses."""
     response = _responses(seen, "A", seen.variant["pool"])[0]
     addresses = [one.rdata for one in response.answer if one.type == "A"]
     return Key(Number(len(addresses)), (response.frame,), f"Frame {response.frame} has {', '.join(addresses)}.")
@@ -145,7 +144,7 @@ def q6(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns.qry.type == 12", hint="The domain in-addr.arpa has the octets in reverse order.")
 def q7(seen: CaptureView) -> Key:
-    """Return the question name of the reverse query."""
+    """Return the answer key: the name in the question section of the query for a PTR record."""
     query = next(one.query for one in seen.dns.exchanges if one.query.question and one.query.question.qtype == "PTR")
     assert query.question is not None
     name = query.question.qname
@@ -155,7 +154,7 @@ def q7(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns.ptr.domain_name", hint="The answer is a PTR record.")
 def q8(seen: CaptureView) -> Key:
-    """Return the name of the address."""
+    """Return the answer key: the host name in the PTR record."""
     (response,) = _responses(seen, "PTR")
     name = next(one.rdata for one in response.answer if one.type == "PTR")
     return Key(Text(name, name=True), (response.frame,), f"Frame {response.frame} has the record PTR {name}.")
@@ -163,7 +162,7 @@ def q8(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns.flags.rcode != 0", hint="Look at the reply code of the responses.")
 def q9(seen: CaptureView) -> Key:
-    """Return the name that does not exist."""
+    """Return the answer key: the name in the query that gets NXDOMAIN."""
     response = _missing(seen)[0]
     assert response.question is not None
     name = response.question.qname
@@ -177,7 +176,7 @@ def q9(seen: CaptureView) -> Key:
     hint="Such a response has no error code and no answer.",
 )
 def q10(seen: CaptureView) -> Key:
-    """Return the frame of the response without data."""
+    """Return the answer key: the frame of the NODATA response (RFC 2308 section 2.2)."""
     response = next(
         one.response
         for one in seen.dns.exchanges
@@ -191,7 +190,7 @@ def q10(seen: CaptureView) -> Key:
 
 @question(points=2, filter="dns.flags.rcode == 3", hint="The SOA record has two numbers that limit the time.")
 def q11(seen: CaptureView) -> Key:
-    """Return the time for which the first negative response may be cached."""
+    """Return the answer key: the time in s for which the first NXDOMAIN response may be cached (RFC 2308 section 5)."""
     response = _missing(seen)[0]
     ttl_s, minimum_s = _soa(response)
     explanation = (
@@ -203,7 +202,7 @@ def q11(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns.flags.rcode == 3", hint="Compare the SOA records of both negative responses.")
 def q12(seen: CaptureView) -> Key:
-    """Return the TTL of the SOA record in the second negative response."""
+    """Return the answer key: the TTL in s of the SOA record in the second NXDOMAIN response."""
     first, second = _missing(seen)
     ttl_s, _ = _soa(second)
     explanation = (

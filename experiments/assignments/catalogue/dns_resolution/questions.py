@@ -1,7 +1,6 @@
-"""Questions of the assignment dns-resolution: a student's variant (drawn parameters), the traffic, and the answer keys.
+"""Questions of the assignment dns-resolution: drawn parameters per student, traffic to record, and answer keys.
 
-The docstring of a question function (q1, ...) says in words what the right answer is; the Key that it returns has the
-answer for this variant.
+Each function q1, q2, ... computes the answer key of one question from the capture of one student.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from lab7.experiments.assignments.recording import Lab
 from lab7.experiments.dns.wire.traffic import DnsExchange, DnsMessage
 from lab7.topologies.dns import LOCAL
 
-# Characters of filling in each string of the large TXT RRset, which exceeds a UDP response.
+# Number of padding characters in each string of the large TXT RRset, which exceeds a UDP response.
 FILLING = 150
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw the domain, names, address, TTL, the delays of all links, and the pause between two queries."""
+    """Draw the parameters: domain, names, address, TTL, the delays of all links, and the pause between two queries."""
     domain = draw.choice("domain", ["example.com", "shop.org", "bookshop.uk"])
     name, big = f"{draw.word('name')}.{domain}", f"{draw.word('big', 4)}.{domain}"
     address = f"10.53.{draw.number('network', 20, 250)}.{draw.number('host', 1, 250)}"
@@ -39,7 +38,7 @@ def variant(draw: Draw) -> dict[str, Any]:
 
 
 def record(lab: Lab) -> None:
-    """Query the name, query it again after a pause, and query the large TXT RRset."""
+    """Query a name, query it again after a pause, and query a TXT RRset that exceeds a UDP response."""
     name, big = lab.variant["name"], lab.variant["big"]
     lab.run_module("client", "lab7.services.dns.stub", name, "A")
     lab.run("client", ["sleep", str(lab.variant["pause"])])
@@ -48,12 +47,12 @@ def record(lab: Lab) -> None:
 
 
 def _asked(seen: CaptureView, host: str) -> list[DnsExchange]:
-    """Return the exchanges of the client with the local server at the interface of a host."""
+    """Return the DNS exchanges between client and local server, captured at the interface of a host."""
     return [one for one in seen.at(host).dns.exchanges if one.query.target == LOCAL]
 
 
 def _resolution(seen: CaptureView) -> list[tuple[DnsMessage, DnsMessage]]:
-    """Return the queries of the local server during the first resolution, with their responses."""
+    """Return (query, response) for each query that the local server sends to resolve the client's first query."""
     first = _asked(seen, "local")[0]
     return [
         (one.query, one.response)
@@ -76,7 +75,7 @@ def _pair(exchange: DnsExchange) -> tuple[int, int]:
 
 
 def _messages(seen: CaptureView) -> list[DnsMessage]:
-    """Return the messages at the interface of the local server."""
+    """Return the DNS messages at the local server's interface, in the order of their frames."""
     both = [message for one in seen.dns.exchanges for message in (one.query, one.response) if message is not None]
     return sorted(both, key=lambda message: message.frame)
 
@@ -87,7 +86,7 @@ def _messages(seen: CaptureView) -> list[DnsMessage]:
     hint="Look at the destination of each query of the local server.",
 )
 def q1(seen: CaptureView) -> Key:
-    """Return the servers of the first resolution in order."""
+    """Return the answer key: the addresses of the servers queried in the local server's first resolution, in order."""
     queries = [query for query, _ in _resolution(seen)]
     text = "; ".join(f"frame {one.frame}: {one.question} to {one.target}" for one in queries)
     explanation = f"Iterative resolution from the root (RFC 1034 section 5.3.3): {text}."
@@ -100,7 +99,7 @@ def q1(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns.count.answers == 0 && dns.count.auth_rr > 0", hint="A referral has no answer section.")
 def q2(seen: CaptureView) -> Key:
-    """Return the zone that the first referral delegates."""
+    """Return the answer key: the zone to which the first referral delegates."""
     response = _resolution(seen)[0][1]
     zone = next(one.name for one in response.authority if one.type == "NS")
     explanation = f"Frame {response.frame} has NS records of {zone} in its authority section (RFC 1034 section 4.2.1)."
@@ -109,7 +108,7 @@ def q2(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns.count.answers == 0 && dns.count.add_rr > 0", hint="Open the additional records.")
 def q3(seen: CaptureView) -> Key:
-    """Return the address in the glue of the first referral."""
+    """Return the answer key: the address in the glue record of the first referral."""
     response = _resolution(seen)[0][1]
     glue = next(one for one in response.additional if one.type == "A")
     explanation = f"Frame {response.frame} has the glue `{glue.name} A {glue.rdata}` (RFC 9471 section 2)."
@@ -118,7 +117,7 @@ def q3(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns.count.answers == 0 && dns.count.auth_rr > 0", hint="Look for a record of type A.")
 def q4(seen: CaptureView) -> Key:
-    """Return whether the second referral has glue."""
+    """Return the answer key: whether the second referral has a glue record."""
     response = _resolution(seen)[1][1]
     server = next(one.rdata for one in response.authority if one.type == "NS")
     glue = any(one.type == "A" for one in response.additional)
@@ -137,7 +136,7 @@ def q4(seen: CaptureView) -> Key:
     hint="Queries of the client differ from those of the local server.",
 )
 def q5(seen: CaptureView) -> Key:
-    """Return the frames of the queries with RD."""
+    """Return the answer key: the frames of the queries over UDP with the flag RD, at the local server's interface."""
     frames = tuple(one.frame for one in _messages(seen) if one.rd and not one.is_response and one.transport == "udp")
     explanation = f"RD is set in the queries of the client alone (RFC 1035 section 4.1.1): {_list(frames)}."
     return Key(Frames(frames), frames, explanation)
@@ -149,7 +148,7 @@ def q5(seen: CaptureView) -> Key:
     hint="Neither a referral nor an answer from a cache is authoritative.",
 )
 def q6(seen: CaptureView) -> Key:
-    """Return the frames of the authoritative responses."""
+    """Return the answer key: the frames of the responses with the flag AA, at the local server's interface."""
     frames = tuple(one.frame for one in _messages(seen) if one.aa)
     explanation = f"AA is set by servers that are authoritative for the name (RFC 1035 section 4.1.1): {_list(frames)}."
     return Key(Frames(frames), frames, explanation)
@@ -161,7 +160,7 @@ def _list(frames: tuple[int, ...]) -> str:
 
 @question(points=2, filter='frame.interface_name == "local" && dns.time', hint="Wireshark shows [Time] in a response.")
 def q7(seen: CaptureView) -> Key:
-    """Return the longest time from a query of the first resolution to its response."""
+    """Return the answer key: the longest time from query to response in the local server's first resolution."""
     query, response = max(_resolution(seen), key=lambda pair: pair[1].time_ns - pair[0].time_ns)
     time_s = (response.time_ns - query.time_ns) / 1e9
     explanation = f"{query.target}: from frame {query.frame} to frame {response.frame}, {time_s * 1e3:.3f} ms."
@@ -170,7 +169,7 @@ def q7(seen: CaptureView) -> Key:
 
 @question(points=1, filter='frame.interface_name == "client" && dns', hint="Subtract the times of two frames.")
 def q8(seen: CaptureView) -> Key:
-    """Return the client's wait for the first response."""
+    """Return the answer key: the time from the client's first query to its response."""
     first = _asked(seen, "client")[0]
     frames = _pair(first)
     explanation = f"From frame {frames[0]} to frame {frames[1]}: {_wait_s(first) * 1e3:.3f} ms."
@@ -179,7 +178,7 @@ def q8(seen: CaptureView) -> Key:
 
 @question(points=2, filter='frame.interface_name == "client" && dns', hint="The local server has a cache.")
 def q9(seen: CaptureView) -> Key:
-    """Return the difference of the client's waits for the first and the second response."""
+    """Return the answer key: the difference between the response times of the client's first and second query."""
     first, second = _asked(seen, "client")[:2]
     saved_s = _wait_s(first) - _wait_s(second)
     explanation = (
@@ -191,7 +190,7 @@ def q9(seen: CaptureView) -> Key:
 
 @question(points=1, filter="dns.count.answers > 0", hint="The TTL of a cached record is smaller by its age.")
 def q10(seen: CaptureView) -> Key:
-    """Return the TTL in the second response."""
+    """Return the answer key: the TTL in the local server's second response to the client."""
     first, second = (one.response for one in _asked(seen, "client")[:2])
     assert first is not None
     assert second is not None
@@ -202,14 +201,14 @@ def q10(seen: CaptureView) -> Key:
 
 @question(points=1, filter='frame.interface_name == "local" && dns.flags.truncated == 1', hint="TC is a flag of DNS.")
 def q11(seen: CaptureView) -> Key:
-    """Return the frame of the truncated response that the local server gets."""
+    """Return the answer key: the frame of the truncated response (TC) that the local server receives."""
     frame = next(one.frame for one in _messages(seen) if one.tc and one.target == LOCAL)
     return Key(Frames((frame,)), (frame,), f"Frame {frame} has TC, since the RRset is too large (RFC 2181 section 9).")
 
 
 @question(points=1, filter="dns && tcp.srcport == 53", hint="By TCP, two octets with the length precede the message.")
 def q12(seen: CaptureView) -> Key:
-    """Return the size of the authoritative response over TCP."""
+    """Return the answer key: the size of the authoritative response over TCP."""
     response = next(one for one in _messages(seen) if one.transport == "tcp" and one.is_response)
     explanation = (
         f"Frame {response.frame} ends the message; the length before it is {response.size_bytes} (RFC 7766 section 8)."

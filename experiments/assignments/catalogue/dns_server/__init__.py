@@ -1,1 +1,1 @@
-"""The program assignment dns-server."""
+"""Program assignment dns-server: an authoritative DNS server of one zone, written by the student."""

@@ -1,10 +1,11 @@
-"""DNS server exercise: queries to an authoritative server of one zone (RFC 1034 section 4.3.2, RFC 1035, RFC 6891).
+"""DNS server exercise: test queries to a student's authoritative server of one zone (RFC 1034 section 4.3.2, RFC 1035).
 
     client 10.54.0.1 ── 5 ms ── s1 ── server 10.54.0.53
 
-The zone's names, addresses, TTLs and texts are drawn from the seed; the zone file has one record per line, with
-absolute names and all fields. A raw client sends the queries; claims are decided from the capture at the client. Left
-out: wildcards, zone transfers, DNSSEC.
+The zone's names, addresses, TTLs and texts are drawn from the run's seed. The zone file has one record per line, with
+absolute names and all fields. A client without a DNS parser sends the queries as octets. Each claim, such as "A query
+for an alias is answered by CNAME and the records of the canonical name", is decided from the capture at the client.
+Left out: wildcards, zone transfers, DNSSEC.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ OPCODE = Rule("dns-server-opcode", "dns", "An unknown OPCODE is answered by NOTI
 
 @dataclass(frozen=True)
 class Names:
-    """The zone of a seed: its records, and the names that the queries ask for."""
+    """Test zone drawn from a seed: its records, and the names for which the test cases query."""
 
     records: tuple[Expected, ...]
     host: str
@@ -89,37 +90,37 @@ class Names:
 
     @property
     def master_file(self) -> str:
-        """The zone file: owner, TTL, class, type and value on each line."""
+        """The zone file (RFC 1035 section 5) as text: owner, TTL, class, type and value on each line."""
         kinds = {A: "A", AAAA: "AAAA", NS: "NS", CNAME: "CNAME", MX: "MX", TXT: "TXT"}
         soa = "example.com. 3600 IN SOA ns.example.com. hostmaster.example.com. 7 7200 3600 1209600 300"
         lines = [f"{one.owner} {one.ttl} IN {kinds[one.rtype]} {_text(one)}" for one in self.records]
         return "\n".join([soa, *lines, ""])
 
     def of(self, owner: str, rtype: int) -> list[Expected]:
-        """Return the records of a name and type."""
+        """Return the zone's records with this owner name and type."""
         return [one for one in self.records if (one.owner, one.rtype) == (owner, rtype)]
 
 
 @dataclass
 class Plan:
-    """The zone of a seed, and the cases in the order in which they are sent."""
+    """The test zone, and the test cases in the order in which their queries are sent."""
 
     names: Names
     cases: list[Case]
 
     @property
     def next_id(self) -> int:
-        """The message ID of the next case, which no other case has."""
+        """The message ID for the query of the next test case; no other test case has it."""
         return self.names.first_id + len(self.cases)
 
 
 def _text(record: Expected) -> str:
-    """Return a value as in a master file: TXT, which is one character-string here, in quotes."""
+    """Return a record's value as in a zone file: a TXT value, here one character-string, is in quotes."""
     return f'"{bytes.fromhex(record.value)[1:].decode("ascii")}"' if record.rtype == TXT else record.value
 
 
 def draw_names(seed: int) -> Names:
-    """Return the zone of a seed."""
+    """Return the test zone drawn from a seed."""
     random = Random(seed)
     labels = [
         f"{random.choice(('amber', 'birch', 'cedar', 'delta'))}{number}" for number in random.sample(range(99), 5)
@@ -146,7 +147,7 @@ def draw_names(seed: int) -> Names:
 
 
 def cases_of(names: Names, which: str, more: More = no_more) -> list[Case]:
-    """Return the cases of a zone in the order of sending; if `which` is public, without the cases of hidden stages."""
+    """Return the test cases in the order of sending; those hidden from students are omitted if `which` is "public"."""
     cases: list[Case] = []
     plan = Plan(names, cases)
 
@@ -265,10 +266,10 @@ def _not_implemented(view: View) -> str:
 
 
 class ServerTopo(Topo):  # type: ignore[misc]
-    """A client and a name server with a zone file."""
+    """Topology of a client and an authoritative name server with one zone file."""
 
     def build(self, zone: str = "") -> None:
-        """Add the hosts and links; zone: the text of the zone file."""
+        """Add the hosts and links; `zone` is the text of the zone file."""
         switch = self.addSwitch("s1")
         serves = f"lab7.services.dns.authoritative --zone {ZONE_FILE} --listen {ADDRESS} --port 53"
         self.addHost("client", ip="10.54.0.1/16")
@@ -278,12 +279,12 @@ class ServerTopo(Topo):  # type: ignore[misc]
 
 
 def decide(captured: CaptureFile, names: Names, which: str, more: More = no_more) -> tuple[Verdict, ...]:
-    """Return the verdicts on the claims of the exercise from a capture."""
+    """Return a verdict (shown, failed or undecided) on each claim about the name server under test, from a capture."""
     return decide_cases(captured, AT_CLIENT, cases_of(names, which, more))
 
 
 def run(context: Run, more: More = no_more) -> Outcome:
-    """Send the queries of all cases in turn, and decide the claims from the capture."""
+    """Send the queries of all test cases in turn, and decide the claims from the capture at the client."""
     which, names = context.parameters["exercise"], draw_names(context.seed)
     cases = cases_of(names, which, more)
     network = subject_testbed(
@@ -310,7 +311,7 @@ def run(context: Run, more: More = no_more) -> Outcome:
 def partial(
     captured: CaptureFile, _folder: Path, seed: int, parameters: dict[str, str], more: More = no_more
 ) -> tuple[Verdict, ...]:
-    """Return the verdicts from the capture of a run that did not end."""
+    """Return the verdicts on the claims as far as the capture of an interrupted run supports them."""
     return decide(captured, draw_names(seed), parameters.get("exercise", EXERCISES[0]), more)
 
 

@@ -1,7 +1,6 @@
-"""Questions of the assignment ftp-modes: a student's variant (drawn parameters), the traffic, and the answer keys.
+"""Questions of the assignment ftp-modes: drawn parameters per student, traffic to record, and answer keys.
 
-The docstring of a question function (q1, ...) says in words what the right answer is; the Key that it returns has the
-answer for this variant.
+Each function q1, q2, ... computes the answer key of one question from the capture of one student.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ from lab7.experiments.ftp.wire.sessions import FtpExchange, FtpSession, Transfer
 MODES = ("passive", "active")
 # Modification times are drawn within a year from this time on (2023-11-14 22:13:20 UTC).
 MODIFIED, YEAR_S = 1_700_000_000, 31_536_000
-# The last segments of a connection are captured within this time.
+# Time in seconds after the session for the capture of the connection's last segments.
 CLOSE_S = 1.0
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw user, passwords, files, and order and modes of the transfers."""
+    """Draw the parameters: user, passwords, files, and the order, types and modes of the transfers."""
     user = draw.word("user", 2)
     binary, text = f"{draw.word('binary')}.bin", f"{draw.word('text')}.txt"
     stored, missing = f"{draw.word('stored')}.log", f"{draw.word('missing')}.zip"
@@ -66,7 +65,7 @@ def variant(draw: Draw) -> dict[str, Any]:
 
 
 def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
-    """Write accounts file and files of the server, and the file that the client stores."""
+    """Write the server's accounts file and files, and the file that the client stores."""
     user = variant["user"]
     (folder / "users.toml").write_text(f'[users.{user}]\npassword = "plain:{variant["password"]}"\nhome = "{user}"\n')
     home = folder / "files" / user
@@ -82,7 +81,7 @@ def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
 
 
 def record(lab: Lab) -> None:
-    """Log in at the second attempt, and do the variant's transfers in one session."""
+    """Log in with a wrong and then the right password, and do the drawn transfers, all in one FTP session."""
     variant = lab.variant
     said = [
         f"USER {variant['user']}",
@@ -128,7 +127,7 @@ def _reply(exchange: FtpExchange) -> Reply:
 
 @question(points=1, filter="ftp.request.command == PASS || ftp.response.code == 230", hint="Reply 230 is a login.")
 def q1(seen: CaptureView) -> Key:
-    """Return the password that the server accepts."""
+    """Return the answer key: the password that the server accepts."""
     found = _first(_session(seen).exchanges_of("PASS"), 230)
     asked, answered = found.frames
     explanation = (
@@ -140,7 +139,7 @@ def q1(seen: CaptureView) -> Key:
 
 @question(points=1, filter="ftp.request.command == PASS || ftp.response.code >= 500", hint="Read the reply after PASS.")
 def q2(seen: CaptureView) -> Key:
-    """Return the reply code to the wrong password."""
+    """Return the answer key: the reply code to PASS with the wrong password."""
     found = next(one for one in _session(seen).exchanges_of("PASS") if one.code != 230)
     asked, answered = found.frames
     explanation = f"PASS in frame {asked} gets reply {found.code} in frame {answered} (RFC 959 section 5.4)."
@@ -149,7 +148,7 @@ def q2(seen: CaptureView) -> Key:
 
 @question(points=1, filter="tcp.flags.syn == 1 && tcp.flags.ack == 0", hint="Each connection begins with one SYN.")
 def q3(seen: CaptureView) -> Key:
-    """Return the number of data connections."""
+    """Return the answer key: the number of data connections."""
     _, *data = _session(seen).connections
     frames = tuple(sorted(one.syn.frame for one in data))
     explanation = (
@@ -161,7 +160,7 @@ def q3(seen: CaptureView) -> Key:
 
 @question(points=2, filter="ftp.request.command == PORT || ftp.response.code == 227", hint="The port is p1 * 256 + p2.")
 def q4(seen: CaptureView) -> Key:
-    """Return the announced port of the binary file's data connection."""
+    """Return the answer key: the port that PORT or the reply to PASV announces for the transfer of the binary file."""
     announced = _binary(seen).announced
     assert announced is not None
     port = announced.endpoint.port
@@ -173,7 +172,7 @@ def q4(seen: CaptureView) -> Key:
 
 @question(points=1, filter="tcp.flags.syn == 1 && tcp.flags.ack == 0", hint="PORT and PASV differ in just this.")
 def q5(seen: CaptureView) -> Key:
-    """Return the host that opens the binary file's data connection."""
+    """Return the answer key: the side, client or server, that opens the data connection of the binary file."""
     transfer = _binary(seen)
     assert transfer.connection is not None
     assert transfer.announced is not None
@@ -190,7 +189,7 @@ def q5(seen: CaptureView) -> Key:
     hint="Look for a SYN that the server sends.",
 )
 def q6(seen: CaptureView) -> Key:
-    """Return the server's port of the data connections that it opens."""
+    """Return the answer key: the server's port on the data connections that the server opens (active mode)."""
     session = _session(seen)
     opened = [one for one in session.connections if one.client.address == session.connection.server.address]
     frames = tuple(one.syn.frame for one in opened)
@@ -208,7 +207,7 @@ def q6(seen: CaptureView) -> Key:
     hint="A type stays in force until the next TYPE.",
 )
 def q7(seen: CaptureView) -> Key:
-    """Return the representation type of the stored file."""
+    """Return the answer key: the representation type (A or I) in force for the stored file."""
     stored = _transfer(seen, f"STOR {seen.variant['stored']}").exchange.command.frame
     last = [one for one in _session(seen).exchanges_of("TYPE") if one.command.frame < stored][-1].command
     explanation = (
@@ -220,7 +219,7 @@ def q7(seen: CaptureView) -> Key:
 
 @question(points=2, filter="ftp-data", hint="Add the lengths of the TCP segments of that data connection.")
 def q8(seen: CaptureView) -> Key:
-    """Return the size of the binary file on its data connection."""
+    """Return the answer key: the number of octets of the binary file on its data connection."""
     transfer = _binary(seen)
     frames, size = _data_frames(transfer), len(transfer.stream.data)
     explanation = (
@@ -237,7 +236,7 @@ def _data_frames(transfer: Transfer) -> tuple[int, ...]:
 
 @question(points=2, filter="ftp.response.code == 213 || ftp-data", hint="What ends a line in TYPE A, what in the file?")
 def q9(seen: CaptureView) -> Key:
-    """Return the number of octets by which TYPE A enlarges the text file."""
+    """Return the answer key: the number of octets by which TYPE A (CRLF line ends) enlarges the text file."""
     transfer = _transfer(seen, f"RETR {seen.variant['text']}")
     size = _reply(_first(_session(seen).exchanges_of("SIZE"), 213))
     in_image, moved = int(size.message), len(transfer.stream.data)
@@ -256,7 +255,7 @@ def q9(seen: CaptureView) -> Key:
     hint="A transfer gets a preliminary reply and a final one.",
 )
 def q10(seen: CaptureView) -> Key:
-    """Return the reply codes to RETR of the binary file."""
+    """Return the answer key: the reply codes to the RETR of the binary file, preliminary reply first."""
     exchange = _binary(seen).exchange
     frames = tuple(one.frame for one in exchange.replies)
     explanation = (
@@ -268,7 +267,7 @@ def q10(seen: CaptureView) -> Key:
 
 @question(points=1, filter="ftp.response.code == 550", hint="Permanent negative replies begin with 5.")
 def q11(seen: CaptureView) -> Key:
-    """Return the frame of the reply to RETR of the missing file."""
+    """Return the answer key: the frame of the reply to the RETR of a file that does not exist."""
     exchange = _transfer(seen, f"RETR {seen.variant['missing']}").exchange
     reply = _reply(exchange)
     explanation = (
@@ -279,7 +278,7 @@ def q11(seen: CaptureView) -> Key:
 
 @question(points=2, filter='ftp-data contains "token"', hint="Follow the TCP stream of the data connection.")
 def q12(seen: CaptureView) -> Key:
-    """Return the nonce in the stored file."""
+    """Return the answer key: the student's nonce in the file that the client stores."""
     transfer = _transfer(seen, f"STOR {seen.variant['stored']}")
     token = transfer.stream.data.partition(b"token: ")[2].split()[0].decode()
     (frame, *_) = _data_frames(transfer)

@@ -1,7 +1,6 @@
-"""Questions of the assignment http2: a student's variant (drawn parameters), the traffic, and the answer keys.
+"""Questions of the assignment http2: drawn parameters per student, traffic to record, and answer keys.
 
-The docstring of a question function (q1, ...) says in words what the right answer is; the Key that it returns has the
-answer for this variant.
+Each function q1, q2, ... computes the answer key of one question from the capture of one student.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ STRATEGIES = ("2", "1.1-persistent")
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw names, number and sizes of the objects, the RTT, and which version of HTTP is first."""
+    """Draw the parameters: names, number and sizes of the objects, the RTT, and the HTTP version that is used first."""
     names = [f"{draw.word(f'picture-{number}')}.png" for number in range(draw.number("pictures", 3, 8))]
     # The larger pictures need several frames of type DATA, which have at most 16,384 octets.
     bounds = {name: draw.choice(f"bounds-{name}", [(600, 4_000), (18_000, 60_000)]) for name in names}
@@ -39,7 +38,7 @@ def variant(draw: Draw) -> dict[str, Any]:
 
 
 def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
-    """Write the page and its pictures."""
+    """Write the page and its pictures, which the server serves."""
     images = "".join(f'<img src="{name}" alt="">\n' for name in variant["pictures"])
     mark = f'<meta name="course" content="{variant["nonce"]}">'
     (folder / variant["page"]).write_text(f"<!doctype html>\n{mark}\n<title>{variant['page']}</title>\n{images}")
@@ -50,7 +49,7 @@ def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
 
 
 def record(lab: Lab) -> None:
-    """Load the page by each version of HTTP."""
+    """Load the page once by HTTP/2 and once by HTTP/1.1, in the drawn order."""
     for strategy in lab.variant["strategies"]:
         url = f"http://www.example.com/{lab.variant['page']}"
         lab.run_module("client", "lab7.services.http.client", "--strategy", strategy, url)
@@ -69,7 +68,7 @@ def _request(conversation: Conversation, name: str) -> Exchange:
 
 
 def _duration(conversation: Conversation) -> tuple[float, tuple[int, int]]:
-    """Return the time in s from the SYN of a connection to the last octet of a response, and the frames of both."""
+    """Return (time in s from a connection's SYN to the last octet of its last response, frames of both)."""
     syn = conversation.connection.syn
     last = max(
         (piece for one in conversation.exchanges if one.response is not None for piece in one.response.pieces),
@@ -80,14 +79,14 @@ def _duration(conversation: Conversation) -> tuple[float, tuple[int, int]]:
 
 @question(points=1, filter="http2.magic", hint="The preface is the first data of the client on its connection.")
 def q1(seen: CaptureView) -> Key:
-    """Return the frame of the connection preface."""
+    """Return the answer key: the frame of the client's HTTP/2 connection preface."""
     frame = _http2(seen).connection.from_client.segments[0].frame
     return Key(Frames((frame,)), (frame,), f"Frame {frame} begins with the preface (RFC 9113 section 3.4).")
 
 
 @question(points=1, filter="http2.type == 1 && tcp.dstport == 80", hint="Each request has a stream of its own.")
 def q2(seen: CaptureView) -> Key:
-    """Return the number of streams."""
+    """Return the answer key: the number of streams of the HTTP/2 connection."""
     streams = _http2(seen).streams
     frames = tuple(dict.fromkeys(one.request.frames[0] for _, one in streams))
     identifiers = ", ".join(str(stream) for stream, _ in streams)
@@ -96,7 +95,7 @@ def q2(seen: CaptureView) -> Key:
 
 @question(points=1, filter="http2.headers.path", hint="Look for the pseudo-header field :path.")
 def q3(seen: CaptureView) -> Key:
-    """Return the stream of the picture."""
+    """Return the answer key: the stream identifier of the request for the given picture."""
     path = f"/{seen.variant['picture']}".encode()
     stream, exchange = next(pair for pair in _http2(seen).streams if pair[1].target == path)
     frame = exchange.request.frames[0]
@@ -106,7 +105,7 @@ def q3(seen: CaptureView) -> Key:
 
 @question(points=1, filter="http2.type == 0", hint="Count the HTTP/2 frames, not the packets.")
 def q4(seen: CaptureView) -> Key:
-    """Return the number of DATA frames of the server."""
+    """Return the answer key: the number of DATA frames from the server."""
     data = [one for one in _http2(seen).server_frames if one.kind == Kind.DATA]
     frames = tuple(dict.fromkeys(one.pieces[-1].frame for one in data))
     explanation = f"HTTP/2 frames of type 0 (RFC 9113 section 6.1): {len(data)}, complete in the frames given."
@@ -115,7 +114,7 @@ def q4(seen: CaptureView) -> Key:
 
 @question(points=2, filter="http2.flags.end_stream == 1 && tcp.srcport == 80", hint="A packet may end several streams.")
 def q5(seen: CaptureView) -> Key:
-    """Return the streams in the order in which the server ends them."""
+    """Return the answer key: the stream identifiers in the order in which the server ends the streams (END_STREAM)."""
     ends = [
         one for one in _http2(seen).server_frames if one.kind in (Kind.DATA, Kind.HEADERS) and one.flags & END_STREAM
     ]
@@ -136,21 +135,21 @@ def _block_key(seen: CaptureView, name: str, explanation: str) -> Key:
 
 @question(points=1, filter="http2.type == 1 && tcp.dstport == 80", hint="Each HTTP/2 frame has a field Length.")
 def q6(seen: CaptureView) -> Key:
-    """Return the size of the header block of the page."""
+    """Return the answer key: the size of the header block in the HTTP/2 request for the page."""
     text = "Field lines are indexed in a static table, and literals are Huffman-coded (RFC 7541 sections 5.2 and 6)."
     return _block_key(seen, seen.variant["page"], text)
 
 
 @question(points=1, filter="http2.type == 1 && tcp.dstport == 80", hint="Each HTTP/2 frame has a field Length.")
 def q7(seen: CaptureView) -> Key:
-    """Return the size of the header block of the picture."""
+    """Return the answer key: the size of the header block in the HTTP/2 request for the given picture."""
     text = "Most field lines are indexed in the dynamic table since the first request (RFC 7541 section 2.3.2)."
     return _block_key(seen, seen.variant["picture"], text)
 
 
 @question(points=1, filter="http.request", hint="The TCP segment length of a request by HTTP/1.1 is its size.")
 def q8(seen: CaptureView) -> Key:
-    """Return the size of both requests by HTTP/1.1."""
+    """Return the answer key: the total size of the HTTP/1.1 requests for the page and the given picture."""
     requests = [_request(_http1(seen), seen.variant[which]).request for which in ("page", "picture")]
     sizes = [len(one.octets) for one in requests]
     frames = tuple(one.frames[0] for one in requests)
@@ -160,7 +159,7 @@ def q8(seen: CaptureView) -> Key:
 
 @question(points=2, filter="http2", hint="Look for the first HTTP/2 frame of the server on the second stream.")
 def q9(seen: CaptureView) -> Key:
-    """Return the number of requests sent before the second response."""
+    """Return the answer key: the number of HTTP/2 requests that the client sends before the second response begins."""
     exchanges = [one for _, one in _http2(seen).streams]
     response = exchanges[1].response
     assert response is not None
@@ -174,7 +173,7 @@ def q9(seen: CaptureView) -> Key:
 
 @question(points=1, filter="tcp.flags.syn == 1 || tcp.len > 0", hint="Find the last data of the server.")
 def q10(seen: CaptureView) -> Key:
-    """Return the time of the page load by HTTP/2."""
+    """Return the answer key: the time of the page load by HTTP/2, from the SYN to the last octet of a response."""
     time_s, frames = _duration(_http2(seen))
     explanation = f"From frame {frames[0]} to frame {frames[1]}: {time_s * 1e3:.3f} ms."
     return Key(Number(time_s, "time", "ms", tolerance=0.01), frames, explanation)
@@ -182,7 +181,7 @@ def q10(seen: CaptureView) -> Key:
 
 @question(points=2, filter="tcp.flags.syn == 1 || tcp.len > 0", hint="Measure the other connection in the same way.")
 def q11(seen: CaptureView) -> Key:
-    """Return the difference of the times of both page loads."""
+    """Return the answer key: the time of the page load by HTTP/1.1 minus that by HTTP/2."""
     (fast_s, fast), (slow_s, slow) = _duration(_http2(seen)), _duration(_http1(seen))
     explanation = (
         f"HTTP/1.1 takes {slow_s * 1e3:.3f} ms from frame {slow[0]} to frame {slow[1]}, a round trip for each object; "
@@ -193,7 +192,7 @@ def q11(seen: CaptureView) -> Key:
 
 @question(points=1, filter='frame contains "course"', hint="Open the content of the first response.")
 def q12(seen: CaptureView) -> Key:
-    """Return the mark in the page."""
+    """Return the answer key: the student's nonce in a meta element of the page."""
     response = _request(_http2(seen), seen.variant["page"]).response
     assert response is not None
     mark = response.body.partition(b'name="course" content="')[2].partition(b'"')[0].decode()

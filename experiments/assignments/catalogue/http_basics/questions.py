@@ -1,4 +1,7 @@
-"""Questions of the assignment http-basics: a student's variant (drawn parameters), the traffic, and the answer keys."""
+"""Questions of the assignment http-basics: drawn parameters per student, traffic to record, and answer keys.
+
+Each function q1, q2, ... computes the answer key of one question from the capture of one student.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ YEAR_S = 31_536_000
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw names, sizes, RTT, order of the requests, and whether one connection carries all requests."""
+    """Draw the parameters: names, sizes, RTT, order of the requests, and one connection for all or one for each."""
     page = f"{draw.word('page')}.html"
     picture = f"{draw.word('picture')}.png"
     extra = [f"{draw.word(f'extra-{number}', 2)}.txt" for number in range(draw.number("extras", 1, 4))]
@@ -53,7 +56,7 @@ def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
 
 
 def record(lab: Lab) -> None:
-    """Request the objects in the variant's order, on one connection or each on its own."""
+    """Request the objects in the drawn order, on one connection or on one connection each."""
     urls = [f"http://{lab.variant['host']}/{name}" for name in lab.variant["order"]]
     field = ["-H", f"X-Course: {lab.variant['nonce']}"]
     common = ["curl", "--silent", "--show-error", "--output", "/dev/null"]
@@ -84,14 +87,14 @@ def _response_key(exchange: Exchange, answer: Number | Text, explanation: str) -
 
 @question(points=1, filter="http.request", hint="Count the request lines, not the packets.")
 def q1(seen: CaptureView) -> Key:
-    """Compute the key: the number of requests."""
+    """Return the answer key: the number of HTTP requests that the client sends."""
     frames = tuple(one.request.frames[0] for one in seen.http)
     return Key(Number(len(frames)), frames, f"The requests begin in the frames {', '.join(map(str, frames))}.")
 
 
 @question(points=1, filter="http.request.method == GET", hint="The request line has the path of the object.")
 def q2(seen: CaptureView) -> Key:
-    """Compute the key: the frame of the request for the page."""
+    """Return the answer key: the frame in which the request for the page begins."""
     request = _exchange(seen, seen.variant["page"]).request
     line = b" ".join(request.start_line).decode()
     return Key(Frames((request.frames[0],)), request.frames[:1], f"The request line there is `{line}`.")
@@ -99,7 +102,7 @@ def q2(seen: CaptureView) -> Key:
 
 @question(points=1, filter="http.response", hint="The status line is the first line of a response.")
 def q3(seen: CaptureView) -> Key:
-    """Compute the key: the status code of the response with the page."""
+    """Return the answer key: the status code of the response with the page."""
     exchange = _exchange(seen, seen.variant["page"])
     assert exchange.response is not None
     code = int(exchange.response.start_line[1])
@@ -108,7 +111,7 @@ def q3(seen: CaptureView) -> Key:
 
 @question(points=1, filter="http.response.code >= 400", hint="Look for a response that is no success.")
 def q4(seen: CaptureView) -> Key:
-    """Compute the key: status code and reason phrase for the missing object."""
+    """Return the answer key: the status code and reason phrase for the object that does not exist."""
     exchange = _exchange(seen, seen.variant["missing"])
     assert exchange.response is not None
     text = b" ".join(exchange.response.start_line[1:]).decode()
@@ -117,7 +120,7 @@ def q4(seen: CaptureView) -> Key:
 
 @question(points=1, filter="http.content_length", hint="Which header field gives the length of the content?")
 def q5(seen: CaptureView) -> Key:
-    """Compute the key: the Content-Length of the picture."""
+    """Return the answer key: the Content-Length of the picture."""
     exchange = _exchange(seen, seen.variant["picture"])
     length = int(_field(exchange, b"content-length"))
     answer = Number(length, "size", "bytes")
@@ -126,7 +129,7 @@ def q5(seen: CaptureView) -> Key:
 
 @question(points=1, filter="http.content_type", hint="Which header field gives the type of the content?")
 def q6(seen: CaptureView) -> Key:
-    """Compute the key: the Content-Type of the picture."""
+    """Return the answer key: the Content-Type of the picture."""
     exchange = _exchange(seen, seen.variant["picture"])
     kind = _field(exchange, b"content-type")
     return _response_key(exchange, Text(kind), f"Content-Type is {kind} (RFC 9110 section 8.3).")
@@ -134,14 +137,14 @@ def q6(seen: CaptureView) -> Key:
 
 @question(points=1, filter="tcp.flags.syn == 1 && tcp.flags.ack == 0", hint="Each connection begins with one SYN.")
 def q7(seen: CaptureView) -> Key:
-    """Compute the key: the number of connections."""
+    """Return the answer key: the number of TCP connections."""
     frames = tuple(one.syn.frame for one in seen.connections)
     return Key(Number(len(frames)), frames, f"A SYN of the client opens each: frames {', '.join(map(str, frames))}.")
 
 
 @question(points=2, filter="tcp.flags.syn == 1", hint="Subtract the times of two frames.")
 def q8(seen: CaptureView) -> Key:
-    """Compute the key: the time from the first SYN to its SYN-ACK."""
+    """Return the answer key: the RTT, from the first SYN to its SYN-ACK."""
     first = seen.connections[0]
     answer = first.from_server.syn
     assert answer is not None
@@ -152,7 +155,7 @@ def q8(seen: CaptureView) -> Key:
 
 @question(points=1, filter="http.last_modified", hint="The field value is a date in GMT.")
 def q9(seen: CaptureView) -> Key:
-    """Compute the key: the Last-Modified of the page."""
+    """Return the answer key: the Last-Modified field of the page."""
     exchange = _exchange(seen, seen.variant["page"])
     date = _field(exchange, b"last-modified")
     return _response_key(exchange, Text(date), f"Last-Modified is `{date}` (RFC 9110 section 8.8.2).")
@@ -160,7 +163,7 @@ def q9(seen: CaptureView) -> Key:
 
 @question(points=1, filter='http.request.line contains "X-Course"', hint="Open the header of any request.")
 def q10(seen: CaptureView) -> Key:
-    """Compute the key: the nonce in the header field X-Course of the requests."""
+    """Return the answer key: the student's nonce in the request header field X-Course."""
     request = seen.http[0].request
     value = request.values(b"x-course")[0].decode()
     return Key(Text(value), request.frames[:1], f"Frame {request.frames[0]} has `X-Course: {value}`.")

@@ -1,1 +1,1 @@
-"""Assignment http-prediction: page-load times of four strategies, predicted before they are measured."""
+"""Assignment http-prediction: page load times of four HTTP strategies, predicted by students and then measured."""

@@ -1,7 +1,6 @@
-"""Questions of the assignment http-prediction: a student's variant (drawn parameters), traffic, and answer keys.
+"""Questions of the assignment http-prediction: drawn parameters per student, traffic to record, and answer keys.
 
-The docstring of a question function (q1, ...) says in words what the right answer is; the Key that it returns has the
-answer for this variant.
+Each function q1, q2, ... computes the answer key of one question from the capture of one student.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ from lab7.experiments.http.lab import MODIFIED, write_picture
 from lab7.experiments.http.theory import http_page_load
 from lab7.experiments.http.wire.page_load import PageLoad, decompose
 
-# Strategies of the client, in the order of the loads.
+# Page load strategies of the client, in the order in which they are used.
 STRATEGIES = ("1.0-serial", "1.0-parallel", "1.1-persistent", "1.1-pipelined")
-# Idle time between two loads.
+# Idle time in seconds between two page loads.
 PAUSE_S = 5.0
-# Octets of a response's header section by lab7's origin, about.
+# Approximate size in octets of the header section in a response of lab7's origin.
 HEAD_BYTES = 200
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw rate and delay of the link, and the objects; each burst fits the initial congestion window."""
+    """Draw rate and delay of the link, and objects so small that no burst exceeds the initial congestion window."""
     pictures = dict.fromkeys(f"{draw.word(f'picture-{number}')}.png" for number in range(draw.number("pictures", 3, 6)))
     return {
         "page": f"{draw.word('page')}.html",
@@ -43,7 +42,7 @@ def variant(draw: Draw) -> dict[str, Any]:
 
 
 def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
-    """Write the page, of its exact size, and its pictures."""
+    """Write the page, padded to its drawn size, and its pictures."""
     images = "".join(f'<img src="{name}" alt="">\n' for name in variant["pictures"])
     page = f'<!doctype html>\n<meta name="course" content="{variant["nonce"]}">\n<title>page</title>\n{images}'
     (folder / variant["page"]).write_text(page.ljust(variant["page_bytes"]))
@@ -54,7 +53,7 @@ def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
 
 
 def record(lab: Lab) -> None:
-    """Load the page by each strategy in turn."""
+    """Load the page by each strategy of STRATEGIES in turn, such as HTTP/1.0 with parallel connections."""
     url = f"http://www.example.com/{lab.variant['page']}"
     for strategy in STRATEGIES:
         flags = ["--strategy", strategy, "--parallel", str(len(lab.variant["pictures"]))]
@@ -63,7 +62,7 @@ def record(lab: Lab) -> None:
 
 
 def _load(seen: CaptureView, strategy: str) -> PageLoad:
-    """Return the load by a strategy: loads are separated by idle times."""
+    """Return the captured page load by a strategy; the idle times in the capture separate the page loads."""
     starts: list[int] = []
     last_ns = 0
     for one in seen.page_load.conversations:
@@ -78,7 +77,7 @@ def _load(seen: CaptureView, strategy: str) -> PageLoad:
 
 
 def _time(seen: CaptureView, strategy: str) -> tuple[Decomposition, tuple[int, int]]:
-    """Return the measured time of a strategy's load with its terms, and the first and last frame."""
+    """Return (measured duration of a strategy's page load, divided into terms; its first and last frame)."""
     load = _load(seen, strategy)
     last = max(
         (piece for one in load.exchanges if one.response is not None for piece in one.response.pieces),
@@ -88,7 +87,7 @@ def _time(seen: CaptureView, strategy: str) -> tuple[Decomposition, tuple[int, i
 
 
 def _key(seen: CaptureView, strategy: str) -> Key:
-    """Return the key of a load's time: the measured terms compared with the closed form and its terms."""
+    """Return the answer key: the time of a strategy's page load, explained by comparison with the closed form."""
     values = seen.variant
     measured, frames = _time(seen, strategy)
     rtt_s = 2 * float(values["parameters"]["delay"].removesuffix("ms")) / 1e3
@@ -106,7 +105,7 @@ def _key(seen: CaptureView, strategy: str) -> Key:
 
 @question(points=1, filter="tcp.flags.syn == 1", hint="Two frames of 74 octets, and the delay in both directions.")
 def q1(seen: CaptureView) -> Key:
-    """Return the time from the first SYN to its SYN-ACK."""
+    """Return the answer key: the RTT, from the first SYN to its SYN-ACK."""
     first = seen.connections[0]
     answer = first.from_server.syn
     if answer is None:
@@ -119,7 +118,7 @@ def q1(seen: CaptureView) -> Key:
 
 @question(points=1, filter="tcp.flags.syn == 1 && tcp.flags.ack == 0", hint="Page and pictures are objects.")
 def q2(seen: CaptureView) -> Key:
-    """Return the number of connections of a load by HTTP/1.0."""
+    """Return the answer key: the number of connections of the page load by HTTP/1.0."""
     frames = tuple(one.connection.syn.frame for one in _load(seen, "1.0-serial").conversations)
     explanation = f"SYNs in the frames {', '.join(map(str, frames))}: one connection for each object."
     return Key(Number(len(frames)), frames, explanation)
@@ -127,31 +126,31 @@ def q2(seen: CaptureView) -> Key:
 
 @question(points=2, filter="tcp.flags.syn == 1 || tcp.len > 0", hint="Each object costs a handshake and a request.")
 def q3(seen: CaptureView) -> Key:
-    """Return the time of the load by serial connections."""
+    """Return the answer key: the time of the page load by HTTP/1.0 over serial connections."""
     return _key(seen, "1.0-serial")
 
 
 @question(points=2, filter="tcp.flags.syn == 1 || tcp.len > 0", hint="Parallel requests cost one round trip together.")
 def q4(seen: CaptureView) -> Key:
-    """Return the time of the load by parallel connections."""
+    """Return the answer key: the time of the page load by HTTP/1.0 over parallel connections."""
     return _key(seen, "1.0-parallel")
 
 
 @question(points=2, filter="tcp.flags.syn == 1 || tcp.len > 0", hint="One handshake, and a request for each object.")
 def q5(seen: CaptureView) -> Key:
-    """Return the time of the load by a persistent connection."""
+    """Return the answer key: the time of the page load by HTTP/1.1 over one persistent connection."""
     return _key(seen, "1.1-persistent")
 
 
 @question(points=2, filter="tcp.flags.syn == 1 || tcp.len > 0", hint="All requests for pictures are sent together.")
 def q6(seen: CaptureView) -> Key:
-    """Return the time of the load by pipelined requests."""
+    """Return the answer key: the time of the page load by HTTP/1.1 with pipelining."""
     return _key(seen, "1.1-pipelined")
 
 
 @question(points=1, filter="tcp.flags.syn == 1 || tcp.len > 0", hint="Divide two predictions.")
 def q7(seen: CaptureView) -> Key:
-    """Return the ratio of two load times."""
+    """Return the answer key: the page load time over serial connections divided by that over a persistent one."""
     (serial, first), (persistent, second) = _time(seen, "1.0-serial"), _time(seen, "1.1-persistent")
     ratio = serial.total_s / persistent.total_s
     explanation = f"{serial.total_s * 1e3:.1f} ms / {persistent.total_s * 1e3:.1f} ms = {ratio:.3f}."
@@ -160,7 +159,7 @@ def q7(seen: CaptureView) -> Key:
 
 @question(points=1, filter="tcp.flags.syn == 1 || tcp.len > 0", hint="A frame arrives when its last octet has arrived.")
 def q8(seen: CaptureView) -> Key:
-    """Return the time from the SYN to the first segment of the page's response, on the persistent connection."""
+    """Return the answer key: the time from the persistent connection's SYN to its first response segment."""
     (conversation,) = _load(seen, "1.1-persistent").conversations
     response = conversation.exchanges[0].response
     if response is None:

@@ -1,1 +1,1 @@
-"""The program assignment http-server."""
+"""Program assignment http-server: an HTTP/1.1 server for static files, written by the student."""

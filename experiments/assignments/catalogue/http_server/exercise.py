@@ -1,8 +1,9 @@
-"""HTTP server exercise: requests to a server of files, from a plain GET to conditional requests (RFC 9110, RFC 9112).
+"""HTTP server exercise: test requests to a student's file server, from plain to conditional GET (RFC 9110, RFC 9112).
 
-The server has a folder with four files, whose names and contents are drawn from the seed: a page, a text in UTF-8, a
-picture, and an empty file. A raw client (peers.raw_client) sends the requests; claims are decided from the capture at
-the client. Left out: methods that change a resource, ranges, content coding, and HTTP/2.
+The server has a folder with four files, whose names and contents are drawn from the run's seed: a page, a text in
+UTF-8, a picture, and an empty file. A client without an HTTP parser (peers.raw_client) sends the requests as octets.
+Each claim, such as "A conditional GET is answered by 304 or 200", is decided from the capture at the client. Left out:
+methods that change a resource, ranges, content coding, and HTTP/2.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from lab7.topologies.web import WebTopo
 
 CLOSE = "Connection: close"
 IMF_FIXDATE = "%a, %d %b %Y %H:%M:%S GMT"
-# Steps up from a document root, which is less deep than this.
+# Number of `..` segments in targets that must not leave the document root, which is less deep than this.
 DEPTH = 16
 FRAMING_RULES = frozenset(rule.id for rule in (http1.CONTENT_LENGTH, http1.FRAMING, http1.CHUNK_SIZE, http1.CHUNK_END))
 
@@ -78,7 +79,7 @@ NO_HOST = Rule("http-server-no-host", "http", "A request without Host is answere
 
 @dataclass(frozen=True)
 class Site:
-    """The files of the server by their path, the page at `/`, and a path without a file."""
+    """Test site: file contents keyed by path (the page also at `/`), a path without a file, and an unknown method."""
 
     files: dict[str, bytes]
     text: str
@@ -90,14 +91,14 @@ class Site:
 
 @dataclass
 class Plan:
-    """The files of a seed, and the cases in the order in which they are sent."""
+    """The test site, and the test cases in the order in which their requests are sent."""
 
     site: Site
     cases: list[Case]
 
 
 def make_site(folder: Path, seed: int) -> Site:
-    """Write the files of a seed into an empty folder; return them."""
+    """Write the files of the test site drawn from a seed into an empty folder; return the site."""
     random = Random(seed)
     words = [f"{random.choice(('notes', 'list', 'table', 'news'))}-{random.randrange(16**6):06x}" for _ in range(4)]
     text = f"café, naïve, 10 €: {random.randrange(10**9)}\n" * random.randrange(20, 60)
@@ -115,7 +116,7 @@ def make_site(folder: Path, seed: int) -> Site:
 
 
 def cases_of(site: Site, which: str, more: More = no_more) -> list[Case]:
-    """Return the cases of a site in the order of sending; if `which` is public, without the cases of hidden stages."""
+    """Return the test cases in the order of sending; those hidden from students are omitted if `which` is "public"."""
     modified = _date(MODIFIED)
     since, before = f"If-Modified-Since: {modified}", f"If-Modified-Since: {_date(MODIFIED - 86_400)}"
     typed = {"/": b"text/html", site.text: b"text/plain", site.picture: b"image/png"}
@@ -276,12 +277,12 @@ def _no_host(view: View) -> str:
 
 
 def decide(captured: CaptureFile, site: Site, which: str, more: More = no_more) -> tuple[Verdict, ...]:
-    """Return the verdicts on the claims of the exercise from a capture."""
+    """Return a verdict (shown, failed or undecided) on each claim about the HTTP server under test, from a capture."""
     return decide_cases(captured, AT_CLIENT, DEFAULT_PORT, cases_of(site, which, more))
 
 
 def run(context: Run, more: More = no_more) -> Outcome:
-    """Send the requests of all cases in turn, and decide the claims from the capture."""
+    """Send the requests of all test cases in turn, and decide the claims from the capture at the client."""
     which = context.parameters["exercise"]
     with site_folder(context) as folder:
         site = make_site(folder, context.seed)
@@ -299,7 +300,7 @@ def run(context: Run, more: More = no_more) -> Outcome:
 def partial(
     captured: CaptureFile, folder: Path, seed: int, parameters: dict[str, str], more: More = no_more
 ) -> tuple[Verdict, ...]:
-    """Return the verdicts from the capture of a run that did not end; `folder`: empty, for the server's files."""
+    """Return the verdicts that the capture of an interrupted run supports; the site is written into `folder` again."""
     return decide(captured, make_site(folder, seed), parameters.get("exercise", EXERCISES[0]), more)
 
 

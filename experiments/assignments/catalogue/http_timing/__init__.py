@@ -1,1 +1,1 @@
-"""Assignment http-timing: persistent and pipelined connections, round trips and the time of a page load."""
+"""Assignment http-timing: page load time in round trips, with persistent, parallel and pipelined connections."""

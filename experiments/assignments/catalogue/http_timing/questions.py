@@ -1,7 +1,6 @@
-"""Questions of the assignment http-timing: a student's variant (drawn parameters), the traffic, and the answer keys.
+"""Questions of the assignment http-timing: drawn parameters per student, traffic to record, and answer keys.
 
-The docstring of a question function (q1, ...) says in words what the right answer is; the Key that it returns has the
-answer for this variant.
+Each function q1, q2, ... computes the answer key of one question from the capture of one student.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from lab7.experiments.assignments.recording import Lab
 from lab7.experiments.http.lab import MODIFIED, write_picture
 from lab7.experiments.http.theory import http_page_load
 
-# Strategies of the client, in the words of the question about another strategy.
+# Page load strategies of the client, each described as in question q10.
 STRATEGIES = {
     "1.0-serial": "with HTTP/1.0, each on a connection of its own, one object after the other",
     "1.0-parallel": (
@@ -33,7 +32,7 @@ STRATEGIES = {
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw the strategy, another one to compare it with, the RTT, and the number and sizes of the objects."""
+    """Draw the parameters: page load strategy, a second strategy to compare, RTT, number and sizes of objects."""
     strategy = draw.choice("strategy", list(STRATEGIES))
     pictures = [f"{draw.word(f'picture-{number}')}.png" for number in range(draw.number("pictures", 3, 9))]
     return {
@@ -48,7 +47,7 @@ def variant(draw: Draw) -> dict[str, Any]:
 
 
 def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
-    """Write the page and its pictures."""
+    """Write the page and its pictures, which the server serves."""
     images = "".join(f'<img src="{name}" alt="">\n' for name in variant["pictures"])
     mark = f'<meta name="course" content="{variant["nonce"]}">'
     (folder / variant["page"]).write_text(f"<!doctype html>\n{mark}\n<title>{variant['page']}</title>\n{images}")
@@ -59,14 +58,14 @@ def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
 
 
 def record(lab: Lab) -> None:
-    """Load the page by the variant's strategy."""
+    """Load the page by the drawn strategy, such as HTTP/1.1 with pipelining."""
     url = f"http://www.example.com/{lab.variant['page']}"
     flags = ["--strategy", lab.variant["strategy"], "--parallel", str(lab.variant["parallel"])]
     lab.run_module("client", "lab7.services.http.client", *flags, url)
 
 
 def _rtt(seen: CaptureView) -> tuple[float, tuple[int, int]]:
-    """Return the time in s from the first SYN to its SYN-ACK, and their frames."""
+    """Return (time in s from the first SYN to its SYN-ACK, frames of both)."""
     first = seen.connections[0]
     answer = first.from_server.syn
     assert answer is not None
@@ -74,7 +73,7 @@ def _rtt(seen: CaptureView) -> tuple[float, tuple[int, int]]:
 
 
 def _duration(seen: CaptureView) -> tuple[float, tuple[int, int]]:
-    """Return the time in s from the first SYN to the last octet of a response, and the frames of both."""
+    """Return (time in s from the first SYN to the last octet of the last response, frames of both)."""
     syn = seen.connections[0].syn
     last = max(
         (piece for one in seen.http if one.response is not None for piece in one.response.pieces),
@@ -85,21 +84,21 @@ def _duration(seen: CaptureView) -> tuple[float, tuple[int, int]]:
 
 @question(points=1, filter="tcp.flags.syn == 1 && tcp.flags.ack == 0", hint="Each connection begins with one SYN.")
 def q1(seen: CaptureView) -> Key:
-    """Return the number of connections."""
+    """Return the answer key: the number of TCP connections."""
     frames = tuple(one.syn.frame for one in seen.connections)
     return Key(Number(len(frames)), frames, f"Frames with SYN and without ACK: {len(frames)} (RFC 9293 section 3.5).")
 
 
 @question(points=1, filter="tcp.flags.syn == 1 && tcp.flags.ack == 0", hint="A SYN-ACK has the flag ACK as well.")
 def q2(seen: CaptureView) -> Key:
-    """Return the frames of the SYNs."""
+    """Return the answer key: the frames of the client's SYNs."""
     frames = tuple(one.syn.frame for one in seen.connections)
     return Key(Frames(frames), frames, f"SYN without ACK: frames {', '.join(map(str, frames))}.")
 
 
 @question(points=1, filter="tcp.flags.syn == 1", hint="Subtract the time of the SYN from that of its SYN-ACK.")
 def q3(seen: CaptureView) -> Key:
-    """Return the time from the first SYN to its SYN-ACK."""
+    """Return the answer key: the RTT, from the first SYN to its SYN-ACK."""
     rtt_s, frames = _rtt(seen)
     explanation = f"SYN in frame {frames[0]}, SYN-ACK in frame {frames[1]}: {rtt_s * 1e3:.3f} ms later."
     return Key(Number(rtt_s, "time", "ms", tolerance=0.02), frames, explanation)
@@ -107,7 +106,7 @@ def q3(seen: CaptureView) -> Key:
 
 @question(points=1, filter="http.request.version", hint="The version is the last word of the request line.")
 def q4(seen: CaptureView) -> Key:
-    """Return the version in the request for the page."""
+    """Return the answer key: the HTTP version in the request for the page."""
     request = seen.http[0].request
     version = request.start_line[2].decode()
     return Key(Text(version), request.frames[:1], f"Frame {request.frames[0]} has {version} (RFC 9112 section 3).")
@@ -115,7 +114,7 @@ def q4(seen: CaptureView) -> Key:
 
 @question(points=2, filter="tcp.len > 0", hint="Several requests may be in one frame, and on several connections.")
 def q5(seen: CaptureView) -> Key:
-    """Return the number of requests sent before the second response."""
+    """Return the answer key: the number of requests that the client sends before the second response begins."""
     response = seen.http[1].response
     assert response is not None
     before = [one.request.frames[0] for one in seen.http if one.request.frames[0] < response.frames[0]]
@@ -128,7 +127,7 @@ def q5(seen: CaptureView) -> Key:
 
 @question(points=2, filter="tcp.flags.syn == 1 || tcp.flags.fin == 1", hint="Go through the SYNs and FINs in order.")
 def q6(seen: CaptureView) -> Key:
-    """Return the greatest number of connections between their SYN and their first FIN at one time."""
+    """Return the answer key: the maximum number of connections open (from SYN to first FIN) at the same time."""
     opened = [one.syn.frame for one in seen.connections]
     closed = [_first_fin(seen, number) for number in range(len(opened))]
     most, at = max(
@@ -139,14 +138,14 @@ def q6(seen: CaptureView) -> Key:
 
 
 def _first_fin(seen: CaptureView, number: int) -> int:
-    """Return the frame of the first FIN of a connection."""
+    """Return the number of the frame with the first FIN, from either side, on connection `number`."""
     one = seen.connections[number]
     return min(way.fin.frame for way in (one.from_client, one.from_server) if way.fin is not None)
 
 
 @question(points=1, filter="tcp.flags.fin == 1", hint="Look at the source address of the first FIN.")
 def q7(seen: CaptureView) -> Key:
-    """Return the side that closes the first connection first."""
+    """Return the answer key: the side, client or server, that sends the first FIN on the first connection."""
     first, frame = seen.connections[0], _first_fin(seen, 0)
     fin = first.from_client.fin
     side = "client" if fin is not None and fin.frame == frame else "server"
@@ -158,7 +157,7 @@ def q7(seen: CaptureView) -> Key:
     points=2, filter="tcp.len > 0 && tcp.srcport == 80", hint="The last segment with data from the server ends it."
 )
 def q8(seen: CaptureView) -> Key:
-    """Return the time of the page load."""
+    """Return the answer key: the time of the page load, from the first SYN to the last octet of a response."""
     time_s, frames = _duration(seen)
     explanation = f"From the SYN in frame {frames[0]} to the last data in frame {frames[1]}: {time_s * 1e3:.3f} ms."
     return Key(Number(time_s, "time", "ms", tolerance=0.01), frames, explanation)
@@ -168,7 +167,7 @@ def q8(seen: CaptureView) -> Key:
     points=1, filter="tcp.flags.syn == 1 || http", hint="Each connection costs a round trip before its first request."
 )
 def q9(seen: CaptureView) -> Key:
-    """Return the time of the page load as a number of round trips."""
+    """Return the answer key: the time of the page load divided by the RTT, rounded."""
     (rtt_s, _), (time_s, frames) = _rtt(seen), _duration(seen)
     trips = round(time_s / rtt_s)
     explanation = f"{time_s * 1e3:.3f} ms / {rtt_s * 1e3:.3f} ms = {time_s / rtt_s:.2f}: handshakes and requests."
@@ -181,7 +180,7 @@ def q9(seen: CaptureView) -> Key:
     hint="Count handshakes and rounds of requests; a round of parallel ones counts once.",
 )
 def q10(seen: CaptureView) -> Key:
-    """Return the number of round trips that the other strategy takes for the objects in the capture."""
+    """Return the answer key: the number of RTTs that another given strategy would take to load the same objects."""
     frames = tuple(dict.fromkeys(one.request.frames[0] for one in seen.http))
     count = len(seen.http)
     trips = round(http_page_load(seen.variant["other_strategy"], 1.0, [0] * count).total_s)
@@ -194,7 +193,7 @@ def q10(seen: CaptureView) -> Key:
 
 @question(points=1, filter="tcp.len > 0", hint="Subtract the times of two frames on the same connection.")
 def q11(seen: CaptureView) -> Key:
-    """Return the time from the request for the page to its response."""
+    """Return the answer key: the time from the request for the page to the beginning of the response."""
     first = seen.http[0]
     assert first.response is not None
     wait_s = (first.response.first_ns - first.request.first_ns) / 1e9
@@ -205,7 +204,7 @@ def q11(seen: CaptureView) -> Key:
 
 @question(points=1, filter='frame contains "course"', hint="Open the content of the first response.")
 def q12(seen: CaptureView) -> Key:
-    """Return the mark in the page."""
+    """Return the answer key: the student's nonce in a meta element of the page."""
     response = seen.http[0].response
     assert response is not None
     mark = response.body.partition(b'name="course" content="')[2].partition(b'"')[0].decode()

@@ -1,1 +1,1 @@
-"""Assignment mail-access: POP3 and IMAP sessions on the same mailbox, and what each leaves on the server."""
+"""Assignment mail-access: POP3 and IMAP sessions on one mailbox, and the state that each leaves on the server."""

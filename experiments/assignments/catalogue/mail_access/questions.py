@@ -1,7 +1,6 @@
-"""Questions of the assignment mail-access: a student's variant (drawn parameters), the traffic, and the answer keys.
+"""Questions of the assignment mail-access: drawn parameters per student, traffic to record, and answer keys.
 
-The docstring of a question function (q1, ...) says in words what the right answer is; the Key that it returns has the
-answer for this variant.
+Each function q1, q2, ... computes the answer key of one question from the capture of one student.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ from lab7.experiments.mail.wire.imap_grammar import Response, Value
 from lab7.experiments.mail.wire.pop3 import Pop3Session
 
 HERE, THERE = "example.org", "example.com"
-# The last letters of the subjects: no two are equal.
+# Last letters of the subjects, all different, so that no two subjects are equal.
 ENDINGS = "bdfgklmnprst"
 IMAP, POP3 = "imap", "pop3"
-# Places of the IMAP sessions in the capture.
+# Indexes of the IMAP sessions in the capture.
 FIRST, LAST = 0, -1
 SUBJECT_ITEM = "BODY.PEEK[HEADER.FIELDS (SUBJECT)]"
-# The last segments of a connection are captured within this time.
+# Time in seconds after the session for the capture of the connection's last segments.
 CLOSE_S = 1.0
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw user, messages, and the commands of the three sessions."""
+    """Draw the parameters: user, messages, and the commands of the three POP3 and IMAP sessions."""
     user, password = draw.word("user"), f"{draw.word('password-1')}-{draw.number('password-2', 10, 99)}"
     count = draw.number("messages", 5, 8)
     subjects = [f"{draw.word(f'subject-{at}')}{ENDINGS[at]}" for at in range(count)]
@@ -62,7 +61,7 @@ def variant(draw: Draw) -> dict[str, Any]:
 
 
 def record(lab: Lab) -> None:
-    """Deliver the messages from a host that is not captured, and run the user's three sessions."""
+    """Deliver the messages from a host outside the capture, then run the user's IMAP, POP3 and IMAP sessions."""
     variant = lab.variant
     _deliver(lab)
     login = ["login", variant["user"], variant["password"]]
@@ -91,7 +90,7 @@ def record(lab: Lab) -> None:
 
 
 def _deliver(lab: Lab) -> None:
-    """Deliver the messages by SMTP from Alice's host, one after the other, and delete those in `old` by IMAP."""
+    """Deliver the messages in order by SMTP from Alice's host, then delete the messages at the places `old` by IMAP."""
     variant = lab.variant
     alice, folder = lab.bed.host("alice"), mailbox(lab.bed.host("mail-b"), THERE, variant["user"])
     agent, drafts = UserAgent(alice), list(variant["messages"])
@@ -138,13 +137,13 @@ def _exchange(session: ImapSession, verb: str, by_uid: bool = False) -> ImapExch
 
 
 def _listed(session: ImapSession) -> dict[int, dict[str, Value]]:
-    """Return the items of all messages, keyed by UID."""
+    """Return the FETCH data items of every message that a session lists, keyed by UID."""
     found = _exchange(session, "FETCH", by_uid=True).fetched().values()
     return {int(str(items["UID"])): items for items in found}
 
 
 def _row(session: ImapSession, uid: int) -> Response:
-    """Return the FETCH response of a message."""
+    """Return the untagged FETCH response about the message with this UID."""
     rows = _exchange(session, "FETCH", by_uid=True).data("FETCH")
     numbers = {int(str(items["UID"])): number for number, items in _exchange(session, "FETCH", True).fetched().items()}
     return next(row for row in rows if row.number == numbers[uid])
@@ -156,7 +155,7 @@ def _subject(items: Mapping[str, Value]) -> str:
 
 
 def _whole(seen: CaptureView) -> tuple[Response, bytes]:
-    """Return the FETCH response with the content of a message, and the content."""
+    """Return (untagged FETCH response with the complete message, octets of the message) of the first session."""
     exchange = _exchange(_imap(seen, FIRST), "FETCH")
     (response,) = (one for one in exchange.data("FETCH") if b"BODY[]" in one.rest)
     (content,) = (value for value in exchange.fetched()[response.number or 0].values() if isinstance(value, bytes))
@@ -191,7 +190,7 @@ def _server_octets(session: ImapSession | Pop3Session) -> Key:
 
 @question(points=1, filter='imap contains "UIDVALIDITY"', hint="Read the responses to SELECT.")
 def q1(seen: CaptureView) -> Key:
-    """Return the UIDVALIDITY."""
+    """Return the answer key: the UIDVALIDITY of the mailbox."""
     selected = _exchange(_imap(seen, FIRST), "SELECT")
     found = next(one for one in selected.preliminary if b"[UIDVALIDITY " in one.rest)
     value = int(found.rest.partition(b"[UIDVALIDITY ")[2].partition(b"]")[0])
@@ -204,7 +203,7 @@ def q1(seen: CaptureView) -> Key:
 
 @question(points=2, filter='imap contains "Subject: "', hint="The number after the asterisk is no UID.")
 def q2(seen: CaptureView) -> Key:
-    """Return the UID of the message with the wanted subject."""
+    """Return the answer key: the UID of the message with a given subject."""
     session = _imap(seen, FIRST)
     uid = next(uid for uid, items in _listed(session).items() if _subject(items) == seen.variant["wanted"])
     row = _row(session, uid)
@@ -217,7 +216,7 @@ def q2(seen: CaptureView) -> Key:
 
 @question(points=1, filter='imap.request contains "STORE"', hint="The tag is the first word of a command.")
 def q3(seen: CaptureView) -> Key:
-    """Return the tag of STORE."""
+    """Return the answer key: the tag of the STORE command."""
     stored = _exchange(_imap(seen, FIRST), "STORE")
     asked, answered = stored.frames
     explanation = (
@@ -229,7 +228,7 @@ def q3(seen: CaptureView) -> Key:
 
 @question(points=1, filter='imap contains "BODY[] {"', hint="The number in braces announces a literal.")
 def q4(seen: CaptureView) -> Key:
-    """Return the size of the literal with a message's content."""
+    """Return the answer key: the size of the IMAP literal with the content of the fetched message."""
     response, content = _whole(seen)
     explanation = (
         f"The response that ends in frame {response.frame} begins with `{response.text}`: {len(content)} octets follow "
@@ -244,7 +243,7 @@ def _frames(response: Response) -> tuple[int, ...]:
 
 @question(points=1, filter='imap contains "Message-ID: "', hint="The content begins with the header.")
 def q5(seen: CaptureView) -> Key:
-    """Return the Message-ID of the fetched message, which has the nonce."""
+    """Return the answer key: the Message-ID of the fetched message, which contains the student's nonce."""
     response, content = _whole(seen)
     field = str(BytesHeaderParser().parsebytes(content)["Message-ID"]).strip()
     frames = _frames(response)
@@ -254,19 +253,19 @@ def q5(seen: CaptureView) -> Key:
 
 @question(points=1, filter="imap && ip.src == 10.25.2.25", hint="Follow the TCP stream, one direction only.")
 def q6(seen: CaptureView) -> Key:
-    """Return the number of octets that the server sends in the first IMAP session."""
+    """Return the answer key: the number of octets that the server sends in the first IMAP session."""
     return _server_octets(_imap(seen, FIRST))
 
 
 @question(points=1, filter="pop && ip.src == 10.25.2.25", hint="Follow the TCP stream, one direction only.")
 def q7(seen: CaptureView) -> Key:
-    """Return the number of octets that the server sends in the POP3 session."""
+    """Return the answer key: the number of octets that the server sends in the POP3 session."""
     return _server_octets(_pop3(seen))
 
 
 @question(points=1, filter='pop.request.command == "STAT" || pop.response', hint="The response has two numbers.")
 def q8(seen: CaptureView) -> Key:
-    """Return the size of the maildrop."""
+    """Return the answer key: the size of the maildrop in octets, from the reply to STAT."""
     (exchange,) = _pop3(seen).exchanges_of("STAT")
     asked, answered = exchange.frames
     size = int(exchange.outcome.split()[2])
@@ -279,7 +278,7 @@ def q8(seen: CaptureView) -> Key:
 
 @question(points=2, filter="pop.request", hint="DELE only marks a message.")
 def q9(seen: CaptureView) -> Key:
-    """Return the frame of the command that enters the UPDATE state."""
+    """Return the answer key: the frame of QUIT, the command that enters POP3's UPDATE state."""
     session = _pop3(seen)
     (quit_,) = session.exchanges_of("QUIT")
     marks = ", ".join(f"{one.command.text} (frame {one.command.frame})" for one in session.exchanges_of("DELE", "RSET"))
@@ -294,7 +293,7 @@ def q9(seen: CaptureView) -> Key:
     points=2, filter='imap contains "Subject: "', hint="Compare the UIDs of both sessions, not the message numbers."
 )
 def q10(seen: CaptureView) -> Key:
-    """Return the UIDs that POP3 deleted."""
+    """Return the answer key: the UIDs of the messages that the POP3 session deleted."""
     gone = _gone(seen)
     first, last = (", ".join(map(str, sorted(_listed(_imap(seen, place))))) for place in (FIRST, LAST))
     frames = tuple(sorted({_row(_imap(seen, FIRST), uid).frame for uid in gone}))
@@ -307,7 +306,7 @@ def q10(seen: CaptureView) -> Key:
 
 @question(points=1, filter='imap contains "EXISTS"', hint="Read the untagged responses to SELECT.")
 def q11(seen: CaptureView) -> Key:
-    """Return the number of messages (EXISTS) in the last session."""
+    """Return the answer key: the number of messages (EXISTS) in the last IMAP session."""
     (found,) = _exchange(_imap(seen, LAST), "SELECT").data("EXISTS")
     assert found.number is not None
     explanation = f"Frame {found.frame} has `{found.text}` (RFC 3501 section 7.3.1)."
@@ -318,7 +317,7 @@ def q11(seen: CaptureView) -> Key:
     points=2, filter='imap contains "FLAGS ("', hint="Find the message by its UID; BODY[] and BODY.PEEK[] differ."
 )
 def q12(seen: CaptureView) -> Key:
-    """Return the flags of the fetched message in the last session."""
+    """Return the answer key: the flags, in the last IMAP session, of the message that the first session fetched."""
     uid = _uid_of_whole(seen)
     flags = _listed(_imap(seen, LAST))[uid]["FLAGS"]
     row = _row(_imap(seen, LAST), uid)

@@ -1,1 +1,1 @@
-"""Assignment network-tools: work with curl, dig, lftp and mail programs, graded from the captured packets."""
+"""Assignment network-tools: use of curl, dig, lftp and mail clients, graded from a capture of the work."""

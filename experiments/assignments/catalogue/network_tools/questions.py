@@ -1,4 +1,8 @@
-"""Questions of the assignment network-tools: a student's variant, the servers' files, a solution, and the findings."""
+"""Questions of the assignment network-tools: a student's parameters, a solution, and searches of the student's capture.
+
+Each function q1, q2, ... grades one task. It searches the capture of the student's own work for the packets that the
+task requires, and returns a Key whose answer, Found, is the share of the points that these packets earn.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,7 @@ RELAY_S = 3.0
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw the query, the objects, the mode of the transfer, the passwords, and the protocol of mail access."""
+    """Draw the parameters: DNS query, objects, FTP transfer mode, passwords, and the mailbox protocol (POP3, IMAP)."""
     qtype, qname = draw.choice("query", QUESTIONS)
     passwords = {user: f"{draw.word(f'{user}-1')}-{draw.word(f'{user}-2')}" for user in ("alice", "carol")}
     return {
@@ -65,14 +69,14 @@ def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
 
 
 def record(lab: Lab) -> None:
-    """Do all tasks, as a student could."""
+    """Do all tasks by the commands of `solution`, as a student could."""
     for host, command in solution(lab.variant):
         lab.run(host, command)
         time.sleep(RELAY_S)
 
 
 def solution(variant: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return commands that do the tasks, with their hosts."""
+    """Return (host, shell command) for each step of a solution of all tasks, in order."""
     page, picture = f"http://www.campus.edu/{variant['page']}", f"http://www.campus.edu/{variant['picture']}"
     ftp = (
         f"curl -sS -o /dev/null {'-P -' if variant['mode'] == 'active' else ''} ftp://ftp.example.com/{variant['file']}"
@@ -109,7 +113,7 @@ def _named(name: str) -> str:
 
 
 def _for(seen: CaptureView, name: str, port: int, method: bytes = b"GET") -> list[Exchange]:
-    """Return alice's requests for an object of the campus's site, to a server port."""
+    """Return Alice's requests, to a server port, for the object that the variant has under the key `name`."""
     conversations = [one for one in seen.page_load.conversations if one.connection.server.port == port]
     path = f"/{seen.variant[name]}".encode()
     return [
@@ -130,7 +134,7 @@ def _frames(*messages: Framed) -> list[int]:
 
 @question(points=1, filter="dns.flags.response == 1", hint="`alice dig NAME TYPE` asks the name server of the host.")
 def q1(seen: CaptureView) -> Key:
-    """Find the query and its response with records."""
+    """Grade the task: a DNS query for the given name and type, and a response with such records."""
     wanted, qname = seen.variant["qtype"], _named(seen.variant["qname"])
     asked = [one for one in seen.dns.exchanges if one.query.question is not None]
     same = [
@@ -153,7 +157,7 @@ def q1(seen: CaptureView) -> Key:
 
 @question(points=1, filter="http.request.method == GET", hint="`curl -i` prints the status line, too.")
 def q2(seen: CaptureView) -> Key:
-    """Find the page, with the nonce in it."""
+    """Grade the task: a GET of the page, and a 200 response with the student's nonce in its content."""
     tried = _for(seen, "page", 80)
     for one in tried:
         if (
@@ -168,7 +172,7 @@ def q2(seen: CaptureView) -> Key:
 
 @question(points=2, filter="http.response.code == 304", hint="If-Modified-Since takes the date of Last-Modified.")
 def q3(seen: CaptureView) -> Key:
-    """Find a conditional request with 304."""
+    """Grade the task: a conditional request for the page, and a 304 response; half the points without the 304."""
     tried = [
         one
         for one in _for(seen, "page", 80)
@@ -185,7 +189,7 @@ def q3(seen: CaptureView) -> Key:
 
 @question(points=2, filter="tcp.port == 3128", hint="The second time the proxy has it; see Age or Cache-Status.")
 def q4(seen: CaptureView) -> Key:
-    """Find a response from the proxy's cache."""
+    """Grade the task: a response with the picture from the proxy's cache; half the points for a miss."""
     tried = _for(seen, "picture", PROXY_PORT)
     for one in tried:
         if (
@@ -201,7 +205,7 @@ def q4(seen: CaptureView) -> Key:
 
 @question(points=2, filter="ftp || ftp-data", hint="`curl -P -` uses PORT or EPRT, without it PASV or EPSV.")
 def q5(seen: CaptureView) -> Key:
-    """Find the transfer of the whole file in the mode that is demanded."""
+    """Grade the task: an FTP transfer of the whole file in the given mode; half the points for any other transfer."""
     name, mode, size = seen.variant["file"], seen.variant["mode"], seen.variant["file_bytes"]
     done = [one for one in seen.ftp.transfers if one.verb == "RETR" and one.base_name == name and one.done]
     for one in done:
@@ -220,7 +224,7 @@ def q5(seen: CaptureView) -> Key:
     points=2, filter="smtp", hint="swaks --server mail.campus.edu --port 587 --auth-user alice --header 'Subject: ...'"
 )
 def q6(seen: CaptureView) -> Key:
-    """Find the accepted message with the nonce in its subject."""
+    """Grade the task: a message to Carol with the student's nonce in its header, submitted on port 587 and accepted."""
     mark = seen.variant["nonce"].encode()
     messages = [
         one
@@ -243,7 +247,7 @@ def q6(seen: CaptureView) -> Key:
 
 @question(points=2, filter="pop || imap", hint="curl has pop3:// and imap://; mutt and telnet do, too.")
 def q7(seen: CaptureView) -> Key:
-    """Find the mail in the octets that the server sent to carol."""
+    """Grade the task: retrieval of the message by Carol over the given protocol, POP3 or IMAP."""
     at, mark, access = seen.at("carol"), seen.variant["nonce"].encode(), seen.variant["access"]
     for session in at.pop3.sessions if access == "POP3" else at.imap.sessions:
         sent = session.connection.from_server
@@ -258,7 +262,7 @@ def q7(seen: CaptureView) -> Key:
 
 @question(points=1, filter="http.request.method == HEAD", hint="`curl -I` sends HEAD.")
 def q8(seen: CaptureView) -> Key:
-    """Find a HEAD request and its response."""
+    """Grade the task: a HEAD request for the file, and a 200 response."""
     for one in _for(seen, "file", 80, b"HEAD"):
         if one.response is not None and _status(one.response) == "200":
             return _found(

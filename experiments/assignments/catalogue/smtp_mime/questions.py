@@ -1,7 +1,6 @@
-"""Questions of the assignment smtp-mime: a student's variant (drawn parameters), the traffic, and the answer keys.
+"""Questions of the assignment smtp-mime: drawn parameters per student, traffic to record, and answer keys.
 
-The docstring of a question function (q1, ...) says in words what the right answer is; the Key that it returns has the
-answer for this variant.
+Each function q1, q2, ... computes the answer key of one question from the capture of one student.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ from lab7.experiments.mail.wire.smtp import SMTP_PORT, Message, SmtpExchange, Sm
 
 HERE, THERE = "example.org", "example.com"
 BASE64, QUOTED = "base64", "quoted-printable"
-# Words of a text whose octets above 127 quoted-printable encodes as three characters each.
+# Words with octets above 127, each of which quoted-printable encodes as three characters.
 PLACES = ("Zürich", "Łódź", "Malmö", "Besançon", "Århus", "Bern", "A Coruña", "Reykjavík", "Oslo", "Győr")
-# The servers end their session within this time after the delivery.
+# Time in seconds after the delivery for the servers to end their session.
 CLOSE_S = 2.0
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw users, passwords, the message, its attachment and encoding, and the delays."""
+    """Draw the parameters: users, passwords, the message, its attachment and encoding, and the delays."""
     user, to, hidden, refused = (
         draw.word(name) + letter for name, letter in (("user", ""), ("to", "b"), ("hidden", "d"), ("refused", "g"))
     )
@@ -83,7 +82,7 @@ def attachment(variant: Mapping[str, Any]) -> bytes:
 
 
 def compose(variant: Mapping[str, Any]) -> str:
-    """Return the message as the user agent submits it, with CRLF, before dot-stuffing."""
+    """Return the message with CRLF line ends as the user agent composes it, without dot-stuffing."""
     octets = attachment(variant)
     if variant["encoding"] == BASE64:
         kind, body = "application/octet-stream", "\r\n".join(textwrap.wrap(base64.b64encode(octets).decode(), 76))
@@ -118,7 +117,7 @@ def compose(variant: Mapping[str, Any]) -> str:
 
 
 def record(lab: Lab) -> None:
-    """Submit the message from Alice's host, and wait for its delivery to the recipients that exist."""
+    """Submit the message from Alice's host, and wait for its delivery to the recipients that have a mailbox."""
     variant = lab.variant
     user = f"{variant['user']}@{HERE}"
     credentials = base64.b64encode(f"\0{variant['user']}\0{variant['password']}".encode()).decode()
@@ -157,7 +156,7 @@ def _path(exchange: SmtpExchange) -> str:
 
 @question(points=2, filter='smtp.req.command == "AUTH"', hint="Decode base64: NUL, user, NUL, password.")
 def q1(seen: CaptureView) -> Key:
-    """Return the password of AUTH PLAIN."""
+    """Return the answer key: the password in the AUTH PLAIN command."""
     (exchange,) = _session(seen, SUBMISSION_PORT).exchanges_of("AUTH")
     _, user, password = base64.b64decode(exchange.command.text.split()[-1]).decode().split("\0")
     frame = exchange.command.frame
@@ -170,7 +169,7 @@ def q1(seen: CaptureView) -> Key:
 
 @question(points=2, filter='smtp.req.command == "RCPT" || imf', hint="Compare the RCPT commands with To and Cc.")
 def q2(seen: CaptureView) -> Key:
-    """Return the recipient that is in the envelope alone."""
+    """Return the answer key: the recipient that the envelope has, but not the header (as by Bcc)."""
     (message,) = _session(seen, SUBMISSION_PORT).messages
     shown = str(_parsed(message)["To"])
     hidden = next(one for one in message.recipients if _path(one) not in shown)
@@ -184,7 +183,7 @@ def q2(seen: CaptureView) -> Key:
 
 @question(points=1, filter='smtp.rsp.parameter contains "SIZE"', hint="The reply to EHLO has several lines.")
 def q3(seen: CaptureView) -> Key:
-    """Return the announced maximum size of the relay."""
+    """Return the answer key: the maximum message size that the relay's EHLO reply announces (SIZE)."""
     (exchange,) = _session(seen, SMTP_PORT).exchanges_of("EHLO")
     assert exchange.final is not None
     line = next(one for one in exchange.final.lines if one.upper().startswith("SIZE "))
@@ -197,7 +196,7 @@ def q3(seen: CaptureView) -> Key:
     points=1, filter="smtp.response.code >= 400", hint="Replies answer the commands in order, also pipelined ones."
 )
 def q4(seen: CaptureView) -> Key:
-    """Return the refused recipient."""
+    """Return the answer key: the recipient that the receiving server refuses."""
     refused = _refused(seen)
     asked, answered = refused.frames
     explanation = (
@@ -209,7 +208,7 @@ def q4(seen: CaptureView) -> Key:
 
 @question(points=1, filter="smtp.response.code >= 400", hint="Negative replies begin with 4 or 5.")
 def q5(seen: CaptureView) -> Key:
-    """Return the reply code to the refused recipient."""
+    """Return the answer key: the reply code to the RCPT of the refused recipient."""
     refused = _refused(seen)
     assert refused.final is not None
     line = refused.final.text
@@ -224,7 +223,7 @@ def q5(seen: CaptureView) -> Key:
     points=2, filter="smtp.response.code == 250 && ip.src == 10.25.2.25", hint="Which reply follows the final dot?"
 )
 def q6(seen: CaptureView) -> Key:
-    """Return the frame of the reply to the relayed mail data."""
+    """Return the answer key: the frame of the reply to the mail data, on the connection between the servers."""
     sent = _relayed(seen).sent
     assert sent.final is not None
     frame = sent.final.frame
@@ -237,7 +236,7 @@ def q6(seen: CaptureView) -> Key:
 
 @question(points=1, filter="imf.received", hint="Compare the header in the submission with that in the relay.")
 def q7(seen: CaptureView) -> Key:
-    """Return the name after `from` in the added Received field."""
+    """Return the answer key: the name after `from` in the Received field that the sender's server adds."""
     message = _relayed(seen)
     field = str(_parsed(message)["Received"])
     frame = message.data.frame
@@ -249,7 +248,7 @@ def q7(seen: CaptureView) -> Key:
 
 @question(points=1, filter="mime_multipart", hint="The boundary is a parameter of the header field Content-Type.")
 def q8(seen: CaptureView) -> Key:
-    """Return the MIME boundary."""
+    """Return the answer key: the boundary of the multipart message."""
     message = _relayed(seen)
     boundary = _parsed(message).get_boundary()
     frame = message.data.frame
@@ -259,7 +258,7 @@ def q8(seen: CaptureView) -> Key:
 
 @question(points=1, filter="mime_multipart", hint="Each part has header fields of its own.")
 def q9(seen: CaptureView) -> Key:
-    """Return the Content-Transfer-Encoding of the attachment."""
+    """Return the answer key: the Content-Transfer-Encoding of the attachment."""
     encoding = str(_attachment(seen)["Content-Transfer-Encoding"])
     frame = _relayed(seen).data.frame
     explanation = f"The second part of the message in frame {frame} has `{encoding}` (RFC 2045 section 6)."
@@ -270,7 +269,7 @@ def q9(seen: CaptureView) -> Key:
     points=2, filter="mime_multipart", hint="base64: four characters for three octets; or save and decode the part."
 )
 def q10(seen: CaptureView) -> Key:
-    """Return the size of the decoded attachment."""
+    """Return the answer key: the size in octets of the attachment after decoding."""
     part = _attachment(seen)
     size, encoded = len(decoded(part)), len(str(part.get_payload()))
     frame = _relayed(seen).data.frame
@@ -284,7 +283,7 @@ def q10(seen: CaptureView) -> Key:
 
 @question(points=2, filter='smtp contains "\\r\\n.."', hint="Follow the TCP stream of the relay.")
 def q11(seen: CaptureView) -> Key:
-    """Return the number of lines with a stuffed dot."""
+    """Return the answer key: the number of lines that dot-stuffing has changed."""
     data = _relayed(seen).data
     stuffed = len(data.stuffed_at)
     frames = tuple(sorted({piece.frame for piece in data.pieces}))
@@ -297,7 +296,7 @@ def q11(seen: CaptureView) -> Key:
 
 @question(points=1, filter="imf.message_id", hint="Servers leave this field as it is.")
 def q12(seen: CaptureView) -> Key:
-    """Return the Message-ID, which has the nonce."""
+    """Return the answer key: the Message-ID, which contains the student's nonce."""
     message = _relayed(seen)
     field = str(_parsed(message)["Message-ID"]).strip()
     frame = message.data.frame

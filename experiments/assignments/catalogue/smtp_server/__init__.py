@@ -1,1 +1,1 @@
-"""Program assignment: an SMTP server that relays mail to its next hop (RFC 5321, RFC 6152)."""
+"""Program assignment smtp-server: an SMTP relay, written by the student, that sends mail to its next hop (RFC 5321)."""

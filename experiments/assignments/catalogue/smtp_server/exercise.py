@@ -1,11 +1,12 @@
-"""SMTP server exercise: sessions with a server that relays to its next hop (RFC 5321, RFC 6152).
+"""SMTP server exercise: test sessions with a student's server that relays mail to its next hop (RFC 5321, RFC 6152).
 
     client 10.59.0.1 ── 5 ms ── s1 ─┬─ server 10.59.0.25:25
                                     └─ next 10.59.0.26:25
 
-Addresses, texts and Message-IDs are drawn from the seed. The next hop accepts all mail; in the case in which the server
-is killed, the next hop refuses the message (451) for some seconds. Claims are decided from the captures at the client
-and at the next hop. Left out: routing by MX records, bounces, AUTH, STARTTLS, PIPELINING, and message size limits.
+Addresses, texts and Message-IDs are drawn from the run's seed. The next hop accepts all mail, with one exception: in
+the test case in which the server is killed, it refuses the message (451) for some seconds. Each claim is decided from
+the captures at the client and at the next hop. Left out: routing by MX records, bounces, AUTH, STARTTLS, PIPELINING,
+and message size limits.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from lab7.topologies.emulation.node import Host
 
 ADDRESS, NEXT_ADDRESS = "10.59.0.25", "10.59.0.26"
 AT_CLIENT, AT_NEXT = map(first_interface, ("client", "next"))
-# Time in seconds for the server to hand on what it has: behind each session, and at the end with the crash.
+# Time in seconds for the server to relay its queue: at the end of the run, and after the session with a crash.
 HAND_ON_S, RECOVERY_S = 4.0, 60.0
 
 
 class RelayTopo(Topo):  # type: ignore[misc]
-    """A client, an SMTP server, and the next hop of its mail."""
+    """Topology of a client, an SMTP server under test, and the next hop to which the server relays mail."""
 
     def build(self) -> None:
         """Add the hosts and links."""
@@ -52,7 +53,7 @@ class RelayTopo(Topo):  # type: ignore[misc]
 
 
 def decide(captured: CaptureFile, plan: Plan) -> tuple[Verdict, ...]:
-    """Return the verdicts on the claims of the exercise from a capture."""
+    """Return a verdict (shown, failed or undecided) on each claim about the SMTP server under test, from a capture."""
     return decide_cases(captured, AT_CLIENT, AT_NEXT, ADDRESS, plan.cases)
 
 
@@ -63,7 +64,7 @@ def _values(host: Host) -> Mapping[str, str]:
 
 
 def run(context: Run, more: More = no_more) -> Outcome:
-    """Hold all sessions in turn, and decide the claims from the captures."""
+    """Run the SMTP session of each test case in turn, and decide the claims from captures at client and next hop."""
     plan = plan_of(context.seed, context.parameters["exercise"], more)
     network = subject_testbed(context, RelayTopo(), "mta", {"mta": "server"}, _values)
     with measured(context, network, progress=None) as lab:
@@ -81,7 +82,7 @@ def run(context: Run, more: More = no_more) -> Outcome:
 def partial(
     captured: CaptureFile, _folder: Path, seed: int, parameters: dict[str, str], more: More = no_more
 ) -> tuple[Verdict, ...]:
-    """Return the verdicts from the capture of a run that did not end."""
+    """Return the verdicts on the claims as far as the capture of an interrupted run supports them."""
     return decide(captured, plan_of(seed, parameters.get("exercise", EXERCISES[0]), more))
 
 

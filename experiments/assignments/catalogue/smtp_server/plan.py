@@ -1,4 +1,4 @@
-"""Cases of the SMTP server exercise: per claim the sessions with the check of their packets."""
+"""Test cases of the SMTP server exercise: octets of each SMTP session, and the check of its replies and deliveries."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ Check = Callable[[View], str]
 
 @dataclass(frozen=True)
 class Mail:
-    """A message of the client: reverse-path, recipients, and lines without their ends."""
+    """Message of the client: reverse-path, recipients, and the lines of header and body without CRLF."""
 
     sender: str
     recipients: tuple[str, ...]
@@ -83,37 +83,37 @@ class Mail:
 
     @property
     def message(self) -> bytes:
-        """The message with its line ends."""
+        """The octets of the message, with CRLF line ends and without dot-stuffing."""
         return b"".join(line + b"\r\n" for line in self.lines)
 
     @property
     def sent(self) -> bytes:
-        """The mail data on the wire, with stuffed dots and the end."""
+        """The mail data as sent: with CRLF, dot-stuffing, and the final dot."""
         return b"".join((b"." if line.startswith(b".") else b"") + line + b"\r\n" for line in self.lines) + b".\r\n"
 
     def envelope(self, parameters: str = "") -> tuple[bytes, ...]:
-        """Return MAIL and each RCPT."""
+        """Return the command lines MAIL and RCPT (one for each recipient)."""
         mail = f"MAIL FROM:<{self.sender}>{parameters}\r\n".encode()
         return mail, *(f"RCPT TO:<{one}>\r\n".encode() for one in self.recipients)
 
     def session(self, parameters: str = "") -> tuple[bytes, ...]:
-        """Return the pieces of a whole session; the mail data are the last piece but one."""
+        """Return the octets of a session in the parts that are sent one by one; the mail data precede QUIT."""
         return b"", HELLO, *self.envelope(parameters), DATA, self.sent, QUIT
 
 
 @dataclass
 class Plan:
-    """The cases of a seed."""
+    """Test cases whose addresses and texts are drawn from a seed."""
 
     random: Random
     cases: list[Case] = field(default_factory=list)
 
     def word(self) -> str:
-        """Return a drawn word."""
+        """Return a random word, such as `amber-0f3c21`."""
         return f"{self.random.choice(('amber', 'birch', 'cedar', 'delta'))}-{self.random.randrange(16**6):06x}"
 
     def mail(self, *body: bytes, recipients: int = 1, sender: str | None = None, prefix: str = "") -> Mail:
-        """Return a message with drawn addresses, Message-ID and text; `body`: further lines of the text."""
+        """Return a message with random addresses, Message-ID and text; `body` has further lines of the text."""
         nonce = f"{self.random.getrandbits(64):016x}"
         start = (f"Message-ID: <{nonce}@{CLIENT_NAME}>", f"Subject: {self.word()}", "", f"Text {self.word()}.")
         to = tuple(f"{prefix}{self.word()}@{DOMAIN}" for _ in range(recipients))
@@ -121,12 +121,12 @@ class Plan:
         return Mail(given, to, (*(line.encode() for line in start), *body))
 
     def add(self, claim: str, pieces: Sequence[bytes], check: Check, *rules: Rule, **more: bool) -> None:
-        """Add a case; `more`: boolean attributes of the case."""
+        """Add a test case for a claim; `more` sets boolean attributes of the Case."""
         self.cases.append(Case(claim, tuple(pieces), check, frozenset(rule.id for rule in rules), **more))
 
 
 def plan_of(seed: int, which: str, more: More = no_more) -> Plan:
-    """Return the cases of a seed; if `which` is public, without the cases of hidden stages."""
+    """Return the test cases drawn from a seed; those hidden from students are omitted if `which` is "public"."""
     plan = Plan(Random(seed))
     _hello(plan)
     _envelope(plan)
@@ -212,7 +212,7 @@ def _messages(plan: Plan) -> None:
 
 
 def accepted(view: View, mail: Mail, rule: Rule) -> int:
-    """Require that the server accepts a session of one message; return the number of the piece with the mail data."""
+    """Require that the server accepts a session with one message; return the index of the session's mail data part."""
     data = 3 + len(mail.recipients)
     view.expect(2, (OK,), rule if rule is EIGHT_BIT else ACCEPTS, "MAIL")
     for number in range(3, data):
@@ -223,7 +223,7 @@ def accepted(view: View, mail: Mail, rule: Rule) -> int:
 
 
 def _handed_on(mail: Mail, rule: Rule | None = None) -> Check:
-    """Return the check that a message reaches the next hop unaltered, for all of its recipients."""
+    """Return a check that the server relays a message unaltered to the next hop, for all of its recipients."""
 
     def check(view: View) -> str:
         number = accepted(view, mail, rule or MAIL_DATA)
@@ -235,7 +235,7 @@ def _handed_on(mail: Mail, rule: Rule | None = None) -> Check:
 
 
 def _complete(view: View, mail: Mail, number: int, rule: Rule | None = None) -> str:
-    """Require deliveries of a message with its content, reverse-path and recipients; return a phrase counting them."""
+    """Require that the next hop gets a message unaltered for all recipients; return the transaction count as text."""
     found = view.delivered(mail.lines[0], number)
     for one in found:
         if rule is None:
@@ -277,7 +277,7 @@ def _traced(mail: Mail) -> Check:
 
 
 def _trace(one: Delivery) -> list[Line]:
-    """Return the lines of the Received field at the top of a message; none without one."""
+    """Return the lines of the Received field at the top of a message; empty if the message has none there."""
     if not one.lines or not one.lines[0].text.lower().startswith(b"received:"):
         return []
     folded = [one.lines[0]]

@@ -1,7 +1,6 @@
-"""Questions of the assignment web-cache: a student's variant (drawn parameters), the traffic, and the answer keys.
+"""Questions of the assignment web-cache: drawn parameters per student, traffic to record, and answer keys.
 
-The docstring of a question function (q1, ...) says in words what the right answer is; the Key that it returns has the
-answer for this variant.
+Each function q1, q2, ... computes the answer key of one question from the capture of one student.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ PROXY_PORT = 3128
 
 
 def variant(draw: Draw) -> dict[str, Any]:
-    """Draw names, sizes, freshness lifetimes, the order of the requests, and the pauses between them."""
+    """Draw the parameters: names, sizes, freshness lifetimes, order of the requests, and pauses between them."""
     kept, same, changed = (f"{draw.word(label)}.html" for label in ("kept", "same", "changed"))
     once = [f"{draw.word(f'once-{number}', 2)}.txt" for number in range(draw.number("once", 1, 4))]
     short_s, long_s = draw.number("short", 5, 40), draw.number("long", 600, 9_000)
@@ -50,7 +49,7 @@ def variant(draw: Draw) -> dict[str, Any]:
 
 
 def prepare(folder: Path, variant: Mapping[str, Any]) -> None:
-    """Write the files of the origin."""
+    """Write the files that the origin serves."""
     for name in variant["sizes"]:
         _write(folder, variant, name, version=1)
 
@@ -63,7 +62,7 @@ def _write(folder: Path, variant: Mapping[str, Any], name: str, version: int) ->
 
 
 def record(lab: Lab) -> None:
-    """Request all objects, one again while it is fresh, and two again when they are stale, one of them changed."""
+    """Request all objects once, then one object while fresh, and two objects when stale, one of which has changed."""
     for name in lab.variant["first"]:
         _get(lab, name)
     lab.run("client", ["sleep", str(lab.variant["pause"])])
@@ -87,19 +86,19 @@ def _legs(seen: CaptureView) -> Legs:
 
 
 def _served(seen: CaptureView, name: str = "") -> list[Served]:
-    """Return the client's requests, for one object if a name is given, with the proxy's requests for them."""
+    """Return the client's requests, each with the proxy's request to the origin; `name`: only for this object."""
     every = _legs(seen).served([(0, 1 << 63)])
     return [one for one in every if name in ("", one.path.decode().lstrip("/"))]
 
 
 def _response(served: Served) -> Message:
-    """Return the proxy's response to the client."""
+    """Return the proxy's response to a request of the client."""
     assert served.exchange.response is not None
     return served.exchange.response
 
 
 def _origin(served: Served) -> tuple[Message, Message]:
-    """Return the proxy's request to the server and its response."""
+    """Return (proxy's request to the origin, origin's response) for a request of the client."""
     assert served.upstream is not None
     assert served.upstream.response is not None
     return served.upstream.request, served.upstream.response
@@ -110,28 +109,28 @@ def _field(message: Message, name: bytes) -> str:
 
 
 def _age(seen: CaptureView) -> tuple[int, Message]:
-    """Return the age in s of the second response for the object that stays fresh, and the response."""
+    """Return (Age in s, response) of the second response with the object whose stored response stays fresh."""
     response = _response(_served(seen, seen.variant["kept"])[1])
     return int(_field(response, b"age")), response
 
 
 @question(points=1, filter="http.request && tcp.dstport == 3128", hint="The proxy's port is 3128.")
 def q1(seen: CaptureView) -> Key:
-    """Return the number of requests of the client."""
+    """Return the answer key: the number of requests from the client to the proxy."""
     frames = tuple(one.exchange.request.frames[0] for one in _served(seen))
     return Key(Number(len(frames)), frames, f"They begin in the frames {', '.join(map(str, frames))}.")
 
 
 @question(points=1, filter="http.request && tcp.dstport == 80", hint="The server's port is 80.")
 def q2(seen: CaptureView) -> Key:
-    """Return the number of requests of the proxy."""
+    """Return the answer key: the number of requests from the proxy to the origin."""
     frames = tuple(one.request.frames[0] for one in _legs(seen).origin.exchanges)
     return Key(Number(len(frames)), frames, f"They begin in the frames {', '.join(map(str, frames))}.")
 
 
 @question(points=2, filter="tcp.len > 0 && tcp.port in {80, 3128}", hint="No request to the server comes before it.")
 def q3(seen: CaptureView) -> Key:
-    """Return the frames of the hits."""
+    """Return the answer key: the frames in which the responses from the cache (hits) begin."""
     frames = tuple(_response(one).frames[0] for one in _served(seen) if one.upstream is None)
     explanation = f"Served from the cache (RFC 9111 section 4): responses from frame {', '.join(map(str, frames))} on."
     return Key(Frames(frames), frames, explanation)
@@ -139,7 +138,7 @@ def q3(seen: CaptureView) -> Key:
 
 @question(points=1, filter='http.response.line contains "Age:"', hint="The header field Age counts seconds.")
 def q4(seen: CaptureView) -> Key:
-    """Return the age of the stored response."""
+    """Return the answer key: the Age field of the response from the cache, in s."""
     age_s, response = _age(seen)
     explanation = f"{span(response)}: `Age: {age_s}` (RFC 9111 section 5.1)."
     return Key(Number(age_s, "time", "s"), ends(response), explanation)
@@ -147,7 +146,7 @@ def q4(seen: CaptureView) -> Key:
 
 @question(points=2, filter="http.cache_control", hint="Subtract the age from the freshness lifetime.")
 def q5(seen: CaptureView) -> Key:
-    """Return the rest of the freshness lifetime."""
+    """Return the answer key: the remaining freshness lifetime of the response from the cache, in s."""
     age_s, response = _age(seen)
     found = re.search(r"max-age=(\d+)", _field(response, b"cache-control"))
     assert found is not None
@@ -158,7 +157,7 @@ def q5(seen: CaptureView) -> Key:
 
 @question(points=1, filter='http.response.line contains "Cache-Status"', hint="Copy all that follows the colon.")
 def q6(seen: CaptureView) -> Key:
-    """Return the Cache-Status of the stored response."""
+    """Return the answer key: the Cache-Status field (RFC 9211) of the response from the cache."""
     _, response = _age(seen)
     value = _field(response, b"cache-status")
     explanation = f"{span(response)}: `Cache-Status: {value}` (RFC 9211 section 2)."
@@ -169,7 +168,7 @@ def q6(seen: CaptureView) -> Key:
     points=1, filter='http.request.line contains "If-None-Match" && tcp.dstport == 80', hint="Copy the quotes, too."
 )
 def q7(seen: CaptureView) -> Key:
-    """Return the entity tag in the conditional request."""
+    """Return the answer key: the entity tag in the proxy's conditional request."""
     request, _ = _origin(_served(seen, seen.variant["same"])[1])
     value = _field(request, b"if-none-match")
     explanation = f"Frame {request.frames[0]} has `If-None-Match: {value}` (RFC 9110 section 13.1.2)."
@@ -178,7 +177,7 @@ def q7(seen: CaptureView) -> Key:
 
 @question(points=1, filter="http.response.code == 304", hint="The stored response is still valid.")
 def q8(seen: CaptureView) -> Key:
-    """Return the frame of the response to the conditional request."""
+    """Return the answer key: the frame of the 304 response to the proxy's conditional request."""
     _, response = _origin(_served(seen, seen.variant["same"])[1])
     line = b" ".join(response.start_line[1:]).decode()
     explanation = f"{span(response)}: `{line}`, without content (RFC 9110 section 15.4.5)."
@@ -187,7 +186,7 @@ def q8(seen: CaptureView) -> Key:
 
 @question(points=2, filter="tcp.srcport == 80 && tcp.len > 0", hint="Add the TCP segment lengths of each response.")
 def q9(seen: CaptureView) -> Key:
-    """Return the octets by which the response without content is shorter."""
+    """Return the answer key: the number of octets by which the 304 response is shorter than the first response."""
     (_, first), (_, second) = (_origin(one) for one in _served(seen, seen.variant["same"])[:2])
     saved = len(first.octets) - len(second.octets)
     explanation = (
@@ -201,7 +200,7 @@ def q9(seen: CaptureView) -> Key:
     points=1, filter='http.response.line contains "ETag"', hint="The validator of the old version does not match."
 )
 def q10(seen: CaptureView) -> Key:
-    """Return the entity tag of the new version."""
+    """Return the answer key: the entity tag of the changed object's new version."""
     _, response = _origin(_served(seen, seen.variant["changed"])[1])
     value = _field(response, b"etag")
     line = b" ".join(response.start_line[1:]).decode()
@@ -211,7 +210,7 @@ def q10(seen: CaptureView) -> Key:
 
 @question(points=1, filter='http.request.line contains "Via" && tcp.dstport == 80', hint="Proxies add it to requests.")
 def q11(seen: CaptureView) -> Key:
-    """Return the Via of the proxy's requests."""
+    """Return the answer key: the Via field of the proxy's requests."""
     request = _legs(seen).origin.exchanges[0].request
     value = _field(request, b"via")
     explanation = f"Frame {request.frames[0]} has `Via: {value}` (RFC 9110 section 7.6.3)."
@@ -222,7 +221,7 @@ def q11(seen: CaptureView) -> Key:
     points=1, filter="tcp.len > 0 && tcp.port == 3128", hint="Subtract the times of two frames on the client's side."
 )
 def q12(seen: CaptureView) -> Key:
-    """Return the time of the first response for the object that stays fresh."""
+    """Return the answer key: the time from an object's first request, a cache miss, to its response at the client."""
     first = _served(seen, seen.variant["kept"])[0]
     request, response = first.exchange.request, _response(first)
     time_s = (response.first_ns - request.first_ns) / 1e9

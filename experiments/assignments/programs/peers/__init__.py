@@ -1,1 +1,1 @@
-"""Peers of a program under test, each a process on a host: a raw client, an HTTP origin and an SMTP receiver."""
+"""Communication partners of a program under test: raw TCP and UDP client, scripted HTTP origin, SMTP receiver."""

@@ -1,10 +1,10 @@
-"""Next hop of an SMTP relay under test: a service that accepts all mail and keeps none (RFC 5321, RFC 6152).
+"""Next hop of an SMTP relay under test: a server that accepts all mail and stores none (RFC 5321, RFC 6152).
 
     next_hop --port 25
 
 A recipient whose local part begins with DEFERRED gets 451 until DEFER_S seconds after the first attempt, as from a host
-that is unavailable for some time. Left out: all extensions except 8BITMIME, and judgement of the client, whose octets
-are in the capture.
+that is unavailable for some time. The client's behaviour is not judged here: its octets are in the capture. Left out:
+all extensions except 8BITMIME.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _RECIPIENT = re.compile(r"RCPT +TO: *<([^>]*)>", re.IGNORECASE)
 
 @dataclass
 class Session:
-    """The state of one connection: `replies` to each line, by commands and mail data."""
+    """State of one SMTP connection: accepted recipients, and whether the next line is mail data."""
 
     first_try_s: dict[str, float]
     in_data: bool = False
     recipients: list[str] = field(default_factory=list)
 
     def reply(self, line: str, now_s: float) -> str:
-        """Return the reply to a line without its end; empty within mail data."""
+        """Return the reply to a line (given without CRLF); an empty text for a line within the mail data."""
         if self.in_data:
             if line != ".":
                 return ""
@@ -66,7 +66,7 @@ class Session:
 
 
 def serve(connection: socket.socket, first_try_s: dict[str, float], lock: threading.Lock) -> None:
-    """Answer the lines of a connection until one of both ends closes it."""
+    """Reply to the lines of one connection until client or server closes it."""
     session, data = Session(first_try_s), b""
     with connection, suppress(OSError):
         connection.settimeout(IDLE_S)
@@ -87,7 +87,7 @@ def serve(connection: socket.socket, first_try_s: dict[str, float], lock: thread
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Accept mail on all addresses until the process is ended."""
+    """Accept SMTP connections on all addresses until the process is killed."""
     parser = argparse.ArgumentParser(prog="next_hop", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args(argv)

@@ -1,14 +1,16 @@
-"""Scripted HTTP origin: a service whose responses to each target are given in advance (RFC 9112, RFC 9110 section 13).
+r"""Scripted HTTP origin: a server whose responses to each target are given in advance (RFC 9112, RFC 9110 section 13).
 
     origin --script script.json --port 80
 
-The script is an object keyed by target. The value lists a step for each request in turn, the last for all further ones:
+The script is a JSON object keyed by target. Its values are lists of steps (responses): one step for each request in
+turn, of which the last also answers all further requests:
 
-    {"/page": [{"status": 200, "fields": [["ETag", "\\"1\\""]], "content": "68656c6c6f", "framing": "length"}]}
+    {"/page": [{"status": 200, "fields": [["ETag", "\"1\""]], "content": "68656c6c6f", "framing": "length"}]}
 
-`framing` is length, chunked or close (the end of the connection); `select`: name of a request field, whose value
-selects one of `steps`. A request whose If-None-Match has the ETag of its step gets 304; a step with `fails` closes the
-connection without a response. Date is the time of the response. Left out: persistent connections after `close`, ranges.
+`framing` is length, chunked or close (the content ends with the connection). A step with `select`, the name of a
+request field, has several `steps`, and the field's value selects one of them. A request whose If-None-Match contains
+the ETag of its step gets 304. A step with `fails` closes the connection without a response. Date is the time of the
+response. Left out: persistent connections after `close`, ranges.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ Step = Mapping[str, Any]
 
 @dataclass
 class Request:
-    """A request as read: method, target without scheme and authority, fields by name in lower case."""
+    """HTTP request: method, target without scheme and authority, and field values keyed by name in lower case."""
 
     method: str
     target: str
@@ -44,19 +46,19 @@ class Request:
 
     @property
     def closes(self) -> bool:
-        """True if the client will close the connection after the response."""
+        """True if the request has Connection: close, so that no request follows on the connection."""
         return "close" in self.fields.get("connection", "").lower()
 
 
 @dataclass
 class Script:
-    """The steps of each target, and the number of requests that each has had."""
+    """Scripted responses (steps) keyed by target, and the number of requests so far for each target."""
 
     steps: Mapping[str, Sequence[Step]]
     asked: dict[str, int] = field(default_factory=dict)
 
     def next(self, request: Request) -> Step:
-        """Return the step for a request; a target without steps gets 404."""
+        """Return the scripted response to a request, and count the request; 404 for a target without a script."""
         steps = self.steps.get(request.target)
         if steps is None:
             return {"status": 404, "content": b"no such target\n".hex()}
@@ -70,7 +72,7 @@ class Script:
 
 
 def response(request: Request, step: Step, now: str) -> tuple[bytes, bool]:
-    """Return (octets of the response to a request, True if the connection is closed after the response)."""
+    """Return (octets of the response, True if the server closes the connection after it)."""
     fields = [["Date", now], *step.get("fields", [])]
     content, framing = bytes.fromhex(step.get("content", "")), step.get("framing", "length")
     etag = next((value for name, value in fields if name == "ETag"), None)
@@ -101,11 +103,11 @@ def _parts(content: bytes) -> Iterator[bytes]:
 
 
 class _BrokenError(Exception):
-    """The client's octets are no request."""
+    """The octets from the client are not an HTTP request."""
 
 
 def read_request(connection: socket.socket, data: bytes) -> tuple[Request, bytes] | None:
-    """Read a request with its content; return (request, octets that follow it), None at the end of the stream."""
+    """Read a request with its content; return (request, octets after it), or None at the end of the stream."""
     while b"\r\n\r\n" not in data:
         block = connection.recv(BLOCK)
         if not block:
@@ -131,7 +133,7 @@ def read_request(connection: socket.socket, data: bytes) -> tuple[Request, bytes
 
 
 def serve(connection: socket.socket, script: Script, lock: threading.Lock) -> None:
-    """Answer the requests of a connection by the script, until one of both ends closes it."""
+    """Respond to the requests on one connection as scripted, until client or server closes it."""
     data = b""
     with connection, suppress(OSError):
         connection.settimeout(IDLE_S)
@@ -155,7 +157,7 @@ def serve(connection: socket.socket, script: Script, lock: threading.Lock) -> No
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve the script on all addresses until the process is ended."""
+    """Serve the scripted responses on all addresses until the process is killed."""
     parser = argparse.ArgumentParser(prog="origin", description=__doc__)
     parser.add_argument("--script", type=Path, required=True, help="file with the responses by target")
     parser.add_argument("--port", type=int, required=True)

@@ -1,15 +1,15 @@
-"""Raw client driver: octets to a server by TCP or UDP, without a parser of the responses.
+"""Client of raw octets: sends given octets to a server over TCP or UDP, and does not parse the responses.
 
-A driver (see lab7.experiments.harness.driver_process) with these requests; octets are in hexadecimal:
+A driver (see lab7.experiments.harness.driver_process) that takes these JSON requests, with octets in hexadecimal:
 
     {"address": "10.7.1.1", "port": 80, "send": ["474554...", ...]}
         one TCP connection: sends each element, then reads until the server is silent for `quiet_s` or closes
     {"address": "10.0.1.1", "port": 53, "datagrams": ["0001...", ...]}
         one UDP socket: sends each datagram, then reads until the server is silent for QUIET_S
 
-`wait_s` in a request is a pause in seconds before the request; `quiet_s` is QUIET_S if left out. The response has
-`received`, the number of octets. A malformed response causes no delay, since no length is parsed from it; waiting for
-silence takes no real time in virtual time. The client closes the connection to a server that sends without end, after
+`wait_s` in a request is a pause in seconds before the request; `quiet_s` is QUIET_S by default. The response has the
+number of octets received, `received`. A malformed response causes no delay, since no length is parsed from it; waiting
+for silence takes no real time in virtual time. If a server sends without end, the client closes the connection after
 RECEIVED_MAX octets or EXCHANGE_S.
 """
 
@@ -53,7 +53,7 @@ def _datagrams(request: dict[str, Any]) -> int:
 
 
 def _read(connection: socket.socket, limit: int, quiet_s: float = QUIET_S) -> tuple[int, bool]:
-    """Read until silence, the end of the stream, or a limit; return (octets, end of the stream seen)."""
+    """Read until the server is silent or closes, or a limit is reached; return (octets read, True if TCP closed)."""
     connection.settimeout(quiet_s)
     received, until_s = 0, time.monotonic() + EXCHANGE_S
     with suppress(TimeoutError):
@@ -71,5 +71,5 @@ def _handle(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(_argv: list[str]) -> int:
-    """Send the octets of each request line of the standard input, until its end; return the exit code."""
+    """Handle the JSON requests on standard input, one a line, until its end; return the exit code."""
     return serve(_handle, errors=(OSError,))
