@@ -19,7 +19,8 @@ from collections.abc import Awaitable, Callable
 from lab7.services.dns.codec.codes import DNS_PORT
 from lab7.services.dns.codec.message import UDP_SIZE_DEFAULT, UDP_SIZE_MIN
 from lab7.services.dns.faults import AUTHORITATIVE_FAULTS, FaultyResponder
-from lab7.services.dns.flags import add_signing_flags, add_zone_flags, zone_files
+from lab7.services.dns.flags import add_edns_flags, add_signing_flags, add_zone_flags, edns_options, zone_files
+from lab7.services.dns.server.responder import ServerCodec
 from lab7.services.dns.server.server import DNSServer
 from lab7.services.dns.zones.handler import AuthoritativeResponder, Authority, MinimalResponses
 from lab7.services.dns.zones.signing import RESIGN_S, zone_signer
@@ -70,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     add_processes_flag(flags)
     add_fault_flag(flags, AUTHORITATIVE_FAULTS)
     add_signing_flags(flags)
+    add_edns_flags(flags)
     add_common_flags(flags, DNS_PORT)
     return flags
 
@@ -99,11 +101,12 @@ def main(argv: list[str] | None = None) -> int:
 
     async def start(shell: Shell) -> Callable[[], Awaitable[None]]:
         signing = zone_signer(options, shell.wall_clock)
+        codec = ServerCodec(options.udp_size, edns_options(options, shell.wall_clock))
         files = zone_files("dns", options, shell.log, signing)
 
         def responder(zones: Zones, transfers: Transfers) -> AuthoritativeResponder | FaultyResponder:
             authority = Authority(zones, MinimalResponses(options.minimal_responses))
-            correct = AuthoritativeResponder(authority, options.udp_size, options.rotate, transfers=transfers)
+            correct = AuthoritativeResponder(authority, codec, options.rotate, transfers=transfers)
             return FaultyResponder(correct, options.fault) if options.fault else correct
 
         zones = files.load()

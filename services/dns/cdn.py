@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 from lab7.services.dns.address_space import Address
 from lab7.services.dns.codec.codes import DNS_PORT
-from lab7.services.dns.flags import add_zone_flags, zone_files
-from lab7.services.dns.server.responder import Responder
+from lab7.services.dns.flags import add_edns_flags, add_zone_flags, edns_options, zone_files
+from lab7.services.dns.server.responder import Responder, ServerCodec
 from lab7.services.dns.server.server import DNSServer
 from lab7.services.dns.steering.handler import SteeringHandler, add_names
 from lab7.services.dns.steering.health import CheckResult, HealthTable
@@ -95,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="consecutive failed health checks after which a replica is down (default: 1)",
     )
+    add_edns_flags(flags)
     add_common_flags(flags, DNS_PORT)
     return flags
 
@@ -125,6 +126,7 @@ class _NameServer:
     def __init__(self, shell: Shell, options: argparse.Namespace) -> None:
         self._shell = shell
         self._files = zone_files("cdn", options, shell.log)
+        self._codec = ServerCodec(options=edns_options(options, shell.wall_clock))
         self._map = Path(options.map)
         self._health = HealthTable(failures_max=options.failures)
         probe = Probe(options.check_path, options.check_port, options.interval, options.timeout)
@@ -176,7 +178,7 @@ class _NameServer:
     def _responder(self, loaded: _Loaded) -> Responder:
         placement = Placement(loaded.regions, self._health)
         handler = SteeringHandler(Authority(loaded.zones), loaded.regions, placement, self._log_answer)
-        return Responder(handler, on_error=lambda error: self.server.log_error(error))
+        return Responder(handler, self._codec, on_error=lambda error: self.server.log_error(error))
 
     def _checked(self, address: Address, result: CheckResult) -> None:
         change = self._health.update(address, result)

@@ -1,7 +1,10 @@
 """Command-line flags that the DNS programs share."""
 
 import argparse
+import os
+import secrets
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from lab7.services.dns.codec.client_subnet import PREFIX6_RECOMMENDED, SubnetPolicy
@@ -10,10 +13,16 @@ from lab7.services.dns.codec.errors import TextError
 from lab7.services.dns.codec.name import Name
 from lab7.services.dns.recursion.cache import Delegation
 from lab7.services.dns.recursion.root_hints import named_roots, roots_from_file
+from lab7.services.dns.server.edns_options import SECRET_OCTETS, EDNSOptions
 from lab7.services.dns.zones.loading import Prepare, ZoneFiles
 from lab7.services.errors import ServiceError
 from lab7.services.eventlog import EventLog
 from lab7.services.flags import PORT_MAX, address, integer, network, port
+
+# Environment variable by which the worker processes of a server get its cookie secret, in hexadecimal.
+_COOKIE_SECRET = "LAB7_DNS_COOKIE_SECRET"
+# Maximum number of octets of a server identifier: it is to fit into each response.
+NSID_OCTETS_MAX = 128
 
 
 def prefix_lengths(text: str) -> SubnetPolicy:
@@ -43,6 +52,61 @@ def add_zone_flags(flags: argparse.ArgumentParser, lists: bool = True) -> None:
             metavar="LIST",
             help="list of zones: a file with a line `origin<TAB>file` per zone (repeatable)",
         )
+
+
+def add_edns_flags(flags: argparse.ArgumentParser) -> None:
+    """Add the flags of EDNS options in responses: cookies and server identifier."""
+    flags.add_argument(
+        "--nsid",
+        type=_server_identifier,
+        default=b"",
+        metavar="TEXT",
+        help="server identifier for queries that ask for it (RFC 5001, dig +nsid; default: none)",
+    )
+    flags.add_argument(
+        "--cookie-secret-file",
+        type=_cookie_secret,
+        metavar="FILE",
+        help="file with the key of server cookies, 32 hexadecimal digits, that the servers of an anycast address share "
+        "(RFC 9018; default: a random key)",
+    )
+    flags.add_argument(
+        "--require-cookie",
+        action="store_true",
+        help="over UDP, answer only queries with a valid server cookie: BADCOOKIE to others with a cookie, truncation "
+        "to others without (RFC 7873; default: no)",
+    )
+
+
+def edns_options(options: argparse.Namespace, now: Callable[[], float]) -> EDNSOptions:
+    """Return the EDNS options as the flags say; `now`: clock in seconds since 1970."""
+    secret = options.cookie_secret_file
+    if secret is None:
+        # The worker processes of a server share a port, so that each gets queries with cookies of the others.
+        secret = bytes.fromhex(os.environ.get(_COOKIE_SECRET, "")) or secrets.token_bytes(SECRET_OCTETS)
+    if getattr(options, "processes", 1) > 1:
+        os.environ[_COOKIE_SECRET] = secret.hex()
+    return EDNSOptions(now, secret, options.nsid, options.require_cookie)
+
+
+def _server_identifier(text: str) -> bytes:
+    if not 0 < len(text.encode()) <= NSID_OCTETS_MAX:
+        raise argparse.ArgumentTypeError(f"a server identifier has 1 to {NSID_OCTETS_MAX} octets")
+    return text.encode()
+
+
+def _cookie_secret(path: str) -> bytes:
+    try:
+        secret = bytes.fromhex(Path(path).read_text("ascii"))
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{path}: {error.strerror}") from None
+    except ValueError:
+        secret = b""
+    if len(secret) != SECRET_OCTETS:
+        raise argparse.ArgumentTypeError(
+            f"{path}: the key of server cookies has {2 * SECRET_OCTETS} hexadecimal digits"
+        )
+    return secret
 
 
 def add_signing_flags(flags: argparse.ArgumentParser) -> None:

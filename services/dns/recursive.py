@@ -21,14 +21,21 @@ from lab7.services.dns.codec.codes import DNS_PORT, Rcode, RRType
 from lab7.services.dns.codec.message import Message, Question, records_of
 from lab7.services.dns.codec.name import ROOT
 from lab7.services.dns.codec.rdata import CNAME
-from lab7.services.dns.flags import add_upstream_flags, add_zone_flags, root_servers, zone_files
+from lab7.services.dns.flags import (
+    add_edns_flags,
+    add_upstream_flags,
+    add_zone_flags,
+    edns_options,
+    root_servers,
+    zone_files,
+)
 from lab7.services.dns.recursion.cache import Delegation, Service
 from lab7.services.dns.recursion.classification import delegation_from
 from lab7.services.dns.recursion.handler import PRIVATE, AccessList
 from lab7.services.dns.recursion.iterator import Result
 from lab7.services.dns.recursion.scheduler import Scheduler
 from lab7.services.dns.resolver import open_scheduler, stop_all
-from lab7.services.dns.server.responder import Client, Handled, Responder
+from lab7.services.dns.server.responder import Client, Handled, Responder, ServerCodec
 from lab7.services.dns.server.server import DNSServer
 from lab7.services.dns.zones.handler import Authority, response
 from lab7.services.dns.zones.zone import Answer
@@ -90,6 +97,7 @@ def parser() -> argparse.ArgumentParser:
     add_zone_flags(flags)
     flags.add_argument("--cache", action="store_true", help="cache answers of the delegated servers (default: no)")
     add_upstream_flags(flags)
+    add_edns_flags(flags)
     add_common_flags(flags, DNS_PORT)
     return flags
 
@@ -102,7 +110,9 @@ def main(argv: list[str] | None = None) -> int:
         authority = Authority(zone_files("recursive", options, shell.log).load())
         scheduler = await open_scheduler(shell, options, root_servers(options), options.cache)
         handler = RecursiveAuthority(authority, scheduler, AccessList(options.allow or PRIVATE))
-        server = DNSServer(Responder(handler, on_error=lambda error: server.log_error(error)), shell.log)
+        codec = ServerCodec(options=edns_options(options, shell.wall_clock))
+        responder = Responder(handler, codec, on_error=lambda error: server.log_error(error))
+        server = DNSServer(responder, shell.log)
         await server.listen(shell)
         return stop_all(server, scheduler)
 

@@ -27,7 +27,14 @@ from lab7.services.dns.codec.codes import DNS_PORT, Rcode, RRType
 from lab7.services.dns.codec.message import Question
 from lab7.services.dns.codec.name import ROOT, Name
 from lab7.services.dns.faults import RESOLVER_FAULTS, FaultyResponder
-from lab7.services.dns.flags import add_encryption_flags, add_upstream_flags, prefix_lengths, root_servers
+from lab7.services.dns.flags import (
+    add_edns_flags,
+    add_encryption_flags,
+    add_upstream_flags,
+    edns_options,
+    prefix_lengths,
+    root_servers,
+)
 from lab7.services.dns.recursion.cache import ENTRIES_MAX, TTL_MAX_S, Cache, Delegation, Service
 from lab7.services.dns.recursion.classification import addresses_of, hosts_of
 from lab7.services.dns.recursion.context import ResolverContext, UpstreamAddresses
@@ -41,7 +48,7 @@ from lab7.services.dns.recursion.transport import Upstream, has_ipv6
 from lab7.services.dns.security.algorithms import require_library
 from lab7.services.dns.security.denial_cache import RECORDS_MAX, DenialCache
 from lab7.services.dns.security.trust import SecurityContext, trust_anchors
-from lab7.services.dns.server.responder import AGING_RESPONSES_MAX, AgingResponseCache, Responder
+from lab7.services.dns.server.responder import AGING_RESPONSES_MAX, AgingResponseCache, Responder, ServerCodec
 from lab7.services.dns.server.server import DNSServer
 from lab7.services.errors import ServiceError
 from lab7.services.faults import add_fault_flag
@@ -114,6 +121,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add_fault_flag(flags, RESOLVER_FAULTS)
     add_encryption_flags(flags)
+    add_edns_flags(flags)
     add_common_flags(flags, DNS_PORT)
     return flags
 
@@ -201,6 +209,7 @@ async def open_server(
     scheduler: Scheduler,
     access: AccessList,
     caching: bool,
+    codec: ServerCodec,
     faults: Collection[str] = (),
     unchecked: Scheduler | None = None,
 ) -> DNSServer:
@@ -209,7 +218,7 @@ async def open_server(
     handler = RecursionHandler(scheduler.context, scheduler.resolve, access, scheduler.now, resolve_unchecked)
     # The response cache does not distinguish clients, so it is disabled if client subnets are sent.
     cache = AgingResponseCache(AGING_RESPONSES_MAX if caching and scheduler.context.ecs_cache is None else 0)
-    responder = Responder(handler, on_error=lambda error: server.log_error(error))
+    responder = Responder(handler, codec, on_error=lambda error: server.log_error(error))
     respond = RecursiveResponder(responder, access, scheduler.now, cache)
     server = DNSServer(FaultyResponder(respond, faults) if faults else respond, shell.log)
     await server.listen(shell)
@@ -243,7 +252,8 @@ def main(argv: list[str] | None = None) -> int:
         context = scheduler.context.unchecked
         unchecked = None if context is None else scheduler.sibling(context)
         access = AccessList(options.allow or PRIVATE)
-        server = await open_server(shell, scheduler, access, caching, options.fault, unchecked)
+        codec = ServerCodec(options=edns_options(options, shell.wall_clock))
+        server = await open_server(shell, scheduler, access, caching, codec, options.fault, unchecked)
         schedulers = [scheduler] if unchecked is None else [scheduler, unchecked]
         return stop_all(server, *schedulers, encrypted=await open_encrypted(shell, options, server))
 

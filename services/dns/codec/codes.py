@@ -148,6 +148,7 @@ class Rcode(IntEnum):
     NOTAUTH = 9
     NOTZONE = 10
     BADVERS = 16
+    BADCOOKIE = 23
 
 
 # Query types and meta-types, which no stored record has (RFC 1035 section 3.2.3, RFC 6895 section 3.1).

@@ -23,7 +23,7 @@ from lab7.services.dns.codec.message import EDNS, UDP_SIZE_DEFAULT, Message, Que
 from lab7.services.dns.recursion.context import ResolverContext
 from lab7.services.dns.recursion.iterator import Result, from_cache
 from lab7.services.dns.security.secured import SecuredRRset, is_secure, signature_records
-from lab7.services.dns.server.responder import AgingResponseCache, Client, Handled, Responder, Response, accept
+from lab7.services.dns.server.responder import AgingResponseCache, Client, Handled, Responder, Response
 
 # Networks that may query by default: private and shared (RFC 1918, RFC 4193, RFC 6598), link-local, loopback.
 # Networks for documentation and benchmarks (RFC 5737, RFC 2544, RFC 3849) are included: topologies use them.
@@ -199,11 +199,12 @@ class RecursiveResponder:
 
     def __call__(self, data: bytes, client: Client) -> Response:
         """Return the encoded response, None for no response, or an awaitable of either."""
-        if not client.over_tcp and self._access.allows(client.host):
+        codec = self._responder.codec
+        if not (client.over_tcp or codec.requires_cookie) and self._access.allows(client.host):
             cached = self._cache.get(data, self._now())
             if cached is not None:
                 return cached
-        query = accept(data)
+        query = codec.decode(data, client)
         if not isinstance(query, Message):
             return query
         response = self._responder.respond(query, client)

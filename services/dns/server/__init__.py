@@ -1,1 +1,1 @@
-"""DNS server: datagrams and TCP connections, responder, response cache."""
+"""DNS server: datagrams and TCP connections, responder, EDNS options, response cache."""

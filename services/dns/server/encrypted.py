@@ -1,7 +1,7 @@
 """Encrypted transports of a DNS server on separate ports: DNS over TLS (RFC 7858) and DNS over HTTPS (RFC 8484).
 
 RFC 7858 section 3.1 (TLS from the first octet on) and 3.3 (messages as over TCP); RFC 8484. Both answer with the same
-function as UDP and TCP. Left out: padding (RFC 7830), which hides the lengths of messages, and client certificates.
+function as UDP and TCP, and pad the responses to padded queries (RFC 8467). Left out: client certificates.
 """
 
 import argparse
@@ -46,7 +46,8 @@ class DNSOverHTTPS:
             query = query_in(request)
             content = bytearray()
             await read_body(request, inbound, content.extend, MESSAGE_OCTETS_MAX)
-            wire = self._respond(bytes(content) if query is None else query, Client(host, int(source_port), True))
+            client = Client(host, int(source_port), over_tcp=True, encrypted=True)
+            wire = self._respond(bytes(content) if query is None else query, client)
         except HTTPError as error:
             return error_response(error)
         return response_with(wire if wire is None or isinstance(wire, bytes) else await wire)

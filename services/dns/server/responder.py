@@ -4,11 +4,12 @@
     respond(octets, Client("192.0.2.1", 53124, over_tcp=False))   -> octets, None to drop the query, or an awaitable
 
 The responder decodes a query, calls the handler, and encodes the response, with EDNS (RFC 6891 section 6.1.1, RFC 3225
-section 3) and truncated if necessary. A handler is a callable of a query and a client that returns a response, None to
-drop the query, or an awaitable of either. The handler gets valid queries only: the responder drops responses (two
-servers could exchange them for ever), and itself answers opcodes other than QUERY (NOTIMP), malformed messages and
-messages without exactly one question (FORMERR; RFC 1035 section 4.1.1, RFC 9619), and EDNS versions other than 0
-(BADVERS; RFC 6891 section 6.1.3). An exception of the handler results in SERVFAIL.
+section 3) and the server's EDNS options (edns_options), truncated if necessary. A handler is a callable of a query and
+a client that returns a response, None to drop the query, or an awaitable of either. The handler gets valid queries
+only: the responder drops responses (two servers could exchange them for ever), and itself answers opcodes other than
+QUERY (NOTIMP), malformed messages and messages without exactly one question (FORMERR; RFC 1035 section 4.1.1, RFC
+9619), and EDNS versions other than 0 (BADVERS; RFC 6891 section 6.1.3). An exception of the handler results in
+SERVFAIL.
 
 The response cache is looked up before the responder is called. It has encoded UDP responses, and reuses them for
 queries that differ only in message id and case of the qname:
@@ -48,15 +49,30 @@ from lab7.services.dns.codec.message import (
     udp_limit,
 )
 from lab7.services.dns.codec.name import Reader
+from lab7.services.dns.server.edns_options import (
+    OPTION_PADDING,
+    EDNSOptions,
+    Transport,
+    check_options,
+    cookie_of,
+    padding_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Source of a query: address, port and transport."""
+    """Source of a query: address, port and transport; `idle_s`: idle timeout of its TCP connection in seconds."""
 
     host: str
     port: int
     over_tcp: bool = False
+    encrypted: bool = False
+    idle_s: float | None = None
+
+    @property
+    def transport(self) -> Transport:
+        """The transport by which the query has arrived, for EDNS options."""
+        return Transport(self.host, self.encrypted, self.idle_s)
 
 
 Handled = Message | None | Awaitable[Message | None]
@@ -67,6 +83,11 @@ ErrorCallback = Callable[[Exception], None]
 
 def accept(data: bytes) -> Message | bytes | None:
     """Decode a query; return an encoded error response if it is invalid, None if it must be dropped."""
+    query = _decoded(data)
+    return _without_question(query) if isinstance(query, Message) and len(query.questions) != 1 else query
+
+
+def _decoded(data: bytes) -> Message | bytes | None:
     # Respond only to a complete header, so that an error response is never longer than the query.
     if len(data) < HEADER_OCTETS or data[2] & 0x80:
         return None
@@ -77,13 +98,15 @@ def accept(data: bytes) -> Message | bytes | None:
         query = Message.from_wire(data, ignore_trailing=True)
     except WireError:
         return _error_response(data, Rcode.FORMERR)
-    if len(query.questions) != 1:
-        # RFC 6891 section 6.1.1: an error response has OPT if the query has one.
-        edns = None if query.edns is None else EDNS()
-        return replace(query.reply(Rcode.FORMERR), questions=(), edns=edns).to_wire()
-    if query.edns is not None and query.edns.version > 0:
+    if query.edns is not None and query.edns.version > 0 and len(query.questions) == 1:
         return replace(query.reply(Rcode.BADVERS), edns=EDNS()).to_wire()
     return query
+
+
+def _without_question(query: Message) -> bytes:
+    # RFC 6891 section 6.1.1: an error response has OPT if the query has one.
+    edns = None if query.edns is None else EDNS()
+    return replace(query.reply(Rcode.FORMERR), questions=(), edns=edns).to_wire()
 
 
 def _error_response(data: bytes, rcode: int) -> bytes:
@@ -91,30 +114,80 @@ def _error_response(data: bytes, rcode: int) -> bytes:
     return data[:2] + bytes((0x80 | data[2] & 0x79, data[3] & CD | rcode)) + bytes(8)
 
 
-def encode_reply(query: Message, reply: Message, client: Client, udp_size_max: int) -> bytes:
-    """Encode a reply: with EDNS if the query has it, truncated to the size that the client accepts."""
-    if query.edns is None:
-        # RFC 6891 section 6.1.1: no OPT in a response to a query without; an extended rcode becomes SERVFAIL.
-        reply = replace(reply, edns=None, rcode=reply.rcode if reply.rcode <= 0xF else Rcode.SERVFAIL)
-    elif reply.edns is None:
+class ServerCodec:
+    """Codec of a server: decodes queries, encodes responses with the server's EDNS options.
+
+    udp_size_max: maximum size of a UDP response in octets; options: None for a server without EDNS options.
+    """
+
+    def __init__(self, udp_size_max: int = UDP_SIZE_DEFAULT, options: EDNSOptions | None = None) -> None:
+        self.udp_size_max = udp_size_max
+        self._options = options
+
+    def decode(self, data: bytes, client: Client) -> Message | bytes | None:
+        """Decode a query as accept() does; return an encoded response also if its EDNS options require one."""
+        query = _decoded(data)
+        if not isinstance(query, Message):
+            return query
+        if self._options is not None and (reply := self._reply_to_options(query, self._options, client)) is not None:
+            return self.encode(query, reply, client)
+        return query if len(query.questions) == 1 else _without_question(query)
+
+    @property
+    def requires_cookie(self) -> bool:
+        """True if UDP queries without a valid server cookie are not answered."""
+        return self._options is not None and self._options.require_cookie
+
+    def _reply_to_options(self, query: Message, options: EDNSOptions, client: Client) -> Message | None:
+        """Return a response that the EDNS options of a query require instead of an answer; None for an answer."""
+        sent = () if query.edns is None else query.edns.options
+        try:
+            check_options(sent, client.transport)
+        except WireError:
+            return replace(query.reply(Rcode.FORMERR), edns=EDNS())
+        has_cookie = cookie_of(sent) is not None
+        if has_cookie and not query.questions:
+            # RFC 7873 section 5.4: a query without a question requests a server cookie.
+            return query.reply()
+        if not options.require_cookie or client.over_tcp or options.has_valid_cookie(sent, client.transport):
+            return None
+        # RFC 7873 section 5.2.3; a client without cookies repeats its query over TCP (section 5.2.1).
+        return query.reply(Rcode.BADCOOKIE) if has_cookie else replace(query.reply(), tc=True)
+
+    def encode(self, query: Message, reply: Message, client: Client) -> bytes:
+        """Encode a reply: with EDNS if the query has it, truncated to the size that the client accepts."""
+        limit = MESSAGE_OCTETS_MAX if client.over_tcp else udp_limit(query, self.udp_size_max)
+        if query.edns is None:
+            # RFC 6891 section 6.1.1: no OPT in a response to a query without; an extended rcode becomes SERVFAIL.
+            rcode = reply.rcode if reply.rcode <= 0xF else Rcode.SERVFAIL
+            return encode(replace(reply, edns=None, rcode=rcode), limit)
         # RFC 3225 section 3: the response repeats the DO bit of the query.
-        reply = replace(reply, edns=EDNS(udp_size_max, do=query.edns.do))
-    return encode(reply, MESSAGE_OCTETS_MAX if client.over_tcp else udp_limit(query, udp_size_max))
+        edns = reply.edns or EDNS(self.udp_size_max, do=query.edns.do)
+        sent = query.edns.options
+        if not sent or self._options is None:
+            return encode(replace(reply, edns=edns), limit)
+        edns = replace(edns, options=(*edns.options, *self._options.in_response(sent, client.transport)))
+        octets = encode(replace(reply, edns=edns), limit)
+        if not client.encrypted or all(option.code != OPTION_PADDING for option in sent):
+            # RFC 7830 section 6: without encryption, padding would only cost.
+            return octets
+        padded = replace(edns, options=(*edns.options, padding_of(len(octets), limit)))
+        return encode(replace(reply, edns=padded), limit)
 
 
 class Responder:
     """Codec around `handler`, from octets to octets; `on_error` is called with exceptions of the handler."""
 
     def __init__(
-        self, handler: Handler, udp_size_max: int = UDP_SIZE_DEFAULT, on_error: ErrorCallback | None = None
+        self, handler: Handler, codec: ServerCodec | None = None, on_error: ErrorCallback | None = None
     ) -> None:
         self._handler = handler
-        self._udp_size_max = udp_size_max
+        self.codec = codec or ServerCodec()
         self._on_error = on_error
 
     def __call__(self, data: bytes, client: Client) -> Response:
         """Return the encoded response, None to drop the query, or an awaitable of either."""
-        query = accept(data)
+        query = self.codec.decode(data, client)
         return self.respond(query, client) if isinstance(query, Message) else query
 
     def respond(self, query: Message, client: Client) -> Response:
@@ -135,12 +208,12 @@ class Responder:
         return self._encode(query, reply, client)
 
     def _encode(self, query: Message, reply: Message | None, client: Client) -> bytes | None:
-        return None if reply is None else encode_reply(query, reply, client, self._udp_size_max)
+        return None if reply is None else self.codec.encode(query, reply, client)
 
     def _servfail(self, query: Message, client: Client, error: Exception) -> bytes:
         if self._on_error is not None:
             self._on_error(error)
-        return encode_reply(query, query.reply(Rcode.SERVFAIL), client, self._udp_size_max)
+        return self.codec.encode(query, query.reply(Rcode.SERVFAIL), client)
 
 
 # Maximum number of cached authoritative responses: 40 MiB at about 600 octets each.

@@ -195,7 +195,8 @@ class _Connection:
         # Lock of zone transfers, for which the order of responses is significant (RFC 7766 section 6.2.1.1).
         self._transfers = asyncio.Lock()
         host, port = (writer.get_extra_info("peername") or ("0.0.0.0", 0))[:2]
-        self._client = Client(host, port, over_tcp=True)
+        encrypted = writer.get_extra_info("sslcontext") is not None
+        self._client = Client(host, port, True, encrypted, server.limits.idle_s)
 
     async def serve(self) -> None:
         """Answer queries until the client closes, stalls, or sends a query that is dropped."""

@@ -12,8 +12,8 @@ from dataclasses import replace
 from enum import Enum
 
 from lab7.services.dns.codec.codes import ADDRESS_TYPES, META_TYPES, Rcode, RRType
-from lab7.services.dns.codec.message import UDP_SIZE_DEFAULT, Message, Question, records_of
-from lab7.services.dns.server.responder import STATIC_RESPONSES_MAX, Client, StaticResponseCache, accept, encode_reply
+from lab7.services.dns.codec.message import Message, Question, records_of
+from lab7.services.dns.server.responder import STATIC_RESPONSES_MAX, Client, ServerCodec, StaticResponseCache
 from lab7.services.dns.zones.denial import Denials, secured
 from lab7.services.dns.zones.transfer import Transfers
 from lab7.services.dns.zones.zone import Answer, Completeness, Zones, answer_question
@@ -94,6 +94,11 @@ def rotation_count(answer: Answer) -> int:
     return product
 
 
+def _no_response(data: bytes) -> None:
+    """Look up no response cache: a miss for every query."""
+    del data
+
+
 class AuthoritativeResponder:
     """Responder from query octets to response octets, with a response cache; `rotate`: rotate address sets.
 
@@ -103,19 +108,19 @@ class AuthoritativeResponder:
     def __init__(
         self,
         authority: Authority,
-        udp_size_max: int = UDP_SIZE_DEFAULT,
+        codec: ServerCodec | None = None,
         rotate: bool = True,
         responses_max: int = STATIC_RESPONSES_MAX,
         transfers: Transfers | None = None,
     ) -> None:
         self._transfers = transfers
         self._authority = authority
-        self._udp_size_max = udp_size_max
+        self._codec = codec or ServerCodec()
         self._rotate = rotate
         self._cache = StaticResponseCache(responses_max)
         self._counters: dict[tuple[tuple[bytes, ...], int], list[int]] = {}
-        # DNSServer calls this cache lookup first for each datagram.
-        self.cached = self._cache.get
+        # DNSServer calls this cache lookup first for each datagram. Queries with a cookie are never in the cache.
+        self.cached = _no_response if self._codec.requires_cookie else self._cache.get
 
     def __call__(self, data: bytes, client: Client) -> bytes | None:
         """Return the encoded response to a query; None if the query is dropped."""
@@ -124,13 +129,12 @@ class AuthoritativeResponder:
         return self.cached(data) or self._respond(data, client)
 
     def _respond(self, data: bytes, client: Client) -> bytes | None:
-        query = accept(data)
+        query = self._codec.decode(data, client)
         if not isinstance(query, Message):
             return query
         if self._transfers is not None and query.questions[0].rtype == RRType.IXFR and not client.over_tcp:
-            return encode_reply(
-                query, self._transfers.by_datagram(query, client, self._udp_size_max), client, self._udp_size_max
-            )
+            reply = self._transfers.by_datagram(query, client, self._codec.udp_size_max)
+            return self._codec.encode(query, reply, client)
         answer = self._authority.answer(query.questions[0], query.rd, dnssec_ok(query))
         count = rotation_count(answer) if self._rotate else 1
         counter = self._counter(query) if count > 1 else [0]
@@ -143,7 +147,7 @@ class AuthoritativeResponder:
         return self._encode(query, answer, client, rotation)
 
     def _encode(self, query: Message, answer: Answer, client: Client, rotation: int) -> bytes:
-        return encode_reply(query, response(query, answer, rotation), client, self._udp_size_max)
+        return self._codec.encode(query, response(query, answer, rotation), client)
 
     def _counter(self, query: Message) -> list[int]:
         """Return the rotation counter of a question, which all queries with that question share."""

@@ -12,7 +12,7 @@ from lab7.services.dns.codec.codes import Rcode, RRType
 from lab7.services.dns.codec.master_file import parse_master_file
 from lab7.services.dns.codec.message import EDNS, Message, Option, Question
 from lab7.services.dns.codec.name import Name
-from lab7.services.dns.server.responder import AgingResponseCache, Client, encode_reply
+from lab7.services.dns.server.responder import AgingResponseCache, Client, ServerCodec
 
 CLIENT = Client("127.0.0.1", 5000)
 ANSWERS = "alias.example.com. 300 CNAME www.example.com.\n" + "".join(
@@ -27,7 +27,7 @@ def query_for(text: str, message_id: int = 1, edns: EDNS | None = None, rtype: i
 def answered(query: Message, answers: str = ANSWERS, authority: str = "", rcode: int = Rcode.NOERROR) -> bytes:
     sections = [tuple(entry.record for entry in parse_master_file(text)) for text in (answers, authority)]
     reply = replace(query.reply(rcode), ra=True, answers=sections[0], authority=sections[1])
-    return encode_reply(query, reply, CLIENT, 1232)
+    return ServerCodec(1232).encode(query, reply, CLIENT)
 
 
 def stored(query: Message, wire: bytes, now: float = 100.0) -> AgingResponseCache:

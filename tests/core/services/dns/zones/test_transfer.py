@@ -9,7 +9,7 @@ from lab7.services.dns.codec.codes import Rcode, RRType
 from lab7.services.dns.codec.message import EDNS, Message, Question, Record, encode
 from lab7.services.dns.codec.name import Name
 from lab7.services.dns.codec.rdata import SOA
-from lab7.services.dns.server.responder import Client
+from lab7.services.dns.server.responder import Client, ServerCodec
 from lab7.services.dns.zones.handler import AuthoritativeResponder, Authority
 from lab7.services.dns.zones.transfer import Transfers
 from lab7.services.dns.zones.zone import Zone, Zones
@@ -93,7 +93,7 @@ def test_over_udp_a_zone_that_does_not_fit_is_its_soa() -> None:
         message = transfers.by_datagram(ixfr(large, 0, edns=edns), Client("192.0.2.7", 1), size_max)
         assert len(message.answers) == count
         query = ixfr(large, 0, edns=edns)
-        octets = AuthoritativeResponder(Authority(Zones([large])), size_max, transfers=transfers)(
+        octets = AuthoritativeResponder(Authority(Zones([large])), ServerCodec(size_max), transfers=transfers)(
             query.to_wire(), Client("192.0.2.7", 1)
         )
         assert octets is not None
