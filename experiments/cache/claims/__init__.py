@@ -1,1 +1,1 @@
-"""Decisions of claims W1 to W8 (statements of the course) on HTTP caching, from packets on both sides of a proxy."""
+"""Checks of course claims W1 to W8 on HTTP caching, decided from packets captured on both sides of a caching proxy."""
