@@ -1,1 +1,1 @@
-"""Decisions of the claims (statements of the course) C1 to C8 on content delivery networks, from captured packets."""
+"""Checks of course claims C1 to C8 on content delivery networks, decided from captured DNS and HTTP packets."""
