@@ -1,1 +1,1 @@
-"""Claims on DNS (statements of the course: D1 to D15, V1 to V3), decided from captured queries and responses."""
+"""Checks of course claims D1 to D15 (DNS) and V1 to V3 (DNSSEC), decided from captured queries and responses."""
