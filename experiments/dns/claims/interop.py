@@ -1,4 +1,4 @@
-"""Verdict on one cell of the DNS interoperability matrix: does a client get the correct answer from a name server?
+"""Verdict on one cell of the DNS interoperability matrix: whether a client gets the correct answer from a name server.
 
     answered("cell", at_client, Asked("www.example.com.", "A"), zones, CLIENT, SERVER, AUTHORITATIVE)
     resolved("cell", at_client, at_resolver, asked, zones, hosts)

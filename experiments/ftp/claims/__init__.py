@@ -1,1 +1,1 @@
-"""Claims on FTP (statements of the course: F1 to F9), decided from captured control and data connections."""
+"""Checks of course claims F1 to F9 on FTP, decided from captured control and data connections."""
