@@ -1,1 +1,1 @@
-"""Decisions of claims H1 to H14 and K1 to K3 (statements of the course) on HTTP, from captured messages."""
+"""Checks of course claims H1 to H14 and K1 to K3 on HTTP, decided from captured messages."""
