@@ -6,7 +6,7 @@ the measured time with the formula. Packets must be captured at the client: "aft
 client receives and sends.
 
     H6  1.0, one connection at a time   each SYN follows the whole response before it
-    H7  1.0, parallel connections       the referenced objects' SYNs follow the base page and precede all their FINs; all
+    H7  1.0, parallel connections       referenced objects' SYNs follow the base page and precede all their FINs; all
                                         their requests precede the end of the first of their responses
     H8  1.1 persistent                  one SYN; each request follows the whole response before it
     H9  1.1 persistent, pipelined       one SYN; all referenced objects' requests precede the first of their responses
