@@ -5,24 +5,24 @@ Mbit/s, and the Internet behind that link adds 2 s. The experiment sends one wor
 over a faster link, and over the given link with a cache that has two of five requested objects. It decides claims W1,
 W2 and W8. Rates are multiplied and times divided by `scale` to make a run take seconds; utilisation and hit rate stay
 the same. Arrivals are Poisson, and popularity follows Zipf's law. The number of cache entries is the one that gives the
-intended hit rate by Che's approximation of an LRU cache.
+intended hit rate by Che's approximation of an LRU cache. The Internet's delay is emulated as additional propagation
+delay of the access link.
 
-A long run in virtual time (`--full`) uses the slow link alone and sends every request that the seed draws for one hour
-(parameter `span`): one a second, at a utilisation of nine tenths. At this load the waiting times of successive requests
-are correlated over many minutes, and the mean over a few minutes is no good estimate. The response time of each request
-is therefore compared with Lindley's recursion. The mean waiting time is compared with the Pollaczek-Khinchine formula
-by a confidence interval. TCP adds no delay of its own in such a run: every response fits the initial window, and all
-connections are opened beforehand. The parameter `rto_min` makes the retransmission time-out longer than the longest
-wait, since TCP otherwise takes a round trip of half a minute for a loss. A run with any retransmitted segment is
-undecided. Packets are captured only at the client, which limits the capture of an hour to 50 MB. The waiting time of a
-request is its response time minus the shortest response time.
+A long run in virtual time (`--full`) uses the slow link alone, for one hour (parameter `span`) with one request a
+second on average, at a utilisation of nine tenths. At this load the waiting times of successive requests are correlated
+over many minutes, and the mean over a few minutes is no good estimate. Each response time is therefore compared with
+Lindley's recursion for the same arrivals, and the mean waiting time with the Pollaczek-Khinchine formula by a
+confidence interval. A request's waiting time is its response time minus the shortest response time.
 
-The Internet's delay is emulated as additional propagation delay of the access link.
+TCP adds no delay of its own in such a run: every response fits the initial window, and all connections are opened
+beforehand. The parameter `rto_min` makes the retransmission time-out longer than the longest wait, since TCP otherwise
+takes a round trip of half a minute for a loss. A run with a retransmitted segment is undecided. Packets are captured
+only at the client, which limits the capture of an hour to 50 MB.
 
 In real time, delays caused by other load on the machine are not subtracted from the response times; a mean may deviate
 from theory by the fraction WITHIN. The reason is that requests are sent in an open loop (without waiting for
-responses), and dozens are under way at once. A process that waits for the processor delays all requests queued behind
-its own, or none if the link's queue is the bottleneck anyway. Such a delay cannot be attributed to one request.
+responses), and dozens are under way at once. When a program waits for the processor, it may delay all requests queued
+behind its own, or none if the link's queue is the bottleneck anyway. Such a delay cannot be attributed to one request.
 """
 
 from __future__ import annotations
@@ -282,7 +282,7 @@ def _symbols(rtt_s: float, wait_s: float, service_s: float) -> dict[str, str]:
 
 
 def _compare_span(name: str, one: SpanFigures, allowed: float) -> Comparison:
-    """Compare the measured mean response time with M/D/1 theory, to which terms missing in the formula are added."""
+    """Compare the measured mean response time with theory: the M/D/1 formula, plus the terms that it lacks."""
     terms = {"internet": one.setting.rtt_s, "queueing": one.queue.wait_s, "transmission": one.service_s}
     symbols = _symbols(*terms.values())
     theory = Theory(sum(terms.values()), terms, "RTT + W + S", f"{TEXTBOOK}; W: {POLLACZEK_KHINCHINE}", symbols)

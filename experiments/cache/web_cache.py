@@ -137,23 +137,23 @@ class Visits:
     load: list[Span] = field(default_factory=list)
 
     def spans(self, *phases: str) -> list[Span]:
-        """Return start and end of every page load in these phases, disturbed attempts included, in order of time."""
+        """Return (start, end) in ns of every page load in these phases, disturbed attempts included, by time."""
         return sorted((one.start_ns, one.end_ns) for phase in phases for some in self.windows[phase] for one in some)
 
     @property
     def counted(self) -> list[Span]:
-        """Return start and end of each visit's last, undisturbed attempt; only these are compared."""
+        """Return (start, end) in ns of each visit's last, undisturbed attempt; only these are compared."""
         return [(some[-1].start_ns, some[-1].end_ns) for phase in PHASES for some in self.windows[phase]]
 
     @property
     def span(self) -> Span:
-        """Return the start of the first visit and the end of the last visit."""
+        """Return the start of the first visit and the end of the last visit, in ns."""
         every = self.spans(*PHASES)
         return every[0][0], every[-1][1]
 
     @property
     def not_counted(self) -> list[Span]:
-        """Return start and end of disturbed attempts, and of page loads whose only purpose was to fill the cache."""
+        """Return (start, end) in ns of disturbed page loads, and of those that only filled the cache."""
         filling = [(one.start_ns, one.end_ns) for one in self.filling]
         return [*filling, *(set(self.spans(*PHASES)) - set(self.counted))]
 
@@ -311,12 +311,15 @@ def _visit(
 
 
 def _spares(context: Run) -> range:
-    """Return the numbers of spare pages, used for repetitions: a page is new to the cache only once."""
+    """Return the numbers of spare pages, for repetitions of visits that other load on the machine disturbed.
+
+    A repetition needs another page, since a page is new to the cache only once.
+    """
     return range(context.repeat + 1, context.repeat + 1 + RETAKES * context.repeat)
 
 
 def _keep_asking(context: Run, visitors: Sequence[Visitor], live: LiveObjects) -> Span:
-    """Let all clients request objects that are replaced at random times; return start and end of this period."""
+    """Let all clients request objects that are replaced at random times; return (start, end) of this period in ns."""
     asked, random = context.parameters, Random(context.seed)
     began_s = time.monotonic()
     for number, visitor in enumerate(visitors):

@@ -99,23 +99,23 @@ class Visits:
     crowd: Span = (0, 0)
 
     def spans(self, region: str, *phases: str) -> list[Span]:
-        """Return start and end of a region's page loads in these phases, disturbed attempts included, by time."""
+        """Return (start, end) in ns of a region's page loads in these phases, disturbed attempts included, by time."""
         every = (one for phase in phases for some in self.windows[region, phase] for one in some)
         return sorted((one.start_ns, one.end_ns) for one in every)
 
     @property
     def every_span(self) -> list[Span]:
-        """Return start and end of every page load of all regions, disturbed attempts included, in order of time."""
+        """Return (start, end) in ns of the page loads of all regions, disturbed attempts included, by time."""
         return sorted(span for region in REGIONS for span in self.spans(region, FIRST, AGAIN))
 
     @property
     def span(self) -> Span:
-        """Return the start of the first page load and the end of the last one."""
+        """Return the start of the first page load and the end of the last one, in ns."""
         return min(start for start, _ in self.every_span), max(end for _, end in self.every_span)
 
     @property
     def not_counted(self) -> list[Span]:
-        """Return start and end of attempts that other load on the machine disturbed; comparisons leave them out."""
+        """Return (start, end) in ns of attempts that other load on the machine disturbed; these are not compared."""
         return [(one.start_ns, one.end_ns) for every in self.windows.values() for some in every for one in some[:-1]]
 
 

@@ -314,7 +314,7 @@ def _disturbed_s(fault: Fault, users: Sequence[judge.User], watch: MachineWatch)
 
 
 def _under_way(user: judge.User) -> list[tuple[int, int]]:
-    """Return start and end in ns of each period from a user's DNS query to the next SYN."""
+    """Return (start, end) in ns of each period from a user's DNS query to the next SYN."""
     syns = sorted(one.connection.syn.time_ns for one in user.load.conversations)
     asked = [one.query.time_ns for one in user.dns.exchanges]
     return [(query_ns, syns[place]) for query_ns in asked if (place := bisect_left(syns, query_ns)) < len(syns)]

@@ -67,7 +67,12 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Stay:
-    """Times of one workload: start and end of its steady state and end of the last response (ns), seconds before."""
+    """Times of one workload, in which all clients stay for a while and send requests.
+
+    - `span`: start and end of the steady state in ns
+    - `settle_s`: time in s before the steady state
+    - `over_ns`: end of the last response in ns
+    """
 
     span: Span
     settle_s: float
@@ -76,7 +81,7 @@ class Stay:
 
 @dataclass
 class SweepEvidence(Evidence):
-    """Evidence of all workloads; `theories` has the theory of a single origin for each number of clients."""
+    """Evidence of a sweep over numbers of clients; `theories` has the theoretical response time for each number."""
 
     theories: dict[int, Theory] = field(default_factory=dict)
 
@@ -148,7 +153,7 @@ def _sweep(context: Run, folder: Path, case: str, evidence: SweepEvidence) -> li
 
 
 def _stay(context: Run, users: Sequence[User], clients: int, case: str) -> Stay:
-    """Run `clients` clients for the configured time; return start and end of their steady state."""
+    """Run `clients` clients for the configured time; return the times of their workload."""
     asked = context.parameters
     settle_s = asked["think"]
     if case == ALONE:

@@ -74,7 +74,7 @@ class Sweep:
 
 
 def run(context: Run) -> Outcome:
-    """Run both workloads, and decide claims D11 to D13 from their captures."""
+    """Query names without and with a cache, then names with several TTLs; decide claims D11 to D13 from captures."""
     evidence = Evidence()
     context.step("without a cache", 0.02)
     workloads = {cache: _zipf(context, cache, evidence) for cache in ("no", "yes")}

@@ -1,4 +1,4 @@
-"""DNS stub resolver program of the experiments, which sends one query for each command line.
+"""DNS stub resolver program of the experiments, which sends one query for each line of its input.
 
 The program is started on a host, reads commands in JSON, one a line, and prints a reply to each:
 

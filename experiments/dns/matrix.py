@@ -95,7 +95,7 @@ class Network:
 
     @property
     def capture_name(self) -> str:
-        """Return the name of the capture file."""
+        """Return the file name of the packet capture in this network."""
         return f"{name_of(self.authoritative.implementation)}-{name_of(self.resolver.implementation)}.pcapng"
 
     def asked_by_stubs(self) -> list[DnsServer]:

@@ -109,7 +109,10 @@ def _look_up(context: Run, network: str, evidence: Evidence) -> Lookups:
 
 
 def _legs(network: str) -> dict[str, str]:
-    """Return the queries that the local server must send: term of the lookup time -> role of the queried server."""
+    """Return the expected queries of the local server, in order: term of the lookup time -> role of the queried server.
+
+    Each of them adds one round trip to the lookup time.
+    """
     legs = {f"local-{role}": role for role in PATH}
     return legs if network == PLAIN else legs | {f"local-{role} DNSKEY": role for role in PATH}
 

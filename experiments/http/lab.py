@@ -166,7 +166,7 @@ def delivered(loads: Iterable[PageLoad]) -> bool:
 
 
 def failure_seen(loads: Sequence[PageLoad]) -> str:
-    """Return a clause on the first fault in the packets of failed page loads; empty if there is none."""
+    """Return a text on the first fault in the packets of failed page loads; empty if there is none."""
     found = (undelivered(load, load.files or {}) for load in loads if load.conversations)
     wrong = next((one for one in found if one is not None), None)
     return f"; in the packets, {wrong.evidence}" if wrong is not None else ""

@@ -1,1 +1,4 @@
-"""Checks of course claims W1 to W8 on HTTP caching, decided from packets captured on both sides of a caching proxy."""
+"""Verdicts on course claims W1 to W8 about HTTP caching, from packets captured on both sides of a caching proxy.
+
+A claim is a statement of the course. A verdict is shown, failed or undecided, with evidence and frame numbers.
+"""

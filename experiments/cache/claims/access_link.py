@@ -1,4 +1,4 @@
-"""Decision of course claims W1, W2 and W8: response time and utilisation of an access link, with and without a cache.
+"""Verdicts on course claims W1, W2 and W8: response time and utilisation of an access link, with and without a cache.
 
 Each case (for example the slow link with a cache) is measured from HTTP requests and responses captured at three
 interfaces: the client's, the origin's, and the campus end of the link. The campus end is captured at the proxy with a
@@ -88,7 +88,7 @@ class CaseFigures:
 
     @property
     def theory_s(self) -> float:
-        """Return the theoretical mean response time in s: the textbook's formula plus the terms that it omits."""
+        """Return the theoretical mean response time in s: the textbook's formula, plus the terms that it omits."""
         return sum(self.theory_terms().values()) + sum(self.omitted.values())
 
     def theory_terms(self) -> dict[str, float]:
@@ -161,10 +161,10 @@ def _own_ns(
     pairs: Sequence[tuple[BulkExchange, BulkExchange]],
     collapsed: Collection[int],
 ) -> Iterator[int]:
-    """Yield for each answered request that is not collapsed its response time minus its time on the link, in ns.
+    """Yield the response time minus the time on the link, in ns, of each answered request that is not collapsed.
 
-    `pairs`: each exchange on the link, as captured at the origin and at the campus end; `collapsed`: indexes of
-    collapsed requests.
+    `pairs` has each response on the link twice, as captured at the origin and at the campus end; `collapsed` has the
+    indexes of collapsed requests.
     """
     on_link_ns = {there.key: there.last_ns - here.first_ns + here.asked_ns - there.asked_ns for here, there in pairs}
     for place, (one, crossing) in enumerate(zip(asked, _crossings(asked, near), strict=True)):
@@ -174,7 +174,7 @@ def _own_ns(
 
 
 def _crossings(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[BulkExchange | None]:
-    """Yield for each client request the request that the proxy sent because of it, or None for a cache hit."""
+    """Yield for each client request the request on the access link that it caused, or None for a cache hit."""
     begun: dict[bytes, list[BulkExchange]] = {}
     for one in near.crossings:
         begun.setdefault(one.path, []).append(one)

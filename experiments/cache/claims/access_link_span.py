@@ -1,4 +1,4 @@
-"""Decision of course claim W8 for a long run: the queueing delay of every response agrees with Lindley's recursion.
+"""Verdict on course claim W8 for a long run: the queueing delay of every response agrees with Lindley's recursion.
 
 The queueing delay W of a response is its response time minus that of a request which finds an idle link:
 
@@ -84,7 +84,7 @@ class SpanFigures:
 
     @property
     def mean(self) -> Timing:
-        """Return the mean response time of all requests, together with its summands."""
+        """Return the mean response time of all requests, divided into terms."""
         terms = {
             "internet": self.propagation_s,
             "queueing": statistics.fmean(self.waits),

@@ -1,4 +1,4 @@
-"""Decision of course claim W6: a cache serves no stored response that is older than Cache-Control permits.
+"""Verdict on course claim W6: a cache serves no stored response that is older than Cache-Control permits.
 
 The experiment knows when the origin replaced each version of an object, and the body of every response identifies its
 version. A stored response with max-age=N may be used for N seconds after its last validation by the origin (RFC 9111
@@ -70,7 +70,7 @@ class Delivery:
 
 
 def deliveries(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> list[Delivery]:
-    """Return the 200 responses for the objects `live` (path -> object) to requests within the given time spans.
+    """Return all 200 responses for the changing objects `live` (path -> object) to requests within the time spans.
 
     Raises Contradiction for a status other than 200, a body that is no version of the object, or a missing response.
     """

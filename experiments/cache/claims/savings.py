@@ -1,7 +1,8 @@
-"""Decision of course claims W1 and W2: a cache shortens page loads and reduces the octets on the access link.
+"""Verdicts on course claims W1 and W2: a cache shortens page loads and reduces the octets on the access link.
 
-The load time of a page is divided into the terms below. With a proxy, the terms that begin with `origin` and the
-transmission are captured at the proxy's interface, and are subtracted from the time that the client waits:
+The load time of a page through a proxy is divided into the terms below. Packets are captured at the client and at the
+proxy; the time in which the proxy waits for the origin is subtracted from the time in which the client waits for the
+proxy:
 
     tcp_handshake     the client's SYN sent             to  SYN-ACK received
     request           the client's request sent         to  its response received, less the terms below

@@ -1,4 +1,4 @@
-"""Decision of course claims W3, W4, W5 and W7 on cache validation, from packets between clients, cache and origin.
+"""Verdicts on course claims W3, W4, W5 and W7 on cache validation, from packets between clients, cache and origin.
 
 Sources: RFC 9111 section 4.3 (validation), RFC 9110 sections 13.1 (preconditions), 15.4.5 (304), 8.8 (validators) and
 3.7 (intermediaries). The contents of the origin's objects are known as well: a stored response and its replacement must
@@ -251,7 +251,7 @@ def _validates(legs: Legs, upstream: Exchange | None) -> bool:
 
 
 def _not_modified(legs: Legs, served: Served, objects: Objects) -> list[int]:
-    """Check that a client got the stored response after the origin's 304.
+    """Check that a client got the stored response after the origin's 304; raise Contradiction otherwise.
 
     Return the frame numbers of the stored response, of the 304 and of the client's response.
     """
@@ -281,9 +281,9 @@ def _nothing_behind(legs: Legs, upstream: Sequence[Exchange | None]) -> None:
 
 
 def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, list[int]]:
-    """Check that a client gets the new version of a changed object.
+    """Check that a client gets the new version of a changed object; raise Contradiction otherwise.
 
-    Return the origin's 200 and the frame numbers of the stored response, of the origin's 200 and of the client's
+    Return the origin's 200 and three frame numbers: of the stored response, the origin's 200, and the client's
     response.
     """
     given = response_of(served.exchange)
@@ -314,9 +314,9 @@ def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, lis
 
 
 def _in_its_place(served: Served, fresh: Message) -> int:
-    """Check that a later client gets the new response from the cache; return the frame number of the response.
+    """Return the frame of a later client's response, which must be the new response, from the cache.
 
-    Raises Inconclusive if the cache did not store the new response.
+    Raises Contradiction for another response, Inconclusive if the cache did not store the new one.
     """
     given = response_of(served.exchange)
     _gets(given, fresh.body, validators_of(fresh), f"the new copy of frame {fresh.frames[0]}")

@@ -82,12 +82,12 @@ class Legs:
 
     @property
     def absence(self) -> str | None:
-        """Return a clause that names the side without captured connections, or None if both sides have connections."""
+        """Return a text that names the side without captured connections, or None if both sides have connections."""
         return next((load.absence for load in self.loads if load.absence is not None), None)
 
     @property
     def gap(self) -> str | None:
-        """Return a clause about the first connection that was not captured completely, or None if there is none."""
+        """Return a text on the first connection that was not captured completely, or None if all were."""
         return next((load.gap for load in self.loads if load.gap is not None), None)
 
     @property
@@ -123,7 +123,7 @@ class Legs:
         return [Served(exchange, self._meanwhile(exchange)) for exchange in self.asked(spans)]
 
     def answers_before(self, path: bytes, time_ns: int) -> list[Exchange]:
-        """Return the exchanges with the origin for a path, if the origin's response began by `time_ns`."""
+        """Return the requests to the origin for a path whose responses had begun by `time_ns`, with these responses."""
         return [
             each
             for each in self._upstream.get(path, [])

@@ -1,4 +1,4 @@
-"""Decision of course claim C8: after the failure of a CDN replica, users are served again within a bounded time.
+"""Verdict on course claim C8: after the failure of a CDN replica, users are served again within a bounded time.
 
 The times at which the replica fails and returns are known from the experiment. Two kinds of packets are evidence:
 answers of the CDN's name server that contain the replica's address, captured at this server; and connections without a
@@ -91,7 +91,10 @@ class Attempt:
 
 @dataclass(frozen=True)
 class User:
-    """Captured traffic of a CDN user during a fault: DNS lookups and page loads; and the correct contents."""
+    """Captured traffic of a CDN user during a fault: DNS lookups and page loads.
+
+    `objects` are the correct contents of the requested objects.
+    """
 
     name: str
     dns: DnsTraffic
@@ -131,7 +134,7 @@ class _Course:
     """Outage of the user who was affected longest by a fault, as used in the evidence text.
 
     Attributes: the first failed, the last failed and the next successful request; the last DNS answer with the
-    replica's address; the start of the last failed request in s after the fault; a clause about the replica's return.
+    replica's address; the start of the last failed request in s after the fault; a text on the replica's return.
     """
 
     first: Attempt
@@ -177,9 +180,9 @@ def decide_failover(claim: str, episodes: Sequence[Episode]) -> Verdict:
 
 
 def check_episode(episode: Episode) -> list[int]:
-    """Check one fault; return the frames of the first failed, the last failed and the next successful request.
+    """Check that the outage after one fault is short enough; raise Contradiction or Inconclusive otherwise.
 
-    The list is empty if no request failed. Raises Contradiction or Inconclusive.
+    Return the frames of the first failed, the last failed and the next successful request; empty if no request failed.
     """
     _names_servers(episode)
     for user in episode.users:
@@ -282,7 +285,7 @@ def _before(attempt: Attempt, fault: Fault) -> bool:
 
 
 def _course(episode: Episode) -> _Course:
-    """Check the requests of all users during one fault; return the outage of the user who was affected longest."""
+    """Check that the outage of each user is short enough; return that of the user who was affected longest."""
     fault = episode.fault
     named = _no_longer_named(episode)
     users = [_served_again(user, fault) for user in episode.users]
@@ -342,7 +345,10 @@ def _no_longer_named(episode: Episode) -> DnsMessage:
 
 
 def _served_again(user: User, fault: Fault) -> tuple[Attempt, Attempt, Attempt]:
-    """Check that a user's outage is short enough; return the first failed, last failed and next successful request."""
+    """Return the first failed, the last failed and the next successful request of a user.
+
+    Raises Contradiction if the outage was too long, Inconclusive if the requests do not show it.
+    """
     every = attempts(user)
     before = [attempt for attempt in every if _before(attempt, fault)]
     during = [attempt for attempt in every if not _before(attempt, fault)]
@@ -379,9 +385,9 @@ def _served_before(user: User, before: Iterable[Attempt], fault: Fault) -> None:
 
 
 def _back(episode: Episode) -> str:
-    """Check that a replica that returned appears in DNS answers and serves users again in time.
+    """Check that a replica that returned appears in DNS answers and serves users again; raise Contradiction otherwise.
 
-    Return a clause about it for the evidence text, empty if the replica does not return.
+    Return a text on it for the evidence, empty if the replica does not return.
     """
     fault = episode.fault
     if fault.back_ns is None or fault.used_again_ns is None:

@@ -1,11 +1,11 @@
-"""Decision of course claim C8 from many faults, and the theoretical distribution of fail-over times.
+"""Verdict on course claim C8 from many faults, and the theoretical distribution of fail-over times.
 
 The resolver near the users caches a DNS answer for its TTL T. A user sends a request every E seconds. The resolver
 therefore queries the CDN's name server once in a cycle of C = E * ceil(T / E) seconds. A replica fails at a random
 time. The time R from the failure to the resolver's next query is uniform on [0, C]. The time D from the failure to the
 CDN's next health check is uniform on [0, I]; I is the interval of the checks. If the check comes first, the next query
-already gets another replica. Otherwise this query gets the failed replica once more, which lasts for another cycle. The
-fail-over time F is
+already gets another replica. Otherwise this query gets the failed replica once more, and the resolver keeps it for
+another cycle. The fail-over time F is
 
     F = R       if R > D        R uniform on [0, C], D uniform on [0, I], independent, I <= C
         R + C   else            mean: C / 2 + C * P(R < D) = (C + I) / 2
@@ -78,7 +78,7 @@ class FailOverTheory:
         return high
 
     def quantile_tolerance(self, share: float, count: int) -> float:
-        """Return by which fraction an empirical quantile of `count` fail-over times may deviate from theory.
+        """Return the permitted relative deviation of an empirical quantile of `count` fail-over times from theory.
 
         It follows from the asymptotic normal distribution of the quantile at the confidence level LEVEL.
         """

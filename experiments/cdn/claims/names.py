@@ -1,4 +1,4 @@
-"""Decision of course claims C3 and C4: a CDN directs users to replicas by DNS, through a CNAME of the site's name.
+"""Verdicts on course claims C3 and C4: a CDN directs users to replicas by DNS, through a CNAME of the site's name.
 
 Sources: RFC 1034 sections 3.6.2 (CNAME), 4.2.1 (referrals and glue) and 4.3.2 (algorithm of a name server). In each
 region, packets are captured at the users (DNS answers, destinations of SYNs) and at the local name server (its queries

@@ -1,4 +1,4 @@
-"""Decision of course claims C2 and C7: CDN replicas serve the origin's content, and fetch each object once.
+"""Verdicts on course claims C2 and C7: CDN replicas serve the origin's content, and fetch each object once.
 
 In each region, packets are captured at the users (responses) and at the replica (its requests to the origin). The
 reference for an object is the origin's response, captured at the origin: a replica must serve the same content with the
@@ -222,9 +222,9 @@ def _fetched_once(region: Region, visits: Sequence[Span], objects: Objects) -> t
 
 
 def _crowd(region: Region, span: Span, users: int, objects: Objects) -> tuple[str, int]:
-    """Check that simultaneous user requests caused one request to the origin.
+    """Check that simultaneous user requests caused one request to the origin; raise Contradiction otherwise.
 
-    Return a clause for the evidence text, and the frame of the request to the origin.
+    Return a text for the evidence, and the frame of the request to the origin.
     """
     requests = [one for one in region.legs.asked([span]) if path_of(one) in region.objects]
     if len(requests) < users:

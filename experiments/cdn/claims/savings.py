@@ -1,4 +1,4 @@
-"""Decision of course claims C5 and C6: a CDN shortens page loads and reduces the octets on the origin's link.
+"""Verdicts on course claims C5 and C6: a CDN shortens page loads and reduces the octets on the origin's link.
 
 The load time of a page is measured at the user, from the DNS query for the site's name to the last octet of the page.
 It is divided into terms, as in `cache.claims.savings`: the time in which the replica waits for the origin is subtracted

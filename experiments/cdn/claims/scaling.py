@@ -1,4 +1,4 @@
-"""Decision of course claims C1, C5 and C6: a single origin and a CDN, compared for a growing number of clients.
+"""Verdicts on course claims C1, C5 and C6: a single origin and a CDN, compared for a growing number of clients.
 
 Each client repeats a cycle: it requests an object, receives the response, and pauses for the think time. The
 utilisation of the origin's link is expected to follow `cdn.theory`: it grows in proportion to the number of clients up

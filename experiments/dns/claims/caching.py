@@ -1,4 +1,4 @@
-"""Decision of course claims D10 to D12 on DNS caching: cache hits, TTL countdown, and fewer queries to the root server.
+"""Verdicts on course claims D10 to D12 on DNS caching: cache hits, TTL countdown, and fewer queries to the root server.
 
 The functions take DNS traffic (see `wire.traffic`) captured at the clients, the local name server or the root server.
 `addresses` has the addresses of these servers, with the keys `local` and `root`.
@@ -50,7 +50,10 @@ class Workload:
 
 @dataclass(frozen=True)
 class _Told:
-    """Cached answer (frame, TTL), the response it was cached from (`fetched`, a frame), and the time between both."""
+    """Answer from the cache: its frame and TTL in s.
+
+    `fetched` is the frame of the response that was cached, `elapsed_s` the time since then.
+    """
 
     fetched: int
     elapsed_s: float
@@ -261,7 +264,7 @@ def has_ttl(fetched: DnsMessage, name: str, ttl_s: float) -> None:
 
 
 def _counted_down(fetched: DnsMessage, told: DnsMessage, name: str, tolerance_s: float) -> _Told:
-    """Return the measurements of a cached answer, whose TTL must be the original TTL minus the time in the cache.
+    """Return a cached answer with its age; its TTL must be the original TTL minus the age.
 
     Raises Contradiction if it is not, or if the TTL has expired.
     """

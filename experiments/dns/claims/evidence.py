@@ -65,10 +65,10 @@ def part_shown(question: Question) -> str:
 
 
 def answered_queries(traffics: Sequence[DnsTraffic], name: str, qtype: str) -> list[tuple[DnsExchange, DnsMessage]]:
-    """Return (query with response, response) of every answered query for a name and type, in order of time.
+    """Return (exchange, response) for every answered query for a name and type, in order of time.
 
-    Truncated responses are left out (RFC 2181 section 9), and unanswered queries that the client repeats. Raises
-    Inconclusive if there is no answered query.
+    An exchange is a query with its response. Truncated responses are left out (RFC 2181 section 9), and unanswered
+    queries that the client repeats. Raises Inconclusive if there is no answered query.
     """
     wanted = sorted(
         (exchange for traffic in traffics for exchange in traffic.exchanges if asks_for(exchange, name, qtype)),

@@ -1,4 +1,4 @@
-"""Decision of course claims D2 to D6 and D14 on DNS resource records: A, PTR, CNAME, MX, address order, record format.
+"""Verdicts on course claims D2 to D6 and D14 on DNS resource records: A, PTR, CNAME, MX, address order, record format.
 
 The functions take DNS traffic (see `wire.traffic`) and names with or without their final dot, and return a Verdict. A
 claim is undecided if the capture dropped packets, has a gap, or lacks the traffic in question; a failed claim cites the
@@ -52,7 +52,7 @@ LARGEST_TTL = 2**31 - 1  # RFC 2181 section 8
 def _exact_answers(
     traffic: DnsTraffic, name: str, qtype: str, expected: Collection[str]
 ) -> list[tuple[DnsExchange, DnsMessage]]:
-    """Return (query with response, response) for each query for a name and type.
+    """Return (exchange, response) for each query for a name and type; an exchange is a query with its response.
 
     Raises Contradiction if an answer has other records than the expected values and the CNAMEs that lead to them.
     """
@@ -167,7 +167,7 @@ def decide_address_rotation(claim: str, traffic: DnsTraffic, name: str, addresse
 
 
 def _evenly(firsts: Counter[str], frames: list[int]) -> str:
-    """Return a clause for the evidence: by which test each address is in the first position about equally often.
+    """Return a text for the evidence on the test that the counts of first positions pass: cyclic order or chi-square.
 
     Raises Contradiction if the counts are too unequal, Inconclusive if there are too few answers.
     """

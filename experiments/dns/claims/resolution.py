@@ -1,4 +1,4 @@
-"""Decision of course claims D7 to D9 and D15: iterative and recursive DNS resolution, and zones at a hosting provider.
+"""Verdicts on course claims D7 to D9 and D15: iterative and recursive DNS resolution, and zones at a hosting provider.
 
 `addresses` has the addresses of all servers by role, such as `local` or `root`. A path is a sequence of roles in the
 order in which they are queried, such as ("root", "com", "example"). The name must not be in the local server's cache

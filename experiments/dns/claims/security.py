@@ -1,4 +1,4 @@
-"""Decision of course claims V1 to V3 on DNSSEC: chain of trust, rejection of a forged answer, cost of validation.
+"""Verdicts on course claims V1 to V3 on DNSSEC: chain of trust, rejection of a forged answer, cost of validation.
 
 Traffic is captured at the client and at the local name server (see `wire.traffic`). Key tags and key digests are
 computed here from the captured DNSKEY records; signatures are not verified. Sources: RFC 4034 (records; Appendix B: key
@@ -49,7 +49,7 @@ def wire_name(name: str) -> bytes:
 
 
 def key_octets(rdata: str) -> bytes:
-    """Encode the RDATA of a DNSKEY record."""
+    """Encode the RDATA of a DNSKEY record, given in presentation format, as octets."""
     flags, protocol, algorithm, key = rdata.split(" ")
     return int(flags).to_bytes(2, "big") + bytes((int(protocol), int(algorithm))) + b64decode(key)
 
@@ -117,7 +117,10 @@ def _reply(at_client: DnsTraffic, name: str) -> DnsMessage:
 
 
 def _of(at_local: DnsTraffic, role: str, addresses: Addresses) -> Iterator[tuple[DnsExchange, DnsMessage]]:
-    """Yield (query with response, response) for the local server's queries to a role, without truncated responses."""
+    """Yield (exchange, response) for the local server's queries to a role; truncated responses are left out.
+
+    An exchange is a query with its response.
+    """
     for exchange in at_local.exchanges:
         if exchange.query.target in addresses_of(addresses, role):
             response = exchange.response

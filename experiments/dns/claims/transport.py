@@ -1,4 +1,4 @@
-"""Decision of course claim D1 on DNS transport: UDP port 53, and TCP port 53 after a truncated response.
+"""Verdict on course claim D1 on DNS transport: UDP port 53, and TCP port 53 after a truncated response.
 
 Traffic (see `wire.traffic`) is captured at the client and at the local name server. Sources: RFC 1035 section 4.2, RFC
 6891 section 6.2, RFC 7766 section 5.

@@ -1,4 +1,4 @@
-"""Decision of course claim D13: a longer DNS TTL saves queries to authoritative servers and causes more stale answers.
+"""Verdict on course claim D13: a longer DNS TTL saves queries to authoritative servers and causes more stale answers.
 
 For each TTL, `ttl_point` counts the local name server's queries to authoritative servers, and its stale answers to
 clients. `decide_ttl_trade_off` decides the claim from these counts. `sweep_ttl` does both.

@@ -98,7 +98,7 @@ class DnsRecord:
 
 @dataclass(frozen=True)
 class Carrier:
-    """Packet data of a DNS message: frame number, time in ns, source, destination, and UDP or TCP."""
+    """Transport of a captured DNS message: frame number, time in ns, source, destination, and UDP or TCP."""
 
     frame: int
     time_ns: int
@@ -416,12 +416,12 @@ class DnsTraffic:
 
     @property
     def absence(self) -> str | None:
-        """Return a clause if no DNS query was captured, otherwise None."""
+        """Return a text for the verdict if no DNS query was captured, otherwise None."""
         return None if self.exchanges or self.problems else "no DNS query in the capture"
 
     @property
     def gap(self) -> str | None:
-        """Return a clause about the first message or TCP connection that was not captured completely, or None."""
+        """Return a text on the first message or TCP connection that was not captured completely, or None."""
         return self.holes[0].text if self.holes else None
 
     @property
@@ -476,7 +476,7 @@ def dns_exchanges(capture: CaptureFile, interface: str, port: int = DNS_PORT) ->
 
 
 def pair(messages: list[DnsMessage]) -> tuple[tuple[DnsExchange, ...], tuple[DnsMessage, ...]]:
-    """Match responses to queries in order of time; return (exchanges, responses without a query)."""
+    """Match responses to queries by time; return the queries with their responses, and responses without a query."""
     queries: list[list[DnsMessage]] = []
     responses: dict[int, DnsMessage] = {}
     open_by_key: dict[_Key, list[int]] = {}

@@ -1,4 +1,4 @@
-"""Decision of course claims F1, F2, F3, F6 and F7 on FTP: control and data connections, commands, both data modes.
+"""Verdicts on course claims F1, F2, F3, F6 and F7 on FTP: control and data connections, commands, both data modes.
 
 Packets must be captured at the client: "before" refers to the order in which the client sends and receives. The
 functions take the captured FTP sessions (see `wire.sessions`) and return a Verdict. A claim is undecided if the capture

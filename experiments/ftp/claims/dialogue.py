@@ -1,4 +1,4 @@
-"""Decision of course claims F4 and F5 from FTP control connections: causes of reply codes, and state of a session.
+"""Verdicts on course claims F4 and F5 from FTP control connections: causes of reply codes, and state of a session.
 
 A reply code alone is no proof: a server could send 452 at any time. Each of four codes is therefore compared with its
 cause, as far as packets show it:
@@ -97,7 +97,10 @@ def _first(session: FtpSession, code: int, *verbs: str) -> FtpExchange | None:
 
 
 def _login(session: FtpSession) -> tuple[FtpExchange, FtpExchange]:
-    """Check that a command is refused (530) before login and executed after it; return both attempts with replies."""
+    """Check that a command is refused (530) before login and executed after it; raise Contradiction otherwise.
+
+    Return both attempts, each with its replies.
+    """
     inside = _need(_first(session, LOGGED_IN, "PASS", "USER"), session, "has no successful login")
     place = session.exchanges.index(inside)
     early = [exchange for exchange in session.exchanges[:place] if exchange.command.verb in NEED_LOGIN]
@@ -119,7 +122,7 @@ def _login(session: FtpSession) -> tuple[FtpExchange, FtpExchange]:
 
 
 def _relative(session: FtpSession) -> tuple[FtpExchange, FtpExchange, FtpExchange]:
-    """Check that RETR of a file fails, and succeeds after CWD.
+    """Check that RETR of a file fails, and succeeds after CWD; raise Contradiction otherwise.
 
     Return the refused RETR, the successful RETR and the CWD command, each with its replies.
     """
@@ -200,7 +203,10 @@ def _directory(exchange: FtpExchange) -> bytes:
 
 
 def _begins_anew(session: FtpSession, known: FtpExchange) -> FtpExchange:
-    """Check that a new session refuses a RETR that requires an earlier CWD; return the refused RETR with its reply."""
+    """Return the RETR, with replies, by which a new session requests a file that needs an earlier CWD.
+
+    Raises Contradiction unless the server refuses it.
+    """
     again = next(
         (exchange for exchange in session.exchanges_of("RETR") if exchange.command.argument == known.command.argument),
         None,
@@ -256,7 +262,10 @@ def _asks_for_password(traffic: FtpTraffic) -> Finding:
 
 
 def _wrong_password(traffic: FtpTraffic, right: FtpExchange) -> FtpExchange:
-    """Check that a wrong PASS, and later commands that need a login, are refused; return this PASS with its reply."""
+    """Return a PASS command with a wrong password, with its replies.
+
+    Raises Contradiction unless the server refuses it, and also later commands that need a login.
+    """
     for session in traffic.sessions:
         for place, one in enumerate(session.exchanges):
             if one.command.verb != "PASS" or one.command.argument == right.command.argument:

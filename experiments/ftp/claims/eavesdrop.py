@@ -1,4 +1,4 @@
-"""Decision of course claims F8 and F9: what an eavesdropper recovers from captured FTP and SFTP transfers.
+"""Verdicts on course claims F8 and F9: what an eavesdropper recovers from captured FTP and SFTP transfers.
 
 The eavesdropper is a third host and has only the frames at its own interface. It reassembles all TCP streams, searches
 for USER and PASS commands on any port, and treats every other stream as a file. The decision then compares its findings
@@ -65,7 +65,7 @@ class Overheard(ConnectionTraffic):
 
     @property
     def absence(self) -> str | None:
-        """Return a clause if no connection between other hosts was captured, otherwise None."""
+        """Return a text for the verdict if no connection between other hosts was captured, otherwise None."""
         return None if self.connections else f"{self.address} captured no connection of other hosts"
 
     def between(self, start_ns: int, end_ns: int) -> Overheard:

@@ -90,7 +90,7 @@ class Transfer:
 
     @property
     def done(self) -> bool:
-        """Return True if the final reply reports success (226 or 250)."""
+        """Return True if the final reply reports a successful transfer (226 or 250)."""
         return self.exchange.code in DONE
 
     @property
@@ -236,7 +236,7 @@ def _until_final(replies: Sequence[Reply]) -> tuple[list[Reply], list[Reply]]:
 
 
 def _order(exchanges: Sequence[FtpExchange], left: Sequence[Reply]) -> str | None:
-    """Return a clause about the first reply that is out of order, or None if there is none.
+    """Return a text on the first reply that is out of order, or None if there is none.
 
     A reply must follow its command; only 421 may be unsolicited (RFC 959 section 5.4).
     """

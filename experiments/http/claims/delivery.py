@@ -30,7 +30,7 @@ CODING_OVERHEAD_BYTES = 1024
 
 @dataclass(frozen=True)
 class Undelivered:
-    """Fault because of which a page load has not delivered its files: a clause, and the frame that shows the fault."""
+    """Reason why a page load did not deliver its files: a text, and the number of the frame that shows it."""
 
     evidence: str
     frame: int
@@ -41,7 +41,7 @@ class _CodingError(ValueError):
 
 
 def undelivered(load: PageLoad, files: Files, as_page: bool = True) -> Undelivered | None:
-    """Return the first fault because of which a page load has not delivered these files, or None.
+    """Return the first reason why a page load did not deliver these files; None if it delivered them.
 
     `files` are the contents by URL path, the page first. If `as_page` is False, files may be requested in any order and
     more than once.
@@ -73,7 +73,7 @@ def undelivered(load: PageLoad, files: Files, as_page: bool = True) -> Undeliver
 
 
 def difference(exchange: Exchange, file: bytes) -> Undelivered | None:
-    """Return the fault because of which a response does not deliver this file with status 200, or None."""
+    """Return the reason why a response does not deliver this file with status 200; None if it does."""
     name, response = _text(path_of(exchange)), exchange.response
     if response is None:
         frame = exchange.request.frames[0]
@@ -87,7 +87,7 @@ def difference(exchange: Exchange, file: bytes) -> Undelivered | None:
 
 
 def response_difference(response: Message, file: bytes) -> str | None:
-    """Return a clause on how a response differs from a 200 response with this file, or None."""
+    """Return a text on how a response differs from a 200 with the content of this file; None if it does not."""
     status = response.start_line[1]
     if status != OK:
         return f"its status is {_text(status)}, not 200"

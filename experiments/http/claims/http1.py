@@ -1,4 +1,4 @@
-"""Decision of course claims H1 to H5 on HTTP/1: connection set-up, message grammar, statelessness, non-persistence.
+"""Verdicts on course claims H1 to H5 on HTTP/1: TCP set-up, message grammar, statelessness, one object per connection.
 
 A claim is a statement of the course that captured packets confirm or contradict. The functions take page loads (see
 `wire.page_load`) and return a Verdict. A claim is undecided if the capture dropped packets, has a gap, or lacks the

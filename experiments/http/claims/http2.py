@@ -1,4 +1,4 @@
-"""Decision of course claims H10 to H14 on HTTP/2: binary framing, multiplexing, header compression, server push.
+"""Verdicts on course claims H10 to H14 on HTTP/2: binary framing, multiplexing, header compression, server push.
 
 The functions take page loads captured at the client and return a Verdict, undecided or failed under the conditions in
 `http1`. H13 and H14 are decided here from packets alone; `verdict.timed` adds the comparison of the measured time with
@@ -154,7 +154,10 @@ def _exchange(load: PageLoad, target: bytes) -> Exchange:
 
 
 def _behind(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
-    """Check that `large` is delivered before `small`; return the response time of `small` in ms, and frame numbers."""
+    """Return the response time in ms of `small`, and frame numbers of both responses.
+
+    Raises Contradiction unless `large` and `small` are requested in this order on one HTTP/1.1 connection.
+    """
     _one_text(load)
     second, ended, began = _asked_in_order(load, large, small)
     return (began.last_ns - second.last_ns) / 1e6, [ended.frames[-1], began.frames[0]]
@@ -171,7 +174,10 @@ def _one_text(load: PageLoad) -> None:
 
 
 def _asked_in_order(load: PageLoad, large: bytes, small: bytes) -> tuple[Message, Message, Message]:
-    """Check that `large` is requested first; return (request for `small`, response to `large`, response to `small`)."""
+    """Return the request for `small`, the response to `large` and the response to `small`.
+
+    Raises Contradiction unless `large` is requested first and is the larger object.
+    """
     first, second = _exchange(load, large), _exchange(load, small)
     if first.request.first_ns > second.request.first_ns:
         frame = second.request.frames[0]
@@ -188,7 +194,10 @@ def _asked_in_order(load: PageLoad, large: bytes, small: bytes) -> tuple[Message
 
 
 def _interleaved(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
-    """Check that `small` ends between DATA frames of `large`; return its response time in ms, and frame numbers."""
+    """Return the response time in ms of `small`, and frame numbers of three DATA frames.
+
+    Raises Contradiction unless `small` ends between DATA frames of `large`, and all other responses end before `large`.
+    """
     (conversation,) = _one(load)
     ids = {exchange.target: stream_id for stream_id, exchange in conversation.streams}
     second, _, delivered = _asked_in_order(load, large, small)

@@ -1,4 +1,4 @@
-"""Decision of course claims K1 to K3 on HTTP keep-alive: idle persistent connections and their time-outs.
+"""Verdicts on course claims K1 to K3 on HTTP keep-alive: idle persistent connections and their time-outs.
 
     K1  the server's time-out exceeds the client's pause    one connection, idle in between, both responses on it
     K2  the server's time-out is shorter                    its FIN arrives in the pause; a new connection follows

@@ -91,7 +91,7 @@ class _Connection(asyncio.Protocol):
 
 
 class OpenLoop:
-    """Open-loop HTTP client for one plan, which has the fields of the JSON file."""
+    """Open-loop HTTP client that carries out one plan: connections, warm-up targets, and requests with time offsets."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self._host, self._port = plan["connect"]

@@ -187,7 +187,7 @@ def _problem(client: tuple[Http2Frame, ...], server: tuple[Http2Frame, ...]) -> 
 
 
 def _unasked(requests: dict[int, _Half], responses: dict[int, _Half]) -> str | None:
-    """Return a clause about the first response on a stream that neither side opened (RFC 9113 section 5.1), or None."""
+    """Return a text on the first response on a stream that neither side opened (RFC 9113 section 5.1), or None."""
     unasked = sorted(responses.keys() - requests.keys())
     return f"the server sends frames on stream {unasked[0]}, which was not opened" if unasked else None
 

@@ -51,12 +51,12 @@ class PageLoad:
 
     @property
     def absence(self) -> str | None:
-        """Return a clause if no HTTP connection was captured, otherwise None."""
+        """Return a text for the verdict if no HTTP connection was captured, otherwise None."""
         return None if self.conversations else "the capture has no HTTP connection"
 
     @property
     def gap(self) -> str | None:
-        """Return a clause about the first connection that was not captured completely, or None."""
+        """Return a text on the first connection that was not captured completely, or None if all were."""
         cut = next(
             (conversation.connection for conversation in self.conversations if not conversation.connection.whole), None
         )
