@@ -64,7 +64,7 @@ from lab7.topologies.emulation.testbed import Testbed
 WITHOUT, THROUGH = "origin", "CDN"
 FIRST, AGAIN = "first", "again"
 # Number of servers that a local name server queries for the site: root, com, example.com; with the CDN three more.
-# In later visits with the CDN, all records except the replica's address are cached, so one server is queried.
+# In later visits with the CDN, one server is queried: all records except the replica's address are cached.
 LOOKUPS: Mapping[tuple[str, str], int] = {
     (WITHOUT, FIRST): 3,
     (WITHOUT, AGAIN): 0,

@@ -45,7 +45,7 @@ QUESTIONS: Mapping[str, Asked] = {
     "no name": Asked("nobody.example.com.", "A", rcode=NXDOMAIN),
     "no data": Asked("server3.example.com.", "TXT"),
 }
-# Name of the command in the registry's entries of clients.
+# Name of the command line in the registry entries of stub resolvers.
 COMMAND = "query"
 AUTHORITATIVE, RESOLVER = DNS_ROLES
 
@@ -173,7 +173,7 @@ def _of_network(context: MatrixRun, network: Network, zones: GivenZones) -> Iter
 
 def _pairs(network: Network) -> Iterator[tuple[DnsServer, DnsColumn]]:
     """Yield (row, column) for all questions to be sent in this network, in order."""
-    # The resolver's own come first, so that no stub has filled its cache.
+    # Send the resolver's own questions first, since stub resolvers would fill its cache.
     for column in columns():
         if column.role == RESOLVER and column.client is network.resolver.implementation:
             yield network.authoritative, column

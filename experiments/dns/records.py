@@ -33,7 +33,7 @@ DOMAIN, ALIAS, CANONICAL = "example.com", "www.example.com", "server1.example.co
 MAIL = ((10, "server2.example.com"), (20, "server3.example.com"))
 OWN = (DOMAIN, "ns.example.com")
 HIRED = (("shop.org", "ns.provider.org"), ("bookshop.uk", "ns.provider.org"))
-# Query label -> (QNAME, QTYPE); the captured traffic of each query is stored under its label.
+# Name of the query -> (QNAME, QTYPE); the captured traffic of each query is stored under this name.
 QUESTIONS: Mapping[str, tuple[str, str]] = {
     "address": (CANONICAL, "A"),
     "alias": (ALIAS, "A"),

@@ -195,7 +195,7 @@ def _framing_s(load: PageLoad, rate_bps: float) -> float:
     if isinstance(conversation, Http2Conversation):
         large_bytes = min(large_bytes, FRAME_BYTES)
         other = sum(frame.size_bytes for frame in conversation.server_frames if frame.kind != Kind.DATA)
-        # Count the octets that round robin sends before the small object's end, wherever the origin really sent it.
+        # Count the octets that a round-robin scheduler sends before the small object's end, not those really sent.
         needed = math.ceil((large_bytes + other + small_bytes) / MSS_BYTES) * MSS_BYTES
         carrying = [min(needed, sum(size for _, size in served))]
     else:

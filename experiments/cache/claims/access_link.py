@@ -19,7 +19,7 @@ from lab7.experiments.harness.theory.queueing import Queue
 from lab7.experiments.harness.theory.tcp import transmission_time_s
 from lab7.experiments.http.wire.bulk import BulkExchange, Traffic
 
-# Permitted relative deviation of utilisation, octets and real-time delays: the textbook's example is as precise.
+# Permitted relative deviation of utilisation, octets and real-time delays: the textbook's numbers are as coarse.
 WITHIN = 0.10
 FEW_REPEATED = 10
 
@@ -130,7 +130,7 @@ def case_figures(
     wire = statistics.fmean(one.wire_bytes for one, _ in pairs) if pairs else 0.0
     transmission_s = wire * 8 / setting.rate_bps
     crossing_s = [(there.last_ns - here.first_ns) / 1e9 for here, there in pairs]
-    # The fastest response did not queue: its time beyond transmission is propagation; others' longer time is queueing.
+    # The fastest response did not queue: its time beyond transmission is propagation. Other responses queue as well.
     one_way_s = min(crossing_s, default=0.0) - transmission_s
     there_s = [(here.asked_ns - there.asked_ns) / 1e9 for here, there in pairs]
     request_s = _mean([transmission_time_s(here.request_bytes, setting.rate_bps) for here, _ in pairs])

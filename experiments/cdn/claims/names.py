@@ -111,7 +111,7 @@ def _reason(regions: Sequence[Region], steering: Steering) -> tuple[str, list[in
     frames = []
     for region in regions:
         network = ipaddress.ip_network(steering.networks[region.name])
-        # Direct queries of other hosts, such as checks before the measurement, direct no user.
+        # Leave out direct queries of other hosts, such as checks before the measurement: they direct no user.
         resolvers = {exchange.query.target for exchange in region.dns.exchanges}
         for exchange, answer in answered_queries([steering.traffic], steering.alias, "A"):
             given = {record.rdata for record in alias_chain(answer, steering.alias, "A")[1]}

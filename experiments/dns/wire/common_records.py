@@ -70,7 +70,7 @@ def _records(section: Iterable[Any]) -> tuple[CommonRecord, ...]:
     found = []
     for one in section:
         rdata = COMMON.get(int(one.rdtype))
-        # dnspython takes a TTL of 2^31 and more for 0 (RFC 2181 section 8), and what was sent matters here.
+        # Leave a TTL of 0 to scapy: dnspython also returns 0 for a TTL of 2^31 or more (RFC 2181 section 8).
         if rdata is None or int(one.rdclass) != CLASS_IN or len(one) != 1 or not one.ttl:
             raise _UncommonError
         found.append(CommonRecord(_name(one.name), int(one.rdtype), CLASS_IN, int(one.ttl), rdata(one[0])))

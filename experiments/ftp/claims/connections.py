@@ -159,7 +159,7 @@ def decide_command_lines(claim: str, traffic: FtpTraffic) -> Verdict:
                 raise Contradiction(f"{one.verb} in frame {one.frame} has octets above 127.", one.frame)
         first = {verb: next(one for one in said if one.verb == verb) for verb in NAMED_VERBS}
         for verb, one in first.items():
-            # Leave out commands that the server does not recognise.
+            # Require that the server accepts each of these commands at least once.
             if verb not in taken:
                 raise Contradiction(f"The server does not accept {verb} (first in frame {one.frame}).", one.frame)
         where = ", ".join(f"{verb} in frame {one.frame}" for verb, one in first.items())
