@@ -160,7 +160,7 @@ class Visits:
 
 @dataclass(frozen=True)
 class Campus:
-    """Measurements in one network, with or without a cache: capture, visits, page loads, the origin's objects."""
+    """Measurements in one network, with or without a cache: capture, page loads with their times, origin's objects."""
 
     captured: CaptureFile
     visits: Visits
@@ -170,7 +170,7 @@ class Campus:
 
     @property
     def every_load(self) -> list[PageLoad]:
-        """Return the captured page loads of all visits, in order of phases."""
+        """Return all captured page loads, in order of phases (states of the cache)."""
         return [load for phase in PHASES for load in self.loads[phase]]
 
 
@@ -210,7 +210,7 @@ def run(context: Run) -> Outcome:
 
 
 def _check_max_age(asked: Mapping[str, Any]) -> None:
-    """Raise EmulationError if max-age is so short that stored responses may become stale during the second visit."""
+    """Raise EmulationError if max-age is so short that responses may become stale before the second page load."""
     objects, campus_s, rtt_s = asked["objects"], asked["campus_rtt"], asked["rtt"]
     # The second visit may be repeated up to RETAKES times, if other load on the machine delayed the visit.
     visits_s = (2 + RETAKES) * (objects + 1) * campus_s + 2 * objects * rtt_s
@@ -228,7 +228,7 @@ def _capture_name(mode: str) -> str:
 
 
 def _measure(context: Run, mode: str, evidence: Evidence, share: float) -> Campus:
-    """Carry out all visits in a new network, with or without a cache; with a cache, also request changing objects."""
+    """Carry out all page loads in a new network; with a cache (`mode`), also request changing objects."""
     asked = context.parameters
     what = "without a cache" if mode == NO_CACHE else f"{mode} proxy"
     context.step(f"{what}: the network", share)
@@ -266,7 +266,7 @@ def _paths(context: Run, mode: str) -> list[EmulatedPath]:
 def _visit(
     context: Run, visitors: Sequence[Visitor], pages: Pages, mode: str, share: float, watch: MachineWatch
 ) -> Visits:
-    """Load every page once in each phase, after a warm-up; return start and end times of all page loads."""
+    """Load every page once in each phase (state of the cache), after a warm-up; return the times of all page loads."""
     visits, max_age_s = Visits(), context.parameters["max_age"]
     for visitor in visitors:
         visitor.visit(pages.paths(context.repeat))
@@ -311,7 +311,7 @@ def _visit(
 
 
 def _spares(context: Run) -> range:
-    """Return the numbers of spare pages, for repetitions of visits that other load on the machine disturbed.
+    """Return the numbers of spare pages, for repeating page loads that other load on the machine disturbed.
 
     A repetition needs another page, since a page is new to the cache only once.
     """
@@ -337,7 +337,7 @@ def _keep_asking(context: Run, visitors: Sequence[Visitor], live: LiveObjects) -
 
 
 def _loads(captured: CaptureFile, visits: Visits) -> dict[str, list[PageLoad]]:
-    """Return the page loads of all visits by phase, as captured at the clients' interfaces."""
+    """Return all captured page loads by phase (state of the cache)."""
     sides = {name: page_load(captured, name, PORTS) for name in (AT_CLIENT, AT_SECOND_CLIENT)}
     return {
         phase: [sides[AT_SECOND_CLIENT if phase == AGAIN else AT_CLIENT].between(*span) for span in visits.spans(phase)]
@@ -352,7 +352,7 @@ def _live(cached: Campus) -> dict[bytes, freshness.LiveObject]:
 def _delivered(cached: Campus, legs: Legs) -> list[freshness.Delivery]:
     """Return the responses to plot, with their ages.
 
-    Empty if a response has a content that the origin never had; claim W6 has then failed.
+    Empty if a response is missing or wrong; claim W6 has then failed.
     """
     try:
         return freshness.deliveries(legs, _live(cached), cached.visits.load)
@@ -361,7 +361,7 @@ def _delivered(cached: Campus, legs: Legs) -> list[freshness.Delivery]:
 
 
 def _timings(direct: Campus, cached: Campus, legs: Legs, watch: MachineWatch) -> dict[str, list[Timing]]:
-    """Return the load times of all visits: one list without the cache, and one per phase with the cache."""
+    """Return the load times of pages, divided into terms: one list without the cache, and one per phase with it."""
     timings = {DIRECT: [timing(load, watch) for phase in PHASES for load in direct.loads[phase]]}
     for phase in PHASES:
         pairs = zip(cached.loads[phase], cached.visits.spans(phase), strict=True)
@@ -386,7 +386,10 @@ def _theory(context: Run, name: str, direct: Campus, cached: Campus, legs: Legs)
 
 
 def _fetched(phase: str, cached: Campus, legs: Legs) -> list[Exchange]:
-    """Return the cache's requests to the origin during the first page load of a phase."""
+    """Return the cache's requests to the origin during the first page load of a phase.
+
+    Empty in the phases in which the cache has fresh responses.
+    """
     return [] if phase in (WARM, AGAIN) else legs.forwarded(cached.visits.spans(phase)[:1])
 
 
@@ -435,7 +438,7 @@ def _verdicts(
 
 
 def _counted_s(timings: Mapping[str, Sequence[Timing]], names: Sequence[str], visits: Visits) -> list[float]:
-    """Return the load times in s of all visits that other load on the machine did not disturb."""
+    """Return the load times in s of all page loads that other load on the machine did not disturb."""
     counted, spans = set(visits.counted), [span for phase in PHASES for span in visits.spans(phase)]
     every = [one for name in names for one in timings[name]]
     return [one.total_s for one, span in zip(every, spans, strict=True) if span in counted]

@@ -190,7 +190,7 @@ def _capture_name(case: str) -> str:
 
 
 def _measure(context: Run, folder: Path, case: str, pages: Sequence[Sequence[str]], evidence: Evidence) -> Measured:
-    """Carry out all visits and, with the CDN, simultaneous requests in a new network; return the measurements."""
+    """Carry out all page loads and, with the CDN, simultaneous requests in a new network; return the measurements."""
     asked, share = context.parameters, 0.02 if case == WITHOUT else 0.35
     context.step(f"the network ({case})", share)
     cdn_too = case == THROUGH

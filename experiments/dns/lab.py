@@ -86,9 +86,9 @@ def dns_testbed(context: Run, own_local: bool = False, **parameters: Any) -> Tes
 def name_server_starters(
     replacements: Mapping[str, Implementation], parameters: Mapping[str, Any]
 ) -> dict[str, Starter]:
-    """Return for each host on which another program replaces lab7's name server a function that starts the program.
+    """Return functions that start name server programs in place of lab7's, by host.
 
-    `replacements` has the programs by role (authoritative, local); `parameters` are those of the topology.
+    `replacements` are the programs by role (authoritative, local); `parameters` are those of the topology.
     """
     recursive = parameters.get("mode") == "recursive"
     starters: dict[str, Starter] = {}

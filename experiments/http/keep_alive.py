@@ -149,7 +149,7 @@ def _work(
 def _pair(agent: Driver, order: Mapping[str, Any], idle_s: float, taken: list[Window]) -> Window:
     """Send a pair of requests; return start and end.
 
-    If it is not the first pair, wait first until the origin has closed the proxy's connection of the previous pair.
+    If an earlier attempt is in `taken`, wait first until the origin has closed the proxy's connection of that attempt.
     """
     if taken:
         time.sleep(idle_s)

@@ -47,7 +47,7 @@ class CaseFigures:
     - `omitted`: terms that theory adds to the textbook's formula, by name
     - `tolerance`: permitted relative deviation of a mean from theory
     - `forwarded`: for each request in order, whether it crossed the link
-    - `own_ns`: for each request that is not collapsed, its response time in ns minus its time on the link
+    - `own_ns`: for each answered request that is not collapsed, its response time in ns minus its time on the link
     """
 
     setting: Setting

@@ -92,7 +92,10 @@ def deliveries(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Spa
 
 @decides("W6")
 def decide_freshness(claim: str, legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> Verdict:
-    """Decide claim W6 for the objects `live` (path -> object), from all responses to requests in the time spans."""
+    """Decide claim W6: no response for the changing objects `live` (by path) is older than Cache-Control permits.
+
+    Only requests within the time `spans` count. Undecided without a change or a cache hit.
+    """
 
     def check() -> tuple[str, list[int]]:
         got = deliveries(legs, live, spans)

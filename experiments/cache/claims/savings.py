@@ -32,7 +32,7 @@ _AT_LINK = ReliefWording("the same visits", "the access link", "the link's own e
 def decide_visit_time(
     claim: str, without: Sequence[float], cached: Sequence[float], disagreeing: Sequence[str]
 ) -> Verdict:
-    """Decide claim W1 from the load times in s of the same pages, without and with the cache.
+    """Decide claim W1: a cache shortens page loads, from the load times in s of the same pages without and with it.
 
     `disagreeing` names the cases whose measured times deviate too much from theory; if there are any, W1 is undecided.
     """
@@ -54,7 +54,7 @@ def decide_visit_time(
 
 @decides("W2")
 def decide_link_relief(claim: str, without: LinkUse, cached: LinkUse, hits: int) -> Verdict:
-    """Decide claim W2 from the octets on the access link without and with the cache; `hits` counts cache hits."""
+    """Decide claim W2: a cache reduces the octets on the access link; `hits` is the number of cache hits."""
     return decide_relief(claim, _AT_LINK, without, cached, hits)
 
 
@@ -88,7 +88,7 @@ def decompose_visit(load: PageLoad, legs: Legs, span: Span) -> Decomposition:
 
 
 def count_connections(legs: Legs, span: Span) -> int:
-    """Count the connections that the proxy opened to the origin within a time span."""
+    """Return the number of connections that the proxy opened to the origin within a time span."""
     return len(legs.origin.between(*span).conversations)
 
 

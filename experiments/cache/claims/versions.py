@@ -25,7 +25,7 @@ INDEX = "index.html"
 
 
 def objects_in(folder: Path) -> dict[bytes, tuple[bytes, ...]]:
-    """Return the content of every file in an origin's folder by URL path.
+    """Return the objects in an origin's folder: URL path -> contents of all versions, here the content of the file.
 
     An index file has two paths: its own, and that of its folder.
     """

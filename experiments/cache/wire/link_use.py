@@ -21,7 +21,11 @@ class LinkUse:
 
 @dataclass(frozen=True)
 class ReliefWording:
-    """Phrases for the text of a verdict on saved octets, such as `the same visits` and `the access link`."""
+    """Phrases to be inserted into the text of a verdict on saved octets.
+
+    They name the workload, the link, the captured end of the link, the cache or CDN (`saver`), and the store that
+    serves responses without using the link (`copy`).
+    """
 
     workload: str
     link: str

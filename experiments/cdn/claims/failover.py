@@ -147,7 +147,7 @@ class _Course:
 
 @decides("C8")
 def decide_failover(claim: str, episodes: Sequence[Episode]) -> Verdict:
-    """Decide claim C8 from several faults: DNS answers with the failed replica, and failed requests, end early enough.
+    """Decide claim C8: after each fault, users are served again in time, and DNS answers drop the failed replica.
 
     Undecided if a fault affected no request, if a request failed before the fault, or if a user stopped too early.
     """

@@ -167,9 +167,9 @@ def decide_address_rotation(claim: str, traffic: DnsTraffic, name: str, addresse
 
 
 def _evenly(firsts: Counter[str], frames: list[int]) -> str:
-    """Return a text for the evidence on the test that the counts of first positions pass: cyclic order or chi-square.
+    """Return a text for the evidence: the test (cyclic order or chi-square) that the order of addresses passes.
 
-    Raises Contradiction if the counts are too unequal, Inconclusive if there are too few answers.
+    Raises Contradiction if the counts of first positions are too unequal, Inconclusive if there are too few answers.
     """
     total, spread = firsts.total(), max(firsts.values()) - min(firsts.values())
     counts = ", ".join(f"{address} {count}" for address, count in sorted(firsts.items()))

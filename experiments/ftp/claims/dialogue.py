@@ -33,9 +33,10 @@ QUOTED = re.compile(rb'[^"]*"((?:[^"]|"")*)"')
 def decide_reply_codes(
     claim: str, scenarios: Mapping[int, FtpTraffic], uploads: Mapping[str, bytes] | None = None
 ) -> Verdict:
-    """Decide claim F4 from four sessions: `scenarios` maps each reply code to the traffic that must have caused it.
+    """Decide claim F4: the server sends reply codes 331, 125, 425 and 452 for the causes that RFC 959 specifies.
 
-    `uploads` are the contents of the files that the client stores, by name.
+    `scenarios` maps each code to captured sessions in which it must occur; `uploads` are the contents of uploaded files
+    by name.
     """
     missing = [code for code in CODES if code not in scenarios]
     if missing:
@@ -185,7 +186,7 @@ def _directories(session: FtpSession, moved: FtpExchange) -> None:
 
 
 def _starts_where(first: FtpSession, second: FtpSession) -> None:
-    """Raise Contradiction unless the first PWD gets the same reply in both sessions."""
+    """Raise Contradiction if the first PWD of the second session returns another directory than in the first."""
     start, later = (_first(one, DIRECTORY, "PWD") for one in (first, second))
     if start is not None and later is not None and _directory(start) != _directory(later):
         frame = later.command.frame

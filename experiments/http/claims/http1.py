@@ -43,7 +43,10 @@ def decide_delivered(
     check: Callable[[], Finding],
     as_page: bool = True,
 ) -> Verdict:
-    """Decide a claim by the function `check`; the claim has also failed if a page load did not deliver its files."""
+    """Decide a claim by the function `check`; the claim has also failed if a page load did not deliver its files.
+
+    If the expected files are not known, the claim is undecided.
+    """
 
     def delivered() -> Finding:
         finding = check()
