@@ -37,7 +37,7 @@ class ReliefWording:
 
 
 def link_use(captured: CaptureFile, interface: str, span: Span, but: Sequence[Span] = ()) -> LinkUse:
-    """Return the octets and frames captured at one end of a link during `span`, without those in the time spans `but`.
+    """Return the numbers of octets and frames captured at one end of a link in `span`, without the time spans `but`.
 
     Raises KeyError if the interface was not captured.
     """

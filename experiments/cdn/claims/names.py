@@ -129,7 +129,7 @@ def _reason(regions: Sequence[Region], steering: Steering) -> tuple[str, list[in
 
 
 def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]:
-    """Return the DNS answers that a region's users got for the name: addresses by time in ns, and frame numbers.
+    """Return the DNS answers for the name that a region's users got: addresses by time in ns, and frame numbers.
 
     Raises Contradiction if an answer has an address that is not one of the region's replicas.
     """
