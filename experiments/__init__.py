@@ -1,1 +1,1 @@
-"""Experiments: one question per module, with its topology, workload, claims and theory."""
+"""Network experiments: each module poses one question, runs a workload and compares measurements with theory."""

@@ -1,1 +1,1 @@
-"""Experiments on web caches (RFC 9111): a caching proxy, an access link, and a conformance test of HTTP caches."""
+"""Experiments on web caches (RFC 9111): time and traffic saved by a caching proxy, freshness, and cache conformance."""

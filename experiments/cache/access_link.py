@@ -1,26 +1,28 @@
-"""Experiment: a web cache or a faster access link to reduce the mean response time under load (claims W1, W2, W8).
+"""Experiment on queueing delay at an access link: the effects of a faster link and of a web cache on response times.
 
-The textbook's calculation: a campus requests 15 objects of 100 kbit a second over an access link of 1.54 Mbit/s, behind
-which the Internet takes 2 s. One workload runs three times: over the given link, over a faster link, and with a cache
-that serves two requests of five. Rates are multiplied and times divided by `scale`, so that a run takes seconds;
-utilisation and hit rate stay the same. Arrivals are Poisson, popularity is Zipf's, and the cache has as many entries as
-Che's approximation requires for the hit rate.
+The numbers are those of a textbook: a campus requests 15 objects of 100 kbit a second over an access link of 1.54
+Mbit/s, and the Internet behind that link adds 2 s. The experiment sends one workload three times: over the given link,
+over a faster link, and over the given link with a cache that has two of five requested objects. It decides claims W1,
+W2 and W8. Rates are multiplied and times divided by `scale` to make a run take seconds; utilisation and hit rate stay
+the same. Arrivals are Poisson, and popularity follows Zipf's law. The number of cache entries is the one that gives the
+intended hit rate by Che's approximation of an LRU cache. The Internet's delay is emulated as additional propagation
+delay of the access link.
 
-A long run in virtual time (`--full`) sends all arrivals of an hour (`span`), as the seed draws them, over the slow link
-alone: one request a second, at a utilisation of nine tenths. Waits are then correlated over many minutes, so that a few
-minutes say little about their mean. The time of each request is compared with Lindley's recursion, and the mean wait
-with the Pollaczek-Khinchine formula by a confidence interval. TCP has no influence: responses fit its initial window,
-connections are opened before, and `rto_min` makes retransmission time-outs longer than the longest wait (otherwise a
-round trip with a wait of half a minute looks like a loss); no segment may be sent twice. Packets are captured at the
-client alone, which limits an hour's capture to 50 MB. The wait of a request is its response time minus the shortest
-response time.
+A long run in virtual time (`--full`) uses the slow link alone, for one hour (parameter `span`) with one request a
+second on average, at a utilisation of nine tenths. At this load the waiting times of successive requests are correlated
+over many minutes, and the mean over a few minutes is no good estimate. Each response time is therefore compared with
+Lindley's recursion for the same arrivals, and the mean waiting time with the Pollaczek-Khinchine formula by a
+confidence interval. A request's waiting time is its response time minus the shortest response time.
 
-The access link's propagation delay includes the delay of the Internet, which leaves the sum of the two delays
-unchanged.
+TCP adds no delay of its own in such a run: every response fits the initial window, and all connections are opened
+beforehand. The parameter `rto_min` makes the retransmission time-out longer than the longest wait, since TCP otherwise
+takes a round trip of half a minute for a loss. A run with a retransmitted segment is undecided. Packets are captured
+only at the client, which limits the capture of an hour to 50 MB.
 
-In real time no sample is corrected for the machine's disturbance; the tolerance is WITHIN. Requests are sent in an open
-loop, so that dozens are in flight: the processor wait of one request delays those behind it in the queue, or disappears
-in the queueing delay of the link, and no part of the mean belongs to one request.
+In real time, delays caused by other load on the machine are not subtracted from the response times; a mean may deviate
+from theory by the fraction WITHIN. The reason is that requests are sent in an open loop (without waiting for
+responses), and dozens are under way at once. When a program waits for the processor, it may delay all requests queued
+behind its own, or none if the link's queue is the bottleneck anyway. Such a delay cannot be attributed to one request.
 """
 
 from __future__ import annotations
@@ -111,7 +113,7 @@ LINES_TO = 0.99
 
 @dataclass(frozen=True)
 class Case:
-    """Case of the comparison: the factor by which the link's rate is multiplied, and whether a cache is used."""
+    """One case of the comparison: its name, the factor that multiplies the link's rate, and whether a cache is used."""
 
     name: str
     times: float
@@ -119,7 +121,7 @@ class Case:
 
 
 def run(context: Run) -> Outcome:
-    """Run the cases (slow link, faster link, cache), decide claims W1, W2 and W8, compare times with theory."""
+    """Run the cases (slow link, faster link, cache), decide claims W1, W2 and W8, compare the times with theory."""
     asked = context.parameters
     if asked["span"]:
         return _all_arrivals(context)
@@ -167,7 +169,7 @@ def run(context: Run) -> Outcome:
 
 
 def _cases(context: Run) -> list[Case]:
-    """Return the cases that the parameter `cases` selects."""
+    """Return the cases to run, as selected by the parameter `cases` (slow, faster, cache)."""
     asked = context.parameters
     every = [Case(SLOW, 1, False), Case(FASTER, asked["faster"], False), Case(CACHE, 1, True)]
     return [case for case in every if case.name in {CASES[word] for word in asked["cases"]}]
@@ -217,7 +219,7 @@ def _measure_span(
     targets: Sequence[int],
     evidence: Evidence,
 ) -> SpanFigures:
-    """Send the scheduled requests of a time span, capture at the client, and return the measurements."""
+    """Send all scheduled requests over one link, with a capture at the client; return the measured response times."""
     asked, mbit = context.parameters, setting.rate_bps / 1e6
     waits = waits_s(arrivals_s, OBJECT_BITS / setting.rate_bps)
     # Assume twice a response's transmission time for the transmission of request and response, as an upper bound.
@@ -251,10 +253,10 @@ def _measure_span(
 
 
 def _let_tcp_wait(bed: Testbed, name: str, rto_min_s: float) -> None:
-    """Set the minimum retransmission time-out (rto_min) of TCP connections from a host, if above Linux's default.
+    """Raise the minimum retransmission time-out (rto_min) of a host's TCP connections above Linux's default.
 
-    In that case tail loss probes are switched off as well, since TCP sends them after two round trips whatever rto_min
-    is (RFC 8985 section 7).
+    A value up to the default changes nothing. Otherwise tail loss probes are switched off as well, since TCP sends them
+    after two round trips whatever rto_min is (RFC 8985 section 7).
     """
     if rto_min_s <= LINUX_RTO_MIN_S:
         return
@@ -271,7 +273,7 @@ def _let_tcp_wait(bed: Testbed, name: str, rto_min_s: float) -> None:
 
 
 def _symbols(rtt_s: float, wait_s: float, service_s: float) -> dict[str, str]:
-    """Return value and meaning of the symbols in the formula of the response time."""
+    """Return the symbols of the response-time formula, each with its value and meaning as text."""
     return {
         "RTT": f"{in_ms(rtt_s)}, round-trip time of the access link",
         "W": f"{in_ms(wait_s)}, mean wait in the queue of the access link",
@@ -280,7 +282,7 @@ def _symbols(rtt_s: float, wait_s: float, service_s: float) -> dict[str, str]:
 
 
 def _compare_span(name: str, one: SpanFigures, allowed: float) -> Comparison:
-    """Compare the mean response time with M/D/1 theory, corrected by terms that the formula lacks."""
+    """Compare the measured mean response time with theory: the M/D/1 formula, plus the terms that it lacks."""
     terms = {"internet": one.setting.rtt_s, "queueing": one.queue.wait_s, "transmission": one.service_s}
     symbols = _symbols(*terms.values())
     theory = Theory(sum(terms.values()), terms, "RTT + W + S", f"{TEXTBOOK}; W: {POLLACZEK_KHINCHINE}", symbols)
@@ -300,7 +302,7 @@ def _note_span() -> str:
 
 
 def _panels_span(one: SpanFigures, arrivals_s: Sequence[float]) -> list[Panel]:
-    """Return the plots over time: wait of each request, and mean waits of batches of requests."""
+    """Return two plots over time: the waiting time of each request, and mean waiting times of batches of requests."""
     size = len(one.waits) // BATCHES
     starts = [number * size for number in range(BATCHES)]
     means = [(arrivals_s[at + size // 2] / 60, fmean(one.waits[at : at + size])) for at in starts]
@@ -321,7 +323,7 @@ def _capture_name(case: str) -> str:
 
 
 def _make_objects(folder: Path, count: int, seed: int) -> None:
-    """Write the objects into a folder: all of one size, so that each takes OBJECT_BITS on the link with all headers."""
+    """Write equally large files into the origin's folder: each takes OBJECT_BITS on the link, all headers included."""
     wire = OBJECT_BITS // 8
     frames = segments(wire - segments(wire) * SEGMENT_OVERHEAD_BYTES)
     random = Random(seed)
@@ -372,11 +374,14 @@ def _plan(workload: Workload, case: Case, mode: str) -> dict[str, object]:
 
 
 def _left_out(one: CaseFigures, workload: Workload, cache: Lru | Sequence[bool] | None) -> dict[str, float]:
-    """Return the terms in s that the textbook formula lacks for the randomly generated workload (term -> mean).
+    """Return corrections to the textbook formula for this random workload: name -> mean over all requests in s.
 
-    arrivals: this sample's queueing delay by Lindley's recursion, less the formula's; hit rate: effect of this sample's
-    hit rate; request: the request's frame on the link; collapsed: waits for a response that another request has already
-    caused. Empty for a case without all of its requests, which is no evidence.
+    - `arrivals`: mean queueing delay of this workload (Lindley's recursion) minus that of the M/D/1 formula
+    - `hit rate`: effect of the difference between this workload's hit rate and the expected hit rate
+    - `request`: transmission time of the request's own frame on the link
+    - `collapsed`: mean wait of requests for an object that the cache is already fetching
+
+    Empty if not all requests were sent, since such a case is no evidence.
     """
     if len(one.forwarded) != len(workload.arrivals_s):
         return {}
@@ -413,7 +418,7 @@ def _note(workload: Workload) -> str:
 
 
 def _panels(figures: Mapping[str, CaseFigures]) -> list[Panel]:
-    """Return the plots: mean response time over utilisation for each rate of the link, and octets on the link."""
+    """Return two plots: mean response time over link utilisation, and octets on the link over the cache miss rate."""
     delays = [Series(name, [(one.utilisation, one.delay_s * 1e3)], _line(one)) for name, one in figures.items()]
     octets = [Series(name, [(1 - one.setting.hit_rate, one.link_bytes / 1e6)], ()) for name, one in figures.items()]
     return [
@@ -423,7 +428,7 @@ def _panels(figures: Mapping[str, CaseFigures]) -> list[Panel]:
 
 
 def _line(one: CaseFigures) -> list[tuple[float, float]]:
-    """Return the theoretical curve for a case's hit rate and RTT: points (utilisation, mean response time in ms)."""
+    """Return the theoretical curve for a case's hit rate and RTT as points (utilisation, mean response time in ms)."""
     share, queue = 1 - one.setting.hit_rate, one.queue
     loads = [LINES_TO * step / 200 for step in range(200)]
     waits = [load * queue.service_s / (2 * (1 - load)) for load in loads]

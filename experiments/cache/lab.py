@@ -1,8 +1,8 @@
-"""Set-up of the web-cache experiment: network, changing pages and objects, clients, and capture interfaces.
+"""Emulated network of the web-cache experiment: origin files that change, clients, and the interfaces to capture.
 
-Every version of a file has its own modification time, long ago and one second after that of the previous version.
-Last-Modified, which counts whole seconds, thereby distinguishes versions made milliseconds apart, and is a strong
-validator (RFC 9110 section 8.8.2.2). Entity tags do not depend on modification times.
+Successive versions of a file have modification times one second apart, all of them long ago. Last-Modified counts whole
+seconds; it thereby distinguishes versions made milliseconds apart, and is a strong validator (RFC 9110 section
+8.8.2.2). Entity tags do not depend on modification times.
 """
 
 from __future__ import annotations
@@ -40,27 +40,27 @@ LIVE_OCTETS = 400
 
 
 class VisitFailedError(EmulationError):
-    """Failure of a visit; the message quotes the error output of the client program."""
+    """Failure of a client to load a page; the message contains the error output of the client program."""
 
 
 class Visitor:
-    """HTTP client on one host, which sends requests to the origin (NO_CACHE) or a forward or reverse proxy."""
+    """HTTP client on one host that sends its requests to a forward or reverse proxy or, for NO_CACHE, to the origin."""
 
     def __init__(self, bed: Testbed, host: str, mode: str) -> None:
         words = [VISITOR, *map(str, server_address(mode)), NAME]
         self._driver = Driver(bed.host(host), [*words, f"http://{NAME}"] if mode == "forward" else words)
 
     def visit(self, paths: Sequence[str]) -> Window:
-        """Request these paths over one connection; return the time window of the visit. Raises VisitFailedError."""
+        """Request these paths over one connection; return the start and end of the visit. Raises VisitFailedError."""
         self._driver.send({"visit": list(paths)})
         return self.done(VISIT_TIMEOUT_S)
 
     def keep_asking(self, paths: Sequence[str], for_s: float, every_s: float, seed: int) -> None:
-        """Start sending requests for these paths at random times; done() waits for the last response."""
+        """Make the client program request these paths at random times; return at once. Call done() for the end."""
         self._driver.send({"keep": list(paths), "for_s": for_s, "every_s": every_s, "seed": seed})
 
     def done(self, timeout_s: float) -> Window:
-        """Wait for the end of visit() or keep_asking(); return the time window. Raises VisitFailedError."""
+        """Wait for the last response of visit() or keep_asking(); return start and end. Raises VisitFailedError."""
         try:
             return window_of(self._driver.receive(timeout_s))
         except DriverError as error:
@@ -68,7 +68,7 @@ class Visitor:
 
 
 class Pages:
-    """Web pages of equal size in `folder`, one for each repetition of the visits, with changeable objects."""
+    """Web pages of equal size as files in `folder`, one page for each repetition of the measurement."""
 
     def __init__(self, folder: Path, rounds: int, objects: int, size_bytes: int, seed: int) -> None:
         self._files = [
@@ -79,7 +79,7 @@ class Pages:
         self._contents: dict[Path, list[bytes]] = {path: [path.read_bytes()] for files in self._files for path in files}
 
     def objects(self) -> dict[bytes, tuple[bytes, ...]]:
-        """Return all versions of each object, by request path."""
+        """Return the contents of all versions of each object, oldest first, by request path."""
         return {
             path.encode(): tuple(self._contents[file])
             for number, files in enumerate(self._files)
@@ -87,11 +87,11 @@ class Pages:
         }
 
     def paths(self, number: int) -> list[str]:
-        """Return the request paths of page `number` and of the objects in the page."""
+        """Return the request paths of page `number`: the page itself and its embedded objects."""
         return [f"/{_page(number)}/{'' if path.name == 'index.html' else path.name}" for path in self._files[number]]
 
     def change(self) -> None:
-        """Replace the content of every file by new octets of equal length, with a later modification time."""
+        """Replace every file by a new version of equal length, with a later modification time."""
         self._version += 1
         for path in (path for files in self._files for path in files):
             # The changed octets need not be a valid image, since no client displays the image.
@@ -101,7 +101,10 @@ class Pages:
 
 
 class LiveObjects:
-    """Objects of LIVE, as files in `folder` that are replaced one at a time; the times of all versions are recorded."""
+    """Files in `folder` that are replaced while clients request them, and the times of all replacements.
+
+    Their names and Cache-Control values are in LIVE.
+    """
 
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder = folder / "live"
@@ -117,7 +120,7 @@ class LiveObjects:
         return [f"/live/{name}" for name in LIVE]
 
     def replace(self, name: str) -> None:
-        """Replace an object by its next version, and record the time of the replacement."""
+        """Replace one file by its next version, and record the time of the replacement."""
         versions = self._versions[name]
         head = f"{name}, version {len(versions)}\n".encode()
         body = head + self._random.randbytes((LIVE_OCTETS - len(head)) // 2).hex().encode()
@@ -129,7 +132,7 @@ class LiveObjects:
         versions.append((body, None))
 
     def seen(self) -> dict[bytes, LiveObject]:
-        """Return the objects by request path, with all versions and the times of their replacement."""
+        """Return for each request path all versions of the object, with the times of their replacement."""
         return {
             f"/live/{name}".encode(): LiveObject(LIVE[name][0], [Version(*one) for one in versions])
             for name, versions in self._versions.items()
@@ -137,7 +140,7 @@ class LiveObjects:
 
 
 def replace_file(path: Path, content: bytes, version: int) -> None:
-    """Replace a file's content atomically, and set a modification time that grows with the version."""
+    """Replace a file's content atomically; set a modification time that is one second later for each version number."""
     fresh = path.with_name(f".{path.name}.new")
     fresh.write_bytes(content)
     os.utime(fresh, (MODIFIED + version, MODIFIED + version))
@@ -145,18 +148,21 @@ def replace_file(path: Path, content: bytes, version: int) -> None:
 
 
 def origin_flags(max_age_s: int) -> str:
-    """Return the origin's command-line options that set Cache-Control for the objects in LIVE and for all others."""
+    """Return the origin's command-line options for Cache-Control: one for each file in LIVE, one for all others."""
     rules = [f"/live/{name}={value}" for name, (_, value) in LIVE.items()]
     return shlex.join(word for rule in [*rules, f"*=max-age={max_age_s}"] for word in ("--cache-control", rule))
 
 
 def server_address(mode: str) -> tuple[str, int]:
-    """Return the (address, port) that a client connects to: the origin for NO_CACHE, otherwise the proxy."""
+    """Return the (address, port) that a client connects to: the proxy's for this mode, the origin's for NO_CACHE."""
     return (ORIGIN_ADDRESS, DEFAULT_PORT) if mode == NO_CACHE else (PROXY_ADDRESS, PROXY_PORTS[mode])
 
 
 def choose_mode(context: Run, asked: str) -> str:
-    """Return the proxy's mode for the parameter `mode`; `any` is forward unless the program is a reverse proxy only."""
+    """Return the proxy's mode, forward or reverse, for the parameter `mode`.
+
+    The value `any` means forward, unless the proxy program can only be a reverse proxy.
+    """
     proxy = context.replacements.get("proxy")
     if asked != "any":
         return asked
@@ -164,7 +170,7 @@ def choose_mode(context: Run, asked: str) -> str:
 
 
 def campus_interfaces(bed: Testbed, mode: str) -> list[str | CaptureInterface]:
-    """Return the interfaces to capture: one of each host, and the campus end of the access link."""
+    """Return the interfaces to capture: one on each host, and the campus end of the access link."""
     link = bed.net.linksBetween(bed.net.get("s1"), bed.net.get("s2"))[0]
     near = next(end for end in (link.intf1, link.intf2) if end.node.name == "s1")
     hosts = ["client", "client2", "origin", *(["proxy"] if mode != NO_CACHE else [])]

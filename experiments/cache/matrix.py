@@ -1,9 +1,9 @@
-"""Conformance matrix of HTTP caches: a verdict on every installed cache for each requirement of RFC 9111.
+"""Conformance matrix of HTTP caches: the result of each RFC 9111 check (row) for each installed cache (column).
 
-The checks are scenarios of requests and scripted responses of an origin. All checks run concurrently through one cache
-in an emulated network: client and cache on the campus, the origin behind the access link. Verdicts come from the
-packets at the client and at the origin: the requests that the origin received, and the responses that the client
-received. A cache's own reports (Cache-Status, X-Cache) decide nothing.
+A check is a sequence of client requests and scripted replies of an origin. All checks run concurrently through one
+cache in an emulated network: client and cache on the campus, the origin behind the access link. Results come from
+captured packets only: the requests that arrive at the origin, and the responses that arrive at the client. The cache's
+own reports (Cache-Status, X-Cache) are not used.
 """
 
 from __future__ import annotations
@@ -41,17 +41,20 @@ WARM_UP = Check("warm-up", "", "required", "", (Step(reply=Reply((("Cache-Contro
 
 
 def columns() -> list[tuple[Implementation | None, str]]:
-    """Return (cache, proxy mode) for each column: lab7's cache (None) in both modes, others in their first mode."""
+    """Return one (cache, proxy mode) pair for each column of the matrix.
+
+    lab7's own cache (None) has two columns, as reverse and forward proxy; every other cache has one, in its first mode.
+    """
     return [(None, "reverse"), (None, "forward"), *((one, one.modes[0]) for one in of_role("proxy"))]
 
 
 def column_name(cache: Implementation | None, mode: str) -> str:
-    """Return the heading of a matrix column: name and mode of the cache."""
+    """Return the heading of a matrix column: the cache's name and proxy mode."""
     return f"{name_of(cache)} {mode}"
 
 
 def run(context: MatrixRun, checks: Sequence[Check] = CHECKS) -> list[Cell]:
-    """Run all checks on each cache in turn; return the matrix cells."""
+    """Run all checks on one cache after the other; return the cells of the matrix."""
     cells: list[Cell] = []
     for place, (cache, mode) in enumerate(columns()):
         context.step(column_name(cache, mode), place / len(columns()))
@@ -60,7 +63,7 @@ def run(context: MatrixRun, checks: Sequence[Check] = CHECKS) -> list[Cell]:
 
 
 def check_cache(context: MatrixRun, cache: Implementation | None, mode: str, checks: Sequence[Check]) -> list[Cell]:
-    """Run all checks on one cache; return the matrix cells, marked as failed if the cache cannot be run."""
+    """Run all checks on one cache; return its cells of the matrix, marked as failed if the cache cannot be run."""
     name = column_name(cache, mode)
     if cache is not None and not cache.installed():
         return [_place(name, check).not_installed(cache) for check in checks]
@@ -86,7 +89,7 @@ def _write_scripts(folder: Path, checks: Sequence[Check], mode: str) -> None:
 
 
 def _exchange(context: MatrixRun, cache: Implementation | None, mode: str, scripts: Path, capture: Path) -> None:
-    """Run the scripted client through the cache in an emulated network; capture at client and origin."""
+    """Run the scripted client, a cache and the scripted origin in an emulated network; capture at client and origin."""
     values: Mapping[str, Any] = {"mode": mode, "origin": ORIGIN}
     origin = [SCRIPTED_ORIGIN, str(scripts / "origin.json"), str(ORIGIN_PORT)]
     starters: dict[str, Starter] = {"origin": lambda host: host.start(origin, wait=False)}
@@ -102,7 +105,7 @@ def _exchange(context: MatrixRun, cache: Implementation | None, mode: str, scrip
 def judge_all(
     name: str, checks: Sequence[Check], captured: CaptureFile, capture_name: str, mode: str, known: Mapping[str, str]
 ) -> list[Cell]:
-    """Return the matrix cells of one cache, judged by the captures at client and origin."""
+    """Return one cache's cells of the matrix, decided from the captures at client and origin."""
     if captured.dropped(AT_CLIENT) or captured.dropped(AT_ORIGIN):
         return [_place(name, check).failed("Not decidable: the capture dropped packets.") for check in checks]
     client = requests_at(captured, AT_CLIENT, PROXY_PORTS[mode])

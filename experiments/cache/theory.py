@@ -1,16 +1,18 @@
-"""Closed form for the time of a visit through a caching proxy: round trips on the campus and on the access link.
+"""Closed-form load time of a web page through a caching proxy: round trips on the campus and on the access link.
 
 A client opens one connection to the cache on its campus and requests n objects, one after the other. The cache forwards
-m of the requests to the origin and opens c connections for that. With X the transmission time of the m responses on the
-access link:
+m of these requests to the origin, over c new connections. X is the transmission time of the m responses on the access
+link. The load time is
 
     (n+1) RTT_campus + (m+c) RTT + X
 
-A hit never crosses the access link (m = 0 if all requests are hits). A validation costs a round trip on the access
-link, but adds no content to X. A miss costs a round trip on each link, as a request without the cache does. Without a
-cache all n requests cross both links: (n+1) (RTT_campus + RTT) + X, as in lab7.experiments.http.theory.
+A hit does not cross the access link: m = 0 if all requests are hits. A validation takes a round trip on the access
+link, but its 304 response adds no content to X. A miss takes a round trip on each of the two links, as a request
+without a cache does. Without a cache all n requests cross both links, and the load time is (n+1) (RTT_campus + RTT) +
+X, as in lab7.experiments.http.theory.
 
-Left out: processing time, acknowledgements, loss. Valid while a response fits the initial window of ten segments.
+Processing time, acknowledgements and loss are not included. The formula is valid if every response fits TCP's initial
+window of ten segments.
 """
 
 from __future__ import annotations
@@ -38,11 +40,11 @@ def cached_visit(
     request_size_bytes: int,
     connections: int,
 ) -> Theory:
-    """Return the time in s of a visit to `objects` objects through a cache, by term.
+    """Return the theoretical load time of a page of `objects` objects through a cache, divided into terms in s.
 
-    rtt_s and rate_bps: of the access link; responses_bytes: sizes of the origin's m responses, header sections
-    included; request_size_bytes: size of the largest request to the origin; connections: number of connections that the
-    cache opens to the origin. Raises ValueError if `objects` is 0.
+    rtt_s and rate_bps belong to the access link. responses_bytes are the sizes of the origin's m responses, header
+    sections included; request_size_bytes is the size of the largest request to the origin; connections is the number of
+    connections that the cache opens to the origin. Raises ValueError if `objects` is 0.
     """
     if objects < 1:
         raise ValueError("a visit needs at least one object")

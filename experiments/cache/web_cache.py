@@ -1,12 +1,12 @@
-"""Experiment on a web cache: time and octets saved, freshness and validation of stored responses (W1 to W7).
+"""Experiment on a web cache: time and octets saved, validation and freshness of stored responses (claims W1 to W7).
 
-Two clients on a campus visit pages of an origin behind an access link, directly and through a cache on the campus: with
-an empty cache, again at once, again when every stored response is stale, and again when every object has changed as
-well. The time of each kind of visit is compared with theory: its round trips and transmission times. Then both clients
-keep requesting objects that the origin replaces at random times: each response is compared with the versions current at
-that time, and with the limits of Cache-Control.
+Two clients on a campus load pages from an origin behind an access link, first directly and then through a cache on the
+campus. With the cache, pages are loaded in four states: the cache is empty; the stored responses are fresh; they are
+stale; they are stale and the objects have changed. The load times are compared with theory (round trips and
+transmission times). Afterwards both clients request objects that the origin replaces at random times. Each response is
+compared with the versions that were current at that time, and with the limits of Cache-Control.
 
-Freshness lifetimes are a second or two, so that the run takes seconds.
+Freshness lifetimes are one or two seconds; the whole run thus takes seconds.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ NOTE = (
 
 
 def plot(comparisons: Sequence[Comparison], got: Sequence[Delivery]) -> str | None:
-    """Return the plots as SVG elements: visit times, and the ages of responses; None without matplotlib."""
+    """Return the plots as SVG text: load times, and ages of responses; None without matplotlib."""
     try:
         bars = plot_comparisons(comparisons)
     except PlotUnavailable:
@@ -99,7 +99,7 @@ def _panels(got: Sequence[Delivery]) -> list[Panel]:
 
 
 def _series(got: Sequence[Delivery], height: Callable[[Delivery], float]) -> list[Series]:
-    """Return one plot series per object: age or staleness of responses over time, and the limit max-age as a line."""
+    """Return one plot series per object: a response's age or staleness over time as points, and max-age as a line."""
     start_ns = min(one.answered_ns for one in got)
     end_s = (max(one.answered_ns for one in got) - start_ns) / 1e9
     series = []
@@ -125,9 +125,10 @@ PORTS = (DEFAULT_PORT, *PROXY_PORTS.values())
 
 @dataclass
 class Visits:
-    """Time spans of the visits by phase, and of the period in which clients requested changing objects.
+    """Start and end times of all page loads (visits) by phase; a phase is a state of the cache, such as empty or stale.
 
-    Each visit is a list of attempts: an attempt that other load on the machine disturbed is followed by a repetition.
+    In `windows` each visit is a list of attempts: if other load on the machine disturbed a visit, it is repeated.
+    `load` is the period in which clients requested changing objects.
     """
 
     windows: dict[str, list[list[Window]]] = field(default_factory=lambda: {phase: [] for phase in PHASES})
@@ -136,30 +137,30 @@ class Visits:
     load: list[Span] = field(default_factory=list)
 
     def spans(self, *phases: str) -> list[Span]:
-        """Return the time spans of all visits in these phases, repeated visits included, in order."""
+        """Return (start, end) in ns of every page load in these phases, disturbed attempts included, by time."""
         return sorted((one.start_ns, one.end_ns) for phase in phases for some in self.windows[phase] for one in some)
 
     @property
     def counted(self) -> list[Span]:
-        """Return the time span of each visit's last, undisturbed attempt; comparisons use these spans only."""
+        """Return (start, end) in ns of each visit's last, undisturbed attempt; only these are compared."""
         return [(some[-1].start_ns, some[-1].end_ns) for phase in PHASES for some in self.windows[phase]]
 
     @property
     def span(self) -> Span:
-        """Return the time span from the start of the first visit to the end of the last visit."""
+        """Return the start of the first visit and the end of the last visit, in ns."""
         every = self.spans(*PHASES)
         return every[0][0], every[-1][1]
 
     @property
     def not_counted(self) -> list[Span]:
-        """Return the time spans of discarded attempts and of visits that only filled the cache."""
+        """Return (start, end) in ns of disturbed page loads, and of those that only filled the cache."""
         filling = [(one.start_ns, one.end_ns) for one in self.filling]
         return [*filling, *(set(self.spans(*PHASES)) - set(self.counted))]
 
 
 @dataclass(frozen=True)
 class Campus:
-    """Measurements in one network, with or without a cache: capture, visits, page loads, the origin's objects."""
+    """Measurements in one network, with or without a cache: capture, page loads with their times, origin's objects."""
 
     captured: CaptureFile
     visits: Visits
@@ -169,12 +170,12 @@ class Campus:
 
     @property
     def every_load(self) -> list[PageLoad]:
-        """Return the page loads of all visits."""
+        """Return all captured page loads, in order of phases (states of the cache)."""
         return [load for phase in PHASES for load in self.loads[phase]]
 
 
 def run(context: Run) -> Outcome:
-    """Measure visits and requests under load, without and with a cache; decide the claims, compare with theory."""
+    """Measure page loads without and with a cache, decide claims W1 to W7, and compare the times with theory."""
     asked, evidence = context.parameters, Evidence()
     _check_max_age(asked)
     mode = choose_mode(context, asked["mode"])
@@ -209,7 +210,7 @@ def run(context: Run) -> Outcome:
 
 
 def _check_max_age(asked: Mapping[str, Any]) -> None:
-    """Raise EmulationError if responses could become stale during the second visit because max-age is too short."""
+    """Raise EmulationError if max-age is so short that responses may become stale before the second page load."""
     objects, campus_s, rtt_s = asked["objects"], asked["campus_rtt"], asked["rtt"]
     # The second visit may be repeated up to RETAKES times, if other load on the machine delayed the visit.
     visits_s = (2 + RETAKES) * (objects + 1) * campus_s + 2 * objects * rtt_s
@@ -227,7 +228,7 @@ def _capture_name(mode: str) -> str:
 
 
 def _measure(context: Run, mode: str, evidence: Evidence, share: float) -> Campus:
-    """Make all visits in a new network, with or without a cache; with a cache, also request changing objects."""
+    """Carry out all page loads in a new network; with a cache (`mode`), also request changing objects."""
     asked = context.parameters
     what = "without a cache" if mode == NO_CACHE else f"{mode} proxy"
     context.step(f"{what}: the network", share)
@@ -265,14 +266,18 @@ def _paths(context: Run, mode: str) -> list[EmulatedPath]:
 def _visit(
     context: Run, visitors: Sequence[Visitor], pages: Pages, mode: str, share: float, watch: MachineWatch
 ) -> Visits:
-    """Visit every page in each phase, after a warm-up visit; return the time spans of the visits."""
+    """Load every page once in each phase (state of the cache), after a warm-up; return the times of all page loads."""
     visits, max_age_s = Visits(), context.parameters["max_age"]
     for visitor in visitors:
         visitor.visit(pages.paths(context.repeat))
     spares = _spares(context)
 
     def go(phase: str, visitor: Visitor, number: int, spare: list[int] | None = None) -> int:
-        """Visit a page; after a disturbance, visit it again, or a spare page. Return the number of the last page."""
+        """Load a page; if other load on the machine disturbed the attempt, repeat it.
+
+        Each repetition loads the next page in `spare`, or the same page without such a list. Return the number of the
+        page loaded last.
+        """
         numbers = [number, *([number] * RETAKES if spare is None else spare)]
         each = iter(numbers)
         windows = watch.samples(lambda: visitor.visit(pages.paths(next(each))), min(RETAKES, len(numbers) - 1))
@@ -306,12 +311,15 @@ def _visit(
 
 
 def _spares(context: Run) -> range:
-    """Return the numbers of spare pages, which replace pages whose first visit was disturbed by other load."""
+    """Return the numbers of spare pages, for repeating page loads that other load on the machine disturbed.
+
+    A repetition needs another page, since a page is new to the cache only once.
+    """
     return range(context.repeat + 1, context.repeat + 1 + RETAKES * context.repeat)
 
 
 def _keep_asking(context: Run, visitors: Sequence[Visitor], live: LiveObjects) -> Span:
-    """Send all clients' requests while objects are replaced at random times; return the time span."""
+    """Let all clients request objects that are replaced at random times; return (start, end) of this period in ns."""
     asked, random = context.parameters, Random(context.seed)
     began_s = time.monotonic()
     for number, visitor in enumerate(visitors):
@@ -329,7 +337,7 @@ def _keep_asking(context: Run, visitors: Sequence[Visitor], live: LiveObjects) -
 
 
 def _loads(captured: CaptureFile, visits: Visits) -> dict[str, list[PageLoad]]:
-    """Return the page loads of all visits, captured at the client's interface, keyed by phase."""
+    """Return all captured page loads by phase (state of the cache)."""
     sides = {name: page_load(captured, name, PORTS) for name in (AT_CLIENT, AT_SECOND_CLIENT)}
     return {
         phase: [sides[AT_SECOND_CLIENT if phase == AGAIN else AT_CLIENT].between(*span) for span in visits.spans(phase)]
@@ -342,7 +350,10 @@ def _live(cached: Campus) -> dict[bytes, freshness.LiveObject]:
 
 
 def _delivered(cached: Campus, legs: Legs) -> list[freshness.Delivery]:
-    """Return the responses to plot, with their ages; empty if a response has unknown content, which fails claim W6."""
+    """Return the responses to plot, with their ages.
+
+    Empty if a response is missing or wrong; claim W6 has then failed.
+    """
     try:
         return freshness.deliveries(legs, _live(cached), cached.visits.load)
     except Contradiction:
@@ -350,7 +361,7 @@ def _delivered(cached: Campus, legs: Legs) -> list[freshness.Delivery]:
 
 
 def _timings(direct: Campus, cached: Campus, legs: Legs, watch: MachineWatch) -> dict[str, list[Timing]]:
-    """Return the visit times, keyed by name: one name without the cache, and one name per phase with the cache."""
+    """Return the load times of pages, divided into terms: one list without the cache, and one per phase with it."""
     timings = {DIRECT: [timing(load, watch) for phase in PHASES for load in direct.loads[phase]]}
     for phase in PHASES:
         pairs = zip(cached.loads[phase], cached.visits.spans(phase), strict=True)
@@ -375,12 +386,15 @@ def _theory(context: Run, name: str, direct: Campus, cached: Campus, legs: Legs)
 
 
 def _fetched(phase: str, cached: Campus, legs: Legs) -> list[Exchange]:
-    """Return the cache's requests to the origin during one visit of a phase."""
+    """Return the cache's requests to the origin during the first page load of a phase.
+
+    Empty in the phases in which the cache has fresh responses.
+    """
     return [] if phase in (WARM, AGAIN) else legs.forwarded(cached.visits.spans(phase)[:1])
 
 
 def _left_out(context: Run, direct: Campus, cached: Campus, legs: Legs) -> dict[str, dict[str, float]]:
-    """Return the terms that each comparison's closed form lacks: comparison -> (term -> seconds)."""
+    """Return for each compared case the terms that its closed form lacks: case -> (term -> seconds)."""
     rate_bps = context.parameters["bw"] * 1e6
     every = {DIRECT: [sample for phase in PHASES for sample in _samples(direct, phase)]}
     framing = {DIRECT: turns_framing_s(direct.loads[COLD][0].exchanges, rate_bps)}
@@ -424,7 +438,7 @@ def _verdicts(
 
 
 def _counted_s(timings: Mapping[str, Sequence[Timing]], names: Sequence[str], visits: Visits) -> list[float]:
-    """Return the times in s of all visits that other load did not disturb."""
+    """Return the load times in s of all page loads that other load on the machine did not disturb."""
     counted, spans = set(visits.counted), [span for phase in PHASES for span in visits.spans(phase)]
     every = [one for name in names for one in timings[name]]
     return [one.total_s for one, span in zip(every, spans, strict=True) if span in counted]

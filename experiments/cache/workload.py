@@ -1,11 +1,11 @@
-"""Workload generator: Poisson arrivals of requests for objects with Zipf popularity, reproducible by a seed.
+"""Workload generator for HTTP caches: Poisson request arrivals, popularity by Zipf's law, reproducible by a seed.
 
     workload = representative(Plan(rate=300, requests=1500, objects=1000, exponent=0.8, entries=160), services, seed)
 
-The mean of a queue near saturation needs minutes of arrivals to converge. Therefore sequences are drawn in turn from
-one seed until the mean waits and the hit rate of a sequence (computed by Lindley's recursion and an LRU list, without a
-packet) are within a few per cent of the long-run formulas. The sequence is chosen for its typical values before any
-measurement: a stratified sample of size one.
+In a queue near saturation, the mean waiting time converges only after minutes of arrivals. To permit shorter runs, the
+generator draws one sequence after the other from the seed until a sequence is typical: its mean waiting times (by
+Lindley's recursion) and its hit rate (by a simulated LRU cache) are within a few per cent of the long-run formulas.
+This choice is made before any packet is sent; statistically it is a stratified sample of size one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NEAR, DRAWS = 0.03, 2000
 
 @dataclass(frozen=True)
 class Plan:
-    """Parameters of a workload: request rate, numbers of requests and objects, Zipf exponent, cache entries."""
+    """Parameters of a workload: requests per second; number of requests, objects and cache entries; Zipf exponent."""
 
     rate: float
     requests: int
@@ -37,9 +37,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Workload:
-    """Sequence of requests: arrival times in s, objects, hits; `held` is the initial content of the LRU cache.
+    """Sequence of requests: for each request the arrival time in s, the object number, and whether it is a cache hit.
 
-    `held` has the least recently used object first; `distance` is the deviation from the long-run formulas.
+    `held` are the objects in the LRU cache at the start, least recently used first. `distance` is the largest relative
+    deviation of the sequence from the long-run formulas.
     """
 
     arrivals_s: Sequence[float]
@@ -54,18 +55,18 @@ class Workload:
         return sum(self.hits) / len(self.hits)
 
     def arrivals_at_link(self, cached: bool) -> list[float]:
-        """Return the arrival times in s at the link: of the misses if `cached`, otherwise of all requests."""
+        """Return the arrival times in s at the link: those of cache misses if `cached`, otherwise of all requests."""
         if not cached:
             return list(self.arrivals_s)
         return [time_s for time_s, hit in zip(self.arrivals_s, self.hits, strict=True) if not hit]
 
     def mean_wait_s(self, service_s: float, cached: bool) -> float:
-        """Return the mean wait in s, by Lindley's recursion, of the requests that cross the link."""
+        """Return the mean queueing delay in s, by Lindley's recursion, of the requests that cross the link."""
         return statistics.fmean(waits_s(self.arrivals_at_link(cached), service_s) or [0.0])
 
 
 def draw(plan: Plan, weights: Sequence[float], random: Random) -> Workload:
-    """Generate one random sequence of requests; its `distance` from the long-run formulas is not computed yet (0)."""
+    """Return one random sequence of requests; its `distance` is 0, since it is not yet compared with the formulas."""
     arrivals = list(accumulate(random.expovariate(plan.rate) for _ in range(plan.requests)))
     population = range(len(weights))
     cache = Lru(plan.entries)
@@ -77,9 +78,10 @@ def draw(plan: Plan, weights: Sequence[float], random: Random) -> Workload:
 
 
 def representative(plan: Plan, service_s: float, seed: int) -> Workload:
-    """Generate sequences until one is within NEAR of the long-run formulas; after DRAWS attempts, return the closest.
+    """Return the first random sequence within NEAR of the long-run formulas; after DRAWS attempts, the closest one.
 
-    `service_s`: transmission time of one object on the link. The formulas with and without the cache are compared.
+    `service_s` is the transmission time of one object on the link. The mean waiting times with and without the cache,
+    the hit rate, and the duration are compared.
     """
     random = Random(f"workload {seed}")
     weights = zipf_weights(plan.objects, plan.exponent)

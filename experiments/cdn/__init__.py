@@ -1,1 +1,1 @@
-"""Experiments on content delivery networks (CDN): selection of replicas by DNS, scaling and fail-over."""
+"""Experiments on content delivery networks (CDN): request routing to replicas by DNS, scaling, and fail-over."""

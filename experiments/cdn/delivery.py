@@ -1,10 +1,11 @@
-"""Experiment on CDN delivery: page load times, origin traffic and replica selection by DNS (claims C2 to C7).
+"""Experiment on CDN delivery: page load times, traffic of the origin, and request routing by DNS (claims C2 to C7).
 
-Users in three regions visit a page by its name: first with empty caches, then again, each time after the TTL of the
-CDN's answers has expired. In one network the name leads to the origin, behind a narrow link; in the other it is an
-alias of the CDN, whose name server steers each region to its own replica. The time of each kind of visit is compared
-with theory. Then all users of the farthest region request at the same moment an object that their replica has not
-stored: one copy of the object crosses the origin's link (collapsed forwarding).
+Users in three regions load a page by its name, first with empty caches and then again, each time after the TTL of the
+CDN's DNS answers has expired. This is done in two networks. In one, the name leads to the origin behind a narrow link.
+In the other, the name is an alias (CNAME) of the CDN, whose name server directs each region to its own replica. Load
+times are compared with theory. Finally all users of the farthest region simultaneously request an object that their
+replica has not stored. Only one copy of the object may cross the origin's link (collapsed requests, RFC 9111 section
+4).
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ from lab7.topologies.emulation.testbed import Testbed
 WITHOUT, THROUGH = "origin", "CDN"
 FIRST, AGAIN = "first", "again"
 # Number of servers that a local name server queries for the site: root, com, example.com; with the CDN three more.
-# In later visits with the CDN, all records except the replica's address are cached, so one server is queried.
+# In later visits with the CDN, one server is queried: all records except the replica's address are cached.
 LOOKUPS: Mapping[tuple[str, str], int] = {
     (WITHOUT, FIRST): 3,
     (WITHOUT, AGAIN): 0,
@@ -87,9 +88,9 @@ TOO_OLD_S = 1.1
 
 @dataclass
 class Visits:
-    """Time spans of each region's visits by phase, and of the simultaneous requests of many users (`crowd`).
+    """Start and end times of page loads (visits) by region and phase (first, again), and of the simultaneous requests.
 
-    Each visit is a list of attempts: an attempt that other load on the machine disturbed is followed by a repetition.
+    Each visit is a list of attempts: if other load on the machine disturbed an attempt, it is repeated.
     """
 
     windows: dict[tuple[str, str], list[list[Window]]] = field(
@@ -98,29 +99,29 @@ class Visits:
     crowd: Span = (0, 0)
 
     def spans(self, region: str, *phases: str) -> list[Span]:
-        """Return the time spans of a region's visits in these phases, repeated visits included, in order."""
+        """Return (start, end) in ns of a region's page loads in these phases, disturbed attempts included, by time."""
         every = (one for phase in phases for some in self.windows[region, phase] for one in some)
         return sorted((one.start_ns, one.end_ns) for one in every)
 
     @property
     def every_span(self) -> list[Span]:
-        """Return the time spans of all visits, repeated visits included, in order."""
+        """Return (start, end) in ns of the page loads of all regions, disturbed attempts included, by time."""
         return sorted(span for region in REGIONS for span in self.spans(region, FIRST, AGAIN))
 
     @property
     def span(self) -> Span:
-        """Return the time span from the start of the first visit to the end of the last visit."""
+        """Return the start of the first page load and the end of the last one, in ns."""
         return min(start for start, _ in self.every_span), max(end for _, end in self.every_span)
 
     @property
     def not_counted(self) -> list[Span]:
-        """Return the time spans of disturbed visits that were repeated, which comparisons leave out."""
+        """Return (start, end) in ns of attempts that other load on the machine disturbed; these are not compared."""
         return [(one.start_ns, one.end_ns) for every in self.windows.values() for some in every for one in some[:-1]]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Measurements in one network, with or without the CDN: capture, spans of the visits, the origin's objects."""
+    """Measurements in one network, with or without the CDN: capture, times of the page loads, the origin's objects."""
 
     captured: CaptureFile
     visits: Visits
@@ -131,14 +132,14 @@ class Measured:
 
     @property
     def visited(self) -> list[PageLoad]:
-        """Return the page loads of all visits, as captured at the users' interfaces."""
+        """Return all page loads, as captured at the users' interfaces."""
         return [
             self.loads[region].between(*span) for region in REGIONS for span in self.visits.spans(region, FIRST, AGAIN)
         ]
 
 
 def run(context: Run) -> Outcome:
-    """Measure visits without and with the CDN, decide the claims, compare times with theory."""
+    """Measure page loads without and with the CDN, decide claims C2 to C7, and compare the times with theory."""
     evidence = Evidence()
     with site_folder(context) as folder:
         pages = _make_pages(context, folder)
@@ -171,9 +172,9 @@ def run(context: Run) -> Outcome:
 
 
 def _make_pages(context: Run, folder: Path) -> list[list[str]]:
-    """Write the pages, and the object for simultaneous requests, into a folder; return the request paths of each page.
+    """Write web pages and one further object into the origin's folder; return the request paths of each page.
 
-    A first visit that the machine disturbed is made again to another page, which no replica holds.
+    If other load on the machine disturbs a first visit, it is repeated with another page, which no replica has stored.
     """
     asked, pages = context.parameters, []
     for number in range(1 + RETAKES):
@@ -189,7 +190,7 @@ def _capture_name(case: str) -> str:
 
 
 def _measure(context: Run, folder: Path, case: str, pages: Sequence[Sequence[str]], evidence: Evidence) -> Measured:
-    """Make all visits and, with the CDN, simultaneous requests in a new network; return the measurements."""
+    """Carry out all page loads and, with the CDN, simultaneous requests in a new network; return the measurements."""
     asked, share = context.parameters, 0.02 if case == WITHOUT else 0.35
     context.step(f"the network ({case})", share)
     cdn_too = case == THROUGH
@@ -213,7 +214,7 @@ def _measure(context: Run, folder: Path, case: str, pages: Sequence[Sequence[str
 
 
 def _hosts(case: str) -> list[str]:
-    """Return the names of all hosts that take part in a visit."""
+    """Return the names of all hosts to capture: users, resolvers, authoritative name servers, origin and replicas."""
     kinds = ("user", "dns", "edge") if case == THROUGH else ("user", "dns")
     return [*(host_name(kind, region) for kind in kinds for region in REGIONS), *SERVERS, "origin"]
 
@@ -227,7 +228,10 @@ def _visit(
     watch: MachineWatch,
     share: float,
 ) -> Visits:
-    """Make every region's visits, and repeat visits that other load on the machine disturbed; return the spans."""
+    """Let users of every region load their page repeatedly; return start and end of every page load.
+
+    Page loads that other load on the machine disturbed are repeated.
+    """
     visits, page = Visits(), dict.fromkeys(users, pages[0])
     for number in range(context.repeat + 1):
         context.step(f"visit {number + 1} of {context.repeat + 1}", share + 0.05 + 0.25 * number / context.repeat)
@@ -261,7 +265,7 @@ def _read(captured: CaptureFile, visits: Visits, case: str, objects: Objects, to
 
 
 def _timings(measured: Measured, region: str, phase: str, watch: MachineWatch) -> list[Timing]:
-    """Return the times of a region's visits of one phase, each divided into terms."""
+    """Return the load times of a region's page loads in one phase, each divided into terms."""
     lookups = dns_exchanges(measured.captured, first_interface(host_name("user", region)))
     timings = []
     for span, sample in zip(measured.visits.spans(region, phase), _samples(measured, region, phase), strict=True):
@@ -298,7 +302,7 @@ def _compare(
 
 
 def _left_out(measured: Measured, case: str) -> dict[str, dict[str, float]]:
-    """Return the terms that each comparison's closed form lacks: comparison -> (term -> seconds)."""
+    """Return for each compared case the terms that its closed form lacks: case -> (term -> seconds)."""
     samples = {
         _name(region, case, phase): _samples(measured, region, phase) for region in REGIONS for phase in (FIRST, AGAIN)
     }
@@ -306,7 +310,7 @@ def _left_out(measured: Measured, case: str) -> dict[str, dict[str, float]]:
 
 
 def _samples(measured: Measured, region: str, phase: str) -> list[Sample]:
-    """Return a region's visits of one phase as samples, each starting with a DNS lookup."""
+    """Return a region's page loads in one phase as input of the TCP path model; each begins with its DNS lookup."""
     user, found = first_interface(host_name("user", region)), []
     lookups = dns_exchanges(measured.captured, user)
     for span in measured.visits.spans(region, phase):
@@ -318,7 +322,7 @@ def _samples(measured: Measured, region: str, phase: str) -> list[Sample]:
 
 
 def _at_origin(measured: Measured, region: str, case: str, phase: str) -> Sequence[Exchange]:
-    """Return the origin's exchanges during a region's first visit; empty for later visits with the CDN."""
+    """Return the requests to the origin during a region's first page load; empty for later page loads with the CDN."""
     span = measured.visits.spans(region, FIRST)[0]
     if case == WITHOUT:
         return measured.loads[region].between(*span).exchanges
@@ -405,7 +409,7 @@ def _regions(through: Measured) -> list[Region]:
 
 
 def _times(timings: Mapping[str, Sequence[Timing]], case: str, measured: Measured) -> dict[str, list[float]]:
-    """Return the times in s of the undisturbed visits, keyed by region."""
+    """Return by region the load times in s of page loads that other load on the machine did not disturb."""
     visits, found = measured.visits, {}
     for region in REGIONS:
         found[region] = [

@@ -1,6 +1,6 @@
-"""Client program for simulated users of a web site; the site's name is resolved before each connection.
+"""Client program that simulates users of a web site; it resolves the site's name before each connection.
 
-A driver (see lab7.experiments.harness.driver_process) with the argument NAME:
+The program is started on a host with the argument NAME and reads commands in JSON, one a line:
 
     {"visit": [PATH, ...]}                        one lookup, one connection, the paths in turn
     {"crowd": PATH, "users": N}                   N users connect, and then send their requests at the same moment
@@ -8,9 +8,9 @@ A driver (see lab7.experiments.harness.driver_process) with the argument NAME:
                                                   N users with a connection each: request, response, think time, repeat
     {"return": PATH, "for_s": S, "every_s": E}    a lookup, a connection and a request every E seconds
 
-The response has `asked` and `failed`, the numbers of requests. Only `return` goes on after a failure, since failures
-are its subject. The system's stub resolver looks names up, and http.client sends the requests, so that no client of
-lab7 judges lab7's servers; responses are read and discarded.
+The reply to a command has the numbers of requests (`asked`) and of failures (`failed`). A failure ends every command
+except `return`, which measures failures. Names are resolved by the system's stub resolver and requests are sent by
+Python's http.client: no part of lab7's services takes part on the client side. Responses are read and discarded.
 """
 
 from __future__ import annotations
@@ -35,17 +35,23 @@ ERRORS = (OSError, HTTPException)
 
 
 class Users:
-    """Simulated users on this host; all of them send HTTP requests to one web site."""
+    """Simulated users on one host that send HTTP requests to one web site; each method executes one command."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def visit(self, request: Mapping[str, Any]) -> tuple[int, int]:
-        """Make one visit; return (number of requests, number of failures). Raises OSError, HTTPException."""
+        """Request the paths of one page over one connection; return (requests, failures).
+
+        Raises OSError, HTTPException.
+        """
         return self._on_one_connection(request["visit"]), 0
 
     def crowd(self, request: Mapping[str, Any]) -> tuple[int, int]:
-        """Send many users' requests simultaneously; return (requests, failures). Raises OSError, HTTPException."""
+        """Send the requests of many users at the same moment; return (requests, failures).
+
+        Raises OSError, HTTPException.
+        """
         users = request["users"]
         start = threading.Barrier(users, timeout=TIMEOUT_S)
 
@@ -59,7 +65,10 @@ class Users:
         return sum(_side_by_side(users, work)), 0
 
     def stay(self, request: Mapping[str, Any]) -> tuple[int, int]:
-        """Run users with a think time between requests; return (requests, failures). Raises OSError, HTTPException."""
+        """Run users that pause for a think time between requests; return (requests, failures).
+
+        Raises OSError, HTTPException.
+        """
         think_s, end_s = request["think_s"], time.monotonic() + request["for_s"]
 
         def paths(random: Random) -> Iterable[str]:
@@ -75,7 +84,7 @@ class Users:
         return sum(_side_by_side(request["users"], work)), 0
 
     def return_regularly(self, request: Mapping[str, Any]) -> tuple[int, int]:
-        """Send requests at regular times, even after failures; return (number of requests, number of failures)."""
+        """Send requests at regular intervals, even after failures; return the numbers of requests and of failures."""
         asked = failed = 0
         end_s = time.monotonic() + request["for_s"]
         while (now_s := time.monotonic()) < end_s:
@@ -116,17 +125,17 @@ class Users:
 
 
 def random_of(seed: int, number: int) -> Random:
-    """Return the random number generator of user `number` on a host, reproducible by `seed`."""
+    """Return a random number generator for user `number` on a host; `seed` makes it reproducible."""
     return Random(f"{seed} {number}")
 
 
 def first_think_s(random: Random, think_s: float) -> float:
-    """Return a random time in s before a user's first request."""
+    """Return a random delay in s before a user's first request, at most the think time."""
     return random.random() * think_s
 
 
 def _side_by_side(count: int, work: Callable[[int], int]) -> list[int]:
-    """Run `work` in `count` threads and return all results. Raises OSError with the number of errors."""
+    """Run `work` in `count` threads; return the results. Raises OSError with the number of errors if a thread fails."""
     done: list[int] = []
     errors: list[Exception] = []
 
@@ -153,7 +162,7 @@ def _handle(users: Users, request: dict[str, Any]) -> dict[str, int]:
 
 
 def main(argv: list[str]) -> int:
-    """Execute commands from the standard input until its end; argv[0] is the site's name."""
+    """Execute commands from the standard input until its end; argv[0] is the name of the web site."""
     # Import the codec of internationalised names now, since otherwise the first DNS lookup would import the codec.
     argv[0].encode("idna")
     return serve(partial(_handle, Users(argv[0])), errors=ERRORS)

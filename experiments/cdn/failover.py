@@ -1,15 +1,16 @@
-"""Experiment on CDN fail-over: the users' outage after the loss of a replica (claim C8).
+"""Experiment on CDN fail-over: how long requests fail after the loss of a replica (claim C8).
 
-Users of a region keep requesting an object by the site's name, with a lookup and a connection for each request, while
-their replica is killed or cut off. The CDN's name server checks the health of its replicas at an interval and then
-answers with another replica, but earlier answers may be used for their TTL. For each TTL the time of the last failed
-request is compared with TTL and check interval; after the first fault the replica returns, and is used again.
+Users of one region request an object by the site's name again and again; each request has its own DNS lookup and
+connection. Meanwhile their replica's process is killed, or its link is cut. The CDN's name server notices the failure
+at its next health check, and from then on answers with another replica. Earlier answers may be used for their TTL. For
+each TTL, the time of the last failed request is compared with the sum of TTL and check interval. After the first
+failure the replica also returns, and must be used again.
 
-The replica is lost soon after an answer was fetched, so that almost the whole TTL remains. In real time the machine's
-delay of the checks and of a request is measured, and added to the permitted time.
+The replica fails soon after a resolver has fetched its address: almost the whole TTL remains. In real time, the delay
+that other load on the machine adds to health checks and to a request is measured and added to the permitted time.
 
-In the long run in virtual time the TTL is 300 s, and a replica fails a hundred times, at moments drawn from seeds: the
-distribution of the fail-over time is compared with theory (claims.failover_times).
+In the long run in virtual time the TTL is 300 s, and a replica fails a hundred times at random moments. The
+distribution of fail-over times is then compared with theory (claims.failover_times).
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def run(context: Run) -> Outcome:
 
 
 def _many(context: Run, evidence: Evidence) -> Outcome:
-    """Cause many failures of a replica in one network, at random times; decide claim C8 by the fail-over times."""
+    """Cause many failures of a replica in one network, at random times; decide claim C8 from the fail-over times."""
     asked = context.parameters
     kind, ttl = asked["fault"][0], asked["ttl"][0]
     theory = FailOverTheory(ttl, asked["every"], asked["interval"])
@@ -167,7 +168,10 @@ def _many(context: Run, evidence: Evidence) -> Outcome:
 def _one_of_many(
     context: Run, bed: Testbed, asker: User, kind: str, theory: FailOverTheory, phase_s: float
 ) -> tuple[int, Fault]:
-    """Cause one fault in a DNS caching cycle that starts now, await recovery; return (cycle's start in ns, fault)."""
+    """Cause one failure of the replica `phase_s` seconds from now, and wait until it has recovered.
+
+    A DNS caching cycle starts at the call. Return its start in ns, and the fault.
+    """
     start_ns = time.time_ns()
     fault = _fault(context, kind, int(theory.ttl_s))
     # An answer with the failed replica may be fetched until a health check fails, and is then used for a TTL.
@@ -194,17 +198,17 @@ def _sleep_until(start_ns: int, after_s: float) -> None:
 
 
 def _asked_of_cdn(traffic: DnsTraffic) -> DnsTraffic:
-    """Return the queries that reached the CDN's name server, with their answers."""
+    """Return only those captured DNS queries, with their answers, that were sent to the CDN's name server."""
     address, _, _ = SERVERS["ns-cdn"]
     return replace(traffic, exchanges=tuple(one for one in traffic.exchanges if one.query.target == address))
 
 
 def _compare(theory: FailOverTheory, phases_s: Sequence[float], found: Sequence[Timing]) -> list[Comparison]:
-    """Compare mean and quartiles of the fail-over times with theory.
+    """Compare mean and quartiles of the measured fail-over times with theory.
 
-    The theoretical mean is the expected value. The terms include this sample's deviation from the expected value, which
-    is computed from the known times of the faults and the counted answers fetched before a check. The tolerance of a
-    quartile is that for a sample of this size.
+    The theoretical mean is the expected value. It is corrected by the deviation of this sample, which follows from the
+    known times of the faults and from the number of answers fetched before a health check. The tolerance of a quartile
+    depends on the sample size.
     """
     means = {name: statistics.fmean(one.terms[name] for one in found) for name in found[0].terms}
     remaining_s, early_s = theory.ttl_s / 2, theory.interval_s / 2
@@ -235,7 +239,7 @@ def _compare(theory: FailOverTheory, phases_s: Sequence[float], found: Sequence[
 
 
 def _distribution(theory: FailOverTheory, every_s: Sequence[float]) -> list[Panel]:
-    """Return the plot of the fail-over time's distribution function, measured and in theory."""
+    """Return a plot of the distribution function of the fail-over time, measured and theoretical."""
     end_s = theory.cycle_s + theory.interval_s
     line = [(end_s * step / 200, 100 * theory.share(end_s * step / 200)) for step in range(201)]
     points = [(time_s, 100 * (rank + 1) / len(every_s)) for rank, time_s in enumerate(sorted(every_s))]
@@ -250,7 +254,7 @@ def _distribution(theory: FailOverTheory, every_s: Sequence[float]) -> list[Pane
 
 
 def _check_interval(context: Run) -> None:
-    """Raise EmulationError if the health check interval is too short for the CDN's name server program."""
+    """Raise EmulationError if the name server program does not support so short an interval of health checks."""
     server = context.replacements.get("cdn-dns")
     if server is None or context.parameters["interval"] >= server.least_interval_s:
         return
@@ -265,7 +269,7 @@ def _capture_name(kind: str, ttl: int) -> str:
 
 
 def _fail(context: Run, folder: Path, kind: str, ttl: int, comes_back: bool, evidence: Evidence) -> Episode:
-    """Cause one fault under load in a new network; return the captured evidence."""
+    """Cause one failure of the replica while users send requests, in a new network; return the captured evidence."""
     asked = context.parameters
     users = [host_name("user", REGION, number) for number in range(asked["users"])]
     topology_parameters = {
@@ -296,10 +300,10 @@ def _fail(context: Run, folder: Path, kind: str, ttl: int, comes_back: bool, evi
 
 
 def _disturbed_s(fault: Fault, users: Sequence[judge.User], watch: MachineWatch) -> float:
-    """Return the delay in s that other load added to two health checks and one request.
+    """Return the delay in s that other load on the machine added to two health checks and one request.
 
-    The delay of a request is counted from its DNS lookup to its SYN, the time in which the last answer with the failed
-    replica is delivered and used.
+    A request counts from its DNS query to its SYN. In this time the last answer with the failed replica arrives and is
+    used.
     """
     checking = ["ns-cdn", host_name("edge", REGION)]
     moments_ns = [fault.began_ns] + ([fault.back_ns] if fault.back_ns is not None else [])
@@ -310,14 +314,14 @@ def _disturbed_s(fault: Fault, users: Sequence[judge.User], watch: MachineWatch)
 
 
 def _under_way(user: judge.User) -> list[tuple[int, int]]:
-    """Return the time spans (start, end) in ns from each DNS lookup of a user to the next SYN."""
+    """Return (start, end) in ns of each period from a user's DNS query to the next SYN."""
     syns = sorted(one.connection.syn.time_ns for one in user.load.conversations)
     asked = [one.query.time_ns for one in user.dns.exchanges]
     return [(query_ns, syns[place]) for query_ns in asked if (place := bisect_left(syns, query_ns)) < len(syns)]
 
 
 def _under_load(context: Run, bed: Testbed, askers: Sequence[User], kind: str, ttl: int, comes_back: bool) -> Fault:
-    """Send the users' requests during a failure and, with `comes_back`, the replica's return; return the fault."""
+    """Let users send requests while the replica fails and, with `comes_back`, returns; return the fault."""
     fault = _fault(context, kind, ttl)
     waits_s = (fault.over_ns - fault.began_ns) / judge.NS + AFTER_S
     lasts_s = BEFORE_S + waits_s * (2 if comes_back else 1) + RESTART_S * comes_back
@@ -353,7 +357,7 @@ def _fault(context: Run, kind: str, ttl: int, began_ns: int = 0, back_ns: int | 
 
 
 def _lose(bed: Testbed, kind: str) -> None:
-    """Stop the replica by killing its process or by taking its link down, according to the kind of fault."""
+    """Make the replica fail: kill its process, or take its link down."""
     if kind == LINK:
         unplug(bed, host_name("edge", REGION))
         return
@@ -369,7 +373,7 @@ def _restore(bed: Testbed, kind: str) -> None:
 
 
 def _panels(context: Run, recoveries: Sequence[tuple[str, Fault, Recovery]]) -> list[Panel]:
-    """Return the plots over the TTL: time of the last failed request, and number of failed requests."""
+    """Return two plots over the TTL: the time of the last failed request, and the number of failed requests."""
     asked = context.parameters
     ttls = [0.0, 1.1 * max(asked["ttl"])]
     times, counts = [], []

@@ -1,4 +1,4 @@
-"""Set-up of the CDN experiments: emulated network, simulated users, and BIND or gdnsd as the CDN's name server."""
+"""Emulated network of the CDN experiments, simulated users, and BIND or gdnsd as the CDN's name server."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ADDRESS, SERVER, ZONE = SERVERS["ns-cdn"]
 
 
 def name_server_starter(implementation: Implementation, plan: CdnPlan) -> Starter:
-    """Return a function that starts a name server program in a host, with one zone file per region."""
+    """Return a function that starts a name server program on a host, with one zone file per region."""
     start = server_starter(implementation, lambda _host: _values(plan))
 
     def start_with_zones(host: Host) -> Program:
@@ -55,12 +55,13 @@ def name_server_starter(implementation: Implementation, plan: CdnPlan) -> Starte
 
 
 def _values(plan: CdnPlan) -> dict[str, Any]:
-    """Return the values for the configuration templates of the CDN's name server.
+    """Return the values for the configuration templates of the CDN's name server (BIND or gdnsd).
 
-    zone: the CDN's zone; server: name of the name server; own_address: address of the name server; alias: the name that
-    is steered by region, without the zone; ttl and interval in seconds; check_path: path of the health checks; origin:
-    address of the origin, the last resort; regions: for each region its name, network, replicas, the other regions in
-    the order of fall-back, and the name of its master file.
+    - `zone`, `server`, `own_address`: the CDN's zone, the name of its name server, and the address of this server
+    - `alias`: the name that resolves to another replica in each region, relative to the zone
+    - `ttl`, `interval`: TTL of answers and interval of health checks in s; `check_path`: URL path of the checks
+    - `origin`: address of the origin, used if all replicas have failed
+    - `regions`: for each region its name, network, replicas, other regions in the order of fall-back, and zone file
     """
     names = list(REGIONS)
     return {
@@ -94,7 +95,7 @@ def _file(region: str) -> str:
 
 
 def _master_file(plan: CdnPlan, region: str) -> str:
-    """Return the CDN's zone for the users of one region as a master file (RFC 1035 section 5)."""
+    """Return the CDN's zone as a master file (RFC 1035 section 5), with the replica addresses of one region."""
     records = tuple(Record(ALIAS, "A", address, plan.ttl) for address in _replicas(plan, region))
     return NamePlan("cdn", {SERVER: [ADDRESS]}, [Zone(ZONE, (SERVER,), records)]).master_file(ZONE)
 
@@ -110,38 +111,44 @@ PATIENCE_S = 60.0
 
 
 class UserFailedError(EmulationError):
-    """Failure of a user's request; the message quotes the error output of the client program."""
+    """Exception raised if a user's request fails; the message contains the error output of the client program."""
 
 
 class User:
-    """Client program on one host for all of its simulated users; its commands are in lab7.experiments.cdn.driver."""
+    """Client program on one host, which simulates all users of the host (see lab7.experiments.cdn.driver)."""
 
     def __init__(self, bed: Testbed, host: str) -> None:
         self._host = host
         self._driver = Driver(bed.host(host), [USER, SITE])
 
     def begin(self, **request: Any) -> None:
-        """Start a command of the client program; done() waits for the end."""
+        """Send a command to the client program and return at once; done() waits for its end."""
         self._driver.send(request)
 
     def done(self, lasts_s: float = 0.0) -> Window:
-        """Wait for the end of the latest command, planned for `lasts_s` seconds. Raises UserFailedError."""
+        """Wait for the end of the latest command, which lasts `lasts_s` seconds; return its start and end.
+
+        Raises UserFailedError.
+        """
         try:
             return window_of(self._driver.receive(lasts_s + PATIENCE_S))
         except DriverError as error:
             raise UserFailedError(f"{self._host} failed to load its object: {error}") from error
 
     def visit(self, paths: Sequence[str]) -> Window:
-        """Resolve the site's name and request these paths over one connection. Raises UserFailedError."""
+        """Resolve the site's name and request these paths over one connection; return start and end.
+
+        Raises UserFailedError.
+        """
         self.begin(visit=list(paths))
         return self.done()
 
 
 def cdn_testbed(context: Run, folder: Path, **topology_parameters: Any) -> Testbed:
-    """Return the emulated network of the topology cdn, with replicas and name server or their replacements.
+    """Return the emulated CDN network; other programs may replace lab7's replicas and name server.
 
-    The origin serves `folder`, with a status page for health checks of third-party replicas, which fetch the page from
-    the origin like any object.
+    The origin serves `folder`. A status page is added for the health checks of third-party replicas, which fetch it
+    from the origin like any object.
     """
     (folder / STATUS_PATH.lstrip("/")).write_text("{}\n")
     topo = CdnTopo(root=str(folder), **topology_parameters)
@@ -163,10 +170,10 @@ def cdn_testbed(context: Run, folder: Path, **topology_parameters: Any) -> Testb
 
 
 def warm_up(bed: Testbed) -> None:
-    """Send a query to every name server, so that all programs have started before the measurements.
+    """Send a query to every name server before the measurements begin.
 
-    The first answer of a program takes milliseconds longer than all later ones, which is no part of any formula.
-    Afterwards no cache holds a name that is looked up later.
+    The first answer of a program takes milliseconds longer than all later ones; theory does not include this time. The
+    queried names are not used later: no useful record is cached.
     """
     for region in REGIONS:
         _warm_up_local(bed, region)
@@ -180,7 +187,7 @@ def _warm_up_local(bed: Testbed, region: str) -> None:
 
 
 def clear_caches(bed: Testbed, region: str, cdn: bool) -> None:
-    """Restart a region's local name server and, with the CDN, the replica, to empty their caches."""
+    """Empty the caches of a region: restart its local name server and, with the CDN, its replica."""
     bed.restart(host_name("dns", region))
     _warm_up_local(bed, region)
     if cdn:
@@ -189,11 +196,11 @@ def clear_caches(bed: Testbed, region: str, cdn: bool) -> None:
 
 
 def wait_for_steering(context: Run, bed: Testbed) -> None:
-    """Wait until the CDN's name server answers every region with the region's own replica.
+    """Wait until the CDN's name server answers users of every region with their own region's replica.
 
-    All servers start in parallel, and a replica that failed its first check is excluded until the next one. Third-party
-    replicas are restarted first: they have opened persistent connections to the origin for health checks, and a capture
-    would lack the SYNs of those connections. lab7's replica answers health checks itself.
+    All servers start in parallel, and a replica that failed its first health check is not used until the next check.
+    Third-party replicas are restarted first: they have opened persistent connections to the origin for health checks,
+    and a capture would lack the SYNs of these connections. lab7's replica answers health checks itself.
     """
     if "replica" in context.replacements:
         for region in REGIONS:
@@ -203,7 +210,10 @@ def wait_for_steering(context: Run, bed: Testbed) -> None:
 
 
 def _wait_until_named(bed: Testbed, region: str) -> None:
-    """Wait until the CDN's name server answers a region with the region's replica. Raises EmulationError."""
+    """Wait until the CDN's name server answers a region's user with the region's replica.
+
+    Raises EmulationError after PATIENCE_S seconds.
+    """
     address, _, _ = SERVERS["ns-cdn"]
     until_s = time.monotonic() + PATIENCE_S
     dns_client = DnsClient(bed.host(host_name("user", region)), address)
@@ -220,7 +230,7 @@ def _told(dns_client: DnsClient) -> list[str]:
 
 
 def fill_replicas(bed: Testbed, host: str, path: str) -> None:
-    """Store an object in the cache of each region's replica, by a request from a client on `host`."""
+    """Fill the caches of all replicas with an object, by one request from `host` to each region's replica."""
     for region in REGIONS:
         client = Driver(bed.host(host), [VISITOR, replica_address(region), str(DEFAULT_PORT), SITE])
         try:
@@ -231,12 +241,12 @@ def fill_replicas(bed: Testbed, host: str, path: str) -> None:
 
 
 def implementations(context: Run) -> dict[str, str]:
-    """Return the program names of replicas and the CDN's name server, keyed by role, for the report."""
+    """Return the names of the programs in use by role (replica, cdn-dns, client), for the report."""
     return {**OURS, **{role: one.describe() for role, one in context.replacements.items()}, "client": "http.client"}
 
 
 def region_rtt_s(region: str, scale: float = 1.0) -> float:
-    """Return the round-trip time in s between a region and the Internet's core; `scale` multiplies all delays."""
+    """Return the round-trip time in s between a region and the core of the network; `scale` multiplies all delays."""
     return 2 * REGIONS[region][1] * scale / 1e3
 
 
@@ -246,7 +256,7 @@ def origin_rtt_s(region: str, scale: float = 1.0) -> float:
 
 
 def paths(scale: float, rate_bps: float) -> list[EmulatedPath]:
-    """Return the paths from each region to the origin, whose delay is measured before a run without the CDN."""
+    """Return the network paths from each region to the origin, to be measured before a run without the CDN."""
     to_origin = [
         EmulatedPath(host_name("user", region), "origin", ORIGIN, origin_rtt_s(region, scale)) for region in REGIONS
     ]
@@ -255,7 +265,7 @@ def paths(scale: float, rate_bps: float) -> list[EmulatedPath]:
 
 
 def region_paths(region: str, scale: float) -> list[EmulatedPath]:
-    """Return the network paths of one region with the CDN: user to replica, and local name server to the CDN's."""
+    """Return the network paths of one region with the CDN: user to replica, and resolver to the CDN's name server."""
     cdn, _, _ = SERVERS["ns-cdn"]
     return [
         EmulatedPath(host_name("user", region), host_name("edge", region), replica_address(region), 0.0),
@@ -264,5 +274,5 @@ def region_paths(region: str, scale: float) -> list[EmulatedPath]:
 
 
 def near_paths(scale: float) -> list[EmulatedPath]:
-    """Return the network paths of all regions with the CDN, whose delay is measured before a run."""
+    """Return the network paths of all regions with the CDN, to be measured before a run."""
     return [path for region in REGIONS for path in region_paths(region, scale)]

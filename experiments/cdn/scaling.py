@@ -1,13 +1,16 @@
-"""Experiment on CDN scaling: response time and link utilisation over the number of clients (claims C1, C5, C6).
+"""Experiment on CDN scaling: response time and link utilisation for a growing number of clients (claims C1, C5, C6).
 
-A growing number of clients in three regions requests one object, each client repeatedly with a think time: from the
-origin behind its narrow link, and from the replicas of their regions, which have stored it. Up to the knee the
-utilisation of the origin's link grows in proportion to the clients; beyond it the link is saturated, and each further
-client adds to the wait of all. Each client is one connection; all clients of a region are on one host.
+Clients in three regions request one object again and again, with a think time in between. They do so first from the
+origin behind its narrow link, then from the replicas of their regions, which have stored the object. Up to the knee of
+the curve, the utilisation of the origin's link grows in proportion to the number of clients. Beyond the knee the link
+is saturated, and each further client adds to the response time of all. Each client has one connection; all clients of a
+region are on one host.
 
-In real time no sample is corrected for the machine's disturbance; the tolerance is WITHIN of the claims. A time is the
-mean over all requests of many simultaneous clients: the processor wait of a program is shared by all clients of
-its host, disappears in the wait at the saturated link, or delays a client's next request instead of its response.
+In real time, delays caused by other load on the machine are not subtracted from the response times; measurements may
+deviate from theory by the fraction WITHIN in `claims.scaling`. A response time here is the mean over all requests of
+many simultaneous clients. When a program waits for the processor, all clients of its host share the delay, or it
+disappears in the queueing delay of the saturated link, or it postpones the client's next request instead of its
+response.
 """
 
 from __future__ import annotations
@@ -64,7 +67,12 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Stay:
-    """Times of a workload: span of the steady state, seconds before it, and end of the last response in ns."""
+    """Times of one workload, in which all clients stay for a while and send requests.
+
+    - `span`: start and end of the steady state in ns
+    - `settle_s`: time in s before the steady state
+    - `over_ns`: end of the last response in ns
+    """
 
     span: Span
     settle_s: float
@@ -73,13 +81,13 @@ class Stay:
 
 @dataclass
 class SweepEvidence(Evidence):
-    """Evidence of the sweep; `theories` has the theory of a single origin for each number of clients."""
+    """Evidence of a sweep over numbers of clients; `theories` has the theoretical response time for each number."""
 
     theories: dict[int, Theory] = field(default_factory=dict)
 
 
 def run(context: Run) -> Outcome:
-    """Run a sweep over the number of clients, without and with the CDN; decide the claims, compare with theory."""
+    """Measure response times for each number of clients, from the origin and from the CDN; decide claims C1, C5, C6."""
     evidence = SweepEvidence()
     with site_folder(context) as folder:
         write_picture(folder / OBJECT, context.parameters["size"], context.seed)
@@ -114,7 +122,7 @@ def _name(point: Point) -> str:
 
 
 def _sweep(context: Run, folder: Path, case: str, evidence: SweepEvidence) -> list[Point]:
-    """Measure each number of clients in turn, in one network."""
+    """Measure one number of clients after the other in one network; return one point for each."""
     asked, begin = context.parameters, 0.02 if case == ALONE else 0.5
     context.step(f"the network ({case})", begin)
     stays: list[Stay] = []
@@ -145,7 +153,7 @@ def _sweep(context: Run, folder: Path, case: str, evidence: SweepEvidence) -> li
 
 
 def _stay(context: Run, users: Sequence[User], clients: int, case: str) -> Stay:
-    """Run `clients` clients for the configured time; return the span of their steady state."""
+    """Run `clients` clients for the configured time; return the times of their workload."""
     asked = context.parameters
     settle_s = asked["think"]
     if case == ALONE:
@@ -165,13 +173,13 @@ def _stay(context: Run, users: Sequence[User], clients: int, case: str) -> Stay:
 
 
 def _rtts_s(context: Run, clients: int) -> list[float]:
-    """Return the round-trip time in s of each client to the origin; clients are assigned to the regions in turn."""
+    """Return the round-trip time in s of each client to the origin; clients are assigned to the regions in rotation."""
     regions = list(REGIONS)
     return [origin_rtt_s(regions[number % len(regions)], context.parameters["scale"]) for number in range(clients)]
 
 
 def _service_s(context: Run, response_bytes: int = 0) -> float:
-    """Return the transmission time in s of a response on the origin's link; for `response_bytes` 0, an estimate."""
+    """Return the transmission time in s of a response on the origin's link; an estimate if `response_bytes` is 0."""
     asked = context.parameters
     return transmission_time_s(response_bytes or asked["size"] + HEAD_BYTES, asked["bw"] * 1e6)
 
@@ -183,7 +191,7 @@ def _found(context: Run, captured: CaptureFile, stay: Stay, objects: Objects) ->
 
 
 def _theory(context: Run, clients: int, found: Responses, stay: Stay, topo: Topo | None) -> Theory:
-    """Return the theoretical bound of the response time and, with `topo`, the effects that the bound leaves out."""
+    """Return the asymptotic bound of the response time and, if `topo` is given, the terms that the bound leaves out."""
     asked, rtts_s = context.parameters, _rtts_s(context, clients)
     bound = cdn_theory.interactive(rtts_s, _service_s(context, found.response_bytes), asked["think"])
     if topo is None or not found.count:
@@ -201,7 +209,7 @@ def _theory(context: Run, clients: int, found: Responses, stay: Stay, topo: Topo
 
 
 def _clients(context: Run, clients: int) -> list[Client]:
-    """Return the clients for the TCP simulation (path model), distributed over the hosts as in the emulation."""
+    """Return the clients for the simulation of TCP (path model), assigned to hosts as in the emulated network."""
     regions, made = list(REGIONS), []
     for number in range(clients):
         turn, place = divmod(number, len(regions))
@@ -231,7 +239,7 @@ def _point(context: Run, captured: CaptureFile, clients: int, stay: Stay, found:
 
 
 def _crossings(captured: CaptureFile, host: str, stay: Stay) -> Traffic:
-    """Return a host's HTTP exchanges in the steady state; contents of responses are omitted at the origin."""
+    """Return a host's HTTP requests and responses in the steady state, without contents at the origin."""
     frames = (frame for frame in captured.at(first_interface(host)) if stay.span[0] <= frame.time_ns < stay.over_ns)
     return crossings(frames, 80, keep_content=host != "origin")
 
@@ -241,7 +249,7 @@ def _compare(theory: Theory, one: Point) -> Comparison:
 
 
 def _panels(context: Run, alone: Sequence[Point], through: Sequence[Point]) -> list[Panel]:
-    """Return the plots over the number of clients: response time, and utilisation of the origin's link."""
+    """Return two plots over the number of clients: response time, and utilisation of the origin's link."""
     think_s, service_s = context.parameters["think"], _service_s(context)
     numbers = range(1, max(context.parameters["clients"]) + 1)
     rtts = [_rtts_s(context, number) for number in numbers]

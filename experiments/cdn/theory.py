@@ -1,19 +1,20 @@
-"""Closed forms for a CDN: a visit with its DNS lookup, and the response time of a single origin for N clients.
+"""Closed-form times in a CDN: a page load with its DNS lookup, and the response time of a single origin with N clients.
 
-A visit by name is a lookup, which costs a round trip to each name server that the local one queries (`lookup_s`),
-followed by a page load (http.theory) or a visit through a cache (cache.theory).
+A page load by name begins with a DNS lookup. Its time `lookup_s` is one round trip for each name server that the local
+name server queries. A page load (http.theory), or a page load through a cache (cache.theory), follows.
 
-Clients that request, receive, think for Z and repeat are an interactive system: N of them at a link with the
-transmission time S of an object have the throughput X <= 1/S and the response time R = N/X - Z (Little's law). So
+N clients that request an object, receive it, pause for the think time Z and repeat are an interactive system in the
+sense of operational analysis. If S is the transmission time of the object on the origin's link, the throughput is X <=
+1/S, and by Little's law the response time is R = N/X - Z. It follows that
 
     R(N) >= max(RTT + S, N S - Z)        utilisation(N) = min(1, N S / (RTT + S + Z))
 
-A link with an unbounded queue comes close to these bounds: below the knee N* = (RTT + S + Z)/S clients do not delay
-each other; above the knee each further client adds S to the response time of all clients. Clients with different RTTs
-wait in the same queue; the wait W solves the equation: the sum of S / (RTT + W + S + Z) over all clients is 1.
+A link with an unbounded queue comes close to these bounds. Below the knee at N* = (RTT + S + Z)/S clients, they do not
+delay each other; above the knee, each further client adds S to the response time of all. Clients with different RTTs
+wait in the same queue. Its wait W is the solution of: the sum of S / (RTT + W + S + Z) over all clients is 1.
 
-The bounds are asymptotic: near the knee clients meet in the queue although the link has spare capacity. The path model
-computes that effect (pathmodel.interactive_system), and `beyond_bound` returns it as terms.
+The bounds are asymptotic. Near the knee, clients meet in the queue although the link has spare capacity. A simulation
+of TCP on the link (pathmodel.interactive_system) computes this effect, and `beyond_bound` returns it as terms.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ STEPS = 60
 
 
 def by_name(visit: Theory, lookup_s: float, formula: str, names: Mapping[str, str] | None = None) -> Theory:
-    """Return the closed form of a visit, extended by the terms of its DNS lookup; names: its RTTs in the formula."""
+    """Return the closed form of a page load with its DNS lookup added; `names` renames RTT symbols in the formula."""
     terms: Mapping[str, float] = {"dns": lookup_s, **visit.terms}
     symbols = {(names or {}).get(symbol, symbol): text for symbol, text in visit.symbols.items()}
     symbols = {symbol: text for symbol, text in symbols.items() if is_symbol_of(formula, symbol)}
@@ -47,7 +48,7 @@ def by_name(visit: Theory, lookup_s: float, formula: str, names: Mapping[str, st
 
 
 def wait_s(rtts_s: Sequence[float], service_s: float, think_s: float) -> float:
-    """Return the mean wait in s in the link's queue, equal for all clients; 0 if the link is not saturated."""
+    """Return the mean queueing delay in s at the link, equal for all clients; 0 if the link is not saturated."""
     if offered_load(rtts_s, service_s, think_s) <= 1:
         return 0.0
     # The upper limit of the bisection is so long a wait that the offered load is below 1.
@@ -59,12 +60,15 @@ def wait_s(rtts_s: Sequence[float], service_s: float, think_s: float) -> float:
 
 
 def utilisation(rtts_s: Sequence[float], service_s: float, think_s: float) -> float:
-    """Return the utilisation: the share of time in which the link transmits."""
+    """Return the utilisation of the link: the share of time in which it transmits."""
     return min(1.0, offered_load(rtts_s, service_s, think_s, wait_s(rtts_s, service_s, think_s)))
 
 
 def interactive(rtts_s: Sequence[float], service_s: float, think_s: float) -> Theory:
-    """Return the mean response time in s of N clients with these RTTs, weighted by request rates."""
+    """Return the mean response time in s, divided into terms, of N clients with these RTTs.
+
+    The mean is weighted by the request rates of the clients.
+    """
     wait = wait_s(rtts_s, service_s, think_s)
     rates = [1 / (rtt_s + wait + service_s + think_s) for rtt_s in rtts_s]
     mean_rtt_s = sum(rate * rtt_s for rate, rtt_s in zip(rates, rtts_s, strict=True)) / sum(rates)
@@ -79,11 +83,15 @@ def interactive(rtts_s: Sequence[float], service_s: float, think_s: float) -> Th
 
 
 def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: Sequence[float]) -> dict[str, float]:
-    """Return the effects on the response time that the bound of interactive() leaves out, in s by name.
+    """Return the terms of the response time that the bound of interactive() leaves out: name -> seconds.
 
-    The effects are means over the requests from `from_s` to the plan's end. rtts_s: propagation RTT of each client of
-    the plan. Effects: internet: the mix of near and far clients; queueing: contention at the link; request:
-    transmission of the request's frame; window and acknowledgements: TCP's, see pathmodel.
+    They are means over all simulated requests from `from_s` to the end of `plan`; `rtts_s` are the propagation RTTs of
+    the clients in `plan`.
+
+    - `internet`: share of near and far clients in the requests
+    - `queueing`: clients that meet in the link's queue
+    - `request`: transmission time of the request's frame
+    - `window`, `acknowledgements`: effects of TCP's window and of its acknowledgements
     """
     full, windowless, ideal = (
         [request for request in requests_of(topo, plan, options) if from_s <= request.at_s < plan.until_s]
@@ -108,5 +116,5 @@ def beyond_bound(bound: Theory, plan: Plan, topo: Topo, from_s: float, rtts_s: S
 
 
 def offered_load(rtts_s: Sequence[float], service_s: float, think_s: float, wait: float = 0.0) -> float:
-    """Return the offered load, as a share of the link's rate, if every request waits `wait` seconds in the queue."""
+    """Return the offered load as a multiple of the link's rate, if every request waits `wait` seconds in the queue."""
     return sum(service_s / (rtt_s + wait + service_s + think_s) for rtt_s in rtts_s)

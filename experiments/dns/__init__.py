@@ -1,1 +1,1 @@
-"""Experiments on DNS (RFC 1034, RFC 1035): resolution, records and caching."""
+"""Experiments on DNS (RFC 1034, RFC 1035): resolution, resource records, caching, and DNSSEC."""

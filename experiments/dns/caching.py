@@ -1,11 +1,11 @@
 """Experiment on DNS caching: queries at the root server, and stale answers for different TTLs (claims D11 to D13).
 
-The experiment has two workloads. The first queries names of several domains with Zipf-distributed frequencies, with and
-without the local server's cache, and counts the queries at the root. The second queries names with several TTLs
-regularly while their addresses change in the authoritative server's zone: the longer the TTL, the fewer queries leave
-the local server, and the more answers are stale. TTLs are seconds; in the long run in virtual time they are hours, a
-day and a week, over fifteen days. Only counts, and TTLs in whole seconds, are compared, so that no result depends on
-the speed of programs.
+There are two workloads. In the first, a client queries names of several domains with Zipf-distributed frequencies, once
+with and once without the cache of the local name server. The queries at the root server are counted. In the second, a
+client regularly queries names with different TTLs, while their addresses change in the zone of the authoritative
+server. With a longer TTL, the local name server sends fewer queries to the authoritative server, and more of its
+answers are stale. TTLs are seconds. In the long run in virtual time they are hours, a day and a week, over fifteen
+days. Only counts, and TTLs in whole seconds, are compared; results do not depend on the speed of programs.
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ FEWER_BY = 5
 
 @dataclass
 class Sweep:
-    """TTL sweep: address changes as (time in ns, new addresses), and the DNS traffic keyed by host."""
+    """Measurements for several TTLs: address changes as (time in ns, new addresses), and the DNS traffic by host."""
 
     changes: list[tuple[int, list[str]]] = field(default_factory=list)
     traffic: Mapping[str, DnsTraffic] = field(default_factory=dict)
 
 
 def run(context: Run) -> Outcome:
-    """Run the Zipf workload and the TTL sweep, and decide claims D11 to D13 from their captures."""
+    """Query names without and with a cache, then names with several TTLs; decide claims D11 to D13 from captures."""
     evidence = Evidence()
     context.step("without a cache", 0.02)
     workloads = {cache: _zipf(context, cache, evidence) for cache in ("no", "yes")}
@@ -104,7 +104,7 @@ def run(context: Run) -> Outcome:
 
 
 def _zipf(context: Run, cache: str, evidence: Evidence) -> Workload:
-    """Query names with Zipf-distributed frequencies; return the DNS traffic captured at the client and at the root."""
+    """Query names with Zipf-distributed frequencies; return the DNS traffic captured at client and root server."""
     random = Random(context.seed)
     weights = [1 / rank**ZIPF_EXPONENT for rank in range(1, len(ZIPF_NAMES) + 1)]
     names = random.choices(ZIPF_NAMES, weights, k=context.parameters["queries"])
@@ -122,7 +122,7 @@ def _zipf(context: Run, cache: str, evidence: Evidence) -> Workload:
 
 
 def _sweep(context: Run, evidence: Evidence) -> Sweep:
-    """Query every name once per period while the names' address changes; return the changes and the DNS traffic."""
+    """Query one name for each TTL regularly while addresses change; return the changes and the captured DNS traffic."""
     asked, sweep = context.parameters, Sweep()
     names = [changing_name(ttl).rstrip(".") for ttl in asked["ttl"]]
     ttls = ",".join(str(ttl) for ttl in asked["ttl"])
@@ -151,7 +151,7 @@ def _sleep_until(due_s: float) -> None:
 
 
 def _change(context: Run, server: Host, observer: DnsClient, sweep: Sweep, version: int) -> None:
-    """Replace the address of the changing names in the zone file, reload the zone, and record the time."""
+    """Write a new address of all names into the zone file, make the name server reload it, and record the time."""
     text = make_names(changing=context.parameters["ttl"], version=version).master_file("example.com.")
     (server.workdir / zone_file("example.com.")).write_text(text)
     server.services[0].send_signal(signal.SIGHUP)
@@ -193,7 +193,7 @@ def _panels(context: Run, points: Sequence[TtlPoint]) -> list[Panel]:
 
 
 def _stale_share(ttl_s: float, between_s: float) -> float:
-    """Return the expected share of stale answers if cached records are replaced every `between_s` seconds."""
+    """Return the expected share of stale answers if addresses change every `between_s` seconds."""
     if ttl_s <= 0:
         return 0.0
     return ttl_s / (2 * between_s) if ttl_s <= between_s else 1 - between_s / (2 * ttl_s)

@@ -1,12 +1,12 @@
-"""DNS client program of the experiments: a stub resolver that sends one query per request line.
+"""DNS stub resolver program of the experiments, which sends one query for each line of its input.
 
-A driver (see lab7.experiments.harness.driver_process):
+The program is started on a host, reads commands in JSON, one a line, and prints a reply to each:
 
     {"server": "10.53.0.1", "name": "www.example.com", "rtype": "A"}
     {"rcode": 0, "answers": [["www.example.com.", "A", 300, "10.1.0.1"]], "transport": "udp", "began_ns": ..., ...}
 
-`buffer_bytes` in a request is the UDP payload size of EDNS, 0: no EDNS; `dnssec` sets DO (RFC 3225). As a stub
-resolver, the program sends queries with RD set (RFC 1034 section 5.3.1) over UDP, and repeats a query over TCP if the
+The optional `buffer_bytes` in a command is the UDP payload size of EDNS (0: no EDNS); `dnssec` sets the DO bit (RFC
+3225). The program sends queries with RD set (RFC 1034 section 5.3.1) over UDP, and repeats a query over TCP if the
 response is truncated (RFC 7766 section 5).
 """
 
@@ -87,5 +87,5 @@ def _handle(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(_argv: list[str]) -> int:
-    """Send one query for each request line of the standard input, until its end; return the exit code."""
+    """Send one query for each line of the standard input, until its end; return the exit code."""
     return serve(_handle)

@@ -1,4 +1,4 @@
-"""Set-up of the DNS experiments: emulated network, addresses, name servers, and the RTTs between the hosts."""
+"""Emulated network of the DNS experiments: clients, name servers, addresses, and round-trip times between hosts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ADDRESSES: Mapping[str, str] = {
 
 
 class DnsClient:
-    """DNS client on one host that sends its queries to one server."""
+    """DNS stub resolver on one host that sends its queries to one server."""
 
     def __init__(self, host: Host, server: str = LOCAL) -> None:
         self._driver = Driver(host, [DRIVER])
@@ -44,7 +44,10 @@ class DnsClient:
     def ask(
         self, name: str, rtype: str = "A", buffer_bytes: int | None = None, dnssec: bool = False
     ) -> tuple[Window, dict[str, Any]]:
-        """Send a query; return (time span, the client program's report). Raises EmulationError without a response."""
+        """Send a query; return its start and end, and the program's reply (RCODE, records, transport).
+
+        Raises EmulationError if there is no response.
+        """
         request: dict[str, Any] = {"server": self._server, "name": name, "rtype": rtype}
         request |= {} if buffer_bytes is None else {"buffer_bytes": buffer_bytes}
         request |= {"dnssec": True} if dnssec else {}
@@ -55,7 +58,7 @@ class DnsClient:
         return window_of(response), response
 
     def try_query(self, name: str, rtype: str = "A", dnssec: bool = False) -> Window:
-        """Send a query and return its time span; a missing response is no error, since the capture shows it.
+        """Send a query and return its start and end, even without a response, since the capture shows what happened.
 
         Raises EmulationError after more than UNANSWERED_MAX queries without a response: the server is down.
         """
@@ -70,7 +73,10 @@ class DnsClient:
 
 
 def dns_testbed(context: Run, own_local: bool = False, **parameters: Any) -> Testbed:
-    """Return the emulated network of the topology dns; `own_local` forces the use of lab7's own local server."""
+    """Return the emulated DNS network, with other name servers where lab7's are replaced.
+
+    `own_local` forces the use of lab7's own local name server.
+    """
     topo, starters = DnsTopo(**parameters), name_server_starters(context.replacements, parameters)
     return make_testbed(
         context, topo, {host: one for host, one in starters.items() if not (own_local and host == "local")}
@@ -80,9 +86,9 @@ def dns_testbed(context: Run, own_local: bool = False, **parameters: Any) -> Tes
 def name_server_starters(
     replacements: Mapping[str, Implementation], parameters: Mapping[str, Any]
 ) -> dict[str, Starter]:
-    """Return functions that start replacement name servers, keyed by host; `replacements` is keyed by role.
+    """Return functions that start name server programs in place of lab7's, by host.
 
-    parameters: those of the topology.
+    `replacements` are the programs by role (authoritative, local); `parameters` are those of the topology.
     """
     recursive = parameters.get("mode") == "recursive"
     starters: dict[str, Starter] = {}
@@ -111,13 +117,13 @@ def _zones(listed: list[list[str]], host: Host) -> dict[str, Any]:
 
 
 def server_names(context: Run) -> dict[str, str]:
-    """Return the name and version of each name server, keyed by role, for the report."""
+    """Return name and version of the name servers in use, by role (authoritative, local), for the report."""
     names = {"local": "lab7.services.dns.resolver", "authoritative": "lab7.services.dns.authoritative"}
     return names | {role: one.describe() for role, one in context.replacements.items()}
 
 
 def given_zones(names: NamePlan) -> GivenZones:
-    """Return the records that the topology's name servers are configured with, for comparison with answers."""
+    """Return the records in the configuration of the name servers, as the reference for captured answers."""
     records = [(zone, each) for zone in names.zones.values() for each in names.records(zone.origin)]
     given = [GivenRecord(each.owner, each.type, each.ttl or 0, each.value) for _, each in records]
     # RFC 2308 section 3: in negative answers the SOA's TTL is the lesser of its own TTL and its MINIMUM field.
@@ -136,16 +142,16 @@ def leg_rtt_s(one: str, other: str, scale: float = 1.0) -> float:
 
 
 def dns_paths(scale: float = 1.0) -> list[EmulatedPath]:
-    """Return the paths whose delay is measured before a run and compared with the configured delay."""
+    """Return the network paths to be measured before a run: their delays are compared with the configured ones."""
     ends = (("client", "local"), ("local", "root"), ("local", "com"), ("local", "example"))
     return [EmulatedPath(one, other, ADDRESSES[other], leg_rtt_s(one, other, scale)) for one, other in ends]
 
 
 def traffic_at(captured: CaptureFile, hosts: Sequence[str]) -> dict[str, DnsTraffic]:
-    """Return the DNS traffic captured at the first interface of each of these hosts, keyed by host."""
+    """Return the DNS traffic captured at the first interface of each of these hosts, by host name."""
     return {host: dns_exchanges(captured, first_interface(host)) for host in hosts}
 
 
 def within(traffic: Mapping[str, DnsTraffic], window: Window) -> dict[str, DnsTraffic]:
-    """Return each host's DNS traffic that begins within a time span."""
+    """Return for each host the DNS queries, with responses, that were sent within a time window."""
     return {host: each.between(window.start_ns, window.end_ns) for host, each in traffic.items()}

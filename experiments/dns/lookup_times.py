@@ -1,4 +1,4 @@
-"""Lookup times: the client's wait for a response, divided among the legs between neighbours on the path."""
+"""Decomposition of DNS lookup times into round trips: client to local name server, local to authoritative servers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from lab7.experiments.harness.judge.decomposition import Decomposition, Interval
 
 
 def decompose_lookup(client: DnsExchange, local: DnsExchange, upstream: Mapping[str, DnsExchange]) -> Decomposition:
-    """Divide the time of a lookup into `client-local` and the waits of the local server, by the name of each leg.
+    """Divide the time of a DNS lookup into terms: `client-local`, and the local server's wait for each other server.
 
-    client, local: the exchange of client and local server at both ends; upstream: the local server's exchanges with
-    other servers, at its own interface, by leg. Time at the local server in none of these is its own. Raises ValueError
-    for an exchange without a response.
+    `client` and `local` are the same query and response, captured at the client and at the local server. `upstream` has
+    the local server's queries to other servers, by term. The remaining time at the local server is its processing time.
+    Raises ValueError if a response is missing.
     """
     whole, there = (_interval("client-local", one) for one in (client, local))
     legs = [_interval(name, one) for name, one in upstream.items()]

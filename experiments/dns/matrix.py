@@ -1,9 +1,10 @@
-"""DNS interoperability matrix: every name server with every client, and every resolver with every name server.
+"""DNS interoperability matrix: the result of each client (column) with each name server (row), for six questions.
 
-Clients are stub resolvers (lab7's, dig, host, drill), which ask an authoritative server or a resolver, and resolvers,
-which ask the authoritative servers on behalf of lab7's stub. The hierarchy of the topology dns has one implementation
-of authoritative servers at a time, and one resolver. A cell passes if the packets show the zones' answer to its
-question: an address, an alias, mail servers, an answer of over 1232 octets, a name and a type that do not exist.
+Clients are of two kinds. Stub resolvers (lab7's, dig, host, drill) query an authoritative server or a resolver.
+Resolvers query the authoritative servers on behalf of lab7's stub resolver. Each emulated network has one
+implementation of authoritative servers and one of resolvers. A cell passes if the packets show the correct answer to
+its question. The questions are an address, an alias, mail servers, an answer of over 1232 octets, a name that does not
+exist, and a type that does not exist.
 """
 
 from __future__ import annotations
@@ -44,21 +45,21 @@ QUESTIONS: Mapping[str, Asked] = {
     "no name": Asked("nobody.example.com.", "A", rcode=NXDOMAIN),
     "no data": Asked("server3.example.com.", "TXT"),
 }
-# Name of the command in the registry's entries of clients.
+# Name of the command line in the registry entries of stub resolvers.
 COMMAND = "query"
 AUTHORITATIVE, RESOLVER = DNS_ROLES
 
 
 @dataclass(frozen=True)
 class DnsServer:
-    """Row of the DNS matrix: an implementation (None: lab7's) in the role of authoritative server or resolver."""
+    """Row of the DNS matrix: a server program (None: lab7's) as an authoritative server or as a resolver."""
 
     role: Role
     implementation: Implementation | None
 
     @property
     def name(self) -> str:
-        """Return the name of the row, such as `bind` or `resolver unbound`."""
+        """Return the heading of the row, such as `bind` or `resolver unbound`."""
         return _name(self.role, self.implementation)
 
     @property
@@ -69,36 +70,39 @@ class DnsServer:
 
 @dataclass(frozen=True)
 class DnsColumn(Column):
-    """Column of the DNS matrix: a client, which is a stub resolver or a resolver, and a question."""
+    """Column of the DNS matrix: a client program (stub resolver or resolver) and a question."""
 
     role: str
     what: str
 
     @property
     def name(self) -> str:
-        """Return the name of the client, such as `dig` or `resolver unbound`."""
+        """Return the heading of the column, such as `dig` or `resolver unbound`."""
         return _name(self.role, self.client)
 
 
 @dataclass(frozen=True)
 class Network:
-    """Name servers of one network: the authoritative ones and the resolver; `alone`: only the resolver is a client."""
+    """Emulated network with one implementation of authoritative servers and one of resolvers."""
 
     authoritative: DnsServer
     resolver: DnsServer
 
     @property
     def alone(self) -> bool:
-        """Return True if this network is needed for its resolver's columns only."""
+        """Return True if both implementations are third-party; the resolver is then the only client in this network."""
         return self.resolver.implementation is not None and self.authoritative.implementation is not None
 
     @property
     def capture_name(self) -> str:
-        """Return the name of the capture file."""
+        """Return the file name of the packet capture in this network."""
         return f"{name_of(self.authoritative.implementation)}-{name_of(self.resolver.implementation)}.pcapng"
 
     def asked_by_stubs(self) -> list[DnsServer]:
-        """Return the servers that the stub resolvers ask in this network, so that each is asked in one network."""
+        """Return the servers that stub resolvers query in this network: those whose counterpart is lab7's.
+
+        Each server is thereby queried in one network only.
+        """
         servers = [self.authoritative] if self.resolver.implementation is None else []
         return servers + ([self.resolver] if self.authoritative.implementation is None else [])
 
@@ -108,19 +112,19 @@ def _name(role: str, implementation: Implementation | None) -> str:
 
 
 def servers(role: Role) -> list[DnsServer]:
-    """Return lab7's server of a role, then those of the registry."""
+    """Return all servers in a role (authoritative or local): lab7's, then those in the registry of implementations."""
     return [DnsServer(role, one) for one in (None, *of_role(role))]
 
 
 def columns() -> list[DnsColumn]:
-    """Return a column for every client and question: stub resolvers, then resolvers."""
+    """Return the columns of the matrix: each client with each question, first stub resolvers, then resolvers."""
     stubs = [(DNS_CLIENT_ROLE, one) for one in (None, *of_role(DNS_CLIENT_ROLE))]
     clients = [*stubs, *((RESOLVER, one.implementation) for one in servers("local"))]
     return [DnsColumn(client, role, what) for role, client in clients for what in QUESTIONS]
 
 
 def run(context: MatrixRun) -> list[Cell]:
-    """Ask every question by every client of every server, one network at a time, and return the cells."""
+    """Send every question from every client to every server, one emulated network after the other; return the cells."""
     networks = [Network(one, other) for one in servers("authoritative") for other in servers("local")]
     found: dict[tuple[str, DnsColumn], Cell] = {}
     zones = given_zones(make_names())
@@ -143,7 +147,7 @@ def _unused(row: DnsServer, column: DnsColumn) -> Cell:
 
 
 def _of_network(context: MatrixRun, network: Network, zones: GivenZones) -> Iterator[tuple[DnsServer, DnsColumn, Cell]]:
-    """Yield the cells of one network; none of a server or client that is not installed."""
+    """Yield (row, column, cell) for all questions sent in one network; none if one of its servers is not installed."""
     if not (network.authoritative.installed and network.resolver.installed):
         return
     pairs = [*_pairs(network)]
@@ -168,8 +172,8 @@ def _of_network(context: MatrixRun, network: Network, zones: GivenZones) -> Iter
 
 
 def _pairs(network: Network) -> Iterator[tuple[DnsServer, DnsColumn]]:
-    """Yield (server, column) of the questions that are asked in this network, in their order."""
-    # The resolver's own come first, so that no stub has filled its cache.
+    """Yield (row, column) for all questions to be sent in this network, in order."""
+    # Send the resolver's own questions first, since stub resolvers would fill its cache.
     for column in columns():
         if column.role == RESOLVER and column.client is network.resolver.implementation:
             yield network.authoritative, column
@@ -180,7 +184,7 @@ def _pairs(network: Network) -> Iterator[tuple[DnsServer, DnsColumn]]:
 
 
 def _ask(bed: Testbed, server: DnsServer, column: DnsColumn) -> Window | str:
-    """Send one question; return the time span, or the error text of a client that could not be run."""
+    """Send one question; return its start and end, or an error text if the client program could not be run."""
     asked = QUESTIONS[column.what]
     to_resolver = RESOLVER in (server.role, column.role)
     address = LOCAL if to_resolver else ADDRESSES[ZONE_SERVER]

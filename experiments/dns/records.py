@@ -1,8 +1,8 @@
-"""Experiment on DNS records: record types, answers over UDP and TCP, delegated zones (D1 to D6, D14, D15).
+"""Experiment on DNS resource records: record types, answers over UDP and TCP, zone hosting (claims D1 to D6, D14, D15).
 
-A client queries its local server for each record type of the course (A, PTR, CNAME, MX, NS), for a name with several
-addresses, and for an answer that is too large for a datagram. One of the domains is served by its own organisation, two
-are served by a provider. Answers are compared, lookup times are not.
+A client queries its local name server for each record type of the course (A, PTR, CNAME, MX, NS), for a name with
+several addresses, and for an answer that is too large for a UDP datagram. One of the domains has a name server of its
+own organisation; two are hosted by a provider. The contents of answers are checked; lookup times are not.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DOMAIN, ALIAS, CANONICAL = "example.com", "www.example.com", "server1.example.co
 MAIL = ((10, "server2.example.com"), (20, "server3.example.com"))
 OWN = (DOMAIN, "ns.example.com")
 HIRED = (("shop.org", "ns.provider.org"), ("bookshop.uk", "ns.provider.org"))
-# Query label -> (QNAME, QTYPE); the captured traffic of each query is stored under its label.
+# Name of the query -> (QNAME, QTYPE); the captured traffic of each query is stored under this name.
 QUESTIONS: Mapping[str, tuple[str, str]] = {
     "address": (CANONICAL, "A"),
     "alias": (ALIAS, "A"),

@@ -1,8 +1,9 @@
-"""Experiment on DNS resolution: iterative, recursive and cached lookups, and their times (claims D1, D7 to D10).
+"""Experiment on DNS resolution: iterative, recursive and cached lookups, and their times (claims D7 to D10).
 
-A client queries its local server for server1.example.com: with iterative resolution (the local server queries root, com
-and example.com in turn), with recursive resolution (each server queries the next on behalf of the previous one), and
-from the cache. Each time is compared with the sum of the RTTs of its path.
+A client queries its local name server for server1.example.com in three ways. In iterative resolution, the local server
+queries root, com and example.com in turn. In recursive resolution, each server queries the next on behalf of the
+previous one. In the third case, the name is in the local server's cache. Each lookup time is compared with the sum of
+the RTTs on its path.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ ITERATIVE, RECURSIVE, CACHED = "iterative", "recursive", "cached"
 
 @dataclass(frozen=True)
 class Lookups:
-    """Lookups of one kind (iterative, recursive or cached): DNS traffic by host, for each lookup and in total."""
+    """All lookups of one kind (iterative, recursive or cached): DNS traffic by host, for each lookup and in total."""
 
     traffic: tuple[Mapping[str, DnsTraffic], ...]
     all_traffic: Mapping[str, DnsTraffic]
@@ -81,7 +82,7 @@ def run(context: Run) -> Outcome:
 
 
 def _look_up(context: Run, kind: str, evidence: Evidence, mode: str) -> Lookups:
-    """Make several lookups of the name and capture the DNS traffic; `kind` says if the name is cached before."""
+    """Look the name up several times and return the captured DNS traffic; `kind` is iterative, recursive or cached."""
     context.step(f"{kind} resolution", {ITERATIVE: 0.05, RECURSIVE: 0.35, CACHED: 0.65}[kind])
     scale = context.parameters["scale"]
     paths = [] if evidence.checks else dns_paths(scale)
@@ -102,7 +103,7 @@ def _look_up(context: Run, kind: str, evidence: Evidence, mode: str) -> Lookups:
 
 
 def _ask(bed: Testbed, dns_client: DnsClient, kind: str) -> Window:
-    """Look the name up once; first restart the local server, to empty the cache, unless `kind` is cached."""
+    """Look the name up once; unless `kind` is cached, restart the local server first to empty its cache."""
     if kind != CACHED:
         bed.restart("local")
         _warm_up(dns_client)
@@ -115,11 +116,11 @@ def _warm_up(dns_client: DnsClient) -> None:
 
 
 class _NotTaken(Exception):  # noqa: N818 - a finding about the traffic, not an error of the program
-    """A lookup did not take the path that the closed form assumes; the verdict on the packets has the details."""
+    """Exception raised if a lookup did not take the path that theory assumes; the verdict has the details."""
 
 
 def _timings(kind: str, lookups: Lookups, watch: MachineWatch) -> list[Timing]:
-    """Return the timing of each lookup of one kind; empty if a lookup took a path other than the theory's."""
+    """Return the time of each lookup of one kind, in terms; empty if a lookup did not take the assumed path."""
     try:
         return [
             watch.with_disturbance(_timing(kind, one), window.start_ns, window.end_ns)
@@ -137,7 +138,7 @@ def _exchange(traffic: DnsTraffic, target: str) -> DnsExchange:
 
 
 def _timing(kind: str, seen: Mapping[str, DnsTraffic]) -> Timing:
-    """Return the client's waiting time, with one term for each pair of neighbours on the path. Raises _NotTaken."""
+    """Return the time of one lookup, with one term for each round trip on the path. Raises _NotTaken."""
     asked = {ITERATIVE: PATH, RECURSIVE: PATH[:1], CACHED: ()}[kind]
     upstream = {f"local-{server}": _exchange(seen["local"], server) for server in asked}
     found = decompose_lookup(_exchange(seen["client"], "local"), _exchange(seen["local"], "local"), upstream)
@@ -189,7 +190,10 @@ def _verdicts(kinds: Mapping[str, Lookups], comparisons: Mapping[str, Comparison
 
 
 def _timed(packets: Verdict, comparisons: Mapping[str, Comparison], kind: str) -> Verdict:
-    """Combine the verdict on packets with the measured time; without a time, a shown claim becomes undecided."""
+    """Return the verdict from packets, extended by the comparison of the lookup time with theory.
+
+    If the time was not measured, a claim that the packets show becomes undecided.
+    """
     one = comparisons.get(kind)
     if one is not None:
         return timed(packets, one.measured_s, one.theory_s, one.tolerance)

@@ -1,8 +1,8 @@
 """Experiment on DNSSEC: the chain of trust, a forged answer, and the cost of validation (claims V1 to V3).
 
-A client queries its local server for server1.example.com in four networks: without DNSSEC, with signed zones and a
-local server that validates, and with an attacker's server for example.com, once with validation and once without. The
-times of the first lookups are compared with the sum of the RTTs of their queries: validation adds one DNSKEY query per
+A client queries its local name server for server1.example.com in four networks: without DNSSEC; with signed zones and a
+validating local server; and twice with an attacker's server for example.com, with and without validation. The time of a
+lookup with an empty cache is compared with the sum of the RTTs of its queries: validation adds one DNSKEY query per
 zone.
 """
 
@@ -53,7 +53,7 @@ NETWORKS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Lookups:
-    """First lookups in one network: DNS traffic by host for each lookup, and times to compare with theory."""
+    """Lookups with an empty cache in one network: the DNS traffic by host for each lookup, and their times."""
 
     traffic: tuple[Mapping[str, DnsTraffic], ...]
     timings: tuple[Timing, ...]
@@ -82,7 +82,7 @@ def run(context: Run) -> Outcome:
 
 
 def _look_up(context: Run, network: str, evidence: Evidence) -> Lookups:
-    """Look the name up with an empty cache, several times, and capture the DNS traffic."""
+    """Look the name up several times, each time with an empty cache; return the captured DNS traffic and the times."""
     context.step(f"network: {network}", 0.05 + 0.22 * list(NETWORKS).index(network))
     scale = context.parameters["scale"]
     compared = network in (PLAIN, VALIDATED)
@@ -109,13 +109,16 @@ def _look_up(context: Run, network: str, evidence: Evidence) -> Lookups:
 
 
 def _legs(network: str) -> dict[str, str]:
-    """Return the role of the server of each query, in order; each query is one round trip of the lookup time."""
+    """Return the expected queries of the local server, in order: term of the lookup time -> role of the queried server.
+
+    Each of them adds one round trip to the lookup time.
+    """
     legs = {f"local-{role}": role for role in PATH}
     return legs if network == PLAIN else legs | {f"local-{role} DNSKEY": role for role in PATH}
 
 
 def _timing(seen: Mapping[str, DnsTraffic], network: str) -> Timing | None:
-    """Return the client's waiting time with one term per query; None if other queries were sent."""
+    """Return the time of a lookup with one term per query; None if the local server sent other queries."""
     client = [one for one in seen["client"].exchanges if one.response is not None]
     inner = [one for one in seen["local"].exchanges if one.query.target == ADDRESSES["local"]]
     upstream = [one for one in seen["local"].exchanges if one.query.source == ADDRESSES["local"]]

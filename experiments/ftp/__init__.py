@@ -1,1 +1,1 @@
-"""Experiments on FTP (RFC 959): active and passive mode, eavesdropping, interoperability."""
+"""Experiments on FTP (RFC 959): data connections in active and passive mode, eavesdropping, and interoperability."""

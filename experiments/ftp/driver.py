@@ -1,7 +1,7 @@
-"""FTP client program that executes scripted sessions, for dialogues that ordinary clients do not have.
+"""FTP client program that executes scripted sessions, for command sequences that ordinary clients do not send.
 
-A driver (see lab7.experiments.harness.driver_process) with the arguments ADDRESS [PORT]. A request is a list of steps,
-and one session:
+The program is started on a host with the arguments ADDRESS [PORT]. Each line of its input is a JSON list of steps,
+which are executed in one FTP session:
 
     ["say", "PWD"]                   a command, and its replies up to the final one
     ["passive", "RETR a", ...]       PASV, connect, the command, the data
@@ -9,8 +9,8 @@ and one session:
     ["early", "RETR a"]              as passive; the command is sent when the server has accepted the data connection
     ["nobody", "RETR a"]             PORT with a port that refuses connections, and the command
 
-Replies are judged from the capture, not here. The control connection is Python's ftplib, so that lab7's client does not
-judge lab7's server.
+Replies are not judged here, but in the packet capture. The control connection uses Python's ftplib, which is
+independent of lab7's FTP client and server.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ REFUSED = (error_perm, error_temp, error_reply)
 
 
 def _say(ftp: FTP, command: str) -> str:
-    """Send a command; return the text of the reply, even of an error reply. Raises OSError, EOFError."""
+    """Send a command; return the text of the reply, including an error reply (4yz, 5yz). Raises OSError, EOFError."""
     try:
         return ftp.sendcmd(command)
     except REFUSED as refused:
@@ -42,7 +42,7 @@ def _finish(ftp: FTP) -> None:
 
 
 def _move(data: socket.socket, command: str, path: str | None) -> None:
-    """Send a file (STOR), or receive and discard one, over a data connection, and close the connection."""
+    """Send a file (STOR), or receive and discard a file, over a data connection; then close the connection."""
     data.settimeout(TIMEOUT_S)
     with data, suppress(ConnectionError):
         if command.startswith("STOR"):
@@ -86,7 +86,7 @@ def _nobody(ftp: FTP, command: str) -> None:
 
 
 def run_steps(ftp: FTP, steps: list[list[str]]) -> None:
-    """Execute the steps of a scripted FTP session. Raises OSError, EOFError, and ValueError for an unknown step."""
+    """Execute the steps of one scripted FTP session. Raises OSError, EOFError, and ValueError for an unknown step."""
     for kind, command, *rest in steps:
         path = rest[0] if rest else None
         if kind == "say":
@@ -108,7 +108,7 @@ def _session(address: str, port: int, steps: list[list[str]]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Run one scripted FTP session for each line of the standard input, until its end; return the exit code."""
+    """Execute one scripted FTP session for each line of the standard input, until its end; return the exit code."""
     address, *port = argv
     session = partial(_session, address, int(port[0]) if port else 21)
     return serve(session, errors=(OSError, EOFError, ValueError, *REFUSED))

@@ -1,11 +1,9 @@
-"""Experiment on eavesdropping: credentials and content of FTP and SFTP transfers in captured frames (F8, F9).
+"""Experiment on eavesdropping: credentials and content of FTP and SFTP transfers in captured frames (claims F8, F9).
 
-A third host at a mirror port captures the client's traffic. The client fetches a file by FTP, and the same file from
-the same server with the same password by SFTP (OpenSSH, or asyncssh if OpenSSH is not installed). The same search for
-user, password and file is applied to the third host's frames of both transfers; the verdict lists the properties that
-encryption leaves visible.
-
-No time is compared: a transfer's duration is only reported, as one of the properties that stay visible.
+A third host at a mirror port of the switch captures the client's traffic. The client fetches a file by FTP, and then
+the same file from the same server with the same password by SFTP (OpenSSH, or asyncssh if OpenSSH is not installed).
+The captured frames of both transfers are searched for user name, password and file. The verdict also lists the
+properties that encryption leaves visible, such as the duration of a transfer; durations are not compared with theory.
 """
 
 from __future__ import annotations
@@ -49,20 +47,20 @@ FTP, SFTP = "FTP", "SFTP"
 
 @dataclass
 class Transfers:
-    """File transfers, keyed by protocol (FTP, SFTP): time span, content on the client's disk, and error message."""
+    """File transfers by protocol (FTP, SFTP): start and end, content of the client's copy, and error message."""
 
     windows: dict[str, Window] = field(default_factory=dict)
     arrived: dict[str, bytes] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
     def heard(self, everything: Overheard, way: str) -> Overheard:
-        """Return the connections that the eavesdropper captured during the transfer by this protocol."""
+        """Return the connections that the eavesdropper captured during the transfer by the protocol `way`."""
         window = self.windows.get(way, Window(0, 0))
         return everything.between(window.start_ns, window.end_ns)
 
 
 def run(context: Run) -> Outcome:
-    """Fetch a file by FTP and by SFTP, capture the frames at a third host, and decide claims F8 and F9."""
+    """Fetch a file by FTP and by SFTP while a third host captures frames; decide claims F8 and F9."""
     asked = context.parameters
     secret = Secret(USER, PASSWORD, FILE, Random(context.seed).randbytes(asked["size"]))
     network = ftp_testbed(context, asked["rtt"], asked["bw"], {FILE: secret.content})

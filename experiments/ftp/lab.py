@@ -1,4 +1,4 @@
-"""Set-up of the FTP experiments: emulated network, FTP user with a small disk, FTP clients, and SFTP."""
+"""Emulated network of the FTP experiments: the server's user with a small disk, FTP clients, and SFTP programs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ SPARE_OCTETS = 512 * 1024
 
 
 class Home:
-    """Home directory of the FTP user: a tmpfs of `size_bytes` in the server's mount namespace."""
+    """Home directory of the FTP user on the server: a tmpfs of limited size, filled with `files`."""
 
     def __init__(self, host: Host, files: Mapping[str, bytes], size_bytes: int) -> None:
         self.path = host.workdir / "files" / USER
@@ -69,7 +69,7 @@ class Home:
 
 
 def disk_of(host: Host) -> Path:
-    """Return the path of the user's files through /proc, since mounts in a host's namespace are invisible outside."""
+    """Return the path through /proc to the user's files on a host: mounts of the host are not visible outside of it."""
     return Path(f"/proc/{host.namespace_pid}/root{host.workdir}/files/{USER}")
 
 
@@ -99,9 +99,9 @@ def add_account(host: Host, home: Path) -> None:
 def ftp_testbed(
     context: Run, rtt_s: float, bw_mbit: float, files: Mapping[str, bytes], beside: Sequence[str] = ()
 ) -> Testbed:
-    """Return the emulated network of the topology ftp, whose server has these files (name -> content).
+    """Return the emulated FTP network; the user's folder on the server has these files (name -> content).
 
-    `beside`: command lines of further servers on that host, in which {home} stands for the user's home directory.
+    `beside` are command lines of further servers on the same host; {home} in them stands for the user's home directory.
     """
     topo = FtpTopo(bw=bw_mbit, delay=f"{rtt_s / 2 * 1e6:.0f}us")
     starter = serving(context.replacements.get(FTP_SERVER), files, beside)
@@ -109,7 +109,7 @@ def ftp_testbed(
 
 
 def serving(server: Implementation | None, files: Mapping[str, bytes], beside: Sequence[str] = ()) -> Starter:
-    """Return a function that starts an FTP server program on a host with the user's disk; `server` None: lab7's own."""
+    """Return a function that starts an FTP server on a host, with the user's disk (`server` None: lab7's own)."""
 
     def start(host: Host) -> Service | Program:
         home = Home(host, files, sum(len(octets) for octets in files.values()) + SPARE_OCTETS)
@@ -126,32 +126,35 @@ def serving(server: Implementation | None, files: Mapping[str, bytes], beside: S
 
 
 def ftp_path(rtt_s: float, bw_mbit: float) -> EmulatedPath:
-    """Return the path whose delay and rate are measured before a run and compared with the configured values."""
+    """Return the network path to be measured before a run and compared with the configured delay and rate."""
     return EmulatedPath("client", "server", SERVER_ADDRESS, rtt_s, bw_mbit * 1e6)
 
 
 def server_name(context: Run) -> str:
-    """Return name and version of the FTP server, for the report."""
+    """Return name and version of the FTP server in use, for the report."""
     server = context.replacements.get(FTP_SERVER)
     return server.describe() if server else OUR_SERVER
 
 
 def client_name(context: Run) -> str:
-    """Return name and version of the FTP client, for the report."""
+    """Return name and version of the FTP client in use, for the report."""
     client = context.replacements.get(FTP_CLIENT)
     return client.describe() if client else OUR_CLIENT
 
 
 def supports(client: Implementation | None, what: str, mode: str) -> bool:
-    """Return True if a client supports an operation (list, get, put) in this mode; assumed of a user's own program."""
+    """Return True if a client supports an operation (list, get, put) in this mode.
+
+    lab7's own client and a program given by the user are assumed to support all.
+    """
     return client is None or client.own or f"{what}-{mode}" in client.commands
 
 
 def run_client(host: Host, client: Implementation | None, what: str, mode: str, names: Sequence[str]) -> Window:
-    """Run one FTP session (list, get or put; active or passive mode) and return its time span.
+    """Run one FTP session of a client program; return its start and end.
 
-    `client` None: lab7's own. The client's files are in the folder TRANSFERS of `host`. Raises LoadFailedError,
-    EmulationError.
+    `what` is list, get or put, `mode` is active or passive; None as `client` means lab7's own. The client's files are
+    in the folder TRANSFERS of `host`. Raises LoadFailedError, EmulationError.
     """
     folder = host.workdir / TRANSFERS
     folder.mkdir(exist_ok=True)
@@ -170,7 +173,7 @@ def run_client(host: Host, client: Implementation | None, what: str, mode: str, 
 
 
 def choose_ssh(asked: str) -> str:
-    """Return the SFTP implementation for the parameter; ANY means OpenSSH if installed, else asyncssh."""
+    """Return the SFTP program for the parameter `ssh`; ANY means OpenSSH if it is installed, otherwise asyncssh."""
     if asked != ANY:
         return asked
     openssh = implementations()[SFTP_SERVER, OPENSSH]
@@ -178,7 +181,7 @@ def choose_ssh(asked: str) -> str:
 
 
 def ssh_name(ssh: str) -> str:
-    """Return name and version of the SFTP implementation, for the report."""
+    """Return name and version of an SFTP program, for the report."""
     if ssh == OPENSSH:
         return implementations()[SFTP_SERVER, OPENSSH].describe()
     try:
@@ -188,7 +191,7 @@ def ssh_name(ssh: str) -> str:
 
 
 def add_sftp_server(host: Host, ssh: str) -> Program:
-    """Start an SFTP server for the FTP server's user, password and files. Raises MachineError, EmulationError."""
+    """Start an SFTP server with the user, password and files of the FTP server. Raises MachineError, EmulationError."""
     home = host.workdir / "files" / USER
     if ssh == ASYNCSSH:
         words = [sys.executable, str(ASYNCSSH_SCRIPT), "serve", host.IP(), str(SSH_PORT), USER, PASSWORD, str(home)]
@@ -202,7 +205,7 @@ def add_sftp_server(host: Host, ssh: str) -> Program:
 
 
 def run_sftp(host: Host, name: str, ssh: str) -> Window:
-    """Fetch one file by SFTP into the folder TRANSFERS; return the time span. Raises LoadFailedError."""
+    """Fetch one file by SFTP into the folder TRANSFERS; return start and end of the program. Raises LoadFailedError."""
     folder = host.workdir / TRANSFERS
     folder.mkdir(exist_ok=True)
     if ssh == ASYNCSSH:
@@ -242,24 +245,24 @@ def _values(folder: Path, what: str, mode: str, names: Sequence[str]) -> dict[st
 
 
 class ScriptedClient(Driver):
-    """FTP client on a host that executes scripted sessions (lab7.experiments.ftp.driver)."""
+    """FTP client program on a host that executes scripted sessions (see lab7.experiments.ftp.driver)."""
 
     def __init__(self, host: Host) -> None:
         super().__init__(host, [SCRIPTED, SERVER_ADDRESS])
 
     def session(self, steps: Sequence[Sequence[str]]) -> Window:
-        """Run one FTP session of these scripted steps; return the time span. Raises EmulationError."""
+        """Execute these steps in one FTP session; return its start and end. Raises EmulationError."""
         return self.request([list(step) for step in steps])
 
 
 class WebClient(Driver):
-    """HTTP client for the web server on the FTP server's host, with one connection per session."""
+    """HTTP client program on a host, for the web server that runs beside the FTP server."""
 
     def __init__(self, host: Host) -> None:
         super().__init__(host, [VISITOR, SERVER_ADDRESS, str(DEFAULT_PORT), SERVER_NAME])
 
     def session(self, paths: Sequence[str]) -> Window:
-        """Request these paths in turn on one connection; return the time span. Raises EmulationError."""
+        """Request these paths in turn on one connection; return start and end. Raises EmulationError."""
         return self.request({"visit": list(paths)})
 
 

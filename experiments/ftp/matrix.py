@@ -1,8 +1,8 @@
-"""FTP interoperability matrix: every server with every client, for list, get and put, in active and passive mode.
+"""FTP interoperability matrix: the result of each client with each server, for list, get and put in both modes.
 
-Each pair transfers two files over an emulated link. A cell passes if the packets show the files whole on data
-connections of the column's mode (in active mode from the server's port 20), or a listing with exactly their names, and
-every command and reply in the grammar of RFC 959. Uploaded files are compared on the server's disk.
+Each pair transfers two files over an emulated link. A cell passes if the packets show three things: data connections of
+the column's mode (in active mode from the server's port 20); complete files on them, or a listing with exactly their
+names; and commands and replies in the grammar of RFC 959. Uploaded files are also compared on the server's disk.
 """
 
 from __future__ import annotations
@@ -37,30 +37,30 @@ THERE, HERE = _contents("there"), _contents("here")
 
 @dataclass(frozen=True)
 class FtpColumn(Column):
-    """Column of the FTP matrix: a client, an operation (list, get or put) and a data connection mode."""
+    """Column of the FTP matrix: a client program, an operation (list, get or put) and a mode (active or passive)."""
 
     what: str
     mode: str
 
     @property
     def protocol(self) -> str:
-        """Return operation and mode, such as `get passive`, which the matrix shows as the column's protocol."""
+        """Return operation and mode, such as `get passive`, as shown in the heading of the column."""
         return f"{self.what} {self.mode}"
 
     @property
     def files(self) -> Mapping[str, bytes]:
-        """Return the files that the operation uploads, downloads or lists (name -> content)."""
+        """Return the files (name -> content) that a client uploads, downloads or lists in this column."""
         return HERE if self.what == "put" else THERE
 
 
 def columns() -> list[FtpColumn]:
-    """Return a column for every FTP client, operation and data connection mode."""
+    """Return the columns of the matrix: each client with each operation and mode."""
     clients: list[Implementation | None] = [None, *of_role(FTP_CLIENT)]
     return [FtpColumn(client, what, mode) for client in clients for what in WHATS for mode in MODES]
 
 
 def run(context: MatrixRun) -> list[Cell]:
-    """Run every client against every FTP server, one server at a time, and return the cells."""
+    """Run every client with every FTP server, one server after the other; return the cells of the matrix."""
     servers: list[Implementation | None] = [None, *of_role(FTP_SERVER)]
     cells: list[Cell] = []
     for number, server in enumerate(servers):
@@ -94,7 +94,7 @@ def _of_server(context: MatrixRun, server: Implementation | None) -> list[Cell]:
 
 
 def _sessions(bed: Testbed) -> Iterator[tuple[FtpColumn, Window | str, dict[str, bytes]]]:
-    """Run each column's client; yield (column, time span or error text, uploaded files on the server's disk)."""
+    """Run the client of each column; yield (column, start and end or error text, uploads on the server's disk)."""
     host, disk = bed.host("client"), disk_of(bed.host("server"))
     for column in columns():
         if not column.installed or not supports(column.client, column.what, column.mode):

@@ -1,9 +1,10 @@
 """Experiment on FTP data connections: active and passive mode, transfer times, and reply codes (claims F1 to F7).
 
-One client, one server, a router between them, and a link with a rate and a delay. The client fetches n small files in
-one session in active mode, in another in passive mode, and, for contrast, by HTTP/1.1 on one persistent connection;
-each duration is compared with theory, term by term. The client also lists and stores files. Then scripted dialogues
-show the server's state and the causes of the reply codes 331, 125, 425 and 452, for which the user's disk is filled.
+The network has one client, one server and a router in between; one link has a rate and a delay. The client fetches n
+small files three times: in one FTP session in active mode, in one in passive mode, and by HTTP/1.1 on one persistent
+connection. Each duration is compared with theory, term by term. The client also lists and stores files. Finally,
+scripted sessions show the server's state and the causes of the reply codes 331, 125, 425 and 452 (insufficient storage:
+the user's disk is filled).
 """
 
 from __future__ import annotations
@@ -73,9 +74,9 @@ BESIDE: dict[str, tuple[What, str]] = {f"{what} {mode}": (what, mode) for mode i
 
 @dataclass
 class Sessions:
-    """FTP and HTTP sessions of a run by name: time spans, and error messages of failed sessions.
+    """FTP and HTTP sessions of a run by name (such as `active`): start and end, and error messages of failed sessions.
 
-    `broken_off`: the time spans of failed sessions; `folder`: the names that a listing must have.
+    `broken_off` has start and end of failed sessions; `folder` has the names that a listing must have.
     """
 
     windows: dict[str, list[Window]] = field(default_factory=dict)
@@ -84,13 +85,13 @@ class Sessions:
     failures: dict[str, str] = field(default_factory=dict)
 
     def each(self, traffic: FtpTraffic, *names: str, broken_off: bool = False) -> list[FtpTraffic]:
-        """Return the traffic of each session of these names; with `broken_off`, failed sessions as well."""
+        """Return the traffic of every session with one of these names; with `broken_off`, failed sessions as well."""
         windows = [one for name in names for one in self.windows.get(name, [])]
         windows += [one for name in names for one in self.broken_off.get(name, [])] if broken_off else []
         return [traffic.between(one.start_ns, one.end_ns) for one in windows]
 
     def of(self, traffic: FtpTraffic, *names: str, broken_off: bool = False) -> FtpTraffic:
-        """Return the merged traffic of all sessions of these names; with `broken_off`, failed sessions as well."""
+        """Return the traffic of all sessions with these names, merged; with `broken_off`, failed sessions as well."""
         parts = self.each(traffic, *names, broken_off=broken_off)
         return FtpTraffic(
             tuple(session for part in parts for session in part.sessions),
@@ -99,11 +100,11 @@ class Sessions:
         )
 
     def attempt(self, name: str, session: Callable[[], Window]) -> Window | None:
-        """Run a session unless an earlier one of this name failed; return the time span, None if skipped or failed."""
+        """Run a session and return its start and end; None if it fails, or if an earlier one of this name failed."""
         return next(iter(self.attempt_several(name, lambda: [session()])), None)
 
     def attempt_several(self, name: str, sessions: Callable[[], list[Window]]) -> list[Window]:
-        """Run several sessions of one name; return the time spans, empty if one fails now or failed earlier."""
+        """Run several sessions of one name and return start and end of each; empty if one fails, now or earlier."""
         if name in self.failures:
             return []
         began_ns = time.time_ns()
@@ -115,13 +116,13 @@ class Sessions:
             return []
 
     def broken(self, claim: str, names: Sequence[str]) -> Verdict | None:
-        """Return the verdict `failed` on a claim if one of these sessions failed; None otherwise."""
+        """Return the verdict `failed` on a claim if one of these sessions failed, otherwise None."""
         first = next((name for name in names if name in self.failures), None)
         return None if first is None else failed(claim, f"The session {first} was interrupted: {self.failures[first]}.")
 
 
 def run(context: Run) -> Outcome:
-    """Run all FTP sessions and dialogues, decide claims F1 to F7, and compare times with theory."""
+    """Run all FTP sessions, decide claims F1 to F7, and compare durations with theory."""
     asked = context.parameters
     rtt_s, bw = asked["rtt"], asked["bw"]
     files = _files(asked["files"], asked["size"], context.seed)
@@ -157,14 +158,14 @@ def _uploads(seed: int) -> dict[str, bytes]:
 
 
 def _too_much(seed: int) -> dict[str, bytes]:
-    """Return two files that fit on the user's disk one at a time but not together, to cause reply 452."""
+    """Return two files (name -> content) that fit on the user's disk one at a time only: this causes reply 452."""
     random = Random(f"ballast {seed}")
     shares = {BALLAST: BALLAST_SHARE, LATER: LATER_SHARE}
     return {name: random.randbytes(int(share * SPARE_OCTETS)) for name, share in shares.items()}
 
 
 def _work(context: Run, bed: Testbed, names: Sequence[str], watch: MachineWatch) -> Sessions:
-    """Run the measured FTP and HTTP sessions, and for each FTP mode a session that lists and one that stores."""
+    """Run the measured FTP and HTTP sessions and, in each FTP mode, a session that lists and one that stores."""
     done, host = Sessions(), bed.host("client")
     web = WebClient(host)
     (host.workdir / TRANSFERS).mkdir()
@@ -206,7 +207,7 @@ def _fetch(context: Run, host: Host, web: WebClient, way: str, names: Sequence[s
 
 
 def _dialogues(context: Run, bed: Testbed, done: Sessions) -> None:
-    """Run scripted sessions that cause reply codes 331, 125, 425 and 452, and sessions that show server state."""
+    """Run scripted sessions that cause the replies 331, 125, 425 and 452, and sessions that show the server's state."""
     host, name = bed.host("client"), "file-001.bin"
     ballast, later = host.workdir / BALLAST, host.workdir / LATER
     for each, octets in _too_much(context.seed).items():
@@ -259,7 +260,7 @@ def _dialogues(context: Run, bed: Testbed, done: Sessions) -> None:
 def _compare_all(
     context: Run, captured: CaptureFile, topo: Topo, traffic: FtpTraffic, sessions: Sessions, watch: MachineWatch
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
-    """Return (timings by name, comparisons of the measured session durations with theory)."""
+    """Return the measured durations of FTP and HTTP sessions by name, and their comparisons with theory."""
     every = {
         mode: [one for one in sessions.of(traffic, mode).sessions if any(each.done for each in one.transfers)]
         for mode in MODES
@@ -291,7 +292,7 @@ def _comparison(context: Run, name: str, timings: list[Timing], theory: Theory) 
 
 
 def _ftp_theory(context: Run, mode: str, session: FtpSession, omitted: Mapping[str, float]) -> Theory:
-    """Return the closed form of an FTP session, with the commands, message sizes and file sizes of the capture."""
+    """Return the theoretical duration of an FTP session, for the captured commands, message sizes and file sizes."""
     said = [len(one.octets) for one in (*session.replies, *(each.command for each in session.exchanges))]
     sizes = [len(one.stream.data) for one in session.transfers if one.done]
     rate_bps, dialogue, mean = (
@@ -313,7 +314,7 @@ def _http_theory(context: Run, load: PageLoad, omitted: Mapping[str, float]) -> 
 
 
 def _assignments(traffic: FtpTraffic, sessions: Sessions, names: Sequence[str]) -> Iterator[Assignment]:
-    """Yield the FTP client's task in each session (list, get or put these files), with the captured traffic."""
+    """Yield for each FTP session the client's task (list, get or put these files) and the captured traffic."""
     for mode in MODES:
         for part in sessions.each(traffic, mode):
             yield Assignment(part, "get", names)

@@ -1,4 +1,4 @@
-"""Closed form for the duration of an FTP session that retrieves n files: round trips, by term.
+"""Closed-form duration of an FTP session that retrieves n files: round trips and transmission times, by term.
 
     control_handshake   1 RTT             SYN, SYN-ACK
     dialogue            (1 + d) RTT       the greeting, then d commands and their replies: USER, PASS, TYPE
@@ -7,13 +7,12 @@
     request             1 RTT a file      passive: RETR and the first segment; active: RETR and the server's SYN
     transmission        the rest of X
 
-So n files take (2 + d + 3n) RTT + X in either mode, whereas HTTP/1.1 on one persistent connection takes (n + 1) RTT +
-X: for every file FTP negotiates a data connection and makes its handshake. X is the transmission time of the files; the
-final reply (226) follows the data at once, on the control connection. The transmission time of the frames of each round
-trip is counted as part of the exchange, as in harness.theory.
+In either mode, n files take (2 + d + 3n) RTT + X. HTTP/1.1 on one persistent connection takes (n + 1) RTT + X, since it
+opens no data connections. X is the transmission time of the files. The final reply (226) follows the data immediately,
+on the control connection. The transmission times of the other frames are added to the round trips to which they belong.
 
-Source: RFC 959 sections 3.3, 5.4 and 6 (the order of commands and replies), counted here. Valid while each file fits
-TCP's initial window, since every data connection starts with slow start.
+The order of commands and replies is that of RFC 959 sections 3.3, 5.4 and 6. The formula is valid if each file fits
+TCP's initial window, since every data connection begins with slow start.
 """
 
 from __future__ import annotations
@@ -47,10 +46,10 @@ def ftp_session(
     dialogue: int,
     message_bytes: int = MESSAGE_BYTES,
 ) -> Theory:
-    """Return the closed form of the time from an FTP session's first SYN to the last 226.
+    """Return the theoretical time from the first SYN of an FTP session to its last 226 reply, divided into terms.
 
-    dialogue: number of commands other than those for transfers; message_bytes: mean size of a command or a reply.
-    Raises ValueError for an unknown mode or no file.
+    dialogue is the number of commands that do not belong to transfers; message_bytes is the mean size of a command or
+    reply. Raises ValueError for an unknown mode, or without files.
     """
     if mode not in MODES or not sizes_bytes:
         raise ValueError(f"mode must be {' or '.join(MODES)}, with at least one file")
@@ -81,11 +80,11 @@ def framing_s(
     dialogue: int,
     message_bytes: int,
 ) -> float:
-    """Return the transmission time in s of captured segments that ftp_session() does not count.
+    """Return the transmission time in s of captured segments that ftp_session() does not include.
 
-    control_bytes: octets of each segment on the control connection up to the last 226; data_bytes: of each segment on
-    the data connections; the other parameters as for ftp_session. The term is due to messages longer or shorter than
-    the mean, replies of several segments and short data segments; it is negative for fewer segments.
+    control_bytes are the sizes of all segments on the control connection up to the last 226, data_bytes those on the
+    data connections; the other parameters are those of ftp_session(). The difference is due to messages that are longer
+    or shorter than the mean, to replies of several segments, and to short data segments. It may be negative.
     """
     messages = 1 + 2 * dialogue + MESSAGES_A_FILE * len(sizes_bytes)
     sent_s = sum(transmission_time_s(size, rate_bps) for size in (*control_bytes, *data_bytes))
@@ -94,5 +93,5 @@ def framing_s(
 
 
 def fits_initial_window(sizes_bytes: Sequence[int]) -> bool:
-    """Return True if every file fits TCP's initial window, so that no transfer waits for acknowledgements."""
+    """Return True if every file fits TCP's initial window: no transfer then waits for acknowledgements."""
     return all(segments(size) <= INITIAL_WINDOW_SEGMENTS for size in sizes_bytes)

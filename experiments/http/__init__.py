@@ -1,1 +1,1 @@
-"""Experiments on HTTP/1.0, HTTP/1.1 and HTTP/2: page loads with different uses of connections."""
+"""Experiments on HTTP/1.0, HTTP/1.1 and HTTP/2: page load times with serial, parallel and multiplexed transfers."""

@@ -1,4 +1,4 @@
-"""HTTP clients for page loads: lab7's own, curl and other registered programs, or a program of the user."""
+"""HTTP clients that load web pages on an emulated host: lab7's own, curl and other programs, or the user's own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SINGLE = "single"
 
 
 class PageClient(Protocol):
-    """Interface of an HTTP client that loads pages on one host."""
+    """Interface of a client program on one host that loads web pages by different strategies."""
 
     name: str
 
@@ -23,11 +23,11 @@ class PageClient(Protocol):
         """Return True if the client can load a page by this strategy, such as `1.1-persistent`."""
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:
-        """Load a page and the objects (URLs) that the page references; return the time span. Raises LoadFailedError."""
+        """Load a page and its referenced objects (URLs); return start and end. Raises LoadFailedError."""
 
 
 class OurClient:
-    """lab7's own HTTP client (lab7.services.http.client), with one process for all page loads."""
+    """lab7's own HTTP client (lab7.services.http.client); one process carries out all page loads."""
 
     name = "lab7.services.http.client"
 
@@ -39,11 +39,11 @@ class OurClient:
         return True
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:  # noqa: ARG002
-        """Load a page as PageClient.load() does; ignore `objects`, since the client parses the page."""
+        """Load a page like PageClient.load(); ignore `objects`, since this client parses the page."""
         return self._request({"strategy": strategy, "page": url})
 
     def load_together(self, strategy: str, urls: Sequence[str]) -> Window:
-        """Send requests for several objects of one origin at once; return the time span. Raises LoadFailedError."""
+        """Send requests for several objects of one origin at once; return start and end. Raises LoadFailedError."""
         return self._request({"strategy": strategy, "objects": list(urls)})
 
     def _request(self, request: dict[str, Any]) -> Window:
@@ -54,7 +54,7 @@ class OurClient:
 
 
 class CommandClient:
-    """HTTP client program of the registry or of the user, started once for each page load."""
+    """Client program that is started anew for each page load, such as curl or a program given by the user."""
 
     def __init__(self, host: Host, implementation: Implementation) -> None:
         implementation.require()
@@ -63,11 +63,11 @@ class CommandClient:
         self._implementation = implementation
 
     def supports(self, strategy: str) -> bool:
-        """Return True if the registry has a command for the strategy; every client can load single objects."""
+        """Return True if the registry has a command line for the strategy; single objects are always supported."""
         return strategy == SINGLE or self._implementation.supports(strategy)
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:
-        """Load a page as PageClient.load() does, by one run of the client's command."""
+        """Load a page like PageClient.load(), by one run of the client program."""
         values = self._values(strategy, url, objects)
         words = client_words(self._implementation, self._template(strategy), values, self._host.workdir)
         return run_command(self._host, words)
@@ -83,5 +83,5 @@ class CommandClient:
 
 
 def make_client(host: Host, implementation: Implementation | None) -> PageClient:
-    """Return an HTTP client that runs on a host; `implementation` None: lab7's own client."""
+    """Return a client that runs on this host; None as `implementation` means lab7's own."""
     return OurClient(host) if implementation is None else CommandClient(host, implementation)

@@ -1,9 +1,9 @@
-"""Experiment on keep-alive: idle time-out of persistent connections, without and with a proxy (claims K1 to K3).
+"""Experiment on HTTP keep-alive: idle time-outs of persistent connections, without and with a proxy (claims K1 to K3).
 
-A client requests a page, waits, and requests it again: from an origin with a longer idle time-out (the connection is
-kept), from one with a shorter time-out (it is closed), and through a proxy with a longer time-out than its origin's.
-The second request is timed: one round trip on a kept connection, two if a new connection has to be opened, on either
-hop. The wait is two seconds; in the long run in virtual time it is ten minutes.
+A client requests a page, waits, and requests it again, in three cases. The origin's idle time-out is longer than the
+wait (the connection is kept); it is shorter (the connection is closed); or a proxy has a longer time-out than its
+origin. The time of the second request is compared with theory: one round trip on a kept connection, two if a new
+connection must be opened, on either hop. The wait is two seconds; in the long run in virtual time it is ten minutes.
 """
 
 from __future__ import annotations
@@ -55,25 +55,25 @@ TEN_MINUTES_S = 600
 
 @dataclass(frozen=True)
 class Visits:
-    """Pairs of requests of one case (kept, closed, proxy), captured at the client and at the proxy."""
+    """Captured pairs of requests in one case (kept, closed, proxy): at the client and, with a proxy, at the proxy."""
 
     at_client: tuple[PageLoad, ...]
     at_proxy: tuple[PageLoad, ...]
 
     @property
     def seconds(self) -> list[Exchange]:
-        """Return the exchanges of the second requests, as captured at the client."""
+        """Return the second request of each pair with its response, as captured at the client."""
         return [load.exchanges[1] for load in self.at_client]
 
     @property
     def complete(self) -> bool:
-        """Return True if every second request has a captured response, at the client and at the proxy."""
+        """Return True if the second request of each pair has a captured response, also at the proxy."""
         every = [*self.at_client, *self.at_proxy]
         return all(len(load.exchanges) > 1 and load.exchanges[1].response is not None for load in every)
 
 
 def run(context: Run) -> Outcome:
-    """Send pairs of requests with an idle time in between, decide claims K1 to K3, and compare times with theory."""
+    """Send pairs of requests, idle in between, decide claims K1 to K3, and compare the second requests with theory."""
     asked, evidence = context.parameters, Evidence()
     long_s, short_s = 2 * asked["idle"], asked["idle"] / 2
     beds: list[tuple[list[str], dict[str, Any]]] = [
@@ -126,7 +126,10 @@ def _work(
     topology_parameters: Mapping[str, Any],
     evidence: Evidence,
 ) -> tuple[CaptureFile, dict[str, list[Window]], Any]:
-    """Send pairs of requests for these cases in one network; return (capture, {case: time spans}, topology)."""
+    """Send pairs of requests for these cases in one network.
+
+    Return the capture, start and end of all pairs by case, and the topology.
+    """
     asked = context.parameters
     hosts = ["client", "origin", *(["proxy"] if PROXY in cases else [])]
     network = web_testbed(context, folder, asked["rtt"], asked["bw"], **topology_parameters)
@@ -144,7 +147,10 @@ def _work(
 
 
 def _pair(agent: Driver, order: Mapping[str, Any], idle_s: float, taken: list[Window]) -> Window:
-    """Send a pair of requests, after the origin has closed the proxy's connection of the previous pair."""
+    """Send a pair of requests; return start and end.
+
+    If an earlier attempt is in `taken`, wait first until the origin has closed the proxy's connection of that attempt.
+    """
     if taken:
         time.sleep(idle_s)
     taken.append(agent.request(order, idle_s + TIMEOUT_S))
@@ -168,7 +174,7 @@ def _visits(captured: CaptureFile, case: str, windows: Sequence[Window], files: 
 
 
 def _sample(case: str, load: PageLoad) -> Sample:
-    """Return the time span of a pair's second request: from the first frame to the end of the response."""
+    """Return the start and end of a pair's second request, a new handshake included, as input of the TCP path model."""
     second = load.exchanges[1]
     assert second.response is not None
     if case == CLOSED and len(load.conversations) > 1:
@@ -177,7 +183,7 @@ def _sample(case: str, load: PageLoad) -> Sample:
 
 
 def _timings(case: str, visits: Visits, watch: MachineWatch) -> list[Timing]:
-    """Return the duration of each second request, divided into terms.
+    """Return the time of the second request of each pair, divided into terms.
 
     With a proxy, the terms are those of its connection to the origin, since only that connection's link has a delay.
     """
@@ -202,7 +208,7 @@ def _timings(case: str, visits: Visits, watch: MachineWatch) -> list[Timing]:
 
 
 def _theory(context: Run, case: str, visits: Visits, omitted: Mapping[str, float]) -> Theory:
-    """Return the closed form of the second request: RTT + X on an open connection, 2 RTT + X on a new one."""
+    """Return the theoretical time of the second request: RTT + X on a kept connection, 2 RTT + X on a new one."""
     asked = context.parameters
     second = (visits.at_proxy if case == PROXY else visits.at_client)[0].exchanges[1]
     assert second.response is not None

@@ -1,4 +1,4 @@
-"""Set-up of the HTTP experiments: web site, network, captured page loads, and terms that the closed forms lack."""
+"""Emulated network of the HTTP experiments, test pages, captured page loads, and terms that closed forms lack."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ MODIFIED = 1_700_000_000
 
 
 def make_site(folder: Path, objects: int, size_bytes: int, seed: int) -> list[Path]:
-    """Write a base page and `objects` - 1 pictures of `size_bytes` octets each; return their paths, the page first.
+    """Write a web page with `objects` - 1 pictures into a folder; return the paths of all files, the page first.
 
-    The page is larger if its references take more octets.
+    Each file has `size_bytes` octets; the page has more if its references need them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     random = Random(seed)
@@ -54,13 +54,13 @@ def make_site(folder: Path, objects: int, size_bytes: int, seed: int) -> list[Pa
 
 
 def site_files(paths: Sequence[Path], place: str = "/") -> dict[bytes, bytes]:
-    """Return URL path -> content of the files that make_site() wrote below `place`, the page first."""
+    """Return the files that make_site() wrote: URL path below `place` -> content, the page first."""
     named = {f"{place}{path.name}".encode(): path.read_bytes() for path in paths[1:]}
     return {place.encode(): paths[0].read_bytes(), **named}
 
 
 def write_picture(path: Path, size_bytes: int, seed: int) -> None:
-    """Write one PNG picture of exactly `size_bytes` octets."""
+    """Write a PNG picture of exactly `size_bytes` octets."""
     path.write_bytes(_picture(size_bytes, Random(f"{seed} {path.name}")))
     os.utime(path, (MODIFIED, MODIFIED))
 
@@ -71,7 +71,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _picture(size_bytes: int, random: Random) -> bytes:
-    """Return a one-colour PNG of exactly `size_bytes` octets, padded by a private chunk that viewers skip."""
+    """Return a one-colour PNG of exactly `size_bytes` octets, padded by an ancillary chunk that viewers skip."""
     colour = bytes(random.randrange(256) for _ in range(3))
     rows = (b"\x00" + colour * SIDE_PIXELS) * SIDE_PIXELS
     header = _chunk(b"IHDR", struct.pack(">IIBBBBB", SIDE_PIXELS, SIDE_PIXELS, 8, 2, 0, 0, 0))
@@ -90,9 +90,10 @@ AT_CLIENT, AT_PROXY, AT_ORIGIN = map(first_interface, ("client", "proxy", "origi
 def web_testbed(
     context: Run, folder: Path, rtt_s: float, bw_mbit: float, objects: Sequence[str] = (), **topology_parameters: Any
 ) -> Testbed:
-    """Return the emulated network of the topology web; the origin serves `folder`, and --replace is applied.
+    """Return the emulated web network; other programs may replace lab7's origin and proxy (`--replace`).
 
-    `objects`: paths that the page references; `topology_parameters`: further parameters of the topology.
+    The origin serves `folder`. `objects` are the paths that the page references; `topology_parameters` are further
+    parameters of the topology.
     """
     topo = WebTopo(bw=bw_mbit, delay=f"{rtt_s / 2 * 1e6:.0f}us", root=str(folder), **topology_parameters)
     origin, proxy = context.replacements.get("origin"), context.replacements.get("proxy")
@@ -107,31 +108,31 @@ def web_testbed(
 
 
 def access_path(rtt_s: float, bw_mbit: float) -> EmulatedPath:
-    """Return the path whose delay and rate are measured before a run and compared with the configured values."""
+    """Return the network path to be measured before a run and compared with the configured delay and rate."""
     return EmulatedPath("client", "origin", ORIGIN_ADDRESS, rtt_s, bw_mbit * 1e6)
 
 
 def base_url(context: Run, strategy: str) -> str:
-    """Return the origin's URL for a strategy; a replacement of lab7's origin may have one port per protocol."""
+    """Return the origin's URL, without path, for a strategy; a third-party origin may have one port per protocol."""
     origin = context.replacements.get("origin")
     port = origin.port(strategy) if origin else DEFAULT_PORT
     return f"http://{NAME}" + ("" if port == DEFAULT_PORT else f":{port}")
 
 
 def origin_name(context: Run) -> str:
-    """Return name and version of the origin server, for the report."""
+    """Return name and version of the origin server in use, for the report."""
     origin = context.replacements.get("origin")
     return origin.describe() if origin else "lab7.services.http.origin"
 
 
 def proxy_mode(context: Run) -> str:
-    """Return the mode in which the proxy runs: the first supported mode of a replacement, else forward."""
+    """Return the proxy's mode: the first one that a third-party proxy supports; forward for lab7's own."""
     proxy = context.replacements.get("proxy")
     return proxy.modes[0] if proxy and proxy.modes else "forward"
 
 
 def proxy_name(context: Run) -> str:
-    """Return name and version of the proxy, for the report."""
+    """Return name and version of the proxy in use, for the report."""
     proxy = context.replacements.get("proxy")
     return proxy.describe() if proxy else "lab7.services.http.proxy"
 
@@ -143,7 +144,10 @@ def loads_in(
     windows: Mapping[str, Sequence[Window]],
     files: Mapping[str, Files],
 ) -> dict[str, list[PageLoad]]:
-    """Return the page loads captured within each named time span; `files`: expected contents keyed by name."""
+    """Return the page loads that were captured within time windows, by name of the window.
+
+    `files` are the expected contents, by the same names.
+    """
     origin = context.replacements.get("origin")
     every = page_load(captured, interface, {DEFAULT_PORT, *(origin.ports.values() if origin else ())})
     return {
@@ -152,24 +156,27 @@ def loads_in(
 
 
 def has_response(load: PageLoad) -> bool:
-    """Return True if the capture has a response of a page load, so that the load has a duration."""
+    """Return True if a page load has a captured response; without one it has no duration."""
     return any(one.response is not None for one in load.exchanges)
 
 
 def delivered(loads: Iterable[PageLoad]) -> bool:
-    """Return True if all page loads delivered the files of their page, so that their durations are comparable."""
+    """Return True if all page loads delivered all files of their page; only their durations are comparable."""
     return all(undelivered(load, load.files or {}) is None for load in loads)
 
 
 def failure_seen(loads: Sequence[PageLoad]) -> str:
-    """Return a clause on the first fault in the packets of failed page loads; empty without a fault."""
+    """Return a text on the first fault in the packets of failed page loads; empty if there is none."""
     found = (undelivered(load, load.files or {}) for load in loads if load.conversations)
     wrong = next((one for one in found if one is not None), None)
     return f"; in the packets, {wrong.evidence}" if wrong is not None else ""
 
 
 def timing(load: PageLoad, watch: MachineWatch | None = None) -> Timing:
-    """Return the duration of a page load, divided into terms, from packets; `watch` adds a term for other load."""
+    """Return the duration of a captured page load, divided into terms.
+
+    With `watch`, a term for the delay by other load on the machine is added.
+    """
     found = decompose(load)
     timed = Timing(found.total_s, found.terms)
     if watch is None:
@@ -186,11 +193,11 @@ def left_out(
     at: str = AT_CLIENT,
     waiting: Collection[str] = (),
 ) -> dict[str, dict[str, float]]:
-    """Return the terms in s that the closed form of a page load lacks, keyed by case (medians over the case's loads).
+    """Return the terms in s that the closed form of a page load lacks: case -> (term -> median over its page loads).
 
-    window, acknowledgements, server_waits, and waiting: see pathmodel.replay; framing: octets that are neither requests
-    nor responses, and segments that are shorter than they could be. The terms of a case are empty if TCP lost a
-    segment.
+    `window`, `acknowledgements`, `server_waits` and `waiting` are computed by pathmodel.replay. `framing` is due to
+    octets that are neither requests nor responses, and to segments that are shorter than possible. A case has no terms
+    if TCP lost a segment.
     """
     samples = {name: [sample_of(load, at) for load in some] for name, some in loads.items()}
     return {
@@ -200,16 +207,17 @@ def left_out(
 
 
 def sample_of(load: PageLoad, at: str) -> Sample:
-    """Return the time span of a page load, from its first SYN to the end of its last response."""
+    """Return start and end of a page load (first SYN, end of the last response) as input of the TCP path model."""
     responses = [one.response.last_ns for one in load.exchanges if one.response is not None]
     return Sample(at, min(one.connection.syn.time_ns for one in load.conversations), max(responses))
 
 
 def framing_s(load: PageLoad, rate_bps: float) -> float:
-    """Return the transmission time in s of a page load's octets that the closed form does not count.
+    """Return the transmission time in s of those octets of a page load that its closed form does not include.
 
-    The closed form counts one request per round, of the largest size, and each response in as few segments as possible.
-    Further octets are the connection preface, settings, several requests in one segment, and headers of short segments.
+    The closed form includes one request per round of requests, of the largest size, and each response in as few
+    segments as possible. Not included are the HTTP/2 preface and settings, further requests sent at the same time, and
+    the packet headers of additional segments.
     """
     size = request_size(load)
     return sum(_framing_s(conversation, rate_bps, size) for conversation in load.conversations)
@@ -235,9 +243,10 @@ def _framing_s(conversation: Conversation, rate_bps: float, request_size_bytes: 
 
 
 def turns_framing_s(exchanges: Sequence[Exchange], rate_bps: float) -> float:
-    """Return the transmission time in s of octets of consecutive exchanges that the closed form does not count.
+    """Return the transmission time in s of those octets of consecutive requests and responses that a closed form omits.
 
-    The closed form counts a request of the largest size per exchange, and each response in as few segments as possible.
+    The closed form includes a request of the largest size for each response, and the response in as few segments as
+    possible.
     """
     answered = [(one.request, one.response) for one in exchanges if one.response is not None]
     largest = max((len(request.octets) for request, _ in answered), default=0)
@@ -250,7 +259,7 @@ def turns_framing_s(exchanges: Sequence[Exchange], rate_bps: float) -> float:
 
 
 def response_sizes(load: PageLoad) -> list[int]:
-    """Return the size in octets of each response of a page load, header section and content."""
+    """Return the size of each response of a page load in octets, header section included."""
     return [len(one.response.octets) for one in load.exchanges if one.response is not None]
 
 

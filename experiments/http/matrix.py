@@ -1,7 +1,7 @@
-"""HTTP interoperability matrix: every origin with every client, by every protocol that both implement.
+"""HTTP interoperability matrix: the result of each client with each origin, by every protocol that both implement.
 
-For each pair one page of three objects is loaded over an emulated link. A cell passes if the packets show that every
-object was delivered by the column's protocol, with status 200 and the content of its file, and that the messages of
+For each pair, a page of three objects is loaded over an emulated link. A cell passes if the packets show two things:
+every object was delivered by the column's protocol, with status 200 and the content of its file; and the messages of
 both sides are well-formed.
 """
 
@@ -55,7 +55,7 @@ NEEDS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class _Column(Column):
-    """Column of the HTTP matrix: a client, and the protocol (for lab7's own client, the strategy) of the page load."""
+    """Column of the HTTP matrix: a client program, and a protocol (for lab7's own client: a page load strategy)."""
 
     what: str
 
@@ -66,7 +66,7 @@ class _Column(Column):
 
     @property
     def needs(self) -> str:
-        """Return the strategy that a server's registry entry must list for this column to apply."""
+        """Return the strategy that an origin's registry entry must list; otherwise the cell is `unsupported`."""
         return self.what if self.client is None else NEEDS[self.what]
 
 
@@ -76,7 +76,7 @@ def _columns() -> list[_Column]:
 
 
 def run(context: MatrixRun) -> list[Cell]:
-    """Load a page with every client from every origin, one origin at a time, and return the cells."""
+    """Load a page with every client from every origin, one origin after the other; return the cells of the matrix."""
     site = Path("/run") / f"site-{context.folder.name}"
     paths = make_site(site, OBJECTS, SIZE_BYTES, SEED)
     files = site_files(paths)
@@ -119,7 +119,7 @@ def _row(context: MatrixRun, server: Implementation | None, site: Path, files: M
 def _fetch_all(
     bed: Testbed, server: Implementation | None, objects: list[str]
 ) -> Iterator[tuple[_Column, Window | str]]:
-    """Load the page with each column's client; yield (column, time span of the load or error text)."""
+    """Load the page with the client of each column; yield (column, start and end of the load or error text)."""
     host = bed.host("client")
     ours = OurClient(host)
     for column in _columns():

@@ -1,8 +1,9 @@
-"""Experiment on head-of-line blocking: a small object behind a large one, in HTTP/1.1 and HTTP/2 (H11, H12).
+"""Experiment on head-of-line blocking: a small object behind a large one, in HTTP/1.1 and HTTP/2 (claims H11, H12).
 
-On one connection the client requests a large object and, immediately afterwards, several small objects. HTTP/1.1
-responds in the order of the requests, so that the small objects wait (head-of-line blocking); HTTP/2 interleaves the
-streams. The sizes are chosen so that slow start never leaves the link idle: only the order is measured.
+On one connection a client requests a large object and, immediately afterwards, several small ones. An HTTP/1.1 server
+responds in the order of the requests, and the small objects wait (head-of-line blocking); an HTTP/2 server interleaves
+the streams. Sizes are chosen such that slow start never leaves the link idle; only the order of the octets makes a
+difference.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ FRAME_BYTES = 16384
 
 
 def run(context: Run) -> Outcome:
-    """Measure the small object's delay by pipelining and by HTTP/2, decide claims H11 and H12, compare with theory."""
+    """Measure the small object's response time with pipelining and with HTTP/2; decide claims H11 and H12."""
     rtt_s, bw = context.parameters["rtt"], context.parameters["bw"]
     with site_folder(context) as folder:
         names = _make_objects(context, folder)
@@ -111,7 +112,7 @@ def _make_objects(context: Run, folder: Path) -> list[str]:
 def _work(
     client: OurClient, context: Run, names: Sequence[str], watch: MachineWatch
 ) -> tuple[dict[str, list[Window]], dict[str, str]]:
-    """Load all objects by both strategies; return (time spans, error texts) by strategy."""
+    """Load all objects by both strategies; return start and end of each load, and error texts, by strategy."""
     windows: dict[str, list[Window]] = {PIPELINED: [], MULTIPLEXED: []}
     failures: dict[str, str] = {}
     for number in range(context.repeat + 1):
@@ -136,7 +137,7 @@ def _small(load: PageLoad) -> Exchange:
 
 
 def _timing(load: PageLoad, watch: MachineWatch) -> Timing:
-    """Return the time from the end of the first small object's request to the end of its response, with terms."""
+    """Return the response time of the first small object, from the end of its request, divided into terms."""
     exchange = _small(load)
     if exchange.response is None:
         raise EmulationError("the small object did not arrive completely: see the capture")
@@ -146,7 +147,10 @@ def _timing(load: PageLoad, watch: MachineWatch) -> Timing:
 
 
 def _theory(strategy: str, load: PageLoad, context: Run) -> Theory:
-    """Return the closed form: RTT plus the transmission times of the small object and of all octets sent before."""
+    """Return the theoretical response time of the small object.
+
+    It is the sum of RTT, the transmission time of all octets sent before the object, and its own transmission time.
+    """
     rate_bps = context.parameters["bw"] * 1e6
     rtt_s = context.parameters["rtt"] + transmission_time_s(request_size(load), rate_bps)
     large, small = (_response_size(load, name) for name in (LARGE, SMALL))
@@ -168,7 +172,7 @@ def _theory(strategy: str, load: PageLoad, context: Run) -> Theory:
 
 
 def _left_out(captured: CaptureFile, topo: Topo, loads: Sequence[PageLoad], rate_bps: float) -> dict[str, float]:
-    """Return the terms in s, by name, that the closed form lacks; see http.lab.left_out()."""
+    """Return the terms that the closed form lacks: name -> seconds (see http.lab.left_out)."""
     spans = [(one.request.last_ns, one.response.last_ns) for one in map(_small, loads) if one.response is not None]
     try:
         found = omitted_terms(captured, topo, [Sample(AT_CLIENT, *span) for span in spans])
@@ -179,10 +183,10 @@ def _left_out(captured: CaptureFile, topo: Topo, loads: Sequence[PageLoad], rate
 
 
 def _framing_s(load: PageLoad, rate_bps: float) -> float:
-    """Return the transmission time in s of octets before the small object's end that the closed form lacks.
+    """Return the transmission time in s of those octets, up to the small object's end, that the closed form omits.
 
-    Counted are the requests that share the first request's segment, frames other than DATA, and the octets that follow
-    the small object in its last segment.
+    These are requests in the same segment as the first one, HTTP/2 frames other than DATA, and octets behind the small
+    object in its last segment.
     """
     (conversation,), first, small = load.conversations, load.exchanges[0].request, _small(load).response
     large_bytes, small_bytes = (_response_size(load, name) for name in (LARGE, SMALL))
@@ -191,7 +195,7 @@ def _framing_s(load: PageLoad, rate_bps: float) -> float:
     if isinstance(conversation, Http2Conversation):
         large_bytes = min(large_bytes, FRAME_BYTES)
         other = sum(frame.size_bytes for frame in conversation.server_frames if frame.kind != Kind.DATA)
-        # Count the octets that round robin sends before the small object's end, wherever the origin really sent it.
+        # Count the octets that a round-robin scheduler sends before the small object's end, not those really sent.
         needed = math.ceil((large_bytes + other + small_bytes) / MSS_BYTES) * MSS_BYTES
         carrying = [min(needed, sum(size for _, size in served))]
     else:

@@ -1,10 +1,10 @@
-"""Experiment on the RTT: page load time by strategy, RTT and number of objects (claim H14; formulas of H6 to H13).
+"""Experiment on page load time over the RTT, by strategy and number of objects (claim H14; formulas of H6 to H13).
 
-A page of n objects is loaded over links of several RTTs by every strategy (HTTP version and use of connections). The
-plot has the textbook's lines and the measured points. If the responses that a server may send at once exceed TCP's
-initial window of ten segments (RFC 6928), slow start (RFC 5681 section 3.1) adds round trips that the textbook's
-formulas lack. The dashed lines include slow start, and the points lie on the dashed lines. A page that was not
-delivered has no point, and fails the claim on its strategy (H6 to H9, H13 or H14).
+A page of n objects is loaded over links with different RTTs by every strategy (HTTP version and use of connections).
+The plot shows the textbook's formulas as solid lines and measurements as points. If the responses that a server may
+send at once exceed TCP's initial window of ten segments (RFC 6928), slow start (RFC 5681 section 3.1) adds round trips.
+The textbook's formulas lack these; dashed lines include them. A page that was not delivered completely has no point,
+and the claim on its strategy (H6 to H9, H13 or H14) has failed.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Point:
-    """Point of the sweep (strategy, number of objects, RTT): measured times, and theory without and with slow start."""
+    """Measured times for one strategy, number of objects and RTT, with theory without and with slow start."""
 
     strategy: str
     objects: int
@@ -71,11 +71,11 @@ class Point:
 
     @property
     def name(self) -> str:
-        """Return the name in reports, such as `2, n=10, RTT 50 ms` (strategy, objects, RTT)."""
+        """Return the name of the point for reports, such as `2, n=10, RTT 50 ms` (strategy, objects, RTT)."""
         return _name(self.strategy, self.objects, self.rtt_s)
 
     def comparison(self) -> Comparison:
-        """Return the comparison of the measured times with the closed form that includes slow start."""
+        """Return the comparison of the measured times with theory that includes slow start."""
         return Comparison.of(self.name, self.timings, self.refined, tolerance(tolerance_of_round_trips(self.rtt_s)))
 
 
@@ -85,14 +85,17 @@ def _name(strategy: str, objects: int, rtt_s: float) -> str:
 
 @dataclass
 class SweepResults:
-    """Results of the sweep: points, page loads by HTTP/2, and failed verdicts on undelivered pages by claim."""
+    """Results for all RTTs: points, page loads by HTTP/2, and for undelivered pages the failed verdict by claim id."""
 
     points: list[Point] = field(default_factory=list)
     multiplexed: list[PageLoad] = field(default_factory=list)
     failures: dict[str, Verdict] = field(default_factory=dict)
 
     def fail(self, name: str, strategy: str, loads: Sequence[PageLoad], said: str) -> None:
-        """Record the claim of a strategy as failed by an undelivered page; `said`: the client's error message."""
+        """Record that a page was not delivered: the claim on its strategy has failed.
+
+        `said` is the client's error message, or empty.
+        """
         why = f"was not loaded: {said}" if said else "was not transferred correctly"
         wrong = (undelivered(load, load.files or {}) for load in loads if load.conversations)
         frames = [one.frame for one in wrong if one is not None][:1]
@@ -100,7 +103,7 @@ class SweepResults:
         self.failures.setdefault(claim, failed(claim, f"{name}: the page {why}{failure_seen(loads)}.", frames))
 
     def claims(self) -> list[Verdict]:
-        """Return the verdicts: claim H14 if a page was loaded by HTTP/2, and the failed claims."""
+        """Return the verdicts: on claim H14 if HTTP/2 was used, and on claims that failed by an undelivered page."""
         verdicts = dict(self.failures)
         if self.multiplexed:
             verdicts.setdefault("H14", http2.decide_concurrent_streams(self.multiplexed))
@@ -132,7 +135,7 @@ def _capture_name(rtt_s: float) -> str:
 
 
 def _at(context: Run, rtt_s: float, evidence: Evidence, found: SweepResults) -> str:
-    """Measure all points at one RTT in a new network; return name and version of the client."""
+    """Measure all strategies and page sizes at one RTT in a new network; return the client's name and version."""
     asked = context.parameters
     with site_folder(context) as folder:
         pages = {
@@ -161,7 +164,7 @@ def _at(context: Run, rtt_s: float, evidence: Evidence, found: SweepResults) -> 
 
 
 def _work(context: Run, client: PageClient, pages: Mapping[int, Sequence[Path]], watch: MachineWatch) -> Tried:
-    """Load every page by each supported strategy; return time spans and error texts by strategy and page size."""
+    """Load every page by each supported strategy; return for each the start and end of all loads, and an error text."""
     supported = [name for name in context.parameters["strategies"] if _supported(context, client.supports(name), name)]
     for name in supported:
         # The first load warms up client and origin; the load is captured, but not measured.
@@ -186,7 +189,7 @@ def _supported(context: Run, client_can: bool, strategy: str) -> bool:
 
 
 def _load(context: Run, client: PageClient, strategy: str, page: Sequence[Path]) -> Window:
-    """Load one page by a strategy; return the time span. Raises LoadFailedError."""
+    """Load one page by a strategy; return start and end. Raises LoadFailedError."""
     url = f"{base_url(context, strategy)}/{page[0].parent.name}/"
     return client.load(strategy, url, sorted(url + path.name for path in page[1:]))
 

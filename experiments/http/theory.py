@@ -1,8 +1,8 @@
-"""Closed forms for page load times by HTTP version and use of connections: round trips and transmission times.
+"""Closed-form page load times by HTTP version and use of connections: round trips and transmission times.
 
-A page of n objects: one base page, and n - 1 objects that it references. X is the total transmission time of the n
-responses at the bottleneck. The formulas are those of the textbook (Kurose and Ross, Computer Networking: A Top-Down
-Approach, section 2.2.2); the HTTP/2 ones follow from RFC 9113 sections 5 and 8.4 by the same argument:
+A page has n objects: a base page, and n - 1 objects that it references. X is the total transmission time of the n
+responses at the bottleneck. The formulas for HTTP/1 are those of the textbook (Kurose and Ross, Computer Networking: A
+Top-Down Approach, section 2.2.2). Those for HTTP/2 follow from RFC 9113 sections 5 and 8.4 by the same argument:
 
     1.0-serial       2n RTT + X       every object pays a handshake and a request
     1.0-parallel     4 RTT + X        base page, then all others in parallel
@@ -11,8 +11,8 @@ Approach, section 2.2.2); the HTTP/2 ones follow from RFC 9113 sections 5 and 8.
     2                3 RTT + X        the same on one connection with streams
     2-push           2 RTT + X        the objects are pushed behind the base page
 
-The formulas hold if each burst of responses fits the initial congestion window (`within_initial_window`); otherwise
-`page_stall_s` returns the time to add.
+A formula holds if the server's data fit TCP's initial congestion window each time that the server sends without waiting
+for the client (`within_initial_window`). Otherwise `page_stall_s` returns the time to add.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ RFC_9113 = "RFC 9113, sections 5 and 8.4"
 
 @dataclass(frozen=True)
 class _Form:
-    """Number of handshakes and of request round trips of a strategy (None: one for each of the n objects).
+    """Numbers of handshakes and of request round trips of a strategy; None means one for each of the n objects.
 
-    awaited: number of responses that the client waits for while nothing else arrives.
+    `awaited` is the number of responses for which the client waits while it receives nothing else.
     """
 
     handshakes: int | None
@@ -75,13 +75,13 @@ def http_page_load(
     request_size_bytes: int | None = None,
     slow_start: bool = False,
 ) -> Theory:
-    """Return the closed form of a page's load time; `sizes_bytes` are the objects' sizes, the base page first.
+    """Return the theoretical load time of a page, divided into terms; `sizes_bytes` has the page's size first.
 
-    head_size_bytes: size of status line and header section, added to each object's size; rate_bps: rate of the
-    bottleneck, None if unlimited (X = 0); request_size_bytes: size of a request, None if `rtt_s` includes the
-    transmission times of handshake and request. An awaited response's transmission time is divided as in a capture: the
-    first segment counts as request, the rest as transmission. slow_start: add `page_stall_s` to transmission. Raises
-    KeyError for an unknown strategy, ValueError for an empty page.
+    head_size_bytes is added to each object's size for status line and header section. rate_bps is the rate of the
+    bottleneck, None if unlimited (X = 0). request_size_bytes is the size of a request, None if `rtt_s` includes the
+    transmission times of handshake and request. The first segment of a response for which the client waits counts for
+    the term `request`, the other segments for `transmission`. With slow_start, `page_stall_s` is added to
+    `transmission`. Raises KeyError for an unknown strategy, ValueError for an empty page.
     """
     form, n = _FORMS[strategy], len(sizes_bytes)
     if n == 0:
@@ -118,10 +118,10 @@ def http_page_load(
 def within_initial_window(
     strategy: str, sizes_bytes: Sequence[int], head_size_bytes: int = 0, mss_bytes: int = MSS_BYTES
 ) -> bool:
-    """Return True if every burst of a page load fits TCP's initial window, so that the strategy's formula holds.
+    """Return True if every burst of a page load fits TCP's initial window; the strategy's formula then holds.
 
-    A burst is the data of a server on one connection without input from the client in between: one response, or, with
-    pipelining and HTTP/2, all referenced objects together; with push, the whole page.
+    A burst is the data that a server sends on one connection without waiting for the client: usually one response; with
+    pipelining and HTTP/2 all referenced objects together; with push the whole page.
     """
     counts = [segments(size + head_size_bytes, mss_bytes) for size in sizes_bytes]
     if strategy == "2-push":
@@ -136,10 +136,10 @@ def within_initial_window(
 def page_stall_s(
     strategy: str, rtt_s: float, sizes_bytes: Sequence[int], rate_bps: float | None = None, mss_bytes: int = MSS_BYTES
 ) -> float:
-    """Return the time in s for which slow start leaves the link idle during a page load.
+    """Return the total time in s for which slow start leaves the link idle during a page load.
 
     On a persistent connection, each segment acknowledged so far has enlarged the congestion window (RFC 5681 section
-    3.1). Parallel connections stall at the same time, so that only the longest stall counts.
+    3.1). Parallel connections are idle at the same time; only the longest idle time counts.
     """
 
     def stall(size_bytes: int, before_bytes: int = 0) -> float:

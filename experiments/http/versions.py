@@ -1,10 +1,10 @@
 """Experiment on HTTP versions and use of connections: page load times, message formats (claims H1 to H10, H12 to H14).
 
-One client, one origin, one access link with a rate and a delay. The client loads a page of n objects by each strategy,
-several times; the packets at its interface decide the claims, and each time is compared with the textbook's formula,
-term by term. By HTTP/2 the client also loads a second page, of 3n objects, since the number of round trips does not
-depend on n. Times are compared for page loads that delivered the files of the page; of a failed page load only the
-packets are judged.
+The network has one client, one origin, and an access link with a rate and a delay. The client loads a page of n objects
+several times by each strategy (HTTP version and use of connections). Packets at the client's interface decide the
+claims, and each load time is compared with the textbook's formula, term by term. With HTTP/2 the client also loads a
+second page, of 3n objects, to show that the number of round trips does not depend on n. Load times are compared only if
+all files of the page were delivered.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ Loads = Mapping[str, list[PageLoad]]
 
 @dataclass
 class Workload:
-    """Time spans of page loads keyed by name, and error messages and time spans of failed page loads.
+    """Start and end of all page loads by name (such as a strategy), and the error messages of failed page loads.
 
-    `warm_ups` are the time spans of the first round, which is not measured.
+    `tried` has start and end of failed page loads, `warm_ups` those of the first round, which is not measured.
     """
 
     windows: dict[str, list[Window]] = field(default_factory=dict)
@@ -79,14 +79,14 @@ class Workload:
     warm_ups: dict[str, list[Window]] = field(default_factory=dict)
 
     def fail(self, name: str, error: LoadFailedError) -> None:
-        """Record the error message and the time span of a failed page load."""
+        """Record the error message, and start and end, of a failed page load."""
         self.failures[name] = str(error)
         self.tried[name] = [] if error.window is None else [error.window]
 
 
 @dataclass(frozen=True)
 class Captured:
-    """Captured page loads, keyed by name: at the client, at the origin, failed page loads, and warm-up page loads."""
+    """Captured page loads by name: at the client, at the origin, failed ones, and those of the warm-up round."""
 
     loads: Loads
     at_origin: Loads
@@ -94,14 +94,14 @@ class Captured:
     warm_ups: Loads
 
     def every(self, *names: str) -> list[PageLoad]:
-        """Return the page loads of these names with packets at the client, failed loads included."""
+        """Return all page loads with these names, failed ones included, that have packets at the client."""
         either = (load for name in names for some in (self.loads, self.tried) for load in some.get(name, []))
         return [load for load in either if load.conversations]
 
 
 @dataclass(frozen=True)
 class Pages:
-    """Two pages on the origin: names of all files, the base page first, and content by URL path."""
+    """Two web pages on the origin: for each the names of its files, the page first, and their contents by URL path."""
 
     names: list[str]
     files: Files
@@ -109,7 +109,7 @@ class Pages:
     more_files: Files
 
     def files_by_name(self) -> dict[str, Files]:
-        """Return the expected files (content by URL path) for each name of a page load."""
+        """Return the expected contents by URL path, for each name of a page load (such as a strategy)."""
         # To load a single object, a client requests the base page by its file name instead of the path /.
         single = {f"/{name}".encode(): octets for name, octets in zip(self.names, self.files.values(), strict=True)}
         return {**dict.fromkeys(STRATEGIES, self.files), **dict.fromkeys(ORDERS, single), MORE: self.more_files}
@@ -170,7 +170,7 @@ def _paths(names: Sequence[str], prefix: str = "/") -> list[str]:
 
 
 def _work(client: PageClient, context: Run, pages: Pages, watch: MachineWatch) -> Workload:
-    """Load the pages by every strategy in turn, then single objects in two orders; return the time spans."""
+    """Load the pages by each strategy, then single objects in two orders; return start and end of all page loads."""
     done = Workload()
     origin = context.replacements.get("origin")
     base = {name: base_url(context, name) for name in STRATEGIES}
@@ -202,7 +202,7 @@ def _work(client: PageClient, context: Run, pages: Pages, watch: MachineWatch) -
 
 
 def _can_load_single(supported: Sequence[str], context: Run) -> bool:
-    """Return True if client and origin can load single objects, for which lab7's client needs HTTP/1.x."""
+    """Return True if the client can load single objects from the origin; lab7's own client needs HTTP/1.x for it."""
     if "origin" not in context.replacements or "client" in context.replacements:
         return bool(supported)
     return any(name in STRATEGIES[:4] for name in supported)
@@ -220,7 +220,7 @@ def _single_objects(client: PageClient, context: Run, urls: Sequence[str], done:
 
 
 def _theory(name: str, load: PageLoad, context: Run) -> tuple[Theory, bool]:
-    """Return (closed form of a page load, True if the form applies because no burst exceeds TCP's initial window)."""
+    """Return the theoretical load time of a page, and True if its formula is valid (see within_initial_window)."""
     sizes, strategy, asked = response_sizes(load), "2" if name == MORE else name, context.parameters
     theory = http_page_load(strategy, asked["rtt"], sizes, asked["bw"] * 1e6, request_size_bytes=request_size(load))
     return theory, within_initial_window(strategy, sizes)

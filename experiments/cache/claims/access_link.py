@@ -1,8 +1,9 @@
-"""Decision of course claims W1, W2 and W8: delay and utilisation of an access link, with and without a cache.
+"""Verdicts on course claims W1, W2 and W8: response time and utilisation of an access link, with and without a cache.
 
-One case is measured from bulk exchanges (see `http.wire.bulk`) at three interfaces: the client's, the origin's, and the
-near end of the link. The near end is the client's interface without a cache, and the proxy's with a cache. A response
-crosses the link between the time of its first segment at the origin and that of its last segment at the near end.
+Each case (for example the slow link with a cache) is measured from HTTP requests and responses captured at three
+interfaces: the client's, the origin's, and the campus end of the link. The campus end is captured at the proxy with a
+cache, and at the client without one. A response crosses the link from the time of its first segment at the origin to
+the time of its last segment at the campus end.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from lab7.experiments.harness.theory.queueing import Queue
 from lab7.experiments.harness.theory.tcp import transmission_time_s
 from lab7.experiments.http.wire.bulk import BulkExchange, Traffic
 
-# Permitted relative deviation of utilisation, octets and real-time delays: the textbook's example is as precise.
+# Permitted relative deviation of utilisation, octets and real-time delays: the textbook's numbers are as coarse.
 WITHIN = 0.10
 FEW_REPEATED = 10
 
@@ -35,13 +36,18 @@ class Setting:
 
 @dataclass(frozen=True)
 class CaseFigures:
-    """Measurements of a case: means over all requests, in seconds; `problem` is a reason to discard the measurements.
+    """Measurements of one case (a link rate, with or without a cache).
 
-    `wrong`: a response that is not the origin's object, and the difference; `joined_s`: waits of collapsed requests for
-    a response already requested; `request_s`: transmission of a request's frame on the link; `omitted`: terms that
-    theory adds to the textbook's formula, keyed by name; `tolerance`: permitted deviation of a mean from theory;
-    `forwarded`: flags of the requests, in order, that crossed the link; `own_ns`: time in ns of each request that is
-    not collapsed, without its time on the link: processing and campus network.
+    Times are means over all requests in s, except `own_ns`.
+
+    - `problem`: reason why the measurements are no evidence, or None
+    - `wrong`: description of a response that differs from the origin's object, or None
+    - `joined_s`: wait of collapsed requests, which share a response that the cache is already fetching
+    - `request_s`: transmission time of a request's frame on the link
+    - `omitted`: terms that theory adds to the textbook's formula, by name
+    - `tolerance`: permitted relative deviation of a mean from theory
+    - `forwarded`: for each request in order, whether it crossed the link
+    - `own_ns`: for each answered request that is not collapsed, its response time in ns minus its time on the link
     """
 
     setting: Setting
@@ -71,22 +77,22 @@ class CaseFigures:
 
     @property
     def utilisation(self) -> float:
-        """Return the utilisation: the share of the link's rate used by responses during the requests."""
+        """Return the utilisation: the share of the link's capacity that responses used during the measurement."""
         return self.link_bytes * 8 / (self.setting.rate_bps * self.length_s)
 
     @property
     def queue(self) -> Queue:
-        """Return the M/D/1 model of the link: Poisson arrivals of cache misses, responses of equal size."""
+        """Return the M/D/1 model of the link: Poisson arrivals of cache misses, constant service time."""
         crossing_rate = self.setting.arrival_rate * (1 - self.setting.hit_rate)
         return Queue(crossing_rate, self.response_wire_bytes * 8 / self.setting.rate_bps)
 
     @property
     def theory_s(self) -> float:
-        """Return the theoretical mean response time in s: the textbook's formula and the terms that it omits."""
+        """Return the theoretical mean response time in s: the textbook's formula, plus the terms that it omits."""
         return sum(self.theory_terms().values()) + sum(self.omitted.values())
 
     def theory_terms(self) -> dict[str, float]:
-        """Return the terms of the textbook's formula in s (term -> mean over all requests)."""
+        """Return the summands of the textbook's formula: name -> mean over all requests in s."""
         share, queue = 1 - self.setting.hit_rate, self.queue
         return {
             "internet": share * self.setting.rtt_s,
@@ -95,7 +101,10 @@ class CaseFigures:
         }
 
     def terms(self) -> dict[str, float]:
-        """Return the measured terms in s, as means over all requests; `residual`: processing and campus network."""
+        """Return the summands of the measured mean response time: name -> mean over all requests in s.
+
+        `residual` is the remainder: processing time and the campus network.
+        """
         known = {"internet": self.propagation_s, "queueing": self.queueing_s, "transmission": self.transmission_s}
         known |= {"request": self.request_s, "collapsed": self.joined_s}
         if CLOCK_READINGS in (own := uncovered(self.own_ns)):
@@ -106,9 +115,10 @@ class CaseFigures:
 def case_figures(
     setting: Setting, client: Traffic, near: Traffic, origin: Traffic, began_ns: int, objects: Objects
 ) -> CaseFigures:
-    """Return the measurements of one case from exchanges since `began_ns` at the client, the link and the origin.
+    """Return the measurements of one case from the requests sent since `began_ns`.
 
-    The exchanges of `client` include the octets of responses, which must be those of `objects`.
+    `client`, `near` and `origin` are the requests and responses captured at the client, at the campus end of the link,
+    and at the origin. `client` includes the content of responses, which must equal that of `objects`.
     """
     asked = [crossing for crossing in client.crossings if crossing.asked_ns >= began_ns]
     fetched = [crossing for crossing in origin.crossings if crossing.asked_ns >= began_ns]
@@ -120,7 +130,7 @@ def case_figures(
     wire = statistics.fmean(one.wire_bytes for one, _ in pairs) if pairs else 0.0
     transmission_s = wire * 8 / setting.rate_bps
     crossing_s = [(there.last_ns - here.first_ns) / 1e9 for here, there in pairs]
-    # The fastest response did not queue: its time beyond transmission is propagation; others' longer time is queueing.
+    # The fastest response did not queue: its time beyond transmission is propagation. Other responses queue as well.
     one_way_s = min(crossing_s, default=0.0) - transmission_s
     there_s = [(here.asked_ns - there.asked_ns) / 1e9 for here, there in pairs]
     request_s = _mean([transmission_time_s(here.request_bytes, setting.rate_bps) for here, _ in pairs])
@@ -151,10 +161,10 @@ def _own_ns(
     pairs: Sequence[tuple[BulkExchange, BulkExchange]],
     collapsed: Collection[int],
 ) -> Iterator[int]:
-    """Yield the time in ns of each answered request that is neither on the link nor that of a collapsed request.
+    """Yield the response time minus the time on the link, in ns, of each answered request that is not collapsed.
 
-    pairs: the exchanges over the link, at the origin and at `near`, the nearer end of the link; collapsed: the places
-    of collapsed requests.
+    `pairs` has each response on the link twice, as captured at the origin and at the campus end; `collapsed` has the
+    indexes of collapsed requests.
     """
     on_link_ns = {there.key: there.last_ns - here.first_ns + here.asked_ns - there.asked_ns for here, there in pairs}
     for place, (one, crossing) in enumerate(zip(asked, _crossings(asked, near), strict=True)):
@@ -164,7 +174,7 @@ def _own_ns(
 
 
 def _crossings(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[BulkExchange | None]:
-    """Yield for each client request the one that it caused on the link before its response, or None for a hit."""
+    """Yield for each client request the request on the access link that it caused, or None for a cache hit."""
     begun: dict[bytes, list[BulkExchange]] = {}
     for one in near.crossings:
         begun.setdefault(one.path, []).append(one)
@@ -176,12 +186,12 @@ def _crossings(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[BulkExc
 
 
 def _forwarded(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[bool]:
-    """Yield for each client request True if the proxy requested the object from the origin before responding."""
+    """Yield for each client request whether the proxy requested the object from the origin before responding."""
     return (crossing is not None for crossing in _crossings(asked, near))
 
 
 def _collapsed(asked: Sequence[BulkExchange], near: Traffic) -> Iterator[int]:
-    """Yield the place of each answered request that was sent while the cache was fetching the object."""
+    """Yield the index of each answered request that arrived while the cache was already fetching the object."""
     on_the_way: dict[bytes, list[BulkExchange]] = {}
     for one in near.crossings:
         on_the_way.setdefault(one.path, []).append(one)
@@ -231,7 +241,7 @@ def decide_response_time_under_load(claim: str, without: CaseFigures, cached: Ca
 
 @decides("W2")
 def decide_link_use_under_load(claim: str, without: CaseFigures, cached: CaseFigures) -> Verdict:
-    """Decide claim W2: a cache reduces the octets on the access link."""
+    """Decide claim W2: a cache reduces the octets on the access link, in proportion to its hit rate."""
     if wrong := without.wrong or cached.wrong:
         return failed(claim, wrong)
     if problem := without.problem or cached.problem:
@@ -248,7 +258,7 @@ def decide_link_use_under_load(claim: str, without: CaseFigures, cached: CaseFig
 
 @decides("W8")
 def decide_queueing_theory(claim: str, cases: Mapping[str, CaseFigures]) -> Verdict:
-    """Decide claim W8: utilisation and mean delay agree with theory in all cases, ranked as in the textbook."""
+    """Decide claim W8: in every case, utilisation and mean response time agree with queueing theory."""
     for name, one in cases.items():
         if one.wrong:
             return failed(claim, f"{name}: {one.wrong}")

@@ -1,15 +1,15 @@
-"""Decision of course claim W8 over a time span: each response's wait in the queue, compared with Lindley's recursion.
+"""Verdict on course claim W8 for a long run: the queueing delay of every response agrees with Lindley's recursion.
 
-A response's wait in the link's queue is its response time minus that of a request which met an idle link:
+The queueing delay W of a response is its response time minus that of a request which finds an idle link:
 
     client   ──GET──────────────────────────────────┐                          request
     link            RTT, request's frame, wait W, transmission S of the response
     client   <──last segment────────────────────────┘                          last
 
-Each response time is compared with the time that Lindley's recursion gives for this sequence of arrivals, and the mean
-wait with the formula of Pollaczek and Khinchine by a confidence interval. If the server's TCP acknowledges a request
-immediately, as on a new connection, one more frame passes the queue before the response. That acknowledgement is
-captured, and the recursion counts its transmission as part of the request's service time.
+Each response time is compared with the value that Lindley's recursion gives for the known arrival times. The mean
+queueing delay is compared with the Pollaczek-Khinchine formula by a confidence interval. A server's TCP may acknowledge
+a request at once, as it does on a new connection. This acknowledgement then passes the queue ahead of the response. It
+is visible in the capture, and the recursion adds its transmission time to the service time of the request.
 """
 
 from __future__ import annotations
@@ -32,12 +32,17 @@ LATE = 0.01
 
 @dataclass(frozen=True)
 class SpanFigures:
-    """Measured and expected response times of the requests of a time span, in order of arrival.
+    """Measured and expected response times of a long sequence of requests.
 
-    `delays`: response times; `acknowledgements`: transmission times of acknowledgements sent ahead of the responses;
-    `waits`: response times less the acknowledgement and the shortest response time; `expected_waits`: waits by
-    Lindley's recursion; `problem`: the reason why the measurements are no evidence; `wrong`: a response that is not the
-    origin's object. Times in s; the other figures are means.
+    The tuples have one element per request, in order of arrival. All times are in s; values that are not tuples are
+    means.
+
+    - `delays`: response times
+    - `acknowledgements`: transmission times of acknowledgements sent ahead of the responses
+    - `waits`: queueing delays: response time, less acknowledgement, less the shortest such value
+    - `expected_waits`: queueing delays by Lindley's recursion
+    - `problem`: reason why the measurements are no evidence, or None
+    - `wrong`: description of a response that differs from the origin's object, or None
     """
 
     setting: Setting
@@ -56,17 +61,17 @@ class SpanFigures:
 
     @property
     def queue(self) -> Queue:
-        """Return the M/D/1 model of the link."""
+        """Return the M/D/1 model of the link: Poisson arrivals, constant service time."""
         return Queue(self.setting.arrival_rate, self.service_s)
 
     @property
     def utilisation(self) -> float:
-        """Return the utilisation: the share of the link's rate used by responses."""
+        """Return the utilisation: the share of the link's capacity that responses used."""
         return self.link_bytes * 8 / (self.setting.rate_bps * self.span_s)
 
     @property
     def expected_s(self) -> list[float]:
-        """Return the expected response time of each request in s, with the wait by Lindley's recursion."""
+        """Return the expected response time of each request in s, computed with Lindley's recursion."""
         constant_s = self.setting.rtt_s + self.request_s + self.service_s
         pairs = zip(self.expected_waits, self.acknowledgements, strict=True)
         return [constant_s + wait_s + acknowledgement_s for wait_s, acknowledgement_s in pairs]
@@ -93,7 +98,10 @@ class SpanFigures:
 def span_figures(
     setting: Setting, span_s: float, client: Traffic, began_ns: int, arrivals_s: Sequence[float], objects: Objects
 ) -> SpanFigures:
-    """Return the client's requests after `began_ns`, with the waits expected for arrivals at `arrivals_s`."""
+    """Return the response times of all requests since `began_ns`: measured, and expected by Lindley's recursion.
+
+    `arrivals_s` are the scheduled times of the requests; `objects` are the correct contents.
+    """
     asked = [one for one in client.crossings if one.asked_ns >= began_ns]
     whole = len(asked) == len(arrivals_s) and all(one.end for one in asked)
     problem = None
@@ -139,11 +147,11 @@ def span_figures(
 def decide_waits_over_span(
     claim: str, name: str, one: SpanFigures, interval: WaitInterval, tolerance: float
 ) -> Verdict:
-    """Decide claim W8: every response time agrees with Lindley's recursion, and the mean wait with the M/D/1 formula.
+    """Decide claim W8: response times agree with Lindley's recursion, and their mean queueing delay with M/D/1.
 
-    Response times and utilisation may deviate by `tolerance` and WITHIN; the confidence `interval` of the mean wait
-    must contain the formula's value. Undecided if only the mean wait disagrees: the sample of arrivals is then too
-    unusual.
+    A response time may deviate by the fraction `tolerance`, the utilisation by WITHIN. The confidence `interval` of the
+    mean queueing delay must contain the formula's value. If only this last condition is not met, the claim is
+    undecided, because the random arrivals are then too unusual.
     """
     if one.wrong:
         return failed(claim, f"{name}: {one.wrong}")

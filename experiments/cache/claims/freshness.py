@@ -1,10 +1,10 @@
-"""Decision of course claim W6: no client gets a stored response that is older than Cache-Control permits.
+"""Verdict on course claim W6: a cache serves no stored response that is older than Cache-Control permits.
 
-The experiment knows when it replaced each version of an object; the body of every response identifies its version. A
-stored response with max-age=N may be used for N seconds after its last validation by the origin (RFC 9111 sections 4.2
-and 4.2.3), and thus at most N seconds after the origin replaced its version. A stored response with no-cache may not be
-used without validation (section 5.2.2.4): its version must still have been current when the request reached the proxy.
-Ages are counted in whole seconds (section 1.2.2), so that a cache may be up to one second late.
+The experiment knows when the origin replaced each version of an object, and the body of every response identifies its
+version. A stored response with max-age=N may be used for N seconds after its last validation by the origin (RFC 9111
+sections 4.2 and 4.2.3). Its version may thus have been replaced at most N seconds earlier. A stored response with
+no-cache may not be used without validation (section 5.2.2.4): its version must have been current when the request
+reached the proxy. Ages are counted in whole seconds (section 1.2.2); therefore a cache may be up to one second late.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WHOLE_SECONDS_S = 1.0
 
 @dataclass(frozen=True)
 class Version:
-    """Version of an object at the origin; `replaced_ns`: latest time of its replacement (None: last version)."""
+    """Version of an object at the origin; it was replaced by `replaced_ns` at the latest (None: the last version)."""
 
     body: bytes
     replaced_ns: int | None
@@ -30,7 +30,7 @@ class Version:
 
 @dataclass(frozen=True)
 class LiveObject:
-    """Object that changes during the run: successive versions, and max-age in seconds (None: no-cache)."""
+    """Object that the origin replaces during the run: all versions in order, max-age in seconds (None: no-cache)."""
 
     max_age_s: float | None
     versions: Sequence[Version]
@@ -38,10 +38,13 @@ class LiveObject:
 
 @dataclass(frozen=True)
 class Delivery:
-    """A 200 response to a client, captured at the proxy; times in ns unless the name has `_s`.
+    """200 response from proxy to client, captured at the proxy, with its age.
 
-    `staleness_s`: time since the replacement of its version (0: current); `age_s`: time since the last request for the
-    path that the origin answered by 200 or 304; `from_cache`: no request to the origin between request and response.
+    Times are in ns unless the name ends in `_s`.
+
+    - `staleness_s`: time since the origin replaced the version in the response (0: the version is current)
+    - `age_s`: time since the proxy's last request for the path that the origin answered with 200 or 304
+    - `from_cache`: True if the proxy sent no request to the origin between the client's request and this response
     """
 
     path: bytes
@@ -56,7 +59,10 @@ class Delivery:
 
     @property
     def too_old(self) -> bool:
-        """Return True if the response is older than max-age permits, or for no-cache was not validated."""
+        """Return True if Cache-Control did not permit this response.
+
+        With max-age, the response is too old; with no-cache, its version had been replaced before the request was sent.
+        """
         if self.max_age_s is None:
             return self.replaced_ns is not None and self.asked_ns > self.replaced_ns
         oldest = self.max_age_s + WHOLE_SECONDS_S
@@ -64,7 +70,7 @@ class Delivery:
 
 
 def deliveries(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> list[Delivery]:
-    """Return the 200 responses to clients, within the time spans, for the changing objects `live` (path -> object).
+    """Return all 200 responses for the changing objects `live` (path -> object) to requests within the time spans.
 
     Raises Contradiction for a status other than 200, a body that is no version of the object, or a missing response.
     """
@@ -86,7 +92,10 @@ def deliveries(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Spa
 
 @decides("W6")
 def decide_freshness(claim: str, legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> Verdict:
-    """Decide claim W6 by the 200 responses to clients, within the time spans, for the changing objects `live`."""
+    """Decide claim W6: no response for the changing objects `live` (by path) is older than Cache-Control permits.
+
+    Only requests within the time `spans` count. Undecided without a change or a cache hit.
+    """
 
     def check() -> tuple[str, list[int]]:
         got = deliveries(legs, live, spans)

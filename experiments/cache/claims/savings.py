@@ -1,7 +1,8 @@
-"""Decision of course claims W1 and W2: response time and octets on the access link that a cache saves for page visits.
+"""Verdicts on course claims W1 and W2: a cache shortens page loads and reduces the octets on the access link.
 
-A visit through a proxy is decomposed like any page load (see `decomposition`), with the proxy's own waits, captured at
-the proxy's interface, subtracted from the client's waits:
+The load time of a page through a proxy is divided into the terms below. Packets are captured at the client and at the
+proxy; the time in which the proxy waits for the origin is subtracted from the time in which the client waits for the
+proxy:
 
     tcp_handshake     the client's SYN sent             to  SYN-ACK received
     request           the client's request sent         to  its response received, less the terms below
@@ -31,9 +32,9 @@ _AT_LINK = ReliefWording("the same visits", "the access link", "the link's own e
 def decide_visit_time(
     claim: str, without: Sequence[float], cached: Sequence[float], disagreeing: Sequence[str]
 ) -> Verdict:
-    """Decide claim W1 from the times in s of the same visits, without and with the cache.
+    """Decide claim W1: a cache shortens page loads, from the load times in s of the same pages without and with it.
 
-    `disagreeing`: cases whose measured times disagree with theory; with any, W1 is undecided.
+    `disagreeing` names the cases whose measured times deviate too much from theory; if there are any, W1 is undecided.
     """
     if not without or len(without) != len(cached):
         return undecided(claim, f"The {len(without)} visits without the cache and the {len(cached)} with it differ.")
@@ -53,14 +54,14 @@ def decide_visit_time(
 
 @decides("W2")
 def decide_link_relief(claim: str, without: LinkUse, cached: LinkUse, hits: int) -> Verdict:
-    """Decide claim W2 from the octets on the access link, without and with the cache; `hits`: cache hits."""
+    """Decide claim W2: a cache reduces the octets on the access link; `hits` is the number of cache hits."""
     return decide_relief(claim, _AT_LINK, without, cached, hits)
 
 
 def decompose_visit(load: PageLoad, legs: Legs, span: Span) -> Decomposition:
-    """Divide the time of a visit (`load`, captured at the client) into terms, by the proxy's exchanges within the span.
+    """Divide the load time of a page into terms. `load` is captured at the client, `legs` at the proxy.
 
-    Raises ValueError if no response was received.
+    Only the proxy's requests within the time `span` count. Raises ValueError if no response was received.
     """
     upstream = legs.forwarded([span])
     hits = {one.exchange.target for one in legs.served([span]) if one.upstream is None}
@@ -87,7 +88,7 @@ def decompose_visit(load: PageLoad, legs: Legs, span: Span) -> Decomposition:
 
 
 def count_connections(legs: Legs, span: Span) -> int:
-    """Count the connections that the proxy opened to the origin within a time span."""
+    """Return the number of connections that the proxy opened to the origin within a time span."""
     return len(legs.origin.between(*span).conversations)
 
 

@@ -1,9 +1,9 @@
-"""Decision of course claims W3, W4, W5 and W7 on validation, from packets between clients, web cache and origin.
+"""Verdicts on course claims W3, W4, W5 and W7 on cache validation, from packets between clients, cache and origin.
 
 Sources: RFC 9111 section 4.3 (validation), RFC 9110 sections 13.1 (preconditions), 15.4.5 (304), 8.8 (validators) and
-3.7 (intermediaries). The origin's objects are known as well (see `versions`): a stored response and its replacement
-must match them. W3 is about If-Modified-Since. A cache may send If-None-Match alone, which leaves W3 undecided. Storing
-is optional: a cache that does not store a response contradicts no claim.
+3.7 (intermediaries). The contents of the origin's objects are known as well: a stored response and its replacement must
+equal a version of the object. W3 is about If-Modified-Since. A cache may send If-None-Match alone, which leaves W3
+undecided. Storing is optional: a cache that does not store a response contradicts no claim.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ from lab7.experiments.http.wire.http1 import Conversation, Exchange, Message
 
 @decides("W3")
 def decide_conditional_requests(claim: str, legs: Legs, spans: Sequence[Span]) -> Verdict:
-    """Decide claim W3: the cache validates by conditional requests; in `spans` all stored responses are stale.
+    """Decide claim W3: the cache validates stale stored responses by conditional requests.
 
-    Failed if the cache sends no request, an unconditional request, or a validator other than the origin's.
+    During the time `spans` all stored responses are stale. The claim has failed if the cache sends no request, an
+    unconditional request, or a validator other than the origin's.
     """
 
     def check() -> tuple[str, list[int]]:
@@ -98,9 +99,9 @@ def decide_replaced_copy(
 ) -> Verdict:
     """Decide claim W5: the new 200 response for a changed object replaces the stored response, also for later clients.
 
-    `changed`: spans of requests for changed objects whose stored responses are stale; `again`: spans of later requests
-    for the same objects. Undecided if the cache does not store the new response; failed if a client gets the old
-    response, or if the new response is not the object's newest version.
+    In the time spans `changed`, clients request changed objects whose stored responses are stale; in `again`, they
+    request the same objects once more. The claim is undecided if the cache does not store the new response. It has
+    failed if a client gets the old response, or if the new response is not the object's newest version.
     """
 
     def check() -> tuple[str, list[int]]:
@@ -123,7 +124,10 @@ def decide_replaced_copy(
 
 @decides("W7")
 def decide_both_roles(claim: str, legs: Legs, on_link: Sequence[Connection], proxy: str, origin: str) -> Verdict:
-    """Decide claim W7: clients connect to the proxy, the proxy to the origin (`on_link`: connections on the link)."""
+    """Decide claim W7: a proxy is a server to its clients and a client to the origin.
+
+    `on_link` are the TCP connections on the access link: all must be from `proxy` to `origin`.
+    """
 
     def check() -> tuple[str, list[int]]:
         for connection in on_link:
@@ -216,7 +220,10 @@ def _asked_for(legs: Legs, served: Served) -> None:
 
 
 def _conditions(exchange: Exchange, copy: Copy) -> list[bytes]:
-    """Return the names of a request's precondition fields, which must repeat the stored response's validators."""
+    """Return the names of a request's precondition fields.
+
+    Raises Contradiction if there are none, or if they do not repeat the validators of the stored response.
+    """
     frame = exchange.request.frames[0]
     found = [name for name in CONDITIONS if exchange.request.values(name)]
     if not found:
@@ -244,7 +251,10 @@ def _validates(legs: Legs, upstream: Exchange | None) -> bool:
 
 
 def _not_modified(legs: Legs, served: Served, objects: Objects) -> list[int]:
-    """Check that a client got the stored response after a 304; return the frames (stored, 304, response)."""
+    """Check that a client got the stored response after the origin's 304; raise Contradiction otherwise.
+
+    Return the frame numbers of the stored response, of the 304 and of the client's response.
+    """
     assert served.upstream is not None
     copy = _copy_for(legs, served.upstream)
     assert copy is not None
@@ -262,7 +272,7 @@ def _not_modified(legs: Legs, served: Served, objects: Objects) -> list[int]:
 
 
 def _nothing_behind(legs: Legs, upstream: Sequence[Exchange | None]) -> None:
-    """Require that no 304 has content: the octets after a 304 are another response, or the stream ends."""
+    """Raise Contradiction if a 304 response has content: octets that are not the next response."""
     # Check the octets after a last response only, since content before another response breaks the HTTP grammar.
     for conversation in legs.origin.conversations:
         if conversation.leftover and conversation.exchanges and conversation.exchanges[-1] in upstream:
@@ -271,7 +281,11 @@ def _nothing_behind(legs: Legs, upstream: Sequence[Exchange | None]) -> None:
 
 
 def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, list[int]]:
-    """Check that a client gets a changed object; return (origin's 200, frames of old, new and client's response)."""
+    """Check that a client gets the new version of a changed object; raise Contradiction otherwise.
+
+    Return the origin's 200 and three frame numbers: of the stored response, the origin's 200, and the client's
+    response.
+    """
     given = response_of(served.exchange)
     if served.upstream is None:
         frame = given.frames[0]
@@ -300,7 +314,10 @@ def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, lis
 
 
 def _in_its_place(served: Served, fresh: Message) -> int:
-    """Check that a later client got the new response from the cache; return the frame, or raise Inconclusive."""
+    """Return the frame of a later client's response, which must be the new response, from the cache.
+
+    Raises Contradiction for another response, Inconclusive if the cache did not store the new one.
+    """
     given = response_of(served.exchange)
     _gets(given, fresh.body, validators_of(fresh), f"the new copy of frame {fresh.frames[0]}")
     if served.upstream is not None:
@@ -312,7 +329,7 @@ def _in_its_place(served: Served, fresh: Message) -> int:
 
 
 def _gets(given: Message, body: bytes, validators: Mapping[bytes, bytes], what: str) -> None:
-    """Require a 200 to the client with this body and these validators; raise Contradiction otherwise."""
+    """Raise Contradiction unless the client's response is a 200 with this body and with equal validators."""
     if status_of(given) != 200 or given.body != body:
         raise Contradiction(
             f"In frame {given.frames[0]} the client gets {status_of(given)} with SHA-256 {_hash(given.body)}, not "

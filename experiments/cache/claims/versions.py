@@ -1,10 +1,10 @@
-"""Versions of an object at the origin, compared with captured responses by status, length and octets.
+"""Comparison of captured responses with the versions of each object at the origin, by status, length and octets.
 
     confirm(verdict, {b"/a": (b"old", b"new")}, [load])      the verdict; failed if a response is none of these
 
-RFC 9110 sections 15.3.1 (200) and 9.3.1 (GET). A claim about less time or fewer octets compares transfers of the same
-objects: an implementation that responds with an error, an empty body or other octets must not satisfy the claim.
-`validation` and `freshness` decide which version was current, and which version may still be served.
+RFC 9110 sections 15.3.1 (200) and 9.3.1 (GET). Claims of shorter times or fewer octets compare transfers of the same
+objects. An implementation that responds with an error, an empty body or other octets must not satisfy such a claim.
+Which version was current, and which may still be served, is decided in `validation` and `freshness`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ INDEX = "index.html"
 
 
 def objects_in(folder: Path) -> dict[bytes, tuple[bytes, ...]]:
-    """Return the content of every file in an origin's folder by URL path; an index file also has its folder's path."""
+    """Return the objects in an origin's folder: URL path -> contents of all versions, here the content of the file.
+
+    An index file has two paths: its own, and that of its folder.
+    """
     found: dict[bytes, tuple[bytes, ...]] = {}
     for file in (file for file in sorted(folder.rglob("*")) if file.is_file()):
         path, octets = f"/{file.relative_to(folder).as_posix()}", (file.read_bytes(),)
@@ -36,7 +39,7 @@ def objects_in(folder: Path) -> dict[bytes, tuple[bytes, ...]]:
 
 
 def difference(exchange: Exchange, objects: Objects) -> Contradiction | None:
-    """Return the difference of a response from all versions of the requested object; None if equal to one version."""
+    """Return how a response differs from all versions of the requested object; None if it equals one of them."""
     path, response = path_of(exchange), exchange.response
     if response is None:
         frame = exchange.request.frames[0]
@@ -59,9 +62,9 @@ def require(exchanges: Iterable[Exchange], objects: Objects) -> None:
 def confirm(
     verdict: Verdict, objects: Objects, loads: Sequence[PageLoad], elsewhere: Sequence[PageLoad] = ()
 ) -> Verdict:
-    """Return the verdict, changed to failed or undecided unless all clients got the origin's objects.
+    """Return the verdict unchanged if all clients got the origin's objects; otherwise change it to failed or undecided.
 
-    `elsewhere`: loads of another capture, whose frames the verdict cannot cite.
+    `elsewhere`: page loads in another capture, whose frame numbers the verdict cannot cite.
     """
     if verdict.verdict == "failed":
         return verdict
@@ -79,9 +82,9 @@ def confirm(
 
 
 def bulk_difference(traffics: Iterable[Traffic], objects: Objects) -> str | None:
-    """Return the first difference between a bulk load's responses and the origin's objects; None if all are equal.
+    """Return a description of the first captured response that differs from the origin's object; None if there is none.
 
-    Responses without their end, or with a gap, are skipped: the caller reports their number.
+    Incomplete responses, and responses with a gap in the capture, are skipped; the caller reports their number.
     """
     for crossing in (crossing for traffic in traffics for crossing in traffic.crossings):
         content, path = crossing.content, crossing.path

@@ -1,1 +1,1 @@
-"""Conformance checks of HTTP caches (RFC 9111): scripted client, scripted origin, scenarios, expectations."""
+"""Conformance checks of HTTP caches (RFC 9111): a scripted client and origin exchange messages through a cache."""

@@ -1,11 +1,12 @@
-"""Scripted client of the cache conformance checks, which sends prepared requests, valid or malformed.
+"""Scripted HTTP client of the cache conformance checks: a program that sends prepared requests, valid or malformed.
 
     python -m lab7.experiments.cache.conformance.client SCRIPT ADDRESS PORT
 
-SCRIPT is a JSON list of {name, steps: [{octets, method, wait_s, copies}]}. The program prints READY and repeats the
-first check until the proxy responds without an error (Traffic Server, for one, listens before it can resolve names). It
-then runs all other checks concurrently, the steps of each check in turn and each request on a new connection, and
-prints DONE. Responses are read to their end; they are judged from the capture.
+SCRIPT is a JSON list of checks: {name, steps: [{octets, method, wait_s, copies}]}. The program prints READY. It repeats
+the first check until the proxy responds without an error, since a proxy such as Traffic Server listens before it can
+resolve names. All other checks then run concurrently; within a check, one step follows the other, and each request has
+a new connection. At the end the program prints DONE. It reads each response to the end, but does not judge it: verdicts
+come from the packet capture.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ WARM_UP_PAUSE_S = 0.1
 
 
 def _exchange(address: tuple[str, int], step: Mapping[str, Any]) -> int:
-    """Send one request and read the whole response; return the status code, 0 without a response."""
+    """Send one request and read the whole response; return the status code, or 0 if there is no valid response."""
     with (
         contextlib.suppress(OSError, http.client.HTTPException, ValueError),
         socket.create_connection(address, ANSWER_S) as sock,
@@ -58,7 +59,10 @@ def _go_through(address: tuple[str, int], check: Mapping[str, Any]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Send the requests of the script argv[0] to a proxy; print READY at the start, DONE after all responses."""
+    """Send the requests in the script file argv[0] to the proxy at argv[1], port argv[2].
+
+    Print READY at the start and DONE after the last response.
+    """
     script, host, port = argv
     first, *checks = json.loads(Path(script).read_text(encoding="utf-8"))
     print("READY", flush=True)

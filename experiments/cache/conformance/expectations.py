@@ -1,8 +1,9 @@
-"""Expectations for one step of a cache conformance check: functions that raise Contradiction if not met.
+"""Expectations on a cache's behaviour in one step of a conformance check.
 
-An expectation raises Contradiction with the frames that show it. `may(...)` wraps an expectation that the RFC permits
-but does not require: if such an expectation is not met, the cache has not used the permission, which is no error, and
-the rest of the check cannot be decided.
+An expectation is a function that examines the captured messages of a step. If the expectation is not met, it raises
+Contradiction with the frame numbers of the evidence. `may(...)` wraps an expectation of behaviour that RFC 9111 permits
+without requiring it. A cache that does not use such a permission has not failed, but the rest of the check cannot be
+decided.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ Word = Literal["pass", "fail", "unused"]
 
 
 class NotUsed(Contradiction):
-    """Observation that the cache does not use a permission of RFC 9111, which is no failure."""
+    """Exception raised if a cache makes no use of a permission of RFC 9111; this is no failure of the cache."""
 
 
 class WrongContent(Contradiction):
-    """Observation that a reused response has wrong content: a failure even if reuse is only permitted."""
+    """Exception raised if a reused response has wrong content; this is a failure even where reuse is optional."""
 
 
 def judge(seen: CheckSeen, expected: Iterable[tuple[Expectation, ...]]) -> tuple[Word, str, tuple[int, ...]]:
-    """Decide a check by the expectations of all steps; return (verdict, evidence text, frames)."""
+    """Return the result of a check as (verdict, evidence text, frame numbers), from the expectations on all steps."""
     try:
         for number, expectations in enumerate(expected, 1):
             if not seen.steps[number - 1].client:
@@ -49,7 +50,10 @@ def judge(seen: CheckSeen, expected: Iterable[tuple[Expectation, ...]]) -> tuple
 
 
 def _own_error(seen: CheckSeen) -> Contradiction | None:
-    """Return the first error response (4xx, 5xx) that the cache generated without asking the origin; None if none."""
+    """Return a Contradiction for the first error (4xx, 5xx) that the cache sent without a request to the origin.
+
+    Return None if there is no such error.
+    """
     for number, step in enumerate(seen.steps, 1):
         for asked in step.client:
             answer, directives = asked.answer, b", ".join(asked.values("cache-control"))
@@ -74,7 +78,7 @@ def _frames(seen: CheckSeen) -> tuple[int, ...]:
 
 
 def may(expectation: Expectation) -> Expectation:
-    """Turn an expectation into an optional one, which raises NotUsed instead of Contradiction."""
+    """Return an expectation that is optional: if not met, it raises NotUsed instead of Contradiction."""
 
     def check(seen: CheckSeen, number: int) -> None:
         try:
@@ -88,7 +92,7 @@ def may(expectation: Expectation) -> Expectation:
 
 
 def answer_of(seen: CheckSeen, number: int) -> Answer:
-    """Return the response to a step's (first) request; raise Contradiction if there is no response."""
+    """Return the client's response to the first request of a step; raise Contradiction if there is no response."""
     asked = seen.steps[number - 1].client[0]
     if asked.answer is None:
         raise Contradiction(f"The request in frame {asked.frame} (step {number}) gets no response.", asked.frame)
@@ -96,14 +100,14 @@ def answer_of(seen: CheckSeen, number: int) -> Answer:
 
 
 def _before_answer(seen: CheckSeen, number: int) -> list[RequestSeen]:
-    """Return the requests of a step that reached the origin before the client got the whole response."""
+    """Return a step's requests to the origin that were sent before the client had received the whole response."""
     step = seen.steps[number - 1]
     answer = step.client[0].answer
     return [one for one in step.origin if answer is None or one.first_ns < answer.last_ns]
 
 
 def relayed(code: int) -> Expectation:
-    """Expect the origin's reply with this status code, or a 206 part of the reply, at the client."""
+    """Expect that the client gets the origin's reply with this status code, or a 206 with a part of the reply."""
 
     def check(seen: CheckSeen, number: int) -> None:
         status(code, 206)(seen, number)
@@ -117,7 +121,7 @@ def relayed(code: int) -> Expectation:
 
 
 def from_store(source: int) -> Expectation:
-    """Expect the stored response of step `source`, without a request to the origin.
+    """Expect that the cache serves its stored response of step `source` without a request to the origin.
 
     Permitted are the whole stored response, 304 to a conditional request, and 206 to a range request.
     """
@@ -140,7 +144,7 @@ def from_store(source: int) -> Expectation:
 
 
 def from_origin(seen: CheckSeen, number: int) -> None:
-    """Expect a request to the origin before the response to the client."""
+    """Expect at least one request to the origin before the client has received the whole response."""
     answer = answer_of(seen, number)
     if not _before_answer(seen, number):
         raise Contradiction(
@@ -149,7 +153,10 @@ def from_origin(seen: CheckSeen, number: int) -> None:
 
 
 def of_origin(seen: CheckSeen, number: int) -> None:
-    """Expect a request to the origin and then the origin's reply at the client; after a 304, a stored response."""
+    """Expect a request to the origin, and then the origin's reply at the client.
+
+    If the origin replies with 304, expect a stored response or a 304 at the client.
+    """
     from_origin(seen, number)
     request, answer = seen.steps[number - 1].client[0], answer_of(seen, number)
     said = _before_answer(seen, number)[-1].answer
@@ -170,7 +177,7 @@ def of_origin(seen: CheckSeen, number: int) -> None:
 
 
 def _of_fields(request: RequestSeen) -> set[int]:
-    """Return the status codes that a conditional or range request may cause (RFC 9110 sections 13.2.2 and 14.2)."""
+    """Return the additional status codes that a conditional or range request permits (RFC 9110 13.2.2 and 14.2)."""
     found = set()
     if any(request.values(name) for name in ("if-none-match", "if-modified-since")):
         found |= {200, 304}
@@ -180,20 +187,23 @@ def _of_fields(request: RequestSeen) -> set[int]:
 
 
 def not_forwarded(seen: CheckSeen, number: int) -> None:
-    """Expect no request to the origin in a step; accept any response to the client."""
+    """Expect that the cache sends no request to the origin in a step, whatever the response to the client is."""
     for asked in seen.steps[number - 1].origin:
         raise Contradiction(f"Step {number} causes a request to the origin, in frame {asked.frame}.", asked.frame)
 
 
 def in_background(seen: CheckSeen, number: int) -> None:
-    """Expect a request to the origin after the response to the client has begun (background revalidation)."""
+    """Expect background revalidation: a request to the origin after the response to the client has begun."""
     answer, step = answer_of(seen, number), seen.steps[number - 1]
     if not any(asked.first_ns >= answer.first_ns for asked in step.origin):
         raise Contradiction(f"No request to the origin follows the response in frame {answer.frame}.", answer.frame)
 
 
 def asked_once(seen: CheckSeen, number: int) -> None:
-    """Expect a single request to the origin for simultaneous client requests, all answered (collapsed forwarding)."""
+    """Expect collapsed forwarding: one request to the origin, although several clients request the same object at once.
+
+    All clients must get the response.
+    """
     step = seen.steps[number - 1]
     for asked in step.client:
         if asked.answer is None or asked.answer.content != seen.contents[number - 1]:
@@ -220,7 +230,7 @@ def status(*codes: int) -> Expectation:
 
 
 def content_of(*sources: int) -> Expectation:
-    """Expect at the client the whole content of the origin's reply in one of the steps `sources`."""
+    """Expect that the client gets the whole content of the origin's reply in one of the steps `sources`."""
 
     def check(seen: CheckSeen, number: int) -> None:
         content(*(seen.contents[source - 1] for source in sources))(seen, number)
@@ -229,7 +239,7 @@ def content_of(*sources: int) -> Expectation:
 
 
 def content(*choices: bytes) -> Expectation:
-    """Expect a complete response to the client with one of these contents."""
+    """Expect that the client gets a complete response, and its content equals one of `choices`."""
 
     def check(seen: CheckSeen, number: int) -> None:
         _wanted_content(answer_of(seen, number), number, choices, Contradiction)
@@ -255,7 +265,7 @@ def unless_error(expectation: Expectation) -> Expectation:
 
 
 def not_content_of(source: int) -> Expectation:
-    """Expect that the client gets no complete 200 response with the content, or the first part, of step `source`."""
+    """Expect that the client gets no complete 200 response with the content of step `source`, or its beginning."""
 
     def check(seen: CheckSeen, number: int) -> None:
         answer, kept = answer_of(seen, number), seen.contents[source - 1]
@@ -268,14 +278,14 @@ def not_content_of(source: int) -> Expectation:
 
 
 def incomplete(seen: CheckSeen, number: int) -> None:
-    """Expect a response to the client that is incomplete by its message framing, or is a 5xx error."""
+    """Expect that the client can detect a truncated response, by its message framing or by a 5xx status."""
     answer = seen.steps[number - 1].client[0].answer
     if answer is not None and answer.whole and answer.status < 500:
         raise Contradiction(f"The truncated response in frame {answer.frame} is presented as complete.", answer.frame)
 
 
 def answer_has(name: str, pattern: str = "") -> Expectation:
-    """Expect a field in the response to the client, with a value (field lines joined) that matches the pattern."""
+    """Expect a field in the response to the client; its value (field lines joined by commas) must match the pattern."""
 
     def check(seen: CheckSeen, number: int) -> None:
         answer = answer_of(seen, number)
@@ -285,7 +295,7 @@ def answer_has(name: str, pattern: str = "") -> Expectation:
 
 
 def answer_lacks(name: str, pattern: str = "") -> Expectation:
-    """Expect that the response to the client lacks a field, or a value of the field that matches the pattern."""
+    """Expect that the response to the client has no such field, or none with a value that matches the pattern."""
 
     def check(seen: CheckSeen, number: int) -> None:
         answer = answer_of(seen, number)
@@ -295,7 +305,10 @@ def answer_lacks(name: str, pattern: str = "") -> Expectation:
 
 
 def origin_has(name: str, pattern: str = "") -> Expectation:
-    """Expect a field in every request to the origin in the step, with a value that matches the pattern."""
+    """Expect a request to the origin in the step.
+
+    Every such request must have the field, with a value that matches the pattern.
+    """
 
     def check(seen: CheckSeen, number: int) -> None:
         from_origin(seen, number)
@@ -306,7 +319,7 @@ def origin_has(name: str, pattern: str = "") -> Expectation:
 
 
 def origin_lacks(name: str) -> Expectation:
-    """Expect that no request to the origin in the step has this field."""
+    """Expect a request to the origin in the step, and no such request with this field."""
 
     def check(seen: CheckSeen, number: int) -> None:
         from_origin(seen, number)
@@ -317,7 +330,7 @@ def origin_lacks(name: str) -> Expectation:
 
 
 def origin_not_asked_for(suffix: str) -> Expectation:
-    """Expect that no request to the origin in the step has a path with this ending."""
+    """Expect that no request to the origin in the step has a path that ends in `suffix`."""
 
     def check(seen: CheckSeen, number: int) -> None:
         for asked in seen.steps[number - 1].origin:
@@ -330,13 +343,19 @@ def origin_not_asked_for(suffix: str) -> Expectation:
 
 
 def framed_once(seen: CheckSeen, number: int) -> None:
-    """Expect no request at the origin with both Transfer-Encoding and Content-Length, or with several lengths."""
+    """Expect unambiguous framing of requests at the origin.
+
+    Not permitted are Transfer-Encoding together with Content-Length, and several different lengths.
+    """
     for asked in seen.steps[number - 1].origin:
         _framed_once(asked.values("transfer-encoding"), asked.values("content-length"), "request", asked.frame)
 
 
 def answer_framed_once(seen: CheckSeen, number: int) -> None:
-    """Expect no response at the client with both Transfer-Encoding and Content-Length, or with several lengths."""
+    """Expect unambiguous framing of the response at the client.
+
+    Not permitted are Transfer-Encoding together with Content-Length, and several different lengths.
+    """
     answer = answer_of(seen, number)
     _framed_once(answer.values("transfer-encoding"), answer.values("content-length"), "response", answer.frame)
 
@@ -348,7 +367,7 @@ def _framed_once(codings: list[bytes], lengths: list[bytes], noun: str, frame: i
 
 
 def age_since(source: int, before_s: int = 0) -> Expectation:
-    """Expect an Age of `before_s` plus the time since the reply of step `source`, within AGE_SLACK_S."""
+    """Expect an Age field equal to `before_s` plus the time since the response in step `source`, within AGE_SLACK_S."""
 
     def check(seen: CheckSeen, number: int) -> None:
         answer, brought = answer_of(seen, number), seen.steps[source - 1].client[0].answer

@@ -1,4 +1,4 @@
-"""Conformance checks of forwarding by an intermediary: hop-by-hop fields and framing (RFC 9110 7.6, RFC 9112 6.3)."""
+"""Conformance checks of forwarding by an HTTP cache: hop-by-hop fields (RFC 9110 7.6), framing (RFC 9112 6.3)."""
 
 from __future__ import annotations
 

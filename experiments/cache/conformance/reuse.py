@@ -1,4 +1,4 @@
-"""Conformance checks of reuse: Vary, freshness, Age, request directives (RFC 9111 sections 4.1, 4.2, 5.1, 5.2.1)."""
+"""Conformance checks of the reuse of stored responses: Vary, freshness, Age, request directives (RFC 9111 4, 5)."""
 
 from __future__ import annotations
 
@@ -28,12 +28,15 @@ VARY = ("Vary", "Accept-Language")
 
 
 def passed(name: str, section: str, says: str, *fields: tuple[str, str], more_s: float = 0.0) -> Check:
-    """Return a check that a response is not reused without validation after PASSED_S + `more_s` seconds."""
+    """Return a check that a cache validates a response with these header fields after PASSED_S + `more_s` seconds."""
     return Check(name, section, "required", says, (Step(reply=Reply(fields=fields)), asked(wait_s=PASSED_S + more_s)))
 
 
 def preferred(name: str, section: str, says: str, directive: str, *expect: Expectation) -> Check:
-    """Return a check that a cache obeys a request directive, which RFC 9111 section 5.2.1 only recommends."""
+    """Return a check that a cache obeys a directive in a request's Cache-Control.
+
+    The check is optional, since RFC 9111 section 5.2.1 only recommends such obedience.
+    """
     first = Step(reply=Reply(fields=(MINUTE,)))
     second = Step(
         fields=(("Cache-Control", directive),), wait_s=PASSED_S, expect=(may(from_origin), of_origin, *expect)

@@ -1,12 +1,13 @@
-"""Scenario of a cache conformance check: in each step a client request, the origin's reply, and expectations.
+"""Scenarios of cache conformance checks: each step has a client request, the origin's reply, and expectations.
 
     Check("max-age-reused", "9111 4.2.1", "allowed", "A response is reused while its max-age lasts.", (
         Step(reply=Reply(fields=(("Cache-Control", "max-age=60"),))),
         Step(expect=(may(from_store(1)),)),
     ))
 
-Every check has URLs of its own, and every request has the number of its step in the field Lab-Step: the origin replies
-with that step's reply. The content of a reply names check and step, so that packets show the reply in each response.
+Every check has its own URLs. Every request has its step number in the field Lab-Step, and the origin sends the reply of
+that step. The content of a reply contains the check's name and the step number: a capture thereby shows which reply a
+client got.
 """
 
 from __future__ import annotations
@@ -26,12 +27,15 @@ SETTLE_S = 0.25
 
 @dataclass(frozen=True)
 class Reply:
-    """Scripted reply of the origin; in field values, {now} stands for the current date, {now-100} for 100 s before.
+    """Scripted reply of the origin. In field values, {now} stands for the current date and {now-100} for 100 s earlier.
 
-    body None: a content that names check and step. `validates`: 304 with these fields to any conditional request.
-    `part`: the positions of the first and the last octet of a 206 to a request with Range. `cut`: number of octets of
-    the content after which the connection ends; `drop`: the connection ends without a response. `octets`: the whole
-    response, octet by octet, instead of the other values; the origin then closes. `delay_s`: delay of the response.
+    - `body`: content; None: the check's name and the step number
+    - `validates`: reply with 304 and these fields to any conditional request
+    - `part`: positions of the first and last octet in the 206 response to a range request
+    - `cut`: number of content octets after which the origin closes the connection
+    - `drop`: close the connection without a response
+    - `octets`: the whole response as literal octets, instead of the other attributes; the origin then closes
+    - `delay_s`: delay of the response
     """
 
     fields: tuple[tuple[str, str], ...] = ()
@@ -47,10 +51,11 @@ class Reply:
 
 @dataclass(frozen=True)
 class Step:
-    """Client request of a check, sent `wait_s` seconds after the previous response, simultaneously in `copies` copies.
+    """One step of a check: a client request, the origin's reply to it, and expectations.
 
-    `path` is appended to the check's own. `octets`: the whole request instead of the other values; {target} and {host}
-    in it are replaced by the request-target and the host.
+    The request is sent `wait_s` seconds after the response in the previous step, in `copies` simultaneous copies.
+    `path` is appended to the check's own path. `octets` is the whole request as literal octets, instead of the other
+    attributes; {target} and {host} in it are replaced by the request-target and the host.
     """
 
     method: str = "GET"
@@ -66,7 +71,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Check:
-    """Conformance check: an ordered list of steps; `level` says if RFC 9111 requires or allows the behaviour."""
+    """Conformance check: a name, the RFC section, the rule that is checked, and an ordered list of steps.
+
+    `level` is `required` or `allowed`: whether RFC 9111 requires the behaviour or only permits it.
+    """
 
     name: str
     section: str
@@ -75,16 +83,16 @@ class Check:
     steps: tuple[Step, ...]
 
     def content(self, number: int) -> bytes:
-        """Return the content of a step's scripted reply: a text with the check's name and the step number."""
+        """Return the content of the scripted reply in a step; by default it is the check's name and the step number."""
         body = self.steps[number - 1].reply.body
         return (f"{self.name} {number}\n" if body is None else body).encode("latin-1")
 
     def expected(self) -> list[tuple[Expectation, ...]]:
-        """Return the expectations of each step; a step without expectations must get the origin's reply."""
+        """Return the expectations on each step; the default is that the client gets the origin's reply."""
         return [step.expect or (relayed(step.reply.status),) for step in self.steps]
 
     def request(self, number: int, forward: bool) -> bytes:
-        """Encode the request of a step; `forward`: with the target in absolute-form, for a forward proxy."""
+        """Encode the client request of a step. If `forward`, its target has absolute-form, as a forward proxy needs."""
         step = self.steps[number - 1]
         path = f"/{self.name}{step.path}"
         # RFC 9112 section 3.2.2: a request to a forward proxy has its target in absolute-form.
@@ -98,7 +106,7 @@ class Check:
         return ("\r\n".join(lines) + "\r\n\r\n" + step.body).encode("latin-1")
 
     def script_of_client(self, forward: bool) -> dict[str, Any]:
-        """Return the check's script for the program lab7.experiments.cache.conformance.client, as JSON data."""
+        """Return the client requests of this check as JSON data, for the scripted client (conformance.client)."""
         steps = [
             {
                 "octets": self.request(number, forward).decode("latin-1"),
@@ -111,7 +119,7 @@ class Check:
         return {"name": self.name, "steps": steps}
 
     def script_of_origin(self) -> list[dict[str, Any]]:
-        """Return the check's script for the program lab7.experiments.cache.conformance.origin, as JSON data."""
+        """Return the origin's replies of this check as JSON data, for the scripted origin (conformance.origin)."""
         return [
             {**vars(step.reply), "body": self.content(number).decode("latin-1")}
             for number, step in enumerate(self.steps, 1)

@@ -1,4 +1,4 @@
-"""Conformance checks of storing by a shared cache: directives, status codes, credentials (RFC 9111, RFC 9213)."""
+"""Conformance checks of storage in a shared cache: directives, status codes, credentials (RFC 9111, RFC 9213)."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ IN_PARTS = Reply((MINUTE, ("ETag", '"p"')), body="0123456789abcdefghij", part=(0
 
 
 def kept(name: str, section: str, says: str, *fields: tuple[str, str], **reply: int) -> Check:
-    """Return a check of permitted behaviour: the cache reuses a response with these fields."""
+    """Return a check that a cache reuses a response with these header fields, which is permitted but not required."""
     first = Step(reply=Reply(fields=fields, **reply))  # type: ignore[arg-type]
     return Check(name, section, "allowed", says, (first, Step(expect=(may(from_store(1)),))))
 
 
 def not_kept(name: str, section: str, says: str, *fields: tuple[str, str]) -> Check:
-    """Return a check that a response with these fields is not reused without a request to the origin."""
+    """Return a check that a cache sends a request to the origin instead of reusing a response with these fields."""
     return Check(name, section, "required", says, (Step(reply=Reply(fields=fields)), asked()))
 
 
 def asked(*more: Expectation, wait_s: float = 0.25, **step: str) -> Step:
-    """Return a step that expects a request to the origin, and the origin's reply at the client."""
+    """Return a step that expects a request to the origin and then, at the client, the origin's reply."""
     return Step(wait_s=wait_s, expect=(of_origin, *more), **step)  # type: ignore[arg-type]
 
 

@@ -1,9 +1,9 @@
-"""Trace of a cache conformance check: captured requests and responses at client and origin, step by step.
+"""Captured HTTP messages of a cache conformance check, assigned to its steps, at the client and at the origin.
 
-The first segment of a request's path names its check. At the client every request has a connection of its own, in the
-order of the steps. At the origin a request belongs to the step during which it was sent: after that step's request and
-before the next step's. Malformed messages are parsed as far as possible, since some checks are about malformed
-messages. Left out: HTTP/2 on either side.
+The first segment of a request's path is the name of its check. At the client every request has its own connection, and
+connections are in the order of the steps. At the origin a request belongs to the step during which it was sent: after
+that step's client request and before the next one. Since some checks are about malformed messages, these are parsed as
+far as possible. HTTP/2 is not supported.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 @dataclass(frozen=True)
 class Answer:
-    """Final response; `content` is without the chunked coding, `whole` is True if complete by the message framing."""
+    """Captured final response; `content` is decoded from the chunked coding.
+
+    `whole` is True if the message framing shows that the response is complete.
+    """
 
     status: int
     fields: Fields
@@ -41,7 +44,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class RequestSeen:
-    """Captured request with its response, if any; `closed`: the server closed the connection."""
+    """Captured request with its response, if any; `closed` is True if the server closed the connection."""
 
     method: bytes
     path: bytes
@@ -58,7 +61,7 @@ class RequestSeen:
 
 @dataclass(frozen=True)
 class StepSeen:
-    """Captured step of a check: client requests (one per copy) and requests to the origin, in order of time."""
+    """Captured messages of one step, by time: client requests (one per copy) and the cache's requests to the origin."""
 
     client: tuple[RequestSeen, ...]
     origin: tuple[RequestSeen, ...]
@@ -66,7 +69,7 @@ class StepSeen:
 
 @dataclass(frozen=True)
 class CheckSeen:
-    """Captured check: all steps, and the content of the origin's scripted reply in each step."""
+    """Captured messages of one check: all steps, and for each step the content of the origin's scripted reply."""
 
     steps: tuple[StepSeen, ...]
     contents: tuple[bytes, ...]
@@ -81,7 +84,10 @@ def _values(fields: Fields, name: str) -> list[bytes]:
 
 
 def requests_at(captured: CaptureFile, interface: str, port: int) -> list[RequestSeen]:
-    """Return every request to a server port at an interface, in order of time; raise KeyError if not captured."""
+    """Return all requests to a server port that were captured at an interface, by time.
+
+    Raises KeyError if the interface was not captured.
+    """
     every = [one for one in connections(captured.at(interface)) if one.server.port == port]
     found = [asked for connection in every for asked in _of(connection)]
     return sorted(found, key=lambda one: one.first_ns)
@@ -94,7 +100,7 @@ def check_seen(
     client: Iterable[RequestSeen],
     origin: Iterable[RequestSeen],
 ) -> CheckSeen:
-    """Assign captured requests to the steps of one check; `copies` has the number of client requests in each step."""
+    """Assign captured requests to the steps of one check; `copies` is the number of client requests in each step."""
     ours, theirs = [one for one in client if _is_of(name, one)], [one for one in origin if _is_of(name, one)]
     groups, start = [], 0
     for count in copies:
@@ -118,7 +124,7 @@ def _is_of(name: str, asked: RequestSeen) -> bool:
 
 
 def _of(connection: Connection) -> list[RequestSeen]:
-    """Return the requests on one connection with their responses; malformed messages are parsed as far as possible."""
+    """Return all requests on one connection with their responses, malformed messages included."""
     conversation = converse(connection)
     closed = connection.from_server.fin is not None or connection.from_server.reset is not None
     found = [_asked(exchange.request, exchange.response, closed) for exchange in conversation.exchanges]
@@ -147,7 +153,7 @@ def _asked(request: Message, response: Message | None, closed: bool) -> RequestS
 
 
 def _head(data: bytes) -> tuple[bytes, Fields, bytes]:
-    """Parse a message head, even if malformed; return (start line, fields by lower-case name, rest)."""
+    """Parse a message head, malformed or not; return (start line, fields by lower-case name, octets after the head)."""
     head, _, rest = data.partition(b"\r\n\r\n")
     line, *lines = head.split(b"\r\n")
     pairs = (one.partition(b":") for one in lines)
@@ -162,7 +168,7 @@ def _broken_request(stream: Stream, start: int, closed: bool) -> RequestSeen:
 
 
 def _with_rest(asked: RequestSeen, conversation: Conversation) -> RequestSeen:
-    """Return a request with the captured part of an incomplete response."""
+    """Return the last request of a connection, completed by the captured part of its response if that is incomplete."""
     stream = conversation.connection.from_server.stream
     used = sum(len(one.response.octets) for one in conversation.exchanges if one.response is not None)
     start = _final(stream.data, used)
@@ -177,7 +183,7 @@ def _with_rest(asked: RequestSeen, conversation: Conversation) -> RequestSeen:
 
 
 def _final(data: bytes, start: int) -> int | None:
-    """Return the offset of the final response, after interim responses (RFC 9110 section 15.2); None if absent."""
+    """Return the offset of the final response in `data`, after any interim (1xx) responses; None if there is none."""
     while (found := STATUS.match(data, start)) and found[1].startswith(b"1"):
         end = data.find(b"\r\n\r\n", start)
         if end < 0:

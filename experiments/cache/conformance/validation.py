@@ -1,4 +1,4 @@
-"""Checks of validation, freshening and invalidation (RFC 9111 sections 4.3, 4.4, 5.2.2.4; RFC 9110 section 9.3.2)."""
+"""Conformance checks of cache validation, freshening and invalidation (RFC 9111 4.3, 4.4, 5.2.2.4; RFC 9110 9.3.2)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MATCHING, OTHER = ("If-None-Match", '"1"'), ("If-None-Match", '"0"')
 
 
 def invalidates(method: str) -> Check:
-    """Return a check that a successful unsafe request, such as PUT, invalidates the stored response for its target."""
+    """Return a check that a successful unsafe request (such as PUT) invalidates the stored response for its URI."""
     return Check(
         f"invalidated-{method.lower()}",
         "9111 4.4",

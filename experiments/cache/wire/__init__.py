@@ -1,1 +1,1 @@
-"""Parsers of captures at a caching proxy: connections from clients, connections to the origin, and octets on a link."""
+"""Parsers of packet captures at a caching proxy: client connections, origin connections, and octets on a link."""

@@ -1,11 +1,11 @@
-"""Connections of a caching proxy, captured at the proxy's interface: from clients, and to the origin.
+"""HTTP exchanges on both sides of a caching proxy, from packets captured at the proxy's interface.
 
     client ──(GET http://www.example.com/a)──> proxy ──(GET /a, If-Modified-Since: ...)──> origin
 
-A connection is on the clients' side if it is opened to the proxy's address, and on the origin's side if it is opened
-from the proxy's address. The origin's responses determine the content that the proxy may store: the newest 200 (RFC
-9110 section 15.3.1) with the validators of a later 304 (RFC 9111 section 4.3.4). The claims check that the proxy serves
-this content. Left out: partial content, Vary, and methods other than GET, which the experiments do not send.
+A connection opened to the proxy's address is a client connection; a connection opened from the proxy's address is an
+origin connection. The origin's responses determine what the proxy may have stored: the newest 200 (RFC 9110 section
+15.3.1), with the validators of a later 304 (RFC 9111 section 4.3.4). The claims check that the proxy serves this
+content. Partial content, Vary and methods other than GET are not supported, since the experiments do not use them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CONDITIONS: Mapping[bytes, bytes] = {b"if-modified-since": b"last-modified", b"i
 
 @dataclass(frozen=True)
 class Copy:
-    """Stored response of a proxy, inferred from the origin's responses: the latest 200, with the latest validators."""
+    """Response that a proxy may have stored: the origin's latest 200 for a path, with the latest validators."""
 
     body: bytes
     validators: Mapping[bytes, bytes]
@@ -39,20 +39,20 @@ class Copy:
 
 @dataclass(frozen=True)
 class Served:
-    """Client's exchange with the proxy, and the resulting exchange of proxy and origin (None for a hit)."""
+    """Client's request with its response, and the request to the origin that it caused (`upstream`; None for a hit)."""
 
     exchange: Exchange
     upstream: Exchange | None
 
     @property
     def path(self) -> bytes:
-        """Return the path of the client's request."""
+        """Return the path and query of the client's request."""
         return path_of(self.exchange)
 
 
 @dataclass(frozen=True)
 class Legs:
-    """Connections of a proxy by side: connections from clients, and connections to the origin."""
+    """Captured connections of a proxy: those from clients, and those to the origin."""
 
     clients: PageLoad
     origin: PageLoad
@@ -67,28 +67,32 @@ class Legs:
 
     @property
     def loads(self) -> list[PageLoad]:
-        """Return the connections that serve as evidence: of both sides, or of clients only if the proxy is `alone`."""
+        """Return the connections that verdicts use as evidence.
+
+        These are the client and the origin connections; if the proxy opened none to the origin, the client connections
+        alone.
+        """
         # A proxy without any connection to the origin is a finding for the checks, not a gap in the capture.
         return [self.clients] if self.alone else [self.clients, self.origin]
 
     @property
     def dropped(self) -> int:
-        """Return the number of packets that the kernel dropped during the capture."""
+        """Return the number of packets dropped by the kernel during the capture: the larger value of both sides."""
         return max(load.dropped for load in self.loads)
 
     @property
     def absence(self) -> str | None:
-        """Return a clause that names the side without captured connections; None if both sides have connections."""
+        """Return a text that names the side without captured connections, or None if both sides have connections."""
         return next((load.absence for load in self.loads if load.absence is not None), None)
 
     @property
     def gap(self) -> str | None:
-        """Return a clause on the first incompletely captured connection; None if all are complete."""
+        """Return a text on the first connection that was not captured completely, or None if all were."""
         return next((load.gap for load in self.loads if load.gap is not None), None)
 
     @property
     def violation(self) -> Contradiction | None:
-        """Return a Contradiction for the first violation of the HTTP grammar; None without a violation."""
+        """Return a Contradiction for the first violation of the HTTP grammar, or None if there is none."""
         try:
             for load in self.loads:
                 load.require_valid()
@@ -104,19 +108,22 @@ class Legs:
         return found
 
     def asked(self, spans: Iterable[Span]) -> list[Exchange]:
-        """Return the exchanges between clients and proxy that begin within the time spans, in order."""
+        """Return the client requests sent within the time spans, each with its response, in order."""
         return _within(self.clients.exchanges, spans)
 
     def forwarded(self, spans: Iterable[Span]) -> list[Exchange]:
-        """Return the exchanges between proxy and origin that begin within the time spans, in order."""
+        """Return the proxy's requests to the origin sent within the time spans, each with its response, in order."""
         return _within(self.origin.exchanges, spans)
 
     def served(self, spans: Iterable[Span]) -> list[Served]:
-        """Pair each client exchange with the proxy's last origin exchange for the same path before the response."""
+        """Pair each client request in the time spans with the request to the origin that it caused, if any.
+
+        That is the last one for the same path between the client's request and its response.
+        """
         return [Served(exchange, self._meanwhile(exchange)) for exchange in self.asked(spans)]
 
     def answers_before(self, path: bytes, time_ns: int) -> list[Exchange]:
-        """Return the origin exchanges for a path whose response began by the given time."""
+        """Return the requests to the origin for a path whose responses had begun by `time_ns`, with these responses."""
         return [
             each
             for each in self._upstream.get(path, [])
@@ -124,7 +131,7 @@ class Legs:
         ]
 
     def copy(self, path: bytes, time_ns: int) -> Copy | None:
-        """Return the response that the proxy may have stored for a path at the given time; None if there is none."""
+        """Return the response that the proxy may have stored for a path at `time_ns`, or None."""
         found: Copy | None = None
         for exchange in self.answers_before(path, time_ns):
             response = exchange.response
@@ -146,9 +153,9 @@ class Legs:
 
 
 def read_legs(captured: CaptureFile, interface: str, proxy: str, ports: Iterable[int]) -> Legs:
-    """Return the HTTP connections at a proxy's interface by side; `ports` are the servers' ports.
+    """Return the HTTP connections captured at a proxy's interface, divided into client and origin connections.
 
-    Raises KeyError if the capture has no such interface.
+    `ports` are the server ports. Raises KeyError if the capture has no such interface.
     """
     every = page_load(captured, interface, ports)
 
@@ -163,7 +170,7 @@ def read_legs(captured: CaptureFile, interface: str, proxy: str, ports: Iterable
 
 
 def _asks(captured: CaptureFile, interface: str, proxy: str, ports: set[int]) -> bool:
-    """Return True if the proxy sends octets to a server, even on a connection opened before the capture."""
+    """Return True if the proxy sends octets to a server port, even on a connection that was open before the capture."""
     return any(
         network_layer(frame.packet).src == proxy
         and frame.packet[layers.TCP].dport in ports
@@ -174,7 +181,7 @@ def _asks(captured: CaptureFile, interface: str, proxy: str, ports: set[int]) ->
 
 
 def path_of(exchange: Exchange) -> bytes:
-    """Return path and query of a request target in origin-form or absolute-form."""
+    """Return path and query of a request's target, which may be in origin-form or absolute-form."""
     return _ABSOLUTE.sub(b"", exchange.target, count=1) or b"/"
 
 
@@ -189,7 +196,7 @@ def status_of(message: Message) -> int:
 
 
 def text(octets: bytes) -> str:
-    """Decode octets of a message for evidence texts."""
+    """Decode octets of a message as ASCII, other octets as escapes, to quote them in an evidence text."""
     return octets.decode("ascii", "backslashreplace")
 
 

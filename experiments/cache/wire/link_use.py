@@ -1,4 +1,4 @@
-"""Octets on a link during a workload, and the verdict on the share that a cache or CDN saves."""
+"""Number of octets on a captured link, and the verdict on how many of them a cache or CDN saves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lab7.experiments.harness.judge.verdict import Verdict, failed, shown, undec
 
 @dataclass(frozen=True)
 class LinkUse:
-    """Use of a link during a workload: octets of all frames, headers included, in both directions."""
+    """Use of a link during a workload: octets and number of all frames in both directions, headers included."""
 
     octets: int
     frames: int
@@ -21,7 +21,11 @@ class LinkUse:
 
 @dataclass(frozen=True)
 class ReliefWording:
-    """Phrases for a verdict on savings, such as `the same visits` (workload) and `the access link` (link)."""
+    """Phrases to be inserted into the text of a verdict on saved octets.
+
+    They name the workload, the link, the captured end of the link, the cache or CDN (`saver`), and the store that
+    serves responses without using the link (`copy`).
+    """
 
     workload: str
     link: str
@@ -33,9 +37,9 @@ class ReliefWording:
 
 
 def link_use(captured: CaptureFile, interface: str, span: Span, but: Sequence[Span] = ()) -> LinkUse:
-    """Return the octets and frames captured at one end of a link during `span`, except in the time spans `but`.
+    """Return the numbers of octets and frames captured at one end of a link in `span`, without the time spans `but`.
 
-    Raises KeyError without such an interface.
+    Raises KeyError if the interface was not captured.
     """
     seen = [
         frame.wire_length
@@ -46,10 +50,11 @@ def link_use(captured: CaptureFile, interface: str, span: Span, but: Sequence[Sp
 
 
 def decide_relief(claim: str, words: ReliefWording, without: LinkUse, relieved: LinkUse, from_copies: int) -> Verdict:
-    """Decide a claim from the octets of one workload on a link, without and with a cache or CDN (`saver`).
+    """Decide a claim that a cache or CDN reduces the octets on a link, from the same workload without and with it.
 
-    `from_copies`: number of responses served from copies alone. If it is 0, the verdict is undecided, since a cache or
-    CDN that stores nothing may save octets by persistent connections.
+    `from_copies` is the number of responses that the cache or CDN served without using the link. If it is 0, the
+    verdict is undecided: without stored responses, fewer octets are due to something else, such as persistent
+    connections.
     """
     dropped = without.dropped + relieved.dropped
     if dropped:
@@ -69,5 +74,5 @@ def decide_relief(claim: str, words: ReliefWording, without: LinkUse, relieved: 
 
 
 def change(before: float, after: float) -> str:
-    """Format a relative change for evidence texts, such as `40% less`."""
+    """Return a relative change as text for evidence, such as `40% less`."""
     return f"{abs(1 - after / before):.0%} {'less' if after <= before else 'more'}"

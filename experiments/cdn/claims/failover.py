@@ -1,16 +1,16 @@
-"""Decision of course claim C8: DNS answers drop a failed replica, and users are served again in bounded time.
+"""Verdict on course claim C8: after the failure of a CDN replica, users are served again within a bounded time.
 
-The times of the replica's failure and return are known from the experiment. The evidence is captured: answers of the
-CDN's name server with the replica's address, at the name server's interface, and connections that end without a
-complete response, at the users' interfaces. The name server may return the replica's address until the next health
-check has failed, and users may use that answer for its TTL:
+The times at which the replica fails and returns are known from the experiment. Two kinds of packets are evidence:
+answers of the CDN's name server that contain the replica's address, captured at this server; and connections without a
+complete response, captured at the users. After the failure, the name server may return the replica's address until its
+next health check has failed. Users may use such an answer for its TTL. The latest permitted times after the failure are
 
-    no answer names it later than      interval + timeout + slack
-    no request fails later than  TTL + interval + timeout + slack      after the fault
+    last DNS answer with the address           interval + timeout + slack
+    last failed request                  TTL + interval + timeout + slack
 
-`timeout` counts if a check gets no response at all; a check whose connection is refused takes no time. A
-200 with other content than the object contradicts the claim at any time, as does an answer without a server of the
-object, or with another TTL.
+`interval` is the time between two health checks. `timeout` is the time-out of a check; it is 0 if the connection is
+refused at once. Three observations contradict the claim at any time: a 200 response with other content than the object,
+a DNS answer with an address that is no server of the object, and a DNS answer with another TTL.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ NS = 1_000_000_000
 
 @dataclass(frozen=True)
 class Fault:
-    """Failure of one replica: times of failure and return, and the terms that limit the outage.
+    """Failure of one replica: its address, the times of failure and return in ns, and the terms that bound the outage.
 
-    The permitted outage is TTL + interval of health checks + time-out of a check + slack.
+    The longest permitted outage is TTL + interval of health checks + time-out of a check + slack.
     """
 
     address: str
@@ -55,29 +55,32 @@ class Fault:
 
     @property
     def noticed_ns(self) -> int:
-        """Return the time in ns after which no DNS answer may contain the failed replica."""
+        """Return the time in ns after which no DNS answer may contain the failed replica's address."""
         return self.began_ns + round((self.interval_s + self.timeout_s + self.slack_s) * NS)
 
     @property
     def over_ns(self) -> int:
-        """Return the time in ns after which no request may fail: no valid cached answer has the failed replica."""
+        """Return the time in ns after which no request may fail: no valid cached DNS answer has the failed replica."""
         return self.noticed_ns + round(self.ttl_s * NS)
 
     @property
     def allowed_s(self) -> float:
-        """Return the permitted outage in s: the time after the fault during which requests may fail."""
+        """Return the longest permitted outage in s, counted from the failure of the replica."""
         return (self.over_ns - self.began_ns) / NS
 
     @property
     def used_again_ns(self) -> int | None:
-        """Return the time in ns by which a returned replica must serve users again; None without a return."""
+        """Return the time in ns by which a returned replica must serve users again; None if it does not return."""
         waits_s = self.ttl_s + self.interval_s + self.timeout_s + self.slack_s
         return None if self.back_ns is None else self.back_ns + round(waits_s * NS)
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """Request of a user, timed from the first packet; `failure` is the reason of a failure, None after success."""
+    """Request of a user, successful or not; `failure` is the reason for a failure, or None.
+
+    The request begins with the SYN or, if the DNS lookup fails, with the DNS query.
+    """
 
     began_ns: int
     frame: int
@@ -88,7 +91,10 @@ class Attempt:
 
 @dataclass(frozen=True)
 class User:
-    """User of the CDN during a fault: captured DNS lookups and page loads, and versions of the requested objects."""
+    """Captured traffic of a CDN user during a fault: DNS lookups and page loads.
+
+    `objects` are the correct contents of the requested objects.
+    """
 
     name: str
     dns: DnsTraffic
@@ -98,9 +104,9 @@ class User:
 
 @dataclass(frozen=True)
 class Episode:
-    """Captured evidence on one fault: all users' requests, and the answers of the CDN's name server.
+    """Captured evidence of one fault: the requests of all users, and the DNS answers of the CDN's name server.
 
-    `serving`: addresses of the servers that have the object, the replicas and the origin.
+    `serving` are the addresses of all servers of the object: the replicas and the origin.
     """
 
     fault: Fault
@@ -112,9 +118,9 @@ class Episode:
 
 @dataclass(frozen=True)
 class Recovery:
-    """Effect of a fault on one user: number of failed requests, and time until requests succeeded again.
+    """Outage of one user after a fault: the number of failed requests and the time until requests succeeded again.
 
-    `last_s` and `served_s` are the starts of the last failed and of the next successful request, in s after the fault.
+    `last_s` is the start of the last failed request, `served_s` that of the next successful one, in s after the fault.
     """
 
     user: str
@@ -125,10 +131,10 @@ class Recovery:
 
 @dataclass(frozen=True)
 class _Course:
-    """Course of one fault (failures, recovery, DNS answers) for the user with the longest outage.
+    """Outage of the user who was affected longest by a fault, as used in the evidence text.
 
-    Fields: the first failed, last failed and next successful request, the last DNS answer with the replica's address,
-    the time of the last failed request in s after the fault, and a clause on the replica's return.
+    Attributes: the first failed, the last failed and the next successful request; the last DNS answer with the
+    replica's address; the start of the last failed request in s after the fault; a text on the replica's return.
     """
 
     first: Attempt
@@ -141,9 +147,9 @@ class _Course:
 
 @decides("C8")
 def decide_failover(claim: str, episodes: Sequence[Episode]) -> Verdict:
-    """Decide claim C8 from several faults: no DNS answer and no failed request is later than permitted.
+    """Decide claim C8: after each fault, users are served again in time, and DNS answers drop the failed replica.
 
-    Undecided if a fault met no request, if requests failed without a fault, or if no requests followed for long enough.
+    Undecided if a fault affected no request, if a request failed before the fault, or if a user stopped too early.
     """
 
     if not episodes:
@@ -174,9 +180,9 @@ def decide_failover(claim: str, episodes: Sequence[Episode]) -> Verdict:
 
 
 def check_episode(episode: Episode) -> list[int]:
-    """Check one fault; return the frames of the first and last failed request and of the next successful one.
+    """Check that the outage after one fault is short enough; raise Contradiction or Inconclusive otherwise.
 
-    The list is empty if no request failed. Raises Contradiction, Inconclusive.
+    Return the frames of the first failed, the last failed and the next successful request; empty if no request failed.
     """
     _names_servers(episode)
     for user in episode.users:
@@ -189,19 +195,22 @@ def check_episode(episode: Episode) -> list[int]:
 
 
 def first_served(episode: Episode, user: User) -> Attempt | None:
-    """Return a user's first successful request after the last failed one; None if no request succeeds again."""
+    """Return a user's first successful request after the last failed one, or None if no request succeeded again.
+
+    If no request failed, return the first successful request after the fault.
+    """
     every = [attempt for attempt in attempts(user) if not _before(attempt, episode.fault)]
     last = next((place for place in range(len(every), 0, -1) if every[place - 1].failure is not None), 0)
     return next((attempt for attempt in every[last:] if attempt.failure is None), None)
 
 
 def naming_answers(episode: Episode) -> list[DnsMessage]:
-    """Return the answers of the CDN's name server with the failed replica's address, in order of time."""
+    """Return the DNS answers of the CDN's name server that contain the failed replica's address, in order of time."""
     return [answer for answer, addresses in _answers(episode) if episode.fault.address in addresses]
 
 
 def attempts(user: User) -> list[Attempt]:
-    """Return a user's requests in the order of their first packets; a failed DNS lookup counts as a failed request."""
+    """Return all requests of a user in order of time; a failed DNS lookup counts as a failed request."""
     found = [_attempt(conversation) for conversation in user.load.conversations]
     for exchange in user.dns.exchanges:
         answer = exchange.response
@@ -215,7 +224,7 @@ def attempts(user: User) -> list[Attempt]:
 
 
 def recovery(episode: Episode, user: User) -> Recovery | None:
-    """Return the effect of a fault on a user; None if no request failed, or none succeeded afterwards."""
+    """Return the outage of a user after a fault; None if no request failed, or if none succeeded afterwards."""
     fault = episode.fault
     every = [attempt for attempt in attempts(user) if not _before(attempt, fault)]
     failed = [attempt for attempt in every if attempt.failure is not None]
@@ -231,7 +240,7 @@ def recovery(episode: Episode, user: User) -> Recovery | None:
 
 
 def _gets_objects(user: User) -> None:
-    """Raise Contradiction unless the content of every 200 response to the user is a version of the requested object."""
+    """Raise Contradiction if a 200 response to the user has a content that is no version of the requested object."""
     exchanges = [
         exchange
         for exchange in user.load.exchanges
@@ -241,7 +250,7 @@ def _gets_objects(user: User) -> None:
 
 
 def _names_servers(episode: Episode) -> None:
-    """Raise Contradiction unless all DNS answers have addresses of the object's servers and the configured TTL."""
+    """Raise Contradiction if a DNS answer has a wrong TTL, or an address that belongs to no server of the object."""
     for answer, addresses in _answers(episode):
         strangers = addresses - episode.serving
         if strangers:
@@ -271,12 +280,12 @@ def _attempt(conversation: Conversation) -> Attempt:
 
 
 def _before(attempt: Attempt, fault: Fault) -> bool:
-    """Return True if a request ended before the replica failed; a request under way may fail with the replica."""
+    """Return True if a request ended before the replica failed; requests under way at that time may fail."""
     return attempt.ended_ns is not None and attempt.ended_ns < fault.began_ns
 
 
 def _course(episode: Episode) -> _Course:
-    """Check all users during one fault; return the course for the user with the longest outage."""
+    """Check that the outage of each user is short enough; return that of the user who was affected longest."""
     fault = episode.fault
     named = _no_longer_named(episode)
     users = [_served_again(user, fault) for user in episode.users]
@@ -285,7 +294,7 @@ def _course(episode: Episode) -> _Course:
 
 
 def _terms(episodes: Sequence[Episode]) -> str:
-    """Describe the terms that limit the outage besides the TTL, for evidence texts."""
+    """Return a text about the terms that bound the outage in addition to the TTL, for the evidence."""
     fault, timeout_s = episodes[-1].fault, max(episode.fault.timeout_s for episode in episodes)
     waits = f", {timeout_s:g} s for the time-out of a check" if timeout_s else ""
     return f"{fault.interval_s:g} s to the next check{waits} and {fault.slack_s:g} s for requests under way"
@@ -296,7 +305,7 @@ def _after(time_ns: int, fault: Fault) -> float:
 
 
 def _answers(episode: Episode) -> list[tuple[DnsMessage, set[str]]]:
-    """Return (answer, addresses in the answer) for each response of the CDN's name server, in order of time."""
+    """Return each DNS answer of the CDN's name server for the alias with the addresses in it, in order of time."""
     found = []
     for exchange in episode.server.exchanges:
         question, answer = exchange.query.question, exchange.response
@@ -307,7 +316,11 @@ def _answers(episode: Episode) -> list[tuple[DnsMessage, set[str]]]:
 
 
 def _no_longer_named(episode: Episode) -> DnsMessage:
-    """Check that no answer has the replica's address after the detected failure; return the last answer with it."""
+    """Raise Contradiction if a DNS answer contains the replica's address later than permitted after the failure.
+
+    Return the last answer with this address that was permitted. Raises Inconclusive without such an answer, or without
+    queries after the fault.
+    """
     fault = episode.fault
     until_ns = fault.back_ns or max(
         (attempt.began_ns for user in episode.users for attempt in attempts(user)), default=0
@@ -332,7 +345,10 @@ def _no_longer_named(episode: Episode) -> DnsMessage:
 
 
 def _served_again(user: User, fault: Fault) -> tuple[Attempt, Attempt, Attempt]:
-    """Check that the outage is permitted; return the first failed, last failed and next successful request."""
+    """Return the first failed, the last failed and the next successful request of a user.
+
+    Raises Contradiction if the outage was too long, Inconclusive if the requests do not show it.
+    """
     every = attempts(user)
     before = [attempt for attempt in every if _before(attempt, fault)]
     during = [attempt for attempt in every if not _before(attempt, fault)]
@@ -369,7 +385,10 @@ def _served_before(user: User, before: Iterable[Attempt], fault: Fault) -> None:
 
 
 def _back(episode: Episode) -> str:
-    """Check that a returned replica is in DNS answers and serves users again in time; return a clause on its return."""
+    """Check that a replica that returned appears in DNS answers and serves users again; raise Contradiction otherwise.
+
+    Return a text on it for the evidence, empty if the replica does not return.
+    """
     fault = episode.fault
     if fault.back_ns is None or fault.used_again_ns is None:
         return ""

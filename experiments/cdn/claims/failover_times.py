@@ -1,16 +1,17 @@
-"""Decision of course claim C8 by many faults: fail-over times, compared with their theoretical distribution.
+"""Verdict on course claim C8 from many faults, and the theoretical distribution of fail-over times.
 
-A name server near the users caches an answer for its TTL T. Users send a request every E seconds, so that this name
-server queries the CDN's name server every C = E * ceil(T / E). A replica fails at a random time: the time R to the next
-query is uniform on [0, C]. The time D to the CDN's next health check is uniform on [0, I]. If the check precedes the
-next query, users are served from that query on. Otherwise the query returns the failed replica once more, for another
-cycle:
+The resolver near the users caches a DNS answer for its TTL T. A user sends a request every E seconds. The resolver
+therefore queries the CDN's name server once in a cycle of C = E * ceil(T / E) seconds. A replica fails at a random
+time. The time R from the failure to the resolver's next query is uniform on [0, C]. The time D from the failure to the
+CDN's next health check is uniform on [0, I]; I is the interval of the checks. If the check comes first, the next query
+already gets another replica. Otherwise this query gets the failed replica once more, and the resolver keeps it for
+another cycle. The fail-over time F is
 
     F = R       if R > D        R uniform on [0, C], D uniform on [0, I], independent, I <= C
         R + C   else            mean: C / 2 + C * P(R < D) = (C + I) / 2
 
-The fail-over time of a fault (see `fail_over`) is taken from packets: the answers of the CDN's name server with the
-failed replica, captured at the region's name server, and the first successful request of a user.
+Fail-over times (see `fail_over`) are measured in packets: DNS answers with the failed replica, captured at the
+resolver, and the user's first successful request.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ LEVEL, NORMAL_Z, KOLMOGOROV = 0.99, 2.5758, 1.6276
 
 @dataclass(frozen=True)
 class FailOverTheory:
-    """Theoretical distribution of the fail-over time for a TTL, request period and health check interval in s."""
+    """Theoretical distribution of the fail-over time, for a TTL, a request period and a health check interval in s."""
 
     ttl_s: float
     every_s: float
@@ -44,7 +45,7 @@ class FailOverTheory:
 
     @property
     def cycle_s(self) -> float:
-        """Return the time in s between two queries to the CDN's name server: the TTL, rounded up to request periods."""
+        """Return the time in s between two queries of the resolver: the TTL, rounded up to whole request periods."""
         return self.every_s * math.ceil(self.ttl_s / self.every_s)
 
     @property
@@ -54,14 +55,14 @@ class FailOverTheory:
 
     @property
     def deviation_s(self) -> float:
-        """Return the standard deviation of the fail-over time in s, for the distribution in share()."""
+        """Return the standard deviation of the fail-over time in s."""
         cycle_s, check_s = self.cycle_s, self.interval_s
         # Second moment of the fail-over time: E[R^2] + E[2 R C + C^2 if R < D], in the module docstring's symbols.
         square = cycle_s**2 / 3 + 2 * check_s**2 / 6 + cycle_s * check_s / 2
         return math.sqrt(square - self.mean_s**2)
 
     def share(self, time_s: float) -> float:
-        """Return the distribution function: the probability that the fail-over time is at most `time_s`."""
+        """Return the cumulative distribution function: the probability that the fail-over time is at most `time_s`."""
         cycle_s, check_s = self.cycle_s, self.interval_s
         early_s = min(max(time_s, 0.0), check_s)
         late_s = min(max(time_s - cycle_s, 0.0), check_s)
@@ -69,7 +70,7 @@ class FailOverTheory:
         return (early_s**2 / (2 * check_s) + flat_s + late_s - late_s**2 / (2 * check_s)) / cycle_s
 
     def quantile_s(self, share: float) -> float:
-        """Return the quantile in s: the fail-over time that is not exceeded with probability `share`."""
+        """Return the fail-over time in s that is not exceeded with probability `share` (a quantile)."""
         low, high = 0.0, self.cycle_s + self.interval_s
         for _ in range(60):
             middle = (low + high) / 2
@@ -77,7 +78,10 @@ class FailOverTheory:
         return high
 
     def quantile_tolerance(self, share: float, count: int) -> float:
-        """Return the permitted relative deviation of a quantile of `count` samples (asymptotic normal law, LEVEL)."""
+        """Return the permitted relative deviation of an empirical quantile of `count` fail-over times from theory.
+
+        It follows from the asymptotic normal distribution of the quantile at the confidence level LEVEL.
+        """
         step_s = self.cycle_s / 1000
         here_s = self.quantile_s(share)
         density = (self.share(here_s + step_s) - self.share(here_s - step_s)) / (2 * step_s)
@@ -91,15 +95,16 @@ class FailOverTheory:
 
     @staticmethod
     def distance_allowed(count: int) -> float:
-        """Return the critical Kolmogorov-Smirnov distance for `count` samples, exceeded by one sample in a hundred."""
+        """Return the critical Kolmogorov-Smirnov distance for `count` samples at significance level 1 %."""
         return KOLMOGOROV / math.sqrt(count)
 
 
 def fail_over(episode: Episode) -> Timing | None:
-    """Return the time from a fault to the user's next successful request, with terms; None without such a request.
+    """Return the fail-over time, from a fault to the user's next successful request; None without such a request.
 
-    If the fault met no request, the next request counts. Terms: the remaining TTL of the answer in the cache, further
-    lifetimes of answers fetched before the check detected the fault, and the time until the next request.
+    If the fault affected no request, the next request counts. The time is divided into three terms: the remaining TTL
+    of the cached DNS answer; the further cycles of answers with the failed replica, fetched before the health check
+    failed; and the time from the expiry of the last such answer to the next request.
     """
     served = first_served(episode, episode.users[0])
     answers = naming_answers(episode)
@@ -117,9 +122,10 @@ def fail_over(episode: Episode) -> Timing | None:
 
 @decides("C8")
 def decide_failover_times(claim: str, episodes: Sequence[Episode], theory: FailOverTheory) -> Verdict:
-    """Decide claim C8 from many faults, by the Kolmogorov-Smirnov distance of fail-over times from theory.
+    """Decide claim C8 from many faults: after each of them, users are served again within the permitted time.
 
-    Undecided under the conditions of `failover.decide_failover`.
+    The evidence text compares the measured fail-over times with their theoretical distribution (mean, quartiles,
+    Kolmogorov-Smirnov distance). Undecided if no fault affected a request, or if no request was served after a fault.
     """
 
     if not episodes:
@@ -154,7 +160,7 @@ def decide_failover_times(claim: str, episodes: Sequence[Episode], theory: FailO
 
 
 def quantile(times_s: Sequence[float], share: float) -> float:
-    """Return the empirical quantile: the least measured time that at least `share` of the times do not exceed."""
+    """Return the empirical quantile: the smallest measured time that at least this share of the times do not exceed."""
     return sorted(times_s)[max(0, math.ceil(share * len(times_s)) - 1)]
 
 

@@ -1,7 +1,8 @@
-"""Decision of course claims C3 and C4: DNS answers direct users of a CDN to replicas, by an alias of the site's name.
+"""Verdicts on course claims C3 and C4: a CDN directs users to replicas by DNS, through a CNAME of the site's name.
 
-Sources: RFC 1034 sections 3.6.2 (CNAME), 4.2.1 (referrals and glue) and 4.3.2. A region is captured at its users'
-interfaces (answers received, destinations of SYNs) and at its local name server's (queries upstream).
+Sources: RFC 1034 sections 3.6.2 (CNAME), 4.2.1 (referrals and glue) and 4.3.2 (algorithm of a name server). In each
+region, packets are captured at the users (DNS answers, destinations of SYNs) and at the local name server (its queries
+to authoritative servers).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from lab7.experiments.harness.judge.verdict import Contradiction, Finding, Incon
 
 @dataclass(frozen=True)
 class Steering:
-    """Replica selection by the CDN's name server: its traffic, the alias, and the region map (region -> prefix)."""
+    """Replica selection by the CDN's name server: its captured queries, the alias, the prefix of each region."""
 
     traffic: DnsTraffic
     alias: str
@@ -39,9 +40,9 @@ class Steering:
 def decide_regional_answers(
     claim: str, regions: Sequence[Region], name: str, steering: Steering | None = None
 ) -> Verdict:
-    """Decide claim C3: users of each region get only addresses of the region's replicas, and connect to them.
+    """Decide claim C3: users of each region get only addresses of their region's replicas, and connect to these.
 
-    steering: traffic of the CDN's name server, from which the evidence gives the reason for each region's replica.
+    With `steering`, the evidence also has the resolver address by which the CDN's name server chose each replica.
     """
 
     loads = [one.load for one in regions]
@@ -72,11 +73,11 @@ def decide_regional_answers(
 
 @decides("C4")
 def decide_alias_to_cdn(claim: str, local: DnsTraffic, name: str, alias: str, addresses: Addresses) -> Verdict:
-    """Decide claim C4: a local name server finds the site's name to be an alias (CNAME) that the CDN resolves.
+    """Decide claim C4: the site's name is an alias (CNAME) for a name that the CDN's name server resolves.
 
-    `addresses`: keyed by role; `provider` and `cdn` are the two authoritative servers, `local` is the resolver. The
-    provider's server has to answer with the CNAME record. A referral has to lead to the CDN's server, which has to
-    answer with the alias's address.
+    `addresses` has a server's address for each role: `provider` and `cdn` are the two authoritative servers, `local` is
+    the resolver. The provider's server must answer with the CNAME record. A referral must lead to the CDN's server, and
+    this must answer with the address of the alias.
     """
 
     def check() -> Finding:
@@ -105,12 +106,12 @@ def decide_alias_to_cdn(claim: str, local: DnsTraffic, name: str, alias: str, ad
 
 
 def _reason(regions: Sequence[Region], steering: Steering) -> tuple[str, list[int]]:
-    """Return a sentence on the resolver's address by which the CDN's name server chose each replica, and its frames."""
+    """Return a sentence, with frames, on the resolver address by which the CDN chose each region's replica."""
     found: list[str] = []
     frames = []
     for region in regions:
         network = ipaddress.ip_network(steering.networks[region.name])
-        # Direct queries of other hosts, such as checks before the measurement, direct no user.
+        # Leave out direct queries of other hosts, such as checks before the measurement: they direct no user.
         resolvers = {exchange.query.target for exchange in region.dns.exchanges}
         for exchange, answer in answered_queries([steering.traffic], steering.alias, "A"):
             given = {record.rdata for record in alias_chain(answer, steering.alias, "A")[1]}
@@ -128,7 +129,10 @@ def _reason(regions: Sequence[Region], steering: Steering) -> tuple[str, list[in
 
 
 def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]:
-    """Return (addresses by the time of the answer, frames of the answers) of a region's lookups of the name."""
+    """Return the DNS answers for the name that a region's users got: addresses by time in ns, and frame numbers.
+
+    Raises Contradiction if an answer has an address that is not one of the region's replicas.
+    """
     found: dict[int, set[str]] = {}
     frames = []
     for _, answer in answered_queries([region.dns], name, "A"):
@@ -145,7 +149,10 @@ def _answers(region: Region, name: str) -> tuple[dict[int, set[str]], list[int]]
 
 
 def _follows_answers(region: Region, answered: Mapping[int, set[str]]) -> list[int]:
-    """Check that every connection goes to an address from an earlier answer; return the frames of the users' SYNs."""
+    """Return the frames of the users' SYNs.
+
+    Raises Contradiction if a SYN goes to an address that no earlier DNS answer contains.
+    """
     frames = []
     for connection in (conversation.connection for conversation in region.load.conversations):
         before = [addresses for time_ns, addresses in answered.items() if time_ns < connection.syn.time_ns]
@@ -162,7 +169,7 @@ def _follows_answers(region: Region, answered: Mapping[int, set[str]]) -> list[i
 
 
 def _walk(local: DnsTraffic, name: str, addresses: Addresses) -> tuple[DnsExchange, list[DnsExchange]]:
-    """Return (client's first query for the name, local name server's own exchanges until its answer)."""
+    """Return the client's first query for the name, and the local name server's own queries until it responds."""
     mine = addresses_of(addresses, "local")
     outer = next(
         (
@@ -189,7 +196,10 @@ def _walk(local: DnsTraffic, name: str, addresses: Addresses) -> tuple[DnsExchan
 
 
 def _tells_alias(inner: Sequence[DnsExchange], name: str, alias: str, addresses: Addresses) -> DnsExchange:
-    """Return the exchange in which the content provider's authoritative name server gives the CNAME."""
+    """Return the query that the content provider's authoritative name server answers with the CNAME.
+
+    Raises Contradiction if the CNAME has another source or target, or if there is none.
+    """
     for one in inner:
         answer = answer_of(one)
         aliases = [each for each in answer.answer if each.name == canonical(name) and each.type == "CNAME"]
@@ -208,7 +218,10 @@ def _tells_alias(inner: Sequence[DnsExchange], name: str, alias: str, addresses:
 
 
 def _refers_to_cdn(inner: Sequence[DnsExchange], alias: str, addresses: Addresses) -> int:
-    """Return the frame of a referral from another zone's server that has the address of the CDN's name server."""
+    """Return the frame of another zone's referral whose glue is the address of the CDN's name server.
+
+    Raises Inconclusive if there is none.
+    """
     cdn = addresses_of(addresses, "cdn")
     for one in inner:
         answer = answer_of(one)
@@ -220,7 +233,10 @@ def _refers_to_cdn(inner: Sequence[DnsExchange], alias: str, addresses: Addresse
 
 
 def _answers_alias(inner: Sequence[DnsExchange], alias: str, addresses: Addresses, cname: DnsExchange) -> DnsExchange:
-    """Return the exchange after the CNAME in which the CDN's name server answers authoritatively for the alias."""
+    """Return the query for the alias that the CDN's name server answers authoritatively.
+
+    Raises Contradiction if another server answers it, if it precedes the CNAME, or if there is none.
+    """
     for one in inner:
         answer = answer_of(one)
         question = one.query.question

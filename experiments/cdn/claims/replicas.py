@@ -1,10 +1,9 @@
-"""Decision of course claims C2 and C7: replicas serve identical content, and request each object once from the origin.
+"""Verdicts on course claims C2 and C7: CDN replicas serve the origin's content, and fetch each object once.
 
-A region is captured at its users' interfaces (response bodies) and at its replica's interface (the replica's requests
-to the origin, see `cache.wire.legs`). The reference for an object is the origin's response, captured at the origin's
-interface: a replica has to serve the same content with the same validators (RFC 9110 section 8.8). Storage and
-freshness follow RFC 9111: every object requested here stays fresh, so no request to the origin is a revalidation. C3
-and C4 are in `names`.
+In each region, packets are captured at the users (responses) and at the replica (its requests to the origin). The
+reference for an object is the origin's response, captured at the origin: a replica must serve the same content with the
+same validators (RFC 9110 section 8.8). Storage and freshness follow RFC 9111. All objects stay fresh during the run; a
+request to the origin is therefore never a validation.
 """
 
 from __future__ import annotations
@@ -33,7 +32,10 @@ from lab7.experiments.http.wire.page_load import PageLoad
 
 @dataclass(frozen=True)
 class Region:
-    """Region of a CDN: replica addresses, users' DNS lookups and page loads, and the replicas' connections by side."""
+    """Region of a CDN: the replicas' addresses, the users' DNS lookups and page loads, and the replicas' connections.
+
+    `legs` has the replicas' connections with users and with the origin separately.
+    """
 
     name: str
     replicas: frozenset[str]
@@ -43,21 +45,21 @@ class Region:
 
     @cached_property
     def objects(self) -> frozenset[bytes]:
-        """Return the request paths of the region's users."""
+        """Return the paths that users of the region requested."""
         return frozenset(path_of(exchange) for exchange in self.load.exchanges)
 
 
 def require_valid(loads: Iterable[PageLoad]) -> None:
-    """Raise Contradiction for the first violation of the HTTP grammar in the region's connections."""
+    """Raise Contradiction for the first violation of the HTTP grammar in these connections."""
     for load in loads:
         load.require_valid()
 
 
 @decides("C2")
 def decide_identical_copies(claim: str, regions: Sequence[Region], origin: PageLoad, objects: Objects) -> Verdict:
-    """Decide claim C2: replicas serve the origin's responses, identical in content and validators.
+    """Decide claim C2: responses of replicas equal the origin's in content and validators.
 
-    Undecided if a region's replica served no response from its cache.
+    Undecided if the replica of a region served no response from its cache.
     """
 
     legs = [origin, *(leg for region in regions for leg in (region.legs.clients, region.legs.origin))]
@@ -98,9 +100,9 @@ def decide_single_fetch(
 ) -> Verdict:
     """Decide claim C7: each replica requests each object exactly once from the origin, before first serving it.
 
-    Each response has to be the origin's object. `visits`: spans in which objects were requested one after the other;
-    `crowd`: keyed by region, the span in which `users` users simultaneously requested an object that the replica had
-    not stored; one request to the origin must serve all users.
+    Each response must equal the origin's object. In the time spans `visits`, objects were requested one after the
+    other. For each region in `crowd`, `users` users simultaneously requested an object that the replica had not stored;
+    one request to the origin must serve all of them.
     """
 
     loads = _used([leg for one in regions for leg in (one.legs.clients, one.legs.origin)])
@@ -130,17 +132,20 @@ def decide_single_fetch(
 
 
 def _used(legs: Iterable[PageLoad]) -> list[PageLoad]:
-    """Return the sides with connections: a replica that serves all requests from its cache opens none to the origin."""
+    """Return those of the given connection groups that are not empty.
+
+    A replica that serves all requests from its cache opens no connection to the origin.
+    """
     return [leg for leg in legs if leg.conversations]
 
 
 def is_of_user(region: Region, served: Served) -> bool:
-    """Return True if a request to a replica comes from a user, False for a health check."""
+    """Return True if a request to a replica comes from a user, False if it is a health check."""
     return served.path in region.objects
 
 
 def _of_replicas(region: Region) -> list[Exchange]:
-    """Return the exchanges between a region's users and replicas."""
+    """Return the requests of a region's users to its replicas, each with its response."""
     return [
         exchange
         for conversation in region.load.conversations
@@ -178,14 +183,21 @@ def _equals(exchange: Exchange, original: Message | None) -> list[int]:
 
 
 def _from_copy(region: Region, exchange: Exchange) -> bool:
-    """Return True if the replica sent the origin no request for this path between a user's request and the response."""
+    """Return True if the replica served a response from its cache.
+
+    That is the case if it sent the origin no request for the path between the user's request and the response.
+    """
     asked_ns, ended_ns = exchange.request.first_ns, response_of(exchange).last_ns
     fetched = region.legs.forwarded([(asked_ns, ended_ns)])
     return path_of(exchange) not in {path_of(one) for one in fetched}
 
 
 def _fetched_once(region: Region, visits: Sequence[Span], objects: Objects) -> tuple[list[int], int]:
-    """Check that a replica fetched each object once; return (frames of the fetches, number of repeated requests)."""
+    """Raise Contradiction if a replica requested an object from the origin more than once.
+
+    Return the frames of its requests to the origin, and the number of user requests for an object that was already
+    stored.
+    """
     frames, repeats, seen = [], 0, set()
     for served in (one for one in region.legs.served(visits) if is_of_user(region, one)):
         require([served.exchange], objects)
@@ -210,7 +222,10 @@ def _fetched_once(region: Region, visits: Sequence[Span], objects: Objects) -> t
 
 
 def _crowd(region: Region, span: Span, users: int, objects: Objects) -> tuple[str, int]:
-    """Check that simultaneous requests caused one request to the origin; return (description, its frame)."""
+    """Check that simultaneous user requests caused one request to the origin; raise Contradiction otherwise.
+
+    Return a text for the evidence, and the frame of the request to the origin.
+    """
     requests = [one for one in region.legs.asked([span]) if path_of(one) in region.objects]
     if len(requests) < users:
         raise Inconclusive(f"Only {len(requests)} of {users} users sent concurrent requests.")

@@ -1,8 +1,8 @@
-"""Decision of course claims C5 and C6 on visits: time saved by a CDN, and octets saved on the origin's link.
+"""Verdicts on course claims C5 and C6: a CDN shortens page loads and reduces the octets on the origin's link.
 
-Times are measured at a user's own interface, from the first query for the site's name to the last octet of the visit,
-and decomposed as `decomposition` decomposes a page load, with the replica's waits for the origin subtracted from the
-users' waits, as in `cache.claims.savings`.
+The load time of a page is measured at the user, from the DNS query for the site's name to the last octet of the page.
+It is divided into terms, as in `cache.claims.savings`: the time in which the replica waits for the origin is subtracted
+from the time in which the user waits for the replica.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def decide_visit_time(
     through: Mapping[str, Sequence[float]],
     disagreeing: Sequence[str],
 ) -> Verdict:
-    """Decide claim C5 from the times in s of the same visits, keyed by region, without the CDN and through the CDN.
+    """Decide claim C5: a CDN shortens page loads, from the load times in s of the same pages by region.
 
-    `disagreeing`: names of the comparisons in which measured times disagree with theory; undecided then.
+    `disagreeing` names the comparisons in which measured times deviate too much from theory; C5 is undecided then.
     """
     if not without or {name: len(times) for name, times in without.items()} != {
         name: len(times) for name, times in through.items()
@@ -61,14 +61,18 @@ def decide_visit_time(
 
 @decides("C6")
 def decide_link_relief(claim: str, without: LinkUse, through: LinkUse, from_copies: int) -> Verdict:
-    """Decide claim C6 from the octets of the same requests on the origin's link; `from_copies`: number of hits."""
+    """Decide claim C6: a CDN reduces the octets of the same requests on the origin's link.
+
+    `from_copies` is the number of responses that replicas served from their caches.
+    """
     return decide_relief(claim, _AT_ORIGIN, without, through, from_copies)
 
 
 def decompose_by_name(load: PageLoad, lookups: DnsTraffic, legs: Legs | None, span: Span) -> Decomposition:
-    """Divide the time of a visit with its DNS lookup into terms; `legs`: the replica's connections, None without CDN.
+    """Divide the load time of a page, DNS lookup included, into terms.
 
-    `load` and `lookups` are of the user's own interface and the visit's span. Raises ValueError without a response.
+    `load` and `lookups` were captured at the user within `span`. `legs` are the replica's connections, None without a
+    CDN. Raises ValueError if no response was received.
     """
     found = decompose(load) if legs is None else decompose_visit(load, legs, span)
     start_ns = load.conversations[0].connection.syn.time_ns

@@ -1,8 +1,9 @@
-"""Decision of course claims C1, C5 and C6: a single origin and a CDN compared, for growing numbers of clients.
+"""Verdicts on course claims C1, C5 and C6: a single origin and a CDN, compared for a growing number of clients.
 
-The bulk exchanges (see `http.wire.bulk`) at the interfaces of users and origin are combined. A client requests,
-receives, thinks and repeats, so that link usage follows `cdn.theory`: proportional to the clients up to the knee, and
-saturated beyond the knee, where each further client delays all clients.
+Each client repeats a cycle: it requests an object, receives the response, and pauses for the think time. The
+utilisation of the origin's link is expected to follow `cdn.theory`: it grows in proportion to the number of clients up
+to the knee of the curve. Beyond the knee the link is saturated, and each further client delays all clients. Requests
+and responses are captured at the users and at the origin.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ FULL, BEYOND = 0.9, 1.2
 
 @dataclass(frozen=True)
 class Point:
-    """Measurements for one number of clients: mean response time and terms in s, octets on the origin's link.
+    """Measurements for one number of clients: mean response time and its terms in s, octets on the origin's link.
 
-    `theory_s` is the theoretical response time and `tolerance` the permitted deviation from it; `theory_utilisation` is
-    the utilisation by the closed form; `needs` is the offered load: the share of the link that the clients would use
-    without queueing; `problem` is the reason why the point is no evidence, `wrong` a response that is not the object.
+    - `theory_s`, `tolerance`: theoretical response time, and the permitted relative deviation from it
+    - `theory_utilisation`: utilisation of the link by the closed form
+    - `needs`: offered load: the share of the link that all clients would use if no request queued
+    - `problem`: reason why the measurements are no evidence, or None
+    - `wrong`: description of a response that differs from the origin's object, or None
     """
 
     clients: int
@@ -49,15 +52,16 @@ class Point:
 
     @property
     def who(self) -> str:
-        """Return the number of clients with the noun, such as `1 client`."""
+        """Return the number of clients as text, such as `1 client`."""
         return f"{self.clients} client{'' if self.clients == 1 else 's'}"
 
 
 @dataclass(frozen=True)
 class Responses:
-    """Responses to users within a time span: mean times in s, with terms for responses that crossed the origin's link.
+    """Responses to all users within a time span: mean response time and its terms in s.
 
-    `request_bytes` and `response_bytes` are the largest request and response, 0 without any.
+    The terms of the origin's link count only for responses that crossed it. `request_bytes` and `response_bytes` are
+    the sizes of the largest request and response, or 0.
     """
 
     count: int
@@ -74,10 +78,10 @@ class Responses:
 def responses(
     users: Iterable[Traffic], origin: Traffic, span: tuple[int, int], rate_bps: float, objects: Objects
 ) -> Responses:
-    """Combine the exchanges at users and origin within a span; a response that is not in `objects` sets `wrong`.
+    """Return mean response time and terms for requests sent within the time span, captured at users and origin.
 
-    Requests meet no queue on their way, so that the time of a response beyond propagation and transmission is its time
-    in the queue of the link.
+    Requests meet no queue on their way. The time of a response beyond propagation and transmission is therefore its
+    wait in the link's queue. A response that differs from `objects` sets `wrong`.
     """
     users = list(users)
     mine = [crossing for traffic in users for crossing in traffic.crossings if span[0] <= crossing.asked_ns < span[1]]
@@ -135,10 +139,10 @@ def _problem(asked: Sequence[BulkExchange], done: Sequence[BulkExchange], traffi
 
 @decides("C1")
 def decide_origin_saturation(claim: str, alone: Sequence[Point]) -> Verdict:
-    """Decide claim C1: the utilisation of a single origin's link grows with the number of clients to saturation.
+    """Decide claim C1: with more clients, the utilisation of a single origin's link grows until the link is saturated.
 
-    After saturation the response time grows with the number of clients. Undecided unless the sweep reaches from well
-    below the knee to well beyond it.
+    Beyond saturation the response time must grow. Undecided unless the numbers of clients range from well below the
+    knee of the utilisation curve to well beyond it.
     """
     unfit = _unfit(claim, alone)
     if unfit is not None:
@@ -187,7 +191,7 @@ def decide_response_time_under_load(claim: str, alone: Sequence[Point], through:
 
 @decides("C6")
 def decide_link_use_under_load(claim: str, alone: Sequence[Point], through: Sequence[Point]) -> Verdict:
-    """Decide claim C6: for each number of clients, the CDN saves octets per response on the origin's link."""
+    """Decide claim C6: for each number of clients, the CDN reduces the octets per response on the origin's link."""
     unfit = _unfit(claim, [*alone, *through]) or _unlike(claim, alone, through)
     if unfit is not None:
         return unfit

@@ -1,7 +1,7 @@
-"""Decision of course claims D10 to D12 on DNS caching: cache hits, TTL countdown, and fewer queries to the root.
+"""Verdicts on course claims D10 to D12 on DNS caching: cache hits, TTL countdown, and fewer queries to the root server.
 
-All functions take traffic (see `wire.traffic`) at the clients, the local server or the root; `addresses` maps the roles
-local and root to addresses.
+The functions take DNS traffic (see `wire.traffic`) captured at the clients, the local name server or the root server.
+`addresses` has the addresses of these servers, with the keys `local` and `root`.
 
 Sources: RFC 1034 sections 2.4 and 5.3.1, RFC 1035 sections 3.2.1 and 7.4, RFC 2181 section 5.2.
 """
@@ -42,7 +42,7 @@ TTL_TOLERANCE_S = 1.0
 
 @dataclass(frozen=True)
 class Workload:
-    """DNS traffic of a query workload, captured at each client and at the root server."""
+    """Captured DNS traffic of one workload, at each client and at the root server."""
 
     at_clients: tuple[DnsTraffic, ...]
     at_root: DnsTraffic
@@ -50,7 +50,10 @@ class Workload:
 
 @dataclass(frozen=True)
 class _Told:
-    """Cached answer: frame number and TTL, and frame number and age in s of the upstream response in the cache."""
+    """Answer from the cache: its frame and TTL in s.
+
+    `fetched` is the frame of the response that was cached, `elapsed_s` the time since then.
+    """
 
     fetched: int
     elapsed_s: float
@@ -72,9 +75,9 @@ def decide_cache_hit(
 ) -> Verdict:
     """Decide claim D10: a query for a cached name is answered without a query to another server.
 
-    `second` is the time span [start_ns, end_ns) of the later queries; the first query precedes this span. With `zones`,
-    all answers must match the zones' records. `cold`: the name was not in the local server's cache before, so that the
-    server must query upstream once.
+    The first query precedes the time span `second` = [start_ns, end_ns); later queries for the name are within it. With
+    `zones`, all answers must equal the zones' records. `cold` means that the name was not in the cache before; then the
+    first query must cause a query to another server.
     """
     local = addresses_of(addresses, "local")
 
@@ -123,7 +126,7 @@ def decide_cache_hit(
 
 
 def _without_authority(cached: DnsMessage) -> None:
-    """Require AA clear: cached data are not authoritative (RFC 1034 section 6.2.1, RFC 1035 section 4.1.1)."""
+    """Raise Contradiction if AA is set: cached data are not authoritative (RFC 1034 section 6.2.1)."""
     if cached.aa:
         raise Contradiction(f"The cached answer in frame {cached.frame} has AA set.", cached.frame)
 
@@ -164,9 +167,9 @@ def decide_ttl_countdown(
     ttl_s: int | None = None,
     cold: bool = False,
 ) -> Verdict:
-    """Decide claim D11: the TTL in cached answers counts down to 0; then the record is fetched again.
+    """Decide claim D11: the TTL of a cached record counts down; after expiry, the local server fetches it again.
 
-    `ttl_s`: the record's TTL in its zone. `cold`: the name was not in the local server's cache when the capture began.
+    `ttl_s` is the record's TTL in its zone. `cold` means that the name was not in the cache when the capture began.
     """
     local = addresses_of(addresses, "local")
 
@@ -219,10 +222,10 @@ def decide_ttl_countdown(
 def _fetches(
     traffic: DnsTraffic, local: frozenset[str], name: str, qtype: str, invented: DnsMessage | None
 ) -> list[DnsExchange]:
-    """Return the local server's exchanges with other servers that fetched a name, in order of time.
+    """Return the local server's queries to other servers that were answered with records of the name, in order of time.
 
-    If there is none, raises Contradiction if the local server answered nevertheless (`invented`: that answer), else
-    Inconclusive.
+    Without such a query, raises Contradiction if the local server answered a client nevertheless (`invented` is that
+    answer), otherwise Inconclusive.
     """
     found = [
         one
@@ -242,7 +245,7 @@ def _fetches(
 
 
 def _ttl(response: DnsMessage, name: str) -> int:
-    """Return the common TTL of an RRset's records, or raise Contradiction (RFC 2181 section 5.2)."""
+    """Return the TTL in s of an RRset; raise Contradiction if its records have several TTLs (RFC 2181 section 5.2)."""
     ttls = {record.ttl for record in response.answer if record.name == canonical(name)}
     if len(ttls) != 1:
         what = f"{len(ttls)} different TTLs" if ttls else "no records"
@@ -251,7 +254,7 @@ def _ttl(response: DnsMessage, name: str) -> int:
 
 
 def has_ttl(fetched: DnsMessage, name: str, ttl_s: float) -> None:
-    """Raise Contradiction unless an authoritative answer has the zone's TTL, `ttl_s`."""
+    """Raise Contradiction unless the name's records in an authoritative answer have the TTL `ttl_s` of the zone."""
     ttl = _ttl(fetched, name)
     if ttl != ttl_s:
         raise Contradiction(
@@ -261,7 +264,10 @@ def has_ttl(fetched: DnsMessage, name: str, ttl_s: float) -> None:
 
 
 def _counted_down(fetched: DnsMessage, told: DnsMessage, name: str, tolerance_s: float) -> _Told:
-    """Require that a cached answer's TTL is the fetched TTL minus the time since the fetch, and has not expired."""
+    """Return a cached answer with its age; its TTL must be the original TTL minus the age.
+
+    Raises Contradiction if it is not, or if the TTL has expired.
+    """
     whole, ttl = _ttl(fetched, name), _ttl(told, name)
     elapsed = (told.time_ns - fetched.time_ns) / 1e9
     since = f"{elapsed:.1f} s after the answer from upstream with TTL {whole} s (frame {fetched.frame})"
@@ -280,7 +286,7 @@ def _counted_down(fetched: DnsMessage, told: DnsMessage, name: str, tolerance_s:
 
 
 def _never_grows(counted: Sequence[_Told]) -> None:
-    """Require that the TTLs in cached answers never increase between two fetches of the record."""
+    """Raise Contradiction if the TTL in cached answers increases although the record was not fetched again."""
     for before, after in pairwise(counted):
         if after.fetched == before.fetched and after.ttl_s > before.ttl_s:
             raise Contradiction(
@@ -312,10 +318,10 @@ def decide_root_relief(
     zones: GivenZones | None = None,
     cold: bool = False,
 ) -> Verdict:
-    """Decide claim D12: caches reduce the queries at the root server, by a factor of `ratio` or more.
+    """Decide claim D12: caches reduce the number of queries at the root server by the factor `ratio` or more.
 
-    With `zones`, the clients must get the zones' records, since invented answers would reduce the root's load as well.
-    `cold`: the caches were empty, so that the root must be queried even with caching.
+    With `zones`, answers to clients must equal the zones' records, since invented answers reduce the root's load as
+    well. `cold` means that the caches were empty at the start; then the root must receive a query even with caches.
     """
     root = addresses_of(addresses, "root")
 
@@ -351,7 +357,7 @@ def decide_root_relief(
 
 
 def _questions(workload: Workload, addresses: Addresses) -> Counter[str]:
-    """Count the clients' queries to the local server by question; every query must have an answer without an error."""
+    """Return the number of client queries per question; raise Contradiction if one gets no answer or an error."""
     local = addresses_of(addresses, "local")
     exchanges = [
         exchange
@@ -366,7 +372,7 @@ def _questions(workload: Workload, addresses: Addresses) -> Counter[str]:
 
 
 def _delivered(workload: Workload, addresses: Addresses, zones: GivenZones) -> None:
-    """Raise Contradiction unless the local server's answers to clients match the records of the zones."""
+    """Raise Contradiction unless the local server's answers to clients equal the records of the zones."""
     local = addresses_of(addresses, "local")
     for exchange in (exchange for traffic in workload.at_clients for exchange in traffic.exchanges):
         question = exchange.query.question
@@ -375,7 +381,7 @@ def _delivered(workload: Workload, addresses: Addresses, zones: GivenZones) -> N
 
 
 def _arriving(traffic: DnsTraffic, targets: frozenset[str]) -> list[int]:
-    """Return the frame numbers of all queries to these addresses, retransmissions included."""
+    """Return the frames of all queries to these addresses, retransmissions included."""
     return [
         query.frame
         for exchange in traffic.exchanges

@@ -1,7 +1,7 @@
-"""Common checks of the DNS claims: selection of captured answers, and comparison of answers with the zones.
+"""Common checks of DNS claims: selection of captured responses, and comparison with the records of the zones.
 
     zones = GivenZones([GivenRecord("www.example.com.", "CNAME", 3600, "server1.example.com."), ...])
-    zones.answer("www.example.com.", "A")      ([www CNAME server1], [server1 A 10.53.4.1])
+    zones.answer("www.example.com.", "A")      ([("www.example.com.", "server1.example.com.")], {"10.53.4.1"})
 
 RFC 1034 sections 3.6.2 (aliases) and 4.2.1 (zone cuts), RFC 2181 section 9 (truncation), RFC 9156 (QNAME minimisation).
 A message that cannot be parsed contradicts every claim.
@@ -34,22 +34,22 @@ _NAME_TYPES = ("NS", "CNAME", "PTR", "MX")
 
 
 def addresses_of(addresses: Addresses, role: str) -> frozenset[str]:
-    """Return the addresses of a role such as `root`. Raises KeyError for an unknown role."""
+    """Return the addresses of a host by its role, such as `root` or `local`. Raises KeyError for an unknown role."""
     found = addresses[role]
     return frozenset([found]) if isinstance(found, str) else frozenset(found)
 
 
 def asks_for(exchange: DnsExchange, name: str, qtype: str | None = None) -> bool:
-    """Return True if an exchange's query has this QNAME and, if given, this QTYPE."""
+    """Return True if a captured query has this QNAME and, if given, this QTYPE."""
     question = exchange.query.question
     return question is not None and question.qname == canonical(name) and qtype in (None, question.qtype)
 
 
 def asks_towards(exchange: DnsExchange, name: str, qtype: str) -> bool:
-    """Return True if a query is a step in resolving a name: its QNAME is the name or a suffix of the name.
+    """Return True if a captured query is a step in the resolution of a name: it has this QNAME, or a parent domain's.
 
-    RFC 9156 (QNAME minimisation): a resolver may send a server no more labels than needed, in a query for A or NS.
-    Queries for the root itself are excluded: they prime the cache (RFC 8109).
+    RFC 9156 (QNAME minimisation): a resolver may send a server no more labels than needed, in a query for A, AAAA or
+    NS. Queries for the root itself are excluded, since they prime the cache (RFC 8109).
     """
     question = exchange.query.question
     if question is None or question.qname == ".":
@@ -60,14 +60,15 @@ def asks_towards(exchange: DnsExchange, name: str, qtype: str) -> bool:
 
 
 def part_shown(question: Question) -> str:
-    """Return the minimised QNAME of a query (RFC 9156), without the label _ that BIND prepends."""
+    """Return the minimised QNAME (RFC 9156) without the label `_`, which BIND prepends."""
     return question.qname.removeprefix("_.")
 
 
 def answered_queries(traffics: Sequence[DnsTraffic], name: str, qtype: str) -> list[tuple[DnsExchange, DnsMessage]]:
-    """Return (exchange, response) of every answered query for a name, in order; raise Inconclusive if there is none.
+    """Return (exchange, response) for every answered query for a name and type, in order of time.
 
-    A truncated answer counts as none (RFC 2181 section 9); an unanswered query is ignored if its client repeats it.
+    An exchange is a query with its response. Truncated responses are left out (RFC 2181 section 9), and unanswered
+    queries that the client repeats. Raises Inconclusive if there is no answered query.
     """
     wanted = sorted(
         (exchange for traffic in traffics for exchange in traffic.exchanges if asks_for(exchange, name, qtype)),
@@ -87,12 +88,12 @@ def answered_queries(traffics: Sequence[DnsTraffic], name: str, qtype: str) -> l
 
 
 def sent_by(traffic: DnsTraffic, sources: Collection[str]) -> list[DnsExchange]:
-    """Return the exchanges whose query was sent from one of these addresses."""
+    """Return the captured queries, with their responses, that were sent from one of these addresses."""
     return [exchange for exchange in traffic.exchanges if exchange.query.source in sources]
 
 
 def answer_of(exchange: DnsExchange) -> DnsMessage:
-    """Return the response of an exchange; raise Contradiction without a response, or if its RCODE is an error."""
+    """Return the response to a query; raise Contradiction if there is none, or if its RCODE is an error."""
     query, response = exchange.query, exchange.response
     if response is None:
         raise Contradiction(f"The query for {query.question} in frame {query.frame} gets no response.", query.frame)
@@ -107,9 +108,9 @@ def answer_of(exchange: DnsExchange) -> DnsMessage:
 
 
 def alias_chain(message: DnsMessage, name: str, qtype: str) -> tuple[list[DnsRecord], list[DnsRecord]]:
-    """Return (CNAME records from a name on, records of `qtype` at the chain's end) in an answer section.
+    """Return the CNAME records from a name on, and the records of type `qtype` at the end of this chain.
 
-    RFC 1034 section 3.6.2.
+    Only the answer section counts (RFC 1034 section 3.6.2).
     """
     aliases: list[DnsRecord] = []
     at = canonical(name)
@@ -123,12 +124,12 @@ def alias_chain(message: DnsMessage, name: str, qtype: str) -> tuple[list[DnsRec
 
 
 def is_referral(message: DnsMessage) -> bool:
-    """Return True if a response is a referral: not authoritative, NS but no answer (RFC 1034 section 4.3.2)."""
+    """Return True for a referral: NS records in the authority section, no answer, AA clear (RFC 1034 section 4.3.2)."""
     return not message.rcode and not message.aa and not message.answer and bool(referred_zone(message))
 
 
 def referred_zone(message: DnsMessage) -> str | None:
-    """Return the owner of the authority section's NS records; None without one owner that encloses the QNAME."""
+    """Return the owner of the NS records in the authority section; None unless it is one zone enclosing the QNAME."""
     owners = {record.name for record in message.authority if record.type == "NS"}
     if message.question is None or len(owners) != 1:
         return None
@@ -137,13 +138,13 @@ def referred_zone(message: DnsMessage) -> str | None:
 
 
 def words(items: Iterable[str]) -> str:
-    """Join names for an evidence text: sorted, separated by commas; "nothing" if there are none."""
+    """Join names as text for evidence: sorted, separated by commas; "nothing" if there are none."""
     return ", ".join(sorted(items)) or "nothing"
 
 
 @dataclass(frozen=True)
 class GivenRecord:
-    """Record that a zone is configured with: owner, type, TTL in seconds, and value in master-file format."""
+    """Record in the configuration of a zone: owner, type, TTL in s, and value in master-file format."""
 
     owner: str
     type: str
@@ -152,12 +153,11 @@ class GivenRecord:
 
 
 class GivenZones:
-    """All records of the zones that the name servers were configured with, the reference for captured answers.
+    """All records in the configured zones, as the reference for captured answers.
 
-    A claim holds only if the captured answers are the servers' data: a well-formed answer with another value, a record
-    of no zone, or a TTL of no zone contradicts the claim. The NS set and the glue of a zone cut are in the parent zone
-    too (RFC 1034 section 4.2.1), so that such a record may have two TTLs, one in each zone. Names and values are in the
-    format of `wire.traffic`.
+    Claims hold only for data of these zones. A well-formed answer with another value, another record or another TTL
+    contradicts a claim. At a zone cut, NS records and glue are in the parent zone as well (RFC 1034 section 4.2.1),
+    possibly with another TTL; both TTLs are then correct. Names and values have the format of `wire.traffic`.
     """
 
     def __init__(self, records: Iterable[GivenRecord]) -> None:
@@ -167,15 +167,15 @@ class GivenZones:
             values.setdefault(_written(record.type, record.value), set()).add(record.ttl)
 
     def values(self, name: str, rtype: str) -> frozenset[str]:
-        """Return the values of an RRset; empty if no zone has the RRset."""
+        """Return the values of an RRset; empty if it is in no zone."""
         return frozenset(self._values.get((canonical(name), rtype), ()))
 
     def ttls(self, name: str, rtype: str) -> frozenset[int]:
-        """Return the TTLs in seconds of an RRset in its own zone and, at a zone cut, in the parent zone."""
+        """Return the TTLs in s of an RRset: usually one; two if the parent zone has the RRset with another TTL."""
         return frozenset(ttl for some in self._values.get((canonical(name), rtype), {}).values() for ttl in some)
 
     def answer(self, name: str, rtype: str) -> tuple[list[tuple[str, str]], frozenset[str]]:
-        """Return (CNAME chain from a name as pairs of owner and target, values of `rtype` at the chain's end)."""
+        """Return the correct answer: the CNAME chain as (owner, target) pairs, and the values of `rtype` at its end."""
         aliases: list[tuple[str, str]] = []
         at = canonical(name)
         while not self.values(at, rtype) and (targets := self.values(at, "CNAME")):
@@ -187,9 +187,9 @@ class GivenZones:
         return aliases, self.values(at, rtype)
 
     def answered(self, response: DnsMessage, name: str, rtype: str, whole: bool = True) -> None:
-        """Raise Contradiction unless a response's answer section is exactly the answer that the zones give.
+        """Raise Contradiction unless the answer section has exactly the records of the correct answer (RRSIGs apart).
 
-        If `whole` is False, the answer may end at an alias, as from a server that is not authoritative for the alias's
+        If `whole` is False, the answer may end at an alias, since a server need not be authoritative for the alias's
         target.
         """
         wanted_aliases, wanted = self.answer(name, rtype)
@@ -213,7 +213,7 @@ class GivenZones:
                 )
 
     def has(self, record: DnsRecord, frame: int) -> None:
-        """Raise Contradiction unless the zones have a captured record with the same value and TTL."""
+        """Raise Contradiction unless a captured record is in the zones, with this value and TTL."""
         what = f"{record.name} {record.type} {record.rdata}"
         values = self.values(record.name, record.type)
         if record.rdata not in values:
@@ -225,7 +225,7 @@ class GivenZones:
         self.lives(record, frame)
 
     def lives(self, record: DnsRecord, frame: int) -> None:
-        """Raise Contradiction if a record from an authoritative server has a TTL other than in the zone."""
+        """Raise Contradiction if a record from an authoritative server has another TTL than in its zone."""
         ttls = self.ttls(record.name, record.type)
         if ttls and record.ttl not in ttls:
             raise Contradiction(

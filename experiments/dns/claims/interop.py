@@ -1,12 +1,13 @@
-"""Check of one cell of the DNS interoperability matrix: one question, its answer, and what led to it, from packets.
+"""Verdict on one cell of the DNS interoperability matrix: whether a client gets the correct answer from a name server.
 
     answered("cell", at_client, Asked("www.example.com.", "A"), zones, CLIENT, SERVER, AUTHORITATIVE)
     resolved("cell", at_client, at_resolver, asked, zones, hosts)
 
-The answer is the zones' data: all records of the name, through its aliases; for a name or type that does not exist, the
-zone's SOA (RFC 2308 sections 2.1 and 2.2). An authoritative server sets AA (RFC 1035 section 4.1.1), a resolver RA. A
-UDP response fits what the query permits, and one that is truncated is followed by the same query over TCP (RFC 7766
-section 5) or with a larger UDP payload size (RFC 6891 section 6.2.5). Every message is well-formed.
+Captured packets decide. The correct answer has all records of the name, through its aliases; for a name or type that
+does not exist, it is the zone's SOA (RFC 2308 sections 2.1 and 2.2). An authoritative server sets AA (RFC 1035 section
+4.1.1), a resolver RA. A UDP response has at most the size that its query permits. After a truncated response, the
+client repeats the query over TCP (RFC 7766 section 5) or with a larger UDP payload size (RFC 6891 section 6.2.5). Every
+message is well-formed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ OPCODE_QUERY = 0
 
 @dataclass(frozen=True)
 class Asked:
-    """Question of a cell, and the response code that its answer must have."""
+    """Question that the client sends in a cell of the matrix, and the correct RCODE of the response."""
 
     name: str
     rtype: str
@@ -37,7 +38,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Resolving:
-    """Addresses of a resolution: the stub's, the resolver's, and that of the zone's authoritative server."""
+    """Addresses of the hosts in a resolution: the stub resolver, the resolver, and the zone's authoritative server."""
 
     stub: str
     resolver: str
@@ -47,7 +48,7 @@ class Resolving:
 def answered(
     cell_id: str, traffic: DnsTraffic, asked: Asked, zones: GivenZones, client: str, server: str, role: Role
 ) -> Verdict:
-    """Return the verdict on a client that sent one question to one server; the verdict's id is `cell_id`."""
+    """Return the verdict, with the id `cell_id`, on a client that sends one question directly to one server."""
 
     def check() -> Finding:
         exchange = _final_exchange(traffic, asked, client, server)
@@ -60,9 +61,10 @@ def answered(
 def resolved(
     cell_id: str, at_stub: DnsTraffic, at_resolver: DnsTraffic, asked: Asked, zones: GivenZones, hosts: Resolving
 ) -> Verdict:
-    """Return the verdict on a resolver that answered a stub's question by a query to an authoritative server.
+    """Return the verdict on a resolver that gets the answer for a stub resolver from an authoritative server.
 
-    `at_resolver` has the resolver's own queries, each of which must get a valid response.
+    `at_resolver` is the traffic at the resolver; each of its queries to the authoritative server must get a valid
+    response.
     """
 
     def check() -> Finding:
@@ -84,7 +86,10 @@ def resolved(
 
 
 def _final_exchange(traffic: DnsTraffic, asked: Asked, client: str, server: str) -> DnsExchange:
-    """Return the exchange with the answer that is not truncated. Raises Contradiction for a fault on the way."""
+    """Return the client's last query for the question, with a response that is not truncated.
+
+    Raises Contradiction if there is no query, or if a query has no valid response.
+    """
     exchanges = [
         one
         for one in traffic.exchanges
@@ -101,7 +106,10 @@ def _final_exchange(traffic: DnsTraffic, asked: Asked, client: str, server: str)
 
 
 def _require_valid(exchange: DnsExchange, traffic: DnsTraffic) -> None:
-    """Require a response that fits its query, and after a truncated one the query again, for more octets."""
+    """Raise Contradiction unless a query has a valid response: NOERROR or NXDOMAIN, and no larger than permitted.
+
+    After a truncated response, the client must repeat the query over TCP or with a larger UDP payload size.
+    """
     query, response = exchange.query, exchange.response
     if query.opcode != OPCODE_QUERY:
         raise Contradiction(f"The query in frame {query.frame} has OPCODE {query.opcode}.", query.frame)
@@ -137,7 +145,7 @@ def _repeats(exchange: DnsExchange, cut: DnsMessage, later: DnsExchange) -> bool
 
 
 def _require_answer(exchange: DnsExchange, asked: Asked, zones: GivenZones, role: Role) -> DnsMessage:
-    """Return the response if it is the zones' answer by a server of this role; else raise Contradiction."""
+    """Return the response; raise Contradiction if it is wrong for the question or for a server of this role."""
     response = exchange.response
     assert response is not None
     if response.rcode != asked.rcode:
@@ -158,7 +166,7 @@ def _require_answer(exchange: DnsExchange, asked: Asked, zones: GivenZones, role
 
 
 def _require_negative(response: DnsMessage, asked: Asked, zones: GivenZones) -> None:
-    """Require the SOA of the name's zone in the authority section (RFC 2308 sections 2.1 and 2.2)."""
+    """Raise Contradiction unless the authority section has the SOA of the name's zone (RFC 2308 section 2)."""
     soa = [record for record in response.authority if record.type == "SOA"]
     if len(soa) != 1 or not is_within(canonical(asked.name), soa[0].name):
         raise Contradiction(

@@ -1,12 +1,12 @@
-"""Decision of course claims D2 to D6 and D14 on resource records: A, PTR, CNAME, MX, address order, record format.
+"""Verdicts on course claims D2 to D6 and D14 on DNS resource records: A, PTR, CNAME, MX, address order, record format.
 
-All functions take traffic (see `wire.traffic`) and names with or without their final dot, and return a Verdict.
-"undecided" means that the capture dropped packets, has a gap, or lacks the traffic that the claim is about; "failed"
-cites the contradiction. D2 to D6 are about answers to clients: the traffic has to be captured at the client, where no
+The functions take DNS traffic (see `wire.traffic`) and names with or without their final dot, and return a Verdict. A
+claim is undecided if the capture dropped packets, has a gap, or lacks the traffic in question; a failed claim cites the
+frames that contradict it. D2 to D6 are about answers to clients. Their traffic must be captured at the client, where no
 referrals are seen.
 
-Answers are compared with the values in the servers' zones (see `evidence.GivenZones`), so that an answer of valid
-format with other content contradicts the claim, at whichever server it was forged.
+Answers are compared with the values in the configured zones (see `evidence.GivenZones`). A well-formed answer with
+another content therefore contradicts a claim, whichever server sent it.
 
 Sources: RFC 1034 sections 3.6 and 4.3, RFC 1035 sections 3 and 4, RFC 2181, RFC 5321 section 5.1.
 """
@@ -52,7 +52,10 @@ LARGEST_TTL = 2**31 - 1  # RFC 2181 section 8
 def _exact_answers(
     traffic: DnsTraffic, name: str, qtype: str, expected: Collection[str]
 ) -> list[tuple[DnsExchange, DnsMessage]]:
-    """Return (exchange, response) of each query for a name; answers may only have these values and CNAMEs to them."""
+    """Return (exchange, response) for each query for a name and type; an exchange is a query with its response.
+
+    Raises Contradiction if an answer has other records than the expected values and the CNAMEs that lead to them.
+    """
     found = answered_queries([traffic], name, qtype)
     for exchange, response in found:
         aliases, values = alias_chain(response, name, qtype)
@@ -63,7 +66,7 @@ def _exact_answers(
 
 @decides("D2")
 def decide_address_lookup(claim: str, traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
-    """Decide claim D2: a query for A of a name is answered with exactly these addresses, in any order."""
+    """Decide claim D2: an A query for a name is answered with exactly these addresses, in any order."""
 
     def check() -> Finding:
         return _told(_exact_answers(traffic, name, "A", addresses), f"A {words(addresses)}")
@@ -87,7 +90,7 @@ def decide_reverse_lookup(claim: str, traffic: DnsTraffic, address: str, name: s
 def decide_alias(
     claim: str, traffic: DnsTraffic, alias: str, canonical_name: str, addresses: Collection[str] = ()
 ) -> Verdict:
-    """Decide claim D4: an answer has the alias's CNAME record, and then the given addresses of the target."""
+    """Decide claim D4: the answer for an alias has its CNAME record first, and then the addresses of the target."""
     target = canonical(canonical_name)
 
     def check() -> Finding:
@@ -111,9 +114,10 @@ def decide_alias(
 
 @decides("D5")
 def decide_mail_exchange(claim: str, traffic: DnsTraffic, domain: str, expected: Sequence[tuple[int, str]]) -> Verdict:
-    """Decide claim D5: a query for MX of a domain is answered with these (preference, exchange) pairs.
+    """Decide claim D5: an MX query for a domain is answered with exactly these (preference, mail server) pairs.
 
-    RFC 5321 section 5.1: the lower preference is tried first. The order within the message is irrelevant.
+    A sender tries the lower preference first (RFC 5321 section 5.1). The order of the records in the message is
+    irrelevant.
     """
     wanted = sorted((preference, canonical(exchange)) for preference, exchange in expected)
 
@@ -141,11 +145,11 @@ def _ranked(servers: Sequence[tuple[int, str]]) -> str:
 
 @decides("D6")
 def decide_address_rotation(claim: str, traffic: DnsTraffic, name: str, addresses: Collection[str]) -> Verdict:
-    """Decide claim D6: every answer has all addresses, and each address is first in about equally many answers.
+    """Decide claim D6: every answer has all addresses, and each of them is in the first position about equally often.
 
-    Either every address is first at least once and the counts differ by at most one (a cyclic order), or the counts are
-    within the chi-square bound for equal probabilities (a random order, or a cyclic order that other clients' queries
-    advance as well).
+    Two orders satisfy the claim. In a cyclic order, every address is first at least once and the counts differ by at
+    most one. In a random order, or a cyclic order that other clients' queries advance as well, the counts pass a
+    chi-square test for equal probabilities.
     """
 
     def check() -> Finding:
@@ -163,9 +167,9 @@ def decide_address_rotation(claim: str, traffic: DnsTraffic, name: str, addresse
 
 
 def _evenly(firsts: Counter[str], frames: list[int]) -> str:
-    """Return a clause that says by which test each address is first about equally often.
+    """Return a text for the evidence: the test (cyclic order or chi-square) that the order of addresses passes.
 
-    Raises Contradiction if the counts are unequal, Inconclusive if there are too few answers.
+    Raises Contradiction if the counts of first positions are too unequal, Inconclusive if there are too few answers.
     """
     total, spread = firsts.total(), max(firsts.values()) - min(firsts.values())
     counts = ", ".join(f"{address} {count}" for address, count in sorted(firsts.items()))
@@ -193,7 +197,7 @@ def _evenly(firsts: Counter[str], frames: list[int]) -> str:
 
 
 def chi_square_bound(degrees: int) -> float:
-    """Return the 0.999 quantile of chi-square, up to 3 % too high (approximation by Wilson and Hilferty, 1931)."""
+    """Return the 0.999 quantile of the chi-square distribution, up to 3 % too high (Wilson and Hilferty, 1931)."""
     part = 2 / (9 * degrees)
     return float(degrees * (1 - part + QUANTILE * part**0.5) ** 3)
 
@@ -202,13 +206,13 @@ def chi_square_bound(degrees: int) -> float:
 def decide_record_fields(
     claim: str, traffic: DnsTraffic, addresses: Addresses, zones: GivenZones | None = None, cold: bool = False
 ) -> Verdict:
-    """Decide claim D14: records have name, value, type, class and TTL; NS records direct the local server's queries.
+    """Decide claim D14: records have name, value, type, class, TTL; NS records direct the local server's next query.
 
-    `addresses` needs the role local. The addresses of the servers that an NS set names are taken from earlier
-    additional sections and answers; a referral to servers without a captured address is skipped. With `zones`, every NS
-    record, the authority and additional sections, and every TTL must match the zones (the values of other answers are
-    the subject of D2 to D6). `cold`: the local server's cache was empty when the capture began, so that it cannot
-    answer without a query upstream.
+    `addresses` needs the key `local`. The addresses of the servers in NS records are taken from earlier responses; a
+    referral is skipped if none was captured. With `zones`, all NS records, all records of the authority and additional
+    sections, and all TTLs must be those of the zones; other answers are checked by D2 to D6. `cold` means that the
+    local server's cache was empty when the capture began; the local server must then query another server before it
+    answers.
     """
     local = addresses_of(addresses, "local")
 
@@ -251,7 +255,7 @@ def _queries_upstream(traffic: DnsTraffic, local: frozenset[str]) -> None:
 
 
 def _as_given(response: DnsMessage, zones: GivenZones, local: frozenset[str]) -> None:
-    """Require that NS records and TTLs in a response match the zones; cached TTLs may be lower."""
+    """Raise Contradiction unless NS records and TTLs in a response equal the zones'; cached TTLs may be lower."""
     from_cache = response.source in local
     for record in response.answer:
         if record.type == "NS" and record.rdata not in zones.values(record.name, "NS"):
@@ -265,7 +269,7 @@ def _as_given(response: DnsMessage, zones: GivenZones, local: frozenset[str]) ->
 
 
 def _complete(record: DnsRecord, frame: int) -> None:
-    """Require that a record has class IN, a TTL of at most 31 bits and a value (RFC 1034 section 3.6)."""
+    """Raise Contradiction unless a record has class IN, a TTL below 2^31, and a value (RFC 1034 section 3.6)."""
     what = f"{record.name} {record.type}"
     if record.rclass != "IN":
         raise Contradiction(f"{what} in frame {frame} has class {record.rclass}, not IN.", frame)
@@ -278,7 +282,10 @@ def _complete(record: DnsRecord, frame: int) -> None:
 def _next_steps(
     traffic: DnsTraffic, responses: Sequence[DnsMessage], local: frozenset[str]
 ) -> list[tuple[DnsMessage, str, DnsMessage]]:
-    """Return (referral, zone, next query) triples; raise Contradiction if a query ignores the referral before it."""
+    """Return (referral, its zone, next query of the local server) for each referral with known server addresses.
+
+    Raises Contradiction if the next query goes to none of these addresses.
+    """
     steps = []
     queries = [exchange.query for exchange in traffic.exchanges if exchange.query.source in local]
     for referral in responses:
@@ -308,7 +315,10 @@ def _next_steps(
 
 
 def _follows(query: DnsMessage, referral: DnsMessage) -> bool:
-    """Return True if a query follows a referral: with the same question, or with more labels of the name (RFC 9156)."""
+    """Return True if a query continues after a referral.
+
+    It then has the same question or, with QNAME minimisation (RFC 9156), more labels of the name.
+    """
     before, after = referral.question, query.question
     if query.time_ns < referral.time_ns or before is None or after is None:
         return False
@@ -319,7 +329,7 @@ def _follows(query: DnsMessage, referral: DnsMessage) -> bool:
 def _exactly(
     records: Sequence[DnsRecord], values: Collection[str], exchange: DnsExchange, response: DnsMessage
 ) -> None:
-    """Require that the records have exactly these values, each once: an RRset is a set (RFC 2181 section 5)."""
+    """Raise Contradiction unless the records have exactly these values, each once (RFC 2181 section 5)."""
     found = [record.rdata for record in records]
     if sorted(found) != sorted(set(values)):
         raise Contradiction(
@@ -331,7 +341,7 @@ def _exactly(
 
 
 def _only(response: DnsMessage, expected: Sequence[DnsRecord]) -> None:
-    """Require that the answer section has only the expected records, and RRSIGs (RFC 1034 section 3.6.2)."""
+    """Raise Contradiction if the answer section has other records than the expected ones and RRSIGs."""
     other = [record for record in response.answer if record not in expected and record.type != "RRSIG"]
     if other:
         raise Contradiction(

@@ -1,8 +1,9 @@
-"""Decision of course claims D7 to D9 and D15: recursive and iterative DNS queries, and zones at a hosting provider.
+"""Verdicts on course claims D7 to D9 and D15: iterative and recursive DNS resolution, and zones at a hosting provider.
 
-`addresses` maps roles to addresses; a path is the roles in query order, ("root", "com", "example"). The name must not
-be in the local server's cache when its first query arrives, so that the whole path is taken. For D8 and D9 the packets
-are judged here; `verdict.timed` adds the comparison of the measured time with theory.
+`addresses` has the addresses of all servers by role, such as `local` or `root`. A path is a sequence of roles in the
+order in which they are queried, such as ("root", "com", "example"). The name must not be in the local server's cache
+when it is first queried; otherwise the path is shorter. D8 and D9 are decided here from packets alone; `verdict.timed`
+adds the comparison of the measured time with theory.
 
 Sources: RFC 1034 sections 4.2.1, 4.3.1, 4.3.2 and 5.3.3, RFC 1035 section 4.1.1, RFC 9156 (QNAME minimisation).
 """
@@ -46,10 +47,10 @@ def decide_resolution_path(
     addresses: Addresses,
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide claim D7: clients query the local server only, which follows referrals along each name's path.
+    """Decide claim D7: clients query the local server only; it follows referrals from the root to the answer.
 
-    `lookups`: name -> path; `addresses`: the role local and every role of a path. With `zones`, the answers of the last
-    server and of the local server must match the zones.
+    `lookups` maps each name to its path. `addresses` needs the key `local` and every role of a path. With `zones`, the
+    answers of the last server and of the local server must equal the zones' records.
     """
 
     def check() -> Finding:
@@ -81,10 +82,10 @@ def decide_iterative_queries(
     path: Sequence[str],
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide claim D8: the local server itself sends every query on the path, each after the previous response.
+    """Decide claim D8: in iterative resolution the local server sends all queries itself, one after the other.
 
-    No query has RD set (RFC 1034 section 4.3.1: without RD a server answers from its own data). With `zones`, the
-    answers must match the zones.
+    RD must be clear in these queries: a server then answers from its own data (RFC 1034 section 4.3.1). With `zones`,
+    the answers must equal the zones' records.
     """
 
     def check() -> Finding:
@@ -119,11 +120,11 @@ def decide_recursive_queries(
     chain: Sequence[str],
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide claim D9: each server in the chain sends a recursive query to the next server and waits for the answer.
+    """Decide claim D9: each server in a chain sends a recursive query to the next server and waits for the answer.
 
-    `chain`: ("client", "local", "root", ...), ending with the authoritative server; `by_host`: the traffic at each role
-    of the chain except the last; `addresses`: the addresses of each role of the chain. With `zones`, the final answer
-    must match the zones.
+    `chain` has the roles from the client to the authoritative server, such as ("client", "local", "root", ...).
+    `by_host` has the traffic captured at each role except the last. `addresses` has the addresses of all roles. With
+    `zones`, the final answer must equal the zones' records.
     """
 
     def check() -> Finding:
@@ -158,11 +159,11 @@ def decide_zone_hosting(
     hired: Sequence[tuple[str, str]],
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide claim D15: one organisation serves its own zone, and a provider serves the zones of other organisations.
+    """Decide claim D15: one organisation runs the name server of its own zone; a provider hosts the zones of others.
 
-    `own` and `hired` are (domain, name of its server). The NS records of `own` name servers within the domain. The NS
-    records of the `hired` domains name a server outside of the domains, which is authoritative for all of them. With
-    `zones`, the records must match the zones.
+    `own` and each element of `hired` are a pair of a domain and the name of its server. NS records of `own` must name
+    servers within the domain. NS records of the `hired` domains must name a server outside of them, which is
+    authoritative for all of them. With `zones`, the records must equal those of the zones.
     """
 
     def check() -> Finding:
@@ -192,7 +193,7 @@ def decide_zone_hosting(
 
 
 def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: Iterable[str]) -> int:
-    """Check that clients query the local server only; return the number of the clients' queries."""
+    """Return the number of client queries; raise Contradiction if a query goes to another server than the local one."""
     servers = addresses_of(addresses, "local").union(*(addresses_of(addresses, role) for role in roles))
     queries = [
         exchange.query
@@ -214,7 +215,10 @@ def _only_local(at_clients: Sequence[DnsTraffic], addresses: Addresses, roles: I
 def _walk(
     traffic: DnsTraffic, name: str, addresses: Addresses, path: Sequence[str], zones: GivenZones | None
 ) -> tuple[DnsExchange, list[DnsExchange]]:
-    """Check the path of queries for a name; return (client's exchange, local server's exchanges with other servers)."""
+    """Check that the local server's queries for a name follow the path.
+
+    Return the client's query and the local server's queries to other servers, each with its response.
+    """
     local = addresses_of(addresses, "local")
     outer = next(
         (exchange for exchange in traffic.exchanges if exchange.query.target in local and asks_for(exchange, name)),
@@ -240,14 +244,14 @@ def _walk(
 
 
 def _as_given(response: DnsMessage, exchange: DnsExchange, zones: GivenZones | None) -> None:
-    """Require that a response matches the zones; do nothing if `zones` is None."""
+    """Raise Contradiction if an answer differs from the zones' records; do nothing if `zones` is None."""
     question = exchange.query.question
     if zones is not None and question is not None:
         zones.answered(response, question.qname, question.qtype)
 
 
 def _brought(outer: DnsExchange, inner: DnsExchange) -> None:
-    """Require that the answer to the client (`outer`) has the records of the last server's answer (`inner`)."""
+    """Raise Contradiction unless the client's answer (`outer`) has all records of the last server's (`inner`)."""
     told, said = answer_of(outer), answer_of(inner)
     values = [{(record.type, record.rdata) for record in one.answer if record.type != "RRSIG"} for one in (told, said)]
     if not values[1] <= values[0]:
@@ -260,13 +264,16 @@ def _brought(outer: DnsExchange, inner: DnsExchange) -> None:
 
 
 def _offers_recursion(response: DnsMessage) -> None:
-    """Require that a response has RA set (recursion available, RFC 1035 section 4.1.1)."""
+    """Raise Contradiction unless a response has RA set (recursion available, RFC 1035 section 4.1.1)."""
     if not response.ra:
         raise Contradiction(f"The response in frame {response.frame} does not have RA set.", response.frame)
 
 
 def _on_behalf(traffic: DnsTraffic, outer: DnsExchange, name: str, local: frozenset[str]) -> list[DnsExchange]:
-    """Return the local server's exchanges while the client waits; an unanswered query must have been repeated."""
+    """Return the queries, with responses, that the local server sends for a name while the client (`outer`) waits.
+
+    Raises Contradiction for an unanswered query that is not repeated.
+    """
     end_ns, question = answer_of(outer).time_ns, outer.query.question
     qtype = question.qtype if question else ""
     inner = [
@@ -282,7 +289,7 @@ def _on_behalf(traffic: DnsTraffic, outer: DnsExchange, name: str, local: frozen
 
 
 def _descends(responses: Sequence[DnsMessage]) -> None:
-    """Require that each referral leads to a lower zone, and an authoritative final answer (RFC 1034 section 4.3.2)."""
+    """Raise Contradiction unless each referral leads to a lower zone and the last response is authoritative."""
     zone = "."
     for response in responses[:-1]:
         below = referred_zone(response)
@@ -300,7 +307,10 @@ def _descends(responses: Sequence[DnsMessage]) -> None:
 
 
 def _owned(exchange: DnsExchange, zones: GivenZones) -> None:
-    """Require that an answer matches the zones; it may end at an alias whose target is in another server's zone."""
+    """Raise Contradiction if an answer differs from the zones' records.
+
+    The answer may end at an alias whose target is in a zone of another server.
+    """
     question = exchange.query.question
     if question is not None and any(zones.answer(question.qname, question.qtype)):
         zones.answered(answer_of(exchange), question.qname, question.qtype, whole=False)
@@ -311,7 +321,10 @@ def _role(address: str, addresses: Addresses) -> str:
 
 
 def _link(traffic: DnsTraffic, name: str, addresses: Addresses, asker: str, asked: str) -> DnsExchange:
-    """Check that role `asker` queries only role `asked` for a name; return the first exchange, which has an answer."""
+    """Return the first query of role `asker` for a name; raise Contradiction if one goes to another role than `asked`.
+
+    The response must have an answer. Raises Inconclusive if the client sent no query.
+    """
     queries = [one for one in sent_by(traffic, addresses_of(addresses, asker)) if asks_for(one, name)]
     if not queries and asker == "client":
         raise Inconclusive(f"The client does not query for {canonical(name)}.")
@@ -341,7 +354,7 @@ def _asks_only(traffic: DnsTraffic, asker: str, asked: str, addresses: Addresses
 
 
 def _nested(outer: DnsExchange, inner: DnsExchange) -> None:
-    """Require that the exchange `inner` takes place during `outer`, and that both exchanges have the same answer."""
+    """Raise Contradiction unless the query `inner` is sent and answered while `outer` waits, with the same answer."""
     whole, part = answer_of(outer), answer_of(inner)
     if not outer.query.time_ns <= inner.query.time_ns <= part.time_ns <= whole.time_ns:
         raise Contradiction(
@@ -360,7 +373,7 @@ def _nested(outer: DnsExchange, inner: DnsExchange) -> None:
 
 
 def _recursive(link: DnsExchange) -> None:
-    """Require that RD is set in the query and RA in the response (RFC 1034 section 4.3.1)."""
+    """Raise Contradiction unless RD is set in the query and RA in the response (RFC 1034 section 4.3.1)."""
     response = answer_of(link)
     if not link.query.rd:
         raise Contradiction(f"The query in frame {link.query.frame} does not have RD set.", link.query.frame)
@@ -368,9 +381,9 @@ def _recursive(link: DnsExchange) -> None:
 
 
 def _named(traffic: DnsTraffic, domain: str, server: str, inside: bool) -> int:
-    """Check that every NS set of a domain includes `server`; return the first frame with such a set.
+    """Return the first frame with NS records of a domain; raise Contradiction if any such set lacks `server`.
 
-    All name servers must be within the domain (`inside`), or all outside of it.
+    All name servers must be within the domain if `inside`, otherwise outside of it.
     """
     owner, frames = canonical(domain), list[int]()
     for exchange in traffic.exchanges:
@@ -397,7 +410,10 @@ def _named(traffic: DnsTraffic, domain: str, server: str, inside: bool) -> int:
 def _authoritative(
     traffic: DnsTraffic, domain: str, server: str, zones: GivenZones | None = None
 ) -> tuple[set[str], int]:
-    """Return (addresses in a server's authoritative answers for a domain, frame of the first such answer)."""
+    """Return the addresses from which `server` answers authoritatively for a domain, and the frame of an answer.
+
+    Raises Contradiction for an answer without AA, Inconclusive if there is no answer.
+    """
     responses = [one.response for one in traffic.exchanges if one.response is not None]
     known = {
         record.rdata

@@ -1,8 +1,8 @@
-"""Decision of course claims V1 to V3 on DNSSEC: chain of trust, rejection of a forged answer, cost of validation.
+"""Verdicts on course claims V1 to V3 on DNSSEC: chain of trust, rejection of a forged answer, cost of validation.
 
-Traffic is captured at the client and at the local server (see `wire.traffic`). The digest of a key is computed here
-from the octets in the capture. Sources: RFC 4034 (records; Appendix B: key tags), RFC 4035 sections 3.2.3 (AD), 5.2
-(DS) and 5.5 (SERVFAIL).
+Traffic is captured at the client and at the local name server (see `wire.traffic`). Key tags and key digests are
+computed here from the captured DNSKEY records; signatures are not verified. Sources: RFC 4034 (records; Appendix B: key
+tags), RFC 4035 sections 3.2.3 (AD), 5.2 (DS) and 5.5 (SERVFAIL).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ RRSIG_OCTETS, DS_OCTETS = 18, 4
 
 @dataclass(frozen=True)
 class Step:
-    """Zone on the chain of trust, with the roles of its name servers and of the parent zone's name servers."""
+    """Zone on the chain of trust, with the roles of its name servers and of its parent zone's (None for the root)."""
 
     zone: str
     role: str
@@ -43,13 +43,13 @@ class Step:
 
 
 def wire_name(name: str) -> bytes:
-    """Encode a canonical domain name without compression."""
+    """Encode a canonical domain name in wire format, without compression."""
     labels = [label.encode("ascii") for label in name.rstrip(".").split(".") if label]
     return b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
 
 
 def key_octets(rdata: str) -> bytes:
-    """Encode the RDATA of a DNSKEY record."""
+    """Encode the RDATA of a DNSKEY record, given in presentation format, as octets."""
     flags, protocol, algorithm, key = rdata.split(" ")
     return int(flags).to_bytes(2, "big") + bytes((int(protocol), int(algorithm))) + b64decode(key)
 
@@ -79,11 +79,10 @@ def decide_chain_of_trust(
     addresses: Addresses,
     anchor: str,
 ) -> Verdict:
-    """Decide claim V1: the local server gets every zone's DNSKEY, and from each parent zone the DS.
+    """Decide claim V1: the local server gets the DNSKEY of every zone in `chain`, and its DS from the parent zone.
 
-    `anchor` is the RDATA of the DS record of the first zone, the trust anchor. Each zone must have a key with the
-    digest in its DS, the answer must have a signature by a key of the last zone, and the response to the client must
-    have AD set.
+    Each zone must have a key whose digest is in its DS. For the first zone, the DS is the trust anchor `anchor` (RDATA
+    as text). The answer must have an RRSIG by a key of the last zone, and the response to the client must have AD set.
     """
 
     def check() -> Finding:
@@ -118,7 +117,10 @@ def _reply(at_client: DnsTraffic, name: str) -> DnsMessage:
 
 
 def _of(at_local: DnsTraffic, role: str, addresses: Addresses) -> Iterator[tuple[DnsExchange, DnsMessage]]:
-    """Yield (exchange, response) of the local server's queries to servers of a role, without truncated responses."""
+    """Yield (exchange, response) for the local server's queries to a role; truncated responses are left out.
+
+    An exchange is a query with its response.
+    """
     for exchange in at_local.exchanges:
         if exchange.query.target in addresses_of(addresses, role):
             response = exchange.response
@@ -136,7 +138,10 @@ def _keys(at_local: DnsTraffic, step: Step, addresses: Addresses) -> tuple[DnsMe
 
 
 def _delegation(at_local: DnsTraffic, step: Step, addresses: Addresses) -> tuple[DnsMessage, list[str]]:
-    """Return (response of the parent's servers with the DS of a zone, RDATA of each DS)."""
+    """Return the response of the parent zone's servers that has DS records of a zone, and the RDATA of these records.
+
+    Raises Inconclusive if there is none.
+    """
     for _, response in _of(at_local, step.parent_role or "", addresses):
         ds = [one.rdata for one in response.records if one.type == "DS" and one.name == step.zone]
         if ds:
@@ -169,8 +174,8 @@ def decide_forgery_refused(
 ) -> Verdict:
     """Decide claim V2: a validating local server receives a forged answer and returns SERVFAIL to the client.
 
-    `validating` and `believing`: the traffic at `client` and `local` with a local server that validates, and with a
-    local server that does not. The latter returns the forged address, which shows that the attack works.
+    `validating` is the traffic at `client` and `local` if the local server validates, `believing` if it does not. In
+    the latter case the client must get the forged address, which shows that the attack works.
     """
 
     def check() -> Finding:
@@ -215,10 +220,10 @@ def _forged_answer(at_local: DnsTraffic, name: str, forged: str) -> DnsMessage:
 def decide_cost(
     claim: str, plain: DnsTraffic, validated: DnsTraffic, name: str, zones: Sequence[str], local: str
 ) -> Verdict:
-    """Decide claim V3: validation costs a DNSKEY query per zone, and the octets of RRSIG and DS records.
+    """Decide claim V3: validation costs one DNSKEY query per zone, and the octets of RRSIG and DS records.
 
-    `plain` and `validated`: the traffic of the local server at address `local` for the first lookup of a name, without
-    DNSSEC and with it. All other octets must be the same.
+    `plain` and `validated` are the traffic of the local server, with address `local`, for the first lookup of a name
+    without and with DNSSEC. Apart from this cost, queries and sizes of responses must be the same.
     """
 
     def check() -> Finding:
@@ -263,7 +268,7 @@ def _octets(exchange: DnsExchange) -> int:
 
 
 def record_octets(record: DnsRecord) -> int:
-    """Return the size in octets of an RRSIG or DS record; its owner is a compression pointer or the root."""
+    """Return the size in octets of an RRSIG or DS record in wire format, with a compressed owner name."""
     fields = record.rdata.split(" ")
     owner = 1 if record.name == "." else POINTER_OCTETS
     if record.type == "DS":

@@ -1,7 +1,7 @@
-"""Decision of course claim D1 on DNS transport: UDP port 53, and TCP port 53 after truncation.
+"""Verdict on course claim D1 on DNS transport: UDP port 53, and TCP port 53 after a truncated response.
 
-Traffic (see `wire.traffic`) is captured at the client, and at the local server for its exchanges with the servers
-above. Sources: RFC 1035 section 4.2, RFC 6891 section 6.2, RFC 7766 section 5.
+Traffic (see `wire.traffic`) is captured at the client and at the local name server. Sources: RFC 1035 section 4.2, RFC
+6891 section 6.2, RFC 7766 section 5.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ def decide_transport(
     upstream: DnsTraffic | None = None,
     zones: GivenZones | None = None,
 ) -> Verdict:
-    """Decide claim D1: small answers use UDP port 53; a truncated answer is requested again over TCP port 53.
+    """Decide claim D1: small answers use UDP port 53; after a truncated answer, the query is repeated over TCP.
 
-    `upstream`: the local server's exchanges with the servers above for the same answers, which must meet the same
-    conditions. With `zones`, answers by TCP must match the zones.
+    `upstream` is the traffic between the local server and authoritative servers, which must meet the same conditions.
+    With `zones`, answers over TCP must equal the zones' records.
     """
 
     def check() -> Finding:
@@ -52,7 +52,10 @@ def decide_transport(
 
 
 def _each_fits(traffic: DnsTraffic) -> None:
-    """Require UDP responses that their clients can accept in size, and a TCP retry after each truncated response."""
+    """Raise Contradiction if a UDP response is too large, or if no TCP query follows a truncated one.
+
+    A response must not be truncated if the whole answer has at most 512 octets.
+    """
     for exchange in traffic.exchanges:
         response = exchange.response
         if exchange.query.transport != "udp" or response is None:
@@ -83,7 +86,7 @@ def _by_udp(exchange: DnsExchange) -> DnsExchange:
 
 
 def _fits(query: DnsMessage, response: DnsMessage) -> None:
-    """Require a UDP response no larger than the client accepts (RFC 1035 section 4.2.1, RFC 6891 section 6.2.5)."""
+    """Raise Contradiction if a UDP response is larger than its query permits (RFC 6891 section 6.2.5)."""
     if response.size_bytes > query.udp_limit_bytes:
         raise Contradiction(
             f"The UDP answer in frame {response.frame} has {response.size_bytes} octets, but the query in "
@@ -94,7 +97,10 @@ def _fits(query: DnsMessage, response: DnsMessage) -> None:
 
 
 def _retried(traffic: DnsTraffic) -> list[tuple[DnsExchange, DnsExchange]]:
-    """Return (UDP exchange with a truncated answer, TCP exchange with the whole answer) for each truncation."""
+    """Return (UDP query with truncated response, TCP query with whole response) for each truncated response.
+
+    Raises Inconclusive if there is none.
+    """
     pairs = []
     for exchange in traffic.exchanges:
         response = exchange.response

@@ -1,7 +1,7 @@
-"""Decision of course claim D13: a longer TTL saves queries to authoritative servers, and causes more stale answers.
+"""Verdict on course claim D13: a longer DNS TTL saves queries to authoritative servers and causes more stale answers.
 
-`ttl_point` counts, for one TTL of a sweep, the queries upstream of the local server and the stale answers to its
-clients; `decide_ttl_trade_off` compares the points, and `sweep_ttl` does both.
+For each TTL, `ttl_point` counts the local name server's queries to authoritative servers, and its stale answers to
+clients. `decide_ttl_trade_off` decides the claim from these counts. `sweep_ttl` does both.
 
 Sources: RFC 1034 section 2.4, RFC 1035 section 3.2.1.
 """
@@ -41,7 +41,7 @@ FEWEST_POINTS = 3
 
 
 class TtlPoint(NamedTuple):
-    """Counts of a TTL sweep for one TTL: queries to authoritative servers, stale answers, and all answers."""
+    """Counts for one TTL: queries to authoritative servers, stale answers, and all answers."""
 
     ttl_s: float
     upstream_queries: int
@@ -57,12 +57,12 @@ def ttl_point(
     addresses: Addresses,
     changes: Sequence[tuple[int, Collection[str]]],
 ) -> TtlPoint:
-    """Count the answers for a name, the stale answers, and the local server's queries to authoritative servers.
+    """Return for one TTL the numbers of queries to authoritative servers, of stale answers and of all answers.
 
-    `changes` are (time_ns, addresses from then on), in order of time; the name has `ttl_s` in its zone. An answer is
-    stale if its values had been replaced when it was requested. Raises Inconclusive if there are no answers. Raises
-    Contradiction for an answer with another TTL, with values that the name had not had by then, or with values replaced
-    longer ago than the TTL, since the sweep would then not compare the configured TTLs.
+    `changes` are the changes of the name's address in its zone, as (time in ns, new addresses), in order of time. An
+    answer is stale if its address had been replaced when the query was sent. Raises Inconclusive if there are no
+    answers. Raises Contradiction for an answer with another TTL than `ttl_s`, with an address that the name had not had
+    by then, or with an address replaced longer ago than the TTL.
     """
     upstream = [one for one in sent_by(at_local, addresses_of(addresses, "local")) if asks_for(one, name, "A")]
     for one in upstream:
@@ -106,7 +106,7 @@ def _is_stale(
 def sweep_ttl(
     traffics: Sequence[DnsTraffic], count: Callable[[], Sequence[TtlPoint]]
 ) -> tuple[list[TtlPoint], Verdict]:
-    """Return (points of a TTL sweep, verdict on claim D13); a Contradiction in `count` makes the verdict `failed`."""
+    """Return the counts for all TTLs and the verdict on claim D13: failed if `count` raises Contradiction."""
     points: list[TtlPoint] = []
 
     def check() -> Finding:
@@ -119,10 +119,10 @@ def sweep_ttl(
 
 @decides("D13")
 def decide_ttl_trade_off(claim: str, points: Sequence[tuple[float, int, int, int]], tolerance: float = 0.05) -> Verdict:
-    """Decide claim D13 by the trend of queries and stale answers over the TTL, as counted by ttl_point().
+    """Decide claim D13: with growing TTL, authoritative servers get fewer queries and clients get more stale answers.
 
-    As the TTL grows, queries upstream per answer must fall and stale answers must rise: strictly from the least to the
-    greatest TTL; between neighbouring TTLs a step against the trend may be at most `tolerance` of the largest value.
+    Both are counted per answer, by ttl_point(). The trend must be strict from the lowest to the highest TTL. Between
+    neighbouring TTLs, a step against the trend may be at most `tolerance` times the largest value.
     """
     swept = sorted(TtlPoint(*point) for point in points)
     if len({point.ttl_s for point in swept}) < max(FEWEST_POINTS, len(swept)):
@@ -153,6 +153,9 @@ def _trend(points: Sequence[TtlPoint], pick: Callable[[TtlPoint], float]) -> lis
 
 
 def _against(values: Sequence[float], tolerance: float) -> bool:
-    """Return True if the values do not rise overall, or fall in between by over `tolerance` of the largest value."""
+    """Return True if the values do not rise from first to last, or fall in between by over `tolerance`.
+
+    `tolerance` is a fraction of the largest value.
+    """
     allowed = tolerance * max(abs(value) for value in values)
     return values[-1] <= values[0] or any(after < before - allowed for before, after in pairwise(values))

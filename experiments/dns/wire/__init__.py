@@ -1,1 +1,1 @@
-"""Parsers of captures for DNS: messages, and queries matched with their responses."""
+"""Parsers of DNS packets in captures: messages, and queries matched with their responses."""

@@ -1,10 +1,11 @@
-"""DNS messages with common records only, parsed by dnspython, which takes a quarter of scapy's time.
+"""Fast parser for DNS messages with common record types, by dnspython, in a quarter of the time that scapy takes.
 
-    parsed = parse_common(octets)       # None: another reader decides, as for all that is unusual or malformed
+    parsed = parse_common(octets)       # None: the message must be parsed by scapy
 
-Common are queries and responses (RFC 1035 section 4) with at most one question and with records of class IN and the
-types in COMMON, names without escapes, and an OPT record (RFC 6891 section 6.1) alone in the additional section. Left
-out: all other types, dynamic updates, signatures of messages; everything that is wrong.
+It accepts queries and responses (RFC 1035 section 4) with at most one question and with records of class IN and the
+types in COMMON. Names must be without escapes. The additional section may have such records, or an OPT record (RFC 6891
+section 6.1) alone. Messages with other record types, dynamic updates, signed messages (TSIG) and malformed messages are
+left to the caller.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ OPCODE_QUERY, CLASS_IN, TYPE_OPT = 0, 1, 41
 
 @dataclass(frozen=True, slots=True)
 class CommonRecord:
-    """Resource record: owner name, numbers of type and class, time to live in seconds, RDATA in presentation format."""
+    """Resource record: owner name, type and class as numbers, TTL in s, RDATA in presentation format."""
 
     name: str
     type: int
@@ -31,7 +32,7 @@ class CommonRecord:
 
 @dataclass(frozen=True, slots=True)
 class CommonMessage:
-    """Sections of a message: question as (name, type, class) or None, records; UDP payload size of OPT or None."""
+    """DNS message: RCODE, question as (name, type, class) or None, records, UDP payload size of EDNS or None."""
 
     rcode: int
     question: tuple[str, int, int] | None
@@ -42,11 +43,11 @@ class CommonMessage:
 
 
 class _UncommonError(Exception):
-    """Part of a message that is left to another reader."""
+    """Exception raised for a record or name that this parser does not support."""
 
 
 def parse_common(octets: bytes) -> CommonMessage | None:
-    """Return the sections of a DNS message with common records only; None for any other message."""
+    """Parse a DNS message; return None if it has other than common records, or is malformed."""
     from_wire, failure = _dnspython()
     if len(octets) < 3 or octets[2] >> 3 & 0x0F != OPCODE_QUERY:
         return None
@@ -69,7 +70,7 @@ def _records(section: Iterable[Any]) -> tuple[CommonRecord, ...]:
     found = []
     for one in section:
         rdata = COMMON.get(int(one.rdtype))
-        # dnspython takes a TTL of 2^31 and more for 0 (RFC 2181 section 8), and what was sent matters here.
+        # Leave a TTL of 0 to scapy: dnspython also returns 0 for a TTL of 2^31 or more (RFC 2181 section 8).
         if rdata is None or int(one.rdclass) != CLASS_IN or len(one) != 1 or not one.ttl:
             raise _UncommonError
         found.append(CommonRecord(_name(one.name), int(one.rdtype), CLASS_IN, int(one.ttl), rdata(one[0])))
@@ -106,7 +107,7 @@ COMMON: Mapping[int, Callable[[Any], str]] = {
 
 @cache
 def _dnspython() -> tuple[Callable[..., Any], type[Exception]]:
-    """Import dnspython, which most captures do not need; return its parser, and what it raises."""
+    """Import dnspython, which takes time and is often not needed; return its parser and its exception class."""
     import dns.exception
     import dns.message
 

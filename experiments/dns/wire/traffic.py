@@ -1,21 +1,22 @@
-"""DNS queries and responses at one interface, over UDP and TCP, with each response matched to its query.
+"""Parser of captured DNS traffic over UDP and TCP: queries at one interface, matched with their responses.
 
     traffic = dns_exchanges(capture, "local:local-eth0").between(start_ns, end_ns)
     for exchange in traffic.exchanges:
         print(exchange.query.question, exchange.response)
 
-RFC 1035 section 4.2: by UDP a datagram is a message; by TCP each message follows two octets with its length. A response
+Over UDP, a datagram is a message; over TCP, a two-octet length precedes each message (RFC 1035 section 4.2). A response
 matches the query with the same id and question between the same two endpoints (RFC 5452 section 9.1); an error response
-may omit the question. A retransmitted query is the same exchange.
+may omit the question. Retransmissions of a query belong to the same exchange.
 
-dnspython parses messages of common records, scapy all others: RFC 1035 sections 3.3 (RDATA) and 4 (messages), RFC 6891
-section 6.1 (OPT), RFC 3597 section 5 (RDATA of unknown types). Names are canonical: text in lower case with a final
-dot, since names are compared case-insensitively (RFC 1035 section 2.3.3) and a resolver may randomise their case.
+Messages with common record types are parsed by dnspython, all others by scapy: RFC 1035 sections 3.3 (RDATA) and 4
+(messages), RFC 6891 section 6.1 (OPT), RFC 3597 section 5 (RDATA of unknown types). Names are returned in lower case
+with a final dot, since they are compared case-insensitively (RFC 1035 section 2.3.3) and a resolver may randomise their
+case.
 
-A dynamic update (RFC 2136) is an exchange as well: its zone is in the question section, its prerequisites and updates
-are in the answer and authority sections. A datagram that was not captured completely is a hole.
+A dynamic update (RFC 2136) and its response are an exchange as well: the zone is in the question section, prerequisites
+and updates are in the answer and authority sections. A datagram that was not captured completely is reported as a hole.
 
-Left out: further responses to the same query, as in zone transfers, which count as strays; dots inside labels; and
+Not supported: further responses to the same query, as in zone transfers (they count as strays); dots inside labels;
 loops of compression pointers, which scapy cuts off without an error.
 """
 
@@ -59,12 +60,12 @@ SENTINEL = b"\0"
 
 
 class MalformedMessage(ValueError):  # noqa: N818 - a finding about the traffic, not an error of the program
-    """The octets are not a complete DNS message."""
+    """Exception raised for octets that are not a complete DNS message."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """Question of a message: QNAME (lower case, with its final dot), QTYPE and QCLASS as mnemonics."""
+    """Question of a DNS message: QNAME in lower case with a final dot, QTYPE and QCLASS as mnemonics."""
 
     qname: str
     qtype: str
@@ -76,9 +77,10 @@ class Question:
 
 @dataclass(frozen=True)
 class DnsRecord:
-    """Resource record: owner name, type, class, time to live in seconds, and value in master-file format.
+    """Resource record: owner name, type, class, TTL in s, and value in master-file format.
 
-    An OPT record has the sender's UDP payload size as class (CLASS1232) and its flags as ttl (RFC 6891 section 6.1.3).
+    An OPT record has the sender's UDP payload size as class (such as CLASS1232) and its flags as ttl (RFC 6891 section
+    6.1.3).
     """
 
     name: str
@@ -96,7 +98,7 @@ class DnsRecord:
 
 @dataclass(frozen=True)
 class Carrier:
-    """Transport of a DNS message: frame number, time, source, target, and UDP or TCP."""
+    """Transport of a captured DNS message: frame number, time in ns, source, destination, and UDP or TCP."""
 
     frame: int
     time_ns: int
@@ -109,10 +111,10 @@ class Carrier:
 
 @dataclass(frozen=True)
 class DnsMessage(Carrier):
-    """DNS message and the frame that completed the message; `question` is None for an empty question section.
+    """Captured DNS message, with the frame that completed it; `question` is None if the question section is empty.
 
-    `size_bytes` is the message's size without UDP or TCP headers; `edns_size_bytes` is the UDP payload size in its OPT
-    record, None without OPT. `rcode` includes the upper bits that OPT carries.
+    `size_bytes` is the size without UDP or TCP headers. `edns_size_bytes` is the UDP payload size in the OPT record, or
+    None. `rcode` includes the upper bits from the OPT record.
     """
 
     size_bytes: int
@@ -153,7 +155,7 @@ def is_within(name: str, domain: str) -> bool:
 
 
 def read_message(octets: bytes, carrier: Carrier) -> DnsMessage:
-    """Parse the octets of one DNS message. Raises MalformedMessage with the reason."""
+    """Parse one DNS message. Raises MalformedMessage with the reason."""
     common = parse_common(octets)
     return _by_scapy(octets, carrier) if common is None else _of_common(octets, common, carrier)
 
@@ -215,7 +217,7 @@ def _by_scapy(octets: bytes, carrier: Carrier) -> DnsMessage:
 
 @cache
 def _update_layer() -> Any:
-    """Return a scapy layer for DNS updates, whose records of class ANY or NONE have no RDATA (RFC 2136 section 2.4)."""
+    """Return a scapy class for dynamic updates (RFC 2136), whose records may lack RDATA (section 2.4)."""
 
     class EmptyRecord(layers.Packet):  # type: ignore[misc]
         name = "DNS record without RDATA"
@@ -253,10 +255,10 @@ def _update_layer() -> Any:
 
 
 def _dissect(octets: bytes) -> Any:
-    """Dissect a DNS message by scapy and return the layer. Raises MalformedMessage for an incomplete message.
+    """Parse a DNS message with scapy and return the packet. Raises MalformedMessage for an incomplete message.
 
-    scapy skips malformed parts without an error: so a message counts as whole only if its four sections hold the number
-    of records in its header, every record fills its length, and no octets follow the message.
+    scapy skips malformed parts without an error. A message is therefore accepted only if its four sections have the
+    number of records in its header, every record fills its length, and no octets follow the message.
     """
     if len(octets) < HEADER_BYTES:
         raise MalformedMessage(f"a message of {len(octets)} octets has an incomplete header")
@@ -365,7 +367,7 @@ _Key = tuple[str, str, int, str, int, int]
 
 @dataclass(frozen=True)
 class Problem:
-    """Malformed message on the DNS port, and the frame that carried it."""
+    """Malformed or incompletely captured message: frame number, time in ns, description."""
 
     frame: int
     time_ns: int
@@ -374,7 +376,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class DnsExchange:
-    """DNS query, its response (None: unanswered), and the retransmissions of the query."""
+    """DNS query with its response (None if unanswered) and its retransmissions (`repeats`)."""
 
     query: DnsMessage
     response: DnsMessage | None
@@ -382,16 +384,18 @@ class DnsExchange:
 
     @property
     def duration_s(self) -> float | None:
-        """Return the time in s from the query to the response at the interface; None if unanswered."""
+        """Return the time in s from query to response at the captured interface, or None if unanswered."""
         return None if self.response is None else (self.response.time_ns - self.query.time_ns) / 1e9
 
 
 @dataclass(frozen=True)
 class DnsTraffic:
-    """DNS exchanges of one interface in the order of their queries, with malformed, lost and unmatched messages.
+    """Captured DNS traffic of one interface: queries with responses, in the order of the queries, and all faults.
 
-    `problems` are messages that cannot be parsed; `dropped` counts packets that the capture lost; `holes` are TCP
-    connections captured with gaps, and datagrams captured in part; `strays` are responses without a query.
+    - `problems`: messages that cannot be parsed
+    - `dropped`: number of packets that the capture lost
+    - `holes`: TCP connections with gaps in the capture, and datagrams captured in part
+    - `strays`: responses without a query
     """
 
     exchanges: tuple[DnsExchange, ...] = ()
@@ -401,7 +405,7 @@ class DnsTraffic:
     strays: tuple[DnsMessage, ...] = ()
 
     def between(self, start_ns: int, end_ns: int) -> DnsTraffic:
-        """Return the traffic within [start_ns, end_ns); an exchange counts by the time of its query."""
+        """Return the traffic within [start_ns, end_ns); a query counts, with its response, by the time of the query."""
         return DnsTraffic(
             tuple(exchange for exchange in self.exchanges if start_ns <= exchange.query.time_ns < end_ns),
             tuple(problem for problem in self.problems if start_ns <= problem.time_ns < end_ns),
@@ -412,17 +416,17 @@ class DnsTraffic:
 
     @property
     def absence(self) -> str | None:
-        """Return a clause that says that no query was captured; None if there is a query."""
+        """Return a text for the verdict if no DNS query was captured, otherwise None."""
         return None if self.exchanges or self.problems else "no DNS query in the capture"
 
     @property
     def gap(self) -> str | None:
-        """Return a clause on the first incompletely captured message or TCP connection; None if all are complete."""
+        """Return a text on the first message or TCP connection that was not captured completely, or None."""
         return self.holes[0].text if self.holes else None
 
     @property
     def violation(self) -> Contradiction | None:
-        """Return a Contradiction for the first malformed message; None if all are well-formed."""
+        """Return a Contradiction for the first malformed message, or None if all are well-formed."""
         if not self.problems:
             return None
         first = self.problems[0]
@@ -430,7 +434,7 @@ class DnsTraffic:
 
 
 def merged(traffics: Iterable[DnsTraffic]) -> DnsTraffic:
-    """Combine the DNS traffic of several interfaces; interfaces without a query are permitted."""
+    """Return the DNS traffic of several interfaces as one."""
     parts = list(traffics)
     return DnsTraffic(
         tuple(exchange for part in parts for exchange in part.exchanges),
@@ -442,7 +446,7 @@ def merged(traffics: Iterable[DnsTraffic]) -> DnsTraffic:
 
 
 def dns_exchanges(capture: CaptureFile, interface: str, port: int = DNS_PORT) -> DnsTraffic:
-    """Return the DNS traffic of one interface, over UDP and TCP. Raises KeyError without the interface."""
+    """Return the DNS traffic captured at one interface, over UDP and TCP. Raises KeyError if it was not captured."""
     frames = capture.at(interface)
     messages: list[DnsMessage] = []
     problems: list[Problem] = []
@@ -472,7 +476,7 @@ def dns_exchanges(capture: CaptureFile, interface: str, port: int = DNS_PORT) ->
 
 
 def pair(messages: list[DnsMessage]) -> tuple[tuple[DnsExchange, ...], tuple[DnsMessage, ...]]:
-    """Match responses to queries in order of time; return (exchanges, responses without a query)."""
+    """Match responses to queries by time; return the queries with their responses, and responses without a query."""
     queries: list[list[DnsMessage]] = []
     responses: dict[int, DnsMessage] = {}
     open_by_key: dict[_Key, list[int]] = {}
@@ -498,7 +502,7 @@ def pair(messages: list[DnsMessage]) -> tuple[tuple[DnsExchange, ...], tuple[Dns
 
 
 def _key(message: DnsMessage) -> _Key:
-    """Return transport, client endpoint, server endpoint and id, which a query and its response share."""
+    """Return the key that a query and its response share: transport, client and server endpoints, id."""
     here, there = (message.source, message.source_port), (message.target, message.target_port)
     if message.is_response:
         here, there = there, here
@@ -515,7 +519,10 @@ def _answers(response: DnsMessage, query: DnsMessage) -> bool:
 
 
 def _note(messages: list[DnsMessage], problems: list[Problem], octets: bytes | str, carrier: Carrier) -> None:
-    """Parse a message and append the result to `messages`, or an error text to `problems` for malformed octets."""
+    """Parse a message and append it to `messages`; if it is malformed, append a description to `problems`.
+
+    A description as `octets` (of an incomplete message) is passed on to `problems`.
+    """
     if isinstance(octets, bytes):
         try:
             messages.append(read_message(octets, carrier))
@@ -541,9 +548,9 @@ def _both_ways(connection: Connection) -> Iterator[tuple[bytes | str, Carrier]]:
 def _prefixed(
     direction: Direction, source: Endpoint, target: Endpoint, whole: bool
 ) -> Iterator[tuple[bytes | str, Carrier]]:
-    """Yield (octets of the message or error text, transport) for each length-prefixed message in a TCP stream.
+    """Yield (message octets or error text, packet data) for each length-prefixed message in a TCP stream.
 
-    A stream that ends within a message is a problem, unless the capture has a gap (not `whole`).
+    A stream that ends within a message yields an error text, unless the capture has a gap (`whole` is False).
     """
     stream, start = direction.stream, 0
 

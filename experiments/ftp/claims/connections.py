@@ -1,8 +1,8 @@
-"""Decision of course claims F1, F2, F3, F6 and F7 on FTP: control and data connections, commands, transfer modes.
+"""Verdicts on course claims F1, F2, F3, F6 and F7 on FTP: control and data connections, commands, both data modes.
 
-The capture must be taken at the client, so that "before" refers to the client's own order of sending and receiving. All
-functions take the sessions of a time span (see `wire.sessions`) and return a Verdict; "undecided" means that the
-capture dropped packets, has a gap, or lacks the traffic that the claim is about.
+Packets must be captured at the client: "before" refers to the order in which the client sends and receives. The
+functions take the captured FTP sessions (see `wire.sessions`) and return a Verdict. A claim is undecided if the capture
+dropped packets, has a gap, or lacks the traffic in question.
 
 Source: RFC 959 sections 2.3, 3.2, 3.3 and 5.3, and RFC 2428 for EPRT and EPSV.
 """
@@ -56,7 +56,7 @@ SAMPLE_OCTETS = 32
 
 @decides("F1")
 def decide_control_connection(claim: str, traffic: Sequence[FtpTraffic]) -> Verdict:
-    """Decide claim F1: the control connection (port 21) outlasts all data transfers of the session."""
+    """Decide claim F1: the control connection (server port 21) stays open longer than all data connections."""
 
     without = sum(not one.sessions for one in traffic)
     if 0 < without < len(traffic) and not any(one.dropped for one in traffic):
@@ -89,9 +89,9 @@ def decide_control_connection(claim: str, traffic: Sequence[FtpTraffic]) -> Verd
 
 @dataclass(frozen=True)
 class Assignment:
-    """Task of an FTP client (to list, get or put files of these names), and the traffic of the FTP session.
+    """Task of an FTP client, such as to get the files `names`, with the captured traffic of its session.
 
-    `folder`: the names in the user's folder at that time, which a listing must have.
+    `folder` are the names in the user's folder at that time, all of which a listing must have.
     """
 
     traffic: FtpTraffic
@@ -106,8 +106,8 @@ def decide_data_connections(
 ) -> Verdict:
     """Decide claim F2: each transfer has a separate data connection, which carries only the transferred data.
 
-    `files`: contents keyed by name, for RETR and STOR; a transfer of another name is not compared. `assignments`: the
-    clients' tasks; each task must be completed, and each listing must have the names in the folder.
+    `files` has the correct contents by name, for downloads and uploads; transfers of other names are not compared. Each
+    task in `assignments` must be completed, and each listing must have exactly the names in the folder.
     """
     done = [transfer for transfer in traffic.transfers if transfer.done]
     if insufficiency([traffic]) is None and len(done) < 2 and not assignments:
@@ -141,7 +141,7 @@ def decide_data_connections(
 
 @decides("F3")
 def decide_command_lines(claim: str, traffic: FtpTraffic) -> Verdict:
-    """Decide claim F3: commands are lines of ASCII text, among them USER, PASS, LIST, RETR and STOR."""
+    """Decide claim F3: commands are lines of ASCII text; the server accepts USER, PASS, LIST, RETR and STOR."""
     said = [exchange.command for session in traffic.sessions for exchange in session.exchanges]
     missing = [verb for verb in NAMED_VERBS if all(one.verb != verb for one in said)]
     taken = {
@@ -159,7 +159,7 @@ def decide_command_lines(claim: str, traffic: FtpTraffic) -> Verdict:
                 raise Contradiction(f"{one.verb} in frame {one.frame} has octets above 127.", one.frame)
         first = {verb: next(one for one in said if one.verb == verb) for verb in NAMED_VERBS}
         for verb, one in first.items():
-            # Leave out commands that the server does not recognise.
+            # Require that the server accepts each of these commands at least once.
             if verb not in taken:
                 raise Contradiction(f"The server does not accept {verb} (first in frame {one.frame}).", one.frame)
         where = ", ".join(f"{verb} in frame {one.frame}" for verb, one in first.items())
@@ -190,7 +190,7 @@ def decide_active_mode(claim: str, traffic: FtpTraffic) -> Verdict:
 
 @decides("F7")
 def decide_passive_mode(claim: str, traffic: FtpTraffic) -> Verdict:
-    """Decide claim F7: for every transfer the server names a port, and the client connects to it."""
+    """Decide claim F7: for each transfer the server announces a port, and the client connects to it."""
 
     def syn(transfer: Transfer, session: FtpSession) -> None:
         connection = _opened(transfer, "passive")
@@ -235,7 +235,7 @@ def _mode(
 
 
 def _opened(transfer: Transfer, mode: Mode) -> Connection:
-    """Return the established data connection of a transfer; raise Contradiction if absent or of the other mode."""
+    """Return the established data connection of a transfer in this mode; raise Contradiction if there is none."""
     command = transfer.exchange.command
     if transfer.announced is None or transfer.announced.mode != mode:
         raise Contradiction(
@@ -249,7 +249,7 @@ def _opened(transfer: Transfer, mode: Mode) -> Connection:
 
 
 def _stays(session: FtpSession) -> int:
-    """Check that the control connection outlasts all data connections; return the frame that closes it.
+    """Return the frame that closes the control connection.
 
     Raises Contradiction if a data connection opens before the control connection, or ends after it.
     """
@@ -282,7 +282,10 @@ def _closings(*ways: Direction) -> list[Mark]:
 
 
 def _own_connection(transfer: Transfer, files: Mapping[str, bytes]) -> int:
-    """Check that a data connection carries the file's octets; return the frame number of the connection's SYN."""
+    """Return the frame of the SYN of a transfer's data connection.
+
+    Raises Contradiction if there is no data connection, or if it does not carry the file's octets.
+    """
     command = transfer.exchange.command
     if transfer.connection is None or not transfer.connection.established:
         raise Contradiction(
@@ -301,7 +304,7 @@ def _own_connection(transfer: Transfer, files: Mapping[str, bytes]) -> int:
 
 
 def _carried_out(assignment: Assignment, files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless every transfer of a task succeeded and every listing is complete."""
+    """Raise Contradiction unless the client has completed its task: all files transferred, all listings complete."""
     traffic, what = assignment.traffic, assignment.what
     done = [transfer for transfer in traffic.transfers if transfer.verb in VERBS[what] and transfer.done]
     frame = traffic.sessions[0].connection.syn.frame if traffic.sessions else 0
@@ -319,10 +322,11 @@ def _carried_out(assignment: Assignment, files: Mapping[str, bytes]) -> None:
 
 
 def is_listing(transfer: Transfer, folder: Collection[str], sizes: Mapping[str, int]) -> None:
-    """Raise Contradiction unless a listing has one line for each name in a folder, and no other line.
+    """Raise Contradiction unless a listing has one line for each name in `folder`, and no other line.
 
-    `sizes`: expected sizes in octets, compared with lines that have a size. RFC 959 section 4.1.3 does not specify the
-    format of LIST; accepted are the format of `ls -l`, used by common servers, names alone (NLST) and facts (RFC 3659).
+    `sizes` are the correct sizes in octets, compared with those lines that have a size. RFC 959 section 4.1.3 does not
+    specify the format of LIST. Accepted are the format of `ls -l`, which is common, names alone (NLST), and facts
+    (MLSD, RFC 3659).
     """
     frame = transfer.exchange.command.frame
     entries = [_entry(line) for line in transfer.stream.data.decode(errors="replace").splitlines()]
@@ -343,7 +347,7 @@ def is_listing(transfer: Transfer, folder: Collection[str], sizes: Mapping[str, 
 
 
 def _entry(line: str) -> tuple[str, int | None] | None:
-    """Parse a line of a listing to (name, size in octets or None); return None for a line without an entry."""
+    """Parse a line of a listing to (name, size in octets or None); return None for an empty line or a total."""
     if not line.strip() or re.fullmatch(r"total \d+", line):
         return None
     if (long := LONG_LINE.fullmatch(line)) is not None:
@@ -373,7 +377,7 @@ def _out_of_band(session: FtpSession, files: Mapping[str, bytes]) -> None:
 
 
 def _between_the_same(connection: Connection, traffic: FtpTraffic) -> bool:
-    """Return True if a connection joins client and server of a session, to a port above 1023."""
+    """Return True if a connection is between the client and server of a session, to a port above 1023."""
     ends = {connection.client.address, connection.server.address}
     return any(
         ends == {session.connection.client.address, session.connection.server.address} and connection.server.port > 1023

@@ -1,6 +1,6 @@
-"""Decision of course claims F4 (causes of reply codes) and F5 (state of a session) from FTP control connections.
+"""Verdicts on course claims F4 and F5 from FTP control connections: causes of reply codes, and state of a session.
 
-A reply code alone is no proof: a server could send 452 at any time. Each of the four codes is therefore judged by its
+A reply code alone is no proof: a server could send 452 at any time. Each of four codes is therefore compared with its
 cause, as far as packets show it:
 
     331  the reply to USER; a command that needs a login is refused before PASS, and executed after PASS; a wrong
@@ -33,9 +33,10 @@ QUOTED = re.compile(rb'[^"]*"((?:[^"]|"")*)"')
 def decide_reply_codes(
     claim: str, scenarios: Mapping[int, FtpTraffic], uploads: Mapping[str, bytes] | None = None
 ) -> Verdict:
-    """Decide claim F4 from four scenarios: reply code -> traffic that should cause this reply.
+    """Decide claim F4: the server sends reply codes 331, 125, 425 and 452 for the causes that RFC 959 specifies.
 
-    `uploads`: contents of the files that the client stores, keyed by name.
+    `scenarios` maps each code to captured sessions in which it must occur; `uploads` are the contents of uploaded files
+    by name.
     """
     missing = [code for code in CODES if code not in scenarios]
     if missing:
@@ -59,8 +60,8 @@ def decide_reply_codes(
 def decide_session_state(claim: str, traffic: FtpTraffic, files: Mapping[str, bytes] | None = None) -> Verdict:
     """Decide claim F5: the reply to a command depends on earlier CWD, USER and PASS in the same session.
 
-    PWD must return another directory after CWD, the same one after a refused CWD, and the first one after CDUP; a later
-    session, on its own connection, must start from the initial state. `files`: contents keyed by name.
+    PWD must return another directory after CWD, the same one after a refused CWD, and the first one after CDUP. A later
+    session, on its own connection, must start from the initial state. `files` has the correct contents by name.
     """
     if len(traffic.sessions) < 2:
         return undecided(claim, "Two sessions are needed to see that the second one starts from the initial state.")
@@ -97,7 +98,10 @@ def _first(session: FtpSession, code: int, *verbs: str) -> FtpExchange | None:
 
 
 def _login(session: FtpSession) -> tuple[FtpExchange, FtpExchange]:
-    """Check that a command is refused (530) before login and executed after 230; return both exchanges in order."""
+    """Check that a command is refused (530) before login and executed after it; raise Contradiction otherwise.
+
+    Return both attempts, each with its replies.
+    """
     inside = _need(_first(session, LOGGED_IN, "PASS", "USER"), session, "has no successful login")
     place = session.exchanges.index(inside)
     early = [exchange for exchange in session.exchanges[:place] if exchange.command.verb in NEED_LOGIN]
@@ -119,7 +123,10 @@ def _login(session: FtpSession) -> tuple[FtpExchange, FtpExchange]:
 
 
 def _relative(session: FtpSession) -> tuple[FtpExchange, FtpExchange, FtpExchange]:
-    """Check that RETR fails, and after CWD succeeds; return (refused RETR, successful RETR, CWD)."""
+    """Check that RETR of a file fails, and succeeds after CWD; raise Contradiction otherwise.
+
+    Return the refused RETR, the successful RETR and the CWD command, each with its replies.
+    """
     retrievals = session.exchanges_of("RETR")
     for before in retrievals:
         for after in retrievals[retrievals.index(before) + 1 :]:
@@ -135,7 +142,7 @@ def _relative(session: FtpSession) -> tuple[FtpExchange, FtpExchange, FtpExchang
 
 
 def _is_file(transfer: Transfer, files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless the transferred data equal the content in `files` of the file transferred."""
+    """Raise Contradiction unless the data of a transfer equal the correct content of its file."""
     expected, got = files.get(transfer.base_name), transfer.stream.data
     if expected is not None and got != expected:
         frame = transfer.exchange.command.frame
@@ -179,7 +186,7 @@ def _directories(session: FtpSession, moved: FtpExchange) -> None:
 
 
 def _starts_where(first: FtpSession, second: FtpSession) -> None:
-    """Raise Contradiction unless both sessions get the same reply to their first PWD."""
+    """Raise Contradiction if the first PWD of the second session returns another directory than in the first."""
     start, later = (_first(one, DIRECTORY, "PWD") for one in (first, second))
     if start is not None and later is not None and _directory(start) != _directory(later):
         frame = later.command.frame
@@ -187,7 +194,7 @@ def _starts_where(first: FtpSession, second: FtpSession) -> None:
 
 
 def _directory(exchange: FtpExchange) -> bytes:
-    """Parse the quoted directory in a 257 reply (RFC 959 appendix II). Raises Contradiction if there is none."""
+    """Return the quoted directory in a 257 reply (RFC 959 appendix II). Raises Contradiction if there is none."""
     assert exchange.final is not None
     found = QUOTED.match(exchange.final.message)
     if found is None:
@@ -197,7 +204,10 @@ def _directory(exchange: FtpExchange) -> bytes:
 
 
 def _begins_anew(session: FtpSession, known: FtpExchange) -> FtpExchange:
-    """Check that a new session refuses a RETR that only succeeded after CWD; return the refused RETR."""
+    """Return the RETR, with replies, by which a new session requests a file that needs an earlier CWD.
+
+    Raises Contradiction unless the server refuses it.
+    """
     again = next(
         (exchange for exchange in session.exchanges_of("RETR") if exchange.command.argument == known.command.argument),
         None,
@@ -253,7 +263,10 @@ def _asks_for_password(traffic: FtpTraffic) -> Finding:
 
 
 def _wrong_password(traffic: FtpTraffic, right: FtpExchange) -> FtpExchange:
-    """Check that a wrong PASS, and later commands that need a login, are refused; return the exchange of PASS."""
+    """Return a PASS command with a wrong password, with its replies.
+
+    Raises Contradiction unless the server refuses it, and also later commands that need a login.
+    """
     for session in traffic.sessions:
         for place, one in enumerate(session.exchanges):
             if one.command.verb != "PASS" or one.command.argument == right.command.argument:
@@ -295,7 +308,7 @@ def _open_already(traffic: FtpTraffic) -> Finding:
 
 
 def _stood_before(transfer: Transfer) -> int | None:
-    """Return the frame of the ACK that opened a data connection before the transfer command; None otherwise."""
+    """Return the frame of the ACK that opened a data connection, if earlier than the transfer command; else None."""
     made = transfer.connection
     if made is None or not made.established or made.from_client.first_ack is None:
         return None

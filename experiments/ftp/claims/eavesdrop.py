@@ -1,9 +1,9 @@
-"""Decision of course claims F8 and F9: a third host recovers credentials and files from the frames that it captures.
+"""Verdicts on course claims F8 and F9: what an eavesdropper recovers from captured FTP and SFTP transfers.
 
-The eavesdropper has only the frames at its own interface. It reassembles every TCP stream, searches for a dialogue with
-USER and PASS on any port, and treats every other stream as a file. The judge, which knows the secrets, then reports the
-secrets recovered: user name, password, the whole file, blocks of the file, and the file name; in clear text and in
-encodings without a key (base64, hexadecimal).
+The eavesdropper is a third host and has only the frames at its own interface. It reassembles all TCP streams, searches
+for USER and PASS commands on any port, and treats every other stream as a file. The decision then compares its findings
+with the true user name, password, file name and file content. They are searched for in clear text, base64 and
+hexadecimal; the file is searched for as a whole and in blocks.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BLOCK_OCTETS = 32
 
 @dataclass(frozen=True)
 class Secret:
-    """Confidential data of a file transfer: user name, password, file name and content."""
+    """Confidential data of a transfer that an eavesdropper may recover: user name, password, file name and content."""
 
     user: str
     password: str
@@ -45,13 +45,13 @@ class Secret:
 
     @property
     def digest(self) -> str:
-        """Return the SHA-256 of the file's content, in hexadecimal."""
+        """Return the SHA-256 digest of the file's content, in hexadecimal."""
         return hashlib.sha256(self.content).hexdigest()
 
 
 @dataclass(frozen=True)
 class CapturedArgument:
-    """Argument of USER or PASS captured in clear text, and the frame that carried it."""
+    """Argument of a USER or PASS command that was captured in clear text, with its frame number."""
 
     what: str
     frame: int
@@ -59,23 +59,23 @@ class CapturedArgument:
 
 @dataclass(frozen=True)
 class Overheard(ConnectionTraffic):
-    """TCP connections of other hosts, captured at an eavesdropper's interface; `address` is the eavesdropper's."""
+    """TCP connections between other hosts, captured at the interface of an eavesdropper with the address `address`."""
 
     address: str = ""
 
     @property
     def absence(self) -> str | None:
-        """Return a clause that says that no connection of other hosts was captured; None if there is one."""
+        """Return a text for the verdict if no connection between other hosts was captured, otherwise None."""
         return None if self.connections else f"{self.address} captured no connection of other hosts"
 
     def between(self, start_ns: int, end_ns: int) -> Overheard:
-        """Return the connections that begin within [start_ns, end_ns)."""
+        """Return the captured connections that begin within [start_ns, end_ns)."""
         inside = tuple(connection for connection in self.connections if start_ns <= connection.syn.time_ns < end_ns)
         return replace(self, connections=inside)
 
     @property
     def streams(self) -> Iterator[tuple[Connection, Stream]]:
-        """Return (connection, octets) for each direction of a connection that carried data."""
+        """Yield (connection, reassembled stream) for each direction of a connection that carried data."""
         for connection in self.connections:
             for way in (connection.from_client, connection.from_server):
                 if way.stream.data:
@@ -83,7 +83,7 @@ class Overheard(ConnectionTraffic):
 
     @cached_property
     def credentials(self) -> dict[str, list[CapturedArgument]]:
-        """Return the captured arguments of USER and PASS, keyed by command."""
+        """Return the captured arguments of USER and PASS commands: command -> arguments with frame numbers."""
         found: dict[str, list[CapturedArgument]] = {"USER": [], "PASS": []}
         for _, stream in self.streams:
             for each in SAID.finditer(stream.data):
@@ -92,20 +92,20 @@ class Overheard(ConnectionTraffic):
         return found
 
     def file(self, digest: str) -> Stream | None:
-        """Return the captured stream whose octets have this SHA-256; None if no complete stream matches."""
+        """Return the completely captured stream whose octets have this SHA-256 digest, or None."""
         for _, stream in self.streams:
             if stream.whole and hashlib.sha256(stream.data).hexdigest() == digest:
                 return stream
         return None
 
     def blocks(self, content: bytes) -> list[int]:
-        """Return the offsets of all blocks (of BLOCK_OCTETS) of a file that occur in a captured stream."""
+        """Return the offsets of those blocks of a file (BLOCK_OCTETS each) that occur in a captured stream."""
         starts = range(0, len(content) - BLOCK_OCTETS + 1, BLOCK_OCTETS)
         every = [stream.data for _, stream in self.streams]
         return [start for start in starts if any(content[start : start + BLOCK_OCTETS] in data for data in every)]
 
     def words(self, word: str) -> list[int]:
-        """Return the numbers of the frames that carry a word in clear text, base64 or hexadecimal."""
+        """Return the numbers of the frames in which a word occurs in clear text, base64 or hexadecimal."""
         found: list[int] = []
         for _, stream in self.streams:
             data = stream.data
@@ -117,7 +117,10 @@ class Overheard(ConnectionTraffic):
 
 
 def eavesdrop(captured: CaptureFile, interface: str, address: str) -> Overheard:
-    """Return the other hosts' connections captured at an interface. Raises KeyError without the interface."""
+    """Return the connections between other hosts that were captured at an interface.
+
+    Raises KeyError if the interface was not captured.
+    """
     every = connections(captured.at(interface))
     theirs = tuple(
         connection for connection in every if address not in (connection.client.address, connection.server.address)
@@ -126,7 +129,7 @@ def eavesdrop(captured: CaptureFile, interface: str, address: str) -> Overheard:
 
 
 def _forms(word: bytes) -> list[bytes]:
-    """Return all encodings of a word to search for: clear text, hexadecimal, base64 at three alignments."""
+    """Return the encodings of a word to search for: clear text, hexadecimal, and base64 at three alignments."""
     forms = [word, word.hex().encode(), word.hex().upper().encode()]
     for skipped in range(3):
         whole = word[skipped : skipped + (len(word) - skipped) // 3 * 3]
@@ -166,9 +169,10 @@ def decide_eavesdropping(claim: str, ftp: Overheard, secret: Secret) -> Verdict:
 
 @decides("F9")
 def decide_encryption(claim: str, sftp: Overheard, ftp: Overheard, secret: Secret, arrived: bytes) -> Verdict:
-    """Decide claim F9: a search that recovers an FTP transfer finds nothing in an SFTP transfer of the same file.
+    """Decide claim F9: the search that recovers an FTP transfer finds nothing in an SFTP transfer of the same file.
 
-    `arrived` is the client's copy of the file. Undecided if the search finds nothing in the FTP traffic either.
+    `arrived` is the client's copy of the file. Undecided if the search does not recover the FTP transfer, or if the
+    SFTP transfer is incomplete.
     """
 
     def check() -> Finding:
@@ -194,7 +198,7 @@ def decide_encryption(claim: str, sftp: Overheard, ftp: Overheard, secret: Secre
 
 
 def _recovered(heard: Overheard, secret: Secret) -> list[tuple[str, list[int]]]:
-    """Return (description, frame numbers) of each part of a secret that the captured streams contain."""
+    """Return (description, frame numbers) for each part of the secret that occurs in the captured streams."""
     found = []
     for kind in ("USER", "PASS"):
         for one in heard.credentials[kind]:
@@ -219,7 +223,7 @@ def _banners(connection: Connection) -> list[str]:
 
 
 def _still_leaks(carrying: Sequence[Connection], secret: Secret) -> str:
-    """Describe the metadata of an SFTP transfer that encryption does not hide: hosts, programs, size and timing."""
+    """Return a text on SFTP metadata that encryption does not hide: hosts, programs, size and timing."""
     one = max(carrying, key=lambda each: len(each.from_server.stream.data))
     down = one.from_server.stream
     over = len(down.data) / len(secret.content) - 1

@@ -1,4 +1,4 @@
-"""Check of one cell of the FTP interoperability matrix: files listed or transferred in a mode, by packets."""
+"""Verdict on one cell of the FTP interoperability matrix: whether files are listed or transferred correctly."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ def transferred(
     files: Mapping[str, bytes],
     stored: Mapping[str, bytes] | None = None,
 ) -> Verdict:
-    """Return the verdict on whether every file was transferred or listed correctly over connections of this mode.
+    """Return the verdict on whether all files were listed or transferred correctly over data connections of this mode.
 
-    `stored`: the server's copies of uploaded files, if they were inspected. The verdict's id is `cell_id`; its evidence
-    cites the packet of a failure.
+    `stored` are the copies of uploaded files on the server's disk, if known. The verdict has the id `cell_id`.
     """
     wanted = [transfer for transfer in traffic.transfers if transfer.verb in VERBS[what]]
 
@@ -61,7 +60,7 @@ def _succeeded(transfer: Transfer) -> None:
 
 
 def _moved(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless each file's transfer carried exactly the octets of the file."""
+    """Raise Contradiction unless each file was transferred with exactly its octets."""
     got = {transfer.base_name: transfer for transfer in transfers}
     for name, octets in files.items():
         if name not in got:
@@ -74,7 +73,7 @@ def _moved(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
 
 
 def _kept(transfers: list[Transfer], files: Mapping[str, bytes], stored: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless the server stored every uploaded file unaltered."""
+    """Raise Contradiction unless the server's copy of each uploaded file is unaltered."""
     for transfer in transfers:
         expected, kept, frame = (
             files.get(transfer.base_name),
@@ -87,6 +86,6 @@ def _kept(transfers: list[Transfer], files: Mapping[str, bytes], stored: Mapping
 
 
 def _listed(transfers: list[Transfer], files: Mapping[str, bytes]) -> None:
-    """Raise Contradiction unless each listing has exactly these files, with the right sizes (if it has sizes)."""
+    """Raise Contradiction unless each listing has exactly these files, with their sizes if it has sizes."""
     for transfer in transfers:
         is_listing(transfer, files, {name: len(octets) for name, octets in files.items()})

@@ -1,4 +1,4 @@
-"""FTP and SFTP client programs on the libraries ftplib and asyncssh, as implementations independent of lab7."""
+"""FTP client on Python's ftplib, and SFTP client and server on asyncssh: implementations independent of lab7."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""SFTP server and client program on the library asyncssh, for machines without OpenSSH.
+"""SFTP server and client program that uses the library asyncssh, for machines without OpenSSH.
 
 asyncssh_sftp.py serve ADDRESS PORT USER PASSWORD ROOT
 asyncssh_sftp.py get HOST PORT USER PASSWORD NAME INTO
@@ -17,17 +17,17 @@ TIMEOUT_S = 30.0
 
 
 class Login(asyncssh.SSHServer):
-    """SSH server callbacks of asyncssh that authenticate one user by one password."""
+    """Password authentication of one user in an asyncssh server."""
 
     def __init__(self, user: str, password: str) -> None:
         self._known = (user, password)
 
     def password_auth_supported(self) -> bool:
-        """Return True, since clients authenticate by password as in FTP."""
+        """Return True: the server offers password authentication."""
         return True
 
     def validate_password(self, username: str, password: str) -> bool:
-        """Return True if user and password are the configured ones."""
+        """Return True if user name and password are the configured ones."""
         return compare_digest("\0".join((username, password)).encode(), "\0".join(self._known).encode())
 
 
@@ -55,7 +55,7 @@ async def get(host: str, port: str, user: str, password: str, name: str, into: s
 
 
 def main(argv: list[str]) -> int:
-    """Run the SFTP server or client; an asyncssh error ends the process with one line on standard error."""
+    """Run the SFTP server or client, according to the first argument."""
     what, *words = argv
     asyncio.run(serve(*words) if what == "serve" else get(*words))
     return 0

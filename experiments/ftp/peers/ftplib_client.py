@@ -1,8 +1,8 @@
-"""FTP client program on Python's ftplib.
+"""FTP client program that uses Python's ftplib.
 
     ftplib_client.py HOST USER PASSWORD FOLDER list|get|put active|passive [NAME]...
 
-The program imports the standard library only, since any python3 of the machine may run it.
+It imports only the standard library, since any python3 of the machine may run it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ TIMEOUT_S = 30.0
 
 
 def main(argv: list[str]) -> int:
-    """Run one FTP session; an ftplib error ends the process with one line on standard error."""
+    """Run one FTP session: list the directory, or get or put the named files."""
     host, user, password, folder, what, mode, *names = argv
     with FTP(host, user, password, timeout=TIMEOUT_S) as ftp:
         ftp.set_pasv(mode == "passive")

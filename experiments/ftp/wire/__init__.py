@@ -1,1 +1,1 @@
-"""Parsers of captures for FTP: sessions on control connections, and their data connections."""
+"""Parsers of captured FTP traffic: commands and replies on control connections, and the data connections."""

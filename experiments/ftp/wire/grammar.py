@@ -1,17 +1,18 @@
-"""FTP control connection grammar: commands and replies, with the frames that carried them.
+"""Parser of FTP control connections: commands and replies by the grammar of RFC 959, with their frame numbers.
 
-Written from RFC 959 (sections 4.2 and 5.3) for the judge alone. A command is a verb of three or four letters, an
-optional argument after a space, and CRLF. A reply is a code of three digits, a space, text and CRLF; or, over several
-lines, the code and a hyphen first, and last a line that begins with the same code and a space:
+The grammar is that of RFC 959 sections 4.2 and 5.3. A command is a verb of three or four letters, an optional argument
+after a space, and CRLF. A one-line reply is a code of three digits, a space, text and CRLF. A multi-line reply begins
+with the code and a hyphen, and ends with a line that begins with the same code and a space:
 
     C: USER ann<CRLF>
     S: 331 Please give the password.<CRLF>
     S: 211-Features:<CRLF> MDTM<CRLF>211 End.<CRLF>
 
-After the reply 234 to AUTH TLS the connection is encrypted (RFC 4217 section 4), and its further octets are not parsed.
+Telnet commands before an FTP command, such as ABOR, are skipped, since the control connection follows the Telnet
+protocol (section 4.1.3). Octets above 127 are accepted, for names in UTF-8 (RFC 2640). A bare CR or LF is an error. TLS
+records after AUTH (RFC 4217) are errors as well, which `sessions` ignores.
 
-The control connection follows the Telnet protocol, so Telnet commands may precede ABOR (section 4.1.3); they are
-skipped. Octets above 127 are accepted, for names in UTF-8 (RFC 2640). A bare CR or LF is an error.
+The parser shares no code with lab7's FTP services, which it is used to judge.
 """
 
 from __future__ import annotations
@@ -36,31 +37,31 @@ EXCERPT_OCTETS = 40
 
 
 class FtpGrammarError(ValueError):
-    """Octets violate the grammar of FTP's control connection; the message has the rule and an excerpt."""
+    """Exception raised for octets that violate the grammar of the control connection; its message quotes them."""
 
 
 @dataclass(frozen=True)
 class Command(Request):
-    """FTP command: verb in capitals, and argument (empty if absent)."""
+    """Captured FTP command: verb in capitals, and argument (empty if absent)."""
 
     argument: bytes
 
 
 @dataclass(frozen=True)
 class Reply(Line):
-    """FTP reply: three-digit code, and the text of all lines, joined by LF."""
+    """Captured FTP reply: three-digit code, and the text of all lines, joined by LF."""
 
     code: int
     message: bytes
 
     @property
     def preliminary(self) -> bool:
-        """Return True for a reply 1yz, which another reply to the same command follows (RFC 959 section 4.2.1)."""
+        """Return True for a preliminary reply (1yz): another reply to the command follows (RFC 959 section 4.2.1)."""
         return self.code < 200
 
 
 def read_commands(stream: Stream) -> Iterator[Command]:
-    """Yield the FTP commands in the octets from a client. Raises FtpGrammarError at the first violation."""
+    """Yield the FTP commands in a client's stream. Raises FtpGrammarError at the first violation of the grammar."""
     start = 0
     while b"\r\n" in (rest := stream.data[start:]):
         found = COMMAND.match(rest)
@@ -75,7 +76,7 @@ def read_commands(stream: Stream) -> Iterator[Command]:
 
 
 def read_replies(stream: Stream) -> Iterator[Reply]:
-    """Yield the FTP replies in the octets from a server. Raises FtpGrammarError at the first violation."""
+    """Yield the FTP replies in a server's stream. Raises FtpGrammarError at the first violation of the grammar."""
     start = 0
     while b"\r\n" in (rest := stream.data[start:]):
         code, message, length = _reply(rest)
@@ -85,7 +86,7 @@ def read_replies(stream: Stream) -> Iterator[Reply]:
 
 
 def _reply(data: bytes) -> tuple[int, bytes, int]:
-    """Parse the FTP reply at the start of these octets; return (code, text, length in octets)."""
+    """Parse the FTP reply at the start of `data`; return (code, text, length in octets)."""
     if (single := REPLY.match(data)) is not None:
         return int(single[1]), single[2], single.end()
     first = FIRST_OF_MANY.match(data)

@@ -1,10 +1,11 @@
-"""FTP sessions at one interface: the dialogue on the control connection, and the data connections.
+"""Captured FTP sessions at one interface: commands with replies on the control connection, and data connections.
 
-RFC 959: replies answer commands in order (section 5.4), each with preliminary replies (1yz) and a final one. The
-endpoint of a data connection is announced on the control connection, by PORT or in the reply to PASV (EPRT and EPSV,
-RFC 2428); the connection to that endpoint belongs to the transfer that follows. Left out: the default data port without
-PORT (RFC 1123 section 4.1.2.5 has user agents send PORT for every transfer), and block mode, in which one data
-connection serves several transfers.
+Replies answer commands in order; each command gets any preliminary replies (1yz) and a final one (RFC 959 section 5.4).
+The endpoint of a data connection is announced on the control connection: by PORT or EPRT, or in the reply to PASV or
+EPSV (RFC 2428). A connection to this endpoint belongs to the next transfer command. Not supported are the default data
+port without PORT (RFC 1123 section 4.1.2.5 has clients send PORT for every transfer), and block mode, in which one data
+connection serves several transfers. After AUTH TLS with reply 234 the control connection is encrypted (RFC 4217 section
+4) and not parsed further.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ Mode = Literal["active", "passive"]
 
 @dataclass(frozen=True)
 class FtpExchange(Exchange[Command, Reply]):
-    """FTP command and all replies to it, preliminary ones included."""
+    """FTP command with all its replies, preliminary ones (1yz) included."""
 
     @property
     def code(self) -> int:
@@ -45,18 +46,18 @@ class FtpExchange(Exchange[Command, Reply]):
 
     @property
     def codes(self) -> tuple[int, ...]:
-        """Return the codes of all replies to the command, in order."""
+        """Return the codes of all replies to the command, in order; empty if none was captured."""
         return tuple(reply.code for reply in self.replies)
 
     @property
     def outcome(self) -> str:
-        """Return the codes of all replies as text, or "no reply"."""
+        """Return the codes of all replies as text, such as `150 226`, or "no reply"."""
         return " ".join(map(str, self.codes)) or "no reply"
 
 
 @dataclass(frozen=True)
 class Announcement:
-    """Endpoint announced for the next data connection by an exchange of PORT, PASV, EPRT or EPSV."""
+    """Endpoint of the next data connection, announced by PORT, EPRT, PASV or EPSV, and the command with its reply."""
 
     mode: Mode
     endpoint: Endpoint
@@ -65,7 +66,7 @@ class Announcement:
 
 @dataclass(frozen=True)
 class Transfer:
-    """FTP transfer: command, endpoint announcement, and the data connection (None: not opened)."""
+    """FTP transfer: the command with its replies, the announced endpoint, the data connection (None: not opened)."""
 
     exchange: FtpExchange
     announced: Announcement | None
@@ -79,7 +80,7 @@ class Transfer:
 
     @property
     def name(self) -> str:
-        """Return the path name in the transfer command."""
+        """Return the path name in the transfer command, as text."""
         return self.exchange.command.argument.decode(errors="replace")
 
     @property
@@ -89,12 +90,12 @@ class Transfer:
 
     @property
     def done(self) -> bool:
-        """Return True if the final reply reports success (226 or 250)."""
+        """Return True if the final reply reports a successful transfer (226 or 250)."""
         return self.exchange.code in DONE
 
     @property
     def direction(self) -> Direction | None:
-        """Return the direction of the data connection that carries the file or listing; None without a connection."""
+        """Return the direction of the data connection in which the data are sent; None without a connection."""
         if self.connection is None:
             return None
         opened_by_server = self.connection.client.address == self.server
@@ -103,15 +104,15 @@ class Transfer:
 
     @property
     def stream(self) -> Stream:
-        """Return the octets captured on the data connection; empty without a data connection."""
+        """Return the reassembled octets of the file or listing on the data connection; empty without a connection."""
         return self.direction.stream if self.direction is not None else Stream(b"", (), whole=True)
 
 
 @dataclass(frozen=True)
 class FtpSession(Dialogue[FtpExchange, tuple[Reply, ...]]):
-    """FTP session: the dialogue on a control connection, and its transfers.
+    """FTP session: one control connection with its commands and replies, and the transfers.
 
-    `spare`: announced data connections that no transfer used.
+    `spare` are data connections to an announced endpoint that no transfer used.
     """
 
     transfers: tuple[Transfer, ...] = ()
@@ -125,27 +126,27 @@ class FtpSession(Dialogue[FtpExchange, tuple[Reply, ...]]):
 
     @property
     def replies(self) -> list[Reply]:
-        """Return all replies of the server in order, the greeting included."""
+        """Return all replies of the server in order, its greeting (220) included."""
         return [*self.greeting, *(reply for exchange in self.exchanges for reply in exchange.replies)]
 
 
 @dataclass(frozen=True)
 class FtpTraffic(DialogueTraffic[FtpSession]):
-    """FTP sessions captured at one interface, and all connections that are not control connections."""
+    """FTP sessions captured at one interface; `others` are all TCP connections that are not control connections."""
 
     session_name = "FTP control connection"
     connection_name = "control connection"
 
     @property
     def transfers(self) -> list[Transfer]:
-        """Return the transfers of all sessions, in the order of the sessions."""
+        """Return the transfers of all sessions in one list, session by session."""
         return [transfer for session in self.sessions for transfer in session.transfers]
 
 
 def ftp_traffic(captured: CaptureFile, interface: str, port: int = CONTROL_PORT) -> FtpTraffic:
-    """Return the FTP sessions to this control port that began while `interface` was captured.
+    """Return the FTP sessions captured at an interface whose control connection opened during the capture.
 
-    Raises KeyError if the capture has no such interface.
+    `port` is the server's control port. Raises KeyError if the interface was not captured.
     """
     every = connections(captured.at(interface))
     free = [connection for connection in every if connection.server.port != port]
@@ -155,7 +156,7 @@ def ftp_traffic(captured: CaptureFile, interface: str, port: int = CONTROL_PORT)
 
 @dataclass
 class _SessionParser:
-    """State of the parser of one session: the latest announcement, and the transfers so far."""
+    """State of the parser within a session: latest announced endpoint, transfers so far, unassigned connections."""
 
     control: Connection
     free: list[Connection]
@@ -164,7 +165,7 @@ class _SessionParser:
     spare: list[Connection] = field(default_factory=list)
 
     def record(self, exchange: FtpExchange) -> None:
-        """Add an exchange to the session: store an announced endpoint, or pair a transfer with its data connection."""
+        """Add a command with its replies: store an announced endpoint, or pair a transfer with its data connection."""
         found = _announcement(exchange, self.control.server.address)
         if found is not None:
             self.finish()
@@ -175,13 +176,13 @@ class _SessionParser:
             self.transfers.append(Transfer(exchange, last, made, self.control.server.address))
 
     def finish(self) -> None:
-        """Record a connection to the announced endpoint as spare, if no transfer used the connection."""
+        """Record a connection to the latest announced endpoint as spare, if no transfer has used it."""
         if self.announced is not None and (left := self._connection(self.announced)) is not None:
             self.spare.append(left)
         self.announced = None
 
     def _connection(self, announced: Announcement) -> Connection | None:
-        """Return the first connection to the announced endpoint opened after the announcement; None without one."""
+        """Return the first connection to an announced endpoint that was opened after the announcement, or None."""
         said = announced.exchange.command if announced.mode == "active" else announced.exchange.final
         assert said is not None
         for place, one in enumerate(self.free):
@@ -221,13 +222,13 @@ def _session(control: Connection, free: list[Connection]) -> FtpSession:
 
 
 def _starts_tls(exchange: FtpExchange) -> bool:
-    """Return True if an exchange is an accepted AUTH TLS (RFC 4217 section 4; older names: TLS-C, TLS-P, SSL)."""
+    """Return True if a command is AUTH TLS and was accepted (RFC 4217 section 4; older names: TLS-C, TLS-P, SSL)."""
     mechanism = exchange.command.argument.upper()
     return exchange.verb == "AUTH" and exchange.code == AUTH_DONE and mechanism.startswith((b"TLS", b"SSL"))
 
 
 def _until_final(replies: Sequence[Reply]) -> tuple[list[Reply], list[Reply]]:
-    """Split replies into (replies up to and including the first final reply, remaining replies)."""
+    """Divide replies into two lists: up to and including the first final reply, and all later ones."""
     for place, one in enumerate(replies):
         if not one.preliminary:
             return list(replies[: place + 1]), list(replies[place + 1 :])
@@ -235,9 +236,9 @@ def _until_final(replies: Sequence[Reply]) -> tuple[list[Reply], list[Reply]]:
 
 
 def _order(exchanges: Sequence[FtpExchange], left: Sequence[Reply]) -> str | None:
-    """Return a clause on the first violation of the order of commands and replies; None without one.
+    """Return a text on the first reply that is out of order, or None if there is none.
 
-    RFC 959 section 5.4: a reply follows its command; only 421 may be unsolicited.
+    A reply must follow its command; only 421 may be unsolicited (RFC 959 section 5.4).
     """
     for exchange in exchanges:
         if exchange.final is not None and exchange.final.last_ns < exchange.command.first_ns:
@@ -247,7 +248,7 @@ def _order(exchanges: Sequence[FtpExchange], left: Sequence[Reply]) -> str | Non
 
 
 def named_port(command: Command) -> Endpoint | None:
-    """Parse the endpoint in a PORT or EPRT command; return None for another command or a malformed argument."""
+    """Return the endpoint in a PORT or EPRT command; None for another command or a malformed argument."""
     if command.verb == "PORT" and (found := HOST_PORT.fullmatch(command.argument)) is not None:
         return _endpoint(found)
     if command.verb == "EPRT" and (found := EXTENDED.fullmatch(command.argument)) is not None:

@@ -1,4 +1,4 @@
-"""Decomposition of an FTP session's duration into terms, from packets at the client's interface.
+"""Decomposition of the duration of an FTP session into terms, from packets captured at the client.
 
     control_handshake  SYN of the control connection sent   to  SYN-ACK received
     dialogue           SYN-ACK received, or any other command sent    to  the greeting, or its reply, received
@@ -8,11 +8,11 @@
     transmission       first octet of its data received     to  last octet
     confirmation       last octet received                  to  the final reply
 
-The total runs from the first SYN to the final reply of the last transfer; later commands (QUIT) are not part of it. A
-moment that several intervals cover counts for the term that comes first in FTP_TERMS: a handshake that the server
-begins in answer to RETR is data_handshake, not request. Time that no interval covers is residual: the client's own
-processing. The terms therefore sum to the total exactly. For uploads, request ends with the first octet that the client
-sends.
+The duration is the time from the first SYN to the final reply to the last transfer; later commands (QUIT) are not part
+of it. If several of these intervals overlap, the overlap counts for the term that comes first in FTP_TERMS. For
+example, a handshake that the server begins in response to RETR is data_handshake, not request. Time that no interval
+covers is the client's own processing (`residual`). The terms therefore sum to the total exactly. For uploads, request
+ends with the first octet that the client sends.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FTP_TERMS = (
 
 
 def decompose_session(session: FtpSession) -> Decomposition:
-    """Divide a session's time, up to the last transfer's end, into FTP_TERMS. Raises ValueError without a transfer."""
+    """Divide the duration of an FTP session into FTP_TERMS. Raises ValueError if no transfer succeeded."""
     start_ns, end_ns = span_of(session)
     intervals = [
         *_dialogue(session),
@@ -45,7 +45,10 @@ def decompose_session(session: FtpSession) -> Decomposition:
 
 
 def span_of(session: FtpSession) -> tuple[int, int]:
-    """Return (start of a session, end of the last transfer) in ns. Raises ValueError if no transfer succeeded."""
+    """Return start and end of an FTP session in ns: its first SYN, and the final reply to its last successful transfer.
+
+    Raises ValueError if no transfer succeeded.
+    """
     ends = [
         transfer.exchange.final.last_ns
         for transfer in session.transfers
@@ -57,7 +60,10 @@ def span_of(session: FtpSession) -> tuple[int, int]:
 
 
 def segment_sizes(session: FtpSession) -> tuple[list[int], list[int]]:
-    """Return segment sizes in octets until the last transfer's end: (control connection, data connections)."""
+    """Return the sizes in octets of all segments up to the last transfer's end.
+
+    The result has one list for the control connection and one for all data connections.
+    """
     _, end_ns = span_of(session)
     # Leave out commands that the client sends right after the last reply, which are not part of the session's time.
     control = [len(segment.payload) for segment in session.connection.from_client.segments if segment.time_ns < end_ns]
@@ -69,7 +75,7 @@ def segment_sizes(session: FtpSession) -> tuple[list[int], list[int]]:
 
 
 def other_commands(session: FtpSession) -> list[FtpExchange]:
-    """Return the exchanges, such as USER and TYPE, that are neither transfers nor endpoint announcements."""
+    """Return the commands, with replies, that neither transfer data nor announce an endpoint, such as USER and TYPE."""
     theirs = [transfer.exchange for transfer in session.transfers]
     theirs += [transfer.announced.exchange for transfer in session.transfers if transfer.announced is not None]
     last = max((session.exchanges.index(transfer.exchange) for transfer in session.transfers), default=0)
@@ -107,9 +113,9 @@ def _of_transfer(transfer: Transfer, session: FtpSession) -> Iterator[Interval]:
 
 
 def _handshake(transfer: Transfer, session: FtpSession) -> Iterator[Interval]:
-    """Yield the interval of a data connection's handshake at the client, if captured.
+    """Yield the time interval of a data connection's handshake at the client, if captured.
 
-    The interval lasts from SYN to SYN-ACK in passive mode, and from SYN-ACK to ACK in active mode.
+    It lasts from SYN to SYN-ACK in passive mode, and from SYN-ACK to ACK in active mode.
     """
     made = transfer.connection
     if made is None:

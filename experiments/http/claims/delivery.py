@@ -1,11 +1,12 @@
-"""Check that a page load delivered its files: status and content of all responses, against the origin's files.
+"""Check that a page load delivered all files of a page: each response has status 200 and the origin's content.
 
     undelivered(load, {b"/": page, b"/picture-1.png": picture})      None, or an Undelivered with the difference
 
-RFC 9110 sections 6.4 (content), 8.4 (content codings) and 15.3.1 (200). A page is delivered by a load that requests the
-page first and each file once, nothing else, and gets each file in a response with status 200. The judge decodes the
-content itself, independently of the services: transfer coding and HTTP/2 DATA in `wire.http1` and `wire.http2`, content
-codings here. Left out: content codings that the standard library cannot decode (br, zstd), and ranges.
+RFC 9110 sections 6.4 (content), 8.4 (content codings) and 15.3.1 (200). A load has delivered a page if it requests the
+page first, then each further file once and nothing else, and gets each file in a response with status 200. Content is
+decoded independently of lab7's services: transfer coding and HTTP/2 DATA frames in `wire.http1` and `wire.http2`,
+content codings here. Content codings that Python's standard library cannot decode (br, zstd) and range requests are not
+supported.
 """
 
 from __future__ import annotations
@@ -29,21 +30,21 @@ CODING_OVERHEAD_BYTES = 1024
 
 @dataclass(frozen=True)
 class Undelivered:
-    """Reason why a page load did not deliver its files: a clause, and the number of the frame that shows the fault."""
+    """Reason why a page load did not deliver its files: a text, and the number of the frame that shows it."""
 
     evidence: str
     frame: int
 
 
 class _CodingError(ValueError):
-    """Content coding of a response is unknown or malformed; the message has the reason."""
+    """Exception raised for an unknown or malformed content coding of a response; its message has the reason."""
 
 
 def undelivered(load: PageLoad, files: Files, as_page: bool = True) -> Undelivered | None:
-    """Return the reason why a page load did not deliver these files; None if it did.
+    """Return the first reason why a page load did not deliver these files; None if it delivered them.
 
-    `files`: contents keyed by path, the page first. `as_page` False: files may be requested in any order, and more than
-    once.
+    `files` are the contents by URL path, the page first. If `as_page` is False, files may be requested in any order and
+    more than once.
     """
     if not load.conversations:
         return Undelivered("no connection was opened to the server", 0)
@@ -72,7 +73,7 @@ def undelivered(load: PageLoad, files: Files, as_page: bool = True) -> Undeliver
 
 
 def difference(exchange: Exchange, file: bytes) -> Undelivered | None:
-    """Return the reason why an exchange did not deliver this file with status 200; None if it did."""
+    """Return the reason why a response does not deliver this file with status 200; None if it does."""
     name, response = _text(path_of(exchange)), exchange.response
     if response is None:
         frame = exchange.request.frames[0]
@@ -86,7 +87,7 @@ def difference(exchange: Exchange, file: bytes) -> Undelivered | None:
 
 
 def response_difference(response: Message, file: bytes) -> str | None:
-    """Return a clause on a response's difference from this file with status 200; None if equal."""
+    """Return a text on how a response differs from a 200 with the content of this file; None if it does not."""
     status = response.start_line[1]
     if status != OK:
         return f"its status is {_text(status)}, not 200"
@@ -105,7 +106,10 @@ def response_difference(response: Message, file: bytes) -> str | None:
 
 
 def content_of(response: Message, limit: int | None = None) -> bytes:
-    """Decode the content codings of a response, up to `limit` octets. Raises ValueError for an unknown coding."""
+    """Return the content of a response without its content codings, at most `limit` octets.
+
+    Raises ValueError for an unknown or malformed coding.
+    """
     codings = [part.strip().lower() for value in response.values(b"content-encoding") for part in value.split(b",")]
     content = response.body
     # Decode in reverse: Content-Encoding lists codings in the order of their application (RFC 9110 section 8.4).
@@ -131,7 +135,7 @@ def _inflated(content: bytes, coding: bytes, limit: int | None) -> bytes:
 
 
 def path_of(exchange: Exchange) -> bytes:
-    """Return path and query of a request-target in origin-form or absolute-form."""
+    """Return path and query of a request's target, which may be in origin-form or absolute-form."""
     return ABSOLUTE.sub(b"", exchange.target, count=1) or b"/" if exchange.target else exchange.target
 
 

@@ -1,10 +1,10 @@
-"""Decision of course claims H1 to H5 on HTTP/1: connection set-up, message grammar, statelessness, one request each.
+"""Verdicts on course claims H1 to H5 on HTTP/1: TCP set-up, message grammar, statelessness, one object per connection.
 
-A claim is a statement of the course that packets decide. All functions take page loads (see `wire.page_load`) and
-return a Verdict: "undecided" if the capture dropped packets, has a gap, or lacks the traffic that the claim is about;
-"failed" with the first connection or message that contradicts the claim. H1 to H3 are about connections and messages:
-an error response counts as a response. H4 and H5, like H6 to H9, H11, H13 and H14, are about objects: a page load that
-did not deliver the origin's files (see `delivery`) cannot confirm a claim about objects.
+A claim is a statement of the course that captured packets confirm or contradict. The functions take page loads (see
+`wire.page_load`) and return a Verdict. A claim is undecided if the capture dropped packets, has a gap, or lacks the
+traffic in question; a failed claim cites the first connection or message that contradicts it. H1 to H3 are about
+connections and messages; an error response is a response in their sense. H4 and H5, like H6 to H9, H11, H13 and H14,
+are about objects; a page load that did not deliver the origin's files (see `delivery`) cannot confirm them.
 
 Sources: RFC 9112 sections 2 to 7 and 9, RFC 9110 sections 2.5 and 15, RFC 1945 section 1.3 (one request per
 connection).
@@ -43,7 +43,10 @@ def decide_delivered(
     check: Callable[[], Finding],
     as_page: bool = True,
 ) -> Verdict:
-    """Decide a claim by `check`; the claim also fails if a page load did not deliver its files."""
+    """Decide a claim by the function `check`; the claim has also failed if a page load did not deliver its files.
+
+    If the expected files are not known, the claim is undecided.
+    """
 
     def delivered() -> Finding:
         finding = check()
@@ -65,7 +68,7 @@ def require_delivered(load: PageLoad, as_page: bool = True) -> None:
 
 @decides("H1")
 def decide_connection_setup(claim: str, loads: Sequence[PageLoad], port: int = HTTP_PORT) -> Verdict:
-    """Decide claim H1: a TCP handshake to port 80 precedes the request, which precedes the response."""
+    """Decide claim H1: a TCP handshake to port 80 comes first, then the request, then the response."""
 
     def check() -> Finding:
         for load in loads:
@@ -88,24 +91,24 @@ def decide_connection_setup(claim: str, loads: Sequence[PageLoad], port: int = H
 
 @decides("H2")
 def decide_request_grammar(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H2: every request consists of request line, header lines, CRLF and body, octet by octet."""
+    """Decide claim H2: every request consists of request line, header lines, an empty line and body."""
     return _grammar(claim, loads, "request", lambda exchange: exchange.request, sound_requests)
 
 
 @decides("H3")
 def decide_response_grammar(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H3: every response consists of status line, header lines, CRLF and body, octet by octet."""
+    """Decide claim H3: every response consists of status line, header lines, an empty line and body."""
     return _grammar(claim, loads, "response", _proper_response, sound)
 
 
 @decides("H4")
 def decide_statelessness(claim: str, first: PageLoad, second: PageLoad, others: Sequence[PageLoad] = ()) -> Verdict:
-    """Decide claim H4: the same requests in another order get the same responses, except for the Date field.
+    """Decide claim H4: the server is stateless: the same requests in another order get the same responses.
 
-    `others` are all further page loads: equal requests in them must get responses of equal status and content.
-    Undecided if the two loads did not send the same requests, or sent the requests in the same order. Failed also if
-    the responses are equal but differ from the origin's files, since the origin may have changed its state before the
-    first load.
+    Only the Date field may differ. `others` are further page loads, in which equal requests must get responses of equal
+    status and content. The claim is undecided if the two loads did not send the same requests, or sent them in the same
+    order. It has also failed if the responses are equal but differ from the origin's files, since the origin may have
+    changed its state before the first load.
     """
     compared = [first, second, *(load for load in others if load.conversations)]
     unfit = _not_reordered(first, second)
@@ -141,7 +144,7 @@ def decide_statelessness(claim: str, first: PageLoad, second: PageLoad, others: 
 
 
 def _always_the_same(loads: Sequence[PageLoad]) -> None:
-    """Require that equal HTTP/1 requests of all page loads get responses of equal status and content."""
+    """Raise Contradiction unless equal HTTP/1 requests in all page loads get responses of equal status and content."""
     known: dict[bytes, tuple[tuple[bytes, bytes], int]] = {}
     for exchange in (exchange for load in loads for exchange in load.exchanges):
         response = exchange.response
@@ -169,7 +172,7 @@ def _content(response: Message) -> bytes:
 
 @decides("H5")
 def decide_connection_per_object(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H5: with HTTP/1.0 each connection carries one object, and the server closes the connection."""
+    """Decide claim H5: with HTTP/1.0 each connection carries one object, and then the server closes it."""
 
     def check() -> Finding:
         every = [conversation for load in loads for conversation in load.conversations]
@@ -187,7 +190,7 @@ def decide_connection_per_object(claim: str, loads: Sequence[PageLoad]) -> Verdi
 
 
 def response_of(exchange: Exchange) -> Message:
-    """Return the response of an exchange; raise Contradiction unless the whole response was captured."""
+    """Return the response to a request; raise Contradiction if it was not captured completely."""
     if exchange.response is None:
         frame = exchange.request.frames[0]
         raise Contradiction(f"The request in frame {frame} gets no complete response.", frame)
@@ -195,7 +198,10 @@ def response_of(exchange: Exchange) -> Message:
 
 
 def only_exchange(conversation: Conversation, version: bytes) -> Exchange:
-    """Check that a connection has a single exchange, of this HTTP version, and return the exchange."""
+    """Return the only request of a connection, with its response.
+
+    Raises Contradiction if the connection has several requests, or one of another HTTP version.
+    """
     syn = conversation.connection.syn.frame
     sound(conversation)
     if len(conversation.exchanges) != 1:
@@ -209,14 +215,14 @@ def only_exchange(conversation: Conversation, version: bytes) -> Exchange:
 
 
 def of_version(exchange: Exchange, version: bytes) -> None:
-    """Require that the request of an exchange has this HTTP version."""
+    """Raise Contradiction unless a request has this HTTP version."""
     found, frame = exchange.request.start_line[2], exchange.request.frames[0]
     if found != version:
         raise Contradiction(f"The request in frame {frame} is {_text(found)}, not {_text(version)}.", frame)
 
 
 def sound(conversation: Conversation) -> None:
-    """Require that both streams of a connection consist of complete, valid messages."""
+    """Raise Contradiction unless both directions of a connection consist of complete, valid messages."""
     syn = conversation.connection.syn.frame
     if conversation.problem is not None:
         raise Contradiction(f"On the connection opened in frame {syn}: {conversation.problem}.", syn)
@@ -256,14 +262,17 @@ def _opens_asks_gets(conversation: Conversation, port: int) -> None:
 
 
 def sound_requests(conversation: Conversation) -> None:
-    """Require that the client's stream consists of complete, valid requests."""
+    """Raise Contradiction unless the client sent only complete, valid requests on a connection."""
     if conversation.request_problem is not None:
         syn = conversation.connection.syn.frame
         raise Contradiction(f"On the connection opened in frame {syn}: {conversation.request_problem}.", syn)
 
 
 def _proper_response(exchange: Exchange) -> Message | None:
-    """Return the response of an exchange, or None; require an HTTP/1 version and a valid status code."""
+    """Return the response to a request, or None if there is none.
+
+    Raises Contradiction unless its version is HTTP/1.x, its status code is valid, and its transfer coding is permitted.
+    """
     response = exchange.response
     if response is None:
         return None

@@ -1,8 +1,8 @@
-"""Decision of course claims H10 to H14 on HTTP/2: binary framing, multiplexing, header compression, server push.
+"""Verdicts on course claims H10 to H14 on HTTP/2: binary framing, multiplexing, header compression, server push.
 
-All functions take page loads captured at the client and return a Verdict; see `http1` for "undecided" and "failed". For
-H13 and H14 the packets are judged here; `verdict.timed` adds the comparison of the measured time with theory. H11, H13
-and H14 need page loads that delivered their files.
+The functions take page loads captured at the client and return a Verdict, undecided or failed under the conditions in
+`http1`. H13 and H14 are decided here from packets alone; `verdict.timed` adds the comparison of the measured time with
+theory. For H11, H13 and H14, page loads must have delivered their files.
 
 Sources: RFC 9113 sections 4.1, 5 and 8.4, RFC 7541 sections 2 and 6.2.2, RFC 9112 sections 2.1 and 9.3.2.
 """
@@ -98,7 +98,7 @@ def _binary_frames(loads: Sequence[PageLoad]) -> tuple[list[Http2Frame], list[Ht
 
 
 def http2_conversations(load: PageLoad) -> list[Http2Conversation]:
-    """Return the HTTP/2 conversations of a page load; raise Contradiction if a connection is not valid HTTP/2."""
+    """Return the connections of a page load; raise Contradiction unless all of them are valid HTTP/2."""
     found = []
     for conversation in load.conversations:
         syn = conversation.connection.syn.frame
@@ -114,10 +114,11 @@ def http2_conversations(load: PageLoad) -> list[Http2Conversation]:
 def decide_multiplexing(
     claim: str, pipelined: Sequence[PageLoad], multiplexed: Sequence[PageLoad], large: bytes, small: bytes
 ) -> Verdict:
-    """Decide claim H11: HTTP/2 interleaves two responses and completes `small` first; HTTP/1.1 completes `large` first.
+    """Decide claim H11: HTTP/2 multiplexes two responses and avoids head-of-line blocking, unlike HTTP/1.1 pipelining.
 
-    `large` and `small` are request-targets, requested in this order by both versions. With HTTP/2 all other responses
-    must end before `large` as well.
+    `large` and `small` are request-targets, requested in this order on one connection. With HTTP/1.1 the response for
+    `large` must end first. With HTTP/2 the response for `small` must end between DATA frames of `large`, and all other
+    responses must end before `large` as well.
     """
     loads = [*pipelined, *multiplexed]
     if not pipelined or not multiplexed:
@@ -153,14 +154,17 @@ def _exchange(load: PageLoad, target: bytes) -> Exchange:
 
 
 def _behind(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
-    """Check that `large` is delivered before the small object; return (small object's response time in ms, frames)."""
+    """Return the response time in ms of `small`, and frame numbers of both responses.
+
+    Raises Contradiction unless `large` and `small` are requested in this order on one HTTP/1.1 connection.
+    """
     _one_text(load)
     second, ended, began = _asked_in_order(load, large, small)
     return (began.last_ns - second.last_ns) / 1e6, [ended.frames[-1], began.frames[0]]
 
 
 def _one_text(load: PageLoad) -> None:
-    """Require that a page load uses a single connection of valid HTTP/1.1."""
+    """Raise Contradiction unless a page load uses a single connection with valid HTTP/1.1."""
     syns = [conversation.connection.syn.frame for conversation in load.conversations]
     if len(syns) != 1:
         raise Contradiction(f"{len(syns)} connections were opened (frames {listed(syns)}), not one.", *syns)
@@ -170,7 +174,10 @@ def _one_text(load: PageLoad) -> None:
 
 
 def _asked_in_order(load: PageLoad, large: bytes, small: bytes) -> tuple[Message, Message, Message]:
-    """Check that `large` is requested first; return (small's request, large's response, small's response)."""
+    """Return the request for `small`, the response to `large` and the response to `small`.
+
+    Raises Contradiction unless `large` is requested first and is the larger object.
+    """
     first, second = _exchange(load, large), _exchange(load, small)
     if first.request.first_ns > second.request.first_ns:
         frame = second.request.frames[0]
@@ -187,7 +194,10 @@ def _asked_in_order(load: PageLoad, large: bytes, small: bytes) -> tuple[Message
 
 
 def _interleaved(load: PageLoad, large: bytes, small: bytes) -> tuple[float, list[int]]:
-    """Check that the small object's DATA lie between DATA of `large`; return (its response time in ms, frames)."""
+    """Return the response time in ms of `small`, and frame numbers of three DATA frames.
+
+    Raises Contradiction unless `small` ends between DATA frames of `large`, and all other responses end before `large`.
+    """
     (conversation,) = _one(load)
     ids = {exchange.target: stream_id for stream_id, exchange in conversation.streams}
     second, _, delivered = _asked_in_order(load, large, small)
@@ -249,7 +259,7 @@ def decide_header_compression(claim: str, text_loads: Sequence[PageLoad], binary
 
 
 def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
-    """Return (octets of all responses' header blocks, octets of the same fields without HPACK compression)."""
+    """Return the size in octets of all responses' header blocks, as captured and without HPACK compression."""
     blocks = plain = 0
     for response in (
         exchange.response for load in loads for exchange in load.exchanges if exchange.response is not None
@@ -272,7 +282,7 @@ def _response_blocks(loads: Sequence[PageLoad]) -> tuple[int, int]:
 
 
 def _with_objects(fewest: int, verdict: Verdict, loads: Sequence[PageLoad]) -> Verdict:
-    """Return a verdict, changed from shown to undecided if a page has fewer than `fewest` objects."""
+    """Return the verdict; if it is `shown` although a page has fewer than `fewest` objects, change it to undecided."""
     objects = min((len(load.exchanges) for load in loads), default=0)
     if verdict.verdict == "shown" and objects < fewest:
         return undecided(
@@ -287,7 +297,10 @@ def _in_all(loads: Sequence[PageLoad]) -> str:
 
 
 def header_sizes(load: PageLoad) -> list[int]:
-    """Return each request's header octets in order: request line and fields in HTTP/1.x, HEADERS frames in HTTP/2."""
+    """Return the header size in octets of each request, in order.
+
+    In HTTP/1.x it includes the request line, in HTTP/2 all frames with header fields.
+    """
     sizes = []
     for exchange in load.exchanges:
         octets, body = exchange.request.octets, exchange.request.body
@@ -297,7 +310,7 @@ def header_sizes(load: PageLoad) -> list[int]:
 
 @decides("H13")
 def decide_server_push(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H13: on one connection, the page is requested and all other objects are promised and pushed."""
+    """Decide claim H13: on one connection the client requests the page, and the server pushes all other objects."""
 
     def check() -> Finding:
         evidence, frames = _pushed(loads[0])
@@ -333,7 +346,7 @@ def _pushed(load: PageLoad) -> tuple[str, list[int]]:
 
 
 def _promised_in_time(conversation: Http2Conversation) -> None:
-    """Require that PUSH_PROMISE precedes the end of the response on its stream (RFC 9113 sections 6.6, 8.4.1)."""
+    """Raise Contradiction if a PUSH_PROMISE follows the end of the response on its stream (RFC 9113 6.6, 8.4.1)."""
     ended: set[int] = set()
     for frame in conversation.server_frames:
         if frame.kind == Kind.PUSH_PROMISE and frame.stream_id in ended:
@@ -344,7 +357,7 @@ def _promised_in_time(conversation: Http2Conversation) -> None:
 
 @decides("H14")
 def decide_concurrent_streams(claim: str, loads: Sequence[PageLoad]) -> Verdict:
-    """Decide claim H14: on one connection, all objects are requested before the first of their responses."""
+    """Decide claim H14: on one connection all referenced objects are requested before the first of their responses."""
 
     def check() -> Finding:
         found = [_multiplexed(load) for load in loads]

@@ -1,7 +1,8 @@
-"""Check of one cell of the HTTP interoperability matrix: complete delivery of a page, decided from packets.
+"""Verdict on one cell of the HTTP interoperability matrix: whether a page is delivered completely by a protocol.
 
-Every response must have status 200 and the content of its file; the versions and the validity of both sides' messages
-are checked, too. A client may request an object more than once, as load generators do, but nothing else.
+Captured packets decide. Every response must have status 200 and the content of its file. The messages of both sides
+must be valid and of the protocol's HTTP version. A client may request an object more than once, as load generators do,
+but may request nothing else.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ NO_ERROR = 0
 def fetched(cell_id: str, load: PageLoad, protocol: str, files: Files) -> Verdict:
     """Return the verdict on whether all files were delivered by this protocol: 1.0, 1.1, 2, 2-upgrade or 2-push.
 
-    `files`: contents keyed by path, the page first. The verdict's id is `cell_id`; its evidence cites the packet of a
-    failure.
+    `files` are the contents by URL path, the page first. The verdict has the id `cell_id`.
     """
 
     def check() -> Finding:
@@ -34,7 +34,7 @@ def fetched(cell_id: str, load: PageLoad, protocol: str, files: Files) -> Verdic
 
 
 def _every_file(load: PageLoad, files: Files) -> None:
-    """Require that exactly the files are requested, and that each response has status 200 and the file's content."""
+    """Raise Contradiction unless all these files and no others are requested, and each response delivers its file."""
     got = set()
     for exchange in load.exchanges:
         path, frame = path_of(exchange), exchange.request.frames[0]
@@ -53,7 +53,7 @@ def _every_file(load: PageLoad, files: Files) -> None:
 
 
 def _all_pushed(load: PageLoad, files: Files) -> None:
-    """Require that every object other than the page was announced by a PUSH_PROMISE."""
+    """Raise Contradiction unless the server announced every object other than the page by PUSH_PROMISE."""
     conversations = [conversation for conversation in load.conversations if isinstance(conversation, Http2Conversation)]
     promised = {
         path_of(exchange)
@@ -70,7 +70,10 @@ def _all_pushed(load: PageLoad, files: Files) -> None:
 
 
 def _sound(conversation: Conversation, protocol: str) -> list[int]:
-    """Check that all messages are valid and of this protocol; return the frames of the responses' first octets."""
+    """Return the frames in which the responses of a connection begin.
+
+    Raises Contradiction unless all its messages are valid and of this protocol.
+    """
     syn = conversation.connection.syn.frame
     if conversation.problem is not None:
         raise Contradiction(f"On the connection opened in frame {syn}: {conversation.problem}.", syn)
@@ -98,7 +101,7 @@ def _sound(conversation: Conversation, protocol: str) -> list[int]:
 
 
 def _no_error(conversation: Http2Conversation) -> None:
-    """Require that GOAWAY and RST_STREAM frames have no error code but NO_ERROR (RFC 9113 section 7)."""
+    """Raise Contradiction if a GOAWAY or RST_STREAM frame reports an error, not NO_ERROR (RFC 9113 section 7)."""
     for frame in (*conversation.client_frames, *conversation.server_frames):
         code = int.from_bytes(frame.payload[4:8] if frame.kind == Kind.GOAWAY else frame.payload[:4], "big")
         if frame.kind in (Kind.GOAWAY, Kind.RST_STREAM) and code != NO_ERROR:

@@ -1,10 +1,10 @@
-"""Decision of course claims K1 to K3 on keep-alive: idle persistent connections and time-outs.
+"""Verdicts on course claims K1 to K3 on HTTP keep-alive: idle persistent connections and their time-outs.
 
     K1  the server's time-out exceeds the client's pause    one connection, idle in between, both responses on it
     K2  the server's time-out is shorter                    its FIN arrives in the pause; a new connection follows
     K3  a proxy between them                                each of its two connections is kept or closed independently
 
-RFC 9112 sections 9.3 and 9.5. Captured at the client, and for K3 at the proxy as well.
+RFC 9112 sections 9.3 and 9.5. Packets are captured at the client, and for K3 at the proxy as well.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EARLY_S = 0.01
 
 @decides("K1")
 def decide_idle_connection_kept(claim: str, loads: Sequence[PageLoad], pause_s: float) -> Verdict:
-    """Decide claim K1: a persistent connection carries two requests with an idle time of `pause_s` s in between."""
+    """Decide claim K1: a persistent connection carries two requests, between which it is idle for `pause_s` s."""
 
     def check() -> Finding:
         frames = [frame for load in loads for frame in _kept(load, pause_s)]
@@ -45,7 +45,7 @@ def decide_idle_connection_kept(claim: str, loads: Sequence[PageLoad], pause_s: 
 
 @decides("K2")
 def decide_idle_timeout(claim: str, loads: Sequence[PageLoad], pause_s: float, timeout_s: float) -> Verdict:
-    """Decide claim K2: the server closes an idle connection after `timeout_s`, so a later request needs a new one."""
+    """Decide claim K2: the server closes a connection idle for `timeout_s` s; the next request needs a new one."""
 
     def check() -> Finding:
         found = [_closed(load, pause_s, timeout_s) for load in loads]
@@ -63,9 +63,9 @@ def decide_idle_timeout(claim: str, loads: Sequence[PageLoad], pause_s: float, t
 def decide_independent_hops(
     claim: str, at_client: Sequence[PageLoad], at_proxy: Sequence[PageLoad], pause_s: float
 ) -> Verdict:
-    """Decide claim K3: after an idle time, a proxy's connection to the client is open, and to the origin closed.
+    """Decide claim K3: a proxy keeps an idle connection to the client open while its own to the origin is closed.
 
-    `at_proxy`: the proxy's connections to the origin during each of `at_client`.
+    `at_proxy` are the proxy's connections to the origin during each of the visits `at_client`.
     """
     unfit = insufficiency(at_proxy)
     if unfit is not None:

@@ -1,14 +1,15 @@
-"""Decision of course claims H6 to H9 on connection use of page loads, from the order of packets, not their times.
+"""Verdicts on course claims H6 to H9 on use of connections in page loads: serial, parallel, persistent, pipelined.
 
-The capture must be taken at the client, so that "after" refers to the client's own order of receiving and sending. The
-formula of each strategy (HTTP version and use of connections) assumes an order of events; the checks here find those
-events in the packets, and `verdict.timed` adds the comparison of the measured time with the formula.
+The claims compare page load times with a formula for each strategy (HTTP version and use of connections). Each formula
+assumes an order of events. The checks here look for this order in the packets; `verdict.timed` adds the comparison of
+the measured time with the formula. Packets must be captured at the client: "after" refers to the order in which the
+client receives and sends.
 
-    H6  1.0, one connection at a time   each SYN follows the whole response before it
-    H7  1.0, parallel connections       the named objects' SYNs follow the base page, and all precede their FINs; all
-                                        their requests precede the end of the first of their responses
-    H8  1.1 persistent                  one SYN; each request follows the whole response before it
-    H9  1.1 persistent, pipelined       one SYN; all named objects' requests precede the first of their responses
+    H6  1.0, one connection at a time   each SYN follows the complete previous response
+    H7  1.0, parallel connections       after the base page: all SYNs precede the first FIN of the server, and all
+                                        requests precede the end of the first response
+    H8  1.1 persistent                  one SYN; each request follows the complete previous response
+    H9  1.1 persistent, pipelined       one SYN; after the base page, all requests precede the first of their responses
 
 Every load must have delivered the files of its page, since a load that delivers less takes less time.
 """

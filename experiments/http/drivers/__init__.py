@@ -1,1 +1,1 @@
-"""HTTP client programs that run on emulated hosts and load pages when an experiment requests so."""
+"""HTTP client programs that run on emulated hosts and send requests as an experiment commands."""

@@ -1,13 +1,12 @@
-"""Page-load program: lab7.services.http.client in one process for all page loads of an experiment.
+"""Page-load program: lab7's HTTP client in one process that carries out all page loads of an experiment.
 
-A driver (see lab7.experiments.harness.driver_process) with two requests, both answered by the report of
-lab7.services.http.client:
+The program reads commands in JSON, one a line, and prints the report of lab7.services.http.client for each:
 
-    {"strategy": "1.1-persistent", "page": URL}         load a page and the objects that it names
+    {"strategy": "1.1-persistent", "page": URL}         load a page and the objects that it references
     {"strategy": "2", "objects": [URL, ...]}            load objects of one origin at once, without a page
 
-The first loads of a process take a millisecond or two longer than later loads (pages of memory are copied after the
-fork, caches are cold). Since HTTP does not cause that delay, experiments do not measure their first round.
+The first loads of a process take a millisecond or two longer than later ones (memory pages are copied after the fork,
+caches are cold). This delay is not due to HTTP; experiments therefore do not measure their first round.
 """
 
 from __future__ import annotations
@@ -46,6 +45,6 @@ async def _serve() -> None:
 
 
 def main(_argv: list[str]) -> int:
-    """Load one page for each request line of the standard input, until its end; return the exit code."""
+    """Execute one command for each line of the standard input, until its end; return the exit code."""
     run_loop(_serve())
     return 0

@@ -1,13 +1,15 @@
-"""Open-loop HTTP client program: sends each request at its scheduled time, independently of earlier responses.
+"""Open-loop HTTP client program: it sends each request at a scheduled time, without waiting for earlier responses.
 
-    python -m lab7.experiments.http.drivers.open_loop FILE      in a host
+    python -m lab7.experiments.http.drivers.open_loop FILE      on an emulated host
 
 FILE is JSON: {"connect": [host, port], "host": name, "connections": n, "warm": [target, ...], "requests": [[offset_s,
-target], ...]}, optionally with "timeout_s", the time limit for each response. The program opens n connections and
-requests the warm-up targets, one at a time per connection; waits until the link's queue is empty; prints READY; waits
-for a line on its standard input; and sends each request at its offset, on an idle connection or, if none is idle, on a
-new connection. At the end it prints one JSON line: began_ns and ended_ns (CLOCK_REALTIME, the capture's clock), late_s
-(lateness of the latest request), opened (connections beyond n), failures (count by message).
+target], ...]}, optionally with "timeout_s", the time-out of each response.
+
+The program opens n connections, requests the warm-up targets on them, waits until the link's queue is empty, and prints
+READY. After a line on its standard input, it sends each request at its offset. It uses an idle connection or, if there
+is none, a new one. At the end it prints one JSON line: began_ns and ended_ns (CLOCK_REALTIME, the capture's clock),
+late_s (maximum delay of a request after its scheduled time), opened (number of connections beyond n), failures (count
+by message).
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ class _Connection(asyncio.Protocol):
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, request: Request) -> asyncio.Future[int]:
-        """Send a request; return a future with the status code, done when the response is complete."""
+        """Send a request; return a future of the status code, which is set when the response is complete."""
         self._answered = asyncio.get_running_loop().create_future()
         self._transport.write(self._core.send_request(request))
         return self._answered
@@ -64,7 +66,7 @@ class _Connection(asyncio.Protocol):
         self._end(error=f"the connection was lost ({exc})" if exc else "the server closed the connection")
 
     def close(self) -> None:
-        """Close the connection's transport."""
+        """Close the TCP connection."""
         self._transport.close()
 
     def _take(self, events: list[Any]) -> None:
@@ -89,7 +91,7 @@ class _Connection(asyncio.Protocol):
 
 
 class OpenLoop:
-    """Open-loop HTTP client for one plan: connections, warm-up targets, and requests with time offsets."""
+    """Open-loop HTTP client that carries out one plan: connections, warm-up targets, and requests with time offsets."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self._host, self._port = plan["connect"]
@@ -104,9 +106,10 @@ class OpenLoop:
     async def warm_up(self) -> None:
         """Open the connections, request the warm-up targets on them, and wait until the link's queue is empty.
 
-        Simultaneous requests fill the link's queue for longer than TCP's probe timeout, two round trips (RFC 8985
-        section 7.2), so that TCP retransmits. Retransmissions may still be in the queue at the last response, and would
-        count as load. The queue empties in at most the time that the warm-up took: wait for the same time again.
+        Simultaneous requests fill the queue for longer than TCP's probe timeout of two round trips (RFC 8985 section
+        7.2), and TCP retransmits segments. These may still be in the queue when the last response arrives, and would
+        delay measured requests. The queue empties in at most the time that the warm-up took; the function therefore
+        waits for that time again.
         """
         began_s = asyncio.get_running_loop().time()
         self._idle.extend(await asyncio.gather(*(self._open() for _ in range(self._plan["connections"]))))
@@ -115,7 +118,7 @@ class OpenLoop:
         await asyncio.sleep(asyncio.get_running_loop().time() - began_s)
 
     async def run(self) -> dict[str, Any]:
-        """Send every request at its scheduled time, await all responses, and return the report as a JSON object."""
+        """Send every request at its scheduled time, wait for all responses, and return the final report."""
         loop = asyncio.get_running_loop()
         began_ns, start_s = time.time_ns(), time.monotonic()
         tasks: list[asyncio.Task[None]] = []
@@ -182,6 +185,6 @@ async def _serve(plan: dict[str, Any]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Run the plan in the file argv[0] and print the report; return the exit code."""
+    """Carry out the plan in the JSON file argv[0] and print the final report; return the exit code."""
     run_loop(_serve(json.loads(Path(argv[0]).read_text())))
     return 0

@@ -1,7 +1,8 @@
-"""Page-visit program: GET requests to an origin or to a proxy, by Python's http.client.
+"""HTTP client program that sends GET requests to an origin or a proxy, by Python's http.client.
 
-A driver (see lab7.experiments.harness.driver_process) with the arguments ADDRESS PORT NAME [PREFIX]: NAME is the Host
-field; PREFIX, http://NAME towards a forward proxy (RFC 9112 section 3.2.2), precedes every path. Requests:
+The program is started on a host with the arguments ADDRESS PORT NAME [PREFIX]. NAME is the value of the Host field.
+PREFIX precedes every path; towards a forward proxy it is http://NAME (RFC 9112 section 3.2.2). The program reads
+commands in JSON, one a line:
 
     {"visit": [PATH, ...], "pause_s": S}
         one connection, the paths in turn, with S seconds of silence between them (default 0); a new connection if
@@ -9,8 +10,8 @@ field; PREFIX, http://NAME towards a forward proxy (RFC 9112 section 3.2.2), pre
     {"keep": [PATH, ...], "for_s": S, "every_s": S, "seed": N}
         one connection per path, with requests at random times, `every_s` apart on average
 
-The response has `asked`, the number of requests. The client is http.client, so that lab7's client does not judge lab7's
-proxy; responses are read and discarded.
+The reply has the number of requests (`asked`). The client is http.client, which is independent of lab7's HTTP client
+and proxy. Responses are read and discarded.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ TIMEOUT_S = 15.0
 
 
 class Visitor:
-    """HTTP/1.1 client of one server or proxy that requests paths of one origin."""
+    """HTTP/1.1 client that sends requests for one origin to one address, the origin's or a proxy's."""
 
     def __init__(self, address: str, port: int, name: str, prefix: str) -> None:
         self._server = (address, port)
@@ -38,7 +39,7 @@ class Visitor:
         self._prefix = prefix
 
     def visit(self, paths: Iterable[str], pause_s: float = 0.0) -> int:
-        """Request these paths in turn on one connection; return the number of paths. Raises OSError, HTTPException."""
+        """Request these paths in turn on one connection; return their number. Raises OSError, HTTPException."""
         connection = HTTPConnection(*self._server, timeout=TIMEOUT_S)
         asked = 0
         try:
@@ -53,9 +54,9 @@ class Visitor:
         return asked
 
     def keep(self, paths: Iterable[str], for_s: float, every_s: float, seed: int) -> int:
-        """Request each path at random times on its own connection for `for_s` seconds; return the number of requests.
+        """Request paths at random times for `for_s` seconds, each on its own connection; return the number of requests.
 
-        `every_s`: mean time between two requests for the same path. Raises OSError, HTTPException.
+        `every_s` is the mean time between two requests for the same path. Raises OSError, HTTPException.
         """
         end_s = time.monotonic() + for_s
         asked: list[int] = []
@@ -89,7 +90,7 @@ class Visitor:
 
 
 def _close_if_ended(connection: HTTPConnection) -> None:
-    """Close a connection that the server has closed (RFC 9112 section 9.5), so that http.client opens another."""
+    """Close a connection if the server has closed it (RFC 9112 section 9.5); http.client then opens a new one."""
     # A readable socket between responses means that the server has closed the connection.
     if connection.sock is not None and select.select([connection.sock], [], [], 0)[0]:
         connection.close()
@@ -102,7 +103,7 @@ def _handle(visitor: Visitor, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(argv: list[str]) -> int:
-    """Send the HTTP requests of each line of the standard input, until its end; return the exit code."""
+    """Execute one command for each line of the standard input, until its end; return the exit code."""
     address, port, name, *prefix = argv
     visitor = Visitor(address, int(port), name, prefix[0] if prefix else "")
     return serve(partial(_handle, visitor), errors=(OSError, HTTPException))

@@ -1,1 +1,1 @@
-"""Parsers of captures for HTTP/1 and HTTP/2: messages, exchanges and page loads."""
+"""Parsers of captured HTTP/1 and HTTP/2 traffic: messages, requests with their responses, and page loads."""

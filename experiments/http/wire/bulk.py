@@ -1,10 +1,10 @@
-"""Fast parser of captures with thousands of HTTP/1 exchanges: packet headers and message heads, without scapy.
+"""Fast parser of captures with thousands of HTTP/1 requests: packet headers and message heads only, without scapy.
 
-For an experiment under load the parser `http1` would take minutes, since it needs scapy, which dissects some thousand
-frames a second. This parser reads the fixed headers directly (Ethernet RFC 894, IPv4 RFC 791, TCP RFC 9293 section
-3.1), and the first line of each message. A connection carries one exchange at a time: a request begins at a "GET "
-after the previous response ended, and its response is all server data until the next request. Left out: pipelining,
-HTTP/2, IPv6, and reassembly; retransmitted segments are counted, and reported by the experiment.
+scapy dissects some thousand frames a second; with the parser `http1`, an experiment under load would need minutes. This
+parser reads the fixed headers directly (Ethernet RFC 894, IPv4 RFC 791, TCP RFC 9293 section 3.1), and the first line
+of each message. It assumes one outstanding request per connection: a request begins at "GET " after the previous
+response, and its response is all server data until the next request. Pipelining, HTTP/2, IPv6 and reassembly are not
+supported. Retransmitted segments are counted, for the caller to report.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*\r\n", re.IGNOREC
 
 @dataclass(slots=True)
 class BulkExchange:
-    """HTTP/1 exchange at one interface: times in ns of the request, and of the response's first and last segment.
+    """HTTP/1 request and its response at one interface, with times in ns of the request and of the response's segments.
 
-    `end` is the sequence number after the response's last octet, which identifies the response at other interfaces;
-    `wire_bytes` counts the octets of the response's frames, headers included; `pieces` are the response's octets, if
-    kept; `request_bytes` is the size of the request, which one segment holds; `acknowledgement_bytes` counts the octets
-    of frames without data that the server sends before the response (RFC 9293 section 3.8.6.3).
+    - `end`: sequence number after the last octet of the response, which identifies it at other interfaces as well
+    - `wire_bytes`: octets of all frames of the response, packet headers included
+    - `pieces`: payloads of the response's segments, if kept
+    - `request_bytes`: size of the request, which is in one segment
+    - `acknowledgement_bytes`: octets of frames without data that the server sends before the response
     """
 
     client: Address
@@ -64,9 +65,9 @@ class BulkExchange:
 
     @property
     def content(self) -> bytes | None:
-        """Return the content of the response (RFC 9112 section 6.3); None if the response was not captured completely.
+        """Return the content of the response (RFC 9112 section 6.3); None if it was not captured completely.
 
-        A response with a wrong Content-Length is returned whole with its header section, which equals no object.
+        If Content-Length is wrong, the header section is included; the result then equals no object.
         """
         octets = b"".join(self.pieces)
         if not octets or len(octets) != self.octets:
@@ -83,13 +84,13 @@ class BulkExchange:
 
     @property
     def key(self) -> tuple[Address, Address, int]:
-        """Return (client, server, sequence number of the response's end): a key that is the same at every interface."""
+        """Return (client, server, sequence number of the response's end), which is the same at every interface."""
         return self.client, self.server, self.end
 
 
 @dataclass
 class Traffic:
-    """HTTP/1 exchanges at one interface in the order of their requests, and the number of retransmitted segments."""
+    """HTTP/1 requests with responses at one interface, in order, and the number of retransmitted segments."""
 
     crossings: list[BulkExchange] = field(default_factory=list)
     repeated: int = 0
@@ -106,7 +107,10 @@ class _Segment:
 
 
 def crossings(frames: Iterable[Frame], port: int, keep_content: bool = False) -> Traffic:
-    """Return the HTTP/1 exchanges with servers at this port; `keep_content`: keep the octets of the responses."""
+    """Return the HTTP/1 requests to servers at this port, with their responses.
+
+    With `keep_content`, the octets of the responses are kept.
+    """
     traffic = Traffic()
     current: dict[tuple[Address, Address], BulkExchange] = {}
     highest: dict[tuple[Address, Address], int] = {}
@@ -144,12 +148,12 @@ def _extend(crossing: BulkExchange, frame: Frame, segment: _Segment, end: int, k
 
 
 def _is_after(sequence: int, other: int) -> bool:
-    """Return True if a sequence number is greater than another modulo 2^32 (RFC 9293 section 3.4)."""
+    """Return True if sequence number `sequence` is after `other` modulo 2^32 (RFC 9293 section 3.4)."""
     return 0 < (sequence - other) % 2**32 < 2**31
 
 
 def _segments(frames: Iterable[Frame]) -> Iterator[tuple[Frame, _Segment]]:
-    """Yield (frame, TCP segment) of every frame that carries TCP over IPv4."""
+    """Yield (frame, TCP segment) for each frame with TCP over IPv4."""
     for frame in frames:
         data = frame.data
         if len(data) < ETHERNET_BYTES + 40 or _ETHERTYPE.unpack_from(data)[0] != IPV4:
@@ -167,10 +171,10 @@ def _segments(frames: Iterable[Frame]) -> Iterator[tuple[Frame, _Segment]]:
 
 
 def octets_without_content(data: bytes) -> int:
-    """Return how many octets of a frame to keep to leave out HTTP/1 content: packet headers and message head.
+    """Return how many octets of a frame to store in a capture, if the content of HTTP/1 messages is to be omitted.
 
-    A TCP segment over IPv4 that does not start with a message head is content, and keeps its packet headers only.
-    Segments without data, and frames that are not TCP over IPv4, are kept whole.
+    A TCP segment over IPv4 that begins with a message head is kept up to the end of the head; any other segment with
+    data is content, and only its packet headers are kept. Segments without data, and all other frames, are kept whole.
     """
     if len(data) < ETHERNET_BYTES + 40 or _ETHERTYPE.unpack_from(data)[0] != IPV4 or data[ETHERNET_BYTES + 9] != TCP:
         return len(data)

@@ -1,8 +1,8 @@
-"""HPACK decoder for HTTP/2 header blocks, with the dynamic table (RFC 7541).
+"""HPACK decoder for HTTP/2 header blocks, dynamic table included (RFC 7541).
 
-The static table and the Huffman code are scapy's. scapy's decoder is not used: it ignores table size updates
-(section 6.3), continues after an invalid index, and alters octets that are not UTF-8. Left out: the limit of
-SETTINGS_HEADER_TABLE_SIZE, whose moment of effect only the endpoints know.
+The static table and the Huffman code are taken from scapy. scapy's decoder is not used: it ignores table size updates
+(section 6.3), continues after an invalid index, and alters octets that are not UTF-8. The limit
+SETTINGS_HEADER_TABLE_SIZE is not enforced, since a capture does not show when an endpoint applies it.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ LONGEST_PADDING_BITS = 7
 
 
 class HeaderBlockError(ValueError):
-    """Octets are not a valid HPACK header block; the message has the reason."""
+    """Exception raised for octets that are not a valid HPACK header block; its message has the reason."""
 
 
 class HeaderTable:
-    """HPACK decoding context (dynamic table) of one direction; header blocks must be decoded in order."""
+    """HPACK decoding context (dynamic table) of one direction of a connection; it decodes header blocks in order."""
 
     def __init__(self) -> None:
         self._entries: list[Field] = []
         self._max_size = DEFAULT_SIZE
 
     def read(self, block: bytes) -> list[Field]:
-        """Decode the next header block to an ordered list of fields. Raises HeaderBlockError."""
+        """Decode the next header block; return its fields as (name, value), in order. Raises HeaderBlockError."""
         fields: list[Field] = []
         reader = _Reader(block)
         while reader.left():
@@ -75,7 +75,7 @@ class HeaderTable:
 
 
 class _Reader:
-    """Reader of the integers and strings (RFC 7541 section 5) of one header block, from front to back."""
+    """Sequential reader of the integers and strings (RFC 7541 section 5) in one header block."""
 
     def __init__(self, block: bytes) -> None:
         self._block = block
@@ -127,7 +127,7 @@ def _static_entry(index: int) -> Field:
 
 @cache
 def _symbols() -> Mapping[tuple[int, int], int]:
-    """Return the symbols of HPACK's Huffman code (RFC 7541 appendix B) by (code, code length in bits)."""
+    """Return the Huffman code of HPACK (RFC 7541 appendix B): (code, length in bits) -> symbol."""
     return {(code, length): symbol for symbol, (code, length) in enumerate(layers.HPackZString.static_huffman_code)}
 
 

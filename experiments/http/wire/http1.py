@@ -1,10 +1,10 @@
-"""HTTP/1 messages of a connection: both streams parsed into requests and responses, with frame numbers.
+"""Parser of captured HTTP/1 connections: requests and responses, with the frames that carried them.
 
 RFC 9112 section 6.3 determines the length of a body: none by rule (HEAD, 1xx, 204, 304), chunked, Content-Length, or,
-for a response, everything until the connection closes. Responses are matched to requests in order (section 9.3). An
-interim response (1xx) belongs to the final one after it and is skipped. A final response may precede the end of the
-request, and the client may then stop sending the request (RFC 9110 section 7.5, RFC 9112 section 9.3): the Message
-holds the octets that were sent. Left out: CONNECT and Upgrade, after which the octets are no longer HTTP/1.
+for a response, everything until the connection closes. Responses are matched to requests in order (section 9.3).
+Interim responses (1xx) are skipped. A final response may come before the end of the request, and the client may then
+stop sending the request (RFC 9110 section 7.5, RFC 9112 section 9.3); the Message then has the octets that were sent.
+CONNECT and Upgrade are not supported, since the octets after them are no longer HTTP/1.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ REQUEST_TIMEOUT = b"408"
 
 
 class GrammarError(ValueError):
-    """Octets violate the HTTP/1 grammar; the message has the rule and an excerpt."""
+    """Exception raised for octets that violate the HTTP/1 grammar; its message has the rule and quotes them."""
 
 
 class _CutShortError(EOFError):
-    """Octets end inside the body of a message; `found` holds the captured part of the message."""
+    """Exception raised if the data end inside a message body; `found` is the captured part of the message."""
 
     def __init__(self, found: _Read) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class _CutShortError(EOFError):
 
 
 def start_line(pattern: re.Pattern[bytes], data: bytes, start: int) -> re.Match[bytes]:
-    """Match a request line or status line at offset `start`. Raises GrammarError."""
+    """Return the match of a request line or status line at offset `start`. Raises GrammarError if there is none."""
     found = pattern.match(data, start)
     if found is None:
         name = "request line" if pattern is REQUEST_LINE else "status line"
@@ -68,7 +68,7 @@ def start_line(pattern: re.Pattern[bytes], data: bytes, start: int) -> re.Match[
 
 
 def field_lines(data: bytes, start: int, end: int) -> list[tuple[bytes, bytes]]:
-    """Return (name in lower case, value) of each field line in [start, end). Raises GrammarError."""
+    """Return (name in lower case, value) for each field line in data[start:end]. Raises GrammarError."""
     fields: list[tuple[bytes, bytes]] = []
     while start < end:
         found = FIELD_LINE.match(data, start, end)
@@ -80,7 +80,7 @@ def field_lines(data: bytes, start: int, end: int) -> list[tuple[bytes, bytes]]:
 
 
 def chunked_body(data: bytes, start: int) -> tuple[bytes, int]:
-    """Decode a chunked message body (RFC 9112 section 7.1); return (content, end offset).
+    """Decode a chunked message body (RFC 9112 section 7.1); return its content, and the offset after it.
 
     Raises GrammarError for an invalid chunk, EOFError if the data end before the last chunk.
     """
@@ -118,12 +118,13 @@ def _excerpt(data: bytes, start: int) -> str:
 
 @dataclass(frozen=True)
 class Message:
-    """HTTP request or response as captured, from its first octet to its last.
+    """Captured HTTP request or response.
 
-    `start_line` holds the three words of the first line (method, request-target, version; or version, status code,
-    reason phrase); `fields` have names in lower case; `octets` is the whole message as captured; `header_block` is the
-    HTTP/2 encoding of its fields, empty in HTTP/1. `whole` is False for a request that the client stopped sending after
-    an early response; `body` then holds the octets sent after the header section.
+    - `start_line`: three words: method, request-target and version; or version, status code and reason phrase
+    - `fields`: field lines as (name in lower case, value)
+    - `octets`: the whole message as captured
+    - `header_block`: the fields as encoded by HPACK in HTTP/2; empty in HTTP/1
+    - `whole`: False for a request that the client stopped sending after an early response; `body` is then incomplete
     """
 
     start_line: tuple[bytes, bytes, bytes]
@@ -136,43 +137,44 @@ class Message:
 
     @property
     def first_ns(self) -> int:
-        """Return the arrival time in ns of the first octet."""
+        """Return the capture time in ns of the first octet."""
         return self.pieces[0].time_ns
 
     @property
     def last_ns(self) -> int:
-        """Return the latest arrival time in ns of any octet, also if a retransmitted octet arrived last."""
+        """Return the latest capture time in ns of any octet; after a retransmission it may be an earlier octet's."""
         return max(piece.time_ns for piece in self.pieces)
 
     @property
     def frames(self) -> tuple[int, ...]:
-        """Return the numbers of the frames that carried the message, each once, in the order of the octets."""
+        """Return the numbers of the frames that carried the message, each once, in the order of its octets."""
         return tuple(dict.fromkeys(piece.frame for piece in self.pieces))
 
     def values(self, name: bytes) -> list[bytes]:
-        """Return the value of each field line with this name (in lower case)."""
+        """Return the values of all field lines with this name (in lower case)."""
         return [value for known, value in self.fields if known == name]
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """HTTP request and its response (None: no response was captured)."""
+    """HTTP request and its response; None as `response` means that none was captured completely."""
 
     request: Message
     response: Message | None
 
     @property
     def target(self) -> bytes:
-        """Return the request-target, as captured."""
+        """Return the request-target as it was sent."""
         return self.request.start_line[1]
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """HTTP/1 exchanges captured on one connection.
+    """HTTP requests and responses captured on one connection.
 
-    `problem` is a violation of the grammar, if any; the exchanges before the violation are kept. `leftover` is set if a
-    stream ends inside a message. `request_problem` is set if the client's stream alone is malformed or incomplete.
+    - `problem`: the first violation of the grammar, or None; messages before it are kept
+    - `leftover`: True if either direction ends inside a message
+    - `request_problem`: reason why the requests alone are malformed or incomplete, or None
     """
 
     connection: Connection
@@ -183,7 +185,7 @@ class Conversation:
 
 
 def converse(connection: Connection) -> Conversation:
-    """Parse both streams of a connection as HTTP/1, and match responses to requests in order."""
+    """Parse both directions of a TCP connection as HTTP/1; return the requests with their responses."""
     requests, request_problem, given_up = _messages(connection.from_client.stream, _request_reader())
     closed = connection.from_server.fin is not None
     begun = [*requests, given_up] if isinstance(given_up, Message) else requests
@@ -204,7 +206,7 @@ def converse(connection: Connection) -> Conversation:
 
 
 def _answered_early(connection: Connection, responses: list[Message]) -> bool:
-    """Return True if the client gave up its last request after an early response (RFC 9110 section 7.5)."""
+    """Return True if a response arrived before the client stopped sending its last request (RFC 9110 section 7.5)."""
     if not responses or responses[0].start_line[1] == REQUEST_TIMEOUT:
         return False
     fin = connection.from_client.fin
@@ -213,7 +215,7 @@ def _answered_early(connection: Connection, responses: list[Message]) -> bool:
 
 @dataclass(frozen=True)
 class _Read:
-    """Parsed HTTP/1 message, and the offset of its end in the stream."""
+    """Parsed HTTP/1 message, and the offset in the stream after its last octet."""
 
     start_line: tuple[bytes, bytes, bytes]
     fields: tuple[tuple[bytes, bytes], ...]
@@ -225,9 +227,10 @@ _Reader = Callable[[bytes, int], _Read]
 
 
 def _messages(stream: Stream, read: _Reader) -> tuple[list[Message], str | None, bool | Message]:
-    """Return (complete messages of a stream, violation of the grammar or None, remaining octets).
+    """Return three values: the complete messages of a stream, a violation of the grammar or None, and the remainder.
 
-    The remainder is False if no octets are left, the incomplete message if its header section is whole, else True.
+    The remainder is False if no octets are left; the incomplete message if its header section is complete; otherwise
+    True.
     """
     messages: list[Message] = []
     start = 0
@@ -298,7 +301,10 @@ def _head(
 
 
 def _framed(data: bytes, start: int, fields: tuple[tuple[bytes, bytes], ...]) -> tuple[bytes, int] | None:
-    """Return (body, end offset) by Transfer-Encoding or Content-Length; None with neither (RFC 9112 section 6.3)."""
+    """Return a message's body, and the offset after it, by Transfer-Encoding or Content-Length (RFC 9112 section 6.3).
+
+    Return None if the message has neither field. Raises GrammarError, EOFError.
+    """
     codings = [value.lower() for name, value in fields if name == b"transfer-encoding"]
     lengths = {value for name, value in fields if name == b"content-length"}
     if codings:

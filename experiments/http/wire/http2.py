@@ -1,8 +1,8 @@
-"""HTTP/2 frames of a connection, and the requests and responses in the frames.
+"""Parser of captured HTTP/2 connections: frames, and the requests and responses that they carry.
 
 RFC 9113 section 3.4 (prefaces), 4.1 (frame format), 4.3 (header blocks), 5.1.1 (stream identifiers), 6.6 and 8.4
-(push); RFC 7540 section 3.2 (Upgrade: h2c). Header blocks are decoded by `hpack`, independent of the services' decoder.
-Left out: flow control and priorities, which no claim needs.
+(push); RFC 7540 section 3.2 (Upgrade: h2c). Header blocks are decoded by `hpack`, which shares no code with lab7's HTTP
+services. Flow control and priorities are not checked.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ END_STREAM, ACK, END_HEADERS, PADDED, PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
 
 
 class Http2Error(Exception):
-    """Octets are not valid HTTP/2; the message has the number of the captured packet."""
+    """Exception raised for octets that are not valid HTTP/2; its message has the number of the captured packet."""
 
 
 @dataclass(frozen=True)
 class Http2Frame:
-    """HTTP/2 frame: type, flags, stream id, payload, and the TCP segments that carried the frame."""
+    """Captured HTTP/2 frame: type, flags, stream identifier, payload, and the TCP segments that carried it."""
 
     kind: int
     flags: int
@@ -57,7 +57,7 @@ class Http2Frame:
 
     @property
     def packet(self) -> int:
-        """Return the number of the captured packet that carried the frame's first octet."""
+        """Return the number of the captured packet with the first octet of the frame."""
         return self.pieces[0].frame
 
     @property
@@ -68,9 +68,9 @@ class Http2Frame:
 
 @dataclass(frozen=True)
 class Http2Conversation(Conversation):
-    """HTTP/2 exchanges captured on one connection, and the frames of both directions in order.
+    """HTTP/2 requests and responses captured on one connection, and all frames of each direction in order.
 
-    `promised` are the streams that the server opened by PUSH_PROMISE; `upgraded` is True if the connection began as
+    `promised` are the streams that the server opened by PUSH_PROMISE. `upgraded` is True if the connection began as
     HTTP/1.1.
     """
 
@@ -83,7 +83,7 @@ class Http2Conversation(Conversation):
 
 @dataclass
 class _Half:
-    """Parser state of one direction of one HTTP/2 stream: header fields, body and frames so far."""
+    """Request or response on one HTTP/2 stream, as far as it is parsed: header fields, body and frames."""
 
     fields: list[tuple[bytes, bytes]] = field(default_factory=list)
     frames: list[Http2Frame] = field(default_factory=list)
@@ -103,7 +103,7 @@ class _Half:
 
 @dataclass
 class _Block:
-    """Header block without END_HEADERS so far: octets of its HEADERS, PUSH_PROMISE and CONTINUATION frames."""
+    """Header block that is not complete yet: payloads of its HEADERS or PUSH_PROMISE frame and CONTINUATION frames."""
 
     half: _Half
     stream_id: int
@@ -111,17 +111,17 @@ class _Block:
 
 
 def is_http2(connection: Connection) -> bool:
-    """Return True if the client's first 65,536 octets contain the HTTP/2 preface, also after an Upgrade."""
+    """Return True if the client's first 65,536 octets contain the HTTP/2 connection preface, also after an Upgrade."""
     return PREFACE in connection.from_client.stream.data[:65536]
 
 
 def parse_conversation(connection: Connection) -> Conversation:
-    """Parse both streams of a connection as HTTP/2 if the client sends its preface, else as HTTP/1."""
+    """Parse a TCP connection as HTTP/2 if the client sends the HTTP/2 connection preface, otherwise as HTTP/1."""
     return converse_http2(connection) if is_http2(connection) else converse(connection)
 
 
 def converse_http2(connection: Connection) -> Http2Conversation:
-    """Parse both streams of a connection as HTTP/2; return the exchanges by stream, and the frames."""
+    """Parse both directions of a TCP connection as HTTP/2; return the requests with their responses, and all frames."""
     client, server = connection.from_client.stream, connection.from_server.stream
     start = client.data.find(PREFACE)
     upgraded = start > 0
@@ -187,7 +187,7 @@ def _problem(client: tuple[Http2Frame, ...], server: tuple[Http2Frame, ...]) -> 
 
 
 def _unasked(requests: dict[int, _Half], responses: dict[int, _Half]) -> str | None:
-    """Return a clause on the first response on a stream that neither side opened (RFC 9113 section 5.1), or None."""
+    """Return a text on the first response on a stream that neither side opened (RFC 9113 section 5.1), or None."""
     unasked = sorted(responses.keys() - requests.keys())
     return f"the server sends frames on stream {unasked[0]}, which was not opened" if unasked else None
 
@@ -202,7 +202,10 @@ def _unpadded(frame: Http2Frame) -> bytes:
 
 
 def _halves(frames: tuple[Http2Frame, ...], promises: dict[int, _Half] | None = None) -> dict[int, _Half]:
-    """Return the messages of one direction by stream id; add requests of PUSH_PROMISE frames to `promises`."""
+    """Return the requests or responses of one direction by stream identifier.
+
+    Requests in PUSH_PROMISE frames are added to `promises`.
+    """
     table = HeaderTable()
     halves: dict[int, _Half] = {}
     block: _Block | None = None
@@ -225,7 +228,7 @@ def _halves(frames: tuple[Http2Frame, ...], promises: dict[int, _Half] | None = 
 
 
 def _require_unbroken(frame: Http2Frame, block: _Block | None) -> None:
-    """Raise Http2Error if another frame interrupts a header block (RFC 9113 section 4.3)."""
+    """Raise Http2Error if a frame interrupts a header block, or continues none (RFC 9113 section 4.3)."""
     if block is None and frame.kind == Kind.CONTINUATION:
         raise Http2Error(f"CONTINUATION without a header block in packet {frame.packet}")
     if block is not None and (frame.kind, frame.stream_id) != (Kind.CONTINUATION, block.stream_id):
@@ -263,7 +266,7 @@ def _end_block(block: _Block, table: HeaderTable, frame: Http2Frame) -> None:
 
 
 def _upgraded_request(client: Stream, end: int) -> _Half:
-    """Return the HTTP/1.1 request with `Upgrade: h2c` as the request of stream 1 (RFC 7540 section 3.2)."""
+    """Return the HTTP/1.1 request with `Upgrade: h2c`, which becomes the request of stream 1 (RFC 7540 section 3.2)."""
     line, _, rest = client.data[:end].partition(b"\r\n")
     words = line.split(b" ")
     if len(words) != 3:

@@ -1,7 +1,7 @@
-"""Page load: the HTTP connections that a client opened within a time span, captured at one interface.
+"""Captured page load: all HTTP connections that a client opened within a time span, with their requests and responses.
 
-Page loads are the input of the HTTP checks. The best place for a capture is the client's own interface, so that
-"before" refers to the client's own order of events.
+Page loads are the input of the HTTP claims. They should be captured at the client's own interface: "before" then refers
+to the order in which the client sends and receives.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ Files = Mapping[bytes, bytes]
 
 @dataclass(frozen=True)
 class PageLoad:
-    """HTTP connections of a page load in the order of their SYNs, and the number of packets that the capture dropped.
+    """HTTP connections of a page load, in the order of their SYNs, and the number of packets that the capture dropped.
 
-    `files` is the expected content of the page by URL path, None if unknown.
+    `files` are the expected contents by URL path, or None if unknown.
     """
 
     conversations: tuple[Conversation, ...]
@@ -33,12 +33,12 @@ class PageLoad:
 
     @cached_property
     def exchanges(self) -> tuple[Exchange, ...]:
-        """Return the exchanges of all connections, in the order of the requests."""
+        """Return the requests of all connections with their responses, in the order of the requests."""
         every = (exchange for conversation in self.conversations for exchange in conversation.exchanges)
         return tuple(sorted(every, key=lambda exchange: exchange.request.first_ns))
 
     def between(self, start_ns: int, end_ns: int, files: Files | None = None) -> PageLoad:
-        """Return the page load whose connections begin within [start_ns, end_ns); `files`: contents keyed by path."""
+        """Return the part whose connections begin within [start_ns, end_ns); `files` are its expected contents."""
         return PageLoad(
             tuple(
                 conversation
@@ -51,12 +51,12 @@ class PageLoad:
 
     @property
     def absence(self) -> str | None:
-        """Return a clause that says that no HTTP connection was captured; None if there is one."""
+        """Return a text for the verdict if no HTTP connection was captured, otherwise None."""
         return None if self.conversations else "the capture has no HTTP connection"
 
     @property
     def gap(self) -> str | None:
-        """Return a clause on the first incompletely captured connection; None if all are complete."""
+        """Return a text on the first connection that was not captured completely, or None if all were."""
         cut = next(
             (conversation.connection for conversation in self.conversations if not conversation.connection.whole), None
         )
@@ -64,7 +64,7 @@ class PageLoad:
 
     @property
     def violation(self) -> None:
-        """Return None, as invalid messages contradict only some claims, whose checks call require_valid()."""
+        """Return None: invalid messages contradict only some claims, whose checks call require_valid() themselves."""
         return None
 
     def require_valid(self) -> None:
@@ -76,9 +76,9 @@ class PageLoad:
 
 
 def page_load(capture: CaptureFile, interface: str, ports: Iterable[int] = (80,)) -> PageLoad:
-    """Return the HTTP/1 and HTTP/2 connections to these server ports that began while `interface` was captured.
+    """Return the HTTP connections to these server ports whose SYN was captured at an interface.
 
-    Raises KeyError if the capture has no such interface.
+    Raises KeyError if the interface was not captured.
     """
     wanted = set(ports)
     every = connections(capture.at(interface))
@@ -89,9 +89,10 @@ def page_load(capture: CaptureFile, interface: str, ports: Iterable[int] = (80,)
 
 
 def decompose(load: PageLoad, dns_frames: Iterable[Frame] = ()) -> Decomposition:
-    """Divide the duration of a page load into terms (dns, tcp_handshake, request, transmission, residual).
+    """Divide the duration of a page load into terms: dns, tcp_handshake, request, transmission, residual.
 
-    `dns_frames`: frames of the same interface with DNS queries, in order of time. Raises ValueError without a response.
+    `dns_frames` are the frames with DNS messages at the same interface, in order of time. Raises ValueError if no
+    response was received.
     """
     intervals = [*_http_intervals(load), *dns_intervals(dns_frames)]
     responses = [exchange.response.last_ns for exchange in load.exchanges if exchange.response is not None]
