@@ -109,7 +109,7 @@ class _Loaded(NamedTuple):
 
 
 def _load(files: ZoneFiles, region_map: Path) -> _Loaded:
-    """Load the zones and the region map; raises ServiceError."""
+    """Load the zones and the region map, and add the names of the map to the zones; raises ServiceError."""
     zones = files.load()
     try:
         regions = read_region_map(region_map)
@@ -120,7 +120,10 @@ def _load(files: ZoneFiles, region_map: Path) -> _Loaded:
 
 
 class _NameServer:
-    """DNS server with health checker; a reload replaces zones, region map and request handler."""
+    """DNS server with a health checker for the replicas.
+
+    A reload replaces the zones, the region map and the request handler.
+    """
 
     def __init__(self, shell: Shell, options: argparse.Namespace) -> None:
         self._shell = shell
@@ -142,7 +145,7 @@ class _NameServer:
         self._shell.on_hangup(self._request_reload)
 
     async def stop(self) -> None:
-        """Stop reload, health checks and server."""
+        """Stop the DNS server, the health checks and a reload in progress."""
         if self._reload_task is not None:
             self._reload_task.cancel()
             await asyncio.gather(self._reload_task, return_exceptions=True)

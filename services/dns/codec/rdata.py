@@ -1,4 +1,4 @@
-r"""Rdata: one class per RR type, declared as a list of fields; Opaque for all other types.
+r"""Rdata classes: one per RR type, declared as a list of fields; Opaque for all other types.
 
     >>> rdata_from_text(RRType.MX, "10 mail", origin=Name.from_text("example.com."))
     MX(preference=10, exchange=Name('mail.example.com.'))
@@ -203,7 +203,7 @@ class RP(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class NumberedHost(Rdata):
-    """A number and a host name: AFSDB and RT (RFC 1183 sections 1 and 3.3)."""
+    """Rdata of AFSDB and RT: a number (subtype, preference) and a host name (RFC 1183 sections 1 and 3.3)."""
 
     shape = (("number", U16), ("host", RECEIVED_NAME))
     number: int
@@ -297,7 +297,7 @@ class DSYNC(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class SINK(Rdata):
-    """The "kitchen sink": octets with codes for their coding (an Internet-Draft that never became an RFC)."""
+    """Rdata of SINK, the "kitchen sink": octets, and codes of their format (an Internet-Draft, never an RFC)."""
 
     shape = (("meaning", U8), ("coding", U8), ("subcoding", U8), ("data", BASE64))
     meaning: int
@@ -343,7 +343,7 @@ class DOA(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class HexData(Rdata):
-    """Octets in hexadecimal: EID and NIMLOC, of the Nimrod routing architecture."""
+    """Rdata of EID and NIMLOC, of the Nimrod routing architecture: octets in hexadecimal."""
 
     shape = (("data", OCTETS),)
     data: bytes
@@ -520,7 +520,7 @@ def rdata_from_tokens(rtype: int, rclass: int, tokens: Tokens) -> Rdata:
 
 
 def _generic(rtype: int, rclass: int, tokens: Tokens) -> Rdata:
-    r"""Parse \# LENGTH HEX (RFC 3597 section 5); octets of a known type are decoded as that type."""
+    r"""Parse rdata in the generic form \# LENGTH HEX (RFC 3597 section 5); the octets of a known type are decoded."""
     tokens.token(GENERIC)
     size = tokens.number("the length", RDATA_OCTETS_MAX)
     data = OCTETS.from_tokens(tokens, "the data") if len(tokens) else b""

@@ -169,7 +169,7 @@ class ISDN(Rdata):
 
 
 class _Dotted(FieldKind[bytes]):
-    """Octets up to the end of the rdata; in text 0x and hexadecimal digits, with optional dots between digits."""
+    """Rdata field: octets up to the end of the rdata; in text 0x and hexadecimal digits, with optional dots."""
 
     def read(self, reader: Reader) -> bytes:
         return reader.octets(reader.remaining)
@@ -435,7 +435,10 @@ def _prefix(text: str) -> Prefix:
 
 
 class _Groups(FieldKind[bytes]):
-    """Octets in hexadecimal groups of equal size with a separator, as in EUI-48 addresses and 64-bit locators."""
+    """Rdata field: a fixed number of octets, in text hexadecimal groups of equal size with a separator.
+
+    Examples are EUI-48 addresses and 64-bit locators.
+    """
 
     def __init__(self, octets: int, group_octets: int, separator: str) -> None:
         self._octets = octets
@@ -518,7 +521,11 @@ class A6(Rdata):
 
     @classmethod
     def read(cls, reader: Reader) -> "A6":
-        """Decode A6 rdata: the suffix has the octets that the prefix leaves, and a prefix length of 0 has no name."""
+        """Decode A6 rdata; raises WireError.
+
+        The suffix has only the octets that the prefix does not cover; the prefix name is absent if the prefix length is
+        0.
+        """
         length = reader.u8()
         if length > 128:
             raise WireError("invalid prefix length of A6")
@@ -551,7 +558,10 @@ class A6(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class AMTRELAY(Rdata):
-    """A relay of automatic multicast tunneling, and whether it needs discovery first (RFC 8777 section 4)."""
+    """A relay for Automatic Multicast Tunneling (RFC 8777 section 4).
+
+    `discovery` is the D bit: a gateway may use the relay without relay discovery.
+    """
 
     precedence: int
     discovery: bool

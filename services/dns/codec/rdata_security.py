@@ -154,7 +154,7 @@ class RRSIG(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class NSEC(Rdata):
-    """The next name of a zone in canonical order, and the types of the owner (RFC 4034 section 4)."""
+    """The next name of a zone in canonical order, and the RR types at the owner name (RFC 4034 section 4)."""
 
     shape = (("next", VERBATIM_NAME), ("types", TYPES))
     next: Name
@@ -185,7 +185,7 @@ class _NxtTypes(FieldKind[tuple[int, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class NXT(Rdata):
-    """The next name of a zone, and the types of the owner: the forerunner of NSEC (RFC 2535 section 5.2)."""
+    """The next name of a zone, and the RR types at the owner name: the forerunner of NSEC (RFC 2535 section 5.2)."""
 
     shape = (("next", PLAIN_NAME), ("types", _NxtTypes()))
     next: Name
@@ -194,7 +194,10 @@ class NXT(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class NSEC3(Rdata):
-    """The next hash of a zone's names, and the types of the name with the owner's hash (RFC 5155 section 3)."""
+    """The next hash in a zone's chain of hashed names, and the RR types at the name that the owner is the hash of.
+
+    RFC 5155 section 3.
+    """
 
     shape = (
         ("hash_algorithm", U8),
@@ -379,7 +382,7 @@ class CAA(Rdata):
 
 
 class _SizedOctets(FieldKind[bytes]):
-    """A 16-bit length and that many octets; in text the length, and base64 if the length is not 0."""
+    """Rdata field: a 16-bit length and that many octets; in text the length, and base64 if the length is not 0."""
 
     def read(self, reader: Reader) -> bytes:
         return reader.octets(reader.u16())
