@@ -220,7 +220,7 @@ async def open_server(
 
 
 async def open_encrypted(shell: Shell, options: argparse.Namespace, server: DNSServer) -> Finish | None:
-    """Listen for DNS over TLS and HTTPS on --dot-port and --doh-port; return the function that stops both.
+    """Listen for DNS over TLS and HTTPS on --dot-port and --doh-port; return the function that stops them.
 
     None if neither option is given. Raises ServiceError.
     """

@@ -43,7 +43,7 @@ class _Stored(Generic[Record]):
 
     @property
     def cost(self) -> int:
-        """Number of records that this one counts as."""
+        """Number of records as which this one counts towards the limit of the cache: more than 1 if it is large."""
         return cost_of(stored_octets(self.rrset))
 
 
@@ -57,7 +57,7 @@ class _Hashed:
     cost: int = 0
 
     def put(self, entry: _Stored[Nsec3Record]) -> None:
-        """Store a record."""
+        """Store an NSEC3 record, in place of one with the same owner hash."""
         key = entry.record.owner_hash
         if key not in self.stored:
             insort(self.keys, key)
@@ -68,7 +68,7 @@ class _Hashed:
 
 
 class _CachedDenials(HashedDenials):
-    """Proofs by the unexpired stored NSEC3 records of a zone; `used` has the records that a proof needed."""
+    """Proofs by the unexpired NSEC3 records of one zone in the cache; `used` has the records used by a proof."""
 
     def __init__(self, zone: Name, hashed: _Hashed, now: float) -> None:
         super().__init__(zone, *hashed.parameters, ValidationBudget(hashes=HASHES_PER_ANSWER_MAX))
@@ -77,11 +77,11 @@ class _CachedDenials(HashedDenials):
         self._now = now
 
     def find_matching(self, octets: bytes) -> Nsec3Record | None:
-        """Return the record whose owner has this hash."""
+        """Return the unexpired record whose owner has this hash; None if there is none."""
         return self._use(self._hashed.stored.get(octets))
 
     def find_covering(self, octets: bytes) -> Nsec3Record | None:
-        """Return the record whose span contains this hash."""
+        """Return the unexpired record that covers this hash; None if there is none."""
         # Index 0 leads to the last record, whose span wraps around.
         index = bisect_right(self._hashed.keys, octets)
         found = self._hashed.stored[self._hashed.keys[index - 1]]
@@ -107,11 +107,11 @@ class _ZoneDenials:
 
     @property
     def cost(self) -> int:
-        """Number of records, a large one counted as several."""
+        """Number of records; a large record counts as several."""
         return self.names_cost + (0 if self.hashed is None else self.hashed.cost)
 
     def put(self, zone: Name, rrset: SecuredRRset, expires: float) -> None:
-        """Store an RRset of NSEC or NSEC3, unless it is not usable for the zone."""
+        """Store an RRset of NSEC or NSEC3, unless it does not belong to the zone or has unknown parameters."""
         rdata = rrset.rdatas[0]
         if isinstance(rdata, NSEC):
             key = rrset.name.folded[::-1]
@@ -136,7 +136,7 @@ class _ZoneDenials:
 
 @dataclass(frozen=True, slots=True)
 class MadeAnswer:
-    """Negative answer synthesized from NSEC or NSEC3 records: rcode, and SOA with the proof and the TTL left."""
+    """Negative answer synthesized from NSEC or NSEC3 records: rcode, and SOA with the proof and the remaining TTL."""
 
     rcode: int
     soa: SecuredRRset
