@@ -43,7 +43,7 @@ def plug_in(topo: Topo, internet: str, campus: str, prefix: str, names: Mapping[
 
 
 def _domain(names: Mapping[str, str]) -> tuple[str, str]:
-    """Return (second-level domain of all names, top-level domain)."""
+    """Return (second-level domain, top-level domain) that all names share. Raises ValueError if they share none."""
     domains = {".".join(name.rstrip(".").split(".")[-2:]) + "." for name in names}
     if len(domains) != 1:
         raise ValueError(f"the names {', '.join(names)} are not all in one second-level domain")

@@ -1,8 +1,8 @@
-"""Entries of a host's /etc/hosts: all hosts, except hosts of other segments whose address is in use several times.
+"""Entries of a host's /etc/hosts: all hosts, except those of other segments whose address is used more than once.
 
 Several segments (broadcast domains) may use the same private address (RFC 1918). The file of a host lists the name that
-has the address in the host's own segment, and leaves out the names that have it in other segments, since a connection
-to such a name would reach the wrong host.
+has the address in the host's own segment. It leaves out the names that have the address in other segments, since a
+connection to such a name would reach the wrong host.
 """
 
 from collections import Counter

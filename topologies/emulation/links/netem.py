@@ -19,7 +19,7 @@ FLYING_FRAMES = 100_000
 
 
 def commands(interface: str, shape: Shape) -> list[str]:
-    """Return lines for `tc -batch` that shape the egress of an interface by netem."""
+    """Return lines for `tc -batch` that shape the frames sent by an interface, by netem."""
     stages = [words for words in (_transmitter(shape), _flight(shape)) if words]
     if shape.loss:
         stages = stages or [f"limit {FLYING_FRAMES}"]
@@ -31,7 +31,7 @@ def commands(interface: str, shape: Shape) -> list[str]:
 
 
 def removal(interface: str, shape: Shape | None) -> list[str]:
-    """Return lines for `tc -batch` that remove an interface's egress shape, together with the queued frames."""
+    """Return lines for `tc -batch` that remove the shape of an interface's sent frames, and drop the queued ones."""
     return [f"qdisc del dev {interface} root"] if shape is not None and commands(interface, shape) else []
 
 
@@ -49,7 +49,7 @@ def _flight(shape: Shape) -> str:
 
 
 def passing_on(source: str, target: str) -> list[str]:
-    """Return lines for `tc -batch` that forward the ingress of one interface to the egress of another; tc-mirred(8)."""
+    """Return lines for `tc -batch` that send every frame received by one interface out of another; tc-mirred(8)."""
     return [
         f"qdisc add dev {source} ingress",
         f"filter add dev {source} ingress matchall action mirred egress redirect dev {target}",
