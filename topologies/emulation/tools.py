@@ -18,7 +18,7 @@ NEEDED = tuple(program.name for program in packages.of_groups(packages.NEEDED))
 
 
 def search_system_folders() -> None:
-    """Append SYSTEM_FOLDERS to the PATH of this process and its children."""
+    """Append SYSTEM_FOLDERS, the folders of system tools, to the PATH of this process and its children."""
     os.environ["PATH"] = _search_path()
 
 
@@ -33,7 +33,7 @@ def which(name: str, *more: str) -> str | None:
 
 
 def require(*names: str) -> None:
-    """Check that programs are installed. Raises MachineError that names the package of the first missing one."""
+    """Raise MachineError, with the package to install, for the first of these programs that is not installed."""
     for name in names:
         if which(name) is None:
             raise MachineError(
@@ -64,7 +64,7 @@ def batch(tool: str, lines: Iterable[str], pid: int = 0, *, all_of_them: bool = 
 
 
 def _run(words: list[str], pid: int, text: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a tool in the network namespace of a process, without nsenter, which would double the cost."""
+    """Run a tool in the network namespace of a process, by setns(2) instead of nsenter, which would double the cost."""
     try:
         with namespaces.within_network(pid):
             return subprocess.run(words, input=text, capture_output=True, text=True, check=False)

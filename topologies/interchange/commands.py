@@ -1,7 +1,7 @@
 """Writer and parser of the commands that configure a node (ip-address(8), ip-route(8), ip-link(8), tc-netem(8)).
 
 A switch is a node with a Linux bridge. Each end of a link shapes the frames that it sends, by netem on the interface.
-The parser reads `ifconfig`, `route add` and `brctl` as well, and ignores any other command.
+The parser also accepts `ifconfig`, `route add` and `brctl`, and ignores any other command.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class NodeSetUp:
     bridged: bool = False
 
     def end(self, node: str, number: int, interface: str) -> End:
-        """Return the end of a link at an interface of this node."""
+        """Return the interface `interface` of this node as the end of a link, with number `number`."""
         addresses = tuple(self.addresses.get(interface, ()))
         return End(node, number, addresses, self.macs.get(interface), rounded(self.shapes.get(interface)))
 
@@ -54,7 +54,7 @@ def host_lines(ends: Sequence[tuple[str, End]], routes: Iterable[str]) -> list[s
 
 
 def switch_lines(ends: Sequence[tuple[str, End]]) -> list[str]:
-    """Return the commands that make a bridge of a node's interfaces."""
+    """Return the commands that create a bridge with a node's interfaces as its ports."""
     lines = [f"ip link add name {BRIDGE} type bridge", f"ip link set dev {BRIDGE} up"]
     for interface, end in ends:
         lines += [f"ip link set dev {interface} master {BRIDGE}", f"ip link set dev {interface} up"]
@@ -122,7 +122,7 @@ def _read_route(words: list[str], found: NodeSetUp) -> None:
 
 
 def _read_netem(words: Sequence[str], before: Shape) -> Shape:
-    """Return `before`, the shape from earlier netem commands of the interface, with one more netem qdisc applied."""
+    """Return a shape with the parameters of one more netem command applied to `before`, that of earlier commands."""
     shape, place = before, 0
     while place < len(words):
         name, values = words[place], words[place + 1 :]
@@ -145,7 +145,7 @@ def _read_netem(words: Sequence[str], before: Shape) -> Shape:
 
 
 def _share(text: str) -> float:
-    """Parse a percentage in tc's format; return a fraction of 1."""
+    """Parse a percentage in tc's format, such as 1%, into a fraction of 1."""
     return float(text.rstrip("%")) / 100
 
 
@@ -159,5 +159,5 @@ def parse_rate_bps(text: str) -> float:
 
 
 def _after(words: Sequence[str], name: str) -> str:
-    """Return the word after `name`. Raises ValueError without one."""
+    """Return the word after the word `name`. Raises ValueError if there is none."""
     return words[words.index(name) + 1]

@@ -1,8 +1,9 @@
-"""Alignment of virtual time: continue at a full step of the kernel's clock, whatever the start-up before has read.
+"""Alignment of virtual time: a process continues at a full step of the clock, whenever its start-up has ended.
 
-Each reading of the clock advances it by 32 ns, and CPython reads it for each lock that it takes, so for each file
-that it opens. So the moment at which a process is ready depends on the host: on stale bytecode, and on the packages of
-the interpreter. Initial sequence numbers and time stamps of TCP are made of the clock.
+Each reading of the clock advances it by 32 ns, and CPython reads it for each lock that it takes, so for each file that
+it opens. The moment at which a process is ready therefore depends on the host: on stale bytecode, and on the packages
+of the interpreter. Without alignment, this moment would change packets, since TCP derives initial sequence numbers and
+time stamps from the clock.
 """
 
 import ctypes
@@ -24,7 +25,7 @@ class _Timespec(ctypes.Structure):
 
 
 def align(environment: Mapping[str, str] = os.environ) -> None:
-    """Wait for the next full step of the clock where it is virtual; return at once elsewhere."""
+    """Wait for the next full step of the clock if it is virtual; else return at once."""
     if VARIABLE not in environment:
         return
     libc = ctypes.CDLL(None, use_errno=True)
