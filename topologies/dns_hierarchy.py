@@ -1,4 +1,4 @@
-"""Name servers to add to any topology: of the root, a top-level domain and a domain below it; and a recursive resolver.
+"""DNS servers to add to any topology: of the root, a top-level and a second-level domain, and a recursive resolver.
 
     local = plug_in(self, isp, campus, "10.7", {"www.example.com": "10.7.1.1"})
     self.addHost("client", ip="10.7.0.1/16", resolver=local)

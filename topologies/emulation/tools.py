@@ -1,4 +1,4 @@
-"""Calls of the system's network tools; an exception has the first error message of the failed tool."""
+"""Calls of network tools (ip, tc, bridge); if a tool fails, an exception has its first error message."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""EDNS Client Subnet (ECS, RFC 7871): the option, its use in queries and responses, and a resolver's prefix lengths.
+"""EDNS Client Subnet (ECS, RFC 7871): codec of the option, its use in messages, and limits on prefix lengths.
 
     query     FAMILY 1, SOURCE 24, SCOPE 0, ADDRESS 10.8.1       the client is in 10.8.1.0/24
     response  FAMILY 1, SOURCE 24, SCOPE 16, ADDRESS 10.8.1      the answer is valid for all of 10.8.0.0/16

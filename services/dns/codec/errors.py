@@ -1,4 +1,4 @@
-"""Exceptions of the DNS packages: malformed messages, malformed text, invalid zones."""
+"""Exceptions of the DNS packages: for malformed messages, malformed text and invalid zones."""
 
 
 class DNSError(Exception):

@@ -1,4 +1,4 @@
-r"""Codecs for the fields of rdata, between a value, its wire format and its presentation format; base class of rdata.
+r"""Codecs for the fields of rdata, in wire format and presentation format, and the base class of rdata.
 
     shape = (("preference", U16), ("exchange", WELL_KNOWN_NAME))      of MX: the fields in wire order
 

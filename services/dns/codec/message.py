@@ -1,4 +1,4 @@
-"""DNS messages: question, records and RRsets, the OPT pseudo-record of EDNS, and the message with all of these.
+"""DNS messages and their parts: question, record, RRset, and the OPT pseudo-record of EDNS; encoder and decoder.
 
     >>> query = Message(id=1, rd=True, questions=(Question(Name.from_text("example.com."), RRType.A),))
     >>> Message.from_wire(query.to_wire()) == query
@@ -10,9 +10,9 @@ missing.
 
 RFC 1035 section 4.1 (header and sections) and 4.1.1 (TC), RFC 2535 section 6.1 as retained by RFC 4035 section 3 (AD
 and CD), RFC 2181 sections 5 (an RRset has one TTL), 8 (TTLs have 31 bits) and 9 (TC), RFC 6891 sections 6.1 (OPT: at
-most one, in the additional section, owned by the root) and 7 (a response to EDNS always has it), RFC 9471 section 2
-(a referral without its glue is truncated). Left out: the reserved header bit, which is sent as 0 and ignored, and the
-EDNS flags beside DO.
+most one, in the additional section, owned by the root) and 7 (a response to a query with OPT has OPT), RFC 9471 section
+2 (a referral without its glue is truncated). Left out: the reserved header bit, which is sent as 0 and ignored, and the
+EDNS flags other than DO.
 """
 
 import struct

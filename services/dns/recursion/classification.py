@@ -3,22 +3,31 @@
     response of com's server to www.example.com A  ->  ClassifiedResponse(REFERRAL, delegation=example.com.)
 
 RFC 1034 sections 4.3.1 and 5.3.3 step 4, RFC 2308 section 2 (negative answers), RFC 6672 section 3.4 (DNAME). Records
-out of bailiwick, that is outside of the zone that the server was queried for, are ignored in all sections. A response
-is lame if it is REFUSED or NOTAUTH; an upward or sideways referral, with or without AA; a NODATA response with the SOA
-of an ancestor zone; or an answer to other questions only. As in BIND, a response without AA that has the NS RRset of a
-delegation in its answer section is a referral. As in BIND and Unbound, a CNAME comes before other data of its name (RFC
-2181 section 10.1), and of several CNAMEs or DNAMEs of one name the first is used, as in Unbound.
+out of bailiwick, that is outside of the zone that the server was queried for, are ignored in all sections. As in BIND,
+a response without AA that has the NS RRset of a delegation in its answer section is a referral. As in BIND and Unbound,
+a CNAME comes before other data of its name (RFC 2181 section 10.1), and of several CNAMEs or DNAMEs of one name the
+first is used, as in Unbound.
 
-A negative answer with the SOA of the zone needs no AA: RFC 2308 section 2 recognizes it by the SOA. A weak response is
-used only after all other servers of the zone have been queried. A response is weak if it has RA and no AA, and so comes
-from the cache of a recursive server; if it is empty, with neither AA nor SOA; or if it is NXDOMAIN with the SOA or an
-NS RRset of another zone. BIND and Unbound use weak responses at once.
+A response is lame if it is
 
-If there is an alias, RFC 2181 section 5.4.1 applies: "only the record describing that alias is necessarily
-authoritative". The target may be in another zone, even one label below the zone queried, and the response cannot prove
-that it is not. So an iterative response is used up to its first alias. The records and the negative answer for the
-target of the alias are ignored, and the target is resolved by separate queries, as in BIND. A spoofed response to a
-random name therefore cannot inject data for another name.
+- REFUSED or NOTAUTH,
+- an upward or sideways referral, with or without AA,
+- a NODATA response with the SOA of an ancestor zone, or
+- an answer to other questions only.
+
+A negative answer with the SOA of the zone needs no AA: RFC 2308 section 2 recognizes it by the SOA. Some responses are
+weak: the resolver uses them only after it has queried all other servers of the zone (BIND and Unbound use them at
+once). A response is weak if it
+
+- has RA and no AA, and so comes from the cache of a recursive server,
+- is empty, with neither AA nor SOA, or
+- is NXDOMAIN with the SOA or an NS RRset of another zone.
+
+An alias limits what is used of a response. RFC 2181 section 5.4.1: "only the record describing that alias is
+necessarily authoritative". The target may be in another zone, even one label below the zone queried, and the response
+cannot prove that it is not. So an iterative response is used up to its first alias. The records and the negative answer
+for the target of the alias are ignored, and the target is resolved by separate queries, as in BIND. A spoofed response
+to a random name therefore cannot inject data for another name.
 
 A forwarder, or a server that recurses for its zone, is queried for the answer together with its alias chain (RFC 1034
 section 4.3.1). The reply has no AA, and the bailiwick of a forwarder is the root. The reply is trusted for the question

@@ -1,4 +1,4 @@
-"""ECS cache: answers that are valid for a part of the clients only, keyed by network (RFC 7871).
+"""Cache for EDNS Client Subnet (ECS, RFC 7871): answers that are valid for some clients only, keyed by network.
 
     response for 10.8.1.0/24 with scope 16    -> stored for 10.8.0.0/16, and used for all clients in it
     response for 10.8.1.0/24 with scope 0     -> valid for all clients: stored in the RRset cache (recursion.cache)

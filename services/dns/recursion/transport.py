@@ -1,4 +1,4 @@
-"""Upstream transport: each query from a socket of its own, with a random id and a random source port.
+"""Upstream transport: sends each query from a socket of its own, with a random id and a random source port.
 
 RFC 5452 section 9.2 (unpredictable ids and ports; a connected socket receives datagrams from the server's address and
 port only), RFC 7766 (TCP). Responses that do not match the query are dropped, and the wait continues; after a response

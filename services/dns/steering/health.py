@@ -1,4 +1,4 @@
-"""Health of CDN replicas: state and load by HTTP checks, and the HTTP exchange of one check, without I/O.
+"""Health of CDN replicas: states and loads from HTTP checks, and the HTTP exchange of one check, without I/O.
 
     table = HealthTable(addresses, failures_max=1)
     table.update(address, CheckResult(True, load=3.0))    -> Change(address, State.UP, ...)

@@ -1,4 +1,4 @@
-"""Authoritative request handler: from a query to the response that the server's zones give.
+"""Authoritative request handler: returns the response to a query from the zones of the server.
 
     respond = AuthoritativeResponder(Authority(zones))
     respond(octets, Client("192.0.2.9", 53124))     -> the encoded response

@@ -1,4 +1,4 @@
-"""Client of a running network's control socket."""
+"""Client of the control socket of a running network: requests, and replies with packet sockets or TCP connections."""
 
 from __future__ import annotations
 

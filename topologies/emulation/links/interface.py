@@ -1,4 +1,4 @@
-"""Interface of a node: Mininet's class, with addresses and link state set in batches; and removal of interfaces."""
+"""Network interface of a node, as Mininet's TCIntf: its addresses and link state are set in batches (see plan)."""
 
 from functools import partial
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Switches of a testbed by Open vSwitch: `Testbed(topo, switch=OpenVSwitch)`; the kernel needs openvswitch.
+"""Open vSwitch switches for a testbed, `Testbed(topo, switch=OpenVSwitch)`; the kernel needs the module openvswitch.
 
 The machine's ovs-vswitchd does not see the network namespace of a sandbox. A testbed in a sandbox therefore runs an
 ovsdb-server and an ovs-vswitchd of its own, which end with the testbed. Without a sandbox, the machine's daemons are

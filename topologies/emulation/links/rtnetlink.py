@@ -1,4 +1,4 @@
-"""Rtnetlink: the commands of ip(8) that set up a host, as messages on one socket of its network namespace.
+"""Rtnetlink messages in place of commands of ip(8), to set up a host by one socket of its network namespace.
 
 Running `ip` once per host would take most of the time in which a large network starts. These forms of commands of ip(8)
 are translated; messages() returns None if a line has any other form, and `ip -batch` runs the lines instead:

@@ -1,4 +1,4 @@
-"""Main function of a module or of a user's Python file, run in this process instead of in a new interpreter."""
+"""Execution of the main() of a module or of a user's Python file in this process, without a new interpreter."""
 
 import importlib
 import sys

@@ -1,4 +1,4 @@
-"""Linux namespaces for Python 3.11, whose os module lacks unshare(2) and setns(2).
+"""Functions for Linux namespaces, such as unshare(2) and setns(2), which the os module of Python 3.11 lacks.
 
 Sources: unshare(2), setns(2), mount(2), prctl(2), user_namespaces(7). Left out: clone3(2), which forks by itself and
 would bypass the interpreter's fork handlers.

@@ -1,4 +1,4 @@
-"""Run-queue delay of ksoftirqd, the kernel threads that process received frames under load.
+"""Measurement of the run-queue delay of ksoftirqd, the kernel threads that process received frames under load.
 
 A received frame waits for such a thread as a program waits for a processor (proc_pid_schedstat(5)). A sandbox has its
 own /proc without kernel threads, so the process in it inherits descriptors of their files, which were opened outside:
