@@ -109,10 +109,11 @@ def make_names(
 ) -> NamePlan:
     """Return the zones of this topology, to be written as master files.
 
-    ttl: TTL of the records of example.com, in seconds; changing: TTLs, for each of which there is a name whose address
-    changes (see changing_name); version: number of changes so far, which also sets the serial number of example.com;
-    with_ipv6: add AAAA records and their reverse mapping; further: additional records, each added to the zone of its
-    owner name.
+    ttl         TTL of the records of example.com in seconds
+    changing    TTLs, for each of which there is a name whose address changes (see changing_name)
+    version     number of changes so far, which also sets the serial number of example.com
+    with_ipv6   add AAAA records and their reverse mapping
+    further     additional records, each for the zone of its owner name
     """
     addresses = {name: [address] for address, name in SERVERS.values()}
     servers = {f"server{number}.example.com.": [address] for number, address in enumerate(WEB.values(), start=1)}

@@ -249,7 +249,7 @@ class Testbed:
             self._start_hosts()
 
     def start_services(self) -> None:
-        """Fill the tables of the started network, wait for its spanning tree, and start the services of its hosts."""
+        """Fill the neighbour and forwarding tables, wait for the spanning tree, and start the services of the hosts."""
         with self.plan.together():
             self._set_addresses()
         self._start_hosts()
@@ -462,7 +462,7 @@ class Testbed:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _renew_names(self) -> None:
-        """Update /etc/hosts of all hosts for hosts whose address has changed since their entry was written."""
+        """Update /etc/hosts of all hosts after the addresses of hosts have changed."""
         for host in self.net.hosts if self.net is not None and self.net.is_open else ():
             address, names = self._published.get(host.name, ("", []))
             if address and host.IP() and host.IP() != address:

@@ -249,9 +249,9 @@ class Message:
         return bytes(writer.octets)
 
     def reply(self, rcode: int = Rcode.NOERROR) -> "Message":
-        """Return an empty response to this query: its id, opcode, questions, RD and CD (RFC 4035 section 3.1.6).
+        """Return an empty response to this query, with its id, opcode, questions, RD and CD (RFC 4035 section 3.1.6).
 
-        EDNS is negotiated hop by hop, so the server adds its own.
+        It has no EDNS, which is negotiated hop by hop: the server adds its own.
         """
         return Message(
             id=self.id, qr=True, opcode=self.opcode, rd=self.rd, cd=self.cd, rcode=rcode, questions=self.questions

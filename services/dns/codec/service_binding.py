@@ -296,7 +296,7 @@ def _parameter_to_text(key: int, octets: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SVCB(Rdata):
-    """An endpoint of a service and its parameters, or an alias of the service (priority 0); also HTTPS."""
+    """Rdata of SVCB and HTTPS: an endpoint of a service and its parameters, or an alias (priority 0)."""
 
     shape = (("priority", U16), ("target", VERBATIM_NAME), ("parameters", _ParameterList()))
     priority: int

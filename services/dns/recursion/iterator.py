@@ -438,7 +438,7 @@ class Iteration:
         return best
 
     def _add_host(self, pool: _ServerPool, host: Name) -> Steps[None]:
-        """Resolve a name server, and add its addresses to the pool."""
+        """Resolve a name server, and add its addresses to the candidate servers."""
         addresses = yield from self._resolve_host(host, pool.delegation)
         pool.addresses += [address for address in addresses if address not in pool.addresses]
 

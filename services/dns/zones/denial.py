@@ -75,7 +75,7 @@ class NsecRecords:
         return self._records[index - 1] if index else None
 
     def name_error(self, qname: Name, encloser: Name) -> Iterator[RRset | None]:
-        """Yield the NSEC records that cover the name and its wildcard."""
+        """Yield the NSEC records that cover the name and the wildcard that would match it."""
         yield self._at_or_before(qname)
         wildcard = _wildcard(encloser)
         if wildcard is not None:

@@ -37,9 +37,11 @@ def run_job(
 ) -> None:
     """Run a command until it exits or the client disconnects; send its exit code (128 + signal number, as in a shell).
 
-    streams: the client's standard streams; terminal: rows and columns of a pseudo-terminal to use instead, whose master
-    is sent to the client; keep: descriptors that the command inherits. Raises EmulationError for a command that cannot
-    be started.
+        streams    the client's standard streams
+        terminal   rows and columns of a pseudo-terminal to use instead, whose master is sent to the client
+        keep       descriptors that the command inherits
+
+    Raises EmulationError for a command that cannot be started.
     """
     master, used = -1, list(streams)
     try:
