@@ -140,12 +140,12 @@ class CampusTopo(Topo):  # type: ignore[misc]
 
 
 def cache_name(department: int) -> str:
-    """Return the domain name of a department's cache."""
+    """Return the domain name of a department's caching proxy."""
     return f"cache{department}.campus.edu"
 
 
 def cache_address(department: int) -> str:
-    """Return the IPv4 address of a department's cache."""
+    """Return the IPv4 address of a department's caching proxy."""
     return f"{PREFIX}.{department}.{CACHE_HOST}"
 
 

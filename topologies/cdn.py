@@ -139,7 +139,7 @@ class CdnParts(Topo):  # type: ignore[misc]
     host_names = False
 
     def add_name_servers(self, internet: str, plan: CdnPlan) -> None:
-        """Add every name server of the plan except the regions' resolvers."""
+        """Add the authoritative name servers of the plan; the regions' resolvers are added with the regions."""
         names = plan.names()
         for host, (address, name, origin) in plan.servers.items():
             files = {"own.zone": names.master_file(origin)}
@@ -159,7 +159,7 @@ class CdnParts(Topo):  # type: ignore[misc]
         self.addLink(origin, internet, bw=bw, delay=f"{ORIGIN_LEG_MS * scale:g}ms", max_queue_size=10_000)
 
     def add_region(self, switch: str, region: str, clients: int, plan: CdnPlan, resolver: str = "regional") -> None:
-        """Add a region's name server, edge servers and users at its switch."""
+        """Add the hosts of a region to its switch: its local name server, edge servers and users."""
         flags = " --client-subnet 24" if resolver == "subnet" else ""
         self.addLink(self.add_resolver(f"{region}-dns", local_address(region), flags), switch)
         asks = local_address(region if resolver == "regional" else "eu")

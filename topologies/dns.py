@@ -87,7 +87,7 @@ def _ipv6(address: str) -> str:
 
 
 def parse_records(lines: str) -> list[Record]:
-    """Return the records of lines `owner TTL type value`, owners absolute. Raises ValueError for another line."""
+    """Return the records in lines `owner TTL type value` with absolute owners. Raises ValueError for other lines."""
     records = []
     for line in lines.splitlines():
         if line.strip():

@@ -99,7 +99,7 @@ class WebTopo(Topo):  # type: ignore[misc]
 
 
 def delayed(delay: str) -> dict[str, str]:
-    """Return the addLink parameters of a one-way delay; none for 0ms, since such a link needs no shaping."""
+    """Return the addLink parameters for a one-way delay; none for 0ms, since such a link needs no shaping."""
     return {} if delay == "0ms" else {"delay": delay}
 
 

@@ -196,7 +196,10 @@ def _build(data: Mapping[str, Any], parameters: Mapping[str, Any]) -> Topo:
 
 
 def _with(value: Any, parameters: Mapping[str, Any]) -> Any:
-    """Return a value with each ${NAME} replaced; a text that is exactly one ${NAME} gets the parameter's type."""
+    """Return a value in which each ${NAME} is replaced by the parameter of that name.
+
+    A text that is exactly one ${NAME} becomes a value of the parameter's type.
+    """
     if isinstance(value, dict):
         return {key: _with(one, parameters) for key, one in value.items()}
     if isinstance(value, list):

@@ -221,7 +221,7 @@ class Host(LazyShell):
 
     @pid.setter
     def pid(self, _pid: int) -> None:
-        """Do nothing: Mininet sets the process id of the shell."""
+        """Ignore the value: Mininet assigns the process id of the shell."""
 
     def namespace_files(self) -> list[str]:
         """Return the files of the host's network, UTS and mount namespaces, which outlive every process of the host."""

@@ -249,7 +249,7 @@ class Testbed:
             self._start_hosts()
 
     def start_services(self) -> None:
-        """Fill the neighbour and forwarding tables, wait for the spanning tree, and start the services of the hosts."""
+        """Fill neighbour and forwarding tables, wait for the spanning tree, and start the services of the hosts."""
         with self.plan.together():
             self._set_addresses()
         self._start_hosts()

@@ -43,10 +43,11 @@ def require(*names: str) -> None:
 
 
 def batch(tool: str, lines: Iterable[str], pid: int = 0, *, all_of_them: bool = False) -> None:
-    """Run several commands by one `ip`, `tc` or `bridge`, in the network namespace of process `pid` (0: this one's).
+    """Run several commands in one process of `ip`, `tc` or `bridge`.
 
-    The tool stops at the first error, unless all_of_them is True. Raises EmulationError with the tool's first error
-    message, and LabDied if a signal killed the tool.
+    pid: process in whose network namespace the tool runs (0: this one's). The tool stops at the first error, unless
+    all_of_them is True. Raises EmulationError with the tool's first error message, and LabDied if a signal killed the
+    tool.
     """
     text = "\n".join(lines)
     if not text:

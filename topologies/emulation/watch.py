@@ -137,7 +137,7 @@ class Watch:
         self._thread.start()
 
     def add(self, watched: Watched) -> None:
-        """Watch a process until it is removed or has exited."""
+        """Add a process to the monitor, until it is removed or has exited."""
         with self._lock:
             if not self._epoll.closed:
                 # The pidfd is duplicated, because its owner may close the original at any time.
@@ -186,7 +186,7 @@ class Watch:
             _uninstall()
 
     def release(self) -> None:
-        """Close the duplicated pidfds, the epoll descriptor and the wake-up descriptor."""
+        """Close the descriptors of the monitor: pidfds, epoll descriptor and wake-up descriptor."""
         with self._lock:
             for descriptor in list(self._watched):
                 self._unregister(descriptor)

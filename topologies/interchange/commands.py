@@ -108,13 +108,13 @@ def _read_ip(kind: str, words: list[str], found: NodeSetUp) -> None:
 
 
 def _read_ifconfig(words: list[str], found: NodeSetUp) -> None:
-    """Read `ifconfig eth0 10.0.0.1/24` and `ifconfig eth0 10.0.0.1 netmask 255.255.255.0`."""
+    """Add the address in `ifconfig eth0 10.0.0.1/24`, or `... 10.0.0.1 netmask 255.255.255.0`, to `found`."""
     address = f"{words[1]}/{_after(words, 'netmask')}" if "netmask" in words else words[1]
     found.addresses.setdefault(words[0], []).append(str(IPv4Interface(address)))
 
 
 def _read_route(words: list[str], found: NodeSetUp) -> None:
-    """Read `route add default gw 10.0.0.1` and `route add -net 10.1.0.0/16 gw 10.0.0.1`."""
+    """Add the route in `route add default gw 10.0.0.1`, or `route add -net 10.1.0.0/16 gw 10.0.0.1`, to `found`."""
     target = next(word for word in words if not word.startswith("-"))
     mask = f"/{_after(words, 'netmask')}" if "netmask" in words else ""
     target = target if target == "default" else str(IPv4Interface(f"{target}{mask}").network)

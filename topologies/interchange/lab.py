@@ -116,7 +116,7 @@ def lab_of(topo: Topo) -> Lab:
 def rounded(shape: Shape | None) -> Shape | None:
     """Return a shape rounded to the precision of tc's commands: us, bit/s, and 1e-7 of loss and reordering.
 
-    None for a shape that changes nothing, and for a shape that has only a trace.
+    None for a shape that changes nothing; a rate trace is left out.
     """
     if shape is None:
         return None

@@ -379,12 +379,12 @@ class TypeBitmap(FieldKind[tuple[int, ...]]):
 
 
 def bits_of(bitmap: bytes) -> list[int]:
-    """Return the indices of the set bits; bit 0 is the most significant bit of the first octet."""
+    """Return the indices of the set bits in a bitmap; bit 0 is the most significant bit of the first octet."""
     return [8 * index + bit for index, octet in enumerate(bitmap) for bit in range(8) if octet & 0x80 >> bit]
 
 
 def bitmap_of(bits: Iterable[int]) -> bytes:
-    """Return the shortest bitmap in which the bits with these indices are set."""
+    """Return the shortest bitmap, as octets, in which the bits with these indices are set."""
     numbers = set(bits)
     bitmap = bytearray(max(numbers, default=-1) // 8 + 1)
     for number in numbers:
@@ -538,7 +538,7 @@ class Rdata:
 
 @dataclass(frozen=True, slots=True)
 class Opaque(Rdata):
-    """Rdata of an unknown type or class (RFC 3597)."""
+    """Rdata of an unknown type or class, kept as octets (RFC 3597)."""
 
     shape = (("data", OCTETS),)
     data: bytes

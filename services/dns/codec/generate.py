@@ -91,7 +91,7 @@ def _text(match: re.Match[str], number: int) -> str:
 
 
 def _nibbles(value: int, width: int, base: str) -> str:
-    """Return the hexadecimal digits in reverse order, separated by dots and padded with zeros to a width.
+    """Return a number's hexadecimal digits in reverse order, separated by dots and padded with zeros to a width.
 
     The width counts the dots; a result of even width ends in a dot, as in BIND.
     """

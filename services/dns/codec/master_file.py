@@ -43,7 +43,7 @@ Warn = Callable[[str], None]
 
 
 def no_warning(_: str) -> None:
-    """Ignore a warning; this is the default for parameters of type Warn."""
+    """Ignore a warning; the default for parameters of type Warn, which are callbacks for warnings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def read_master_file(path: Path, origin: Name | None = None, warn: Warn = no_war
 
 
 def parse_master_file(text: str, origin: Name | None = None, file: str = "zone") -> list[Entry]:
-    """Parse text without $INCLUDE; raises MasterFileError, with `file` as the file name."""
+    """Parse a master file given as text, without $INCLUDE; raises MasterFileError, which names the file `file`."""
     return list(_Parser(None, no_warning).parse(text, file, origin, 0))
 
 

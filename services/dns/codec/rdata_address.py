@@ -288,7 +288,7 @@ class LOC(Rdata):
 
     @classmethod
     def from_tokens(cls, tokens: Tokens) -> "LOC":
-        """Parse `d [m [s]] N|S d [m [s]] E|W altitude[m] [size[m] [horizontal[m] [vertical[m]]]]`."""
+        """Parse LOC rdata: `d [m [s]] N|S d [m [s]] E|W altitude[m] [size[m] [horizontal[m] [vertical[m]]]]`."""
         latitude = _angle(tokens, "latitude", 90, "NS")
         longitude = _angle(tokens, "longitude", 180, "EW")
         altitude = _centimetres(tokens, "altitude") + _ALTITUDE_BASE_CM
@@ -368,7 +368,10 @@ _FAMILIES: dict[int, tuple[FieldKind[IPv4Address] | FieldKind[IPv6Address], int]
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """An address prefix in APL, the address without trailing zero octets; `negated` excludes the prefix."""
+    """An address prefix in APL rdata; `negated` excludes the prefix from the list.
+
+    `address` has the octets of the address without trailing zero octets.
+    """
 
     family: int
     length: int

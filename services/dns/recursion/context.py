@@ -95,7 +95,7 @@ class ResolverContext:
 
     @property
     def for_hosts(self) -> "ResolverContext":
-        """The context without validation, in which addresses of name servers are resolved: they need no validation."""
+        """The context for the addresses of name servers, which are resolved without validation."""
         return self if self.unchecked is None else self.unchecked
 
     def secured(self, security: SecurityContext) -> "ResolverContext":

@@ -80,7 +80,7 @@ class AccessList:
 
 
 class Resolve(Protocol):
-    """Signature of Scheduler.resolve, which the handler calls for each question."""
+    """Call signature of Scheduler.resolve, which the handler calls for each question."""
 
     def __call__(self, question: Question, client: str, *, subnet: Network | None = None) -> Result | Awaitable[Result]:
         """Return the result of a resolution, or an awaitable if it is not cached; `subnet` is the client's network."""

@@ -90,7 +90,7 @@ def matches(zone: Name, key: DNSKEY, ds: DS) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private key of a zone with its DNSKEY record."""
+    """A private key of a zone, together with its DNSKEY record."""
 
     zone: Name
     dnskey: DNSKEY

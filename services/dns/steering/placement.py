@@ -44,7 +44,7 @@ class Choice:
 
 
 class Placement:
-    """Choice of replicas for the clients of a region, by health, load and order of overflow regions."""
+    """Choice of the region for a client, and of replicas for a region by health, load and overflow regions."""
 
     def __init__(self, regions: RegionMap, health: HealthTable) -> None:
         self._map = regions

@@ -45,7 +45,7 @@ _COMPLETENESS = {
 
 
 class Authority:
-    """Handler that answers queries from `zones`."""
+    """Handler that answers queries from the zones of an authoritative server."""
 
     def __init__(self, zones: Zones, minimal: MinimalResponses = MinimalResponses.NO_AUTH) -> None:
         self.zones = zones

@@ -155,7 +155,7 @@ class Zone:
         return RRType.SOA in self.signatures.get(self.origin.folded, {})
 
     def signature(self, name: Name, rtype: int) -> RRset | None:
-        """Return the RRSIG records of an RRset, None if there are none."""
+        """Return the RRSIG records that cover an RRset, given by name and type; None if there are none."""
         return self.signatures.get(name.folded, {}).get(rtype)
 
     def add_name(self, name: Name) -> None:

@@ -58,7 +58,7 @@ def _addressed(host: Any) -> list[Any]:
 
 
 def set_forwarding(net: Any) -> None:
-    """Fill the forwarding table of every bridge without mirror ports. Raises EmulationError."""
+    """Add static entries to the forwarding table of every bridge without mirror ports. Raises EmulationError."""
     neighbours: dict[Any, list[tuple[Any, Any]]] = {}
     for link in net.links:
         for near, far in ((link.intf1, link.intf2), (link.intf2, link.intf1)):

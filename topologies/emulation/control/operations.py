@@ -243,7 +243,7 @@ def _routes(end: Any) -> list[str]:
 
 
 def listening_ports(pid: int) -> list[int]:
-    """Return the TCP ports on which programs of a host listen, from proc(5) (/proc/PID/net/tcp)."""
+    """Return the TCP ports on which a host's programs listen, from /proc/PID/net/tcp (proc(5))."""
     ports: set[int] = set()
     for table in ("tcp", "tcp6"):
         with contextlib.suppress(OSError):

@@ -65,7 +65,7 @@ class ProtocolError(EmulationError):
 
 
 def pieces(message: Mapping[str, Any]) -> Iterator[bytes]:
-    """Yield the datagrams that carry a message."""
+    """Yield the datagrams, each with one piece, that carry a message."""
     octets = json.dumps(message).encode()
     while len(octets) > PIECE_BYTES:
         yield MORE + octets[:PIECE_BYTES]

@@ -72,7 +72,7 @@ def _is_private(folder: Path) -> bool:
 
 
 def _own_folder() -> Path:
-    """Return the folder for new sockets, made if missing. Raises MachineError if it is not the user's alone."""
+    """Return the folder for new sockets, created if missing. Raises MachineError if it is not private to the user."""
     folder = folders()[0]
     try:
         with contextlib.suppress(FileExistsError):

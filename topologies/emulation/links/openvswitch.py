@@ -141,7 +141,7 @@ def daemons(workdir: Path, watch: Watch | None = None) -> Iterator[Daemons]:
 
 
 class OpenVSwitch(Bridge):
-    """A switch of a topology as a bridge of Open vSwitch."""
+    """A switch of a topology, implemented by a bridge of Open vSwitch."""
 
     has_open_vswitch = True
 

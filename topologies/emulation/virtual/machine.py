@@ -51,8 +51,8 @@ class Ended:
 class Machine:
     """A running user-mode kernel with its job; a context manager that removes processes and files at the end.
 
-    folder: the job's folder on the host, which exists while the kernel runs and is mounted in it at job.PLACE. first:
-    command prefix, such as nice.
+    folder: the job's folder on the host, which exists while the kernel runs, and is mounted at job.PLACE in the kernel;
+    first: command prefix, such as nice.
     """
 
     def __init__(self, kernel: Kernel, of: Job, first: Sequence[str] = ()) -> None:

@@ -102,7 +102,7 @@ class Chain:
 
 
 def build(shape: Shape, random: Random) -> Effect:
-    """Return the effect of a shape: a chain in the order of a real link, which is loss, transmission, propagation.
+    """Return the effects of a shape as a chain, in the order of a real link: loss, transmission, propagation.
 
     Raises TopologyError for an invalid trace.
     """
