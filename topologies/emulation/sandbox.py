@@ -1,7 +1,7 @@
 """Sandbox of Linux namespaces in which lab7 re-executes itself, so that the kernel cleans up at the end.
 
-Design. New network, mount, PID, UTS and IPC namespaces; for an ordinary user also a user namespace. Three processes are
-then alive:
+Design. The sandbox has new network, mount, PID, UTS and IPC namespaces, and for an ordinary user also a user namespace.
+Three processes are then alive:
 
     lab7 (outer)    waits, forwards SIGTERM, SIGHUP and SIGINT, exits with the exit code of init
       init          process 1 of the PID namespace: reaps orphans; killed by the kernel when the outer lab7 dies
@@ -19,13 +19,13 @@ namespace, so a child forked beforehand runs it once the namespace exists. If th
 message names the remedy.
 
 Inside. Mounts are private; /proc is of the new PID namespace, /run is in memory, /sys shows the new network. The
-environment variable LAB7_SANDBOX holds the identity of the network namespace, by which the inner lab7 recognises that
-it is inside (an inherited variable alone would be believed in the wrong namespace).
+environment variable LAB7_SANDBOX holds the identity of the network namespace. By comparing it with its own namespace,
+lab7 recognises that it is inside; a process that has only inherited the variable is not misled.
 
 Signals and exit codes. The outer process and process 1 wait for signals by sigwaitinfo(2) instead of handlers, so that
-no signal is lost between two calls. A terminal sends the SIGINT of Ctrl-C to the whole foreground process group, so
-that SIGINT of a terminal is not forwarded. If an inner process is killed by another signal (SIGKILL for lack of memory,
-SIGSEGV), the outer process prints a message, saves the captures of an unfinished result, and exits with 3.
+no signal is lost between two calls. The SIGINT of Ctrl-C is not forwarded, since a terminal sends it to the whole
+foreground process group. If an inner process is killed by another signal (SIGKILL for lack of memory, SIGSEGV), the
+outer process prints a message, saves the captures of an unfinished result, and exits with 3.
 
 Sources: unshare(1), newuidmap(1), user_namespaces(7), pid_namespaces(7). From a shell: `python -P -m
 lab7.topologies.emulation.sandbox COMMAND [ARG ...]`; without -P, Python imports modules from the current directory

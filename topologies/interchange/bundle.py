@@ -1,7 +1,8 @@
 """Export of a lab as files: generated texts, copies of files and folders that services read, and start scripts.
 
-The lab is a topology for another tool. A service's command line is kept except for absolute paths of this machine: the
-file or folder at such a path is copied into the folder `shared` of the lab, which every host of the lab can read.
+A lab is a topology for another tool, such as Kathara. A service's command line is kept except for absolute paths of
+this machine: the file or folder at such a path is copied into the folder `shared` of the lab, which every host of the
+lab can read.
 """
 
 from __future__ import annotations

@@ -3,9 +3,10 @@ r"""$GENERATE, BIND's directive of master files: a record for each number of a r
     $GENERATE 1-254 host-$ A 192.0.2.$              host-1 A 192.0.2.1, host-2 A 192.0.2.2, ...
     $GENERATE 0-30/2 ${100,5,x} PTR n$              00064 PTR n0, 00066 PTR n2, ...
 
-The syntax of the BIND 9 Administrator Reference Manual, section 3.5.5: $ is the number, ${OFFSET[,WIDTH[,BASE]]} the
-number with an offset, filled with zeros to a width, in base d, o, x, X, or as nibbles of an ip6.arpa name (n, N); $$
-and \$ are a dollar sign. dnspython supports $GENERATE, too; NSD does not, and no RFC defines it.
+The syntax is that of the BIND 9 Administrator Reference Manual, section 3.5.5. $ stands for the number.
+${OFFSET[,WIDTH[,BASE]]} stands for the number plus an offset, filled with zeros to a width, in base d, o, x, X, or as
+nibbles of an ip6.arpa name (n, N). $$ and \$ stand for a dollar sign. dnspython supports $GENERATE, too; NSD does not,
+and no RFC defines it.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""Lexer for master files: text into lines of tokens, with comments, quotes and parentheses resolved.
+r"""Lexer for master files: it splits text into lines of tokens, and processes comments, quotes and parentheses.
 
-RFC 1035 section 5.1. Text is Latin-1: one character per octet. Escapes are kept, because `\\.` has different meanings
-in a name and in a character-string.
+RFC 1035 section 5.1. Text is Latin-1: one character per octet. Escapes are kept, because `\.` has different meanings in
+a name and in a character-string.
 """
 
 import re

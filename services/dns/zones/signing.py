@@ -1,8 +1,9 @@
 """Signing of zones when they are loaded, with keys from a directory or derived from a secret text.
 
---sign-keys DIRECTORY   a zone with keys in the directory is signed; a zone cut gets DS records if the child's keys are
-there --sign-seed TEXT        every zone is signed, and every zone cut gets the DS record of the child's key derived
-from TEXT
+--sign-keys DIRECTORY   a zone with keys in the directory is signed, and a zone cut gets DS records if the child's
+                        keys are there
+--sign-seed TEXT        every zone is signed, and every zone cut gets the DS record of the child's key derived from
+                        TEXT
 """
 
 import argparse

@@ -1,12 +1,13 @@
 """Links shaped by the kernel: netem for loss, rate, queue, delay, jitter and reordering. Source: tc-netem(8).
 
-A frame is lost, or is queued, transmitted, and propagates, in this order; so there is one netem qdisc for loss, queue
-and rate, and below it another one for the delay. TCLink differs: it puts netem below an htb class; htb sends a burst
-without the transmission time of its frames, and netem's limit counts propagating frames as queued.
+A frame on a link may be lost; else it is queued, is transmitted, and propagates, in this order. So there is one netem
+qdisc for loss, queue and rate, and below it another one for the delay. TCLink differs: it puts netem below an htb
+class. htb sends a burst without the transmission time of its frames, and netem's limit counts propagating frames as
+queued.
 
-An interface of the topology itself has no shaping qdisc: a capture shows an outgoing frame after it has left the qdisc,
-so that a capture at the sender would show frames only after the delay, and the sender's own queue would be the queue of
-the link. The two extra interfaces of a cable shape the frames instead (see cable).
+The interfaces of the topology itself have no shaping qdisc. With one, the sender's own queue would be the queue of the
+link. A capture at the sender would show frames only after the delay, since an outgoing frame is captured when it has
+left the qdisc. The two extra interfaces of a cable shape the frames instead (see cable).
 """
 
 import subprocess

@@ -4,7 +4,7 @@ A group limits the CPU time of its processes to `quota_us` in every `period_us` 
 in version 1; Documentation/admin-guide/cgroup-v2.rst, scheduler/sched-bwc.rst). In a sandbox the machine's groups are
 mounted at GROUPS, since /sys there is the sandbox's own.
 
-Unlike a namespace, a group does not end with its last process, and has to be removed. After lab7 was killed, the outer
+Unlike a namespace, a group does not end with its last process, and has to be removed. If lab7 is killed, the outer
 process of its sandbox removes the groups. If the outer process is killed too, empty groups are left over, which the
 next lab removes.
 """

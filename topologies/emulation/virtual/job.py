@@ -1,8 +1,9 @@
 """Job of a user-mode kernel: the command to run, and the kernel's own command line and environment.
 
 The kernel's random number pool takes the kernel's command line as an input, so this command line is the same in every
-run. Data that varies (folders, the job) is in a file, in a folder that the kernel inherits as an open descriptor (in a
-path of hostfs, /proc/self is the kernel's own process on the host).
+run. Data that varies (folders, the job) is in a file in the job's folder, which the kernel inherits as an open
+descriptor. The command line names the folder by /proc/self/fd, since in a path of hostfs, /proc/self is the kernel's
+own process on the host.
 """
 
 import json
