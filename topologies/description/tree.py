@@ -96,11 +96,11 @@ def _place_tree(tree: Tree, places: dict[str, Place], row: int) -> int:
     for node, (parent, _) in tree.items():
         depth[node] = 0 if parent is None else depth[parent] + 1
     rows: dict[str, float] = {}
-    # Depth first without recursion: a chain of a thousand switches is a topology, too.
+    # Depth first without recursion, whose depth Python limits: a topology may be a chain of a thousand switches.
     waiting: list[tuple[str, bool]] = [(next(iter(tree)), False)]
     while waiting:
         node, is_done = waiting.pop()
-        # Leaves above subtrees, so that few lines cross the names.
+        # Leaves are placed above subtrees, so that few lines cross the names.
         below = sorted(children[node], key=lambda one: bool(children[one]))
         if is_done:
             rows[node] = (rows[below[0]] + rows[below[-1]]) / 2

@@ -288,8 +288,7 @@ def _prepare() -> None:
     # Some containers do not permit mounting /sys, whose class/net then shows another namespace's interfaces.
     with contextlib.suppress(OSError):
         namespaces.mount("sysfs", "/sys", "sysfs")
-    # Otherwise frames that a bridge forwards would pass through iptables rules of the switches' namespace, such as a
-    # NAT's.
+    # Frames that a bridge forwards must not pass through iptables rules of the switches' namespace, such as a NAT's.
     for protocol in ("arp", "ip", "ip6"):
         with contextlib.suppress(OSError):
             Path(f"/proc/sys/net/bridge/bridge-nf-call-{protocol}tables").write_text("0")

@@ -65,7 +65,7 @@ _HOST_OCTETS = 100
 TTL_MAX_S = 604_800
 # Maximum TTL of a negative answer in seconds (RFC 2308 section 5: one to three hours), as BIND's max-ncache-ttl.
 NEGATIVE_TTL_MAX_S = 10_800
-# Time in seconds that a failure is cached: from the first to the longest of the back-off (RFC 9520 section 3.2).
+# Minimum and maximum time in seconds for which a failure is cached; the back-off doubles it (RFC 9520 section 3.2).
 FAILURE_TTL_MIN_S = 1
 FAILURE_TTL_MAX_S = 300
 # RFC 8767 section 5: "a recommended TTL of 30 seconds" for expired data.

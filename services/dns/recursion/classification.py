@@ -167,7 +167,7 @@ class _Classifier:
             return ClassifiedResponse(ResponseKind.ALIAS, name, chain)
         rrsets = self._answers_for(name)
         if rrsets and self._message.rcode == Rcode.NXDOMAIN:
-            # As in BIND: which of the two is right cannot be told. A validator would take it for a positive answer.
+            # As in BIND, because rcode and records contradict each other. A validator would see a positive answer.
             return ClassifiedResponse(ResponseKind.FAILED, name, detail="NXDOMAIN with records of the name")
         if rrsets:
             links = (*chain, *((rrset, self._trust(chain)) for rrset in rrsets))

@@ -36,7 +36,7 @@ from lab7.services.dns.recursion.stale import CLIENT_RESPONSE_TIMER_S
 class Limits:
     """Maximum numbers of resolutions in progress, in total and per client; further questions get SERVFAIL."""
 
-    # BIND's recursive-clients.
+    # The default of BIND's recursive-clients.
     resolutions: int = 1000
     # Resolutions that one client may wait for: a tenth of the total, so that one client cannot exhaust it.
     waiting_per_client: int = 100

@@ -13,7 +13,7 @@ from lab7.services.dns.security.extended_error import ErrorCode, ExtendedError
 
 # RFC 8767 section 5: the client response timer, "1.8 seconds is one potential value".
 CLIENT_RESPONSE_TIMER_S = 1.8
-# Aliases followed in stale data.
+# Maximum number of aliases followed in stale data.
 _CHAIN_MAX = 16
 
 

@@ -57,9 +57,9 @@ from lab7.services.dns.security.secured import SecuredRRset, is_implied
 from lab7.services.dns.security.signature import ValidationLimitError, Verified, verify_rrset
 from lab7.services.dns.security.trust import BOGUS_TTL_S, KEYS_TTL_MAX_S, Anchor, Security, SecurityContext, ZoneTrust
 
-# DS records that are tried, each of which is a digest of the whole key; the largest zones have four.
+# Maximum number of DS records tried per zone, each of which is a digest of the whole key; the largest zones have four.
 DS_MAX = 8
-# Keys of a zone that are used; a rollover of two algorithms has eight.
+# Maximum number of keys used per zone; a rollover of two algorithms has eight.
 KEYS_MAX = 64
 
 # Judges a response to a query for DS or DNSKEY by the keys that are known; if False, the next server is queried.
@@ -112,10 +112,10 @@ class Validation:
         links: list[Link] = []
         for rrset, trust in _without_signatures(response, question):
             if links and links[-1][0].rtype == RRType.DNAME and rrset.rtype == RRType.CNAME:
-                # The iterator made it from the DNAME, so it lives no longer.
+                # The CNAME was synthesized from the DNAME, whose validated TTL is also its maximum TTL.
                 links.append((rrset.with_ttl(min(rrset.ttl, links[-1][0].ttl)), trust))
             elif (dname := _implying_dname(message, rrset)) is not None:
-                # A query for CNAME below a DNAME; the alias is not cached as it would be without its DNAME.
+                # Answer to a query for CNAME below a DNAME: the alias has no trust (None), so it is not cached.
                 validated_dname = yield from self._answer(message, dname)
                 alias = rrset.with_ttl(min(rrset.ttl, validated_dname.ttl))
                 links += [(validated_dname, trust), (alias, None)]
@@ -187,7 +187,7 @@ class Validation:
             signatures = _signatures(message.authority, rrset)
             now = int(self._security.wall_clock())
             outcome = verify_rrset(rrset, signatures, trust.zone, trust.keys, now, self._budget.validation)
-            # A wildcard makes no NSEC records: RFC 4035 section 5.4 denies by records of their own owner only.
+            # RFC 4035 section 5.4: an NSEC record that was synthesized from a wildcard proves nothing.
             if isinstance(outcome, Verified) and outcome.signature.labels == label_count(rrset.name):
                 yield _secured(rrset, signatures, outcome.ttl, True)
 
@@ -481,7 +481,7 @@ class _KeyJudge:
             return False
         is_match = matches(self._zone, key, record)
         if not is_match:
-            # Keys with the tag of a DS record and another digest: part of a KeyTrap attack.
+            # A key with the tag of a DS record and another digest may be part of a KeyTrap attack.
             self._validation.budget.validation.spend_failure()
         return is_match
 

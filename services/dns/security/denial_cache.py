@@ -22,13 +22,14 @@ from lab7.services.dns.security.nsec3 import HashedDenials, Nsec3Record, usable_
 from lab7.services.dns.security.secured import SecuredRRset, stored_octets
 from lab7.services.dns.security.signature import ValidationBudget, ValidationLimitError
 
-# Maximum number of zones and records together; a large record counts as several. An attacker's zones have any number.
+# Maximum number of zones and records together; a large record counts as several. Without it, an attacker's zones could
+# fill the memory.
 RECORDS_MAX = 20_000
 # Maximum number of records per zone; when it is reached, the next proof replaces all records of the zone.
 RECORDS_PER_ZONE_MAX = 1000
 # Query types that get no synthesized answer: DS (at the parent's side of a cut), NSEC, NSEC3, RRSIG and ANY.
 _NOT_MADE = frozenset({RRType.DS, RRType.NSEC, RRType.NSEC3, RRType.RRSIG, RRType.ANY})
-# NSEC3 hashes of one look-up: enough for names of a dozen labels, a thousandth of what the longest name could cost.
+# Maximum number of NSEC3 hashes per lookup: enough for names of a dozen labels, a thousandth of the longest name's.
 HASHES_PER_ANSWER_MAX = 16
 
 _Key = tuple[bytes, ...]
@@ -199,7 +200,7 @@ def _made_by_hashes(denials: _ZoneDenials, zone: Name, name: Name, rtype: int, n
         return None
     proof = _CachedDenials(zone, denials.hashed, now)
     try:
-        # The type first: without one at the name or a wildcard, both proofs need the same records.
+        # NODATA is checked first: if no record matches the name or a wildcard, both proofs need the same records.
         if proof.denies_type(name, rtype) is Denial.PROVEN:
             rcode = Rcode.NOERROR
         elif proof.denies_name(name) is Denial.PROVEN:

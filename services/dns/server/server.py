@@ -118,7 +118,7 @@ class DNSServer:
         slot.on_evict = task.cancel
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
-        # Not by the task itself: if it is cancelled before its first step, it runs none of its code.
+        # A callback closes it, because a task that is cancelled before its first step runs none of its code.
         task.add_done_callback(connection.close)
 
 

@@ -25,8 +25,8 @@ class HostsFiles:
         self._domains = segments.of_topology(topo)
         addresses = topology_checks.host_addresses(topo)
         owners = Counter(map(ipv6.without_length, addresses.values()))
-        # (broadcast domain of the host if other hosts have its address, else None; entries), in the order of the
-        # topology.
+        # Per host, in the order of the topology: its broadcast domain if other hosts have its address, too, else None;
+        # and its entries.
         self._entries: list[tuple[int | None, list[Entry]]] = []
         on_links = topology_checks.on_links(topo, "ip6")
         for host, address in addresses.items():

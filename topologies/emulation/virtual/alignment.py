@@ -13,7 +13,8 @@ from collections.abc import Mapping
 
 # Environment variable that process 1 of a kernel sets where the clock is virtual.
 VARIABLE = "LAB7_VIRTUAL_CLOCK"
-# Start-up reads the clock some ten thousand times (0.3 ms), so that every host continues at the same step.
+# Step in ns, longer than the readings of the clock during start-up (some ten thousand, 0.3 ms): every host continues at
+# the same step.
 STEP_NS = 10_000_000
 CLOCK_MONOTONIC, TIMER_ABSTIME = 1, 1
 # prctl(2); a wait ends at its moment with a slack of 1 ns, and up to 50 us later with the default.
