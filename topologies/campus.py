@@ -66,12 +66,14 @@ class CampusTopo(Topo):  # type: ignore[misc]
         root: str = str(PAGES),
         serving: str = "no",
     ) -> None:
-        """Add the hosts, switches and links.
+        """Add the hosts, switches and links. Raises ValueError for a parameter out of range.
 
-        hosts: total number of hosts; the hosts that are neither servers nor caches are users, spread evenly over the
-        departments; departments: number of departments; bw (Mbit/s) and one-way delay of the access link; root:
-        document root of origin and www; serving: each user's host also runs a web server (yes or no). Raises ValueError
-        for a parameter out of range.
+        hosts         total number of hosts; those that are neither servers nor caches are the users' hosts,
+                      spread evenly over the departments
+        departments   number of departments
+        bw, delay     rate (Mbit/s) and one-way delay of the access link
+        root          document root of origin and www
+        serving       each user's host also runs a web server (yes or no)
         """
         count = int(departments)
         users = int(hosts) - FIXED - count
@@ -103,7 +105,7 @@ class CampusTopo(Topo):  # type: ignore[misc]
         return str(self.addHost(host, ip=address, names=[name.rstrip(".")], resolver=LOCAL, serves=serves))
 
     def _name_servers(self, internet: str, campus: str) -> None:
-        """Add the name servers, and the resolver of the campus."""
+        """Add the authoritative name servers, and the recursive resolver of the campus."""
         plan = self._names()
         for host, (address, name, origin) in SERVERS.items():
             node = self.addHost(
@@ -138,12 +140,12 @@ class CampusTopo(Topo):  # type: ignore[misc]
 
 
 def cache_name(department: int) -> str:
-    """Return the domain name of a department's cache."""
+    """Return the domain name of a department's caching proxy."""
     return f"cache{department}.campus.edu"
 
 
 def cache_address(department: int) -> str:
-    """Return the IPv4 address of a department's cache."""
+    """Return the IPv4 address of a department's caching proxy."""
     return f"{PREFIX}.{department}.{CACHE_HOST}"
 
 

@@ -53,10 +53,13 @@ ALIAS_TTL_S = 3600
 class CdnPlan:
     """Configuration of the name servers of the CDN topology.
 
-    ttl and interval_s: TTL of the CDN's answers and period of its health checks, in seconds; replicas: number per
-    region; through_cdn: the provider's name is an alias (CNAME) of the CDN's name; servers: name servers in the form of
-    SERVERS. A larger topology adds addresses (domain name -> address), records (zone -> records) and networks (client
-    prefix such as `10.8.4.0/24` -> region that serves it).
+        ttl, interval_s   TTL of the CDN's answers and period of its health checks, in seconds
+        replicas          number of replicas per region
+        through_cdn       the provider's name is an alias (CNAME) of the CDN's name
+        servers           name servers: host -> (address, domain name, zone)
+
+    A larger topology adds addresses (domain name -> address), records (zone -> records) and networks (client prefix
+    such as `10.8.4.0/24` -> region that serves it).
     """
 
     ttl: int = 2
@@ -69,7 +72,7 @@ class CdnPlan:
     networks: Mapping[str, str] = field(default_factory=dict)
 
     def names(self) -> NamePlan:
-        """Return the DNS zones of this configuration."""
+        """Return the DNS zones for this configuration, with their records."""
         addresses = {name: [address] for address, name, _ in self.servers.values()} | {ORIGIN_NAME: [ORIGIN]}
         addresses |= {name: [address] for name, address in self.addresses.items()}
         own = Record(NAME, "CNAME", ALIAS, ALIAS_TTL_S) if self.through_cdn else Record(NAME, "A", ORIGIN)
@@ -114,7 +117,7 @@ def local_address(region: str) -> str:
 
 
 def host_name(kind: str, region: str, number: int = 0) -> str:
-    """Return the host name of a `user` or an `edge` server of a region: `eu-user`, `eu-user2`."""
+    """Return the name of a user's host or an edge server in a region: `eu-user`; the second is `eu-user2`."""
     return f"{region}-{kind}" if number == 0 else f"{region}-{kind}{number + 1}"
 
 
@@ -130,13 +133,13 @@ def _check(clients: int, replicas: int, cdn: str, resolver: str) -> None:
 
 
 class CdnParts(Topo):  # type: ignore[misc]
-    """Base class with builder methods that every topology with a CDN shares: name servers, origin, regions."""
+    """Base class of topologies with a CDN: methods that add the name servers, the origin and the regions."""
 
     # Hosts resolve names by the name servers, not by /etc/hosts.
     host_names = False
 
     def add_name_servers(self, internet: str, plan: CdnPlan) -> None:
-        """Add every name server of the plan except the regions' resolvers."""
+        """Add the authoritative name servers of the plan; the regions' resolvers are added with the regions."""
         names = plan.names()
         for host, (address, name, origin) in plan.servers.items():
             files = {"own.zone": names.master_file(origin)}
@@ -156,7 +159,7 @@ class CdnParts(Topo):  # type: ignore[misc]
         self.addLink(origin, internet, bw=bw, delay=f"{ORIGIN_LEG_MS * scale:g}ms", max_queue_size=10_000)
 
     def add_region(self, switch: str, region: str, clients: int, plan: CdnPlan, resolver: str = "regional") -> None:
-        """Add a region's name server, edge servers and users at its switch."""
+        """Add the hosts of a region to its switch: its local name server, edge servers and users."""
         flags = " --client-subnet 24" if resolver == "subnet" else ""
         self.addLink(self.add_resolver(f"{region}-dns", local_address(region), flags), switch)
         asks = local_address(region if resolver == "regional" else "eu")
@@ -193,13 +196,17 @@ class CdnTopo(CdnParts):
         root: str = str(PAGES),
         max_age: int = 3600,
     ) -> None:
-        """Add all hosts, switches and links of the CDN.
+        """Add all hosts, switches and links of the CDN. Raises ValueError for a parameter out of range.
 
-        clients and replicas: number per region; cdn: the provider's name is an alias of the CDN's name (yes or no); bw:
-        Mbit/s of the origin's link; ttl and interval: TTL of the CDN's answers and period of its health checks, in
-        seconds; scale: factor of all delays; resolver: regional (one per region), public (all clients use the resolver
-        in Europe) or subnet (as public, with EDNS Client Subnet, RFC 7871); root: document root of the origin; max_age:
-        max-age of its objects in seconds. Raises ValueError for a parameter out of range.
+        clients, replicas   number per region
+        cdn                 the provider's name is an alias of the CDN's name (yes or no)
+        bw                  rate of the origin's link in Mbit/s
+        ttl, interval       TTL of the CDN's answers and period of its health checks, in seconds
+        scale               factor of all delays
+        resolver            regional (one per region), public (all clients use the resolver in Europe) or subnet
+                            (as public, with EDNS Client Subnet, RFC 7871)
+        root                document root of the origin
+        max_age             freshness lifetime (max-age) of the origin's objects in seconds
         """
         _check(int(clients), int(replicas), cdn, resolver)
         plan = CdnPlan(int(ttl), float(interval), int(replicas), cdn == "yes")

@@ -77,7 +77,7 @@ VERSIONS = ("10.53.4.1", "10.53.4.2", "10.53.4.3")
 
 
 def changing_name(ttl: int) -> str:
-    """Return the name in example.com whose address changes and whose records have TTL `ttl`."""
+    """Return the name in example.com whose address changes during a run, and whose records have the TTL `ttl`."""
     return f"ttl{ttl}.example.com."
 
 
@@ -87,7 +87,7 @@ def _ipv6(address: str) -> str:
 
 
 def parse_records(lines: str) -> list[Record]:
-    """Return the records of lines `owner TTL type value`, owners absolute. Raises ValueError for another line."""
+    """Return the records in lines `owner TTL type value` with absolute owners. Raises ValueError for other lines."""
     records = []
     for line in lines.splitlines():
         if line.strip():
@@ -109,10 +109,11 @@ def make_names(
 ) -> NamePlan:
     """Return the zones of this topology, to be written as master files.
 
-    ttl: TTL of the records of example.com, in seconds; changing: TTLs, for each of which there is a name whose address
-    changes (see changing_name); version: number of changes so far, which also sets the serial number of example.com;
-    with_ipv6: add AAAA records and their reverse mapping; further: additional records, each added to the zone of its
-    owner name.
+    ttl         TTL of the records of example.com in seconds
+    changing    TTLs, for each of which there is a name whose address changes (see changing_name)
+    version     number of changes so far, which also sets the serial number of example.com
+    with_ipv6   add AAAA records and their reverse mapping
+    further     additional records, each for the zone of its owner name
     """
     addresses = {name: [address] for address, name in SERVERS.values()}
     servers = {f"server{number}.example.com.": [address] for number, address in enumerate(WEB.values(), start=1)}
@@ -194,13 +195,20 @@ class DnsTopo(Topo):  # type: ignore[misc]
     ) -> None:
         """Add the name servers, web servers, campus hosts and links.
 
-        clients: number of clients; scale: factor of all delays; mode: iterative or recursive; ttl: TTL of the records
-        of example.com in seconds; cache: the local server caches (yes or no); changing: TTLs of the names whose address
-        changes, separated by commas; ipv6: IPv6 addresses, AAAA records and their reverse mapping in addition (yes or
-        no); link: further TCLink parameters of the servers' links; dnssec: zones are signed (yes or no); validate: the
-        local server validates signed zones (yes or no); forged: an attacker serves example.com (yes or no); records:
-        additional records, one line `name. TTL type value` per record, each added to the zone of its name. Raises
-        ValueError for an unknown mode or an invalid record, and for recursive mode with dnssec.
+            clients    number of clients
+            scale      factor of all delays
+            mode       iterative or recursive
+            ttl        TTL of the records of example.com in seconds
+            cache      the local server caches (yes or no)
+            changing   TTLs of the names whose address changes, separated by commas
+            ipv6       add IPv6 addresses, AAAA records and their reverse mapping (yes or no)
+            link       further TCLink parameters of the servers' links
+            dnssec     zones are signed (yes or no)
+            validate   the local server validates signed zones (yes or no)
+            forged     an attacker serves example.com (yes or no)
+            records    additional records for the zones of their names, one line `name. TTL type value` per record
+
+        Raises ValueError for an unknown mode or an invalid record, and for recursive mode with dnssec.
         """
         if mode not in ("iterative", "recursive"):
             raise ValueError(f"mode={mode!r}: must be iterative or recursive")
@@ -247,7 +255,7 @@ class DnsTopo(Topo):  # type: ignore[misc]
         return text.replace(GENUINE, FORGED) if self.forged and origin == "example.com." else text
 
     def _signing(self, host: str) -> str:
-        """Return the flags for a name server that signs its zones."""
+        """Return the command-line options by which a name server signs its zones; empty without dnssec."""
         if not self.dnssec:
             return ""
         seed = FORGED_SEED if self.forged and host == "example" else SEED

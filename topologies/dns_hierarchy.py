@@ -1,4 +1,4 @@
-"""Name servers to add to any topology: of the root, a top-level domain and a domain below it; and a recursive resolver.
+"""DNS servers to add to any topology: of the root, a top-level and a second-level domain, and a recursive resolver.
 
     local = plug_in(self, isp, campus, "10.7", {"www.example.com": "10.7.1.1"})
     self.addHost("client", ip="10.7.0.1/16", resolver=local)
@@ -43,7 +43,7 @@ def plug_in(topo: Topo, internet: str, campus: str, prefix: str, names: Mapping[
 
 
 def _domain(names: Mapping[str, str]) -> tuple[str, str]:
-    """Return (second-level domain of all names, top-level domain)."""
+    """Return (second-level domain, top-level domain) that all names share. Raises ValueError if they share none."""
     domains = {".".join(name.rstrip(".").split(".")[-2:]) + "." for name in names}
     if len(domains) != 1:
         raise ValueError(f"the names {', '.join(names)} are not all in one second-level domain")

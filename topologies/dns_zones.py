@@ -44,7 +44,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Zone:
-    """A zone: origin, names of its servers (names end with a dot), further records, TTLs in seconds."""
+    """A zone: origin, names of its name servers (with a final dot), further records, TTLs in seconds."""
 
     origin: str
     servers: tuple[str, ...]
@@ -80,10 +80,10 @@ def _template() -> Template:
 
 
 class NamePlan:
-    """All zones of a topology.
+    """All DNS zones of a topology, from which their master files are generated.
 
-    addresses: domain name -> addresses; canonical: address -> domain name of its PTR record, by default for each name
-    that has one address.
+    addresses: domain name -> addresses; canonical: address -> domain name of its PTR record, by default the name that
+    has this address only.
     """
 
     def __init__(

@@ -60,12 +60,13 @@ class FtpTopo(Topo):  # type: ignore[misc]
         root: str = "",
         **link: Any,
     ) -> None:
-        """Add the hosts, switches and links.
+        """Add the hosts, switches and links. Raises ValueError for a parameter out of range.
 
-        bw (Mbit/s) and delay (one way) of the link between router and server; serves: the server's command line;
-        mirrors: s1 has a mirror port (yes or no); root: folder that contains users.toml and the folder `files`, used in
-        place of FILES; link: further TCLink parameters of the link between router and server. Raises ValueError for a
-        parameter out of range.
+        bw, delay   rate (Mbit/s) and one-way delay of the link between router and server
+        serves      command line of the FTP server
+        mirrors     s1 has a mirror port (yes or no)
+        root        folder with users.toml and the folder `files`, used in place of FILES
+        link        further TCLink parameters of the link between router and server
         """
         if mirrors not in ("yes", "no"):
             raise ValueError(f"mirrors={mirrors!r}: must be yes or no")
@@ -87,7 +88,7 @@ class FtpTopo(Topo):  # type: ignore[misc]
 
 
 def _in_folder(serves: str, root: str) -> str:
-    """Return the FTP server's command line with files and accounts file below the folder `root`."""
+    """Return the FTP server's command line with the files and the accounts file in the folder `root`."""
     # A flag that is given again overrides its earlier value (argparse).
     return shlex.join([*shlex.split(serves), "--root", f"{root}/files", "--users", f"{root}/users.toml"])
 

@@ -67,10 +67,12 @@ class InternetTopo(CdnParts):
     ) -> None:
         """Add the hosts, switches and links.
 
-        users: number per region of the CDN; bw and origin_bw: Mbit/s of the campus's access link and of the origin's
-        link; ttl and interval: TTL of the CDN's answers and period of its health checks, in seconds; scale: factor of
-        all delays; root: document root of the origin and of the campus's own site; campus_accounts and accounts:
-        accounts files of the mail servers of campus.edu and example.com.
+        users                       number of users per region of the CDN
+        bw, origin_bw               rates (Mbit/s) of the campus's access link and of the origin's link
+        ttl, interval               TTL of the CDN's answers and period of its health checks, in seconds
+        scale                       factor of all delays
+        root                        document root of the origin and of the campus's own site
+        campus_accounts, accounts   accounts files of the mail servers of campus.edu and example.com
         """
         plan = CdnPlan(
             int(ttl),

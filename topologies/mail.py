@@ -65,8 +65,8 @@ ACCOUNTS_B = f"bob:{PASSWORDS['bob']}\nstaff: bob, {ALICE}\n"
 def mail_server(domain: str, name: str, accounts: str, flags: str = "") -> dict[str, Any]:
     """Return the addHost parameters of a domain's mail server: its services, files and names.
 
-    name: domain name of the server, without the final dot; accounts: text of its accounts file; flags: further flags of
-    its MTA.
+    name: domain name of the server, without the final dot; accounts: text of its accounts file; flags: further options
+    of its MTA.
     """
     mailboxes = "--accounts accounts --maildirs maildirs --listen 0.0.0.0"
     mta = f"lab7.services.mail.mta --domain {domain} --hostname {name} {mailboxes} --queue queue --port {SMTP_PORT}"
@@ -122,12 +122,15 @@ class MailTopo(Topo):  # type: ignore[misc]
         flags_a: str = "",
         flags_b: str = "",
     ) -> None:
-        """Add the hosts, switches and links.
+        """Add the hosts, switches and links. Raises ValueError for a parameter out of range.
 
-        sender, between, receiver, names: one-way delays of Alice's link, between the two mail servers, of Bob's link,
-        and of each name server's link; bw: Mbit/s of the link between s1 and s0; backup: example.com has a backup MX
-        (yes or no); root: document root of www; accounts_a, accounts_b: accounts files of example.org and example.com;
-        flags_a, flags_b: further flags of their MTAs. Raises ValueError for a parameter out of range.
+        sender, between, receiver, names   one-way delays of Alice's link, between the two mail servers, of Bob's
+                                           link, and of each name server's link
+        bw                                 rate of the link between s1 and s0 in Mbit/s
+        backup                             example.com has a backup MX (yes or no)
+        root                               document root of www
+        accounts_a, accounts_b             accounts files of example.org and example.com
+        flags_a, flags_b                   further options of their MTAs
         """
         if backup not in ("yes", "no"):
             raise ValueError(f"backup={backup!r}: must be yes or no")
@@ -148,7 +151,7 @@ class MailTopo(Topo):  # type: ignore[misc]
             self.addLink(host, internet, delay=f"{BACKUP_LEG_MS:g}ms")
 
     def name_plan(self, backup: bool) -> NamePlan:
-        """Return the DNS zones of the topology; a subclass with further names overrides this method."""
+        """Return the DNS zones of the topology; overridden by a subclass with further names."""
         return mail_names(backup)
 
     def _name_servers(self, internet: str, delay: str, backup: bool) -> None:
@@ -160,7 +163,7 @@ class MailTopo(Topo):  # type: ignore[misc]
             self.addLink(node, internet, delay=delay)
 
     def _site(self, switch: str, letter: str, local: str, server: Mapping[str, Any], name: str) -> None:
-        """Add a domain's mail server and its recursive resolver."""
+        """Add a domain's mail server, and the recursive resolver that it uses, to a switch."""
         self.addLink(self.addHost(f"mail-{letter}", ip=_ip(name), resolver=local, **server), switch)
         root, root_name, _ = SERVERS["ns-root"]
         serves = f"lab7.services.dns.resolver --root {root_name}={root} --listen 0.0.0.0 --port 53"

@@ -78,9 +78,12 @@ class MailForgeryTopo(MailTopo):
     ) -> None:
         """Add the hosts of the topology mail, the attacker's host, and the forwarding mail server.
 
-        sender, between, receiver, names, bw: as in the topology mail; stranger: one-way delay of the links of mallory
-        and forward; signs: mail-a signs its users' mail with DKIM (yes or no); checks: mail-b checks SPF, DKIM and
-        DMARC (yes or no). Raises ValueError for a parameter out of range.
+            sender, between, receiver, names, bw   as in the topology mail
+            stranger                               one-way delay of the links of mallory and forward
+            signs                                  mail-a signs its users' mail with DKIM (yes or no)
+            checks                                 mail-b checks SPF, DKIM and DMARC (yes or no)
+
+        Raises ValueError for a parameter out of range.
         """
         for name, value in (("signs", signs), ("checks", checks)):
             if value not in ("yes", "no"):

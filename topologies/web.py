@@ -56,14 +56,20 @@ class WebTopo(Topo):  # type: ignore[misc]
         trace: str = "",
         **link: Any,
     ) -> None:
-        """Add the hosts, switches and links.
+        """Add the hosts, switches and links. Raises ValueError for a parameter out of range.
 
-        clients: number of clients, up to 99; bw (Mbit/s) and one-way delay of the access link; root: document root of
-        every origin; dns: names are resolved by DNS (yes) or by every host's /etc/hosts (no); cache: none, forward or
-        reverse; cache_flags: further flags of the proxy; origins: number of origin servers; origin_flags: further flags
-        of each origin server; internet: one-way delay between the access link and the origins; campus_delay: one-way
-        delay of each client's link; trace: file with delivery opportunities of the access link (mahimahi's format), in
-        place of bw; link: further TCLink parameters of the access link. Raises ValueError for a parameter out of range.
+        clients        number of clients, up to 99
+        bw, delay      rate (Mbit/s) and one-way delay of the access link
+        root           document root of every origin
+        dns            names are resolved by DNS (yes) or by every host's /etc/hosts (no)
+        cache          none, forward or reverse
+        cache_flags    further options of the proxy
+        origins        number of origin servers
+        origin_flags   further options of each origin server
+        internet       one-way delay between the access link and the origins
+        campus_delay   one-way delay of each client's link
+        trace          file with delivery opportunities of the access link (mahimahi's format), in place of bw
+        link           further TCLink parameters of the access link
         """
         if cache != "none" and cache not in CACHES:
             raise ValueError(f"cache={cache}: must be none, {' or '.join(CACHES)}")
@@ -93,7 +99,7 @@ class WebTopo(Topo):  # type: ignore[misc]
 
 
 def delayed(delay: str) -> dict[str, str]:
-    """Return the addLink parameters of a one-way delay; none for 0ms, since such a link needs no shaping."""
+    """Return the addLink parameters for a one-way delay; none for 0ms, since such a link needs no shaping."""
     return {} if delay == "0ms" else {"delay": delay}
 
 

@@ -1,11 +1,11 @@
-"""IP networks as disjoint intervals of addresses: lookup of an address, overlaps and gaps.
+"""Lookup table from disjoint IP networks to labels, with detection of overlapping networks and of gaps.
 
     space = AddressSpace([(ip_network("10.8.1.0/24"), "europe"), (ip_network("10.8.2.0/24"), "asia")])
     space.find(ip_address("10.8.2.7"))     -> (10.8.2.0/24, "asia")
     space.around(ip_address("10.8.4.1"))   -> 10.8.4.0/22, the largest network with this address that overlaps neither
 
-The networks of a space are disjoint, so the network that contains an address is also its longest match. The IP versions
-are separate.
+Since the networks are disjoint, at most one of them contains an address, and no longest-prefix match is needed. IPv4
+and IPv6 networks are kept separately.
 """
 
 from bisect import bisect_right
@@ -54,7 +54,10 @@ class AddressSpace(Generic[Label]):
         return candidate if address in candidate[0] else None
 
     def around(self, address: Address) -> Network:
-        """Return the largest network that contains an uncovered address and overlaps no network of the space."""
+        """Return the largest network that contains `address` and overlaps no network of the table.
+
+        Raises ValueError if a network of the table contains the address.
+        """
         number, version = int(address), address.version
         after = bisect_right(self._starts[version], number)
         networks = self._networks[version]
@@ -67,7 +70,7 @@ class AddressSpace(Generic[Label]):
         raise ValueError(f"{address} is covered by a network of the address space")
 
     def gap_in(self, whole: Network) -> Network | None:
-        """Return the first network in `whole` that is outside of the space; None if the space covers all of it."""
+        """Return the first network within `whole` that the table does not cover; None if it covers all of `whole`."""
         expected, last = int(whole.network_address), int(whole.broadcast_address)
         for network, _ in self._networks[whole.version]:
             first, end = int(network.network_address), int(network.broadcast_address)
@@ -81,7 +84,7 @@ class AddressSpace(Generic[Label]):
         return _between(expected, last, whole.version) if expected <= last else None
 
     def versions(self) -> list[int]:
-        """Return the IP versions (4, 6) of which the space has networks."""
+        """Return the IP versions (4, 6) of the networks in the table."""
         return [version for version in VERSIONS if self._networks[version]]
 
 
@@ -106,7 +109,7 @@ def network_of(address: Address, prefix: int) -> Network:
 
 
 def host_address(host: str) -> Address:
-    """Parse a peer's address, without its zone index; an IPv4-mapped IPv6 address becomes IPv4."""
+    """Parse a peer's address; remove a zone index such as %eth0, and convert an IPv4-mapped IPv6 address to IPv4."""
     address = ip_address(host.partition("%")[0])
     mapped: IPv4Address | None = getattr(address, "ipv4_mapped", None)
     return mapped or address

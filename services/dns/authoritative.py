@@ -7,7 +7,7 @@
 A zone that cannot be loaded does not prevent the other zones from being served; the server exits if no zone can be
 loaded. SIGHUP reloads the zones; if the new version of a zone is invalid, the old version is still served. With
 --processes, worker processes share the port (SO_REUSEPORT), each with its own copy of the zones. With --sign-keys or
---sign-seed, the server signs the zones when it loads them, and again before half of the validity period of their
+--sign-seed, the server signs the zones when it loads them, and again whenever a third of the validity period of their
 signatures is over; zones signed elsewhere are served as they are.
 """
 

@@ -5,11 +5,11 @@
     $ dig @127.0.0.1 -p 5353 www.cdn.net +subnet=10.8.1.0/24 +short
     10.8.1.10
 
-A customer's zone refers to the CDN by an alias: `www CNAME www.cdn.net.`. The region map (steering.region_map) has the
-names and replicas; health checks request --check-path from each replica over HTTP, and answers name only replicas that
-are up. READY is printed once every replica has been checked. SIGHUP reloads zones and map; if one of them is invalid,
-the old zones and map stay in use. Log events: `health` is a change of a replica's state, `tailored` an answer by
-region.
+A customer's zone refers to the CDN by an alias: `www CNAME www.cdn.net.`. The region map (steering.region_map) lists
+the names, the client networks of the regions, and the replicas. Health checks request --check-path from each replica
+over HTTP, and answers name only replicas that are up. READY is printed when every replica is up or has had its time to
+start. SIGHUP reloads zones and map; if one of them is invalid, the old zones and map stay in use. Log events: `health`
+is a change of a replica's state, `tailored` an answer by region.
 """
 
 import argparse
@@ -110,7 +110,7 @@ class _Loaded(NamedTuple):
 
 
 def _load(files: ZoneFiles, region_map: Path) -> _Loaded:
-    """Load the zones and the region map; raises ServiceError."""
+    """Load the zones and the region map, and add the names of the map to the zones; raises ServiceError."""
     zones = files.load()
     try:
         regions = read_region_map(region_map)
@@ -121,7 +121,10 @@ def _load(files: ZoneFiles, region_map: Path) -> _Loaded:
 
 
 class _NameServer:
-    """DNS server with health checker; a reload replaces zones, region map and request handler."""
+    """DNS server with a health checker for the replicas.
+
+    A reload replaces the zones, the region map and the request handler.
+    """
 
     def __init__(self, shell: Shell, options: argparse.Namespace) -> None:
         self._shell = shell
@@ -136,7 +139,7 @@ class _NameServer:
         self.server: DNSServer
 
     async def start(self) -> None:
-        """Check all replicas once, then listen."""
+        """Check the replicas until each is up or has had its time to start; then listen for queries."""
         loaded = _load(self._files, self._map)
         await self._start_checks(loaded)
         self.server = DNSServer(self._responder(loaded), self._shell.log)
@@ -144,7 +147,7 @@ class _NameServer:
         self._shell.on_hangup(self._request_reload)
 
     async def stop(self) -> None:
-        """Stop reload, health checks and server."""
+        """Stop the DNS server, the health checks and a reload in progress."""
         if self._reload_task is not None:
             self._reload_task.cancel()
             await asyncio.gather(self._reload_task, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Output formats for a DNS response: as dig, as dig +short, and JSON.
+"""Output formats for a DNS response: the format of dig, the format of dig +short, and JSON.
 
 ;; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: 4711
 ;; flags: qr rd ra; QUERY: 1, ANSWER: 1, AUTHORITY: 0, ADDITIONAL: 1

@@ -1,7 +1,8 @@
 """Deliberate faults of DNS servers for exercises in troubleshooting, enabled by `--fault NAME` (services/faults.py).
 
-FaultyResponder wraps the responder of a server, and changes its decoded responses to the responses that a zone with the
-fault, or a misconfigured server, would send. Left out: faults in the octets of a message, and zone transfers.
+FaultyResponder wraps the responder of a server. It decodes each response, and changes it to the response of a
+misconfigured server, or of a server whose zone has the fault. Left out: faults in the octets of a message, and zone
+transfers.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -45,12 +46,12 @@ class FaultyResponder:
         self._answers: BoundedDict[Question, bytes] = BoundedDict(ANSWERS_MAX)
 
     def cached(self, data: bytes) -> bytes | None:
-        """Return None: responses with faults are not cached as octets."""
+        """Return None: with faults enabled, no response comes from the cache of encoded responses."""
         del data
         return None
 
     def __call__(self, data: bytes, client: Client) -> Response:
-        """Return the encoded response with the faults, None to drop the query, or an awaitable of either."""
+        """Return the encoded response with the enabled faults; None to drop the query; or an awaitable of either."""
         query = accept(data)
         if not isinstance(query, Message):
             return query
@@ -81,7 +82,7 @@ class FaultyResponder:
         return octets
 
     def _canonical(self, query: Message) -> Message:
-        """Replace an alias that mx-to-cname invented by its canonical name in a query; do not change other queries."""
+        """Return a query about an alias that mx-to-cname invented as one about the real host; others unchanged."""
         question = query.questions[0]
         first = question.name.labels[0] if question.name.labels else b""
         if "mx-to-cname" not in self._faults or not first.endswith(ALIAS):
@@ -91,7 +92,7 @@ class FaultyResponder:
 
 
 def _with_alias(message: Message, question: Question, target: Name) -> Message:
-    """Return the response for a canonical name as a response for the alias of that name."""
+    """Return the response about the host `target` as a response about its alias: with `question` and a CNAME record."""
     ttl = message.answers[0].ttl if message.answers else 0
     alias = Record(question.name, RRType.CNAME, question.rclass, ttl, CNAME(target))
     return replace(message, questions=(question,), answers=(alias, *message.answers))

@@ -1,4 +1,4 @@
-"""Command-line flags that the DNS programs share."""
+"""Command-line options that several DNS programs share."""
 
 import argparse
 import os
@@ -36,7 +36,7 @@ def prefix_lengths(text: str) -> SubnetPolicy:
 
 
 def add_zone_flags(flags: argparse.ArgumentParser, lists: bool = True) -> None:
-    """Add --zone, and --zones unless `lists` is False."""
+    """Add the option --zone and, if `lists`, the option --zones."""
     flags.add_argument(
         "--zone",
         action="append",
@@ -110,7 +110,7 @@ def _cookie_secret(path: str) -> bytes:
 
 
 def add_signing_flags(flags: argparse.ArgumentParser) -> None:
-    """Add the flags of programs that sign zones."""
+    """Add the options of programs that sign zones."""
     source = flags.add_mutually_exclusive_group()
     source.add_argument(
         "--sign-keys",
@@ -141,7 +141,7 @@ def add_signing_flags(flags: argparse.ArgumentParser) -> None:
 
 
 def add_encryption_flags(flags: argparse.ArgumentParser) -> None:
-    """Add the flags of DNS over TLS and DNS over HTTPS."""
+    """Add the options for DNS over TLS and DNS over HTTPS."""
     flags.add_argument("--dot-port", type=port, metavar="N", help="answer DNS over TLS on this port, usually 853")
     flags.add_argument(
         "--doh-port", type=port, metavar="N", help="answer DNS over HTTPS (/dns-query) on this port, usually 443"
@@ -178,7 +178,7 @@ def zone_files(name: str, options: argparse.Namespace, log: EventLog, prepare: P
 
 
 def add_upstream_flags(flags: argparse.ArgumentParser) -> None:
-    """Add the flags of programs that query other servers."""
+    """Add the options of programs that query other servers."""
     flags.add_argument(
         "--root",
         action="append",
@@ -227,7 +227,7 @@ def add_upstream_flags(flags: argparse.ArgumentParser) -> None:
 
 
 def root_servers(options: argparse.Namespace) -> Delegation:
-    """Return the root delegation of --root or --root-hints; raises ServiceError."""
+    """Return the delegation of the root zone to the servers in --root or --root-hints; raises ServiceError."""
     if options.root and options.root_hints is not None:
         raise ServiceError("--root and --root-hints are mutually exclusive")
     return named_roots(options.root) if options.root_hints is None else roots_from_file(Path(options.root_hints))

@@ -1,4 +1,4 @@
-"""Authoritative server that also resolves: names below its zone cuts are queried at the delegated servers.
+"""Authoritative server that also resolves: it queries the delegated servers for names below its zone cuts.
 
     root$  python -m lab7.services.dns.recursive --zone root.zone
     com$   python -m lab7.services.dns.recursive --zone com.zone
@@ -8,8 +8,8 @@ With servers of this kind a query travels as in a textbook's picture of recursio
 authoritative server, and back along the same chain. The Internet's root and TLD servers do not do this; experiments
 compare it with iteration. RFC 1034 sections 4.3.1 (recursive service) and 4.3.2 step 5. A query with RD for a name
 below a zone cut is sent, with RD, to the servers of the delegation, and their answer is returned; --cache caches it.
-Left out: servers without glue that --root does not help to find, and aliases that lead out of the delegated zone,
-which the client has to follow.
+Left out: servers without glue, unless their addresses can be resolved from --root; and aliases that lead out of the
+delegated zone, which the client has to follow.
 """
 
 import argparse
@@ -51,7 +51,7 @@ class RecursiveAuthority:
         self._access = access
 
     def __call__(self, query: Message, client: Client) -> Handled:
-        """Return the response to a query, or an awaitable of that response."""
+        """Return the response to a query, or an awaitable of the response."""
         answer = self._authority.answer(query.questions[0])
         allowed = self._access.allows(client.host)
         own = replace(response(query, answer), ra=allowed)
@@ -63,7 +63,7 @@ class RecursiveAuthority:
 
 
 def delegation_in(answer: Answer) -> Delegation | None:
-    """Return the delegation in a referral; None for an answer that is not a referral."""
+    """Return the delegation that a referral contains; None for an answer that is not a referral."""
     ns = next((rrset for rrset in answer.authority if rrset.rtype == RRType.NS), None)
     if ns is None or answer.rcode != Rcode.NOERROR:
         return None
@@ -82,7 +82,7 @@ async def _wait(own: Message, result: Awaitable[Result]) -> Message:
 
 
 def _joined(own: Message, result: Result) -> Message:
-    """Return the server's own response, in which the resolved answer replaces the referral."""
+    """Return the response of the server's own zones with the resolved answer in place of the referral."""
     answers = (*own.answers, *records_of(result.answers))
     authority = records_of(result.authority)
     return replace(own, aa=False, rcode=result.rcode, answers=answers, authority=authority, additional=())

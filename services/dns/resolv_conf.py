@@ -11,7 +11,10 @@ SERVERS_MAX = 3
 
 
 def servers_of(text: str) -> list[str]:
-    """Return the addresses of the name servers, in order; invalid lines are ignored, as in the C library."""
+    """Return the addresses of at most SERVERS_MAX name servers in the text of a resolv.conf file, in order.
+
+    Invalid lines are ignored, as in the C library.
+    """
     servers = []
     for line in text.splitlines():
         words = line.split()

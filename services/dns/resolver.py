@@ -5,17 +5,17 @@
     $ python -m lab7.services.dns.stub www.example.com @127.0.0.1 --port 5353
 
 By default the resolver iterates from the root. With --forward it queries only the given servers, with RD. With
---no-cache every question is resolved in full, for comparison with a cache. The resolver queries over IPv4 and IPv6; it
-does not query special addresses that zones name (recursion.context). RFC 1034 section 5, RFC 1035 section 7, RFC 7766,
-RFC 6891; lab7.services.dns.recursion describes the modules of the resolver and their limits.
+--no-cache every question is resolved in full, for comparison with a cache. The resolver queries over IPv4 and IPv6. It
+does not query special addresses, such as loopback, if they come from the data of a zone (recursion.context). RFC 1034
+section 5, RFC 1035 section 7, RFC 7766, RFC 6891; lab7.services.dns.recursion describes the modules of the resolver and
+their limits.
 
 With --client-subnet 24 the resolver sends the /24 of the client (RFC 7871) to servers below the top-level domains, and
 caches the answers per network. A resolver on the Internet would not send private networks (section 11.3); in the lab
 all networks are private.
 
 With --trust-anchor the resolver validates (RFC 4033 to 4035): bogus data gets SERVFAIL with an extended error, secure
-data gets AD.
---dot-port and --doh-port answer over TLS and HTTPS as well (RFC 7858, RFC 8484).
+data gets AD. With --dot-port and --doh-port it also answers over TLS and HTTPS (RFC 7858, RFC 8484).
 """
 
 import argparse
@@ -139,7 +139,7 @@ def starting_delegation(options: argparse.Namespace) -> Delegation:
 
 
 async def open_scheduler(shell: Shell, options: argparse.Namespace, roots: Delegation, caching: bool) -> Scheduler:
-    """Return a scheduler with empty caches and the settings of the flags; raises ServiceError."""
+    """Return a scheduler with empty caches and the settings in the command-line options; raises ServiceError."""
     policy = getattr(options, "client_subnet", None)
     context = ResolverContext(
         roots=roots,
@@ -163,7 +163,7 @@ async def open_scheduler(shell: Shell, options: argparse.Namespace, roots: Deleg
 
 
 def stop_all(server: DNSServer, *schedulers: Scheduler, encrypted: Finish | None = None) -> Finish:
-    """Return a function, called at the end of the service, that stops the server and the schedulers."""
+    """Return a function that stops the server and the schedulers; the service calls it when it ends."""
 
     async def finish() -> None:
         if encrypted is not None:
@@ -174,7 +174,7 @@ def stop_all(server: DNSServer, *schedulers: Scheduler, encrypted: Finish | None
 
 
 def upstream_addresses(options: argparse.Namespace, roots: Delegation) -> UpstreamAddresses:
-    """Return the filter for upstream addresses, from the flags and the addresses of root servers or forwarders."""
+    """Return the filter for upstream addresses; it allows the addresses of root servers or forwarders."""
     configured = [address for addresses in roots.glue.values() for address in addresses]
     named = any(":" in address for address in configured)
     ipv6 = (named or has_ipv6()) if options.ipv6 is None else options.ipv6
@@ -182,7 +182,10 @@ def upstream_addresses(options: argparse.Namespace, roots: Delegation) -> Upstre
 
 
 async def prime(scheduler: Scheduler) -> None:
-    """Replace the root hints by the root's own NS RRset and addresses, if there is an answer (RFC 9609 section 3)."""
+    """Replace the root hints by the answer to a priming query, if there is one (RFC 9609 section 3).
+
+    The answer is the root's own NS RRset and the addresses of its hosts.
+    """
     answer = await _resolve_own(scheduler, Question(ROOT, RRType.NS))
     hosts = [host for rrset in answer.answers if rrset.rtype == RRType.NS for host in hosts_of(rrset)]
     found: dict[Name, tuple[str, ...]] = {}
@@ -213,7 +216,7 @@ async def open_server(
     faults: Collection[str] = (),
     unchecked: Scheduler | None = None,
 ) -> DNSServer:
-    """Listen on the addresses of `shell` and answer queries from the schedulers, with the faults of --fault."""
+    """Listen on the addresses of `shell`, and answer queries by the schedulers, with the faults of --fault."""
     resolve_unchecked = None if unchecked is None else unchecked.resolve
     handler = RecursionHandler(scheduler.context, scheduler.resolve, access, scheduler.now, resolve_unchecked)
     # The response cache does not distinguish clients, so it is disabled if client subnets are sent.
@@ -226,9 +229,9 @@ async def open_server(
 
 
 async def open_encrypted(shell: Shell, options: argparse.Namespace, server: DNSServer) -> Finish | None:
-    """Listen for DNS over TLS and HTTPS if the flags say so; return the function that stops both, None without them.
+    """Listen for DNS over TLS and HTTPS on --dot-port and --doh-port; return the function that stops them.
 
-    Raises ServiceError.
+    None if neither option is given. Raises ServiceError.
     """
     if options.dot_port is None and options.doh_port is None:
         if options.tls is not None:

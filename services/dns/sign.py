@@ -90,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _time(text: str) -> int:
-    """Parse YYYYMMDDHHmmSS, or a number of seconds, into seconds since 1970 UTC."""
+    """Return seconds since 1970 UTC; the text is YYYYMMDDHHmmSS, or already a number of seconds."""
     try:
         return TIME.from_tokens(Tokens([Token(text)], ROOT), "the time")
     except TextError as error:

@@ -104,7 +104,7 @@ def _reverse_name(text: str) -> Name:
 
 
 async def query_servers(question: Question, servers: Sequence[str], options: argparse.Namespace) -> Received | None:
-    """Query the servers in turn, --tries times; return the first response, None if there is none."""
+    """Query the servers in turn, --tries times; return the first response, None if no server responds."""
     loop = asyncio.get_running_loop()
     upstream = Upstream(loop, SystemRandom(), EventLog(None, time.time), options.port)
     for _ in range(options.tries):

@@ -1,1 +1,1 @@
-"""Descriptions of topologies: YAML files that describe one, and diagrams of one (SVG, Mermaid, DOT)."""
+"""Descriptions of topologies: YAML files from which a topology is built, and diagrams of it (SVG, Mermaid, DOT)."""

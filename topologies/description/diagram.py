@@ -33,7 +33,7 @@ class Edge:
 
 
 def parts(topo: Topo) -> tuple[list[Node], list[Edge]]:
-    """Return the nodes and links of a topology, in the order of their names."""
+    """Return the nodes and links of a topology as parts of a diagram, sorted by name."""
     nodes = [
         Node(name, () if topo.isSwitch(name) else _described(topo.nodeInfo(name)), topo.isSwitch(name))
         for name in [*topo.switches(), *topo.hosts()]
@@ -58,7 +58,7 @@ def _shape(info: dict[str, Any]) -> str:
 
 
 def draw(topo: Topo, form: str) -> str:
-    """Return the diagram of a topology in one of FORMATS."""
+    """Return the diagram of a topology as text in the format `form`, one of FORMATS."""
     nodes, edges = parts(topo)
     return {"svg": _svg, "mermaid": _mermaid, "dot": _dot}[form](nodes, edges)
 
@@ -76,7 +76,7 @@ def _mermaid(nodes: list[Node], edges: list[Edge]) -> str:
 
 
 def _entities(text: str) -> str:
-    """Return a text in which Mermaid's own characters are entities."""
+    """Return a text for Mermaid, in which characters of Mermaid's syntax are replaced by entities."""
     return re.sub(r'["#<>\[\](){}|]', lambda found: f"#{ord(found[0])};", text)
 
 
@@ -97,7 +97,7 @@ def _escaped(text: str) -> str:
 
 
 def _children(nodes: list[Node], edges: list[Edge]) -> dict[str, list[str]]:
-    """Return the children of each node in the spanning trees; the roots are the children of the empty name."""
+    """Return the children of each node in a topology's spanning trees; the children of the empty name are the roots."""
     trees = spanning_trees([node.name for node in nodes], [(edge.first, edge.second) for edge in edges])
     children = {"": [next(iter(tree)) for tree in trees]}
     for tree in trees:
@@ -108,7 +108,7 @@ def _children(nodes: list[Node], edges: list[Edge]) -> dict[str, list[str]]:
 def _centres(
     children: dict[str, list[str]], sizes: dict[str, tuple[float, float]]
 ) -> tuple[dict[str, tuple[float, float]], float, float]:
-    """Return the centres of all nodes, width and height: a column for each depth, a band for each subtree."""
+    """Return (centre of each node, width, height) of the diagram: a column per depth, a band of rows per subtree."""
     depths: dict[str, int] = {"": -1}
     order = [""]
     for name in order:
@@ -168,7 +168,7 @@ def _box(node: Node, centre: tuple[float, float], size: tuple[float, float]) -> 
 
 
 def _line(edge: Edge, centres: dict[str, tuple[float, float]], sizes: dict[str, tuple[float, float]]) -> str:
-    """Return a line between the facing sides of two boxes, or between their centres if both are in one column."""
+    """Return an SVG line between the facing sides of two boxes, or between the centres of boxes in one column."""
     left, right = sorted((edge.first, edge.second), key=lambda name: centres[name])
     (x1, y1), (x2, y2) = centres[left], centres[right]
     if x2 - x1 > (sizes[left][0] + sizes[right][0]) / 2:

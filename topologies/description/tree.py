@@ -1,6 +1,6 @@
-"""Spanning trees of a topology, and the places of its nodes in a picture: a tree from left to right, a row a leaf.
+"""Layout of a topology as a tree: its spanning trees, drawn from left to right, with each leaf in a row of its own.
 
-Links that are not of a tree (loops, several links between two nodes) are left to the caller.
+Links that are not in a spanning tree (loops, several links between two nodes) are left to the caller.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Place:
-    """Place of a node: depth in the tree, row, parent, and the number of the link to the parent (None for a root)."""
+    """Place of a node: depth in the tree, row, parent, and the index of the link to the parent (None for a root)."""
 
     depth: int
     row: float
@@ -29,9 +29,9 @@ _Neighbours = Mapping[str, list[tuple[str, int]]]
 def spanning_trees(
     nodes: Sequence[str], links: Sequence[tuple[str, str]], switches: frozenset[str] = frozenset()
 ) -> list[Tree]:
-    """Return the spanning tree of each component, its nodes in the order of their distance from the root.
+    """Return a spanning tree of each connected component, as nodes in the order of their distance from the root.
 
-    The root is a node in the middle: half-way on a longest path, a switch where there is a choice.
+    The root is half-way on a longest path; if there are two such nodes, a switch is preferred.
     """
     neighbours: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for number, (first, second) in enumerate(links):
@@ -90,17 +90,17 @@ def _middle(node: str, neighbours: _Neighbours, switches: frozenset[str]) -> str
 
 
 def _place_tree(tree: Tree, places: dict[str, Place], row: int) -> int:
-    """Place the nodes of one tree below `row`; return the next free row."""
+    """Place the nodes of one tree from `row` on, and return the next free row."""
     children = children_of(tree)
     depth: dict[str, int] = {}
     for node, (parent, _) in tree.items():
         depth[node] = 0 if parent is None else depth[parent] + 1
     rows: dict[str, float] = {}
-    # Depth first without recursion: a chain of a thousand switches is a topology, too.
+    # Depth first without recursion, whose depth Python limits: a topology may be a chain of a thousand switches.
     waiting: list[tuple[str, bool]] = [(next(iter(tree)), False)]
     while waiting:
         node, is_done = waiting.pop()
-        # Leaves above subtrees, so that few lines cross the names.
+        # Leaves are placed above subtrees, so that few lines cross the names.
         below = sorted(children[node], key=lambda one: bool(children[one]))
         if is_done:
             rows[node] = (rows[below[0]] + rows[below[-1]]) / 2

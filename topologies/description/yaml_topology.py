@@ -45,7 +45,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class YamlTopology:
-    """Topology of a YAML file: name, description, commands to try, and the function that builds it."""
+    """Topology in a YAML file: name, description, example commands, and the function that builds it."""
 
     name: str
     text: str
@@ -54,12 +54,12 @@ class YamlTopology:
 
 
 def is_yaml(name: str) -> bool:
-    """Return True if a word is the path of a YAML file."""
+    """Return whether a word is the path of a YAML file."""
     return name.endswith(ENDINGS)
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema of the files."""
+    """Return the JSON Schema of topology files."""
     text = resources.files("lab7.topologies.description").joinpath(SCHEMA_NAME).read_text(encoding="utf-8")
     read: dict[str, Any] = json.loads(text)
     return read
@@ -96,18 +96,18 @@ def load_yaml(file: str) -> YamlTopology:
 
 
 class _Checked:
-    """Conversion of YAML nodes to data, checked against the schema; remembers the line of each value by its path."""
+    """Converter of parsed YAML to data, checked against the schema; it stores the line of each value for errors."""
 
     def __init__(self, file: str) -> None:
         self._file = file
         self._lines: dict[str, int] = {}
 
     def fail(self, path: str, message: str) -> None:
-        """Raise UserFileError with the line of the value at a path."""
+        """Raise UserFileError with the line of the value that `path` leads to."""
         raise UserFileError(f"{self._file}:{self._lines.get(path, 1)}: {message}")
 
     def value(self, node: yaml.Node, rule: Mapping[str, Any], path: str, depth: int) -> Any:
-        """Return the data of a node. Raises UserFileError."""
+        """Return the data of a YAML node that satisfies the schema `rule`. Raises UserFileError if it does not."""
         self._lines[path] = node.start_mark.line + 1
         if depth > DEPTH_MAX:
             self.fail(path, "the file is nested too deeply")
@@ -196,7 +196,10 @@ def _build(data: Mapping[str, Any], parameters: Mapping[str, Any]) -> Topo:
 
 
 def _with(value: Any, parameters: Mapping[str, Any]) -> Any:
-    """Return a value with each ${NAME} replaced; a text that is exactly one ${NAME} gets the parameter's type."""
+    """Return a value in which each ${NAME} is replaced by the parameter of that name.
+
+    A text that is exactly one ${NAME} becomes a value of the parameter's type.
+    """
     if isinstance(value, dict):
         return {key: _with(one, parameters) for key, one in value.items()}
     if isinstance(value, list):

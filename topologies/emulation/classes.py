@@ -1,12 +1,14 @@
 """Handling of `cls=` in a topology: Mininet's classes are replaced by the testbed's own, or refused with a reason.
 
 A testbed makes hosts, switches, links and interfaces of its own classes, which are derived from Mininet's. If a
-topology names a stock class, such as `cls=TCLink` or `cls=OVSSwitch`, the testbed uses its own class in place of the
-stock class. A subclass of a stock class is combined with the testbed's (class LinuxRouter(Node) becomes a class with
-the bases LinuxRouter and Host): methods of the subclass come first, super() leads to the testbed's methods, and a call
-by class name, such as Node.config(self, ...), reaches Mininet's method. Stock methods that run programs, such as
-ovs-vsctl for OVSSwitch, are an exception: on objects of the testbed, calls by class name reach the testbed's methods as
-well (_redirect). Classes that need programs or kernel features that a testbed lacks are refused.
+topology uses one of Mininet's classes, such as `cls=TCLink` or `cls=OVSSwitch`, the testbed uses its own class instead.
+A topology's subclass of such a class is combined with the testbed's: class LinuxRouter(Node) becomes a class with the
+bases LinuxRouter and Host. Methods of the subclass come first, super() leads to the testbed's methods, and a call by
+class name, such as Node.config(self, ...), reaches Mininet's method.
+
+Methods of Mininet that run programs, such as ovs-vsctl for OVSSwitch, are an exception: on objects of the testbed,
+calls by class name reach the testbed's methods as well (_redirect). Classes that need programs or kernel features that
+a testbed lacks are refused.
 """
 
 from collections.abc import Callable, Mapping
@@ -49,7 +51,7 @@ _REFUSED: Mapping[type, str] = {
 
 
 def check(topo: Topo) -> None:
-    """Validate the classes of a topology. Raises TopologyError for the first that a testbed cannot use."""
+    """Validate the classes of a topology's parts. Raises TopologyError for the first that a testbed cannot use."""
     for host in topo.hosts():
         _check(f"the host {host}", topo.nodeInfo(host).get("cls"), HOSTS, node.Node)
     for switch in topo.switches():
@@ -87,7 +89,7 @@ def _definer(kind: type, method: str) -> type | None:
 def unwrap(options: dict[str, Any]) -> None:
     """Replace a `cls` of functools.partial(CLASS, ...) or mininet.util.custom(CLASS, ...) by CLASS, in place.
 
-    Options of partial() are added as defaults; options of custom() replace others of the same name.
+    The arguments of partial() become defaults of the options; those of custom() override options of the same name.
     """
     while True:
         kind = options.get("cls")
@@ -101,7 +103,7 @@ def unwrap(options: dict[str, Any]) -> None:
 
 
 def unwrapped(topo: Topo) -> Topo:
-    """Unwrap the classes of a topology, in place; return the topology."""
+    """Apply unwrap() to the options of all parts of a topology, in place; return the topology."""
     for name in topo.nodes():
         unwrap(topo.nodeInfo(name))
     for _, _, params in topo.links(withInfo=True):
@@ -110,18 +112,18 @@ def unwrapped(topo: Topo) -> Topo:
 
 
 class _Alone:
-    """Substitutes for OVSSwitch's batch methods, which would call ovs-vsctl, and for OVSSwitch's default `prio`."""
+    """Members added to each combined class derived from OVSSwitch, in place of methods that would call ovs-vsctl."""
 
     prio = None
 
     @classmethod
     def batchStartup(cls, switches: Any) -> Any:  # noqa: N802
-        """Start no switches in a batch, because start() has started each; return all as started."""
+        """Return all switches as started: start() has started each of them, not a batch command."""
         return switches
 
     @classmethod
     def batchShutdown(cls, switches: Any) -> Any:  # noqa: N802, ARG003
-        """Stop no switches in a batch, because stop() stops each; return none as stopped."""
+        """Return no switches as stopped: stop() stops each of them, not a batch command."""
         return ()
 
 
@@ -135,7 +137,7 @@ _REPLACED: Mapping[type, tuple[type, type]] = {
 
 
 def host_class(options: Mapping[str, Any]) -> type:
-    """Return the testbed's class for a host with these options, of which `cls` is unwrapped."""
+    """Return the testbed's class for a host with these options, whose `cls` has been processed by unwrap()."""
     kind = options.get("cls") or node.Host
     for stock in (nodelib.NAT, node.CPULimitedHost):
         if isinstance(kind, type) and issubclass(kind, stock):
@@ -145,9 +147,10 @@ def host_class(options: Mapping[str, Any]) -> type:
 
 
 def _redirect() -> None:
-    """Redirect calls of stock methods on objects of the testbed to the testbed's methods, for every class of _REPLACED.
+    """Replace methods of Mininet's classes by functions that call the testbed's method for objects of the testbed.
 
-    A class derived from OVSSwitch calls them by super().start(...) or by OVSSwitch.start(self, ...).
+    This is needed for classes derived from OVSSwitch, for example, which call super().start(...) or
+    OVSSwitch.start(self, ...).
     """
     for stock, (ours, base) in _REPLACED.items():
         for name, method in list(vars(stock).items()):
@@ -175,7 +178,7 @@ _COMBINED = "_lab7_combined"
 
 @cache
 def combined(kind: type | None, own: type) -> type:
-    """Return the class to use for `cls=kind`: `own`, or a subclass of both `kind` and `own`."""
+    """Return the class to use for `cls=kind`: the testbed's class `own`, or a new subclass of both `kind` and `own`."""
     if kind is None or kind in HOSTS + SWITCHES + LINKS + INTERFACES:
         return own
     if issubclass(kind, own):
@@ -187,7 +190,7 @@ def combined(kind: type | None, own: type) -> type:
 
 
 def construct(kind: Any, equip: Callable[[Any], None], *args: Any, **options: Any) -> Any:
-    """Create an object of a combined class; `equip` sets attributes from the testbed before the constructor runs."""
+    """Create an object of a class of combined(); `equip` sets attributes of the testbed before the constructor runs."""
     made = kind.__new__(kind)
     equip(made)
     made.__init__(*args, **options)

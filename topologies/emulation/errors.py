@@ -12,7 +12,7 @@ class MachineError(EmulationError):
 
 
 class ProgramError(EmulationError):
-    """Error for a user's program (`--replace`) that does not start.
+    """Error for a program of the user (`--replace`) that does not start.
 
     `command`: command line of the program; `status`: its exit status, None while the program runs; `output`: file with
     its standard output and standard error.
@@ -26,7 +26,7 @@ class ProgramError(EmulationError):
 
 
 class ArgumentError(EmulationError):
-    """Error for an argument that names no part of the network, or a value that it cannot have."""
+    """Error for an argument that is not the name of a part of the network, or an invalid value."""
 
 
 class TopologyError(ArgumentError):

@@ -8,27 +8,27 @@ NSSWITCH = Path("/etc/nsswitch.conf")
 
 
 class Listed(NamedTuple):
-    """Entries of a hosts(5) file, formatted once for hosts with the same entries: the lines, and all names in them."""
+    """Lines of a hosts(5) file and all names in them, formatted once for the hosts that have the same entries."""
 
     text: str
     names: frozenset[str]
 
 
 def listed(entries: Iterable[tuple[str, Sequence[str]]]) -> Listed:
-    """Format (address, names) pairs."""
+    """Format (address, names) pairs as lines of a hosts(5) file."""
     pairs = list(entries)
     text = "".join(f"{address} {' '.join(names)}\n" for address, names in pairs)
     return Listed(text, frozenset(name for _, names in pairs for name in names))
 
 
 def hosts_text(own_name: str, entries: Listed, *, with_ipv6: bool = False) -> str:
-    """Format /etc/hosts, the loopback addresses first."""
+    """Return the text of /etc/hosts: the loopback addresses, then the listed hosts."""
     text = "127.0.0.1 localhost\n" + ("::1 localhost ip6-localhost ip6-loopback\n" if with_ipv6 else "") + entries.text
     return text if own_name in entries.names else f"{text}127.0.1.1 {own_name}\n"
 
 
 def resolv_text(resolvers: Iterable[str]) -> str:
-    """Format /etc/resolv.conf; without a resolver, names are resolved by /etc/hosts alone."""
+    """Return the text of /etc/resolv.conf; without a resolver, names are resolved by /etc/hosts alone."""
     lines = [f"nameserver {address}" for address in resolvers]
     # Without a `nameserver` line the C library queries 127.0.0.1, which the options limit to one attempt of 1 s.
     return "\n".join([*lines, "options timeout:2 attempts:2" if lines else "options timeout:1 attempts:1"]) + "\n"
@@ -63,7 +63,7 @@ def add_entry(folder: Path, address: str, names: Sequence[str]) -> None:
 
 
 def remove_entries(folder: Path, names: Sequence[str]) -> None:
-    """Remove the lines with exactly these names from a host's hosts(5) file, also while the file is mounted."""
+    """Remove the lines whose names are exactly these from a host's hosts(5) file, also while the file is mounted."""
     _rewrite(folder, lambda line: "" if line.split()[1:] == list(names) else line)
 
 

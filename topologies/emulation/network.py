@@ -32,7 +32,7 @@ LEARNING = (Controller, OVSController, DefaultController)
 
 
 class Owner(Protocol):
-    """Interface of the testbed that owns a network, by which the network reports changes (see testbed.Testbed)."""
+    """Interface of the testbed that owns a network; the network reports added and removed parts to it."""
 
     plan: Plan
 
@@ -50,7 +50,7 @@ class Owner(Protocol):
 
 
 def controller_refusal(name: Any, kind: Any) -> str:
-    """Return the error message for a controller other than Mininet's default controllers."""
+    """Return the error message for a controller that a testbed cannot use: any but Mininet's default controllers."""
     # A function that makes controllers, such as `lambda name: RemoteController(name, port=6653)`, has no useful name.
     called = f"a {kind.__name__}" if isinstance(kind, type) else "made by a function"
     return (
@@ -60,7 +60,7 @@ def controller_refusal(name: Any, kind: Any) -> str:
 
 
 class LearningController(LazyShell, Controller):  # type: ignore[misc]
-    """Substitute for Mininet's default controller, under which switches learn; a testbed's switches always learn."""
+    """Substitute for Mininet's default controller, which makes switches learn; those of a testbed always learn."""
 
     def __init__(self, name: str, ip: str = "127.0.0.1", port: int = 6653, protocol: str = "tcp", **params: Any):
         self.ip, self.port, self.protocol = ip, port, protocol
@@ -80,8 +80,8 @@ class LearningController(LazyShell, Controller):  # type: ignore[misc]
 class Network(Mininet):  # type: ignore[misc]
     """Mininet with lab7's nodes and links and deterministic MAC addresses, without changes of machine-wide settings.
 
-    is_open: the nodes and links of the topology, validated as a whole, have been built; nodes and links that are added
-    from now on are validated and announced one by one.
+    is_open: the nodes and links of the topology, which were validated together, have been built. Nodes and links added
+    later are validated one by one, and reported to subscribers.
     """
 
     def __init__(self, topo: Topo | None, controller: Any = None, **options: Any) -> None:
@@ -94,7 +94,7 @@ class Network(Mininet):  # type: ignore[misc]
         self._kinds: dict[str, Any] = {}
 
     def equip(self, equips: Mapping[type, Equip], switch: type, testbed: Owner) -> None:
-        """Set the attributes that the network gets from its testbed; called before nodes are added.
+        """Set the attributes that come from the testbed; called before nodes are added.
 
         equips: class of nodes or links -> function that sets the testbed's attributes on a new object; switch: class of
         switches.
@@ -208,7 +208,7 @@ class Network(Mininet):  # type: ignore[misc]
         return super().addController(name, LearningController, **taken)
 
     def _with_kind(self, part: str, given: Any, options: dict[str, Any]) -> dict[str, Any]:
-        """Return the options with `cls` set: the given class, or the network's default for this kind of part."""
+        """Return the options of a node or link with `cls` set: to the given class, or else to the network's default."""
         kind = given or self._kinds.get(part)
         return {**options, "cls": kind} if kind is not None else options
 
@@ -222,11 +222,11 @@ class Network(Mininet):  # type: ignore[misc]
             raise TopologyError(topology_checks.loop_message(loop))
 
     def names_of_links(self) -> list[tuple[str, str]]:
-        """Return the pair of node names of every link."""
+        """Return (node, node), the names of both ends, for every link."""
         return [(link.intf1.node.name, link.intf2.node.name) for link in self.links]
 
     def delLink(self, link: Any) -> None:  # noqa: N802
-        """Remove a link, and the entries for it in the tables of other nodes."""
+        """Remove a link, and the entries for its ends in the tables of other nodes."""
         ends = [(end.name, end.node.namespace_pid) for end in (link.intf1, link.intf2)]
         super().delLink(link)
         if all(pid for _, pid in ends):
@@ -251,7 +251,7 @@ class Network(Mininet):  # type: ignore[misc]
         self.is_open = self.is_up = True
 
     def _with_class(self, options: dict[str, Any], own: type) -> dict[str, Any]:
-        """Return the options with a constructor of the combined class (of `cls` and lab7's `own`) as `cls`."""
+        """Return the options with a constructor of the combined class, of `cls` and lab7's class `own`, as `cls`."""
         classes.unwrap(options)
         kind = classes.combined(options.get("cls"), own)
         # The last matching base class is the most derived one.
@@ -288,7 +288,7 @@ class Network(Mininet):  # type: ignore[misc]
             terminal.kill()
 
     def _mac_of_first_interface(self, node: Any, port: int | None) -> str | None:
-        """Return the MAC address of addHost(mac=...) for the interface of the lowest port; None for other ports."""
+        """Return the MAC address set by addHost(mac=...), if `port` is the host's lowest port; else None."""
         given = self.topo.ports.get(node.name) if self.topo is not None else None
         ports = given or {node.portBase: None}
         first = node.newPort() if port is None else port

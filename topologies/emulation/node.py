@@ -1,8 +1,8 @@
 """Mininet's hosts and switches, configured through namespaces and iproute2 instead of a shell per node.
 
-A node behaves as a Mininet Node towards topologies and Mininet's command line. Differences: a host's namespaces are
-held by one small process of the fork server, addresses are set by `ip -batch`, whose error messages become exceptions,
-and Mininet's bash per node is started by the first call of cmd().
+A node behaves as a Mininet Node towards topologies and Mininet's command line. There are three differences. A host's
+namespaces are held by one small process of the fork server. Addresses are set by `ip -batch`, whose error messages
+become exceptions. Mininet's bash of a node is started by the first call of cmd().
 """
 
 import json
@@ -51,11 +51,11 @@ class LazyShell(Node):  # type: ignore[misc]
     plan = Plan()
 
     def network_pid(self) -> int:
-        """Return the id of a process in the node's namespaces (0: this process's); the plan is not flushed."""
+        """Return the id of a process in the node's namespaces (0: this process); pending changes are not applied."""
         return 0
 
     def change(self, lines: Iterable[str]) -> None:
-        """Run commands of ip(8) in the node's network namespace, now or together with others of the network."""
+        """Run commands of ip(8) in the node's network namespace: now, or with other pending changes of the network."""
         self.plan.node(self).lines.extend(lines)
         self.plan.made()
 
@@ -66,7 +66,7 @@ class LazyShell(Node):  # type: ignore[misc]
         self.pid = os.getpid()
 
     def __getattr__(self, name: str) -> Any:
-        """Start the shell when an attribute of SHELL is first read; raises AttributeError for any other name."""
+        """Start the shell if one of the attributes in SHELL is read; raise AttributeError for any other name."""
         if name not in SHELL:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         self._open_shell()
@@ -88,7 +88,10 @@ class LazyShell(Node):  # type: ignore[misc]
         return super().popen(*args, **kwargs)  # type: ignore[no-any-return]
 
     def check_command(self, words: Sequence[Any]) -> None:
-        """Raise EmulationError for a netem command if the kernel has no netem, since scripts do not read tc's error."""
+        """Raise EmulationError for a command of tc with netem if the kernel has no netem.
+
+        Scripts do not check tc's own error message.
+        """
         if (found := BY_NETEM.search(" ".join(map(str, words)))) and not netem.available():
             raise EmulationError(
                 f"{self.name}: `{found[0].strip()}` has no effect, since this kernel has no netem: give addLink() "
@@ -116,7 +119,7 @@ class LazyShell(Node):  # type: ignore[misc]
         return subprocess.Popen(words, **params)
 
     def entering(self, cwd: str | None = None) -> list[str]:
-        """Return the command prefix (nsenter) that enters this node's namespaces, in `cwd` or in the node's folder."""
+        """Return the command prefix (nsenter) to run a command in this node's namespaces, in `cwd` or its folder."""
         place = cwd or self.folder or self.workdir
         return ["nsenter", *self._namespaces(), f"--wdns={place}", "--"]
 
@@ -132,12 +135,18 @@ class LazyShell(Node):  # type: ignore[misc]
 class Host(LazyShell):
     """A host of a topology: its own network, mounts, host name, /etc/hosts and /etc/resolv.conf.
 
-    Parameters in addition to Mininet's: `serves` (a command line or a list of them: modules of the project, Python
-    files with a main(argv), or programs, which are ready when they listen on the TCP port `listens`), `names` (domain
-    names of the host), `resolver` (address of its recursive resolver), `files` (path to text: initial contents of its
-    folder), `forwards` (IP forwarding is on: the host is a router), `routes` (static routes, in words of ip-route(8)),
-    `ip6` (IPv6 address with prefix length, of the first interface), `setup` (command lines of a shell, run to
-    completion before any service starts).
+    Parameters of addHost() in addition to Mininet's:
+
+        serves     command line of a service, or a list of them: a module of the project, a Python file with a
+                   main(argv), or another program
+        listens    TCP port on which such a program is ready when it listens
+        names      domain names of the host
+        resolver   address of its recursive resolver
+        files      path -> text: initial contents of its folder
+        forwards   IP forwarding is on: the host is a router
+        routes     static routes, in words of ip-route(8)
+        ip6        IPv6 address with prefix length, of the first interface
+        setup      command lines of a shell, run to completion before any service starts
     """
 
     forkserver: ForkServer
@@ -158,7 +167,8 @@ class Host(LazyShell):
     ) -> None:
         """Set attributes from the testbed; called before __init__, which a user's subclass may replace.
 
-        ipv6: the host has an IPv6 address; ipv6_in_kernel: IPv6 is on, for addresses that commands set.
+        ipv6: the host gets an IPv6 address; ipv6_in_kernel: IPv6 is enabled, for addresses that commands in the host
+        set.
         """
         self.folder = folder
         self.plan = plan
@@ -191,27 +201,27 @@ class Host(LazyShell):
         super().startShell(mnopts)
 
     def _name_namespace(self) -> None:
-        """Bind the namespace file as `ip netns attach` does, so that `ip netns exec NAME` works in a sandbox."""
+        """Bind-mount the namespace file, as `ip netns attach` does, so that `ip netns exec NAME` works in a sandbox."""
         namespaces.bind_file(Path(f"/proc/{self.network_pid()}/ns/net"), NAMED / self.name)
 
     def network_pid(self) -> int:
-        """Return the id of a process in the host's namespaces; the plan is not flushed."""
+        """Return the id of a process in the host's namespaces; pending changes of the network are not applied."""
         return self._holder.pid
 
     @property
     def namespace_pid(self) -> int:  # type: ignore[override]
-        """Return the id of a process in the host's namespaces (see holder), after a flush of the plan."""
+        """Return the id of a process in the host's namespaces (see holder), after applying pending changes."""
         self.plan.flush()
         return self._holder.pid
 
     @property
     def pid(self) -> int:
-        """Return the same as `namespace_pid`, for the API of Mininet."""
+        """Return `namespace_pid` under the name that Mininet's API uses."""
         return self.namespace_pid
 
     @pid.setter
     def pid(self, _pid: int) -> None:
-        """Do nothing: Mininet sets the process id of the shell."""
+        """Ignore the value: Mininet assigns the process id of the shell."""
 
     def namespace_files(self) -> list[str]:
         """Return the files of the host's network, UTS and mount namespaces, which outlive every process of the host."""
@@ -223,7 +233,7 @@ class Host(LazyShell):
         return [f"--net={network}", f"--uts={names}", f"--mount={mounts}"]
 
     def mountPrivateDirs(self) -> None:  # noqa: N802
-        """Mount Mininet's private folders of the host; the testbed's folder stays visible in a private /run."""
+        """Mount Mininet's private folders of the host; if /run is one, the testbed's folder in it stays visible."""
         if self.privateDirs:
             self.cmd(f"cd {self.workdir}")
         super().mountPrivateDirs()
@@ -245,9 +255,9 @@ class Host(LazyShell):
         lo: str = "up",
         **_params: Any,
     ) -> dict[str, Any]:
-        """Set the default interface's addresses and the default route ('via 10.0.0.1') (overrides Node.config).
+        """Set addresses and default route ('via 10.0.0.1') of the default interface (overrides Node.config of Mininet).
 
-        As in Node.config, `ip` replaces an address that the link's parameters gave to that interface.
+        As in Node.config, `ip` replaces an address of that interface in the link's parameters.
         """
         changes = [f"link set dev lo {lo}"]
         interface = self.defaultIntf() if self.intfs else None
@@ -307,9 +317,9 @@ class Host(LazyShell):
                 raise EmulationError(f"the set-up command `{line}` of {self.name} failed: {reason}")
 
     def start(self, command: str | Sequence[str], *, wait: bool = True, serves: bool = False) -> Service:
-        """Start a Python module's main() as a process of the host; by default, wait for the line READY.
+        """Start a Python module's main() as a process of the host; by default, wait until it prints READY.
 
-        serves: the service runs until it is stopped, so that any earlier exit, even with exit code 0, ends the lab with
+        serves: the service runs until stop() is called, so any earlier exit, even with exit code 0, ends the lab with
         an error (see watch).
         """
         self._started += 1
@@ -348,10 +358,12 @@ class Host(LazyShell):
     ) -> Program:
         """Start an external program as a service; with a port, by default wait until the host listens there.
 
-        by_udp: a bound UDP socket on that port counts as well. After the wait, any exit before stop() ends the lab with
-        an error (see watch); but a program without a port may exit with code 0, since it may be a set-up command.
-        confine: function that wraps the command line of an untrusted program (see process.confinement). keep: if
-        `output_folder` is set, append the program's output to a file there, which stays after the end of the network.
+        by_udp: a bound UDP socket on that port counts as well. confine: function that wraps the command line of an
+        untrusted program (see process.confinement). keep: if `output_folder` is set, append the program's output to a
+        file there, which stays after the end of the network.
+
+        After the wait, any exit before stop() ends the lab with an error (see watch). A program without a port,
+        however, may exit with code 0, since it may be a set-up command.
         """
         self._started += 1
         kept = keep and self.output_folder is not None
@@ -366,7 +378,7 @@ class Host(LazyShell):
         return program
 
     def watch_program(self, program: Program, *, may_end: bool) -> None:
-        """Have the process monitor watch a ready program; may_end: an exit with status 0 does not end the lab."""
+        """Add a ready program to the process monitor; may_end: an exit with status 0 does not end the lab."""
         program.watch_over(self.forkserver.watch, program_of(program.command, self.name), may_end=may_end)
 
     def terminate(self) -> None:
@@ -410,7 +422,7 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
     def cmd(self, *args: Any, **kwargs: Any) -> str:
         """Run a command in the node's shell; do nothing while the constructor runs (overrides Node.cmd).
 
-        Mininet's constructor brings the loopback interface up, which is up already: the command would only start a bash
+        Mininet's constructor brings the loopback interface up, which is up already. The command would only start a bash
         per switch.
         """
         return super().cmd(*args, **kwargs) if self._made else ""
@@ -422,7 +434,7 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         return super().dpctl(*args)
 
     def check_command(self, words: Sequence[Any]) -> None:
-        """Raise EmulationError for a command without effect, such as a command of Open vSwitch on a Linux bridge."""
+        """Raise EmulationError for a command without effect here, such as one of Open vSwitch on a Linux bridge."""
         super().check_command(words)
         if not self.has_open_vswitch and (program := OPEN_VSWITCH.search(str(words))):
             raise EmulationError(
@@ -435,7 +447,7 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         """Do nothing, because the testbed has checked for the required tools (overrides LinuxBridge.setup)."""
 
     def equip(self, changed: Callable[[], None], plan: Plan) -> None:
-        """Set the callback for changed ports of the running bridge, and the plan; called before the constructor."""
+        """Set the plan, and the function to call when ports of the running bridge change; precedes the constructor."""
         self._changed = changed
         self.plan = plan
         self._attached: list[Any] = []
@@ -489,7 +501,7 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         self._changed()
 
     def connected(self) -> bool:
-        """Return whether every port is forwarding or blocked, so that the spanning tree has converged."""
+        """Return whether every port is forwarding or blocked: the spanning tree has converged."""
         return not (self.stp and {"listening", "learning"} & set(self._port_states()))
 
     def _port_states(self) -> list[str]:
@@ -497,7 +509,7 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         return [row["state"] for row in json.loads(found.stdout or "[]") if row.get("master") == self.name]
 
     def add_static_entries(self, places: Iterable[tuple[str, str]]) -> None:
-        """Install static forwarding entries (MAC address, port): nothing is learned, flooded or aged."""
+        """Install static forwarding entries (MAC address, port); nothing is learned, flooded or aged then."""
         self._entries = list(places)
         self._install(self._entries)
 

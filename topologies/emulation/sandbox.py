@@ -1,7 +1,7 @@
 """Sandbox of Linux namespaces in which lab7 re-executes itself, so that the kernel cleans up at the end.
 
-Design. New network, mount, PID, UTS and IPC namespaces; for an ordinary user also a user namespace. Three processes are
-then alive:
+Design. The sandbox has new network, mount, PID, UTS and IPC namespaces, and for an ordinary user also a user namespace.
+Three processes are then alive:
 
     lab7 (outer)    waits, forwards SIGTERM, SIGHUP and SIGINT, exits with the exit code of init
       init          process 1 of the PID namespace: reaps orphans; killed by the kernel when the outer lab7 dies
@@ -19,13 +19,13 @@ namespace, so a child forked beforehand runs it once the namespace exists. If th
 message names the remedy.
 
 Inside. Mounts are private; /proc is of the new PID namespace, /run is in memory, /sys shows the new network. The
-environment variable LAB7_SANDBOX holds the identity of the network namespace, by which the inner lab7 recognises that
-it is inside (an inherited variable alone would be believed in the wrong namespace).
+environment variable LAB7_SANDBOX holds the identity of the network namespace. By comparing it with its own namespace,
+lab7 recognises that it is inside; a process that has only inherited the variable is not misled.
 
 Signals and exit codes. The outer process and process 1 wait for signals by sigwaitinfo(2) instead of handlers, so that
-no signal is lost between two calls. A terminal sends the SIGINT of Ctrl-C to the whole foreground process group, so
-that SIGINT of a terminal is not forwarded. If an inner process is killed by another signal (SIGKILL for lack of memory,
-SIGSEGV), the outer process prints a message, saves the captures of an unfinished result, and exits with 3.
+no signal is lost between two calls. The SIGINT of Ctrl-C is not forwarded, since a terminal sends it to the whole
+foreground process group. If an inner process is killed by another signal (SIGKILL for lack of memory, SIGSEGV), the
+outer process prints a message, saves the captures of an unfinished result, and exits with 3.
 
 Sources: unshare(1), newuidmap(1), user_namespaces(7), pid_namespaces(7). From a shell: `python -P -m
 lab7.topologies.emulation.sandbox COMMAND [ARG ...]`; without -P, Python imports modules from the current directory
@@ -70,11 +70,11 @@ def inside() -> bool:
 
 
 def enter(salvage: Salvage | None = None) -> None:
-    """Re-execute this command line in a sandbox and exit with its exit code; inside a sandbox, do nothing.
+    """Re-execute this command line in a sandbox, and exit with its exit code; inside a sandbox, do nothing.
 
-    salvage: function called if the inner command has been killed, with the folder of the unfinished result (see
-    `unfinished`) and the reason; it returns whether the folder has captured packets. Raises MachineError if the kernel
-    refuses.
+    salvage: function called if the command in the sandbox has been killed, with the folder of the unfinished result
+    (see `unfinished`) and the reason; it returns whether the folder has captured packets. Raises MachineError if the
+    kernel refuses a sandbox.
     """
     if not inside():
         sys.stdout.flush()
@@ -85,8 +85,8 @@ def enter(salvage: Salvage | None = None) -> None:
 def run(command: Sequence[str], salvage: Salvage | None = None) -> int:
     """Run a command in a new sandbox; return its exit code (128 + signal number after a forwarded signal).
 
-    Raises MachineError if the kernel refuses or `ip` is missing. The calling process moves into the new namespaces as
-    well, so that a process can call this function only once.
+    Raises MachineError if the kernel refuses a sandbox, or if `ip` is missing. The calling process itself moves into
+    the new namespaces, so it can call this function only once.
     """
     tools.search_system_folders()
     tools.require("ip")
@@ -112,7 +112,7 @@ def run(command: Sequence[str], salvage: Salvage | None = None) -> int:
 
 
 def _tell_kill(died: str, salvage: Salvage | None) -> None:
-    """Save the captures of an unfinished result, and print the reason."""
+    """Save the captured packets of an unfinished result, and print the reason for the kill."""
     folder = _unfinished_folder()
     kept = folder is not None and salvage is not None and salvage(folder, died)
     # After SIGHUP the terminal may be closed, and print() raises OSError.
@@ -121,7 +121,10 @@ def _tell_kill(died: str, salvage: Salvage | None) -> None:
 
 
 def _describe_kill(command: Sequence[str], status: int, report: bytes) -> str | None:
-    """Describe the kill of a process of the sandbox, from the wait status of process 1 and its report; else None."""
+    """Return a sentence if a process of the sandbox was killed, from the wait status and the report of process 1.
+
+    None for a usual end.
+    """
     code = os.waitstatus_to_exitcode(status)
     if code < 0 and -code not in USUAL:
         return f"process 1 of the sandbox {how_it_ended(code)}"
@@ -139,7 +142,7 @@ def _unfinished_folder() -> Path | None:
 
 
 def unfinished(folder: Path | None) -> None:
-    """Register the folder of the result in progress, None for no result; no effect outside a sandbox."""
+    """Register the folder of the unfinished result, None if there is none; no effect outside of a sandbox."""
     if inside():
         UNFINISHED.write_text(str(folder.resolve()) if folder else "")
 
@@ -179,7 +182,7 @@ def _refusal(error: OSError) -> str:
 
 
 def _unshare_as_user(flags: int) -> None:
-    """Move this process into new namespaces, with a user namespace in which this user is root."""
+    """Move this process into new namespaces, including a user namespace in which this user is root."""
     uid, gid = os.geteuid(), os.getegid()
     maps = _subordinate_maps(uid, gid)
     if maps is None:
@@ -212,7 +215,7 @@ def _map_one_id(uid: int, gid: int) -> None:
 
 
 def _subordinate_maps(uid: int, gid: int) -> tuple[list[str], list[str]] | None:
-    """Return (arguments for newuidmap, arguments for newgidmap); None if this user has no sub-id range."""
+    """Return (arguments for newuidmap, arguments for newgidmap); None if this user has no subordinate id range."""
     uids, gids = _subordinate_range(SUBUID_FILE, uid), _subordinate_range(SUBGID_FILE, uid)
     if uids is None or gids is None or not tools.which("newuidmap") or not tools.which("newgidmap"):
         return None
@@ -285,8 +288,7 @@ def _prepare() -> None:
     # Some containers do not permit mounting /sys, whose class/net then shows another namespace's interfaces.
     with contextlib.suppress(OSError):
         namespaces.mount("sysfs", "/sys", "sysfs")
-    # Otherwise frames that a bridge forwards would pass through iptables rules of the switches' namespace, such as a
-    # NAT's.
+    # Frames that a bridge forwards must not pass through iptables rules of the switches' namespace, such as a NAT's.
     for protocol in ("arp", "ip", "ip6"):
         with contextlib.suppress(OSError):
             Path(f"/proc/sys/net/bridge/bridge-nf-call-{protocol}tables").write_text("0")
@@ -298,7 +300,7 @@ def _prepare() -> None:
 
 @contextlib.contextmanager
 def _signals_blocked() -> Iterator[set[int]]:
-    """Block signals, so that `_wait` receives them by sigwaitinfo(2); yield the formerly blocked signals."""
+    """Block signals for a `with` block, to be received by sigwaitinfo(2) in `_wait`; yield those blocked before."""
     blocked_before = {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, WAITED_FOR)}
     try:
         yield blocked_before

@@ -6,12 +6,12 @@
     CLI(net)                                   # the command line that `run` is given
     net.stop()                                 # the testbed is taken down
 
-The file runs as __main__ inside of the sandbox, with mininet.net.Mininet and mininet.cli.CLI replaced; all other names
-are Mininet's own, and classes of nodes, links and interfaces are combined with lab7's classes as in a topology (see
-classes). Hosts find each other by ARP unless autoStaticArp=True or staticArp() says otherwise. A Node() that a script
-makes without the network, such as Node('root', inNamespace=False) for the switches' namespace, becomes a node of the
-testbed in addition to the hosts. Left out: networks that a script builds without Mininet(), from Node() and Link()
-objects only; the error message is one sentence.
+The file runs as __main__ inside of the sandbox, with mininet.net.Mininet and mininet.cli.CLI replaced. All other names
+are Mininet's own; classes of nodes, links and interfaces are combined with lab7's classes as in a topology (see
+classes). Hosts resolve addresses by ARP, unless the script sets autoStaticArp=True or calls staticArp(). A Node() that
+a script makes without the network, such as Node('root', inNamespace=False) in the switches' namespace, becomes a node
+of the testbed in addition to the hosts. Left out: networks that a script builds without Mininet(), from Node() and
+Link() objects only; they are refused with an error message.
 """
 
 import ast
@@ -52,8 +52,8 @@ _ABSENT = object()
 class ScriptNetwork(Network):
     """Substitute for the class Mininet in scripts: the constructor brings a testbed up, and stop() takes it down.
 
-    settings: options of the testbed (see Testbed), set by `run`; in place of an option that is None, the script's
-    option or Mininet's default is used.
+    settings: options of the testbed (see Testbed), set by `run`. For an option that is None, the script's own option or
+    Mininet's default is used.
     """
 
     settings: Mapping[str, Any] = {}
@@ -123,7 +123,7 @@ class ScriptNetwork(Network):
         self._adopted.append(made)
 
     def take_down(self) -> None:
-        """Stop all nodes, those of adopt() included."""
+        """Stop all nodes, including those added by adopt()."""
         super().take_down()
         for made in self._adopted:
             made.terminate()
@@ -160,7 +160,7 @@ def builds_network(file: str) -> bool:
 
 
 def _name(expression: ast.expr) -> str:
-    """Return the last part of a dotted name in the syntax tree; empty for any other expression."""
+    """Return the last part of a dotted name in a syntax tree; empty for any other expression."""
     if isinstance(expression, ast.Attribute):
         return expression.attr
     return expression.id if isinstance(expression, ast.Name) else ""
@@ -196,12 +196,12 @@ def run(file: str, arguments: Sequence[str], cli: type, **settings: Any) -> None
 
 
 def _nothing(*_arguments: Any) -> None:
-    """Do nothing, in place of a check for installed programs, or of the clean-up after earlier networks."""
+    """Do nothing, in place of Mininet's check for installed programs and its clean-up after earlier networks."""
 
 
 @contextmanager
 def _replaced(*places: tuple[Any, str, Any]) -> Iterator[None]:
-    """Replace attributes, given as (object, name, value), during a `with` block."""
+    """Set attributes, given as (object, name, value), for a `with` block, and restore them at its end."""
     old = [(place, name, vars(place).get(name, _ABSENT)) for place, name, _ in places]
     try:
         for place, name, value in places:
@@ -217,7 +217,7 @@ def _replaced(*places: tuple[Any, str, Any]) -> Iterator[None]:
 
 @contextmanager
 def _no_loose_parts() -> Iterator[None]:
-    """During a block, raise UserFileError for each Mininet node, link or interface that a script creates by itself."""
+    """Make a Mininet node, link or interface that a script creates by itself raise UserFileError, during a block."""
     with _replaced(*((stock, "__init__", _checked(stock, *how)) for stock, how in _PARTS.items())):
         yield
 
@@ -241,7 +241,10 @@ def _checked(stock: type, own: type, instead: str) -> Callable[..., None]:
 
 
 def _substitute_controller(made: Any, name: str, *arguments: Any, **options: Any) -> None:
-    """Substitute a default controller that the script made without the network. Raises EmulationError for any other."""
+    """Turn a controller that a script made without the network into the substitute for Mininet's default controller.
+
+    Raises EmulationError for any other controller than a default one.
+    """
     if type(made) not in LEARNING:
         raise EmulationError(controller_refusal(name, type(made)))
     made.__class__ = LearningController

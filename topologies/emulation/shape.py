@@ -1,4 +1,4 @@
-"""Shape of a link: TCLink's parameters (rate, delay, loss, queue ...) parsed into bit/s, seconds and fractions."""
+"""Shape of a link: TCLink's parameters (rate, delay, loss, queue ...), converted to bit/s, seconds and fractions."""
 
 import re
 from dataclasses import dataclass
@@ -51,18 +51,18 @@ def parse_time_s(text: str | float, name: str = "delay") -> float:
 
 
 def is_time(text: str) -> bool:
-    """Return True if a text is a time in tc's format, with or without a unit."""
+    """Return whether a text is a time in tc's format, with or without a unit."""
     return _TIME.fullmatch(text) is not None
 
 
 def has_unit(text: str) -> bool:
-    """Return True if a text is a time with a unit, or a time of 0, which needs none."""
+    """Return whether a text is a time with a unit, or a time of 0, which needs none."""
     match = _TIME.fullmatch(text)
     return match is not None and (match[2] is not None or float(match[1]) == 0)
 
 
 def parse_shape(params: dict[str, Any]) -> Shape | None:
-    """Return the shape that a link's parameters describe, or None without any. Raises TopologyError."""
+    """Return the shape that a link's parameters describe, None without shaping parameters. Raises TopologyError."""
     given = {key: value for key, value in params.items() if key in SHAPING and value is not None}
     if not given:
         return None

@@ -3,8 +3,8 @@
     with Testbed(WebTopo(delay="50ms")) as bed:
         print(bed.host("client").run(["curl", "http://www.example.com/"]).stdout)
 
-Inside a sandbox (lab7.topologies.emulation.sandbox), nothing can be left behind. Without a sandbox, which needs root, a
-testbed behaves as Mininet does: its interfaces are visible on the machine.
+Inside a sandbox (lab7.topologies.emulation.sandbox), nothing can be left behind. Without a sandbox, a testbed needs
+root and behaves as Mininet does: its interfaces are visible on the machine.
 """
 
 import contextlib
@@ -80,7 +80,10 @@ def congestion_control() -> str:
 
 
 def choose_backend(asked: str) -> str:
-    """Return the back end of links, 'netem' or 'wire'; 'auto' is netem if the kernel has it. Raises MachineError."""
+    """Return 'netem' or 'wire' for the requested back end of links; 'auto' is netem if the kernel has it.
+
+    Raises MachineError if netem is requested and the kernel lacks it, and EmulationError for an unknown back end.
+    """
     if asked not in BACKENDS:
         raise EmulationError(f"unknown link back end {asked!r}: choose one of {', '.join(BACKENDS)}")
     if asked == "wire":
@@ -97,7 +100,7 @@ def _equip(made: Any, **options: Any) -> None:
 
 
 def listening_on_both(command: str) -> str:
-    """Return a service's command line with `--listen ::` added after `--listen 0.0.0.0`, if it has the latter."""
+    """Return a service's command line that listens on IPv6 as well: with `--listen ::` after `--listen 0.0.0.0`."""
     ours = command.split()[0].startswith(OUR_SERVICES)
     return re.sub(r"--listen 0\.0\.0\.0(?=\s|$)", "--listen 0.0.0.0 --listen ::", command) if ours else command
 
@@ -117,7 +120,7 @@ def _raise_open_files() -> None:
 
 @contextlib.contextmanager
 def observed(observer: "Callable[[Testbed], None]") -> Iterator[None]:
-    """Call `observer` with each network that starts in the block, once its services run."""
+    """Call `observer` with each network that starts within a `with` block, when its services run."""
     _observers.append(observer)
     try:
         yield
@@ -128,19 +131,26 @@ def observed(observer: "Callable[[Testbed], None]") -> Iterator[None]:
 class Testbed:
     """A running network made from a Mininet topology; a context manager.
 
-    links: 'auto', 'netem' or 'wire'. seed: fixes loss, jitter and reordering of wires (user-space links). switch:
-    'lxbr' (Linux bridges), 'ovs' (Open vSwitch), or a class of switches. host_names: every host's /etc/hosts lists all
-    other hosts (None: the topology's attribute `host_names`, which a topology with name servers sets to False). arp:
-    'static' (permanent neighbour and forwarding tables) or 'dynamic' (ARP, neighbour discovery, learning switches);
-    ipv6: hosts have IPv6 in addition to IPv4 (None for either: the topology's attributes `arp` and `ipv6`, by default
-    'static' and False). stp: every switch takes part in a spanning tree, except switches with stp=False. starters: host
-    name -> function that starts another program (a third-party server, a user's program) in place of the topology's
-    `serves`. network: an empty network, whose owner adds nodes and links, starts the network, and then calls
-    start_services(); None: the network is made from the topology. server_died: function called with an error message,
-    in a thread of its own, if a host's service exits; the network then stays up.
+        links         back end of links: 'auto', 'netem' or 'wire' (user-space links)
+        seed          seed of loss, jitter and reordering on wires
+        switch        'lxbr' (Linux bridges), 'ovs' (Open vSwitch), or a class of switches
+        host_names    every host's /etc/hosts lists all other hosts
+        arp           'static' (permanent neighbour and forwarding tables) or 'dynamic' (ARP, neighbour discovery,
+                      learning switches)
+        ipv6          hosts have IPv6 in addition to IPv4
+        stp           every switch takes part in a spanning tree, except switches with stp=False
+        starters      host name -> function that starts another program (a third-party server, a user's program) in
+                      place of the topology's `serves`
+        network       an empty network, whose owner adds nodes and links, starts the network, and then calls
+                      start_services(); None: the network is made from the topology
+        server_died   function called with an error message, in a thread of its own, if a host's service exits; the
+                      network then stays up
 
-    Raises TopologyError, MachineError and EmulationError, each with a message of one sentence; and LabDied within the
-    block, if a process of the network exits without having been stopped.
+    If host_names, arp or ipv6 is None, the topology's attribute of that name determines it (a topology with name
+    servers sets host_names to False); the defaults of arp and ipv6 are 'static' and False.
+
+    Raises TopologyError, MachineError and EmulationError, each with a message of one sentence. Raises LabDied within
+    the block, if a process of the network exits without having been stopped.
     """
 
     __test__ = False  # not a test class, whatever its name suggests to pytest
@@ -213,7 +223,7 @@ class Testbed:
 
     @property
     def death(self) -> LabDied | None:
-        """Error for the fatal exit of a process of this network; None if there was none."""
+        """The error for the fatal exit of a process of this network; None if no process has died."""
         return self._watch.death
 
     @property
@@ -239,7 +249,7 @@ class Testbed:
             self._start_hosts()
 
     def start_services(self) -> None:
-        """Fill the tables of the started network, wait for its spanning tree, and start the services of its hosts."""
+        """Fill neighbour and forwarding tables, wait for the spanning tree, and start the services of the hosts."""
         with self.plan.together():
             self._set_addresses()
         self._start_hosts()
@@ -316,7 +326,7 @@ class Testbed:
             raise death from None
 
     def _terminate_services(self) -> None:
-        """Send SIGTERM to all services at once, so that they stop in parallel; the tear-down awaits the exits."""
+        """Send SIGTERM to all services at once, so that they stop in parallel; their exits are awaited later."""
         for host in self.net.hosts if self.net is not None else []:
             for service in host.services:
                 service.terminate()
@@ -324,7 +334,7 @@ class Testbed:
     def _kill_all(self) -> None:
         """Kill all processes and delete the remaining links at once, which is faster than an orderly tear-down.
 
-        The orderly tear-down afterwards finds little left.
+        The orderly tear-down that follows finds little left to do.
         """
         for host in self.net.hosts if self.net is not None else []:
             for service in host.services:
@@ -363,7 +373,10 @@ class Testbed:
         self._check_switch_names()
 
     def _check_switch_names(self) -> None:
-        """Refuse a second network with the same switches: all switches of a process share a network namespace."""
+        """Raise TopologyError if another network of this process has a switch of the same name.
+
+        All switches of a process are in one network namespace.
+        """
         for other in _running:
             for name in set(self.topo.switches()) & {switch.name for switch in other.net.switches}:
                 raise TopologyError(
@@ -449,7 +462,7 @@ class Testbed:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _renew_names(self) -> None:
-        """Update /etc/hosts of all hosts for hosts whose address has changed since their entry was written."""
+        """Update /etc/hosts of all hosts after the addresses of hosts have changed."""
         for host in self.net.hosts if self.net is not None and self.net.is_open else ():
             address, names = self._published.get(host.name, ("", []))
             if address and host.IP() and host.IP() != address:
@@ -487,9 +500,9 @@ class Testbed:
             host.watch_program(program, may_end=ports[program] is None)
 
     def _start(self, host: Host) -> list[Service | Program]:
-        """Start the services of one host: by the host's starter, if set, else each command line of `serves`.
+        """Start the services of one host: by its function in `starters`, if any, else each command line of `serves`.
 
-        Services started from command lines are not ready yet.
+        Services started from command lines may not be ready yet.
         """
         if host.name in self._starters:
             instead = self._starters[host.name](host)
@@ -510,7 +523,7 @@ class Testbed:
 
 
 def unplug(bed: Testbed, name: str) -> None:
-    """Set the link of a host's first interface down, as if the cable was unplugged."""
+    """Set the link of a host's first interface down, as if its cable were unplugged."""
     _cable(bed, name, "down")
 
 

@@ -1,4 +1,4 @@
-"""Calls of the system's network tools; an exception has the first error message of the failed tool."""
+"""Calls of network tools (ip, tc, bridge); if a tool fails, an exception has its first error message."""
 
 import os
 import re
@@ -18,7 +18,7 @@ NEEDED = tuple(program.name for program in packages.of_groups(packages.NEEDED))
 
 
 def search_system_folders() -> None:
-    """Append SYSTEM_FOLDERS to the PATH of this process and its children."""
+    """Append SYSTEM_FOLDERS, the folders of system tools, to the PATH of this process and its children."""
     os.environ["PATH"] = _search_path()
 
 
@@ -33,7 +33,7 @@ def which(name: str, *more: str) -> str | None:
 
 
 def require(*names: str) -> None:
-    """Check that programs are installed. Raises MachineError that names the package of the first missing one."""
+    """Raise MachineError, with the package to install, for the first of these programs that is not installed."""
     for name in names:
         if which(name) is None:
             raise MachineError(
@@ -43,10 +43,11 @@ def require(*names: str) -> None:
 
 
 def batch(tool: str, lines: Iterable[str], pid: int = 0, *, all_of_them: bool = False) -> None:
-    """Run several commands by one `ip`, `tc` or `bridge`, in the network namespace of process `pid` (0: this one's).
+    """Run several commands in one process of `ip`, `tc` or `bridge`.
 
-    The tool stops at the first error, unless all_of_them is True. Raises EmulationError with the tool's first error
-    message, and LabDied if a signal killed the tool.
+    pid: process in whose network namespace the tool runs (0: this one's). The tool stops at the first error, unless
+    all_of_them is True. Raises EmulationError with the tool's first error message, and LabDied if a signal killed the
+    tool.
     """
     text = "\n".join(lines)
     if not text:
@@ -64,7 +65,7 @@ def batch(tool: str, lines: Iterable[str], pid: int = 0, *, all_of_them: bool = 
 
 
 def _run(words: list[str], pid: int, text: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a tool in the network namespace of a process, without nsenter, which would double the cost."""
+    """Run a tool in the network namespace of a process, by setns(2) instead of nsenter, which would double the cost."""
     try:
         with namespaces.within_network(pid):
             return subprocess.run(words, input=text, capture_output=True, text=True, check=False)

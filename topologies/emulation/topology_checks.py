@@ -1,4 +1,4 @@
-"""Validation of a topology before a network is built from it, and the addresses and commands of its hosts."""
+"""Validation of a topology before a network is built; the IPv4 addresses and service commands of its hosts."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -57,14 +57,14 @@ def check_switch(name: str, given: Mapping[str, Any]) -> None:
 
 
 def _as_given(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of addHost() or addSwitch() as given, without the option `isSwitch` that Topo adds."""
+    """Return the options of addHost() or addSwitch() without `isSwitch`, which Topo adds."""
     return {name: value for name, value in options.items() if name != "isSwitch"}
 
 
 def check_link(ends: Sequence[tuple[str, bool]], given: Mapping[str, Any]) -> None:
-    """Validate a link that is added to a running network; ends: name of each node, and whether it is a switch.
+    """Validate a link that is added to a running network. Raises TopologyError.
 
-    Raises TopologyError.
+    ends: (name of the node, whether it is a switch) for both ends; given: options of addLink().
     """
     topo = Topo()
     for name, is_switch in ends:
@@ -94,7 +94,7 @@ def _check_names(topo: Topo) -> None:
 
 
 def _interface_names(topo: Topo) -> set[tuple[str, int]]:
-    """Return (node, port) of all interfaces that are named by intfName1 or intfName2 of a link."""
+    """Return (node, port) of all interfaces whose names a link sets by intfName1 or intfName2."""
     return {
         (params[f"node{end}"], params[f"port{end}"])
         for _, _, params in topo.links(withInfo=True)

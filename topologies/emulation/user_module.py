@@ -21,10 +21,10 @@ _folders: set[Path] = set()
 
 
 class _FinderBesideFiles(MetaPathFinder):
-    """Finder for modules in the folders of loaded user files, consulted after all other finders.
+    """Import finder for modules in the folders of loaded user files, consulted after all other finders.
 
-    The folders are not on sys.path: the finder of an editable installation of this project is consulted after sys.path,
-    so that a file lab7.py in such a folder would shadow the package.
+    The folders are not on sys.path, because the finder of an editable installation of this project is consulted after
+    sys.path: a file lab7.py in such a folder would shadow the package.
     """
 
     def find_spec(
@@ -46,7 +46,10 @@ def is_user_file(name: str) -> bool:
 
 
 def load(name: str, kind: str) -> ModuleType:
-    """Execute a Python file as a module; `kind` describes it in the error for a missing file. Raises UserFileError."""
+    """Execute a Python file as a module, and return the module. Raises UserFileError.
+
+    kind: what the file is for, in the error message about a missing file.
+    """
     path = _find(name, kind)
     spec = importlib.util.spec_from_file_location(f"own_{path.stem}", path)
     assert spec is not None
@@ -72,7 +75,7 @@ def run_as_main(name: str) -> None:
 
 
 def _find(name: str, kind: str) -> Path:
-    """Return a file's path, and make modules in its folder importable. Raises UserFileError if it is missing."""
+    """Return the path of a file, and make modules in its folder importable. Raises UserFileError if it is missing."""
     path = Path(name).resolve()
     if not path.is_file():
         raise UserFileError(f"there is no file {name!r}: give the path of a Python file that {kind}")
@@ -85,7 +88,7 @@ def _find(name: str, kind: str) -> Path:
 def _execute(
     name: str, spec: ModuleSpec, module: ModuleType, kept: tuple[type[BaseException], ...] = (UserFileError,)
 ) -> None:
-    """Execute a file; raise its errors as UserFileError with the line, except errors of the classes `kept`."""
+    """Execute a user's file; convert its errors to UserFileError with the line, except errors of the classes `kept`."""
     assert spec.loader is not None
     try:
         spec.loader.exec_module(module)
@@ -101,7 +104,7 @@ def _execute(
 
 
 def explain(error: BaseException) -> str | None:
-    """Describe an error with its line in a user file; None if no user file is in the traceback."""
+    """Return a description of an error with its line in a user file; None if its traceback has no user file."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
         if path.parent in _folders:

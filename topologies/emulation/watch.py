@@ -2,7 +2,7 @@
 
 Every process is watched through its pidfd (pidfd_open(2)), all of them by one thread with epoll(7). On an exit, the
 thread sends a signal to the main thread, which interrupts any blocking call there (a pipe, a child, a sleep:
-signal(7)), and the signal handler raises LabDied, but only once, so that nothing interrupts the tear-down that follows.
+signal(7)). The signal handler raises LabDied, but only once, so that nothing interrupts the tear-down that follows.
 Python runs no signal handlers in other threads: a testbed in such a thread raises LabDied only when it is taken down.
 
 A process that is stopped on purpose is removed from the monitor first, by the methods `stop` and `kill` of services and
@@ -52,8 +52,8 @@ FORK_SERVER, HOLDER, OTHER = range(3)
 class LabDied(BaseException):
     """Error for a process of the testbed that has died; the message is one sentence.
 
-    Like KeyboardInterrupt it may be raised between any two instructions, and is no Exception: a handler of expected
-    errors (a refused connection, a client's failure) must not catch it as an outcome of the experiment.
+    Like KeyboardInterrupt, it may be raised between any two instructions, and is not derived from Exception: a handler
+    for expected errors (a refused connection, a client's failure) must not catch it as a result of the experiment.
     """
 
     def kept_in(self, folder: str) -> LabDied:
@@ -69,7 +69,7 @@ def kept_in(error: BaseException, folder: str) -> str:
 class Stopped(BaseException):
     """Error for a command that is stopped by the signal `number`; the message is one sentence.
 
-    No Exception, for the same reason as LabDied.
+    It is not derived from Exception, for the same reason as LabDied.
     """
 
     def __init__(self, number: int, sentence: str = "") -> None:
@@ -87,11 +87,14 @@ class ServerDied(LabDied):
 
 @dataclass(eq=False)
 class Watched:
-    """A watched process: pidfd, process id, and functions that describe how the process ended.
+    """A process in the monitor, with functions that return how it ended.
 
-    name: description of the process and its host; ended: returns its exit code, negative for a signal; said: returns
-    the last line of its output; is_death: whether an exit code is fatal to the lab; serves: the process is a service of
-    a host.
+    name       description of the process and its host
+    ended      function that returns the exit code, negative for a signal
+    said       function that returns the last line of the output
+    is_death   function that returns whether an exit code is fatal to the lab
+    rank       of several processes that died at once, the one of the lowest rank is reported as the cause
+    serves     the process is a service of a host
     """
 
     pidfd: int
@@ -105,7 +108,7 @@ class Watched:
 
 
 class Watch:
-    """Monitor of one testbed's processes; `death` is the first fatal exit, None before it.
+    """Monitor of the processes of one testbed; `death` is the error for the first fatal exit, None before.
 
     server_died: function called with an error message when a host's service exits; the network then stays up.
     """
@@ -127,14 +130,14 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def open(self) -> None:
-        """Start the monitor thread: from now on a fatal exit interrupts the main thread."""
+        """Start the monitor thread; from then on a fatal exit interrupts the main thread."""
         _interrupting.append(self)
         if threading.current_thread() is threading.main_thread():
             _install()
         self._thread.start()
 
     def add(self, watched: Watched) -> None:
-        """Watch a process until it is removed or has exited."""
+        """Add a process to the monitor, until it is removed or has exited."""
         with self._lock:
             if not self._epoll.closed:
                 # The pidfd is duplicated, because its owner may close the original at any time.
@@ -144,9 +147,10 @@ class Watch:
                 self._epoll.register(descriptor, select.EPOLLIN)
 
     def remove(self, watched: Watched) -> None:
-        """Stop watching a process, because it is about to be stopped; idempotent.
+        """Remove a process from the monitor before it is stopped on purpose; idempotent.
 
-        A process that has exited already did so by itself, and is watched until the thread has handled its exit.
+        If the process has exited already, it did so by itself, and stays in the monitor until the thread has handled
+        its exit.
         """
         with self._lock:
             descriptor = self._descriptors.get(watched)
@@ -165,7 +169,10 @@ class Watch:
             return [process.name for process in processes if _state(process.pid) in STOPPED]
 
     def close(self, failing: bool) -> None:
-        """Stop interrupting the main thread; `failing`: an exception is propagating, which an exit may have caused."""
+        """End the monitor thread; afterwards no exit interrupts the main thread.
+
+        failing: an exception is propagating, whose cause may be an exit that has not been reported yet.
+        """
         self._closing = True
         os.eventfd_write(self._wake, 1)
         self._thread.join()
@@ -179,7 +186,7 @@ class Watch:
             _uninstall()
 
     def release(self) -> None:
-        """Close the duplicated pidfds, the epoll descriptor and the wake-up descriptor."""
+        """Close the descriptors of the monitor: pidfds, epoll descriptor and wake-up descriptor."""
         with self._lock:
             for descriptor in list(self._watched):
                 self._unregister(descriptor)
@@ -191,7 +198,7 @@ class Watch:
                 os.close(self._wake)
 
     def undelivered_death(self) -> LabDied | None:
-        """Return the fatal exit that the main thread has not handled yet, else None; for the signal handler."""
+        """Return the error for a fatal exit that the main thread has not handled yet, else None; for the handler."""
         if self.death is None or self._delivered:
             return None
         self._delivered = True
@@ -220,7 +227,7 @@ class Watch:
                 return
 
     def _collect_exits(self) -> bool:
-        """Remove exited processes from the monitor; return whether one of the exits is fatal."""
+        """Remove exited processes from the monitor; return True if one of the exits is fatal."""
         time.sleep(SETTLE_S)
         with self._lock:
             exited = [self._unregister(descriptor) for descriptor, _ in self._epoll.poll(0)]
@@ -256,7 +263,7 @@ def current() -> Watch | None:
 
 @contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Defer interruption of the main thread: an exit within this block is raised when the block ends."""
+    """Defer interruption of the main thread: the error for an exit within the block is raised when the block ends."""
     global _holds
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -351,7 +358,7 @@ def _sentence(process: Watched, code: int | None) -> str:
 
 
 def how_it_ended(code: int | None) -> str:
-    """Return a phrase for an exit code ("ended with exit status 1", "was killed by SIGKILL"); negative for a signal."""
+    """Return a phrase such as "ended with exit status 1", or for a negative code "was killed by SIGKILL"."""
     if code is None:
         return "has ended"
     if code >= 0:
@@ -368,7 +375,7 @@ def program_of(command: str, host: str) -> str:
 
 
 def shorten(command: str) -> str:
-    """Return a command line without JSON in it, shortened to COMMAND_MAX characters."""
+    """Return a command line without the JSON in it, shortened to COMMAND_MAX characters."""
     command = _JSON_ARGUMENT.sub("...", command)
     return command if len(command) <= COMMAND_MAX else f"{command[:COMMAND_MAX]}..."
 

@@ -1,7 +1,8 @@
-"""Files of an exported lab: texts, copies of files and folders that services read, and start scripts.
+"""Export of a lab as files: generated texts, copies of files and folders that services read, and start scripts.
 
-A service's command line is kept except for absolute paths of this machine: the file or folder at such a path is copied
-into the folder `shared` of the lab, which every host of the lab can read.
+A lab is a topology for another tool, such as Kathara. A service's command line is kept except for absolute paths of
+this machine: the file or folder at such a path is copied into the folder `shared` of the lab, which every host of the
+lab can read.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ SYSTEM_FOLDERS = ("/bin", "/dev", "/etc", "/proc", "/sbin", "/sys", "/usr/bin", 
 
 @dataclass
 class Bundle:
-    """Files of an exported lab: `texts` keyed by path, and sources of `copies` keyed by name below `shared`."""
+    """Files of an exported lab.
+
+    texts: contents keyed by path; copies: files and folders to copy, keyed by their names in the folder `shared`.
+    """
 
     texts: dict[str, str] = field(default_factory=dict)
     copies: dict[str, Path] = field(default_factory=dict)
@@ -67,7 +71,7 @@ class Bundle:
 
 
 def start_script(lab: Lab, host: LabHost, bundle: Bundle, folder: str) -> list[str]:
-    """Return the shell lines that write /etc/hosts and resolv.conf, run the set-up, and start the services.
+    """Return the shell lines that write /etc/hosts and resolv.conf, run the set-up, and start a host's services.
 
     folder: folder with the host's files, which is the working directory of its services.
     """
@@ -86,7 +90,7 @@ def start_script(lab: Lab, host: LabHost, bundle: Bundle, folder: str) -> list[s
 
 
 def image_file() -> str:
-    """Return the Dockerfile of the image that all nodes of a lab run; its context is a checkout of lab7."""
+    """Return the Dockerfile of the image for all nodes of a lab; the build context is a checkout of lab7."""
     return "\n".join(
         [
             "# In a checkout of lab7:  docker build -t lab7 -f THIS_FILE .",
@@ -100,7 +104,7 @@ def image_file() -> str:
 
 
 def unique_names(names: Sequence[str], allowed: str) -> dict[str, str]:
-    """Map each of `names` to a unique name in lower case, with `_` in place of characters that are not in `allowed`."""
+    """Return a unique lower-case name for each name, with `_` in place of characters that are not in `allowed`."""
     found: dict[str, str] = {}
     for name in names:
         plain = base = "".join(letter if letter in allowed else "_" for letter in name.lower())

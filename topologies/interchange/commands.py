@@ -1,7 +1,7 @@
 """Writer and parser of the commands that configure a node (ip-address(8), ip-route(8), ip-link(8), tc-netem(8)).
 
 A switch is a node with a Linux bridge. Each end of a link shapes the frames that it sends, by netem on the interface.
-The parser reads `ifconfig`, `route add` and `brctl` as well, and ignores any other command.
+The parser also accepts `ifconfig`, `route add` and `brctl`, and ignores any other command.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class NodeSetUp:
     bridged: bool = False
 
     def end(self, node: str, number: int, interface: str) -> End:
-        """Return the end of a link at an interface of this node."""
+        """Return the interface `interface` of this node as the end of a link, with number `number`."""
         addresses = tuple(self.addresses.get(interface, ()))
         return End(node, number, addresses, self.macs.get(interface), rounded(self.shapes.get(interface)))
 
@@ -54,7 +54,7 @@ def host_lines(ends: Sequence[tuple[str, End]], routes: Iterable[str]) -> list[s
 
 
 def switch_lines(ends: Sequence[tuple[str, End]]) -> list[str]:
-    """Return the commands that make a bridge of a node's interfaces."""
+    """Return the commands that create a bridge with a node's interfaces as its ports."""
     lines = [f"ip link add name {BRIDGE} type bridge", f"ip link set dev {BRIDGE} up"]
     for interface, end in ends:
         lines += [f"ip link set dev {interface} master {BRIDGE}", f"ip link set dev {interface} up"]
@@ -108,13 +108,13 @@ def _read_ip(kind: str, words: list[str], found: NodeSetUp) -> None:
 
 
 def _read_ifconfig(words: list[str], found: NodeSetUp) -> None:
-    """Read `ifconfig eth0 10.0.0.1/24` and `ifconfig eth0 10.0.0.1 netmask 255.255.255.0`."""
+    """Add the address in `ifconfig eth0 10.0.0.1/24`, or `... 10.0.0.1 netmask 255.255.255.0`, to `found`."""
     address = f"{words[1]}/{_after(words, 'netmask')}" if "netmask" in words else words[1]
     found.addresses.setdefault(words[0], []).append(str(IPv4Interface(address)))
 
 
 def _read_route(words: list[str], found: NodeSetUp) -> None:
-    """Read `route add default gw 10.0.0.1` and `route add -net 10.1.0.0/16 gw 10.0.0.1`."""
+    """Add the route in `route add default gw 10.0.0.1`, or `route add -net 10.1.0.0/16 gw 10.0.0.1`, to `found`."""
     target = next(word for word in words if not word.startswith("-"))
     mask = f"/{_after(words, 'netmask')}" if "netmask" in words else ""
     target = target if target == "default" else str(IPv4Interface(f"{target}{mask}").network)
@@ -122,7 +122,7 @@ def _read_route(words: list[str], found: NodeSetUp) -> None:
 
 
 def _read_netem(words: Sequence[str], before: Shape) -> Shape:
-    """Return `before`, the shape from earlier netem commands of the interface, with one more netem qdisc applied."""
+    """Return a shape with the parameters of one more netem command applied to `before`, that of earlier commands."""
     shape, place = before, 0
     while place < len(words):
         name, values = words[place], words[place + 1 :]
@@ -145,7 +145,7 @@ def _read_netem(words: Sequence[str], before: Shape) -> Shape:
 
 
 def _share(text: str) -> float:
-    """Parse a percentage in tc's format; return a fraction of 1."""
+    """Parse a percentage in tc's format, such as 1%, into a fraction of 1."""
     return float(text.rstrip("%")) / 100
 
 
@@ -159,5 +159,5 @@ def parse_rate_bps(text: str) -> float:
 
 
 def _after(words: Sequence[str], name: str) -> str:
-    """Return the word after `name`. Raises ValueError without one."""
+    """Return the word after the word `name`. Raises ValueError if there is none."""
     return words[words.index(name) + 1]

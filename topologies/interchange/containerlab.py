@@ -29,7 +29,7 @@ FOLDER, START = "/lab7", "start.sh"
 
 
 def containerlab_lab(lab: Lab, name: str) -> Bundle:
-    """Return the files of a containerlab topology."""
+    """Return the files of a lab as a containerlab topology named `name`."""
     bundle, nodes = Bundle(), dict[str, Any]()
     for host in lab.hosts:
         script = start_script(lab, host, bundle, FOLDER)
@@ -101,6 +101,6 @@ def _links(links: list[Any]) -> Iterator[list[tuple[str, str]]]:
 
 
 def _number(interface: str, otherwise: int) -> int:
-    """Return the number in the name of an interface, such as 1 of eth1; `otherwise` without one."""
+    """Return the number in the name of an interface, such as 1 for eth1; `otherwise` if it has none."""
     digits = interface[len(interface.rstrip("0123456789")) :]
     return int(digits) if digits else otherwise

@@ -33,7 +33,7 @@ FOLDER = "/root/lab7"
 
 
 def kathara_lab(lab: Lab, name: str) -> Bundle:
-    """Return the files of a Kathara lab."""
+    """Return the files of a lab in Kathara's format."""
     bundle = Bundle()
     devices = unique_names([*(host.name for host in lab.hosts), *lab.switches], ALLOWED)
     domains = {link: f"l{number}" for number, link in enumerate(lab.links, 1)}
@@ -82,7 +82,10 @@ def read_kathara(folder: Path) -> Lab:
 
 
 def _settings(text: str, names: dict[str, str]) -> Iterator[tuple[str, str, str]]:
-    """Yield (device, argument, value) of each line of lab.conf; fill `names` from comments. Raises TopologyError."""
+    """Yield (device, argument, value) for each line of lab.conf; add original names in comments to `names`.
+
+    Raises TopologyError for any other line.
+    """
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()
         if named := _NAMED.fullmatch(line):

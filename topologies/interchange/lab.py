@@ -1,7 +1,7 @@
-"""Lab: tool-independent model of a topology: hosts, switches and links with addresses, shapes and services.
+"""Lab: tool-independent model of a topology, with hosts, switches and links, addresses, shapes and services.
 
     lab_of(topo)   from a Mininet topology (names of interfaces and addresses as Mininet chooses them)
-    LabTopo(lab) back to a Mininet topology
+    LabTopo(lab)   back to a Mininet topology
 
 Left out: IPv6, rate traces, and classes of nodes (`cls=`); the `notes` of a lab list them.
 """
@@ -21,7 +21,7 @@ from lab7.topologies.emulation.shape import SHAPING, Shape, parse_shape
 
 @dataclass(frozen=True)
 class End:
-    """End of a link at a node: number of the interface there (from 0), addresses, and the shape of outgoing frames."""
+    """End of a link at a node: number of the interface (from 0), addresses, and the shape of frames it sends."""
 
     node: str
     number: int
@@ -32,7 +32,15 @@ class End:
 
 @dataclass(frozen=True)
 class LabHost:
-    """Host: routes in words of ip-route(8), command lines of its set-up and of its services, files and names."""
+    """Host of a lab.
+
+    routes      routes in words of ip-route(8)
+    setup       command lines that run before the services
+    serves      command lines of its services
+    files       path -> text of files in its folder
+    names       its domain names
+    resolvers   addresses of its recursive resolvers
+    """
 
     name: str
     routes: tuple[str, ...] = ()
@@ -45,7 +53,10 @@ class LabHost:
 
 @dataclass(frozen=True)
 class Lab:
-    """Hosts, switches and links; host_names: every host's /etc/hosts lists all others; notes: parts left out."""
+    """Hosts, switches and links of a topology.
+
+    host_names: every host's /etc/hosts lists all other hosts; notes: sentences about the parts that were left out.
+    """
 
     hosts: tuple[LabHost, ...]
     switches: tuple[str, ...]
@@ -54,7 +65,7 @@ class Lab:
     notes: tuple[str, ...] = ()
 
     def ends(self, node: str) -> list[End]:
-        """Return the ends of links at a node in the order of their numbers."""
+        """Return the link ends at a node in the order of their interface numbers."""
         ends = [end for link in self.links for end in link if end.node == node]
         return sorted(ends, key=lambda end: end.number)
 
@@ -69,7 +80,7 @@ class Lab:
 
     @property
     def network(self) -> Lab:
-        """Return the lab reduced to nodes, links, addresses, routes and shapes, sorted, for comparison."""
+        """Return a reduced lab for comparison: sorted nodes and links with addresses, routes and shapes only."""
         hosts = tuple(LabHost(host.name, host.routes) for host in sorted(self.hosts, key=lambda host: host.name))
         links = [(first, second) if first.node <= second.node else (second, first) for first, second in self.links]
         order = sorted(links, key=lambda link: [(end.node, end.number) for end in link])
@@ -77,7 +88,7 @@ class Lab:
 
 
 def lab_of(topo: Topo) -> Lab:
-    """Return the lab of a Mininet topology. Raises TopologyError for an invalid option."""
+    """Return the model (Lab) of a Mininet topology. Raises TopologyError for an invalid option."""
     topology_checks.check(topo)
     addresses = topology_checks.host_addresses(topo)
     links = [info for _, _, info in topo.links(withInfo=True)]
@@ -105,7 +116,7 @@ def lab_of(topo: Topo) -> Lab:
 def rounded(shape: Shape | None) -> Shape | None:
     """Return a shape rounded to the precision of tc's commands: us, bit/s, and 1e-7 of loss and reordering.
 
-    None for a shape that changes nothing, and for a shape that has only a trace.
+    None for a shape that changes nothing; a rate trace is left out.
     """
     if shape is None:
         return None
@@ -154,7 +165,7 @@ def _notes(topo: Topo) -> tuple[str, ...]:
 
 
 class LabTopo(Topo):  # type: ignore[misc]
-    """Mininet topology of a lab."""
+    """Mininet topology made from a Lab."""
 
     def build(self, lab: Lab) -> None:
         """Add the hosts, switches and links of a lab."""

@@ -1,4 +1,4 @@
-"""Shadow configurations: a graph of the network in GML, and a process for each service; written only.
+"""Writer of Shadow configurations: a graph of the network in GML, and a process for each service.
 
 A host or a switch is a node of the graph, a link is an edge with its delay and loss; Shadow routes by the path of the
 least delay. Shadow has rates at hosts only: a host gets the rate of its link. Left out are the rate of a link between

@@ -1,13 +1,15 @@
-"""EDNS Client Subnet (ECS, RFC 7871): the option, its use in queries and responses, and a resolver's prefix policy.
+"""EDNS Client Subnet (ECS, RFC 7871): codec of the option, its use in messages, and limits on prefix lengths.
 
     query     FAMILY 1, SOURCE 24, SCOPE 0, ADDRESS 10.8.1       the client is in 10.8.1.0/24
     response  FAMILY 1, SOURCE 24, SCOPE 16, ADDRESS 10.8.1      the answer is valid for all of 10.8.0.0/16
 
-RFC 7871 sections 6 and 7.2.1: a malformed option gets FORMERR; the response repeats family, source and address and sets
-the scope; a query without the option gets a response without it. SOURCE 0 opts out of an answer by network; the family
-of SOURCE 0 is ignored, and may be 0, as dig sends it and earlier drafts required. The response to SOURCE 0 has no
-address (section 7.2.1; section 7.3 asks for the server's choice, for which section 6 has no format). Left out: the
-advice of RFC 7871 section 10 to ignore private networks, because all networks of a lab are private.
+RFC 7871 section 6: the response repeats family, source and address of the query, and sets the scope. Section 7.2.1: a
+malformed option gets FORMERR, and a query without the option gets a response without it.
+
+With SOURCE 0 a client opts out: its network is not disclosed, and the answer does not depend on it. The family is then
+ignored, and may be 0, as dig sends it and earlier drafts required. The response to SOURCE 0 has no address (section
+7.2.1; section 7.3 lets the server choose an address, for which section 6 defines no format). Left out: the advice of
+RFC 7871 section 10 to ignore private networks, because all networks of a lab are private.
 """
 
 from dataclasses import dataclass, replace
@@ -73,22 +75,26 @@ _SCOPE_OFFSET = 3
 
 @dataclass(frozen=True, slots=True)
 class QuerySubnet:
-    """Client subnet option of a query; `network` is None for SOURCE 0, by which the client opts out."""
+    """Client subnet option of a query.
+
+    `network` is the client's network; None for SOURCE 0, by which the client opts out (RFC 7871 section 7.1.2).
+    """
 
     option: Option
     network: Network | None
 
     def echoed(self, scope: int) -> Option:
-        """Return the option for the response: the query's, with the scope prefix length set (RFC 7871 7.2.1)."""
+        """Return the query's option with the scope prefix length set, for the response (RFC 7871 section 7.2.1)."""
         octets = bytearray(self.option.data)
         octets[_SCOPE_OFFSET] = scope
         return Option(self.option.code, bytes(octets))
 
 
 def query_subnet(query: Message) -> QuerySubnet | None:
-    """Return the client subnet of a query, None without the option.
+    """Return the client subnet option of a query; None if the query has none.
 
-    Raises WireError if RFC 7871 section 7.2.1 requires FORMERR: malformed, with a scope, or given twice.
+    Raises WireError if RFC 7871 section 7.2.1 requires FORMERR: if the option is malformed, has a scope other than 0,
+    or occurs twice.
     """
     options = query.options(OPTION_CLIENT_SUBNET)
     if not options:
@@ -108,7 +114,7 @@ def query_subnet(query: Message) -> QuerySubnet | None:
 
 
 def response_subnet(message: Message) -> ClientSubnet | None:
-    """Return the client subnet of a response, None without the option; raises WireError if malformed or given twice."""
+    """Return the client subnet option of a response, None without one; raises WireError if malformed or given twice."""
     options = message.options(OPTION_CLIENT_SUBNET)
     if len(options) > 1:
         raise WireError("more than one client subnet")
@@ -116,7 +122,10 @@ def response_subnet(message: Message) -> ClientSubnet | None:
 
 
 def with_subnet(query: Message, reply: Message, subnet: QuerySubnet | None, scope: int) -> Message:
-    """Return `reply` with the query's client subnet and `scope`; unchanged if the query has no client subnet."""
+    """Return `reply` with the query's client subnet option, in which the scope prefix length is `scope`.
+
+    `reply` is returned unchanged if the query has no such option.
+    """
     if subnet is None or query.edns is None:
         return reply
     # RFC 3225 section 3: the response repeats the DO bit of the query.
@@ -126,20 +135,20 @@ def with_subnet(query: Message, reply: Message, subnet: QuerySubnet | None, scop
 
 @dataclass(frozen=True, slots=True)
 class SubnetPolicy:
-    """Maximum prefix lengths of the client subnets that a resolver sends, for IPv4 and IPv6."""
+    """Maximum prefix lengths, for IPv4 and for IPv6, of the client networks that a resolver discloses to servers."""
 
     prefix4: int = PREFIX4_RECOMMENDED
     prefix6: int = PREFIX6_RECOMMENDED
 
     def longest(self, network: Network) -> int:
-        """Return the maximum prefix length that is sent for a network, by its address family."""
+        """Return the maximum prefix length for the address family of `network`."""
         return self.prefix4 if network.version == 4 else self.prefix6
 
     def subnet_for(self, host: str, subnet: QuerySubnet | None) -> Network:
-        """Return the network to send upstream for a client; prefix length 0 discloses nothing.
+        """Return the client's network to send upstream; its prefix length is 0 if the client has opted out.
 
-        The network of the client's own option, or else the client's address, is truncated to the maximum prefix length
-        (RFC 7871 sections 7.1.1 and 7.1.2).
+        It is the network in the client's own option, or else the client's address, truncated to the maximum prefix
+        length (RFC 7871 sections 7.1.1 and 7.1.2).
         """
         if subnet is not None and subnet.network is None:
             # RFC 7871 section 7.1.2: SOURCE 0 discloses no network, so its family is the transport's, here always IPv4.

@@ -14,7 +14,7 @@ DNS_PORT = 53
 
 
 class RRType(IntEnum):
-    """RR types and query types."""
+    """RR types and query types (QTYPE), such as MX and AXFR."""
 
     A = 1
     NS = 2

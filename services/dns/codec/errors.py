@@ -1,4 +1,4 @@
-"""Exceptions of the DNS packages: malformed messages, malformed text, invalid zones."""
+"""Exceptions of the DNS packages: for malformed messages, malformed text and invalid zones."""
 
 
 class DNSError(Exception):
@@ -6,7 +6,10 @@ class DNSError(Exception):
 
 
 class WireError(DNSError):
-    """Error for a malformed message; `message_id` is None if the message has fewer than two octets."""
+    """Error for a malformed DNS message.
+
+    `message_id` is the id of the message, None if the message has fewer than two octets.
+    """
 
     def __init__(self, detail: str, message_id: int | None = None) -> None:
         super().__init__(detail)

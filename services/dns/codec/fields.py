@@ -1,10 +1,11 @@
-r"""Field kinds of rdata: codecs between a value, its wire format and its presentation format; the base class of rdata.
+r"""Codecs for the fields of rdata, in wire format and presentation format, and the base class of rdata.
 
     shape = (("preference", U16), ("exchange", WELL_KNOWN_NAME))      of MX: the fields in wire order
 
-A FieldKind encodes, decodes, parses and prints one field; an Rdata class declares its fields as `shape`. RFC 1035
-sections 3.3 and 5.1, RFC 3597 (section 4: which names are compressed; section 5: \# and opaque rdata), RFC 4034
-sections 3.2 (times), 4.1.2 (type bitmaps) and 6.2 (canonical form), RFC 4648 (hexadecimal, base32hex and base64).
+FieldKind is the base class of the codecs, such as those for integers and domain names. Rdata is the base class of the
+rdata of all RR types: a subclass lists its fields and their codecs in `shape`. RFC 1035 sections 3.3 and 5.1, RFC 3597
+(section 4: which names are compressed; section 5: \# and opaque rdata), RFC 4034 sections 3.2 (times), 4.1.2 (type
+bitmaps) and 6.2 (canonical form), RFC 4648 (hexadecimal, base32hex and base64).
 """
 
 import base64
@@ -29,7 +30,7 @@ CHARACTER_STRING_MAX = 255
 
 
 class FieldKind(ABC, Generic[T]):
-    """Codec for one kind of field, with values of type T."""
+    """Base class of the codecs for rdata fields; T is the type of a decoded value."""
 
     @abstractmethod
     def read(self, reader: Reader) -> T:
@@ -45,7 +46,7 @@ class FieldKind(ABC, Generic[T]):
 
     @abstractmethod
     def from_tokens(self, tokens: Tokens, label: str) -> T:
-        """Parse the field from a master file's tokens; raises TextError, with `label` as the field's name."""
+        """Parse the field from tokens of a master file; raises TextError, which calls the field `label`."""
 
     @abstractmethod
     def to_text(self, value: T) -> str:
@@ -53,7 +54,7 @@ class FieldKind(ABC, Generic[T]):
 
 
 class Unsigned(FieldKind[int]):
-    """Field kind: an unsigned number of `octets` octets."""
+    """Rdata field: an unsigned number of `octets` octets."""
 
     def __init__(self, octets: int) -> None:
         self._octets = octets
@@ -73,7 +74,10 @@ class Unsigned(FieldKind[int]):
 
 
 class Mnemonic(Unsigned):
-    """Field kind: an unsigned number, for which master files may use a mnemonic of `numbers`; printed as a number."""
+    """Rdata field: an unsigned number, for which a master file may have a mnemonic; always printed as a number.
+
+    `numbers` maps mnemonics to numbers.
+    """
 
     def __init__(self, octets: int, numbers: Mapping[str, int]) -> None:
         super().__init__(octets)
@@ -89,7 +93,7 @@ class Mnemonic(Unsigned):
 
 
 class Seconds(Unsigned):
-    """Field kind: a 32-bit duration in seconds; master files may use units, such as 1h30m."""
+    """Rdata field: a 32-bit duration in seconds; master files may use units, such as 1h30m."""
 
     def __init__(self) -> None:
         super().__init__(4)
@@ -100,7 +104,7 @@ class Seconds(Unsigned):
 
 
 class Time(Unsigned):
-    """Field kind: a 32-bit absolute time, YYYYMMDDHHmmSS in presentation format (RFC 4034 section 3.2)."""
+    """Rdata field: a 32-bit absolute time, YYYYMMDDHHmmSS in presentation format (RFC 4034 section 3.2)."""
 
     _FORMAT = "%Y%m%d%H%M%S"
     _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -128,7 +132,7 @@ class Time(Unsigned):
 
 
 class CoveredType(Unsigned):
-    """Field kind: an RR type, such as the type covered by an RRSIG; in text a mnemonic."""
+    """Rdata field: an RR type, such as the type covered by an RRSIG; a mnemonic in presentation format."""
 
     def __init__(self) -> None:
         super().__init__(2)
@@ -141,10 +145,11 @@ class CoveredType(Unsigned):
 
 
 class DomainName(FieldKind[Name]):
-    """Field kind: a domain name, compressed when written if `sent`, accepted compressed if `received`.
+    """Rdata field: a domain name.
 
-    If `folded` is False, the name keeps its case in canonical form: RFC 4034 section 6.2 lists the types whose names
-    are folded to lower case (and RFC 6840 section 5.1 removes NSEC).
+    `sent`: the name is compressed when it is encoded. `received`: a compressed name is accepted when it is decoded.
+    `folded`: the canonical form has the name in lower case, as RFC 4034 section 6.2 requires for the types it lists
+    (RFC 6840 section 5.1 removes NSEC from the list).
     """
 
     def __init__(self, sent: bool, received: bool, folded: bool = True) -> None:
@@ -169,7 +174,7 @@ class DomainName(FieldKind[Name]):
 
 
 class DomainNames(FieldKind[tuple[Name, ...]]):
-    """Field kind: names up to the end of the rdata, not compressed."""
+    """Rdata field: domain names up to the end of the rdata, not compressed."""
 
     def read(self, reader: Reader) -> tuple[Name, ...]:
         names = []
@@ -189,7 +194,7 @@ class DomainNames(FieldKind[tuple[Name, ...]]):
 
 
 class AddressV4(FieldKind[IPv4Address]):
-    """Field kind: an IPv4 address."""
+    """Rdata field: an IPv4 address."""
 
     def read(self, reader: Reader) -> IPv4Address:
         return IPv4Address(reader.octets(4))
@@ -209,7 +214,7 @@ class AddressV4(FieldKind[IPv4Address]):
 
 
 class AddressV6(FieldKind[IPv6Address]):
-    """Field kind: an IPv6 address (RFC 3596 section 2.2)."""
+    """Rdata field: an IPv6 address (RFC 3596 section 2.2)."""
 
     def read(self, reader: Reader) -> IPv6Address:
         return IPv6Address(reader.octets(16))
@@ -231,7 +236,7 @@ class AddressV6(FieldKind[IPv6Address]):
 
 
 class CharacterString(FieldKind[bytes]):
-    """Field kind: a character-string, which is a length octet and up to 255 octets."""
+    """Rdata field: a character-string, which is a length octet and up to 255 octets."""
 
     def read(self, reader: Reader) -> bytes:
         return reader.character_string()
@@ -251,7 +256,7 @@ class CharacterString(FieldKind[bytes]):
 
 
 class CharacterStrings(FieldKind[tuple[bytes, ...]]):
-    """Field kind: one or more character-strings, up to the end of the rdata."""
+    """Rdata field: one or more character-strings, up to the end of the rdata."""
 
     _string = CharacterString()
 
@@ -276,7 +281,7 @@ class CharacterStrings(FieldKind[tuple[bytes, ...]]):
 
 
 class Octets(FieldKind[bytes]):
-    """Field kind: octets up to the end of the rdata, in hexadecimal; blanks are permitted anywhere."""
+    """Rdata field: octets up to the end of the rdata, in hexadecimal; blanks are permitted anywhere."""
 
     def read(self, reader: Reader) -> bytes:
         return reader.octets(reader.remaining)
@@ -292,7 +297,7 @@ class Octets(FieldKind[bytes]):
 
 
 class Base64Octets(Octets):
-    """Field kind: octets up to the end of the rdata, in base64 (RFC 4648 section 4); blanks are permitted anywhere."""
+    """Rdata field: octets up to the end of the rdata, in base64 (RFC 4648 section 4); blanks are permitted anywhere."""
 
     def from_tokens(self, tokens: Tokens, label: str) -> bytes:
         return octets_from_base64(_rest(tokens, label), label)
@@ -302,9 +307,10 @@ class Base64Octets(Octets):
 
 
 class CountedOctets(FieldKind[bytes]):
-    """Field kind: a length octet and that many octets; in text hexadecimal, "-" if empty, or base32hex if `base32`.
+    """Rdata field: a length octet and that many octets.
 
-    A base32hex field is never empty, since the hash of NSEC3 always has octets (RFC 5155 section 3.1.7).
+    The presentation format is hexadecimal, with "-" for no octets, or base32hex if `base32`. A base32hex field is never
+    empty, since the hash of NSEC3 always has octets (RFC 5155 section 3.1.7).
     """
 
     def __init__(self, base32: bool = False) -> None:
@@ -339,7 +345,10 @@ class CountedOctets(FieldKind[bytes]):
 
 
 class TypeBitmap(FieldKind[tuple[int, ...]]):
-    """Field kind: the types in a bitmap up to the end of the rdata, in ascending order (RFC 4034 section 4.1.2)."""
+    """Rdata field: a bitmap of RR types up to the end of the rdata, decoded to the types in ascending order.
+
+    RFC 4034 section 4.1.2.
+    """
 
     def read(self, reader: Reader) -> tuple[int, ...]:
         types: list[int] = []
@@ -370,12 +379,12 @@ class TypeBitmap(FieldKind[tuple[int, ...]]):
 
 
 def bits_of(bitmap: bytes) -> list[int]:
-    """Return the indices of the set bits; bit 0 is the most significant bit of the first octet."""
+    """Return the indices of the set bits in a bitmap; bit 0 is the most significant bit of the first octet."""
     return [8 * index + bit for index, octet in enumerate(bitmap) for bit in range(8) if octet & 0x80 >> bit]
 
 
 def bitmap_of(bits: Iterable[int]) -> bytes:
-    """Return the shortest bitmap in which the bits with these indices are set."""
+    """Return the shortest bitmap, as octets, in which the bits with these indices are set."""
     numbers = set(bits)
     bitmap = bytearray(max(numbers, default=-1) // 8 + 1)
     for number in numbers:
@@ -413,7 +422,7 @@ def _from_base32hex(text: str, label: str) -> bytes:
 
 
 class QuotedOctets(Octets):
-    """Field kind: octets up to the end of the rdata, as one quoted string in presentation format (RFC 8659)."""
+    """Rdata field: octets up to the end of the rdata, as one quoted string in presentation format (RFC 8659)."""
 
     def from_tokens(self, tokens: Tokens, label: str) -> bytes:
         return tokens.octets(label)
@@ -479,9 +488,9 @@ GENERIC = "\\#"
 
 @dataclass(frozen=True, slots=True)
 class Rdata:
-    """Base class of rdata; `shape` lists the fields in wire order.
+    """Base class of the rdata of all RR types; `shape` lists the fields in wire order.
 
-    A class whose fields depend on one another has no shape: it has its own read, from_tokens, write and to_text. The
+    A subclass whose fields depend on one another has no shape: it has its own read, from_tokens, write and to_text. The
     names in such a class are never compressed, and keep their case in canonical form.
     """
 
@@ -503,7 +512,7 @@ class Rdata:
             kind.write(writer, getattr(self, name))
 
     def canonical(self) -> bytes:
-        """Encode in canonical form: no compression, names in lower case (RFC 4034 section 6.2)."""
+        """Return the rdata in canonical form: without compression, names in lower case (RFC 4034 section 6.2)."""
         if not self.shape:
             return self.to_wire()
         writer = Writer()
@@ -529,7 +538,7 @@ class Rdata:
 
 @dataclass(frozen=True, slots=True)
 class Opaque(Rdata):
-    """Rdata of an unknown type or class (RFC 3597)."""
+    """Rdata of an unknown type or class, kept as octets (RFC 3597)."""
 
     shape = (("data", OCTETS),)
     data: bytes

@@ -1,6 +1,6 @@
-"""Gateway field of IPSECKEY and AMTRELAY: empty, IPv4, IPv6 or a name, as the record's gateway type field says.
+"""Gateway field of IPSECKEY and AMTRELAY rdata: no gateway, an IPv4 address, an IPv6 address or a domain name.
 
-RFC 4025 sections 2.3 to 2.5, RFC 8777 section 4.2.
+The gateway type field of the same record determines the format. RFC 4025 sections 2.3 to 2.5, RFC 8777 section 4.2.
 """
 
 from ipaddress import IPv4Address, IPv6Address
@@ -14,7 +14,7 @@ Gateway = IPv4Address | IPv6Address | Name | None
 
 
 def read_gateway(reader: Reader, gateway_type: int) -> Gateway:
-    """Decode a gateway field, given its type from 0 to 3; raises WireError."""
+    """Decode a gateway field of the given gateway type, from 0 to 3; raises WireError."""
     if gateway_type == 0:
         return None
     if gateway_type == 1:
@@ -27,7 +27,7 @@ def read_gateway(reader: Reader, gateway_type: int) -> Gateway:
 
 
 def gateway_from_tokens(tokens: Tokens, gateway_type: int, label: str) -> Gateway:
-    """Parse a gateway field, given its type from 0 to 3; raises TextError, with `label` as the field's name."""
+    """Parse a gateway field of the given gateway type, from 0 to 3; raises TextError, which calls the field `label`."""
     if gateway_type == 0:
         text = tokens.token(label).text
         if text != ".":

@@ -1,7 +1,7 @@
-"""Lexer for master files: text into lines of tokens, with comments, quotes and parentheses resolved.
+r"""Lexer for master files: it splits text into lines of tokens, and processes comments, quotes and parentheses.
 
-RFC 1035 section 5.1. Text is Latin-1: one character per octet. Escapes are kept, because `\\.` has different meanings
-in a name and in a character-string.
+RFC 1035 section 5.1. Text is Latin-1: one character per octet. Escapes are kept, because `\.` has different meanings in
+a name and in a character-string.
 """
 
 import re
@@ -92,7 +92,10 @@ def _lexical_error(text: str, position: int) -> str:
 
 
 class Tokens:
-    """Reader for the tokens of one line; `origin` completes relative names, which are errors if it is None."""
+    """Reader for the tokens of one line of a master file.
+
+    Relative names are completed with `origin`; if it is None, a relative name is an error.
+    """
 
     def __init__(self, tokens: list[Token], origin: Name | None = ROOT) -> None:
         self.origin = origin
@@ -107,21 +110,21 @@ class Tokens:
         return self._tokens[self._next] if self._next < len(self._tokens) else None
 
     def token(self, label: str) -> Token:
-        """Consume the next token; raises TextError, with `label` as the field's name, if none is left."""
+        """Consume and return the next token; raises TextError, which calls the field `label`, if none is left."""
         if self._next >= len(self._tokens):
             raise TextError(f"{label} is missing")
         self._next += 1
         return self._tokens[self._next - 1]
 
     def number(self, label: str, maximum: int) -> int:
-        """Consume the next token as a decimal number; raises TextError."""
+        """Consume the next token, and return it as a decimal number of at most `maximum`; raises TextError."""
         text = self.token(label).text
         if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= maximum):
             raise TextError(f"{label} is {text!r}, expected a number up to {maximum}")
         return int(text)
 
     def name(self, label: str) -> Name:
-        """Consume a domain name; without a final dot it is relative to the origin, and @ is the origin itself."""
+        """Consume a domain name; a name without final dot is relative to the origin, and @ is the origin itself."""
         token = self.token(label)
         # RFC 1035 section 5.1: a free-standing, unquoted @ is the origin.
         is_origin = token.text == "@" and not token.quoted
@@ -132,7 +135,7 @@ class Tokens:
         return Name.from_text(token.text, self.origin)
 
     def octets(self, label: str) -> bytes:
-        """Consume a token as octets, with escapes decoded."""
+        """Consume a token, and return its octets, with escapes decoded."""
         return unescaped(self.token(label).text)
 
     def finish(self) -> None:

@@ -43,7 +43,7 @@ Warn = Callable[[str], None]
 
 
 def no_warning(_: str) -> None:
-    """Ignore a warning; this is the default for parameters of type Warn."""
+    """Ignore a warning; the default for parameters of type Warn, which are callbacks for warnings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +60,20 @@ class Entry:
 
 
 def read_master_file(path: Path, origin: Name | None = None, warn: Warn = no_warning) -> list[Entry]:
-    """Parse a file and its includes; raises MasterFileError.
+    """Parse a master file and the files that it includes; raises MasterFileError.
 
-    `origin` completes relative names until the first $ORIGIN; without either a relative name is an error.
+    Relative names before the first $ORIGIN are completed with `origin`; if it is None, such a name is an error.
     """
     return list(_Parser(path.parent.resolve(), warn).read(path, origin, 0))
 
 
 def parse_master_file(text: str, origin: Name | None = None, file: str = "zone") -> list[Entry]:
-    """Parse text without $INCLUDE; raises MasterFileError, with `file` as the file name."""
+    """Parse a master file given as text, without $INCLUDE; raises MasterFileError, which names the file `file`."""
     return list(_Parser(None, no_warning).parse(text, file, origin, 0))
 
 
 class _Parser:
-    """Parser of master files; lines without owner, TTL or class get the previous one (RFC 1035 section 5.1)."""
+    """Parser of master files; a line without owner, TTL or class gets the previous one (RFC 1035 section 5.1)."""
 
     def __init__(self, folder: Path | None, warn: Warn) -> None:
         self._folder = folder
@@ -160,7 +160,7 @@ class _Parser:
         return entry
 
     def _record(self, line: Line, origin: Name | None) -> tuple[Record, bool]:
-        """Parse a record; return (record, whether a TTL is stated)."""
+        """Parse a record; return (record, True if the line states a TTL)."""
         tokens = Tokens(line.tokens, origin)
         if not line.indented:
             self._owner = self._name(tokens, origin)
@@ -227,7 +227,7 @@ def _is_class(word: str) -> bool:
 
 
 def write_master_file(origin: Name, rrsets: Iterable[RRset]) -> str:
-    """Return the text of a master file with these RRsets, in order and with owners relative to `origin`."""
+    """Return a master file of these RRsets, in the given order and with owners relative to `origin`."""
     lines = [f"$ORIGIN {origin}"]
     for rrset in rrsets:
         kind = f"{rrset.ttl} {class_to_text(rrset.rclass)} {type_to_text(rrset.rtype)}"

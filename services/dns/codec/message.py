@@ -1,4 +1,4 @@
-"""DNS messages: question, records and RRsets, the OPT pseudo-record of EDNS, and the message with all of these.
+"""DNS messages and their parts: question, record, RRset, and the OPT pseudo-record of EDNS; encoder and decoder.
 
     >>> query = Message(id=1, rd=True, questions=(Question(Name.from_text("example.com."), RRType.A),))
     >>> Message.from_wire(query.to_wire()) == query
@@ -10,9 +10,9 @@ missing.
 
 RFC 1035 section 4.1 (header and sections) and 4.1.1 (TC), RFC 2535 section 6.1 as retained by RFC 4035 section 3 (AD
 and CD), RFC 2181 sections 5 (an RRset has one TTL), 8 (TTLs have 31 bits) and 9 (TC), RFC 6891 sections 6.1 (OPT: at
-most one, in the additional section, owned by the root) and 7 (a response to EDNS always has it), RFC 9471 section 2
-(a referral without its glue is truncated). Left out: the reserved header bit, which is sent as 0 and ignored, and the
-EDNS flags beside DO.
+most one, in the additional section, owned by the root) and 7 (a response to a query with OPT has OPT), RFC 9471 section
+2 (a referral without its glue is truncated). Left out: the reserved header bit, which is sent as 0 and ignored, and the
+EDNS flags other than DO.
 """
 
 import struct
@@ -101,14 +101,14 @@ class RRset:
         return RRset(self.name, self.rtype, self.rclass, ttl, self.rdatas)
 
     def rotated(self, rotation: int) -> "RRset":
-        """Return an address set that begins `rotation` addresses further on (RFC 1794); other sets unchanged."""
+        """Return an RRset of addresses rotated by `rotation` records, to share load (RFC 1794); others unchanged."""
         if self.rtype not in ADDRESS_TYPES or len(self.rdatas) < 2:
             return self
         begin = rotation % len(self.rdatas)
         return replace(self, rdatas=self.rdatas[begin:] + self.rdatas[:begin])
 
     def canonical(self) -> tuple[Name, int, int, tuple[bytes, ...]]:
-        """Return a key that ignores order, case and TTL: name, type, class, sorted canonical rdata."""
+        """Return a comparison key that ignores order, case and TTL: name, type, class, sorted canonical rdata."""
         return (self.name, self.rtype, self.rclass, tuple(sorted(rdata.canonical() for rdata in self.rdatas)))
 
 
@@ -127,7 +127,7 @@ def rrsets_of(records: Iterable[Record]) -> list[RRset]:
 
 
 def records_of(rrsets: Iterable[RRset]) -> tuple[Record, ...]:
-    """Return the records of RRsets, in order."""
+    """Return the records of several RRsets, in order."""
     return tuple([record for rrset in rrsets for record in rrset.records()])
 
 
@@ -157,7 +157,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class EDNS:
-    """Content of an OPT record (RFC 6891 section 6.1.3); the extended rcode bits are in Message.rcode instead."""
+    """Content of an OPT record (RFC 6891 section 6.1.3), except the extended rcode bits, which are in Message.rcode."""
 
     udp_size: int = UDP_SIZE_DEFAULT
     version: int = 0
@@ -181,7 +181,7 @@ class EDNS:
 
     @classmethod
     def read(cls, reader: Reader, udp_size: int, ttl: int, size: int) -> "EDNS":
-        """Decode the `size` octets of rdata that follow OPT's class and TTL; raises WireError."""
+        """Decode the rest of an OPT record: `size` octets of options, after class and TTL; raises WireError."""
         options = tuple(_options(Reader(reader.octets(size))))
         return cls(udp_size, ttl >> 16 & 0xFF, bool(ttl & _DO), options)
 
@@ -234,7 +234,7 @@ class Message:
             raise WireError(str(error), message_id) from error
 
     def to_wire(self) -> bytes:
-        """Encode the whole message; raises ValueError if it is longer than MESSAGE_OCTETS_MAX."""
+        """Encode the whole message; raises ValueError if it is longer than MESSAGE_OCTETS_MAX (65,535 octets)."""
         writer = Writer()
         write_header(writer, self)
         for question in self.questions:
@@ -249,9 +249,9 @@ class Message:
         return bytes(writer.octets)
 
     def reply(self, rcode: int = Rcode.NOERROR) -> "Message":
-        """Return an empty response to this query: its id, opcode, questions, RD and CD (RFC 4035 section 3.1.6).
+        """Return an empty response to this query, with its id, opcode, questions, RD and CD (RFC 4035 section 3.1.6).
 
-        EDNS is negotiated hop by hop, so the server adds its own.
+        It has no EDNS, which is negotiated hop by hop: the server adds its own.
         """
         return Message(
             id=self.id, qr=True, opcode=self.opcode, rd=self.rd, cd=self.cd, rcode=rcode, questions=self.questions
@@ -287,7 +287,10 @@ def flags_of(message: Message) -> int:
 
 
 def write_header(writer: Writer, message: Message) -> None:
-    """Encode the header with the section counts; raises ValueError for an rcode above 15 without EDNS."""
+    """Encode the header with the record counts of the sections.
+
+    Raises ValueError for an rcode above 15 in a message without EDNS.
+    """
     if message.rcode > 0xF and message.edns is None:
         raise ValueError(f"the response code {message.rcode} needs EDNS")
     counts = (
@@ -307,7 +310,7 @@ def write_question(writer: Writer, question: Question) -> None:
 
 
 def write_record(writer: Writer, record: Record) -> None:
-    """Encode a record; RDLENGTH is filled in after the rdata."""
+    """Encode a record; its RDLENGTH is set after the rdata is encoded."""
     writer.name(record.name)
     writer.u16(record.rtype)
     writer.u16(record.rclass)
@@ -391,7 +394,10 @@ def _read_record(reader: Reader) -> "Record | _Opt":
 
 
 def encode(message: Message, limit_octets: int = MESSAGE_OCTETS_MAX) -> bytes:
-    """Encode a message into at most `limit_octets`; set TC if a required RRset does not fit (RFC 2181 section 9)."""
+    """Encode a message in at most `limit_octets`, without the RRsets that do not fit.
+
+    TC is set if an RRset that does not fit is required (RFC 2181 section 9).
+    """
     writer = Writer()
     write_header(writer, message)
     for question in message.questions:
@@ -412,7 +418,7 @@ def encode(message: Message, limit_octets: int = MESSAGE_OCTETS_MAX) -> bytes:
 
 
 def udp_limit(query: Message, size_max: int) -> int:
-    """Return the maximum size of a UDP response: the requestor's payload size, from 512 to `size_max` octets."""
+    """Return the maximum size of a UDP response in octets: the requestor's payload size, but 512 to `size_max`."""
     # The limit is the size in OPT (RFC 6891 section 6.2.3), without EDNS 512 octets (RFC 1035 section 2.3.4).
     return UDP_SIZE_MIN if query.edns is None else min(max(query.edns.udp_size, UDP_SIZE_MIN), size_max)
 
@@ -446,9 +452,10 @@ def _rrsets(section: Sequence[Record]) -> Iterator[list[Record]]:
 
 
 def _is_answered(message: Message, written: int) -> bool:
-    """Tell whether all answers were written and the authority section has no more than the NS set of their zone.
+    """Tell whether a response is complete without its authority section, which has the zone's NS set only.
 
-    RFC 2181 section 9: TC is not set because of records that could be included but are not required.
+    RFC 2181 section 9: TC is not set because of records that could be included but are not required. `written` is the
+    number of answers that were written.
     """
     if not message.aa or not message.answers or written < len(message.answers):
         return False
@@ -464,8 +471,8 @@ def _covered_type(record: Record) -> int:
 def _write_additional(writer: Writer, message: Message, limit_octets: int) -> tuple[int, bool]:
     """Encode the additional section; return (number of records written, False if glue of a referral was left out).
 
-    If it does not fit, the glue of a referral comes first, since without it TC is set (RFC 9471 section 2), then, as in
-    BIND and NSD, IPv4 addresses before IPv6 addresses, and whatever fits is sent.
+    If the section does not fit as a whole, the glue of a referral is written first, since TC must be set without it
+    (RFC 9471 section 2). The other addresses follow as far as they fit, IPv4 before IPv6, as in BIND and NSD.
     """
     before = len(writer)
     count, complete = _write_section(writer, message.additional, limit_octets)

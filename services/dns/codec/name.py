@@ -4,14 +4,13 @@ r"""Domain names: case-insensitive labels, presentation format with escapes, wir
     True
 
 Name is always absolute: relative names exist in master files only, beside an origin. Reader and Writer decode and
-encode the octets of a message. A compression pointer must point to an offset before the first label of the part that it
-ends (RFC 1035 section 4.1.4: a prior occurrence), so offsets decrease strictly and decoding terminates; the decoded
-name is bounded by 255 octets. WireError from here has no message id; Message.from_wire adds it.
+encode the octets of a message. A compression pointer must point to an offset before the labels that precede the pointer
+(RFC 1035 section 4.1.4: a prior occurrence). Offsets therefore decrease strictly, and decoding terminates; the decoded
+name has at most 255 octets. A WireError raised here has no message id; Message.from_wire adds it.
 
-RFC 1035 sections 2.3.4 (63 and 255 octets), 4.1.4 (compression) and 5.1 (\X and \DDD), RFC 4343 (only A-Z are
-folded), RFC 4034 section 6.1 (canonical order), RFC 4592 section 2.1.1 (wildcards), RFC 6672 section 2.2 (DNAME
-substitution). Left out: IDNA, which is a matter of the application, and the bit-string labels withdrawn by RFC 6891
-section 5.
+RFC 1035 sections 2.3.4 (63 and 255 octets), 4.1.4 (compression) and 5.1 (\X and \DDD), RFC 4343 (only A-Z are folded),
+RFC 4034 section 6.1 (canonical order), RFC 4592 section 2.1.1 (wildcards), RFC 6672 section 2.2 (DNAME substitution).
+Left out: IDNA, which is a matter of the application, and the bit-string labels withdrawn by RFC 6891 section 5.
 """
 
 import struct
@@ -32,9 +31,10 @@ _SPECIAL = frozenset(b'".;\\()@$')
 
 @total_ordering
 class Name:
-    """An absolute domain name; `labels` are without the root's empty label; `folded` are the labels in lower case.
+    """An absolute domain name.
 
-    Raises NameTooLongError for an empty label, a label over 63 octets, and a name over 255 octets.
+    `labels` has the labels in their original case, without the empty label of the root; `folded` has them in lower
+    case. Raises NameTooLongError for an empty label, a label over 63 octets, and a name over 255 octets.
     """
 
     __slots__ = ("_hash", "folded", "labels")
@@ -70,7 +70,7 @@ class Name:
 
     @classmethod
     def _part(cls, labels: tuple[bytes, ...], folded: tuple[bytes, ...]) -> "Name":
-        """Construct a name from labels of a valid name, without validating the labels again."""
+        """Return a name made of labels of an existing name, without validating them again."""
         name = cls.__new__(cls)
         name.labels, name.folded, name._hash = labels, folded, hash(folded)
         return name
@@ -99,7 +99,7 @@ class Name:
         return "".join(escape(label) + "." for label in self.labels) or "."
 
     def to_wire(self) -> bytes:
-        """Encode the name without compression, with its case."""
+        """Encode the name without compression, in its original case."""
         return b"".join(bytes((len(label),)) + label for label in self.labels) + b"\0"
 
     def canonical(self) -> bytes:
@@ -135,7 +135,7 @@ class Name:
         return Name((label, *self.labels))
 
     def substituted(self, owner: "Name", target: "Name") -> "Name":
-        """Replace the suffix `owner` by `target` (RFC 6672 section 2.2); raises NameTooLongError."""
+        """Return the name with its suffix `owner` replaced by `target` (RFC 6672 2.2); raises NameTooLongError."""
         return Name(self.labels[: len(self.labels) - len(owner.labels)] + target.labels)
 
 
@@ -211,7 +211,10 @@ _U32 = struct.Struct("!I")
 
 
 class Reader:
-    """Decoder for the octets of `data` from `offset` up to `end`, which is lowered while rdata is read."""
+    """Decoder for the wire format of messages; it reads `data` from `offset`, which advances, up to `end`.
+
+    While rdata is decoded, `end` is the end of the rdata.
+    """
 
     __slots__ = ("data", "end", "offset")
 
@@ -250,7 +253,7 @@ class Reader:
         return self.octets(self.u8())
 
     def name(self, compressed: bool = True) -> Name:
-        """Read a name; with `compressed` False a pointer is an error (RFC 3597 section 4)."""
+        """Read a domain name; unless `compressed`, a compression pointer raises WireError (RFC 3597 section 4)."""
         labels: list[bytes] = []
         data, position, end = self.data, self.offset, self.end
         after = -1
@@ -284,7 +287,7 @@ class Reader:
 
 
 class Writer:
-    """Encoder for a message; stores the offsets of names, so that repeated suffixes become compression pointers."""
+    """Encoder for a message; stores the offsets of names, and replaces repeated suffixes by compression pointers."""
 
     __slots__ = ("_offsets", "octets")
 
@@ -316,7 +319,10 @@ class Writer:
         _U16.pack_into(self.octets, offset, number)
 
     def name(self, name: Name, compressed: bool = True) -> None:
-        """Append a name; if `compressed`, the longest suffix written before, in any case, becomes a pointer."""
+        """Append a domain name; if `compressed`, its longest suffix that the message already has becomes a pointer.
+
+        The case of letters is ignored in the search for the suffix.
+        """
         octets, offsets = self.octets, self._offsets
         folded = name.folded
         for index, label in enumerate(name.labels):
@@ -332,6 +338,6 @@ class Writer:
         octets.append(0)
 
     def truncate(self, length: int) -> None:
-        """Remove the octets from offset `length` on, and forget the names that were written there."""
+        """Remove the octets from offset `length` on, and the compression offsets of the names written there."""
         del self.octets[length:]
         self._offsets = {suffix: offset for suffix, offset in self._offsets.items() if offset < length}

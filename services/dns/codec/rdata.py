@@ -1,4 +1,4 @@
-r"""Rdata: one class per RR type, declared as a list of fields; Opaque for all other types.
+r"""Rdata classes: one per RR type, declared as a list of fields; Opaque for all other types.
 
     >>> rdata_from_text(RRType.MX, "10 mail", origin=Name.from_text("example.com."))
     MX(preference=10, exchange=Name('mail.example.com.'))
@@ -84,7 +84,7 @@ _DSYNC_SCHEME = Mnemonic(1, {"NOTIFY": 1})
 
 @dataclass(frozen=True, slots=True)
 class A(Rdata):
-    """An IPv4 address."""
+    """Rdata of A: an IPv4 address."""
 
     shape = (("address", IPV4),)
     address: IPv4Address
@@ -92,7 +92,7 @@ class A(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class AAAA(Rdata):
-    """An IPv6 address."""
+    """Rdata of AAAA: an IPv6 address."""
 
     shape = (("address", IPV6),)
     address: IPv6Address
@@ -100,7 +100,7 @@ class AAAA(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class SingleName(Rdata):
-    """Rdata of a single name; NS, CNAME, PTR and DNAME have subclasses."""
+    """Rdata of a single name; base class of the rdata of NS, CNAME, PTR and DNAME."""
 
     shape = (("target", WELL_KNOWN_NAME),)
     target: Name
@@ -108,36 +108,36 @@ class SingleName(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class NS(SingleName):
-    """An authoritative name server of the owner's zone."""
+    """Rdata of NS: an authoritative name server of the owner's zone."""
 
 
 @dataclass(frozen=True, slots=True)
 class CNAME(SingleName):
-    """The canonical name, for which the owner is an alias."""
+    """Rdata of CNAME: the canonical name, for which the owner is an alias."""
 
 
 @dataclass(frozen=True, slots=True)
 class PTR(SingleName):
-    """A pointer, mostly from a reverse-mapping name to a host name."""
+    """Rdata of PTR: a pointer, mostly from a reverse-mapping name to a host name."""
 
 
 @dataclass(frozen=True, slots=True)
 class NsapPointer(SingleName):
-    """NSAP-PTR: a pointer from an OSI address to a name (RFC 1706 section 6)."""
+    """Rdata of NSAP-PTR: a pointer from an OSI address to a name (RFC 1706 section 6)."""
 
     shape = (("target", RECEIVED_NAME),)
 
 
 @dataclass(frozen=True, slots=True)
 class DNAME(SingleName):
-    """The target that replaces the owner in all names below it (RFC 6672); it is never compressed (section 2.1)."""
+    """Rdata of DNAME: the target that replaces the owner in all names below it (RFC 6672); never compressed."""
 
     shape = (("target", PLAIN_NAME),)
 
 
 @dataclass(frozen=True, slots=True)
 class SOA(Rdata):
-    """The start of a zone of authority."""
+    """Rdata of SOA, the start of a zone of authority: primary server, mailbox, serial number and timers."""
 
     shape = (
         ("mname", WELL_KNOWN_NAME),
@@ -159,7 +159,7 @@ class SOA(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class MX(Rdata):
-    """A mail exchange of the owner; the lowest preference is tried first."""
+    """Rdata of MX: a mail exchange of the owner; the lowest preference is tried first."""
 
     shape = (("preference", U16), ("exchange", WELL_KNOWN_NAME))
     preference: int
@@ -168,7 +168,7 @@ class MX(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class TXT(Rdata):
-    """One or more character-strings."""
+    """Rdata of TXT: one or more character-strings."""
 
     shape = (("strings", STRINGS),)
     strings: tuple[bytes, ...]
@@ -176,7 +176,7 @@ class TXT(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class HINFO(Rdata):
-    """A host's processor and operating system."""
+    """Rdata of HINFO: a host's processor and operating system."""
 
     shape = (("cpu", STRING), ("os", STRING))
     cpu: bytes
@@ -185,7 +185,7 @@ class HINFO(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class MINFO(Rdata):
-    """The mailboxes responsible for a mailing list and for its error messages."""
+    """Rdata of MINFO: the mailboxes responsible for a mailing list and for its error messages."""
 
     shape = (("rmailbx", WELL_KNOWN_NAME), ("emailbx", WELL_KNOWN_NAME))
     rmailbx: Name
@@ -194,7 +194,7 @@ class MINFO(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class RP(Rdata):
-    """The mailbox responsible for the owner, and a name with TXT records about the owner (RFC 1183 section 2.2)."""
+    """Rdata of RP: the mailbox responsible for the owner, and a name with TXT records about it (RFC 1183 2.2)."""
 
     shape = (("mailbox", RECEIVED_NAME), ("text", RECEIVED_NAME))
     mailbox: Name
@@ -203,7 +203,7 @@ class RP(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class NumberedHost(Rdata):
-    """A number and a host name: AFSDB and RT (RFC 1183 sections 1 and 3.3)."""
+    """Rdata of AFSDB and RT: a number (subtype, preference) and a host name (RFC 1183 sections 1 and 3.3)."""
 
     shape = (("number", U16), ("host", RECEIVED_NAME))
     number: int
@@ -212,7 +212,7 @@ class NumberedHost(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class PX(Rdata):
-    """A mapping between X.400 and RFC 822 addresses (RFC 2163 section 4)."""
+    """Rdata of PX: a mapping between X.400 and RFC 822 addresses (RFC 2163 section 4)."""
 
     shape = (("preference", U16), ("map822", RECEIVED_NAME), ("mapx400", RECEIVED_NAME))
     preference: int
@@ -222,7 +222,7 @@ class PX(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class SRV(Rdata):
-    """The location of a service: host and port (RFC 2782)."""
+    """Rdata of SRV: the location of a service: host and port (RFC 2782)."""
 
     shape = (
         ("priority", U16),
@@ -238,7 +238,7 @@ class SRV(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class NAPTR(Rdata):
-    """A naming authority pointer: a rewrite rule (RFC 3403 section 4.1)."""
+    """Rdata of NAPTR, a naming authority pointer: a rewrite rule (RFC 3403 section 4.1)."""
 
     shape = (
         ("order", U16),
@@ -258,7 +258,7 @@ class NAPTR(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class KX(Rdata):
-    """A key exchanger of the owner (RFC 2230 section 3)."""
+    """Rdata of KX: a key exchanger of the owner (RFC 2230 section 3)."""
 
     shape = (("preference", U16), ("exchanger", PLAIN_NAME))
     preference: int
@@ -267,7 +267,7 @@ class KX(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class URI(Rdata):
-    """The URI of a service (RFC 7553 section 4)."""
+    """Rdata of URI: the URI of a service (RFC 7553 section 4)."""
 
     shape = (("priority", U16), ("weight", U16), ("target", QUOTED))
     priority: int
@@ -277,7 +277,7 @@ class URI(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class TALINK(Rdata):
-    """The previous and the next name of a list of trust anchors."""
+    """Rdata of TALINK: the previous and the next name of a list of trust anchors."""
 
     shape = (("previous", VERBATIM_NAME), ("next", VERBATIM_NAME))
     previous: Name
@@ -286,7 +286,7 @@ class TALINK(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class DSYNC(Rdata):
-    """The target of notifications about a type (RFC 9859 section 2)."""
+    """Rdata of DSYNC: the host and port to notify about changes of a type (RFC 9859 section 2)."""
 
     shape = (("notified_type", COVERED_TYPE), ("scheme", _DSYNC_SCHEME), ("port", U16), ("target", VERBATIM_NAME))
     notified_type: int
@@ -297,7 +297,7 @@ class DSYNC(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class SINK(Rdata):
-    """The "kitchen sink": octets with codes for their coding (an Internet-Draft that never became an RFC)."""
+    """Rdata of SINK, the "kitchen sink": octets, and codes of their format (an Internet-Draft, never an RFC)."""
 
     shape = (("meaning", U8), ("coding", U8), ("subcoding", U8), ("data", BASE64))
     meaning: int
@@ -315,7 +315,7 @@ class SINK(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class DOA(Rdata):
-    """A digital object, or its location (an Internet-Draft that never became an RFC)."""
+    """Rdata of DOA: a digital object, or its location (an Internet-Draft that never became an RFC)."""
 
     shape = (("enterprise", U32), ("object_type", U32), ("location", U8), ("media_type", STRING), ("data", BASE64))
     enterprise: int
@@ -343,7 +343,7 @@ class DOA(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class HexData(Rdata):
-    """Octets in hexadecimal: EID and NIMLOC, of the Nimrod routing architecture."""
+    """Rdata of EID and NIMLOC, of the Nimrod routing architecture: octets in hexadecimal."""
 
     shape = (("data", OCTETS),)
     data: bytes
@@ -520,7 +520,7 @@ def rdata_from_tokens(rtype: int, rclass: int, tokens: Tokens) -> Rdata:
 
 
 def _generic(rtype: int, rclass: int, tokens: Tokens) -> Rdata:
-    r"""Parse \# LENGTH HEX (RFC 3597 section 5); octets of a known type are decoded as that type."""
+    r"""Parse rdata in the generic form \# LENGTH HEX (RFC 3597 section 5); the octets of a known type are decoded."""
     tokens.token(GENERIC)
     size = tokens.number("the length", RDATA_OCTETS_MAX)
     data = OCTETS.from_tokens(tokens, "the data") if len(tokens) else b""

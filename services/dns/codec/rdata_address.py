@@ -99,7 +99,7 @@ def _number(tokens: Tokens, label: str, mnemonics: dict[str, int], maximum: int)
 
 @dataclass(frozen=True, slots=True)
 class WKS(Rdata):
-    """The well-known services of a host, with a bitmap of their ports (RFC 1035 section 3.4.2)."""
+    """Rdata of WKS: the well-known services of a host, with a bitmap of their ports (RFC 1035 section 3.4.2)."""
 
     address: IPv4Address
     protocol: int
@@ -134,7 +134,7 @@ class WKS(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class X25(Rdata):
-    """An address of an X.25 network (RFC 1183 section 3.1)."""
+    """Rdata of X25: an address of an X.25 network (RFC 1183 section 3.1)."""
 
     shape = (("address", STRING),)
     address: bytes
@@ -142,7 +142,7 @@ class X25(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class ISDN(Rdata):
-    """An ISDN address with an optional subaddress (RFC 1183 section 3.2)."""
+    """Rdata of ISDN: an ISDN address with an optional subaddress (RFC 1183 section 3.2)."""
 
     strings: tuple[bytes, ...]
 
@@ -169,7 +169,7 @@ class ISDN(Rdata):
 
 
 class _Dotted(FieldKind[bytes]):
-    """Octets up to the end of the rdata; in text 0x and hexadecimal digits, with optional dots between digits."""
+    """Rdata field: octets up to the end of the rdata; in text 0x and hexadecimal digits, with optional dots."""
 
     def read(self, reader: Reader) -> bytes:
         return reader.octets(reader.remaining)
@@ -189,7 +189,7 @@ class _Dotted(FieldKind[bytes]):
 
 @dataclass(frozen=True, slots=True)
 class NSAP(Rdata):
-    """An address of the OSI network layer (RFC 1706 section 5)."""
+    """Rdata of NSAP: an address of the OSI network layer (RFC 1706 section 5)."""
 
     shape = (("address", _Dotted()),)
     address: bytes
@@ -197,7 +197,7 @@ class NSAP(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class ATMA(Rdata):
-    """An ATM address: an end system address in hexadecimal (format 0), or a telephone number (format 1)."""
+    """Rdata of ATMA: an end system address in hexadecimal (format 0), or a telephone number (format 1)."""
 
     format: int
     address: bytes
@@ -233,7 +233,7 @@ class ATMA(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class GPOS(Rdata):
-    """A geographic position in decimal text: longitude and latitude in degrees, altitude in m (RFC 1712 section 3)."""
+    """Rdata of GPOS: longitude and latitude in degrees, altitude in m, as decimal text (RFC 1712 section 3)."""
 
     shape = (("longitude", STRING), ("latitude", STRING), ("altitude", STRING))
     longitude: bytes
@@ -252,7 +252,7 @@ _DIAMETER_CM_MAX = 9_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class LOC(Rdata):
-    """A geographic position on the WGS 84 spheroid, with size and precision (RFC 1876 section 2).
+    """Rdata of LOC: a geographic position on the WGS 84 spheroid, with size and precision (RFC 1876 section 2).
 
     Angles are in thousandths of an arc second plus 2^31, the altitude in centimetres above -100,000 m; size and both
     precisions are in centimetres, as a decimal digit and an exponent of ten.
@@ -288,7 +288,7 @@ class LOC(Rdata):
 
     @classmethod
     def from_tokens(cls, tokens: Tokens) -> "LOC":
-        """Parse `d [m [s]] N|S d [m [s]] E|W altitude[m] [size[m] [horizontal[m] [vertical[m]]]]`."""
+        """Parse LOC rdata: `d [m [s]] N|S d [m [s]] E|W altitude[m] [size[m] [horizontal[m] [vertical[m]]]]`."""
         latitude = _angle(tokens, "latitude", 90, "NS")
         longitude = _angle(tokens, "longitude", 180, "EW")
         altitude = _centimetres(tokens, "altitude") + _ALTITUDE_BASE_CM
@@ -368,7 +368,10 @@ _FAMILIES: dict[int, tuple[FieldKind[IPv4Address] | FieldKind[IPv6Address], int]
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """An address prefix in APL, the address without trailing zero octets; `negated` excludes the prefix."""
+    """An address prefix in APL rdata; `negated` excludes the prefix from the list.
+
+    `address` has the octets of the address without trailing zero octets.
+    """
 
     family: int
     length: int
@@ -387,7 +390,7 @@ _PREFIX = re.compile(r"(!?)([0-9]{1,5}):([^/]+)/([0-9]{1,3})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class APL(Rdata):
-    """A list of address prefixes (RFC 3123 section 4)."""
+    """Rdata of APL: a list of address prefixes (RFC 3123 section 4)."""
 
     prefixes: tuple[Prefix, ...]
 
@@ -435,7 +438,10 @@ def _prefix(text: str) -> Prefix:
 
 
 class _Groups(FieldKind[bytes]):
-    """Octets in hexadecimal groups of equal size with a separator, as in EUI-48 addresses and 64-bit locators."""
+    """Rdata field: a fixed number of octets, in text hexadecimal groups of equal size with a separator.
+
+    Examples are EUI-48 addresses and 64-bit locators.
+    """
 
     def __init__(self, octets: int, group_octets: int, separator: str) -> None:
         self._octets = octets
@@ -467,7 +473,7 @@ _LOCATOR64 = _Groups(8, 2, ":")
 
 @dataclass(frozen=True, slots=True)
 class EUI48(Rdata):
-    """A 48-bit address of an interface (RFC 7043 section 3)."""
+    """Rdata of EUI48: a 48-bit address of an interface (RFC 7043 section 3)."""
 
     shape = (("address", _Groups(6, 1, "-")),)
     address: bytes
@@ -475,7 +481,7 @@ class EUI48(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class EUI64(Rdata):
-    """A 64-bit address of an interface (RFC 7043 section 4)."""
+    """Rdata of EUI64: a 64-bit address of an interface (RFC 7043 section 4)."""
 
     shape = (("address", _Groups(8, 1, "-")),)
     address: bytes
@@ -483,7 +489,7 @@ class EUI64(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class Locator64(Rdata):
-    """A preference and 64 bits: NID, a node identifier, and L64, a locator (RFC 6742 sections 2.1 and 2.3)."""
+    """Rdata of NID and L64: a preference, and a 64-bit node identifier or locator (RFC 6742 sections 2.1, 2.3)."""
 
     shape = (("preference", U16), ("locator", _LOCATOR64))
     preference: int
@@ -492,7 +498,7 @@ class Locator64(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class L32(Rdata):
-    """A preference and a 32-bit locator, written like an IPv4 address (RFC 6742 section 2.2)."""
+    """Rdata of L32: a preference and a 32-bit locator, written like an IPv4 address (RFC 6742 section 2.2)."""
 
     shape = (("preference", U16), ("locator", IPV4))
     preference: int
@@ -501,7 +507,7 @@ class L32(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class LP(Rdata):
-    """A preference and a name that has L32 or L64 records (RFC 6742 section 2.4)."""
+    """Rdata of LP: a preference and a name that has L32 or L64 records (RFC 6742 section 2.4)."""
 
     shape = (("preference", U16), ("pointer", VERBATIM_NAME))
     preference: int
@@ -510,7 +516,7 @@ class LP(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class A6(Rdata):
-    """The low bits of an IPv6 address, and the name whose A6 records have the prefix (RFC 2874, historic)."""
+    """Rdata of A6: low bits of an IPv6 address, and a name whose A6 records have the prefix (RFC 2874, historic)."""
 
     prefix_length: int
     suffix: IPv6Address
@@ -518,7 +524,11 @@ class A6(Rdata):
 
     @classmethod
     def read(cls, reader: Reader) -> "A6":
-        """Decode A6 rdata: the suffix has the octets that the prefix leaves, and a prefix length of 0 has no name."""
+        """Decode A6 rdata; raises WireError.
+
+        The suffix has only the octets that the prefix does not cover; the prefix name is absent if the prefix length is
+        0.
+        """
         length = reader.u8()
         if length > 128:
             raise WireError("invalid prefix length of A6")
@@ -551,7 +561,10 @@ class A6(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class AMTRELAY(Rdata):
-    """A relay of automatic multicast tunneling, and whether it needs discovery first (RFC 8777 section 4)."""
+    """Rdata of AMTRELAY: a relay for Automatic Multicast Tunneling (RFC 8777 section 4).
+
+    `discovery` is the D bit: a gateway may use the relay without relay discovery.
+    """
 
     precedence: int
     discovery: bool

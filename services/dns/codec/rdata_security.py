@@ -95,7 +95,7 @@ _NXT_OCTETS_MAX = 16
 
 @dataclass(frozen=True, slots=True)
 class DS(Rdata):
-    """The digest of a child zone's key, in the parent zone (RFC 4034 section 5); also CDS, DLV and TA."""
+    """Rdata of DS: the digest of a child zone's key, in the parent zone (RFC 4034 section 5); also CDS, DLV and TA."""
 
     shape = (("key_tag", U16), ("algorithm", ALGORITHM), ("digest_type", _DIGEST_TYPE), ("digest", OCTETS))
     key_tag: int
@@ -106,7 +106,7 @@ class DS(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class DNSKEY(Rdata):
-    """A public key (RFC 4034 section 2); also CDNSKEY, KEY and RKEY, which have the same format."""
+    """Rdata of DNSKEY: a public key (RFC 4034 section 2); also CDNSKEY, KEY and RKEY, which have the same format."""
 
     shape = (("flags", U16), ("protocol", _KEY_PROTOCOL), ("algorithm", ALGORITHM), ("key", BASE64))
     flags: int
@@ -128,7 +128,7 @@ class DNSKEY(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class RRSIG(Rdata):
-    """The signature of an RRset (RFC 4034 section 3); SIG has the same format."""
+    """Rdata of RRSIG: the signature of an RRset (RFC 4034 section 3); SIG has the same format."""
 
     shape = (
         ("type_covered", COVERED_TYPE),
@@ -154,7 +154,7 @@ class RRSIG(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class NSEC(Rdata):
-    """The next name of a zone in canonical order, and the types of the owner (RFC 4034 section 4)."""
+    """Rdata of NSEC: the next name of a zone in canonical order, and the owner's RR types (RFC 4034 section 4)."""
 
     shape = (("next", VERBATIM_NAME), ("types", TYPES))
     next: Name
@@ -162,7 +162,7 @@ class NSEC(Rdata):
 
 
 class _NxtTypes(FieldKind[tuple[int, ...]]):
-    """Types below 128 in one bitmap (RFC 2535 section 5.2)."""
+    """Rdata field: a bitmap of the types below 128 (RFC 2535 section 5.2)."""
 
     def read(self, reader: Reader) -> tuple[int, ...]:
         octets = reader.octets(reader.remaining)
@@ -185,7 +185,7 @@ class _NxtTypes(FieldKind[tuple[int, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class NXT(Rdata):
-    """The next name of a zone, and the types of the owner: the forerunner of NSEC (RFC 2535 section 5.2)."""
+    """Rdata of NXT, the forerunner of NSEC: the next name of a zone, and the owner's types (RFC 2535 section 5.2)."""
 
     shape = (("next", PLAIN_NAME), ("types", _NxtTypes()))
     next: Name
@@ -194,7 +194,10 @@ class NXT(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class NSEC3(Rdata):
-    """The next hash of a zone's names, and the types of the name with the owner's hash (RFC 5155 section 3)."""
+    """Rdata of NSEC3: the next hash in a zone's chain of hashed names, and RR types (RFC 5155 section 3).
+
+    The types are those at the name of which the owner has the hash.
+    """
 
     shape = (
         ("hash_algorithm", U8),
@@ -214,7 +217,7 @@ class NSEC3(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class NSEC3PARAM(Rdata):
-    """The parameters of a zone's NSEC3 hashes (RFC 5155 section 4)."""
+    """Rdata of NSEC3PARAM: the parameters of a zone's NSEC3 hashes (RFC 5155 section 4)."""
 
     shape = (("hash_algorithm", U8), ("flags", U8), ("iterations", U16), ("salt", _SALT))
     hash_algorithm: int
@@ -225,7 +228,7 @@ class NSEC3PARAM(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class CSYNC(Rdata):
-    """The types that a parent is to copy from its child (RFC 7477 section 2)."""
+    """Rdata of CSYNC: the types of records that a parent zone copies from its child (RFC 7477 section 2)."""
 
     shape = (("serial", U32), ("flags", U16), ("types", TYPES))
     serial: int
@@ -235,7 +238,7 @@ class CSYNC(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class ZONEMD(Rdata):
-    """The digest of a whole zone (RFC 8976 section 2)."""
+    """Rdata of ZONEMD: the digest of a whole zone (RFC 8976 section 2)."""
 
     shape = (("serial", U32), ("scheme", U8), ("hash_algorithm", U8), ("digest", OCTETS))
     serial: int
@@ -246,7 +249,7 @@ class ZONEMD(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class TLSA(Rdata):
-    """The certificate of a TLS service (RFC 6698 section 2) or, as SMIMEA, of a mailbox (RFC 8162 section 2)."""
+    """Rdata of TLSA: the certificate of a TLS service (RFC 6698), or, as SMIMEA, of a mailbox (RFC 8162)."""
 
     shape = (("usage", U8), ("selector", U8), ("matching_type", U8), ("data", OCTETS))
     usage: int
@@ -257,7 +260,7 @@ class TLSA(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class SSHFP(Rdata):
-    """The fingerprint of an SSH host key (RFC 4255 section 3)."""
+    """Rdata of SSHFP: the fingerprint of an SSH host key (RFC 4255 section 3)."""
 
     shape = (("algorithm", U8), ("fingerprint_type", U8), ("fingerprint", OCTETS))
     algorithm: int
@@ -267,7 +270,7 @@ class SSHFP(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class CERT(Rdata):
-    """A certificate or a revocation list (RFC 4398 section 2)."""
+    """Rdata of CERT: a certificate or a revocation list (RFC 4398 section 2)."""
 
     shape = (("certificate_type", _CERTIFICATE_TYPE), ("key_tag", U16), ("algorithm", ALGORITHM), ("data", BASE64))
     certificate_type: int
@@ -278,7 +281,7 @@ class CERT(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class Base64Data(Rdata):
-    """Octets in base64: OPENPGPKEY (RFC 7929), DHCID (RFC 4701), HHIT and BRID (RFC 9886)."""
+    """Rdata of OPENPGPKEY (RFC 7929), DHCID (RFC 4701), HHIT and BRID (RFC 9886): octets in base64."""
 
     shape = (("data", BASE64),)
     data: bytes
@@ -286,7 +289,7 @@ class Base64Data(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class IPSECKEY(Rdata):
-    """A key for IPsec, and the gateway that uses it (RFC 4025 section 2)."""
+    """Rdata of IPSECKEY: a key for IPsec, and the gateway that uses it (RFC 4025 section 2)."""
 
     precedence: int
     gateway_type: int
@@ -325,7 +328,7 @@ class IPSECKEY(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class HIP(Rdata):
-    """A host identity and its rendezvous servers (RFC 8005 section 5)."""
+    """Rdata of HIP: a host identity and its rendezvous servers (RFC 8005 section 5)."""
 
     algorithm: int
     hit: bytes
@@ -365,7 +368,7 @@ class HIP(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class CAA(Rdata):
-    """Certification authority authorization for the owner (RFC 8659)."""
+    """Rdata of CAA: certification authority authorization for the owner (RFC 8659)."""
 
     shape = (("flags", U8), ("tag", STRING), ("value", QUOTED))
     flags: int
@@ -379,7 +382,7 @@ class CAA(Rdata):
 
 
 class _SizedOctets(FieldKind[bytes]):
-    """A 16-bit length and that many octets; in text the length, and base64 if the length is not 0."""
+    """Rdata field: a 16-bit length and that many octets; in text the length, and base64 if the length is not 0."""
 
     def read(self, reader: Reader) -> bytes:
         return reader.octets(reader.u16())
@@ -400,7 +403,7 @@ _SIZED = _SizedOctets()
 
 @dataclass(frozen=True, slots=True)
 class TSIG(Rdata):
-    """The signature of a message with a shared key (RFC 8945 section 4.2); printed, but not parsed from text."""
+    """Rdata of TSIG: the signature of a message by a shared key (RFC 8945 section 4.2); not parsed from text."""
 
     shape = (
         ("algorithm", PLAIN_NAME),
@@ -422,7 +425,7 @@ class TSIG(Rdata):
 
 @dataclass(frozen=True, slots=True)
 class TKEY(Rdata):
-    """The establishment of a shared key (RFC 2930 section 2); printed, but not parsed from text."""
+    """Rdata of TKEY: the establishment of a shared key (RFC 2930 section 2); not parsed from text."""
 
     shape = (
         ("algorithm", PLAIN_NAME),

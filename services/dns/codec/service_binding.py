@@ -77,7 +77,7 @@ def _listed(items: list[bytes]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Parameter:
-    """Format of one SvcParam: its value is converted between text and wire format; raises TextError or WireError."""
+    """Codec for the value of one SvcParam, between presentation and wire format; raises TextError or WireError."""
 
     from_text: Callable[[bytes], bytes]
     to_text: Callable[[bytes], str]
@@ -212,7 +212,7 @@ Parameters = tuple[tuple[int, bytes], ...]
 
 
 class _ParameterList(FieldKind[Parameters]):
-    """SvcParams in ascending order of their keys, with values in wire format."""
+    """Rdata field: SvcParams in ascending order of their keys, with values in wire format."""
 
     def read(self, reader: Reader) -> Parameters:
         parameters: list[tuple[int, bytes]] = []
@@ -259,7 +259,10 @@ class _ParameterList(FieldKind[Parameters]):
 
 
 def _value(key: int, name: str, text: bytes) -> bytes:
-    """Return a SvcParam's value in wire format; a value given as keyNNN=... is octets (RFC 9460 section 2.1)."""
+    """Return a SvcParam's value in wire format.
+
+    After a generic name, such as key667, the text is the wire format itself (RFC 9460 section 2.1).
+    """
     if not name.lower().startswith("key"):
         if not text and _PARAMETERS[key] is not _EMPTY:
             raise TextError(f"the service parameter {name} needs a value")
@@ -293,7 +296,7 @@ def _parameter_to_text(key: int, octets: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SVCB(Rdata):
-    """An endpoint of a service and its parameters, or an alias of the service (priority 0); also HTTPS."""
+    """Rdata of SVCB and HTTPS: an endpoint of a service and its parameters, or an alias (priority 0)."""
 
     shape = (("priority", U16), ("target", VERBATIM_NAME), ("parameters", _ParameterList()))
     priority: int

@@ -1,8 +1,8 @@
 """RRset cache and delegation cache of the resolver: answers ranked by trust, negative answers, failures.
 
 RFC 1034 section 5.3.3 and RFC 2181 sections 5.4 and 5.4.1 (ranking), RFC 2308 (negative answers), RFC 9520 (resolution
-failures). Time comes in as `now` in seconds. A TTL is returned as the seconds left, rounded down, so that no downstream
-cache keeps data longer than its origin allowed.
+failures). Callers pass the time as `now` in seconds. A TTL is returned as the seconds left, rounded down, so that no
+downstream cache keeps data longer than its origin allowed.
 
 A DNAME and an NXDOMAIN apply to all names below their owner (RFC 6672 section 3.4, RFC 8020 section 2), so one forged
 response could answer for a whole zone. Without DNSSEC, a DNAME or NXDOMAIN is therefore used only for the name that was
@@ -35,7 +35,7 @@ EDNS Client Subnet, answers that are valid for a part of the clients are in recu
 Delegations and glue are in a separate store, which lookups of answers do not use: a referral can only lead to the
 servers of its zone. A delegation expires no later than the delegation whose servers sent the referral. When the
 parent's TTL is over, the parent is queried again, and a revoked zone disappears with everything below it. Without this
-bound, the servers of a revoked zone can renew its delegation for ever by delegating ever longer names ("phoenix
+rule, the servers of a revoked zone can renew its delegation for ever by delegating ever longer names ("phoenix
 domains", CVE-2022-30698 and CVE-2022-30699).
 
 The infra cache (recursion.infra_cache) describes servers, not data. It influences only the choice of the server and the
@@ -65,7 +65,7 @@ _HOST_OCTETS = 100
 TTL_MAX_S = 604_800
 # Maximum TTL of a negative answer in seconds (RFC 2308 section 5: one to three hours), as BIND's max-ncache-ttl.
 NEGATIVE_TTL_MAX_S = 10_800
-# Time in seconds that a failure is cached: from the first to the longest of the back-off (RFC 9520 section 3.2).
+# Minimum and maximum time in seconds for which a failure is cached; the back-off doubles it (RFC 9520 section 3.2).
 FAILURE_TTL_MIN_S = 1
 FAILURE_TTL_MAX_S = 300
 # RFC 8767 section 5: "a recommended TTL of 30 seconds" for expired data.
@@ -78,7 +78,7 @@ DNAME_ABOVE = -2
 
 
 class Service(Enum):
-    """Kind of service requested from the servers of a delegation: recursive or not (RFC 1034 section 4.3.1)."""
+    """Kind of service that the servers of a delegation provide: iterative or recursive (RFC 1034 section 4.3.1)."""
 
     ITERATIVE = "non-recursive: answers and referrals"
     RECURSIVE = "recursive: answers; referrals are followed too"
@@ -91,8 +91,8 @@ class Delegation:
 
         example.com.  NS  ns.example.com., ns.provider.net.     glue: ns.example.com. -> 192.0.2.53
 
-    `expires` is never later than that of `parent`, the delegation whose servers sent the referral. `apex_hosts` are the
-    name servers in the zone's own NS RRset, if it has been queried.
+    `parent` is the delegation whose servers sent the referral; `expires` is never later than its expiry. `apex_hosts`
+    are the name servers in the zone's own NS RRset, if that RRset has been queried.
     """
 
     zone: Name
@@ -105,7 +105,7 @@ class Delegation:
     apex_hosts: tuple[Name, ...] = ()
 
     def ns_rrset(self, ttl: int) -> RRset:
-        """Return the NS RRset of the delegation."""
+        """Return the NS RRset of the delegation, with the given TTL in seconds."""
         return RRset(self.zone, RRType.NS, RRClass.IN, ttl, tuple(NS(host) for host in self.hosts))
 
 
@@ -125,7 +125,10 @@ class Trust(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Negative:
-    """A negative answer: NXDOMAIN, or NOERROR for NODATA; the TTL of `soa` is the time left."""
+    """A cached negative answer; `rcode` is NXDOMAIN, or NOERROR for NODATA.
+
+    The TTL of `soa` is the remaining lifetime of the answer in seconds.
+    """
 
     rcode: int
     soa: RRset
@@ -133,7 +136,7 @@ class Negative:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A cached resolution failure; `count`: number of consecutive failures of the same question before it."""
+    """A cached resolution failure; `count` is the number of consecutive failures of the question before this one."""
 
     count: int
     ttl_s: int
@@ -152,7 +155,7 @@ class _Entry:
 
     @property
     def cost(self) -> int:
-        """Number of entries that this one counts as."""
+        """Number of entries as which this one counts towards the limit of the cache: more than 1 if it is large."""
         value = self.value.soa if isinstance(self.value, Negative) else self.value
         return 1 if isinstance(value, Failure) else cost_of(stored_octets(value))
 
@@ -161,14 +164,17 @@ class _Entry:
 
 
 def negative_soa(soa: RRset) -> RRset:
-    """Return an SOA with the TTL of its negative answer: the lower of TTL and MINIMUM, capped (RFC 2308 section 5)."""
+    """Return an SOA whose TTL is that of its negative answer: the lower of TTL and MINIMUM (RFC 2308 section 5).
+
+    The result is at most NEGATIVE_TTL_MAX_S.
+    """
     rdata = soa.rdatas[0]
     minimum = rdata.minimum if isinstance(rdata, SOA) else 0
     return soa.with_ttl(min(soa.ttl, minimum, NEGATIVE_TTL_MAX_S))
 
 
 class Cache:
-    """RRset cache of at most `entries_max` entries, and the delegation cache; 0 disables both."""
+    """RRset cache of at most `entries_max` entries, and delegation cache; if `entries_max` is 0, nothing is cached."""
 
     def __init__(
         self,
@@ -188,7 +194,7 @@ class Cache:
         return len(self._entries)
 
     def sibling(self) -> "Cache":
-        """Return a cache with the same limits and delegations, and with answers of its own."""
+        """Return a new cache without answers that has the same limits and shares the delegations of this cache."""
         cache = Cache(self._entries.entries_max, ttl_max_s=self._ttl_max_s, stale_s=self.stale_s)
         cache._delegations = self._delegations
         return cache
@@ -200,22 +206,22 @@ class Cache:
         self._put((rrset.name.folded, rrset.rtype), rrset, trust, min(rrset.ttl, self._ttl_max_s), now)
 
     def put_dname(self, name: Name, dname: RRset, trust: Trust, now: float) -> None:
-        """Store the DNAME of an ancestor for one name below the DNAME's owner only."""
+        """Store the DNAME of an ancestor of `name`, to be used for this name only, not for others below its owner."""
         self._put((name.folded, DNAME_ABOVE), dname, trust, min(dname.ttl, self._ttl_max_s), now)
 
     def put_negative(
         self, name: Name, rtype: int, rcode: int, soa: RRset, now: float, trust: Trust = Trust.AUTHORITATIVE_ANSWER
     ) -> None:
-        """Store a negative answer: NXDOMAIN, or NODATA for `rtype`; `soa` is the result of negative_soa()."""
+        """Store a negative answer: NXDOMAIN for the name, or NODATA for `rtype`; `soa` is made by negative_soa()."""
         key = (name.folded, ANY_TYPE if rcode == Rcode.NXDOMAIN else rtype)
         self._put(key, Negative(rcode, soa), trust, min(soa.ttl, self._ttl_max_s), now)
 
     def capped(self, rrset: RRset) -> RRset:
-        """Return an RRset with the TTL capped at the cache's maximum, by default TTL_MAX_S."""
+        """Return an RRset with its TTL limited to the maximum of the cache, by default TTL_MAX_S."""
         return rrset if rrset.ttl <= self._ttl_max_s else rrset.with_ttl(self._ttl_max_s)
 
     def put_failure(self, name: Name, rtype: int, now: float) -> None:
-        """Store a resolution failure; the time doubles with each consecutive failure (RFC 9520 section 3.2)."""
+        """Store a resolution failure; its lifetime doubles with each consecutive failure (RFC 9520 section 3.2)."""
         key = (name.folded, rtype)
         count, entry = 0, self._entries.get(key)
         if entry is not None and isinstance(entry.value, Failure):
@@ -265,11 +271,14 @@ class Cache:
         return Negative(value.rcode, value.soa.with_ttl(int(ttl_left))) if isinstance(value, Negative) else value
 
     def stale(self) -> "StaleView":
-        """Return a view of the cache that includes answers which expired less than `stale_s` ago."""
+        """Return a view of the cache that includes answers which have expired less than `stale_s` seconds ago."""
         return StaleView(self)
 
     def get_stale(self, key: Key, now: float) -> Value | None:
-        """Return an answer, expired or not; an expired answer has the TTL STALE_TTL_S (RFC 8767 section 5)."""
+        """Return an answer, even if it has expired; None on a miss.
+
+        An expired answer has the TTL STALE_TTL_S (RFC 8767 section 5).
+        """
         entry = self._entries.get(key)
         if entry is None or isinstance(entry.value, Failure):
             entry = self._expired.get(key)
@@ -284,7 +293,10 @@ class Cache:
     # Delegations.
 
     def put_delegation(self, delegation: Delegation, now: float, expires: float = inf) -> Delegation:
-        """Store a delegation; return it with its expiry, at most `expires`, the expiry of the parent's delegation."""
+        """Store a delegation, and return it with its time of expiry.
+
+        The delegation expires with its TTL, but not later than `expires`, the expiry of the parent's delegation.
+        """
         stored = replace(delegation, expires=min(now + min(delegation.ttl, self._ttl_max_s), expires))
         if stored.expires > now:
             count = len(stored.hosts) + len(stored.apex_hosts) + sum(map(len, stored.glue.values()))
@@ -292,7 +304,7 @@ class Cache:
         return stored
 
     def delegations(self, name: Name, now: float) -> Iterator[tuple[Delegation, int]]:
-        """Yield (delegation, TTL left in seconds) of a name and its ancestors, nearest first, without expired ones."""
+        """Yield (delegation, remaining TTL in seconds) for a name and its ancestors, nearest first, if not expired."""
         folded = name.folded
         for begin in range(len(folded) + 1):
             delegation = self._delegations.get(folded[begin:])
@@ -308,7 +320,7 @@ class Cache:
 
 
 class CacheView(Protocol):
-    """Interface of the RRset cache, and of ECSView, the cache as one client network sees it."""
+    """Interface for lookups in the RRset cache, or in a view of it: ECSView or StaleView."""
 
     def get(self, name: Name, rtype: int, now: float) -> Value | None:
         """Return the entry for exactly this name and type; None on a miss."""
@@ -324,11 +336,11 @@ class StaleView:
         self._cache = cache
 
     def get(self, name: Name, rtype: int, now: float) -> Value | None:
-        """Return the answer for exactly this name and type."""
+        """Return the answer for exactly this name and type, even if it has expired; None on a miss."""
         return self._cache.get_stale((name.folded, rtype), now)
 
     def nonexistence(self, name: Name, now: float) -> Negative | None:
-        """Return the NXDOMAIN of the name."""
+        """Return the NXDOMAIN of the name, even if it has expired; None on a miss."""
         value = self._cache.get_stale((name.folded, ANY_TYPE), now)
         return value if isinstance(value, Negative) else None
 
@@ -337,8 +349,8 @@ class StaleView:
 class LookupResult:
     """The answer for one name of an alias chain; `target` is the next name of the chain, None at its end.
 
-    `scope` is the client subnet's scope prefix length that the answer is valid for (RFC 7871), 0 for all clients.
-    `denials` is the proof of a negative answer without an SOA.
+    `scope` is the scope prefix length for which the answer is valid (RFC 7871), 0 for all clients. `denials` has the
+    NSEC or NSEC3 records of a negative answer without an SOA.
     """
 
     rcode: int
@@ -350,7 +362,7 @@ class LookupResult:
 
 
 def look_up(cache: CacheView, name: Name, rtype: int, now: float) -> LookupResult | None:
-    """Look up a name and type: RRset, negative answer, failure, or alias, also by a DNAME; None on a miss."""
+    """Return the cached RRset, negative answer, failure or alias (CNAME, DNAME) for a name and type; None on a miss."""
     # RFC 8482 section 4.1: the cached RRsets of a name may be incomplete, so ANY is always a miss.
     if rtype == RRType.ANY:
         return None

@@ -3,22 +3,31 @@
     response of com's server to www.example.com A  ->  ClassifiedResponse(REFERRAL, delegation=example.com.)
 
 RFC 1034 sections 4.3.1 and 5.3.3 step 4, RFC 2308 section 2 (negative answers), RFC 6672 section 3.4 (DNAME). Records
-out of bailiwick, that is outside of the zone that the server was queried for, are ignored in all sections. A response
-is lame if it is REFUSED or NOTAUTH; an upward or sideways referral, with or without AA; a NODATA response with the SOA
-of an ancestor zone; or an answer to other questions only. As in BIND, a response without AA that has the NS RRset of a
-delegation in its answer section is a referral. As in BIND and Unbound, a CNAME comes before other data of its name (RFC
-2181 section 10.1), and of several CNAMEs or DNAMEs of one name the first is used, as in Unbound.
+out of bailiwick, that is outside of the zone that the server was queried for, are ignored in all sections. As in BIND,
+a response without AA that has the NS RRset of a delegation in its answer section is a referral. As in BIND and Unbound,
+a CNAME comes before other data of its name (RFC 2181 section 10.1), and of several CNAMEs or DNAMEs of one name the
+first is used, as in Unbound.
 
-A negative answer with the SOA of the zone needs no AA: RFC 2308 section 2 recognizes it by the SOA. A weak response is
-used only after all other servers of the zone have been queried. A response is weak if it has RA and no AA, and so comes
-from the cache of a recursive server; if it is empty, with neither AA nor SOA; or if it is NXDOMAIN with the SOA or an
-NS RRset of another zone. BIND and Unbound use weak responses at once.
+A response is lame if it is
 
-If there is an alias, RFC 2181 section 5.4.1 applies: "only the record describing that alias is necessarily
-authoritative". The target may be in another zone, even one label below the zone queried, and the response cannot prove
-that it is not. So an iterative response is used up to its first alias. The records and the negative answer for the
-target of the alias are ignored, and the target is resolved by separate queries, as in BIND. A spoofed response to a
-random name therefore cannot inject data for another name.
+- REFUSED or NOTAUTH,
+- an upward or sideways referral, with or without AA,
+- a NODATA response with the SOA of an ancestor zone, or
+- an answer to other questions only.
+
+A negative answer with the SOA of the zone needs no AA: RFC 2308 section 2 recognizes it by the SOA. Some responses are
+weak: the resolver uses them only after it has queried all other servers of the zone (BIND and Unbound use them at
+once). A response is weak if it
+
+- has RA and no AA, and so comes from the cache of a recursive server,
+- is empty, with neither AA nor SOA, or
+- is NXDOMAIN with the SOA or an NS RRset of another zone.
+
+An alias limits what is used of a response. RFC 2181 section 5.4.1: "only the record describing that alias is
+necessarily authoritative". The target may be in another zone, even one label below the zone queried, and the response
+cannot prove that it is not. So an iterative response is used up to its first alias. The records and the negative answer
+for the target of the alias are ignored, and the target is resolved by separate queries, as in BIND. A spoofed response
+to a random name therefore cannot inject data for another name.
 
 A forwarder, or a server that recurses for its zone, is queried for the answer together with its alias chain (RFC 1034
 section 4.3.1). The reply has no AA, and the bailiwick of a forwarder is the root. The reply is trusted for the question
@@ -67,12 +76,13 @@ Link = tuple[RRset, Trust | None]
 
 @dataclass(frozen=True, slots=True)
 class ClassifiedResponse:
-    """The usable content of a response, and its kind.
+    """The kind of a response, and its usable content.
 
-    `answers` is the alias chain in order with the answer, `name` its last name, which a negative answer is about (RFC
-    2308 section 2.1, RFC 6604 section 3). `detail` is the reason for LAME and FAILED. `subnet` is the client subnet of
-    the response, if the query had one. `authoritative` is AA; a `weak` response is used if all others are weak.
-    `denials` is the proof of a negative answer without an SOA; other proofs come with the SOA.
+    `answers` is the alias chain in order, followed by the answer. `name` is the last name of the chain, to which a
+    negative answer refers (RFC 2308 section 2.1, RFC 6604 section 3). `detail` is the reason for the kinds LAME and
+    FAILED. `subnet` is the client subnet of the response, if the query had one. `authoritative` is AA. A `weak`
+    response is used only if the other servers give no better one. `denials` has the NSEC or NSEC3 records of a negative
+    answer without an SOA; if there is an SOA, they are stored with it.
     """
 
     kind: ResponseKind
@@ -88,7 +98,7 @@ class ClassifiedResponse:
 
 
 def classify_response(message: Message, question: Question, queried: Delegation) -> ClassifiedResponse:
-    """Classify the response to `question` from a server of the delegation `queried`."""
+    """Classify the response to `question` from a server of the zone that the delegation `queried` leads to."""
     rcode = message.rcode
     if message.tc:
         # TC in UDP was retried over TCP; with TC over TCP, too, the sections are incomplete.
@@ -104,10 +114,10 @@ def classify_response(message: Message, question: Question, queried: Delegation)
 
 
 def delegation_from(ns: RRset, additional: Iterable[RRset], bailiwick: Name) -> Delegation:
-    """Return the delegation of an NS RRset and its glue among the `additional` RRsets.
+    """Return the delegation made of an NS RRset and the glue for its hosts among the `additional` RRsets.
 
-    RFC 2181 section 5.4.1: glue is valid for this delegation only. It must be in the `bailiwick` of the server that
-    gave it, which is the parent zone. The TTL is the lowest of the NS RRset and the glue.
+    RFC 2181 section 5.4.1: glue is valid for this delegation only. Glue outside of `bailiwick`, the zone of the server
+    that sent it, is ignored. The TTL is the lowest of the NS RRset and the glue.
     """
     hosts = hosts_of(ns)
     targets, glue, ttl = set(hosts), dict[Name, tuple[str, ...]](), ns.ttl
@@ -120,7 +130,7 @@ def delegation_from(ns: RRset, additional: Iterable[RRset], bailiwick: Name) -> 
 
 
 def hosts_of(ns: RRset) -> tuple[Name, ...]:
-    """Return the name servers of an NS RRset, at most HOSTS_MAX."""
+    """Return the names of the name servers in an NS RRset, at most HOSTS_MAX."""
     return tuple(rdata.target for rdata in ns.rdatas if isinstance(rdata, NS))[:HOSTS_MAX]
 
 
@@ -130,7 +140,7 @@ def addresses_of(rrset: RRset) -> tuple[str, ...]:
 
 
 class _Classifier:
-    """Classifier of one response, by its records in bailiwick."""
+    """Classifier of one response, which considers only the records in bailiwick."""
 
     def __init__(self, message: Message, question: Question, queried: Delegation) -> None:
         self._message = message
@@ -157,7 +167,7 @@ class _Classifier:
             return ClassifiedResponse(ResponseKind.ALIAS, name, chain)
         rrsets = self._answers_for(name)
         if rrsets and self._message.rcode == Rcode.NXDOMAIN:
-            # As in BIND: which of the two is right cannot be told. A validator would take it for a positive answer.
+            # As in BIND, because rcode and records contradict each other. A validator would see a positive answer.
             return ClassifiedResponse(ResponseKind.FAILED, name, detail="NXDOMAIN with records of the name")
         if rrsets:
             links = (*chain, *((rrset, self._trust(chain)) for rrset in rrsets))
@@ -168,7 +178,11 @@ class _Classifier:
         return ClassifiedResponse(ResponseKind.ALIAS, name, chain) if chain else self._referral_or_lame(name)
 
     def _trust(self, chain: tuple[Link, ...]) -> Trust | None:
-        """Return the trust of an RRset at the end of an alias chain; None after an alias (RFC 2181 section 5.4.1)."""
+        """Return the trust with which an RRset after the aliases in `chain` is cached; None if it must not be cached.
+
+        RFC 2181 section 5.4.1: only the first alias of a chain is necessarily authoritative, so data after it is not
+        cached.
+        """
         if chain:
             return None
         return Trust.AUTHORITATIVE_ANSWER if self._message.aa else Trust.ANSWER
@@ -180,12 +194,12 @@ class _Classifier:
         return [] if rrset is None else [rrset]
 
     def _is_answered(self, name: Name) -> bool:
-        """Tell whether there is an answer for a name that is not an alias (RFC 2181 section 10.1)."""
+        """Tell whether the answer section has records of the type for a name, which is no alias (RFC 2181 10.1)."""
         is_alias = (name, RRType.CNAME) in self._answers and self._question.rtype not in (RRType.CNAME, RRType.ANY)
         return not is_alias and bool(self._answers_for(name))
 
     def _chain(self) -> tuple[Name, tuple[Link, ...], bool]:
-        """Follow the aliases in the answer section; return (last name, RRsets with trust, whether YXDOMAIN ends it)."""
+        """Follow the aliases in the answer section; return (last name, RRsets with trust, True if YXDOMAIN ends it)."""
         name, links, seen = self._question.name, list[Link](), set[Name]()
         aliases_max = 1 if self._queried.service is Service.ITERATIVE else CHAIN_MAX
         while name not in seen and len(seen) < aliases_max and not self._is_answered(name):
@@ -216,7 +230,7 @@ class _Classifier:
         return None
 
     def _negative(self, name: Name, chain: tuple[Link, ...]) -> ClassifiedResponse | None:
-        """Return the negative answer about the last name (RFC 2308 section 2); None if the response is not one."""
+        """Return the response as a negative answer about the last name of the chain; None if it is none (RFC 2308)."""
         soa = next(
             (rrset for rrset in self._authority if rrset.rtype == RRType.SOA and name.is_below(rrset.name)), None
         )
@@ -260,11 +274,14 @@ class _Classifier:
         return ClassifiedResponse(ResponseKind.REFERRAL, self._question.name, delegation=delegation)
 
     def _referral(self, name: Name) -> RRset | None:
-        """Return the NS RRset of the lowest zone cut between the queried zone and `name`; None if there is none."""
+        """Return the NS RRset of a referral: of the lowest zone cut from the queried zone to `name`; None without."""
         return _nearest_ns(self._authority, self._queried.zone, name)
 
     def _referral_in_answer(self) -> RRset | None:
-        """Return the NS RRset of a referral in the answer section (no AA, no other answer); None if there is none."""
+        """Return the NS RRset of a referral whose NS records are in the answer section; None if it is no such referral.
+
+        This is a response without AA and without another answer.
+        """
         if self._message.aa or self._queried.service is not Service.ITERATIVE:
             return None
         rtypes = {rtype for (name, rtype) in self._answers if name == self._question.name}

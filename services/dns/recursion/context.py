@@ -45,9 +45,11 @@ DO_NOT_QUERY: tuple[Network, ...] = tuple(
 
 
 class UpstreamAddresses:
-    """Filter for upstream addresses: all except DO_NOT_QUERY, plus the networks in `allowed`; IPv6 only with `ipv6`.
+    """Filter for the addresses of upstream servers: it excludes the special networks in DO_NOT_QUERY.
 
-    The special networks of the `configured` addresses are allowed too. `rtypes` are the types of the addresses.
+    Exempt are the networks in `allowed`, and each special network that contains an address in `configured`, the
+    addresses of root servers or forwarders. Without `ipv6`, IPv6 addresses are excluded. `rtypes` are the types of
+    address records to query for.
     """
 
     def __init__(self, allowed: Sequence[Network] = (), configured: Iterable[str] = (), ipv6: bool = True) -> None:
@@ -57,7 +59,7 @@ class UpstreamAddresses:
         self._allowed = (*allowed, *special)
 
     def usable(self, addresses: Iterable[str]) -> tuple[str, ...]:
-        """Return the addresses that may be queried, in order."""
+        """Return those of the addresses that may be queried, in order."""
         return tuple(address for address in addresses if self._is_usable(address))
 
     def _is_usable(self, text: str) -> bool:
@@ -71,12 +73,13 @@ class UpstreamAddresses:
 
 @dataclass(slots=True)
 class ResolverContext:
-    """State shared by all resolutions: root delegation (or forwarders), caches, random generator, settings.
+    """State shared by all resolutions: root servers or forwarders, caches, random generator, settings.
 
-    `minimise` enables QNAME minimisation (RFC 9156), `randomise_case` 0x20. With an `ecs_cache` the resolver sends
-    client subnets (RFC 7871), and caches the answers per network. `upstream_addresses` selects the addresses that may
-    be queried. With `security` the resolver sends DO and validates; `unchecked` is then the context of resolutions that
-    are not validated: of the addresses of name servers, and of client queries with CD.
+    `minimise` enables QNAME minimisation (RFC 9156), `randomise_case` the random case of qnames ("0x20"). With an
+    `ecs_cache` the resolver sends client subnets (RFC 7871), and caches the answers per client network.
+    `upstream_addresses` selects the addresses that may be queried. With `security` the resolver sets DO and validates;
+    `unchecked` is then the context of the resolutions that are not validated: those for addresses of name servers, and
+    those for client queries with CD.
     """
 
     roots: Delegation
@@ -92,16 +95,19 @@ class ResolverContext:
 
     @property
     def for_hosts(self) -> "ResolverContext":
-        """The context without validation, in which addresses of name servers are resolved: they need no validation."""
+        """The context for the addresses of name servers, which are resolved without validation."""
         return self if self.unchecked is None else self.unchecked
 
     def secured(self, security: SecurityContext) -> "ResolverContext":
-        """Return a context that validates; delegations, servers and settings are shared with its `unchecked` one."""
+        """Return a context that validates, with a context without validation as `unchecked`.
+
+        Both share the delegations, the data about servers and the settings.
+        """
         unchecked = replace(self, cache=self.cache.sibling(), security=security.without_validation())
         return replace(self, security=security, unchecked=unchecked)
 
     def look_up(self, name: Name, rtype: int, subnet: Network | None, now: float) -> LookupResult | None:
-        """Look up a name and type in both caches, for clients in `subnet`; None on a miss."""
+        """Look up a name and type in the ECS cache, for clients in `subnet`, and in the RRset cache; None on a miss."""
         if self.ecs_cache is None or subnet is None:
             return look_up(self.cache, name, rtype, now)
         view = ECSView(self.cache, self.ecs_cache, subnet)

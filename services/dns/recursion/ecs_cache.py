@@ -1,13 +1,14 @@
-"""ECS cache: answers that are valid for a part of the clients only, keyed by network (RFC 7871).
+"""Cache for EDNS Client Subnet (ECS, RFC 7871): answers that are valid for some clients only, keyed by network.
 
     response for 10.8.1.0/24 with scope 16    -> stored for 10.8.0.0/16, and used for all clients in it
     response for 10.8.1.0/24 with scope 0     -> valid for all clients: stored in the RRset cache (recursion.cache)
     response to a query of prefix length 0    -> stored, and used for clients that send prefix length 0 only
 
 RFC 7871 sections 7.3.1 (the network of a cache entry), 7.3.2 (longest match), 11.3 (bounds on networks, per question
-and in total). If the scope is longer than the prefix sent, the answer is valid for the whole prefix if the prefix has
-the policy's maximum length, else only for clients that send exactly this prefix length. Negative answers and
-delegations are valid for all clients (section 7.4) and therefore in the RRset cache.
+and in total). The scope of a response may be longer than the prefix length sent. In this case the answer is valid for
+the whole prefix sent, if its length is the policy's maximum. If the prefix is shorter, because the client sent it so,
+the answer is valid only for clients that send exactly this prefix length. Negative answers and delegations are valid
+for all clients (section 7.4), and therefore in the RRset cache.
 """
 
 from dataclasses import dataclass
@@ -37,7 +38,10 @@ class _Entry:
 
 
 class ECSCache:
-    """Cache of RRsets keyed by question and network, with the prefix lengths of `policy`; disabled by 0 questions."""
+    """Cache of RRsets keyed by question and client network; `policy` has the maximum prefix lengths.
+
+    It has at most `questions_max` questions, each with at most `networks_max` networks; `questions_max` 0 disables it.
+    """
 
     def __init__(
         self, policy: SubnetPolicy, questions_max: int = QUESTIONS_MAX, networks_max: int = NETWORKS_MAX
@@ -49,7 +53,7 @@ class ECSCache:
         )
 
     def put(self, rrset: RRset, subnet: ClientSubnet, now: float) -> None:
-        """Store an RRset from a response with the option `subnet`, which is not valid for all clients."""
+        """Store an RRset that is valid only for the clients in `subnet`, the option of its response."""
         ttl = min(rrset.ttl, TTL_MAX_S)
         if ttl <= 0:
             return
@@ -76,7 +80,7 @@ class ECSCache:
         return None
 
     def validity(self, subnet: ClientSubnet) -> tuple[Key, int]:
-        """Return (cache key for storing a response, scope prefix length for clients) (RFC 7871 section 7.3.1)."""
+        """Return (cache key, scope prefix length for the answer to clients) of a response (RFC 7871 section 7.3.1)."""
         network, scope = subnet.network, subnet.scope_prefix
         source = network.prefixlen
         if source == 0:
@@ -89,12 +93,12 @@ class ECSCache:
 
 
 def is_global(subnet: ClientSubnet) -> bool:
-    """Tell whether a response with this option is valid for all clients; a response to SOURCE 0 is not."""
+    """Tell whether a response with this option is valid for all clients: scope 0, and SOURCE other than 0."""
     return subnet.scope_prefix == 0 and subnet.network.prefixlen > 0
 
 
 def _matching(subnet: Network) -> list[Key]:
-    """Return the cache keys that match a client's network, the longest prefix first."""
+    """Return the cache keys to look up for a client's network, the longest prefix first."""
     length = subnet.prefixlen
     if length == 0:
         return [_NO_BITS]
@@ -112,7 +116,10 @@ def _bits(network: Network, prefix: int) -> int:
 
 
 class ECSView:
-    """The caches as clients of one network see them; `scope`: the longest scope prefix of the entries read."""
+    """View of the RRset cache and the ECS cache for clients in one network.
+
+    `scope` is the longest scope prefix length of the entries read so far.
+    """
 
     def __init__(self, cache: Cache, ecs_cache: ECSCache, subnet: Network) -> None:
         self._cache = cache

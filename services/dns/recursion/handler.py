@@ -4,9 +4,11 @@
 
 RFC 1034 section 4.3.1: RA is set; a query without RD is answered from the caches, without upstream queries. RFC 2181
 section 5.4.1: no AA, because the data is not authoritative here. RFC 8482: ANY is resolved like any other type. RFC
-5358 section 4: clients outside the access list get REFUSED, so that the resolver is of no use as an amplifier. REFUSED
-also for classes other than IN and for transfers. With EDNS Client Subnet (RFC 7871 sections 7.1.1 and 7.2.2) the
-client's own option, truncated to the policy's prefix length, decides, and the response carries the option.
+5358 section 4: clients outside the access list get REFUSED, so that the resolver is of no use as an amplifier. Queries
+for classes other than IN and for zone transfers get REFUSED as well.
+
+With EDNS Client Subnet (RFC 7871 sections 7.1.1 and 7.2.2), the network in the client's own option, truncated to the
+policy's prefix length, takes the place of the client's address, and the response has the option.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -57,7 +59,7 @@ Now = Callable[[], float]
 
 
 class AccessList:
-    """Networks whose clients may query; decisions are cached per address."""
+    """Access list: the networks whose clients may query; the decision for each address is cached."""
 
     def __init__(self, networks: Sequence[Network] = PRIVATE) -> None:
         self._networks = networks
@@ -78,14 +80,14 @@ class AccessList:
 
 
 class Resolve(Protocol):
-    """Signature of Scheduler.resolve, which the handler calls for each question."""
+    """Call signature of Scheduler.resolve, which the handler calls for each question."""
 
     def __call__(self, question: Question, client: str, *, subnet: Network | None = None) -> Result | Awaitable[Result]:
-        """Return the result of a resolution if it is cached, else an awaitable; `subnet` is the client's network."""
+        """Return the result of a resolution, or an awaitable if it is not cached; `subnet` is the client's network."""
 
 
 class RecursionHandler:
-    """Handler that answers clients' queries by the scheduler's `resolve`, queries with CD by `resolve_unchecked`."""
+    """Handler of clients' queries: answers with the results of `resolve`, or, for CD, of `resolve_unchecked`."""
 
     def __init__(
         self,
@@ -143,21 +145,24 @@ class RecursionHandler:
 
 
 def recursive_reply(query: Message, result: Result, rotation: int = 0) -> Message:
-    """Return the response with the result of a resolution, address sets rotated by `rotation`."""
+    """Return the response message for the result of a resolution; RRsets of addresses are rotated by `rotation`."""
     answers = records_of(rrset.rotated(rotation) for rrset in result.answers)
     authority, edns = records_of(result.authority), _edns_with_error(query, result)
     return replace(query.reply(result.rcode), ra=True, answers=answers, authority=authority, edns=edns)
 
 
 def _edns_with_error(query: Message, result: Result) -> EDNS | None:
-    """Return the EDNS of a response with an extended error, None if there is none (RFC 8914 section 2)."""
+    """Return the EDNS of a response with its extended DNS error (RFC 8914 section 2); None without an error.
+
+    A query without EDNS gets no extended error.
+    """
     if query.edns is None or result.extended_error is None:
         return None
     return EDNS(UDP_SIZE_DEFAULT, do=query.edns.do, options=(result.extended_error.to_option(),))
 
 
 def security_aware_reply(query: Message, result: Result, rotation: int = 0) -> Message:
-    """Return the response of a resolver that validates: with AD, with DNSSEC records for DO, with the extended error.
+    """Return the response of a validating resolver: with AD, the DNSSEC records if DO is set, and an extended error.
 
     RFC 4035 sections 3.2.1 and 3.2.3; RFC 6840 section 5.8 (AD if the query has DO or AD), RFC 8914 section 2.
     """
@@ -189,7 +194,7 @@ def security_aware_reply(query: Message, result: Result, rotation: int = 0) -> M
 
 
 class RecursiveResponder:
-    """Responder for octets: looks up the response cache before it calls `responder`, and stores its responses."""
+    """Responder from query octets to response octets, with a response cache in front of `responder`."""
 
     def __init__(self, responder: Responder, access: AccessList, now: Now, cache: AgingResponseCache) -> None:
         self._access = access
@@ -198,7 +203,7 @@ class RecursiveResponder:
         self._responder = responder
 
     def __call__(self, data: bytes, client: Client) -> Response:
-        """Return the encoded response, None for no response, or an awaitable of either."""
+        """Return the encoded response; None to drop the query; or an awaitable of either."""
         codec = self._responder.codec
         if not (client.over_tcp or codec.requires_cookie) and self._access.allows(client.host):
             cached = self._cache.get(data, self._now())

@@ -1,11 +1,12 @@
 """Infra cache: round-trip times, timeouts, capabilities and lameness of upstream servers, for server selection.
 
-RFC 1034 section 5.3.3 step 2 and RFC 1035 section 7.2: the best server first, by its history. The timeout is computed
-as in RFC 6298 section 2. A server without a measurement is tried first, so that all servers are measured. A timeout
-doubles the next timeout, which is then also the expected duration of a query; after TIMEOUTS_BEFORE_BACKOFF consecutive
-timeouts, the server is in back-off (RFC 9520 section 3.1). All entries expire, so that a repaired server is used again.
+RFC 1034 section 5.3.3 step 2 and RFC 1035 section 7.2: the server with the best history is queried first. The timeout
+is computed as in RFC 6298 section 2. A server without a measurement is tried first, so that all servers are measured. A
+timeout doubles the next timeout, which then also is the expected duration of a query. After TIMEOUTS_BEFORE_BACKOFF
+consecutive timeouts, the server is in back-off (RFC 9520 section 3.1). All entries expire, so that a repaired server is
+used again.
 
-The name is Unbound's. lab7.services.dns.recursion.cache explains the difference from the RRset cache.
+The name is from Unbound. lab7.services.dns.recursion.cache explains the difference from the RRset cache.
 """
 
 from collections.abc import Iterable
@@ -32,7 +33,7 @@ BACKOFF_MAX_S = 60.0
 
 @dataclass(slots=True)
 class InfraEntry:
-    """State of one server address; times are in seconds."""
+    """Round-trip time, timeouts and capabilities of one server address; times are in seconds."""
 
     srtt_s: float | None = None
     rttvar_s: float = 0.0
@@ -51,14 +52,14 @@ class InfraEntry:
         return min(max(base, TIMEOUT_MIN_S) * 2.0 ** min(self.timeouts, 8), TIMEOUT_MAX_S)
 
     def expected_s(self) -> float:
-        """Return the expected duration of a query; 0 without a measurement, so that the server is tried."""
+        """Return the expected duration of a query in seconds; 0 without a measurement, so that the server is tried."""
         if self.timeouts:
             return self.timeout_s()
         return self.srtt_s if self.srtt_s is not None else 0.0
 
 
 class InfraCache:
-    """Cache of server state keyed by address, and of lameness keyed by address and zone."""
+    """Cache of InfraEntry objects keyed by server address, and of lameness keyed by address and zone."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -74,7 +75,7 @@ class InfraCache:
         return server
 
     def answered(self, address: str, rtt_s: float, now: float) -> None:
-        """Update the smoothed RTT with the measurement of a response, and end the back-off."""
+        """Update the smoothed RTT of a server by the RTT of a response, and end the server's back-off."""
         server = self.get(address, now)
         if server.srtt_s is None:
             # RFC 6298 section 2.2
@@ -86,7 +87,7 @@ class InfraCache:
         server.backoff_until = 0.0
 
     def timed_out(self, address: str, now: float) -> None:
-        """Count a timeout; the third in a row begins the back-off."""
+        """Count a timeout of a server; the third in a row begins its back-off."""
         server = self.get(address, now)
         server.timeouts += 1
         if server.timeouts >= TIMEOUTS_BEFORE_BACKOFF:
@@ -107,7 +108,7 @@ class InfraCache:
         return until is not None and now < until
 
     def best(self, addresses: Iterable[str], zone: Name, queries: dict[str, int], now: float) -> str | None:
-        """Select an address: fewest `queries`, then not lame, not in back-off, fastest, at random; None if none."""
+        """Return the best address: fewest `queries`, then not lame, not in back-off, fastest, at random; or None."""
 
         def order(address: str) -> tuple[int, bool, bool, float, float]:
             server = self.get(address, now)

@@ -13,7 +13,7 @@ out: parallel queries to several servers, which would make a capture hard to rea
 The iterator
 ------------
 
-RFC 1034 section 5.3.3 describes the resolver as four steps in a loop. Each has its function here:
+RFC 1034 section 5.3.3 describes the resolver as four steps in a loop. Each step has its functions here:
 
   step 1   look in the cache for the answer, or an alias                  ResolverContext.look_up
   step 2   find the best servers: the nearest known delegation            Iteration._nearest
@@ -27,8 +27,8 @@ RFC 1034 section 5.3.3 describes the resolver as four steps in a loop. Each has 
 Resolution is the outer loop over the names of an alias chain, Iteration the inner one over the delegations of one
 name. Both are generators. To send a query, they yield an UpstreamQuery and are resumed with its Outcome; the state
 between queries is their local variables and the stack of generators. Resolution.start and Resolution.receive drive the
-outermost generator, so that for a caller a resolution is an object that returns either the next query or the result. A
-Resolution has neither sockets nor a clock: time comes in as `now`.
+outermost generator: for their caller, a resolution is an object that returns either the next query or the result. A
+Resolution has neither sockets nor a clock: the caller passes the time as `now`.
 
 An example, with empty caches:
 
@@ -42,11 +42,11 @@ The servers of a delegation are queried in this order, each group by RTT whateve
 
   1. known addresses: cached answers for the hosts, else glue. The hosts are those of the zone's own NS RRset, if it has
      been queried while this delegation is in force, else those of the parent's NS RRset.
-  2. addresses of hosts without known addresses, which are resolved: A, or AAAA if there is no A. A host in the zone
-     itself can be resolved by the zone's servers only, so the parent's servers are queried for the missing glue.
-  3. the parent's hosts and glue, if the zone's own data differ and lead to no server; and for a host in another zone,
-     the glue in the delegation of that zone
-  4. addresses of hosts in other zones of which only glue is known, which are resolved: the glue may be out of date
+  2. resolved addresses of hosts without known addresses: A, or AAAA if there is no A. A host in the zone itself
+     can be resolved by the zone's servers only, so the parent's servers are queried for the missing glue.
+  3. the parent's hosts and glue, if they differ from the zone's own data and those lead to no server; and for a host in
+     another zone, the glue in the delegation of that zone
+  4. resolved addresses of hosts in other zones of which only glue is known: the glue may be out of date
 
 Hosts without addresses are resolved only if all known addresses of the delegation have failed, or are lame or in
 back-off, because each host needs a nested Iteration. This recursion is the weak point of every resolver: a domain's
@@ -113,7 +113,7 @@ MINIMISED_ONE_LABEL = 4
 _SUBNET_LABELS_MIN = 2
 # Flag added to the RR type of a question in progress that asks the parent's servers for missing glue.
 _GLUE = 1 << 16
-# Marks a query for the records that validate others.
+# Flag added to the RR type of a question in progress that resolves DS or DNSKEY for the validation of other records.
 _JUDGED = 1 << 17
 # Reasons of a failure that allow an answer from expired data; a bogus answer does not.
 _UNREACHABLE = (ErrorCode.NO_REACHABLE_AUTHORITY, ErrorCode.NETWORK_ERROR)
@@ -125,10 +125,10 @@ _RCODES = {ResponseKind.NO_NAME: Rcode.NXDOMAIN, ResponseKind.TOO_LONG: Rcode.YX
 
 @dataclass(slots=True)
 class _ServerPool:
-    """Candidate servers of one delegation: number of queries per address, and hosts with unresolved addresses.
+    """Candidate servers of one delegation, and the number of queries sent to each.
 
-    `exhausted` is set when all other addresses that are known for a host have been added as the last resort. `glued`
-    are the hosts in other zones of which only glue is known.
+    `hosts` are the name servers whose addresses must be resolved first; `glued` are those in other zones of which only
+    glue is known. `exhausted` is set when all other known addresses have been added as the last resort.
     """
 
     delegation: Delegation
@@ -141,12 +141,12 @@ class _ServerPool:
 
 
 class Iteration:
-    """The resolution of one name and type, from the nearest known delegation down; `depth` is the nesting.
+    """Resolution of one name and type, from the nearest known delegation down; `depth` is the level of nesting.
 
-    `start` replaces the nearest known delegation. `subnet` is the client's network, for servers that may know it.
-    With a `judge`, DS or DNSKEY is resolved for the validation of other records: the judge accepts or rejects each
-    response, and no response is cached. `near` is the last delegation of the previous name in the alias chain, which
-    may be too short-lived for the cache; `delegation` is the delegation whose servers answered.
+    `start` replaces the nearest known delegation. `subnet` is the client's network, which only some servers receive.
+    `near` is the last delegation of the previous name in the alias chain, in case its TTL was too short for the cache;
+    `delegation` is the delegation whose servers answered. An iteration with a `judge` resolves DS or DNSKEY for the
+    validation of other records: the judge accepts or rejects each response, and no response is cached.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class Iteration:
         self.delegation = near
 
     def resolve(self, name: Name, rtype: int) -> Steps[LookupResult]:
-        """Query servers until one answers; raises ResolutionError."""
+        """Query servers until one gives an answer, and return the answer; raises ResolutionError."""
         key = (name, rtype if self._judge is None else rtype | _JUDGED)
         if key in self._budget.in_progress:
             raise ResolutionError(f"circular dependency: {name} is needed to resolve itself")
@@ -180,7 +180,7 @@ class Iteration:
             self._budget.in_progress.discard(key)
 
     def _nearest(self, question: Question) -> Delegation:
-        """Return the delegation to begin with: of the closest enclosing zone known (RFC 1034 section 5.3.3 step 2)."""
+        """Return the first delegation to query: of the closest enclosing zone known (RFC 1034 section 5.3.3 step 2)."""
         if self._start is not None:
             return self._start
         if self._context.roots.service is Service.FORWARDER:
@@ -215,7 +215,7 @@ class Iteration:
                 labels = labels_all
 
     def _subnet_for(self, delegation: Delegation, question: Question) -> Network | None:
-        """Return the client subnet to send, None for servers that must not know it (RFC 7871 section 12.1)."""
+        """Return the client subnet to send; None for servers that must not receive it (RFC 7871 section 12.1)."""
         forwards = delegation.service is Service.FORWARDER
         allowed = forwards or len(delegation.zone) >= _SUBNET_LABELS_MIN
         return self._subnet if allowed and question.rtype in ADDRESS_TYPES else None
@@ -229,7 +229,7 @@ class Iteration:
         return min(labels_all, labels + max(1, increment))
 
     def _query_minimised(self, delegation: Delegation, name: Name) -> Steps[ClassifiedResponse | None]:
-        """Query for an A record of a minimised qname; None on failure."""
+        """Query for an A record of a minimised qname, and return the response; None on failure."""
         question = Question(name, RRType.A)
         try:
             response = yield from self._query_servers(delegation, question, minimised=True)
@@ -241,7 +241,10 @@ class Iteration:
         return response
 
     def _referred(self, queried: Delegation, delegation: Delegation) -> Delegation:
-        """Return the delegation of a referral: cached, or marked as recursive if the servers queried are recursive."""
+        """Cache the delegation of a referral, and return it with its expiry.
+
+        A delegation from a recursive server is not cached; the servers in it are queried as recursive servers, too.
+        """
         if queried.service is not Service.ITERATIVE:
             return replace(delegation, service=queried.service)
         delegation = replace(delegation, parent=queried)
@@ -251,7 +254,8 @@ class Iteration:
         """Store the zone's own NS RRset with the delegation, if that RRset was queried for (RFC 2181 section 5.4.1).
 
         An NS RRset that comes unrequested in the authority section is ignored, because one spoofed response to any name
-        could replace all servers of the zone (CVE-2025-11411). The delegation still ends with the parent's TTL.
+        could replace all servers of the zone (CVE-2025-11411). The expiry of the delegation stays that of the parent's
+        NS RRset.
         """
         if question != Question(delegation.zone, RRType.NS) or delegation is self._context.roots:
             return
@@ -260,7 +264,7 @@ class Iteration:
             self._context.cache.put_delegation(known, self._budget.now, delegation.expires)
 
     def _store(self, response: ClassifiedResponse, question: Question) -> None:
-        """Store the answers that may be cached (RFC 1034 section 5.3.3 step 4a)."""
+        """Store the parts of a response that may be cached (RFC 1034 section 5.3.3 step 4a)."""
         cache, ecs_cache, now = self._context.cache, self._ecs_cache_for(response), self._budget.now
         if self._judge is not None:
             return
@@ -308,10 +312,10 @@ class Iteration:
     ) -> Steps[ClassifiedResponse]:
         """Query the servers of a delegation in turn until a response is usable; raises ResolutionError.
 
-        `judged` is True if responses are validated: for the question of this iteration, but not for glue.
+        `judged` is True if responses must be validated; glue is not validated.
 
-        RFC 9156 section 2.3: some servers refuse or drop queries with a `minimised` qname. Such a query is sent once to
-        each server, and no response to it marks the server as lame.
+        RFC 9156 section 2.3: some servers refuse or drop queries with a `minimised` qname. Such a query is sent only
+        once to each server, and its response never marks the server as lame.
         """
         pool, detail = self._pool(delegation), "no server address"
         pool.queries_max = 1 if minimised else QUERIES_PER_SERVER_MAX
@@ -352,7 +356,7 @@ class Iteration:
     def _validated(
         self, message: Message, response: ClassifiedResponse, question: Question, judged: bool
     ) -> Steps[ClassifiedResponse]:
-        """Return a response with secured RRsets, or as FAILED if it is bogus; note the DS records of a referral."""
+        """Return a response with validated RRsets, or as FAILED if it is bogus; store the DS records of a referral."""
         security, kind = self._context.security, response.kind
         if security is None or kind in (ResponseKind.LAME, ResponseKind.FAILED):
             return response
@@ -366,7 +370,7 @@ class Iteration:
         return response
 
     def _fetch(self, name: Name, rtype: int, judge: Judge) -> Steps[None]:
-        """Resolve DS or DNSKEY for the validation of other records."""
+        """Resolve the DS or DNSKEY records that validate other records."""
         yield from Iteration(self._context, self._budget, depth=self._depth + 1, judge=judge).resolve(name, rtype)
 
     def _pool(self, delegation: Delegation) -> _ServerPool:
@@ -388,7 +392,7 @@ class Iteration:
         return _ServerPool(delegation, list(addresses), unresolved, glued)
 
     def _last_resort(self, delegation: Delegation) -> Iterator[str]:
-        """Yield all addresses of the parent's name servers: cached answers, glue, and glue in other delegations."""
+        """Yield all known addresses of the hosts in the parent's NS RRset: cached answers, and glue of delegations."""
         unresponsive, now = self._context.infra_cache.is_unresponsive, self._budget.now
         for host in delegation.hosts:
             yield from self._addresses_known(host, delegation)
@@ -398,7 +402,7 @@ class Iteration:
                 yield from (address for address in self._glue(host, other) if not unresponsive(address, now))
 
     def _addresses_known(self, host: Name, delegation: Delegation) -> tuple[str, ...]:
-        """Return a host's addresses, from a cached answer if there is one, else from glue (RFC 2181 section 5.4.1)."""
+        """Return a host's known addresses: from a cached answer, or else from glue (RFC 2181 section 5.4.1)."""
         glue = self._glue(host, delegation)
         cache = self._context.for_hosts.cache
         cached = {rtype: cache.get(host, rtype, self._budget.now) for rtype in ADDRESS_TYPES}
@@ -418,9 +422,9 @@ class Iteration:
         return self._context.upstream_addresses.usable(glue)
 
     def _select(self, pool: _ServerPool, thorough: bool) -> Steps[str | None]:
-        """Select the next server: one not queried yet, else of a newly resolved host, else one queried before.
+        """Return the next server: one not queried yet, else one that must be resolved first, else one queried before.
 
-        None if no server is left. `thorough`: hosts of which only glue is known are resolved too.
+        None if no server is left. If `thorough`, hosts of which only glue is known are resolved, too.
         """
         while pool.hosts and not any(self._untried(pool)):
             yield from self._add_host(pool, pool.hosts.pop())
@@ -434,12 +438,12 @@ class Iteration:
         return best
 
     def _add_host(self, pool: _ServerPool, host: Name) -> Steps[None]:
-        """Resolve a name server, and add its addresses to the pool."""
+        """Resolve a name server, and add its addresses to the candidate servers."""
         addresses = yield from self._resolve_host(host, pool.delegation)
         pool.addresses += [address for address in addresses if address not in pool.addresses]
 
     def _best(self, pool: _ServerPool) -> str | None:
-        """Return the best server that may be queried once more; None without any."""
+        """Return the best server that has not reached its maximum number of queries; None if there is none."""
         infra_cache, now = self._context.infra_cache, self._budget.now
         usable = [
             address for address in pool.addresses if pool.queries.get(address, 0) < self._queries_max(pool, address)
@@ -461,7 +465,7 @@ class Iteration:
         return 1 if self._context.infra_cache.is_unresponsive(address, self._budget.now) else pool.queries_max
 
     def _resolve_host(self, host: Name, delegation: Delegation) -> Steps[tuple[str, ...]]:
-        """Resolve the A addresses of a name server without glue, or else its AAAA addresses; () on failure."""
+        """Return the addresses of a name server, resolved by A or else AAAA queries; () on failure."""
         in_zone = host.is_below(delegation.zone)
         resolve = self._missing_glue if in_zone else self._host_addresses
         for rtype in self._context.upstream_addresses.rtypes:
@@ -488,7 +492,10 @@ class Iteration:
         return ()
 
     def _host_addresses(self, host: Name, rtype: int, _: Delegation) -> Steps[tuple[str, ...] | None]:
-        """Resolve a name server's addresses in another zone; None if the name has neither A nor AAAA records."""
+        """Resolve addresses of one type of a name server in another zone; () if it has none of the type.
+
+        None, if a query for the other type is of no use: the name is an alias, or does not exist.
+        """
         context = self._context.for_hosts
         result = look_up(context.cache, host, rtype, self._budget.now)
         if result is None:
@@ -500,9 +507,10 @@ class Iteration:
         return addresses_of(result.answers[-1]) if result.answers else ()
 
     def _missing_glue(self, host: Name, rtype: int, delegation: Delegation) -> Steps[tuple[str, ...] | None]:
-        """Query the parent zone's servers for glue that was missing in the referral (RFC 1034 section 5.3.3).
+        """Query the parent zone's servers for the address of a name server whose glue was missing in the referral.
 
-        No other servers can resolve a host in the zone itself. Like all glue, the addresses are not cached as answers.
+        RFC 1034 section 5.3.3. A host in the delegated zone itself can be resolved in no other way. Like all glue, the
+        addresses are not cached as answers.
         """
         key = (host, rtype | _GLUE)
         if delegation.parent is None or key in self._budget.in_progress:
@@ -524,10 +532,10 @@ class Iteration:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The answer to a client's question, and the number of upstream queries for it; `detail`: the reason for SERVFAIL.
+    """The answer to a client's question; `queries` is the number of upstream queries, `detail` the reason for SERVFAIL.
 
-    `scope` is the client subnet's scope prefix length that the answer is valid for (RFC 7871), 0 for all clients.
-    `extended_error` is the reason for SERVFAIL in a resolver that validates, or says that the answer is stale.
+    `scope` is the scope prefix length for which the answer is valid (RFC 7871), 0 for all clients. `extended_error` is
+    the reason for SERVFAIL in a resolver that validates, or a notice that the answer is stale.
     """
 
     rcode: int
@@ -540,10 +548,10 @@ class Result:
 
 
 class Resolution:
-    """The resolution of one question, for the clients of `subnet`.
+    """Resolution of one client question, including its alias chain; `subnet` is the client's network.
 
-    With `start`, the resolution begins at this delegation, and an alias that leads out of its zone is returned
-    unresolved.
+    With `start`, the resolution begins at this delegation, and an alias that leads out of the delegated zone is
+    returned unresolved.
     """
 
     def __init__(
@@ -566,7 +574,7 @@ class Resolution:
         return self._budget.queries
 
     def start(self, now: float) -> UpstreamQuery | Result:
-        """Start the resolution, and return the first query, or the result."""
+        """Start the resolution; return the first upstream query, or the result if no query is needed."""
         self._budget.now = self._budget.started = now
         try:
             return next(self._steps)
@@ -574,7 +582,7 @@ class Resolution:
             return _value(end)
 
     def receive(self, outcome: Outcome, now: float) -> UpstreamQuery | Result:
-        """Process the outcome of the last query, and return the next query, or the result."""
+        """Process the outcome of the last upstream query; return the next query, or the result."""
         self._budget.now = now
         try:
             return self._steps.send(outcome)
@@ -597,7 +605,7 @@ class Resolution:
         return replace(result, queries=self._budget.queries)
 
     def stale(self, now: float) -> Result | None:
-        """Return the answer from expired data (RFC 8767), None if there is none."""
+        """Return the answer from expired cache data (RFC 8767); None if there is none."""
         found = stale_answer(self._context.cache, self._question, now) if self._context.cache.stale_s else None
         if found is None:
             return None
@@ -605,7 +613,7 @@ class Resolution:
         return replace(_end_of_chain(last, answers), extended_error=error)
 
     def _note_reason(self, error: ResolutionError) -> None:
-        """Store the reason of a failure for as long as the failure is cached (RFC 8914)."""
+        """Store the reason for a failure, as an extended DNS error (RFC 8914), for as long as the failure is cached."""
         if self._context.security is not None:
             unreachable = ExtendedError(ErrorCode.NO_REACHABLE_AUTHORITY, str(error))
             reason = self._budget.extended_error or unreachable
@@ -635,7 +643,7 @@ class Resolution:
             name = result.target
 
     def _denied(self, name: Name, rtype: int) -> LookupResult | None:
-        """Return a negative answer synthesized from the validated proofs of earlier answers (RFC 8198), else None."""
+        """Return a negative answer synthesized from cached NSEC or NSEC3 records (RFC 8198); None without a proof."""
         security = self._context.security
         made = None if security is None else security.denials.answer(name, rtype, self._budget.now)
         return None if made is None else LookupResult(made.rcode, soa=made.soa)
@@ -656,7 +664,7 @@ def _value(end: StopIteration) -> Result:
 
 
 def from_cache(context: ResolverContext, question: Question, now: float, subnet: Network | None = None) -> Result:
-    """Answer a query without RD from the caches; else return the nearest delegation (RFC 1034 section 4.3.2 step 4)."""
+    """Answer a query without RD from the caches, or by the nearest delegation (RFC 1034 section 4.3.2 step 4)."""
     chain: list[RRset] = []
     name, seen, scope = question.name, set[Name](), 0
     while name not in seen and len(seen) <= ALIASES_MAX:

@@ -11,10 +11,10 @@ draft-vixie-dnsext-dns0x20), and a spoofed response must match the case, too. A 
 match otherwise is either spoofed, or from a server that will not respond better. After such a response, the resolver
 waits for the genuine response for MISMATCH_GRACE_S, and then repeats the query at once:
 
-- If only the case differs, in plain case. A second response with the same content comes from a server that does not
+- In plain case, if only the case differs. A second response with the same content comes from a server that does not
   preserve case: an attacker would have had to guess two ids and two ports. If the content differs, the query is
-  repeated over TCP, which cannot be spoofed off path.
-- If the response has no question or another question, over TCP; if it is malformed, over TCP and without EDNS. As in
+  repeated once more over TCP, which cannot be spoofed off path.
+- Over TCP, if the response has no question or another question; over TCP and without EDNS, if it is malformed. As in
   Unbound and BIND, only an error response may lack the question (RFC 6891 section 7); an answer without a question is
   never used.
 
@@ -74,7 +74,7 @@ class ResolutionError(Exception):
 
 
 class UnansweredError(ResolutionError):
-    """Error for a question to which no queried server gave a usable response."""
+    """Error for a question to which no queried server has given a usable response."""
 
 
 class BudgetExceededError(ResolutionError):
@@ -83,10 +83,10 @@ class BudgetExceededError(ResolutionError):
 
 @dataclass(frozen=True, slots=True)
 class UpstreamQuery:
-    """A query to the server at `address` about `zone`, with its timeout.
+    """A query to the server at `address`, which serves `zone`, with its timeout in seconds.
 
-    The qname is sent with the case of `spelling`; with `exact_case` the response must repeat it. `subnet` is the
-    client subnet option, which is sent with EDNS only, as is `dnssec_ok`.
+    `spelling` is the qname in the case in which it is sent; with `exact_case` the response must have the same case.
+    `subnet` is the client subnet option. It and DO (`dnssec_ok`) are sent only with EDNS.
     """
 
     address: str
@@ -106,7 +106,7 @@ class UpstreamQuery:
 
 @dataclass(frozen=True, slots=True)
 class Replied:
-    """Outcome: a matching response after `rtt_s` seconds; `case_mangled` if the case of the qname differs."""
+    """Outcome: a matching response after `rtt_s` seconds; `case_mangled` if it has the qname in another case."""
 
     message: Message
     rtt_s: float
@@ -116,7 +116,10 @@ class Replied:
 
 @dataclass(frozen=True, slots=True)
 class Mismatched:
-    """Outcome: only a response with the right id that does not match; `message` is set if only the case differs."""
+    """Outcome: the only response has the right id and does not match otherwise.
+
+    `message` is this response if only the case of its qname differs, else None.
+    """
 
     message: Message | None
     malformed: bool
@@ -138,7 +141,10 @@ Steps = Generator[UpstreamQuery, Outcome, T]
 
 
 class ResponseMatcher:
-    """Check of the responses to one query; `mismatched`: a response had the right id and did not match otherwise."""
+    """Matcher of the responses to one query.
+
+    `mismatched` is True after a response that has the right id and does not match otherwise.
+    """
 
     def __init__(self, query: UpstreamQuery, message_id: int) -> None:
         self._query = query
@@ -149,11 +155,11 @@ class ResponseMatcher:
         self.mismatched = False
 
     def reply(self, message: Message, rtt_s: float, size_octets: int) -> Replied:
-        """Return the outcome for an accepted message."""
+        """Return the outcome of the query for a message that accept() has returned."""
         return Replied(message, rtt_s, self._case_mangled, size_octets)
 
     def mismatch(self, rtt_s: float) -> Mismatched:
-        """Return the outcome if the only response had the right id and did not match otherwise."""
+        """Return the outcome of a query whose only response had the right id and did not match otherwise."""
         return Mismatched(self._other_case, self._malformed, rtt_s)
 
     def to_wire(self) -> bytes:
@@ -166,7 +172,7 @@ class ResponseMatcher:
         return Message(id=self._id, rd=rd, cd=cd, questions=questions, edns=edns).to_wire()
 
     def accept(self, data: bytes) -> Message | None:
-        """Decode a response; None if it must be dropped because it does not match the query."""
+        """Decode a response; return None if it must be dropped because it does not match the query."""
         # Messages with another id, and queries, which an attacker could reflect, do not count as mismatches.
         if len(data) < HEADER_OCTETS or int.from_bytes(data[:2], "big") != self._id or not data[2] & 0x80:
             return None
@@ -216,7 +222,7 @@ class ResponseMatcher:
 
 
 def random_case(name: Name, random: Random) -> Name:
-    """Return a name with each letter in random case (0x20)."""
+    """Return a name with each letter in random case ("0x20")."""
     return Name(tuple(_random_case(label, random) for label in name.folded))
 
 
@@ -227,10 +233,10 @@ def _random_case(label: bytes, random: Random) -> bytes:
 
 @dataclass(slots=True)
 class QueryBudget:
-    """Limits on the upstream queries for one client question; `now` is the time of the latest event.
+    """Limits on the upstream queries for one client question, and the counts so far.
 
-    `in_progress` has the questions that are being resolved for it, to detect circular dependencies. `extended_error` is
-    the reason for which validation failed last.
+    `now` is the time of the latest event. `in_progress` has all questions that are being resolved for the client
+    question, to detect circular dependencies. `extended_error` is the reason for the last failure of validation.
     """
 
     now: float
@@ -242,7 +248,7 @@ class QueryBudget:
     extended_error: ExtendedError | None = None
 
     def spend(self, query: UpstreamQuery) -> UpstreamQuery:
-        """Count one query and return it; raises BudgetExceededError."""
+        """Count one upstream query, and return it; raises BudgetExceededError."""
         if self.queries >= QUERIES_MAX:
             raise BudgetExceededError(f"more than {QUERIES_MAX} queries for one question")
         if self.now - self.started >= SECONDS_MAX:
@@ -251,11 +257,11 @@ class QueryBudget:
         return query
 
     def bounded(self, timeout_s: float) -> float:
-        """Return a timeout in seconds, cut so that it ends within the time limit of the whole resolution."""
+        """Return a timeout in seconds, shortened if it would end after the time limit of the whole resolution."""
         return min(timeout_s, self.started + SECONDS_MAX - self.now)
 
     def spend_host_lookup(self, depth: int) -> bool:
-        """Count the resolution of one name server address at nesting `depth`; False if it exceeds the budget."""
+        """Count the resolution of one name server address at nesting `depth`; return False if it exceeds the budget."""
         if depth >= DEPTH_MAX or self.host_lookups >= HOST_LOOKUPS_MAX:
             return False
         self.host_lookups += 1
@@ -263,9 +269,10 @@ class QueryBudget:
 
 
 class Exchange:
-    """The queries to one server for one question: repeated by TCP, without EDNS or in plain case until usable.
+    """The queries for one question to one server, until a response is usable.
 
-    `unusable` is set if the server responds, but no response matches.
+    The query is repeated by TCP, without EDNS, without client subnet or in plain case. `unusable` is set if the server
+    responds, but no response matches.
     """
 
     def __init__(
@@ -294,7 +301,7 @@ class Exchange:
         self.unusable = False
 
     def run(self) -> Steps[Message | None]:
-        """Query the server; return the usable response, None if there is none."""
+        """Query the server; return its usable response, None if there is none."""
         for _ in range(self._attempts_max):
             query = self._query()
             outcome = yield self._budget.spend(query)
@@ -317,7 +324,7 @@ class Exchange:
         return None
 
     def _change_form(self, outcome: Mismatched) -> None:
-        """After a mismatch over UDP, choose how to repeat the query: in plain case, by TCP, or without EDNS."""
+        """Choose how to repeat a query after a mismatch over UDP: in plain case, by TCP, or without EDNS."""
         self._context.infra_cache.answered(self._address, outcome.rtt_s, self._budget.now)
         if outcome.message is not None and self._other_case is None:
             self._other_case, self._random_case = outcome.message, False
@@ -351,7 +358,7 @@ class Exchange:
         )
 
     def _usable(self, query: UpstreamQuery, reply: Replied) -> Message | None:
-        """Return the message if it ends the exchange; None if the query must be repeated in another way."""
+        """Return the message if it is usable; None if the query must be repeated in another form."""
         message, server = reply.message, self._server()
         if not query.tcp:
             self._context.infra_cache.answered(self._address, reply.rtt_s, self._budget.now)
@@ -378,7 +385,10 @@ class Exchange:
         return message
 
     def _fallback_subnet(self, refused: Network) -> Network | None:
-        """Return prefix length 0 for a forwarder (RFC 7871 section 7.1.3), None (no option) for other servers (7.3)."""
+        """Return the client subnet for the query after a refusal; None for a query without the option.
+
+        A forwarder gets prefix length 0 (RFC 7871 section 7.1.3), other servers get no option (section 7.3).
+        """
         forwards = self._delegation.service is Service.FORWARDER
         return EVERYTHING[refused.version] if forwards and refused.prefixlen else None
 

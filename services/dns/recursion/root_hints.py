@@ -21,12 +21,12 @@ from lab7.services.errors import ServiceError
 
 
 def root_delegation(hosts: Mapping[Name, tuple[str, ...]], service: Service = Service.ITERATIVE) -> Delegation:
-    """Return the delegation of the root to `hosts`: root servers, or with Service.FORWARDER forwarders."""
+    """Return the delegation of the root zone to `hosts`, which are root servers, or forwarders by Service.FORWARDER."""
     return Delegation(ROOT, tuple(hosts), dict(hosts), service=service)
 
 
 def named_roots(arguments: Iterable[str]) -> Delegation:
-    """Parse NAME=ADDRESS arguments into the root delegation; raises ServiceError."""
+    """Return the delegation of the root zone in arguments NAME=ADDRESS; raises ServiceError."""
     hosts: dict[Name, tuple[str, ...]] = {}
     for argument in arguments:
         text, _, address = argument.rpartition("=")
@@ -39,7 +39,7 @@ def named_roots(arguments: Iterable[str]) -> Delegation:
 
 
 def roots_from_file(path: Path) -> Delegation:
-    """Parse a hints file into the root delegation; raises ServiceError."""
+    """Return the delegation of the root zone in a hints file; raises ServiceError."""
     try:
         rrsets = rrsets_of(entry.record for entry in read_master_file(path, ROOT))
     except MasterFileError as error:

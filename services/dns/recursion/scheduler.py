@@ -36,21 +36,21 @@ from lab7.services.dns.recursion.stale import CLIENT_RESPONSE_TIMER_S
 class Limits:
     """Maximum numbers of resolutions in progress, in total and per client; further questions get SERVFAIL."""
 
-    # BIND's recursive-clients.
+    # The default of BIND's recursive-clients.
     resolutions: int = 1000
     # Resolutions that one client may wait for: a tenth of the total, so that one client cannot exhaust it.
     waiting_per_client: int = 100
 
 
 class QuerySender(Protocol):
-    """Transport for upstream queries."""
+    """Interface of the transport for upstream queries."""
 
     def send(self, query: UpstreamQuery) -> Awaitable[Outcome]:
-        """Send an upstream query; return the outcome."""
+        """Send an upstream query; return its outcome."""
 
 
 class Scheduler:
-    """Scheduler of concurrent resolutions, which clients with the same question share."""
+    """Scheduler of concurrent resolutions; clients with the same question share one resolution."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Scheduler:
         start: Delegation | None = None,
         subnet: Network | None = None,
     ) -> Result | Awaitable[Result]:
-        """Return the result of a resolution if it is cached, else an awaitable; `subnet` is the client's network."""
+        """Return the result of a resolution, or an awaitable if it is not cached; `subnet` is the client's network."""
         key = (question, None if start is None else start.zone, subnet)
         task = self._in_progress.get(key)
         if task is None:
@@ -97,7 +97,7 @@ class Scheduler:
         return self._wait(task, client, question if start is None else None)
 
     def sibling(self, context: ResolverContext) -> "Scheduler":
-        """Return a scheduler with another context that shares this scheduler's outstanding queries and limits."""
+        """Return a scheduler with another context; both share the outstanding queries and the limits per client."""
         scheduler = Scheduler(context, self._upstream, self.now, self._limits)
         scheduler._outstanding, scheduler._waiting = self._outstanding, self._waiting
         return scheduler
@@ -133,7 +133,10 @@ class Scheduler:
     async def _run_after(
         self, tail: "asyncio.Task[Result]", question: Question, start: Delegation | None, subnet: Network | None
     ) -> Result:
-        """Resolve after `tail`, the task before it in the queue, whose cached answer may be valid for `subnet` too."""
+        """Resolve a question when `tail` is done, the task that resolves the same question for another client network.
+
+        The answer that `tail` has cached may be valid for `subnet` as well.
+        """
         started = self.now()
         await asyncio.wait([tail])
         if self.now() - started >= SECONDS_MAX:
@@ -151,7 +154,11 @@ class Scheduler:
         return step
 
     async def _send(self, query: UpstreamQuery) -> Outcome | None:
-        """Send a query, while equal queries wait; return the outcome, None if the wait was too long."""
+        """Send an upstream query, and return its outcome; None if the wait for an outstanding query was too long.
+
+        At most one query per question is outstanding: an equal query shares its outcome, another query waits for its
+        end.
+        """
         question, started = query.question, self.now()
         while (outstanding := self._outstanding.get(question)) is not None:
             other, answered = outstanding
@@ -174,5 +181,5 @@ class Scheduler:
 
 
 def _is_same(query: UpstreamQuery, other: UpstreamQuery) -> bool:
-    """Tell whether two upstream queries are equal, apart from random case, timeout and zone."""
+    """Tell whether two upstream queries are equal, apart from the case of the qname, timeout and zone."""
     return replace(query, spelling=other.spelling, timeout_s=other.timeout_s, zone=other.zone) == other

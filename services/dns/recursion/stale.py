@@ -1,4 +1,4 @@
-"""Stale answers: expired data for a client if the servers of a zone cannot be reached (RFC 8767).
+"""Serve-stale: answers from expired cache data while the servers of a zone cannot be reached (RFC 8767).
 
 RFC 8767 sections 4 (the data is kept for a configured time beyond its TTL), 5 (it is used if resolution fails, or takes
 longer than the client response timer, with a TTL of 30 s) and RFC 8914 section 4.4 (extended errors 3 and 19). Data
@@ -13,14 +13,17 @@ from lab7.services.dns.security.extended_error import ErrorCode, ExtendedError
 
 # RFC 8767 section 5: the client response timer, "1.8 seconds is one potential value".
 CLIENT_RESPONSE_TIMER_S = 1.8
-# Aliases followed in stale data.
+# Maximum number of aliases followed in stale data.
 _CHAIN_MAX = 16
 
 
 def stale_answer(
     cache: Cache, question: Question, now: float
 ) -> tuple[LookupResult, tuple[RRset, ...], ExtendedError] | None:
-    """Return the last lookup of an alias chain in expired data, all answers, and the extended error; None on a miss."""
+    """Return (lookup of the last name of an alias chain, all answers, extended error) from expired data.
+
+    None if the data of a name in the chain is missing.
+    """
     view, name = cache.stale(), question.name
     answers: list[RRset] = []
     for _ in range(_CHAIN_MAX):

@@ -1,4 +1,4 @@
-"""Upstream transport: each query from a socket of its own, with a random id and a random source port.
+"""Upstream transport: sends each query from a socket of its own, with a random id and a random source port.
 
 RFC 5452 section 9.2 (unpredictable ids and ports; a connected socket receives datagrams from the server's address and
 port only), RFC 7766 (TCP). Responses that do not match the query are dropped, and the wait continues; after a response
@@ -56,7 +56,7 @@ def has_ipv6() -> bool:
 class Upstream:
     """Transport for upstream queries, from the address `source` to port `port` of the servers.
 
-    `own` are the addresses and ports that this program listens on: a query to them would come back.
+    `own` are the addresses and ports on which this program listens; they are not queried, to prevent a loop.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Upstream:
         self._own = own
 
     async def check_source(self) -> None:
-        """Verify that `source` is an address of this host; raises ServiceError."""
+        """Raise ServiceError unless `source` is an address of this host."""
         if not self._source:
             return
         try:
@@ -86,7 +86,7 @@ class Upstream:
         endpoint[0].close()
 
     async def send(self, query: UpstreamQuery) -> Outcome:
-        """Send an upstream query; return the outcome."""
+        """Send an upstream query; return its outcome."""
         matcher = ResponseMatcher(query, self._random.getrandbits(16))
         outcome: Outcome = Unreachable()
         if not self._is_own(query.address):
@@ -96,7 +96,7 @@ class Upstream:
         return outcome
 
     def _is_own(self, address: str) -> bool:
-        """Tell whether this program listens on an address and the upstream port."""
+        """Tell whether a query to an address and the upstream port would reach this program itself."""
         family, every = (socket.AF_INET6, "::") if ":" in address else (socket.AF_INET, "0.0.0.0")
         if (address, self._port) in self._own:
             return True

@@ -1,4 +1,4 @@
-"""Validation of responses, and the chain of trust from a trust anchor to the zone of the data (RFC 4035 section 5).
+"""DNSSEC validation of responses: the chain of trust from a trust anchor to the zone of the data (RFC 4035 section 5).
 
     response  www.example.com. A + RRSIG by example.com.
     chain     . (trust anchor)  ->  com. (DS, DNSKEY)  ->  example.com. (DS, DNSKEY)   ->   secure, insecure or bogus
@@ -57,12 +57,12 @@ from lab7.services.dns.security.secured import SecuredRRset, is_implied
 from lab7.services.dns.security.signature import ValidationLimitError, Verified, verify_rrset
 from lab7.services.dns.security.trust import BOGUS_TTL_S, KEYS_TTL_MAX_S, Anchor, Security, SecurityContext, ZoneTrust
 
-# DS records that are tried, each of which is a digest of the whole key; the largest zones have four.
+# Maximum number of DS records tried per zone, each of which is a digest of the whole key; the largest zones have four.
 DS_MAX = 8
-# Keys of a zone that are used; a rollover of two algorithms has eight.
+# Maximum number of keys used per zone; a rollover of two algorithms has eight.
 KEYS_MAX = 64
 
-# Judges a response to a query for DS or DNSKEY by the keys that are known: False for the next server.
+# Judges a response to a query for DS or DNSKEY by the keys that are known; if False, the next server is queried.
 Judge = Callable[[Message, ClassifiedResponse], bool]
 # Resolves a name and type in a nested iteration, whose responses are judged.
 Fetch = Callable[[Name, int, Judge], Steps[None]]
@@ -71,7 +71,7 @@ _NEGATIVE = (ResponseKind.NO_DATA, ResponseKind.NO_NAME)
 
 
 class BogusError(Exception):
-    """Data that should be secure and is not; the extended error is the reason."""
+    """Error for bogus data, which should be secure and is not; `error` is the reason as an extended DNS error."""
 
     def __init__(self, error: ExtendedError) -> None:
         super().__init__(error.text)
@@ -79,7 +79,7 @@ class BogusError(Exception):
 
 
 class Validation:
-    """Validation of the responses of one resolution."""
+    """DNSSEC validation of the responses of one resolution."""
 
     def __init__(self, security: SecurityContext, budget: QueryBudget, fetch: Fetch) -> None:
         self._security = security
@@ -89,7 +89,7 @@ class Validation:
         self._received: tuple[Question, Message, ClassifiedResponse] | None = None
 
     def examine(self, message: Message, response: ClassifiedResponse, question: Question) -> Steps[ClassifiedResponse]:
-        """Return a response with secured RRsets, or as FAILED if it is bogus."""
+        """Return a response with validated RRsets, or as FAILED if it is bogus."""
         if not self._security.validates:
             return _stored(message, response, question)
         self._received = question, message, response
@@ -112,10 +112,10 @@ class Validation:
         links: list[Link] = []
         for rrset, trust in _without_signatures(response, question):
             if links and links[-1][0].rtype == RRType.DNAME and rrset.rtype == RRType.CNAME:
-                # The iterator made it from the DNAME, so it lives no longer.
+                # The CNAME was synthesized from the DNAME, whose validated TTL is also its maximum TTL.
                 links.append((rrset.with_ttl(min(rrset.ttl, links[-1][0].ttl)), trust))
             elif (dname := _implying_dname(message, rrset)) is not None:
-                # A query for CNAME below a DNAME; the alias is not cached as it would be without its DNAME.
+                # Answer to a query for CNAME below a DNAME: the alias has no trust (None), so it is not cached.
                 validated_dname = yield from self._answer(message, dname)
                 alias = rrset.with_ttl(min(rrset.ttl, validated_dname.ttl))
                 links += [(validated_dname, trust), (alias, None)]
@@ -130,7 +130,7 @@ class Validation:
     # Positive answers.
 
     def _answer(self, message: Message, rrset: RRset) -> Steps[RRset]:
-        """Validate an RRset of the answer section; raises BogusError."""
+        """Validate an RRset of the answer section, and return it with its signatures; raises BogusError."""
         signatures = _signatures(message.answers, rrset)
         if rrset.rtype == RRType.RRSIG:
             # A signature is not signed (RFC 4035 section 2.2).
@@ -155,7 +155,7 @@ class Validation:
         return outcome
 
     def _trust_in(self, rrset: RRset, signatures: Sequence[RRSIG]) -> Steps[ZoneTrust]:
-        """Return the state of the zone that an RRset is in: the zone that signed it, if it is signed."""
+        """Return the security state of the zone that an RRset is in: the zone that signed it, if it is signed."""
         name = rrset.name.parent if rrset.rtype == RRType.DS else rrset.name
         return (yield from self._trust_by(name, signatures, f"{rrset.name} {type_to_text(rrset.rtype)}"))
 
@@ -177,23 +177,23 @@ class Validation:
     def _closer_proof(
         self, message: Message, name: Name, labels: int, trust: ZoneTrust
     ) -> tuple[tuple[SecuredRRset, ...], Denial]:
-        """Return the records which prove that a wildcard is the closest match, and whether they do."""
+        """Return the NSEC or NSEC3 RRsets of a response, and whether they prove that a wildcard is the best match."""
         denials = _Denials(self, message, trust)
         return denials.rrsets, denials.denies_closer(name, labels)
 
     def verified_denials(self, message: Message, trust: ZoneTrust) -> Iterator[SecuredRRset]:
-        """Yield the NSEC and NSEC3 RRsets of a response whose signatures are valid."""
+        """Yield the NSEC and NSEC3 RRsets of a response that have a valid signature."""
         for rrset in _denial_rrsets(message):
             signatures = _signatures(message.authority, rrset)
             now = int(self._security.wall_clock())
             outcome = verify_rrset(rrset, signatures, trust.zone, trust.keys, now, self._budget.validation)
-            # A wildcard makes no NSEC records: RFC 4035 section 5.4 denies by records of their own owner only.
+            # RFC 4035 section 5.4: an NSEC record that was synthesized from a wildcard proves nothing.
             if isinstance(outcome, Verified) and outcome.signature.labels == label_count(rrset.name):
                 yield _secured(rrset, signatures, outcome.ttl, True)
 
     @property
     def budget(self) -> QueryBudget:
-        """The work left for the client's question."""
+        """Budget of the client's question: limits on queries, signature verifications and hashes."""
         return self._budget
 
     # Negative answers.
@@ -201,7 +201,10 @@ class Validation:
     def _negative(
         self, message: Message, response: ClassifiedResponse, rtype: int
     ) -> Steps[tuple[RRset | None, tuple[RRset, ...]]]:
-        """Validate a negative answer; return its SOA with the proof, or the proof alone; raises BogusError."""
+        """Validate a negative answer; return (SOA with the proof, ()), or (None, proof) without an SOA.
+
+        Raises BogusError.
+        """
         name, soa = response.name, response.soa
         signed = [soa] if soa is not None else list(_denial_rrsets(message))
         signatures = [one for rrset in signed for one in _signatures(message.authority, rrset)]
@@ -228,11 +231,11 @@ class Validation:
     # The chain of trust.
 
     def _anchor_above(self, name: Name) -> Name:
-        """Return the owner of the nearest trust anchor above a name; the root if there is none."""
+        """Return the owner of the nearest trust anchor at or above a name; the root if there is none."""
         return next((ancestor for ancestor in name.ancestors() if ancestor in self._security.anchors), ROOT)
 
     def chain(self, target: Name) -> Steps[ZoneTrust]:
-        """Return the state of the zone that a name is in, by the chain of trust down to it."""
+        """Return the security state of the zone that a name is in, along the chain of trust down to the name."""
         position, trust = yield from self._nearest_trust(target)
         while trust.security is Security.SECURE and position != target and not trust.is_end:
             position = target.suffix(len(position) + 1)
@@ -240,7 +243,7 @@ class Validation:
         return trust
 
     def _nearest_trust(self, target: Name) -> Steps[tuple[Name, ZoneTrust]]:
-        """Return the nearest name above whose state is known, or that is a trust anchor, and its state."""
+        """Return (ancestor, security state) of the nearest ancestor that has a trust anchor or a known state."""
         now = self._budget.now
         for ancestor in target.ancestors():
             known = self._security.trust(ancestor, now)
@@ -256,7 +259,7 @@ class Validation:
         return ZoneTrust(name, Security.BOGUS, error=error, expires=self._budget.now + BOGUS_TTL_S)
 
     def _below(self, above: ZoneTrust, name: Name) -> Steps[ZoneTrust]:
-        """Return the state of a name, one label below a name in the secure zone `above`."""
+        """Return the security state of a name that is one label below a name in the secure zone `above`."""
         judge = _DSJudge(self, above, name)
         referral = self._security.take_referral(name, self._budget.now)
         if referral is None or not judge.judge_referral(referral):
@@ -271,7 +274,7 @@ class Validation:
         return (yield from self._by_records(name, judge.records, judge.ttl))
 
     def _by_records(self, name: Name, records: Sequence[Anchor], ttl: int) -> Steps[ZoneTrust]:
-        """Return the state of a zone by its DS records or trust anchors, which are trusted for `ttl` seconds."""
+        """Return the security state of a zone by its DS records or trust anchors, which are valid for `ttl` seconds."""
         usable = usable_records(records)
         expires = self._budget.now + min(ttl, KEYS_TTL_MAX_S)
         if not usable:
@@ -291,7 +294,7 @@ class Validation:
         return self._bogus(name, failure or missing)
 
     def _fetched(self, name: Name, rtype: int, judge: "_DSJudge | _KeyJudge") -> Steps[ExtendedError | None]:
-        """Query for DS or DNSKEY until a response is accepted; return the reason if none is."""
+        """Query for DS or DNSKEY until the judge accepts a response; return None, or the reason if it accepts none."""
         try:
             yield from self._fetch(name, rtype, judge)
         except BudgetExceededError:
@@ -302,12 +305,15 @@ class Validation:
         return None if judge.is_accepted else judge.error
 
     def verify(self, rrset: RRset, signatures: Sequence[RRSIG], zone: Name, keys: Iterable[DNSKEY]) -> Verified:
-        """Verify an RRset by keys; raises BogusError and ValidationLimitError."""
+        """Verify an RRset by keys of its zone, and return the valid signature.
+
+        Raises BogusError and ValidationLimitError.
+        """
         return self._verify(rrset, signatures, ZoneTrust(zone, Security.SECURE, tuple(keys)))
 
 
 def usable_records(records: Sequence[Anchor]) -> list[Anchor]:
-    """Return the records with algorithms that are implemented; SHA-1 digests only if there is no other digest."""
+    """Return the DS records or keys with implemented algorithms; SHA-1 digests only without any other digest."""
     usable = [
         record
         for record in records
@@ -320,7 +326,7 @@ def usable_records(records: Sequence[Anchor]) -> list[Anchor]:
 
 
 class _Denials:
-    """The validated NSEC and NSEC3 records of a response; raises BogusError if there are none and some are needed."""
+    """The validated NSEC and NSEC3 records of a response, for checks of the proofs that they give."""
 
     def __init__(self, validation: Validation, message: Message, trust: ZoneTrust) -> None:
         self._zone = trust.zone
@@ -332,11 +338,11 @@ class _Denials:
 
     @property
     def has_many_iterations(self) -> bool:
-        """Return whether the hashes are too expensive to compute (RFC 9276 section 3.2)."""
+        """Return whether the NSEC3 hashes have too many iterations to be computed (RFC 9276 section 3.2)."""
         return bool(self.nsec3) and self.nsec3.iterations > ITERATIONS_MAX
 
     def denies(self, name: Name, rtype: int, kind: ResponseKind) -> Denial:
-        """Check the proof of a negative answer."""
+        """Check the proof of a negative answer: NXDOMAIN, or NODATA for `rtype`."""
         if self.has_many_iterations:
             return Denial.OPT_OUT
         if kind is ResponseKind.NO_NAME:
@@ -346,7 +352,7 @@ class _Denials:
         return denies_type(self.nsec, name, rtype, self._zone)
 
     def denies_closer(self, name: Name, labels: int) -> Denial:
-        """Check the proof that no name is closer to `name` than a wildcard below its last `labels` labels."""
+        """Check the proof that no name matches `name` better than the wildcard `*` below its last `labels` labels."""
         if self.has_many_iterations:
             return Denial.OPT_OUT
         if self.nsec3:
@@ -354,7 +360,7 @@ class _Denials:
         return denies_closer(self.nsec, name, labels, self._zone)
 
     def is_unsigned_cut(self, name: Name) -> bool:
-        """Tell whether the records prove a delegation without DS at a name."""
+        """Tell whether the records prove that a name is an unsigned delegation: a zone cut without DS."""
         if self.has_many_iterations:
             return True
         if self.nsec3:
@@ -363,10 +369,10 @@ class _Denials:
 
 
 class _DSJudge:
-    """Judge of a response to a query for DS, by the keys of the zone `above`.
+    """Check of the responses to a query for the DS records of a name, by the keys of the secure zone `above`.
 
-    `records` are the DS records. Without DS records, the name is an unsigned delegation (`is_insecure`) or no zone;
-    `is_end` if no zone can be below the name.
+    `records` are the DS records that were validated, None if there are none: the name then is an unsigned delegation
+    (`is_insecure`), or no zone. `is_end` if no zone can be below the name.
     """
 
     def __init__(self, validation: Validation, above: ZoneTrust, name: Name) -> None:
@@ -381,7 +387,7 @@ class _DSJudge:
         self.error: ExtendedError | None = None
 
     def __call__(self, message: Message, response: ClassifiedResponse) -> bool:
-        """Return whether a response is validated as a step of the chain of trust (RFC 4035 section 5)."""
+        """Tell whether a response is validated as a step of the chain of trust (RFC 4035 section 5)."""
         try:
             self.is_accepted = self._judge(message, response)
         except BogusError as bogus:
@@ -416,7 +422,7 @@ class _DSJudge:
         return True
 
     def judge_referral(self, message: Message) -> bool:
-        """Tell whether a referral to the name has the DS records, or the proof that there are none."""
+        """Tell whether a referral to the name has its validated DS records, or the proof that there are none."""
         rrsets = rrsets_of(message.authority)
         found = next((one for one in rrsets if one.rtype == RRType.DS and one.name == self._name), None)
         try:
@@ -435,7 +441,7 @@ class _DSJudge:
 
 
 class _KeyJudge:
-    """Judge of a response to a query for DNSKEY, by DS records or trust anchors."""
+    """Check of the responses to a query for DNSKEY, by the DS records or trust anchors of the zone."""
 
     def __init__(self, validation: Validation, zone: Name, records: Sequence[Anchor]) -> None:
         self._validation = validation
@@ -447,7 +453,7 @@ class _KeyJudge:
         self.error: ExtendedError | None = None
 
     def __call__(self, message: Message, response: ClassifiedResponse) -> bool:
-        """Tell whether a trusted key signs the DNSKEY RRset (RFC 4035 section 5.2)."""
+        """Tell whether a key that matches a DS record or trust anchor signs the DNSKEY RRset (RFC 4035 section 5.2)."""
         rrset = response.answers[0][0] if response.answers else None
         if rrset is None or rrset.rtype != RRType.DNSKEY or response.kind is not ResponseKind.ANSWER:
             self.error = ExtendedError(ErrorCode.DNSKEY_MISSING, f"{self._zone} has DS records and no DNSKEY")
@@ -475,13 +481,16 @@ class _KeyJudge:
             return False
         is_match = matches(self._zone, key, record)
         if not is_match:
-            # Keys with the tag of a DS record and another digest: part of a KeyTrap attack.
+            # A key with the tag of a DS record and another digest may be part of a KeyTrap attack.
             self._validation.budget.validation.spend_failure()
         return is_match
 
 
 def _implying_dname(message: Message, rrset: RRset) -> RRset | None:
-    """Return the DNAME in the answer section that implies a CNAME without signatures (RFC 6672 section 5.3.1)."""
+    """Return the DNAME from which an unsigned CNAME in the answer section was synthesized; None if there is none.
+
+    RFC 6672 section 5.3.1.
+    """
     if rrset.rtype != RRType.CNAME or _signatures(message.answers, rrset):
         return None
     dnames = (one for one in rrsets_of(message.answers) if one.rtype == RRType.DNAME)
@@ -493,7 +502,7 @@ def _ds_of(rrset: RRset) -> tuple[DS, ...]:
 
 
 def _signatures(records: Iterable[Record], rrset: RRset) -> tuple[RRSIG, ...]:
-    """Return the signatures of an RRset in a section."""
+    """Return the signatures that cover an RRset, from the records of one section."""
     return tuple(
         [
             record.rdata
@@ -526,19 +535,19 @@ def _negative_soa(soa: SecuredRRset) -> SecuredRRset:
 
 
 def _unverified(message: Message) -> tuple[SecuredRRset, ...]:
-    """Return the denial records of a response as they are."""
+    """Return the NSEC and NSEC3 RRsets of a response with their signatures, which are not validated."""
     return tuple([_secured(rrset, _signatures(message.authority, rrset)) for rrset in _denial_rrsets(message)])
 
 
 def _without_signatures(response: ClassifiedResponse, question: Question) -> Iterator[Link]:
-    """Yield the RRsets of a response; in a response to ANY, signatures belong to the RRsets that they cover."""
+    """Yield the RRsets of a response with their trust; RRSIG records in a response to ANY are left out."""
     for link in response.answers:
         if question.rtype != RRType.ANY or link[0].rtype != RRType.RRSIG:
             yield link
 
 
 def _stored(message: Message, response: ClassifiedResponse, question: Question) -> ClassifiedResponse:
-    """Return a response with its signatures and denial records, none of them validated."""
+    """Return a response whose RRsets have their signatures and denial records, without validation."""
     links: list[Link] = []
     for rrset, trust in _without_signatures(response, question):
         signatures = _signatures(message.answers, rrset)

@@ -1,4 +1,4 @@
-"""DNSSEC, sans-IO: signatures, keys, zone signing, denial of existence, trust anchors (RFC 4033 to 4035, 5155, 6840).
+"""DNSSEC without I/O: signatures, keys, zone signing, denial of existence, trust anchors (RFC 4033-4035, 5155, 6840).
 
     module           does                                                                       uses cryptography
     --------------   ------------------------------------------------------------------------   -----------------
@@ -11,7 +11,7 @@
     denial_cache     negative answers synthesized from validated NSEC and NSEC3 records (RFC 8198)
     secured          RRsets together with their signatures, as the resolver's caches hold them
     trust            trust anchors, and the zones whose keys were verified
-    extended_error   extended DNS errors, which say why an answer failed (RFC 8914)
+    extended_error   extended DNS errors: the reason for which an answer failed (RFC 8914)
 
-The resolver's part that walks the chain of trust is recursion.validation, the server's part zones.denial.
+The resolver's part that follows the chain of trust is recursion.validation, the server's part zones.denial.
 """

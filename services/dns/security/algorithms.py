@@ -32,7 +32,7 @@ KEYS_MAX = 1024
 
 
 class Algorithm(IntEnum):
-    """Signature algorithms that are implemented."""
+    """Numbers of the signature algorithms that are implemented."""
 
     RSASHA1 = 5
     RSASHA1_NSEC3_SHA1 = 7
@@ -45,7 +45,7 @@ class Algorithm(IntEnum):
 
 
 class Digest(IntEnum):
-    """Digest algorithms of DS records that are implemented."""
+    """Numbers of the digest algorithms of DS records that are implemented."""
 
     SHA1 = 1
     SHA256 = 2
@@ -111,12 +111,12 @@ def is_digest_supported(digest_type: int) -> bool:
 
 
 def digest(digest_type: int, data: bytes) -> bytes:
-    """Return the digest of a DS record; raises KeyError for a type that is not supported."""
+    """Return the digest of `data` as in a DS record; raises KeyError for a digest type that is not supported."""
     return _DIGESTS[digest_type](data).digest()
 
 
 def require_library() -> None:
-    """Import the signature library, so that the first signature has no delay; raise ServiceError if it is missing."""
+    """Import the library `cryptography`, to prevent a delay at the first signature; raises ServiceError without it."""
     try:
         from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa, utils  # noqa: F401
     except ImportError as error:
@@ -259,7 +259,7 @@ def _octets(number: int) -> bytes:
 
 
 def derive_key(algorithm: int, secret: bytes) -> LibraryKey:
-    """Derive a private key from a secret, deterministically; raises ServiceError if `algorithm` has no derivation."""
+    """Return the private key that a secret determines; raises ServiceError for an algorithm without derivation."""
     from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 
     octets = hashlib.shake_256(secret).digest(64)

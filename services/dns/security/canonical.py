@@ -25,7 +25,10 @@ def label_count(name: Name) -> int:
 
 
 def signed_owner(name: Name, labels: int) -> Name:
-    """Return the owner that was signed: the wildcard, if `labels` is below the labels of `name` (RFC 4035 5.3.2)."""
+    """Return the owner name that was signed: a wildcard if `labels` is less than the labels of `name`.
+
+    RFC 4035 section 5.3.2; `labels` is the Labels field of the RRSIG record.
+    """
     return name.suffix(labels).child(ASTERISK) if labels < label_count(name) else name
 
 

@@ -22,13 +22,14 @@ from lab7.services.dns.security.nsec3 import HashedDenials, Nsec3Record, usable_
 from lab7.services.dns.security.secured import SecuredRRset, stored_octets
 from lab7.services.dns.security.signature import ValidationBudget, ValidationLimitError
 
-# Maximum number of zones and records together; a large record counts as several. An attacker's zones have any number.
+# Maximum number of zones and records together; a large record counts as several. Without it, an attacker's zones could
+# fill the memory.
 RECORDS_MAX = 20_000
 # Maximum number of records per zone; when it is reached, the next proof replaces all records of the zone.
 RECORDS_PER_ZONE_MAX = 1000
 # Query types that get no synthesized answer: DS (at the parent's side of a cut), NSEC, NSEC3, RRSIG and ANY.
 _NOT_MADE = frozenset({RRType.DS, RRType.NSEC, RRType.NSEC3, RRType.RRSIG, RRType.ANY})
-# NSEC3 hashes of one look-up: enough for names of a dozen labels, a thousandth of what the longest name could cost.
+# Maximum number of NSEC3 hashes per lookup: enough for names of a dozen labels, a thousandth of the longest name's.
 HASHES_PER_ANSWER_MAX = 16
 
 _Key = tuple[bytes, ...]
@@ -43,7 +44,7 @@ class _Stored(Generic[Record]):
 
     @property
     def cost(self) -> int:
-        """Number of records that this one counts as."""
+        """Number of records as which this one counts towards the limit of the cache: more than 1 if it is large."""
         return cost_of(stored_octets(self.rrset))
 
 
@@ -57,7 +58,7 @@ class _Hashed:
     cost: int = 0
 
     def put(self, entry: _Stored[Nsec3Record]) -> None:
-        """Store a record."""
+        """Store an NSEC3 record, in place of one with the same owner hash."""
         key = entry.record.owner_hash
         if key not in self.stored:
             insort(self.keys, key)
@@ -68,7 +69,7 @@ class _Hashed:
 
 
 class _CachedDenials(HashedDenials):
-    """Proofs by the unexpired stored NSEC3 records of a zone; `used` has the records that a proof needed."""
+    """Proofs by the unexpired NSEC3 records of one zone in the cache; `used` has the records used by a proof."""
 
     def __init__(self, zone: Name, hashed: _Hashed, now: float) -> None:
         super().__init__(zone, *hashed.parameters, ValidationBudget(hashes=HASHES_PER_ANSWER_MAX))
@@ -77,11 +78,11 @@ class _CachedDenials(HashedDenials):
         self._now = now
 
     def find_matching(self, octets: bytes) -> Nsec3Record | None:
-        """Return the record whose owner has this hash."""
+        """Return the unexpired record whose owner has this hash; None if there is none."""
         return self._use(self._hashed.stored.get(octets))
 
     def find_covering(self, octets: bytes) -> Nsec3Record | None:
-        """Return the record whose span contains this hash."""
+        """Return the unexpired record that covers this hash; None if there is none."""
         # Index 0 leads to the last record, whose span wraps around.
         index = bisect_right(self._hashed.keys, octets)
         found = self._hashed.stored[self._hashed.keys[index - 1]]
@@ -107,11 +108,11 @@ class _ZoneDenials:
 
     @property
     def cost(self) -> int:
-        """Number of records, a large one counted as several."""
+        """Number of records; a large record counts as several."""
         return self.names_cost + (0 if self.hashed is None else self.hashed.cost)
 
     def put(self, zone: Name, rrset: SecuredRRset, expires: float) -> None:
-        """Store an RRset of NSEC or NSEC3, unless it is not usable for the zone."""
+        """Store an RRset of NSEC or NSEC3, unless it does not belong to the zone or has unknown parameters."""
         rdata = rrset.rdatas[0]
         if isinstance(rdata, NSEC):
             key = rrset.name.folded[::-1]
@@ -136,7 +137,7 @@ class _ZoneDenials:
 
 @dataclass(frozen=True, slots=True)
 class MadeAnswer:
-    """Negative answer synthesized from NSEC or NSEC3 records: rcode, and SOA with the proof and the TTL left."""
+    """Negative answer synthesized from NSEC or NSEC3 records: rcode, and SOA with the proof and the remaining TTL."""
 
     rcode: int
     soa: SecuredRRset
@@ -199,7 +200,7 @@ def _made_by_hashes(denials: _ZoneDenials, zone: Name, name: Name, rtype: int, n
         return None
     proof = _CachedDenials(zone, denials.hashed, now)
     try:
-        # The type first: without one at the name or a wildcard, both proofs need the same records.
+        # NODATA is checked first: if no record matches the name or a wildcard, both proofs need the same records.
         if proof.denies_type(name, rtype) is Denial.PROVEN:
             rcode = Rcode.NOERROR
         elif proof.denies_name(name) is Denial.PROVEN:

@@ -50,7 +50,7 @@ class ExtendedError:
 
     @property
     def title(self) -> str:
-        """The INFO-CODE's name in the IANA registry; Unknown for an unregistered code."""
+        """The INFO-CODE's name in the IANA registry; "Unknown" for an unregistered code."""
         try:
             return _title(ErrorCode(self.code).name)
         except ValueError:

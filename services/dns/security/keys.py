@@ -77,12 +77,12 @@ def ds_of(zone: Name, key: DNSKEY, digest_type: int = Digest.SHA256) -> DS:
 
 
 def may_match(key: DNSKEY, ds: DS) -> bool:
-    """Tell whether a DS record has the key tag and algorithm of a key, and a digest that can be computed."""
+    """Tell whether a DS record may refer to a key: same key tag and algorithm, and a digest that can be computed."""
     return ds.key_tag == key_tag(key) and ds.algorithm == key.algorithm and is_digest_supported(ds.digest_type)
 
 
 def matches(zone: Name, key: DNSKEY, ds: DS) -> bool:
-    """Tell whether a DS record has the digest of a key (RFC 4035 section 5.2)."""
+    """Tell whether the digest in a DS record is that of a key (RFC 4035 section 5.2)."""
     if not may_match(key, ds):
         return False
     return digest(ds.digest_type, zone.canonical() + key.to_wire()) == ds.digest
@@ -90,7 +90,7 @@ def matches(zone: Name, key: DNSKEY, ds: DS) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private key of a zone with its DNSKEY record."""
+    """A private key of a zone, together with its DNSKEY record."""
 
     zone: Name
     dnskey: DNSKEY
@@ -108,7 +108,7 @@ class SigningKey:
 
     @property
     def is_key_signing(self) -> bool:
-        """Return whether the SEP flag is set: the parent's DS names the key, which signs the DNSKEY RRset."""
+        """Return whether the SEP flag is set: a key-signing key, which signs the DNSKEY RRset and has a DS record."""
         return bool(self.dnskey.flags & SECURE_ENTRY_POINT)
 
 
@@ -128,12 +128,12 @@ def derived_keys(zone: Name, secret: str, algorithm: int = Algorithm.ED25519) ->
 
 
 def file_stem(zone: Name, key: DNSKEY) -> str:
-    """Return the file name of a key without extension, in the form of dnssec-keygen."""
+    """Return the file name of a key without extension, as of dnssec-keygen: Kexample.com.+015+12345."""
     return f"K{zone.to_text().lower()}+{key.algorithm:03d}+{key_tag(key):05d}"
 
 
 def write_key(directory: Path, key: SigningKey) -> Path:
-    """Write the .key and .private file of a key; return the path of the private file, which only its owner may read."""
+    """Write the .key and .private files of a key; return the path of the private file, readable by its owner only."""
     stem = directory / file_stem(key.zone, key.dnskey)
     public, private = stem.with_name(stem.name + ".key"), stem.with_name(stem.name + ".private")
     try:

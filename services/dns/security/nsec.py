@@ -1,4 +1,4 @@
-"""Denial of existence by NSEC records: checks of the proof in a set of validated records (RFC 4035 section 5.4).
+"""Denial of existence by NSEC records: checks whether a set of validated records proves it (RFC 4035 section 5.4).
 
     a.example. NSEC d.example. A RRSIG NSEC      b.example. does not exist; a.example. has no MX
 
@@ -17,7 +17,7 @@ from lab7.services.dns.codec.rdata_security import NSEC, NSEC3
 
 
 class Denial(Enum):
-    """Result of checking a proof of nonexistence."""
+    """Result of checking a proof of nonexistence: proven, not proven, or possible under opt-out."""
 
     PROVEN = "the records prove it"
     OPT_OUT = "an opt-out span covers the name: it may exist, and is not secure then"
@@ -32,7 +32,10 @@ class NsecRecord:
     rdata: NSEC
 
     def covers(self, name: Name, zone: Name) -> bool:
-        """Tell whether the record proves that a name of the zone does not exist (RFC 4034 section 6.1)."""
+        """Tell whether the record proves that a name of the zone does not exist: it lies between owner and next name.
+
+        RFC 4034 section 6.1.
+        """
         if not name.is_below(zone) or not self.owner < name or self._is_above_cut(name):
             return False
         # The last NSEC record of the zone has the apex as its next name.
@@ -46,12 +49,12 @@ class NsecRecord:
 
 
 def is_cut(rdata: NSEC | NSEC3) -> bool:
-    """Tell whether a denial record is from the parent's side of a zone cut: it lists NS and not SOA."""
+    """Tell whether an NSEC or NSEC3 record is from the parent's side of a zone cut: it lists NS and not SOA."""
     return RRType.NS in rdata.types and RRType.SOA not in rdata.types
 
 
 def lacks_type(rdata: NSEC | NSEC3, rtype: int, is_root: bool = False) -> bool:
-    """Tell whether a record that matches a name proves that the name has neither `rtype` nor a CNAME.
+    """Tell whether the record that matches a name proves that the name has neither `rtype` nor a CNAME.
 
     RFC 6840 sections 4.1 and 4.4: a record from the parent's side of a zone cut can deny only DS; a record from the
     child's side, which lists SOA, cannot deny DS.
@@ -64,7 +67,7 @@ def lacks_type(rdata: NSEC | NSEC3, rtype: int, is_root: bool = False) -> bool:
 
 
 def denies_name(records: Iterable[NsecRecord], name: Name, zone: Name) -> Denial:
-    """Check the proof of an NXDOMAIN: neither the name nor a wildcard that covers the name exists."""
+    """Check the proof of an NXDOMAIN: neither the name nor the wildcard that would match it exists."""
     known = list(records)
     covering = _covering(known, name, zone)
     if covering is None or covering.rdata.next.is_below(name):
@@ -76,7 +79,7 @@ def denies_name(records: Iterable[NsecRecord], name: Name, zone: Name) -> Denial
 
 
 def denies_type(records: Iterable[NsecRecord], name: Name, rtype: int, zone: Name) -> Denial:
-    """Check the proof of a NODATA: at the name, at an empty non-terminal, or at the wildcard that covers the name."""
+    """Check the proof of a NODATA: at the name, at an empty non-terminal, or at the wildcard that matches the name."""
     known = list(records)
     for record in known:
         if record.owner == name:
@@ -99,7 +102,7 @@ def denies_type(records: Iterable[NsecRecord], name: Name, rtype: int, zone: Nam
 
 
 def denies_closer(records: Iterable[NsecRecord], name: Name, labels: int, zone: Name) -> Denial:
-    """Check the proof that no name is closer to `name` than the wildcard below its last `labels` labels."""
+    """Check the proof that no name matches `name` better than the wildcard `*` below its last `labels` labels."""
     covering = _covering(list(records), name, zone)
     if covering is None or covering.rdata.next.is_below(name):
         return Denial.NOT_PROVEN
@@ -123,7 +126,7 @@ def wildcard_of(covering: NsecRecord, name: Name) -> Name | None:
 
 
 def _closest_encloser(covering: NsecRecord, name: Name) -> Name:
-    """Return the longest ancestor of `name` that exists, according to both names in the covering NSEC record."""
+    """Return the closest encloser of a name: the longest ancestor in common with a name in the NSEC that covers it."""
     return max((common_ancestor(name, covering.owner), common_ancestor(name, covering.rdata.next)), key=len)
 
 

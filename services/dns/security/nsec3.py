@@ -1,4 +1,4 @@
-"""Denial of existence by NSEC3 records: hashed names, and checks of the proof in a set of validated records (RFC 5155).
+"""Denial of existence by NSEC3 records: hashed names, and checks whether validated records prove it (RFC 5155).
 
     0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.example. NSEC3 1 1 12 aabbccdd 2t7b4g4vsa5smi47k61mv5bv1a22bojr MX DNSKEY NS ...
 
@@ -54,7 +54,7 @@ class Nsec3Record:
     rdata: NSEC3
 
     def covers(self, octets: bytes) -> bool:
-        """Tell whether a hash is between the owner's hash and the next hash; the zone's last record wraps around."""
+        """Tell whether a hash lies between owner hash and next hash; the last record of the chain wraps around."""
         begin, end = self.owner_hash, self.rdata.next_hash
         return begin < octets < end if begin < end else octets > begin or octets < end
 
@@ -65,14 +65,14 @@ class Nsec3Record:
 
     @property
     def opts_out(self) -> bool:
-        """Return whether unsigned delegations may be in the span (RFC 5155 section 6)."""
+        """Return whether the opt-out flag is set: the record may cover unsigned delegations (RFC 5155 section 6)."""
         return bool(self.rdata.flags & OPT_OUT)
 
 
 def usable_record(owner: Name, rdata: NSEC3, zone: Name) -> Nsec3Record | None:
-    """Return a record of a zone's chain; None for any other, and for unknown algorithms and flags.
+    """Return an NSEC3 record, with its owner hash decoded, if it belongs to `zone`; else None.
 
-    RFC 5155 sections 8.1 and 8.2: records with unknown algorithms or flags are ignored.
+    RFC 5155 sections 8.1 and 8.2: records with unknown algorithms or flags are ignored, so the result is None as well.
     """
     is_known = rdata.hash_algorithm == SHA1 and rdata.flags & ~OPT_OUT == 0
     if not is_known or not owner.is_strictly_below(zone) or len(owner) != len(zone) + 1:
@@ -82,7 +82,10 @@ def usable_record(owner: Name, rdata: NSEC3, zone: Name) -> Nsec3Record | None:
 
 
 class HashedDenials:
-    """Proofs by the NSEC3 records of one zone with one salt and number of iterations; a subclass finds the records."""
+    """Base class of proofs by the NSEC3 records of one zone with one salt and number of iterations.
+
+    Subclasses look up the records.
+    """
 
     def __init__(self, zone: Name, salt: bytes, iterations: int, budget: ValidationBudget) -> None:
         self.iterations = iterations
@@ -92,11 +95,11 @@ class HashedDenials:
         self._hashes: dict[Name, bytes] = {}
 
     def find_matching(self, octets: bytes) -> Nsec3Record | None:
-        """Return the record whose owner has this hash."""
+        """Return the record whose owner has this hash; None if there is none."""
         raise NotImplementedError
 
     def find_covering(self, octets: bytes) -> Nsec3Record | None:
-        """Return the record whose span contains this hash."""
+        """Return the record that covers this hash, between owner hash and next hash; None if there is none."""
         raise NotImplementedError
 
     def _hash(self, name: Name) -> bytes:
@@ -113,7 +116,7 @@ class HashedDenials:
         return self.find_covering(self._hash(name))
 
     def _closest_encloser(self, name: Name) -> tuple[Name, Nsec3Record] | None:
-        """Return (closest encloser, record that covers the next closer name; RFC 5155 8.3), or None if unproven."""
+        """Return (closest encloser, record that covers the next closer name), or None if unproven (RFC 5155 8.3)."""
         for labels in range(len(name) - 1, len(self._zone) - 1, -1):
             matching = self._matching(name.suffix(labels))
             if matching is None:
@@ -138,7 +141,7 @@ class HashedDenials:
         return Denial.NOT_PROVEN if self._covering(wildcard) is None else _denial(covering)
 
     def denies_type(self, name: Name, rtype: int) -> Denial:
-        """Check the proof of a NODATA: at the name, at a wildcard, or in an opt-out span (RFC 5155 8.5 to 8.7)."""
+        """Check the proof of a NODATA: at the name, at a wildcard, or by opt-out (RFC 5155 sections 8.5 to 8.7)."""
         matching = self._matching(name)
         if matching is not None:
             is_proven = lacks_type(matching.rdata, rtype, not len(name))
@@ -157,12 +160,15 @@ class HashedDenials:
         return Denial.OPT_OUT if covering.opts_out else Denial.NOT_PROVEN
 
     def denies_closer(self, name: Name, labels: int) -> Denial:
-        """Check the proof that no name is closer than the wildcard below the last `labels` labels (RFC 5155 8.8)."""
+        """Check the proof that the wildcard `*` below the last `labels` labels of `name` is the best match.
+
+        RFC 5155 section 8.8: the next closer name must be covered.
+        """
         covering = self._covering(name.suffix(labels + 1))
         return Denial.NOT_PROVEN if covering is None else _denial(covering)
 
     def is_unsigned_cut(self, name: Name) -> bool:
-        """Tell whether the records prove a delegation without DS at the name, or an opt-out span (RFC 5155 8.9)."""
+        """Tell whether a name is a delegation without DS, proven by its record or by opt-out (RFC 5155 section 8.9)."""
         matching = self._matching(name)
         if matching is not None:
             return is_cut(matching.rdata) and RRType.DS not in matching.rdata.types
@@ -171,7 +177,7 @@ class HashedDenials:
 
 
 class Nsec3Proof(HashedDenials):
-    """The NSEC3 records of one response, of one zone and with one set of parameters."""
+    """Proofs by the NSEC3 records of one response, which belong to one zone and have the same parameters."""
 
     def __init__(self, records: Iterable[tuple[Name, NSEC3]], zone: Name, budget: ValidationBudget) -> None:
         usable = [record for owner, rdata in records if (record := usable_record(owner, rdata, zone)) is not None]
@@ -184,11 +190,11 @@ class Nsec3Proof(HashedDenials):
         return bool(self._records)
 
     def find_matching(self, octets: bytes) -> Nsec3Record | None:
-        """Return the record whose owner has this hash."""
+        """Return the record whose owner has this hash; None if there is none."""
         return next((record for record in self._records if record.owner_hash == octets), None)
 
     def find_covering(self, octets: bytes) -> Nsec3Record | None:
-        """Return the record whose span contains this hash."""
+        """Return the record that covers this hash, between owner hash and next hash; None if there is none."""
         return next((record for record in self._records if record.covers(octets)), None)
 
 

@@ -1,8 +1,8 @@
-"""Secured RRsets: an RRset with its signatures, its security status, and the denial proof that it needs.
+"""Secured RRsets: an RRset with its signatures, its security status and, if it needs one, the proof of a denial.
 
-The resolver's caches hold them in place of plain RRsets, so that data, signatures and status expire together (RFC 4035
-section 4.5: one atomic entry). The SOA of a negative answer carries the NSEC or NSEC3 records of its proof; an answer
-synthesized from a wildcard carries the proof that no closer name exists.
+The resolver's caches store them in place of plain RRsets, so that data, signatures and status expire together (RFC 4035
+section 4.5: one atomic entry). The SOA of a negative answer has the NSEC or NSEC3 records of its proof; an answer
+synthesized from a wildcard has the proof that no closer name exists.
 """
 
 from collections.abc import Iterable, Iterator
@@ -30,7 +30,7 @@ class SecuredRRset(RRset):
         )
 
     def with_ttl(self, ttl: int) -> "SecuredRRset":
-        """Return the secured RRset with another TTL, and its proof with at most that TTL."""
+        """Return the secured RRset with another TTL, which also limits the TTL of its proof."""
         proof = tuple([part.with_ttl(min(part.ttl, ttl)) for part in self.proof])
         return SecuredRRset(self.name, self.rtype, self.rclass, ttl, self.rdatas, self.signatures, self.secure, proof)
 
@@ -59,7 +59,7 @@ def signature_records(rrset: RRset) -> Iterator[Record]:
 def is_secure(answers: Iterable[RRset], authority: Iterable[RRset] = ()) -> bool:
     """Tell whether all RRsets of a response are secure (RFC 4035 section 3.2.3, RFC 6840 section 5.8).
 
-    A CNAME synthesized from a DNAME has no signature, and is as secure as the DNAME (RFC 6672 section 5.3.1).
+    A CNAME synthesized from a DNAME has no signature; it is secure if the DNAME is (RFC 6672 section 5.3.1).
     """
     dname: RRset | None = None
     count = 0
@@ -74,7 +74,7 @@ def is_secure(answers: Iterable[RRset], authority: Iterable[RRset] = ()) -> bool
 
 
 def is_implied(rrset: RRset, dname: RRset) -> bool:
-    """Tell whether a CNAME is equal to the CNAME synthesized from a DNAME."""
+    """Tell whether a CNAME is the one that is synthesized from a DNAME."""
     if rrset.rtype != RRType.CNAME or not rrset.name.is_strictly_below(dname.name):
         return False
     implied = synthesize_cname(dname, rrset.name)

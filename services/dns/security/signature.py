@@ -46,7 +46,7 @@ class ValidationLimitError(Exception):
 
 @dataclass(slots=True)
 class ValidationBudget:
-    """Remaining verifications, failures and NSEC3 hashes of one client question."""
+    """Remaining numbers of signature verifications, failures and NSEC3 hashes for one client question."""
 
     verifications: int = VERIFICATIONS_MAX
     failures: int = FAILURES_MAX
@@ -65,14 +65,14 @@ class ValidationBudget:
         self.failures -= 1
 
     def spend_hash(self, iterations: int) -> None:
-        """Count an NSEC3 hash by its work; raises ValidationLimitError above the limit."""
+        """Count an NSEC3 hash, weighted by its iterations; raises ValidationLimitError above the limit."""
         if self.hashes <= 0:
             raise ValidationLimitError(f"more than {HASHES_MAX} NSEC3 hashes to compute")
         self.hashes -= 1 + iterations // ITERATIONS_PER_HASH
 
 
 def is_before(serial: int, other: int) -> bool:
-    """Tell whether a 32-bit time is before another (RFC 4034 section 3.1.5, RFC 1982 section 3.2)."""
+    """Tell whether a 32-bit time is before another in serial number arithmetic (RFC 4034 3.1.5, RFC 1982 3.2)."""
     return serial != other and (other - serial) % _SERIALS < _SERIAL_HALF
 
 
@@ -80,7 +80,7 @@ def is_before(serial: int, other: int) -> bool:
 
 
 def sign_rrset(rrset: RRset, key: SigningKey, inception: int, expiration: int) -> RRSIG:
-    """Sign an RRset; return the RRSIG rdata; times are in seconds since 1970."""
+    """Sign an RRset, and return the RRSIG rdata; inception and expiration are in seconds since 1970."""
     unsigned = RRSIG(
         type_covered=rrset.rtype,
         algorithm=key.dnskey.algorithm,
@@ -100,7 +100,7 @@ def sign_rrset(rrset: RRset, key: SigningKey, inception: int, expiration: int) -
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A valid signature of an RRset; `ttl` bounds the TTL of the set (RFC 4035 section 5.3.3)."""
+    """A valid signature of an RRset; `ttl` is the maximum TTL of the RRset in seconds (RFC 4035 section 5.3.3)."""
 
     signature: RRSIG
     ttl: int
@@ -120,7 +120,7 @@ def verify_rrset(
 ) -> Verified | ExtendedError:
     """Verify the signatures of an RRset by the keys of `zone` until one is valid; `now` is in seconds since 1970.
 
-    Raises ValidationLimitError.
+    Return the valid signature, or the reason for which none is valid. Raises ValidationLimitError.
     """
     what, usable = f"{rrset.name} {type_to_text(rrset.rtype)}", [key for key in keys if is_zone_key(key)]
     errors: list[ExtendedError] = []
@@ -149,7 +149,7 @@ _RANKS: dict[int, int] = {
 
 
 def _field_error(rrset: RRset, signature: RRSIG, what: str, now: int) -> ExtendedError | None:
-    """Return the first invalid field of a signature as an error (RFC 4035 section 5.3.1); None if all are valid."""
+    """Return an error for the first invalid field of a signature (RFC 4035 section 5.3.1); None if all are valid."""
     serial = now % _SERIALS
     if not rrset.name.is_below(signature.signer) or signature.labels > label_count(rrset.name):
         return ExtendedError(ErrorCode.DNSSEC_BOGUS, f"the signature of {what} is not about this name")

@@ -37,7 +37,7 @@ Key = tuple[bytes, ...]
 
 @dataclass(frozen=True, slots=True)
 class Nsec3Policy:
-    """Parameters of NSEC3; with `opt_out` unsigned delegations have no record (RFC 5155 section 6)."""
+    """Parameters of NSEC3 for signing; with `opt_out`, unsigned delegations get no record (RFC 5155 section 6)."""
 
     salt: bytes = b""
     iterations: int = 0
@@ -46,7 +46,7 @@ class Nsec3Policy:
 
 @dataclass(frozen=True, slots=True)
 class SigningPolicy:
-    """Times of signatures in seconds since 1970, and the kind of denial: NSEC, or NSEC3 with parameters."""
+    """Parameters of signing: validity of signatures in seconds since 1970, and NSEC, or NSEC3 with its parameters."""
 
     inception: int
     expiration: int
@@ -54,7 +54,7 @@ class SigningPolicy:
 
     @classmethod
     def at(cls, now: float, nsec3: Nsec3Policy | None = None, validity_s: int = VALIDITY_S) -> "SigningPolicy":
-        """Return the policy for signatures made at `now`; times are whole hours, so that several servers agree."""
+        """Return the policy for signatures made at `now`; times are whole hours, so several servers have equal ones."""
         hour = int(now) // 3600 * 3600
         return cls(hour - BACKDATED_S, hour + validity_s, nsec3)
 
@@ -65,7 +65,10 @@ def sign_zone(
     policy: SigningPolicy,
     delegations: Mapping[Name, Sequence[DS]] | None = None,
 ) -> Zone:
-    """Sign a zone; `delegations` has DS records to add at zone cuts. Raises ServiceError without a usable key."""
+    """Return a zone signed with `keys`; `delegations` has the DS records to add at zone cuts.
+
+    Raises ServiceError without a usable key.
+    """
     own = [key for key in keys if key.zone == zone.origin]
     if not own:
         raise ServiceError(f"no key of the zone {zone.origin}")
@@ -91,7 +94,7 @@ def sign_zone(
 
 
 def delegation_records(keys: Iterable[SigningKey]) -> dict[Name, list[DS]]:
-    """Return the DS records of key-signing keys, keyed by zone."""
+    """Return the DS records of the key-signing keys among `keys`, keyed by zone."""
     records: dict[Name, list[DS]] = {}
     for key in keys:
         if key.is_key_signing:
@@ -100,7 +103,7 @@ def delegation_records(keys: Iterable[SigningKey]) -> dict[Name, list[DS]]:
 
 
 def _add_keys(zone: Zone, nodes: dict[Key, Node], keys: Sequence[SigningKey]) -> None:
-    """Add DNSKEY, and CDS and CDNSKEY of the key-signing keys (RFC 7344 section 3)."""
+    """Add the DNSKEY records, and CDS and CDNSKEY records of the key-signing keys (RFC 7344 section 3)."""
     apex = nodes[zone.origin.folded]
     present = apex[RRType.DNSKEY].rdatas if RRType.DNSKEY in apex else ()
     entry_points = [key for key in keys if key.is_key_signing]
@@ -115,10 +118,10 @@ def _add_keys(zone: Zone, nodes: dict[Key, Node], keys: Sequence[SigningKey]) ->
 
 
 def _authoritative(origin: Name, nodes: Mapping[Key, Node]) -> Iterator[tuple[Key, list[RRset]]]:
-    """Yield the names in the zone's NSEC or NSEC3 chain, each with its RRsets to sign (RFC 4035 section 2.2).
+    """Yield (name, RRsets to sign) for each name in the zone's NSEC or NSEC3 chain (RFC 4035 section 2.2).
 
-    Names below a zone cut or a DNAME are not in the zone. At a cut, only DS is signed. Empty non-terminals have no
-    RRsets.
+    Names below a zone cut or a DNAME are left out, since they are not in the zone. At a zone cut, only DS is signed.
+    Empty non-terminals have no RRsets.
     """
     for key, node in nodes.items():
         if _is_occluded(key, origin, nodes):
@@ -138,18 +141,18 @@ def _is_occluded(key: Key, origin: Name, nodes: Mapping[Key, Node]) -> bool:
 
 
 def _types(node: Node, is_cut: bool) -> set[int]:
-    """Return the types of a name that its denial record lists (RFC 4035 section 2.3)."""
+    """Return the RR types that the NSEC or NSEC3 record of a name lists (RFC 4035 section 2.3)."""
     return {rtype for rtype in node if not is_cut or rtype in (RRType.NS, RRType.DS)}
 
 
 def _negative_ttl(zone: Zone) -> int:
-    """Return the TTL of denial records (RFC 9077 section 3)."""
+    """Return the TTL of NSEC and NSEC3 records (RFC 9077 section 3)."""
     rdata = zone.soa.rdatas[0]
     return min(zone.soa.ttl, rdata.minimum) if isinstance(rdata, SOA) else zone.soa.ttl
 
 
 def _owner(key: Key, node: Node, origin: Name) -> Name:
-    """Return the name of a node in the letter case of its records."""
+    """Return the name of a node, in the case of letters in its records."""
     return origin if key == origin.folded else next((rrset.name for rrset in node.values()), Name(key))
 
 
@@ -170,7 +173,7 @@ def _add_nsec(zone: Zone, nodes: dict[Key, Node], authoritative: dict[Key, list[
 def _nsec3_nodes(
     zone: Zone, nodes: dict[Key, Node], authoritative: dict[Key, list[RRset]], policy: Nsec3Policy
 ) -> dict[Key, Node]:
-    """Add NSEC3PARAM, and return the nodes of the NSEC3 records (RFC 5155 section 7.1)."""
+    """Add NSEC3PARAM at the apex, and return the NSEC3 records as nodes keyed by owner (RFC 5155 section 7.1)."""
     parameters = NSEC3PARAM(SHA1, 0, policy.iterations, policy.salt)
     # NSEC3PARAM has TTL 0, as in BIND, because no resolver needs the record (RFC 5155 section 7.1).
     record = RRset(zone.origin, RRType.NSEC3PARAM, zone.rclass, 0, (parameters,))
@@ -200,7 +203,10 @@ def _nsec3_nodes(
 
 
 def _without_opt_out(origin: Name, nodes: Mapping[Key, Node], authoritative: Mapping[Key, list[RRset]]) -> set[Key]:
-    """Return the names with NSEC3 records under opt-out: all except unsigned delegations and their empty ancestors."""
+    """Return the names with NSEC3 records under opt-out.
+
+    Unsigned delegations have none, and neither have empty non-terminals above nothing else.
+    """
     kept: set[Key] = {origin.folded}
     for key, rrsets in authoritative.items():
         above = key
@@ -211,7 +217,7 @@ def _without_opt_out(origin: Name, nodes: Mapping[Key, Node], authoritative: Map
 
 
 class _Signer:
-    """The keys of a zone by role, and the times of its signatures."""
+    """Signer of RRsets: the keys of a zone by role (DNSKEY RRset, other RRsets), and the validity of signatures."""
 
     def __init__(self, origin: Name, keys: Sequence[SigningKey], policy: SigningPolicy) -> None:
         self._policy = policy

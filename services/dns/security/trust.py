@@ -46,9 +46,9 @@ class Security(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ZoneTrust:
-    """The state of the zone that a name is in: the zone's keys if secure, the reason if bogus.
+    """The security state of the zone that a name is in: the zone's keys if secure, the reason if bogus.
 
-    `is_end` if nothing below the name can be a zone, because the name does not exist or is an alias.
+    `is_end` is True if no zone can be below the name, because the name does not exist or is an alias.
     """
 
     zone: Name
@@ -64,7 +64,7 @@ TrustAnchors = dict[Name, tuple[Anchor, ...]]
 
 
 def trust_anchors(records: Iterable[str], files: Iterable[str]) -> TrustAnchors:
-    """Return the trust anchors of records in presentation format and of files; raises ServiceError."""
+    """Parse trust anchors, records in presentation format and files of them; raises ServiceError."""
     anchors: TrustAnchors = {}
     texts = [(record, "trust anchor") for record in records]
     for name in files:
@@ -84,7 +84,7 @@ def trust_anchors(records: Iterable[str], files: Iterable[str]) -> TrustAnchors:
 
 @dataclass(slots=True)
 class SecurityContext:
-    """Trust anchors, the wall clock in seconds since 1970, and the state of the zones verified so far.
+    """State of DNSSEC validation: trust anchors, wall clock in seconds since 1970, and states of zones.
 
     If `validates` is False, signatures are stored but not validated. `denials` has the proofs from which further
     negative answers are synthesized (RFC 8198).
@@ -103,23 +103,23 @@ class SecurityContext:
         return SecurityContext({}, self.wall_clock, False)
 
     def trust(self, name: Name, now: float) -> ZoneTrust | None:
-        """Return the unexpired state stored for the zone of a name; None if there is none."""
+        """Return the stored security state of the zone that a name is in; None if there is none or it has expired."""
         found = self._zones.get(name)
         return found if found is not None and found.expires > now else None
 
     def put_trust(self, name: Name, trust: ZoneTrust) -> ZoneTrust:
-        """Store the trust state of the zone of a name, and return the state."""
+        """Store the security state of the zone that a name is in, and return the state."""
         self._zones.put(name, trust, cost_of(sum(len(key.key) for key in trust.keys)))
         return trust
 
     def put_referral(self, zone: Name, message: Message, now: float) -> None:
-        """Store a referral, whose authority section has the DS records of the zone or the proof that there are none."""
+        """Store a referral for the validation of its zone: it has the DS records, or the proof that there are none."""
         proof = replace(message, answers=(), additional=())
         size = sum(map(stored_octets, rrsets_of(proof.authority)))
         self._referrals.put(zone, (proof, now), cost_of(size))
 
     def take_referral(self, zone: Name, now: float) -> Message | None:
-        """Return a referral to the zone and forget it; None if there is no recent referral."""
+        """Return the stored referral to a zone and remove it from the store; None if there is no recent one."""
         found = self._referrals.get(zone)
         if found is None:
             return None
@@ -128,9 +128,9 @@ class SecurityContext:
         return message if now - received < REFERRAL_TTL_S else None
 
     def put_error(self, name: Name, rtype: int, error: ExtendedError) -> None:
-        """Store the reason for which a question was answered with SERVFAIL."""
+        """Store the reason for a SERVFAIL in answer to a question, as an extended DNS error."""
         self._errors.put((name, rtype), error)
 
     def error(self, name: Name, rtype: int) -> ExtendedError | None:
-        """Return the reason for which a question was answered with SERVFAIL last."""
+        """Return the reason for the last SERVFAIL in answer to a question; None if none is stored."""
         return self._errors.get((name, rtype))

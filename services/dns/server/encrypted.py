@@ -1,7 +1,8 @@
 """Encrypted transports of a DNS server on separate ports: DNS over TLS (RFC 7858) and DNS over HTTPS (RFC 8484).
 
-RFC 7858 section 3.1 (TLS from the first octet on) and 3.3 (messages as over TCP); RFC 8484. Both answer with the same
-function as UDP and TCP, and pad the responses to padded queries (RFC 8467). Left out: client certificates.
+RFC 7858 section 3.1 (TLS from the first octet on) and 3.3 (messages as over TCP); RFC 8484. Queries over both are
+answered by the same responder as queries over UDP and TCP; responses to padded queries are padded (RFC 8467). Left out:
+client certificates.
 """
 
 import argparse
@@ -31,7 +32,7 @@ Finish = Callable[[], Coroutine[Any, Any, None]]
 
 
 class DNSOverHTTPS:
-    """Relay for an HTTP server that answers the DNS queries in HTTP requests."""
+    """Relay handler of an HTTP server: takes the DNS query from each HTTP request, and answers it."""
 
     def __init__(self, respond: Respond) -> None:
         self._respond = respond
@@ -54,13 +55,16 @@ class DNSOverHTTPS:
 
 
 def _only_relays(request: Request, body: bytes) -> Response:
-    """Return a 500 response: with a relay, the server never calls this handler."""
+    """Return a 500 response: HTTPServer requires a handler, but never calls it, as the relay gets all requests."""
     del request, body
     return page_response(500, "This server only answers DNS over HTTPS.")
 
 
 async def listen_encrypted(shell: Shell, options: argparse.Namespace, server: DNSServer) -> Finish:
-    """Listen for DNS over TLS and over HTTPS as the flags say; return the function that stops both."""
+    """Listen for DNS over TLS and over HTTPS if enabled; return a function that stops the HTTPS server.
+
+    Connections of DNS over TLS belong to `server`, which closes them when it stops.
+    """
     if options.dot_port is not None:
         shell.port = options.dot_port
         await shell.open_tcp(server.stream_protocol, _context(options, (DOT_PROTOCOL,)), server.connections)
@@ -75,7 +79,7 @@ async def listen_encrypted(shell: Shell, options: argparse.Namespace, server: DN
 
 
 async def _nothing() -> None:
-    """Do nothing: without DNS over HTTPS, there is no further server to stop."""
+    """Do nothing; the return value of listen_encrypted() if DNS over HTTPS is not enabled."""
 
 
 def _context(options: argparse.Namespace, protocols: tuple[str, ...]) -> ssl.SSLContext:

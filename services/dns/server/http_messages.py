@@ -54,7 +54,7 @@ def query_in(request: Request) -> bytes | None:
 
 
 def response_with(wire: bytes | None) -> Response:
-    """Return the HTTP response around an encoded response; 400 for a query that was dropped."""
+    """Return the HTTP response that contains a DNS response; status 400 for a query that was dropped."""
     if wire is None:
         return page_response(400, "The message is not a DNS query.")
     lifetime = b"max-age=%d" % freshness_lifetime(wire)

@@ -176,7 +176,10 @@ class ServerCodec:
 
 
 class Responder:
-    """Codec around `handler`, from octets to octets; `on_error` is called with exceptions of the handler."""
+    """Function from query octets to response octets: decodes the query, calls `handler`, encodes the response.
+
+    `on_error` is called with each exception that the handler raises.
+    """
 
     def __init__(
         self, handler: Handler, codec: ServerCodec | None = None, on_error: ErrorCallback | None = None
@@ -191,7 +194,7 @@ class Responder:
         return self.respond(query, client) if isinstance(query, Message) else query
 
     def respond(self, query: Message, client: Client) -> Response:
-        """Dispatch a decoded query to the handler and return the encoded response, as __call__ does."""
+        """Return the encoded response of the handler to a decoded query, None or an awaitable, as __call__ does."""
         try:
             handled = self._handler(query, client)
         except Exception as error:
@@ -230,15 +233,16 @@ _CACHEABLE_RCODES = (Rcode.NOERROR, Rcode.NXDOMAIN)
 def _cache_key(data: bytes) -> bytes:
     """Return the cache key of a query: all octets except the id, with the qname in lower case.
 
-    Length octets in a name are below 64, where ASCII has no letters, so lower() leaves them alone. A label that
-    contains a zero octet ends the folding early; two spellings then have two keys, which costs a miss and no more.
+    lower() changes no length octets, because they are below 64, where ASCII has no letters. If a label contains a zero
+    octet, only the labels before it are converted; queries in different cases then have different keys, which costs
+    only a cache miss.
     """
     name_end = data.find(0, HEADER_OCTETS)
     return data[2:HEADER_OCTETS] + data[HEADER_OCTETS:name_end].lower() + data[name_end:]
 
 
 def _question_end(data: bytes, query: Message) -> int | None:
-    """Return the offset after the question section; None if responses to this query cannot be cached."""
+    """Return the offset of the first octet after the question; None if responses to this query cannot be cached."""
     if query.edns is not None and query.edns.options:
         return None
     name = query.questions[0].name.to_wire()
@@ -247,7 +251,10 @@ def _question_end(data: bytes, query: Message) -> int | None:
 
 
 class _StaticResponse:
-    """An encoded response: header without id, octets after the question for each rotation, and rotation counter."""
+    """A cached response: header without id, and for each rotation of its addresses the octets after the question.
+
+    `counter` is the number of the next rotation.
+    """
 
     __slots__ = ("counter", "header", "question_end", "rests")
 
@@ -259,7 +266,7 @@ class _StaticResponse:
 
 
 class StaticResponseCache:
-    """Cache of at most `responses_max` responses whose TTLs do not change; 0 disables it."""
+    """Cache of at most `responses_max` encoded responses with constant TTLs; 0 disables it."""
 
     def __init__(self, responses_max: int = STATIC_RESPONSES_MAX) -> None:
         self._responses_max = responses_max
@@ -269,7 +276,7 @@ class StaticResponseCache:
         return len(self._responses)
 
     def get(self, data: bytes) -> bytes | None:
-        """Return the encoded response to the query `data`, None on a miss."""
+        """Return the encoded response to the query `data`; None on a miss."""
         # The cache key is computed inline, not by _cache_key(), because most queries take this path.
         name_end = data.find(0, HEADER_OCTETS)
         stored = self._responses.get(data[2:HEADER_OCTETS] + data[HEADER_OCTETS:name_end].lower() + data[name_end:])
@@ -283,11 +290,17 @@ class StaticResponseCache:
         return data[:2] + stored.header + data[HEADER_OCTETS : stored.question_end] + rests[rotation % len(rests)]
 
     def accepts(self, data: bytes, query: Message, rotations: int) -> bool:
-        """Tell whether a response to `query`, received as `data`, can be stored with this number of rotations."""
+        """Tell whether the response to a query can be stored, if its addresses have this number of rotations.
+
+        `data` is the encoded query.
+        """
         return self._responses_max > 0 and rotations <= ROTATIONS_MAX and _question_end(data, query) is not None
 
     def put(self, data: bytes, query: Message, rotations: list[bytes], counter: list[int]) -> None:
-        """Store the encoded response, one per rotation; `counter[0]` is the next rotation of this question."""
+        """Store the response to the query `data`, encoded once for each rotation of its addresses.
+
+        `counter[0]` is the number of the next rotation to send.
+        """
         end = _question_end(data, query)
         if end is None:
             return
@@ -298,7 +311,7 @@ class StaticResponseCache:
 
 
 class _AgingResponse:
-    """An encoded response with the offsets of its TTLs, and of the last consecutive address records (rotated)."""
+    """A cached response whose TTLs count down: octets, offsets of the TTLs, and the address records to rotate."""
 
     __slots__ = (
         "age_s",
@@ -328,12 +341,12 @@ class _AgingResponse:
 
     @property
     def octets(self) -> int:
-        """Number of octets of all rotations."""
+        """Number of octets in all rotations of the response."""
         count = self.run[2]
         return len(self.rest) * (count if 1 < count <= ROTATIONS_MAX else 1)
 
     def rest_at(self, now: float) -> bytes:
-        """Return the octets after the question with the TTLs left at `now`, in the next rotation."""
+        """Return the octets after the question, with the remaining TTLs at the time `now`, in the next rotation."""
         # Remaining TTLs are rounded down, as in the RRset cache, and are rewritten at most once a second.
         age_s = ceil(now - self.stored)
         if age_s != self.age_s:
@@ -377,7 +390,10 @@ class AgingResponseCache:
         return data[:2] + stored.header + data[HEADER_OCTETS : stored.question_end] + stored.rest_at(now)
 
     def put(self, data: bytes, query: Message, wire: bytes, now: float) -> None:
-        """Store the encoded response `wire`, unless it is truncated, an error, or has no TTL above 0."""
+        """Store the encoded response `wire` to the query `data`.
+
+        A response that is truncated, an error, or without a TTL above 0 is not stored.
+        """
         flags = int.from_bytes(wire[2:4], "big")
         if flags & TC or flags & 0xF not in _CACHEABLE_RCODES:
             return
@@ -390,7 +406,10 @@ class AgingResponseCache:
 
 
 def _ttl_offsets(wire: bytes, question_end: int) -> tuple[list[int], tuple[int, int, int]]:
-    """Return (offsets of TTLs, (offset, size, count) of the last consecutive address records), after the question."""
+    """Return (offsets of all TTLs, position of the addresses to rotate); offsets count from the end of the question.
+
+    The position is (offset, size, count) of the last run of address records with the same owner in the answer section.
+    """
     reader, offsets = Reader(wire, question_end), list[int]()
     answers = int.from_bytes(wire[6:8], "big")
     begin, size, run_owner, count = 0, 0, b"", 0

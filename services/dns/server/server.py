@@ -47,9 +47,9 @@ class Limits:
 
 
 class DNSServer:
-    """Server that dispatches queries to `respond`, and zone transfers over TCP to `transfer`.
+    """UDP and TCP server that answers queries by `respond`, and zone transfers over TCP by `transfer`.
 
-    `shortcut` is called first for each datagram, to look up a response cache; a result other than None is sent.
+    `shortcut`, a lookup in a response cache, is called first for each datagram; its result is sent if it is not None.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class DNSServer:
         return _StreamProtocol(slot, self._connected)
 
     def log_query(self, response: bytes | None, client: Client, query: bytes) -> None:
-        """Log one query and the response, None for a query that was dropped."""
+        """Log one query with its response, which is None for a query that was dropped."""
         if self.logging:
             self._log.write("query", **_log_fields(query, response, client))
 
@@ -90,23 +90,23 @@ class DNSServer:
         self._log.write("failed", error=f"{type(error).__name__}: {error}")
 
     def run(self, awaitable: Awaitable[None]) -> None:
-        """Run, as a task, the awaitable that sends the response to a datagram."""
+        """Run in a task the awaitable that sends the response to a datagram."""
         task = asyncio.ensure_future(awaitable)
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
 
     @property
     def busy(self) -> bool:
-        """True at the limit of pending responses; then datagrams are dropped, and clients retry."""
+        """True if the limit of pending responses is reached; datagrams are then dropped, and clients retry."""
         return len(self._pending) >= self.limits.pending
 
     async def listen(self, shell: Shell) -> None:
-        """Receive queries by TCP and UDP on the shell's addresses; raises ServiceError."""
+        """Listen for queries by TCP and UDP on the shell's addresses; raises ServiceError."""
         await shell.open_tcp(self.stream_protocol, connections=self.connections)
         await shell.open_udp(self.datagram_protocol)
 
     async def stop(self) -> None:
-        """Cancel all connections and pending responses."""
+        """Cancel all connections and pending responses, and wait for their end."""
         tasks = [*self._connections, *self._pending]
         for task in tasks:
             task.cancel()
@@ -118,12 +118,12 @@ class DNSServer:
         slot.on_evict = task.cancel
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
-        # Not by the task itself: if it is cancelled before its first step, it runs none of its code.
+        # A callback closes it, because a task that is cancelled before its first step runs none of its code.
         task.add_done_callback(connection.close)
 
 
 class _StreamProtocol(asyncio.StreamReaderProtocol):
-    """Stream protocol of one TCP connection, whose slot is released when the connection is lost."""
+    """Stream protocol of one TCP connection, which releases its slot in the connection limit when it is lost."""
 
     def __init__(
         self, slot: Slot, connected: Callable[[Slot, asyncio.StreamReader, asyncio.StreamWriter], None]
@@ -199,7 +199,7 @@ class _Connection:
         self._client = Client(host, port, True, encrypted, server.limits.idle_s)
 
     async def serve(self) -> None:
-        """Answer queries until the client closes, stalls, or sends a query that is dropped."""
+        """Answer queries until the client closes or is too slow, or a query is dropped."""
         try:
             while (data := await self._receive()) is not None and await self._answer(data):
                 while len(self._pending) >= self._server.limits.pending_per_connection:
@@ -211,7 +211,7 @@ class _Connection:
             return
 
     def close(self, _: "asyncio.Task[None]") -> None:
-        """Close the connection, when its task has ended."""
+        """Close the connection; called when the task that serves it has ended."""
         for task in self._pending:
             task.cancel()
         self._writer.close()
@@ -241,7 +241,7 @@ class _Connection:
         return data
 
     async def _answer(self, data: bytes) -> bool:
-        """Answer one query, at once or by a task; return False if it is dropped, so that the connection is closed."""
+        """Answer one query, at once or in a task; return False if it is dropped, and the connection must be closed."""
         self._slot.complete(Stage.ACTIVE)
         transfer = self._transfer(data)
         if transfer is not None:

@@ -2,12 +2,14 @@
 
     www.cdn.net A?  from 10.8.1.53, or for 10.8.1.0/24     ->  www.cdn.net 2 A 10.8.1.10
 
-RFC 7871 section 7.2.1: the client subnet of the query determines the region, or else the source address, which is
-mostly the address of a resolver. A response to a query with the option has the option, with scope 0 if the answer is
-not by region; negative answers also have scope 0 (section 7.4). An alias for a name of the region map, in a zone of
-this server, is answered without its target: the resolver then queries for the target, and caches the answer by region
-with the scope of that answer. If no replica is up and the map has no origin, the answer is SERVFAIL, and not NODATA,
-which resolvers would cache. ANY gets the addresses, too (RFC 8482).
+RFC 7871 section 7.2.1: the client subnet in the query determines the region. A query without it is answered by its
+source address, which is mostly the address of a resolver. The response to a query with the option has the option, with
+scope 0 if the answer does not depend on the region; negative answers also have scope 0 (section 7.4).
+
+An alias for a name of the region map, in a zone of this server, is answered without its target: the resolver then
+queries for the target, and caches the answer by region with the scope of that answer. If no replica is up and the map
+has no origin, the answer is SERVFAIL, and not NODATA, which resolvers would cache. ANY gets the addresses, too (RFC
+8482).
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +37,10 @@ LogAnswer = Callable[[dict[str, object]], None]
 
 @dataclass(frozen=True, slots=True)
 class _Requester:
-    """Client address that determines the region: of the query's client subnet if it has a network, else the source."""
+    """The address by which the client's region is determined, and the client subnet option of the query.
+
+    The address is that of the option if it has a network, else the source address of the query.
+    """
 
     address: Address
     subnet: QuerySubnet | None
@@ -46,7 +51,10 @@ class _Requester:
 
 
 class SteeringHandler:
-    """Handler that answers names of the region map by region, others from zones; only the former call `log_answer`."""
+    """Handler that answers the names of the region map by region, and all other names from zones.
+
+    `log_answer` is called for each answer by region.
+    """
 
     def __init__(self, authority: Authority, regions: RegionMap, placement: Placement, log_answer: LogAnswer) -> None:
         self._authority = authority
@@ -91,7 +99,10 @@ class SteeringHandler:
 
 
 def add_names(zones: Zones, regions: RegionMap) -> None:
-    """Add the names of a map to the zones; raises RegionMapError if a zone has other data for one of them."""
+    """Add the names of a region map to the zones, without records.
+
+    Raises RegionMapError if a name is in no zone, or if the zone has other data for it.
+    """
     for name, line in regions.names.items():
         zone = zones.closest(name)
         if zone is None:
@@ -106,7 +117,7 @@ def add_names(zones: Zones, regions: RegionMap) -> None:
 
 
 def _last_name(question: Question, answer: Answer) -> Name:
-    """Return the last name of the alias chain in an answer."""
+    """Return the last name of the alias chain in an answer; the qname if it has no alias."""
     if not answer.answers or question.rtype in (RRType.CNAME, RRType.ANY):
         return question.name
     last = answer.answers[-1]

@@ -1,4 +1,4 @@
-"""Health of CDN replicas: state and load by HTTP checks, and the HTTP exchange of one check, without I/O.
+"""Health of CDN replicas: states and loads from HTTP checks, and the HTTP exchange of one check, without I/O.
 
     table = HealthTable(addresses, failures_max=1)
     table.update(address, CheckResult(True, load=3.0))    -> Change(address, State.UP, ...)
@@ -57,7 +57,7 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of a replica's state; `detail` describes the result of the check that caused the change."""
+    """A change of a replica's state; `detail` is the result of the check that caused it, in words."""
 
     address: Address
     state: State
@@ -90,7 +90,7 @@ class HealthTable:
         self._failures_max = failures_max
 
     def add(self, addresses: Iterable[Address]) -> None:
-        """Add replicas in state UNKNOWN; replicas that are in the table keep their state."""
+        """Add replicas in state UNKNOWN; replicas that are already in the table keep their state."""
         for address in addresses:
             self._health.setdefault(address, _Health())
 
@@ -142,7 +142,7 @@ class HealthCheck:
         return self._connection.send_request(Request(b"GET", self._path, Fields(fields)))
 
     def receive(self, data: bytes) -> CheckResult | None:
-        """Process received data; return the result of the check once the response is complete, else None."""
+        """Process received data; return the result of the check if the response is complete, else None."""
         self._octets += len(data)
         result = self._handle(self._connection.receive_data(data))
         if result is None and self._octets > RESPONSE_OCTETS_MAX:

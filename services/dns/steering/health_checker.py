@@ -22,7 +22,7 @@ START_INTERVAL_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Settings of a health check: path, port, interval between starts and timeout, both in seconds."""
+    """Settings of health checks: path and port of the request, interval between two checks and timeout in seconds."""
 
     path: str
     port: int
@@ -42,7 +42,7 @@ class HealthChecker:
         self._tasks: dict[Address, asyncio.Task[None]] = {}
 
     async def add(self, addresses: Collection[Address]) -> None:
-        """Start checks of new replicas; return when each is healthy or has had its grace period."""
+        """Start checks of new replicas; return when each replica is up, or START_GRACE_S seconds are over."""
         initial: list[asyncio.Future[None]] = []
         for address in addresses:
             if address not in self._tasks:

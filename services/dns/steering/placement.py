@@ -1,14 +1,15 @@
-"""Placement: the region of a client, and the choice of replicas by health, load and order of overflow regions.
+"""Placement of clients: the region of a client, and the choice of replicas by health, load and overflow regions.
 
 The client's region is the region of the network in the map that contains the client's address; the prefix length of
-this network is the scope of the answer (RFC 7871 section 7.2.1). A client outside of the cover gets the default region,
-and the scope is the largest network around the client's address that does not overlap the cover, so that no two scopes
-overlap.
+this network is the scope of the answer (RFC 7871 section 7.2.1). The cover of a map is the set of all client networks.
+A client outside of the cover gets the default region. The scope is then the largest network around the client's address
+that does not overlap the cover, so that no two scopes overlap.
 
-A replica is full when its load has reached its capacity. Regions are tried in the order of Region.spill: first for
-replicas that are up and not full, then for any replica that is up; if no replica is up, the origin is chosen, if the
-map has one. In a region, the least loaded replica is first. Loads are compared relative to capacity if all replicas
-have a capacity, else as reported, and not at all if a replica reports no load. Replicas of equal load rotate.
+A replica is full when its load has reached its capacity. The client's own region is tried first, then the regions in
+the order of Region.spill: at first only for replicas that are up and not full, then for any replica that is up. If no
+replica is up, the origin is chosen, if the map has one. In a region, the least loaded replica is first. Loads are
+compared relative to capacity if all replicas have a capacity, else as reported, and not at all if a replica reports no
+load. Replicas of equal load rotate.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ ADDRESSES_MAX = 8
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A client's region, and a network around the client's address whose clients are all in the region."""
+    """The region of a client, and a network around the client's address whose clients are all in this region."""
 
     region: str
     network: Network
@@ -33,14 +34,17 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The chosen addresses, none if no replica is up; `served_by`: the region of the replicas, None for the origin."""
+    """The addresses chosen for a client, none if no replica is up and the map has no origin.
+
+    `served_by` is the region of the replicas, None for the origin.
+    """
 
     served_by: str | None
     addresses: tuple[Address, ...]
 
 
 class Placement:
-    """Choice of replicas for the clients of a region, by health, load and order of overflow regions."""
+    """Choice of the region for a client, and of replicas for a region by health, load and overflow regions."""
 
     def __init__(self, regions: RegionMap, health: HealthTable) -> None:
         self._map = regions
@@ -52,14 +56,14 @@ class Placement:
         self.versions = frozenset(replica.address.version for replica in regions.replicas)
 
     def locate(self, client: Address) -> Location:
-        """Return the region of a client's address, and the network that determines the region."""
+        """Return the region of a client's address, and the network that lies in the region as a whole."""
         match = self._space.find(client)
         if match is None:
             return Location(self._map.default, self._cover.around(client))
         return Location(match[1], match[0])
 
     def choose(self, name: str, version: int) -> Choice:
-        """Choose addresses of one IP version for the clients of a region."""
+        """Choose addresses of one IP version for the clients of a region: of replicas, or else of the origin."""
         order = [self._map.regions[other] for other in (name, *self._map.regions[name].spill)]
         for condition in (self._has_capacity, self._is_up):
             for region in order:

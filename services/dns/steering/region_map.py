@@ -53,9 +53,10 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A region; `spill` has all other regions in the order in which they take clients when this region is full.
+    """A region; `spill` has all other regions in the order in which they take over clients when this region is full.
 
-    The regions of the spill statement come first, then the other regions in map order, cyclically from the next one on.
+    The regions of the spill statement come first. The others follow in the order of the map, beginning with the next
+    region and continuing at the first after the last.
     """
 
     name: str
@@ -68,8 +69,8 @@ class Region:
 class RegionMap:
     """Region map that passed validation.
 
-    names: line number of each domain name, for error messages; origin: addresses for clients of no region, empty if
-    the file says `otherwise servfail`.
+    `names` has the line number of each domain name, for error messages. `origin` has the addresses to return if no
+    replica is up; it is empty if the file has `otherwise servfail`.
     """
 
     file: str
@@ -114,7 +115,7 @@ def parse_region_map(text: str, file: str = "map") -> RegionMap:
 
 
 class _Statements:
-    """The parsed statements of a region map with their lines, before the names of regions are checked."""
+    """The parsed statements of a region map with their line numbers, before they are checked against one another."""
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -239,7 +240,7 @@ _STATEMENTS: dict[str, Callable[[_Statements, list[str]], None]] = {
 
 
 class _Validator:
-    """Validator for all statements of a region map together; a missing statement is reported at the line `last`."""
+    """Validator for all statements of a region map together; a missing statement is reported for the line `last`."""
 
     def __init__(self, statements: _Statements, last: int) -> None:
         self._statements = statements
@@ -313,7 +314,7 @@ class _Validator:
             raise self._error(later[1], detail) from error
 
     def _check_origin(self, origin: list[Address], line: int) -> None:
-        """Require an origin address of each IP version of the replicas, without which the answer would be NODATA."""
+        """Raise RegionMapError if the origin lacks an IP version of the replicas: the answer would be NODATA."""
         required = {address.version for address in self._statements.replicas}
         missing = sorted(required - {address.version for address in origin}) if origin else []
         if missing:

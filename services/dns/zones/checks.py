@@ -1,8 +1,8 @@
 """Checks of a loaded zone that yield warnings: hosts of NS, MX and SRV that are aliases or have no address.
 
-RFC 2181 section 10.3 (NS and MX must not point to an alias), RFC 2782 (neither must SRV), RFC 1912 section 2.8. A zone
-with such records is served, as by NSD, and by BIND with its defaults for MX and SRV. Names in other zones are not
-checked.
+RFC 2181 section 10.3 (NS and MX must not point to an alias), RFC 2782 (SRV must not either), RFC 1912 section 2.8. A
+zone with such records is served nevertheless, as by NSD, and by BIND with its defaults for MX and SRV. Names in other
+zones are not checked.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from lab7.services.dns.zones.zone import HOST_TYPES, MatchKind, Zone, host_of
 
 
 def host_warnings(zone: Zone, entries: Iterable[Entry]) -> Iterator[str]:
-    """Yield a sentence for each NS, MX and SRV record whose host is an alias or has no address in the zone."""
+    """Yield a warning for each NS, MX and SRV record whose host is an alias or has no address in the zone."""
     for entry in entries:
         record = entry.record
         if record.rtype not in HOST_TYPES or not record.name.is_below(zone.origin):

@@ -1,11 +1,11 @@
-"""Security-aware answers from signed zones: signatures, proofs of denial, the DS of referrals (RFC 4035 section 3.1).
+"""DNSSEC records in answers from signed zones: signatures, proofs of denial, DS of referrals (RFC 4035 section 3.1).
 
     Answer(authority=[SOA])  +  DO  ->  SOA, RRSIG, NSEC that denies the name, RRSIG, NSEC that denies a wildcard, RRSIG
 
 The zones are signed by lab7.services.dns.security.signer or by another program; this module needs no key. RFC 4035
 sections 3.1.1 (RRSIG), 3.1.3 (NSEC), 3.1.4 (referrals); RFC 5155 section 7.2 (NSEC3; section 7.2.9: SERVFAIL for a name
-whose hash collides); RFC 6672 section 5.3 (a CNAME synthesized from a DNAME is not signed). The proof of denial for
-each result of the lookup:
+whose hash collides); RFC 6672 section 5.3 (a CNAME synthesized from a DNAME is not signed). The records that prove the
+denial, for each result of the lookup (ENT is an empty non-terminal, the encloser the closest encloser):
 
     lookup (zones.zone)           NSEC                                 NSEC3
     MISSING                       covers the qname; covers *.encloser  encloser; covers next closer; covers *.encloser
@@ -36,19 +36,22 @@ class HashCollisionError(Exception):
 
 
 class DenialRecords(Protocol):
-    """Interface of the NSEC or NSEC3 records of a zone, from which proofs of nonexistence are taken."""
+    """Interface for proofs of nonexistence from the NSEC or NSEC3 records of a zone.
+
+    Each method yields the records of a proof, and None for a record that the zone lacks.
+    """
 
     def name_error(self, qname: Name, encloser: Name) -> Iterator[RRset | None]:
-        """Yield the records which prove that neither a name nor a wildcard for it exists."""
+        """Yield the records which prove that neither the name nor a wildcard that would match it exists."""
 
     def no_data(self, qname: Name) -> Iterator[RRset | None]:
-        """Yield the records which prove that a name lacks a type."""
+        """Yield the records which prove that an existing name has no records of the type queried."""
 
     def no_closer(self, qname: Name, encloser: Name) -> Iterator[RRset | None]:
-        """Yield the records which prove that a wildcard is the closest match."""
+        """Yield the records which prove that no name matches `qname` better than a wildcard."""
 
     def wildcard_no_data(self, qname: Name, encloser: Name) -> Iterator[RRset | None]:
-        """Yield the records which prove that the wildcard for a name lacks a type."""
+        """Yield the records which prove that the wildcard that matches a name has no records of the type queried."""
 
 
 def _wildcard(encloser: Name) -> Name | None:
@@ -59,7 +62,7 @@ def _wildcard(encloser: Name) -> Name | None:
 
 
 class NsecRecords:
-    """NSEC records of a zone, in canonical order of the owners."""
+    """Proofs by the NSEC records of a zone, in canonical order of the owners."""
 
     def __init__(self, zone: Zone) -> None:
         found = [node[RRType.NSEC] for node in zone.nodes.values() if RRType.NSEC in node]
@@ -72,7 +75,7 @@ class NsecRecords:
         return self._records[index - 1] if index else None
 
     def name_error(self, qname: Name, encloser: Name) -> Iterator[RRset | None]:
-        """Yield the NSEC records that cover the name and its wildcard."""
+        """Yield the NSEC records that cover the name and the wildcard that would match it."""
         yield self._at_or_before(qname)
         wildcard = _wildcard(encloser)
         if wildcard is not None:
@@ -92,7 +95,7 @@ class NsecRecords:
 
 
 class Nsec3Records:
-    """NSEC3 records with the parameters of one NSEC3PARAM, in the order of the hashes."""
+    """Proofs by the NSEC3 records of a zone that have the parameters of one NSEC3PARAM, in the order of the hashes."""
 
     def __init__(self, zone: Zone, parameters: NSEC3PARAM) -> None:
         self._parameters = parameters
@@ -133,7 +136,10 @@ class Nsec3Records:
         return self._records[self._hashes[bisect_left(self._hashes, octets) - 1]]
 
     def _encloser(self, name: Name) -> Name:
-        """Return the closest encloser with an NSEC3 record; ancestors of nothing but opt-out delegations have none."""
+        """Return the closest ancestor of a name, or the name itself, that has an NSEC3 record.
+
+        With opt-out, an empty non-terminal above unsigned delegations only has no record.
+        """
         for ancestor in name.ancestors():
             if len(ancestor) <= len(self._origin) or self._match(ancestor) is not None:
                 return ancestor
@@ -160,7 +166,7 @@ class Nsec3Records:
         yield from self._closest_encloser_proof(qname, self._encloser(qname.parent))
 
     def no_closer(self, qname: Name, encloser: Name) -> Iterator[RRset | None]:
-        """Yield the NSEC3 proof that a wildcard is the closest match (RFC 5155 section 7.2.6)."""
+        """Yield the NSEC3 proof that no name matches better than a wildcard (RFC 5155 section 7.2.6)."""
         yield self._cover(qname.suffix(len(encloser) + 1))
 
     def wildcard_no_data(self, qname: Name, encloser: Name) -> Iterator[RRset | None]:
@@ -172,7 +178,7 @@ class Nsec3Records:
 
 
 def denial_records(zone: Zone) -> DenialRecords | None:
-    """Return the NSEC or NSEC3 records of a signed zone; None if the zone has neither."""
+    """Return the object for proofs by the NSEC3 or NSEC records of a zone; None if the zone is not signed."""
     if not zone.is_signed:
         return None
     parameters = zone.apex.get(RRType.NSEC3PARAM)
@@ -186,20 +192,20 @@ def denial_records(zone: Zone) -> DenialRecords | None:
 
 
 class Denials:
-    """Denial records of a server's zones, collected at the first query for each zone."""
+    """NSEC and NSEC3 records of a server's zones, collected at the first query for each zone."""
 
     def __init__(self) -> None:
         self._records: dict[Name, DenialRecords | None] = {}
 
     def of(self, zone: Zone) -> DenialRecords | None:
-        """Return the denial records of a zone; None if it is not signed."""
+        """Return the object for proofs by the NSEC or NSEC3 records of a zone; None if it is not signed."""
         if zone.origin not in self._records:
             self._records[zone.origin] = denial_records(zone)
         return self._records[zone.origin]
 
 
 def secured(answer: Answer, question: Question, denials: Denials) -> Answer:
-    """Return the answer to a query with DO: with the signatures of the RRsets, and the proof of a denial."""
+    """Return the answer to a query with DO: with the signatures of its RRsets, and the proof of a denial."""
     if not any(denials.of(zone) is not None for zone, _, _ in answer.matches):
         return answer
     proofs = list[RRset]()
@@ -218,13 +224,19 @@ def secured(answer: Answer, question: Question, denials: Denials) -> Answer:
 
 
 def _expanded(additional: Iterable[RRset], zone: Zone) -> dict[Name, tuple[Zone, Name]]:
-    """Return (zone, wildcard), by owner in the additional section, for the addresses that a wildcard gives a host."""
+    """Return the wildcards from which addresses in the additional section were synthesized.
+
+    The result maps the owner in the section to (zone, wildcard).
+    """
     matches = ((rrset.name, zone.find(rrset.name)) for rrset in additional if rrset.name.folded not in zone.nodes)
     return {name: (zone, match.name) for name, match in matches if match.kind is MatchKind.WILDCARD}
 
 
 def _sources(answer: Answer) -> dict[Name, tuple[Zone, Name]]:
-    """Return (zone, name whose signatures the RRsets have), keyed by the owners in the answer section."""
+    """Return the names whose signatures belong to the RRsets in the answer section.
+
+    The result maps the owner in the section to (zone, signed name); the signed name differs if it is a wildcard.
+    """
     sources: dict[Name, tuple[Zone, Name]] = {}
     for zone, qname, match in answer.matches:
         if match.kind is MatchKind.DNAME:
@@ -235,7 +247,7 @@ def _sources(answer: Answer) -> dict[Name, tuple[Zone, Name]]:
 
 
 def _signed(rrsets: Iterable[RRset], sources: dict[Name, tuple[Zone, Name]], default: Zone) -> Iterator[RRset]:
-    """Yield each RRset, followed by its signatures."""
+    """Yield each RRset, followed by its signatures; `sources` has the signed names of RRsets from wildcards."""
     for rrset in rrsets:
         yield rrset
         zone, source = sources.get(rrset.name, (default, rrset.name))
@@ -245,12 +257,12 @@ def _signed(rrsets: Iterable[RRset], sources: dict[Name, tuple[Zone, Name]], def
 
 
 def _distinct(rrsets: Iterable[RRset]) -> list[RRset]:
-    """Drop duplicate RRsets, and keep the first of each."""
+    """Return the RRsets without duplicates, in the order of their first occurrence."""
     return list(dict.fromkeys(rrsets))
 
 
 def _proof(zone: Zone, qname: Name, match: Match, qtype: int, denials: Denials) -> list[RRset]:
-    """Return the DS, NSEC or NSEC3 records that belong to one lookup, with their signatures."""
+    """Return the records that one lookup adds: the DS of a referral, or the proof of a denial; with signatures."""
     records = denials.of(zone)
     if records is None:
         return []

@@ -1,4 +1,4 @@
-"""Authoritative request handler: from a query to the response that the server's zones give.
+"""Authoritative request handler: returns the response to a query from the zones of the server.
 
     respond = AuthoritativeResponder(Authority(zones))
     respond(octets, Client("192.0.2.9", 53124))     -> the encoded response
@@ -27,7 +27,7 @@ _NOT_IMPLEMENTED = META_TYPES - {RRType.ANY, RRType.OPT, *_TRANSFERS}
 
 
 class MinimalResponses(Enum):
-    """Value of --minimal-responses: the optional records that a response leaves out, as BIND's option."""
+    """Values of --minimal-responses: which optional records a response leaves out, as the option of BIND."""
 
     YES = "yes"
     NO = "no"
@@ -45,7 +45,7 @@ _COMPLETENESS = {
 
 
 class Authority:
-    """Handler that answers queries from `zones`."""
+    """Handler that answers queries from the zones of an authoritative server."""
 
     def __init__(self, zones: Zones, minimal: MinimalResponses = MinimalResponses.NO_AUTH) -> None:
         self.zones = zones
@@ -53,11 +53,11 @@ class Authority:
         self._denials = Denials()
 
     def __call__(self, query: Message, _: Client) -> Message:
-        """Return the response to a query, address sets in the order of the zone."""
+        """Return the response to a query; RRsets of addresses are in the order of the zone."""
         return response(query, self.answer(query.questions[0], query.rd, dnssec_ok(query)))
 
     def answer(self, question: Question, recursion_desired: bool = True, dnssec_ok: bool = False) -> Answer:
-        """Return the sections that answer a question; with `dnssec_ok`, those from a signed zone include signatures."""
+        """Return the sections that answer a question; with `dnssec_ok`, they include a signed zone's DNSSEC records."""
         if question.rtype in _TRANSFERS:
             # RFC 5936 section 4.2: AXFR over UDP is refused; zones.transfer handles transfers over TCP.
             return Answer(Rcode.REFUSED)
@@ -70,12 +70,12 @@ class Authority:
 
 
 def dnssec_ok(query: Message) -> bool:
-    """Tell whether a query has DO: its sender takes DNSSEC records (RFC 3225 section 3)."""
+    """Tell whether a query has DO set: its sender accepts DNSSEC records (RFC 3225 section 3)."""
     return query.edns is not None and query.edns.do
 
 
 def response(query: Message, answer: Answer, rotation: int = 0) -> Message:
-    """Return the response message with an answer's sections, its address sets rotated by `rotation`."""
+    """Return the response message with the sections of an answer; RRsets of addresses are rotated by `rotation`."""
     return replace(
         query.reply(answer.rcode),
         aa=answer.aa,
@@ -86,7 +86,7 @@ def response(query: Message, answer: Answer, rotation: int = 0) -> Message:
 
 
 def rotation_count(answer: Answer) -> int:
-    """Return the number of different rotations of the address sets in an answer; 1 without address sets."""
+    """Return the number of different rotations of the addresses in an answer; 1 without addresses."""
     sizes = {len(rrset.rdatas) for rrset in answer.answers if rrset.rtype in ADDRESS_TYPES}
     product = 1
     for size in sizes:
@@ -100,9 +100,10 @@ def _no_response(data: bytes) -> None:
 
 
 class AuthoritativeResponder:
-    """Responder from query octets to response octets, with a response cache; `rotate`: rotate address sets.
+    """Responder from query octets to response octets, with a response cache.
 
-    With `responses_max` 0 each response is encoded anew, with the same octets.
+    If `rotate`, each response begins with the next address of a set. `responses_max` 0 disables the cache: each
+    response is encoded anew, with the same octets.
     """
 
     def __init__(
@@ -150,7 +151,7 @@ class AuthoritativeResponder:
         return self._codec.encode(query, response(query, answer, rotation), client)
 
     def _counter(self, query: Message) -> list[int]:
-        """Return the rotation counter of a question, which all queries with that question share."""
+        """Return the counter that determines the rotation of addresses in the next answer to the same question."""
         question = query.questions[0]
         if len(self._counters) >= QUESTIONS_MAX:
             self._counters.clear()

@@ -29,7 +29,7 @@ Prepare = Callable[[Zone], Zone]
 
 
 def load_zone(path: Path, origin: Name | None = None, warn: Warn = no_warning) -> Zone:
-    """Load one zone from a master file; raises ServiceError."""
+    """Load one zone from a master file, and return it; raises ServiceError."""
     try:
         entries = read_master_file(path, origin, warn)
         zone = Zone.from_entries(entries, origin, warn)
@@ -43,7 +43,7 @@ def load_zone(path: Path, origin: Name | None = None, warn: Warn = no_warning) -
 
 
 class ZoneFiles:
-    """The zone files of --zone and --zones, which can be reloaded; `report` is called with errors and warnings."""
+    """The zone files in --zone and --zones, for loading and reloading; `report` is called with errors and warnings."""
 
     def __init__(
         self, arguments: Iterable[str], lists: Iterable[str], report: Report, prepare: Prepare | None = None
@@ -80,7 +80,7 @@ class ZoneFiles:
         return zones
 
     def _load(self, path: Path, origin: Name | None, failures: list[str]) -> Zone | None:
-        """Load a zone; if that fails, return the zone loaded before, None if there is none."""
+        """Load a zone; if that fails, return the version loaded before, None if there is none."""
         warnings = list[str]()
         try:
             zone = load_zone(path, origin, warnings.append)

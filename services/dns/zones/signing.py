@@ -1,7 +1,9 @@
 """Signing of zones when they are loaded, with keys from a directory or derived from a secret text.
 
---sign-keys DIRECTORY   the zones that have keys there are signed; zone cuts whose keys are there get DS records
---sign-seed TEXT        every zone is signed, and every zone cut gets the DS record of the child's key derived from TEXT
+--sign-keys DIRECTORY   a zone with keys in the directory is signed, and a zone cut gets DS records if the child's
+                        keys are there
+--sign-seed TEXT        every zone is signed, and every zone cut gets the DS record of the child's key derived from
+                        TEXT
 """
 
 import argparse
@@ -22,7 +24,7 @@ RESIGN_S = VALIDITY_S / 3
 
 
 class DirectorySigner:
-    """Signer of the zones that have keys in a list; zones without a key stay unsigned."""
+    """Signer of the zones that have keys in a list; other zones stay unsigned."""
 
     def __init__(self, keys: list[SigningKey], now: Callable[[], float], nsec3: Nsec3Policy | None) -> None:
         self._keys = keys
@@ -37,7 +39,7 @@ class DirectorySigner:
 
 
 class SeedSigner:
-    """Signer of all zones except those in `insecure`, with keys derived from a seed."""
+    """Signer of all zones except those in `insecure`, with keys derived from a secret text, the seed."""
 
     def __init__(
         self, seed: str, insecure: Iterable[Name], now: Callable[[], float], nsec3: Nsec3Policy | None
@@ -48,7 +50,7 @@ class SeedSigner:
         self._nsec3 = nsec3
 
     def __call__(self, zone: Zone) -> Zone:
-        """Return the signed zone, or an insecure zone unchanged."""
+        """Return the signed zone, or the zone unchanged if it is in `insecure`."""
         if zone.origin in self._insecure:
             return zone
         cuts = [
@@ -72,7 +74,7 @@ def nsec3_policy(options: argparse.Namespace) -> Nsec3Policy | None:
 
 
 def zone_signer(options: argparse.Namespace, now: Callable[[], float]) -> DirectorySigner | SeedSigner | None:
-    """Return the zone signer that the flags of add_signing_flags configure, None without them; raises ServiceError."""
+    """Return the zone signer for --sign-keys or --sign-seed, None without both; raises ServiceError."""
     nsec3 = nsec3_policy(options)
     if options.sign_keys is None and options.sign_seed is None:
         if nsec3 is not None or options.insecure:

@@ -26,14 +26,14 @@ _TRANSFERS = (RRType.AXFR, RRType.IXFR)
 
 
 class Transfers:
-    """Handler for transfers of `zones` to clients in the `allowed` networks."""
+    """Handler for zone transfers of `zones` to clients in the `allowed` networks."""
 
     def __init__(self, zones: Zones, allowed: Sequence[IPv4Network | IPv6Network]) -> None:
         self._zones = zones
         self._allowed = allowed
 
     def __call__(self, query: Message, client: Client) -> Iterator[Message] | None:
-        """Return the messages of a transfer, or an error response; None for a query of another type."""
+        """Return the messages of a zone transfer, or an error response; None for a query that is no transfer."""
         if query.questions[0].rtype not in _TRANSFERS:
             return None
         zone = self._zone(query, client)
@@ -68,7 +68,7 @@ class Transfers:
         return replace(soa, answers=tuple(records))
 
     def _zone(self, query: Message, client: Client) -> Zone | Message:
-        """Return the zone that a transfer query requests, or an error response if its transfer is not allowed."""
+        """Return the zone that a transfer query requests, or an error response if the transfer is not allowed."""
         if not self._allows(client.host):
             return query.reply(Rcode.REFUSED)
         zone = self._zones.get(query.questions[0].name)
@@ -83,7 +83,7 @@ class Transfers:
 
 
 def _serial(query: Message, zone: Zone) -> int | None:
-    """Return the serial number of the SOA in an IXFR query (RFC 1995 section 3); None if there is none."""
+    """Return the serial number of the SOA in an IXFR query (RFC 1995 section 3); None if there is no SOA."""
     for record in query.authority:
         if record.name == zone.origin and isinstance(record.rdata, SOA):
             return record.rdata.serial
@@ -108,7 +108,7 @@ def _messages(query: Message, zone: Zone) -> Iterator[Message]:
 
 
 def _with_opt(message: Message, query: Message) -> Message:
-    """Add OPT to the first message of a response, if the query has it (RFC 5936 section 2.2.5)."""
+    """Return the first message of a transfer with OPT, if the query has it (RFC 5936 section 2.2.5)."""
     return message if query.edns is None else replace(message, edns=EDNS(do=query.edns.do))
 
 

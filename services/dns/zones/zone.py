@@ -73,7 +73,7 @@ _SINGLETON_TYPES = (RRType.SOA, RRType.CNAME, RRType.DNAME)
 
 
 class MatchKind(Enum):
-    """Outcome of the search for a name, from the apex of the zone downwards."""
+    """Outcome of the search for a name, label by label from the apex of the zone downwards."""
 
     EXACT = "the name exists"
     DELEGATION = "a zone cut at the name or above it"
@@ -87,7 +87,11 @@ _WITH_ADDRESSES = (MatchKind.EXACT, MatchKind.WILDCARD)
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Result of the search for a name: node (of the name, a wildcard, a DNAME or a zone cut) and the node's name."""
+    """Result of the search for a name: the outcome, and the node found with its name.
+
+    The node is that of the name, of a wildcard, of a DNAME or of a zone cut; a missing name has an empty node, and
+    `name` is its closest encloser.
+    """
 
     kind: MatchKind
     name: Name
@@ -151,16 +155,16 @@ class Zone:
         return RRType.SOA in self.signatures.get(self.origin.folded, {})
 
     def signature(self, name: Name, rtype: int) -> RRset | None:
-        """Return the RRSIG records of an RRset, None if there are none."""
+        """Return the RRSIG records that cover an RRset, given by name and type; None if there are none."""
         return self.signatures.get(name.folded, {}).get(rtype)
 
     def add_name(self, name: Name) -> None:
-        """Add a name without records, for a server that generates its answers."""
+        """Add a name without records, for a server that computes the answers itself."""
         self.nodes.setdefault(name.folded, {})
         _add_empty_non_terminals(self.nodes, self.origin)
 
     def rrsets(self) -> Iterator[RRset]:
-        """Yield all RRsets, the SOA first, then in canonical order of names and types, each name's signatures last."""
+        """Yield all RRsets: the SOA, then the others in canonical order, with the signatures last at each name."""
         yield self.soa
         all_nodes = {**self.nodes, **self.hashed}
         for key in sorted(all_nodes, key=lambda labels: labels[::-1]):
@@ -191,9 +195,9 @@ class Zone:
         return Match(MatchKind.EXACT, qname, node)
 
     def addresses(self, host: Name, with_glue: bool) -> Iterator[RRset]:
-        """Yield the address RRsets of a host, also those that a wildcard gives it; glue is for NS records only.
+        """Yield the address RRsets of a host, including those that a wildcard matches; `with_glue` includes glue.
 
-        As in NSD and BIND, except that BIND expands no wildcards here.
+        Glue is for the hosts of NS records only. NSD and BIND do the same, except that BIND expands no wildcards here.
         """
         node = self.nodes.get(host.folded)
         if node is None or not with_glue:
@@ -205,7 +209,7 @@ class Zone:
                 yield addresses if addresses.name == host else addresses.renamed(host)
 
     def _wildcard(self, qname: Name, encloser_labels: int) -> Match:
-        """Match the wildcard directly below the closest encloser (RFC 4592 section 3.3.1)."""
+        """Return the match of the wildcard directly below the closest encloser, or MISSING (RFC 4592 3.3.1)."""
         encloser = qname.suffix(encloser_labels)
         source = self.nodes.get((ASTERISK, *encloser.folded))
         if source is None:
@@ -247,7 +251,7 @@ def _built(names: dict[tuple[bytes, ...], dict[int, _RRsetBuilder]]) -> dict[tup
 
 
 def _soa_entry(entries: list[Entry], origin: Name | None) -> Entry:
-    """Return the entry of the SOA; raises ZoneError and MasterFileError."""
+    """Return the master file entry of the SOA; raises ZoneError without one, MasterFileError for an invalid one."""
     soas = [entry for entry in entries if entry.record.rtype == RRType.SOA]
     if not soas:
         raise ZoneError("no SOA record")
@@ -274,7 +278,7 @@ def _check_node(types: dict[int, _RRsetBuilder]) -> None:
 
 
 def _add_empty_non_terminals(nodes: dict[tuple[bytes, ...], Node], origin: Name) -> None:
-    """Add a node for each ancestor of a name in the zone that has none (RFC 4592 section 2.2.2)."""
+    """Add an empty node for each ancestor of a name in the zone that has no node (RFC 4592 section 2.2.2)."""
     apex_labels = len(origin.folded)
     for key in list(nodes):
         above = key[1:]
@@ -305,11 +309,11 @@ class Zones:
         self._zones[zone.origin.folded] = zone
 
     def add_unloaded(self, origin: Name) -> None:
-        """Add the origin of a zone that could not be loaded."""
+        """Add the origin of a zone that could not be loaded; its names get SERVFAIL."""
         self._unloaded.add(origin.folded)
 
     def lacks(self, qname: Name) -> bool:
-        """Tell whether the nearest enclosing zone of a name could not be loaded."""
+        """Tell whether the zone that a name is in could not be loaded."""
         if not self._unloaded:
             return False
         for ancestor in qname.ancestors():
@@ -324,7 +328,7 @@ class Zones:
         return self._zones.get(origin.folded)
 
     def closest(self, qname: Name, qtype: int = RRType.A) -> Zone | None:
-        """Return the zone of the nearest ancestor of a name (RFC 1034 section 4.3.2 step 2), None if there is none."""
+        """Return the zone that a name is in: of its nearest ancestor (RFC 1034 section 4.3.2 step 2); None without."""
         folded = qname.folded
         zone = self._nearest(folded)
         if qtype == RRType.DS and zone is not None and zone.origin.folded == folded and folded:
@@ -344,9 +348,9 @@ class Zones:
 class Answer:
     """The rcode, AA and sections of a response.
 
-    `spells_qname` if rdata repeats a part of the qname, in its case; `leaves` if the last name of an alias chain was
-    not looked up: it is in no zone of this server, the chain is a loop, or the synthesized alias was the question.
-    `matches` has each name looked up, with its zone and its Match.
+    `spells_qname` is True if the rdata repeats a part of the qname, in the case of the query. `leaves` is True if the
+    last name of an alias chain was not looked up: it is in no zone of this server, the chain is a loop, or the query
+    was for the synthesized CNAME itself. `matches` has each name looked up, with its zone and its Match.
     """
 
     rcode: int = Rcode.NOERROR
@@ -360,7 +364,7 @@ class Answer:
 
 
 class Completeness(Enum):
-    """Selection of the optional records in positive responses; referrals and negative answers are always complete."""
+    """Which optional records a positive response has; referrals and negative answers are always complete."""
 
     REQUIRED = "no optional records"
     ADDRESSES = "the addresses of hosts in the answer"
@@ -368,7 +372,7 @@ class Completeness(Enum):
 
 
 def answer_question(zones: Zones, question: Question, completeness: Completeness = Completeness.ADDRESSES) -> Answer:
-    """Answer a question from the zones; REFUSED if none contains the qname, SERVFAIL if its zone is not loaded."""
+    """Answer a question from the zones; REFUSED if no zone has the qname, SERVFAIL if its zone is not loaded."""
     if zones.lacks(question.name):
         return Answer(Rcode.SERVFAIL)
     answer = Answer()
@@ -408,7 +412,7 @@ def answer_question(zones: Zones, question: Question, completeness: Completeness
 
 
 def _answer_name(answer: Answer, zone: Zone, qname: Name, qtype: int) -> Name | None:
-    """Answer for one name (RFC 1034 section 4.3.2 step 3); return the target if it is an alias, else None."""
+    """Add the answer for one name (RFC 1034 section 4.3.2 step 3); return the target of an alias, else None."""
     match = zone.find(qname, at_parent=qtype == RRType.DS)
     answer.matches.append((zone, qname, match))
     if match.kind is MatchKind.DELEGATION:
@@ -426,7 +430,7 @@ def _answer_name(answer: Answer, zone: Zone, qname: Name, qtype: int) -> Name | 
 
 
 def _answer_node(answer: Answer, zone: Zone, match: Match, qname: Name, qtype: int) -> Name | None:
-    """Answer from the node of the qname or of its wildcard; return the target if it is an alias, else None."""
+    """Add the answer of the node of the qname, or of its wildcard; return the target of an alias, else None."""
     alias = match.node.get(RRType.CNAME)
     rrsets = rrsets_of_type(zone, match, qtype)
     # RFC 4035 section 2.5: the owner of a CNAME also has RRSIG and NSEC records.
@@ -441,7 +445,7 @@ def _answer_node(answer: Answer, zone: Zone, match: Match, qname: Name, qtype: i
 
 
 def rrsets_of_type(zone: Zone, match: Match, qtype: int) -> list[RRset]:
-    """Return the RRsets of a node that a query type matches."""
+    """Return the RRsets of a node for a query type; for ANY all of them, for RRSIG all signatures."""
     signatures = zone.signatures.get(match.name.folded, {}).values() if qtype in (RRType.RRSIG, RRType.ANY) else ()
     # A response to ANY has all RRsets of the name, as in RFC 1034; RFC 8482 section 4 permits it.
     if qtype == RRType.ANY:
@@ -456,7 +460,10 @@ def _expanded(rrset: RRset, match: Match, qname: Name) -> RRset:
 
 
 def _answer_dname(answer: Answer, dname: RRset, qname: Name, qtype: int) -> Name | None:
-    """Answer with the DNAME and a synthesized CNAME (RFC 6672 section 3.2 step 3c); YXDOMAIN if that is too long."""
+    """Add the DNAME and a synthesized CNAME to the answer, and return the CNAME's target (RFC 6672 section 3.2).
+
+    YXDOMAIN if the target is too long; None if the alias itself was queried for.
+    """
     answer.answers.append(dname)
     synthesized = synthesize_cname(dname, qname)
     if synthesized is None:
@@ -480,7 +487,7 @@ def _add_name_servers(answer: Answer, zone: Zone) -> None:
 def _add_additional(answer: Answer, zone: Zone) -> None:
     """Add the addresses of the hosts in NS, MX and SRV records (RFC 1034 section 4.3.2 step 6).
 
-    They come from the zone of the last name, including glue for NS; data of other zones is out of bailiwick.
+    The addresses are from the zone of the last name, including glue for NS; data of other zones is out of bailiwick.
     """
     present = {(rrset.name, rrset.rtype) for rrset in answer.answers}
     for rrset in (*answer.answers, *answer.authority):
@@ -494,7 +501,7 @@ def _add_additional(answer: Answer, zone: Zone) -> None:
 
 
 def host_of(rdata: Rdata) -> Name:
-    """Return the host that an NS, MX or SRV record names; the root for a record of another type."""
+    """Return the host name in the rdata of an NS, MX or SRV record; the root for any other type."""
     if isinstance(rdata, MX):
         return rdata.exchange
     return rdata.target if isinstance(rdata, SRV | SingleName) else ROOT

@@ -14,7 +14,7 @@ ARP = ("static", "dynamic")
 
 
 def arp_of(topo: Topo, chosen: str | None = None) -> str:
-    """Return the ARP mode, 'static' or 'dynamic': `chosen`, else the topology's `arp`. Raises TopologyError."""
+    """Return the ARP mode, 'static' or 'dynamic': `chosen` if set, else the topology's `arp`. Raises TopologyError."""
     value: Any = getattr(topo, "arp", ARP[0]) if chosen is None else chosen
     if value not in ARP:
         raise TopologyError(f"arp={value!r} is neither 'static' nor 'dynamic'")
@@ -22,7 +22,7 @@ def arp_of(topo: Topo, chosen: str | None = None) -> str:
 
 
 def ipv6_of(topo: Topo, chosen: bool | None = None) -> bool:
-    """Return whether hosts have IPv6: `chosen`, else the topology's `ipv6`, else whether it has any IPv6 address.
+    """Return whether hosts have IPv6: `chosen` if set, else the topology's `ipv6`, else whether it has IPv6 addresses.
 
     IPv6 addresses are `ip6` of a host or a link, and addresses in routes. Raises TopologyError.
     """

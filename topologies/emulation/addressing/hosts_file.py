@@ -1,8 +1,8 @@
-"""Entries of a host's /etc/hosts: all hosts, except hosts of other segments whose address is in use several times.
+"""Entries of a host's /etc/hosts: all hosts, except those of other segments whose address is used more than once.
 
 Several segments (broadcast domains) may use the same private address (RFC 1918). The file of a host lists the name that
-has the address in the host's own segment, and leaves out the names that have it in other segments, since a connection
-to such a name would reach the wrong host.
+has the address in the host's own segment. It leaves out the names that have the address in other segments, since a
+connection to such a name would reach the wrong host.
 """
 
 from collections import Counter
@@ -18,15 +18,15 @@ Entry = tuple[str, list[str]]
 
 
 class HostsFiles:
-    """The entries of /etc/hosts for every host of a topology; hosts of the same segments share one list."""
+    """The entries of /etc/hosts for every host of a topology; hosts in the same segments share one list."""
 
     def __init__(self, topo: Topo, *, with_ipv6: bool) -> None:
         self._topo = topo
         self._domains = segments.of_topology(topo)
         addresses = topology_checks.host_addresses(topo)
         owners = Counter(map(ipv6.without_length, addresses.values()))
-        # (broadcast domain of the host if other hosts have its address, else None; entries), in the order of the
-        # topology.
+        # Per host, in the order of the topology: its broadcast domain if other hosts have its address, too, else None;
+        # and its entries.
         self._entries: list[tuple[int | None, list[Entry]]] = []
         on_links = topology_checks.on_links(topo, "ip6")
         for host, address in addresses.items():

@@ -34,10 +34,10 @@ def derived_network(network: str) -> str:
 
 
 def derived_route(route: str, addresses: dict[str, str]) -> str | None:
-    """Return the IPv6 route derived from an IPv4 route ('10.2.0.0/16 via 10.0.0.2'), for ip-route(8); None without one.
+    """Return the IPv6 route, in words of ip-route(8), derived from an IPv4 route ('10.2.0.0/16 via 10.0.0.2').
 
-    addresses: the IPv6 address of each IPv4 address (both without lengths) that can be a gateway. The default route is
-    written as ::/0, from which ip(8) infers the address family.
+    None if the route has no IPv6 counterpart. addresses: the IPv6 address of each IPv4 address (both without lengths)
+    that can be a gateway. The default route is written as ::/0, from which ip(8) infers the address family.
     """
     destination, *words = route.split()
     for place, word in enumerate(words):
@@ -55,7 +55,7 @@ def derived_route(route: str, addresses: dict[str, str]) -> str | None:
 
 
 def address_of(interface: Any) -> str | None:
-    """Return an interface's IPv6 address with prefix length: given, else derived from IPv4; None without either."""
+    """Return an interface's IPv6 address with prefix length, set or derived from IPv4; None if it has neither."""
     node = interface.node
     own = interface.ip6 or (node.params.get("ip6") if interface is node.defaultIntf() else None)
     if own:
@@ -71,7 +71,7 @@ def without_length(address: str) -> str:
 
 
 def gateways(interfaces: list[Any]) -> dict[str, str]:
-    """Return the map from IPv4 to IPv6 addresses, both without prefix length, of these interfaces."""
+    """Return the IPv6 address of each IPv4 address of these interfaces, both without prefix length."""
     return {
         str(IPv4Address(interface.ip)): without_length(address)
         for interface in interfaces

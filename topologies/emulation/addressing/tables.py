@@ -1,9 +1,9 @@
 """Set-up of routes, IPv6 addresses and neighbour tables of hosts, and of the forwarding databases of switches.
 
-If `arp` is static, each host has a permanent neighbour entry for every address of its segments, and each switch has a
-static forwarding entry for every MAC address: an exchange of ARP (RFC 826) or of neighbour discovery (RFC 4861) would
-add a round trip to the first exchange, and a learning switch would flood its first frame. If `arp` is dynamic, both
-tables are filled by ARP, neighbour discovery and learning, as in any network.
+If `arp` is static, each host has a permanent neighbour entry for every address of its segments (broadcast domains), and
+each switch has a static forwarding entry for every MAC address. Otherwise ARP (RFC 826) or neighbour discovery (RFC
+4861) would add a round trip before the first packet, and a learning switch would flood its first frame. If `arp` is
+dynamic, both tables are filled by ARP, neighbour discovery and learning, as in any network.
 """
 
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ Address = IPv4Interface | IPv6Interface
 
 
 def set_neighbours(net: Any, *, with_ipv6: bool) -> None:
-    """Fill every host's neighbour table with the addresses of its segments. Raises EmulationError.
+    """Fill every host's neighbour table with the addresses of its broadcast domains. Raises EmulationError.
 
-    The entries of a segment are encoded once; each host of the segment gets all entries except its own.
+    The entries of a broadcast domain are encoded once; each host gets all entries except its own.
     """
     domains = segments.of_network(net)
     members: dict[int | None, list[Any]] = {}
@@ -35,7 +35,7 @@ def set_neighbours(net: Any, *, with_ipv6: bool) -> None:
 
 
 def _share_entries(addresses: Mapping[Any, Address]) -> None:
-    """Give every interface of a segment neighbour entries for all addresses in its prefix, except its own host's."""
+    """Add to each interface of a broadcast domain neighbour entries for its prefix, except the host's own."""
     for network in dict.fromkeys(address.network for address in addresses.values()):
         near = [interface for interface, address in addresses.items() if address.ip in network]
         entries = [rtnetlink.neighbour(str(addresses[each].ip), each.mac, rtnetlink.ANY) for each in near]
@@ -58,7 +58,7 @@ def _addressed(host: Any) -> list[Any]:
 
 
 def set_forwarding(net: Any) -> None:
-    """Fill the forwarding table of every bridge without mirror ports. Raises EmulationError."""
+    """Add static entries to the forwarding table of every bridge without mirror ports. Raises EmulationError."""
     neighbours: dict[Any, list[tuple[Any, Any]]] = {}
     for link in net.links:
         for near, far in ((link.intf1, link.intf2), (link.intf2, link.intf1)):
@@ -72,9 +72,10 @@ def set_forwarding(net: Any) -> None:
 
 
 def reached(far: Any, neighbours: dict[Any, list[tuple[Any, Any]]]) -> list[str]:
-    """Return the MAC addresses of the hosts behind a bridge's port; `far` is the opposite end of its link.
+    """Return the MAC addresses of the hosts behind a bridge's port; `far` is the opposite end of the port's link.
 
-    Only bridges forward frames. Terminates, since topology_checks has excluded loops.
+    The search passes through bridges only, since hosts do not forward frames. It terminates, since topology_checks has
+    excluded loops.
     """
     addresses, waiting = [], [far]
     while waiting:

@@ -20,9 +20,9 @@ class ClosedError(EmulationError):
 
 
 class Channel:
-    """One connection; `limit_bytes` is the maximum length of a received message.
+    """Connection for messages with file descriptors; `limit_bytes` is the maximum length of a received message.
 
-    `timeout_s` of the methods is the maximum time of each wait, in seconds; None waits without limit.
+    The parameter `timeout_s` of methods limits each wait, in seconds; None waits without limit.
     """
 
     def __init__(self, sock: socket.socket, limit_bytes: int = REQUEST_MAX_BYTES) -> None:
@@ -44,12 +44,12 @@ class Channel:
         self._socket.close()
 
     def shut(self) -> None:
-        """End the connection while another thread may wait on it; that thread closes it."""
+        """Shut the connection down, so that another thread that waits on it wakes up and closes it."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def send(self, message: Mapping[str, Any], descriptors: Sequence[int] = (), timeout_s: float | None = None) -> None:
-        """Send a message, its descriptors with the last piece. Raises ClosedError, also if the peer does not read."""
+        """Send a message with descriptors. Raises ClosedError if the peer has closed it, or does not read."""
         self._socket.settimeout(timeout_s)
         try:
             *some, last = pieces(message)
@@ -92,6 +92,6 @@ class Channel:
 
 
 def close_all(descriptors: Sequence[int]) -> None:
-    """Close descriptors."""
+    """Close file descriptors."""
     for descriptor in descriptors:
         os.close(descriptor)

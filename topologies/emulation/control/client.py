@@ -1,4 +1,4 @@
-"""Client of a running network's control socket."""
+"""Client of the control socket of a running network: requests, and replies with packet sockets or TCP connections."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ CONTROL_NAME_HINT = "`lab7 ps` lists the networks that are up"
 
 
 class NotUpError(ArgumentError):
-    """Error for a network that is not up."""
+    """Error for a network that is not running."""
 
 
 def connected(name: str) -> Channel:
-    """Return a connection to the network of a name. Raises NotUpError and MachineError."""
+    """Return a connection to the control socket of a running network. Raises NotUpError and MachineError."""
     connection = registry.connect(name)
     if connection is None:
         up = registry.names()
@@ -34,13 +34,13 @@ def connected(name: str) -> Channel:
 
 
 def send_request(channel: Channel, operation: str, descriptors: Sequence[int] = (), **fields: Any) -> None:
-    """Send a request; ignore ClosedError, since a server that refuses a connection closes it after its reply."""
+    """Send a request; ignore ClosedError, since a server that refuses a connection replies and closes it at once."""
     with contextlib.suppress(ClosedError):
         channel.send({"version": VERSION, "op": operation, **fields}, descriptors, ANSWER_TIMEOUT_S)
 
 
 def receive_reply(channel: Channel, timeout_s: float | None = ANSWER_TIMEOUT_S) -> tuple[dict[str, Any], list[int]]:
-    """Return a reply and its descriptors. Raises EmulationError with the message of an error reply."""
+    """Return a reply and its file descriptors. Raises EmulationError with the message of an error reply."""
     try:
         reply, descriptors = channel.receive(timeout_s)
     except TimeoutError:
@@ -61,7 +61,7 @@ def ask(name: str, operation: str, timeout_s: float = ANSWER_TIMEOUT_S, **fields
 
 
 def open_taps(name: str, interfaces: Sequence[str]) -> list[socket.socket]:
-    """Return a packet socket for each interface of a network. Raises EmulationError."""
+    """Return a packet socket on each of these interfaces of a network. Raises EmulationError."""
     with connected(name) as channel:
         send_request(channel, "taps", ends=list(interfaces))
         found: list[socket.socket] = []
@@ -74,7 +74,7 @@ def open_taps(name: str, interfaces: Sequence[str]) -> list[socket.socket]:
 
 
 def open_connection(name: str, host: str, address: str, port: int) -> socket.socket:
-    """Return a TCP connection from a host of a network. Raises EmulationError."""
+    """Return a TCP connection that starts at a host of a network. Raises EmulationError."""
     with connected(name) as channel:
         send_request(channel, "connect", host=host, address=address, port=port)
         _, descriptors = receive_reply(channel)

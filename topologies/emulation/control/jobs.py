@@ -1,4 +1,4 @@
-"""Commands that clients run in a network: on the client's own streams, or on a pseudo-terminal that it gets.
+"""Commands that clients run in a network: on the client's own streams, or on a pseudo-terminal made for the client.
 
 A command is ended if its client disconnects: the process groups of the command and of its descendants get SIGHUP, as if
 their terminal were closed, and SIGKILL after HANGUP_S. A daemon, which is no longer a descendant, keeps running.
@@ -37,9 +37,11 @@ def run_job(
 ) -> None:
     """Run a command until it exits or the client disconnects; send its exit code (128 + signal number, as in a shell).
 
-    streams: the client's standard streams; terminal: rows and columns of a pseudo-terminal to use instead, whose master
-    is sent to the client; keep: descriptors that the command inherits. Raises EmulationError for a command that cannot
-    be started.
+        streams    the client's standard streams
+        terminal   rows and columns of a pseudo-terminal to use instead, whose master is sent to the client
+        keep       descriptors that the command inherits
+
+    Raises EmulationError for a command that cannot be started.
     """
     master, used = -1, list(streams)
     try:
@@ -90,7 +92,10 @@ def _start(
 
 
 def _attend(channel: Channel, process: subprocess.Popen[bytes]) -> int | None:
-    """Wait for the end of a command and pass signals on; return its exit code, None if the client disconnects first."""
+    """Wait for the end of a command, and pass the client's signals on to it; return its exit code.
+
+    None if the client disconnects first.
+    """
     pidfd = os.pidfd_open(process.pid)
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
@@ -120,7 +125,7 @@ def _pass_on(process: subprocess.Popen[bytes], number: object) -> None:
 
 
 def _hang_up(process: subprocess.Popen[bytes]) -> None:
-    """End a command and its descendants."""
+    """End a command and its descendants by SIGHUP and, after HANGUP_S, by SIGKILL."""
     groups = {process.pid, *(group for _, group in descendants(process.pid))}
     _signal(groups, signal.SIGHUP)
     _signal(groups, signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""Notices of events in a running network (changes of links, services, commands), for any number of subscribers."""
+"""Notices: messages about events in a running network (changes of links, services, commands) for its subscribers."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ WAITING_MAX = 256
 
 
 class Subscription:
-    """The notices that one subscriber has not read yet."""
+    """Queue of the notices that one subscriber has not read yet."""
 
     def __init__(self) -> None:
         self._waiting: queue.Queue[dict[str, Any]] = queue.Queue(WAITING_MAX)
         self._missed = 0
 
     def put(self, notice: dict[str, Any]) -> None:
-        """Queue a notice; if the queue is full, drop and count the notice."""
+        """Add a notice to the queue; if the queue is full, drop and count the notice."""
         try:
             self._waiting.put_nowait(notice)
         except queue.Full:
             self._missed += 1
 
     def next(self, timeout_s: float) -> dict[str, Any] | None:
-        """Return the next notice, with the number of notices dropped before it (`missed`); None after the timeout."""
+        """Return the next notice, with the number of notices dropped before it as `missed`; None after the timeout."""
         try:
             notice = self._waiting.get(timeout=timeout_s)
         except queue.Empty:
@@ -45,7 +45,7 @@ class Notices:
         self._subscriptions: set[Subscription] = set()
 
     def tell(self, kind: str, **fields: Any) -> None:
-        """Send a notice with the current time to all subscribers."""
+        """Send a notice, with the current time added, to all subscribers."""
         notice = {"event": kind, "time": time.time(), **fields}
         with self._lock:
             for subscription in self._subscriptions:
@@ -53,7 +53,7 @@ class Notices:
 
     @contextlib.contextmanager
     def subscribed(self) -> Iterator[Subscription]:
-        """Subscribe during a block."""
+        """Yield a Subscription that lasts for the `with` block."""
         subscription = Subscription()
         with self._lock:
             self._subscriptions.add(subscription)

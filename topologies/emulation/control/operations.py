@@ -40,7 +40,7 @@ LISTEN = "0A"  # include/net/tcp_states.h
 
 
 class Operations:
-    """Operations on the network of a testbed; changes are announced as notices."""
+    """Operations on the network of a testbed; each change is reported to subscribers by a notice."""
 
     def __init__(self, bed: Testbed, notices: Notices) -> None:
         self._bed = bed
@@ -50,7 +50,7 @@ class Operations:
         self._down: dict[str, list[str]] = {}
 
     def describe(self) -> dict[str, Any]:
-        """Return hosts, switches and links with addresses, services, shapes and states, for JSON."""
+        """Return the network for JSON: hosts, switches and links with addresses, services, shapes and states."""
         net = self._bed.net
         return {
             "hosts": [self._host(host) for host in net.hosts],
@@ -95,7 +95,7 @@ class Operations:
         return links[find_link(name, ends)]
 
     def host(self, name: str) -> Host:
-        """Return a host by name. Raises EmulationError."""
+        """Return the host of this name. Raises EmulationError if there is none."""
         return self._bed.host(name)
 
     def set_link(self, name: str, given: Mapping[str, Any], from_node: str) -> dict[str, Any]:
@@ -116,7 +116,7 @@ class Operations:
         return found
 
     def set_cable(self, name: str, *, up: bool) -> dict[str, Any]:
-        """Pull the cable of a link, or plug it in again; idempotent."""
+        """Disconnect the cable of a link, or connect it again; idempotent."""
         with self._lock:
             link = self._find(name)
             # The switch's end of the link is set down, so that a host loses the carrier but keeps addresses and routes.
@@ -179,7 +179,7 @@ class Operations:
         return found
 
     def connect(self, name: str, address: str, port: int) -> int:
-        """Open a TCP connection from a host to an address or name, as the host resolves it; return its descriptor."""
+        """Open a TCP connection from a host to an address, or to a name that it resolves; return the descriptor."""
         host = self._bed.host(name)
         if not 0 < port < 1 << 16:
             raise ArgumentError(f"{port} is not a port: give a number from 1 to 65535")
@@ -228,7 +228,7 @@ def _folder(node: Any) -> Path:
 
 
 def _routes(end: Any) -> list[str]:
-    """Return the routes via a host's interface, except `proto kernel` routes, in words of ip-route(8)."""
+    """Return the routes via a host's interface in words of ip-route(8), without those that the kernel adds itself."""
     if not end.node.namespace_pid:
         return []
     try:
@@ -243,7 +243,7 @@ def _routes(end: Any) -> list[str]:
 
 
 def listening_ports(pid: int) -> list[int]:
-    """Return the TCP ports on which programs of a host listen, from proc(5) (/proc/PID/net/tcp)."""
+    """Return the TCP ports on which a host's programs listen, from /proc/PID/net/tcp (proc(5))."""
     ports: set[int] = set()
     for table in ("tcp", "tcp6"):
         with contextlib.suppress(OSError):

@@ -54,7 +54,7 @@ def time_ns_of(ancillary: list[tuple[int, int, bytes]]) -> int:
 def received(
     tap: socket.socket, at_most: int, snap_length: int = SNAP_LENGTH
 ) -> Iterator[tuple[int, bytes, int, bool]]:
-    """Yield the packets that wait at a packet socket: (time in ns, octets, original length, whether outgoing)."""
+    """Yield the packets received by a packet socket: (time in ns, octets, original length, True if outgoing)."""
     buffer = bytearray(snap_length)
     for _ in range(at_most):
         # ENETDOWN is reported once when the interface goes down; the socket stays usable.

@@ -65,7 +65,7 @@ class ProtocolError(EmulationError):
 
 
 def pieces(message: Mapping[str, Any]) -> Iterator[bytes]:
-    """Yield the datagrams that carry a message."""
+    """Yield the datagrams, each with one piece, that carry a message."""
     octets = json.dumps(message).encode()
     while len(octets) > PIECE_BYTES:
         yield MORE + octets[:PIECE_BYTES]
@@ -74,14 +74,14 @@ def pieces(message: Mapping[str, Any]) -> Iterator[bytes]:
 
 
 class Assembler:
-    """Assembler of the pieces of one message; raises ProtocolError for more than `limit_bytes` and for invalid JSON."""
+    """Assembler of the pieces of one message; raises ProtocolError above `limit_bytes` and for invalid JSON."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._octets = bytearray()
 
     def add(self, piece: bytes) -> dict[str, Any] | None:
-        """Add a datagram; return the message that it completes, or None."""
+        """Add a piece; return the message if it is complete, else None."""
         self._octets += piece[1:]
         if len(self._octets) > self._limit_bytes:
             raise ProtocolError(f"the message is longer than {self._limit_bytes} octets")
@@ -98,7 +98,7 @@ class Assembler:
 
 
 def check_request(message: Mapping[str, Any]) -> str:
-    """Return the operation of a request whose fields are valid. Raises ProtocolError."""
+    """Check the fields of a request; return its operation. Raises ProtocolError for an invalid field."""
     if message.get("version") != VERSION:
         raise ProtocolError(
             f"the network speaks version {VERSION} of the control protocol: use the lab7 that it was started with"
@@ -139,7 +139,7 @@ def _is_size(number: Any) -> bool:
 
 
 def parse_settings(words: Iterable[str]) -> dict[str, str]:
-    """Parse `delay=50ms`, `loss=1%`, `bw=10` to a dictionary of TCLink's parameters. Raises TopologyError.
+    """Parse `delay=50ms`, `loss=1%`, `bw=10` into a dictionary of TCLink's parameters. Raises TopologyError.
 
     A time needs its unit; `bw` is in Mbit/s, or `unlimited`.
     """
@@ -190,10 +190,10 @@ def shape_fields(shape: Shape | None) -> dict[str, Any] | None:
 
 
 def find_link(text: str, links: Iterable[tuple[tuple[str, str], tuple[str, str]]]) -> int:
-    """Return the index of the link named `text` (`a-b`) in `links`: ((node, node), (interface, interface)) per link.
+    """Return the index of the link that `text` names, by its nodes (`a-b`) or by either of its interfaces.
 
-    Names of nodes may contain hyphens. The name of either interface is accepted as well, and is required if there are
-    several links between the two nodes. Raises ArgumentError for an unknown or ambiguous name.
+    links: ((node, node), (interface, interface)) of each link. An interface name is required if there are several links
+    between the two nodes. Names of nodes may contain hyphens. Raises ArgumentError for an unknown or ambiguous name.
     """
     found, every = [], []
     for place, (nodes, interfaces) in enumerate(links):

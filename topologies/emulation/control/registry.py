@@ -1,7 +1,7 @@
-"""Registry of running networks: one control socket each, named after the network, in a folder of the user.
+"""Registry of running networks: each has a control socket, named after the network, in a folder of the user.
 
-The folder is `lab7` in the user's runtime directory (/run/user/UID, pam_systemd(8)), or /tmp/lab7-UID without one;
-LAB7_RUNTIME_DIR names another. The folder belongs to the user and is closed to other users (mode 0700), the sockets
+The folder is `lab7` in the user's runtime directory (/run/user/UID, pam_systemd(8)), or /tmp/lab7-UID if there is none;
+LAB7_RUNTIME_DIR sets another one. The folder belongs to the user and is closed to other users (mode 0700), the sockets
 have mode 0600, and the server checks the user id of each peer (SO_PEERCRED, unix(7)).
 
 A socket is bound before lab7 enters the sandbox, which has a /run of its own. The lab7 command that is executed again
@@ -38,7 +38,7 @@ _published: set[int] = set()
 
 @dataclass(frozen=True)
 class Published:
-    """A published network: its name, its listening socket, and the process id of its command outside the sandbox.
+    """A network in the registry: its name, its listening socket, and the id of the lab7 process outside the sandbox.
 
     inherited: this process is the command inside the sandbox, which has inherited the socket.
     """
@@ -50,7 +50,7 @@ class Published:
 
 
 def folders() -> list[Path]:
-    """Return the folders in which sockets of this user may be; new sockets are made in the first folder."""
+    """Return the folders in which control sockets of this user may be; new sockets are made in the first folder."""
     if given := os.environ.get(VARIABLE):
         return [Path(given)]
     uid = os.geteuid()
@@ -72,7 +72,7 @@ def _is_private(folder: Path) -> bool:
 
 
 def _own_folder() -> Path:
-    """Return the folder for new sockets, made if missing. Raises MachineError if it is not the user's alone."""
+    """Return the folder for new sockets, created if missing. Raises MachineError if it is not private to the user."""
     folder = folders()[0]
     try:
         with contextlib.suppress(FileExistsError):
@@ -90,7 +90,7 @@ def _own_folder() -> Path:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[int]:
-    """Hold the lock of the folder; yield a descriptor of the folder."""
+    """Lock the folder for a `with` block; yield a descriptor of the folder."""
     place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -103,7 +103,7 @@ def _locked(folder: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def published(name: str, *, exact: bool) -> Iterator[Published]:
-    """Publish a control socket for a network during a block; in the sandbox, take over the inherited one.
+    """Add a network to the registry for a `with` block; inside the sandbox, yield the entry made outside.
 
     exact: the user has chosen the name, and a name in use is an error; otherwise a number is appended to a name in use.
     Raises EmulationError.
@@ -142,13 +142,13 @@ def published(name: str, *, exact: bool) -> Iterator[Published]:
 
 
 def is_inherited() -> bool:
-    """Return whether the process outside of this sandbox has published the network that is started here."""
+    """Return whether the lab7 process outside of this sandbox has already added the network to the registry."""
     words = os.environ.get(MARK, "").split(" ")
     return len(words) == 3 and int(words[0]) not in _published
 
 
 def _inherited() -> Published | None:
-    """Return the socket that was published outside of this sandbox; None if there is none."""
+    """Return the registry entry made outside of this sandbox; None if there is none."""
     if not is_inherited():
         return None
     words = os.environ.pop(MARK).split(" ")
@@ -163,7 +163,7 @@ def _inherited() -> Published | None:
 
 
 def _free_name(folder: Path, name: str, *, exact: bool) -> str:
-    """Return the name, or the name with the first number that is free. Raises EmulationError if `exact` and taken."""
+    """Return the name, or the name with the first free number. Raises EmulationError if `exact` and it is in use."""
     for number in count(1):
         chosen = name if number == 1 else f"{name[:35]}-{number}"
         if not _is_taken(folder / f"{chosen}{SUFFIX}"):

@@ -1,8 +1,8 @@
 """Control server of a running network: one thread that accepts connections, and one thread per client.
 
 The server checks the user id of each client, limits the number of clients, the length of messages and the time of
-waits, and answers every error with an error reply. A client can stop the network only by `down`; a slow or silent
-client delays no other client.
+waits, and answers every error with an error reply. Only the request `down` stops the network; a slow or silent client
+delays no other client.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ControlServer:
     """Server of one network's control socket; a context manager.
 
     about: fields of the reply to `info` in addition to the network's description; shell: command that runs Mininet's
-    command line on a description of the network, which it reads from the descriptor given as its last word; stop:
+    command-line interface, and reads a description of the network from the descriptor appended as its last word; stop:
     function that takes the network down.
     """
 
@@ -71,7 +71,7 @@ class ControlServer:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Stop accepting, end all connections, and wait for the ends of their commands."""
+        """Stop accepting connections, end all connections, and wait for the commands of clients to end."""
         self._closing = True
         os.eventfd_write(self._wake, 1)
         self._acceptor.join(STOP_TIMEOUT_S)
@@ -193,7 +193,7 @@ class ControlServer:
             run_job(channel, words, streams, terminal=terminal, environment=environment, keep=[number])
 
     def _give_taps(self, ends: Sequence[str], channel: Channel) -> None:
-        """Send packet sockets, in the order of the interfaces; `more` is false in the last message."""
+        """Send a client packet sockets in the order of the interfaces; `more` is false in the last message."""
         found = self._operations.open_taps(ends)
         try:
             for first in range(0, len(found), DESCRIPTORS_MAX):
@@ -205,7 +205,7 @@ class ControlServer:
             close_all(found)
 
     def _notify(self, channel: Channel) -> None:
-        """Send notices until the client disconnects; disconnect a client that does not read."""
+        """Send a client notices until it disconnects; end the connection if the client does not read them."""
         with self.notices.subscribed() as subscription:
             while not self._closing:
                 notice = subscription.next(NOTICE_PAUSE_S)

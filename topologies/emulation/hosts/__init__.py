@@ -1,1 +1,1 @@
-"""Mininet's other host classes: NAT, and CPULimitedHost, whose CPU time is limited."""
+"""Special host classes of Mininet: NAT, and CPULimitedHost, whose CPU time is limited."""

@@ -25,7 +25,7 @@ PARAMETERS: Mapping[str, int] = {"cfs_period_us": 0, "cfs_quota_us": 1}
 
 
 class LimitedHost(Host):
-    """A host whose CPU time is limited; without a limit, the host has no control group."""
+    """A host whose CPU time is limited by a control group; without a limit, it has no control group."""
 
     def __init__(self, name: str, sched: str = "cfs", **params: Any) -> None:
         self._group: ControlGroup | None = None
@@ -37,7 +37,7 @@ class LimitedHost(Host):
     def config(  # type: ignore[override]
         self, cpu: float | None = -1, cores: Any = None, **params: Any
     ) -> dict[str, Any]:
-        """Configure the host, and set its limits, as CPULimitedHost.config does."""
+        """Configure the host and its limits, as CPULimitedHost.config of Mininet does."""
         result = super().config(**params)
         if cpu is not None and cpu != -1:
             self.setCPUFrac(cpu)
@@ -63,7 +63,10 @@ class LimitedHost(Host):
         info(f"(cfs {quota_us}/{period_us}us) ")
 
     def cfsInfo(self, f: float) -> tuple[str, str, int, int]:  # noqa: N802
-        """Return names and values of period and quota (us) for a fraction of all processors; the quota -1 for f < 0."""
+        """Return names and values of cgroup period and quota (us) for a fraction `f` of the CPU time of all processors.
+
+        The quota is -1, no limit, for a negative fraction.
+        """
         period_us, quota_us = self.period_us, int(self.period_us * f * numCores())
         if f > 0 and quota_us < LEAST_QUOTA_US:
             quota_us = LEAST_QUOTA_US
@@ -96,14 +99,14 @@ class LimitedHost(Host):
         return [shell.pid] if shell is not None else []
 
     def entering(self, cwd: str | None = None) -> list[str]:
-        """Return the command prefix that joins the control group and enters this node's namespaces."""
+        """Return the command prefix that runs a command in this host's control group and namespaces."""
         words = super().entering(cwd)
         if self._cores:
             words = ["taskset", "--cpu-list", ",".join(map(str, self._cores)), *words]
         return [*self._group.joining(), *words] if self._group is not None else words
 
     def start(self, command: str | Sequence[str], *, wait: bool = True, serves: bool = False) -> Service:
-        """Start a service, as Host.start does, in the control group."""
+        """Start a service in the host's control group, as Host.start does."""
         service = super().start(command, wait=False, serves=serves)
         if self._group is not None:
             self._group.add(service.pid)

@@ -39,7 +39,10 @@ class NAT(Host):
         self._inserted: list[tuple[str, list[str]]] = []
 
     def config(self, **params: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Configure the interfaces, and insert the rules. Raises MachineError without iptables, and EmulationError."""
+        """Configure the interfaces, and insert the iptables rules. Raises MachineError if iptables is not installed.
+
+        Raises EmulationError if a rule is refused.
+        """
         result = super().config(**params)
         if not self.intfs:
             return result
@@ -63,7 +66,7 @@ class NAT(Host):
         super().terminate()
 
     def _rules(self) -> Iterator[tuple[str, str, list[str]]]:
-        """Yield table, position (-I for the first, -A for the last) and words of each rule."""
+        """Yield (table, -I to insert as first or -A to append, words) of each iptables rule."""
         inside, subnet = str(self.localIntf), str(self.subnet)
         yield "filter", "-I", ["FORWARD", "-i", inside, "-d", subnet, "-j", "DROP"]
         yield "filter", "-A", ["FORWARD", "-i", inside, "-s", subnet, "-j", "ACCEPT"]

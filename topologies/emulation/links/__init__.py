@@ -1,1 +1,1 @@
-"""Links and switches: links by netem (cables), Open vSwitch, and the set-up of network interfaces."""
+"""Links and switches: links shaped by netem or in user space, Open vSwitch, and the set-up of network interfaces."""

@@ -1,4 +1,4 @@
-"""Link shaped by the kernel's netem on two extra interfaces (the cable) between the ends of the link.
+"""Cable: a link that is shaped by the kernel's netem on two extra interfaces between the ends of the link.
 
     client-eth0 ═══ cable1a ─ netem ─ cable1b ═══ s1-eth1        ═══ a veth pair
 
@@ -19,7 +19,7 @@ from lab7.topologies.emulation.shape import Shape
 
 
 class Cable:
-    """A pair of shaping interfaces in a link; number: unique number; shapes: from end 1 to end 2, and back."""
+    """The pair of shaping interfaces in a link; number: unique number; shapes: from end 1 to end 2, and back."""
 
     def __init__(self, number: int, ends: Sequence[End], shapes: Sequence[Shape | None], plan: Plan) -> None:
         self.interfaces = (f"cable{number}a", f"cable{number}b")
@@ -41,6 +41,6 @@ class Cable:
         self._shapes[direction] = shape
 
     def delete(self) -> None:
-        """Remove the cable and the ends of the link; ends that have vanished with a host are ignored."""
+        """Remove the cable and the ends of the link; ignore ends that have vanished with a host."""
         for name in self.interfaces:
             remove(name)

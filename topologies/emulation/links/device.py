@@ -34,9 +34,10 @@ def bring_up(interface: str, pid: int = 0, *, arp: bool = True) -> None:
 
 
 def switch_off(sock: socket.socket, interface: str) -> None:
-    """Turn offload off for an interface in the network namespace of a socket: captures show real frames.
+    """Turn the offloads of an interface off, so that captures show frames as they are on the wire.
 
-    Segmentation and checksums are then computed by the sender. Raises EmulationError.
+    Segmentation and checksums are then computed by the sender. The interface is in the network namespace of the socket.
+    Raises EmulationError.
     """
     try:
         names = _feature_names(sock, interface)
@@ -70,7 +71,7 @@ def _blocks(names: list[bytes]) -> int:
 
 
 def _feature_names(sock: socket.socket, interface: str) -> list[bytes]:
-    """Return the kernel's names of features, which are the same for every interface."""
+    """Return the kernel's names of offload features, which are the same for every interface."""
     if not _names:
         info = _ethtool(sock, interface, struct.pack("=IIQI", GET_SET_INFO, 0, 1 << FEATURES, 0))
         count = struct.unpack_from("=I", info, 16)[0]

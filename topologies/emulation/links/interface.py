@@ -1,4 +1,4 @@
-"""Mininet's interface of a node, configured through the plan of its network, and the removal of interfaces."""
+"""Network interface of a node, as Mininet's TCIntf: its addresses and link state are set in batches (see plan)."""
 
 from functools import partial
 from pathlib import Path
@@ -11,9 +11,9 @@ from lab7.topologies.emulation.errors import EmulationError
 
 
 class Interface(TCIntf):  # type: ignore[misc]
-    """An interface of a node; the link creates the device, with the MAC address, in the node's namespace.
+    """An interface of a node; its link creates the device, with the MAC address, in the node's namespace.
 
-    ip6: the IPv6 address with prefix length that the link's parameters set.
+    ip6: the IPv6 address with prefix length in the link's parameters, None without one.
     """
 
     ip6: str | None = None
@@ -27,7 +27,7 @@ class Interface(TCIntf):  # type: ignore[misc]
         mac: str | None = None,
         **params: Any,
     ) -> None:
-        """Attach to the node and the link, which creates and configures the device once both ends are known."""
+        """Register the interface with its node and its link, which creates the device once it has both interfaces."""
         self.node, self.name, self.link, self.mac = node, name, link, mac
         self.ip: str | None = None
         self.prefixLen: str | None = None
@@ -104,7 +104,10 @@ class Interface(TCIntf):  # type: ignore[misc]
 
 
 def _stay(*_: Any) -> None:
-    """Do nothing in place of Mininet's moveIntf: the link has created the interface in the node's namespace."""
+    """Do nothing, in place of Mininet's function that moves an interface to the node's namespace.
+
+    The link has created the interface there.
+    """
 
 
 def remove(interface: str) -> None:
@@ -120,7 +123,7 @@ def remove(interface: str) -> None:
 
 
 def ipv6_off(interface: str) -> None:
-    """Disable IPv6 on a switch's interface: its multicast listener reports would appear on the links."""
+    """Disable IPv6 on a switch's interface, whose multicast listener reports would appear on the links."""
     switch = Path("/proc/sys/net/ipv6/conf", interface, "disable_ipv6")
     if switch.exists():
         switch.write_text("1")

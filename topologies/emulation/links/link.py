@@ -1,4 +1,4 @@
-"""Links with TCLink's parameters: an unshaped veth pair, or a link shaped by netem or in user space (wire)."""
+"""Links with TCLink's parameters: an unshaped veth pair, a link shaped by netem, or a user-space link (wire)."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,10 +24,13 @@ from lab7.topologies.emulation.wire.trace import read_trace
 
 @dataclass(frozen=True)
 class Wiring:
-    """State that all links share: back end, fork server for user-space links (wires), random generator, link numbers.
+    """State shared by all links of a network.
 
-    backend: 'wire' or 'netem'; plan: pending changes of the network (see plan); changed: function called when an
-    address of a running network has changed.
+    backend      'wire' (user-space links) or 'netem'
+    forkserver   fork server that starts the processes of wires
+    plan         pending changes of the network (see plan)
+    numbers      numbers for new links
+    changed      function to call when an address of the running network has changed
     """
 
     backend: str
@@ -42,12 +45,12 @@ class Wiring:
 class EmulatedLink(TCLink):  # type: ignore[misc]
     """A link of a topology; `shapes` has the shape of frames from end 1 to end 2, and back (None: unshaped).
 
-    The devices are created once both interfaces of the link and their parameters are known, whichever constructor of
-    Mininet's classes a subclass calls.
+    The devices are created when both interfaces of the link and their parameters are known, so the order in which a
+    subclass calls the constructors of Mininet's classes does not matter.
     """
 
     def equip(self, wiring: Wiring) -> None:
-        """Set the state shared with the testbed's other links; called before __init__, which a subclass may replace."""
+        """Set the state shared by the testbed's links; called before __init__, which a subclass may replace."""
         self._wiring = wiring
         self.wire: Wire | None = None
         self._cable: Cable | None = None
@@ -67,11 +70,11 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
         node2: Any = None,  # noqa: ARG002
         deleteIntfs: bool = True,  # noqa: ARG002, N803
     ) -> None:
-        """Store the MAC addresses only, because add_end() creates the veth pair. Overrides Mininet's class method."""
+        """Store the MAC addresses only: add_end() creates the veth pair later. Overrides Mininet's class method."""
         self._addresses = (addr1, addr2)
 
     def add_end(self, interface: Interface) -> None:
-        """Register an interface of the link; when the second is registered, create and configure both devices."""
+        """Register an interface of the link; create and configure the devices when both are registered."""
         self._ends.append(interface)
         if len(self._ends) < len(self._addresses):
             return
@@ -81,11 +84,11 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
             end.config(**end.params)
 
     def changed(self) -> None:
-        """Report a changed address, so that the tables of all other nodes are updated."""
+        """Report that an address has changed, so that the tables of all other nodes are updated."""
         self._wiring.changed()
 
     def reshape(self, interface: Interface, params: Mapping[str, Any]) -> None:
-        """Replace the shape of frames that leave by an interface; without shaping parameters, change nothing.
+        """Replace the shape of frames sent by an interface; do nothing if there are no shaping parameters.
 
         Raises TopologyError for an invalid value, EmulationError for a link that was created unshaped.
         """
@@ -118,7 +121,7 @@ class EmulatedLink(TCLink):  # type: ignore[misc]
 
     @property
     def inner_interfaces(self) -> tuple[str, ...]:
-        """Return the link's own interfaces between its ends, in the switches' namespace."""
+        """Return the cable's interfaces between the ends of the link, in the switches' namespace; () without cable."""
         return self._cable.interfaces if self._cable is not None else ()
 
     def _create(self) -> None:

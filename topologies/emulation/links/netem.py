@@ -1,12 +1,13 @@
 """Links shaped by the kernel: netem for loss, rate, queue, delay, jitter and reordering. Source: tc-netem(8).
 
-A frame is lost, or is queued, transmitted, and propagates, in this order; so there is one netem qdisc for loss, queue
-and rate, and below it another one for the delay. TCLink differs: it puts netem below an htb class; htb sends a burst
-without the transmission time of its frames, and netem's limit counts propagating frames as queued.
+A frame on a link may be lost; else it is queued, is transmitted, and propagates, in this order. So there is one netem
+qdisc for loss, queue and rate, and below it another one for the delay. TCLink differs: it puts netem below an htb
+class. htb sends a burst without the transmission time of its frames, and netem's limit counts propagating frames as
+queued.
 
-An interface of the topology itself has no shaping qdisc: a capture shows an outgoing frame after it has left the qdisc,
-so that a capture at the sender would show frames only after the delay, and the sender's own queue would be the queue of
-the link. The two extra interfaces of a cable shape the frames instead (see cable).
+The interfaces of the topology itself have no shaping qdisc. With one, the sender's own queue would be the queue of the
+link. A capture at the sender would show frames only after the delay, since an outgoing frame is captured when it has
+left the qdisc. The two extra interfaces of a cable shape the frames instead (see cable).
 """
 
 import subprocess
@@ -19,7 +20,7 @@ FLYING_FRAMES = 100_000
 
 
 def commands(interface: str, shape: Shape) -> list[str]:
-    """Return lines for `tc -batch` that shape the egress of an interface by netem."""
+    """Return lines for `tc -batch` that shape the frames sent by an interface, by netem."""
     stages = [words for words in (_transmitter(shape), _flight(shape)) if words]
     if shape.loss:
         stages = stages or [f"limit {FLYING_FRAMES}"]
@@ -31,7 +32,7 @@ def commands(interface: str, shape: Shape) -> list[str]:
 
 
 def removal(interface: str, shape: Shape | None) -> list[str]:
-    """Return lines for `tc -batch` that remove an interface's egress shape, together with the queued frames."""
+    """Return lines for `tc -batch` that remove the shape of an interface's sent frames, and drop the queued ones."""
     return [f"qdisc del dev {interface} root"] if shape is not None and commands(interface, shape) else []
 
 
@@ -49,7 +50,7 @@ def _flight(shape: Shape) -> str:
 
 
 def passing_on(source: str, target: str) -> list[str]:
-    """Return lines for `tc -batch` that forward the ingress of one interface to the egress of another; tc-mirred(8)."""
+    """Return lines for `tc -batch` that send every frame received by one interface out of another; tc-mirred(8)."""
     return [
         f"qdisc add dev {source} ingress",
         f"filter add dev {source} ingress matchall action mirred egress redirect dev {target}",

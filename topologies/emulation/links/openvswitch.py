@@ -1,4 +1,4 @@
-"""Switches of a testbed by Open vSwitch: `Testbed(topo, switch=OpenVSwitch)`; the kernel needs openvswitch.
+"""Open vSwitch switches for a testbed, `Testbed(topo, switch=OpenVSwitch)`; the kernel needs the module openvswitch.
 
 The machine's ovs-vswitchd does not see the network namespace of a sandbox. A testbed in a sandbox therefore runs an
 ovsdb-server and an ovs-vswitchd of its own, which end with the testbed. Without a sandbox, the machine's daemons are
@@ -36,7 +36,10 @@ COUNTS_PROCESSORS_FROM_S = 10.5
 
 
 class Daemons:
-    """Open vSwitch's programs in one network namespace; `folder` has the sockets, None for the machine's daemons."""
+    """Open vSwitch's programs for one network namespace.
+
+    `folder` has their sockets; None for the machine's own daemons.
+    """
 
     def __init__(self, folder: Path | None, watch: Watch | None = None) -> None:
         self.watch = watch
@@ -64,7 +67,7 @@ class Daemons:
         return self.run("ovs-appctl", *words)
 
     def start(self, folder: Path) -> Iterator["Daemon"]:
-        """Start ovsdb-server and ovs-vswitchd; yield each once it has been started. The caller stops them."""
+        """Start ovsdb-server and ovs-vswitchd; yield each after its start. The caller stops them."""
         time.sleep(max(0.0, COUNTS_PROCESSORS_FROM_S - time.monotonic()))
         database, socket = folder / "conf.db", folder / "db.sock"
         self.run("ovsdb-tool", "create", str(database), str(SCHEMA))
@@ -114,7 +117,10 @@ class Daemon:
 
 @contextlib.contextmanager
 def daemons(workdir: Path, watch: Watch | None = None) -> Iterator[Daemons]:
-    """Yield the Open vSwitch programs of one testbed. Raises MachineError if Open vSwitch is not installed."""
+    """Run Open vSwitch's daemons for one testbed during a `with` block; outside of a sandbox, use the machine's.
+
+    Raises MachineError if Open vSwitch is not installed.
+    """
     ours = Daemons(workdir / "openvswitch" if sandbox.inside() else None, watch)
     if not SCHEMA.exists():
         raise MachineError("Open vSwitch is not installed: `sudo apt-get install openvswitch-switch`")
@@ -135,18 +141,18 @@ def daemons(workdir: Path, watch: Watch | None = None) -> Iterator[Daemons]:
 
 
 class OpenVSwitch(Bridge):
-    """A switch of a topology as a bridge of Open vSwitch."""
+    """A switch of a topology, implemented by a bridge of Open vSwitch."""
 
     has_open_vswitch = True
 
     def equip(self, changed: Callable[[], None], plan: Plan, driver: Daemons | None = None) -> None:
-        """Set `changed` and `plan`, as in Bridge, and the Open vSwitch daemons, `driver`, before the constructor."""
+        """Set attributes before the constructor: `changed` and `plan`, as in Bridge, and the daemons (`driver`)."""
         super().equip(changed, plan)
         assert driver is not None
         self._driver = driver
 
     def start(self, _controllers: Sequence[Any]) -> None:
-        """Create the bridge with its ports; return when the data path has the ports."""
+        """Create the bridge with its ports; return when its data path has all ports."""
         self.plan.flush()
         self._attached = [intf for intf in self.intfList() if intf.name != "lo"]
         words = ["add-br", self.name, "--", "set", "Bridge", self.name, *self._settings()]
@@ -170,7 +176,7 @@ class OpenVSwitch(Bridge):
         self._install(self._entries)
 
     def _settings(self) -> list[str]:
-        """Return the bridge's settings (ovs-vswitchd.conf.db(5)): stock Mininet's settings, and the spanning tree's."""
+        """Return the bridge's settings (ovs-vswitchd.conf.db(5)): those of Mininet, and those of the spanning tree."""
         found = ["fail_mode=standalone", f"other_config:datapath-id={self.dpid}", f"other_config:dp-desc={self.name}"]
         found += ["other_config:disable-in-band=true"]
         if self.params.get("protocols"):
@@ -222,7 +228,10 @@ class OpenVSwitch(Bridge):
             self._driver.control("fdb/add", self.name, port, "0", mac)
 
     def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803
-        """Remove the bridge; at the end of a sandbox the bridge vanishes with the daemon, so no reply is awaited."""
+        """Remove the bridge.
+
+        At the end of a sandbox no reply of the daemon is awaited, since the bridge vanishes with the daemon.
+        """
         waiting = ["--no-wait"] if sandbox.inside() and deleteIntfs else []
         self._driver.run("ovs-vsctl", f"--timeout={TIMEOUT_S}", *waiting, "--if-exists", "del-br", self.name)
         self._attached = []

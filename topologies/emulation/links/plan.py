@@ -1,9 +1,9 @@
-"""Plan: pending changes of a network that is being built, collected and applied in batches.
+"""Plan: pending changes of a network's interfaces, routes and tables, collected and applied in batches.
 
-Within a block of together(), the parts of a network add changes, which are applied at the end of the block; outside of
-such a block, made() applies each change at once. One `ip -batch` creates the ends of all links, another one the
-bridges, and the changes of each host go through one rtnetlink socket. Code that needs an up-to-date network, such as a
-command in a host, flushes the plan first.
+Within a block of together(), the parts of a network add changes to the plan, which are applied at the end of the block.
+Outside of such a block, made() applies each change at once. One `ip -batch` creates the ends of all links, another one
+the bridges, and the changes of each host go through one rtnetlink socket. Code that needs the network up to date, such
+as a command in a host, flushes the plan first.
 """
 
 import re
@@ -32,9 +32,11 @@ CARRIER_POLL_S, CARRIER_TIMEOUT_S = 0.001, 5.0
 
 @dataclass
 class NodeChanges:
-    """Changes in the network namespace of one node: lines of ip(8), neighbours, interfaces' offload.
+    """Pending changes in the network namespace of one node.
 
-    neighbours: pairs of interface and rtnetlink messages that set entries of its neighbour table; nodes share messages.
+    lines             commands of ip(8)
+    neighbours        pairs of interface and rtnetlink messages that add entries to its neighbour table
+    without_offload   interfaces whose offloads are turned off
     """
 
     lines: list[str] = field(default_factory=list)
@@ -46,11 +48,14 @@ class NodeChanges:
 class Plan:
     """Pending changes of one network, listed here in the order in which they are applied.
 
-    devices: veth pairs, as pairs of the ends of links; shaping: lines of tc(8) in the switches' namespace that need the
-    devices; wires: user-space links; lines: lines of ip(8) in the switches' namespace that need the devices; calls:
-    functions that need the devices; nodes: changes in the namespaces of nodes; raised: nodes whose interfaces' carriers
-    are still to be awaited, with the lines of ip(8) that brought the interfaces up; forwarding: lines of bridge(8) in
-    the switches' namespace.
+    devices      veth pairs, as pairs of link ends
+    shaping      commands of tc(8) in the switches' namespace, for these devices
+    wires        user-space links
+    lines        commands of ip(8) in the switches' namespace, for these devices
+    calls        functions to call, for these devices
+    nodes        changes in the namespaces of nodes
+    raised       nodes with interfaces that were brought up and whose carriers must be awaited, with the commands
+    forwarding   commands of bridge(8) in the switches' namespace
     """
 
     devices: list[tuple[End, End]] = field(default_factory=list)
@@ -71,12 +76,12 @@ class Plan:
     _is_flushing = False
 
     def node(self, node: InNamespace) -> NodeChanges:
-        """Return the changes in the namespace of a node, to be added to."""
+        """Return the pending changes of a node, to which the caller adds changes."""
         return self.nodes.setdefault(node, NodeChanges())
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Collect the changes of a block, and apply them at its end; blocks may be nested."""
+        """Collect the changes made within a `with` block, and apply them at its end; blocks may be nested."""
         self._depth += 1
         try:
             yield
@@ -85,12 +90,12 @@ class Plan:
         self.made()
 
     def made(self) -> None:
-        """Apply the collected changes, unless within a block of together()."""
+        """Apply the collected changes, except within a block of together()."""
         if not self._depth:
             self.flush()
 
     def flush(self) -> None:
-        """Apply the collected changes now. Raises EmulationError for the first that is refused."""
+        """Apply the collected changes now. Raises EmulationError for the first change that the kernel refuses."""
         if self._is_flushing:
             return
         self._is_flushing = True
@@ -101,7 +106,7 @@ class Plan:
             self._is_flushing = False
 
     def _take_step(self) -> bool:
-        """Apply the pending changes of the first kind that has any; return whether any were pending."""
+        """Apply the pending changes of one kind, the first in the order of Plan; return False if there are none."""
         if self.devices:
             tools.batch("ip", [f"link add {near} type veth peer {far}" for near, far in _taken(self.devices)])
         elif self.shaping:
@@ -136,7 +141,7 @@ def _taken(items: list[Item]) -> list[Item]:
 
 
 def apply(changes: NodeChanges, pid: int) -> None:
-    """Apply the changes of one node. Raises EmulationError for the first that is refused."""
+    """Apply the changes of one node. Raises EmulationError for the first change that the kernel refuses."""
     with rtnetlink.open_in(pid) as sock:
         index = partial(rtnetlink.index_of, sock)
         requests = rtnetlink.messages(changes.lines, index)
@@ -155,13 +160,13 @@ def apply(changes: NodeChanges, pid: int) -> None:
 
 
 def await_carriers(node: InNamespace, lines: Iterable[str]) -> None:
-    """Wait until Linux has seen the carriers of the interfaces of a host that these lines of ip(8) brought up."""
+    """Wait until Linux reports a carrier for each interface of a node that these commands of ip(8) brought up."""
     with rtnetlink.open_in(node.network_pid()) as sock:
         _await_carriers(sock, lines)
 
 
 def _await_carriers(sock: socket.socket, lines: Iterable[str]) -> None:
-    """Wait for the carriers of interfaces: until then, the interface itself or its bridge drops frames."""
+    """Wait for the carriers of interfaces that were brought up: without it, they or their bridges drop frames."""
     deadline_s = time.monotonic() + CARRIER_TIMEOUT_S
     for name in (found[1] for line in lines if (found := BROUGHT_UP.fullmatch(line))):
         number = rtnetlink.index_of(sock, name)

@@ -1,4 +1,4 @@
-"""Rtnetlink: the commands of ip(8) that set up a host, as messages on one socket of its network namespace.
+"""Rtnetlink messages in place of commands of ip(8), to set up a host by one socket of its network namespace.
 
 Running `ip` once per host would take most of the time in which a large network starts. These forms of commands of ip(8)
 are translated; messages() returns None if a line has any other form, and `ip -batch` runs the lines instead:
@@ -51,17 +51,17 @@ Index = Callable[[str], int]
 
 
 def message(kind: int, flags: int, body: bytes) -> bytes:
-    """Return a request with its header; the kernel replies to it only in case of an error."""
+    """Return a netlink request with its header; the kernel replies to it only in case of an error."""
     return HEADER.pack(HEADER.size + len(body), kind, NLM_F_REQUEST | flags, 0, 0) + body
 
 
 def attribute(kind: int, value: bytes) -> bytes:
-    """Return an attribute, padded to a multiple of 4 octets."""
+    """Return a netlink attribute, padded to a multiple of 4 octets."""
     return ATTRIBUTE.pack(ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
 
 
 def translated(line: str, index: Index) -> bytes | None:
-    """Return the message of a line of `ip -batch`; None for a line in none of the forms above."""
+    """Return the rtnetlink message for a line of `ip -batch`; None for a line in another form than those above."""
     match line.split():
         case ["link", "set", "dev", name, "up"]:
             return message(RTM_NEWLINK, 0, LINK.pack(socket.AF_UNSPEC, 0, index(name), IFF_UP, IFF_UP))
@@ -106,7 +106,7 @@ def _route(destination: str, gateway: str) -> bytes | None:
 
 
 def neighbour(address: str, mac: str, index: int) -> bytes:
-    """Return the message for a permanent neighbour entry."""
+    """Return the rtnetlink message that adds a permanent neighbour entry."""
     to = ip_address(address)
     body = NEIGHBOUR.pack(_family(to.version), index, NUD_PERMANENT, 0, 0)
     body += attribute(NDA_DST, to.packed) + attribute(NDA_LLADDR, _mac(mac))
@@ -122,7 +122,7 @@ def _family(version: int) -> int:
 
 
 def messages(lines: Sequence[str], index: Index) -> list[bytes] | None:
-    """Return the messages of lines for `ip -batch`; None if a line is in none of the forms above."""
+    """Return the rtnetlink messages for lines of `ip -batch`; None if a line is in another form than those above."""
     found: list[bytes] = []
     for line in lines:
         try:
@@ -136,9 +136,10 @@ def messages(lines: Sequence[str], index: Index) -> list[bytes] | None:
 
 
 def send(sock: socket.socket, requests: Sequence[bytes], words: Sequence[str], interface: int = 0) -> None:
-    """Send requests in their order on a netlink socket. Raises EmulationError for the first that the kernel refuses.
+    """Send requests in order on a netlink socket. Raises EmulationError for the first that the kernel refuses.
 
-    words: description of each request, for error messages; interface: index that replaces ANY in the requests.
+    words: description of each request, for error messages; interface: index of the interface, written into the requests
+    in place of ANY.
     """
     number = interface.to_bytes(4, sys.byteorder)
     first = 0
@@ -165,7 +166,7 @@ def _acknowledged(request: bytes) -> bytes:
 
 
 def _await_reply(sock: socket.socket) -> tuple[int, bytes] | None:
-    """Read the acknowledgement, or the first error before it; return the error's number and its request."""
+    """Read the kernel's reply to a batch of requests; return (error number, refused request), None for success."""
     reply = sock.recv(REPLY_BYTES)
     code = ERROR.unpack_from(reply, HEADER.size)[0]
     return (-code, reply[HEADER.size + ERROR.size :]) if code else None
@@ -177,7 +178,7 @@ def index_of(sock: socket.socket, name: str) -> int:
 
 
 def set_queue_length(sock: socket.socket, name: str, frames: int) -> None:
-    """Set the transmit queue of an interface. Raises OSError.
+    """Set the length of an interface's transmit queue. Raises OSError.
 
     Unlike SIOCSIFTXQLEN, rtnetlink needs no privilege outside of the user namespace that the network belongs to.
     """
@@ -203,6 +204,6 @@ def is_settled(sock: socket.socket, index: int) -> bool:
 
 
 def open_in(pid: int) -> socket.socket:
-    """Return a netlink socket of the network namespace of process `pid` (0: this one's)."""
+    """Return a netlink socket in the network namespace of process `pid` (0: this process)."""
     with namespaces.within_network(pid):
         return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)

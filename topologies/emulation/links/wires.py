@@ -1,7 +1,7 @@
 """Wires: user-space links, many of them carried by one process (see lab7.topologies.emulation.wire.carrier).
 
 Links that are started together are distributed over as many processes as this machine has processors, since more
-processes would only take turns; but each process carries at most LINKS_MAX links.
+processes would only take turns. If a process would carry more than LINKS_MAX links, more processes are started.
 """
 
 import json
@@ -24,7 +24,7 @@ NAMED_MAX = 3
 
 
 class InNamespace(Protocol):
-    """A node, whose network namespace is found by the id of a process in the namespace."""
+    """Interface of a node whose network namespace is identified by a process in it."""
 
     def network_pid(self) -> int:
         """Return the id of a process in the node's namespaces (0: this process's); wait until the namespaces exist."""
@@ -34,7 +34,7 @@ class InNamespace(Protocol):
 class End:
     """End of a link: name and MAC address of its interface, and its node (None: the end is at a switch).
 
-    address: empty if the kernel chooses the MAC address; index: interface index, 0 if the kernel chooses it.
+    address: MAC address, empty if the kernel chooses it; index: interface index, 0 if the kernel chooses it.
     """
 
     name: str
@@ -56,10 +56,14 @@ class End:
 
 @dataclass
 class Wire:
-    """A user-space link: its ends, and per direction the shape, the seed of random effects, and the record of frames.
+    """A user-space link, carried by a process.
 
-    Direction 0 is from end 0 to end 1. carrier: the process that carries the link, None until it has been started;
-    place: index of the link among all links of the carrier.
+    ends      the two ends; direction 0 is from end 0 to end 1, direction 1 back
+    shapes    shape of each direction
+    seeds     seed of each direction's random effects, such as loss
+    records   file of each direction with the times at which frames were due and left
+    carrier   the process that carries the link, None until it has been started
+    place     index of the link among all links of the carrier
     """
 
     ends: tuple[End, End]
@@ -72,7 +76,7 @@ class Wire:
     place: int = 0
 
     def reshape(self, direction: int, shape: Shape, seed: int) -> None:
-        """Replace the shape of one direction; frames in flight keep their times. Raises EmulationError."""
+        """Replace the shape of one direction; frames in flight keep their due times. Raises EmulationError."""
         self.shapes[direction], self.seeds[direction] = shape, seed
         self._command({"direction": 2 * self.place + direction, "shape": asdict(shape), "seed": seed})
 
@@ -88,7 +92,7 @@ class Wire:
             self.carrier.read_line(RESHAPE_TIMEOUT_S)
 
     def request(self) -> dict[str, object]:
-        """Return the link as a JSON object for its carrier."""
+        """Return the link as a JSON object for the arguments of its carrier."""
         return {
             "ends": [{"pid": end.pid, "name": end.name} for end in self.ends],
             "shapes": [asdict(shape) for shape in self.shapes],
@@ -98,7 +102,7 @@ class Wire:
 
 
 def start(wires: Sequence[Wire]) -> None:
-    """Start the processes that carry these links, and wait until the interfaces exist. Raises EmulationError."""
+    """Start the processes that carry these links, and wait until all interfaces exist. Raises EmulationError."""
     processes = max(min(len(wires), os.cpu_count() or 1), -(-len(wires) // LINKS_MAX))
     await_ready([_start_process(wires[number::processes]) for number in range(processes)])
 

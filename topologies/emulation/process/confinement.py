@@ -2,8 +2,9 @@
 
     words = confined(["python3", "my_server.py", "--port", "80"], folder=Path.cwd(), writable=[host.workdir])
 
-The program of a student takes a role of an experiment by `--replace`, and is not trusted. The program must neither read
-the files of the user of lab7, nor change captures and results, nor reach other processes, nor outlive the host:
+With `--replace`, a student's program takes the place of a program in an experiment, and is not trusted. The program
+must neither read the files of the user of lab7, nor change captures and results, nor reach other processes, nor outlive
+the host:
 
     user         an id of its own without capabilities; no_new_privs, so that no set-user-ID program gives it more
     files        a chroot in memory with /usr, /etc and the interpreter, the program's folder (a copy, which it may
@@ -78,7 +79,7 @@ def confined(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Confine and run a program; return its exit code (128 and the number of a signal)."""
+    """Confine and run a program; return its exit code (128 plus the number of the signal that killed it)."""
     parser = argparse.ArgumentParser(
         prog="python -m lab7.topologies.emulation.process.confinement", description=__doc__
     )
@@ -126,7 +127,7 @@ def _allow_low_ports() -> None:
 
 
 def _make_root(options: argparse.Namespace, program: str) -> None:
-    """Mount the new root file system, which has only the folders and devices that the program may see."""
+    """Mount the new root file system, which contains only the folders and devices that the program may use."""
     NEW_ROOT.mkdir(parents=True, exist_ok=True)
     mount("none", "/", None, MS_REC | MS_PRIVATE)
     mount("lab7", str(NEW_ROOT), "tmpfs", 0, MEMORY_FILES)
@@ -170,7 +171,7 @@ def _bind(source: Path, target: Path) -> None:
 
 
 def _interpreter_folders(program: str) -> list[Path]:
-    """Return the folders outside of SYSTEM that a program needs: the folder of its file, and of Python's libraries."""
+    """Return the folders that a program needs in addition to SYSTEM: of its file, and of an interpreter's libraries."""
     found = []
     for path in (Path(program), Path(program).resolve()):
         prefix = path.parent.parent if path.parent.name in ("bin", "sbin", "shims") else path.parent
@@ -180,7 +181,7 @@ def _interpreter_folders(program: str) -> list[Path]:
 
 
 def _paths_in(words: Sequence[str]) -> list[Path]:
-    """Return the existing absolute paths on a command line; for a script, its folder, which may contain its modules."""
+    """Return the existing absolute paths on a command line; in place of a script, its folder with its modules."""
     found = [Path(text) for word in words for text in _ABSOLUTE.findall(word)]
     found = [path.parent if path.suffix == ".py" and _is_small(path.parent) else path for path in found]
     return [path for path in found if path.exists() and len(path.parts) > 2 and not str(path).startswith("/proc")]
@@ -228,7 +229,7 @@ def _copy_program(folder: Path, words: Sequence[str], user_id: int) -> None:
 
 
 def _make_folder(target: Path, place: Path) -> None:
-    """Create the folder `place` below `target`; replace copied symbolic links on the way, which are dangling there."""
+    """Create the folder `place` below `target`; replace copied symbolic links in its path, which are dangling."""
     for part in reversed([place, *place.parents]):
         if (target / part).is_symlink():
             (target / part).unlink()
@@ -291,7 +292,7 @@ def _drop_rights(user_id: int) -> None:
 
 
 def _reap(child: int) -> int:
-    """Reap child processes until the program has ended; return its exit code. Other processes die with this one."""
+    """Reap child processes until the program has ended, and return its exit code; the others die with this process."""
     while True:
         pid, status = os.wait()
         if pid == child:

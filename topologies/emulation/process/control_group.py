@@ -2,9 +2,11 @@
 
 A group limits the CPU time of its processes to `quota_us` in every `period_us` (cpu.max in version 2, cpu.cfs_quota_us
 in version 1; Documentation/admin-guide/cgroup-v2.rst, scheduler/sched-bwc.rst). In a sandbox the machine's groups are
-at GROUPS, since /sys there is the sandbox's own. Unlike a namespace, a group does not end with its last process, and
-has to be removed. The sandbox's outer process removes the groups of a killed lab. If the outer process is killed too,
-empty groups are left over, which the next lab removes.
+mounted at GROUPS, since /sys there is the sandbox's own.
+
+Unlike a namespace, a group does not end with its last process, and has to be removed. If lab7 is killed, the outer
+process of its sandbox removes the groups. If the outer process is killed too, empty groups are left over, which the
+next lab removes.
 """
 
 import os
@@ -31,7 +33,7 @@ NEEDED = (
 
 
 class Place(NamedTuple):
-    """A folder of the cgroup file system in which this process may create groups, and the version (1 or 2)."""
+    """A folder of the cgroup file system in which this process may create groups; version: 1 or 2 of cgroups."""
 
     folder: Path
     version: int
@@ -55,9 +57,10 @@ def bind(groups: int | None) -> None:
 
 
 def find_place(root: Path | None = None, membership: str | None = None) -> Place:
-    """Return the folder in which groups can be created. Raises MachineError if there is none, or in virtual time.
+    """Return the folder in which groups can be created. Raises MachineError if there is none, and in virtual time.
 
-    root: the mounted groups; membership: contents of /proc/self/cgroup.
+    In virtual time, programs take no CPU time that could be limited. root: folder of the mounted groups; membership:
+    contents of /proc/self/cgroup.
     """
     if "time-travel=" in Path("/proc/cmdline").read_text():
         raise MachineError(
@@ -91,7 +94,7 @@ def _places(root: Path, memberships: list[tuple[list[str], Path]]) -> Iterator[P
 
 
 def _enabled(folder: Path) -> bool:
-    """Enable the cpu controller for groups in a folder of version 2; return whether that is possible."""
+    """Enable the cpu controller for groups in a folder of version 2; return False if that is not possible."""
     with suppress(OSError):
         if "cpu" not in (folder / "cgroup.controllers").read_text().split():
             return False
@@ -102,7 +105,10 @@ def _enabled(folder: Path) -> bool:
 
 
 class ControlGroup:
-    """A control group of one host. Raises MachineError as find_place() does, EmulationError for an invalid limit."""
+    """The control group of one host, created by the constructor.
+
+    Raises MachineError as find_place() does, and EmulationError for an invalid limit.
+    """
 
     def __init__(self, name: str, place: Place | None = None) -> None:
         folder, self.version = place or find_place()
@@ -118,7 +124,7 @@ class ControlGroup:
 
     @property
     def processes(self) -> Path:
-        """File to which a process writes 0 to join the group."""
+        """File by which a process joins the group: the process writes 0 to it."""
         return self.folder / "cgroup.procs"
 
     def limit(self, period_us: int, quota_us: int) -> None:
@@ -136,7 +142,7 @@ class ControlGroup:
             ) from error
 
     def limits(self) -> tuple[int, int]:
-        """Return (period_us, quota_us), as the kernel says; the quota is -1 without limit."""
+        """Return (period_us, quota_us) as read from the kernel; the quota is -1 without a limit."""
         if self.version == 2:
             quota, period = (self.folder / "cpu.max").read_text().split()
             return int(period), -1 if quota == "max" else int(quota)
@@ -149,11 +155,11 @@ class ControlGroup:
             self.processes.write_text(str(pid))
 
     def joining(self) -> list[str]:
-        """Return the command prefix that joins the group and executes what follows."""
+        """Return the command prefix that joins the group and then executes the command after it."""
         return ["sh", "-c", 'echo 0 > "$0" && exec "$@"', str(self.processes)]
 
     def remove(self) -> None:
-        """Remove the group, whose processes have been stopped; leave a group that is still in use to the sandbox."""
+        """Remove the group after its processes have been stopped; a group still in use is left to the sandbox."""
         deadline_s = time.monotonic() + REMOVED_WITHIN_S
         while not _removed(self.folder) and time.monotonic() < deadline_s:
             time.sleep(0.01)
@@ -175,7 +181,7 @@ def remove_left_over(parent: Path) -> None:
 
 
 def _removed(folder: Path) -> bool:
-    """Remove a group; return whether it is gone. A group with processes cannot be removed."""
+    """Remove a group; return False if it has processes and cannot be removed."""
     with suppress(OSError):
         folder.rmdir()
     return not folder.exists()

@@ -63,7 +63,7 @@ class _Server:
         self.children: set[int] = set()
 
     def serve(self) -> None:
-        """Fork children on request and report their exits, until the launcher closes the socket."""
+        """Fork children on request and report their exits, until the launcher closes the socket or ends."""
         wake_read, wake_write = socket.socketpair()
         wake_write.setblocking(False)
         wake_read.setblocking(False)
@@ -154,7 +154,7 @@ def _run_service(request: dict[str, Any], descriptors: list[int], server: int) -
 
 
 def _rehearse(names: Sequence[str]) -> None:
-    """Import LATE_IMPORTS, start and stop an event loop, and have each service print its help."""
+    """Run the code that services run only at their start: LATE_IMPORTS, an event loop, and --help of each service."""
     late: dict[str, Any] = {}
     for name in LATE_IMPORTS:
         with contextlib.suppress(ImportError):

@@ -1,7 +1,7 @@
 """Holder of a host's namespaces: their open files, and the process that represents the host.
 
-The open files keep the namespaces alive after the process has ended, for instance with the service that it has become;
-the next use of `pid` then starts another process in the namespaces. Sources: namespaces(7), proc_pid_ns(5).
+The open files keep the namespaces in existence after the process has ended, for example with the service that it has
+become. The next use of `pid` then starts another process in the namespaces. Sources: namespaces(7), proc_pid_ns(5).
 """
 
 import os
@@ -16,7 +16,7 @@ HOST_PROCESS = "lab7.topologies.emulation.process.host_process"
 
 
 class Holder:
-    """Namespaces of one host, which exist once `wait_ready` has returned.
+    """The namespaces of one host, which exist once `wait_ready` has returned, and the process that represents it.
 
     arguments: see host_process; workdir: the host's folder.
     """
@@ -61,12 +61,12 @@ class Holder:
         return self.process.pid
 
     def files(self) -> list[str]:
-        """Return files of the namespaces of the host, which exist as long as this object."""
+        """Return paths of the open namespace files of the host, which are valid as long as this object exists."""
         self.wait_ready()
         return [f"/proc/{os.getpid()}/fd/{descriptor}" for descriptor in self._kept]
 
     def become(self, words: Sequence[str], errors: Path, name: str) -> Service | None:
-        """Turn the host's process into a service of the host, and return it; None if the process is a service already.
+        """Turn the process that represents the host into a service; return it, or None if it is a service already.
 
         words: command line of the service; errors: file for its standard error; name: its description for messages.
         """
@@ -78,7 +78,7 @@ class Holder:
         return self.process
 
     def release(self) -> None:
-        """Kill the process, and let the namespaces end with their last process."""
+        """Kill the process that represents the host; the namespaces end with their last process."""
         self.process.kill()
         self.process.stop()
         kept, self._kept = self._kept, []

@@ -1,8 +1,8 @@
 """Process that represents a host: it creates the host's namespaces, prints READY, and may become the host's service.
 
 Commands and further services enter the host's namespaces, which the testbed keeps open. The fork server runs this
-module with the arguments NAME FILES CONGESTION_CONTROL [ipv6] [forwards] [shared]; FILES is a folder whose files are
-bind-mounted over files of /etc. shared: the host uses the network namespace of the switches, whose settings are not
+module with the arguments NAME FILES CONGESTION_CONTROL [ipv6] [forwards] [shared]. FILES is a folder whose files are
+bind-mounted over files of /etc. shared: the host is in the network namespace of the switches, whose settings are not
 changed. Without arguments, the process runs in the existing namespaces of a host whose earlier process has ended.
 
 A line on standard input makes the process run another module's main(), so that a host with one service is one process;
@@ -47,7 +47,7 @@ def _set(name: str, value: str) -> bool:
 
 
 def _mount_own_network() -> None:
-    """Mount /sys of this network namespace, and an empty folder over the namespace names of ip-netns(8)."""
+    """Mount /sys of this network namespace, and hide the names of namespaces that ip-netns(8) has for other hosts."""
     # brctl(8), ethtool(8) and scripts read /sys/class/net; some containers do not permit mounting /sys.
     with contextlib.suppress(OSError):
         namespaces.mount("sysfs", "/sys", "sysfs")
@@ -79,7 +79,7 @@ def _create(name: str, files: str, congestion_control: str, options: list[str]) 
 
 
 def main(argv: list[str]) -> int:
-    """Create the namespaces of a host, print READY, and sleep until a signal ends the process or a line replaces it."""
+    """Create the namespaces of a host, print READY, and run the module that a line on standard input requests."""
     if argv:
         name, files, congestion_control, *options = argv
         _create(name, files, congestion_control, options)
@@ -95,7 +95,7 @@ def main(argv: list[str]) -> int:
 
 
 def _become(request: dict[str, Any]) -> int:
-    """Run another module's main() in this process; return its exit status."""
+    """Run the main() of the module in the request in this process; return its exit status."""
     errors = os.open(request["errors"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(errors, 2)
     os.close(errors)

@@ -65,6 +65,6 @@ def _rates(report: str) -> list[str]:
 
 
 def _reason(client: str, server: str) -> str:
-    """Return the error message of iperf for a test without result."""
+    """Return the reason for an iperf test without result, from the output of client and server."""
     complaints = [line for line in [*client.splitlines(), *server.splitlines()] if "fail" in line or "WARN" in line]
     return complaints[0].strip() if complaints else "the server received no data"

@@ -54,7 +54,7 @@ REQUESTS_MAX = 32
 def readable(source: Any, timeout_s: float) -> bool:
     """Wait until a descriptor, or an object that has one, is readable or at end of file; return False on a timeout.
 
-    Uses poll, since select fails for descriptors from 1024 on, which a program with many networks has.
+    poll is used, because select fails for descriptors from 1024 on, which a program with many networks has.
     """
     poll = select.poll()
     poll.register(source, select.POLLIN)
@@ -62,9 +62,9 @@ def readable(source: Any, timeout_s: float) -> bool:
 
 
 class Start:
-    """A child that the fork server has been requested to start; `pid` and `pidfd` wait for the fork server's reply.
+    """A request to the fork server to start a process; `pid` and `pidfd` wait for the reply.
 
-    Raises EmulationError if the fork server has ended.
+    They raise EmulationError if the fork server has ended.
     """
 
     def __init__(self, forkserver: "ForkServer") -> None:
@@ -73,17 +73,17 @@ class Start:
 
     @property
     def pid(self) -> int:
-        """Return the process id."""
+        """Return the process id, after the fork server has replied."""
         return self._forkserver.await_start(self)[0]
 
     @property
     def pidfd(self) -> int:
-        """Return a pidfd of the process, which the caller closes."""
+        """Return a pidfd of the process, which the caller closes, after the fork server has replied."""
         return self._forkserver.await_start(self)[1]
 
 
 class ForkServer:
-    """Client of the fork server (process.forkserver); closing it kills every process that it started.
+    """Client of the fork server (process.forkserver), which it starts; closing it kills all processes started by it.
 
     watch: the testbed's process monitor; errors: file for the fork server's own standard error.
     """
@@ -123,7 +123,10 @@ class ForkServer:
         cwd: str = "/",
         streams: tuple[int, int, int] = (0, 1, 2),
     ) -> Start:
-        """Run `module arg ...` in the namespaces of these files (none: this process's); do not wait for the reply."""
+        """Request a process that runs a module, in the namespaces of these files (none: this process's).
+
+        argv: module and its arguments; the reply is awaited by the returned object.
+        """
         request = {"module": argv[0], "argv": list(argv[1:]), "namespaces": list(namespaces), "cwd": cwd}
         start = Start(self)
         with self._lock:
@@ -137,7 +140,7 @@ class ForkServer:
         return start
 
     def await_start(self, start: Start) -> tuple[int, int]:
-        """Return (process id, pidfd) of a child, once the fork server has replied."""
+        """Wait for the fork server's reply to a request; return (process id, pidfd)."""
         with self._lock:
             while start.process is None:
                 self._await_message()
@@ -187,7 +190,7 @@ class ForkServer:
             os.close(pidfd)
 
     def _collected(self, pid: int) -> int | None:
-        """Return the exit code of a process; None if none has been reported."""
+        """Return the exit code of a process if the fork server has reported one, else None."""
         if self._channel.fileno() < 0:
             return self._exit_codes.get(pid, -signal.SIGKILL)
         if not self._lock.acquire(timeout=SLICE_S):
@@ -201,7 +204,7 @@ class ForkServer:
             self._lock.release()
 
     def _receive(self) -> dict[str, int] | None:
-        """Read one message of the fork server and return it: an exit, or the reply to a request; None at its end."""
+        """Read, store and return one message of the fork server: an exit, or a reply to a request; None at its end."""
         try:
             data, descriptors, _, _ = socket.recv_fds(self._channel, 65536, 1)
         except OSError:
@@ -227,8 +230,9 @@ class ForkServer:
 class Service:
     """One running service of a host, started by a command line, with pipes as its standard streams.
 
-    The process monitor (see watch) watches the service until it is stopped. Before READY, only a death by a signal ends
-    the lab with an error; from READY on, an exit with a code other than 0 as well, and if `lasts` is set, any exit.
+    The process monitor (see watch) watches the service until it is stopped. Before the service is READY, only its death
+    by a signal ends the lab with an error; from then on, also an exit with a code other than 0; and if `lasts` is set,
+    any exit.
 
     start: request to the fork server for the process, whose reply is awaited at the first use; host: name of the host,
     for messages.
@@ -265,7 +269,7 @@ class Service:
         return self._watched.pid
 
     def attend(self) -> None:
-        """Wait for the reply of the fork server, and have the process monitor watch the process."""
+        """Wait for the fork server's reply, and add the process to the process monitor."""
         assert self._watched
 
     @property
@@ -274,7 +278,7 @@ class Service:
         return self._watched.pidfd
 
     def has_ended(self) -> bool:
-        """Return whether the process has ended, or was stopped."""
+        """Return whether the process has ended, or stop() was called."""
         return not self._open or readable(self.pidfd, 0.0)
 
     @cached_property
@@ -288,7 +292,7 @@ class Service:
         return watched
 
     def expect_to_serve(self) -> None:
-        """Declare the service permanent: from READY on, an exit before stop() ends the run with an error."""
+        """Declare the service permanent: once it is READY, any exit before stop() ends the run with an error."""
         self.lasts = self._serves = True
         if "_watched" in vars(self):
             self._watched.serves = True
@@ -302,9 +306,9 @@ class Service:
         return self.ready_line
 
     def receive_ready(self) -> bool:
-        """Read available output of the process; return whether it is READY. Raises EmulationError as await_ready().
+        """Read the available output, which must be readable; return True if it contains the line READY.
 
-        The caller has found the output readable or at end of file.
+        Raises EmulationError, as await_ready(), at end of file or for another line.
         """
         piece = os.read(self._stdout, 65536)
         self._received += piece
@@ -326,18 +330,18 @@ class Service:
         return f"`{shorten(self.command)}`{f' of host {self._host}' if self._host else ''}"
 
     def _failure(self) -> str:
-        """Return the message for a process that has ended before it was READY."""
+        """Return the error message for a process that has ended before it printed READY."""
         code = self.exit_code(LAST_WORDS_TIMEOUT_S)
         how = "closed its standard output" if code is None else how_it_ended(code)
         said = " | ".join(line.strip() for line in last_lines(self._errors, LAST_LINES))
         return f"{self._called()} {how} before it was READY{f': {said}' if said else ''}"
 
     def late(self, timeout_s: float) -> EmulationError:
-        """Return the error for a process that is not READY after `timeout_s`."""
+        """Return the error for a process that has not printed READY after `timeout_s` seconds."""
         return EmulationError(f"{self._called()} did not print READY within {timeout_s:g} s{self._last_output()}")
 
     def become(self, words: Sequence[str], errors: Path, name: str) -> None:
-        """Have a process of host_process run a module's main() as a service from now on; do not wait for READY."""
+        """Make the process (of host_process) a service that runs another module's main(); do not wait for READY."""
         self.command, self.ready_line, self._name, self._rank, self._errors = shlex.join(words), "", name, OTHER, errors
         watched = self._watched
         watched.name, watched.rank, watched.said = name, OTHER, partial(last_line, errors)
@@ -408,12 +412,12 @@ class Service:
         return f": {output}" if output else ""
 
     def expect_end(self) -> None:
-        """Remove the service from the process monitor: from now on an exit of the service does not end the run."""
+        """Remove the service from the process monitor, so that an exit from now on does not end the run."""
         if self._forkserver.watch is not None:
             self._forkserver.watch.remove(self._watched)
 
     def terminate(self) -> None:
-        """Send SIGTERM once to the service; unlike stop(), do not wait for its exit."""
+        """Send SIGTERM once to the service, and do not wait for its exit, unlike stop()."""
         self.expect_end()
         if not self._told_to_stop and self.exit_code() is None:
             self._told_to_stop = True
@@ -432,7 +436,7 @@ class Service:
                 os.close(descriptor)
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal; no effect after the exit. Call expect_end() before a signal that ends the service."""
+        """Send a signal, without effect after the exit; precede a signal that ends the service by expect_end()."""
         if self._open:
             with contextlib.suppress(ProcessLookupError, EmulationError):
                 signal.pidfd_send_signal(self.pidfd, number)
@@ -447,7 +451,7 @@ class Service:
 def await_ready(services: Sequence[Service], timeout_s: float = READY_TIMEOUT_S) -> None:
     """Wait until every service has printed READY. Raises EmulationError for the first that ends or prints another line.
 
-    timeout_s: starts again with every READY of a service, since all services share the processors.
+    timeout_s: maximum time from one READY to the next, in seconds, since all services share the processors.
     """
     waiting = {service.fileno(): service for service in services if not service.ready_line}
     poll = select.poll()
@@ -468,7 +472,7 @@ def await_ready(services: Sequence[Service], timeout_s: float = READY_TIMEOUT_S)
 
 
 def is_module(name: str) -> bool:
-    """Return whether a command's first word names a module of this project that the fork server can run."""
+    """Return whether a word is the name of a module of this project that the fork server can run."""
     module = full_name(name)
     if not module.startswith(PACKAGE):
         return False
@@ -478,7 +482,7 @@ def is_module(name: str) -> bool:
 
 
 def is_service(name: str) -> bool:
-    """Return whether a command's first word is a module of this project or a Python file."""
+    """Return whether a word is the name of a module of this project or the path of a Python file."""
     return is_module(name) or is_user_file(name)
 
 
@@ -513,8 +517,8 @@ def start_service(
 ) -> Service:
     """Start a module's main() in a host without waiting for READY; standard error goes to `cwd`/NAME.err.
 
-    namespaces: files of the namespaces that the service enters; called: description of the service for the message on
-    its exit (None: the command line); rank: see watch; host: see Service.
+    namespaces: files of the namespaces that the service enters; called: description of the service for the message
+    about its exit (None: the command line); rank: see watch; host: see Service.
     """
     words = split_command(command)
     errors = cwd / f"{name}.err"

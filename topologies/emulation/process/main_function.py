@@ -1,4 +1,4 @@
-"""Main function of a module or of a user's Python file, run in this process instead of in a new interpreter."""
+"""Execution of the main() of a module or of a user's Python file in this process, without a new interpreter."""
 
 import importlib
 import sys
@@ -10,7 +10,7 @@ from lab7.topologies.emulation.errors import UserFileError
 
 
 def process_name(module: str) -> str:
-    """Return the process name for a module or file, so that ps does not list all children as the fork server."""
+    """Return the name by which ps lists a process that runs a module or file, in place of the fork server's name."""
     return Path(module).stem if user_module.is_user_file(module) else module.rpartition(".")[2]
 
 

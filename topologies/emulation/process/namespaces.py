@@ -1,4 +1,4 @@
-"""Linux namespaces for Python 3.11, whose os module lacks unshare(2) and setns(2).
+"""Functions for Linux namespaces, such as unshare(2) and setns(2), which the os module of Python 3.11 lacks.
 
 Sources: unshare(2), setns(2), mount(2), prctl(2), user_namespaces(7). Left out: clone3(2), which forks by itself and
 would bypass the interpreter's fork handlers.
@@ -86,7 +86,7 @@ def tight_timers() -> None:
 
 
 def enter(pid: int, kinds: Iterable[str] = HOST) -> None:
-    """Enter namespaces of another process, named as in /proc/PID/ns, in that order. Raises OSError."""
+    """Enter the namespaces of another process, named as in /proc/PID/ns, in the given order. Raises OSError."""
     enter_files(files_of(pid, kinds))
 
 
@@ -96,7 +96,7 @@ def files_of(pid: int, kinds: Iterable[str] = HOST) -> list[str]:
 
 
 def enter_files(files: Iterable[str]) -> None:
-    """Enter the namespaces of these files, in that order. Raises OSError."""
+    """Enter the namespaces of these files, in the given order. Raises OSError."""
     # All files are opened first: they may have no path in the mount namespace that is entered.
     descriptors = [os.open(file, os.O_RDONLY | os.O_CLOEXEC) for file in files]
     for descriptor in descriptors:

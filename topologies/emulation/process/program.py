@@ -24,7 +24,7 @@ POLL_S = 0.01
 
 
 class Program:
-    """A running external program of a host; the output goes to a file, whose last line explains an early exit.
+    """A running external program of a host; the output goes to a file, whose last line is part of error messages.
 
     The process monitor watches the program from the call of `watch_over`, when the program is ready, until it is
     stopped.
@@ -59,7 +59,7 @@ class Program:
         self._pidfd = os.pidfd_open(self.pid)
 
     def watch_over(self, watch: Watch | None, name: str, *, may_end: bool) -> None:
-        """Add the program to the process monitor: an exit ends the run, unless `may_end` and the code is 0."""
+        """Add the program to the process monitor: an exit ends the run, except, if `may_end`, an exit with code 0."""
         output = partial(last_line, self._output)
         self._watch = watch
         self._watched = Watched(
@@ -69,16 +69,16 @@ class Program:
             watch.add(self._watched)
 
     def expect_end(self) -> None:
-        """Remove the program from the process monitor: from now on an exit of the program does not end the run."""
+        """Remove the program from the process monitor, so that an exit from now on does not end the run."""
         if self._watch is not None:
             self._watch.remove(self._watched)
 
     def wait_listening(self, port: int, timeout_s: float = READY_TIMEOUT_S, by_udp: bool = False) -> None:
-        """Wait until the host listens on a TCP port, or with `by_udp` on that UDP port. Raises ProgramError."""
+        """Wait until the host listens on a TCP port, or with `by_udp` on the UDP port. Raises ProgramError."""
         await_listening([(self, port, by_udp)], timeout_s)
 
     def is_listening(self, port: int, by_udp: bool) -> bool:
-        """Return whether the host listens on the port. Raises ProgramError if the program has ended."""
+        """Return whether the host listens on the port. Raises ProgramError if it does not and the program has ended."""
         if self._listens(port) or (by_udp and self._listens(port, UDP_TABLES, UNCONNECTED)):
             return True
         if (code := self._process.poll()) is not None:
@@ -87,7 +87,7 @@ class Program:
         return False
 
     def late(self, port: int, timeout_s: float) -> ProgramError:
-        """Return the error for a program that does not listen after `timeout_s`."""
+        """Return the error for a program that does not listen after `timeout_s` seconds."""
         sentence = f"{self._called} does not listen on port {port} after {timeout_s:g} s"
         return ProgramError(sentence, self.command, None, self._output)
 
@@ -109,7 +109,7 @@ class Program:
         return self._process.poll()
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal; no effect after the exit. Call expect_end() before a signal that ends the program."""
+        """Send a signal, without effect after the exit; precede a signal that ends the program by expect_end()."""
         self._process.send_signal(number)
 
     def terminate(self) -> None:
@@ -153,9 +153,9 @@ class Program:
 
 
 def await_listening(awaited: Iterable[tuple[Program, int, bool]], timeout_s: float = READY_TIMEOUT_S) -> None:
-    """Wait until every program (with its port, and whether a UDP socket counts) listens.
+    """Wait until every program listens, each given as (program, port, whether a UDP socket counts as well).
 
-    timeout_s: starts again whenever a program begins to listen, since all programs share the processors. Raises
+    timeout_s: maximum time from one program that begins to listen to the next, since all share the processors. Raises
     ProgramError for the first program that has ended, or after the timeout.
     """
     waiting = list(awaited)

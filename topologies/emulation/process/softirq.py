@@ -1,7 +1,7 @@
-"""Run-queue delay of ksoftirqd, the kernel threads that process received frames under load.
+"""Measurement of the run-queue delay of ksoftirqd, the kernel threads that process received frames under load.
 
 A received frame waits for such a thread as a program waits for a processor (proc_pid_schedstat(5)). A sandbox has its
-own /proc without kernel threads, so it inherits descriptors that were opened outside:
+own /proc without kernel threads, so the process in it inherits descriptors of their files, which were opened outside:
 
     share_descriptors()            # outside, before the sandbox is created
     schedstats()         # inside, or without a sandbox: descriptors to read with os.pread
@@ -21,7 +21,7 @@ READ_BYTES = 200
 
 
 def share_descriptors() -> None:
-    """Open the schedstat files of ksoftirqd, with descriptors that child processes inherit."""
+    """Open the schedstat files of ksoftirqd outside of a sandbox, with descriptors that child processes inherit."""
     descriptors = _opened()
     for descriptor in descriptors:
         os.set_inheritable(descriptor, True)
@@ -59,7 +59,7 @@ def _opened() -> list[int]:
 
 
 def _is_schedstat(descriptor: int) -> bool:
-    """Return whether an inherited descriptor is still open on a schedstat file."""
+    """Return whether an inherited descriptor is open, and of a schedstat file."""
     try:
         return len(os.pread(descriptor, READ_BYTES, 0).split()) == 3
     except OSError:

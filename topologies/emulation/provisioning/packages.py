@@ -14,7 +14,7 @@ NEEDED, NETWORK, USEFUL, PEERS, VIRTUAL = "needed", "network", "useful", "peers"
 
 @dataclass(frozen=True)
 class Program:
-    """Program (or file, or Python module) of a Debian package: group, package, purpose of the program for lab7."""
+    """A line of the list: program (or file, or Python module), group, Debian package, purpose for lab7."""
 
     group: str
     name: str
@@ -31,7 +31,7 @@ def programs() -> tuple[Program, ...]:
 
 
 def of_groups(*groups: str) -> list[Program]:
-    """Return the programs of some groups, in the order of the list."""
+    """Return the programs of the given groups, in the order of the list."""
     return [program for program in programs() if program.group in groups]
 
 

@@ -1,8 +1,9 @@
-"""Alignment of virtual time: continue at a full step of the kernel's clock, whatever the start-up before has read.
+"""Alignment of virtual time: a process continues at a full step of the clock, whenever its start-up has ended.
 
-Each reading of the clock advances it by 32 ns, and CPython reads it for each lock that it takes, so for each file
-that it opens. So the moment at which a process is ready depends on the host: on stale bytecode, and on the packages of
-the interpreter. Initial sequence numbers and time stamps of TCP are made of the clock.
+Each reading of the clock advances it by 32 ns, and CPython reads it for each lock that it takes, so for each file that
+it opens. The moment at which a process is ready therefore depends on the host: on stale bytecode, and on the packages
+of the interpreter. Without alignment, this moment would change packets, since TCP derives initial sequence numbers and
+time stamps from the clock.
 """
 
 import ctypes
@@ -12,7 +13,8 @@ from collections.abc import Mapping
 
 # Environment variable that process 1 of a kernel sets where the clock is virtual.
 VARIABLE = "LAB7_VIRTUAL_CLOCK"
-# Start-up reads the clock some ten thousand times (0.3 ms), so that every host continues at the same step.
+# Step in ns, longer than the readings of the clock during start-up (some ten thousand, 0.3 ms): every host continues at
+# the same step.
 STEP_NS = 10_000_000
 CLOCK_MONOTONIC, TIMER_ABSTIME = 1, 1
 # prctl(2); a wait ends at its moment with a slack of 1 ns, and up to 50 us later with the default.
@@ -24,7 +26,7 @@ class _Timespec(ctypes.Structure):
 
 
 def align(environment: Mapping[str, str] = os.environ) -> None:
-    """Wait for the next full step of the clock where it is virtual; return at once elsewhere."""
+    """Wait for the next full step of the clock if it is virtual; else return at once."""
     if VARIABLE not in environment:
         return
     libc = ctypes.CDLL(None, use_errno=True)

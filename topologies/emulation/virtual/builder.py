@@ -8,7 +8,8 @@
     a boot in virtual time             an hour of sleep, then a netem: only a kernel that passes is kept
 
 The kernel is built in a temporary folder and renamed into place, so that an interrupted build leaves no kernel; the
-next build removes the temporary folder. A lock serialises builds. --shared: build for all users of this machine.
+next build removes the temporary folder. A lock ensures that one build runs at a time. --shared: build for all users of
+this machine.
 """
 
 import contextlib
@@ -134,7 +135,7 @@ def _locked(place: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _folder(place: Path) -> Iterator[Path]:
-    """Yield a folder to build in; under a lock, the remains of killed builds are removed."""
+    """Yield a temporary folder to build in, after removing those of killed builds; the caller holds the lock."""
     for left in place.glob(f"{UNFINISHED}*"):
         shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=place))
@@ -168,13 +169,13 @@ def _build(folder: Path, source: Path, log: Path) -> Kernel:
 
 
 def wanted_options(text: str) -> dict[str, str]:
-    """Parse the text of a kernel configuration; return the values keyed by option name."""
+    """Parse the text of a kernel configuration; return the values keyed by option name (CONFIG_...)."""
     rows = [line.split("=", 1) for line in text.splitlines() if line.startswith("CONFIG_")]
     return dict(rows)
 
 
 def _check_configuration(file: Path) -> None:
-    """Check that the kernel's configuration has every requested option. Raises MachineError if not."""
+    """Raise MachineError unless the built kernel's configuration has every requested option."""
     got = wanted_options(file.read_text())
     wanted = wanted_options(kernel.CONFIGURATION.read_text())
     if off := [name for name, value in wanted.items() if got.get(name, "n") != value]:

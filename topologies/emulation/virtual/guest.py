@@ -1,4 +1,4 @@
-"""Process 1 of the user-mode kernel: mount a writable overlay over the host's root, run the job, power off.
+"""Process 1 of the user-mode kernel: it mounts a writable overlay over the host's root, runs the job, and powers off.
 
 `python -m lab7.topologies.emulation.virtual.guest FOLDER`: FOLDER is the job's folder. The module uses the standard
 library only, for a fast start.
@@ -106,9 +106,10 @@ def _set_up(fixed_addresses: bool) -> None:
 
 
 def _date_pages() -> None:
-    """Mount a copy of the origin's pages with a fixed modification time, for a reproducible Last-Modified.
+    """Mount a copy of the web pages for origin servers with a fixed modification time (Last-Modified).
 
-    Modification times vary between checkouts, and cannot be set in place, since the files may be the host's.
+    The modification times of the files vary between checkouts, and cannot be changed there, since the files may be the
+    host's.
     """
     shutil.copytree(PACKAGE_ROOT / PAGES, PAGES_COPY)
     for place, _, names in os.walk(PAGES_COPY):
@@ -150,7 +151,7 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _exec_job(job: dict[str, Any]) -> None:
-    """Execute the job's command in the forked child; never returns."""
+    """Replace the forked child by the job's command; never returns."""
     try:
         for number, (path, flags) in enumerate(
             (
@@ -177,10 +178,10 @@ def _exec_job(job: dict[str, Any]) -> None:
 
 
 def _attach_terminal(rows: int, columns: int, with_input: bool) -> None:
-    """Continue in a child that has a pseudo-terminal; copy its output to standard output, exit with its exit code.
+    """Continue in a child on a pseudo-terminal; the parent copies its output, and exits with its exit code.
 
-    Output is copied unprocessed, since the host's terminal translates line ends. with_input: the terminal is standard
-    input as well, and at end of file, since virtual time would stand still while the user types.
+    Output is copied unprocessed, since the host's terminal translates line ends. with_input: standard input is the
+    terminal as well, at end of file, since virtual time would stand still while the user types.
     """
     primary, secondary = os.openpty()
     fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

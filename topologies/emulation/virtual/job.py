@@ -1,8 +1,9 @@
-"""Job of a user-mode kernel: the command to run, and the kernel's command line and environment.
+"""Job of a user-mode kernel: the command to run, and the kernel's own command line and environment.
 
-The kernel's random number pool takes its command line as an input, so the command line is the same in every run:
-varying data (folders, the job) are in a file, in a folder that the kernel inherits as an open descriptor (in a path of
-hostfs, /proc/self is the kernel's own process on the host).
+The kernel's random number pool takes the kernel's command line as an input, so this command line is the same in every
+run. Data that varies (folders, the job) is in a file in the job's folder, which the kernel inherits as an open
+descriptor. The command line names the folder by /proc/self/fd, since in a path of hostfs, /proc/self is the kernel's
+own process on the host.
 """
 
 import json
@@ -95,12 +96,14 @@ SETTLE_S = 10.0
 
 @dataclass(frozen=True)
 class Job:
-    """A command line to run in a user-mode kernel, with its folders, seed and time limit.
+    """A command to run in a user-mode kernel, with its folders, seed and time limit.
 
-    folders: writable folders of the host -> their mount points. seed: fixes the kernel's entropy and wall clock; None:
-    the host's entropy and clock. limit_s: time limit in seconds of the kernel's own clock. virtual: the clock is
-    virtual. terminal: rows and columns of the terminal to which the job writes, None without a terminal. stdin: octets
-    of standard input, None for an empty input.
+    folders    writable folders of the host -> their mount points in the kernel
+    seed       seed of the kernel's entropy and wall clock; None: the host's entropy and clock
+    limit_s    time limit in seconds of the kernel's clock
+    virtual    the clock is virtual
+    terminal   rows and columns of the terminal to which the job writes, None without a terminal
+    stdin      octets of standard input, None for an empty input
     """
 
     command: tuple[str, ...]
@@ -142,7 +145,7 @@ def memory_mb(outer: Mapping[str, str]) -> int:
 
 
 def kernel_words(program: Path, job: Job, memory: int = MEMORY_MB) -> list[str]:
-    """Return the kernel's command line, which depends only on `memory` (MB), `virtual`, and whether a seed is set."""
+    """Return the kernel's command line; it depends only on `memory` (MB), `virtual`, and whether a seed is set."""
     words = [
         str(program),
         f"mem={memory}M",
@@ -170,7 +173,7 @@ def init_script(python: str = sys.executable) -> str:
 
 
 def job_environment(outer: Mapping[str, str], seed: int | None) -> dict[str, str]:
-    """Return the environment of a job: the caller's; with a seed, without variables that could change a frame.
+    """Return the environment of a job: the caller's, but with a seed without variables that could change packets.
 
     With a seed, the home folder (which contains start-up files of programs), language and time zone are the same for
     every user of every machine. Packages installed for Python in the user's home are still found.
@@ -188,6 +191,6 @@ def job_environment(outer: Mapping[str, str], seed: int | None) -> dict[str, str
 
 
 def console_tail(lines: Sequence[str], count: int = 3) -> str:
-    """Join the last lines of a console for an error message."""
+    """Return the last lines of a console as one line for an error message."""
     kept = [line.strip() for line in lines if line.strip()]
     return " | ".join(kept[-count:])

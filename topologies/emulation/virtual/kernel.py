@@ -1,7 +1,8 @@
 """Kernel for virtual time: user-mode Linux with a configuration and patches, and the cache of built kernels.
 
-A recipe (configuration and patches, in the folder kernel beside this file) has a hash, and a kernel is stored as
-CACHE/lab7/kernels/RECIPE-VERSION/linux: a changed recipe is another kernel, and the old one is not used.
+The recipe of a kernel is its configuration and patches, in the folder kernel beside this file. A kernel is stored as
+CACHE/lab7/kernels/RECIPE-VERSION/linux, where RECIPE is the hash of the recipe: a changed recipe is another kernel, and
+the old one is not used.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ BUILD_HINT = "run `lab7 doctor --fix` once, which builds it in a few minutes"
 
 @dataclass(frozen=True)
 class Kernel:
-    """A built kernel: program file, version of the source, hash of configuration and patches."""
+    """A built kernel: program file, version of the source, hash of its configuration and patches (recipe)."""
 
     program: Path
     version: str
@@ -38,7 +39,7 @@ def patches() -> list[Path]:
 
 
 def recipe_hash() -> str:
-    """Return the hash of the kernel's configuration and patches, by which a built kernel is identified."""
+    """Return the hash of the kernel's configuration and patches, which identifies a built kernel."""
     digest = hashlib.sha256()
     for file in (CONFIGURATION, *patches()):
         content = file.read_bytes()
@@ -80,7 +81,7 @@ def unsupported() -> str:
 
 
 def find() -> Kernel | None:
-    """Return the kernel built with the current configuration and patches; None if not built."""
+    """Return the kernel built with the current configuration and patches; None if it has not been built."""
     recipe = recipe_hash()
     folders = [SHARED] if user_cache() is None else [user_folder(), SHARED]
     for folder in folders:
@@ -92,7 +93,7 @@ def find() -> Kernel | None:
 
 
 def _places(folder: Path, recipe: str) -> list[Path]:
-    """Return the folders of kernels of a recipe, the newest version first; none of a folder that cannot be read."""
+    """Return the folders of built kernels with a recipe hash, newest version first; [] if `folder` is unreadable."""
     try:
         return sorted(folder.glob(f"{recipe}-*"), reverse=True)
     except OSError:

@@ -1,4 +1,4 @@
-"""Host's side of a user-mode kernel: boot, one job, shutdown, and clean-up however this process ends.
+"""Host's side of a user-mode kernel: boot, one job, shutdown, and clean-up even if this process is killed.
 
     with Machine(kernel.require(), job) as machine:
         ended = machine.wait()
@@ -41,7 +41,7 @@ class OverdueError(MachineError):
 
 @dataclass(frozen=True)
 class Ended:
-    """End of a job: exit code, duration on the kernel's clock (took_s), on the host's from boot (real_s)."""
+    """Result of a job: exit code, duration on the kernel's clock (took_s) and on the host's, from boot (real_s)."""
 
     code: int
     took_s: float
@@ -51,8 +51,8 @@ class Ended:
 class Machine:
     """A running user-mode kernel with its job; a context manager that removes processes and files at the end.
 
-    folder: the job's folder on the host, which exists while the kernel runs and is mounted in it at job.PLACE. first:
-    command prefix, such as nice.
+    folder: the job's folder on the host, which exists while the kernel runs, and is mounted at job.PLACE in the kernel;
+    first: command prefix, such as nice.
     """
 
     def __init__(self, kernel: Kernel, of: Job, first: Sequence[str] = ()) -> None:
@@ -120,7 +120,7 @@ class Machine:
         return sum(_used_s(int(name), self.pid) for name in os.listdir("/proc") if name.isdigit())
 
     def poll(self) -> Ended | None:
-        """Return the job's end, None while it runs. Raises MachineError if the kernel exited without a result."""
+        """Return the job's result, None while it runs. Raises MachineError if the kernel ended without a result."""
         exited = self._guard.poll() is not None or (self.folder / guard.EXIT).exists()
         ended = self._read_ended()
         if ended is not None or not exited:
@@ -129,7 +129,7 @@ class Machine:
         raise MachineError(f"{self._how_it_ended()} before its job ended{f': {output}' if output else ''}")
 
     def _how_it_ended(self) -> str:
-        """Describe how the kernel ended, or how the guard ended, whose exit ends the kernel."""
+        """Return a phrase about the end of the kernel, or of the guard if the kernel has no exit code."""
         try:
             code = int((self.folder / guard.EXIT).read_text())
         except (OSError, ValueError):
@@ -146,9 +146,9 @@ class Machine:
         return Ended(int(ended["code"]), float(ended["took_s"]), self.real_s())
 
     def wait(self, limit_s: float | None, meanwhile: Callable[[], None] = lambda: None) -> Ended:
-        """Wait for the end of the job, calling `meanwhile` repeatedly.
+        """Wait for the end of the job, and return its result; call `meanwhile` repeatedly.
 
-        limit_s: bound in the host's seconds. Raises OverdueError, MachineError.
+        limit_s: maximum time in seconds of the host's clock, after which OverdueError is raised. Raises MachineError.
         """
         while True:
             ended = self.poll()
@@ -175,9 +175,9 @@ class Machine:
 
 
 def memory_folder(outer: Mapping[str, str] = os.environ) -> str:
-    """Return the folder of the kernel's memory file: $TMPDIR, else the first with room. Raises MachineError.
+    """Return a folder for the kernel's memory file: $TMPDIR, else the first with enough space. Raises MachineError.
 
-    A file that cannot grow to the whole memory would end the kernel by SIGBUS at any moment.
+    A memory file that cannot grow to the whole size would end the kernel by SIGBUS at any moment.
     """
     if given := outer.get("TMPDIR"):
         return given
@@ -195,13 +195,13 @@ def memory_folder(outer: Mapping[str, str] = os.environ) -> str:
 
 
 def _folders_place() -> str | None:
-    """Return the parent of job folders, in memory if possible, since files there are synced; None for the default."""
+    """Return the parent folder for job folders: in memory, since files there are synced; None for the default."""
     place = "/dev/shm"
     return place if os.access(place, os.W_OK | os.X_OK) else None
 
 
 def _used_s(pid: int, session: int) -> float:
-    """Return the CPU time in seconds of a process and its reaped children; 0 for a process of another session."""
+    """Return the CPU time in seconds of a process and its reaped children; 0 if it is in another session."""
     try:
         # In /proc/PID/stat the second field is the program's name in parentheses, which may contain spaces.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -1,6 +1,6 @@
 """Carrier of user-space links: a process that forwards each frame between two TAP devices after its delay.
 
-Run by the fork server with one argument, a JSON list with an object per link:
+The fork server runs it with one argument, a JSON list with an object per link:
 
     [{"ends": [{"pid": 17, "name": "client-eth0"}, {"pid": 0, "name": "s1-eth1"}],
       "shapes": [{...}, {...}],        one per direction: end 0 to end 1, then back (fields of Shape)
@@ -10,7 +10,7 @@ Run by the fork server with one argument, a JSON list with an object per link:
 The TAP device of an end is made in the network namespace of process `pid`, 0 for the namespace of the carrier.
 
 Directions are numbered across all links: 0 and 1 belong to the first link, 2 and 3 to the second. A line on standard
-input gives one direction another shape, or deletes a link, and is answered by the line DONE:
+input changes the shape of one direction, or deletes a link; the carrier replies with the line DONE:
 
     {"direction": 2, "shape": {...}, "seed": 3}
     {"delete": 1}
@@ -61,10 +61,10 @@ class Direction:
         self._chain = chain
 
     def receive(self, late_ns: int, waited_ns: int) -> Iterator[tuple[int, bytes]]:
-        """Read the frames that have arrived at the source, at most BURST; yield due time and octets of each.
+        """Read the frames that have arrived at the source, at most BURST; yield (due time, octets) of each.
 
-        The first frame arrived `waited_ns` (run-queue delay) plus `late_ns` (lateness of the wake-up) ago; the other
-        frames are assumed to have arrived evenly distributed over the run-queue delay.
+        The arrival time of the first frame is `waited_ns` (run-queue delay) plus `late_ns` (lateness of the wake-up)
+        before the reading. The other frames are assumed to have arrived at equal intervals during the run-queue delay.
         """
         frames: list[bytes] = []
         read, source = os.read, self.source
@@ -83,7 +83,7 @@ class Direction:
                 yield due_ns, frame
 
     def send(self, due_ns: int, frame: bytes) -> int:
-        """Write a frame that is due, record its times, and return the time in ns."""
+        """Write a frame that is due, record due time and departure, and return the departure in ns."""
         self.flying -= 1
         # Like a network interface, a TAP device that is down or full drops the frame. suppress() would cost as much as
         # the rest of this function.
@@ -102,7 +102,7 @@ class Direction:
 
 
 class Carrier:
-    """The links of this process, and the frames in flight on all of them."""
+    """All links of this process, and the frames in flight on them."""
 
     def __init__(self, directions: Sequence[Direction]) -> None:
         self._directions = directions
@@ -111,7 +111,7 @@ class Carrier:
         self._count = 0
 
     def carry(self, commands: IO[bytes]) -> None:
-        """Forward frames until killed; read new shapes and deletions from `commands`."""
+        """Forward frames until the process is killed; process commands (new shapes, deletions) from `commands`."""
         control = commands.fileno()
         sleeper = Sleeper([*self._by_source, control])
         while True:
@@ -150,7 +150,7 @@ class Carrier:
         return now_ns
 
     def _obey(self, commands: IO[bytes], sleeper: Sleeper) -> None:
-        """Read one JSON command, reshape a direction or delete a link, and print DONE."""
+        """Process one JSON command, which replaces a shape or deletes a link, and print DONE."""
         line = commands.readline()
         if not line:
             # At end of file the testbed has ended, and the kernel kills this process next.
@@ -169,7 +169,7 @@ class Carrier:
 
 
 def open_ends(ends: list[dict[str, object]]) -> list[int]:
-    """Open a TAP device per end, in the network namespace of the end's process (pid 0: this process); return both."""
+    """Open a TAP device for each end, in the namespace of its process (pid 0: this process); return descriptors."""
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
     taps = []
     for end in ends:
@@ -183,14 +183,14 @@ def open_ends(ends: list[dict[str, object]]) -> list[int]:
 
 
 def run_urgently() -> None:
-    """Request early wake-ups, as far as permitted: real-time scheduling, timers without slack."""
+    """Request early wake-ups, as far as permitted: real-time scheduling, and timers without slack."""
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
     namespaces.tight_timers()
 
 
 def main(argv: list[str]) -> int:
-    """Forward the frames of the links until killed; print READY when all TAP devices exist."""
+    """Create the TAP devices of the links, print READY, and forward frames until killed."""
     directions: list[Direction] = []
     for link in json.loads(argv[0]):
         try:

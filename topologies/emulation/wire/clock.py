@@ -46,7 +46,7 @@ SCHEDSTAT = "/proc/thread-self/schedstat"
 
 
 class RunQueue:
-    """Reader of this thread's run-queue delay in ns; 0 if the kernel does not count it."""
+    """Reader of the run-queue delay of this thread in ns; 0 if the kernel does not measure it."""
 
     def __init__(self) -> None:
         self._descriptor: int | None = None
@@ -54,31 +54,35 @@ class RunQueue:
             self._descriptor = os.open(SCHEDSTAT, os.O_RDONLY | os.O_CLOEXEC)
 
     def waited_ns(self) -> int:
-        """Return the run-queue delay of this thread since it began, in ns."""
+        """Return the total run-queue delay of this thread since its start, in ns."""
         return int(os.pread(self._descriptor, 100, 0).split()[1]) if self._descriptor is not None else 0
 
 
 class Lateness:
-    """Exponentially weighted mean lateness of wake-ups, per length of sleep rounded to a power of two."""
+    """Estimator of the lateness of wake-ups: a moving mean for each length of sleep, rounded to a power of two.
+
+    The mean is exponentially weighted.
+    """
 
     def __init__(self) -> None:
         self._late_ns = [float(FIRST_GUESS_NS)] * BUCKETS
 
     def learn(self, asleep_ns: int, late_ns: int) -> None:
-        """Add a sample: the lateness of a sleep of length `asleep_ns`; above LATENESS_MAX_NS it is ignored."""
+        """Add the measured lateness of a sleep of length `asleep_ns` to the mean; ignore it above LATENESS_MAX_NS."""
         if 0 <= late_ns <= LATENESS_MAX_NS:
             bucket = min(asleep_ns.bit_length(), BUCKETS - 1)
             self._late_ns[bucket] += LEARNING_RATE * (late_ns - self._late_ns[bucket])
 
     def expected_ns(self, asleep_ns: int) -> int:
-        """Return the expected lateness in ns after a sleep of `asleep_ns`; it never decreases with the length."""
+        """Return the expected lateness in ns after a sleep of `asleep_ns`; longer sleeps never get a smaller value."""
         return round(max(self._late_ns[: asleep_ns.bit_length() + 1]))
 
 
 class Sleeper:
     """Timer that sleeps until a descriptor is readable or a time is reached, and estimates the wake-up's lateness.
 
-    After `wait`, `awoke_late_ns` is the expected lateness of the wake-up, and `waited_ns` the run-queue delay after it.
+    After `wait`, `awoke_late_ns` is the expected lateness of the wake-up, and `waited_ns` the run-queue delay after the
+    wake-up.
     """
 
     def __init__(self, descriptors: Sequence[int]) -> None:
@@ -93,15 +97,15 @@ class Sleeper:
         self.waited_ns = 0
 
     def forget(self, descriptor: int) -> None:
-        """Wait for a descriptor no longer, because it is about to be closed."""
+        """Remove a descriptor, which is about to be closed, from those that end a sleep."""
         self._epoll.unregister(descriptor)
 
     def early_ns(self) -> int:
-        """Return the time in ns by which a sleep should end early, so that the caller acts on time."""
+        """Return the time in ns before a due time at which a sleep should end, so that the process wakes up on time."""
         return self._last_step.expected_ns(LAST_STEP_NS)
 
     def wait(self, due_ns: int | None) -> list[int]:
-        """Sleep until a descriptor is readable or about `due_ns` (None: for ever); return readable descriptors."""
+        """Sleep until a descriptor is readable or about `due_ns` (None: no limit); return the readable descriptors."""
         before_ns = self._run_queue.waited_ns()
         began_ns = time.monotonic_ns()
         left_ns = 0 if due_ns is None else due_ns - began_ns

@@ -1,8 +1,8 @@
-"""Effects of a link on frames (loss, rate, delay, reordering), functions of size, arrival time and randomness.
+"""Effects of a link on frames (loss, rate, delay, reordering), as functions of size, arrival time and randomness.
 
 Every effect has one method, `exit_ns(size_bytes, now_ns) -> ns | None`: the time at which a frame that enters now
-leaves, or None if it is lost. A direction of a link is a chain of effects. Times are integers in nanoseconds on one
-monotonic clock; sizes are those of the Ethernet frame without its frame check sequence, as tc(8) counts them.
+leaves, or None if it is lost. The effects of one direction of a link form a chain. Times are integers in nanoseconds on
+one monotonic clock; sizes are those of the Ethernet frame without its frame check sequence, as tc(8) counts them.
 """
 
 from collections import deque
@@ -86,7 +86,7 @@ class Reorder:
 
 
 class Chain:
-    """Effects in sequence, the exit time of each being the arrival time of the next."""
+    """Effects in sequence: the exit time of a frame from one is its arrival time at the next."""
 
     def __init__(self, effects: Sequence[Effect]) -> None:
         self._effects = effects
@@ -102,7 +102,7 @@ class Chain:
 
 
 def build(shape: Shape, random: Random) -> Effect:
-    """Return the effect of a shape: a chain in the order of a real link, which is loss, transmission, propagation.
+    """Return the effects of a shape as a chain, in the order of a real link: loss, transmission, propagation.
 
     Raises TopologyError for an invalid trace.
     """

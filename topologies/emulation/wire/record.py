@@ -1,6 +1,6 @@
-"""Record of due time and departure of each frame in one direction of a user-space link, in shared memory.
+"""Record of the due time and departure of each frame in one direction of a user-space link, in shared memory.
 
-A ring buffer of the last FRAMES_MAX frames behind a header with the number of frames so far. Times are those of
+A ring buffer of the last FRAMES_MAX frames follows a header with the number of frames so far. Times are those of
 CLOCK_MONOTONIC in ns. The carrier writes the record; any other process may read it at any time, even after the carrier
 was killed:
 
@@ -48,7 +48,10 @@ class Reader:
         self._read = 0
 
     def news(self) -> "array[int]":
-        """Return due and departure times, alternating, of all frames since the last call, at most FRAMES_MAX frames."""
+        """Return an array of alternating due times and departures in ns, of all frames since the last call.
+
+        Frames before the last FRAMES_MAX are lost.
+        """
         count = HEADER.unpack_from(self._memory, 0)[0]
         times = array("q")
         first = max(self._read, count - FRAMES_MAX)

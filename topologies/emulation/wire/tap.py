@@ -1,4 +1,4 @@
-"""Opening of TAP devices in other processes' network namespaces (Linux: Documentation/networking/tuntap.rst)."""
+"""Opening of TAP devices in network namespaces of other processes (Linux: Documentation/networking/tuntap.rst)."""
 
 import errno
 import fcntl
@@ -18,10 +18,10 @@ QUEUED_FRAMES = 10_000
 
 
 def open_tap(name: str, descriptor_of_namespace: int) -> int:
-    """Create the TAP device `name` in a network namespace and return its non-blocking descriptor.
+    """Create the TAP device `name` in a network namespace, and return its non-blocking descriptor. Raises OSError.
 
-    The calling thread is in that namespace afterwards. Without IFF_VNET_HDR the kernel delivers frames of at most the
-    MTU with their checksums filled in. Raises OSError.
+    The calling thread stays in that namespace. The device is opened without IFF_VNET_HDR: the kernel delivers frames of
+    at most the MTU, with their checksums filled in.
     """
     namespaces.setns(descriptor_of_namespace, namespaces.CLONE_NEWNET)
     descriptor = os.open(TUN_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -36,7 +36,7 @@ def open_tap(name: str, descriptor_of_namespace: int) -> int:
 
 
 def why_no_tap(error: OSError) -> str:
-    """Return the reason why TAP devices cannot be made, with its remedy, as one sentence."""
+    """Return the reason why TAP devices cannot be created, and a remedy, as one sentence."""
     if error.errno == errno.EACCES:
         return (
             f"this user may not open {TUN_DEVICE} ({error.strerror}): `sudo chmod 0666 {TUN_DEVICE}`, or use "

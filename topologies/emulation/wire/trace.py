@@ -1,8 +1,8 @@
 """Trace-driven rate of a link: delivery opportunities from a file in the format of mahimahi (Netravali et al. 2015).
 
 Each line is a time in ms from the start of the trace at which one full-sized frame can be delivered; equal lines are
-several opportunities at the same time. The trace starts with the first frame, and repeats from its last time on. A
-frame uses octets of one or several opportunities; octets of an opportunity that no queued frame uses are lost, as in
+several opportunities at the same time. The trace starts with the first frame, and is repeated after its last time. A
+frame uses octets of one or several opportunities. Octets of an opportunity that no queued frame uses are lost, as in
 mahimahi's link_queue.
 """
 
@@ -84,12 +84,12 @@ class TraceRate:
         return end_ns
 
     def _time_ns(self, number: int) -> int:
-        """Return the time of an opportunity in ns since the start, over all rounds of the trace."""
+        """Return the time of an opportunity in ns since the start; numbers continue over repetitions of the trace."""
         rounds, place = divmod(number, len(self._times_ns))
         return rounds * self._times_ns[-1] + self._times_ns[place]
 
     def _first_from(self, since_ns: int) -> int:
-        """Return the number of the first opportunity at or after a time in ns since the start."""
+        """Return the number of the first opportunity at or after `since_ns`, a time since the start of the trace."""
         rounds, rest_ns = divmod(since_ns, self._times_ns[-1])
         if rest_ns == 0 and rounds:
             # The end of a round is both its last time and time 0 of the next one.
