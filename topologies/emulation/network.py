@@ -81,7 +81,7 @@ class Network(Mininet):  # type: ignore[misc]
     """Mininet with lab7's nodes and links and deterministic MAC addresses, without changes of machine-wide settings.
 
     is_open: the nodes and links of the topology, which were validated together, have been built. Nodes and links added
-    later are validated one by one, and reported to subscribers.
+    later are validated one by one, and reported to the testbed.
     """
 
     def __init__(self, topo: Topo | None, controller: Any = None, **options: Any) -> None:

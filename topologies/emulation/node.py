@@ -447,7 +447,7 @@ class Bridge(LazyShell, LinuxBridge):  # type: ignore[misc]
         """Do nothing, because the testbed has checked for the required tools (overrides LinuxBridge.setup)."""
 
     def equip(self, changed: Callable[[], None], plan: Plan) -> None:
-        """Set the plan, and the function to call when ports of the running bridge change; precedes the constructor."""
+        """Set the plan and the callback for changed ports of the running bridge; called before the constructor."""
         self._changed = changed
         self.plan = plan
         self._attached: list[Any] = []

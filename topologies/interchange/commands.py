@@ -122,7 +122,7 @@ def _read_route(words: list[str], found: NodeSetUp) -> None:
 
 
 def _read_netem(words: Sequence[str], before: Shape) -> Shape:
-    """Return a shape with the parameters of one more netem command applied to `before`, that of earlier commands."""
+    """Return the shape `before`, from earlier netem commands, with the parameters of one more command applied."""
     shape, place = before, 0
     while place < len(words):
         name, values = words[place], words[place + 1 :]

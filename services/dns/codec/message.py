@@ -418,7 +418,10 @@ def encode(message: Message, limit_octets: int = MESSAGE_OCTETS_MAX) -> bytes:
 
 
 def udp_limit(query: Message, size_max: int) -> int:
-    """Return the maximum size of a UDP response in octets: the requestor's payload size, but 512 to `size_max`."""
+    """Return the maximum size of a UDP response in octets.
+
+    It is the requestor's payload size, but at least 512 and at most `size_max`.
+    """
     # The limit is the size in OPT (RFC 6891 section 6.2.3), without EDNS 512 octets (RFC 1035 section 2.3.4).
     return UDP_SIZE_MIN if query.edns is None else min(max(query.edns.udp_size, UDP_SIZE_MIN), size_max)
 

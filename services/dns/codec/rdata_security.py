@@ -196,7 +196,7 @@ class NXT(Rdata):
 class NSEC3(Rdata):
     """Rdata of NSEC3: the next hash in a zone's chain of hashed names, and RR types (RFC 5155 section 3).
 
-    The types are those at the name of which the owner has the hash.
+    The types are those of the name whose hash is in the owner name.
     """
 
     shape = (

@@ -274,7 +274,7 @@ class _Classifier:
         return ClassifiedResponse(ResponseKind.REFERRAL, self._question.name, delegation=delegation)
 
     def _referral(self, name: Name) -> RRset | None:
-        """Return the NS RRset of a referral: of the lowest zone cut from the queried zone to `name`; None without."""
+        """Return the NS RRset of a referral: of the lowest zone cut from the queried zone to `name`; or None."""
         return _nearest_ns(self._authority, self._queried.zone, name)
 
     def _referral_in_answer(self) -> RRset | None:

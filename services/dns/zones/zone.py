@@ -328,7 +328,7 @@ class Zones:
         return self._zones.get(origin.folded)
 
     def closest(self, qname: Name, qtype: int = RRType.A) -> Zone | None:
-        """Return the zone that a name is in: of its nearest ancestor (RFC 1034 section 4.3.2 step 2); None without."""
+        """Return the zone of a name's nearest ancestor (RFC 1034 section 4.3.2 step 2); None if there is none."""
         folded = qname.folded
         zone = self._nearest(folded)
         if qtype == RRType.DS and zone is not None and zone.origin.folded == folded and folded:

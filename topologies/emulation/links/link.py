@@ -28,6 +28,8 @@ class Wiring:
 
     backend      'wire' (user-space links) or 'netem'
     forkserver   fork server that starts the processes of wires
+    workdir      folder for the records of wires
+    random       generator of the seeds of wires
     plan         pending changes of the network (see plan)
     numbers      numbers for new links
     changed      function to call when an address of the running network has changed

@@ -436,7 +436,7 @@ class Service:
                 os.close(descriptor)
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal, without effect after the exit; precede a signal that ends the service by expect_end()."""
+        """Send a signal, without effect after the exit; call expect_end() before a signal that ends the service."""
         if self._open:
             with contextlib.suppress(ProcessLookupError, EmulationError):
                 signal.pidfd_send_signal(self.pidfd, number)

@@ -109,7 +109,7 @@ class Program:
         return self._process.poll()
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal, without effect after the exit; precede a signal that ends the program by expect_end()."""
+        """Send a signal, without effect after the exit; call expect_end() before a signal that ends the program."""
         self._process.send_signal(number)
 
     def terminate(self) -> None:
