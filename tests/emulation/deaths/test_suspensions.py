@@ -11,8 +11,9 @@ from contextlib import suppress
 
 import pytest
 
-from tests.emulation.deaths.running_lab import Run, finish
+from tests.emulation.deaths.running_lab import Run, caught, finish
 from tests.emulation.deaths.test_deaths import DNS, HTTP, MAIL
+from tests.emulation.processes import Process
 from tests.emulation.support import PATIENCE_S
 
 SUSPENSION_S = 5.0
@@ -22,10 +23,8 @@ STANDSTILLS = {"longest suspension", "processes suspended"}
 WAITING = {"outer", "init"}
 
 
-def suspended(run: Run, roles: list[str]) -> dict[str, object]:
-    """Suspend the last process of each role for a while, as Ctrl-Z does with all; return the result of the run."""
-    there = run.roles()
-    victims = [there[role][-1] for role in roles]
+def suspended(run: Run, victims: list[Process]) -> dict[str, object]:
+    """Suspend processes for a while, as Ctrl-Z does with all of a run; return the result of the run."""
     for victim in victims:
         os.kill(victim.pid, signal.SIGSTOP)
     time.sleep(SUSPENSION_S)
@@ -63,16 +62,19 @@ def test_a_suspended_process_of_any_role_makes_the_run_suspect(
         run.wait(run.captures)
         open_roles |= {role for role in run.roles() if not role.startswith("+")} - done
         role = sorted(open_roles)[0]
-        run.wait(lambda run=run, role=role: run.find(role) is not None)  # type: ignore[misc]
-        # The run may have ended without a process of that role.
-        if run.process.poll() is not None or run.find(role) is None:
+        victim = caught(run, role)
+        while victim is None and run.process.poll() is None:
+            victim = caught(run, role)
+        if victim is None:
+            # The run has ended without a process of that role, or each of them was gone at once.
             finish(run)
             attempts += 1
-            assert attempts < 10
+            assert attempts < 10, role
             continue
         open_roles.discard(role)
         done.add(role)
-        result = suspended(run, [role])
+        attempts = 0
+        result = suspended(run, [victim])
         if role in WAITING:
             assert not [claim for claim in result["claims"] if claim["verdict"] == "failed"]  # type: ignore[attr-defined]
         else:
@@ -85,4 +87,4 @@ def test_a_suspended_process_of_any_role_makes_the_run_suspect(
 def test_a_suspended_lab_is_suspect(start: Callable[..., Run], words: tuple[str, ...]) -> None:
     run = start(*SHORT[words])
     run.wait(run.captures)
-    assert_suspect(suspended(run, list(run.roles())), words[0])
+    assert_suspect(suspended(run, [processes[-1] for processes in run.roles().values()]), words[0])
