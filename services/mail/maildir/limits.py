@@ -1,4 +1,4 @@
-"""Size, count and time limits of the Maildir store, each with its source."""
+"""Size, count and time limits of the Maildir store, each explained by a comment."""
 
 # Maximum octets of a file name: NAME_MAX of ext4, xfs and btrfs.
 FILE_NAME_OCTETS = 255

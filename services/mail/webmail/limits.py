@@ -1,4 +1,4 @@
-"""Size, time and count limits of the webmail server, each with its source."""
+"""Size, time and count limits of the webmail server, each explained by a comment."""
 
 # Maximum numbers of sessions, in total and per user; above them the oldest ends. Each costs a few hundred octets.
 SESSIONS_MAX = 2_000

@@ -1,6 +1,6 @@
 """Staging area for messages being written (compositions): state and files, in a directory beside the mail folders.
 
-    lab7-webmail/ID/composition.json        list of files, errors, the draft that it replaces
+    lab7-webmail/ID/composition.json        list of files, errors, and the draft message that is replaced on saving
     lab7-webmail/ID/fields.json             recipients, subject and text
     lab7-webmail/ID/f1                      the content of a file
 
