@@ -64,7 +64,7 @@ Lookups = Generator[Lookup, Answer, list[Host] | Reply]
 def find_route(domain: str, own_names: Collection[str], random: Random) -> Lookups:
     """Yield DNS lookups for a domain or address literal; return its hosts in order of preference, or an SMTP reply.
 
-    `own_names` are the host names of this server, in lower case. The reply tells why there is no host.
+    `own_names` are the host names of this server, in lower case. The reply gives the reason if there is no host.
     """
     address = literal_address(domain)
     if address is not None:

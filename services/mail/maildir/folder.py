@@ -135,7 +135,7 @@ class Folder:
 
     @property
     def first_recent(self) -> int:
-        r"""The lowest UID that is still \Recent: no session has been told of the messages from this UID on."""
+        r"""The lowest UID that is still \Recent: no session has claimed the messages from this UID on."""
         return self._index.first_recent
 
     def refresh(self, added: Sequence[str] = ()) -> None:
