@@ -48,7 +48,7 @@ class Offer:
     # RFC 4954 section 4: if False, passwords are accepted inside TLS only, provided that the server has TLS.
     auth_in_clear: bool = False
     auth_required: bool = False
-    # With strict_syntax, paths beyond the grammar are rejected, and lines above 1000 octets (RFC 5321 section 4.5.3.1.6).
+    # With strict_syntax, paths beyond the grammar and lines above 1000 octets (RFC 5321 section 4.5.3.1.6) are refused.
     strict_syntax: bool = False
 
 
