@@ -2,15 +2,15 @@
 
     [users.ann]
     password = "scrypt:16384:8:1:SALT:HASH"     # from python -m lab7.services.ftp.accounts, password on stdin
-    home = "ann"                                # relative to --root, or to the directory of this file
+    home = "ann"                                # relative to --root; without --root, to the directory of this file
     quota = 10_000_000                          # octets; default: no limit
     writable = true                             # the default
-    account = "billing"                         # argument of ACCT, if an account is required
-    account_for = "login"                       # (332) or "storing" (532)
+    account = "billing"                         # argument that ACCT must have; default: no account is required
+    account_for = "login"                       # the default (reply 332), or "storing" (reply 532)
 
-`password = "plain:secret"` is accepted as well, for labs: FTP sends it in the clear anyway. Without a password the name
-alone logs in. `anonymous` and `ftp` are the anonymous user (RFC 1635): any password is accepted, and files are
-read-only.
+`password = "plain:secret"` is accepted as well, for labs: FTP sends it in the clear anyway. For a user without the key
+`password`, USER alone logs in. `anonymous` and `ftp` are the names of the anonymous user (RFC 1635), if the server has
+one: any password is accepted, and files are read-only.
 """
 
 import hmac

@@ -1,7 +1,8 @@
 """Deliberate faults of the FTP server and client, enabled by `--fault NAME` (RFC 959 sections 3.1.1.3, 4.1.2 and 5.4).
 
-FaultyControlConnection is a control connection of the server that changes replies, addresses and the representation
-type. The client's one fault is a setting: TYPE A for every file.
+FaultyControlConnection, the control connection of a server with faults, omits the preliminary replies, ends reply lines
+in LF alone, replies to PASV with an unreachable address, or sends files with converted line ends after TYPE I. The
+client has one fault: it requests TYPE A for every file, pictures among them.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Limits of the FTP services: buffers, counts and times, each with the source of its value."""
+"""Limits of the FTP server and client: buffer sizes, counts and time-outs, each explained by a comment."""
 
 from dataclasses import dataclass
 

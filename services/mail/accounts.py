@@ -1,7 +1,7 @@
 r"""Parser of the accounts file: users, passwords, quotas, mailing lists and forwards (RFC 5321 sections 3.4 and 3.5).
 
     alice:correct horse:10000000          a user, the password, and the quota in octets (optional; default: none)
-    bob@example.org:scrypt$14$8$1$...:0   a user of one domain only; the password hashed by hash_password()
+    bob@example.org:scrypt$14$8$1$...     a user of one domain only; the password hashed by hash_password(); no quota
     carol:secret:1000000:hold             a mailbox that accepts no messages for now (reply 450)
     staff: alice, bob@example.org         a list, which EXPN shows (RFC 5321 section 3.5)
     dave => dave@example.net              a user whose mail is forwarded (reply 251)

@@ -1,10 +1,11 @@
 """Parser of mailboxes and paths in the SMTP envelope (RFC 5321 sections 4.1.2, 4.1.3 and 4.5.3.1).
 
-    >>> parse_path(b"<@relay.example:bob@example.com> SIZE=100")
+    >>> parse_path(b"<@relay.example:bob@example.com> SIZE=100")      # (mailbox, octets after the path)
     (Mailbox(local_part='bob', domain='example.com'), b' SIZE=100')
 
-A source route is parsed and ignored (appendix C); quoted local parts are stored unquoted. parse_loose_path() also
-accepts the malformed paths that Postfix accepts. Left out: SMTPUTF8 (RFC 6531), so octets beyond ASCII are invalid.
+A source route such as `@relay.example:` is parsed and ignored (appendix C); quoted local parts are stored unquoted.
+parse_loose_path() also accepts the malformed paths that Postfix accepts. Left out: SMTPUTF8 (RFC 6531), so octets
+beyond ASCII are invalid.
 """
 
 import re

@@ -1,9 +1,10 @@
 """Deliberate protocol violations (faults) of the mail services and the user agent, enabled by `--fault NAME`.
 
-For teaching and for tests of the checkers; the mechanism common to all services is in services/faults.py. SMTP:
-FaultyServerSession changes the server's replies and the received message, unstuffed() omits the client's dot-stuffing,
-late() replies 250 before the message is on disk. POP3 and IMAP: FaultyAccessSession changes the octets that a correct
-session sends. User agent: with_mime_faults() changes the octets of a composed message.
+They are for teaching, and for tests of `lab7 judge`, which detects violations in packet captures; the mechanism common
+to all services is in services/faults.py. SMTP: FaultyServerSession changes the server's replies and the received
+message, unstuffed() omits the client's dot-stuffing, late() replies 250 before the message is on disk. POP3 and IMAP:
+FaultyAccessSession changes the octets that a correct session sends. User agent: with_mime_faults() changes the octets
+of a composed message.
 """
 
 import asyncio
@@ -174,7 +175,10 @@ class FaultyAccessSession:
 
 
 def _counted(size: bytes) -> int:
-    """Return a wrong size, as if line ends were LF: one octet less per line of LINE_OCTETS octets on average."""
+    """Return a wrong size in octets, as if line ends were LF instead of CRLF: one octet less per line.
+
+    The number of lines is estimated at LINE_OCTETS octets per line.
+    """
     return int(size) - max(1, int(size) // LINE_OCTETS)
 
 

@@ -1,6 +1,6 @@
 """Path names of FTP commands (RFC 959, RFC 3659 section 2.2), and file name patterns of LIST and NLST.
 
-    >>> normalise(("pub",), "../a//b/.")
+    >>> normalise(("pub",), "../a//b/.")      # working directory /pub
     ('a', 'b')
     >>> normalise((), "../../etc/passwd")     # at the root, .. is the root, as in a file system
     ('etc', 'passwd')

@@ -1,7 +1,7 @@
-"""File system work of server-DTP: opening files and listings for a transfer, and requests without a data connection.
+"""File system operations for FTP commands: opening files and listings for a transfer; SIZE, MDTM, MKD, RNTO and others.
 
-Requests without a data connection serve commands such as SIZE, MDTM, MKD and RNTO. All functions block on the file
-system, run in a worker thread and raise FileError.
+Each operation carries out one request of the session (server_pi/actions.py). It blocks on the file system, runs in a
+worker thread, and raises FileError.
 """
 
 import os
@@ -39,7 +39,10 @@ _CUT = "Listing truncated: the directory has too many entries."
 
 
 def open_transfer(files: UserFiles, request: Opening, now: float) -> tuple[Transfer, Opened]:
-    """Open the file or listing of a request; return (sender or receiver, result for the session)."""
+    """Open the file or listing that a request names; return (sender or receiver, Opened).
+
+    The sender or receiver is for the data connection; Opened is the request's result for the session.
+    """
     if isinstance(request, OpenRead):
         return open_read(files, request)
     if isinstance(request, OpenWrite):
@@ -65,7 +68,7 @@ def execute_request(files: UserFiles, request: Request, now: float) -> Result:
 
 
 def open_read(files: UserFiles, request: OpenRead) -> tuple[FileSender | PieceSender, Opened]:
-    """Open a file for RETR; return (sender for the data connection, result for the session)."""
+    """Open a file for RETR; return (sender for the data connection, Opened with the size in octets if known)."""
     descriptor, status = files.open_read(request.path)
     size = status.st_size
     if request.data_type is DataType.ASCII:
@@ -78,14 +81,14 @@ def open_read(files: UserFiles, request: OpenRead) -> tuple[FileSender | PieceSe
 
 
 def open_write(files: UserFiles, request: OpenWrite) -> tuple[Receiver, Opened]:
-    """Open a file for STOR, APPE or STOU; return (receiver for the data connection, result for the session)."""
+    """Open a file for STOR, APPE or STOU; return (receiver for the data connection, Opened with the name for STOU)."""
     upload, path = files.open_write(request)
     name = format_path(path) if request.storing is StoreMode.UNIQUE else ""
     return Receiver(upload, request.data_type is DataType.ASCII), Opened(name=name)
 
 
 def open_listing(files: UserFiles, request: OpenListing, now: float) -> tuple[PieceSender, Opened]:
-    """Prepare a listing for LIST, NLST or MLSD; return (sender for the data connection, result for the session)."""
+    """Prepare a listing for LIST, NLST or MLSD; return (sender for the data connection, an Opened)."""
     entries, is_directory, is_cut = files.entries(request.path, request.pattern)
     prefix = request.prefix if is_directory else request.prefix.removesuffix("/").rpartition("/")[0]
     if not is_directory and prefix:

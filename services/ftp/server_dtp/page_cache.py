@@ -1,4 +1,4 @@
-"""Page cache queries: test for octets of a file that can be read without disk access.
+"""Page cache queries: whether octets of a file can be read without disk access.
 
 The event loop sends cached octets itself and leaves all other octets to a worker thread, since a disk may be slow.
 """

@@ -1,4 +1,4 @@
-"""Transmission of a file by sendfile(2) on the event loop, a limited number of octets at a time, while it is in memory.
+"""Transmission of a file by sendfile(2) on the event loop, as long as its octets can be read without disk access.
 
 Whenever the socket is writable, the loop sends at most TransferLoad.turn_octets octets (one turn). It ends when the
 whole file is sent, when a worker thread has to read from the disk, when the transfer is aborted, or when the peer has
@@ -17,7 +17,7 @@ from lab7.services.ftp.server_pi.failures import Cause
 
 @dataclass(slots=True)
 class TransferLoad:
-    """Number of transfers in progress on the event loop, from which the share of each transfer is computed."""
+    """Number of transfers in progress on the event loop; the more transfers, the fewer octets each sends per turn."""
 
     transfers: int = 0
 

@@ -1,7 +1,8 @@
 """Actions of server-PI and their results: the interface between the sans-IO session and the control connection.
 
-The connection carries out actions in their order. Most actions have no result. A Request has exactly one, which the
-connection passes to ServerSession.resolved(); until then the session executes no further command.
+An action is an object such as Send(octets), returned by the session and carried out by the connection, in order. A
+Request is an action with a result, which the connection passes to ServerSession.resolved(). Until then the session
+executes no further command, except ABOR, STAT and NOOP during a transfer. All other actions have no result.
 """
 
 from collections.abc import Mapping

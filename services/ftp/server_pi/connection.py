@@ -1,4 +1,4 @@
-"""Control connection of the FTP server on asyncio: the shell of a sans-IO session (session.py).
+"""Control connection of the FTP server on asyncio: does the I/O for a sans-IO session (session.py).
 
 The connection passes received octets to the session and carries out the session's actions. The session takes all
 decisions of the protocol; the connection is responsible for backpressure, deadlines and the log. Blocking file

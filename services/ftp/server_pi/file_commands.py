@@ -1,7 +1,7 @@
 """File commands without a data connection: CWD, CDUP, PWD, MKD, RMD, DELE, RNFR, RNTO, SIZE, MDTM, MFMT, MLST, CHMOD.
 
-RFC 959 sections 4.1.1 and 4.1.3, RFC 3659; MFMT: draft-somers-ftp-mfxx-04. CDUP has the replies of CWD, as RFC 959
-section 4.1.1 says (250; the list in section 5.4 has 200).
+The commands are specified in RFC 959 sections 4.1.1 and 4.1.3 and in RFC 3659, MFMT in draft-somers-ftp-mfxx-04. CDUP
+gets reply 250 like CWD, as RFC 959 section 4.1.1 requires, although the list in section 5.4 has 200.
 """
 
 from collections.abc import Mapping
@@ -105,7 +105,7 @@ def modification_time(session: ServerSession, argument: str) -> None:
 
 
 def set_modification_time(session: ServerSession, argument: str) -> None:
-    """Handle MFMT time-val path, which clients send after an upload to preserve the time of the file."""
+    """Handle `MFMT time-val path`, which clients send after an upload to preserve the time of the file."""
     value, _, name = argument.partition(" ")
     modified_s = parse_time_value(value)
     if modified_s is None or not name:
@@ -128,7 +128,7 @@ def list_one(session: ServerSession, argument: str) -> None:
 
 
 def change_mode(session: ServerSession, argument: str) -> None:
-    """Handle SITE CHMOD mode path, which clients send after an upload to preserve permissions."""
+    """Handle `SITE CHMOD mode path`, which clients send after an upload to preserve permissions."""
     digits, _, name = argument.partition(" ")
     if not (len(digits) in (3, 4) and set(digits) <= set("01234567")) or not name:
         session.reply(501, "Syntax: SITE CHMOD mode path")

@@ -61,7 +61,10 @@ def site(session: ServerSession, argument: str) -> None:
 
 
 def features(session: ServerSession, _: str) -> None:
-    """Handle FEAT: list the extensions; in the line MLST, a star marks each enabled fact (RFC 2389 3, RFC 3659 7.8)."""
+    """Handle FEAT: list the extensions (RFC 2389 section 3).
+
+    In the line MLST, a star marks each enabled fact (RFC 3659 section 7.8).
+    """
     facts = "".join(f"{fact}{'*' if fact in session.facts else ''};" for fact in FACTS)
     lines = ("EPRT", "EPSV", "MDTM", "MFMT", f"MLST {facts}", "REST STREAM", "SIZE", "TVFS", "UTF8")
     session.reply(211, "Features:", *(" " + line for line in lines), "End")

@@ -1,4 +1,6 @@
-"""Transfer parameter commands PORT, PASV, EPRT, EPSV, TYPE, MODE, STRU, ALLO, REST (RFC 959 4.1.2, RFC 2428, RFC 3659).
+"""Transfer parameter commands PORT, PASV, EPRT, EPSV, TYPE, MODE, STRU, ALLO and REST (RFC 959 section 4.1.2).
+
+EPRT and EPSV are specified in RFC 2428, REST in RFC 3659 section 5.
 
 Against the bounce attack, PORT and EPRT accept only the client's own address and ports from 1024 on, and get reply 504
 otherwise (RFC 2577 section 3). Only stream mode and file structure are supported: RFC 1123 section 4.1.2.13 requires no

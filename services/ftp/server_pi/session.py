@@ -2,8 +2,8 @@ r"""Session of server-PI (RFC 959), sans-IO: octets of the control connection in
 
     session = server_pi(ConnectionInfo("127.0.0.1", "127.0.0.1"))
     session.greeting()                       # [Send(b"220 ...")]
-    session.receive(b"USER ann\r\n")         # [Authenticate("ann", Credential.NAME)]
-    session.resolved(Admitted(Credential.PASSWORD))     # [Send(b"331 ...")]
+    session.receive(b"USER ann\r\n")         # [Authenticate("ann", Credential.NAME)], a request to check the name
+    session.resolved(Admitted(Credential.PASSWORD))     # its result: PASS comes next; returns [Send(b"331 ...")]
 
 The table in commands.py maps each verb to the states in which it is allowed, and to its handler. One command is
 executed at a time; pipelined commands are buffered in order. During a transfer, ABOR is handled at once, and so are
@@ -209,7 +209,7 @@ class ServerSession:
         self._refusals = self._refusals + 1 if is_refusal(code) else 0
 
     def fail(self, failed: Failed, codes: Mapping[Cause, int]) -> None:
-        """Send the reply for a failed request, with its code in `codes`, or 451 if its cause is not in `codes`."""
+        """Send the reply for a failed request; `codes` maps causes to reply codes, other causes get 451."""
         self.reply(codes.get(failed.cause, 451), failure_text(failed))
 
     def act(self, action: Action) -> None:

@@ -3,8 +3,8 @@
     U: RETR a.txt     S: 150 (125 if the connection is open), then octets on the data connection, then 226
 
 A failure before the transfer is reported instead of 150, a later failure after 150, with the codes of RFC 959 section
-5.4. One deviation: for a missing file in LIST and NLST, section 5.4 lists only 450. Here the code is 550, as section
-4.2 defines 550 and as clients expect: they would retry after 450.
+5.4. One deviation: LIST and NLST reply 550 (file not found, section 4.2) if the file is missing. Section 5.4 lists only
+450 for them, after which clients would retry.
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,7 @@
 
     agent = await UserAgent.connect("127.0.0.1", 2121, ClientSettings())
     await agent.login("anonymous", "guest@")
-    report = await agent.retrieve("a.txt", sink.write)
+    report = await agent.retrieve("a.txt", file.write)      # calls file.write(octets) for each received piece
 
 Passive mode: the client connects to the port in the reply to PASV or EPSV, always at the host of the control
 connection. Active mode: the client listens, sends PORT or EPRT, and accepts one connection, from the server only.

@@ -2,8 +2,10 @@
 
 A connection passes received octets to its session (access.requests), sends the responses, and does the I/O that the
 session requests; all decisions of the protocol are in the session. Connections share a ServerContext and have no
-reference to the AccessServer that creates them. RFC 1939 sections 3 and 7, RFC 3501 sections 5.4 and 11.2, RFC 2177
-section 3.
+reference to the AccessServer that creates them.
+
+The RFCs specify the idle time-out (RFC 1939 section 3, RFC 3501 section 5.4), the check of an APOP digest (RFC 1939
+section 7), the delay after a failed login (RFC 3501 section 11.2), and updates during IDLE (RFC 2177 section 3).
 """
 
 import asyncio

@@ -9,9 +9,11 @@ r"""Mail user agent for the command line: composition, submission and retrieval 
     $ python -m lab7.services.mail.agent read --pop3 mail.example.com --user bob --password secret --delete \
           save 1 folder
 
-From Python: `composition.compose_message(draft, date_s, message_id)`, `submission.send(server, [prepare(content)])` and
-`mailbox_client.fetch_messages(access, numbers)`. Messages are encoded as ASCII by MIME (RFC 2045 to 2047, 2183, 2231);
-submission uses smtplib, retrieval uses poplib and imaplib.
+The last command saves message 1 and its attachments as files in the directory `folder`, and then deletes the message on
+the server. In Python, `composition.compose_message(draft, date_s, message_id)` returns the octets of a message,
+`submission.send(server, [prepare(content)])` sends it, and `mailbox_client.fetch_messages(access, numbers)` retrieves
+messages. Messages are encoded as ASCII by MIME (RFC 2045 to 2047, 2183, 2231); submission uses smtplib, retrieval uses
+poplib and imaplib.
 """
 
 from importlib import import_module

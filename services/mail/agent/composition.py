@@ -1,9 +1,11 @@
 """Message composition: encoder of a mail draft as a MIME message (RFC 5322; RFC 2045 to 2047, 2183, 2231).
 
-    content = compose_message(draft, date_s, "123.456@example.org")
+    compose_message(draft, 1795442557.0, "123.456@example.org")      draft, seconds since 1970 UTC, Message-ID
 
+    Date: Mon, 23 Nov 2026 14:02:37 +0000
     From: alice@example.org
     To: bob@example.com
+    Message-ID: <123.456@example.org>
     Subject: A picture
     MIME-Version: 1.0
     Content-Type: multipart/mixed; boundary="=_..."
@@ -18,7 +20,7 @@
     ...
 
 The same draft, date and Message-ID give the same octets. Lines end in CRLF and all octets are ASCII, so that no server
-extension is needed. Left out: HTML bodies and encryption.
+extension such as 8BITMIME is needed. Left out: HTML bodies and encryption.
 """
 
 import base64

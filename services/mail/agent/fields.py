@@ -1,7 +1,8 @@
 r"""Encoder of mail header fields: folding and encoded words (RFC 5322 section 2.2.3, RFC 2047).
 
 unstructured("Subject", "Grüße") == "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n"
-mailbox_list("To", [NameAddr("Bob, Example", mailbox)]) == 'To: "Bob, Example" <bob@example.com>\r\n'
+bob = NameAddr("Bob, Example", Mailbox("bob", "example.com"))
+mailbox_list("To", [bob]) == 'To: "Bob, Example" <bob@example.com>\r\n'
 """
 
 import re

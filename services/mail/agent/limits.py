@@ -1,4 +1,4 @@
-"""Size and count limits of the mail user agent (recipients, attachments, lines, messages), each with its source."""
+"""Size and count limits of the mail user agent (recipients, attachments, lines), each explained by a comment."""
 
 # Maximum number of recipients of a message, as in Postfix (smtpd_recipient_limit).
 RECIPIENTS_MAX = 1_000

@@ -1,9 +1,11 @@
 """SMTP client for message submission, on Python's smtplib (RFC 5321, RFC 6409).
 
     refused = send(Server("mail.example.org", 587, "alice", "secret"), [prepare(content)])
+    {"carol@example.com": "550 5.1.1 No such user here"}     # each refused recipient, with the server's reply
 
-Several messages share one connection. Recipients are taken from To, Cc and Bcc unless the envelope is given; the Bcc
-field is removed (RFC 5322 section 3.6.3). Left out: delivery status notifications (RFC 3461).
+prepare() takes the octets of a message. Sender and recipients are taken from the fields From, To, Cc and Bcc unless
+they are given; the Bcc field is removed (RFC 5322 section 3.6.3). Several messages share one connection. Left out:
+delivery status notifications (RFC 3461).
 """
 
 import os

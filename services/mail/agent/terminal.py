@@ -41,12 +41,12 @@ class MessageSummary:
 
 
 def strip_controls(text: str) -> str:
-    """Remove control characters from a text, except tabs and line ends."""
+    """Remove control characters, and those that change the direction of text; keep tabs and line ends."""
     return _CONTROLS.sub("", text)
 
 
 def one_line(text: str) -> str:
-    """Remove control characters, tabs and line ends, so that the text stays on one line of the terminal."""
+    """Remove control characters and replace tabs and line ends by spaces, so that the text stays on one line."""
     return _LINE_CONTROLS.sub(" ", strip_controls(text))
 
 

@@ -99,7 +99,7 @@ def _comment(text: str) -> str:
 
 
 def is_of(field: HeaderField, authserv_id: str) -> bool:
-    """Return True if a field is an Authentication-Results field with this server's authserv-id or an unreadable one."""
+    """Return True for an Authentication-Results field of this server, or one whose authserv-id cannot be parsed."""
     if field.name != FIELD_NAME.lower():
         return False
     lexer = Lexer(field.value)

@@ -1,12 +1,15 @@
 """Authentication of a received message: SPF, DKIM and DMARC in order, and the decision to accept or reject it.
 
     steps = authenticate(content, Sender(...), Checks(dmarc=Mode.ENFORCE), "mail.example.com", now_s, percent)
-    next(steps)                       Lookup(...)
-    ...                               StopIteration with Decision(field, reply): reply None accepts the message
+    next(steps)                        Lookup(...), a DNS query
+    steps.send(Answer(response))       the next Lookup, or StopIteration with a Decision
 
-SPF (RFC 7208), DKIM (RFC 6376) and DMARC (RFC 7489) run in this order; Checks.dmarc enables all three. Without DMARC,
-an SPF failure may be a reason to reject (RFC 7208 section 8.4), a DKIM failure never is (RFC 6376 section 6.1). Reply
-codes: RFC 7372, and RFC 7489 section 10.3.
+The Decision has the Authentication-Results field, here with the authserv-id mail.example.com, and the SMTP reply that
+rejects the message (None: accepted). `percent` is a random number from 0 to 99 for the tag pct= of DMARC.
+
+SPF (RFC 7208), DKIM (RFC 6376) and DMARC (RFC 7489) run in this order; Checks.dmarc enables all three, since DMARC
+needs the other results. Without DMARC, an SPF failure may be a reason to reject (RFC 7208 section 8.4), a DKIM failure
+never is (RFC 6376 section 6.1). The reply codes are those of RFC 7372, and of RFC 7489 section 10.3.
 """
 
 from dataclasses import dataclass

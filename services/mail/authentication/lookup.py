@@ -1,11 +1,11 @@
 """Sans-IO DNS lookups for mail authentication: generators that yield questions (Lookup) and receive responses (Answer).
 
-    steps = txt_records("_dmarc.example.org")
-    lookup = next(steps)                        Lookup("_dmarc.example.org.", TXT)
-    steps.send(Answer(message))                 StopIteration with [b"v=DMARC1; p=reject"]
+    steps = txt_records(domain_name("_dmarc.example.org"))
+    next(steps)                        Lookup("_dmarc.example.org.", TXT)
+    steps.send(Answer(response))       StopIteration with [b"v=DMARC1; p=reject"]
 
 NODATA (no records of the type) and NXDOMAIN (no such name) both give an empty list of records, which RFC 7208 section
-4.6.4 calls a void lookup. TemporaryLookupError is for timeouts and for all other response codes.
+4.6.4 calls a void lookup. TemporaryLookupError is raised after a timeout and for all other response codes.
 """
 
 from collections.abc import Generator, Sequence

@@ -1,9 +1,9 @@
 """Local delivery of messages into Maildirs, in batches per mailbox, each message exactly once (RFC 5321 section 4.4).
 
-Mailboxes collects the messages that arrive during a write and delivers them as the next batch, one batch per mailbox,
-by deliver() in a thread. When deliver() returns, the contents and names of all files of the batch are on disk. A file
-name contains the queue id and the recipient's number. If the MTA crashes after delivery but before the queue records
-it, the retry (`may_be_delivered`) finds the file by its name and does not deliver again.
+Messages that arrive for a mailbox while a batch is written form the mailbox's next batch (class Mailboxes). deliver()
+writes a batch in a thread; when it returns, the contents and names of all files of the batch are on disk. A file name
+contains the queue id and the recipient's number. If the MTA crashes after delivery but before the queue records it, the
+retry (`may_be_delivered`) finds the file by its name and does not deliver again.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Remote delivery by SMTP to one mail domain: its waiting messages, connections and retries (RFC 5321 section 4.5.4.1).
 
 The first connection probes the destination. If it succeeds, more connections are opened while messages are waiting, and
-each connection sends several messages. If no host accepts a connection, all messages for the domain wait, and a single
+each connection sends several messages. If all hosts fail temporarily, all messages for the domain wait, and a single
 connection tries again after the schedule's interval: an unreachable server sees one attempt per interval, regardless of
 the number of messages. A connection may stall because its network path has failed. It stays open until the timeouts of
 section 4.5.3.2, but after STALLED_S another connection may be opened in addition.
@@ -149,7 +149,7 @@ class Destination:
         return sum(progress_s > since_s for progress_s in self._workers.values())
 
     def _check_stalled(self) -> None:
-        """Open a further connection for each connection that has stalled."""
+        """Open further connections in place of those that have stalled, up to the connection limit."""
         self._stall_timer = None
         self._start_workers()
 

@@ -1,12 +1,13 @@
 """MX routing, sans-IO: selection and order of the hosts that receive a domain's mail (RFC 5321 section 5).
 
     steps = find_route("example.net", own_names, random)
-    lookup = next(steps)                        Lookup("example.net", MX)
-    steps.send(Answer(records))                 the next Lookup, or StopIteration with a list of hosts
+    next(steps)                        Lookup("example.net.", MX), a DNS query
+    steps.send(Answer(response))       the next Lookup, or StopIteration with a list of hosts or an SMTP reply
 
 Hosts of equal preference are shuffled. A domain without MX records but with an address is its own MX host with
 preference 0 (implicit MX). The MX record `.` (null MX, RFC 7505) means that the domain accepts no mail. If this server
-is one of the MX hosts, only hosts with a lower preference value are tried; this prevents mail loops (section 5.1).
+(`own_names`) is one of the MX hosts, only hosts with a lower preference value are tried; this prevents mail loops
+(section 5.1).
 """
 
 from collections.abc import Collection, Generator, Sequence
@@ -44,7 +45,7 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The response to a Lookup: records and response code, None after a time-out."""
+    """The response to a Lookup: the DNS message, None after a time-out."""
 
     message: Message | None
 
@@ -63,7 +64,7 @@ Lookups = Generator[Lookup, Answer, list[Host] | Reply]
 def find_route(domain: str, own_names: Collection[str], random: Random) -> Lookups:
     """Yield DNS lookups for a domain or address literal; return its hosts in order of preference, or an SMTP reply.
 
-    `own_names` are the host names of this server, in lower case. The reply tells why there is no host.
+    `own_names` are the host names of this server, in lower case. The reply gives the reason if there is no host.
     """
     address = literal_address(domain)
     if address is not None:

@@ -1,8 +1,8 @@
 """Trace header fields Received and Return-Path (RFC 5321 section 4.4), and missing fields of submissions (RFC 6409).
 
-Received: from client.example.org (client.example.org [192.0.2.7])
+Received: from client.example.org ([192.0.2.7])
         by mx.example.com with ESMTPS id 6f3a...
-        for <bob@example.com>; Tue, 23 Nov 2026 13:20:00 +0000
+        for <bob@example.com>; Mon, 23 Nov 2026 13:20:00 +0000
 """
 
 import re

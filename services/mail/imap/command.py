@@ -1,8 +1,8 @@
 """Entry type of the IMAP command table: the session states that permit a command, and its handler (a generator).
 
 A handler yields two kinds of outputs: octets, which the connection sends in order, and requests for I/O (log in, start
-TLS, read a continuation line). Its return value is the text of the tagged OK. A long response is therefore never
-buffered as a whole, and at each yield the connection can run other sessions.
+TLS, read a continuation line). A long response is yielded in pieces: it is never buffered as a whole, and between two
+pieces the connection can run other sessions. The return value is the text of the tagged OK.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Limits on the input and resources of an IMAP session, each with its source."""
+"""Limits on the input and resources of an IMAP session, each explained by a comment."""
 
 # Maximum octets of a command line without literals: 64 KiB, as with Dovecot's imap_max_line_length.
 LINE_OCTETS = 65_536

@@ -1,7 +1,7 @@
 """Checks of IMAP literals by their announced size, before the client sends the octets (RFC 3501 section 4.3, RFC 7888).
 
-A client with a synchronising literal waits for "+", so that a refused literal is never sent. RFC 4469 section 5.3 for
-CATENATE.
+A client with a synchronising literal waits for "+", so that a refused literal is never sent. The refusal of a literal
+that is too large has the response code TOOBIG (RFC 4469 section 4.2).
 """
 
 from lab7.services.mail.imap.commands.append import check_literal

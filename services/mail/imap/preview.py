@@ -40,7 +40,10 @@ class _Text(HTMLParser):
 
 
 def preview(content: CachedMessage) -> str:
-    """Return the beginning of the first text part, with each run of white space as one space; empty without text."""
+    """Return the beginning of the first text part, with each run of white space as one space; empty without text.
+
+    Lines of plain text that begin with `>`, which quote another message, are left out.
+    """
     part = _text_part(content.root)
     if part is None:
         return ""

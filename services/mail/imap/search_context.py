@@ -3,7 +3,7 @@
 C: a SEARCH RETURN (UPDATE ALL) UNSEEN
 S: * ESEARCH (TAG "a") ALL 1:2
 S: a OK Search completed.
-S: * ESEARCH (TAG "a") ADDTO (0 3)
+S: * ESEARCH (TAG "a") ADDTO (0 3)         message 3 matches now; position 0, as the result has no order
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -145,7 +145,7 @@ class SessionState:
 
 
 def highest_mod_sequence_line(view: View) -> bytes:
-    """Encode the response with HIGHESTMODSEQ, or NOMODSEQ if the mailbox has no mod-sequences (RFC 7162, 3.1.2)."""
+    """Encode the response HIGHESTMODSEQ, or NOMODSEQ if the mailbox has no mod-sequences (RFC 7162 section 3.1.2)."""
     if not view.has_mod_sequences:
         return b"* OK [NOMODSEQ] No mod-sequences.\r\n"
     return b"* OK [HIGHESTMODSEQ %d] Highest mod-sequence.\r\n" % view.highest_mod_sequence()

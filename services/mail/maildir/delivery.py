@@ -2,9 +2,10 @@
 
     1700000000.M20046P77Q3R9c.host,S=1040,W=1064:2,FS       a file name
 
-The part before the colon identifies the message and never changes: time, delivering process, random number, and the
-size as stored (S) and with CRLF line ends (W). After `:2,` follow the flag letters in alphabetical order. File names by
-other programs are parsed as far as possible and kept unchanged. See https://cr.yp.to/proto/maildir.html.
+The part before the colon identifies the message and never changes: time, delivering process (P) and its counter (Q),
+random number (R), host, and the size as stored (S) and with CRLF line ends (W). After `:2,` follow the flag letters in
+alphabetical order. File names by other programs are parsed as far as possible and kept unchanged. See
+https://cr.yp.to/proto/maildir.html.
 """
 
 import contextlib

@@ -30,4 +30,4 @@ class MessageTooLargeError(MaildirError):
 
 
 class TooManyKeywordsError(MaildirError):
-    """Error for a new keyword in a folder whose letters for keywords are all in use (KEYWORDS_MAX)."""
+    """Error for a new keyword that is too long, or in a folder in which all KEYWORDS_MAX letters are in use."""

@@ -6,10 +6,10 @@
     folder.read(uid)                                   octets with CRLF line ends
 
 One Folder object serves several sessions in turn: refresh() reads the changes of other processes, and each session
-compares `revision` and `messages` with its own view. Operations that take long in a large folder can be run in steps
-(refresh_steps, copy_steps, expunge_steps). These are generators that yield after a bounded number of messages, and hold
-no lock while suspended. An operation waits only for the folder's lock, which another process holds while it writes a
-few lines. All operations raise OSError on disk errors.
+compares `revision` (a counter of changes) and `messages` with its own view. Operations that take long in a large folder
+can be run in steps (refresh_steps, copy_steps, expunge_steps). These are generators that yield after a bounded number
+of messages, and hold no lock while suspended. An operation waits only for the folder's lock, which another process
+holds while it writes a few lines. All operations raise OSError on disk errors.
 """
 
 import contextlib
@@ -135,7 +135,7 @@ class Folder:
 
     @property
     def first_recent(self) -> int:
-        r"""The lowest UID that is still \Recent: no session has been told of the messages from this UID on."""
+        r"""The lowest UID that is still \Recent: no session has claimed the messages from this UID on."""
         return self._index.first_recent
 
     def refresh(self, added: Sequence[str] = ()) -> None:

@@ -2,9 +2,9 @@
 
     decode("Entw&APw-rfe") == "Entwürfe"        encode("R&D") == "R&-D"
 
-RFC 3501 section 5.1.3. Only the canonical encoding of a name is accepted: no two names denote the same folder. A
-directory name begins with a dot and has no slash: no folder name leads out of the user's directory. A dot within a name
-is stored as `&AC4-`, which modified UTF-7 itself never produces: the mapping is unique.
+Only the canonical encoding of a name in modified UTF-7 is accepted (RFC 3501 section 5.1.3): no two names denote the
+same folder. A directory name begins with a dot and has no slash: no folder name leads out of the user's directory. A
+dot within a name is stored as `&AC4-`, which modified UTF-7 itself never produces: the mapping is unique.
 """
 
 import base64

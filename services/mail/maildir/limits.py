@@ -1,4 +1,4 @@
-"""Size, count and time limits of the Maildir store, each with its source."""
+"""Size, count and time limits of the Maildir store, each explained by a comment."""
 
 # Maximum octets of a file name: NAME_MAX of ext4, xfs and btrfs.
 FILE_NAME_OCTETS = 255
@@ -42,7 +42,7 @@ HEADER_PIECE_OCTETS = 16_384
 # Maximum octets of a message, because readers load whole messages into memory.
 MESSAGE_OCTETS = 256 * 1024 * 1024
 
-# Number of lines above which the file of mod-sequences is compacted, if most lines are superseded.
+# Number of lines at which the file of mod-sequences is compacted; the next time at twice the lines that are left.
 MOD_SEQUENCE_LINES_MAX = 2000
 
 # Number of removals kept in the file of mod-sequences, so that clients resynchronise quickly after a long absence.

@@ -20,10 +20,10 @@ class Listing:
 
 
 class Scanner:
-    """Scanner of a folder's new/ and cur/, which lists a directory only if its mtime has changed.
+    """Scanner of a folder's new/ and cur/, which lists the directories only if an mtime has changed.
 
-    A very recent mtime proves nothing, since mtimes are coarse: if `wall_clock` is given, it decides whether the mtime
-    is old enough.
+    An unchanged mtime proves nothing if it is very recent, since mtimes are coarse. It is trusted only if it is at
+    least SETTLED_S seconds older than `wall_clock`; without `wall_clock`, every scan lists the directories.
     """
 
     def __init__(self, folder: str, wall_clock: Callable[[], float] | None) -> None:

@@ -18,12 +18,12 @@ truncates. The UID in a partial line was shown to no client.
 
 Order. New messages are sorted by the time in their names. Messages of one APPEND or COPY keep their order.
 
-Compaction. The line of a removed message stays in the file, as a dead line. When more than DEAD_LINES_MAX lines, and
-more than half of all lines, are dead, the file is replaced atomically; the N line preserves UIDNEXT even if the line
-with the largest UID is gone. Readers detect the replacement by the inode and read from the start.
+Compaction. The line of a removed message stays in the file, as a dead line. When the dead lines outnumber the others by
+more than DEAD_LINES_MAX, the file is replaced atomically; the N line preserves UIDNEXT even if the line with the
+largest UID is gone. Readers detect the replacement by the inode and read from the start.
 
-UIDVALIDITY. A missing or damaged index is recreated with a new, larger UIDVALIDITY (Maildir._new_uidvalidity), which
-tells clients to discard their cached UIDs. The same holds for a folder deleted and created again under its name.
+UIDVALIDITY. A missing or damaged index is recreated with a new, larger UIDVALIDITY (Maildir._new_uidvalidity), so that
+clients discard their cached UIDs. The same holds for a folder deleted and created again under its name.
 """
 
 import os
@@ -142,7 +142,10 @@ class UidIndex:
         return first
 
     def compact(self, live: Iterable[str]) -> None:
-        """Rewrite the index file without the lines of messages not in `live`, if most lines are such dead lines."""
+        """Rewrite the index file without dead lines, the lines of messages not in `live`.
+
+        Does nothing unless more than DEAD_LINES_MAX lines, and more than half of all lines, are dead.
+        """
         if self.lines < DEAD_LINES_MAX:
             return
         live_uids = {base: self.uids[base] for base in live if base in self.uids}

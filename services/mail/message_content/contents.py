@@ -1,10 +1,10 @@
 """Selection of the parts of a MIME message to display as text, or to offer as files (RFC 2046 section 5.1, RFC 2387).
 
     contents = Contents(octets)
-    contents.field(b"subject")            decoded text of a field
-    contents.texts(html=True)             text parts to display, in order
-    contents.files                        parts to offer as files
-    contents.decoded(leaf)                octets without their Content-Transfer-Encoding
+    contents.field(b"subject")                  decoded text of a field
+    contents.texts(html=True)                   text parts to display, in order
+    contents.files                              parts to offer as files
+    contents.decoded(contents.files[0])         octets of the file, without their Content-Transfer-Encoding
 
 Of a multipart/alternative, one part is displayed: the last part of the preferred type, HTML or plain text, else the
 last part that can be displayed. Embedded messages, and parts beyond the MIME parser's nesting depth, are files.

@@ -1,4 +1,4 @@
-"""Size and count limits on displayed messages (text, file names, parts), each with its source."""
+"""Size and count limits on displayed messages (text, file names, parts), each explained by a comment."""
 
 # Maximum octets of a file name: NAME_MAX of ext4, xfs and btrfs.
 FILE_NAME_OCTETS = 255

@@ -1,4 +1,4 @@
-"""Size, depth and count limits of the MIME parser, each with its source."""
+"""Size, depth and count limits of the MIME parser, each explained by a comment."""
 
 # Maximum nesting depth of MIME parts that are parsed (Dovecot: 100).
 DEPTH_MAX = 100

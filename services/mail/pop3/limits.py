@@ -1,4 +1,4 @@
-"""Size and count limits of a POP3 session, each with its source."""
+"""Size and count limits of a POP3 session, each explained by a comment."""
 
 # RFC 2449 section 4 permits command lines of 255 octets, RFC 5034 section 4 lines of 12,288 in an AUTH exchange.
 LINE_OCTETS = 12_288

@@ -1,8 +1,10 @@
 """State of a POP3 session that command handlers read and change: protocol state, maildrop, capabilities (RFC 1939).
 
-    connect -> AUTHORIZATION    PASS, APOP or AUTH succeeds and the maildrop's lock is free -> TRANSACTION
-    TRANSACTION                 QUIT: remove the marked messages (UPDATE) -> ENDED
-    any state                   time-out, too many errors, QUIT in AUTHORIZATION -> ENDED, without UPDATE
+    connect -> AUTHORIZATION
+    AUTHORIZATION -> TRANSACTION      PASS, APOP or AUTH succeeds and the maildrop's lock is free
+    TRANSACTION -> ENDED              QUIT: the marked messages are removed (UPDATE)
+    AUTHORIZATION -> ENDED            QUIT
+    any state -> ENDED                time-out or too many errors: no message is removed
 
 Protocol states: RFC 1939 section 3. Handlers import this module, and the session imports the handlers.
 """

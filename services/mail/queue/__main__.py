@@ -1,7 +1,11 @@
 """Program that lists the messages in an MTA's queue as JSON lines, also while the MTA runs.
 
-$ python -m lab7.services.mail.queue queue
-{"id": "64b0...", "from": "alice@example.org", "to": [...], "size_octets": 1042, "tries": 3, "next_s": 1752150000.0}
+    $ python -m lab7.services.mail.queue queue
+    {"id": "64b0...", "accepted_s": 1752148740.0, "from": "alice@example.org", "to": ["bob@example.com"],
+     "last": ["450 ..."], "size_octets": 1042, "tries": 3, "next_s": 1752150000.0}
+
+`to` and `last` have the undelivered recipients and the last reply for each, `tries` is the number of attempts so far,
+and `next_s` is the time of the next attempt; times are in seconds since 1970 UTC.
 """
 
 import argparse

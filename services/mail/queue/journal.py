@@ -128,7 +128,8 @@ class Journal:
     def release(self, oldest_open: int | None) -> None:
         """Remove the segments older than number `oldest_open`, the oldest segment that holds an undelivered entry.
 
-        None: there is no undelivered entry, so that all segments but the active one are removed.
+        None: there is no undelivered entry, so that all segments are removed, except an active one below
+        IDLE_SEGMENT_OCTETS.
         """
         active = self._active
         if active is not None and oldest_open is None and active.end >= IDLE_SEGMENT_OCTETS:

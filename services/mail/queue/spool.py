@@ -133,7 +133,7 @@ class Spool:
     def _oldest_open(self, items: Sequence[JournalItem]) -> int | None:
         """Return the number of the oldest segment with an undelivered entry, None if there is none.
 
-        _NEWEST: the only undelivered entries are in `items`, which are not written yet.
+        Return _NEWEST if the only undelivered entries are in `items`, which are not written yet.
         """
         if self._open_per_segment:
             return min(self._open_per_segment)

@@ -1,10 +1,11 @@
 """SMTP client on asyncio: sends messages over one connection, with time-outs (RFC 5321 sections 3 and 4.5.3.2).
 
     sent = await send(("192.0.2.1", 25), [envelope, another], SessionOptions("client.example.org"))
-    sent.outcomes, sent.failure, sent.transcript
+    sent.outcomes          for each message, the reply for each recipient
+    sent.failure           the reply that ended the session early, or None
+    sent.transcript        every write and read, with its time
 
-The transcript records every write and read with its time, for comparison with a round-trip model. The protocol itself
-is in client_session.py. Used by webmail and by the MTA's remote delivery.
+The protocol itself is in client_session.py. Used by webmail and by the MTA's remote delivery.
 """
 
 import asyncio
@@ -204,9 +205,10 @@ async def send(
     tls: ssl.SSLContext | None = None,
     on_outcome: Callable[[Envelope, Outcome], None] | None = None,
 ) -> SendResult:
-    """Send messages in order over one connection to `server` (address, port); close the connection.
+    """Send messages in order over one connection to `server` (address, port); return a SendResult.
 
-    `on_outcome` is called after each message. Messages not begun because the connection had ended have no outcome.
+    The connection is closed at the end. `on_outcome` is called after each message with its envelope and Outcome.
+    Messages not begun because the connection had ended have no Outcome.
     """
     result = SendResult()
     connection = Connection(ClientSession(options), timeouts or Timeouts(), result.transcript)

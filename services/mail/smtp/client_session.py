@@ -10,7 +10,7 @@
 
 Falls back to HELO if EHLO is rejected. SIZE (RFC 1870) and BODY=8BITMIME (RFC 6152) are sent if the server announces
 them; a message with octets beyond ASCII is not sent to a server without 8BITMIME. STARTTLS (RFC 3207) and AUTH PLAIN
-(RFC 4954) are used if the options require them. Lines above 998 octets are shortened (short_lines.py). Left out:
+(RFC 4954) are used if the options enable them. Lines above 998 octets are shortened (short_lines.py). Left out:
 pipelining the next message's commands after the end of the mail data.
 """
 

@@ -2,7 +2,10 @@
 
 A connection passes received octets to its session (server_session), sends the replies, and does the I/O that the
 session requests; all decisions of the protocol are in the session. Connections share a ServerContext and have no
-reference to the SMTPServer that creates them. RFC 5321 sections 3.8, 4.1.1.10, 4.2.3 and 4.5.3.2.7.
+reference to the SMTPServer that creates them.
+
+The RFC specifies the reply 421 at shutdown (RFC 5321 sections 3.8 and 4.2.3), the end of a connection (RFC 5321 section
+4.1.1.10) and the idle time-out (RFC 5321 section 4.5.3.2.7).
 """
 
 import asyncio

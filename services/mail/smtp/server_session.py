@@ -48,7 +48,7 @@ class Offer:
     # RFC 4954 section 4: if False, passwords are accepted inside TLS only, provided that the server has TLS.
     auth_in_clear: bool = False
     auth_required: bool = False
-    # With strict_syntax, paths beyond the grammar and lines above 1000 octets (RFC 5321 4.5.3.1.6) are rejected.
+    # With strict_syntax, paths beyond the grammar and lines above 1000 octets (RFC 5321 section 4.5.3.1.6) are refused.
     strict_syntax: bool = False
 
 
@@ -316,7 +316,7 @@ class ServerSession:
         elif mechanism not in sasl.MECHANISMS:
             self._reply(Reply(504, "Unsupported mechanism", "5.5.4"))
         elif not self._may_authenticate():
-            # RFC 4954 section 6: 538 tells the client to start TLS before AUTH.
+            # RFC 4954 section 6: 538 means that AUTH requires TLS.
             self._reply(Reply(538, "Must issue a STARTTLS command first", "5.7.11"))
         else:
             self._exchange = sasl.exchange(mechanism, initial.strip() or None)

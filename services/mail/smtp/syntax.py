@@ -3,10 +3,10 @@
     C: MAIL FROM:<alice@example.com> SIZE=1000 BODY=8BITMIME
     S: 550 5.1.1 No such user here
 
-RFC 5321 sections 2.3.7, 4.1.1.2, 4.1.1.3, 4.1.1.11, 4.2 and 4.5.3.1. All 2xx, 4xx and 5xx replies have an enhanced
-status code (RFC 3463), except the greeting and the replies to HELO and EHLO (RFC 2034 section 3). Parameters of MAIL:
-SIZE (RFC 1870), BODY (RFC 6152), and AUTH (RFC 4954 section 5), which is validated and otherwise ignored; RCPT has no
-parameters.
+The syntax is specified in RFC 5321 sections 2.3.7, 4.1.1.2, 4.1.1.3, 4.1.1.11, 4.2 and 4.5.3.1. All 2xx, 4xx and 5xx
+replies have an enhanced status code (RFC 3463), except the greeting and the replies to HELO and EHLO (RFC 2034 section
+3). Parameters of MAIL: SIZE (RFC 1870), BODY (RFC 6152), and AUTH (RFC 4954 section 5), which is validated and
+otherwise ignored; RCPT has no parameters.
 """
 
 import re

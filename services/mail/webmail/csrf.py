@@ -1,7 +1,7 @@
 """Protection against cross-site request forgery (OWASP CSRF Prevention Cheat Sheet): Origin check and form token.
 
 A form must pass both checks. Its Origin field (RFC 6454 section 7), or Referer if there is no Origin, must be this
-site's origin, and the form must contain the session's form token.
+site's origin; a request with neither field passes this check. The form must contain the session's form token.
 """
 
 import hmac

@@ -1,6 +1,6 @@
-"""Size, time and count limits of the webmail server, each with its source."""
+"""Size, time and count limits of the webmail server, each explained by a comment."""
 
-# Maximum numbers of sessions, in total and per user; above them the oldest ends. Each costs a few hundred octets.
+# Maximum numbers of sessions, in total and per user; above them the least recently used session ends.
 SESSIONS_MAX = 2_000
 SESSIONS_OF_USER_MAX = 20
 

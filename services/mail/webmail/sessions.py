@@ -65,7 +65,10 @@ class Sessions:
         return self._random_octets(TOKEN_OCTETS).hex()
 
     def begin(self, account: Account, password: str, now: float) -> str:
-        """Start a session and return its token; above SESSIONS_OF_USER_MAX the user's oldest session ends."""
+        """Start a session and return its token.
+
+        Above SESSIONS_OF_USER_MAX, the user's least recently used session ends.
+        """
         self._drop_old(now)
         own = [key for key, session in self._sessions.items() if session.account == account]
         for key in own[: max(len(own) - SESSIONS_OF_USER_MAX + 1, 0)]:

@@ -1,7 +1,9 @@
 """Sans-IO request handling of webmail: routing, session lookup, CSRF checks, page handlers.
 
-admitted = site.admit(request, peer, now)        on the head: an error, a redirect, or an Admitted
-site.answer(admitted, form)                      a Response, or steps that yield I/O requests
+    admitted = site.admit(request, peer, now)        checks the head: an Admitted, or an error page or redirect
+    site.answer(admitted, form)                      a Response, or a generator that yields I/O requests and returns it
+
+`peer` is the client's IP address; `form` is the parsed content of a POST.
 """
 
 import re

@@ -1,11 +1,11 @@
-"""DKIM private and public keys, RSA (RFC 8301) and Ed25519 (RFC 8463), with the optional package cryptography.
+"""DKIM private and public keys, RSA (RFC 8301) and Ed25519 (RFC 8463), by the optional Python package cryptography.
 
     key = load_private_key(pem)
-    key.sign(octets)                           bytes
-    verify("ed25519-sha256", public_octets, octets, signature)
+    signature = key.sign(octets)
+    verify("ed25519-sha256", public_octets, octets, signature)      True if the signature is valid
 
-A public key is in the form of the key record: a SubjectPublicKeyInfo or an RSAPublicKey in DER, or the 32 octets of an
-Ed25519 key.
+A public key (`public_octets`) is in the form of the key record: a SubjectPublicKeyInfo or an RSAPublicKey in DER, or
+the 32 octets of an Ed25519 key.
 """
 
 import hashlib

@@ -4,7 +4,8 @@
         bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=; b=AuUoFEfDxTDkHlLXSZEpZj79LICEps6eda7W3deTVFOk4yAUoqOB...
     2026._domainkey.example.org.  TXT  "v=DKIM1; k=rsa; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQ..."
 
-Left out: hashing by SHA-1, which RFC 8301 forbids; key queries other than dns/txt, of which there are none.
+Left out: hashing by SHA-1, which RFC 8301 forbids. The only key query method (q=) is dns/txt; RFC 6376 defines no
+other.
 """
 
 import base64

@@ -1,6 +1,7 @@
 """DKIM signer: computes the DKIM-Signature field of an outgoing message (RFC 6376 section 5).
 
-    sign(content, SigningKey("2026", "example.org", key), now_s)         b"DKIM-Signature: v=1; a=rsa-sha256; ..."
+    signing_key = SigningKey("2026", "example.org", key)      selector (s=), domain (d=), private key
+    sign(content, signing_key, now_s)                         b"DKIM-Signature: v=1; a=rsa-sha256; ..."
 
 The signature covers the fields of SIGNED_FIELDS that the message has; fields with the same name are taken from the last
 to the first. h= lists From once more than the message has From fields, so that a From field added later invalidates the

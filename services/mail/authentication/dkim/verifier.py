@@ -1,8 +1,8 @@
 """DKIM verifier: checks the DKIM-Signature fields of a received message (RFC 6376 section 6, RFC 8463).
 
     steps = verify_all(content, now_s)
-    next(steps)                                 Lookup("2026._domainkey.example.org.", TXT)
-    ...                                         StopIteration with [Verification(PASS, ...)]
+    next(steps)                        Lookup("2026._domainkey.example.org.", TXT), a DNS query for the key record
+    steps.send(Answer(response))       the next Lookup, or StopIteration with [Verification(PASS, ...)]
 
 A message whose signature does not verify counts as unsigned, which is no reason to reject the message (section 6.1).
 """
@@ -57,9 +57,9 @@ class Verification:
 
 
 def verify_all(content: bytes, now_s: float) -> Lookups[list[Verification]]:
-    """Verify all signatures of a message with CRLF line ends; return a Verification for each, topmost first.
+    """Verify the signatures of a message with CRLF line ends; return a Verification for each, topmost first.
 
-    The list is empty if the message has no signature.
+    Only the first SIGNATURES_MAX signatures are verified. The list is empty if the message has no signature.
     """
     message = parse_message(content)
     hashes = BodyHashes(message.body)

@@ -84,7 +84,7 @@ class Walk:
 
 
 def parse_dmarc(text: bytes) -> DmarcRecord | None:
-    """Parse a DMARC record; return None for any other TXT record or a record without a usable policy.
+    """Parse a DMARC record; return None for any other TXT record, or if p= is invalid and there is no rua=.
 
     RFC 7489 section 6.6.3.
     """

@@ -1,10 +1,10 @@
 """MTA-STS policies for the sending MTA, from the cache or fetched over HTTPS (RFC 8461 sections 3.3 and 5).
 
-    policies = PolicySource(resolver, "authorities.pem", time.time, log)
-    policy = await policies.policy("example.com")             None: opportunistic TLS
+    policies = PolicySource(resolver, "authorities.pem", time.time, log)      file of CA certificates
+    policy = await policies.policy("example.com")                             None: no policy, opportunistic TLS
 
-The certificate must be valid for mta-sts.DOMAIN. Redirections are not followed; any response other than 200 with
-text/plain is a failed fetch.
+The certificate of the HTTPS server must be valid for mta-sts.DOMAIN. Redirections are not followed; any response other
+than 200 with text/plain is a failed fetch.
 """
 
 import asyncio

@@ -1,14 +1,16 @@
 """SPF check of an SMTP client's address against the record of the sender's domain: check_host() (RFC 7208 section 4).
 
-    steps = check(Client(ip_address("192.0.2.10"), "mail.example.org"), "alice", "example.org")
-    next(steps)                                 Lookup("example.org.", TXT)
-    ...                                         StopIteration with Outcome(Result.PASS, "example.org")
+    client = Client(ip_address("192.0.2.10"), "mail.example.org")      address and HELO name
+    steps = check(client, "alice", "example.org")                      sender alice@example.org
+    next(steps)                                                        Lookup("example.org.", TXT), a DNS query
+    steps.send(Answer(response))                                       the next Lookup, or StopIteration with
+                                                                       Outcome(Result.PASS, "example.org")
 
 check_host() of section 4 is recursive: include and redirect evaluate the record of another domain. The limits on DNS
 mechanisms (10) and void lookups (2) apply to all records of a check together (section 4.6.4). For the null reverse-path
 the HELO name is checked (section 2.4). Left out: the check of the HELO name in addition to the envelope sender (section
 2.3), the obsolete RR type SPF (section 3.1), and Received-SPF (section 9.1), in place of which Authentication-Results
-is written. The caller limits the elapsed time (service.py).
+is written. The caller limits the elapsed time (authentication/service.py).
 """
 
 from collections.abc import Sequence

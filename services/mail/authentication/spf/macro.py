@@ -2,7 +2,7 @@
 
     %{ir}.%{v}._spf.%{d2}   with client 192.0.2.3 and domain email.example.com:   3.2.0.192.in-addr._spf.example.com
 
-The letter %{p} needs DNS queries: its value is passed in.
+The value of the letter %{p} needs DNS queries, so the caller determines it (MacroValues.validated).
 """
 
 import re

@@ -3,8 +3,8 @@
     parse_record("v=spf1 a:mail.example.org/24 -all").directives
     [Directive(PASS, "a", "mail.example.org", 24, 128), Directive(FAIL, "all", "", 32, 128)]
 
-The whole record is parsed before any of it is evaluated: a syntax error anywhere makes the result permerror, even after
-a mechanism that would match (section 4.6).
+The two numbers are the prefix lengths for IPv4 and IPv6 addresses. The whole record is parsed before any of it is
+evaluated: a syntax error anywhere makes the result permerror, even after a mechanism that would match (section 4.6).
 """
 
 import re

@@ -124,5 +124,5 @@ def target_folder(session: SessionState, name: str) -> Folder:
     try:
         return session.user_maildir().folder(name)
     except NoFolderError as error:
-        # RFC 3501 section 6.3.11: TRYCREATE tells the client that it can create the mailbox.
+        # RFC 3501 section 6.3.11: TRYCREATE means that the client can create the mailbox.
         raise NoError(str(error), "TRYCREATE") from None

@@ -39,7 +39,10 @@ _RETURNS = frozenset((b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE", b"STATUS"))
 
 @dataclass(frozen=True, slots=True)
 class _PatternMasks:
-    """Bit masks of a LIST pattern for the shift-and automaton: positions of `*`, `%` and each character; the end."""
+    """Bit masks of a LIST pattern for the shift-and automaton: the positions of `*`, of `%`, and of each character.
+
+    `end` is the position after the whole pattern.
+    """
 
     stars: int
     percents: int

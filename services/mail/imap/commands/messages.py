@@ -48,9 +48,10 @@ def unselect(session: SessionState, reader: Reader) -> Steps:
 
 
 def _highest_code(view: View) -> str:
-    """Return the response code `[HIGHESTMODSEQ n] ` for the tagged OK of EXPUNGE (RFC 7162 section 3.2.8).
+    """Return the response code `[HIGHESTMODSEQ n] ` for the tagged OK of EXPUNGE, CLOSE and UID EXPUNGE.
 
-    Returns "" if the client has not enabled QRESYNC, or the mailbox has no mod-sequences.
+    Returns "" if the client has not enabled QRESYNC, or the mailbox has no mod-sequences (RFC 7162 sections 3.2.7 to
+    3.2.9).
     """
     if not view.reports_vanished or not view.has_mod_sequences:
         return ""

@@ -27,7 +27,7 @@ def read_sequence_set(reader: Reader) -> SequenceSet:
 
 
 def parse_sequence_set(octets: bytes) -> SequenceSet:
-    """Parse a sequence set into (first, last) ranges; `*` becomes LAST. Raises BadError."""
+    """Parse a sequence set into (first, last) ranges, with `*` as the constant LAST. Raises BadError."""
     return tuple(_range(piece) for piece in octets.split(b","))
 
 

@@ -1,12 +1,12 @@
-"""IMAP command parser: Framer finds lines and literals in the input, Reader parses a command's arguments.
+r"""IMAP command parser: Framer finds lines and literals in the input, Reader parses a command's arguments.
 
-RFC 3501 sections 2.2, 4.3, 7.5 and 9, RFC 7888 (LITERAL+).
-
-    framer.feed(b"a LOGIN {5}\\r\\nalice {6}\\r\\nsecret\\r\\n")
+    framer.feed(b"a LOGIN {5}\r\nalice {6}\r\nsecret\r\n")
     framer.next() == AnnouncedLiteral(b"a LOGIN {5}", 5, is_synchronizing=True)
     framer.accept()
     ...
-    framer.next() == Line(b"a LOGIN {5}\\r\\nalice {6}\\r\\nsecret")
+    framer.next() == Line(b"a LOGIN {5}\r\nalice {6}\r\nsecret")
+
+The syntax is specified in RFC 3501 sections 2.2, 4.3, 7.5 and 9, and in RFC 7888 (LITERAL+).
 """
 
 import re

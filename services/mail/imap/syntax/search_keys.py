@@ -1,7 +1,7 @@
 """Parser of IMAP SEARCH keys: compiles the keys to a predicate on messages (RFC 3501 sections 6.4.4 and 9).
 
-test = KeyReader(reader, "utf-8", view).program()
-test(Candidate(view, number, uid))
+test = KeyReader(reader, "utf-8", view).program()      view: the selected mailbox
+test(Candidate(view, number, uid))                     True if this message matches all keys
 """
 
 from collections.abc import Callable, Sequence
@@ -203,7 +203,10 @@ class KeyReader:
         return lambda message: self._view.folder.size_octets(message.uid) < number
 
     def _mod_sequence(self) -> Predicate:
-        """Parse MODSEQ (RFC 7162); an optional metadata entry has no effect, as each message has one mod-sequence."""
+        """Parse the argument of MODSEQ (RFC 7162); return a test that a message's mod-sequence is at least this number.
+
+        An optional metadata entry has no effect, as each message has one mod-sequence.
+        """
         reader = self._reader
         if reader.starts_with(b'"'):
             reader.string()
@@ -216,7 +219,10 @@ class KeyReader:
         return lambda message: self._view.mod_sequence(message.uid) >= least
 
     def _within(self, word: bytes) -> Predicate:
-        """Compare the internal date with an interval in seconds before now (OLDER, YOUNGER; RFC 5032 section 2)."""
+        """Parse the interval of OLDER or YOUNGER in seconds; return a test of the internal date (RFC 5032 section 2).
+
+        The test compares the internal date with the time of the search minus the interval.
+        """
         interval_s = self._reader.number()
         if not interval_s:
             raise BadError("The interval must not be zero.")

@@ -70,7 +70,7 @@ class Composition:
 
     @property
     def is_empty(self) -> bool:
-        """True if the composition has neither text nor files to save."""
+        """True if all fields of the form are empty and there are no files: there is nothing to save."""
         return not self.files and not any(value.strip() for value in self.fields.values())
 
     @property

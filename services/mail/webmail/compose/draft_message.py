@@ -7,8 +7,8 @@
     X-Draft-Info: type=reply; uid=7; uidvalidity=1795442557; folder=INBOX
 
 Drafts of other mail programs are decoded as well. A draft may be incomplete: a recipient field that is not yet a
-mailbox list is stored as typed. X-Draft-Info, a field of Roundcube, identifies the original of a reply; the original is
-marked as answered when the reply is sent.
+mailbox list is stored as typed. X-Draft-Info, a field of Roundcube, identifies the original of a reply or forward; the
+original of a reply is marked as answered when the reply is sent.
 """
 
 import re

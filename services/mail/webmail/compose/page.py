@@ -1,10 +1,10 @@
 r"""Compose page of webmail: new messages, replies, forwards and drafts; attached files, submission, copy in Sent.
 
-Each form is answered by a redirect (RFC 9110 section 15.4.4). After a refused form, the redirect leads back to the
-compose page, which shows the error and keeps text and files; after an accepted form, it leads to a folder. A message
-that is not sent is kept in Drafts. The message is sent first; after the submission server has accepted it, a copy is
-stored in Sent, the original gets the \Answered flag, and the draft is removed. A failure of these later steps is
-reported, but cannot undo the submission.
+Each form is answered by a redirect (RFC 9110 section 15.4.4). After a refused form, a saved draft or an attached file,
+the redirect leads back to the compose page, which keeps text and files and shows the error, if any; after sending and
+discarding, it leads to a folder. A message that is not sent is kept in Drafts. The message is sent first; after the
+submission server has accepted it, a copy is stored in Sent, the original gets the \Answered flag, and the draft is
+removed. A failure of these later steps is reported, but cannot undo the submission.
 """
 
 from collections.abc import Mapping

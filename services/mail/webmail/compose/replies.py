@@ -113,7 +113,7 @@ def format_recipient(name: str, mailbox: Mailbox) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return text without line endings and other control characters, which header fields cannot have."""
+    """Replace line endings and other control characters, which header fields cannot have, by spaces."""
     return _CONTROLS.sub(" ", text).strip()
 
 

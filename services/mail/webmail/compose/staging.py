@@ -1,6 +1,6 @@
 """Staging area for messages being written (compositions): state and files, in a directory beside the mail folders.
 
-    lab7-webmail/ID/composition.json        list of files, errors, the draft that it replaces
+    lab7-webmail/ID/composition.json        list of files, errors, and the draft message that is replaced on saving
     lab7-webmail/ID/fields.json             recipients, subject and text
     lab7-webmail/ID/f1                      the content of a file
 
@@ -42,7 +42,7 @@ _STATE, _FIELDS = "composition.json", "fields.json"
 
 
 class StagingError(Exception):
-    """Error for a composition that is too large for the staging area; the text is one sentence for the user."""
+    """Error for a composition that is too large or has too many files; the text is one sentence for the user."""
 
 
 class Staging:
@@ -77,8 +77,8 @@ class Staging:
     def put(self, composition: Composition, contents: Mapping[str, bytes], now: float) -> None:
         """Store a composition and `contents`, its new files keyed by file key.
 
-        The user's oldest compositions are removed to make room. Raises StagingError above COMPOSITION_OCTETS_MAX, and
-        OSError.
+        Other compositions of the user are removed to make room: sent ones, then the least recently saved. Raises
+        StagingError above COMPOSITION_OCTETS_MAX and ATTACHMENTS_MAX, and OSError.
         """
         if len(composition.files) > ATTACHMENTS_MAX:
             raise StagingError(f"A message may have {ATTACHMENTS_MAX} files.")
@@ -132,7 +132,10 @@ class Staging:
         return states
 
     def _make_room(self, composition: Composition, now: float) -> None:
-        """Remove expired compositions, then the least recently saved ones above the limits on number and size."""
+        """Remove expired compositions, then others as long as the limits on number and size are exceeded.
+
+        The markers of sent messages are removed first, then the least recently saved compositions.
+        """
         others = self._remove_expired(now)
         others.pop(composition.id, None)
         # Remove the markers of sent messages first: a marker contains no data of the user.
