@@ -7,8 +7,8 @@ is in the capture. Then several messages are relayed between the servers: with a
 connection and over one connection per message. For the remaining claims, a message with many dots at the beginning of
 lines is sent, the textbook's dialogue is run, and the same objects are loaded by HTTP.
 
-The role mta is the receiving server (mail.example.com): the claims are about its replies and its closing of
-connections.
+With `--replace mta=...`, a third-party program replaces the receiving server (mail.example.com), since the claims are
+about its replies and its closing of connections.
 """
 
 from __future__ import annotations
@@ -319,7 +319,10 @@ def _compare(
     watch: MachineWatch,
     waiting: Collection[str],
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
-    """Return (timings by name, comparisons with theory) of one message's steps, and of the relaying methods."""
+    """Return (measured durations, comparisons with theory) of one message's steps and of the relaying methods.
+
+    The durations are keyed by step (queue, connect, transfer, read) or name of the relaying method.
+    """
     samples: list[tuple[str, TimedSample, ClosedForm]] = []
     asked = Lookups.of(captured)
     for told in done.stories:

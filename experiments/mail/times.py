@@ -180,7 +180,8 @@ def theories(
 ) -> list[Theory]:
     """Return the predicted time of each sample: its closed form plus the terms that it omits (transfer.completed).
 
-    captured: capture at every host that sends packets in the samples; waiting: see pathmodel.replay.
+    captured: capture at every host that sends packets in the samples; waiting: hosts with third-party servers, whose
+    waits by timers are a separate term.
     """
     found = left_out(captured, topo, [timed for timed, _ in samples], waiting)
     return [

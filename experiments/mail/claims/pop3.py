@@ -1,4 +1,4 @@
-"""Decision of course claim M1 on POP3: authorization, and the modes download-and-keep and download-and-delete.
+"""Verdict on claim M1 of the course: POP3 authorizes the user, then downloads messages, and keeps or deletes them.
 
 Source: RFC 1939 sections 4 (AUTHORIZATION), 5 (TRANSACTION) and 6 (UPDATE: marked messages are deleted by QUIT).
 """

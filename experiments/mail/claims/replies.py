@@ -1,4 +1,4 @@
-"""Decision of course claim S6: each of 21 SMTP reply codes is sent for the cause that RFC 5321 specifies.
+"""Verdict on claim S6 of the course: each of 21 SMTP reply codes is sent for the cause that RFC 5321 specifies.
 
 A code alone proves nothing: a server could send 452 at any time. For each code a scenario must therefore show the
 command and the cause, as far as packets show it. For a cause inside the host (a full disk), `Scenario.facts` has the
