@@ -210,7 +210,7 @@ def compared(name: str, samples: Sequence[tuple[Timing, Theory]], tolerance: flo
 
 
 def _said_bytes(sessions: Sequence[SmtpSession]) -> int:
-    """Return the mean size in octets of SMTP commands and replies in these sessions; MESSAGE_BYTES without any."""
+    """Return the mean size in octets of the SMTP commands and replies in these sessions; MESSAGE_BYTES if none."""
     said = [len(one.octets) for session in sessions for one in session.replies]
     said += [
         len(one.command.octets) for session in sessions for one in session.exchanges if isinstance(one.command, Command)

@@ -96,7 +96,7 @@ class Judged:
 
     @property
     def passes(self) -> bool:
-        """Return True if SPF or DKIM passes and the checked domain equals the domain of the From field."""
+        """Return True if SPF or DKIM passes for the From field's domain (strict alignment, RFC 7489 section 3.1)."""
         by_spf = self.spf == "pass" and self.envelope_domain == self.author
         return by_spf or (self.dkim is not None and self.dkim.verifies and self.signer == self.author)
 

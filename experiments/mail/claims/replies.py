@@ -67,8 +67,8 @@ def decide_reply_causes(
 ) -> Verdict:
     """Decide claim S6 from one scenario per reply code.
 
-    checks: function that checks the scenario of a reply code; broken: reason why a scenario was interrupted. Both are
-    keyed by reply code.
+    All mappings are keyed by reply code. checks: function that checks the scenario; broken: reason why a scenario was
+    interrupted.
     """
     broken = broken or {}
     missing = [code for code in CODES if code not in scenarios and code not in broken]

@@ -300,7 +300,7 @@ def _not_storable(plan: Plan) -> None:
 
 
 def _forwarded_again(contents: Sequence[bytes], rule: Rule, cache: str) -> Check:
-    """Return a check that each request is forwarded to the origin and gets the origin's new content."""
+    """Return a check function: each request must be forwarded to the origin, and get the origin's new content."""
 
     def check(turns: Sequence[Turn]) -> str:
         turns[0].expect_content(contents[0], STATUS)

@@ -69,7 +69,7 @@ def _request(conversation: Conversation, name: str) -> Exchange:
 
 
 def _duration(conversation: Conversation) -> tuple[float, tuple[int, int]]:
-    """Return (time in s from a connection's SYN to the last octet of its last response, frames of both)."""
+    """Return (time in s from a connection's SYN to the last octet of its last response, numbers of both frames)."""
     syn = conversation.connection.syn
     last = max(
         (piece for one in conversation.exchanges if one.response is not None for piece in one.response.pieces),

@@ -66,7 +66,7 @@ def record(lab: Lab) -> None:
 
 
 def _rtt(seen: CaptureView) -> tuple[float, tuple[int, int]]:
-    """Return (time in s from the first SYN to its SYN-ACK, frames of both)."""
+    """Return (time in s from the first SYN to its SYN-ACK, numbers of these two frames)."""
     first = seen.connections[0]
     answer = first.from_server.syn
     assert answer is not None
@@ -74,7 +74,7 @@ def _rtt(seen: CaptureView) -> tuple[float, tuple[int, int]]:
 
 
 def _duration(seen: CaptureView) -> tuple[float, tuple[int, int]]:
-    """Return (time in s from the first SYN to the last octet of the last response, frames of both)."""
+    """Return (time in s from the first SYN to the last octet of the last response, numbers of these two frames)."""
     syn = seen.connections[0].syn
     last = max(
         (piece for one in seen.http if one.response is not None for piece in one.response.pieces),

@@ -11,7 +11,7 @@ in hexadecimal:
 
 A TCP request may set `quiet_s` (default: QUIET_S), and every request `wait_s`, a pause in seconds before it. The
 response has the number of octets received, `received`. A malformed response causes no delay, since no length is parsed
-from it. If a server sends without end, the client closes the connection after RECEIVED_MAX octets or EXCHANGE_S.
+from it. If a server sends without end, reading stops after EXCHANGE_S seconds or RECEIVED_MAX octets.
 """
 
 from __future__ import annotations
