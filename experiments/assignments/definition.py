@@ -59,7 +59,7 @@ Bands = tuple[tuple[float, float], ...]
 
 
 class AssignmentError(ValueError):
-    """An assignment's folder is invalid; the message is one sentence with the file."""
+    """An assignment's folder, a build or a hand-in is invalid; the message is one sentence that names it."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """Signed record of a student's run in a hand-in: origin, clock, fidelity certificate, file digests, and a signature.
 
     handin.zip
-        record.json     {format, kind, assignment, student, lab7, made, clock, fidelity, files {name: SHA-256},
-                         signature}
-        trace.pcapng    the capture
-        predictions.json    for assignments of the kind `predict`
+        record.json         {format, kind, assignment, student, lab7, made, clock, fidelity, files {name: SHA-256},
+                            signature}
+        trace.pcapng        the capture
+        predictions.json    predicted numbers, for assignments of the kind `predict`
 
 `lab7` is the version of lab7, `made` the time of the record, and `clock` the clock of the run: real or virtual.
 `fidelity` is the fidelity certificate: one check per captured interface that the kernel dropped no packets.

@@ -6,11 +6,13 @@ observation. If a command is refused, a counter-test is required: the same comma
 or a similar command without the cause is accepted at once. A server that always sends the same reply thus fails. See
 `refusals` for the codes from 421 on.
 
-    211 214   HELP replies with the status of this connection; HELP VERB with that command's syntax
-    220 221   the greeting of a server that has accepted a connection; QUIT, and the server closes it
-    250       the message is accepted, and the receiver retrieves it
-    251       the server forwards the message to the mailbox in the reply
-    354       the reply to DATA after an accepted recipient, not before; the following lines are mail data
+    211  the reply to HELP, with the status of this connection
+    214  the reply to HELP VERB, with the syntax of that command
+    220  the greeting on a new connection
+    221  the reply to QUIT, after which the server closes the connection
+    250  the message is accepted, and the receiver retrieves it
+    251  the server forwards the message to the mailbox in the reply
+    354  the reply to DATA after an accepted recipient, not before; the following lines are mail data
 
 Source: RFC 5321 sections 3.1, 3.4, 4.1.1, 4.2.2 and 4.2.3. The capture must be taken at the client, and for 251 at the
 server as well.
