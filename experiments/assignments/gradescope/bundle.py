@@ -127,7 +127,7 @@ def _copy_sources(target: Path) -> None:
     for name in SOURCES:
         source = PACKAGE_ROOT / name
         if source.is_dir():
-            # With what the symbolic links of the package lead to: a zip file has no links.
+            # Symbolic links are replaced by copies of their targets, since the zip file contains none.
             shutil.copytree(source, target / name, ignore=shutil.ignore_patterns(*_LEFT_OUT))
         elif source.is_file():
             target.mkdir(parents=True, exist_ok=True)
