@@ -51,7 +51,10 @@ def answer_of_form(form: str) -> Answer | None:
 
 
 def form_fault(answer: Answer, given: Given) -> str:
-    """Return the reason why a student's answer cannot be parsed as an answer of this type; empty if it can."""
+    """Return the reason why a student's answer cannot be parsed as the type of `answer`; an empty string if it can.
+
+    The value of `answer` is a dummy (see answer_of_form).
+    """
     try:
         if not isinstance(answer, Listing):
             answer.score(given)

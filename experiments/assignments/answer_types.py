@@ -67,10 +67,10 @@ class Answer(Protocol):
 
 @dataclass(frozen=True)
 class Number:
-    """A number with a unit as the true answer: `value` is in s, bytes or bit/s, without a unit in other cases.
+    """A number as the true answer: a time in s, a size in bytes, a rate in bit/s, or a number without a unit.
 
     A student's answer is right within `tolerance` (relative) or `slack` (absolute, in the unit of `value`). `unit` is
-    the question's unit, assumed for an answer without one.
+    the unit in which the question asks; it is assumed for an answer without a unit.
     """
 
     value: float
@@ -170,7 +170,7 @@ class Found:
         return "found" if self.share == 1 else "not found" if self.share == 0 else "found in part"
 
     def form(self) -> str:
-        """Return the note for the hand-out that the capture decides, and no answer is expected."""
+        """Return `decided by the capture`: the hand-out's note that a task needs no answer on a sheet."""
         return "decided by the capture"
 
 
@@ -375,7 +375,10 @@ class Listing:
         return max(0.0, (right - surplus) / len(self.value))
 
     def parts(self, given: Given) -> list[Given]:
-        """Return the answers in a list, or in text split at commas, semicolons and line ends. Raises AnswerError."""
+        """Return the answers in a list, or in text split at commas, semicolons and line ends.
+
+        Raises AnswerError for more than LIST_MAX answers, and for a list inside of a list.
+        """
         said_together = re.split(r"\s*[,;]\s*|\n", as_text(given).strip()) if not isinstance(given, list) else []
         parts: Sequence[Given] = given if isinstance(given, list) else said_together
         if len(parts) > LIST_MAX:

@@ -1,10 +1,11 @@
 """Build of an assignment for a class: capture, hand-out and answer sheet for each student, and separate answer keys.
 
     out/handouts/s1234567/      for the student: trace.pcapng, trace.pcap, handout.html, .md, .pdf, answers.yaml
-    out/keys/s1234567/          for the teacher: key.json, key.html, variant.json
+    out/keys/s1234567/          for the teacher: key.json, key.html, variant.json (the student's parameters)
 
-For the kind `predict` the capture is kept with the key, and the hand-out has task.json instead. For the kind `network`
-there is neither capture nor answer sheet, since the student's own capture is graded.
+Two kinds of assignment differ. If students predict numbers (kind `predict`), the capture is kept with the key, and the
+hand-out has task.json instead. If students capture their own work in an emulated network (kind `network`), the hand-out
+has task.json, but neither capture nor answer sheet.
 
 A student's folder is complete once its key.json exists, which is written last. If a build is interrupted, even by
 SIGKILL, the next build therefore continues with the missing students and leaves complete folders unchanged.
@@ -138,8 +139,8 @@ def require_same_build(assignment: Assignment, secret: bytes, out: Path) -> None
 def build_student(variant: Variant, called: str, out: Path, virtual: VirtualTime | None, secret: bytes) -> bool:
     """Build one student's folders unless they are complete; return True if they were built now.
 
-    virtual: the kernel with virtual time, None for the kind `network`, which has no recording. Raises AssignmentError,
-    EmulationError.
+    virtual: settings of the user-mode kernel in which the capture is recorded; None for the kind `network`, which has
+    no recording. Raises AssignmentError, EmulationError.
     """
     given, kept = out / HANDOUTS / variant.student, out / KEYS / variant.student
     if (kept / KEY_NAME).exists() and given.is_dir():
@@ -174,7 +175,7 @@ def capture_of(assignment: Assignment, out: Path, student: str) -> Path:
 
 
 def record(variant: Variant, called: str, folder: Path, virtual: VirtualTime) -> None:
-    """Run the network of a student's variant in virtual time, with its capture in a folder. Raises EmulationError."""
+    """Record the capture of a student's network into a folder, in a user-mode kernel. Raises EmulationError."""
     request = request_of(variant.assignment, called, variant.values, variant.seed)
     request |= {"kind": "call", "function": "lab7.experiments.assignments.recording:record"}
     seeded = replace(virtual, seed=variant.seed)

@@ -5,8 +5,11 @@
         requests = [exchange.request for exchange in seen.http]
         return Key(Number(len(requests)), tuple(request.frames[0] for request in requests), "...")
 
-Each property of a CaptureView parses the traffic of one protocol. The parsers are those of lab7's experiments, and
-parsed messages have the numbers of their frames.
+This example is question q3, worth 2 points: the number of HTTP requests. A Key has the true answer, the numbers of the
+frames that show it, and an explanation. `filter` is a display filter for Wireshark.
+
+Each property of a CaptureView, such as `http`, parses the traffic of one protocol. The parsers are those of lab7's
+experiments, and parsed messages have the numbers of their frames.
 """
 
 from __future__ import annotations

@@ -1,21 +1,23 @@
 """Definition of an assignment as a folder: settings, question texts, and functions that compute the answer keys.
 
     http_basics/
-        assignment.toml     title, topology, parameters, interfaces of the capture, late rules
+        assignment.toml     title, topology, parameters, interfaces of the capture, deduction for late submissions
         questions.md.j2     jinja2 template in Markdown: an introduction, then one section `## q1` for each question
         questions.py        variant(draw), record(lab), and one function decorated with @question for each section
 
-`variant` returns the parameters that differ between students. `record` produces the traffic of a student's capture in
-virtual time. A question function computes the answer `Key` of one question from that capture.
+`variant` draws the parameters that differ between students from a random generator, and returns them. `record` produces
+the traffic of a student's capture by commands on the hosts of an emulated network. A function decorated with @question
+computes the answer `Key` of one question from that capture.
 
 The setting `kind` is one of
 
     sheet       (default) a capture is handed out, and answers about it are handed in
-    predict     numbers are handed in before the student's lab7 measures them; [bands] has the tolerances
+    predict     predicted numbers are handed in before lab7 measures them on the student's machine
     network     a network to work in is handed out, and the student's own capture of the work is graded
     program     a program is handed in (see programs.definition)
 
-[bands] of the kind `predict` lists relative errors of a prediction, each with the fraction of the points:
+For the kind `predict`, the table [bands] gives pairs: maximum relative error of a prediction, fraction of the points.
+Without pairs of its own, a question has those of `default`:
 
     [bands]
     default = [[0.02, 1.0], [0.10, 0.5]]
@@ -57,7 +59,7 @@ Bands = tuple[tuple[float, float], ...]
 
 
 class AssignmentError(ValueError):
-    """An assignment's folder is invalid; the message is one sentence with the file."""
+    """An assignment's folder, a build or a hand-in is invalid; the message is one sentence that names it."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,10 @@ def find_assignment(name: str) -> Assignment:
 
 
 def load_assignment(folder: Path, module: ModuleType) -> Assignment:
-    """Return the assignment in a folder; `module` is its imported questions.py. Raises AssignmentError if invalid."""
+    """Return the assignment in a folder. Raises AssignmentError if it is invalid.
+
+    `module`: the questions.py of the folder, already imported.
+    """
     settings = _settings(folder)
     try:
         template = (folder / TEMPLATE_NAME).read_text(encoding="utf-8")
@@ -218,7 +223,7 @@ def load_assignment(folder: Path, module: ModuleType) -> Assignment:
 
 
 def _nothing(_lab: Any) -> None:
-    """Do nothing, as `record` of an assignment whose traffic the students produce."""
+    """Do nothing: stands for record() in assignments without one, whose traffic the students produce."""
 
 
 def _bands(settings: Mapping[str, Any], questions: Sequence[str], place: str) -> dict[str, Bands]:

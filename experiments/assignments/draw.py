@@ -93,7 +93,7 @@ class Draw:
         return "".join(letters)
 
     def hex(self, label: str, digits: int = 16) -> str:
-        """Return a pseudo-random number of `digits` hexadecimal digits."""
+        """Return `digits` pseudo-random hexadecimal digits."""
         return self.octets(label, (digits + 1) // 2).hex()[:digits]
 
     @property

@@ -1,8 +1,8 @@
 """Grading of answer sheets: scores, feedback, and detection of copied answers.
 
 A submission is a folder named after the student with `answers.yaml` in it, or a file `STUDENT-answers.yaml` or
-`STUDENT.yaml`, as learning platforms export them. Grading reads the captures of the build, and needs neither a network
-nor virtual time. A submission that cannot be graded does not affect the others.
+`STUDENT.yaml`, as learning platforms export them. The answer keys are computed from the captures that `lab7 assignment
+build` has recorded; grading starts no network. A submission that cannot be graded does not affect the others.
 """
 
 from __future__ import annotations

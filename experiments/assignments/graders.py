@@ -1,4 +1,4 @@
-"""Grading of a folder of submissions of any kind of assignment: answer sheets, predictions, or captures.
+"""Grading of a folder of submissions with answer sheets, predictions, or captures; programs have graders of their own.
 
 A submission that cannot be graded does not affect the others.
 """

@@ -1,8 +1,9 @@
 """Recording of a student's capture: an assignment's topology and traffic in virtual time, captured into a pcapng file.
 
-The function `record` runs in a user-mode kernel with virtual time, one per student
-(lab7.experiments.harness.virtual_time.job). The same parameters give the same octets of the capture on any machine. The
-assignment's own `record` function produces the traffic, and is called with a `Lab`.
+The function `record` runs in a user-mode Linux kernel, one per student (lab7.experiments.harness.virtual_time.job). Its
+clock is virtual time: it stands still while programs compute, and jumps to the next timer while all wait. The same
+parameters therefore give the same octets of the capture on any machine. The assignment's own `record` function produces
+the traffic, and is called with a `Lab`.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ class Lab:
 def record(request: Mapping[str, Any], folder: Path) -> None:
     """Record the capture described by a request (see `request_of`) into a folder, with its fidelity certificate.
 
-    Raises EmulationError, also if the certificate is not valid: no answer keys must be computed from such a capture.
+    The certificate has a check per interface that no packets were dropped. Raises EmulationError, also if such a check
+    fails: no answer keys must be computed from that capture.
     """
     assignment = find_assignment(request["assignment"])
     variant = request["variant"]

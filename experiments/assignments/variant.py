@@ -67,7 +67,10 @@ def keys_from(variant: Variant, captured: CaptureFile) -> dict[str, Key]:
 
 
 def _in_bands(assignment: Assignment, question: str, key: Key) -> Key:
-    """Return a question's key; for the kind `predict`, its number becomes Predicted with bands. Raises TypeError."""
+    """Return a question's key, whose answer becomes a Predicted with tolerances if the kind is `predict`.
+
+    Raises TypeError if the answer to a prediction is not a Number.
+    """
     if assignment.kind != PREDICT_KIND:
         return key
     if not isinstance(key.answer, Number):

@@ -4,9 +4,10 @@ The program is started on a host with the arguments ADDRESS [PORT]. Each line of
 which are executed in one FTP session:
 
     ["say", "PWD"]                   a command, and its replies up to the final one
-    ["passive", "RETR a", ...]       PASV, connect, the command, the data
-    ["active", "STOR b", PATH]       PORT, the command, the data from that file
-    ["early", "RETR a"]              as passive; the command is sent when the server has accepted the data connection
+    ["passive", "RETR a"]            PASV, opening of the data connection, the command, the data
+    ["passive", "STOR b", PATH]      the same, with the data from the file PATH
+    ["active", "STOR b", PATH]       PORT, the command, the data from the file PATH
+    ["early", "RETR a"]              as passive, with a NOOP before RETR: meanwhile the server accepts the connection
     ["nobody", "RETR a"]             PORT with a port that refuses connections, and the command
 
 Replies are not judged here, but in the packet capture. The control connection uses Python's ftplib, which is

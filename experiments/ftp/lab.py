@@ -1,4 +1,4 @@
-"""Emulated network of the FTP experiments: the server's user with a small disk, FTP clients, and SFTP programs."""
+"""Set-up of the FTP experiments: emulated network, user account and small disk on the server, FTP and SFTP programs."""
 
 from __future__ import annotations
 

@@ -85,13 +85,19 @@ class Sessions:
     failures: dict[str, str] = field(default_factory=dict)
 
     def each(self, traffic: FtpTraffic, *names: str, broken_off: bool = False) -> list[FtpTraffic]:
-        """Return the traffic of every session with one of these names; with `broken_off`, failed sessions as well."""
+        """Return the captured traffic of each session with one of these names, one FtpTraffic per session.
+
+        With `broken_off`, failed sessions are included.
+        """
         windows = [one for name in names for one in self.windows.get(name, [])]
         windows += [one for name in names for one in self.broken_off.get(name, [])] if broken_off else []
         return [traffic.between(one.start_ns, one.end_ns) for one in windows]
 
     def of(self, traffic: FtpTraffic, *names: str, broken_off: bool = False) -> FtpTraffic:
-        """Return the traffic of all sessions with these names, merged; with `broken_off`, failed sessions as well."""
+        """Return the captured traffic of all sessions with these names as one FtpTraffic.
+
+        With `broken_off`, failed sessions are included.
+        """
         parts = self.each(traffic, *names, broken_off=broken_off)
         return FtpTraffic(
             tuple(session for part in parts for session in part.sessions),
@@ -260,7 +266,10 @@ def _dialogues(context: Run, bed: Testbed, done: Sessions) -> None:
 def _compare_all(
     context: Run, captured: CaptureFile, topo: Topo, traffic: FtpTraffic, sessions: Sessions, watch: MachineWatch
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
-    """Return the measured durations of FTP and HTTP sessions by name, and their comparisons with theory."""
+    """Return (measured durations, comparisons with theory) of the FTP and HTTP sessions.
+
+    The durations are keyed by session name: `active`, `passive`, or that of the HTTP session.
+    """
     every = {
         mode: [one for one in sessions.of(traffic, mode).sessions if any(each.done for each in one.transfers)]
         for mode in MODES

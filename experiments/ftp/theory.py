@@ -83,8 +83,9 @@ def framing_s(
     """Return the transmission time in s of captured segments that ftp_session() does not include.
 
     control_bytes are the sizes of all segments on the control connection up to the last 226, data_bytes those on the
-    data connections; the other parameters are those of ftp_session(). The difference is due to messages that are longer
-    or shorter than the mean, to replies of several segments, and to short data segments. It may be negative.
+    data connections; the other parameters are those of ftp_session(). The result is the transmission time of these
+    segments minus the transmission time in ftp_session(). It is not 0 if messages are longer or shorter than the mean,
+    if a reply has several segments, or if data segments are short; it may be negative.
     """
     messages = 1 + 2 * dialogue + MESSAGES_A_FILE * len(sizes_bytes)
     sent_s = sum(transmission_time_s(size, rate_bps) for size in (*control_bytes, *data_bytes))

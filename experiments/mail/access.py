@@ -1,11 +1,14 @@
-"""Experiment on mailbox access: time and octets of reading a mailbox by POP3, IMAP and webmail (claims M1 to M4).
+"""Experiment on mailbox access: time and octets of reading a mailbox by POP3, IMAP and webmail.
 
 Bob's mailbox has many messages, one with a picture. He does three tasks by each of POP3, IMAP and webmail: he reads the
-headers of all messages, one attachment, and everything. Each time is compared with theory, term by term (a term is a
-part of the time, such as a round trip), and the octets with the size of the requested data. Then POP3 retrieves and
-deletes, and IMAP creates a folder, copies, flags, searches and fetches a part. Finally Alice loads a picture by HTTP,
-and the servers transfer two messages, one in each direction: the packets show the side that opens the connection and
-the side that sends the payload.
+headers of all messages, one attachment, and everything. Each measured time is compared with theory, term by term (a
+term is a part of the time, such as a round trip), and the number of octets transferred with the size of the requested
+data. Then POP3 retrieves and deletes, and IMAP creates a folder, copies, flags, searches and fetches a part. Finally
+Alice loads a picture by HTTP, and the servers transfer two messages, one in each direction: the packets show the side
+that opens the connection and the side that sends the payload.
+
+Claims of the course that are decided: POP3 keeps or deletes messages (M1), IMAP works on messages in the server's
+mailbox (M2), webmail uses HTTP and SMTP (M3), HTTP pulls and SMTP pushes (M4).
 """
 
 from __future__ import annotations
@@ -323,7 +326,11 @@ def _m4(captured: CaptureFile, sessions: Sessions, picture: bytes, mails: Mappin
 def _compare_all(
     context: Run, captured: CaptureFile, topo: Topo, traffic: Traffic, written: Messages, watch: MachineWatch
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
-    """Return (timings by name, comparisons with theory) of the sessions for each task and protocol."""
+    """Return (measured durations, comparisons with theory) of the sessions.
+
+    The durations are keyed by protocol and task, such as `IMAP headers`. There is one comparison for each of these
+    keys.
+    """
     rtt_s, theories, samples = context.parameters["rtt"], {}, []
     for task, protocol in product(TASKS, WAYS):
         name = f"{protocol} {task}"

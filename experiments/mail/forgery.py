@@ -5,9 +5,9 @@ restarted with sender checks, and she tries again. Alice's own message, signed b
 by way of a forwarding address; Mallory sends a copy of it with another text. Finally she forges messages from two
 domains with weaker DMARC policies. Bob reads INBOX and Junk by IMAP.
 
-The claims are decided from the messages and the DNS responses that the receiver's server got. The time of the first
-check, before which the resolver is restarted to empty its cache, is compared with theory, which counts DNS lookups. If
-other load on the machine disturbed a check, it is repeated.
+The claims are decided from the messages and the DNS responses that the receiver's server got (see
+claims.authentication). The duration of a first check, with an empty resolver cache, is compared with a closed form that
+counts DNS lookups. A check that other load on the machine disturbed is repeated.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ Alice submits messages while Bob's server is killed, and in another network whil
 retries. It is killed itself (SIGKILL) with messages in its queue, and once more during delivery. When Bob's server is
 back, the content of his mailbox is compared with the accepted messages, and the time to the next attempt with the retry
 schedule. In a third network Bob's server stays down until Alice's server gives up: the messages return as delivery
-status notifications. The long run has a fourth case, with the five days of RFC 5321, in virtual time only.
+status notifications. A fourth case, in long runs only, is the same with the five days of RFC 5321. It needs virtual
+time: a clock that skips the waiting time.
 
 The run-queue delay of the programs (their waits for a processor) is measured during the resumed delivery. If it
 disturbed a measured time, the outage is repeated in a new network. The fourth case needs no such repetition: the delays

@@ -1,14 +1,18 @@
-"""Experiment on a message from Alice to Bob: steps of delivery, and their times (claims S1 to S4, S7 to S11).
+"""Experiment on a message from Alice to Bob: steps of delivery, and their times.
 
 Alice composes a message with two pictures and submits it to her server, which resolves the MX of Bob's domain, connects
 to his server and transfers the message; Bob fetches it by POP3. Each step is timed from packets and compared with
 theory (round trips and transmission times). Alice's name server is restarted before each message, so that every lookup
 is in the capture. Then several messages are relayed between the servers: with and without PIPELINING, over one
-connection and over one connection per message. For the remaining claims, a message with many dots at the beginning of
-lines is sent, the textbook's dialogue is run, and the same objects are loaded by HTTP.
+connection and over one connection per message. Finally a message with many dots at the beginning of lines is sent, the
+textbook's dialogue is run, and the same objects are loaded by HTTP.
 
-The role mta is the receiving server (mail.example.com): the claims are about its replies and its closing of
-connections.
+Claims of the course that are decided: relaying (S1), push (S2), the order of the steps (S3), the SMTP dialogue (S4),
+several messages on one connection (S7), 7-bit data and MIME (S8), several objects in one message (S9), the closing of
+the connection (S10), dot-stuffing (S11).
+
+With `--replace mta=...`, a third-party program replaces the receiving server (mail.example.com), since the claims are
+about its replies and its closing of connections.
 """
 
 from __future__ import annotations
@@ -319,7 +323,10 @@ def _compare(
     watch: MachineWatch,
     waiting: Collection[str],
 ) -> tuple[dict[str, list[Timing]], list[Comparison]]:
-    """Return (timings by name, comparisons with theory) of one message's steps, and of the relaying methods."""
+    """Return (measured durations, comparisons with theory) of one message's steps and of the relaying methods.
+
+    The durations are keyed by step (queue, connect, transfer, read) or name of the relaying method.
+    """
     samples: list[tuple[str, TimedSample, ClosedForm]] = []
     asked = Lookups.of(captured)
     for told in done.stories:

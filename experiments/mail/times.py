@@ -180,7 +180,8 @@ def theories(
 ) -> list[Theory]:
     """Return the predicted time of each sample: its closed form plus the terms that it omits (transfer.completed).
 
-    captured: capture at every host that sends packets in the samples; waiting: see pathmodel.replay.
+    captured: capture at every host that sends packets in the samples; waiting: hosts with third-party servers, whose
+    waits by timers are a separate term.
     """
     found = left_out(captured, topo, [timed for timed, _ in samples], waiting)
     return [
@@ -209,7 +210,7 @@ def compared(name: str, samples: Sequence[tuple[Timing, Theory]], tolerance: flo
 
 
 def _said_bytes(sessions: Sequence[SmtpSession]) -> int:
-    """Return the mean size in octets of SMTP commands and replies in these sessions; MESSAGE_BYTES without any."""
+    """Return the mean size in octets of the SMTP commands and replies in these sessions; MESSAGE_BYTES if none."""
     said = [len(one.octets) for session in sessions for one in session.replies]
     said += [
         len(one.command.octets) for session in sessions for one in session.exchanges if isinstance(one.command, Command)

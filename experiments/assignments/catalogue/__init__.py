@@ -1,1 +1,1 @@
-"""Catalogue of assignments: one package each, with its settings, question texts and question functions."""
+"""Catalogue of lab7's assignments, one package each: settings, question texts, and answer keys or tests of programs."""

@@ -1,6 +1,7 @@
-"""Zip file of a Gradescope autograder: setup.sh, run_autograder, lab7, the build and the course secret.
+"""Zip file of a Gradescope autograder: setup.sh, run_autograder, lab7, answer keys, captures, and the course secret.
 
-Students do not see the zip file. The zip file is reproducible: entries are sorted and have a fixed date.
+For a program assignment it contains a kernel, in which the programs are tested, instead of keys and captures. Students
+do not see the zip file. It is reproducible: entries are sorted and have a fixed date.
 """
 
 from __future__ import annotations
@@ -54,9 +55,10 @@ exec /autograder/venv/bin/python -P -m lab7.experiments.assignments.gradescope.a
 
 
 def write_bundle(assignment: Assignment, secret: bytes, build: Path, path: Path, show: bool = True) -> int:
-    """Write the zip file of the autograder for a build; return the number of students in it. Raises AssignmentError.
+    """Write the zip file of an assignment's autograder; return the number of students in it. Raises AssignmentError.
 
-    `show`: students see their score and feedback at once, instead of after the grades are published.
+    `build`: folder that `lab7 assignment build` has written; `show`: students see their score and feedback at once,
+    instead of after the grades are published.
     """
     require_same_build(assignment, secret, build)
     students = sorted(one.parent.name for one in (build / KEYS).glob(f"*/{KEY_NAME}"))
@@ -125,7 +127,7 @@ def _copy_sources(target: Path) -> None:
     for name in SOURCES:
         source = PACKAGE_ROOT / name
         if source.is_dir():
-            # With what the symbolic links of the package lead to: a zip file has no links.
+            # Symbolic links are replaced by copies of their targets, since the zip file contains none.
             shutil.copytree(source, target / name, ignore=shutil.ignore_patterns(*_LEFT_OUT))
         elif source.is_file():
             target.mkdir(parents=True, exist_ok=True)

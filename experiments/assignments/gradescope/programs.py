@@ -1,7 +1,8 @@
-"""Grading of one student's program in a Gradescope container: a test run in virtual time, without privileges.
+"""Grading of one student's program in a Gradescope container: a test run in a user-mode Linux kernel.
 
-The program runs in a user-mode kernel (lab7.topologies.emulation.virtual), confined there as another user. The grading
-code, the secret and the results are outside of that kernel. results.json is written after the kernel has ended.
+The kernel needs no privileges in the container (see lab7.topologies.emulation.virtual). The program runs in it as
+another user. The grading code, the secret and the results are outside of that kernel. results.json is written after the
+kernel has ended.
 """
 
 from __future__ import annotations

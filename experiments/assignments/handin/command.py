@@ -1,4 +1,4 @@
-"""Command `lab7 assignment verify`: prints the origin of a hand-in, and whether it was changed."""
+"""Command `lab7 assignment verify`: prints student, lab7 version and clock of a hand-in, and any changes to it."""
 
 from __future__ import annotations
 

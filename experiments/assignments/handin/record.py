@@ -1,13 +1,17 @@
 """Signed record of a student's run in a hand-in: origin, clock, fidelity certificate, file digests, and a signature.
 
     handin.zip
-        record.json     {format, kind, assignment, student, lab7, made, clock, fidelity, files {name: SHA-256},
-                         signature}
-        trace.pcapng, and predictions.json of the kind `predict`
+        record.json         {format, kind, assignment, student, lab7, made, clock, fidelity, files {name: SHA-256},
+                            signature}
+        trace.pcapng        the capture
+        predictions.json    predicted numbers, for assignments of the kind `predict`
+
+`lab7` is the version of lab7, `made` the time of the record, and `clock` the clock of the run: real or virtual.
+`fidelity` is the fidelity certificate: one check per captured interface that the kernel dropped no packets.
 
 The signature is HMAC-SHA-256 (RFC 2104) over the record without the field `signature`, as JSON with sorted keys and
-without spaces. By the digests in the record, the signature covers the files, too. A hand-in is untrusted input: names,
-sizes and depth are bounded.
+without spaces. By the digests in the record, the signature covers the files, too. A hand-in is untrusted input: sizes
+are limited, names are checked, and JSON that is nested too deeply is an error.
 """
 
 from __future__ import annotations
@@ -54,7 +58,7 @@ class Record:
     signature: str = ""
 
     def signed(self, key: bytes) -> str:
-        """Return the HMAC-SHA-256 of the record by a key, in hexadecimal."""
+        """Return the signature of the record with a key: HMAC-SHA-256 in hexadecimal."""
         content = {name: value for name, value in asdict(self).items() if name != "signature"}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hmac.digest(key, text.encode(), hashlib.sha256).hex()

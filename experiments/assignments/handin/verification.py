@@ -1,8 +1,9 @@
-"""Verification of a student's hand-in: signature, file digests, nonce in the capture, clock and fidelity certificate.
+"""Verification of a student's hand-in: signature, file digests, nonce in the capture, and drops during the capture.
 
-The signature reveals files that were changed without the student's task file (see handin.task). The nonce reveals a
-capture of another student. Since students have their own task file, they can sign files that they have changed. Against
-that help only the content of the capture and, for the kind `predict`, the teacher's own measurement.
+The signature reveals files that were changed without the student's task file, which has the signing key (see
+handin.task). The nonce, a random text drawn for the student and sent in the traffic, reveals a capture of another
+student. Students can sign files that they have changed, since they have their own task file. Such changes are detected
+only by the content of the capture and, for the kind `predict`, by the teacher's own measurement.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from lab7.experiments.harness.results.result import Fidelity
 
 @dataclass(frozen=True)
 class Verifier:
-    """Verification data: the course secret, the assignment's name, and the students whose nonces are searched for."""
+    """Source of the keys and nonces for verification: course secret, assignment's name, and all students of the course.
+
+    The nonces of the students are searched for in a hand-in's capture.
+    """
 
     secret: bytes
     assignment: str
@@ -55,10 +59,11 @@ class Verified:
 
 
 def verify(place: Path, scratch: Path, verifier: Verifier | None, student: str | None = None) -> Verified:
-    """Verify a hand-in at a path; with no verifier, check only the file digests and the certificate.
+    """Verify a hand-in at a path; return the findings and problems.
 
-    scratch: an empty folder; student: id of the student who submitted it, if known. Raises AssignmentError if the
-    hand-in cannot be read.
+    verifier: None to check only the file digests and the fidelity certificate, without signature and nonce; scratch: an
+    empty folder; student: id of the student who submitted it, if known. Raises AssignmentError if the hand-in cannot be
+    read.
     """
     handin = read_handin(place, scratch)
     record = handin.record

@@ -1,4 +1,4 @@
-"""Command `lab7 assignment start`: starts a student's emulated network, whose capture the student hands in."""
+"""Command `lab7 assignment start`: starts a student's emulated network and captures the work in it for the hand-in."""
 
 from __future__ import annotations
 

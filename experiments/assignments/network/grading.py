@@ -23,7 +23,10 @@ class NetworkGrader:
     verifier: Verifier
 
     def __call__(self, student: str, place: Path) -> Grade:
-        """Return the grade of one hand-in; if it was changed, or is another student's, it has only a `problem`."""
+        """Return the grade of one hand-in.
+
+        A hand-in that was changed, or is another student's, gets a Grade with 0 points and a `problem`.
+        """
         assignment = self.keys.assignment
         with tempfile.TemporaryDirectory(prefix="lab7-grade-") as scratch:
             try:

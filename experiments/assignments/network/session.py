@@ -1,7 +1,8 @@
-"""Session of a student in an emulated network: topology in real time, command line, and a capture for the hand-in.
+"""Session of a student in an emulated network: start of the network, command line, and a capture for the hand-in.
 
-The network has the parameters and files drawn for the student. The hand-in has the capture and a signed record. Times
-are not graded, so the fidelity certificate has only the checks of the capture.
+The network has the parameters and files drawn for the student, and runs on the machine's clock. The hand-in has the
+capture and a signed record. The record's fidelity certificate checks that the capture dropped no packets. It has no
+checks of delays and rates, since times are not graded.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ Work = Callable[[Testbed], None]
 def run_session(task: Task, folder: Path, links: str, work: Work, server_died: Callable[[str], None]) -> Path:
     """Start a student's network, let the function `work` use it, and write the hand-in; return the zip file's path.
 
-    Must be called in the sandbox. If a signal or Ctrl-C ends the work, the hand-in is still written, and Stopped or
-    KeyboardInterrupt is raised after that. Raises EmulationError.
+    Must be called in the sandbox (separate namespaces, see lab7.topologies.emulation.sandbox). If a signal or Ctrl-C
+    ends the work, the hand-in is still written, and Stopped or KeyboardInterrupt is raised after that. Raises
+    EmulationError.
     """
     variant = task.variant
     request = request_of(variant.assignment, task.called, variant.values, variant.seed)

@@ -1,4 +1,8 @@
-"""Command `lab7 assignment predict`: commits a student's predictions, then measures in virtual time."""
+"""Command `lab7 assignment predict`: commits a student's predictions, then measures the predicted times.
+
+The measurement runs in virtual time: a user-mode kernel whose clock stands still while programs compute, so that the
+load of the student's machine has no effect.
+"""
 
 from __future__ import annotations
 

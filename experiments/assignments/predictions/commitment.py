@@ -1,9 +1,10 @@
 """Commitment to predictions: a signed file with the answers, their time and SHA-256 digest; later changes are refused.
 
-    work/predictions.json   {assignment, student, committed, answers {q: text}, digest, signature}
+    work/predictions.json   {assignment, student, committed, answers {question id: text}, digest, signature}
 
-A student can give the digest to the teacher as a receipt before the measurement (`grade --receipts`). Without receipts
-a student could remove the folder and commit again, since the machine is the student's own.
+`committed` is the time of the commitment. A student can give the digest to the teacher as a receipt before the
+measurement (`grade --receipts`). Without receipts a student could remove the folder and commit again, since the machine
+is the student's own.
 """
 
 from __future__ import annotations

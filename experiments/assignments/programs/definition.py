@@ -4,10 +4,10 @@
     name = "http-server"
     title = "An HTTP server"
     experiment = "exercise.py"          # a file of the folder that defines EXPERIMENT, or an experiment of lab7
-    role = "origin"                     # the part in the experiment that the student's program plays
+    role = "origin"                     # the server of the experiment that the student's program replaces
     file = "server.py"                  # the file that a student hands in
     command = "python3 {file} --port {port} --root {root}"
-    sender = "10.7.1.1:80"              # address and port of the program, for the message rules of stages
+    sender = "10.7.1.1:80"              # address and port of the program, whose messages are checked by `rules`
 
     hint_tries = 2                      # number of checks in which a failed stage gets only a hint (default: 0)
 
@@ -17,17 +17,17 @@
     id = "get"
     title = "Answers GET"
     points = 2
-    claims = ["S1"]                     # claims of the experiment that must be shown
-    rules = ["http-status-line"]        # message rules that the program's messages must keep in the whole run
+    claims = ["S1"]                     # ids of statements of the experiment that the capture must confirm
+    rules = ["http-status-line"]        # RFC rules on messages that the program must keep in the whole run
     hidden = false                      # true: left out by `check`
     hint = ""                           # printed by `check`, in addition to the broken rule
+
+A stage opens when the previous stage is passed. In `command`, `{file}` is the student's file; the other variables, such
+as `{port}`, get their values from the experiment (as in `lab7 run --replace ROLE=COMMAND`).
 
 With `extends = "http-server"`, settings that are missing are taken from that assignment of lab7. The stages of that
 assignment come first, except those with an id in `without`. A course keeps its own stages and test cases (see
 programs.exercise.extended) in a folder that is not handed out.
-
-A stage opens when the previous stage is passed. In `command`, `{file}` is the student's file; the experiment provides
-the values of the other variables, as for the option --replace.
 """
 
 from __future__ import annotations

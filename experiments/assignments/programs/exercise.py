@@ -1,13 +1,15 @@
 """Exercise of a program assignment: an experiment that tests one server and decides claims from the capture alone.
 
-A course can extend an exercise by test cases of its own, in a folder that is not handed out:
+A claim is a statement about the server. A course can extend an exercise by claims and test cases of its own, in a
+folder that is not handed out:
 
     from lab7.experiments.assignments.catalogue.http_server import exercise
     from lab7.experiments.assignments.programs.exercise import extended
 
     EXPERIMENT, partial = extended(exercise, {"long": "A long target is refused."}, cases)
 
-`cases` is a function that is called with the exercise's plan of test cases, and adds its own to it.
+Here "long" is the id of a new claim. `cases` is a function of the course: it is called with the exercise's plan of test
+cases, and adds its own to it. lab7 runs EXPERIMENT; it calls `partial` for the capture of an interrupted run.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
 
 Grades are decided on the host from result and capture, after the kernel and all processes in it have ended. A stored
 grade of the same submission, assignment and seed is kept, so that grading continues after an interruption. A program
-that does not start, loops forever or floods the network gets the points that its capture supports. A run that failed
-because of lab7, or has a suspect fidelity certificate, gets no grade.
+that does not start, loops forever or floods the network gets the points that its capture supports. A run gets no grade
+if it failed because of lab7, or if a check of the emulation failed, such as packets dropped by the capture.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class NotGradedError(Exception):
 class Grading:
     """Settings of one grading run, shared by all submissions.
 
-    called: the assignment's name or folder; virtual: the kernel with virtual time; stages: those to be graded.
+    called: the assignment's name or folder; virtual: the user-mode kernel for the test runs; out: folder of the
+    results; stages: those to be graded.
     """
 
     assignment: ProgramAssignment
@@ -147,7 +148,11 @@ def _read_grade(path: Path, digest: str) -> Grade | None:
 
 
 def try_program(grading: Grading, submission: Submission, seed: int, folder: Path) -> Evidence:
-    """Run the experiment with a submission in a new folder; return evidence. Raises NotGradedError, StoppedError."""
+    """Run the experiment with a submission in a new folder; return the evidence that decides the stages.
+
+    The evidence: verdicts on the claims, message rules that the program violated, and an early end of the program.
+    Raises NotGradedError, StoppedError.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.mkdir(parents=True)
@@ -174,7 +179,10 @@ def try_program(grading: Grading, submission: Submission, seed: int, folder: Pat
 
 
 def read_evidence(grading: Grading, folder: Path, seed: int, ended: str = "") -> Evidence:
-    """Return the evidence in the folder of a test run. Raises NotGradedError if lab7 failed or the run is suspect."""
+    """Return the evidence (verdicts, violated rules, early end) of the test run in a folder.
+
+    Raises NotGradedError if lab7 failed, or if a check of the emulation failed (`suspect`).
+    """
     ended = ended or _end_of_program(folder)
     try:
         captured = read_capture(folder / CAPTURE_NAME) if (folder / CAPTURE_NAME).exists() else None

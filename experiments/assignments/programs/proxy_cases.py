@@ -50,7 +50,7 @@ class Forwarded:
         return self.dialogue.server.stream.span(start, start + 1)[0].time_ns
 
     def fault(self, rule: Rule, found: str, expected: str, name: bytes = b"") -> DeviationError:
-        """Return a DeviationError for the field line `name` of the request, or for the request line without one."""
+        """Return a DeviationError that cites the request's field line `name`; without such a field, its first line."""
         data = self.dialogue.client.stream.data
         start = next((at for known, _, at in self.request.fields if known == name), self.request.start)
         end = data.find(b"\n", start) + 1

@@ -53,7 +53,10 @@ def is_open(grade: QuestionGrade) -> bool:
 
 
 def _fault(stage: Stage, evidence: Evidence) -> str:
-    """Return the first fault in a stage as feedback, with an early end of the program; empty if the stage is passed."""
+    """Return the first fault in a stage as feedback; empty if the stage is passed.
+
+    If the program ended early, the feedback begins with that.
+    """
     for violation in evidence.violations:
         if violation.rule.id in stage.rules:
             return explained(violation)

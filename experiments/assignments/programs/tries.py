@@ -1,4 +1,4 @@
-"""Count of failed tries per stage in `lab7 assignment check`: first hints, and full feedback after some tries.
+"""Count of a student's failed tries per stage: `lab7 assignment check` first gives hints, and later full feedback.
 
 A try is a check of a program that differs from the program checked before. The counts are in a file of the student:
 they decide only about the output of `check`, and not about a grade.

@@ -1,8 +1,13 @@
-"""Verdicts on course claims F1, F2, F3, F6 and F7 on FTP: control and data connections, commands, both data modes.
+"""Verdicts on claims F1, F2, F3, F6, F7 of the course: FTP control and data connections, commands, active/passive mode.
 
-Packets must be captured at the client: "before" refers to the order in which the client sends and receives. The
-functions take the captured FTP sessions (see `wire.sessions`) and return a Verdict. A claim is undecided if the capture
-dropped packets, has a gap, or lacks the traffic in question.
+    F1  the control connection to port 21 stays open for the whole session
+    F2  each transfer has a separate data connection
+    F3  commands are lines of ASCII text
+    F6  in active mode the client announces a port, and the server connects to it
+    F7  in passive mode the server announces a port, and the client connects to it
+
+The functions take the captured FTP sessions (see `wire.sessions`) and return a Verdict. The capture must be taken at
+the client. A claim is undecided if the capture dropped packets, has a gap, or lacks the traffic in question.
 
 Source: RFC 959 sections 2.3, 3.2, 3.3 and 5.3, and RFC 2428 for EPRT and EPSV.
 """

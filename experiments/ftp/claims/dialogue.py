@@ -1,7 +1,8 @@
-"""Verdicts on course claims F4 and F5 from FTP control connections: causes of reply codes, and state of a session.
+"""Verdicts on claims F4 and F5 of the course: FTP reply codes have real causes, and the server keeps session state.
 
-A reply code alone is no proof: a server could send 452 at any time. Each of four codes is therefore compared with its
-cause, as far as packets show it:
+Both are decided from control connections captured at the client. For F5, replies before and after CWD, USER and PASS
+are compared. For F4, a reply code alone is no proof: a server could send 452 at any time. Each of four codes is
+therefore compared with its cause, as far as packets show it:
 
     331  the reply to USER; a command that needs a login is refused before PASS, and executed after PASS; a wrong
          password is refused, and so is such a command afterwards
@@ -9,7 +10,7 @@ cause, as far as packets show it:
     425  the data connection was not established: the server's SYN was answered by RST, or not at all
     452  a file is refused; after another file is deleted, the same octets are accepted: the disk was full
 
-Source: RFC 959 sections 4.2 and 5.4. The capture must be taken at the client.
+Source: RFC 959 sections 4.2 and 5.4.
 """
 
 from __future__ import annotations

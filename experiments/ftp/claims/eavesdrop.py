@@ -1,4 +1,4 @@
-"""Verdicts on course claims F8 and F9: what an eavesdropper recovers from captured FTP and SFTP transfers.
+"""Verdicts on claims F8 and F9 of the course: what an eavesdropper recovers from captured FTP and SFTP transfers.
 
 The eavesdropper is a third host and has only the frames at its own interface. It reassembles all TCP streams, searches
 for USER and PASS commands on any port, and treats every other stream as a file. The decision then compares its findings

@@ -1,4 +1,7 @@
-"""Verdict on one cell of the FTP interoperability matrix: whether files are listed or transferred correctly."""
+"""Verdict on one FTP client with one FTP server: whether files are listed or transferred correctly.
+
+It is one cell of the FTP interoperability matrix (experiments/ftp/matrix.py).
+"""
 
 from __future__ import annotations
 

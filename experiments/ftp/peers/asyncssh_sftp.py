@@ -1,7 +1,9 @@
 """SFTP server and client program that uses the library asyncssh, for machines without OpenSSH.
 
-asyncssh_sftp.py serve ADDRESS PORT USER PASSWORD ROOT
-asyncssh_sftp.py get HOST PORT USER PASSWORD NAME INTO
+    asyncssh_sftp.py serve ADDRESS PORT USER PASSWORD ROOT
+    asyncssh_sftp.py get HOST PORT USER PASSWORD NAME INTO
+
+ROOT is the folder to serve; `get` writes the file NAME of the server to the path INTO.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
     ftplib_client.py HOST USER PASSWORD FOLDER list|get|put active|passive [NAME]...
 
-It imports only the standard library, since any python3 of the machine may run it.
+`get` writes the named files into FOLDER, and `put` reads them from there. The program imports only the standard
+library, since any python3 of the machine may run it.
 """
 
 from __future__ import annotations

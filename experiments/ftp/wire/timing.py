@@ -1,7 +1,8 @@
 """Decomposition of the duration of an FTP session into terms, from packets captured at the client.
 
     control_handshake  SYN of the control connection sent   to  SYN-ACK received
-    dialogue           SYN-ACK received, or any other command sent    to  the greeting, or its reply, received
+    dialogue           SYN-ACK received                     to  the greeting received
+                       a command not listed below sent      to  its reply received
     announcement       PORT or PASV sent                    to  its reply received
     data_handshake     SYN of a data connection seen        to  the handshake's next step from the other side
     request            transfer command sent                to  first octet of its data received
@@ -11,8 +12,8 @@
 The duration is the time from the first SYN to the final reply to the last transfer; later commands (QUIT) are not part
 of it. If several of these intervals overlap, the overlap counts for the term that comes first in FTP_TERMS. For
 example, a handshake that the server begins in response to RETR is data_handshake, not request. Time that no interval
-covers is the client's own processing (`residual`). The terms therefore sum to the total exactly. For uploads, request
-ends with the first octet that the client sends.
+covers is the client's own processing, the term `residual`. The terms therefore sum to the total exactly. For uploads,
+request ends with the first octet that the client sends.
 """
 
 from __future__ import annotations

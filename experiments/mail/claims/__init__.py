@@ -1,1 +1,4 @@
-"""Decision of the course's claims (statements) on mail, S1 to S11, M1 to M4, A1 to A6, from packets and mailboxes."""
+"""Verdicts on the claims (statements) of the course about mail, from captured packets and the content of mailboxes.
+
+Claims S1 to S11 are about SMTP transfer, M1 to M4 about mailbox access, A1 to A6 about sender authentication.
+"""

@@ -1,9 +1,15 @@
-"""Decision of course claims A1 to A6 on mail authentication (SPF, DKIM, DMARC) of forged and genuine messages.
+"""Verdicts on claims A1 to A6 of the course: mail authentication (SPF, DKIM, DMARC) of forged and genuine messages.
 
-Each test message has a name, in parentheses on a line of its body, by which it is identified. SPF, DKIM and DMARC are
-evaluated here anew, from the octets of the message and from the records in the DNS responses that the receiver's server
-got (wire/dkim, wire/sender_records). The server's own results, in Authentication-Results, are not used. The content of
-the recipient's folders is read by IMAP.
+    A1, A2  a server without sender checks accepts a forged message; a server with checks rejects it
+    A3      DKIM fails if the body was changed
+    A4      forwarded mail fails SPF, and is accepted only with a valid DKIM signature
+    A5      the DMARC policy of the forged domain decides the treatment: none, quarantine or reject
+    A6      a check needs consecutive DNS lookups, and none with a filled cache
+
+Each test message is identified by a name in its body, in parentheses on a line. The server's own results, in the field
+Authentication-Results, are not used: SPF, DKIM and DMARC are evaluated here from the octets of the message and from the
+records in the DNS responses that the receiver's server got (wire/dkim, wire/sender_records). The content of the
+recipient's folders is read by IMAP.
 
 Source: RFC 5321 section 7.1 (mail is inherently insecure); RFC 7208 sections 4 and 8, appendix G.3 (forwarding); RFC
 6376 sections 3 and 6; RFC 7489 sections 3.1, 6.3 and 6.6; RFC 7372 section 3.
@@ -90,7 +96,7 @@ class Judged:
 
     @property
     def passes(self) -> bool:
-        """Return True if SPF or DKIM passes and the checked domain equals the domain of the From field."""
+        """Return True if SPF or DKIM passes for the From field's domain (strict alignment, RFC 7489 section 3.1)."""
         by_spf = self.spf == "pass" and self.envelope_domain == self.author
         return by_spf or (self.dkim is not None and self.dkim.verifies and self.signer == self.author)
 

@@ -1,4 +1,4 @@
-"""Decision of course claims S8, S9 and S11 on message content: 7-bit transport, MIME, dot-stuffing.
+"""Verdicts on claims S8, S9 and S11 of the course: 7-bit mail data, MIME multipart messages, and dot-stuffing.
 
 `wire.smtp` parses the messages in captured SMTP streams. Python's email package, which is independent of lab7, parses
 the MIME structure of the messages. Decoded parts are compared with Alice's files by SHA-256.

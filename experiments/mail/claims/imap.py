@@ -1,4 +1,4 @@
-"""Decision of course claim M2: IMAP works on messages in the server's mailbox (folders, flags, search, parts).
+"""Verdict on claim M2 of the course: IMAP works on messages in the server's mailbox (folders, flags, search, parts).
 
 One session creates a folder, copies a message into the folder, and sets a flag. A later session verifies these changes,
 independently of the server's replies in the first session. A part of a message and a search are compared with the

@@ -1,4 +1,4 @@
-"""Checks for the mail interoperability matrix: a message is submitted, relayed, or retrieved by POP3 or IMAP.
+"""Checks for the mail interoperability matrix: one mail client with one server submits, relays or retrieves messages.
 
 Each function returns a verdict decided from captured packets.
 """

@@ -1,4 +1,4 @@
-"""Decision of course claim S5: while its peer is down, an MTA queues mail, retries, and loses no message.
+"""Verdict on claim S5 of the course: while its peer is down, an MTA queues mail, retries, and loses no message.
 
 The times of the peer's outage, and of the kill (SIGKILL) and restart of the sender's MTA, are known from the
 experiment. The evidence is captured: messages accepted by the sender's MTA (reply 250), connection attempts that the
@@ -370,7 +370,7 @@ def _token(body: bytes) -> bytes:
 class Resumption:
     """Events in the resumption of delivery after an outage: last failed and first answered connection attempt.
 
-    Times in ns: answered_ns (SYN-ACK), asked_ns (reply to DATA), taken_ns (250 for the first message).
+    Times in ns: answered_ns (SYN-ACK), asked_ns (reply 354 to DATA), taken_ns (250 for the first message).
     """
 
     failed: Attempt

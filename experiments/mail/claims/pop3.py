@@ -1,4 +1,4 @@
-"""Decision of course claim M1 on POP3: authorization, and the modes download-and-keep and download-and-delete.
+"""Verdict on claim M1 of the course: POP3 authorizes the user, then downloads messages, and keeps or deletes them.
 
 Source: RFC 1939 sections 4 (AUTHORIZATION), 5 (TRANSACTION) and 6 (UPDATE: marked messages are deleted by QUIT).
 """
@@ -198,9 +198,10 @@ def _deleted(course: Pop3Course, contents: Sequence[bytes]) -> list[Pop3Exchange
 
 
 def _left(traffic: Pop3Traffic, rest: Sequence[bytes]) -> None:
-    """Raise Contradiction if a session downloads other messages than `rest`, or LIST has other sizes.
+    """Raise Contradiction if a session downloads messages that are not in `rest`, or if LIST reports wrong sizes.
 
-    Raises Inconclusive if it does not download all of them.
+    `rest`: the messages that must have remained in the maildrop. Raises Inconclusive if the session does not download
+    all of them.
     """
     session, got = traffic.sessions[0], downloaded(traffic)
     if len(got) != len(rest):

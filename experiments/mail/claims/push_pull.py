@@ -1,4 +1,4 @@
-"""Decision of course claim M4: HTTP pulls and SMTP pushes.
+"""Verdict on claim M4 of the course: HTTP pulls and SMTP pushes.
 
 In HTTP the receiver of the payload opens the TCP connection (pull), in SMTP the sender of the payload opens it (push).
 In both protocols, commands and responses are lines of ASCII, and a response has a code of three digits.

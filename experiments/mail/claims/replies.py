@@ -1,4 +1,4 @@
-"""Decision of course claim S6: each of 21 SMTP reply codes is sent for the cause that RFC 5321 specifies.
+"""Verdict on claim S6 of the course: each of 21 SMTP reply codes is sent for the cause that RFC 5321 specifies.
 
 A code alone proves nothing: a server could send 452 at any time. For each code a scenario must therefore show the
 command and the cause, as far as packets show it. For a cause inside the host (a full disk), `Scenario.facts` has the
@@ -6,11 +6,13 @@ observation. If a command is refused, a counter-test is required: the same comma
 or a similar command without the cause is accepted at once. A server that always sends the same reply thus fails. See
 `refusals` for the codes from 421 on.
 
-    211 214   HELP replies with the status of this connection; HELP VERB with that command's syntax
-    220 221   the greeting of a server that has accepted a connection; QUIT, and the server closes it
-    250       the message is accepted, and the receiver retrieves it
-    251       the server forwards the message to the mailbox in the reply
-    354       the reply to DATA after an accepted recipient, not before; the following lines are mail data
+    211  the reply to HELP, with the status of this connection
+    214  the reply to HELP VERB, with the syntax of that command
+    220  the greeting on a new connection
+    221  the reply to QUIT, after which the server closes the connection
+    250  the message is accepted, and the receiver retrieves it
+    251  the server forwards the message to the mailbox in the reply
+    354  the reply to DATA after an accepted recipient, not before; the following lines are mail data
 
 Source: RFC 5321 sections 3.1, 3.4, 4.1.1, 4.2.2 and 4.2.3. The capture must be taken at the client, and for 251 at the
 server as well.
@@ -67,8 +69,8 @@ def decide_reply_causes(
 ) -> Verdict:
     """Decide claim S6 from one scenario per reply code.
 
-    checks: function that checks the scenario of a reply code; broken: reason why a scenario was interrupted. Both are
-    keyed by reply code.
+    All mappings are keyed by reply code. checks: function that checks the scenario; broken: reason why a scenario was
+    interrupted.
     """
     broken = broken or {}
     missing = [code for code in CODES if code not in scenarios and code not in broken]

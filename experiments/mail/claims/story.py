@@ -1,4 +1,4 @@
-"""Decision of course claim S3: the six steps of a message's delivery follow one another.
+"""Verdict on claim S3 of the course: the six steps of a message's delivery follow one another.
 
     1 compose    the user agent composes the message; no packets
     2 queue      submitted to the sender's server (mail data), which replies 250

@@ -1,4 +1,4 @@
-"""Decision of course claims S1, S2, S4, S7, S10 on SMTP transfer: relaying, push, dialogue, connection reuse, closing.
+"""Verdicts on claims S1, S2, S4, S7 and S10 of the course: SMTP relaying, push, dialogue, connection reuse, closing.
 
 A message takes three legs: submission to the sender's server, relaying to the receiver's server, and retrieval. They
 are captured at four interfaces: those of Alice, the two servers, and Bob. The order of two events is decided at one

@@ -1,4 +1,4 @@
-"""Decision of course claim M3: webmail uses HTTP between users and servers, and SMTP between the servers.
+"""Verdict on claim M3 of the course: webmail uses HTTP between users and servers, and SMTP between the servers.
 
 Source: RFC 9110 section 9.3 (GET, POST) and RFC 5321 section 2.1 (the transfer of mail between servers).
 """

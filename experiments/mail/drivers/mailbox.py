@@ -1,14 +1,15 @@
 """Client program for scripted POP3 and IMAP sessions, on Python's poplib and imaplib.
 
-A driver, which takes JSON requests on standard input (see lab7.experiments.harness.driver_process), with the argument
-ADDRESS. A request is one session:
+The program is started on a host with the argument ADDRESS of the server, and reads one JSON request a line from
+standard input (see lab7.experiments.harness.driver_process). A request is one session:
 
     {"pop3": [["user", "bob"], ["pass_", "secret"], ["stat"], ["retr", 1], ["quit"]]}
     {"imap": [["login", "bob", "secret"], ["select"], ["fetch", "1:*", "(FLAGS)"], ["logout"]]}
 
 Each step is a method of poplib.POP3 or imaplib.IMAP4 with its arguments, so that lab7's servers are tested by
-independent clients. After a refused command the script continues, since replies are judged from the capture. "$found"
-is the first message of the latest `search`, "$largest" the largest of the latest `list`.
+independent clients. After a refused command the script continues, since replies are judged from the capture. As an
+argument, "$found" stands for the first message of the latest `search`, and "$largest" for the largest of the latest
+`list`.
 """
 
 from __future__ import annotations

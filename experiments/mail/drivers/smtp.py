@@ -1,6 +1,7 @@
 """Mail user agent program: composes, submits and fetches messages, and runs scripted SMTP dialogues.
 
-A driver, which takes JSON requests on standard input (see lab7.experiments.harness.driver_process):
+The program reads one JSON request a line from standard input (see lab7.experiments.harness.driver_process). A key
+without a value stands for a key with a text or number:
 
     {"compose": {"from", "to", "subject", "text", "files": [PATH, ...]}, "into": PATH}     write a message into a file
     {"send": [PATH, ...], "server", "port", "user", "password"}     submit messages on one connection
@@ -10,11 +11,11 @@ A driver, which takes JSON requests on standard input (see lab7.experiments.harn
 compose, send and fetch use lab7.services.mail.agent. A dialogue uses Python's smtplib, so that lab7's server is tested
 by an independent client. Replies are judged from the capture, not here. The steps of a dialogue:
 
-    ["say", "VRFY bob"]      a command, and its reply
-    ["data", TEXT]           mail data after a 354, dot-stuffed and with the final dot, and the reply
-    ["listen"]               a reply without a command
-    ["pause", SECONDS]       silence
-    ["tell", WORD]           {"reached": WORD} on the standard output, then wait for a line on the standard input
+    ["say", "VRFY bob"]      send a command, and wait for its reply
+    ["data", TEXT]           send mail data after a 354, dot-stuffed and with the final dot, and wait for the reply
+    ["listen"]               wait for a reply without a command
+    ["pause", SECONDS]       send nothing for some seconds
+    ["tell", WORD]           write {"reached": WORD} to standard output, and wait for a line on standard input
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Scripted browser program for webmail: requests pages, follows links, submits forms.
 
-A driver, which takes JSON requests on standard input (see lab7.experiments.harness.driver_process), with the arguments
-ADDRESS PORT NAME. A request is a list of steps on one connection:
+The program is started on a host with the arguments ADDRESS PORT NAME, and reads one JSON request a line from standard
+input (see lab7.experiments.harness.driver_process). A request is a list of steps on one connection:
 
-    ["open", "/login"]                            a page
-    ["submit", "/login", {"user": "bob"}]         the form with this action, with these values and the form's own
-    ["follow", "a letter"]                        the first link or picture with this in its text or its address
-    ["each", "/message?"]                         every link of the current page with this in its address
+    ["open", "/login"]                        requests a page
+    ["submit", "/login", {"user": "bob"}]     submits the form with the action /login, filled in with these values
+    ["follow", "a letter"]                    opens the first link or picture with "a letter" in its text or address
+    ["each", "/message?"]                     opens every link of the current page with "/message?" in its address
 
 The browser uses Python's http.client, html.parser and http.cookies, so that lab7's servers are tested by an independent
 client. Redirects are followed; style sheets and pictures are not fetched automatically.

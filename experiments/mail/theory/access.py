@@ -6,24 +6,26 @@
     selection       s RTT     POP3: STAT or LIST (1); IMAP: EXAMINE (1), and SEARCH for a task that searches (1)
     retrieval       r RTT     POP3: a TOP or RETR for each message (n); IMAP: one FETCH for all of them (1), and
                               BODYSTRUCTURE before a part (1)
-    transmission    w RTT     for each congestion window to be acknowledged before a response continues (slow start)
+    transmission    w RTT     w: number of times that a response waits for acknowledgements by slow start
     farewell        1 RTT     QUIT, LOGOUT
 
-So POP3 takes (6 + n) RTT for n messages, and IMAP takes 7 RTT for any n. For a part of a message, IMAP need not
-transfer the rest of the message. POP3 clients may pipeline commands (RFC 2449 section 6.6); poplib does not.
+So POP3 takes (6 + n + w) RTT to read n messages or their headers, and IMAP takes (7 + w) RTT for any n. One attachment
+takes (7 + w) RTT by POP3 and (9 + w) RTT by IMAP, which need not transfer the rest of the message. POP3 clients may
+pipeline commands (RFC 2449 section 6.6); poplib does not.
 
 By webmail, on one persistent connection, a request takes 1 RTT:
 
     tcp_handshake   1 RTT
-    request         the login form, the login, its redirect (3); l lists of 50 messages each; a page per message; for
-                    the picture a search, its message, the picture (3)
+    request         the login form, the login, its redirect (3); pages of the message list, 50 messages each (l, or 1
+                    for the task `attachment`); a page per message; for the picture a search, its message,
+                    the picture (3)
     transmission    as above
 
 The link's rate is unlimited here: only slow start makes a response take longer than one round trip. The congestion
 window, ten segments at first (RFC 6928), doubles with each round trip (RFC 5681 section 3.1), and does not shrink
 within a session.
 
-Source: RFC 1939 section 3 and RFC 3501 section 2.2 (a command, its response), counted here.
+The round trips are counted from RFC 1939 section 3 and RFC 3501 section 2.2 (a command, its response).
 """
 
 from __future__ import annotations

@@ -7,12 +7,12 @@
     dialogue        3 RTT     the greeting; EHLO; MAIL, RCPT and DATA together (RFC 2920)
     content         1 RTT     the message and its 250
 
-The transmission time of frames is not part of this form, but a term of its own, framing (see `completed`). While the
-peer stays down, consecutive attempts are 1 RTT + wait apart.
+The transmission time of frames is added as a separate term, framing (see `completed`). While the peer stays down,
+consecutive attempts are 1 RTT + wait apart.
 
 The next attempt follows between 0 and one retry interval after the peer's return, since the schedule, not the return,
-determines the time of the attempt. Source: RFC 5321 section 4.5.4.1 (an unreachable server is retried after an
-interval) and section 3.3 (the dialogue), counted here.
+determines the time of the attempt. The round trips are counted from RFC 5321 section 3.3 (the dialogue); section
+4.5.4.1 requires the interval between attempts.
 """
 
 from __future__ import annotations

@@ -5,19 +5,20 @@ An SMTP connection from the SYN to the reply to QUIT, with n messages of one rec
     tcp_handshake   1 RTT            SYN, SYN-ACK
     dialogue        2 RTT            the greeting (RFC 5321 section 3.1: the server speaks first), EHLO
                     4 RTT a message  MAIL, RCPT, DATA, and the mail data with their reply
-                    2 RTT a message  with PIPELINING: MAIL, RCPT and DATA go together (RFC 2920 section 3.1)
+                    2 RTT a message  instead of 4, with PIPELINING: MAIL, RCPT and DATA together (RFC 2920 section 3.1)
                     1 RTT            QUIT
     transmission    the rest of X    X: the mail data on the link, headers of frames included
 
 so (4 + 4n) RTT + X, or (4 + 2n) RTT + X with PIPELINING. With one connection per message, all terms except X count once
-per connection: 8n RTT + X and 6n RTT + X. DNS lookups precede a connection: the term dns, by the number of queries. The
-transmission time of the first segment of the mail data, and of commands and replies, is part of the dialogue; if the
-mail data do not fit TCP's initial window, the idle time of slow start is part of transmission (see harness.theory).
+per connection: 8n RTT + X and 6n RTT + X. DNS lookups before a connection are a further term, dns. The transmission
+time of the first segment of the mail data, and of commands and replies, is part of the dialogue; if the mail data do
+not fit TCP's initial window, the idle time of slow start is part of transmission (see harness.theory).
 
 A reader's POP3 session up to the end of a message is 5 RTT + X: SYN, the greeting, USER, PASS, RETR (RFC 1939).
 
-Effects that these forms leave out have terms of their own (see `completed`): window, acknowledgements, framing,
-server_waits.
+Effects that these forms leave out have terms of their own (see `completed`): window (waits for the congestion window),
+acknowledgements (their transmission time), framing (transmission time of other frames that the forms do not count), and
+server_waits (timers of third-party servers).
 """
 
 from __future__ import annotations
@@ -173,9 +174,10 @@ def reading(leg: Leg, size_bytes: int, dns_s: float) -> Theory:
 def completed(form: Callable[[Leg], Theory], leg: Leg, omitted: OmittedTerms) -> Theory:
     """Return the prediction for a network path, with terms added for effects that the closed form omits.
 
-    window: waits for the congestion window beyond the form's own slow start. acknowledgements, server_waits: see
-    pathmodel.replay. framing: transmission time of frames in addition to the commands, replies and mail data that the
-    form counts: DNS messages, short segments, deviations from the mean length.
+    window: waits for the congestion window beyond the form's own slow start; acknowledgements: their transmission time,
+    with that of FINs; server_waits: waits of third-party servers by timers; framing: transmission time of frames in
+    addition to the commands, replies and mail data that the form counts (DNS messages, short segments, deviations from
+    the mean length). All are computed by simulation (pathmodel.replay).
     """
     whole = form(leg)
     full_window_s = form(replace(leg, slow_start=False)).total_s

@@ -4,7 +4,7 @@ The arithmetic is spelled out: RSA is s^e mod n, compared with the padded hash o
 n and e are read from the DER of the key record. The result thus depends neither on the code of lab7's services nor on a
 signature library.
 
-Left out: Ed25519 (RFC 8463), and tags that no claim needs; such a signature is an UnreadableSignature.
+Left out: Ed25519 (RFC 8463), and tags that no claim needs. For such a signature UnreadableSignature is raised.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SEQUENCE, INTEGER, BIT_STRING = 0x30, 0x02, 0x03
 
 
 class UnreadableSignature(ValueError):  # noqa: N818 - a finding about the traffic, not an error of the program
-    """A signature or key record has a form or algorithm that this module cannot verify."""
+    """Exception for a signature or key record whose form or algorithm this module cannot verify."""
 
 
 @dataclass(frozen=True)

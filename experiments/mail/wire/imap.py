@@ -100,7 +100,7 @@ def read_session(connection: Connection) -> ImapSession:
 
 
 def _tls_start(commands: list[Command], responses: list[Response]) -> tuple[int, int] | None:
-    """Return the numbers of (commands, responses) up to and including a successful STARTTLS; None without one."""
+    """Return (number of commands, number of responses) up to a successful STARTTLS, included; None without one."""
     for at, command in enumerate(commands, 1):
         for place, response in enumerate(responses, 1):
             if command.verb == "STARTTLS" and response.tag == command.tag and response.status == "OK":

@@ -1,7 +1,8 @@
 """SPF and DMARC records in captured DNS responses, and the SPF result for a client's address.
 
-RFC 7208 sections 4 and 5, with the mechanisms all, a, mx, ip4 and include and no macros; RFC 7489 section 6.3. A record
-with anything else, or a name without a captured response, raises Inconclusive.
+Supported are SPF (RFC 7208 sections 4 and 5) with the mechanisms all, a, mx, ip4 and include, without macros, and DMARC
+policies (RFC 7489 section 6.3). A record with anything else, or a name without a captured response, raises
+Inconclusive.
 """
 
 from __future__ import annotations

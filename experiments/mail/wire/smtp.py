@@ -27,7 +27,7 @@ from lab7.experiments.mail.wire.smtp_grammar import (
 SMTP_PORT, SUBMISSION_PORT = 25, 587
 PORTS = (SMTP_PORT, SUBMISSION_PORT)
 START_MAIL_INPUT, CONTINUE_AUTH, CLOSING_DOWN = 354, 334, 421
-READY = 220  # to STARTTLS: TLS follows (RFC 3207 section 4)
+READY = 220  # Reply to STARTTLS, after which TLS begins (RFC 3207 section 4).
 BLANK_LINE = b"\r\n\r\n"
 
 

@@ -120,7 +120,10 @@ class Plan:
     script: dict[str, Any] = field(default_factory=dict)
 
     def target(self, *steps: Mapping[str, Any], query: str = "") -> str:
-        """Script these responses of the origin under a drawn request target; return the target."""
+        """Store these steps as the origin's responses to a new random request target; return the target.
+
+        The n-th step answers the n-th request, and the last step all further requests.
+        """
         word = self.random.choice(("news", "notes", "prices", "table"))
         name = f"/{word}-{self.random.randrange(16**6):06x}"
         self.script[name + query] = list(steps)
@@ -137,7 +140,10 @@ class Plan:
         return f'"{self.random.getrandbits(48):012x}"'
 
     def add(self, claim: str, check: Check, *asks: Ask, rules: frozenset[str] = frozenset()) -> None:
-        """Add a test case for a claim: the client's requests, the check of their packets, and message rules."""
+        """Add a test case for a claim: the client's requests, and the check of their packets.
+
+        rules: ids of the message rules (RFC rules on single messages) that the proxy's messages must keep, too.
+        """
         self.cases.append(Case(claim, asks, check, rules))
 
 
@@ -294,7 +300,7 @@ def _not_storable(plan: Plan) -> None:
 
 
 def _forwarded_again(contents: Sequence[bytes], rule: Rule, cache: str) -> Check:
-    """Return a check that each request is forwarded to the origin and gets the origin's new content."""
+    """Return a check function: each request must be forwarded to the origin, and get the origin's new content."""
 
     def check(turns: Sequence[Turn]) -> str:
         turns[0].expect_content(contents[0], STATUS)

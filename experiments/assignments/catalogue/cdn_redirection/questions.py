@@ -1,6 +1,7 @@
-"""Questions of the assignment cdn-redirection: drawn parameters per student, traffic to record, and answer keys.
+"""Questions of the assignment cdn-redirection: a student's random parameters, traffic to capture, and answer keys.
 
-Each function q1, q2, ... computes the answer key of one question from the capture of one student.
+variant() draws the parameters of one student, and record() produces the traffic that is captured for this student. Each
+function q1, q2, ... returns the answer key of one question, computed from this capture.
 """
 
 from __future__ import annotations
@@ -82,7 +83,10 @@ def _user(seen: CaptureView, region: str) -> CaptureView:
 
 
 def _resolved(seen: CaptureView, region: str, place: int = 0) -> tuple[DnsExchange, DnsMessage]:
-    """Return (DNS exchange, its response) of a region's user; `place` counts the user's exchanges from 0."""
+    """Return (DNS exchange, its response) of a region's user.
+
+    `place`: index of the exchange among the user's DNS exchanges, from 0.
+    """
     exchange = _user(seen, region).dns.exchanges[place]
     assert exchange.response is not None
     return exchange, exchange.response
@@ -98,7 +102,10 @@ def _page(seen: CaptureView, host: str) -> list[Exchange]:
 
 
 def _page_response(seen: CaptureView, region: str, place: int) -> tuple[Message, Message]:
-    """Return (request, response) of a region's user for the page; `place` counts the user's page requests from 0."""
+    """Return (request, response) of a region's user for the page.
+
+    `place`: index among the user's requests for the page, from 0.
+    """
     exchange = _page(seen, host_name("user", region))[place]
     assert exchange.response is not None
     return exchange.request, exchange.response

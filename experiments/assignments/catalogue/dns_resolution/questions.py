@@ -1,6 +1,7 @@
-"""Questions of the assignment dns-resolution: drawn parameters per student, traffic to record, and answer keys.
+"""Questions of the assignment dns-resolution: a student's random parameters, traffic to capture, and answer keys.
 
-Each function q1, q2, ... computes the answer key of one question from the capture of one student.
+variant() draws the parameters of one student, and record() produces the traffic that is captured for this student. Each
+function q1, q2, ... returns the answer key of one question, computed from this capture.
 """
 
 from __future__ import annotations
@@ -178,7 +179,7 @@ def q8(seen: CaptureView) -> Key:
 
 @question(points=2, filter='frame.interface_name == "client" && dns', hint="The local server has a cache.")
 def q9(seen: CaptureView) -> Key:
-    """Return the answer key: the difference between the response times of the client's first and second query."""
+    """Return the answer key: the response time of the client's first query minus that of its second query."""
     first, second = _asked(seen, "client")[:2]
     saved_s = _wait_s(first) - _wait_s(second)
     explanation = (

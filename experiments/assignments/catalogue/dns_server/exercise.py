@@ -115,7 +115,7 @@ class Plan:
 
 
 def _text(record: Expected) -> str:
-    """Return a record's value as in a zone file: a TXT value, here one character-string, is in quotes."""
+    """Return a record's value as in a zone file: the character-string of a TXT record in quotes, others unchanged."""
     return f'"{bytes.fromhex(record.value)[1:].decode("ascii")}"' if record.rtype == TXT else record.value
 
 

@@ -1,6 +1,7 @@
-"""Questions of the assignment http2: drawn parameters per student, traffic to record, and answer keys.
+"""Questions of the assignment http2: a student's random parameters, traffic to capture, and answer keys.
 
-Each function q1, q2, ... computes the answer key of one question from the capture of one student.
+variant() draws the parameters of one student, and record() produces the traffic that is captured for this student. Each
+function q1, q2, ... returns the answer key of one question, computed from this capture.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def _request(conversation: Conversation, name: str) -> Exchange:
 
 
 def _duration(conversation: Conversation) -> tuple[float, tuple[int, int]]:
-    """Return (time in s from a connection's SYN to the last octet of its last response, frames of both)."""
+    """Return (time in s from a connection's SYN to the last octet of its last response, numbers of both frames)."""
     syn = conversation.connection.syn
     last = max(
         (piece for one in conversation.exchanges if one.response is not None for piece in one.response.pieces),

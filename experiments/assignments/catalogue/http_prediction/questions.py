@@ -1,6 +1,8 @@
-"""Questions of the assignment http-prediction: drawn parameters per student, traffic to record, and answer keys.
+"""Questions of the assignment http-prediction: a student's random parameters, traffic to capture, and answer keys.
 
-Each function q1, q2, ... computes the answer key of one question from the capture of one student.
+variant() draws the parameters of one student, and record() produces the traffic that is captured for this student. Each
+function q1, q2, ... returns the answer key of one question, computed from the capture. Students do not get the capture:
+they predict the answers.
 """
 
 from __future__ import annotations
@@ -77,7 +79,7 @@ def _load(seen: CaptureView, strategy: str) -> PageLoad:
 
 
 def _time(seen: CaptureView, strategy: str) -> tuple[Decomposition, tuple[int, int]]:
-    """Return (measured duration of a strategy's page load, divided into terms; its first and last frame)."""
+    """Return (measured duration of a page load divided into terms such as the handshake, (first frame, last frame))."""
     load = _load(seen, strategy)
     last = max(
         (piece for one in load.exchanges if one.response is not None for piece in one.response.pieces),
@@ -87,7 +89,10 @@ def _time(seen: CaptureView, strategy: str) -> tuple[Decomposition, tuple[int, i
 
 
 def _key(seen: CaptureView, strategy: str) -> Key:
-    """Return the answer key: the time of a strategy's page load, explained by comparison with the closed form."""
+    """Return the answer key: the time of a strategy's page load.
+
+    Its explanation compares the measured time with the closed-form formula for the strategy, term by term.
+    """
     values = seen.variant
     measured, frames = _time(seen, strategy)
     rtt_s = 2 * float(values["parameters"]["delay"].removesuffix("ms")) / 1e3

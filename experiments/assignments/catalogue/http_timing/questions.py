@@ -1,6 +1,7 @@
-"""Questions of the assignment http-timing: drawn parameters per student, traffic to record, and answer keys.
+"""Questions of the assignment http-timing: a student's random parameters, traffic to capture, and answer keys.
 
-Each function q1, q2, ... computes the answer key of one question from the capture of one student.
+variant() draws the parameters of one student, and record() produces the traffic that is captured for this student. Each
+function q1, q2, ... returns the answer key of one question, computed from this capture.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def record(lab: Lab) -> None:
 
 
 def _rtt(seen: CaptureView) -> tuple[float, tuple[int, int]]:
-    """Return (time in s from the first SYN to its SYN-ACK, frames of both)."""
+    """Return (time in s from the first SYN to its SYN-ACK, numbers of these two frames)."""
     first = seen.connections[0]
     answer = first.from_server.syn
     assert answer is not None
@@ -73,7 +74,7 @@ def _rtt(seen: CaptureView) -> tuple[float, tuple[int, int]]:
 
 
 def _duration(seen: CaptureView) -> tuple[float, tuple[int, int]]:
-    """Return (time in s from the first SYN to the last octet of the last response, frames of both)."""
+    """Return (time in s from the first SYN to the last octet of the last response, numbers of these two frames)."""
     syn = seen.connections[0].syn
     last = max(
         (piece for one in seen.http if one.response is not None for piece in one.response.pieces),

@@ -1,6 +1,7 @@
-"""Questions of the assignment mail-access: drawn parameters per student, traffic to record, and answer keys.
+"""Questions of the assignment mail-access: a student's random parameters, traffic to capture, and answer keys.
 
-Each function q1, q2, ... computes the answer key of one question from the capture of one student.
+variant() draws the parameters of one student, and record() produces the traffic that is captured for this student. Each
+function q1, q2, ... returns the answer key of one question, computed from this capture.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def _named(name: str) -> str:
 
 
 def _for(seen: CaptureView, name: str, port: int, method: bytes = b"GET") -> list[Exchange]:
-    """Return Alice's requests, to a server port, for the object that the variant has under the key `name`."""
+    """Return Alice's requests, to a server port, for the object whose name is the student's parameter `name`."""
     conversations = [one for one in seen.page_load.conversations if one.connection.server.port == port]
     path = f"/{seen.variant[name]}".encode()
     return [

@@ -223,7 +223,7 @@ def accepted(view: View, mail: Mail, rule: Rule) -> int:
 
 
 def _handed_on(mail: Mail, rule: Rule | None = None) -> Check:
-    """Return a check that the server relays a message unaltered to the next hop, for all of its recipients."""
+    """Return a check function: the server must relay a message unaltered to the next hop, for all of its recipients."""
 
     def check(view: View) -> str:
         number = accepted(view, mail, rule or MAIL_DATA)

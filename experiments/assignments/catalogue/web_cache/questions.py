@@ -1,6 +1,7 @@
-"""Questions of the assignment web-cache: drawn parameters per student, traffic to record, and answer keys.
+"""Questions of the assignment web-cache: a student's random parameters, traffic to capture, and answer keys.
 
-Each function q1, q2, ... computes the answer key of one question from the capture of one student.
+variant() draws the parameters of one student, and record() produces the traffic that is captured for this student. Each
+function q1, q2, ... returns the answer key of one question, computed from this capture.
 """
 
 from __future__ import annotations
@@ -86,7 +87,10 @@ def _legs(seen: CaptureView) -> Legs:
 
 
 def _served(seen: CaptureView, name: str = "") -> list[Served]:
-    """Return the client's requests, each with the proxy's request to the origin; `name`: only for this object."""
+    """Return the client's requests, each with the request that the proxy sent to the origin for it, if any.
+
+    `name`: return only the requests for this object.
+    """
     every = _legs(seen).served([(0, 1 << 63)])
     return [one for one in every if name in ("", one.path.decode().lstrip("/"))]
 
@@ -109,7 +113,7 @@ def _field(message: Message, name: bytes) -> str:
 
 
 def _age(seen: CaptureView) -> tuple[int, Message]:
-    """Return (Age in s, response) of the second response with the object whose stored response stays fresh."""
+    """Return (Age in s, response) of the client's second response for the object that is still fresh."""
     response = _response(_served(seen, seen.variant["kept"])[1])
     return int(_field(response, b"age")), response
 

@@ -7,10 +7,10 @@ turn, of which the last also answers all further requests:
 
     {"/page": [{"status": 200, "fields": [["ETag", "\"1\""]], "content": "68656c6c6f", "framing": "length"}]}
 
-`framing` is length, chunked or close (the content ends with the connection). A step with `select`, the name of a
-request field, has several `steps`, and the field's value selects one of them. A request whose If-None-Match contains
-the ETag of its step gets 304. A step with `fails` closes the connection without a response. Date is the time of the
-response. Left out: persistent connections after `close`, ranges.
+`content` is in hexadecimal (here `hello`). `framing` is length, chunked or close (the content ends with the
+connection). A step with `select`, the name of a request field, has several `steps`, and the field's value selects one
+of them. A request whose If-None-Match contains the ETag of its step gets 304. A step with `fails` closes the connection
+without a response. Date is the time of the response. Left out: persistent connections after `close`, ranges.
 """
 
 from __future__ import annotations

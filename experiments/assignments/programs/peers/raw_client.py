@@ -1,16 +1,17 @@
 """Client of raw octets: sends given octets to a server over TCP or UDP, and does not parse the responses.
 
-A driver (see lab7.experiments.harness.driver_process) that takes these JSON requests, with octets in hexadecimal:
+The program reads one JSON request a line from standard input (see lab7.experiments.harness.driver_process), with octets
+in hexadecimal:
 
     {"address": "10.7.1.1", "port": 80, "send": ["474554...", ...]}
-        one TCP connection: sends each element, then reads until the server is silent for `quiet_s` or closes
+        one TCP connection: sends the elements of `send` one by one; after each it reads until the server is silent for
+        `quiet_s` seconds or closes
     {"address": "10.0.1.1", "port": 53, "datagrams": ["0001...", ...]}
-        one UDP socket: sends each datagram, then reads until the server is silent for QUIET_S
+        one UDP socket: as with TCP, for each datagram; silence is QUIET_S seconds
 
-`wait_s` in a request is a pause in seconds before the request; `quiet_s` is QUIET_S by default. The response has the
-number of octets received, `received`. A malformed response causes no delay, since no length is parsed from it; waiting
-for silence takes no real time in virtual time. If a server sends without end, the client closes the connection after
-RECEIVED_MAX octets or EXCHANGE_S.
+A TCP request may set `quiet_s` (default: QUIET_S), and every request `wait_s`, a pause in seconds before it. The
+response has the number of octets received, `received`. A malformed response causes no delay, since no length is parsed
+from it. If a server sends without end, reading stops after EXCHANGE_S seconds or RECEIVED_MAX octets.
 """
 
 from __future__ import annotations
