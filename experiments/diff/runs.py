@@ -1,7 +1,8 @@
 """Comparison of two experiment runs: settings, verdicts on claims, measured times, and messages.
 
-    difference = compare_runs((folder, result), (other_folder, other_result))
-    difference.different, difference.to_json()
+    difference = compare_runs((folder, result), (other_folder, other_result))    # result: content of result.json
+    difference.different                # True if a setting, verdict, time or message differs
+    difference.to_json()                # all differences, as JSON data
 
 A comparison is a measured time beside the time that theory predicts; its terms are the parts of the time, such as
 connection setup. A time counts as different if its mean moved by more than the comparison's tolerance (relative to the

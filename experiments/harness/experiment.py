@@ -1,12 +1,15 @@
 """Interface between an experiment and the harness: declaration (`Experiment`), input (`Run`), and result (`Outcome`).
 
-EXPERIMENT = Experiment(
-    name="http-versions",
-    question="How long does a page take, by HTTP version and use of connections?",
-    claims=("H1", ...),
-    parameters={"rtt": Parameter("100ms", seconds, "round-trip time between client and origin")},
-    run=run,
-)
+    EXPERIMENT = Experiment(
+        name="http-versions",
+        question="How long does a page take, by HTTP version and use of connections?",
+        claims=("H1", ...),
+        parameters={"rtt": Parameter("100ms", seconds, "round-trip time between client and origin")},
+        run=run,
+    )
+
+Claims are ids of statements that the packets of a run confirm or contradict. A Parameter has its default as text, the
+function that parses the text, and its meaning. `run` is a function of the experiment's module from Run to Outcome.
 """
 
 from __future__ import annotations
