@@ -1,4 +1,4 @@
-"""Comparison of the messages of two captures: messages that only one has, and messages sent at another time.
+"""Comparison of the messages of two captures: messages that only one capture has, and messages sent at different times.
 
 Each capture is given as a ladder diagram: hosts as columns, messages as arrows. Messages are equal if sender, receiver,
 protocol and label are equal; several equal messages are aligned in the order in which they were sent. Times are

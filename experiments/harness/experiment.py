@@ -73,7 +73,7 @@ class Run:
     faults: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def waiting(self, hosts: Mapping[str, str]) -> frozenset[str]:
-        """Return the hosts of third-party servers in virtual time; an empty set in real time.
+        """Return the hosts whose third-party servers may wait by timers of their own; an empty set in real time.
 
         `hosts` is role -> host. In virtual time a program takes no time, so that a delay between a request and the
         server's response comes from a timer of the server. The path model adds such delays of these hosts to the

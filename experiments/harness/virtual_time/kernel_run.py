@@ -1,4 +1,4 @@
-"""Host's side of a run in virtual time: result folder, boot of the user-mode kernel, supervision of the run."""
+"""Host's side of a run in virtual time: result folder, boot of a user-mode kernel for the run, supervision."""
 
 from __future__ import annotations
 
