@@ -70,7 +70,7 @@ class RunResult:
 
     @cached_property
     def captures(self) -> dict[str, Path]:
-        """Capture files of the run, keyed by name."""
+        """Paths of the run's capture files, keyed by file name."""
         return {path.name: path for path in sorted(self.folder.glob("*.pcapng"))}
 
     @property

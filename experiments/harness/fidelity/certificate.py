@@ -399,7 +399,10 @@ class MachineWatch:
         ]
 
     def _bounded(self, times: bool, name: str, figure: str, value_s: float, bound_s: float, more: str = "") -> Check:
-        """Return the check of a delay, with the limit `bound_s` if `times` is True and there is no sample."""
+        """Return the check of a delay, such as the scheduling lag, with the limit `bound_s`.
+
+        There is no limit, so that the check is valid, if `times` is False or if measurements were taken.
+        """
         measured = f"{figure}{value_s * 1e3:.2f} ms{more}"
         if not times:
             return Check(name, "any: no time depends on it", measured, "valid")

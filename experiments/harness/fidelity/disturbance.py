@@ -281,10 +281,11 @@ def beyond_bound(machine_s: float, total_s: float) -> bool:
 def without_disturbance(
     total_s: float, terms: Mapping[str, float], theory: Mapping[str, float], disturbance: Disturbance
 ) -> dict[str, float]:
-    """Return the terms of a measured time after subtraction of the delays by other load, which become terms themselves.
+    """Return the terms of a measured time with the delays in `disturbance` as separate terms, subtracted from the
+    others.
 
-    The sum of the terms is unchanged. At most the excess over the predicted time is subtracted in total, and at most
-    the excess of each term from that term.
+    The sum of the terms is unchanged. At most the excess over the predicted time (`theory`) is subtracted in total, and
+    at most the excess of each term from that term.
     """
     slack_s = max(0.0, total_s - sum(theory.values()))
     excess = {name: max(0.0, value_s - theory.get(name, 0.0)) for name, value_s in terms.items()}

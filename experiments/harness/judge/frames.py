@@ -354,7 +354,7 @@ class Direction:
 
 @dataclass
 class Connection:
-    """TCP connection as captured at one interface."""
+    """TCP connection as captured at one interface: endpoints of client and server, and both directions."""
 
     client: Endpoint
     server: Endpoint
