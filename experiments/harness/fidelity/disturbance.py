@@ -281,8 +281,7 @@ def beyond_bound(machine_s: float, total_s: float) -> bool:
 def without_disturbance(
     total_s: float, terms: Mapping[str, float], theory: Mapping[str, float], disturbance: Disturbance
 ) -> dict[str, float]:
-    """Return the terms of a measured time with the delays in `disturbance` as separate terms, subtracted from the
-    others.
+    """Subtract the delays in `disturbance` from the terms of a measured time, and return them as further terms.
 
     The sum of the terms is unchanged. At most the excess over the predicted time (`theory`) is subtracted in total, and
     at most the excess of each term from that term.
