@@ -3,7 +3,10 @@
     @pytest.mark.lab7(topology="web", delay="50ms")
     def test_page(testbed, capture, judge):
         assert testbed.host("client").run(["curl", "-sf", "http://www.example.com/"]).returncode == 0
-        judge("H2", "H3")
+        judge("H2", "H3")     # fails if a captured message violates an RFC, or a claim with these ids is not shown
+
+A claim is a statement about a protocol, decided from the captured packets (`lab7 claims` lists them). H2 and H3 are the
+formats of an HTTP request and response.
 
 A test that uses the fixture `testbed` or `capture`, or has the marker `lab7`, runs in another process: in a sandbox of
 Linux namespaces that the tests of one pytest process share, or with `time="virtual"`, in a kernel of its own. All other
@@ -66,7 +69,10 @@ def needs_network(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """Run a test that needs a network in a sandbox or kernel, and report its phases here; ignore other tests."""
+    """Run a test that needs a network in a sandbox or kernel, and report its phases to this pytest process.
+
+    Returns None for any other test, so that pytest runs it as usual.
+    """
     if not needs_network(item):
         return None
     from lab7.experiments.testing.places import Places

@@ -1,10 +1,11 @@
-"""Verdicts on the claims of the course from a capture alone, without the experiment that recorded the traffic.
+"""Verdicts on claims of the course from a capture alone, without the experiment that recorded the traffic.
 
 A claim is a statement about a protocol, such as "HTTP/1.0 uses a separate connection for each object". An experiment
-knows the traffic that its claim is about. Here the traffic is selected by port, protocol version and FTP mode instead,
-and then passed to the same deciding functions. A claim without such traffic is undecided. With several interfaces, a
-claim fails if it fails at one interface; otherwise it is shown if it is shown at one interface. For claims that no
-capture alone can decide, the module lists what is missing.
+knows the traffic that its claim is about. Without the experiment, this traffic is selected by port, protocol version
+and FTP mode, and then judged by the functions that the experiments use. A claim without such traffic is undecided.
+
+Each interface of the capture is judged separately: a claim fails if it fails at one interface; otherwise it is shown if
+it is shown at one interface. For claims that no capture alone can decide, the module lists what is missing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Command `lab7 judge`: check of the messages in any program's capture file against the rules of the RFCs."""
+"""Command `lab7 judge`: check of the messages in a capture file, made by any program, against the rules of the RFCs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Message violations in a run's result: for each rule, its first violation in the captures of the run's folder."""
+"""Violations of message rules (requirements of the RFCs) in the captures of a run: the first one of each rule."""
 
 from __future__ import annotations
 

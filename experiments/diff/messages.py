@@ -1,4 +1,4 @@
-"""Comparison of the messages of two captures: messages that only one has, and messages sent at another time.
+"""Comparison of the messages of two captures: messages that only one capture has, and messages sent at different times.
 
 Each capture is given as a ladder diagram: hosts as columns, messages as arrows. Messages are equal if sender, receiver,
 protocol and label are equal; several equal messages are aligned in the order in which they were sent. Times are
@@ -37,7 +37,9 @@ class PlacedMessage:
 
 @dataclass(frozen=True)
 class MessageDifference:
-    """Difference between the messages of one capture in two runs; None for a difference that does not exist.
+    """Difference between the messages of one capture in two runs.
+
+    A field is None if the runs do not differ in this respect.
 
     `counts`: numbers of messages in the two runs. `parting`: the first message that only one run has. `only_in`: the
     run that has this message. `before`: the last message common to both runs before it. `moved`: the first common
@@ -82,7 +84,10 @@ def compare_ladders(capture: str, first: Ladder, second: Ladder) -> MessageDiffe
 
 
 def _keyed(ladder: Ladder) -> dict[Key, PlacedMessage]:
-    """Return the messages in the order sent. Key: sender, receiver, protocol, label, rank among equal messages."""
+    """Return the messages in the order sent, as a dictionary that identifies a message across runs.
+
+    The key is (sender, receiver, protocol, label, rank among the messages that are equal in these four).
+    """
     seen: Counter[tuple[str, str, str, str]] = Counter()
     found: dict[Key, PlacedMessage] = {}
     for arrow in ladder.arrows:

@@ -1,12 +1,13 @@
 """Comparison of two experiment runs: settings, verdicts on claims, measured times, and messages.
 
-    difference = compare_runs((folder, result), (other_folder, other_result))
-    difference.different, difference.to_json()
+    difference = compare_runs((folder, result), (other_folder, other_result))    # result: content of result.json
+    difference.different                # True if a setting, verdict, time or message differs
+    difference.to_json()                # all differences, as JSON data
 
-A comparison is a measured time beside the time that theory predicts; its terms are the parts of the time, such as
-connection setup. A time counts as different if its mean moved by more than the comparison's tolerance (relative to the
-predicted time) and the confidence interval of the difference excludes 0. If there are too few samples for an interval,
-the tolerance alone decides.
+A claim is a statement about a protocol that the packets of a run confirm or contradict. A comparison is a measured time
+beside the time that theory predicts; its terms are the parts of the time, such as connection setup. A time counts as
+different if its mean moved by more than the comparison's tolerance (relative to the predicted time) and the confidence
+interval of the difference excludes 0. If there are too few samples for an interval, the tolerance alone decides.
 
 Messages (including the SYNs of TCP connections) count as different if one run has a message that the other lacks. A
 different order of the same messages counts only if both runs were in virtual time, in which the order is deterministic.

@@ -146,7 +146,7 @@ def _headers(message: Message) -> list[dict[str, str]]:
 
 
 def _head_bytes(message: Message) -> int:
-    """Return the octets of an HTTP/1 head, or of an HTTP/2 field block."""
+    """Return the number of octets of an HTTP/1 head, or of an HTTP/2 field block."""
     return len(message.header_block) or len(message.octets) - len(message.body)
 
 

@@ -1,7 +1,7 @@
 """Export of a run's claims as JUnit XML, the test report format of continuous integration services.
 
-Each claim is a test case: a shown claim passes, a failed claim is a failure, an undecided claim is skipped with its
-evidence as the reason.
+A claim is a statement about a protocol that the run's packets confirm or contradict. Each claim is a test case: a shown
+claim passes, a failed claim is a failure, an undecided claim is skipped with its evidence as the reason.
 """
 
 from __future__ import annotations

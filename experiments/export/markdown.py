@@ -1,4 +1,7 @@
-"""Summary of a run in Markdown for GitHub and GitLab: claims, times, and a sequence diagram in Mermaid."""
+"""Summary of a run in Markdown (GitHub, GitLab): verdicts on claims, measured times, a sequence diagram in Mermaid.
+
+A claim is a statement about a protocol that the run's packets confirm or contradict.
+"""
 
 from __future__ import annotations
 

@@ -46,8 +46,9 @@ def current(environment: Mapping[str, str] = os.environ) -> Clock:
 
 
 def tolerance(real: float, timed_by: Clock | None = None) -> float:
-    """Return the permitted relative deviation of a measured time from theory: `real`, or a constant in virtual time.
+    """Return the permitted relative deviation of a measured time from theory.
 
-    `timed_by` is the clock of the run; None means the clock of this process.
+    It is `real` in real time, and a constant in virtual time. `timed_by` is the clock of the run; None means the clock
+    of this process.
     """
     return VIRTUAL_TOLERANCE if (timed_by or current()).word == "virtual" else real

@@ -1,4 +1,7 @@
-"""Discovery of experiments, matrices and topologies: import of modules that define EXPERIMENT, MATRIX or `topos`."""
+"""Discovery of experiments and test matrices: import of the modules that define EXPERIMENT or MATRIX.
+
+The functions that find topologies (see catalogue.topologies) are exported from here, too.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
 """Requests from an experiment to a client process ("driver") on a host, and runs of one-shot client programs.
 
     driver = Driver(bed.host("client"), ["lab7.experiments.http.drivers.visitor", "10.0.0.2", "80", "www.example.com"])
-    window = driver.request({"visit": ["/"]})
+    window = driver.request({"visit": ["/"]})      # load these paths
 
-A window is the time span of a request: its start and its end by the capture's clock. The protocol between experiment
-and driver is described in lab7.experiments.harness.driver_process.
+The HTTP client `visitor` runs on the host `client`; its arguments are the server's address, port and name. A window is
+the time span of a request: its start and its end by the capture's clock. The protocol between experiment and driver is
+described in lab7.experiments.harness.driver_process.
 """
 
 from __future__ import annotations

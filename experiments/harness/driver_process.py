@@ -1,6 +1,7 @@
 """Client process ("driver") on a host: JSON requests on standard input, JSON responses on standard output.
 
-A driver is a client program that runs in a host for a whole experiment, so that no request pays for a new process:
+A driver is a client program that runs in a host for a whole experiment, so that no request pays for a new process. In
+this example, the program is an HTTP client that loads paths, and returns the number of its requests as `asked`:
 
     process     READY
     experiment  {"visit": ["/"]}
@@ -11,6 +12,8 @@ A driver is a client program that runs in a host for a whole experiment, so that
 `began_ns` and `ended_ns` are on the capture's clock (CLOCK_REALTIME). A driver judges nothing: the packets show the
 server's responses. A driver exits at the end of its standard input. This module imports the standard library only,
 since every driver imports it; the experiment's side is lab7.experiments.harness.driver.
+
+A driver passes to `serve` its function that executes one request, and the exceptions that become an `error`:
 
     def main(argv: list[str]) -> int:
         return serve(partial(visit, argv[0]), errors=(OSError,))

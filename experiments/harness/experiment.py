@@ -1,12 +1,15 @@
 """Interface between an experiment and the harness: declaration (`Experiment`), input (`Run`), and result (`Outcome`).
 
-EXPERIMENT = Experiment(
-    name="http-versions",
-    question="How long does a page take, by HTTP version and use of connections?",
-    claims=("H1", ...),
-    parameters={"rtt": Parameter("100ms", seconds, "round-trip time between client and origin")},
-    run=run,
-)
+    EXPERIMENT = Experiment(
+        name="http-versions",
+        question="How long does a page take, by HTTP version and use of connections?",
+        claims=("H1", ...),
+        parameters={"rtt": Parameter("100ms", seconds, "round-trip time between client and origin")},
+        run=run,
+    )
+
+Claims are ids of statements that the packets of a run confirm or contradict. A Parameter has its default as text, the
+function that parses the text, and its meaning. `run` is a function of the experiment's module from Run to Outcome.
 """
 
 from __future__ import annotations
@@ -70,7 +73,7 @@ class Run:
     faults: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def waiting(self, hosts: Mapping[str, str]) -> frozenset[str]:
-        """Return the hosts of third-party servers in virtual time; an empty set in real time.
+        """Return the hosts whose third-party servers may wait by timers of their own; an empty set in real time.
 
         `hosts` is role -> host. In virtual time a program takes no time, so that a delay between a request and the
         server's response comes from a timer of the server. The path model adds such delays of these hosts to the

@@ -1,15 +1,18 @@
 """Measurement setup of an experiment: network, path probes, machine monitor, capture, fidelity certificate.
 
-    with measured(context, topo, [EmulatedPath("client", "server", "10.0.0.2", rtt_s)]) as lab:
+    with measured(context, topo, [EmulatedPath("client", "server", "10.0.0.2", rtt_s)]) as lab:    # probes the path
         client = lab.bed.host("client").start(COMMAND)      # before the capture starts
-        with lab.recording(["client", "server"]):           # machine monitor and capture
-            windows = lab.watch.samples(load)
+        with lab.recording(["client", "server"]):           # machine monitor, and capture at both hosts
+            windows = lab.watch.samples(load)               # calls load(), and again if other load disturbed it
     captured = lab.read_capture()
     return Outcome(..., fidelity=lab.fidelity(), capture=lab.path.name)
 
+`context` is the experiment's input (Run), `topo` its topology, and `lab.bed` the running network. `load` performs one
+measurement and returns its Window, the time span of a page load or session on the capture's clock; a failed measurement
+raises `LoadFailedError`.
+
 The order is fixed: the network starts, its paths are probed, clients start, and only then the monitor and the capture.
-An experiment with several networks passes one `Evidence` to all of them, so that one certificate covers the run. A
-`Window` is the time span of a page load or session, on the capture's clock; clients raise `LoadFailedError`.
+An experiment with several networks passes one `Evidence` to all of them, so that one certificate covers the run.
 """
 
 from __future__ import annotations

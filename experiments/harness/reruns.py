@@ -1,9 +1,9 @@
-"""Selection of experiments that `lab7 run` repeats after an inconclusive result, and the summary of a command.
+"""Selection of experiments that `lab7 run` repeats after an inconclusive result, and its closing summary of all claims.
 
-A run is repeated if its fidelity is suspect, a measured time is outside its tolerance, or a claim (a statement that
-packets decide) is undecided. A claim that packets contradict is not a reason: its verdict does not depend on the load
-of the machine. Every run keeps its result folder; the last run of an experiment counts, and its result contains the
-number of the attempt.
+A run is repeated if its fidelity is suspect (a check of the network's properties or of the machine's load failed), a
+measured time is outside its tolerance, or a claim (a statement that packets decide) is undecided. A claim that packets
+contradict is not a reason: its verdict does not depend on the load of the machine. Every run keeps its result folder;
+the last run of an experiment counts, and its result contains the number of the attempt.
 """
 
 from __future__ import annotations

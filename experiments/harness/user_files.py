@@ -83,7 +83,7 @@ _BY_HAND = (
 
 @contextmanager
 def no_networks(file: str) -> Iterator[None]:
-    """Raise UserFileError if the file creates a Mininet network or node during the `with` block, which loads it.
+    """Raise UserFileError if a user's file, loaded in the `with` block, creates a Mininet network or node.
 
     The file is loaded outside of the sandbox, where no network may be created.
     """

@@ -1,4 +1,4 @@
-"""Command `lab7 ladder`: the ladder diagram of any program's capture file, as text, SVG or Mermaid."""
+"""Command `lab7 ladder`: ladder diagram of a capture file, made by any program, as text, SVG or Mermaid."""
 
 from __future__ import annotations
 

@@ -3,11 +3,11 @@
     for message in messages_at(captured, "client:client-eth0"):
         print(message.source, message.label, message.frames)
 
-Connections are parsed by the parser of their protocol. Some octets no parser accepts: those of other protocols, of
-encrypted sessions, and after a violation of the grammar. Of these, consecutive segments from one end form one message;
-its label is its first line if that is a line of the protocol, and otherwise "data". HTTP is recognised by its first
-line on any port, also in connections that were opened before the capture began; the other protocols are recognised by
-their ports.
+Connections are parsed by the parser of their protocol. Octets that no parser accepts are those of other protocols,
+those of encrypted sessions, and those after a violation of the grammar. Of such octets, consecutive segments from one
+end form one message, labelled with its first line if that is a line of the protocol, and otherwise with "data". HTTP is
+recognised by its first line on any port, also in connections that were opened before the capture began; the other
+protocols are recognised by their ports.
 """
 
 from __future__ import annotations

@@ -1,10 +1,13 @@
 """Ladder diagrams for the report of a run, and the frames that its evidence cites.
 
-Frame numbers are those of the capture that the result names. Only parts of the capture are drawn. For each measured
-time, this is one sample (repetition), without warm-ups and checks before the measurement; for a run without samples,
-its first messages that count as evidence. For each claim (statement of the course), it is the messages in the first
-frames that its evidence cites. The cited frames and the first frame of each arrow, up to FRAMES_MAX frames, are listed
-as decoded by scapy and as octets.
+Frame numbers are those of the capture that the result names. Only parts of the capture are drawn:
+
+- for each measured time, one of its samples (repetitions); warm-ups and checks before the measurement are left out;
+- for a run without samples, its first messages that count as evidence;
+- for each claim (statement of the course), the messages in the first frames that its evidence cites.
+
+The cited frames and the first frame of each arrow, up to FRAMES_MAX frames, are listed as decoded by scapy and as
+octets.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ RTT_PARAMETER = "rtt"
 class Picture:
     """Ladder diagram as SVG, one sentence per arrow for readers without the image, and the number of omitted messages.
 
-    `name`: the part of the run that is drawn, such as the measured time that the messages are a sample of.
+    `name`: the part of the run that is drawn, such as the name of the measured time.
     """
 
     svg: str

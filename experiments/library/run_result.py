@@ -1,4 +1,8 @@
-"""Result of one run as an object for programs and notebooks: claims, comparisons, samples and captures."""
+"""Result of one run as an object for programs and notebooks: claims, comparisons, samples and captures.
+
+A claim is a statement about a protocol, with the verdict of the run's packets on it. A comparison is a measured time
+beside its prediction; its samples are the repetitions of the measurement.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +70,7 @@ class RunResult:
 
     @cached_property
     def captures(self) -> dict[str, Path]:
-        """Capture files of the run, keyed by name."""
+        """Paths of the run's capture files, keyed by file name."""
         return {path.name: path for path in sorted(self.folder.glob("*.pcapng"))}
 
     @property

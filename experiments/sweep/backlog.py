@@ -1,7 +1,7 @@
 """Backlog of a parameter sweep: queue of the cells (runs of the grid), with a bounded number of reruns.
 
-A cell whose run failed is queued again, and so is a cell with a suspect result in real time. In virtual time a suspect
-result is final, since the same seed would give the same result.
+A cell whose run failed is queued again. In real time, so is a cell with a suspect result: one whose network or machine
+failed a fidelity check. In virtual time a suspect result is final, since the same seed would give the same result.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Execution of one cell (run) of a sweep, in any process of any machine.
 
-In virtual time the cell runs in a user-mode kernel, in real time by `lab7 run`. A task is JSON data, so that a Dask
-scheduler can pass it on. The outcome is `{"result": ...}` as in result.json, or `{"error": sentence}`. In real time a
-machine runs one cell at a time, by a lock of the whole machine (flock(2)). `lab7 run` inherits the lock: if this
-process dies, the next cell still waits for that run to end.
+In virtual time the cell runs in a user-mode kernel, in real time by `lab7 run`. A task is the request to run a cell, as
+JSON data (experiment, parameters, seed, ...), which a Dask scheduler can pass to another machine. The outcome is
+`{"result": ...}` as in result.json, or `{"error": sentence}`. In real time a machine runs one cell at a time, by a lock
+of the whole machine (flock(2)). `lab7 run` inherits the lock: if this process dies, the next cell still waits for that
+run to end.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def lab7_version() -> str:
 
 
 def task_of(cell: Cell, definition: Definition) -> Task:
-    """Return the task of a cell as JSON data, for run_task in another process."""
+    """Return the request to run a cell (a task) as JSON data, for run_task in another process."""
     return {
         "experiment": definition.experiment,
         "given": dict(cell.point.given),
@@ -60,7 +61,7 @@ def task_of(cell: Cell, definition: Definition) -> Task:
 
 
 def run_task(task: Task, folder: str | None = None, reasons: Reasons | None = None) -> dict[str, Any]:
-    """Execute a task, and return its outcome as JSON data.
+    """Run the cell that a task describes; return the outcome as JSON data, with the key `result` or `error`.
 
     `folder` is for the files of the run; None means a temporary folder.
     """

@@ -1,22 +1,25 @@
 """Definition of a sweep: a TOML file with an experiment, the axes of its grid, and options for all runs.
 
-experiment = "http-versions"      # or a Python file, by its path from this file
-seeds = 5                         # the seeds 1 to 5, or a list such as [1, 7]
-repeat = 1                        # as --repeat; default: the experiment's own number
-full = false                      # as --full
-time = "virtual"                  # virtual, real, or auto: virtual if its kernel is built
-links = "auto"                    # as --links
-again = 2                         # maximum number of reruns of a cell with a suspect result
-order_seed = 1                    # the seed of the order of the cells
+    experiment = "http-versions"      # or a Python file, by its path from this file
+    seeds = 5                         # the seeds 1 to 5, or a list such as [1, 7]
+    repeat = 1                        # as --repeat; default: the experiment's own number
+    full = false                      # as --full
+    time = "virtual"                  # virtual, real, or auto: virtual if its kernel is built
+    links = "auto"                    # as --links
+    again = 2                         # maximum number of reruns of a cell with a suspect result
+    order_seed = 1                    # the seed of the order of the cells
 
-[set]                             # as --set: one value, or a list of values
-rtt = ["20ms", "60ms"]
+    [set]                             # as --set: one value, or a list of values
+    rtt = ["20ms", "60ms"]
 
-[replace]                         # as --replace
-origin = ["lab7", "nginx"]
+    [replace]                         # as --replace
+    origin = ["lab7", "nginx"]
 
-[plot]
-x = "rtt"                         # default: the first parameter or role with several values
+    [plot]
+    x = "rtt"                         # default: the first parameter or role with several values
+
+A cell is one run: a combination of values and a seed. A result is suspect if a check of the network's properties or of
+the machine's load failed. Options "as --NAME" are those of `lab7 run`.
 """
 
 from __future__ import annotations

@@ -30,7 +30,10 @@ DEATHS_MAX = 3
 
 @dataclass
 class Engine:
-    """Executor of tasks: `submit` submits one task, `width` returns the number of tasks that run concurrently."""
+    """Executor of a sweep's runs: `submit` submits one task (a run as JSON data), and returns a Future of its outcome.
+
+    `width` returns the number of tasks that run concurrently.
+    """
 
     name: str
     submit: Callable[[Task], Future[dict[str, Any]]]

@@ -1,4 +1,4 @@
-"""Confidence interval of a mean by Student's t distribution, for the repetitions of a sweep over its seeds.
+"""Confidence interval of a mean by Student's t distribution, for runs of a sweep that differ only in their seed.
 
 The quantiles for up to 30 degrees of freedom are tabulated; above, the expansion of Cornish and Fisher (1938) is exact
 to five digits. One value has no interval.

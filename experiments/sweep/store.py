@@ -1,4 +1,4 @@
-"""Result folder of a sweep: one file per finished cell, written atomically, and the table, its schema and plots.
+"""Result folder of a sweep: one file per finished cell (run), written atomically, and the table, its schema and plots.
 
     results/sweeps/NAME/
         cells/HASH.json     the parameters of the cell, and its result as in result.json

@@ -1,4 +1,4 @@
-"""Execution of a parameter sweep: load the cells, run those without a final result, and collect the table's rows.
+"""Execution of a parameter sweep: all cells (runs) without a final result, and the rows of the sweep's table.
 
 Each finished cell is stored at once, so that Ctrl-C, SIGKILL or a crash of the machine loses only the running cells.
 """

@@ -41,7 +41,7 @@ class RunningService:
 
     @property
     def output(self) -> str:
-        """Standard error of the service so far."""
+        """Text that the service has written to standard error so far."""
         return self.errors.read_text(errors="replace")
 
 

@@ -1,1 +1,1 @@
-"""Waterfall diagrams for a run's report: terms of each measured time beside theory, and HTTP exchanges over time."""
+"""Waterfall diagrams for a run's report: parts of each measured time beside their predictions, and HTTP exchanges."""

@@ -1,7 +1,7 @@
 """Bars of a waterfall diagram: one bar per exchange of a transaction, divided into phases.
 
     for bar in bars_of(captured, start_ns, end_ns):
-        print(bar.label, bar.lane, bar.phases)
+        print(bar.label, bar.lane, bar.phases)      # `lane` names the hosts or the connection of the exchange
 
 A transaction is everything in one time span of the capture, such as a page load. Its client is the host that sends the
 first frame. The client's HTTP exchanges have the phases of browsers' network panels (see objects). Exchanges of other

@@ -1,6 +1,6 @@
 """Waterfall diagrams of a run for its report: terms of each measured time, and exchanges of its median sample.
 
-A sample is one of the repetitions of a measurement.
+Terms are the parts of a time, such as connection setup. A sample is one of the repetitions of a measurement.
 """
 
 from __future__ import annotations

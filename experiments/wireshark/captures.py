@@ -1,7 +1,8 @@
 """Copies of a run's capture for Wireshark, with comments on the frames that verdicts cite, and with host names.
 
-The merged copy has all interfaces, and therefore the frame numbers of the evidence. It has a packet once per interface,
-which Wireshark takes for retransmissions. A copy of one interface shows TCP as the interface's host saw it.
+The merged copy has all interfaces, and therefore the frame numbers of the evidence. It contains a packet once for each
+interface that the packet passed; Wireshark reports the repetitions as retransmissions. A copy of one interface shows
+TCP as the interface's host saw it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ COMMENT_MAX = 240
 
 
 def comments_of(result: Result) -> dict[int, list[str]]:
-    """Return frame number -> comment: `H5: shown. ` and the evidence, for each claim that cites the frame."""
+    """Return frame number -> comments, one for each claim that cites the frame: `H5: shown. ` and the evidence."""
     found: dict[int, list[str]] = defaultdict(list)
     for claim in result.claims:
         text = f"{claim.id}: {claim.verdict}. {claim.evidence}"

@@ -1,7 +1,7 @@
 """Mail messages reassembled from a capture, line by line: SMTP mail data, POP3 RETR responses and IMAP FETCH data.
 
-A Content holds the lines of one message, with dot-stuffing removed, each with its offset in the TCP stream. A line that
-begins with a dot which the sender failed to double is kept as sent. LF without CR is accepted as a line end. Left out:
+A Content holds the lines of one message, with dot-stuffing removed, each with its offset in the TCP stream. If the
+sender failed to double a leading dot, the line is kept as sent. LF without CR is accepted as a line end. Left out:
 content after STARTTLS, and messages uploaded by IMAP APPEND.
 """
 

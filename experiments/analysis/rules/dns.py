@@ -378,7 +378,7 @@ def _ttls(messages: Iterable[Datum], captured: CaptureFile) -> Iterator[Violatio
 
 
 def _upstream_queries(captured: CaptureFile) -> dict[tuple[str, str], list[int]]:
-    """Return (sender's address, QNAME) -> times in ns of all such queries in the capture."""
+    """Return (sender's address, QNAME) -> capture times in ns of the queries from this address for this name."""
     found: dict[tuple[str, str], list[int]] = {}
     for interface in captured.counts:
         for one in messages_at(captured, interface):

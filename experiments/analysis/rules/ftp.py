@@ -83,9 +83,9 @@ def check(captured: CaptureFile, interface: str) -> Checked:
 
 
 def _transfers_as_text(captured: CaptureFile, interface: str) -> dict[int, list[Transfer]]:
-    """Return the transfers of binary files (recognised by their magic numbers), keyed by the frame of the SYN.
+    """Return the transfers of binary files, which a transfer as text would damage, keyed by session.
 
-    The SYN is that of the session's control connection.
+    A session's key is the frame number of its control connection's SYN. Files are recognised by their magic numbers.
     """
     return {
         session.frame: [one for one in session.transfers if one.stream.data.startswith(MAGIC)]

@@ -1,6 +1,7 @@
 """Message rule and violation: an RFC's requirement on a message, and the octets of a capture that break it.
 
-A rule module defines its rules as constants, and a `check` that returns the violations at one interface:
+A rule module defines its rules as constants, and a function `check`. The function checks the messages captured at one
+interface, and returns their number and the violations in them (Checked):
 
     CONTENT_LENGTH = Rule("http-content-length", "http", "Content-Length is the number of octets of the content.",
                           "RFC 9110 section 8.6")

@@ -84,7 +84,8 @@ class Capture:
     def start(self) -> None:
         """Start the recorder process, and return when all sockets are bound. Raises CaptureError on a failure.
 
-        In virtual time, it returns at the next full step of the simulated clock.
+        In virtual time, it then waits for a fixed step of the clock, so that the later times of a run do not depend on
+        the duration of the start.
         """
         if self._process is not None:
             raise CaptureError("this capture has been started already")

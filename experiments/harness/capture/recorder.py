@@ -1,12 +1,12 @@
 """Packet recorder process: one raw socket per interface, opened in the interface's network namespace.
 
-`capture.Capture` starts the process, and passes open namespace descriptors to it. Protocol, one JSON line or word at a
-time on the process's standard streams:
+`capture.Capture` starts the process, and passes it an open descriptor of each namespace. The two exchange lines on the
+recorder's standard input and output:
 
-    capture <- {"target": ..., "interfaces": [{"label", "ifname", "namespace_fd"}]}
-    capture -> {"ready": true}
-    capture <- stop
-    capture -> {"statistics": {label: {"packets": n, "dropped": n}}}
+    to the recorder      {"target": path of the capture file, "interfaces": [{"label", "ifname", "namespace_fd"}]}
+    from the recorder    {"ready": true}                                                 # all sockets are bound
+    to the recorder      stop
+    from the recorder    {"statistics": {label: {"packets": n, "dropped": n}}}           # the file is complete
 
 During the capture, the recorder only appends raw records to one file, to leave CPU time to the experiment. At the end
 it sorts them by time and encodes them as pcapng. If standard input is closed before "stop", the parent has died, and

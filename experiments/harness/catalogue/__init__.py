@@ -1,1 +1,1 @@
-"""Catalogue of the experiments, interoperability matrices and topologies of lab7 and of installed plug-in packages."""
+"""Catalogue of the experiments, test matrices and topologies of lab7 and of installed plug-in packages."""

@@ -3,9 +3,9 @@
     [project.entry-points."lab7.experiments"]
     dns-over-pigeons = "pigeons.experiment"              # a module with EXPERIMENT, or module:EXPERIMENT
     [project.entry-points."lab7.topologies"]
-    loft = "pigeons.topology:LoftTopo"                   # a class derived from Topo; its module's docstring is its text
+    loft = "pigeons.topology:LoftTopo"                  # a class derived from Topo; its module's docstring describes it
     [project.entry-points."lab7.implementations"]
-    pigeond = "pigeons.servers:PIGEOND"                  # an Implementation, or several
+    pigeond = "pigeons.servers:PIGEOND"                  # an Implementation (third-party server or client), or several
 
 An entry point that cannot be loaded is reported in one sentence on standard error and left out.
 """

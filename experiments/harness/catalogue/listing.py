@@ -1,4 +1,4 @@
-"""Cached listing of the experiments, matrices and topologies, for commands that display only names and texts.
+"""Cached listing of experiments, test matrices and topologies, for commands that display names and descriptions.
 
 The cache saves these commands the import of all modules. It is valid as long as neither a Python or TOML file of lab7
 nor an entry point of another distribution changes.

@@ -1,6 +1,6 @@
 """Registry of topologies by name: those of lab7, of plug-in packages (entry points), and of users' files.
 
-A module of lab7 defines its topologies in `topos`, as for Mininet's `--custom`.
+A module of lab7 defines its topologies in the dictionary `topos` (name -> constructor), as for Mininet's `--custom`.
 """
 
 from __future__ import annotations

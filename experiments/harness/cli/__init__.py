@@ -1,8 +1,8 @@
 """Command `lab7`: its subcommands, and the conversion of errors to messages and exit codes.
 
-Exit codes: 0 all claims shown; 1 a claim not shown (or, with --strict, a suspect run); 2 usage error; 3 not possible on
-this machine, or a process of the network died; 4 a program of --replace did not start; 128 and the signal's number, if
-one ended it (130: Ctrl-C).
+Exit codes: 0 all claims shown; 1 a claim not shown (or, with --strict, a suspect run: a check of the network's
+properties or of the machine's load failed); 2 usage error; 3 not possible on this machine, or a process of the network
+died; 4 a program of --replace did not start; 128 and the signal's number, if one ended it (130: Ctrl-C).
 """
 
 from __future__ import annotations
@@ -257,7 +257,7 @@ def main() -> None:
 
 
 def _use_standard_distutils() -> None:
-    """Remove setuptools' replacement of distutils, since mininet imports the standard library's 80 ms faster."""
+    """Restore the standard library's distutils, which setuptools has replaced: mininet imports it 80 ms faster."""
     hack = sys.modules.get("_distutils_hack")
     # PEP 632: distutils left the standard library with Python 3.12.
     if sys.version_info < (3, 12) and hack is not None:

@@ -1,4 +1,4 @@
-"""Progress bar for the start of a large network: first the number of hosts, then of hosts with started services."""
+"""Progress bar for the start of a large network: counts the hosts created, then the hosts with started services."""
 
 from __future__ import annotations
 

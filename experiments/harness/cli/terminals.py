@@ -1,7 +1,7 @@
-"""Check whether terminal windows of hosts (commands xterm, gterm, x) can be opened on an X server.
+"""Availability of an X server for terminal windows of hosts (commands xterm, gterm, x).
 
-Windows need the X server of the user: DISPLAY names it, by a socket in /tmp/.X11-unix, or by a TCP port (ssh -X), which
-the network namespace of a sandbox cannot reach.
+The server is that of the user. DISPLAY names its socket in /tmp/.X11-unix, or its TCP port (ssh -X); a TCP port cannot
+be reached from the network namespace of a sandbox.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Parallel runs of experiments in virtual time, each in its own user-mode kernel, with results in order."""
+"""Parallel runs of experiments in virtual time, each in its own user-mode kernel.
+
+Results are reported in the order of the command line, whichever run ends first.
+"""
 
 from __future__ import annotations
 

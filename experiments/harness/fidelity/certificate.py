@@ -336,7 +336,7 @@ class MachineWatch:
         return replace(timing, disturbance=self.record.within(start_ns, end_ns))
 
     def _span(self, start_ns: int, end_ns: int) -> CaptureSpan | None:
-        """Return where a measurement lies in the capture that covers it; None without such a capture."""
+        """Return the time span of a measurement within the capture that covers it; None without such a capture."""
         for name, (first_ns, last_ns) in self._captures.items():
             if first_ns <= end_ns and start_ns <= last_ns:
                 return CaptureSpan(name, max(start_ns - first_ns, 0), end_ns - first_ns)
@@ -399,7 +399,10 @@ class MachineWatch:
         ]
 
     def _bounded(self, times: bool, name: str, figure: str, value_s: float, bound_s: float, more: str = "") -> Check:
-        """Return the check of a delay, with the limit `bound_s` if `times` is True and there is no sample."""
+        """Return the check of a delay, such as the scheduling lag, with the limit `bound_s`.
+
+        There is no limit, so that the check is valid, if `times` is False or if measurements were taken.
+        """
         measured = f"{figure}{value_s * 1e3:.2f} ms{more}"
         if not times:
             return Check(name, "any: no time depends on it", measured, "valid")

@@ -1,14 +1,15 @@
-"""Disturbance of a measured time: the part that other load on the machine added, split by cause.
+"""Disturbance of a measured time: delays that the real machine added by load and processing, split by cause.
 
-    record.within(start_ns, end_ns)    # Disturbance(late_s=0.0004, stolen_s=0.0, waiting_s=0.003, programs_s=0.0021)
+    record.within(start_ns, end_ns)    # Disturbance(late_s=0.0004, waiting_s=0.003, programs_s=0.0021, ...)
 
-A sample is one measurement of a time, such as one page load. The disturbance of a sample has five terms, each measured
-independently of the packets, in the order in which they are subtracted from the sample:
+A sample is one measurement of a time, such as one page load. A Record has the counters of the machine over a run. The
+disturbance of a sample has five terms, each measured independently of the packets, in the order in which they are
+subtracted from the sample:
 
     late_frames             frames that left a wire (user-space link) after they were due
     waiting_for_processor   run-queue delay of the programs of the hosts (proc_pid_schedstat(5), second field), and of
                             the kernel's threads that deliver their frames (ksoftirqd)
-    programs                CPU time of the programs (proc_pid_schedstat(5), first field)
+    programs                CPU time of the programs (proc_pid_schedstat(5), first field), which no prediction contains
     waiting_for_disk        uninterruptible sleep of the programs (state D in proc_pid_stat(5)), such as fsync
     stolen                  CPU time that the hypervisor gave to other guests (/proc/stat, in steps of a clock tick)
 
@@ -26,8 +27,8 @@ writes its log after its response. The following rules limit the terms to what c
   ksoftirqd thread of one processor counts; over a sample, at most the delay of all these threads in the sample counts.
 - A host is ignored if its own wires carried no frame during the sample. The CPU time and waits of a wire's process
   appear as lateness of its frames.
-- While the turns are unknown because the capture is not read yet, the counters of all programs count from the first
-  frame on a wire to the last. A client that is started for the sample computes before it sends anything.
+- As long as the capture is not read, the turns are unknown. All programs then count from the first to the last frame on
+  a wire, but not before: a client that is started for the sample computes before it sends anything.
 - Frames of one direction that are due within BURST_NS are one burst, of which only the latest frame counts: the frames
   behind it would have waited anyway, for it or for their predecessor on the link.
 - `without_disturbance` subtracts at most the sample's excess over the predicted time, so that no sample becomes shorter
@@ -139,9 +140,10 @@ class Wire:
 
 @dataclass(frozen=True)
 class Disturbance:
-    """Delays that other load added to one measurement, by cause, in s.
+    """Delays that the real machine added to one measurement, by cause, in s.
 
-    `late_frame_s` is the lateness of the latest frame, and `wire` the link that carried it.
+    The causes are listed in the module's docstring. `late_frame_s` is the lateness of the latest frame, and `wire` the
+    link that carried it.
     """
 
     late_s: float = 0.0
@@ -163,7 +165,10 @@ class Disturbance:
         return sum(self.terms().values())
 
     def beyond_bound(self, total_s: float) -> bool:
-        """Return True if the causes in MACHINE_TERMS took more than DISTURBED_SHARE of `total_s` seconds."""
+        """Return True if other load took more than DISTURBED_SHARE of `total_s` seconds.
+
+        The CPU time of the hosts' own programs does not count (see MACHINE_TERMS).
+        """
         return beyond_bound(sum(self.terms()[name] for name in MACHINE_TERMS), total_s)
 
 
@@ -276,10 +281,10 @@ def beyond_bound(machine_s: float, total_s: float) -> bool:
 def without_disturbance(
     total_s: float, terms: Mapping[str, float], theory: Mapping[str, float], disturbance: Disturbance
 ) -> dict[str, float]:
-    """Return the terms of a measured time after subtraction of the delays by other load, which become terms themselves.
+    """Subtract the delays in `disturbance` from the terms of a measured time, and return them as further terms.
 
-    The sum of the terms is unchanged. At most the excess over the predicted time is subtracted in total, and at most
-    the excess of each term from that term.
+    The sum of the terms is unchanged. At most the excess over the predicted time (`theory`) is subtracted in total, and
+    at most the excess of each term from that term.
     """
     slack_s = max(0.0, total_s - sum(theory.values()))
     excess = {name: max(0.0, value_s - theory.get(name, 0.0)) for name, value_s in terms.items()}

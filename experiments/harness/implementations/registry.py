@@ -256,9 +256,10 @@ environment().filters["words"] = _as_words
 
 
 def as_files(known: Mapping[str, Any], folder: Path) -> dict[str, str]:
-    """Write the zones and users of a service to files for a user's program; return name of the value -> path.
+    """Write the zones and users of a service to files for a user's program; return the path of each file.
 
-    `zones`: one line `origin<TAB>master file` per zone. `users`: one line `name:password` per user.
+    The keys of the result are `zones` (one line `origin<TAB>master file` per zone) and `users` (one line
+    `name:password` per user).
     """
     tables = {
         "zones": [f"{origin}\t{folder / file}" for origin, file in known.get("zones", [])],

@@ -13,14 +13,15 @@ while a response is arriving, else request while a request is pending, else tcp_
 interval covers is the term residual, mostly processing time of the client. The terms therefore sum to the total
 exactly.
 
-In virtual time a computation takes no time, but each reading of the clock, by a program or its kernel, moves the clock
-by READING_NS. A gap between the intervals is the term clock_readings if it is a multiple of READING_NS and at most
-TURN_NS_MAX. Otherwise it is residual, for example a wait of the client by a timer.
+In virtual time (the simulated clock of a user-mode kernel) a computation takes no time, but each reading of the clock,
+by a program or its kernel, moves the clock by READING_NS. A gap between the intervals is the term clock_readings if it
+is a multiple of READING_NS and at most TURN_NS_MAX. Otherwise it is residual, for example a wait of the client by a
+timer.
 
 Two consequences of measuring packets: an octet counts as received when the segment that carries it has arrived whole,
 so the link's transmission time of the first segment of a response is part of request; and a stall in the middle of a
-response (a lost segment, a small congestion window) is part of transmission. The closed forms of each protocol's
-`theory` are divided in the same way.
+response (a lost segment, a small congestion window) is part of transmission. The closed-form predictions in each
+protocol's `theory` module are divided into terms in the same way.
 """
 
 from __future__ import annotations

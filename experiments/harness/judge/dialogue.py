@@ -1,7 +1,7 @@
 """Captured dialogues of line-based protocols (SMTP, POP3, IMAP, FTP control): lines, exchanges, sessions.
 
-    C: USER ann<CRLF>                                    a Request, and
-    S: 331 Please give the password.<CRLF>               its reply: an Exchange
+    C: USER ann<CRLF>                                    command line: a Request
+    S: 331 Please give the password.<CRLF>               its reply; both together are an Exchange
     C: PASS secret<CRLF>
     S: 230 Logged in.<CRLF>
 

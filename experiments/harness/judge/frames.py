@@ -134,7 +134,10 @@ class Frame:
         return len(self.data) < min(self.wire_length, start + length if length else self.wire_length)
 
     def may_carry(self, protocol: int) -> bool:
-        """Return False if the IP header has another protocol number. A fast filter before scapy's dissection."""
+        """Return False if the number in the frame's IP header is that of another transport protocol.
+
+        This is a fast filter before scapy's dissection.
+        """
         kind = self.data[12:14]
         if kind == IPV4 and len(self.data) >= IPV4_OPTIONS:
             return self.data[IPV4_PROTOCOL] == protocol
@@ -351,7 +354,7 @@ class Direction:
 
 @dataclass
 class Connection:
-    """TCP connection as captured at one interface."""
+    """TCP connection as captured at one interface: endpoints of client and server, and both directions."""
 
     client: Endpoint
     server: Endpoint

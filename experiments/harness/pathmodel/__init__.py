@@ -22,9 +22,13 @@ Modules, lowest layer first:
     actions             actions of applications in a capture, with the arrival that triggered each
     replay              the capture's actions run in the model
 
-Decomposition. The model runs the same actions four times, each time with one more mechanism switched off (tcp.Options).
-The first run has all mechanisms; the second has an unlimited congestion window; in the third, acknowledgements also
-occupy no link; in the fourth, no frame has a transmission time. The differences of consecutive runs are the terms
-(summands) window, acknowledgements and sending. The last run consists of the round trips of the closed form. The terms
-therefore sum to the model's total by construction.
+Decomposition. The model runs the same actions four times, each time with one more mechanism switched off (tcp.Options):
+
+    run 1    all mechanisms
+    run 2    the congestion window is unlimited
+    run 3    also, acknowledgements take no time on a link
+    run 4    also, no frame has a transmission time: only propagation delays, the round trips of the closed form, remain
+
+The time of run 1 is the sum of four terms: window (run 1 minus run 2), acknowledgements (run 2 minus run 3), sending
+(run 3 minus run 4), and the time of run 4.
 """

@@ -1,12 +1,12 @@
 """Simulated dialogue over one TCP connection: alternating messages, and the delays that a closed form leaves out.
 
-    path = Path((Hop(10e6, 0.05),))
-    turns = [Turn.of_client(120), Turn.of_server(4200)]
-    omitted_terms(path, turns)     # {"window": 0.0, "acknowledgements": 0.0000528}
+    path = Path((Hop(rate_bps=10e6, delay_s=0.05),))
+    turns = [Turn.of_client(120), Turn.of_server(4200)]    # numbers of octets
+    omitted_terms(path, turns)                             # {"window": 0.0, "acknowledgements": 0.0000528}, in s
 
 A turn is all that one side sends before the other side continues; it starts when all of the previous turn has been
 received. This models every protocol of commands and replies (SMTP, POP3, IMAP, FTP's control connection), and HTTP/1.1
-without pipelining.
+without pipelining. The delays are waits for the congestion window, and transmission times of acknowledgements.
 """
 
 from __future__ import annotations

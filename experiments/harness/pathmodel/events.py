@@ -1,8 +1,11 @@
 """Discrete-event clock of the TCP simulation, and applications as generators that yield the conditions they await.
 
-clock = Clock()
-clock.start(client(connection))     # a generator that yields the conditions it waits for
-clock.run()                         # until no event is left
+    clock = Clock()
+    clock.start(client(connection))     # a generator that yields the conditions it waits for
+    clock.run()                         # until no event is left
+
+A condition becomes true once, for example at a simulated time or at the arrival of octets; the generator then
+continues.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 """Simulation of an interactive system: N clients request, receive, think for time Z and repeat, over shared links.
 
     clients = [Client("eu-user", first_think_s=0.03), Client("ap-user", first_think_s=0.08)]
-    requests_of(topo, Plan(clients, "origin", 5e6, think_s=0.1, until_s=2.0, request_bytes=70, response_bytes=13_300))
+    plan = Plan(clients, "origin", rate_bps=5e6, think_s=0.1, until_s=2.0, request_bytes=70, response_bytes=13_300)
+    requests_of(topo, plan)      # [Request(client=0, at_s=..., response_s=...), ...]: send time and response time
 
-The asymptotic bounds of operational analysis are tight only far below and far above the knee. Near the knee, requests
-queue although the link has spare capacity. With a constant think time, a closed network has no product-form solution,
-and mean value analysis would be an approximation; this module simulates the system exactly, by discrete events. All
-parameters come from the configuration, none from a measurement. As in the experiment, a client opens a connection,
-waits for its first think time, and then sends requests until `until_s`. The server answers a request when it has
-received all of it.
+The asymptotic bounds of operational analysis are tight only far below and far above the knee, the number of clients at
+which the bounds cross. Near the knee, requests queue although the link has spare capacity. With a constant think time,
+a closed network has no product-form solution, and mean value analysis would be an approximation; this module simulates
+the system exactly, by discrete events. All parameters come from the configuration, none from a measurement. As in the
+experiment, a client opens a connection, waits for its first think time, and then sends requests until `until_s`. The
+server answers a request when it has received all of it.
 """
 
 from __future__ import annotations

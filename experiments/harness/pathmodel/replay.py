@@ -1,14 +1,16 @@
 """Replay of a capture in the TCP simulation: the same actions in the same causal order, with simulated times.
 
-    replay = Replay(capture.frames, {"client:client-eth0": "client", ...}, topo)
-    replay.between_s(first_frame, last_frame)                          # predicted time of a sample
-    omitted_terms(capture, topo, [Sample("client:client-eth0", first_ns, last_ns), ...])
+    replay = Replay(capture.frames, {"client:client-eth0": "client", ...}, topo)    # interface -> host
+    replay.between_s(first_frame, last_frame)                                       # simulated time between two frames
+    omitted_terms(capture, topo, [Sample("client:client-eth0", first_ns, last_ns), ...])    # one OmittedTerms a sample
 
-A sample is one timed measurement, such as a page load. Only sizes and causal order come from the capture; every time
-comes from the links' rates and delays and from TCP. A pause of a program inside of a sample is left out, so that a
-server that waits without a cause differs from its prediction. Timers of a third-party server are a separate term (see
-`OmittedTerms`). Outside of samples, actions without a trigger happen at the times of the capture. This keeps
-consecutive samples, and hosts whose order no packet shows, from drifting apart.
+A sample is one timed measurement, such as a page load; OmittedTerms are the delays that its closed-form formula leaves
+out. Only sizes and causal order come from the capture; every time comes from the links' rates and delays and from TCP.
+A pause of a program within a sample is left out: a server that waits without a cause is slower than its prediction.
+Timers of a third-party server are a separate term (see `OmittedTerms`).
+
+An action is replayed at its captured time in two cases: if it is the first of a sample, and between samples, if it
+follows a pause or has no trigger. Otherwise the simulation would drift away from the capture.
 """
 
 from __future__ import annotations
@@ -103,7 +105,11 @@ class Replay:
         return frame.number in self._times_ns or frame.number in self._arrivals
 
     def first_known(self, frames: Sequence[Frame], place: int) -> Frame:
-        """Return the first simulated frame with the time of frames[place], or else the last one before it."""
+        """Return the frame whose simulated time stands for the time of frames[place].
+
+        It is the first frame with a simulated time among frames[place] and the later ones with the same capture time;
+        without one, the last such frame before. Raises CausalOrderError if there is none.
+        """
         now_ns = frames[place].time_ns
         at_once = [frame for frame in frames[place:] if frame.time_ns == now_ns and self.known(frame)]
         before = (frame for frame in reversed(frames[:place]) if self.known(frame))
@@ -113,7 +119,10 @@ class Replay:
         return found
 
     def last_arrival(self, frames: Sequence[Frame], last: Frame) -> Frame:
-        """Return the last arrival of octets or of a datagram up to the frame `last`, which ends a sample."""
+        """Return the last arrival of octets or of a datagram up to the frame `last`, which ends a sample.
+
+        Raises CausalOrderError if there is none.
+        """
         for frame in reversed(frames[: frames.index(last) + 1]):
             arrival = self._arrivals.get(frame.number)
             if arrival is not None and (arrival.total_bytes or arrival.datagram):
@@ -286,10 +295,10 @@ def _sample_terms(runs: Sequence[Replay], frames: Sequence[Frame], sample: Sampl
 def terms_of(
     captured: CaptureFile, topo: Topo, samples: Mapping[str, Sequence[Sample]], waiting: Collection[str] = ()
 ) -> dict[str, dict[str, float]]:
-    """Return the delays in s that the closed-form formula of each case leaves out, as case -> term -> median.
+    """Return the delays in s that the closed-form formula of each measured time leaves out: name -> term -> delay.
 
-    The median is over the samples of the case. If TCP lost a segment, every case has no terms, since the path model has
-    no loss.
+    `samples`: name of a measured time -> its samples. Each delay is the median over these samples. If TCP lost a
+    segment, no time has terms, since the path model has no loss.
     """
     every = [sample for group in samples.values() for sample in group]
     try:

@@ -250,8 +250,8 @@ def render_index(
 ) -> str:
     """Return the HTML index over runs: every claim with its newest verdict, then the runs, newest first.
 
-    `hrefs`: folder of a run -> link to its report. `incomplete`: runs that did not end. `others`: replaced programs and
-    faults as text (Result.variant) -> claim id -> latest verdict in runs with them.
+    `hrefs`: folder of a run -> link to its report. `incomplete`: runs that did not end. `others`: latest verdicts in
+    runs with replaced programs or faults, as text about these (Result.variant) -> claim id -> verdict.
     """
     groups: dict[str, list[Claim]] = {}
     for claim in claims.values():
@@ -306,7 +306,10 @@ def term_rows(comparison: Comparison) -> list[TermRow]:
 
 
 def legend(comparisons: Sequence[Comparison]) -> dict[str, dict[str, list[str]]]:
-    """Return the legend of the formulas: symbol -> text (value and meaning) -> names of comparisons with this text."""
+    """Return the legend of the formulas as symbol -> {text: names of the comparisons with this text}.
+
+    The text is the symbol's value and meaning, and may differ between comparisons.
+    """
     found: dict[str, dict[str, list[str]]] = {}
     for comparison in comparisons:
         for symbol, text in comparison.symbols.items():

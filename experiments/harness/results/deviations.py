@@ -1,8 +1,8 @@
 """Violations of message rules in a run's result, and the outcome of a run that ended early.
 
-In runs with a user's own program, or with deliberate faults, all messages are checked (lab7.experiments.analysis). The
-evidence of a claim that is not shown may only be that a page could not be loaded. The likely cause is the first
-violation in the packets; the evidence of the first claim that is not shown therefore cites it.
+In runs with a user's own program, or with deliberate faults, all messages are checked (lab7.experiments.analysis). If a
+claim is not shown, its own evidence may only be that a page could not be loaded. The first violation in the packets is
+the likely cause, and is therefore cited in the evidence of the first claim that is not shown.
 """
 
 from __future__ import annotations

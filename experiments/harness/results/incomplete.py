@@ -61,7 +61,7 @@ def unfinished(folder: Path) -> Iterator[None]:
 
 
 def kept_files(folder: Path) -> str:
-    """Return a text for messages: the folder of an unfinished run, and the number of times measured in it."""
+    """Return the folder of an unfinished run as text, with the number of measurements in its partial.csv, if any."""
     measured = partial.count(folder)
     return (
         f"{folder}, with {measured} measured time{'s' if measured > 1 else ''} in {partial.PARTIAL_NAME}"

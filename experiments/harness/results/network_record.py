@@ -1,4 +1,4 @@
-"""Recording of the networks that a run starts: a description for its result, made from the running testbeds."""
+"""Recording of the networks that a run starts: addresses, switches and links, as they are stored in result.json."""
 
 from __future__ import annotations
 

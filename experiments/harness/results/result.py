@@ -21,6 +21,10 @@ result.json:
     attempt      1, or 2 and more for a rerun (see reruns)
     format       1: the version of this description; a reader rejects other versions
 
+A comparison is a repeatedly measured time beside its prediction; its fields are described in `Comparison`. In a
+fidelity check, `asked` is the configured value. `programs`: files with output of users' programs, each with its last
+line. `left_out`: a sentence on the octets that were removed from a capture.
+
 Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. Fields that were added later
 are optional for a reader: raw_s, disturbed, span, spans, symbols, capture_sha256, left_out, clock, attempt, faults,
 violations, replaced, environment, network.

@@ -1,15 +1,15 @@
 """Queueing models: a link as an M/D/1 queue, and an LRU cache in front of the link.
 
-    link = Queue(arrival_rate=150.0, service_s=0.0065)
-    link.utilisation, link.wait_s                       # 0.975, 0.127: the Pollaczek-Khinchine mean
-    waits_s(arrivals_s, service_s)                      # waits of this sequence of arrivals
-    WaitInterval.of(link, span_s=3600, seed=1).around(waits)    # confidence interval of their mean, from batch means
-    characteristic_hit_rate(zipf_weights(1000, 0.8), entries=150)
+    link = Queue(arrival_rate=150.0, service_s=0.0065)              # requests per s, transmission time of an object
+    link.utilisation, link.wait_s                                   # 0.975, 0.127: the Pollaczek-Khinchine mean
+    waits = waits_s(arrivals_s, link.service_s)                     # wait in s of each of these arrivals
+    WaitInterval.of(link, span_s=3600, seed=1).around(waits)        # confidence interval of their mean (batch means)
+    characteristic_hit_rate(zipf_weights(1000, 0.8), entries=150)   # hit rate of an LRU cache (Che's approximation)
 
 A link with a constant rate and an unbounded queue, whose objects have one size, is an M/D/1 queue if the requests are a
 Poisson process. The mean wait converges slowly, and the more slowly the nearer the utilisation is to 1
-(`relaxation_s`). A run of some seconds is only a sample of the process. A representative workload is therefore selected
-(`representative` of the cache experiments), by its arrival times only, never by measurements.
+(`relaxation_s`). A run of some seconds is only a sample of the process. The cache experiments therefore draw workloads
+until one is close to the long-run formulas (`representative`); this choice uses computed values, never measured ones.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ class Queue:
 
     @property
     def relaxation_s(self) -> float:
-        """Return the order of magnitude of the time, in s, in which the queue reaches equilibrium: S / (1 - rho)^2."""
+        """Return the order of magnitude of the time, in s, in which the queue reaches equilibrium.
+
+        This is S / (1 - rho)^2 for the service time S and the utilisation rho.
+        """
         return math.inf if self.utilisation >= 1 else self.service_s / (1 - self.utilisation) ** 2
 
 
@@ -105,9 +108,9 @@ class WaitInterval:
     """Confidence interval (level LEVEL) for a queue's mean wait by batch means, with simulated quantiles.
 
     Student's quantiles assume independent batches with a normal distribution. Near saturation neither holds: a time
-    span with few long waits has both a low mean and a small spread. A nominal 99 % then covers 91 %, at a utilisation
-    of 0.9 and an hour of 4000 services. The quantiles are therefore taken from simulations of the same queue. `low`,
-    `high`: quantiles of (mean - formula's mean) / standard error.
+    span with few long waits has both a low mean and a small spread. At a utilisation of 0.9 and in a span of 4000
+    service times, a nominal 99 % interval contains the true mean in only 91 % of the spans. The quantiles are therefore
+    taken from simulations of the same queue. `low`, `high`: quantiles of (mean - formula's mean) / standard error.
     """
 
     low: float

@@ -1,10 +1,10 @@
 """Builder of closed-form formulas for durations, from round trips and transmission times.
 
     form = RoundTrips(0.1, n=4)                          # RTT in seconds, variables of the formula
-    form.trips("tcp_handshake", 1)
-    form.trips("request", n=1)                           # one round trip for each of n
-    form.add("transmission", 0.02, "X")
-    form.theory("RFC 9112")                              # (1 + n) RTT + X, 0.52 s
+    form.trips("tcp_handshake", 1)                       # term tcp_handshake: one round trip
+    form.trips("request", n=1)                           # term request: one round trip for each of n
+    form.add("transmission", 0.02, "X")                  # term transmission: 0.02 s, written as X
+    form.theory("RFC 9112")                              # (1 + n) RTT + X = 0.52 s, with the source that it cites
 
 The builder keeps the value and the text of the formula. Each step adds a term (a summand). Round trips of the same RTT
 are collected into one factor, at the place of the first of them: constants and coefficients are summed, so that the

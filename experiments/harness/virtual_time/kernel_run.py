@@ -1,4 +1,4 @@
-"""Host's side of a run in virtual time: result folder, boot of the user-mode kernel, supervision of the run."""
+"""Host's side of a run in virtual time: result folder, boot of a user-mode kernel for the run, supervision."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ class VirtualTime:
     kept: list[str] = field(default_factory=list)
 
     def stop(self, why: str) -> None:
-        """Stop all runs in virtual time, from any thread."""
+        """Stop all runs in virtual time, from any thread; `why` is the reason in the error of each run."""
         self.reasons.append(why)
 
     @property

@@ -1,4 +1,4 @@
-"""Standard input of a command in virtual time: read completely before the kernel starts.
+"""Standard input of a command in virtual time: read completely before the command's user-mode kernel starts.
 
 Data that arrived during the run would come at moments that depend on the host. A terminal is not read, because its
 input may never end.

@@ -1,1 +1,1 @@
-"""Commands on a running network, which another terminal has started."""
+"""Commands that act on a network that another terminal has started."""

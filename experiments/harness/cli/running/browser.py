@@ -61,7 +61,10 @@ def _served(hosts: Mapping[str, Any], only: str | None) -> Iterator[tuple[str, s
 
 
 def _is_web(host: Mapping[str, Any], port: int) -> bool:
-    """Return True if a web server, proxy or webmail listens on a port, by well-known ports and by the command line."""
+    """Return True if a web server, proxy or webmail listens on a port of a host.
+
+    This holds for well-known ports, and for a port in the command line of such a service.
+    """
     commands = [service["command"] for service in host["services"] if _WEB_SERVICE.search(service["command"])]
     return port in WEB_PORTS or any(re.search(rf"--port {port}\b", command) for command in commands)
 
