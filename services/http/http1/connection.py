@@ -12,22 +12,9 @@ r"""HTTP/1 connections of client and server, sans-IO: octets in, events out; mes
 An error of the peer is returned as a Fault, which is always the last event. An error of this side raises
 LocalProtocolError.
 
-States. A connection has two halves, one per direction, and each half has its own state. Messages of one direction
-follow each other without overlap, so one state per half is enough; HTTP/2 needs one per stream (http2/streams.py). All
-transitions of both halves and of both roles are in TRANSITIONS. A signal without an entry for the current state raises
-LocalProtocolError, because the caller tried to send something out of order. Received octets never raise it: a half in
-BODY passes them to a decoder, a half in IDLE parses a head, and in all other states they stay in the buffer.
-
-             HEAD                      END
-    IDLE ------------> BODY ------------------------> DONE
-     | \  WHOLE      (DATA: stays)                     |  |
-     |  `--------------------------------------------->'  | NEXT: back to IDLE
-     |  (INTERIM: stays)                               |
-     `---------------------> CLOSED <------------------'       FAULT: from IDLE, BODY or DONE to FAILED
-           CLOSE                          CLOSE                CLOSE: from FAILED to CLOSED
-
-HEAD is a head with content to follow; WHOLE is a message that ends with its head or is sent in one piece; INTERIM is
-a 1xx response, after which the final response is still due (RFC 9110 section 15.2).
+A connection has two halves, one per direction, and each half has its own state (http1/states.py). Received octets never
+raise LocalProtocolError: a half in BODY passes them to a decoder, a half in IDLE parses a head, and in all other states
+they stay in the buffer.
 
 The server couples its halves: one exchange is a request in the receiving half and the response in the sending half.
 While the response is not complete, the receiving half stays in DONE and pipelined requests stay in the buffer
@@ -48,7 +35,6 @@ sets it (section 9.3). Other causes can only clear it: a fault, the peer's half-
 
 from collections import deque
 from collections.abc import Callable
-from enum import IntEnum, auto
 from functools import lru_cache
 
 from lab7.services.buffer import OctetBuffer
@@ -76,60 +62,8 @@ from lab7.services.http.http1.codec import (
     request_framing,
     response_framing,
 )
+from lab7.services.http.http1.states import HalfState, Signal, move
 from lab7.services.http.messages import END, HTTP_1_1, NO_FIELDS, Closed, Data, Event, Fault, Request, Response
-
-
-class HalfState(IntEnum):
-    """State of one half of an HTTP/1 connection, which is the receiving or the sending direction."""
-
-    IDLE = auto()
-    BODY = auto()
-    DONE = auto()
-    CLOSED = auto()
-    FAILED = auto()
-
-
-class Signal(IntEnum):
-    """Signals of the HTTP/1 state machine: the inputs of its transition table.
-
-    It is an IntEnum, since a plain Enum hashes more slowly.
-    """
-
-    HEAD = auto()
-    WHOLE = auto()
-    INTERIM = auto()
-    DATA = auto()
-    END = auto()
-    NEXT = auto()
-    CLOSE = auto()
-    FAULT = auto()
-
-
-TRANSITIONS: dict[tuple[HalfState, Signal], HalfState] = {
-    (HalfState.IDLE, Signal.HEAD): HalfState.BODY,
-    (HalfState.IDLE, Signal.WHOLE): HalfState.DONE,
-    (HalfState.IDLE, Signal.INTERIM): HalfState.IDLE,
-    (HalfState.IDLE, Signal.CLOSE): HalfState.CLOSED,
-    (HalfState.IDLE, Signal.FAULT): HalfState.FAILED,
-    (HalfState.BODY, Signal.DATA): HalfState.BODY,
-    (HalfState.BODY, Signal.END): HalfState.DONE,
-    (HalfState.BODY, Signal.FAULT): HalfState.FAILED,
-    (HalfState.DONE, Signal.NEXT): HalfState.IDLE,
-    (HalfState.DONE, Signal.CLOSE): HalfState.CLOSED,
-    (HalfState.DONE, Signal.FAULT): HalfState.FAILED,
-    (HalfState.FAILED, Signal.CLOSE): HalfState.CLOSED,
-}
-
-
-def move(half: HalfState, signal: Signal) -> HalfState:
-    """Return the state that follows `state` after `signal`.
-
-    Raises LocalProtocolError if the table has no such transition.
-    """
-    after = TRANSITIONS.get((half, signal))
-    if after is None:
-        raise LocalProtocolError(f"invalid transition: {signal.name} in state {half.name}")
-    return after
 
 
 class Connection:

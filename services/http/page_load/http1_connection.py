@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from lab7.services.http.fields import FieldLine
-from lab7.services.http.http1.connection import ClientConnection, HalfState
+from lab7.services.http.http1.connection import ClientConnection
+from lab7.services.http.http1.states import HalfState
 from lab7.services.http.messages import HTTP_1_1, Closed, Data, EndOfMessage, Event, Fault, Response, Version
 from lab7.services.http.page_load.connector import (
     Connector,

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from lab7.services.http.errors import LocalProtocolError
 from lab7.services.http.fields import Fields
-from lab7.services.http.http1.connection import HalfState, ServerConnection
+from lab7.services.http.http1.connection import ServerConnection
+from lab7.services.http.http1.states import HalfState
 from lab7.services.http.messages import (
     END,
     HTTP_1_0,
