@@ -1,7 +1,7 @@
 """Resolver context: the settings, caches and permitted upstream addresses that all resolutions of one resolver share.
 
-    policy = UpstreamAddresses(ipv6=False)
-    policy.usable(("192.0.2.53", "127.0.0.1", "2001:db8::53"))   -> ("192.0.2.53",)
+    upstream = UpstreamAddresses(ipv6=False)                        # no IPv6, loopback, multicast ... addresses
+    upstream.usable(("192.0.2.53", "127.0.0.1", "2001:db8::53"))   -> ("192.0.2.53",)
 
 The owner of a zone chooses the addresses of the zone's name servers freely, and could make the resolver send queries to
 itself, or to addresses that only the resolver's own network can reach. As Unbound by default (do-not-query-localhost),

@@ -2,7 +2,7 @@
 
     step = resolution.start(now)
     while isinstance(step, UpstreamQuery):
-        step = resolution.receive(outcome_of(step), now)
+        step = resolution.receive(outcome_of(step), now)    # outcome_of: the caller's function that sends the query
     # step is a Result
 
 RFC 1034 section 5.3.3; RFC 2181 sections 5.4.1 (an address that was resolved is preferred to glue) and 10.3 (the name

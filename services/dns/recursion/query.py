@@ -1,9 +1,10 @@
 """Upstream queries: the query to one server, its outcome, response matching, retries, and the query budget.
 
 UpstreamQuery is one query, and Replied, Mismatched, TimedOut or Unreachable its outcome. ResponseMatcher encodes the
-query and accepts the matching response. Exchange repeats a query to one server until it has a usable response: over TCP
-after a truncated response, without EDNS, without client subnet, or without random case for servers that do not support
-them (Unbound's "serviced query"). QueryBudget bounds the work for one client question.
+query and accepts the matching response. Exchange repeats a query to one server until it has a usable response
+(Unbound's "serviced query"). After a truncated response it repeats the query over TCP. To a server that does not
+support EDNS, client subnets or random case, it repeats the query without them. QueryBudget bounds the work for one
+client question.
 
 RFC 5452 section 9.1: id, question, address and port must match; the transport's connected socket checks the last two. A
 datagram with another id is dropped, and the wait for the response continues. The case of the qname is random ("0x20",

@@ -1,8 +1,8 @@
 """Decisions of the HTTP cache (Serve, Forward, Unsatisfiable, ResponseActions), and its policy parameters (RFC 9111).
 
-decide          -> Serve | Forward | Unsatisfiable
-handle_response -> ResponseActions  the response to a Forward: relay, store, freshen, invalidate
-handle_failure  -> Serve | None     no response to a Forward: a stale response instead, or an error
+    lookup.decide              -> Serve | Forward | Unsatisfiable
+    response.handle_response   -> ResponseActions   after the response to a Forward: relay, store, freshen, invalidate
+    response.handle_failure    -> Serve | None      without a response to a Forward: a stale response, or None: an error
 """
 
 from dataclasses import dataclass

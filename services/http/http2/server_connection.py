@@ -2,8 +2,8 @@
 
     server = Http2ServerConnection(b"http", limits.REQUEST_BODY_OCTETS, time_limits, now)
     server.receive_data(PREFACE + settings + headers, now)     # [RequestReceived(1, Request(...), b"")]
-    server.send_response(1, Response(200, body=b"hi"), date)
-    server.produce(65_536)
+    server.send_response(1, Response(200, body=b"hi"), date)   # on stream 1: buffers HEADERS, queues the content
+    server.produce(65_536)                                     # buffers DATA, until 65,536 octets are buffered
     server.data_to_send()                                      # SETTINGS, SETTINGS with ACK, HEADERS, DATA
 
 A frame is decoded by FrameDecoder (frames.py) and dispatched to its handler by type. The connection keeps the streams
