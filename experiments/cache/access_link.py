@@ -2,11 +2,12 @@
 
 The numbers are those of a textbook: a campus requests 15 objects of 100 kbit a second over an access link of 1.54
 Mbit/s, and the Internet behind that link adds 2 s. The experiment sends one workload three times: over the given link,
-over a faster link, and over the given link with a cache that has two of five requested objects. It decides claims W1,
-W2 and W8. Rates are multiplied and times divided by `scale` to make a run take seconds; utilisation and hit rate stay
-the same. Arrivals are Poisson, and popularity follows Zipf's law. The number of cache entries is the one that gives the
-intended hit rate by Che's approximation of an LRU cache. The Internet's delay is emulated as additional propagation
-delay of the access link.
+over a faster link, and over the given link with a cache that has two of five requested objects. It decides the course's
+claims that a cache shortens response times (W1) and relieves the access link (W2), and that the textbook's calculation
+is correct (W8). Rates are multiplied and times divided by `scale` to make a run take seconds; utilisation and hit rate
+stay the same. Arrivals are Poisson, and popularity follows Zipf's law. The number of cache entries is the one that
+gives the intended hit rate by Che's approximation of an LRU cache. The Internet's delay is emulated as additional
+propagation delay of the access link.
 
 A long run in virtual time (`--full`) uses the slow link alone, for one hour (parameter `span`) with one request a
 second on average, at a utilisation of nine tenths. At this load the waiting times of successive requests are correlated
@@ -121,7 +122,10 @@ class Case:
 
 
 def run(context: Run) -> Outcome:
-    """Run the cases (slow link, faster link, cache), decide claims W1, W2 and W8, compare the times with theory."""
+    """Measure the cases (slow link, faster link, slow link with a cache), and compare the times with theory.
+
+    The verdicts are on claims W1 (response time), W2 (octets on the link) and W8 (queueing theory).
+    """
     asked = context.parameters
     if asked["span"]:
         return _all_arrivals(context)
@@ -176,7 +180,7 @@ def _cases(context: Run) -> list[Case]:
 
 
 def _all_arrivals(context: Run) -> Outcome:
-    """Send Poisson arrivals over a link without a cache; compare each wait in the queue with Lindley's recursion."""
+    """Send requests with Poisson arrivals over a link without a cache; compare each wait in the queue with theory (W8)."""
     asked, (case, *more) = context.parameters, _cases(context)
     if more or case.cached:
         raise EmulationError("a span is for one case without a cache: use --set cases=slow or --set cases=faster")

@@ -74,7 +74,10 @@ class Sweep:
 
 
 def run(context: Run) -> Outcome:
-    """Query names without and with a cache, then names with several TTLs; decide claims D11 to D13 from captures."""
+    """Query names without and with a cache, then names with several TTLs; return verdicts.
+
+    The verdicts are on claims D11 (TTL countdown), D12 (fewer queries at the root) and D13 (trade-off of the TTL).
+    """
     evidence = Evidence()
     context.step("without a cache", 0.02)
     workloads = {cache: _zipf(context, cache, evidence) for cache in ("no", "yes")}

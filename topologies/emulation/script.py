@@ -1,9 +1,9 @@
 """Mininet scripts (`python3 mytopo.py`), which call Mininet() themselves: executed on the network of a testbed.
 
-    from mininet.net import Mininet            # ScriptNetwork, while `run` executes the file
+    from mininet.net import Mininet            # ScriptNetwork, while run(), in this module, executes the file
     net = Mininet(topo=MyTopo(), link=TCLink)  # a testbed comes up, and the nodes are made in it
     net.start()                                # switches, tables, services
-    CLI(net)                                   # the command line that `run` is given
+    CLI(net)                                   # an interactive command line: the class that run() is given
     net.stop()                                 # the testbed is taken down
 
 The file runs as __main__ inside of the sandbox, with mininet.net.Mininet and mininet.cli.CLI replaced. All other names
@@ -217,7 +217,7 @@ def _replaced(*places: tuple[Any, str, Any]) -> Iterator[None]:
 
 @contextmanager
 def _no_loose_parts() -> Iterator[None]:
-    """Make a Mininet node, link or interface that a script creates by itself raise UserFileError, during a block."""
+    """During a `with` block, raise UserFileError for a Mininet node, link or interface that a script creates by itself."""
     with _replaced(*((stock, "__init__", _checked(stock, *how)) for stock, how in _PARTS.items())):
         yield
 

@@ -69,7 +69,7 @@ def kept_in(error: BaseException, folder: str) -> str:
 class Stopped(BaseException):
     """Error for a command that is stopped by the signal `number`; the message is one sentence.
 
-    It is not derived from Exception, for the same reason as LabDied.
+    It is not derived from Exception, so that no handler for expected errors catches it.
     """
 
     def __init__(self, number: int, sentence: str = "") -> None:
@@ -198,7 +198,7 @@ class Watch:
                 os.close(self._wake)
 
     def undelivered_death(self) -> LabDied | None:
-        """Return the error for a fatal exit that the main thread has not handled yet, else None; for the handler."""
+        """Return the error for a fatal exit, once, for the signal handler to raise; None if there is no new one."""
         if self.death is None or self._delivered:
             return None
         self._delivered = True

@@ -163,7 +163,7 @@ def _own_ns(
 ) -> Iterator[int]:
     """Yield the response time minus the time on the link, in ns, of each answered request that is not collapsed.
 
-    `pairs` has each response on the link twice, as captured at the origin and at the campus end; `collapsed` has the
+    `pairs` has for each response on the link two captures: at the origin and at the campus end. `collapsed` has the
     indexes of collapsed requests.
     """
     on_link_ns = {there.key: there.last_ns - here.first_ns + here.asked_ns - there.asked_ns for here, there in pairs}

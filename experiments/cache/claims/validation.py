@@ -314,7 +314,7 @@ def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, lis
 
 
 def _in_its_place(served: Served, fresh: Message) -> int:
-    """Return the frame of a later client's response, which must be the new response, from the cache.
+    """Check that a later client gets the new response from the cache; return the number of the response's frame.
 
     Raises Contradiction for another response, Inconclusive if the cache did not store the new one.
     """

@@ -1,6 +1,6 @@
 """Parser of captured DNS traffic over UDP and TCP: queries at one interface, matched with their responses.
 
-    traffic = dns_exchanges(capture, "local:local-eth0").between(start_ns, end_ns)
+    traffic = dns_exchanges(capture, "local:local-eth0").between(start_ns, end_ns)     # host:interface
     for exchange in traffic.exchanges:
         print(exchange.query.question, exchange.response)
 
@@ -14,10 +14,11 @@ with a final dot, since they are compared case-insensitively (RFC 1035 section 2
 case.
 
 A dynamic update (RFC 2136) and its response are an exchange as well: the zone is in the question section, prerequisites
-and updates are in the answer and authority sections. A datagram that was not captured completely is reported as a hole.
+and updates are in the answer and authority sections. A datagram that was not captured completely is reported in
+`holes`.
 
-Not supported: further responses to the same query, as in zone transfers (they count as strays); dots inside labels;
-loops of compression pointers, which scapy cuts off without an error.
+Not supported: further responses to the same query, as in zone transfers (they are reported in `strays`); dots inside
+labels; loops of compression pointers, which scapy cuts off without an error.
 """
 
 from __future__ import annotations
@@ -521,7 +522,7 @@ def _answers(response: DnsMessage, query: DnsMessage) -> bool:
 def _note(messages: list[DnsMessage], problems: list[Problem], octets: bytes | str, carrier: Carrier) -> None:
     """Parse a message and append it to `messages`; if it is malformed, append a description to `problems`.
 
-    A description as `octets` (of an incomplete message) is passed on to `problems`.
+    If `octets` is a text, it is the description of an incomplete message, and is appended to `problems` as well.
     """
     if isinstance(octets, bytes):
         try:

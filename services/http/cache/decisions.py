@@ -1,8 +1,10 @@
 """Decisions of the HTTP cache (Serve, Forward, Unsatisfiable, ResponseActions), and its policy parameters (RFC 9111).
 
-    lookup.decide              -> Serve | Forward | Unsatisfiable
-    response.handle_response   -> ResponseActions   after the response to a Forward: relay, store, freshen, invalidate
-    response.handle_failure    -> Serve | None      without a response to a Forward: a stale response, or None: an error
+The functions that return them are in the modules lookup and response:
+
+lookup.decide              -> Serve | Forward | Unsatisfiable
+response.handle_response   -> ResponseActions   after the response to a Forward: relay, store, freshen, invalidate
+response.handle_failure    -> Serve | None      without a response to a Forward: a stale response, or None: an error
 """
 
 from dataclasses import dataclass

@@ -195,7 +195,7 @@ def memory_folder(outer: Mapping[str, str] = os.environ) -> str:
 
 
 def _folders_place() -> str | None:
-    """Return the parent folder for job folders: in memory, since files there are synced; None for the default."""
+    """Return the parent of job folders: /dev/shm if writable, since a sync costs nothing there; None for the default."""
     place = "/dev/shm"
     return place if os.access(place, os.W_OK | os.X_OK) else None
 
