@@ -180,7 +180,7 @@ def _cases(context: Run) -> list[Case]:
 
 
 def _all_arrivals(context: Run) -> Outcome:
-    """Send requests with Poisson arrivals over a link without a cache; compare each wait in the queue with theory (W8)."""
+    """Send requests with Poisson arrivals over a link without a cache; compare each wait with theory (claim W8)."""
     asked, (case, *more) = context.parameters, _cases(context)
     if more or case.cached:
         raise EmulationError("a span is for one case without a cache: use --set cases=slow or --set cases=faster")

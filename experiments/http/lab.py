@@ -1,4 +1,6 @@
-"""Emulated network of the HTTP experiments, test pages, captured page loads, and corrections to closed-form load times."""
+"""Emulated network of the HTTP experiments, test pages, captured page loads, and terms that closed-form load times
+omit.
+"""
 
 from __future__ import annotations
 

@@ -251,7 +251,7 @@ class Network(Mininet):  # type: ignore[misc]
         self.is_open = self.is_up = True
 
     def _with_class(self, options: dict[str, Any], own: type) -> dict[str, Any]:
-        """Return the options with a new `cls`: a constructor of the class that combines `cls` with lab7's class `own`."""
+        """Return the options with a new `cls`: a constructor of the class that combines `cls` with lab7's `own`."""
         classes.unwrap(options)
         kind = classes.combined(options.get("cls"), own)
         # The last matching base class is the most derived one.
