@@ -1,6 +1,4 @@
-"""Emulated network of the HTTP experiments, test pages, captured page loads, and terms that closed-form load times
-omit.
-"""
+"""Emulated network of the HTTP experiments, test pages, captured page loads, and corrections to closed-form times."""
 
 from __future__ import annotations
 
