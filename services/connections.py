@@ -48,7 +48,8 @@ class Sweep:
     """Periodic timer for the deadlines of all connections: calls `look` every `period_s` seconds while it returns True.
 
     One timer for all connections costs less than one timer per connection. The timer does not run while there are no
-    connections, so that an idle server uses no CPU time. This matters most in virtual time, which skips idle hours.
+    connections, so that an idle server uses no CPU time. This matters most with a simulated clock (virtual time), which
+    skips idle hours.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, period_s: float, look: Callable[[], bool]) -> None:

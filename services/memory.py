@@ -1,6 +1,6 @@
 """Release of memory in service processes: objects of failed TLS handshakes, and freed memory of the C heap.
 
-The latter is returned to the operating system. Left out: C libraries other than glibc, which return freed memory
+Freed memory is returned to the operating system. Left out: C libraries other than glibc, which return freed memory
 without a call or have no function for it.
 """
 

@@ -9,11 +9,12 @@ stay the same. Arrivals are Poisson, and popularity follows Zipf's law. The numb
 gives the intended hit rate by Che's approximation of an LRU cache. The Internet's delay is emulated as additional
 propagation delay of the access link.
 
-A long run in virtual time (`--full`) uses the slow link alone, for one hour (parameter `span`) with one request a
-second on average, at a utilisation of nine tenths. At this load the waiting times of successive requests are correlated
-over many minutes, and the mean over a few minutes is no good estimate. Each response time is therefore compared with
-Lindley's recursion for the same arrivals, and the mean waiting time with the Pollaczek-Khinchine formula by a
-confidence interval. A request's waiting time is its response time minus the shortest response time.
+A long run with a simulated clock (virtual time, `--full`) uses the slow link alone, for one hour (parameter `span`)
+with one request a second on average, at a utilisation of nine tenths. At this load the waiting times of successive
+requests are correlated over many minutes, and the mean over a few minutes is no good estimate. Each response time is
+therefore compared with Lindley's recursion for the same arrivals, and the mean waiting time with the
+Pollaczek-Khinchine formula by a confidence interval. A request's waiting time is its response time minus the shortest
+response time.
 
 TCP adds no delay of its own in such a run: every response fits the initial window, and all connections are opened
 beforehand. The parameter `rto_min` makes the retransmission time-out longer than the longest wait, since TCP otherwise

@@ -63,7 +63,7 @@ class CommandClient:
         self._implementation = implementation
 
     def supports(self, strategy: str) -> bool:
-        """Return True if the registry has a command line for the strategy; single objects are always supported."""
+        """Return True for a single object, and for a strategy with a command line in the program's registry entry."""
         return strategy == SINGLE or self._implementation.supports(strategy)
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:

@@ -3,7 +3,8 @@
 A client requests a page, waits, and requests it again, in three cases. The origin's idle time-out is longer than the
 wait (the connection is kept); it is shorter (the connection is closed); or a proxy has a longer time-out than its
 origin. The time of the second request is compared with theory: one round trip on a kept connection, two if a new
-connection must be opened, on either hop. The wait is two seconds; in the long run in virtual time it is ten minutes.
+connection must be opened, on either hop. The wait is two seconds; in the long run, which has a simulated clock (virtual
+time), it is ten minutes.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ class Recovery:
 
 @dataclass(frozen=True)
 class _Course:
-    """Outage of the user who was affected longest by a fault, as used in the evidence text.
+    """Outage of the user with the longest outage after a fault, as used in the evidence text.
 
     Attributes: the first failed, the last failed and the next successful request; the last DNS answer with the
     replica's address; the start of the last failed request in s after the fault; a text on the replica's return.
@@ -285,7 +285,7 @@ def _before(attempt: Attempt, fault: Fault) -> bool:
 
 
 def _course(episode: Episode) -> _Course:
-    """Check that the outage of each user is short enough; return that of the user who was affected longest."""
+    """Check that the outage of each user is short enough; return the longest one."""
     fault = episode.fault
     named = _no_longer_named(episode)
     users = [_served_again(user, fault) for user in episode.users]

@@ -59,8 +59,8 @@ def bind(groups: int | None) -> None:
 def find_place(root: Path | None = None, membership: str | None = None) -> Place:
     """Return the folder in which groups can be created. Raises MachineError if there is none, and in virtual time.
 
-    In virtual time, programs take no CPU time that could be limited. root: folder of the mounted groups; membership:
-    contents of /proc/self/cgroup.
+    In virtual time (a simulated clock), programs take no CPU time that could be limited. root: folder of the mounted
+    groups; membership: contents of /proc/self/cgroup.
     """
     if "time-travel=" in Path("/proc/cmdline").read_text():
         raise MachineError(

@@ -24,7 +24,7 @@ subtracted exactly from the arrival time of a frame. If a time-out ended the sle
 then arrived at an unknown later time.
 
 The residue is the error of the estimates. The carrier records when each frame was due and when it left, so that the
-fidelity certificate knows the lateness of every departure.
+lateness of every departure is known to the certificate on the emulation's fidelity.
 """
 
 import contextlib
