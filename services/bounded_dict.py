@@ -2,7 +2,7 @@
 
 The maximum bounds the memory that peers can make a service use, for example for RRsets and encoded responses in a
 resolver. Since peers also choose the size of many entries, a large entry may count as several: cost_of(octets) returns
-as how many.
+that number.
 """
 
 from typing import Generic, TypeVar

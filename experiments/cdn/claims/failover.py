@@ -9,8 +9,9 @@ next health check has failed. Users may use such an answer for its TTL. The late
     last failed request                  TTL + interval + timeout + slack
 
 `interval` is the time between two health checks. `timeout` is the time-out of a check; it is 0 if the connection is
-refused at once. Three observations contradict the claim at any time: a 200 response with other content than the object,
-a DNS answer with an address that is no server of the object, and a DNS answer with another TTL.
+refused at once. `slack` is the time of messages under way (a refused check, the answer to the resolver), plus delays by
+other load on the machine. Three observations contradict the claim at any time: a 200 response with other content than
+the object, a DNS answer with an address that is no server of the object, and a DNS answer with another TTL.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ NS = 1_000_000_000
 class Fault:
     """Failure of one replica: its address, the times of failure and return in ns, and the terms that bound the outage.
 
-    The longest permitted outage is TTL + interval of health checks + time-out of a check + slack.
+    The longest permitted outage is TTL + interval of health checks + time-out of a check + slack (see the module).
     """
 
     address: str

@@ -32,11 +32,11 @@ The RRset cache (this module) is the only cache that interprets DNS data, so all
 replaced only by data of equal or higher rank (Trust), so an answer without AA cannot displace an answer with AA. With
 EDNS Client Subnet, answers that are valid for a part of the clients are in recursion.ecs_cache instead.
 
-Delegations and glue are in a separate store, which lookups of answers do not use: a referral can only lead to the
-servers of its zone. A delegation expires no later than the delegation whose servers sent the referral. When the
-parent's TTL is over, the parent is queried again, and a revoked zone disappears with everything below it. Without this
-rule, the servers of a revoked zone can renew its delegation for ever by delegating ever longer names ("phoenix
-domains", CVE-2022-30698 and CVE-2022-30699).
+Delegations and glue are in a separate store of this module, the delegation cache, which lookups of answers do not use:
+a referral can only lead to the servers of its zone. A delegation expires no later than the delegation whose servers
+sent the referral. When the parent's TTL is over, the parent is queried again, and a revoked zone disappears with
+everything below it. Without this rule, the servers of a revoked zone can renew its delegation for ever by delegating
+ever longer names ("phoenix domains", CVE-2022-30698 and CVE-2022-30699).
 
 The infra cache (recursion.infra_cache) describes servers, not data. It influences only the choice of the server and the
 timeout, never an answer, so its entries need no trust, and a fixed lifetime is enough.

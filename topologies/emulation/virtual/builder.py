@@ -2,6 +2,8 @@
 
     python -m lab7.topologies.emulation.virtual.builder [--shared]
 
+The inputs of a build, in the order of their use, and a test at its end:
+
     /usr/src/linux-source-6.1.tar.xz   unpacked, without files that no configuration for user-mode Linux reads
     kernel/*.patch                     applied; a patch that does not apply ends the build
     kernel/config                      the whole configuration
