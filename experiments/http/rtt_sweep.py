@@ -1,4 +1,4 @@
-"""Experiment on page load time over the RTT, by strategy and number of objects (claim H14; formulas of H6 to H13).
+"""Experiment on page load time over the RTT, by strategy and number of objects (claim H14, formulas of H6 to H13).
 
 A page of n objects is loaded over links with different RTTs by every strategy (HTTP version and use of connections).
 The plot shows the textbook's formulas as solid lines and measurements as points. If the responses that a server may

@@ -1,6 +1,7 @@
 """HTTP/2 client connection, sans-IO, on the h2 library (RFC 9113).
 
     client = Http2ClientConnection(push=False)
+    client.start()                    # prior knowledge or ALPN; with Upgrade: offer_upgrade()
     stream_id = client.send_request(Request(b"GET", b"/", Fields(((b"Host", b"a"),))), b"http")
     client.data_to_send()             # the preface, SETTINGS, WINDOW_UPDATE and HEADERS, in one piece
     client.receive_data(octets)       # [ResponseReceived(1, Response(...)), DataReceived(1, b"..."), StreamEnded(1)]
