@@ -28,7 +28,7 @@ class Policy:
     Use one instance for all requests: the metadata derived from a stored response is cached per Policy instance,
     compared by identity.
 
-    identifier          the cache's name in Cache-Status, encoded as a Token or String by cache_status.identifier
+    identifier          the cache's name in Cache-Status, encoded as a Token or String by reuse.cache_identifier
     heuristic_fraction  heuristic freshness lifetime as a fraction of the time since Last-Modified (4.2.2)
     heuristic_most_s    maximum heuristic freshness lifetime, seconds
     targeted            lower-case names of the targeted fields to obey, in order of precedence (RFC 9213 section 2.2)

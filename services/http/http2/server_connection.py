@@ -4,7 +4,7 @@
     server.receive_data(PREFACE + settings + headers, now)     # [RequestReceived(1, Request(...), b"")]
     server.send_response(1, Response(200, body=b"hi"), date)   # on stream 1: buffers HEADERS, queues the content
     server.produce(65_536)                                     # buffers DATA, until 65,536 octets are buffered
-    server.data_to_send()                                      # SETTINGS, WINDOW_UPDATE, SETTINGS with ACK, HEADERS, DATA
+    server.data_to_send()                                      # SETTINGS, WINDOW_UPDATE, SETTINGS (ACK), HEADERS, DATA
 
 A frame is decoded by FrameDecoder (frames.py) and dispatched to its handler by type. The connection keeps the streams
 (streams.py), the limits on request content (ReceiveWindows in flow_control.py) and on abuse (RateLimits in limits.py);
