@@ -133,7 +133,7 @@ class Http2ClientConnection:
         return max(0, int(allowed) - sum(stream_id % 2 for stream_id in self._open_streams)) if self.is_open else 0
 
     def send_request(self, request: Request, scheme: bytes) -> int:
-        """Send a request without content and return its stream number.
+        """Buffer a request without content for data_to_send(), and return its stream number.
 
         Raises LocalProtocolError if no stream is available.
         """
@@ -152,7 +152,7 @@ class Http2ClientConnection:
         return octets
 
     def close(self) -> None:
-        """Send GOAWAY (RFC 9113 section 6.8)."""
+        """Buffer GOAWAY for data_to_send() (RFC 9113 section 6.8)."""
         if self.is_open:
             self.is_open = False
             self._h2.close_connection()

@@ -590,7 +590,10 @@ class Http2ServerConnection:
         return len(self._streams)
 
     def send_response(self, stream_id: int, response: Response, date: bytes) -> None:
-        """Send a response, or drop it if its stream is closed; this object closes the response's Body in both cases."""
+        """Buffer a response for data_to_send(), or drop it if its stream is closed.
+
+        In both cases, this object closes the response's Body.
+        """
         stream = self._streams.by_id.get(stream_id)
         if stream is not None and stream.status == 0:
             self._scheduler.send_response(stream, response, date)
@@ -632,7 +635,9 @@ class Http2ServerConnection:
         return self._scheduler.outgoing_octets
 
     def produce(self, limit_octets: int) -> list[str]:
-        """Send DATA until `limit_octets` are buffered; return an error for each stream whose body failed."""
+        """Buffer DATA for data_to_send(), up to `limit_octets` in total; return an error for each stream whose body
+        failed.
+        """
         broken = self._scheduler.produce(limit_octets)
         for stream, _ in broken:
             # HEADERS are sent already, so only a reset can show that the content is incomplete (RFC 9113 section 8.1).
@@ -651,7 +656,7 @@ class Http2ServerConnection:
         return closed
 
     def stop(self) -> None:
-        """Send GOAWAY and accept no further request; those received are still answered (RFC 9113 section 6.8)."""
+        """Buffer GOAWAY, and accept no further request; those received are still answered (RFC 9113 section 6.8)."""
         if not (self._is_draining or self.is_over):
             self._is_draining = True
             self._send_goaway(ErrorCode.NO_ERROR)
