@@ -165,7 +165,7 @@ class EDNS:
     options: tuple[Option, ...] = ()
 
     def write(self, writer: Writer, rcode: int) -> None:
-        """Encode the OPT pseudo-record of EDNS."""
+        """Append the OPT pseudo-record of EDNS to the message in `writer`."""
         writer.name(ROOT)
         writer.u16(RRType.OPT)
         writer.u16(self.udp_size)
@@ -287,7 +287,7 @@ def flags_of(message: Message) -> int:
 
 
 def write_header(writer: Writer, message: Message) -> None:
-    """Encode the header with the record counts of the sections.
+    """Append the header, with the record counts of the sections, to the message in `writer`.
 
     Raises ValueError for an rcode above 15 in a message without EDNS.
     """
@@ -303,14 +303,14 @@ def write_header(writer: Writer, message: Message) -> None:
 
 
 def write_question(writer: Writer, question: Question) -> None:
-    """Encode an entry of the question section: qname, qtype, qclass."""
+    """Append an entry of the question section (qname, qtype, qclass) to the message in `writer`."""
     writer.name(question.name)
     writer.u16(question.rtype)
     writer.u16(question.rclass)
 
 
 def write_record(writer: Writer, record: Record) -> None:
-    """Encode a record; its RDLENGTH is set after the rdata is encoded."""
+    """Append a record to the message in `writer`; its RDLENGTH is set after the rdata is encoded."""
     writer.name(record.name)
     writer.u16(record.rtype)
     writer.u16(record.rclass)
@@ -435,7 +435,7 @@ def _opt_octets(message: Message) -> int:
 
 
 def _write_section(writer: Writer, section: Sequence[Record], limit_octets: int) -> tuple[int, bool]:
-    """Encode the RRsets of a section while they fit; return (number of records written, True if all were written)."""
+    """Append the RRsets of a section while they fit; return (number of records written, True if all were written)."""
     count = 0
     for rrset in _rrsets(section):
         before = len(writer)
@@ -472,7 +472,7 @@ def _covered_type(record: Record) -> int:
 
 
 def _write_additional(writer: Writer, message: Message, limit_octets: int) -> tuple[int, bool]:
-    """Encode the additional section; return (number of records written, False if glue of a referral was left out).
+    """Append the additional section; return (number of records written, False if glue of a referral was left out).
 
     If the section does not fit as a whole, the glue of a referral is written first, since TC must be set without it
     (RFC 9471 section 2). The other addresses follow as far as they fit, IPv4 before IPv6, as in BIND and NSD.

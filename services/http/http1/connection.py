@@ -399,8 +399,7 @@ class ServerConnection(Connection):
         return self._buffer.take(len(self._buffer))
 
     def send_response(self, response: Response, date: bytes, close: bool = False) -> bytes:
-        """Encode a final response, and return the octets to send: its head, and the content if `response.body` is
-        bytes.
+        """Encode a final response; return the octets to send: its head, and the content if `response.body` is bytes.
 
         If the body is a Body, send_data() and send_end() encode its content afterwards, unless `is_sent` is already
         true (no content is sent, for example to HEAD). This method adds Date (`date`), Connection, and Content-Length

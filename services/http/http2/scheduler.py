@@ -205,7 +205,7 @@ class Scheduler:
     # Round-robin scheduling.
 
     def produce(self, limit_octets: int) -> list[tuple[Stream, str]]:
-        """Buffer DATA round-robin, up to `limit_octets` in total; return (stream, error) for each failed body."""
+        """Buffer DATA round-robin until `limit_octets` are buffered; return (stream, error) for each failed body."""
         broken: list[tuple[Stream, str]] = []
         while self._queue and self._window > 0 and self.outgoing_octets < limit_octets:
             stream = self._queue.popleft()

@@ -635,9 +635,7 @@ class Http2ServerConnection:
         return self._scheduler.outgoing_octets
 
     def produce(self, limit_octets: int) -> list[str]:
-        """Buffer DATA for data_to_send(), up to `limit_octets` in total; return an error for each stream whose body
-        failed.
-        """
+        """Buffer DATA until `limit_octets` are buffered; return an error for each stream whose body failed."""
         broken = self._scheduler.produce(limit_octets)
         for stream, _ in broken:
             # HEADERS are sent already, so only a reset can show that the content is incomplete (RFC 9113 section 8.1).
