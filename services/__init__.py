@@ -15,7 +15,7 @@ clock. Its methods take octets (and the time `now`, if they depend on it) and re
 are frozen dataclasses. The shell carries out the actions in order, and passes the result of an action to a named method
 of the core. In an FTP session, for example:
 
-    session.receive(b"USER ann\r\n")                 # the action [Authenticate("ann", Credential.NAME)]
+    session.receive(b"USER ann\r\n")                   # the action [Authenticate("ann", Credential.NAME)]
     session.resolved(Admitted(Credential.PASSWORD))    # its result; returns the action [Send(b"331 ...")]
 
 A test of a core therefore needs no mock. Two cores deviate from this interface to keep their code short. A mailbox

@@ -18,7 +18,7 @@ it. Each mail server accepts relayed mail on port 25 and submissions of its user
 mailboxes by POP3 (port 110), IMAP (port 143) and webmail (port 80). In the diagram, `sender`, `receiver`, `between` and
 `names` are delays, parameters of the topology. The delays are one-way; `between` is the delay between the two mail
 servers, half of it on either side of s0. RTT: alice - mail-a 20 ms, mail-a - mail-b 100 ms, bob - mail-b 40 ms. Only
-the link s1 - s0 has a rate. www.example.org serves the picture that Alice sends, and others.
+the link s1 - s0 has a rate. www.example.org is a web server with pictures, among them the one that Alice sends by mail.
 
     sudo mn --custom topologies/mail.py --topo mail --switch lxbr
 """

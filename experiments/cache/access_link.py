@@ -17,14 +17,15 @@ Pollaczek-Khinchine formula by a confidence interval. A request's waiting time i
 response time.
 
 TCP adds no delay of its own in such a run: every response fits the initial window, and all connections are opened
-beforehand. The parameter `rto_min` makes the retransmission time-out longer than the longest wait, since TCP otherwise
-takes a round trip of half a minute for a loss. A run with a retransmitted segment is undecided. Packets are captured
-only at the client, which limits the capture of an hour to 50 MB.
+beforehand. The parameter `rto_min` makes the retransmission time-out longer than the longest wait, since TCP would
+otherwise take a response that waits half a minute in the queue for a lost one. A run with a retransmitted segment is
+undecided. Packets are captured only at the client, which limits the capture of an hour to 50 MB.
 
 In real time, delays caused by other load on the machine are not subtracted from the response times; a mean may deviate
-from theory by the fraction WITHIN. The reason is that requests are sent in an open loop (without waiting for
-responses), and dozens are under way at once. When a program waits for the processor, it may delay all requests queued
-behind its own, or none if the link's queue is the bottleneck anyway. Such a delay cannot be attributed to one request.
+from theory by the fraction WITHIN (in claims.access_link). The reason is that requests are sent in an open loop
+(without waiting for responses), and dozens are under way at once. When a program waits for the processor, it may delay
+all requests queued behind its own, or none if the link's queue is the bottleneck anyway. Such a delay cannot be
+attributed to one request.
 """
 
 from __future__ import annotations
