@@ -137,10 +137,7 @@ class ClientConnection(Connection):
         return len(self._methods)
 
     def send_request(self, request: Request, body: bytes = b"") -> bytes:
-        """Encode a complete request, and return the octets to send.
-
-        Content-Length is added for content whose length no field states.
-        """
+        """Return the octets of a complete request, to be sent; add Content-Length if no field states the length."""
         if not self.persistent or self.unanswered >= limits.PIPELINED_REQUESTS:
             raise LocalProtocolError("no further request can be sent on this connection")
         if body and not request.fields.has_any((b"content-length", b"transfer-encoding")):
