@@ -18,6 +18,7 @@ result.json:
     environment  {version, kernel, links: netem | wire, command}; the version is that of lab7
     network      {hosts {name: [address]}, switches, links [{first, second, first_interface, second_interface,
                  there {rate_bps, delay_s, loss, queue_frames}, back}]}, null in older results
+    parameter_texts {name: text}, the parameters as typed on the command line: with units
     attempt      1, or 2 and more for a rerun (see reruns)
     format       1: the version of this description; a reader rejects other versions
 
@@ -27,7 +28,7 @@ line. `left_out`: a sentence on the octets that were removed from a capture.
 
 Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. Fields that were added later
 are optional for a reader: raw_s, disturbed, span, spans, symbols, capture_sha256, left_out, clock, attempt, faults,
-violations, replaced, environment, network.
+violations, replaced, environment, network, parameter_texts.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ from lab7.experiments.harness.fidelity.disturbance import (
     without_disturbance,
 )
 from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.parameters import written
 from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.harness.results.network import NetworkDescription
 from lab7.experiments.harness.theory.tcp import Theory
@@ -356,6 +358,12 @@ class Result:
     replaced: Mapping[str, str] = field(default_factory=dict)
     environment: Environment = field(default_factory=Environment)
     network: NetworkDescription | None = None
+    parameter_texts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Return the parameters as text with units (rtt -> 50ms); of older results, the values without units."""
+        return {name: self.parameter_texts.get(name) or written(value) for name, value in self.parameters.items()}
 
     @property
     def variant(self) -> str:
