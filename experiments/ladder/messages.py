@@ -116,7 +116,9 @@ def _dns(captured: CaptureFile, interface: str) -> Iterator[WireMessage]:
                 yield _dns_message(message)
         for stray in some.strays:
             yield _dns_message(stray)
-    for kind, faulty in (("malformed", traffic.problems), ("captured in part", traffic.holes)):
+    # A datagram without payload holds no message, not a malformed one.
+    malformed = [problem for problem in traffic.problems if problem.octets]
+    for kind, faulty in (("malformed", malformed), ("captured in part", traffic.holes)):
         for problem in faulty:
             if problem.carrier is not None:
                 yield _faulty_dns_message(kind, problem, problem.carrier)
