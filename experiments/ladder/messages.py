@@ -26,6 +26,7 @@ from lab7.experiments.dns.wire.traffic import (
     Problem,
     dns_exchanges,
     exchanges_elsewhere,
+    lone_fragments,
 )
 from lab7.experiments.ftp.wire.grammar import COMMAND, FIRST_OF_MANY, REPLY
 from lab7.experiments.ftp.wire.sessions import CONTROL_PORT, ftp_traffic
@@ -110,15 +111,12 @@ def _decoded(octets: bytes) -> str:
 
 def _dns(captured: CaptureFile, interface: str) -> Iterator[WireMessage]:
     traffic = dns_exchanges(captured, interface)
-    for some in (traffic, exchanges_elsewhere(captured, interface)):
-        for exchange in some.exchanges:
-            for message in (exchange.query, *exchange.repeats, *([exchange.response] if exchange.response else [])):
-                yield _dns_message(message)
-        for stray in some.strays:
-            yield _dns_message(stray)
+    for message in (*traffic.messages, *exchanges_elsewhere(captured, interface).messages):
+        yield _dns_message(message)
     # A datagram without payload holds no message, not a malformed one.
     malformed = [problem for problem in traffic.problems if problem.octets]
-    for kind, faulty in (("malformed", malformed), ("captured in part", traffic.holes)):
+    partial = [*traffic.holes, *lone_fragments(captured, interface, traffic)]
+    for kind, faulty in (("malformed", malformed), ("captured in part", partial)):
         for problem in faulty:
             if problem.carrier is not None:
                 yield _faulty_dns_message(kind, problem, problem.carrier)

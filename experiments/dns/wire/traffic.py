@@ -32,6 +32,7 @@ from typing import Any, Literal
 
 from lab7.experiments.dns.wire.common_records import CommonMessage, parse_common
 from lab7.experiments.harness.judge import layers
+from lab7.experiments.harness.judge.fragments import is_first_fragment
 from lab7.experiments.harness.judge.frames import (
     UDP_HEADER_BYTES,
     UDP_PROTOCOL,
@@ -448,6 +449,14 @@ class DnsTraffic:
         )
 
     @property
+    def messages(self) -> list[DnsMessage]:
+        """Return all messages: each query, its repetitions and its response, then the responses without a query."""
+        found: list[DnsMessage] = []
+        for exchange in self.exchanges:
+            found += [exchange.query, *exchange.repeats, *([exchange.response] if exchange.response else [])]
+        return [*found, *self.strays]
+
+    @property
     def absence(self) -> str | None:
         """Return a clause that says that no query was captured; None if there is a query."""
         return None if self.exchanges or self.problems else "no DNS query in the capture"
@@ -507,6 +516,27 @@ def dns_exchanges(capture: CaptureFile, interface: str, port: int = DNS_PORT) ->
     problems.sort(key=lambda problem: problem.frame)
     exchanges, strays = pair(messages)
     return DnsTraffic(exchanges, tuple(problems), capture.dropped(interface), tuple(holes), strays)
+
+
+def lone_fragments(capture: CaptureFile, interface: str, traffic: DnsTraffic) -> Iterator[Problem]:
+    """Yield the first fragments of messages on port 53 that are not in `traffic`, since other fragments are missing.
+
+    A capture of port 53 alone has no further fragments, because these have no ports.
+    """
+    whole = {(_ends(one), one.id.to_bytes(2, "big")) for one in traffic.messages}
+    whole |= {(_ends(one.carrier), one.octets[:2]) for one in traffic.problems if one.carrier is not None}
+    for frame in capture.at(interface):
+        udp = frame.udp if is_first_fragment(frame.data) else None
+        if udp is None or DNS_PORT not in (udp.source.port, udp.target.port):
+            continue
+        carrier = _udp_carrier(frame, udp)
+        if (_ends(carrier), udp.payload[:2]) not in whole:
+            text = f"frame {frame.number} has the first of several fragments, and another one is missing"
+            yield Problem(frame.number, frame.time_ns, text, carrier, udp.payload)
+
+
+def _ends(carrier: Carrier) -> tuple[str, int, str, int]:
+    return carrier.source, carrier.source_port, carrier.target, carrier.target_port
 
 
 def exchanges_elsewhere(capture: CaptureFile, interface: str) -> DnsTraffic:

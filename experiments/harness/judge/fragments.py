@@ -104,6 +104,18 @@ def ipv6_offset(data: bytes) -> int:
     return at + 2 if data[at : at + 2] == ETHERTYPE_IPV6 and len(data) >= at + 2 + IPV6_HEADER_BYTES else 0
 
 
+def is_first_fragment(data: bytes) -> bool:
+    """Return True for a frame with the first of several fragments of a datagram."""
+    start = ipv4_offset(data)
+    if start:
+        return int.from_bytes(data[start + 6 : start + 8], "big") & (MORE_FRAGMENTS | OFFSET) == MORE_FRAGMENTS
+    header = _fragment_header(data, start) if (start := ipv6_offset(data)) else None
+    if header is None:
+        return False
+    position = int.from_bytes(data[header[1] + 2 : header[1] + 4], "big")
+    return position & (IPV6_OFFSET | IPV6_MORE_FRAGMENTS) == IPV6_MORE_FRAGMENTS
+
+
 class Reassembler:
     """Reassembler of the IP datagrams at one interface; frames are added one at a time."""
 

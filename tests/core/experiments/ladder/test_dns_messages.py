@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from scapy.layers.dns import DNS, DNSQR, DNSRR
-from scapy.layers.inet import UDP
+from scapy.layers.inet import UDP, fragment
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
 from scapy.layers.l2 import Ether
 
@@ -79,12 +79,24 @@ def test_a_stream_that_ends_within_a_message_has_its_beginning_as_an_arrow(tmp_p
     assert dns(wire.capture(tmp_path)) == ["> www.example.com. A?", "< malformed: www.example.com. A"]
 
 
-def test_a_response_in_ipv6_fragments_is_an_arrow() -> None:
+def ipv6_fragments() -> list[bytes]:
     ends = {"src": "2001:db8::2", "dst": "2001:db8::1"}
     octets = bytes(IPv6(bytes(IPv6(**ends) / UDP(sport=53, dport=5000) / ANSWER)).payload)
-    parts = (IPv6ExtHdrFragment(nh=17, offset=0, m=1, id=1) / octets[:48], IPv6ExtHdrFragment(nh=17, offset=6, id=1))
-    first, second = (Ether() / IPv6(**ends) / part for part in (parts[0], parts[1] / octets[48:]))
-    assert dns(frames(bytes(first), bytes(second))) == ["< www.example.com. A 192.0.2.80"]
+    first = IPv6ExtHdrFragment(nh=17, offset=0, m=1, id=1) / octets[:48]
+    second = IPv6ExtHdrFragment(nh=17, offset=6, id=1) / octets[48:]
+    return [bytes(Ether() / IPv6(**ends) / part) for part in (first, second)]
+
+
+def ipv4_fragments() -> list[bytes]:
+    return [bytes(part) for part in fragment(Ether(to_client(ANSWER)), fragsize=48)]
+
+
+@pytest.mark.parametrize("parts", [ipv4_fragments(), ipv6_fragments()])
+def test_a_response_in_fragments_is_an_arrow_and_its_first_fragment_alone_is_one_too(parts: list[bytes]) -> None:
+    assert dns(frames(*parts)) == ["< www.example.com. A 192.0.2.80"]
+    assert dns(frames(*parts[::-1])) == ["< www.example.com. A 192.0.2.80"]
+    assert dns(frames(*parts[:1])) == ["< captured in part: www.example.com. A"]
+    assert dns(frames(*parts[1:])) == []
 
 
 @pytest.mark.parametrize("port", [443, 8053])

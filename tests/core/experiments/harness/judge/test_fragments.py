@@ -16,7 +16,7 @@ from scapy.layers.l2 import Dot1Q, Ether
 
 from lab7.experiments.dns.wire.traffic import dns_exchanges
 from lab7.experiments.harness.capture.pcapng import InterfaceCounts
-from lab7.experiments.harness.judge.fragments import TIMER_NS
+from lab7.experiments.harness.judge.fragments import TIMER_NS, is_first_fragment
 from lab7.experiments.harness.judge.frames import CaptureFile, Frame, connections, datagrams
 
 V4 = IP(src="10.0.0.1", dst="10.0.0.2", id=7)
@@ -139,6 +139,14 @@ def test_ipv6_fragments_that_are_missing_overlap_or_belong_to_another_datagram_a
     for parts in (rest, [other, *rest], [overlapping, *rest]):
         assert not list(datagrams(frames(*parts, head=HEAD6)))
     assert not list(datagrams([replace(one, data=one.data[:-1]) for one in frames(first, *rest, head=HEAD6)]))
+
+
+def test_the_first_of_several_fragments_is_recognised() -> None:
+    fragments = [[HEAD + bytes(part) for part in pieces(V4 / QUERY)], [HEAD6 + bytes(part) for part in ipv6_pieces()]]
+    for parts in fragments:
+        assert [is_first_fragment(part) for part in parts] == [True] + [False] * (len(parts) - 1)
+    whole = [HEAD + bytes(V4 / QUERY), HEAD6 + bytes(V6 / QUERY), HEAD6 + bytes(ipv6_pieces(1000)[0]), HEAD6, b""]
+    assert not any(map(is_first_fragment, whole))
 
 
 def test_an_ipv6_packet_whose_only_fragment_is_the_whole_is_read_at_once() -> None:
