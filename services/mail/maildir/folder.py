@@ -468,6 +468,7 @@ class Folder:
         size = sum(len(message.content) for message in messages)
         if not self._quota.allows(size, len(messages)):
             raise QuotaExceededError("Quota exceeded.")
+        self.keywords.add(frozenset().union(*flags))
         lettered = [self.keywords.letters_of(message_flags) for message_flags in flags] or [
             message.letters for message in messages
         ]
@@ -502,6 +503,7 @@ class Folder:
         sizes = [stored_size(self.message(uid).base) or self.size_octets(uid) for uid in copied]
         if not self._quota.allows(sum(sizes), len(sizes)):
             raise QuotaExceededError("Quota exceeded.")
+        target.keywords.add(frozenset().union(*(self.messages[uid].flags for uid in copied if uid in self.messages)))
         names: dict[int, str] = {}
         now_ns = int(target.now() * 1e9)
         try:

@@ -211,7 +211,11 @@ class Maildir:
         inbox = self.folder(INBOX)
         inbox.refresh()
         self.create(new_name)
-        moved = inbox.copy_to(inbox.uids, self.folder(new_name))
+        try:
+            moved = inbox.copy_to(inbox.uids, self.folder(new_name))
+        except (MaildirError, OSError):
+            self.remove(new_name)
+            raise
         inbox.expunge([uid for uid, _ in moved])
 
     def clean(self) -> None:
