@@ -30,7 +30,7 @@ from lab7.services.mail.maildir.delivery import (
 from lab7.services.mail.maildir.errors import FolderExistsError, FolderNameError, MaildirError, NoFolderError
 from lab7.services.mail.maildir.errors import QuotaExceededError as QuotaExceededError
 from lab7.services.mail.maildir.folder import Folder
-from lab7.services.mail.maildir.folder_names import INBOX, SEPARATOR, checked, directory_of, name_of
+from lab7.services.mail.maildir.folder_names import INBOX, SEPARATOR, checked, checked_new, directory_of, name_of
 from lab7.services.mail.maildir.limits import ABANDONED_S, FOLDERS_MAX, SUBSCRIPTIONS_MAX
 
 # Subscribed names need not name existing folders (RFC 3501 section 6.3.6).
@@ -152,7 +152,7 @@ class Maildir:
 
     def create(self, name: str) -> None:
         """Create a folder; raises FolderNameError, FolderExistsError, and MaildirError above FOLDERS_MAX."""
-        name = checked(name)
+        name = checked_new(name)
         if self.exists(name):
             raise FolderExistsError("The mailbox already exists.")
         if len(self.names()) >= FOLDERS_MAX:
@@ -184,7 +184,7 @@ class Maildir:
 
         Raises NoFolderError, FolderExistsError and FolderNameError.
         """
-        name, new_name = checked(name), checked(new_name)
+        name, new_name = checked(name), checked_new(new_name)
         if self.exists(new_name):
             raise FolderExistsError("The new mailbox already exists.")
         if name == INBOX:
