@@ -129,6 +129,11 @@ class Folder:
         return self._index.uidvalidity
 
     @property
+    def first_uidvalidity(self) -> int:
+        """The first UIDVALIDITY of the folder, which identifies it: a new one after a rename does not change it."""
+        return self._index.first_uidvalidity
+
+    @property
     def uidnext(self) -> int:
         """The folder's UIDNEXT: the next message gets this UID or a higher one (RFC 3501 section 2.3.1.1)."""
         return self._index.uidnext
