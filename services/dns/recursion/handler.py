@@ -181,7 +181,7 @@ def security_aware_reply(query: Message, result: Result, rotation: int = 0) -> M
     secure = result.rcode in (Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.YXDOMAIN) and is_secure(
         result.answers, result.authority
     )
-    # Stale data has an extended error, and is not authenticated any more.
+    # Data with an extended error is stale, or not validated.
     secure = secure and result.extended_error is None
     return replace(
         query.reply(result.rcode),

@@ -70,7 +70,14 @@ _ANSWERS = (Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.YXDOMAIN)
 
 
 class ResolutionError(Exception):
-    """Error for a question that cannot be resolved; the message is the reason."""
+    """Error for a question that cannot be resolved; the message is the reason.
+
+    `extended_error` is the reason that a server has given for its own failure.
+    """
+
+    def __init__(self, detail: str, extended_error: ExtendedError | None = None) -> None:
+        super().__init__(detail)
+        self.extended_error = extended_error
 
 
 class UnansweredError(ResolutionError):
