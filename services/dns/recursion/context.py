@@ -25,6 +25,7 @@ from lab7.services.dns.codec.name import Name
 from lab7.services.dns.recursion.cache import Cache, Delegation, LookupResult, Service, look_up
 from lab7.services.dns.recursion.ecs_cache import ECSCache, ECSView
 from lab7.services.dns.recursion.infra_cache import InfraCache
+from lab7.services.dns.recursion.local_names import local_answer
 from lab7.services.dns.security.trust import SecurityContext
 
 DO_NOT_QUERY: tuple[Network, ...] = tuple(
@@ -124,7 +125,12 @@ class ResolverContext:
         return replace(self, cache=self.cache.sibling(), ecs_cache=ecs_cache, security=security, hosts=hosts)
 
     def look_up(self, name: Name, rtype: int, subnet: Network | None, now: float) -> LookupResult | None:
-        """Look up a name and type in the ECS cache, for clients in `subnet`, and in the RRset cache; None on a miss."""
+        """Look up a name and type among the local names and in the caches; None on a miss.
+
+        The ECS cache is looked up for clients in `subnet`, before the RRset cache.
+        """
+        if (local := local_answer(name, rtype)) is not None:
+            return local
         if self.ecs_cache is None or subnet is None:
             return look_up(self.cache, name, rtype, now)
         view = ECSView(self.cache, self.ecs_cache, subnet)

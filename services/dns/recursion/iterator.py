@@ -73,7 +73,6 @@ from lab7.services.dns.recursion.cache import (
     LookupResult,
     Service,
     Trust,
-    look_up,
     negative_soa,
 )
 from lab7.services.dns.recursion.classification import (
@@ -505,7 +504,7 @@ class Iteration:
         None, if a query for the other type is of no use: the name is an alias, or does not exist.
         """
         context = self._context.for_hosts
-        result = look_up(context.cache, host, rtype, self._budget.now)
+        result = context.look_up(host, rtype, None, self._budget.now)
         if result is None:
             nested = Iteration(context, self._budget, None, self._depth + 1)
             result = yield from nested.resolve(host, rtype)
