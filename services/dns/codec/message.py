@@ -333,6 +333,42 @@ def _read_message(reader: Reader) -> Message:
     answers = _read_records(reader, counts[1])
     authority = _read_records(reader, counts[2])
     additional, opt = _read_additional(reader, counts[3])
+    return _assembled(message_id, flags, questions, (answers, authority, additional), opt)
+
+
+def read_envelope(data: bytes) -> Message:
+    """Return what can be read of a malformed message: header, questions, and the first OPT without its options.
+
+    RFC 6891 section 7: the sender of a malformed OPT gets a response with OPT, so it must be found. Raises WireError
+    without a complete header.
+    """
+    reader = Reader(data)
+    message_id, flags, *counts = _HEADER.unpack(reader.octets(HEADER_OCTETS))
+    questions: tuple[Question, ...] = ()
+    opt: _Opt | None = None
+    try:
+        questions = tuple([_read_question(reader) for _ in range(counts[0])])
+        for _ in range(sum(counts[1:])):
+            reader.name()
+            rtype, rclass, ttl = reader.u16(), reader.u16(), reader.u32()
+            if rtype == RRType.OPT and opt is None:
+                opt = _Opt(EDNS.read(Reader(b""), rclass, ttl, 0), ttl >> 24)
+            reader.octets(reader.u16())
+    except (WireError, NameTooLongError):
+        # What was read before the malformed part is returned.
+        pass
+    return _assembled(message_id, flags, questions, ((), (), ()), opt)
+
+
+def _assembled(
+    message_id: int,
+    flags: int,
+    questions: tuple[Question, ...],
+    sections: tuple[tuple[Record, ...], tuple[Record, ...], tuple[Record, ...]],
+    opt: _Opt | None,
+) -> Message:
+    """Return the message with these parts; `flags` are the 16 bits of flags, opcode and rcode in the header."""
+    answers, authority, additional = sections
     return Message(
         id=message_id,
         qr=bool(flags & QR),

@@ -71,7 +71,14 @@ _ANSWERS = (Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.YXDOMAIN)
 
 
 class ResolutionError(Exception):
-    """Error for a question that cannot be resolved; the message is the reason."""
+    """Error for a question that cannot be resolved; the message is the reason.
+
+    `extended_error` is the reason that a server has given for its own failure.
+    """
+
+    def __init__(self, detail: str, extended_error: ExtendedError | None = None) -> None:
+        super().__init__(detail)
+        self.extended_error = extended_error
 
 
 class UnansweredError(ResolutionError):
@@ -339,7 +346,7 @@ class Exchange:
     def _query(self) -> UpstreamQuery:
         name = self._question.name
         recursion_desired = self._delegation.service is not Service.ITERATIVE
-        validates = self._context.security is not None
+        security = self._context.security
         timeout_s = max(self._server().timeout_s(), RECURSION_TIMEOUT_MIN_S if recursion_desired else 0.0)
         return UpstreamQuery(
             address=self._address,
@@ -353,9 +360,8 @@ class Exchange:
             recursion_desired=recursion_desired,
             exact_case=self._random_case and not self._tcp,
             subnet=self._subnet if self._edns else None,
-            dnssec_ok=validates,
-            # RFC 6840 section 5.9: a validator requests all data of another resolver, and validates it itself.
-            checking_disabled=validates and recursion_desired,
+            dnssec_ok=security is not None,
+            checking_disabled=security is not None and security.checking_disabled and recursion_desired,
         )
 
     def _usable(self, query: UpstreamQuery, reply: Replied) -> Message | None:
