@@ -1,4 +1,4 @@
-"""Bars of a waterfall diagram: one bar per exchange of a transaction, divided into phases.
+"""Bars of a waterfall diagram: one bar per exchange (request and response), divided into phases.
 
     for bar in bars_of(captured, start_ns, end_ns):
         print(bar.label, bar.lane, bar.phases)      # `lane` names the hosts or the connection of the exchange

@@ -1,6 +1,7 @@
-"""Waterfall diagrams of a run for its report: terms of each measured time, and exchanges of its median sample.
+"""Waterfall diagrams for the report of a run: measured and predicted parts of each time, and a bar per request.
 
-Terms are the parts of a time, such as connection setup. A sample is one of the repetitions of a measurement.
+A time, such as that of a page load, is measured several times. Its parts are, for example, connection setup and
+waiting. The bars show the requests and responses of one measurement: the one with the median time.
 """
 
 from __future__ import annotations
