@@ -73,7 +73,7 @@ class Evidence:
     watch: MachineWatch = field(default_factory=MachineWatch)
 
     def probe(self, bed: Testbed, paths: Iterable[EmulatedPath]) -> None:
-        """Measure delay, rate and loss of emulated paths in a running network, and record the checks."""
+        """Measure delay, rate and loss of paths in a running network, and add a check of each to `checks`."""
         for path in paths:
             self.checks += probe_path(bed, path)
 

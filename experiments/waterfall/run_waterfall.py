@@ -38,9 +38,9 @@ class BarRow:
 
 @dataclass(frozen=True)
 class Waterfall:
-    """Waterfall diagrams of one measured time as SVG: of its terms, and of the exchanges in its median sample.
+    """Waterfall diagrams of one measured time as SVG: `terms` of its parts, `bars` of its requests and responses.
 
-    `bars` is None if the capture has no packets of this sample.
+    The bars show the measurement with the median time; `bars` is None if the capture has no packets of it.
     """
 
     comparison: Comparison

@@ -1,7 +1,7 @@
-"""Experiments in virtual time: runs inside user-mode Linux in time-travel mode, supervised from outside.
+"""Experiments in virtual time: runs inside a user-mode Linux kernel with a simulated clock, supervised from outside.
 
-In time-travel mode a computation takes no time: when all programs wait, the clock of the kernel jumps to the next
-timer.
+In virtual time (user-mode Linux in time-travel mode) a computation takes no time: when all programs wait, the clock of
+the kernel jumps to the next timer.
 
 `kernel_run` is the machine's own side (the host of the kernel): it creates the result folder, boots a kernel for the
 run (see lab7.topologies.emulation.virtual), relays progress, ends a run that makes no progress, and saves the captures
