@@ -1,7 +1,7 @@
 """Measurement setup of an experiment: running network, check of its delays and rates, packet capture, load monitor.
 
     with measured(context, topo, [EmulatedPath("client", "server", "10.0.0.2", rtt_s)]) as lab:    # measures the path
-        client = lab.bed.host("client").start(COMMAND)      # a client program, as words
+        client = lab.bed.host("client").start(COMMAND)      # words of a client's command line
         with lab.recording(["client", "server"]):           # captures at both hosts, monitors load
             windows = lab.watch.samples(load)               # calls load(); again if it was disturbed
     captured = lab.read_capture()

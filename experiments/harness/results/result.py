@@ -25,8 +25,9 @@ result.json:
 
 A claim is a statement about a protocol that the packets confirm or contradict. A comparison is a repeatedly measured
 time beside its prediction. Its terms are the parts of the time, such as connection setup; `Comparison` describes its
-fields. In a fidelity check, `asked` is the configured value. `programs`: files with output of users' programs, each
-with its last line. `left_out`: a sentence on the octets that were removed from a capture.
+fields. A fidelity check is a check of the emulated network or of the machine's load; its `asked` is the configured
+value. `programs`: files with output of users' programs, each with its last line. `left_out`: a sentence on the octets
+that were removed from a capture.
 
 Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. Fields that were added later
 are optional for a reader: raw_s, disturbed, span, spans, symbols, capture_sha256, left_out, clock, attempt, faults,
