@@ -1,9 +1,10 @@
-"""Process monitor of a testbed: an unexpected exit of any process ends the run with a one-sentence error.
+"""Process monitor of an emulated network: an unexpected exit of any of its processes ends the run with an error.
 
 Every process is watched through its pidfd (pidfd_open(2)), all of them by one thread with epoll(7). On an exit, the
 thread sends a signal to the main thread, which interrupts any blocking call there (a pipe, a child, a sleep:
-signal(7)). The signal handler raises LabDied, but only once, so that nothing interrupts the tear-down that follows.
-Python runs no signal handlers in other threads: a testbed in such a thread raises LabDied only when it is taken down.
+signal(7)). The signal handler raises LabDied (an exception with a one-sentence message), but only once, so that nothing
+interrupts the tear-down that follows. Python runs no signal handlers in other threads: a testbed in such a thread
+raises LabDied only when it is taken down.
 
 A process that is stopped on purpose is removed from the monitor first, by the methods `stop` and `kill` of services and
 programs.

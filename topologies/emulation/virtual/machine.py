@@ -1,9 +1,10 @@
-"""Host's side of a user-mode kernel: boot, one job, shutdown, and clean-up even if this process is killed.
+"""Boot of a user-mode Linux kernel for one job (a command to run in it), shutdown, and clean-up in any case.
 
     with Machine(kernel.require(), job) as machine:
         ended = machine.wait()
 
-No privileges on the host are needed: the kernel is a program, and its processes are processes of this user.
+`job` is the Job with the command. Clean-up happens even if this process is killed. No privileges on the host are
+needed: the kernel is a program, and its processes are processes of this user.
 """
 
 import contextlib
