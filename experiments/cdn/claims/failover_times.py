@@ -1,4 +1,6 @@
-"""Verdict on course claim C8 from many faults, and the theoretical distribution of fail-over times.
+"""Verdict on course claim C8 from many failures of a CDN replica, and the theoretical distribution of fail-over times.
+
+Claim C8: users are served again within the TTL plus the interval of the health checks.
 
 The resolver near the users caches a DNS answer for its TTL T. A user sends a request every E seconds. The resolver
 therefore queries the CDN's name server once in a cycle of C = E * ceil(T / E) seconds. A replica fails at a random
@@ -10,8 +12,8 @@ another cycle. The fail-over time F is
     F = R       if R > D        R uniform on [0, C], D uniform on [0, I], independent, I <= C
         R + C   else            mean: C / 2 + C * P(R < D) = (C + I) / 2
 
-Fail-over times (see `fail_over`) are measured in packets: DNS answers with the failed replica, captured at the
-resolver, and the user's first successful request.
+Fail-over times are measured in packets: DNS answers with the failed replica, captured at the resolver, and the user's
+first successful request.
 """
 
 from __future__ import annotations
