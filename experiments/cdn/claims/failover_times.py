@@ -124,10 +124,11 @@ def fail_over(episode: Episode) -> Timing | None:
 
 @decides("C8")
 def decide_failover_times(claim: str, episodes: Sequence[Episode], theory: FailOverTheory) -> Verdict:
-    """Decide claim C8 from many faults: after each of them, users are served again within the permitted time.
+    """Decide claim C8 from many failures of a replica: after each, users are served again within the permitted time.
 
     The evidence text compares the measured fail-over times with their theoretical distribution (mean, quartiles,
-    Kolmogorov-Smirnov distance). Undecided if no fault affected a request, or if no request was served after a fault.
+    Kolmogorov-Smirnov distance). Undecided if no failure affected a request, or if no request was served after a
+    failure.
     """
 
     if not episodes:
