@@ -1,4 +1,4 @@
-"""Copies of a run's capture for Wireshark, with comments on the frames that verdicts cite, and with host names.
+"""Copies of an experiment's capture for Wireshark, with comments on the frames that verdicts cite, and with host names.
 
 A verdict is the result for a claim, a statement about a protocol that packets confirm or contradict.
 

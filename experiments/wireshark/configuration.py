@@ -1,4 +1,4 @@
-"""Wireshark configuration of a run: columns, colours, and a filter button per claim (wireshark(1)).
+"""Wireshark configuration of an experiment run: columns, colours, and a filter button per claim (wireshark(1)).
 
 A claim is a statement about a protocol; its filter shows the frames that are evidence for its verdict.
 
