@@ -1,6 +1,6 @@
 """Data for the network section of an experiment's report: topology diagram, plots of traffic, table of paths.
 
-A path leads from one captured host to another.
+A path leads from one host to another; the packets of both were captured.
 """
 
 from __future__ import annotations
