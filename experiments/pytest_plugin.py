@@ -9,8 +9,9 @@ A claim is a statement about a protocol, decided from the captured packets (`lab
 formats of an HTTP request and response.
 
 A test that uses the fixture `testbed` or `capture`, or has the marker `lab7`, runs in another process: in a sandbox of
-Linux namespaces that the tests of one pytest process share, or with `time="virtual"`, in a kernel of its own. All other
-tests run unchanged. Pytest loads the plugin in every run, so that only pytest is imported here.
+Linux namespaces that the tests of one pytest process share, or with `time="virtual"`, in a user-mode Linux kernel of
+its own, whose clock jumps over idle time. All other tests run unchanged. Pytest loads the plugin in every run, so that
+only pytest is imported here.
 """
 
 from __future__ import annotations

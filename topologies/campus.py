@@ -8,9 +8,10 @@
     mail      10.9.200.25  mail.campus.edu        ───────────────┤             10 ms     www.example.com
     www       10.9.200.80  www.campus.edu         ───────────────┘
 
-All hosts are in 10.9.0.0/16; names are resolved by DNS only, not by /etc/hosts. Only the access link and the origin's
-link are shaped; unshaped links keep the start of a large campus fast. Each user has a mailbox: u1-2@campus.edu for
-u1-2. The cache of a department is a forward proxy on port 3128, such as cache1.campus.edu.
+All hosts are in 10.9.0.0/16; names are resolved by DNS only, not by /etc/hosts. `bw` is a parameter, the rate of the
+access link. Only the access link and the origin's link have a rate or delay: links without traffic shaping are created
+faster, which matters on a large campus. Each user has a mailbox: u1-2@campus.edu for u1-2. The cache of a department is
+a forward proxy on port 3128, such as cache1.campus.edu.
 
     lab7 up campus --set hosts=200
 """

@@ -10,7 +10,7 @@
 All hosts are in 10.8.0.0/16; one-way delays are multiplied by `scale`; only the origin's link has a rate. The users of
 a region, the region's local name server and its edge server (the replica of the CDN) are on the region's switch.
 www.example.com is the site of a content provider: the provider's name server answers with a CNAME record to
-www.example.cdn.net (cdn=yes) or with the origin's address (cdn=no). The CDN's name server answers queries for
+www.example.cdn.net (parameter cdn=yes) or with the origin's address (cdn=no). The CDN's name server answers queries for
 www.example.cdn.net with a replica of the client's region (request routing by DNS).
 
     sudo mn --custom topologies/cdn.py --topo cdn --switch lxbr

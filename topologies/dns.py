@@ -11,16 +11,17 @@
 
 All hosts are in 10.53.0.0/16; one-way delays are multiplied by `scale`, and are different for each name server, so that
 timings show which server was queried. example.com is served by a name server of its own organisation, shop.org and
-bookshop.uk by a third-party DNS provider. The zones are generated from this address plan (see dns_zones). mode:
-`iterative` (the local server queries root, top-level domain and authoritative server in turn) or `recursive` (each
-server queries the next on behalf of the one before; RFC 1034 section 4.3.1).
+bookshop.uk by a third-party DNS provider. The zones are generated from this address plan (see dns_zones).
 
-dnssec: the name servers sign all zones except bookshop.uk (RFC 4035), with keys derived from SEED, and the local server
-validates with the root's key as trust anchor. forged: an attacker's server serves example.com, with a forged address of
+Parameter `mode`: `iterative` (the local server queries root, top-level domain and authoritative server in turn) or
+`recursive` (each server queries the next on behalf of the one before; RFC 1034 section 4.3.1).
+
+Parameter `dnssec`: the name servers sign all zones except bookshop.uk (RFC 4035), and the local server validates with
+the root's key as trust anchor. Parameter `forged`: an attacker's server serves example.com, with a forged address of
 server1.example.com, signed with the attacker's keys.
 
-ipv6: every host has an IPv6 address in 2001:db8:a35::/48 in addition to its IPv4 address, and the zones have AAAA
-records and PTR records below ip6.arpa.
+Parameter `ipv6`: every host has an IPv6 address in 2001:db8:a35::/48 in addition to its IPv4 address, and the zones
+have AAAA records and PTR records below ip6.arpa.
 
     sudo mn --custom topologies/dns.py --topo dns --switch lxbr
 """

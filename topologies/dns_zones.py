@@ -10,7 +10,7 @@ delegations (NS) and their glue, so that no address is declared twice. Sources: 
         Zone("com.", ("ns.com.",)),
         Zone("example.com.", ("ns.example.com.",), (Record("www.example.com.", "CNAME", "server1.example.com."),)),
     ])
-    plan.master_file("com.")          # the text of that zone
+    plan.master_file("com.")          # the text of that zone; "dns" above is the topology's name, for a comment in it
 """
 
 from __future__ import annotations

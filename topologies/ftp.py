@@ -12,8 +12,8 @@ copy of every frame on s1, and sends none. The server has two users, whose files
     ann   password correct-horse      readme.txt, letters/alice.txt, letters/bob.txt
     ben   password battery-staple     readme.txt, and a quota of 20 000 octets
 
-Stock Mininet knows neither `forwards` nor `mirrors`: enable forwarding there by `router sysctl net.ipv4.ip_forward=1`;
-eve captures nothing there.
+Stock Mininet ignores two options of this topology, IP forwarding on the router and the mirror port. Forwarding can be
+enabled there by `router sysctl net.ipv4.ip_forward=1`; without a mirror port, eve captures nothing.
 
     sudo mn --custom topologies/ftp.py --topo ftp --switch lxbr
 """

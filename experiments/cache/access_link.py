@@ -2,12 +2,12 @@
 
 The numbers are those of a textbook: a campus requests 15 objects of 100 kbit a second over an access link of 1.54
 Mbit/s, and the Internet behind that link adds 2 s. The experiment sends one workload three times: over the given link,
-over a faster link, and over the given link with a cache that has two of five requested objects. It decides the course's
-claims that a cache shortens response times (W1) and relieves the access link (W2), and that the textbook's calculation
-is correct (W8). Rates are multiplied and times divided by `scale` to make a run take seconds; utilisation and hit rate
-stay the same. Arrivals are Poisson, and popularity follows Zipf's law. The number of cache entries is the one that
-gives the intended hit rate by Che's approximation of an LRU cache. The Internet's delay is emulated as additional
-propagation delay of the access link.
+over a faster link, and over the given link with a cache whose hit rate is 0.4. It decides the course's claims that a
+cache shortens response times (W1) and relieves the access link (W2), and that the textbook's calculation is correct
+(W8). Rates are multiplied and times divided by `scale` to make a run take seconds; utilisation and hit rate stay the
+same. Arrivals are Poisson, and popularity follows Zipf's law. The number of cache entries is the one that gives the
+intended hit rate by Che's approximation of an LRU cache. The Internet's delay is emulated as additional propagation
+delay of the access link.
 
 A long run with a simulated clock (virtual time, `--full`) uses the slow link alone, for one hour (parameter `span`)
 with one request a second on average, at a utilisation of nine tenths. At this load the waiting times of successive
@@ -22,10 +22,10 @@ otherwise take a response that waits half a minute in the queue for a lost one. 
 undecided. Packets are captured only at the client, which limits the capture of an hour to 50 MB.
 
 In real time, delays caused by other load on the machine are not subtracted from the response times; a mean may deviate
-from theory by the fraction WITHIN (in claims.access_link). The reason is that requests are sent in an open loop
-(without waiting for responses), and dozens are under way at once. When a program waits for the processor, it may delay
-all requests queued behind its own, or none if the link's queue is the bottleneck anyway. Such a delay cannot be
-attributed to one request.
+from theory by 10 % (WITHIN in claims.access_link). The reason is that requests are sent in an open loop (without
+waiting for responses), and dozens are under way at once. When a program waits for the processor, it may delay all
+requests queued behind its own, or none if the link's queue is the bottleneck anyway. Such a delay cannot be attributed
+to one request.
 """
 
 from __future__ import annotations

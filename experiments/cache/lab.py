@@ -1,8 +1,8 @@
 """Emulated network of the web-cache experiment: origin files that change, clients, and the interfaces to capture.
 
-Successive versions of a file have modification times one second apart, all of them long ago. Last-Modified counts whole
-seconds; it thereby distinguishes versions made milliseconds apart, and is a strong validator (RFC 9110 section
-8.8.2.2). Entity tags do not depend on modification times.
+Successive versions of a file have modification times one second apart, all of them long ago. Last-Modified has a
+resolution of one second. It nevertheless distinguishes versions that the experiment writes milliseconds apart, and is a
+strong validator (RFC 9110 section 8.8.2.2).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Closed-form load time of a web page through a caching proxy: round trips on the campus and on the access link.
 
 A client opens one connection to the cache on its campus and requests n objects, one after the other. The cache forwards
-m of these requests to the origin, over c new connections. X is the transmission time of the m responses on the access
+m of these requests to the origin, over c new connections. RTT_campus is the round-trip time between client and cache,
+RTT that between cache and origin, over the access link. X is the transmission time of the m responses on the access
 link. The load time is
 
     (n+1) RTT_campus + (m+c) RTT + X

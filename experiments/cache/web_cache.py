@@ -7,6 +7,11 @@ transmission times). Afterwards both clients request objects that the origin rep
 compared with the versions that were current at that time, and with the limits of Cache-Control.
 
 Freshness lifetimes are one or two seconds; the whole run thus takes seconds.
+
+Claims of the course that are decided: a cache shortens response times (W1) and relieves the access link (W2); it
+validates stored responses by conditional requests (W3); the origin responds with 304 if the object is unchanged (W4),
+and with the new content, which replaces the old, if it has changed (W5); no client gets a response older than the
+freshness rules allow (W6); a cache is both a server and a client (W7).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ service_s is the transmission time of an object on the link.
 In a queue near saturation, the mean waiting time converges only after minutes of arrivals. To permit shorter runs, the
 generator draws one sequence after the other from the seed until a sequence is typical: its mean waiting times (by
 Lindley's recursion) and its hit rate (by a simulated LRU cache) are within a few per cent of the long-run formulas.
-This choice is made before any packet is sent; statistically it is a stratified sample of size one.
+This choice is made before any packet is sent, independently of measured times.
 """
 
 from __future__ import annotations

@@ -6,6 +6,10 @@ In the other, the name is an alias (CNAME) of the CDN, whose name server directs
 times are compared with theory. Finally all users of the farthest region simultaneously request an object that their
 replica has not stored. Only one copy of the object may cross the origin's link (collapsed requests, RFC 9111 section
 4).
+
+Claims of the course that are decided: replicas hold copies of the origin's objects (C2); the CDN's name server directs
+regions to different replicas under one name (C3), through a CNAME (C4); a CDN shortens response times (C5) and relieves
+the origin's link (C6); a replica fetches each object once (C7).
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ Users of one region request an object by the site's name again and again; each r
 connection. Meanwhile their replica's process is killed, or its link is cut. The CDN's name server notices the failure
 at its next health check, and from then on answers with another replica. Earlier answers may be used for their TTL. For
 each TTL, the time of the last failed request is compared with the sum of TTL and check interval. After the first
-failure the replica also returns, and must be used again.
+failure the replica also returns, and must be used again. Claim C8 of the course: a failed replica is removed from the
+DNS answers, and users are served again within the TTL plus the check interval.
 
 The replica fails soon after a resolver has fetched its address: almost the whole TTL remains. In real time, the delay
 that other load on the machine adds to health checks and to a request is measured and added to the permitted time.

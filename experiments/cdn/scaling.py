@@ -6,6 +6,9 @@ the curve, the utilisation of the origin's link grows in proportion to the numbe
 is saturated, and each further client adds to the response time of all. Each client has one connection; all clients of a
 region are on one host.
 
+Claims of the course that are decided: a single origin does not scale (C1); a CDN shortens response times (C5) and
+relieves the origin's link (C6).
+
 In real time, delays caused by other load on the machine are not subtracted from the response times; measurements may
 deviate from theory by the fraction WITHIN in `claims.scaling`. A response time here is the mean over all requests of
 many simultaneous clients. When a program waits for the processor, all clients of its host share the delay, or it

@@ -9,9 +9,9 @@ sense of operational analysis. If S is the transmission time of the object on th
 
     R(N) >= max(RTT + S, N S - Z)        utilisation(N) = min(1, N S / (RTT + S + Z))
 
-A link with an unbounded queue comes close to these bounds. Below the knee at N* = (RTT + S + Z)/S clients, they do not
-delay each other; above the knee, each further client adds S to the response time of all. Clients with different RTTs
-wait in the same queue. Its wait W is the solution of: the sum of S / (RTT + W + S + Z) over all clients is 1.
+A link with an unbounded queue comes close to these bounds. Below the knee at N* = (RTT + S + Z)/S clients, the clients
+do not delay each other; above the knee, each further client adds S to the response time of all. Clients with different
+RTTs wait in the same queue. Its wait W is the solution of: the sum of S / (RTT + W + S + Z) over all clients is 1.
 
 The bounds are asymptotic. Near the knee, clients meet in the queue although the link has spare capacity. A simulation
 of TCP on the link (pathmodel.interactive_system) computes this effect, and `beyond_bound` returns it as additional

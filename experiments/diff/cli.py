@@ -1,4 +1,4 @@
-"""Command `lab7 diff`: the differences between two runs, as text or JSON."""
+"""Command `lab7 diff`: the differences between two experiment runs, as text or JSON."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Comparison of two experiment runs: settings, verdicts on claims, measured times, and messages.
 
-    difference = compare_runs((folder, result), (other_folder, other_result))    # result: content of result.json
+    difference = compare_runs((folder, result), (other_folder, other_result))    # result: content of folder/result.json
     difference.different                # True if a setting, verdict, time or message differs
     difference.to_json()                # all differences, as JSON data
 
@@ -10,7 +10,8 @@ different if its mean moved by more than the comparison's tolerance (relative to
 interval of the difference excludes 0. If there are too few samples for an interval, the tolerance alone decides.
 
 Messages (including the SYNs of TCP connections) count as different if one run has a message that the other lacks. A
-different order of the same messages counts only if both runs were in virtual time, in which the order is deterministic.
+different order of the same messages counts only if both runs were in virtual time (a simulated clock), in which the
+order is deterministic.
 """
 
 from __future__ import annotations

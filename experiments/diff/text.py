@@ -1,4 +1,4 @@
-"""Text output of `lab7 diff`: the differences between two runs in at most 80 columns."""
+"""Text output of `lab7 diff`: the differences between two experiment runs in at most 80 columns."""
 
 from __future__ import annotations
 

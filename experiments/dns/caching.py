@@ -7,6 +7,9 @@ server. With a longer TTL, the local name server sends fewer queries to the auth
 answers are stale. TTLs are seconds. In the long run, which has a simulated clock (virtual time), they are hours, a day
 and a week, over fifteen days. Only counts, and TTLs in whole seconds, are compared; results do not depend on the speed
 of programs.
+
+Claims of the course that are decided: a record is cached for its TTL, and queried again afterwards (D11); caching
+relieves the root servers (D12); a TTL is a trade-off between load and consistency (D13).
 """
 
 from __future__ import annotations

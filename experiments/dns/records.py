@@ -3,6 +3,10 @@
 A client queries its local name server for each record type of the course (A, PTR, CNAME, MX, NS), for a name with
 several addresses, and for an answer that is too large for a UDP datagram. One of the domains has a name server of its
 own organisation; two are hosted by a provider. The contents of answers are checked; lookup times are not.
+
+Claims of the course that are decided: transport over UDP, and over TCP after a truncated answer (D1); the record types
+A, PTR, CNAME and MX (D2 to D5); rotation of several addresses (D6); the format of a record, and NS (D14); name servers
+of the organisation or of a provider (D15).
 """
 
 from __future__ import annotations

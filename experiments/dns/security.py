@@ -4,6 +4,9 @@ A client queries its local name server for server1.example.com in four networks:
 validating local server; and twice with an attacker's server for example.com, with and without validation. The time of a
 lookup with an empty cache is compared with the sum of the RTTs of its queries: validation adds one DNSKEY query per
 zone.
+
+Claims of the course that are decided: the chain of trust from the root (V1), rejection of a forged answer (V2), the
+cost of validation (V3).
 """
 
 from __future__ import annotations

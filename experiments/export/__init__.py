@@ -1,1 +1,1 @@
-"""Export of a run to the formats of other programs (`lab7 export`)."""
+"""Export of an experiment's results and captures to the formats of other programs (`lab7 export`)."""

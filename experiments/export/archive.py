@@ -1,6 +1,6 @@
-"""Zip archive of a run's result folder, free of absolute paths and file owners, for passing the run to others.
+"""Zip archive of an experiment run's results, free of absolute paths and file owners, for passing the run to others.
 
-All files are below one folder named EXPERIMENT-RUN.
+All files are in one folder, which is named after experiment and run (EXPERIMENT-RUN).
 """
 
 from __future__ import annotations

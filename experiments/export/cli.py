@@ -1,4 +1,4 @@
-"""Command `lab7 export`: output of a run as HAR, CSV, Parquet, JUnit XML, Markdown or zip.
+"""Command `lab7 export`: results of an experiment run as HAR, CSV, Parquet, JUnit XML, Markdown or zip.
 
 It also exports a topology for another emulator, and the JSON Schema of result.json.
 """

@@ -1,4 +1,4 @@
-"""HTTP exchanges of a run as an HTTP Archive (HAR 1.2), the format of browsers' network panels and waterfall viewers.
+"""HTTP exchanges of an experiment as an HTTP Archive (HAR 1.2), the format of network panels in browsers.
 
 Each page of the archive is one measured page load: of all repetitions of a measurement, the one with the median time.
 Each entry is one exchange as captured at its client's interface. Times are in ms. DNS lookups and handshakes belong to

@@ -1,4 +1,4 @@
-"""Export of a run's claims as JUnit XML, the test report format of continuous integration services.
+"""Verdicts of an experiment run as JUnit XML, the test report format of continuous integration services.
 
 A claim is a statement about a protocol that the run's packets confirm or contradict. Each claim is a test case: a shown
 claim passes, a failed claim is a failure, an undecided claim is skipped with its evidence as the reason.

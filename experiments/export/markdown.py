@@ -1,4 +1,4 @@
-"""Summary of a run in Markdown (GitHub, GitLab): verdicts on claims, measured times, a sequence diagram in Mermaid.
+"""Summary of an experiment run in Markdown: verdicts on claims, measured times, a sequence diagram in Mermaid.
 
 A claim is a statement about a protocol that the run's packets confirm or contradict.
 """

@@ -1,4 +1,7 @@
-"""Measured times of a run as a table in CSV or Apache Parquet: one row per repetition, with total and parts in s."""
+"""Measured times of an experiment run as a table in CSV or Apache Parquet.
+
+A row is one repetition of a measurement, with its duration in s and the parts of the duration, such as tcp_handshake_s.
+"""
 
 from __future__ import annotations
 

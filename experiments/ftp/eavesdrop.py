@@ -4,6 +4,9 @@ A third host at a mirror port of the switch captures the client's traffic. The c
 the same file from the same server with the same password by SFTP (OpenSSH, or asyncssh if OpenSSH is not installed).
 The captured frames of both transfers are searched for user name, password and file. The verdict also lists the
 properties that encryption leaves visible, such as the duration of a transfer; durations are not compared with theory.
+
+Claims of the course that are decided: FTP sends passwords in plain text (F8); with SFTP, an eavesdropper learns neither
+passwords nor files (F9).
 """
 
 from __future__ import annotations

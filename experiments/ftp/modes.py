@@ -5,6 +5,10 @@ small files three times: in one FTP session in active mode, in one in passive mo
 connection. Each duration is compared with theory, term by term. The client also lists and stores files. Finally,
 scripted sessions show the server's state and the causes of the reply codes 331, 125, 425 and 452 (insufficient storage:
 the user's disk is filled).
+
+Claims of the course that are decided: the control connection stays open (F1); every transfer has its own data
+connection (F2); commands are lines of ASCII (F3); reply codes have real causes (F4); the server keeps session state
+(F5); the server opens the data connection in active mode (F6), the client in passive mode (F7).
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Experiment on HTTP keep-alive: idle time-outs of persistent connections, without and with a proxy (claims K1 to K3).
 
-A client requests a page, waits, and requests it again, in three cases. The origin's idle time-out is longer than the
-wait (the connection is kept); it is shorter (the connection is closed); or a proxy has a longer time-out than its
-origin. The time of the second request is compared with theory: one round trip on a kept connection, two if a new
-connection must be opened, on either hop. The wait is two seconds; in the long run, which has a simulated clock (virtual
-time), it is ten minutes.
+A client requests a page, waits, and requests it again, in three cases, each a claim (statement) of the course. The
+origin's idle time-out is longer than the wait (K1: the connection is kept); it is shorter (K2: the connection is
+closed); or a proxy has a longer time-out than its origin (K3: each of the proxy's two connections is kept or closed
+independently). The time of the second request is compared with theory: one round trip on a kept connection, two if a
+new connection must be opened, on either hop. The wait is two seconds; in the long run, which has a simulated clock
+(virtual time), it is ten minutes.
 """
 
 from __future__ import annotations

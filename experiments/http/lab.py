@@ -1,4 +1,8 @@
-"""Emulated network of the HTTP experiments, test pages, captured page loads, and corrections to closed-form times."""
+"""Set-up of the HTTP experiments: emulated network, test pages, captured page loads and their durations.
+
+For comparison with the closed-form page load times of `theory`, this module also computes the times that these formulas
+leave out, such as waits for TCP's congestion window.
+"""
 
 from __future__ import annotations
 

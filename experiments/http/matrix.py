@@ -1,8 +1,8 @@
-"""HTTP interoperability matrix: the result of each client with each origin, by every protocol that both implement.
+"""HTTP interoperability matrix: the result of each client with each origin server, for each common protocol.
 
-For each pair, a page of three objects is loaded over an emulated link. A cell passes if the packets show two things:
-every object was delivered by the column's protocol, with status 200 and the content of its file; and the messages of
-both sides are well-formed.
+A row is an origin server, a column a client with one protocol. For each pair, a page of three objects is loaded over an
+emulated link. A cell passes if the packets show two things: every object was delivered by the column's protocol, with
+status 200 and the content of its file; and the messages of both sides are well-formed.
 """
 
 from __future__ import annotations

@@ -4,6 +4,9 @@ On one connection a client requests a large object and, immediately afterwards, 
 responds in the order of the requests, and the small objects wait (head-of-line blocking); an HTTP/2 server interleaves
 the streams. Sizes are chosen such that slow start never leaves the link idle; only the order of the octets makes a
 difference.
+
+Claims of the course that are decided: a large response delays later ones in HTTP/1, whereas HTTP/2 interleaves them
+(H11); HTTP/2 compresses header fields (H12).
 """
 
 from __future__ import annotations

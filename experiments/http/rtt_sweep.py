@@ -3,8 +3,11 @@
 A page of n objects is loaded over links with different RTTs by every strategy (HTTP version and use of connections).
 The plot shows the textbook's formulas as solid lines and measurements as points. If the responses that a server may
 send at once exceed TCP's initial window of ten segments (RFC 6928), slow start (RFC 5681 section 3.1) adds round trips.
-The textbook's formulas lack these; dashed lines include them. A page that was not delivered completely has no point,
-and the claim that its strategy's formula is correct (one of H6 to H9, H13, H14) has failed.
+The textbook's formulas lack these; dashed lines include them.
+
+Claim H14 of the course: an HTTP/2 page load takes 3 RTT plus the transmission time on one connection, for any number of
+objects. Claims H6 to H9 and H13 are the formulas of the other strategies. A page that was not delivered completely has
+no point, and the claim that its strategy's formula is correct (one of H6 to H9, H13, H14) has failed.
 """
 
 from __future__ import annotations

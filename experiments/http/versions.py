@@ -5,6 +5,10 @@ several times by each strategy (HTTP version and use of connections). Packets at
 claims, and each load time is compared with the textbook's formula, term by term. With HTTP/2 the client also loads a
 second page, of 3n objects, to show that the number of round trips does not depend on n. Load times are compared only if
 all files of the page were delivered.
+
+Claims of the course that are decided: TCP set-up and message formats of HTTP/1 (H1 to H3), stateless servers (H4), one
+connection per object in HTTP/1.0 (H5), the load-time formulas of HTTP/1 (H6 to H9), binary frames (H10) and header
+compression (H12) in HTTP/2, its load-time formulas with and without server push (H13, H14).
 """
 
 from __future__ import annotations

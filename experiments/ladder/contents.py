@@ -1,8 +1,8 @@
-"""Description of the packets of a capture in which a ladder finds nothing to draw.
+"""Summary of the packets of a capture by protocol, shown if a ladder diagram would have no message.
 
     contents(captured.frames)       -> "14 packets: UDP port 123 (12); ARP (2)"
 
-A UDP datagram counts by the lower of its two ports, as servers have the lower one, and a packet of a tunnel by the
+A UDP datagram counts by the lower of its two ports, as servers have the lower one. A tunnelled packet counts by the
 tunnel's protocol, because packets inside of tunnels are not read.
 """
 

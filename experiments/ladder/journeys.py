@@ -1,7 +1,7 @@
 """Journeys of packets in a capture of several interfaces: where and when each left its sender and reached its receiver.
 
     journeys = Journeys(captured)
-    journeys.of(17)        -> Journey(sent=<frame 17>, received=<frame 21>, lost=False)
+    journeys.of(17)            -> Journey(sent=<frame 17>, received=<frame 21>, lost=False)     # by frame number
     journeys.host("10.0.0.1")  -> "client"
 
 Two frames are the same packet if their octets from the IP header on are equal, apart from the fields that routers and

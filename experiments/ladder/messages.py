@@ -3,12 +3,12 @@
     for message in messages_at(captured, "client:client-eth0"):
         print(message.source, message.label, message.frames)
 
-Connections are parsed by the parser of their protocol. Some octets no parser accepts: those of other protocols, of
-encrypted sessions, and after a violation of the grammar. Of these, consecutive segments from one end form one message;
-its label is its first line if that is a line of the protocol, and otherwise "data". HTTP is recognised by its first
-line on any port, also in connections that were opened before the capture began, and DNS over UDP by a query with its
-response; the other protocols are recognised by their ports. A malformed DNS message has a label that begins with
-"malformed", a DNS message that was captured in part one that begins with "captured in part".
+Connections are parsed by the parser of their protocol. The parsers do not accept octets of other protocols, of
+encrypted sessions, and after a violation of the grammar. Consecutive segments of such octets from one end form one
+message; its label is its first line if that is a line of the protocol, and otherwise "data". HTTP is recognised by its
+first line on any port, also in connections that were opened before the capture began, and DNS over UDP by a query with
+its response; the other protocols are recognised by their ports. A malformed DNS message has a label that begins with
+"malformed", and the label of a DNS message that was captured in part begins with "captured in part".
 """
 
 from __future__ import annotations

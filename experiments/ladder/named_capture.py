@@ -1,4 +1,4 @@
-"""Reading of a run's capture with the names of its hosts, from result.json in the same folder."""
+"""Reader of an experiment run's capture, with the names of its hosts from result.json in the same folder."""
 
 from __future__ import annotations
 

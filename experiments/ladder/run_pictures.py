@@ -1,6 +1,6 @@
-"""Ladder diagrams for the report of a run, and the frames that its evidence cites.
+"""Ladder diagrams for the report of an experiment run, and the captured frames that its evidence cites.
 
-Frame numbers are those of the capture that the result names. Only parts of the capture are drawn:
+Frame numbers are those of the run's capture file. The diagrams show only parts of the capture:
 
 - for each measured time, one of its samples (repetitions); warm-ups and checks before the measurement are left out;
 - for a run without samples, its first messages that count as evidence;

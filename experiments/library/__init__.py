@@ -3,7 +3,7 @@
     import lab7
 
     result = lab7.run("http-versions", rtt="50ms", time="virtual")
-    result.claims["H9"].verdict         # "shown"
+    result.claims["H9"].verdict         # "shown": the packets confirm H9, a statement about HTTP pipelining
     result.samples                      # table: pandas DataFrame if pandas is installed
     result.ladder(claim="H9")           # drawn in a notebook; str() is text, .svg and .mermaid are strings
     lab7.results("results/").to_parquet("results.parquet")

@@ -1,4 +1,4 @@
-"""Result of one run as an object for programs and notebooks: claims, comparisons, samples and captures.
+"""Result of one experiment run as an object for programs and notebooks: claims, comparisons, samples and captures.
 
 A claim is a statement about a protocol, with the verdict of the run's packets on it. A comparison is a measured time
 beside its prediction; its samples are the repetitions of the measurement.

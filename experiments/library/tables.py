@@ -1,4 +1,7 @@
-"""Tables of results: one row per measured time, claim, sample or run, as a pandas DataFrame if pandas is installed."""
+"""Tables of results: one row per measured time, claim, sample or run, as a pandas DataFrame if pandas is installed.
+
+A claim is a statement about a protocol, with the verdict of a run on it. A sample is one repetition of a measurement.
+"""
 
 from __future__ import annotations
 

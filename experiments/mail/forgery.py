@@ -5,9 +5,11 @@ restarted with sender checks, and she tries again. Alice's own message, signed b
 by way of a forwarding address; Mallory sends a copy of it with another text. Finally she forges messages from two
 domains with weaker DMARC policies. Bob reads INBOX and Junk by IMAP.
 
-The claims are decided from the messages and the DNS responses that the receiver's server got (see
-claims.authentication). The duration of a first check, with an empty resolver cache, is compared with a closed form that
-counts DNS lookups. A check that other load on the machine disturbed is repeated.
+The claims are statements of the course: acceptance of a forged message without sender checks (A1), its rejection with
+them (A2), DKIM after a change of the body (A3), forwarding (A4), DMARC policies (A5), DNS lookups of a check (A6). They
+are decided from the messages and the DNS responses that the receiver's server got (see claims.authentication). The
+duration of a first check, with an empty resolver cache, is compared with a closed form that counts DNS lookups. A check
+that other load on the machine disturbed is repeated.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Set-up of the mail experiments: network with three configurable paths, mail servers, and user agents.
 
-alice ── sender's path ── mail-a ── between ── mail-b ── receiver's path ── bob
+    alice ── sender's path ── mail-a ── between ── mail-b ── receiver's path ── bob
+
+The RTT of each path and the rate between the mail servers are parameters.
 """
 
 from __future__ import annotations

@@ -7,6 +7,9 @@ schedule. In a third network Bob's server stays down until Alice's server gives 
 status notifications. A fourth case, in long runs only, is the same with the five days of RFC 5321. It needs virtual
 time: a clock that skips the waiting time.
 
+Claim S5 of the course: while its peer is down, a server queues mail and retries, and loses no message even if it is
+killed.
+
 The run-queue delay of the programs (their waits for a processor) is measured during the resumed delivery. If it
 disturbed a measured time, the outage is repeated in a new network. The fourth case needs no such repetition: the delays
 take milliseconds, its retry interval half an hour.

@@ -1,9 +1,9 @@
 """Experiment on SMTP replies: 21 reply codes, each caused as RFC 5321 specifies (claim S6).
 
-There is one dialogue with the receiver's server for each reply code of the course. Each reply has a real cause: the
-queue's disk is full or read-only, the mailbox's quota is used up, the server is stopped. Each dialogue also has the
-same or a similar command without the cause. Facts that no packet shows, such as the free disk space, are read on the
-server's host.
+Claim S6 of the course: each of the 21 reply codes arises from its specified cause. There is one dialogue with the
+receiver's server for each reply code of the course. Each reply has a real cause: the queue's disk is full or read-only,
+the mailbox's quota is used up, the server is stopped. Each dialogue also has the same or a similar command without the
+cause. Facts that no packet shows, such as the free disk space, are read on the server's host.
 
 The server runs with the topology's command-line options; for 450 it is restarted with greylisting. A server that
 replaces lab7's (--replace mta) gets the same dialogues with its own configuration, without the restarts.

@@ -1,1 +1,4 @@
-"""Network section of a run's report: topology as a diagram, and traffic, queues and losses of its paths over time."""
+"""Network section of an experiment's report: topology diagram; traffic, queues and losses over time.
+
+Traffic, queues and losses are shown for each path between two hosts whose packets were captured.
+"""

@@ -1,4 +1,4 @@
-"""SVG diagram of a run's topology: hosts with addresses, links with delay, rate and loss, captured interfaces."""
+"""SVG diagram of an emulated network: hosts with addresses, links with delay, rate and loss, captured interfaces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Data for the network section of a run's report: topology, plots of traffic over time, table of the paths."""
+"""Data for the network section of an experiment's report: topology diagram, plots of traffic, table of paths.
+
+A path leads from one host to another; the packets of both were captured.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Traffic of a run's paths over time, from its capture: throughput, packets in queues, and losses.
+"""Traffic on network paths over time, from an experiment's capture: throughput, packets in queues, and losses.
 
 A path leads from one captured host to another. A packet is counted in the queues of its path from its departure until
 its arrival time minus the path's propagation delay; packets in transmission are therefore included. If the propagation

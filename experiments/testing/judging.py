@@ -1,6 +1,7 @@
-"""Checks of captured messages in a test (fixture `judge`): message rules of the RFCs, and claims of the course.
+"""Checks of captured messages in a test (pytest fixture `judge`): RFC requirements, and claims of the course.
 
-A claim is a statement about a protocol that captured packets confirm or contradict.
+A message rule is a check of a captured message against an RFC requirement (MUST or SHOULD). A claim is a statement
+about a protocol that captured packets confirm or contradict.
 """
 
 from __future__ import annotations

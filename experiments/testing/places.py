@@ -1,6 +1,9 @@
-"""Processes in which pytest runs tests with a network: one in a sandbox, and a user-mode kernel per virtual test.
+"""Processes for tests with an emulated network: a pytest process in a sandbox, a kernel per test in virtual time.
 
-The user's pytest process stays in the machine's network, with the user's privileges. A second pytest process (see
+A sandbox is a set of Linux namespaces. Virtual time is the clock of a user-mode Linux kernel, which jumps over idle
+time.
+
+The user's pytest process stays in the machine's network, with the user's privileges. A second pytest process (module
 remote), in a sandbox, collects the files of the tests that need a network. It receives node ids, runs one test for
 each, and sends back the reports of the test's phases, as a worker of pytest-xdist does. Each worker of `pytest -n` has
 its own sandbox.

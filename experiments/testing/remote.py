@@ -1,8 +1,9 @@
 """Inner pytest process: collects test files, runs tests by node id, and sends the reports of the tests' phases.
 
-`python -m lab7.experiments.testing.remote FD` in a sandbox: the connection FD carries settings and node ids to this
-process, and reports back. run_in_kernel(), in a kernel of virtual time, runs one test, with settings and reports in
-files.
+The outer process is the one that the user started. `python -m lab7.experiments.testing.remote FD` runs in a sandbox
+(Linux namespaces): the file descriptor FD is a connection to the outer process, for settings, node ids and reports.
+run_in_kernel() runs a single test in virtual time, in a user-mode Linux kernel whose clock jumps over idle time;
+settings and reports are files.
 """
 
 from __future__ import annotations

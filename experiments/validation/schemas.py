@@ -1,7 +1,8 @@
-"""Published JSON Schemas (draft 2020-12), and the validation of files against them.
+"""Published JSON Schemas (draft 2020-12) of lab7's JSON output, and the validation of files against them.
 
-The files schemas/NAME-VERSION.schema.json are package data; `scripts/json_schemas.py` writes them from the types. Once
-a version is released, it changes only by the addition of optional fields.
+The files schemas/NAME-VERSION.schema.json are package data; `scripts/json_schemas.py` generates those of results and
+listings from dataclasses, and that of event logs from the calls that write events. Once a version is released, it
+changes only by the addition of optional fields.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Export of a run to Wireshark (`lab7 wireshark`): annotated captures and a configuration."""
+"""Export of an experiment run to Wireshark (`lab7 wireshark`): captures with frame comments, and a configuration."""

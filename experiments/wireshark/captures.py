@@ -1,4 +1,6 @@
-"""Copies of a run's capture for Wireshark, with comments on the frames that verdicts cite, and with host names.
+"""Copies of an experiment's capture for Wireshark, with comments on the frames that verdicts cite, and with host names.
+
+A verdict is the result for a claim, a statement about a protocol that packets confirm or contradict.
 
 The merged copy has all interfaces, and therefore the frame numbers of the evidence. It contains a packet once for each
 interface that the packet passed; Wireshark reports the repetitions as retransmissions. A copy of one interface shows

@@ -1,4 +1,4 @@
-"""Command `lab7 wireshark`: captures and a configuration for Wireshark in the folder of a run."""
+"""Command `lab7 wireshark`: captures and a configuration for Wireshark in the result folder of an experiment run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Wireshark configuration of a run: columns, colours, and a filter button per claim (wireshark(1)).
+"""Wireshark configuration of an experiment run: columns, colours, and a filter button per claim (wireshark(1)).
+
+A claim is a statement about a protocol; its filter shows the frames that are evidence for its verdict.
 
 Wireshark and tshark read the files instead of the user's own configuration if the environment variable
 WIRESHARK_CONFIG_DIR names their folder. A filter selects frames by the comments that `captures` writes, and is thus the

@@ -1,4 +1,4 @@
-"""Diagrams of a topology: SVG, Mermaid and DOT (Graphviz), with addresses, services and the shape of links."""
+"""Diagrams of a topology: SVG, Mermaid and DOT (Graphviz), with addresses, services, and rate and delay of links."""
 
 import html
 import re

@@ -1,4 +1,4 @@
-"""Lab: tool-independent model of a topology, with hosts, switches and links, addresses, shapes and services.
+"""Lab: tool-independent model of a topology, with hosts, switches, links, addresses, link properties and services.
 
     lab_of(topo)   from a Mininet topology (names of interfaces and addresses as Mininet chooses them)
     LabTopo(lab)   back to a Mininet topology

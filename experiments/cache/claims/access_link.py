@@ -1,5 +1,9 @@
 """Verdicts on course claims W1, W2 and W8: response time and utilisation of an access link, with and without a cache.
 
+    W1  a cache close to the clients shortens response times
+    W2  a cache relieves the access link
+    W8  the textbook's access-link calculation is correct: a slow link with and without a cache, and a faster link
+
 Each case (for example the slow link with a cache) is measured from HTTP requests and responses captured at three
 interfaces: the client's, the origin's, and the campus end of the link. If there is a cache, the campus end is captured
 at the proxy, otherwise at the client. A response crosses the link from the time of its first segment at the origin to

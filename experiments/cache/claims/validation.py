@@ -1,7 +1,7 @@
 """Verdicts on course claims W3, W4, W5 and W7 on cache validation, from packets between clients, cache and origin.
 
-They are that a cache validates by conditional requests (W3), that an unchanged object gets a 304 (W4), that a changed
-object replaces the stored one (W5), and that a cache is both a server and a client (W7).
+The claims: a cache validates by conditional requests (W3); the origin responds with 304 if the object is unchanged
+(W4); a changed object replaces the stored one (W5); a cache is both a server and a client (W7).
 
 Sources: RFC 9111 section 4.3 (validation), RFC 9110 sections 13.1 (preconditions), 15.4.5 (304), 8.8 (validators) and
 3.7 (intermediaries). The contents of the origin's objects are known as well: a stored response and its replacement must

@@ -1,11 +1,13 @@
 """Comparison of captured responses with the versions of each object at the origin, by status, length and octets.
 
     versions = {b"/a": (b"old", b"new")}        # contents of each object by URL path, oldest first
-    confirm(verdict, versions, [page_load])     # the verdict; failed if a response of page_load has another content
+    verdict = confirm(verdict, versions, [page_load])     # failed if a response has another content
 
-RFC 9110 sections 15.3.1 (200) and 9.3.1 (GET). Claims of shorter times or fewer octets compare transfers of the same
-objects. An implementation that responds with an error, an empty body or other octets must not satisfy such a claim.
-Which version was current, and which may still be served, is decided in `validation` and `freshness`.
+`verdict` is a verdict on a claim (a statement of the course), reached without regard to content; page_load has the
+captured responses of one page load. Claims of shorter times or fewer octets compare transfers of the same objects. An
+implementation that responds with an error, an empty body or other octets must not satisfy such a claim. Which version
+was current, and which may still be served, is decided in `validation` and `freshness`. Sources: RFC 9110 sections
+15.3.1 (200) and 9.3.1 (GET).
 """
 
 from __future__ import annotations

@@ -2,11 +2,12 @@
 
     python -m lab7.experiments.cache.conformance.client SCRIPT ADDRESS PORT
 
-SCRIPT is a JSON list of checks: {name, steps: [{octets, method, wait_s, copies}]}. The program prints READY. It repeats
-the first check until the proxy responds without an error, since a proxy such as Traffic Server listens before it can
-resolve names. All other checks then run concurrently; within a check, one step follows the other, and each request has
-a new connection. At the end the program prints DONE. It reads each response to the end, but does not judge it: verdicts
-come from the packet capture.
+SCRIPT is a JSON list of checks: {name, steps: [{octets, method, wait_s, copies}]}. A step waits wait_s seconds, and
+then sends the request `octets`, whose method is `method`, on as many connections at once as `copies`. The program
+prints READY. It then repeats the first request of the first check until the proxy responds with a status code below
+500, since a proxy such as Traffic Server listens before it can resolve names. All other checks then run concurrently;
+within a check, one step follows the other, and each request opens a new connection. At the end the program prints DONE.
+It reads each response to the end, but does not judge it: verdicts come from the packet capture.
 """
 
 from __future__ import annotations

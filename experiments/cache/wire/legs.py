@@ -4,8 +4,9 @@
 
 A connection opened to the proxy's address is a client connection; a connection opened from the proxy's address is an
 origin connection. The origin's responses determine what the proxy may have stored: the newest 200 (RFC 9110 section
-15.3.1), with the validators of a later 304 (RFC 9111 section 4.3.4). The claims check that the proxy serves this
-content. Partial content, Vary and methods other than GET are not supported, since the experiments do not use them.
+15.3.1), with the validators of a later 304 (RFC 9111 section 4.3.4). A verdict on a claim (statement of the course)
+about the cache requires that the proxy serves this content. Partial content, Vary and methods other than GET are not
+supported, since the experiments do not use them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Verdict on course claim C8 from many faults, and the theoretical distribution of fail-over times.
+"""Verdict on course claim C8 from many failures of a CDN replica, and the theoretical distribution of fail-over times.
+
+Claim C8: users are served again within the TTL plus the interval of the health checks.
 
 The resolver near the users caches a DNS answer for its TTL T. A user sends a request every E seconds. The resolver
 therefore queries the CDN's name server once in a cycle of C = E * ceil(T / E) seconds. A replica fails at a random
@@ -10,8 +12,8 @@ another cycle. The fail-over time F is
     F = R       if R > D        R uniform on [0, C], D uniform on [0, I], independent, I <= C
         R + C   else            mean: C / 2 + C * P(R < D) = (C + I) / 2
 
-Fail-over times (see `fail_over`) are measured in packets: DNS answers with the failed replica, captured at the
-resolver, and the user's first successful request.
+Fail-over times are measured in packets: DNS answers with the failed replica, captured at the resolver, and the user's
+first successful request.
 """
 
 from __future__ import annotations
@@ -122,10 +124,11 @@ def fail_over(episode: Episode) -> Timing | None:
 
 @decides("C8")
 def decide_failover_times(claim: str, episodes: Sequence[Episode], theory: FailOverTheory) -> Verdict:
-    """Decide claim C8 from many faults: after each of them, users are served again within the permitted time.
+    """Decide claim C8 from many failures of a replica: after each, users are served again within the permitted time.
 
     The evidence text compares the measured fail-over times with their theoretical distribution (mean, quartiles,
-    Kolmogorov-Smirnov distance). Undecided if no fault affected a request, or if no request was served after a fault.
+    Kolmogorov-Smirnov distance). Undecided if no failure affected a request, or if no request was served after a
+    failure.
     """
 
     if not episodes:

@@ -1,5 +1,9 @@
 """Verdicts on course claims C1, C5 and C6: a single origin and a CDN, compared for a growing number of clients.
 
+    C1  a single origin does not scale: its rate must grow with the number of clients
+    C5  a CDN shortens the response time that users see
+    C6  a CDN reduces the traffic on the origin's link
+
 Each client repeats a cycle: it requests an object, receives the response, and pauses for the think time. The
 utilisation of the origin's link is expected to follow `cdn.theory`: it grows in proportion to the number of clients up
 to the knee of the curve. Beyond the knee the link is saturated, and each further client delays all clients. Requests

@@ -1,5 +1,9 @@
 """Verdicts on course claims D10 to D12 on DNS caching: cache hits, TTL countdown, and fewer queries to the root server.
 
+    D10  the local server resolves names for its clients and caches answers
+    D11  a record is cached for its TTL, which counts down, and is queried again afterwards
+    D12  caching relieves the root server, which would otherwise be the bottleneck
+
 The functions take DNS traffic (see `wire.traffic`) captured at the clients, the local name server or the root server.
 `addresses` has the addresses of these servers, with the keys `local` and `root`.
 

@@ -4,8 +4,9 @@
     aliases, values = zones.answer("www.example.com.", "A")
     # aliases: [("www.example.com.", "server1.example.com.")], the CNAME chain; values: {"10.53.4.1"}
 
-RFC 1034 sections 3.6.2 (aliases) and 4.2.1 (zone cuts), RFC 2181 section 9 (truncation), RFC 9156 (QNAME minimisation).
-A message that cannot be parsed contradicts every claim.
+A GivenZones object holds the configured records of all zones; the claims are statements of the course about DNS.
+Sources: RFC 1034 sections 3.6.2 (aliases) and 4.2.1 (zone cuts), RFC 2181 section 9 (truncation), RFC 9156 (QNAME
+minimisation). A message that cannot be parsed contradicts every claim.
 """
 
 from __future__ import annotations

@@ -4,8 +4,9 @@
     answered("cell", at_client, asked, zones, client, server, "authoritative")     # a client queries a server directly
     resolved("cell", at_client, at_resolver, asked, zones, hosts)                  # a resolver in between
 
-"cell" is the id of the verdict. at_client and at_resolver are the DNS traffic captured at these hosts, zones the
-configured records, client, server and hosts are addresses.
+The rows of the matrix are name servers, its columns clients with a question; a cell is one client with one server and
+one question, and "cell" is the id of its verdict. at_client and at_resolver are the DNS traffic captured at these
+hosts, zones the configured records, client, server and hosts are addresses.
 
 Captured packets decide. The correct answer has all records of the name, through its aliases; for a name or type that
 does not exist, it is the zone's SOA (RFC 2308 sections 2.1 and 2.2). An authoritative server sets AA (RFC 1035 section

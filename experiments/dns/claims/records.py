@@ -1,5 +1,12 @@
 """Verdicts on course claims D2 to D6 and D14 on DNS resource records: A, PTR, CNAME, MX, address order, record format.
 
+    D2   DNS gives the address of a name (A)
+    D3   DNS gives the name of an address (PTR below in-addr.arpa)
+    D4   DNS gives the canonical name of an alias (CNAME)
+    D5   DNS gives the mail servers of a domain (MX), by preference
+    D6   DNS spreads load: one name has several addresses, in rotating order
+    D14  a record has name, value, type, class and TTL; NS names a domain's authoritative server
+
 The functions take DNS traffic (see `wire.traffic`) and names with or without their final dot, and return a Verdict. A
 claim is undecided if the capture dropped packets, has a gap, or lacks the traffic in question; a failed claim cites the
 frames that contradict it. D2 to D6 are about answers to clients. Their traffic must be captured at the client, where no

@@ -1,5 +1,10 @@
 """Verdicts on course claims D7 to D9 and D15: iterative and recursive DNS resolution, and zones at a hosting provider.
 
+    D7   name servers form a hierarchy, and clients query a local server
+    D8   iterative: the local server queries root, top-level and authoritative server in turn
+    D9   recursive: each server queries the next one on behalf of its client
+    D15  an authoritative server is run by the organisation itself or by a provider
+
 `addresses` has the addresses of all servers by role, such as `local` or `root`. A path is a sequence of roles in the
 order in which they are queried, such as ("root", "com", "example"). The name must not be in the local server's cache
 when it is first queried; otherwise the path is shorter. D8 and D9 are decided here from packets alone; `verdict.timed`

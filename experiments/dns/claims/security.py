@@ -1,5 +1,9 @@
 """Verdicts on course claims V1 to V3 on DNSSEC: chain of trust, rejection of a forged answer, cost of validation.
 
+    V1  the local server gets the DNSKEY of every zone in the chain of trust, and its DS from the parent zone
+    V2  a validating local server answers SERVFAIL instead of a forged address
+    V3  validation costs one DNSKEY query per zone, and the octets of RRSIG and DS records
+
 Traffic is captured at the client and at the local name server (see `wire.traffic`). Key tags and key digests are
 computed here from the captured DNSKEY records; signatures are not verified. Sources: RFC 4034 (records; Appendix B: key
 tags), RFC 4035 sections 3.2.3 (AD), 5.2 (DS) and 5.5 (SERVFAIL).

@@ -10,10 +10,11 @@
     confirmation       last octet received                  to  the final reply
 
 The duration is the time from the first SYN to the final reply to the last transfer; later commands (QUIT) are not part
-of it. If several of these intervals overlap, the overlap counts for the term that comes first in FTP_TERMS. For
-example, a handshake that the server begins in response to RETR is data_handshake, not request. Time that no interval
-covers is the client's own processing, the term `residual`. The terms therefore sum to the total exactly. For uploads,
-request ends with the first octet that the client sends.
+of it. If several of these intervals overlap, the overlap counts for one term, the first of: transmission,
+data_handshake, confirmation, request, announcement, dialogue, control_handshake. For example, a handshake that the
+server begins in response to RETR is data_handshake, not request. Time that no interval covers is the client's own
+processing, the term `residual`. The terms therefore sum to the total exactly. For uploads, request ends with the first
+octet that the client sends.
 """
 
 from __future__ import annotations

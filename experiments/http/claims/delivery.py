@@ -1,12 +1,13 @@
 """Check that a page load delivered all files of a page: each response has status 200 and the origin's content.
 
-    undelivered(load, {b"/": page, b"/picture-1.png": picture})      None, or an Undelivered with the difference
+    undelivered(load, {b"/": page, b"/picture-1.png": picture})      # None, or an Undelivered with the difference
 
-RFC 9110 sections 6.4 (content), 8.4 (content codings) and 15.3.1 (200). A load has delivered a page if it requests the
-page first, then each further file once and nothing else, and gets each file in a response with status 200. Content is
-decoded independently of lab7's services: transfer coding and HTTP/2 DATA frames in `wire.http1` and `wire.http2`,
-content codings here. Content codings that Python's standard library cannot decode (br, zstd) and range requests are not
-supported.
+`load` is a captured page load; the dictionary has the content of each file by URL path, the page first. A load has
+delivered a page if it requests the page first, then each further file once and nothing else, and gets each file in a
+response with status 200. Content is decoded independently of lab7's services: transfer coding and HTTP/2 DATA frames in
+`wire.http1` and `wire.http2`, content codings here. Content codings that Python's standard library cannot decode (br,
+zstd) and range requests are not supported. Sources: RFC 9110 sections 6.4 (content), 8.4 (content codings) and 15.3.1
+(200).
 """
 
 from __future__ import annotations

@@ -1,11 +1,16 @@
 """Verdicts on course claims H1 to H5 on HTTP/1: TCP set-up, message grammar, statelessness, one object per connection.
 
+    H1  a client opens a TCP connection to the server, and uses it for request and response
+    H2  the grammar of a request: request line, header lines, empty line, body
+    H3  the grammar of a response: status line, header lines, empty line, body
+    H4  the server is stateless: earlier requests do not alter a response
+    H5  HTTP/1.0 uses a separate connection for each object
+
 A claim is a statement of the course that captured packets confirm or contradict. The functions take page loads (see
 `wire.page_load`) and return a Verdict. A claim is undecided if the capture dropped packets, has a gap, or lacks the
-traffic in question; a failed claim cites the first connection or message that contradicts it. H1 to H3 (TCP set-up,
-grammar of requests and responses) are about messages: error responses are evidence as well. H4 and H5, like the claims
-on load times, multiplexing and server push (H6 to H9, H11, H13, H14), are about objects: a page load that did not
-deliver the origin's files (see `delivery`) cannot confirm them.
+traffic in question; a failed claim cites the first connection or message that contradicts it. H1 to H3 are about
+messages: error responses are evidence as well. H4 and H5 are about objects: a page load that did not deliver the
+origin's files (see `delivery`) cannot confirm them.
 
 Sources: RFC 9112 sections 2 to 7 and 9, RFC 9110 sections 2.5 and 15, RFC 1945 section 1.3 (one request per
 connection).

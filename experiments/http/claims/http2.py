@@ -1,9 +1,15 @@
 """Verdicts on course claims H10 to H14 on HTTP/2: binary framing, multiplexing, header compression, server push.
 
-The functions take page loads captured at the client and return a Verdict, undecided or failed under the conditions in
-`http1`. H13 and H14 are decided here from packets alone; `verdict.timed` adds the comparison of the measured time with
-theory. For H11 (multiplexing), H13 (server push) and H14 (concurrent streams), page loads must have delivered their
-files.
+    H10  HTTP/1 uses lines of text, HTTP/2 binary frames
+    H11  HTTP/2 interleaves several responses on a connection; HTTP/1 has head-of-line blocking
+    H12  HTTP/2 compresses header fields
+    H13  with server push, objects arrive without requests, and a page takes 2 RTT + X
+    H14  without server push, a page takes 3 RTT + X on one connection, for any number of objects
+
+X is the transmission time of the page. The functions take page loads captured at the client and return a Verdict. A
+claim is undecided if the capture dropped packets, has a gap, or lacks the traffic in question. H13 and H14 are decided
+here from packets alone; `verdict.timed` adds the comparison of the measured time with theory. For H11, H13 and H14,
+page loads must have delivered their files.
 
 Sources: RFC 9113 sections 4.1, 5 and 8.4, RFC 7541 sections 2 and 6.2.2, RFC 9112 sections 2.1 and 9.3.2.
 """

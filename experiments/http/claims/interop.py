@@ -1,8 +1,8 @@
 """Verdict on one cell of the HTTP interoperability matrix: whether a page is delivered completely by a protocol.
 
-Captured packets decide. Every response must have status 200 and the content of its file. The messages of both sides
-must be valid and of the protocol's HTTP version. A client may request an object more than once, as load generators do,
-but may request nothing else.
+The matrix has a row per server, and a column per client and protocol. Captured packets decide. Every response must have
+status 200 and the content of its file. The messages of both sides must be valid and of the protocol's HTTP version. A
+client may request an object more than once, as load generators do, but may request nothing else.
 """
 
 from __future__ import annotations

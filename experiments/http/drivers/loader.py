@@ -6,7 +6,8 @@ The program reads commands in JSON, one a line, and prints the report of lab7.se
     {"strategy": "2", "objects": [URL, ...]}            load objects of one origin at once, without a page
 
 The first loads of a process take a millisecond or two longer than later ones (memory pages are copied after the fork,
-caches are cold). This delay is not due to HTTP; experiments therefore do not measure their first round.
+caches are cold). This delay is not due to HTTP; experiments therefore begin with page loads that they do not measure
+(warm-up).
 """
 
 from __future__ import annotations

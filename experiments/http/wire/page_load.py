@@ -1,7 +1,7 @@
 """Captured page load: all HTTP connections that a client opened within a time span, with their requests and responses.
 
-Page loads are the input of the HTTP claims. They should be captured at the client's own interface: "before" then refers
-to the order in which the client sends and receives.
+Verdicts on the claims of the course about HTTP are reached from page loads (see http.claims). Page loads should be
+captured at the client's own interface: "before" then refers to the order in which the client sends and receives.
 """
 
 from __future__ import annotations

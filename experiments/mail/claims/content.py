@@ -1,5 +1,9 @@
 """Verdicts on claims S8, S9 and S11 of the course: 7-bit mail data, MIME multipart messages, and dot-stuffing.
 
+    S8   content is 7-bit ASCII, and MIME carries everything else, such as a picture in base64
+    S9   one multipart message contains several objects, whereas HTTP needs a response for each
+    S11  a line that starts with a dot arrives as it was written
+
 `wire.smtp` parses the messages in captured SMTP streams. Python's email package, which is independent of lab7, parses
 the MIME structure of the messages. Decoded parts are compared with Alice's files by SHA-256.
 

@@ -1,6 +1,7 @@
-"""Checks for the mail interoperability matrix: one mail client with one server submits, relays or retrieves messages.
+"""Verdicts for the mail interoperability matrix: submission, relaying, or retrieval by one client with one server.
 
-Each function returns a verdict decided from captured packets.
+The matrix has a row per mail server, and a column per client (or other mail server) and operation (mail/matrix.py).
+Each function returns the verdict of a cell, decided from captured packets.
 """
 
 from __future__ import annotations

@@ -1,5 +1,11 @@
 """Verdicts on claims S1, S2, S4, S7 and S10 of the course: SMTP relaying, push, dialogue, connection reuse, closing.
 
+    S1   mail goes from the sender's agent over both mail servers to the receiver's agent
+    S2   SMTP uses TCP port 25 and pushes: the host that has the message opens the connection
+    S4   the dialogue is 220, HELO 250, MAIL FROM 250, RCPT TO 250, DATA 354, text and a single dot 250, QUIT 221
+    S7   one connection can carry several messages in turn
+    S10  after QUIT, the receiver's server closes the TCP connection
+
 A message takes three legs: submission to the sender's server, relaying to the receiver's server, and retrieval. They
 are captured at four interfaces: those of Alice, the two servers, and Bob. The order of two events is decided at one
 interface, where both are captured. Each function returns a Verdict; "undecided" means that the capture dropped packets,

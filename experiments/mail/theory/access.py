@@ -9,6 +9,8 @@
     transmission    w RTT     w: number of times that a response waits for acknowledgements by slow start
     farewell        1 RTT     QUIT, LOGOUT
 
+The reading tasks are: headers of all messages, one attachment, everything.
+
 So POP3 takes (6 + n + w) RTT to read n messages or their headers, and IMAP takes (7 + w) RTT for any n. One attachment
 takes (7 + w) RTT by POP3 and (9 + w) RTT by IMAP, which need not transfer the rest of the message. POP3 clients may
 pipeline commands (RFC 2449 section 6.6); poplib does not.

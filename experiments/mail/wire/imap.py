@@ -1,8 +1,9 @@
 """Parser of captured IMAP sessions: greeting, and each command with untagged data and completion (RFC 3501).
 
 RFC 3501: the server speaks first (section 7.1); untagged data come at any time and are assigned to the command that is
-completed next (section 7); a tagged status completes the command of its tag (section 2.2.2), and of several commands
-with this tag the first that waits. After AUTHENTICATE and IDLE (RFC 2177) lines of the client are not commands.
+completed next (section 7); a tagged status completes the command with this tag (section 2.2.2). If several outstanding
+commands have the same tag, it completes the earliest. After AUTHENTICATE and IDLE (RFC 2177) lines of the client are
+not commands.
 """
 
 from __future__ import annotations
