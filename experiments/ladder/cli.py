@@ -10,8 +10,8 @@ import click
 from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.cli.interface.captures import CapturePath
-from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.ladder.contents import contents
 from lab7.experiments.ladder.ladder import Ladder, ladder_of
 from lab7.experiments.ladder.named_capture import read_named_capture

@@ -300,7 +300,7 @@ def _first_copies(way: Direction) -> list[Segment]:
         if first is not None:
             start = unwrap(segment.sequence - first - 1, end)
             within = start >= 0 and start + len(segment.payload) <= end
-            # In a connection with its SYN, an octet before the first one is a keep-alive probe (RFC 9293 section 3.8.4).
+            # After a SYN in the capture, one octet before the first one is a keep-alive probe (RFC 9293 section 3.8.4).
             probe = start == -1 and len(segment.payload) == 1 and way.syn is not None
             known = known or within or probe
         if segment.frame in carrying or not known:
