@@ -49,6 +49,16 @@ class EventLog:
             self._stream.close()
 
 
+def report(log: EventLog, program: str, event: str, sentence: str, label: str = "") -> None:
+    """Write an event with its reason to the log, and the reason to standard error, after the program's name.
+
+    `label` precedes the reason on standard error, such as `warning: `.
+    """
+    log.write(event, reason=sentence)
+    if not log.on_standard_error:
+        print(f"{program}: {label}{sentence}", file=sys.stderr)
+
+
 def open_log(name: str | None, wall_clock: Callable[[], float]) -> EventLog:
     """Open the log that `--log` names: a file to append to, `-` for standard error, None for no log.
 

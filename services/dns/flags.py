@@ -3,7 +3,6 @@
 import argparse
 import os
 import secrets
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from lab7.services.dns.recursion.root_hints import named_roots, roots_from_file
 from lab7.services.dns.server.edns_options import SECRET_OCTETS, EDNSOptions
 from lab7.services.dns.zones.loading import Prepare, ZoneFiles
 from lab7.services.errors import ServiceError
-from lab7.services.eventlog import EventLog
+from lab7.services.eventlog import EventLog, report
 from lab7.services.flags import PORT_MAX, address, integer, network, port
 
 # Environment variable by which the worker processes of a server get its cookie secret, in hexadecimal.
@@ -168,13 +167,10 @@ def zone_files(name: str, options: argparse.Namespace, log: EventLog, prepare: P
     `prepare` is called with each zone that was loaded.
     """
 
-    def report(event: str, sentence: str) -> None:
-        log.write(event, reason=sentence)
-        if not log.on_standard_error:
-            label = "warning: " if event == "zone_warning" else ""
-            print(f"{name}: {label}{sentence}", file=sys.stderr)
+    def report_zone(event: str, sentence: str) -> None:
+        report(log, name, event, sentence, "warning: " if event == "zone_warning" else "")
 
-    return ZoneFiles(options.zone, getattr(options, "zones", ()), report, prepare)
+    return ZoneFiles(options.zone, getattr(options, "zones", ()), report_zone, prepare)
 
 
 def add_upstream_flags(flags: argparse.ArgumentParser) -> None:

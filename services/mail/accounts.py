@@ -3,19 +3,24 @@ r"""Parser of the accounts file: users, passwords, quotas, mailing lists and for
     alice:correct horse:10000000          a user, the password, and the quota in octets (optional; default: none)
     bob@example.org:scrypt$14$8$1$...     a user of one domain only; the password hashed by hash_password(); no quota
     carol:secret:1000000:hold             a mailbox that accepts no messages for now (reply 450)
-    staff: alice, bob@example.org         a list, which EXPN shows (RFC 5321 section 3.5)
+    staff: alice, bob@example.org         an alias of several mailboxes (RFC 5321 section 3.9.1), which EXPN shows
     dave => dave@example.net              a user whose mail is forwarded (reply 251)
     erin -> erin@example.net              a user that has moved: mail is rejected with the new address (reply 551)
     # a comment
 
 A name without a domain is valid in every domain of the server. Names are case-insensitive. The postmaster always exists
 (RFC 5321 section 4.5.1): if the file does not define the name, the postmaster is a user with a mailbox.
+
+The members of a list and the target of a forward may be lists and forwards themselves. A list or forward from which no
+mailbox and no other server is reached, only lists and forwards again, is a loop (Accounts.loops): mail for it fails.
+EXPN treats a list as a mailing list, as RFC 5321 section 3.5.1 permits where one data structure holds both.
 """
 
 import base64
 import binascii
 import hmac
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +46,11 @@ class Account:
     held: bool = False
 
     @property
+    def targets(self) -> tuple[Mailbox, ...]:
+        """The addresses to which mail goes instead: none."""
+        return ()
+
+    @property
     def mailbox(self) -> Mailbox:
         """The user's mail address."""
         return Mailbox(self.user, self.domain)
@@ -57,6 +67,11 @@ class MailingList:
     name: str
     members: tuple[Mailbox, ...]
 
+    @property
+    def targets(self) -> tuple[Mailbox, ...]:
+        """The addresses to which mail goes instead: the members."""
+        return self.members
+
 
 @dataclass(frozen=True, slots=True)
 class Forward:
@@ -65,6 +80,11 @@ class Forward:
     name: str
     target: Mailbox
     moved: bool = False
+
+    @property
+    def targets(self) -> tuple[Mailbox, ...]:
+        """The addresses to which mail goes instead: none if the user has moved, since mail is then rejected."""
+        return () if self.moved else (self.target,)
 
 
 Known = Account | MailingList | Forward
@@ -91,6 +111,7 @@ class Accounts:
         for number, line in enumerate(text.splitlines(), start=1):
             if line.strip() and not line.lstrip().startswith("#"):
                 self._add(line.strip(), number)
+        self.loops = self._find_loops()
 
     @classmethod
     def load(cls, path: Path, domains: Iterable[str]) -> "Accounts":
@@ -103,6 +124,14 @@ class Accounts:
     def is_local(self, domain: str) -> bool:
         """Return True if a domain is one of the server's own; an empty domain stands for the default domain."""
         return not domain or domain.lower() in self.domains
+
+    def recipient_key(self, mailbox: Mailbox) -> tuple[str, str]:
+        """Return a key that is equal for addresses of one recipient.
+
+        Names are case-insensitive here, but other servers may distinguish local parts by case (RFC 5321 section 2.4).
+        """
+        local_part, domain = mailbox.key
+        return (local_part if self.is_local(domain) else mailbox.local_part), domain
 
     def find(self, local_part: str, domain: str = "") -> Known | None:
         """Return the user, list or forward with this name in a local domain, None if the name is unknown."""
@@ -120,6 +149,20 @@ class Accounts:
     def exists(self, local_part: str, domain: str = "") -> bool:
         """Return True if a name in a local domain is a user with a mailbox (not a list or forward)."""
         return isinstance(self.find(local_part, domain), Account)
+
+    def follow(self, entry: Known) -> Known | None:
+        """Return the entry to which an alias of one local address leads, over any number of such aliases.
+
+        Other entries are returned unchanged: users, loops, lists of several members, and aliases of other servers'
+        addresses. None: the address is unknown.
+        """
+        found: Known | None = entry
+        while found is not None and found not in self.loops and len(found.targets) == 1:
+            (target,) = found.targets
+            if not self.is_local(target.domain):
+                break
+            found = self.find(target.local_part, target.domain)
+        return found
 
     def users(self) -> Iterator[Account]:
         """Yield the accounts of all users, once for each local domain in which the user name is valid."""
@@ -144,6 +187,26 @@ class Accounts:
         if account is None or entry is None or entry.password.startswith(SCRYPT + "$"):
             return None
         return account, entry.password
+
+    def _find_loops(self) -> tuple[MailingList | Forward, ...]:
+        """Return the lists and forwards that lead only to each other, in the order of the file."""
+        aliases = [entry for entry in self._entries.values() if not isinstance(entry, _User) and entry.targets]
+        sources: dict[str, list[MailingList | Forward]] = defaultdict(list)
+        reached: list[MailingList | Forward] = []
+        for alias in aliases:
+            for mailbox in alias.targets:
+                target = self.find(mailbox.local_part, mailbox.domain)
+                if target is None or isinstance(target, Account) or not target.targets:
+                    reached.append(alias)
+                else:
+                    sources[target.name.lower()].append(alias)
+        ending: set[str] = set()
+        while reached:
+            name = reached.pop().name.lower()
+            if name not in ending:
+                ending.add(name)
+                reached += sources[name]
+        return tuple(alias for alias in aliases if alias.name.lower() not in ending)
 
     def _login(self, user: str) -> tuple[Account | None, _User | None]:
         local_part, at, domain = user.rpartition("@")

@@ -20,11 +20,13 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from lab7.services.dns.resolv_conf import servers_of
 from lab7.services.errors import ServiceError
+from lab7.services.eventlog import report
 from lab7.services.mail.accounts import Accounts
 from lab7.services.mail.authentication.flags import checks_of, load_keys
 from lab7.services.mail.authentication.inbound import Decision
@@ -45,7 +47,7 @@ from lab7.services.mail.queue.spool import Spool
 from lab7.services.mail.smtp.client import Timeouts
 from lab7.services.mail.smtp.client_session import SessionOptions
 from lab7.services.mail.smtp.commands import Accept
-from lab7.services.mail.smtp.content import stuffed
+from lab7.services.mail.smtp.content import stuffed, with_header_end
 from lab7.services.mail.smtp.greylist import Greylist
 from lab7.services.mail.smtp.policy import Client, Policy
 from lab7.services.mail.smtp.server import Limits, Port, SMTPServer
@@ -67,7 +69,7 @@ class MTA:
         self._shell = shell
         self._options = options
         self.hostname: str = options.hostname or options.domain[0]
-        self.accounts = Accounts.load(options.accounts, options.domain)
+        self.accounts = self._load_accounts()
         check_root(options.maildirs, self.accounts.domains)
         self._journal = Journal(options.queue)
         self.spool = Spool(shell.loop, self._journal, shell.log)
@@ -123,11 +125,24 @@ class MTA:
     def reload(self) -> None:
         """Reload the accounts file; if it is invalid, the current accounts remain in use."""
         try:
-            self.accounts = Accounts.load(self._options.accounts, self._options.domain)
+            self.accounts = self._load_accounts()
         except ServiceError as error:
             self._shell.log.write("reload_failed", error=str(error))
             return
         self.server.context.policy.accounts = self.accounts
+
+    def _load_accounts(self) -> Accounts:
+        accounts = Accounts.load(self._options.accounts, self._options.domain)
+        for alias in accounts.loops:
+            report(
+                self._shell.log,
+                "mta",
+                "accounts_warning",
+                f"{self._options.accounts}: {alias.name} leads only back to itself, so mail for it is rejected: "
+                "add a mailbox to its members, or change its target",
+                "warning: ",
+            )
+        return accounts
 
     async def stop(self) -> None:
         """Shut down: close SMTP sessions with 421, cancel deliveries, and close the queue, in this order."""
@@ -137,6 +152,8 @@ class MTA:
 
     async def _accept(self, message: Accept, client: Client) -> Reply:
         now = self._shell.wall_clock()
+        # Signatures and checks then apply to the header that the queued message has.
+        message = replace(message, content=with_header_end(message.content))
         if self.server.context.policy.may_relay(client):
             return await self._enqueue(message, client, await self._authentication.submit(message.content, now))
         decision, content = await self._authentication.receive(message, client, now)
@@ -162,7 +179,8 @@ class MTA:
             client.hello, client.address, self.hostname, client.protocol, entry.id, single_recipient, entry.accepted_s
         )
         try:
-            await self._make_durable(entry, results + field + content)
+            # The removal of forged fields may have left a message without a header.
+            await self._make_durable(entry, results + field + with_header_end(content))
         except OSError as error:
             self._shell.log.write("not_accepted", id=entry.id, error=str(error))
             return NO_ROOM if error.errno in _NO_ROOM_ERRORS else QUEUE_FAULT

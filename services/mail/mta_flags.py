@@ -100,7 +100,7 @@ def _add_policy(flags: argparse.ArgumentParser) -> None:
     flags.add_argument(
         "--greylist", type=seconds_or_zero, metavar="S", help="reject unknown senders with 450 for S seconds (RFC 6647)"
     )
-    flags.add_argument("--no-verify", action="store_true", help="disable VRFY (252) and EXPN (550)")
+    flags.add_argument("--no-verify", action="store_true", help="disable VRFY and EXPN (252)")
     flags.add_argument(
         "--strict-syntax",
         action="store_true",

@@ -7,30 +7,27 @@ with the null reverse-path causes no notification (RFC 5321 sections 4.5.5 and 6
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from lab7.services.eventlog import EventLog
-from lab7.services.mail.accounts import Account, Accounts, Forward, MailingList
+from lab7.services.mail.accounts import Account, Accounts
 from lab7.services.mail.address import Mailbox
 from lab7.services.mail.delivery import dsn
 from lab7.services.mail.delivery.local import Mailboxes
 from lab7.services.mail.delivery.remote import Destination, Job, Remote
 from lab7.services.mail.queue.entry import Change, Entry, Recipient, Schedule
 from lab7.services.mail.queue.spool import Spool
-from lab7.services.mail.smtp.policy import NO_SUCH_USER
+from lab7.services.mail.smtp.policy import refusal
 from lab7.services.mail.smtp.syntax import Reply
 
-# Seconds until writing a bounce to the queue is tried again after an error, such as a full disk.
+# Seconds until writing a bounce or an expanded message to the queue is tried again after an error, such as a full disk.
 BOUNCE_RETRY_S = 10.0
 # Maximum number of remote domains in memory; above it, domains without queued messages are evicted.
 DESTINATIONS_KEPT = 1_000
-# Maximum number of recipients to which lists and forwards expand for one message.
-EXPANDED_MAX = 10_000
-
-_EXPIRED = "Delivery time expired; the last reply was: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +82,23 @@ class Dispatcher:
             return
         accounts = self._accounts()
         remote: dict[str, list[int]] = {}
+        refused: dict[int, Reply] = {}
         for at in entry.open_recipients if only is None else only:
             mailbox = entry.recipients[at].mailbox
             if not accounts.is_local(mailbox.domain):
                 remote.setdefault(mailbox.domain.lower(), []).append(at)
                 continue
             resolved = accounts.find(mailbox.local_part, mailbox.domain)
-            if isinstance(resolved, Account):
+            reply = refusal(resolved, accounts)
+            if reply is not None:
+                refused[at] = reply
+            elif isinstance(resolved, Account):
                 self.mailboxes.add(resolved, entry, at)
             else:
-                self.report(entry, {at: NO_SUCH_USER})
+                # The name has become an alias since the message was accepted.
+                self._start(self._expand_again(entry, at))
+        if refused:
+            self.report(entry, refused)
         for domain, recipients in remote.items():
             self._destination(domain).add(Job(entry, recipients))
 
@@ -111,13 +115,11 @@ class Dispatcher:
         if self._service.log.enabled:
             self._log(entry, replies)
         for at, reply in replies.items():
-            entry.recipients[at].last = reply if reply.is_permanent or at not in failed else _expired(reply)
+            entry.recipients[at].last = reply
         if done:
             self._apply(entry, Change(entry.id, done))
         if failed:
-            task = self._service.loop.create_task(self._bounce(entry, failed))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._start(self._bounce(entry, failed))
         if later:
             self._schedule_retry(entry, later, now)
 
@@ -166,10 +168,19 @@ class Dispatcher:
             del self._destinations[domain]
 
     def _apply(self, entry: Entry, change: Change) -> None:
-        change.apply(entry)
         self._spool.write_later(change)
+        self._conclude(entry, change)
+
+    def _conclude(self, entry: Entry, change: Change) -> None:
+        """Apply a change that is written, or will be, and remove the entry if it is final."""
+        change.apply(entry)
         if entry.is_final:
             self._spool.remove(entry)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._service.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _schedule_retry(self, entry: Entry, recipients: Sequence[int], now: float) -> None:
         entry.tries += 1
@@ -196,19 +207,39 @@ class Dispatcher:
             self._service.log.write("dropped", id=entry.id)
             self._apply(entry, change)
             return
+        recipients, reverse_path = [entry.recipients[at] for at in failed], entry.reverse_path
+        dsn_entry = await self._queue(entry, change, lambda: self._create_dsn(entry, reverse_path, recipients))
+        self._service.log.write("bounced", id=entry.id, bounce=dsn_entry.id)
+        self._conclude(entry, change)
+        self.dispatch(dsn_entry)
+
+    async def _expand_again(self, entry: Entry, at: int) -> None:
+        """Queue the message to the addresses of an alias in place of recipient `at`, in one write."""
+        change = Change(entry.id, [at])
+        new_entry = await self._queue(entry, change, lambda: self._create_expanded(entry, entry.recipients[at]))
+        self._service.log.write("expanded", id=entry.id, message=new_entry.id)
+        self._conclude(entry, change)
+        self.dispatch(new_entry)
+
+    async def _queue(self, entry: Entry, change: Change, create: Callable[[], Awaitable[Entry]]) -> Entry:
+        """Write a new entry and a change of `entry` to the queue in one write, until it succeeds; return the entry."""
         while True:
             try:
-                dsn_entry = await self._create_dsn(entry, entry.reverse_path, [entry.recipients[at] for at in failed])
-                await self._spool.add([dsn_entry], change)
-                break
+                new_entry = await create()
+                await self._spool.add([new_entry], change)
             except OSError as error:
-                self._service.log.write("bounce_error", id=entry.id, error=str(error))
+                self._service.log.write("not_queued", id=entry.id, error=str(error))
                 await asyncio.sleep(BOUNCE_RETRY_S)
-        self._service.log.write("bounced", id=entry.id, bounce=dsn_entry.id)
-        change.apply(entry)
-        if entry.is_final:
-            self._spool.remove(entry)
-        self.dispatch(dsn_entry)
+            else:
+                return new_entry
+
+    async def _create_expanded(self, entry: Entry, recipient: Recipient) -> Entry:
+        content = await self._spool.content(entry)
+        new_entry = self.new_entry(entry.reverse_path, [recipient.mailbox], entry.is_8bit)
+        new_entry.accepted_s, new_entry.content, new_entry.size_octets = entry.accepted_s, content, len(content)
+        for expanded in new_entry.recipients:
+            expanded.original = recipient.original or recipient.mailbox
+        return new_entry
 
     async def _create_dsn(self, entry: Entry, reverse_path: Mailbox, recipients: Sequence[Recipient]) -> Entry:
         content = await self._spool.content(entry)
@@ -218,7 +249,6 @@ class Dispatcher:
         bounce = dsn.bounce(failed, self._service.hostname, dsn_entry.accepted_s, boundary)
         dsn_entry.content = bounce if self.sign is None else await self.sign(bounce, dsn_entry.accepted_s)
         dsn_entry.size_octets = len(dsn_entry.content)
-        dsn_entry.is_8bit = not dsn_entry.content.isascii()
         return dsn_entry
 
     def _log(self, entry: Entry, replies: dict[int, Reply]) -> None:
@@ -227,30 +257,27 @@ class Dispatcher:
             self._service.log.write("delivery", id=entry.id, recipient=recipient, reply=str(reply))
 
 
-def _expired(reply: Reply) -> Reply:
-    return Reply(reply.code, _EXPIRED + reply.text, reply.enhanced)
-
-
 def expand(recipients: Sequence[Mailbox], accounts: Accounts) -> list[Recipient]:
     """Return the recipients after expansion of mailing lists and forwards, each once (RFC 5321 section 3.9).
 
-    A list is an alias (section 3.9.1): the reverse-path is unchanged. An alias loop ends at its first repetition.
+    A list is an alias (section 3.9.1): the reverse-path is unchanged. A member that leads back to its list adds no
+    recipient. An alias that leads only back to itself (Accounts.loops) is itself a recipient, whose delivery fails, so
+    that every message has at least one recipient.
     """
-    final: dict[tuple[str, str], Recipient] = {}
+    final: list[Recipient] = []
     seen: set[tuple[str, str]] = set()
     waiting = [(mailbox, mailbox) for mailbox in reversed(recipients)]
-    while waiting and len(final) < EXPANDED_MAX:
+    while waiting:
         mailbox, original = waiting.pop()
         if not mailbox.domain:
             mailbox = Mailbox(mailbox.local_part, accounts.domains[0])
-        if mailbox.key in seen:
+        key = accounts.recipient_key(mailbox)
+        if key in seen:
             continue
-        seen.add(mailbox.key)
-        resolved = accounts.find(mailbox.local_part, mailbox.domain) if accounts.is_local(mailbox.domain) else None
-        if isinstance(resolved, MailingList):
-            waiting += [(member, original) for member in reversed(resolved.members)]
-        elif isinstance(resolved, Forward) and not resolved.moved:
-            waiting.append((resolved.target, original))
+        seen.add(key)
+        resolved = accounts.find(mailbox.local_part, mailbox.domain)
+        if resolved is not None and resolved.targets and resolved not in accounts.loops:
+            waiting += [(target, original) for target in reversed(resolved.targets)]
         else:
-            final[mailbox.key] = Recipient(mailbox, original if original.key != mailbox.key else None)
-    return list(final.values())
+            final.append(Recipient(mailbox, original if original.key != mailbox.key else None))
+    return final

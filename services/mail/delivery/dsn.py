@@ -4,21 +4,34 @@ From: Mail delivery <postmaster@mx.example.com>          envelope: the null reve
 Content-Type: multipart/report; report-type=delivery-status
     text/plain                 for the sender
     message/delivery-status    for programs: Final-Recipient, Action, Status, Diagnostic-Code
-    message/rfc822             the original message, or text/rfc822-headers if it is long
+    message/rfc822             the original message; or text/rfc822-headers if it is long or not 7-bit text
+
+A DSN is 7-bit text with lines of at most 998 octets (RFC 2045 section 2.7), so that every server accepts it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from lab7.services.mail.address import POSTMASTER, Mailbox
-from lab7.services.mail.delivery.trace import date_time
+from lab7.services.mail.delivery.trace import address_literal, date_time
 from lab7.services.mail.queue.entry import Recipient
 from lab7.services.mail.smtp.content import header_section
+from lab7.services.mail.smtp.short_lines import has_long_line, quoted_printable
 from lab7.services.mail.smtp.syntax import Reply
 
 # Maximum octets of a message that its bounce returns whole; of a larger message, only the header (as in Postfix).
 RETURNED_OCTETS_MAX = 50_000
 _UNKNOWN = Reply(554, "Delivery failed", "5.0.0")
+# Maximum lines of a reply that a DSN quotes, and characters per line.
+_QUOTED_LINES = 10
+_QUOTED_CHARACTERS = 400
+# RFC 3463 section 3.5: status "delivery time expired".
+_EXPIRED = "4.4.7"
+_WHOLE = "Content-Type: message/rfc822\r\n"
+_HEADER = "Content-Type: text/rfc822-headers\r\n"
+# RFC 1428 section 3: character set of octets beyond ASCII whose character set is not known.
+_UNKNOWN_CHARSET = "unknown-8bit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +47,15 @@ class FailedMessage:
 
 def bounce(failed: FailedMessage, hostname: str, now_s: float, boundary: str) -> bytes:
     """Return the DSN as a message with CRLF line ends; `boundary` must not occur in the original message."""
-    parts = (_text_part(failed, hostname), _status_part(failed, hostname), _message_part_header(failed.content))
+    kind, returned = _returned_part(failed.content)
+    parts = (
+        _text_part(failed, hostname, "Your message" if kind == _WHOLE else "The header of your message"),
+        _status_part(failed, hostname),
+        f"{kind}\r\n",
+    )
     head = _header(failed, hostname, now_s, boundary) + "".join(f"--{boundary}\r\n{part}" for part in parts)
     end = f"\r\n--{boundary}--\r\n"
-    return head.encode("ascii", "replace") + _returned_content(failed.content) + end.encode("ascii")
+    return head.encode("ascii", "replace") + returned + end.encode("ascii")
 
 
 def _header(failed: FailedMessage, hostname: str, now_s: float, boundary: str) -> str:
@@ -54,7 +72,7 @@ def _header(failed: FailedMessage, hostname: str, now_s: float, boundary: str) -
     )
 
 
-def _text_part(failed: FailedMessage, hostname: str) -> str:
+def _text_part(failed: FailedMessage, hostname: str, attached: str) -> str:
     lines = [
         "Content-Type: text/plain; charset=us-ascii",
         "",
@@ -63,8 +81,9 @@ def _text_part(failed: FailedMessage, hostname: str) -> str:
         "",
     ]
     for recipient in failed.recipients:
-        lines += [f"    {recipient.mailbox}", f"        {_single_line(recipient.last or _UNKNOWN)}", ""]
-    lines += ["Delivery will not be attempted again. Your message is attached below.", ""]
+        reasons = _reasons(recipient.last or _UNKNOWN)
+        lines += [f"    {recipient.mailbox}", *(f"        {reason}" for reason in reasons), ""]
+    lines += [f"Delivery will not be attempted again. {attached} is attached below.", ""]
     return "\r\n".join(_ascii(line) for line in lines) + "\r\n"
 
 
@@ -82,35 +101,82 @@ def _status_part(failed: FailedMessage, hostname: str) -> str:
             f"{original}Final-Recipient: rfc822; {recipient.mailbox}\r\n"
             "Action: failed\r\n"
             f"Status: {_status(reply)}\r\n"
-            f"Diagnostic-Code: smtp; {_single_line(reply)}\r\n"
+            f"{_diagnostic(reply)}"
         )
     body = "\r\n".join(_ascii(block) for block in blocks)
     return f"Content-Type: message/delivery-status\r\n\r\n{body}\r\n"
 
 
 def _status(reply: Reply) -> str:
-    """Return a recipient's Status (RFC 3464 section 2.3.4): the reply's enhanced code, else its class as `5.0.0`."""
-    return reply.enhanced or f"{reply.code // 100}.0.0"
+    """Return a recipient's Status (RFC 3464 section 2.3.4): the reply's enhanced code, else its class as `5.0.0`.
+
+    A temporary failure is final if the message has expired. Its Status is the code of the actual problem, if possible
+    (RFC 3463 section 3.5, X.4.7).
+    """
+    return reply.enhanced or (f"{reply.code // 100}.0.0" if reply.is_permanent else _EXPIRED)
 
 
-def _single_line(reply: Reply) -> str:
-    return str(reply).replace("\n", " ")[:400]
+def _diagnostic(reply: Reply) -> str:
+    """Return the fields Remote-MTA and Diagnostic-Code (RFC 3464 sections 2.3.5 and 2.3.6).
+
+    The type `smtp` is for replies of SMTP servers (RFC 3461 section 9.2). A failure that this program found has a type
+    of its own, and no Remote-MTA.
+    """
+    text = "\r\n ".join(_quoted(reply))
+    if not reply.server:
+        return f"Diagnostic-Code: X-Lab7; {text}\r\n"
+    return f"Remote-MTA: dns; {_mta_name(reply.server)}\r\nDiagnostic-Code: smtp; {text}\r\n"
+
+
+def _mta_name(server: str) -> str:
+    """Return the name of an MTA: a domain name, or an address literal for an IP address (RFC 3464 section 2.1.2)."""
+    try:
+        return address_literal(str(ip_address(server)))
+    except ValueError:
+        return server
+
+
+def _reasons(reply: Reply) -> list[str]:
+    """Return the reason of a failure as lines for the sender."""
+    # Delivery fails after a temporary reply only if the message has expired.
+    expired = [] if reply.is_permanent else ["Delivery time expired. The last failure was:"]
+    server = [f"{_mta_name(reply.server)} replied:"] if reply.server else []
+    return [*expired, *server, *_quoted(reply)]
+
+
+def _quoted(reply: Reply) -> list[str]:
+    """Return the lines of a reply as SMTP sends them, of printable ASCII; of a long reply, the first and the last."""
+    *first, last = (line[:_QUOTED_CHARACTERS] for line in reply.to_wire().decode("ascii").splitlines())
+    return [*first[: _QUOTED_LINES - 1], last]
 
 
 def _ascii(text: str) -> str:
     return text.encode("ascii", "replace").decode("ascii")
 
 
-def _is_short(content: bytes) -> bool:
-    return len(content) <= RETURNED_OCTETS_MAX
+def _returned_part(content: bytes) -> tuple[str, bytes]:
+    """Return the MIME header fields and the body of the DSN's last part: the original message or only its header.
+
+    message/rfc822 permits no encoding (RFC 2046 section 5.2.1), but text/rfc822-headers may be encoded as
+    quoted-printable (RFC 6522 section 4).
+    """
+    if len(content) <= RETURNED_OCTETS_MAX and _is_7bit(content):
+        return _WHOLE, content
+    header = header_section(content)[:RETURNED_OCTETS_MAX]
+    if _is_7bit(header):
+        return _HEADER, header
+    charset = "us-ascii" if header.isascii() else "utf-8" if _is_utf_8(header) else _UNKNOWN_CHARSET
+    fields = f"{_HEADER.rstrip()}; charset={charset}\r\nContent-Transfer-Encoding: quoted-printable\r\n"
+    return fields, quoted_printable(header)
 
 
-def _message_part_header(content: bytes) -> str:
-    """Return the MIME header of the DSN's last part, which has the original message or only its header section."""
-    kind = "message/rfc822" if _is_short(content) else "text/rfc822-headers"
-    encoding = "" if _returned_content(content).isascii() else "Content-Transfer-Encoding: 8bit\r\n"
-    return f"Content-Type: {kind}\r\n{encoding}\r\n"
+def _is_7bit(octets: bytes) -> bool:
+    return octets.isascii() and not has_long_line(octets)
 
 
-def _returned_content(content: bytes) -> bytes:
-    return content if _is_short(content) else header_section(content)[:RETURNED_OCTETS_MAX]
+def _is_utf_8(octets: bytes) -> bool:
+    try:
+        octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

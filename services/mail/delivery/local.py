@@ -231,7 +231,12 @@ class Mailboxes:
     async def _deliver_all(self, account: Account, waiting: deque[_PendingMessage]) -> None:
         while waiting and self._waiting.get(account) is waiting:
             batch = [waiting.popleft() for _ in range(min(len(waiting), BATCH_MESSAGES))]
-            results = await self._deliver(account, batch)
+            try:
+                results = await self._deliver(account, batch)
+            except Exception as error:
+                # A fault of this program must not end the task, since later mail for the mailbox would wait forever.
+                self._loop.call_exception_handler({"message": f"delivery to {account.mailbox}", "exception": error})
+                results = [error] * len(batch)
             reports: dict[str, tuple[Entry, dict[int, Reply]]] = {}
             for item, result in zip(batch, results, strict=True):
                 reports.setdefault(item.entry.id, (item.entry, {}))[1][item.at] = _reply(result)

@@ -186,7 +186,7 @@ class Destination:
                     break
                 self._note_progress()
                 self._start_workers()
-                await self._send(connection, self._waiting.popleft())
+                await self._send_next(connection)
             await connection.close()
         finally:
             connection.abort()
@@ -207,7 +207,7 @@ class Destination:
             verified = remote.policies.smtp_context if policy and policy.is_enforced and remote.policies else None
             context = verified or remote.tls
             for tls in (True,) if verified else (True, False) if context is not None else (False,):
-                options = replace(remote.options, tls=tls, tls_required=verified is not None)
+                options = replace(remote.options, tls=tls, tls_required=verified is not None, server=host.name)
                 connection = Connection(ClientSession(options), remote.timeouts, None)
                 try:
                     await connection.open((host.address, remote.port), context, server_name=host.name)
@@ -222,6 +222,15 @@ class Destination:
                     return connection
         temporary = [reply for reply in failures if not reply.is_permanent]
         return temporary[-1] if temporary else failures[-1]
+
+    async def _send_next(self, connection: Connection) -> None:
+        job = self._waiting.popleft()
+        try:
+            await self._send(connection, job)
+        except Exception:
+            # After a fault of this program, _worker_done() defers all waiting messages, so this one must be among them.
+            self._waiting.appendleft(job)
+            raise
 
     async def _send(self, connection: Connection, job: Job) -> None:
         entry = job.entry

@@ -9,7 +9,7 @@ import re
 from time import gmtime
 
 from lab7.services.mail.address import Mailbox
-from lab7.services.mail.smtp.content import header_section
+from lab7.services.mail.smtp.content import header_section, with_header_end
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -69,7 +69,4 @@ def complete_submission(content: bytes, message_id: str, seconds: float) -> byte
         fields.append(f"Message-ID: <{message_id}>\r\n")
     if not fields:
         return content
-    new_fields = "".join(fields).encode("ascii")
-    # A message that begins neither with a field nor with the empty line has no header section.
-    is_headed = re.match(rb"[!-9;-~]+[ \t]*:", content) is not None or content.startswith(b"\r\n")
-    return new_fields + (content if is_headed else b"\r\n" + content)
+    return "".join(fields).encode("ascii") + with_header_end(content)

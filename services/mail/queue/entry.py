@@ -129,7 +129,7 @@ def _decode_mailbox(pair: list[str] | None) -> Mailbox | None:
 
 
 def _encode_reply(reply: Reply | None) -> list[Any] | None:
-    return None if reply is None else [reply.code, reply.text, reply.enhanced]
+    return None if reply is None else [reply.code, reply.text, reply.enhanced, reply.server]
 
 
 def encode_entry(entry: Entry) -> bytes:

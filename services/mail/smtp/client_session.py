@@ -69,7 +69,10 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """Options of a client session: EHLO name, use of PIPELINING and STARTTLS, credentials, encoder of mail data."""
+    """Options of a client session: EHLO name, use of PIPELINING and STARTTLS, credentials, encoder of mail data.
+
+    `server` is the server's name, which its replies get (Reply.server).
+    """
 
     hello: str
     pipelining: bool = True
@@ -78,6 +81,7 @@ class SessionOptions:
     user: str | None = None
     password: str = ""
     encode: Callable[[bytes], bytes] = stuffed
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,7 @@ class ClientSession:
         # True between the end of the mail data and its reply: if the connection is lost then, delivery is uncertain.
         self.in_doubt = False
         self._input = OctetBuffer(_UNREAD_OCTETS)
-        self._reader = ReplyReader()
+        self._reader = ReplyReader(options.server)
         self._extended = True
         self._authenticated = False
         self._transaction: _Transaction | None = None

@@ -19,6 +19,8 @@ END = b"\r\n.\r\n"
 # Pattern of a line of one dot with a bare LF before or after it, the sequence of SMTP smuggling.
 _SMUGGLED = re.compile(rb"\n\.\n|(?<!\r)\n\.\r\n")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
+# Pattern of the start of a header field: the name and the colon (RFC 5322 section 2.2; blanks before it: section 4.5).
+_FIELD_START = re.compile(rb"[!-9;-~]+[ \t]*:")
 _RECEIVED = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
 TOO_BIG = Reply(552, "The message exceeds the size limit", "5.3.4")
@@ -103,11 +105,27 @@ def _check_data(raw: bytes, strict: bool) -> Reply | None:
 
 
 def header_section(octets: bytes) -> bytes:
-    """Return the header section of a message, with the CRLF of its last field and without the empty line."""
-    if octets.startswith(CRLF):
+    """Return the header section of a message, with the CRLF of its last field and without the empty line.
+
+    It is empty if the message does not begin with a header field.
+    """
+    if not begins_with_field(octets):
         return b""
     end = octets.find(b"\r\n\r\n")
     return octets if end < 0 else octets[: end + len(CRLF)]
+
+
+def begins_with_field(octets: bytes) -> bool:
+    """Return True if a message begins with a header field."""
+    return _FIELD_START.match(octets) is not None
+
+
+def with_header_end(octets: bytes) -> bytes:
+    """Return a message to which header fields can be prepended, with an empty line first if it has no header.
+
+    Without this line, the text of such a message would become part of the header.
+    """
+    return octets if begins_with_field(octets) or octets.startswith(CRLF) else CRLF + octets
 
 
 def check_header(octets: bytes) -> Reply | None:

@@ -7,11 +7,11 @@ used in a mailbox and the free disk space.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from lab7.services.mail.accounts import Account, Accounts, Forward, Known, MailingList
-from lab7.services.mail.address import POSTMASTER, Mailbox, MailboxError, PathError, parse_mailbox
+from lab7.services.mail.address import POSTMASTER, Mailbox, MailboxError, PathError, literal_address, parse_mailbox
 from lab7.services.mail.smtp.greylist import Greylist
 from lab7.services.mail.smtp.syntax import Reply
 
@@ -20,6 +20,7 @@ Network = IPv4Network | IPv6Network
 NO_SERVICE = Reply(554, "SMTP service refused for this client", "5.7.1")
 RELAY_DENIED = Reply(550, "Relaying denied", "5.7.1")
 NO_SUCH_USER = Reply(550, "User unknown", "5.1.1")
+ALIAS_LOOP = Reply(550, "The address is an alias that leads back to itself", "5.4.6")
 HELD = Reply(450, "The mailbox is temporarily unavailable", "4.2.1")
 GREYLISTED = Reply(450, "Greylisted: try again later", "4.7.1")
 FULL = Reply(552, "The mailbox is full", "5.2.2")
@@ -27,19 +28,24 @@ NO_ROOM = Reply(452, "Not enough disk space", "4.3.1")
 WILL_RELAY = Reply(250, "Recipient ok, will relay", "2.1.5")
 RECIPIENT_OK = Reply(250, "Recipient ok", "2.1.5")
 CANNOT_VERIFY = Reply(252, "Cannot VRFY user, but will accept the message and attempt delivery", "2.1.5")
+CANNOT_EXPAND = Reply(252, "Cannot EXPN the list, but will accept the message and attempt delivery", "2.1.5")
 NO_LIST = Reply(550, "Mailing list unknown", "5.1.1")
 AUTH_REQUIRED = Reply(530, "Authentication required", "5.7.0")
 
 
 @dataclass(slots=True)
 class Client:
-    """The client of an SMTP connection: IP address, HELO name, account after AUTH, TLS version."""
+    """The client of an SMTP connection: IP address, HELO name, account after AUTH, TLS version.
+
+    `local_address` is the server's IP address of this connection, empty if unknown.
+    """
 
     address: str
     hello: str = ""
     is_extended: bool = False
     account: Account | None = None
     tls: str | None = None
+    local_address: str = ""
 
     @property
     def protocol(self) -> str:
@@ -91,6 +97,16 @@ class Policy:
         """
         return NO_ROOM if 2 * size_octets + self.reserve_octets > self.free_octets() else None
 
+    def localized(self, mailbox: Mailbox, client: Client) -> Mailbox:
+        """Return a recipient with the default domain in place of none, or of this server's own address literal.
+
+        An address literal stands for the host with this address (RFC 5321 section 4.1.3), here the address to which the
+        client has connected. The default domain in place of none is as Postfix's append_at_myorigin.
+        """
+        literal = literal_address(mailbox.domain)
+        is_own = literal is not None and _is_same(literal, client.local_address)
+        return mailbox if mailbox.domain and not is_own else replace(mailbox, domain=self.accounts.domains[0])
+
     def recipient(self, mailbox: Mailbox, reverse_path: Mailbox | None, size_octets: int, client: Client) -> Reply:
         """Return the reply to RCPT: 250 or 251 accepts the recipient, other codes reject it."""
         if not self.accounts.is_local(mailbox.domain):
@@ -112,24 +128,19 @@ class Policy:
         return RECIPIENT_OK
 
     def _refusal(self, entry: Known | None, size_octets: int) -> Reply | None:
-        if entry is None:
-            return NO_SUCH_USER
-        if isinstance(entry, Forward) and entry.moved:
-            return Reply(551, f"User not local; please try <{entry.target}>", "5.1.6")
-        if isinstance(entry, Account):
-            return HELD if entry.held else self._quota(entry, size_octets)
-        return None
+        final = None if entry is None else self.accounts.follow(entry)
+        return refusal(final, self.accounts) or self._quota(final, size_octets)
 
-    def _quota(self, account: Account, size_octets: int) -> Reply | None:
-        if account.quota_octets is None or self.used_octets(account) + max(size_octets, 1) <= account.quota_octets:
+    def _quota(self, account: Known | None, size_octets: int) -> Reply | None:
+        if not isinstance(account, Account) or account.quota_octets is None:
             return None
-        return FULL
+        return FULL if self.used_octets(account) + max(size_octets, 1) > account.quota_octets else None
 
     def content(self, recipients: Sequence[Mailbox], size_octets: int) -> Reply | None:
         """Return the reply that rejects a message, 552 if it exceeds the quotas of all recipients; else None."""
         for mailbox in recipients:
             entry = self.accounts.find(mailbox.local_part, mailbox.domain)
-            if not isinstance(entry, Account) or self._quota(entry, size_octets) is None:
+            if entry is None or self._quota(self.accounts.follow(entry), size_octets) is None:
                 return None
         return FULL
 
@@ -139,6 +150,7 @@ class Policy:
             mailbox = parse_mailbox(_bare(text)) if "@" in text else Mailbox(_bare(text), "")
         except (MailboxError, PathError) as error:
             return Reply(553, f"The mailbox cannot be used: {error}", "5.1.3")
+        mailbox = self.localized(mailbox, client)
         if not self.accounts.is_local(mailbox.domain):
             return CANNOT_VERIFY if self.may_relay(client) else RELAY_DENIED
         if not self.verifies:
@@ -158,8 +170,11 @@ class Policy:
 
     def expand(self, text: str) -> Reply:
         """Return the reply to EXPN: the members of a mailing list, one per line (RFC 5321 section 3.5)."""
+        if not self.verifies:
+            # RFC 5321 section 7.3: a disabled EXPN gets 252, since other codes would give a result.
+            return CANNOT_EXPAND
         local_part, _, domain = _bare(text).partition("@")
-        entry = self.accounts.find(local_part, domain) if self.verifies else None
+        entry = self.accounts.find(local_part, domain)
         if not isinstance(entry, MailingList):
             return NO_LIST
         default = self.accounts.domains[0]
@@ -167,10 +182,31 @@ class Policy:
         return Reply(250, "\n".join(members), "2.1.5")
 
 
+def refusal(entry: Known | None, accounts: Accounts) -> Reply | None:
+    """Return the reply that rejects mail for an entry of the accounts, whatever the message; else None."""
+    if entry is None:
+        return NO_SUCH_USER
+    if entry in accounts.loops:
+        return ALIAS_LOOP
+    if isinstance(entry, Forward) and entry.moved:
+        return Reply(551, f"User not local; please try <{entry.target}>", "5.1.6")
+    # RFC 5321 section 4.5.1: the postmaster's mailbox always accepts mail.
+    if isinstance(entry, Account) and entry.held and entry.user != POSTMASTER:
+        return HELD
+    return None
+
+
 def _bare(text: str) -> str:
     """Return the text of a mailbox without the optional angle brackets."""
     text = text.strip()
     return text[1:-1] if text.startswith("<") and text.endswith(">") else text
+
+
+def _is_same(address: str, other: str) -> bool:
+    try:
+        return ip_address(address) == ip_address(other)
+    except ValueError:
+        return False
 
 
 def _is_in(address: str, networks: Sequence[Network]) -> bool:

@@ -129,7 +129,8 @@ class ServerConnection(asyncio.Protocol):
         if raw is not None:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.address = str((transport.get_extra_info("peername") or ("?",))[0])
-        session = self._session = self._context.session(self._context.policy, self._port.offer, Client(self.address))
+        client = Client(self.address, local_address=str((transport.get_extra_info("sockname") or ("",))[0]))
+        session = self._session = self._context.session(self._context.policy, self._port.offer, client)
         self.deadline = self._context.now() + self._context.limits.idle_s
         self._slot.attach(self)
         self._transport.write(session.greeting())

@@ -206,12 +206,15 @@ class ServerSession:
 
     def _extensions(self) -> list[str]:
         lines = [f"SIZE {self._offer.size_octets}", "8BITMIME", "PIPELINING", "ENHANCEDSTATUSCODES", "HELP"]
-        # RFC 3207 section 4.2: STARTTLS is not announced inside TLS.
-        if self._offer.starttls and self.client.tls is None:
+        if self._may_start_tls():
             lines.append("STARTTLS")
         if self._may_authenticate():
             lines.append("AUTH " + " ".join(sasl.MECHANISMS))
         return lines
+
+    def _may_start_tls(self) -> bool:
+        # RFC 3207 section 4.2: STARTTLS is not announced inside TLS.
+        return self._offer.starttls and self.client.tls is None
 
     def _may_authenticate(self) -> bool:
         return self._offer.auth and (self.client.tls is not None or self._offer.auth_in_clear)
@@ -248,13 +251,13 @@ class ServerSession:
             self._reply(error.reply)
             self._refused_recipients += 1
             return
-        if mailbox.local_part.lower() != POSTMASTER:
-            mailbox = self._with_domain(mailbox)
+        if mailbox.domain or mailbox.local_part.lower() != POSTMASTER:
+            mailbox = self._policy.localized(mailbox, self.client)
         mail = self._transaction
         reply = self._policy.recipient(mailbox, mail.reverse_path, mail.size_octets, self.client)
         self._reply(reply)
         if reply.is_positive:
-            self._recipients.setdefault(mailbox.key, mailbox)
+            self._recipients.setdefault(self._policy.accounts.recipient_key(mailbox), mailbox)
             self.state = State.RCPT
         else:
             self._refused_recipients += 1
@@ -286,14 +289,18 @@ class ServerSession:
         self._reply(self._policy.expand(text) if text else replies.NEEDS_ARGUMENT)
 
     def _help(self, argument: bytes) -> None:
-        command = COMMANDS.get(argument.upper())
-        if command is not None:
-            self._reply(Reply(214, command.usage, "2.0.0"))
+        verb = argument.upper()
+        if verb in COMMANDS and self._is_available(verb):
+            self._reply(Reply(214, COMMANDS[verb].usage, "2.0.0"))
         elif argument:
             self._reply(Reply(504, "No help on that command", "5.5.4"))
         else:
-            verbs = " ".join(verb.decode() for verb in COMMANDS)
+            verbs = " ".join(verb.decode() for verb in filter(self._is_available, COMMANDS))
             self._reply(Reply(211, f"{self._offer.hostname} is up, you are {self.client.address}\n{verbs}", "2.0.0"))
+
+    def _is_available(self, verb: bytes) -> bool:
+        """Return True if a command of the table can be used in this session, now or after STARTTLS."""
+        return {b"AUTH": self._offer.auth, b"STARTTLS": self._may_start_tls()}.get(verb, True)
 
     def _noop(self, _: bytes) -> None:
         self._reply(replies.OK)

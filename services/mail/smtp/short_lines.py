@@ -41,7 +41,7 @@ class _Edit:
 
 def shorten_lines(octets: bytes) -> bytes:
     """Return a message with lines of at most 998 octets (LINE_OCTETS); the decoded parts are unchanged."""
-    if not _has_long_line(octets):
+    if not has_long_line(octets):
         return octets
     pieces: list[bytes] = []
     place = 0
@@ -51,7 +51,8 @@ def shorten_lines(octets: bytes) -> bytes:
     return _broken(b"".join([*pieces, octets[place:]]), b"")
 
 
-def _has_long_line(octets: bytes) -> bool:
+def has_long_line(octets: bytes) -> bool:
+    """Return True if a line has more than 998 octets (LINE_OCTETS) without CRLF."""
     return len(octets) > LINE_OCTETS and any(len(line) > LINE_OCTETS for line in octets.split(CRLF))
 
 
@@ -60,20 +61,20 @@ def _edits(octets: bytes, part: Part, is_message: bool) -> Iterator[_Edit]:
     header = octets[part.header_begin : part.body_begin]
     body = octets[part.body_begin : part.body_end]
     if part.is_multipart or part.message is not None:
-        if _has_long_line(header):
+        if has_long_line(header):
             yield _Edit(part.header_begin, part.body_begin, _folded(header))
         for child in [*part.children, *([part.message] if part.message is not None else [])]:
             yield from _edits(octets, child, is_message=part.message is not None)
         return
-    if _has_long_line(body):
+    if has_long_line(body):
         encoding = (part.header.first(_ENCODING) or b"").strip().lower()
         if encoding == b"base64":
             body = _rewrapped(body)
         else:
-            body = _quoted_printable(decode_transfer(body, encoding))
+            body = quoted_printable(decode_transfer(body, encoding))
             header = _declared(header, is_message)
         yield _Edit(part.header_begin, part.body_end, _folded(header) + body)
-    elif _has_long_line(header):
+    elif has_long_line(header):
         yield _Edit(part.header_begin, part.body_begin, _folded(header))
 
 
@@ -86,7 +87,8 @@ def _rewrapped(body: bytes) -> bytes:
     )
 
 
-def _quoted_printable(content: bytes) -> bytes:
+def quoted_printable(content: bytes) -> bytes:
+    """Encode a text with CRLF line ends as quoted-printable (RFC 2045 section 6.7)."""
     # Encode line by line, so that every CRLF stays a line end.
     return CRLF.join(binascii.b2a_qp(line, istext=True).replace(b"\n", CRLF) for line in content.split(CRLF))
 
@@ -119,7 +121,7 @@ def _folded(header: bytes) -> bytes:
 
 def _broken(octets: bytes, mark: bytes) -> bytes:
     """Break lines that exceed LINE_OCTETS; `mark` (such as a space) is inserted before each continuation."""
-    if not _has_long_line(octets):
+    if not has_long_line(octets):
         return octets
     return CRLF.join((CRLF + mark).join(_blocks(line, len(mark))) for line in octets.split(CRLF))
 

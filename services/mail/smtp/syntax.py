@@ -99,11 +99,15 @@ class ReplyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An SMTP reply; `text`: lines separated by newlines; `enhanced`: status code of RFC 3463, or empty."""
+    """An SMTP reply; `text`: lines separated by newlines; `enhanced`: status code of RFC 3463, or empty.
+
+    `server` is the name of the server that sent it; empty: the reply was made by this program.
+    """
 
     code: int
     text: str = ""
     enhanced: str = ""
+    server: str = ""
 
     @property
     def lines(self) -> list[str]:
@@ -131,9 +135,10 @@ class Reply:
 
 
 class ReplyReader:
-    """Parser of SMTP replies, of one or several lines, fed line by line."""
+    """Parser of the SMTP replies of a server, of one or several lines, fed line by line."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: str = "") -> None:
+        self._server = server
         self._lines: list[str] = []
         self._code: bytes | None = None
 
@@ -149,17 +154,17 @@ class ReplyReader:
         if match[2] == b"-":
             return None
         lines, self._lines, self._code = self._lines, [], None
-        return _reply(int(match[1]), lines)
+        return _reply(int(match[1]), lines, self._server)
 
 
-def _reply(code: int, lines: Iterable[str]) -> Reply:
+def _reply(code: int, lines: Iterable[str], server: str) -> Reply:
     """Build a Reply; an enhanced status code (RFC 3463) at the start of every line becomes the field `enhanced`."""
     texts = list(lines)
     codes = {match[1] if (match := _ENHANCED.match(text)) else "" for text in texts}
     enhanced = codes.pop() if len(codes) == 1 else ""
     if enhanced[:1] != str(code)[:1]:
-        return Reply(code, "\n".join(texts))
-    return Reply(code, "\n".join(text[len(enhanced) + 1 :] for text in texts), enhanced)
+        return Reply(code, "\n".join(texts), server=server)
+    return Reply(code, "\n".join(text[len(enhanced) + 1 :] for text in texts), enhanced, server)
 
 
 NOT_TAKEN = Reply(555, "Unsupported parameter", "5.5.4")

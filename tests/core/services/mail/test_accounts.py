@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab7.services.errors import ServiceError
-from lab7.services.mail.accounts import Account, Accounts, Forward, MailingList, hash_password
+from lab7.services.mail.accounts import Account, Accounts, Forward, Known, MailingList, hash_password
 from lab7.services.mail.address import Mailbox
 
 HASHED = hash_password("open sesame", b"0123456789abcdef")
@@ -42,6 +42,44 @@ def test_lists_and_forwards() -> None:
     assert known.find("erin") == Forward("erin", Mailbox("erin", "example.net"), moved=True)
     assert not known.exists("staff")
     assert known.exists("alice")
+
+
+LOOPS = """
+alice:x
+staff: ghosts
+Ghosts: staff, staff@example.org
+here => there@example.com
+there@example.com => HERE@example.com
+self: self
+half: self, alice
+long: half
+back: alice, back
+away => away@example.net
+gone -> self@example.com
+leaver => gone@example.com
+wrong => nobody@example.com
+"""
+
+
+def test_loops_are_the_aliases_that_lead_only_to_each_other() -> None:
+    known = Accounts(LOOPS, ["example.com", "example.org"])
+    assert [loop.name for loop in known.loops] == ["staff", "Ghosts", "here", "there@example.com", "self"]
+
+
+def test_an_alias_of_one_address_is_followed_to_its_end() -> None:
+    known = Accounts(LOOPS + "one: alice\ntwo => one@example.org\n", ["example.com", "example.org"])
+
+    def end(name: str) -> Known | None:
+        entry = known.find(name)
+        assert entry is not None
+        return known.follow(entry)
+
+    assert end("two") == Account("alice", "example.com")
+    assert end("leaver") == known.find("gone")
+    assert end("long") == known.find("half")
+    assert end("away") == known.find("away")
+    assert end("here") == known.find("here")
+    assert end("wrong") is None
 
 
 def test_the_postmaster_is_always_there_and_logs_in_only_with_a_line_of_its_own() -> None:

@@ -45,7 +45,7 @@ def test_it_is_a_report_of_three_parts_for_the_sender() -> None:
 
 
 def test_the_status_has_a_block_of_the_message_and_one_a_recipient() -> None:
-    first = Recipient(BOB, last=Reply(452, "no\nroom", "4.2.2"))
+    first = Recipient(BOB, last=Reply(452, "no\nroom", "4.2.2", "mx.example.net"))
     second = Recipient(EVE, original=BOB, last=Reply(554, "no"))
     blocks: Any = list(notification(SENT, first, second).iter_parts())[1].get_payload()
     assert [dict(block.items()) for block in blocks] == [
@@ -54,14 +54,15 @@ def test_the_status_has_a_block_of_the_message_and_one_a_recipient() -> None:
             "Final-Recipient": "rfc822; bob@example.com",
             "Action": "failed",
             "Status": "4.2.2",
-            "Diagnostic-Code": "smtp; 452 4.2.2 no room",
+            "Remote-MTA": "dns; mx.example.net",
+            "Diagnostic-Code": "smtp; 452-4.2.2 no 452 4.2.2 room",
         },
         {
             "Original-Recipient": "rfc822; bob@example.com",
             "Final-Recipient": 'rfc822; "e ve"@example.com',
             "Action": "failed",
             "Status": "5.0.0",
-            "Diagnostic-Code": "smtp; 554 no",
+            "Diagnostic-Code": "X-Lab7; 554 no",
         },
     ]
 
@@ -73,6 +74,54 @@ def test_a_long_message_comes_back_as_its_header(octets: int, kind: str) -> None
     assert b"hello" in parts[2].as_bytes()
 
 
-def test_octets_beyond_ascii_are_declared() -> None:
-    parts = list(notification(SENT + b"\xc3\xa4\r\n").iter_parts())
-    assert parts[2]["Content-Transfer-Encoding"] == "8bit"
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        (SENT + b"\xc3\xa4\r\n", None),
+        (SENT + b"x" * 999 + b"\r\n", None),
+        (b"X-A: \xc3\xa4\r\n" + SENT, "quoted-printable"),
+        (b"X-A: \xe4\r\n" + SENT, "quoted-printable"),
+        (b"X-A: " + b"x" * 1500 + b"\r\n" + SENT, "quoted-printable"),
+        (b"\xc3\xa4" * 40_000, None),
+    ],
+    ids=["8-bit body", "long line", "UTF-8 header", "8-bit header", "long header line", "no header"],
+)
+def test_a_message_that_is_not_7_bit_comes_back_as_its_header_in_7_bit(content: bytes, encoding: str | None) -> None:
+    message = notification(content)
+    assert max(map(len, message.as_bytes().split(b"\n"))) <= 998
+    assert message.as_bytes().isascii()
+    people, _, returned = message.iter_parts()
+    assert "The header of your message" in people.get_content()
+    assert returned.get_content_type() == "text/rfc822-headers"
+    assert returned["Content-Transfer-Encoding"] == encoding
+    decoded = returned.get_payload(decode=True)
+    assert isinstance(decoded, bytes)
+    header = content[: content.find(b"\r\n\r\n") + 2] if b":" in content else b""
+    # The line end before the boundary belongs to the boundary.
+    assert decoded.replace(b"\n", b"\r\n").replace(b"\r\r", b"\r").strip() == header.strip()
+    if b"\xe4" in content:
+        assert returned.get_content_charset() == "unknown-8bit"
+
+
+def test_a_status_is_that_of_the_last_failure_and_4_4_7_if_it_has_none() -> None:
+    """RFC 3463 section 3.5, X.4.7."""
+    known, unknown = Recipient(BOB, last=Reply(451, "busy", "4.4.4")), Recipient(EVE, last=Reply(451, "busy"))
+    people, programs, _ = notification(SENT, known, unknown).iter_parts()
+    assert people.get_content().count("Delivery time expired") == 2
+    blocks: Any = programs.get_payload()
+    assert [block["Status"] for block in blocks[1:]] == ["4.4.4", "4.4.7"]
+    assert [block["Remote-MTA"] for block in blocks[1:]] == [None, None]
+
+
+def test_a_server_without_a_name_is_an_address_literal() -> None:
+    blocks: Any = list(notification(SENT, Recipient(BOB, last=Reply(550, "no", "", "192.0.2.1"))).iter_parts())[1]
+    assert blocks.get_payload()[1]["Remote-MTA"] == "dns; [192.0.2.1]"
+
+
+def test_a_reply_is_quoted_as_printable_lines_and_not_endless() -> None:
+    text = "\n".join(["a\rb\0c\xe4" + "x" * 2_000] * 250)
+    octets = notification(SENT, Recipient(BOB, last=Reply(550, text, "", "mx.example.net"))).as_bytes()
+    assert octets.isascii()
+    assert b"\0" not in octets
+    assert len(octets) < 20_000
+    assert max(map(len, octets.split(b"\n"))) <= 998

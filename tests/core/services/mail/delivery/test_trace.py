@@ -69,7 +69,21 @@ def test_lists_and_forwards_lead_to_each_recipient_once() -> None:
         ("bob@example.com", "all"),
         ("out@example.net", "all"),
     ]
-    assert expand([Mailbox("loop", "")], accounts) == []
+    assert [str(one.mailbox) for one in expand([Mailbox("loop", "")], accounts)] == ["loop@example.com"]
+
+
+def test_no_member_of_a_long_list_is_lost() -> None:
+    names = [f"u{number}@example.net" for number in range(10_001)]
+    accounts = Accounts(f"all: {', '.join(names)}", ["example.com"])
+    assert [str(one.mailbox) for one in expand([Mailbox("all", "example.com")], accounts)] == names
+
+
+def test_names_of_other_servers_may_differ_in_case_alone() -> None:
+    """RFC 5321 section 2.4."""
+    accounts = Accounts("bob:x", ["example.com"])
+    names = ["Bob@example.com", "bob@EXAMPLE.com", "Bob@example.net", "bob@example.net", "bob@EXAMPLE.net"]
+    mailboxes = [Mailbox(*name.split("@")) for name in names]
+    assert [str(one.mailbox) for one in expand(mailboxes, accounts)] == [names[0], names[2], names[3]]
 
 
 def test_waits_grow_and_the_last_stays() -> None:

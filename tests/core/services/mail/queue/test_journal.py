@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lab7.services.errors import ServiceError
 from lab7.services.mail.address import Mailbox
 from lab7.services.mail.queue import journal as module
-from lab7.services.mail.queue.entry import Change, Entry, Recipient
+from lab7.services.mail.queue.entry import Change, Entry, Recipient, decode_entry, encode_entry
 from lab7.services.mail.queue.journal import CHANGE, ENTRY, Journal, encode_record, read_entries, scan_records, segments
 from lab7.services.mail.smtp.syntax import Reply
 
@@ -20,7 +20,7 @@ ANN, BOB = Mailbox("ann", "example.net"), Mailbox("b ob", "example.com")
 
 
 def entry(number: int, content: bytes = b"Subject: x\r\n\r\nHello.\r\n") -> Entry:
-    recipients = [Recipient(BOB), Recipient(ANN, original=BOB, last=Reply(451, "later", "4.3.0"))]
+    recipients = [Recipient(BOB), Recipient(ANN, original=BOB, last=Reply(451, "later", "4.3.0", "mx.example.net"))]
     return Entry(f"{number:x}", 1000.5 + number, ANN, recipients, len(content), content=content)
 
 
@@ -44,6 +44,12 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     ]
     assert [item.place for item in found] == places
     assert all(item.may_be_delivered for item in found)
+
+
+def test_a_reply_without_its_server_is_read() -> None:
+    """As written before 0.3.0."""
+    line = encode_entry(entry(1)).replace(b',"mx.example.net"]', b"]")
+    assert decode_entry(line).recipients[1].last == Reply(451, "later", "4.3.0")
 
 
 def test_changes_are_applied_in_order(tmp_path: Path) -> None:

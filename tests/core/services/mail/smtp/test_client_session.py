@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from lab7.services.mail.address import Mailbox
 from lab7.services.mail.smtp.client_session import ClientSession, Envelope, SessionOptions, Step
+from lab7.services.mail.smtp.syntax import Reply
 from tests.core.services.mail.smtp.transcripts import World, session
 
 ANN, BOB, ERIN, NOBODY = (
@@ -93,6 +94,16 @@ def test_recipients_have_replies_of_their_own() -> None:
     assert one.outcome is not None
     assert [reply.code for reply in one.outcome.replies] == [250, 550, 451]
     assert not one.outcome.delivered
+
+
+def test_replies_of_the_server_have_its_name_and_those_of_the_client_none() -> None:
+    one = greeted(options=SessionOptions("c.example.net", server="mx.example.com"))
+    one.send(envelope())
+    one.receive(b"250 ok\r\n550 5.1.1 no\r\n554 no\r\n250 ok\r\n")
+    assert one.outcome is not None
+    assert one.outcome.replies == (Reply(550, "no", "5.1.1", "mx.example.com"),)
+    one.send(envelope(content=b"x" * 2_000))
+    assert [reply.server for reply in one.outcome.replies] == [""]
 
 
 def test_a_354_for_nobody_gets_an_empty_message() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab7.services.mail.smtp.commands import State
-from lab7.services.mail.smtp.content import ContentReader, stuffed
+from lab7.services.mail.smtp.content import ContentReader, header_section, stuffed, with_header_end
 from lab7.services.mail.smtp.server_session import Offer
 from lab7.services.mail.smtp.syntax import Reply
 from tests.core.services.mail.smtp.transcripts import World, in_data
@@ -126,6 +126,32 @@ def test_a_header_section_without_end_is_bounded() -> None:
     field = b"X-Filler: " + b"x" * 900 + b"\r\n"
     out = World().talk(in_data(), field * 500 + b"\r\nbody\r\n.\r\n")
     assert out.startswith(b"552 5.3.4")
+
+
+@pytest.mark.parametrize(
+    ("octets", "header", "whole"),
+    [
+        (HEAD + b"x\r\n", b"Subject: x\r\n", HEAD + b"x\r\n"),
+        (b"Subject : x\r\n", b"Subject : x\r\n", b"Subject : x\r\n"),
+        (b"\r\nx: y\r\n", b"", b"\r\nx: y\r\n"),
+        (b"Hello Carol, how are you\r\nx: y\r\n", b"", b"\r\nHello Carol, how are you\r\nx: y\r\n"),
+        (b" x: y\r\n", b"", b"\r\n x: y\r\n"),
+        (b": x\r\n", b"", b"\r\n: x\r\n"),
+        (b"", b"", b"\r\n"),
+    ],
+)
+def test_a_message_without_a_header_gets_the_empty_line_that_ends_it(
+    octets: bytes, header: bytes, whole: bytes
+) -> None:
+    assert header_section(octets) == header
+    assert with_header_end(octets) == whole
+
+
+def test_text_of_a_message_without_a_header_is_no_header() -> None:
+    text = b"Hello!\r\n" + b"Received: from a\r\n" * 101 + b"X: " + b"x" * 300_000 + b"\r\n"
+    world = World()
+    assert world.talk(in_data(), text + b".\r\n").startswith(b"250")
+    assert world.messages[0].content == text
 
 
 def test_a_message_beyond_the_size_is_counted_and_not_kept() -> None:

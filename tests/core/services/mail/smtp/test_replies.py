@@ -4,12 +4,23 @@ import ipaddress
 
 import pytest
 
+from lab7.services.mail.accounts import Accounts
 from lab7.services.mail.smtp.commands import State
 from lab7.services.mail.smtp.greylist import Greylist
 from lab7.services.mail.smtp.policy import Client
 from lab7.services.mail.smtp.server_session import Offer, ServerSession
 from lab7.services.mail.smtp.syntax import Reply
-from tests.core.services.mail.smtp.transcripts import HELLO, IN_DATA, TO_BOB, World, check, policy, session
+from tests.core.services.mail.smtp.transcripts import (
+    ACCOUNTS,
+    HELLO,
+    IN_DATA,
+    STRANGER,
+    TO_BOB,
+    World,
+    check,
+    policy,
+    session,
+)
 
 STRICT = Offer("mx.example.com", strict_syntax=True)
 FROM_ANN = HELLO + "C: MAIL FROM:<ann@example.net>\nS: 250\n"
@@ -98,11 +109,75 @@ def test_220_and_554_greet() -> None:
 
 
 def test_252_where_users_are_not_told() -> None:
-    check("C: VRFY bob\nS: 252 2.1.5\nC: EXPN staff\nS: 550\n", session(policy(verifies=False)))
+    check("C: VRFY bob\nS: 252 2.1.5\nC: EXPN staff\nS: 252 2.1.5\n", session(policy(verifies=False)))
 
 
 def test_expn_shows_a_list() -> None:
     check("C: EXPN staff\nS: 250-2.1.5 <alice@example.com>\nS: 250-2.1.5 <bob@\nS: 250 2.1.5 <someone@example.net>\n")
+
+
+def aliases(text: str) -> ServerSession:
+    """Return a session of a server that has these aliases as well."""
+    return session(policy(accounts=Accounts(ACCOUNTS + text, ["example.com", "example.org"])))
+
+
+def test_550_for_an_alias_that_leads_back_to_itself() -> None:
+    one = aliases("ping => pong@example.com\npong: ping\nhalf: bob, ping\n")
+    script = "C: RCPT TO:<ping@example.com>\nS: 550 5.4.6\nC: RCPT TO:<pong@example.com>\nS: 550 5.4.6\n"
+    check(FROM_ANN + script + "C: RCPT TO:<half@example.com>\nS: 250 2.1.5\nC: VRFY ping\nS: 550 5.4.6\n", one)
+
+
+@pytest.mark.parametrize(
+    ("target", "reply"),
+    [("carol", "450 4.2.1"), ("erin", "551 5.1.6"), ("nobody", "550 5.1.1"), ("alice", "552 5.2.2"), ("bob", "251")],
+)
+def test_a_forward_has_the_reply_of_its_target(target: str, reply: str) -> None:
+    script = "C: MAIL FROM:<> SIZE=100001\nS: 250\nC: RCPT TO:<fwd@example.com>\nS: " + reply + "\n"
+    check(HELLO + script, aliases(f"fwd => {target}@example.com\n"))
+
+
+def test_the_postmaster_is_never_on_hold() -> None:
+    one = aliases("postmaster:x::hold\nadmin => postmaster@example.com\n")
+    script = "C: RCPT TO:<Postmaster>\nS: 250\nC: RCPT TO:<admin@example.com>\nS: 251\n"
+    check(FROM_ANN + script, one)
+
+
+@pytest.mark.parametrize("literal", ["[192.0.2.1]", "[IPv6:2001:DB8:0::1]"])
+@pytest.mark.parametrize("name", ["bob", "postmaster"])
+def test_the_literal_of_the_servers_own_address_is_the_default_domain(literal: str, name: str) -> None:
+    """RFC 5321 section 4.1.3."""
+    address = "192.0.2.1" if "." in literal else "2001:db8::1"
+    one = ServerSession(policy(), Offer("mx.example.com"), Client(STRANGER, local_address=address))
+    one.greeting()
+    rcpt = f"C: RCPT TO:<{name}@{literal}>\nS: 250 2.1.5\nC: RCPT TO:<{name}@[192.0.2.2]>\nS: 550 5.7.1\n"
+    (message,) = check(FROM_ANN + rcpt + f"C: VRFY {name}@{literal}\nS: 250\nC: DATA\nS: 354\n" + END + "S: 250\n", one)
+    assert [str(found) for found in message.recipients] == [f"{name}@example.com"]
+
+
+def test_recipients_of_another_server_that_differ_in_case_alone_are_two() -> None:
+    """RFC 5321 section 2.4."""
+    rules = policy(relay_for=frozenset(("example.net",)))
+    rcpt = "C: RCPT TO:<Bob@example.net>\nS: 250\nC: RCPT TO:<bob@example.net>\nS: 250\n"
+    (message,) = check(FROM_ANN + rcpt + "C: DATA\nS: 354\n" + END + "S: 250\n", session(rules))
+    assert [str(found) for found in message.recipients] == ["Bob@example.net", "bob@example.net"]
+
+
+@pytest.mark.parametrize(
+    ("offer", "tls", "verbs"),
+    [
+        (Offer("mx"), None, set()),
+        (Offer("mx", starttls=True), None, {"STARTTLS"}),
+        (Offer("mx", starttls=True, auth=True), None, {"AUTH", "STARTTLS"}),
+        (Offer("mx", starttls=True, auth=True), "TLSv1.3", {"AUTH"}),
+    ],
+)
+def test_help_has_the_commands_that_can_be_used(offer: Offer, tls: str | None, verbs: set[str]) -> None:
+    one = ServerSession(policy(), offer, Client(STRANGER, tls=tls))
+    one.greeting()
+    listed = set(one.receive(b"HELP\r\n").decode("ascii").split())
+    assert listed & {"AUTH", "STARTTLS", "QUIT"} == verbs | {"QUIT"}
+    for verb in ("AUTH", "STARTTLS"):
+        check(f"C: HELP {verb}\nS: {'214' if verb in verbs else '504'}\n", one)
 
 
 def test_421_after_too_many_errors() -> None:
