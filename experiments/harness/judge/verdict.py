@@ -167,6 +167,11 @@ def citation(cited: Mapping[str, Iterable[int]], main: str | None, most: int = 8
     return "; ".join(f"{in_frames(numbers, most)} of {capture}" for capture, numbers in cited.items())
 
 
+def evidence_of(verdict: Verdict, main: str | None) -> str:
+    """Return the evidence of a verdict and the frames that it cites, as text; `main` is that of citation()."""
+    return f"{verdict.evidence} [{citation(verdict.cited(main), main)}]" if verdict.frames else verdict.evidence
+
+
 def timed(packets: Verdict, measured_s: float, theory_s: float, tolerance: float) -> Verdict:
     """Combine a claim's verdict from packets with the comparison of a measured and a predicted time.
 
