@@ -28,7 +28,7 @@ programs, each with its last line. `left_out`: a sentence on the octets that wer
 
 Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. Fields that were added later
 are optional for a reader: captures, raw_s, disturbed, span, spans, symbols, capture_sha256, left_out, clock, attempt,
-faults, violations, replaced, environment, network. Without `captures`, frames are taken to count through `files.capture`.
+faults, violations, replaced, environment, network. Without `captures`, frames count through `files.capture`.
 """
 
 from __future__ import annotations
