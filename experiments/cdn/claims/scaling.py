@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from lab7.experiments.cache.claims.versions import Objects, bulk_difference
 from lab7.experiments.cache.wire.link_use import LinkUse
 from lab7.experiments.harness.judge.decomposition import CLOCK_READINGS, RESIDUAL, uncovered
-from lab7.experiments.harness.judge.verdict import Verdict, decides, failed, shown, undecided
+from lab7.experiments.harness.judge.verdict import Verdict, counted, decides, failed, shown, undecided
 from lab7.experiments.harness.theory.tcp import transmission_time_s
 from lab7.experiments.http.wire.bulk import BulkExchange, Traffic
 
@@ -57,7 +57,7 @@ class Point:
     @property
     def who(self) -> str:
         """Return the number of clients as text, such as `1 client`."""
-        return f"{self.clients} client{'' if self.clients == 1 else 's'}"
+        return counted(self.clients, "client")
 
 
 @dataclass(frozen=True)
@@ -170,8 +170,7 @@ def decide_origin_saturation(claim: str, alone: Sequence[Point]) -> Verdict:
         return failed(claim, f"{figures}{f'; not as theory says for {off}' if off else ''}.", frames)
     return shown(
         claim,
-        f"{figures}: the response time of {first.clients} clients for {last.clients} clients would need a "
-        f"link {last.needs:.1f} times as fast.",
+        f"{figures}: the response time of {first.who} for {last.who} would need a link {last.needs:.1f} times as fast.",
         frames,
     )
 
@@ -187,8 +186,7 @@ def decide_response_time_under_load(claim: str, alone: Sequence[Point], through:
         f"{one.who}: {one.response_s * 1e3:.1f} ms from the origin, {other.response_s * 1e3:.1f} ms from replicas"
         for one, other in pairs
     )
-    # Cite frames of the capture of the single origin, since the run keeps only that capture.
-    frames = [frame for point in alone for frame in point.frames]
+    frames = [frame for point in (*alone, *through) for frame in point.frames]
     decide = shown if all(other.response_s < one.response_s for one, other in pairs) else failed
     return decide(claim, f"Mean response time of {figures}.", frames)
 
@@ -209,8 +207,7 @@ def decide_link_use_under_load(claim: str, alone: Sequence[Point], through: Sequ
         for one, other in pairs
     )
     good = all(other.link.octets / other.responses < one.link.octets / one.responses for one, other in pairs)
-    # Cite frames of the capture of the single origin, since the run keeps only that capture.
-    frames = [frame for point in alone for frame in point.frames]
+    frames = [frame for point in (*alone, *through) for frame in point.frames]
     return (shown if good else failed)(claim, f"On the origin's link, {figures}.", frames)
 
 

@@ -25,7 +25,7 @@ from lab7.experiments.harness.judge.verdict import (
     Verdict,
     decide,
     decides,
-    listed,
+    in_frames,
 )
 
 SERVFAIL = 2
@@ -202,8 +202,9 @@ def decide_forgery_refused(
                 )
             return (
                 f"The local server receives the forged address {forged} in frame {received.frame}, and returns "
-                f"SERVFAIL without AD in frame {response.frame}; without validation the client gets the forged address."
-            ), dict.fromkeys([received.frame, response.frame])
+                f"SERVFAIL without AD in frame {response.frame}; without validation, in a capture of its own, the "
+                f"client gets the forged address in frame {believed.frame}."
+            ), [received.frame, response.frame, believed.frame]
         raise Inconclusive(f"No response for {canonical(name)} A at the client.")
 
     return decide(claim, [merged([validating["client"], validating["local"]])], check)
@@ -237,7 +238,7 @@ def decide_cost(
         fetched = sorted(str(one.query.question.qname) for one in keys if one.query.question is not None)
         frames = [one.query.frame for one in keys]
         if fetched != sorted(zones):
-            raise Contradiction(f"DNSKEY is queried for {', '.join(fetched) or 'no zone'} (frames {listed(frames)}).")
+            raise Contradiction(f"DNSKEY is queried for {', '.join(fetched) or 'no zone'} ({in_frames(frames)}).")
         if [one.query.question for one in others] != [one.query.question for one in before]:
             raise Contradiction("With DNSSEC, the local server sends other queries besides those for DNSKEY.")
         signatures = 0
@@ -255,7 +256,7 @@ def decide_cost(
         sizes = [sum(_octets(one) for one in part) for part in (before, after, keys)]
         return (
             f"For {canonical(name)} the local server sends {len(before)} queries without DNSSEC and {len(after)} with "
-            f"it, one more for each of {len(zones)} zones (frames {listed(frames)}); queries and responses have "
+            f"it, one more for each of {len(zones)} zones ({in_frames(frames)}); queries and responses have "
             f"{sizes[0]} octets without and {sizes[1]} with it: {sizes[2]} for DNSKEY, {signatures} of RRSIG and DS "
             "records."
         ), dict.fromkeys(frames)

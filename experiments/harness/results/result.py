@@ -5,7 +5,7 @@
 result.json:
 
     experiment, question, parameters, seed, started, duration_s, implementations {role: name}
-    claims       [{id, verdict: shown | failed | undecided, evidence, frames}]
+    claims       [{id, verdict: shown | failed | undecided, evidence, frames, captures {capture: frames}}]
     comparisons  [{name, samples_s, measured_s, theory_s, ratio, terms, theory_terms, formula, source, tolerance,
                    raw_s, disturbed, span {capture, start_ns, end_ns}, spans [span], symbols {symbol: text}}]
     fidelity     {verdict: valid | suspect, checks [{name, asked, measured, verdict}]}
@@ -26,12 +26,14 @@ result.json:
 A claim is a statement about a protocol that the packets confirm or contradict. A comparison is a repeatedly measured
 time beside its prediction. Its terms are the parts of the time, such as connection setup; `Comparison` describes its
 fields. A fidelity check is a check of the emulated network or of the machine's load; its `asked` is the configured
-value. `programs`: files with output of users' programs, each with its last line. `left_out`: a sentence on the octets
-that were removed from a capture.
+value. `frames`: the numbers of the frames that the evidence cites; a number counts through one capture, and `captures`
+has the numbers of each capture. `programs`: files with output of users' programs, each with its last line. `left_out`:
+a sentence on the octets that were removed from a capture.
 
 Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. Fields that were added later
-are optional for a reader: raw_s, disturbed, span, spans, symbols, capture_sha256, left_out, clock, attempt, faults,
-violations, replaced, environment, network, parameter_texts.
+are optional for a reader: captures, raw_s, disturbed, span, spans, symbols, capture_sha256, left_out, clock, attempt,
+faults, violations, replaced, environment, network, parameter_texts. Without `captures`, frames count through
+`files.capture`.
 """
 
 from __future__ import annotations
