@@ -138,7 +138,8 @@ class Oracle:
             return []
         above = [host[len(host) - count :] for count in range(len(zone) + 1, len(host) + 1)]
         hidden = any(self._rows(zone, node, "NS") for node in above)
-        hidden = hidden or any(self._rows(zone, node, "DNAME") for node in above if node != host)
+        # RFC 6672 section 2.3: unlike a cut, a DNAME can be at the apex, too.
+        hidden = hidden or any(self._rows(zone, node, "DNAME") for node in (zone, *above) if node != host)
         if self._exists(zone, host):
             return [] if hidden and not with_glue else self._rows(zone, host)
         encloser = next(
