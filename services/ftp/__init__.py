@@ -1,1 +1,1 @@
-"""The File Transfer Protocol (RFC 959): protocol interpreters (PI) and data transfer processes (DTP) of both sides."""
+"""File Transfer Protocol (RFC 959): server and client, each a protocol interpreter (PI) and data transfer process."""

@@ -5,8 +5,9 @@
     home = "ann"                                # relative to --root; without --root, to the directory of this file
     quota = 10_000_000                          # octets; default: no limit
     writable = true                             # the default
-    account = "billing"                         # argument that ACCT must have; default: no account is required
-    account_for = "login"                       # the default (reply 332), or "storing" (reply 532)
+    account = "billing"                         # argument that ACCT must have; default: no ACCT is required
+    account_for = "login"                       # ACCT is required to log in (reply 332; the default),
+                                                # or, with "storing", only to store files (reply 532)
 
 `password = "plain:secret"` is accepted as well, for labs: FTP sends it in the clear anyway. For a user without the key
 `password`, USER alone logs in. `anonymous` and `ftp` are the names of the anonymous user (RFC 1635), if the server has

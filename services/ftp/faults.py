@@ -1,8 +1,9 @@
-"""Deliberate faults of the FTP server and client, enabled by `--fault NAME` (RFC 959 sections 3.1.1.3, 4.1.2 and 5.4).
+"""Deliberate protocol violations (faults) of the FTP server and client, for teaching, enabled by `--fault NAME`.
 
-FaultyControlConnection, the control connection of a server with faults, omits the preliminary replies, ends reply lines
-in LF alone, replies to PASV with an unreachable address, or sends files with converted line ends after TYPE I. The
-client has one fault: it requests TYPE A for every file, pictures among them.
+FaultyControlConnection, a server's control connection with faults, omits the preliminary replies (RFC 959 section 5.4),
+ends reply lines in LF alone, replies to PASV with an unreachable address (section 4.1.2), or sends files with converted
+line ends after TYPE I (section 3.1.1.3). The client has one fault: it requests TYPE A for every file, even for
+pictures.
 """
 
 from collections.abc import Collection, Mapping, Sequence

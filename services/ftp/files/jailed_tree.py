@@ -1,10 +1,10 @@
-"""Directory tree confined to its root: every path is resolved below the root, name by name, without races.
+"""Directory tree confined to its root: path resolution that cannot leave the root, even by a race (TOCTOU).
 
-The resolution holds a descriptor of each directory on the path, and opens the next directory relative to it, never
-through a symbolic link (openat(2), O_NOFOLLOW). So a directory that another process moves, or replaces by a link,
-cannot lead out of the tree. This module resolves symbolic links itself: it follows relative links that stay below the
-root, and refuses absolute links and links to a place above the root (Cause.DENIED). Linux's openat2(2) with
-RESOLVE_BENEATH does the same, but Python does not offer it.
+A path is resolved name by name: the resolution holds a descriptor of each directory on the path, and opens the next
+directory relative to it, never through a symbolic link (openat(2), O_NOFOLLOW). So a directory that another process
+moves, or replaces by a link, cannot lead out of the tree. This module resolves symbolic links itself: it follows
+relative links that stay below the root, and refuses absolute links and links to a place above the root (FileError with
+Cause.DENIED). Linux's openat2(2) with RESOLVE_BENEATH does the same, but Python does not offer it.
 """
 
 import errno

@@ -1,6 +1,6 @@
 """File operations of one FTP user below the home directory, with write permission and quota.
 
-Each method blocks on the file system, runs in a worker thread, and raises FileError.
+The methods block on the file system, so callers run them in worker threads. All raise FileError.
 """
 
 import os

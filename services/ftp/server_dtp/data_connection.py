@@ -22,8 +22,8 @@ the connection were closed with unread octets, TCP would reset it, and many clie
 reply with the reason.
 
 An unused data connection is closed by the next PORT or PASV, by ABOR, by REIN and at the end of the session. Every wait
-has a timeout: `connect_s` for the data connection, `stall_s` for a transfer without an octet. ABOR or the end of the
-session completes the future `_aborted`, which every wait includes. The reply to a failed transfer is 425 if there was
+has a timeout: `connect_s` for the data connection, `stall_s` for a transfer in which no octet moves. ABOR or the end of
+the session completes the future `_aborted`, which ends every wait. The reply to a failed transfer is 425 if there was
 no data connection, else 426 or the code for the cause (server_pi/failures.py).
 """
 

@@ -1,7 +1,8 @@
-"""File system operations for FTP commands: opening files and listings for a transfer; SIZE, MDTM, MKD, RNTO and others.
+"""File system operations of FTP commands: opening files and listings for transfers, and SIZE, MDTM, MKD, RNTO etc.
 
-Each operation carries out one request of the session (server_pi/actions.py). It blocks on the file system, runs in a
-worker thread, and raises FileError.
+The session, which interprets the commands without I/O of its own, issues requests (server_pi/actions.py); each function
+carries out one of them. The functions block on the file system, so they are called in worker threads. All raise
+FileError.
 """
 
 import os

@@ -1,8 +1,8 @@
 """Transmission of a file by sendfile(2) on the event loop, as long as its octets can be read without disk access.
 
-Whenever the socket is writable, the loop sends at most TransferLoad.turn_octets octets (one turn). It ends when the
-whole file is sent, when a worker thread has to read from the disk, when the transfer is aborted, or when the peer has
-read nothing for `stall_s` seconds.
+Whenever the socket is writable, the loop sends at most TransferLoad.turn_octets octets, so that other transfers get
+their turn. It ends when the whole file is sent, the transfer is aborted, or the peer has read nothing for `stall_s`
+seconds. It also ends when the next octets are not in the page cache; a worker thread then reads them from the disk.
 """
 
 import asyncio

@@ -1,4 +1,7 @@
-"""Failure causes of file actions and transfers, and their reply codes per class of command (RFC 959 section 5.4)."""
+"""Failure causes of file operations and transfers, and the FTP reply code of each cause (RFC 959 section 5.4).
+
+The code also depends on the kind of command: a missing directory gives 550 to RETR, but 553 to STOR.
+"""
 
 from dataclasses import dataclass
 from enum import Enum, auto

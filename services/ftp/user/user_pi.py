@@ -1,8 +1,10 @@
 """The user protocol interpreter, user-PI (RFC 959): encoder of commands and parser of replies; no sockets.
 
-S: 211-Features:      A reply may have several lines (section 4.2): the last one begins with the code
-S:  SIZE              of the first and a space.
-S: 211 End
+    S: 211-Features:
+    S:  SIZE
+    S: 211 End
+
+A reply may have several lines (section 4.2): the last line begins with the code of the first line and a space.
 """
 
 import re
