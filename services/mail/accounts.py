@@ -11,9 +11,10 @@ r"""Parser of the accounts file: users, passwords, quotas, mailing lists and for
 A name without a domain is valid in every domain of the server. Names are case-insensitive. The postmaster always exists
 (RFC 5321 section 4.5.1): if the file does not define the name, the postmaster is a user with a mailbox.
 
-The members of a list and the target of a forward may be lists and forwards themselves. A list or forward from which no
-mailbox and no other server is reached, only lists and forwards again, is a loop (Accounts.loops): mail for it fails.
-EXPN treats a list as a mailing list, as RFC 5321 section 3.5.1 permits where one data structure holds both.
+The members of a list and the target of a forward may be lists and forwards themselves. A list or forward that leads
+only to further lists and forwards, never to a mailbox or another server, is an alias loop (Accounts.loops): mail for it
+fails. EXPN treats a list as a mailing list, as RFC 5321 section 3.5.1 permits if aliases and mailing lists are in one
+data structure.
 """
 
 import base64

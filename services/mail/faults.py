@@ -1,10 +1,14 @@
 """Deliberate protocol violations (faults) of the mail services and the user agent, enabled by `--fault NAME`.
 
-They are for teaching, and for tests of `lab7 judge`, which detects violations in packet captures; the mechanism common
-to all services is in services/faults.py. SMTP: FaultyServerSession changes the server's replies and the received
-message, unstuffed() omits the client's dot-stuffing, late() replies 250 before the message is on disk. POP3 and IMAP:
-FaultyAccessSession changes the octets that a correct session sends. User agent: with_mime_faults() changes the octets
-of a composed message.
+They are for teaching, and for tests of `lab7 judge`, a program that detects protocol violations in packet captures.
+
+    SMTP             FaultyServerSession changes the server's replies and the received message
+                     unstuffed() omits the client's dot-stuffing
+                     late() replies 250 before the message is on disk
+    POP3, IMAP       FaultyAccessSession changes the octets that a correct session sends
+    user agent       with_mime_faults() changes the octets of a composed message
+
+The option `--fault` is common to all services (services/faults.py).
 """
 
 import asyncio

@@ -1,10 +1,11 @@
 """Mail authentication in the MTA: checks of received messages, and signatures on messages of local users.
 
 If a check is enabled, the server removes Authentication-Results fields with its own authserv-id from every message that
-it accepts, even from authenticated users: a queued message has only the field that the server itself added (RFC 8601
-section 5). A message is signed with the keys for the domain of its From field, or else for the closest parent domain;
-two keys of one domain, RSA and Ed25519, make two signatures (RFC 8463 section 1). Long lines are shortened before
-signing, since the SMTP client would shorten them after signing and break the signature (RFC 6376 section 5.3).
+it accepts, even from authenticated users. So a field with this authserv-id in a queued message was added by the server
+itself (RFC 8601 section 5). A message is signed with the keys for the domain of its From field, or else for the closest
+parent domain; two keys of one domain, RSA and Ed25519, make two signatures (RFC 8463 section 1). Long lines are
+shortened before signing, since the SMTP client would shorten them after signing and break the signature (RFC 6376
+section 5.3).
 """
 
 import asyncio

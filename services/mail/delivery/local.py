@@ -3,7 +3,7 @@
 Messages that arrive for a mailbox while a batch is written form the mailbox's next batch (class Mailboxes). deliver()
 writes a batch in a thread; when it returns, the contents and names of all files of the batch are on disk. A file name
 contains the queue id and the recipient's number. If the MTA crashes after delivery but before the queue records it, the
-retry (`may_be_delivered`) finds the file by its name and does not deliver again.
+retry, a message with `may_be_delivered`, finds the file by its name and does not deliver again.
 """
 
 import asyncio

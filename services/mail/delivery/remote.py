@@ -3,8 +3,9 @@
 The first connection probes the destination. If it succeeds, more connections are opened while messages are waiting, and
 each connection sends several messages. If all hosts fail temporarily, all messages for the domain wait, and a single
 connection tries again after the schedule's interval: an unreachable server sees one attempt per interval, regardless of
-the number of messages. A connection may stall because its network path has failed. It stays open until the timeouts of
-section 4.5.3.2, but after STALLED_S another connection may be opened in addition.
+the number of messages. A connection stalls if its network path fails, and stays open until a timeout of section
+4.5.3.2, which may take minutes. After STALLED_S seconds without progress, another connection is therefore opened in
+addition.
 """
 
 import asyncio

@@ -2,12 +2,12 @@
 
     steps = find_route("example.net", own_names, random)
     next(steps)                        Lookup("example.net.", MX), a DNS query
-    steps.send(Answer(response))       the next Lookup, or StopIteration with a list of hosts or an SMTP reply
+    steps.send(Answer(response))       the next Lookup, or StopIteration with a list of hosts
 
-Hosts of equal preference are shuffled. A domain without MX records but with an address is its own MX host with
-preference 0 (implicit MX). The MX record `.` (null MX, RFC 7505) means that the domain accepts no mail. If this server
-(`own_names`) is one of the MX hosts, only hosts with a lower preference value are tried; this prevents mail loops
-(section 5.1).
+If the domain has no usable host, the result is an SMTP reply with the reason. Hosts of equal preference are shuffled. A
+domain without MX records but with an address is its own MX host with preference 0 (implicit MX). The MX record `.`
+(null MX, RFC 7505) means that the domain accepts no mail. If this server (`own_names`) is one of the MX hosts, only
+hosts with a lower preference value are tried; this prevents mail loops (section 5.1).
 """
 
 from collections.abc import Collection, Generator, Sequence

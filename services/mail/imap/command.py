@@ -2,7 +2,7 @@
 
 A handler yields two kinds of outputs: octets, which the connection sends in order, and requests for I/O (log in, start
 TLS, read a continuation line). A long response is yielded in pieces: it is never buffered as a whole, and between two
-pieces the connection can run other sessions. The return value is the text of the tagged OK.
+pieces the connection can run other sessions. The handler's return value is the text of the tagged OK response.
 """
 
 from collections.abc import Callable

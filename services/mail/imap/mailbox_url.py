@@ -1,4 +1,4 @@
-"""IMAP URLs of messages and message parts in CATENATE (RFC 5092, RFC 5550 for PARTIAL).
+"""Parser of IMAP URLs in CATENATE, and reader of the message or part that a URL identifies (RFC 5092, RFC 5550).
 
     /INBOX;UIDVALIDITY=385759045/;UID=20/;SECTION=1.2/;PARTIAL=0.1024
     /;UID=20 or ;UID=20                     in the selected mailbox

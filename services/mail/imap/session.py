@@ -2,11 +2,12 @@
 
     session = Session(capabilities)
     send(session.greeting())
-    outputs = session.receive(data)          a generator of octets to send, and of requests to answer
-    outputs = session.poll()                 while `session.waits`: updates for IDLE (RFC 2177) and NOTIFY (RFC 5465)
+    outputs = session.receive(data)          a generator of octets to send, and of I/O requests
+    outputs = session.poll()                 updates for IDLE (RFC 2177) and NOTIFY (RFC 5465), while `session.waits`
 
-The generator of receive() must be exhausted before receive() is called again. In state LOGOUT the connection is closed,
-and further input is ignored.
+The caller sends the octets, carries out each request (check a password, start TLS) and passes its result to the
+generator by send(). The generator must be exhausted before receive() is called again. `session.waits` is True while the
+server may send updates unasked. In state LOGOUT the connection is closed, and further input is ignored.
 """
 
 from collections.abc import Iterator

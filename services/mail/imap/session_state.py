@@ -1,7 +1,8 @@
 """State of an IMAP session that command handlers read and change: protocol state, capabilities, selected mailbox.
 
-RFC 3501 sections 3 (states), 6.4.8 and 9 (message sets), 7 (responses, capabilities). Handlers import this module, and
-the session imports the handlers. commands/table.py lists the states in which each command is permitted.
+RFC 3501 specifies the states in section 3, message sets in sections 6.4.8 and 9, responses and capabilities in section
+7. The state is separate from session.py, which imports the handlers, so that the handlers can import it without a
+cycle. commands/table.py lists the states in which each command is permitted.
 """
 
 from collections.abc import Callable, Iterator

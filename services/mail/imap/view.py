@@ -1,4 +1,4 @@
-"""Selected mailbox as one session knows it: sequence numbers, pending untagged responses (RFC 3501 sections 5.2, 7)."""
+"""Selected mailbox as announced to one IMAP client: sequence numbers, pending updates (RFC 3501 sections 5.2, 7)."""
 
 import contextlib
 from bisect import bisect_left, bisect_right

@@ -9,7 +9,7 @@ One Folder object serves several sessions in turn: refresh() reads the changes o
 compares `revision` (a counter of changes) and `messages` with its own view. Operations that take long in a large folder
 can be run in steps (refresh_steps, copy_steps, expunge_steps). These are generators that yield after a bounded number
 of messages, and hold no lock while suspended. An operation waits only for the folder's lock, which another process
-holds while it writes a few lines. All operations raise OSError on disk errors.
+holds only while it appends lines to the folder's index files. All operations raise OSError on disk errors.
 """
 
 import contextlib

@@ -1,9 +1,9 @@
 """UIDVALIDITY values of a user's folders: new values, and the values that names had before (RFC 9051 section 2.3.1.1).
 
     lab7-uidvalidity            the last value that was assigned
-    lab7-former-names           of each name whose folder was removed or renamed: the greatest UIDVALIDITY it had
-        1700000000                  of names that are not listed any more
-        1700000003 Work/2026
+    lab7-former-names           names whose folder was removed or renamed, one a line
+        1700000003 Work/2026        the greatest UIDVALIDITY of a folder with the name Work/2026
+        1700000000                  without a name: the greatest of all names dropped to keep the file short
 
 A client that has cached UIDs under a name must notice that another folder has this name now: the UIDVALIDITY of a name
 never decreases. A new folder gets a value above all others; a folder that is renamed may have a smaller value than the

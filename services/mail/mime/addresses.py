@@ -1,8 +1,10 @@
 """Parser of address lists for IMAP's ENVELOPE (RFC 5322 section 3.4; RFC 3501 section 7.4.2).
 
-parse_addresses(b"Ann <ann@example.org>, friends: bob@example.org;") ==
-    [Address(b"Ann", None, b"ann", b"example.org"), Address(None, None, b"friends", None),
-     Address(None, None, b"bob", b"example.org"), Address(None, None, None, None)]
+    parse_addresses(b"Ann <ann@example.org>, friends: bob@example.org;") ==
+        [Address(b"Ann", None, b"ann", b"example.org"), Address(None, None, b"friends", None),
+         Address(None, None, b"bob", b"example.org"), Address(None, None, None, None)]
+
+As in ENVELOPE, an address without a domain begins a group, here `friends`, and one without any value ends it.
 """
 
 from dataclasses import dataclass

@@ -1,10 +1,11 @@
 """Sans-IO POP3 session: octets of one connection in, responses and requests for I/O out (RFC 1939).
 
-    session = Session(Capabilities(timestamp=b"<1896.697170952@dbc.mtview.ca.us>"))
+    session = Session(Capabilities(timestamp=b"<1896.697170952@dbc.mtview.ca.us>"))     # for APOP
     send(session.greeting())
-    outputs = session.receive(data)         a generator of octets to send, and of requests to answer
+    outputs = session.receive(data)         a generator of octets to send, and of I/O requests
 
-The generator of receive() must be exhausted before receive() is called again. Input after QUIT is ignored.
+The caller sends the octets, carries out each request (check a password, start TLS) and passes its result to the
+generator by send(). The generator must be exhausted before receive() is called again. Input after QUIT is ignored.
 """
 
 from collections.abc import Iterator

@@ -2,11 +2,12 @@
 
     connect -> AUTHORIZATION
     AUTHORIZATION -> TRANSACTION      PASS, APOP or AUTH succeeds and the maildrop's lock is free
-    TRANSACTION -> ENDED              QUIT: the marked messages are removed (UPDATE)
+    TRANSACTION -> ENDED              QUIT: the messages marked by DELE are removed (UPDATE)
     AUTHORIZATION -> ENDED            QUIT
     any state -> ENDED                time-out or too many errors: no message is removed
 
-Protocol states: RFC 1939 section 3. Handlers import this module, and the session imports the handlers.
+RFC 1939 section 3 specifies the states. The module is separate from session.py, which imports the handlers, so that the
+handlers can import it without a cycle.
 """
 
 from dataclasses import dataclass

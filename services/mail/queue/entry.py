@@ -1,6 +1,7 @@
 """Queue entry: envelope of a message, state of each recipient, and retry schedule (RFC 5321 section 4.5.4).
 
-Each entry and each change is encoded as one line of JSON; in the journal, the message content follows its entry's line.
+An entry, and each later change of it (Change: recipients delivered or failed, time of the next attempt), is encoded as
+one line of JSON. In the journal on disk, the message content follows its entry's line.
 """
 
 import json

@@ -5,14 +5,17 @@ r"""Write-ahead journal of the mail queue: append-only segment files, group comm
 
 A record is a header and its data:
 
-    4 octets  \x1eL7Q             1 octet   kind: E an entry and its content, C a change
+    4 octets  \x1eL7Q             1 octet   kind, E or C
     4 octets  length of the data  4 octets  CRC-32 of kind and data
 
+Kind E is a queued message: its entry (envelope and recipients) and content. Kind C is a change of an entry: recipients
+that were delivered or failed, or the next attempt.
+
 Octets that are not a valid record, left by a crash, are skipped up to the next valid record. write() appends a batch of
-records of many sessions with one fdatasync; then the sessions reply 250. A segment is removed once neither it nor an
-older segment holds an open entry (one with undelivered recipients). Above SEGMENTS_MAX segments, the open entries of
-the oldest are copied into the newest. Recovery reads the segments in order. Not thread-safe: used by one thread at a
-time. The design is described in queue/__init__.py.
+records from many SMTP sessions with one fdatasync; then the sessions reply 250. A segment is removed once neither it
+nor an older segment holds an open entry (one with undelivered recipients). Above SEGMENTS_MAX segments, the open
+entries of the oldest are copied into the newest. Recovery reads the segments in order. Not thread-safe: used by one
+thread at a time. The design is described in queue/__init__.py.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Spool of the MTA: the queued messages in memory, written to the journal with group commit.
 
-One thread writes the journal. Records that arrive during a write form the next batch: the higher the load, the more
-messages share one fdatasync.
+One thread writes the journal. New messages and changes of their state that arrive during a write form the next batch:
+the higher the load, the more messages share one fdatasync.
 """
 
 import asyncio

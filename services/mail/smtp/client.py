@@ -5,7 +5,8 @@
     sent.failure           the reply that ended the session early, or None
     sent.transcript        every write and read, with its time
 
-The protocol itself is in client_session.py. Used by webmail and by the MTA's remote delivery.
+An envelope here includes the message content. The protocol itself is in client_session.py. Used by webmail and by the
+MTA's remote delivery.
 """
 
 import asyncio

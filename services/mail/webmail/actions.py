@@ -1,4 +1,4 @@
-"""Handlers of webmail's POST forms on messages and folders: select, set flags, move, delete, create a folder.
+"""Handlers of webmail's POST forms on messages and folders: set flags, move, delete, show pictures, create a folder.
 
 Each form is answered by a redirect. Operations on many messages run in steps, between which other requests are handled.
 """

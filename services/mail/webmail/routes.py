@@ -1,4 +1,4 @@
-"""Routing table of webmail: for each URL path, the handlers of GET and POST, login required or not, content limit."""
+"""Routing table of webmail: for each URL path, the handlers of GET and POST, need for login, maximum content size."""
 
 from dataclasses import dataclass
 from urllib.parse import urlencode

@@ -1,7 +1,9 @@
 """Sans-IO request handling of webmail: routing, session lookup, CSRF checks, page handlers.
 
-    admitted = site.admit(request, peer, now)        checks the head: an Admitted, or an error page or redirect
-    site.answer(admitted, form)                      a Response, or a generator that yields I/O requests and returns it
+    admitted = site.admit(request, peer, now)        checks the header section before the content is read; returns
+                                                     an Admitted, or a Response (error page or redirect)
+    site.answer(admitted, form)                      a Response, or a generator that yields I/O requests and
+                                                     returns the Response
 
 `peer` is the client's IP address; `form` is the parsed content of a POST.
 """

@@ -1,4 +1,4 @@
-"""Handlers of IMAP commands on the session: CAPABILITY, NOOP, LOGOUT, ID, STARTTLS, login, ENABLE, COMPRESS.
+"""Handlers of IMAP commands that concern no mailbox: CAPABILITY, NOOP, LOGOUT, ID, STARTTLS, login, ENABLE, COMPRESS.
 
 Every state: CAPABILITY, NOOP, LOGOUT (RFC 3501 section 6.1) and ID (RFC 2971). Not authenticated: STARTTLS, LOGIN,
 AUTHENTICATE (RFC 3501 section 6.2) with the mechanisms PLAIN (RFC 4616) and LOGIN, and an initial response (SASL-IR,

@@ -1,4 +1,4 @@
-"""BINARY sections of FETCH: a part's content with its transfer encoding decoded (RFC 3516 section 4.3)."""
+"""Decoder of message parts for FETCH BINARY: the content without its transfer encoding (RFC 3516 section 4.3)."""
 
 import binascii
 import re

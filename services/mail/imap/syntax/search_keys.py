@@ -1,7 +1,9 @@
 """Parser of IMAP SEARCH keys: compiles the keys to a predicate on messages (RFC 3501 sections 6.4.4 and 9).
 
-test = KeyReader(reader, "utf-8", view).program()      view: the selected mailbox
-test(Candidate(view, number, uid))                     True if this message matches all keys
+    test = KeyReader(reader, "utf-8", view).program()      view: the selected mailbox
+    test(Candidate(view, number, uid))                     True if this message matches all keys
+
+The argument `reader` is positioned at the first key of the command line.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
 """RETURN options of IMAP SEARCH and SORT: parser, and encoder of the ESEARCH response with the requested data.
 
-RFC 4731 section 3.1 (MIN, MAX, ALL, COUNT), RFC 5182 section 2.1 (SAVE), RFC 5267 sections 4.3 and 4.4 (UPDATE,
-CONTEXT, PARTIAL).
+The options are MIN, MAX, ALL and COUNT (RFC 4731 section 3.1), SAVE (RFC 5182 section 2.1), and UPDATE, CONTEXT and
+PARTIAL (RFC 5267 sections 4.3 and 4.4).
 """
 
 import re

@@ -1,6 +1,6 @@
 """Compositions: messages that a user is writing in webmail, with their recipients, text, files and state.
 
-A composition is identified by a random id in the URL of the compose page. So a refused form can be answered by a
+A composition is identified by a random id in the URL of the compose page. So a form with an error can be answered by a
 redirect to that URL (RFC 9110 section 15.4.4), and Back and Reload display the composition as submitted.
 """
 
