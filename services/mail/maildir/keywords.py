@@ -17,12 +17,14 @@ class Keywords:
     """The keywords of a folder (RFC 3501 section 2.3.2), and the file that maps each to a letter a to z.
 
     The letters are in the file names of messages. Other processes may add keywords, and assign the letters of keywords
-    that no message has again, so read() has to be called after the folder is listed.
+    that no message has again, so read() has to be called after the folder is listed. `letters_in_use` lists the folder,
+    and returns the letters that messages have.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, letters_in_use: Callable[[], Set[str]]) -> None:
         self._path = f"{folder}/{FILE}"
         self._lock = f"{folder}/{KEYWORDS_LOCK}"
+        self._letters_in_use = letters_in_use
         self.names: list[str] = []
         self._flags: dict[str, frozenset[str]] = {}
 
@@ -50,19 +52,18 @@ class Keywords:
             return self.names[place]
         return LETTERS.get(letter)
 
-    def add(self, flags: Set[str], letters_in_use: Callable[[], Set[str]]) -> None:
-        """Assign letters to the keywords in `flags` that have none yet: to all of them, or to none.
+    def add(self, flags: Set[str]) -> str:
+        """Assign letters to the keywords in `flags` that have none yet, to all of them or to none; return all letters.
 
-        If there are not enough letters left, the letters of keywords that no message has, by `letters_in_use`, are
-        assigned again. Raises TooManyKeywordsError and OSError. A command that sets flags on several messages adds the
-        keywords of all of them before it changes the first message, since a command that fails must not leave keywords
-        behind.
+        If there are not enough letters left, the letters of keywords that no message has are assigned again. Raises
+        TooManyKeywordsError and OSError. A command that sets flags on several messages adds the keywords of all of them
+        before it changes the first message, since a command that fails must not leave keywords behind.
         """
-        with self.letters_of(flags, letters_in_use):
-            pass
+        with self.letters_of(flags) as letters:
+            return letters
 
     @contextmanager
-    def letters_of(self, flags: Set[str], letters_in_use: Callable[[], Set[str]]) -> Iterator[str]:
+    def letters_of(self, flags: Set[str]) -> Iterator[str]:
         """Yield the letters for flags, after add(); raises as add() does.
 
         In the with block, no process assigns letters again: a file that is renamed in it gets the right keywords.
@@ -75,15 +76,15 @@ class Keywords:
             # RFC 3501 section 9: keywords are case-insensitive.
             new = {flag.lower(): flag for flag in sorted(flags, reverse=True) if self._letter(flag) is None}
             if new:
-                self._assign(sorted(new.values()), flags, letters_in_use)
+                self._assign(sorted(new.values()), flags)
             yield "".join(filter(None, map(self._letter, sorted(flags))))
 
-    def _assign(self, new: Sequence[str], flags: Set[str], letters_in_use: Callable[[], Set[str]]) -> None:
+    def _assign(self, new: Sequence[str], flags: Set[str]) -> None:
         if any(len(name) > KEYWORD_OCTETS for name in new):
             raise TooManyKeywordsError("The keyword is too long.")
         names = [*self.names, *new]
         if len(names) > KEYWORDS_MAX:
-            needed = {*letters_in_use(), *filter(None, map(self._letter, flags))}
+            needed = {*self._letters_in_use(), *filter(None, map(self._letter, flags))}
             unused = [place for place in range(len(self.names)) if _letter_at(place) not in needed]
             names = self.names + [""] * (KEYWORDS_MAX - len(self.names))
             places = [*range(len(self.names), KEYWORDS_MAX), *unused]
