@@ -11,8 +11,9 @@ from lab7.services.mail.imap.search_context import SearchContext
 from lab7.services.mail.imap.syntax import encoder
 from lab7.services.mail.imap.syntax.fetch_items import format_sequence_set
 from lab7.services.mail.maildir.errors import MessageGoneError, NoFolderError
-from lab7.services.mail.maildir.folder import SYSTEM_FLAGS, Folder, batches
+from lab7.services.mail.maildir.folder import SYSTEM_FLAGS, Folder
 from lab7.services.mail.maildir.limits import STEP_MESSAGES
+from lab7.services.mail.maildir.steps import batches
 
 RECENT = "\\Recent"
 REV2 = "IMAP4rev2"

@@ -15,9 +15,8 @@ holds only while it appends lines to the folder's index files. All operations ra
 import contextlib
 import os
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import TypeVar
 
 from lab7.services.mail.maildir.delivery import (
     FLAGS,
@@ -35,8 +34,8 @@ from lab7.services.mail.maildir.delivery import (
     wire_size,
     with_flag_letters,
 )
-from lab7.services.mail.maildir.errors import MessageGoneError, QuotaExceededError
-from lab7.services.mail.maildir.keywords import Keywords
+from lab7.services.mail.maildir.errors import MessageGoneError, QuotaExceededError, TooManyKeywordsError
+from lab7.services.mail.maildir.keywords import KEYWORD_LETTERS, Keywords
 from lab7.services.mail.maildir.limits import (
     DEAD_LINES_MAX,
     HEADER_PIECE_OCTETS,
@@ -47,29 +46,12 @@ from lab7.services.mail.maildir.limits import (
 )
 from lab7.services.mail.maildir.mod_sequences import ModSequences
 from lab7.services.mail.maildir.scanner import Scanner
+from lab7.services.mail.maildir.steps import batches, run_steps
 from lab7.services.mail.maildir.uid_index import LOCK, UidIndex
 
 SYSTEM_FLAGS = tuple(FLAGS)
 # Length of "new/" and "cur/".
 _PLACE = 4
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
-
-
-def _run(steps: Generator[None, None, _Result]) -> _Result:
-    """Run an operation in steps (a generator) to its end without pauses; return its result."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            result: _Result = done.value
-            return result
-
-
-def batches(items: Sequence[_Item], count: int) -> Iterator[Sequence[_Item]]:
-    """Yield consecutive slices of at most `count` items."""
-    for begin in range(0, len(items), count):
-        yield items[begin : begin + count]
 
 
 @dataclass(slots=True)
@@ -109,7 +91,7 @@ class Folder:
     def set_path(self, path: str) -> None:
         """Set the folder's path after the directory was renamed."""
         self.path = path
-        self.keywords = Keywords(path)
+        self.keywords = Keywords(path, self._letters_in_use)
         self._index = UidIndex(path)
         self.mod_sequences = ModSequences(path)
         # UIDs whose letters may differ from those that mod_sequences has recorded.
@@ -157,7 +139,7 @@ class Folder:
             if (yield from self._refresh_once(added)):
                 return
         # Other sessions change the folder again and again, so finish the refresh without a pause.
-        while not _run(self._refresh_once(added)):
+        while not run_steps(self._refresh_once(added)):
             pass
 
     def _refresh_once(self, added: Sequence[str]) -> Generator[None, None, bool]:
@@ -337,7 +319,7 @@ class Folder:
 
     def claim_recent(self) -> int:
         r"""Claim the new messages for a session: move them to cur/; return the lowest UID \Recent in the session."""
-        return _run(self.claim_recent_steps())
+        return run_steps(self.claim_recent_steps())
 
     def claim_recent_steps(self) -> Generator[None, None, int]:
         """Do claim_recent() in steps, between which other sessions may use the folder."""
@@ -430,16 +412,17 @@ class Folder:
 
     def set_flags(self, uid: int, flags: frozenset[str]) -> None:
         """Replace a message's flags; raises MessageGoneError and TooManyKeywordsError."""
-        letters = self.keywords.letters_of(flags)
+        self.message(uid)
         for attempt in (1, 2):
-            message = self.message(uid)
-            others = "".join(letter for letter in message.letters if not self.keywords.flags_of(letter))
-            wanted = "".join(sorted({*letters, *others}))
-            if wanted == message.letters:
-                return
-            with contextlib.suppress(MessageGoneError):
-                self._rename(message, wanted)
-                return
+            with self.keywords.letters_of(flags) as letters:
+                message = self.message(uid)
+                others = "".join(letter for letter in message.letters if not self.keywords.flags_of(letter))
+                wanted = "".join(sorted({*letters, *others}))
+                if wanted == message.letters:
+                    return
+                with contextlib.suppress(MessageGoneError):
+                    self._rename(message, wanted)
+                    return
             self._rescan(attempt)
         raise MessageGoneError("The message has been removed.")
 
@@ -459,7 +442,30 @@ class Folder:
 
     def may_add_keyword(self) -> bool:
         """Return True if the folder can have a new keyword: one of the 26 letters for keywords is unused."""
-        return len(self.keywords.names) < KEYWORDS_MAX
+        return len(self.keywords.names) < KEYWORDS_MAX or bool(KEYWORD_LETTERS - self._letters())
+
+    def _letters(self) -> set[str]:
+        return {letter for message in self.messages.values() for letter in message.letters}
+
+    def _letters_in_use(self) -> set[str]:
+        """Return the letters that messages have, after a refresh."""
+        self.refresh()
+        # The mod-sequences compare letters, which may get another meaning now.
+        self.record_changes()
+        return self._letters()
+
+    def _confirm_letters(self, written: Mapping[int, tuple[frozenset[str], str]]) -> None:
+        """Correct the letters of new messages, if letters of keywords were assigned again before the files appeared.
+
+        `written` has the flags of each message, and the letters that were written for them.
+        """
+        for flags, letters in set(written.values()):
+            with contextlib.suppress(MessageGoneError, TooManyKeywordsError):
+                if sorted(self.keywords.add(flags)) == sorted(letters):
+                    continue
+                for uid in [uid for uid, pair in written.items() if pair == (flags, letters) and uid in self.messages]:
+                    if sorted(self.messages[uid].letters) == sorted(letters):
+                        self.set_flags(uid, flags)
 
     def has_room(self, octets: int) -> bool:
         """Return True if the quota has room for a message of this size in octets."""
@@ -474,7 +480,7 @@ class Folder:
         if not self._quota.allows(size, len(messages)):
             raise QuotaExceededError("Quota exceeded.")
         self.keywords.add(frozenset().union(*flags))
-        lettered = [self.keywords.letters_of(message_flags) for message_flags in flags] or [
+        lettered = [self.keywords.add(message_flags) for message_flags in flags] or [
             message.letters for message in messages
         ]
         new_messages = [
@@ -482,7 +488,9 @@ class Folder:
             for message, letters in zip(messages, lettered, strict=True)
         ]
         names = deliver_files(self.path, new_messages)
-        return _run(self._added(names))
+        uids = run_steps(self._added(names))
+        self._confirm_letters(dict(zip(uids, zip(flags, lettered, strict=False), strict=False)))
+        return uids
 
     def _added(self, names: Sequence[str]) -> Generator[None, None, list[int]]:
         bases = [split_name(name[_PLACE:])[0] for name in names]
@@ -494,7 +502,7 @@ class Folder:
 
     def copy_to(self, uids: Iterable[int], target: "Folder") -> list[tuple[int, int]]:
         """Copy messages as copy_steps() does, without pauses and without messages that were removed."""
-        return _run(self.copy_steps(uids, target, skips_removed=True))
+        return run_steps(self.copy_steps(uids, target, skips_removed=True))
 
     def copy_steps(
         self, uids: Iterable[int], target: "Folder", skips_removed: bool = False
@@ -508,14 +516,15 @@ class Folder:
         sizes = [stored_size(self.message(uid).base) or self.size_octets(uid) for uid in copied]
         if not self._quota.allows(sum(sizes), len(sizes)):
             raise QuotaExceededError("Quota exceeded.")
-        target.keywords.add(frozenset().union(*(self.messages[uid].flags for uid in copied if uid in self.messages)))
+        flags = {uid: self.messages[uid].flags for uid in copied if uid in self.messages}
+        target.keywords.add(frozenset().union(*flags.values()))
         names: dict[int, str] = {}
         now_ns = int(target.now() * 1e9)
         try:
             for batch in batches(copied, TURN_FILES):
                 for uid in batch:
                     with contextlib.suppress(*((MessageGoneError,) if skips_removed else ())):
-                        names[uid] = self._link(uid, target, now_ns)
+                        names[uid] = self._link(uid, target, target.keywords.add(flags.get(uid, frozenset())), now_ns)
                 yield
             for place in {name[:_PLACE] for name in names.values()}:
                 sync_directory(f"{target.path}/{place}")
@@ -524,14 +533,15 @@ class Folder:
                 with contextlib.suppress(OSError):
                     os.unlink(f"{target.path}/{name}")
             raise
-        return list(zip(names, (yield from target._added(list(names.values()))), strict=True))
+        pairs = list(zip(names, (yield from target._added(list(names.values()))), strict=True))
+        target._confirm_letters({new: (flags[uid], split_name(names[uid])[1]) for uid, new in pairs})
+        return pairs
 
-    def _link(self, uid: int, target: "Folder", now_ns: int) -> str:
+    def _link(self, uid: int, target: "Folder", letters: str, now_ns: int) -> str:
         """Copy a message by a hard link, possible since message files never change; return the name in `target`."""
         descriptor = self._open(uid)
         status = os.fstat(descriptor)
         os.close(descriptor)
-        letters = target.keywords.letters_of(self.message(uid).flags)
         base = unique_name(now_ns, status.st_size, self.size_octets(uid))
         name = f"cur/{with_flag_letters(base, letters)}" if letters else f"new/{base}"
         os.link(f"{self.path}/{self.message(uid).name}", f"{target.path}/{name}")

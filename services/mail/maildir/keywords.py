@@ -1,6 +1,8 @@
 """Keywords of a Maildir folder: user-defined flags, stored as letters in file names (RFC 3501 section 2.3.2)."""
 
-from collections.abc import Set
+import string
+from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import contextmanager
 
 from lab7.services.mail.maildir.delivery import FLAGS, LETTERS, locked, read_file, replace_file
 from lab7.services.mail.maildir.errors import TooManyKeywordsError
@@ -8,18 +10,21 @@ from lab7.services.mail.maildir.limits import KEYWORD_OCTETS, KEYWORDS_MAX
 
 FILE = "lab7-keywords"
 KEYWORDS_LOCK = "lab7-keywords.lock"
+KEYWORD_LETTERS = frozenset(string.ascii_lowercase)
 
 
 class Keywords:
     """The keywords of a folder (RFC 3501 section 2.3.2), and the file that maps each to a letter a to z.
 
-    The letters are in the file names of messages. Other processes may add keywords, so read() has to be called before
-    the folder is listed.
+    The letters are in the file names of messages. Other processes may add keywords, and assign the letters of keywords
+    that no message has again, so read() has to be called after the folder is listed. `letters_in_use` lists the folder,
+    and returns the letters that messages have.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, letters_in_use: Callable[[], Set[str]]) -> None:
         self._path = f"{folder}/{FILE}"
         self._lock = f"{folder}/{KEYWORDS_LOCK}"
+        self._letters_in_use = letters_in_use
         self.names: list[str] = []
         self._flags: dict[str, frozenset[str]] = {}
 
@@ -47,38 +52,59 @@ class Keywords:
             return self.names[place]
         return LETTERS.get(letter)
 
-    def letters_of(self, flags: frozenset[str]) -> str:
-        """Return the letters for flags, after add(), which assigns letters to new keywords; raises the same errors."""
-        self.add(flags)
-        return "".join(filter(None, map(self._letter, sorted(flags))))
+    def add(self, flags: Set[str]) -> str:
+        """Assign letters to the keywords in `flags` that have none yet, to all of them or to none; return all letters.
 
-    def add(self, flags: Set[str]) -> None:
-        """Assign letters to the keywords in `flags` that have none yet: to all of them, or to none.
-
-        Raises TooManyKeywordsError and OSError. A command that sets flags on several messages adds the keywords of all
-        of them before it changes the first message, since a command that fails must not leave keywords behind.
+        If there are not enough letters left, the letters of keywords that no message has are assigned again. Raises
+        TooManyKeywordsError and OSError. A command that sets flags on several messages adds the keywords of all of them
+        before it changes the first message, since a command that fails must not leave keywords behind.
         """
-        if all(map(self._letter, flags)):
+        with self.letters_of(flags) as letters:
+            return letters
+
+    @contextmanager
+    def letters_of(self, flags: Set[str]) -> Iterator[str]:
+        """Yield the letters for flags, after add(); raises as add() does.
+
+        In the with block, no process assigns letters again: a file that is renamed in it gets the right keywords.
+        """
+        if flags <= FLAGS.keys():
+            yield "".join(FLAGS[flag] for flag in sorted(flags))
             return
         with locked(self._lock):
             self.read()
             # RFC 3501 section 9: keywords are case-insensitive.
             new = {flag.lower(): flag for flag in sorted(flags, reverse=True) if self._letter(flag) is None}
-            names = [*self.names, *sorted(new.values())]
-            if any(len(name) > KEYWORD_OCTETS for name in new.values()):
-                raise TooManyKeywordsError("The keyword is too long.")
-            if len(names) > KEYWORDS_MAX:
-                text = f"A mailbox has {KEYWORDS_MAX} keywords at most, and this one has {len(self.names)}."
-                raise TooManyKeywordsError(text)
             if new:
-                replace_file(self._path, "".join(f"{name}\n" for name in names).encode("ascii"))
-                self.names = names
-                self._flags.clear()
+                self._assign(sorted(new.values()), flags)
+            yield "".join(filter(None, map(self._letter, sorted(flags))))
+
+    def _assign(self, new: Sequence[str], flags: Set[str]) -> None:
+        if any(len(name) > KEYWORD_OCTETS for name in new):
+            raise TooManyKeywordsError("The keyword is too long.")
+        names = [*self.names, *new]
+        if len(names) > KEYWORDS_MAX:
+            needed = {*self._letters_in_use(), *filter(None, map(self._letter, flags))}
+            unused = [place for place in range(len(self.names)) if _letter_at(place) not in needed]
+            names = self.names + [""] * (KEYWORDS_MAX - len(self.names))
+            places = [*range(len(self.names), KEYWORDS_MAX), *unused]
+            if len(new) > len(places):
+                text = f"A mailbox has {KEYWORDS_MAX} keywords at most, and this one has room for {len(places)} more."
+                raise TooManyKeywordsError(text)
+            for place, name in zip(places, new, strict=False):
+                names[place] = name
+        replace_file(self._path, "".join(f"{name}\n" for name in names).encode("ascii"))
+        self.names = names
+        self._flags.clear()
 
     def _letter(self, flag: str) -> str | None:
         if flag in FLAGS:
             return FLAGS[flag]
         for place, name in enumerate(self.names):
             if name.lower() == flag.lower():
-                return chr(ord("a") + place)
+                return _letter_at(place)
         return None
+
+
+def _letter_at(place: int) -> str:
+    return chr(ord("a") + place)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Generator, Sequence
 
 from lab7.services.http.messages import Response
 from lab7.services.mail.maildir.errors import MaildirError, MessageGoneError
-from lab7.services.mail.maildir.folder import Folder, batches
+from lab7.services.mail.maildir.folder import Folder
 from lab7.services.mail.maildir.folder_names import INBOX
+from lab7.services.mail.maildir.steps import batches
 from lab7.services.mail.webmail.limits import BATCH_MESSAGES, PAGE_MESSAGES, SEARCH_CHARACTERS
 from lab7.services.mail.webmail.message_url import checked_folder, find_message, parse_number
 from lab7.services.mail.webmail.pages import Pages, link, see_other

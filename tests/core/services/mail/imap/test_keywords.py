@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from lab7.services.mail.maildir.delivery import NewMessage, deliver_files
+from lab7.services.mail.maildir.store import Maildir
 from tests.core.services.mail.imap.transcripts import Client, mailbox
 
 
@@ -45,3 +48,63 @@ def test_a_refused_command_adds_no_keyword(client: Client) -> None:
         S: i OK ...
     """)
     assert client.maildir.folder("box").keywords.names == ["one", *sorted(many_keywords("o", 13).split())]
+
+
+def test_letters_of_keywords_that_no_message_has_are_assigned_again(client: Client, tmp_path: Path) -> None:
+    other = Client(Maildir(tmp_path / "maildir"))
+    other.send(b"e ENABLE CONDSTORE\r\ns SELECT INBOX\r\n")
+    client.send(f"a STORE 1 +FLAGS.SILENT ({many_keywords('k', 25)})\r\n".encode())
+    client.send(b"b STORE 2 +FLAGS.SILENT (kept)\r\n")
+    assert b"\\*" not in client.send(b"c SELECT INBOX\r\n")
+    assert b"MODSEQ" in other.send(b"a NOOP\r\n")
+    client.send(b"d STORE 1 FLAGS.SILENT (k3)\r\n")
+    assert b"\\*" in client.send(b"e SELECT INBOX\r\n")
+    client.play("""
+        C: f STORE 2 +FLAGS (new)
+        S: * FLAGS (... new)
+        S: * OK [PERMANENTFLAGS (... new \\\\*)] ...
+        S: * 2 FETCH (FLAGS (kept new))
+        S: f OK ...
+        C: g FETCH 1:2 FLAGS
+        S: * 1 FETCH (FLAGS (k3))
+        S: * 2 FETCH (FLAGS (kept new))
+        S: g OK ...
+    """)
+    other.play("""
+        C: b NOOP
+        S: * FLAGS (... new)
+        S: * OK [PERMANENTFLAGS (... new \\\\*)] ...
+        S: * 1 FETCH (FLAGS (k3) MODSEQ ({first}))
+        S: * 2 FETCH (FLAGS (kept new) MODSEQ ({second}))
+        S: b OK ...
+    """)
+    answer = client.send(f"h STORE 1 +FLAGS ({many_keywords('m', 24)})\r\n".encode())
+    assert answer.startswith(b"h NO [LIMIT] A mailbox has 26 keywords at most, and this one has room for 23 more.")
+
+
+def test_a_session_that_does_not_know_new_letters_sets_the_right_keyword(client: Client, tmp_path: Path) -> None:
+    folder = Maildir(tmp_path / "maildir").folder("INBOX")
+    client.send(f"a STORE 1 +FLAGS.SILENT ({many_keywords('k', 26)})\r\n".encode())
+    folder.refresh()
+    client.send(b"b STORE 1 FLAGS.SILENT ()\r\nc STORE 1 FLAGS.SILENT (new)\r\n")
+    # The folder has not been read again: for it, the letter of `new` still stands for `k0`.
+    folder.set_flags(2, frozenset(("k0",)))
+    folder.refresh()
+    assert [message.flags for message in folder.messages.values()] == [{"new"}, {"k0"}]
+
+
+def test_letters_are_confirmed_after_the_files_of_new_messages_appeared(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Maildir(tmp_path / "maildir").folder("INBOX")
+    client.send(f"a STORE 1 +FLAGS.SILENT ({many_keywords('k', 26)})\r\nb STORE 1 FLAGS.SILENT ()\r\n".encode())
+    folder.refresh()
+
+    def deliver_late(path: str, messages: Sequence[NewMessage]) -> list[str]:
+        client.send(b"c STORE 1 FLAGS.SILENT (new)\r\n")
+        return deliver_files(path, messages)
+
+    monkeypatch.setattr("lab7.services.mail.maildir.folder.deliver_files", deliver_late)
+    (uid,) = folder.append([NewMessage(b"x")], [frozenset(("k0",))])
+    assert folder.messages[uid].flags == {"k0"}
+    assert folder.messages[1].flags == {"new"}

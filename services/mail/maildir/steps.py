@@ -1,0 +1,23 @@
+"""Operations in steps: generators that yield after a bounded number of messages, so that other sessions run."""
+
+from collections.abc import Generator, Iterator, Sequence
+from typing import TypeVar
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+def run_steps(steps: Generator[None, None, _Result]) -> _Result:
+    """Run an operation in steps (a generator) to its end without pauses; return its result."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: _Result = done.value
+            return result
+
+
+def batches(items: Sequence[_Item], count: int) -> Iterator[Sequence[_Item]]:
+    """Yield consecutive slices of at most `count` items."""
+    for begin in range(0, len(items), count):
+        yield items[begin : begin + count]
