@@ -1,4 +1,7 @@
-"""Interface between a sans-IO POP3 or IMAP session and its connection: the session's methods and its I/O requests."""
+"""Interface between a sans-IO POP3 or IMAP session and its connection: the session's methods and its I/O requests.
+
+The session implements the protocol without sockets; the connection does the network I/O, and checks passwords.
+"""
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass

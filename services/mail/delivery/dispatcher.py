@@ -172,7 +172,10 @@ class Dispatcher:
         self._conclude(entry, change)
 
     def _conclude(self, entry: Entry, change: Change) -> None:
-        """Apply a change that is written, or will be, and remove the entry if it is final."""
+        """Apply a change to its entry in memory, and remove the entry if it is final.
+
+        The caller has written the change to the journal, or queued it to be written.
+        """
         change.apply(entry)
         if entry.is_final:
             self._spool.remove(entry)

@@ -108,10 +108,10 @@ def _status_part(failed: FailedMessage, hostname: str) -> str:
 
 
 def _status(reply: Reply) -> str:
-    """Return a recipient's Status (RFC 3464 section 2.3.4): the reply's enhanced code, else its class as `5.0.0`.
+    """Return a recipient's Status (RFC 3464 section 2.3.4): the enhanced status code of the last reply.
 
-    A temporary failure is final if the message has expired. Its Status is the code of the actual problem, if possible
-    (RFC 3463 section 3.5, X.4.7).
+    Without an enhanced code, a permanent failure gets `5.0.0`, and a temporary failure, of which the message has
+    expired, the code for expiry: RFC 3463 section 3.5 (X.4.7) prefers the code of the actual problem, if it is known.
     """
     return reply.enhanced or (f"{reply.code // 100}.0.0" if reply.is_permanent else _EXPIRED)
 

@@ -112,7 +112,7 @@ class Folder:
 
     @property
     def first_uidvalidity(self) -> int:
-        """The first UIDVALIDITY of the folder, which identifies it: a new one after a rename does not change it."""
+        """The UIDVALIDITY that the folder had first; it identifies the folder even if a rename changes UIDVALIDITY."""
         return self._index.first_uidvalidity
 
     @property

@@ -9,10 +9,10 @@ r"""Mod-sequences of a Maildir folder: numbers that order all changes, in an app
 The file records the last observed states of messages, not commands, because other programs also change flags and remove
 messages in a Maildir. observe() compares the messages with the recorded states, assigns the next mod-sequence to the
 messages that differ, and appends the new states to the file before they are reported to any client. So a process may be
-killed at any time: the next observation finds a change that was made but not recorded, and assigns a mod-sequence above
-all that clients know. A partial line is truncated by the next writer, as in the UID index. On a file system that loses
-the last lines of a file in a power failure, new mod-sequences are still above the lost mod-sequences, because a new
-mod-sequence is at least the time in seconds.
+killed at any time: the next observation finds a change that was made but not recorded, and assigns to it a mod-sequence
+larger than any that a client has received. A partial line is truncated by the next writer, as in the UID index. On a
+file system that loses the last lines of a file in a power failure, new mod-sequences are still above the lost
+mod-sequences, because a new mod-sequence is at least the time in seconds.
 
 Compaction replaces the file atomically when it has MOD_SEQUENCE_LINES_MAX lines, and again when its lines have doubled.
 It leaves out superseded lines, and forgets all but the last VANISHED_MAX removals; vanished_since() then returns None

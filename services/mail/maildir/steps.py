@@ -1,4 +1,7 @@
-"""Operations in steps: generators that yield after a bounded number of messages, so that other sessions run."""
+"""Helpers for long operations on Maildir folders, which run as generators that yield after a number of messages.
+
+Between the steps of such a generator, a server program handles its other sessions.
+"""
 
 from collections.abc import Generator, Iterator, Sequence
 from typing import TypeVar

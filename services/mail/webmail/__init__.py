@@ -16,10 +16,10 @@ Security measures, by module:
                             has permitted them; a sandbox for pages with the HTML of a message
     views/attachments.py    attachments are downloads, never documents of this origin
 
-A page handler is a function of a PageRequest or UserPageRequest. A handler that needs I/O (check a password, send a
-message) yields requests, which program.py answers; routes.py has all URL paths. Every form submitted in a session is
-answered by a redirect (Post/Redirect/Get), and errors are shown on the next page: Back and Reload in the browser send
-no form again. Left out: filters, address book, composing HTML.
+A page handler is a function of a UserPageRequest, or of a PageRequest if no user is logged in. A handler that needs I/O
+(check a password, send a message) yields requests, which program.py answers; routes.py has all URL paths. Every form
+submitted in a login session is answered by a redirect (Post/Redirect/Get), and errors are shown on the next page: Back
+and Reload in the browser send no form again. Left out: filters, address book, composing HTML.
 """
 
 from importlib import import_module

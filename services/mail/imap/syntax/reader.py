@@ -2,8 +2,8 @@ r"""IMAP command parser: Framer finds lines and literals in the input, Reader pa
 
     framer.feed(b"a LOGIN {5}\r\nalice {6}\r\nsecret\r\n")
     framer.next() == AnnouncedLiteral(b"a LOGIN {5}", 5, is_synchronizing=True)
-    framer.accept()
-    ...
+    framer.accept()                    the size is acceptable: wait for the 5 octets of the literal
+    ...                                the same for the second literal, of 6 octets
     framer.next() == Line(b"a LOGIN {5}\r\nalice {6}\r\nsecret")
 
 The syntax is specified in RFC 3501 sections 2.2, 4.3, 7.5 and 9, and in RFC 7888 (LITERAL+).
