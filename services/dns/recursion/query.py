@@ -12,8 +12,8 @@ draft-vixie-dnsext-dns0x20), and a spoofed response must match the case, too. A 
 match otherwise is either spoofed, or from a server that will not respond better. After such a response, the resolver
 waits for the genuine response for MISMATCH_GRACE_S, and then repeats the query at once:
 
-- In plain case, if only the case differs. A second response with the same content comes from a server that does not
-  preserve case: an attacker would have had to guess two ids and two ports. If the content differs, the query is
+- Without random case, if only the case differs. A second response with the same content comes from a server that does
+  not preserve case: an attacker would have had to guess two ids and two ports. If the content differs, the query is
   repeated once more over TCP, which cannot be spoofed off path.
 - Over TCP, if the response has no question or another question; over TCP and without EDNS, if it is malformed. As in
   Unbound and BIND, only an error response may lack the question (RFC 6891 section 7); an answer without a question is
