@@ -1,6 +1,6 @@
 """Connections of a TCP service on asyncio: listening sockets, admission, eviction, deadlines and shutdown.
 
-    connections = ConnectionSet(loop, ConnectionLimits(1000), refusal, log)     # refusal(reason): octets to send
+    connections = ConnectionSet(loop, ConnectionLimits(1000), refusal, log)   # refusal(reason): reply if not admitted
     listener = Listener(loop, listening_socket, factory, connections)   # factory(slot) returns a protocol
 
     slot.attach(connection)                         # in connection_made(): deadline checks, eviction, shutdown

@@ -1,4 +1,4 @@
-"""Events of an HTTP/2 server connection: a request, its rejection or cancellation, tunnel data, and the end.
+"""Events of an HTTP/2 server connection: request, rejection, cancelled stream, tunnel data, end of the connection.
 
 The sans-IO connection returns them for the octets received. Their names follow those of the h2 library.
 """
