@@ -279,7 +279,7 @@ class QueryBudget:
 class Exchange:
     """The queries for one question to one server, until a response is usable.
 
-    The query is repeated by TCP, without EDNS, without client subnet or in plain case. `unusable` is set if the server
+    The query is repeated over TCP, or without EDNS, client subnet or random case. `unusable` is set if the server
     responds, but no response matches.
     """
 
@@ -332,7 +332,7 @@ class Exchange:
         return None
 
     def _change_form(self, outcome: Mismatched) -> None:
-        """Choose how to repeat a query after a mismatch over UDP: in plain case, by TCP, or without EDNS."""
+        """Choose how to repeat a query after a mismatch over UDP: without random case, by TCP, or without EDNS."""
         self._context.infra_cache.answered(self._address, outcome.rtt_s, self._budget.now)
         if outcome.message is not None and self._other_case is None:
             self._other_case, self._random_case = outcome.message, False

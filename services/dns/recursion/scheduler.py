@@ -1,7 +1,7 @@
 """Scheduler of a resolver: runs concurrent resolutions; clients with the same question share one of them.
 
-RFC 5452 section 5 is the reason: a query that is sent once gives a spoofer one chance, and not as many as there are
-clients (the birthday attack). So at most one query is outstanding for a name, type and class:
+RFC 5452 section 5 is the reason for sharing: a query that is sent once gives a spoofer one chance, and not as many as
+there are clients (the birthday attack). So at most one query is outstanding for a name, type and class:
 
 - Clients with the same question and the same network share one resolution.
 - Clients with the same question and different networks (RFC 7871) are resolved one after the other, each beginning with
