@@ -18,9 +18,10 @@ of the core. In an FTP session, for example:
     session.receive(b"USER ann\r\n")                   # the action [Authenticate("ann", Credential.NAME)]
     session.resolved(Admitted(Credential.PASSWORD))    # its result; returns the action [Send(b"331 ...")]
 
-A test of a core therefore needs no mock. Two cores deviate from this interface to keep their code short. A mailbox
-session (mail/access) is a generator of octets and requests, because the response to FETCH is sent while it is produced.
-An SMTP session keeps its one pending request in an attribute. There are callbacks only between parts of a shell: for
+A test of a core therefore needs no mock. Two cores deviate from this interface to keep their code short. A POP3 or IMAP
+session (mail/access) is a generator of octets to send and of requests for I/O by its shell, because the response to
+FETCH is sent while it is produced. An SMTP session returns octets only; its one pending request for I/O, such as
+checking a password, is an attribute that its shell reads. There are callbacks only between parts of a shell: for
 example, `on_more` reports that a streamed body has more octets.
 
 Limits are dataclasses called Limits, or constants of a module called limits, each with the source of its value.

@@ -1,6 +1,6 @@
 """Connections of a TCP service on asyncio: listening sockets, admission, eviction, deadlines and shutdown.
 
-    connections = ConnectionSet(loop, ConnectionLimits(1000), refusal, log)     # refusal(reason) returns the last reply
+    connections = ConnectionSet(loop, ConnectionLimits(1000), refusal, log)   # refusal(reason): reply if not admitted
     listener = Listener(loop, listening_socket, factory, connections)   # factory(slot) returns a protocol
 
     slot.attach(connection)                         # in connection_made(): deadline checks, eviction, shutdown
@@ -12,13 +12,14 @@
     await connections.cancel()                          # or: cancel the tasks of the connections
 
 A Listener accepts connections. Each admitted connection has a Slot: its handle from accept() to connection_lost(). The
-ConnectionTable decides, without I/O, which connection is admitted, evicted or refused (RFC 4732 section 3.4, RFC 7766
-sections 6.2.2 and 6.2.3, RFC 9112 section 9.5). The ConnectionSet carries out these decisions for all ports of the
-service. Its timer, a Sweep, periodically calls check_deadline() of every attached connection. A connection is admitted
-before its TLS handshake, so that connections that never complete the handshake count as well.
+ConnectionTable decides without I/O whether a new connection is admitted or refused, and which older one is evicted,
+that is closed to make room for it (RFC 4732 section 3.4, RFC 7766 sections 6.2.2 and 6.2.3, RFC 9112 section 9.5). The
+ConnectionSet carries out these decisions for all ports of the service. Its timer, a Sweep, periodically calls
+check_deadline() of every attached connection. A connection is admitted before its TLS handshake, so that connections
+that never complete the handshake count as well.
 
-A service calls cancel() instead of drain() if each of its connections is a single task: a cancelled task closes its
-connection.
+At shutdown, a service calls cancel() instead of drain() if each of its connections is a single task: a cancelled task
+closes its connection.
 
 A connection refers to its Slot and not to the server, so that modules of connections do not import modules of servers.
 """

@@ -1,4 +1,4 @@
-"""A structured event log: one JSON object per line (JSON Lines), read by graders and experiments.
+"""A structured event log: one JSON object per line (JSON Lines), read by experiments and by the grading of assignments.
 
     {"time": 1752150000.123456, "event": "request", "peer": "127.0.0.1:50112", "status": 200}
 

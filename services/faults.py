@@ -5,8 +5,9 @@
 
 Most faults are common misconceptions of a protocol. Each protocol has one module with the names of its faults and the
 code that makes them (services/http/faults.py, services/dns/faults.py, services/ftp/faults.py, services/mail/faults.py).
-With the flag, a service replaces one of its classes by a faulty one; without the flag none of this code runs.
-docs/faults.md lists all faults, each with the rule by which `lab7 judge` detects it in a packet capture.
+With the flag, a service replaces one of its classes by a faulty one; without the flag none of this code runs. `lab7
+judge` checks the messages in a packet capture against requirements of the RFCs; docs/faults.md lists all faults, each
+with the check that detects it.
 """
 
 import argparse

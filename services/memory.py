@@ -1,7 +1,8 @@
-"""Release of memory in service processes: objects of failed TLS handshakes, and freed memory of the C heap.
+"""Release of memory in service processes: reference cycles of failed TLS handshakes, and freed memory of the C heap.
 
-Freed memory is returned to the operating system. Left out: C libraries other than glibc, which return freed memory
-without a call or have no function for it.
+release_frames() breaks the reference cycle that keeps the connection of a failed handshake in memory.
+return_freed_memory() returns freed heap memory to the operating system by malloc_trim(3). Left out: C libraries other
+than glibc, which return freed memory without a call or have no function for it.
 """
 
 import ctypes

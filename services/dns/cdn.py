@@ -5,11 +5,12 @@
     $ dig @127.0.0.1 -p 5353 www.cdn.net +subnet=10.8.1.0/24 +short
     10.8.1.10
 
-A customer's zone refers to the CDN by an alias: `www CNAME www.cdn.net.`. The region map (steering.region_map) lists
-the names, the client networks of the regions, and the replicas. Health checks request --check-path from each replica
-over HTTP, and answers name only replicas that are up. READY is printed when every replica is up or has had its time to
-start. SIGHUP reloads zones and map; if one of them is invalid, the old zones and map stay in use. Log events: `health`
-is a change of a replica's state, `tailored` an answer by region.
+A customer's zone refers to the CDN by an alias: `www CNAME www.cdn.net.`. The region map, a text file
+(steering.region_map), lists the names, the client networks of the regions, and the replicas. Health checks request
+--check-path from each replica over HTTP, and answers name only replicas that are up. READY is printed as soon as health
+checks have found every replica up, at the latest after START_GRACE_S seconds. SIGHUP reloads zones and map; if one of
+them is invalid, the old zones and map stay in use. Log events: `health` is a change of a replica's state, `tailored` an
+answer by region.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Deliberate faults of DNS servers for exercises in troubleshooting, enabled by `--fault NAME` (services/faults.py).
 
-FaultyResponder wraps the responder of a server. It decodes each response, and changes it to the response of a
-misconfigured server, or of a server whose zone has the fault. Left out: faults in the octets of a message, and zone
-transfers.
+FaultyResponder wraps the responder of a server, the function from the octets of a query to those of its response. It
+decodes each response, and changes it to the response of a misconfigured server, or of a server whose zone has the
+fault. Left out: faults in the octets of a message, and zone transfers.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping

@@ -1,4 +1,4 @@
-"""Command-line options that several DNS programs share."""
+"""Command-line options that several DNS server programs share: zones, signing, EDNS, TLS ports, upstream servers."""
 
 import argparse
 import os

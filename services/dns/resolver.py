@@ -15,8 +15,8 @@ caches the answers per network. A resolver on the Internet would not send privat
 all networks are private.
 
 With --trust-anchor the resolver validates (RFC 4033 to 4035): bogus data gets SERVFAIL with an extended error, secure
-data gets AD. Without, it passes signatures on to clients that set DO, such as a validating resolver behind it. With
---dot-port and --doh-port it also answers over TLS and HTTPS (RFC 7858, RFC 8484).
+data gets AD. Without this option, it passes signatures on to clients that set DO, such as a validating resolver behind
+it. With --dot-port and --doh-port it also answers over TLS and HTTPS (RFC 7858, RFC 8484).
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Registered numbers of DNS and their mnemonics: RR types, classes, opcodes and response codes.
 
-RFC 1035 sections 3.2 and 4.1.1, RFC 2136 section 2.2 (NOTIFY, UPDATE and their rcodes), RFC 6891 section 9 (BADVERS),
-RFC 3597 section 5 (TYPE1234 and CLASS32 for numbers without a mnemonic here). Unlisted numbers stay plain ints: all
-functions accept any number.
+RFC 1035 sections 3.2 and 4.1.1, RFC 1996 (NOTIFY), RFC 2136 section 2.2 (UPDATE and its rcodes), RFC 6891 section 9
+(BADVERS), RFC 3597 section 5 (TYPE1234 and CLASS32 for numbers without a mnemonic here). Unlisted numbers stay plain
+ints: all functions accept any number.
 """
 
 from enum import IntEnum

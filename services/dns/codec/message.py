@@ -5,8 +5,8 @@
     True
 
 Message.from_wire decodes a message, and Message.to_wire encodes a whole message. encode() encodes a message that must
-fit a datagram: RRsets that do not fit are left out as a whole, from the end, and TC is set if a required RRset is
-missing.
+fit a datagram: RRsets that do not fit are left out as a whole, from the end, and TC is set unless all missing RRsets
+are optional, such as addresses in the additional section that are not the glue of a referral.
 
 RFC 1035 section 4.1 (header and sections) and 4.1.1 (TC), RFC 2535 section 6.1 as retained by RFC 4035 section 3 (AD
 and CD), RFC 2181 sections 5 (an RRset has one TTL), 8 (TTLs have 31 bits) and 9 (TC), RFC 6891 sections 6.1 (OPT: at

@@ -13,7 +13,7 @@ A response is lame if it is
 - REFUSED or NOTAUTH,
 - an upward or sideways referral, with or without AA,
 - a NODATA response with the SOA of an ancestor zone, or
-- an answer to other questions only.
+- a response with answers to other questions only, and neither the SOA of a negative answer nor a referral.
 
 A negative answer with the SOA of the zone needs no AA: RFC 2308 section 2 recognizes it by the SOA. Some responses are
 weak: the resolver uses them only after it has queried all other servers of the zone (BIND and Unbound use them at

@@ -9,9 +9,9 @@ BIND (bogus servers and its own addresses) and Knot Resolver, the resolver does 
 6890 section 2.2.2), loopback, link-local, multicast, reserved and broadcast addresses, in IPv4, IPv6, and IPv4 mapped
 into IPv6 (RFC 4291 section 2.5.5.2). Private addresses are queried: in a lab all networks are private.
 
-Addresses chosen by the operator are exempt: the addresses of root hints and forwarders; the whole special network that
-contains such an address, because all servers that the resolver can reach are then on, for example, loopback addresses;
-and the networks of --may-query.
+Exempt are addresses that the operator has chosen: those of root hints and forwarders, and the networks of --may-query.
+If a root hint or forwarder is in a special network, such as 127.0.0.0/8, the whole network is exempt, because the other
+name servers of such a set-up have addresses in it, too.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

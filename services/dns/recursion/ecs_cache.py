@@ -5,10 +5,10 @@
     response to a query of prefix length 0    -> stored, and used for clients that send prefix length 0 only
 
 RFC 7871 sections 7.3.1 (the network of a cache entry), 7.3.2 (longest match), 11.3 (bounds on networks, per question
-and in total). The scope of a response may be longer than the prefix length sent. In this case the answer is valid for
-the whole prefix sent, if its length is the policy's maximum. If the prefix is shorter, because the client sent it so,
-the answer is valid only for clients that send exactly this prefix length. Negative answers and delegations are valid
-for all clients (section 7.4), and therefore in the RRset cache.
+and in total). The scope of a response may be longer than the prefix length in the query. If this prefix length is the
+maximum that the resolver sends (SubnetPolicy), the answer is then valid for the whole prefix. If the client has chosen
+a shorter prefix, the answer is valid only for clients that send exactly the same prefix length. Negative answers and
+delegations are valid for all clients (section 7.4), and therefore in the RRset cache.
 """
 
 from dataclasses import dataclass

@@ -1,11 +1,12 @@
-"""Resolver request handler: access list, RD and RA, client subnet, and the response cache before the scheduler.
+"""Request handler of the resolver, from query to response: access list, RD and RA, client subnet, response cache.
 
     query  www.example.com. A  rd  from 10.0.0.5   ->  scheduler.resolve()   ->  response with RA, without AA
 
-RFC 1034 section 4.3.1: RA is set; a query without RD is answered from the caches, without upstream queries. RFC 2181
-section 5.4.1: no AA, because the data is not authoritative here. RFC 8482: ANY is resolved like any other type. RFC
-5358 section 4: clients outside the access list get REFUSED, so that the resolver is of no use as an amplifier. Queries
-for classes other than IN and for zone transfers get REFUSED as well.
+The scheduler (recursion.scheduler) runs the resolutions. RFC 1034 section 4.3.1: RA is set; a query without RD is
+answered from the caches, without upstream queries. RFC 2181 section 5.4.1: no AA, because the data is not authoritative
+here. RFC 8482: ANY is resolved like any other type. RFC 5358 section 4: clients outside the access list get REFUSED, so
+that the resolver is of no use as an amplifier. Queries for classes other than IN and for zone transfers get REFUSED as
+well.
 
 A validating resolver sends DO and stores signatures always, other resolvers only for clients that set DO, so that
 ordinary lookups are easy to read in a capture. RFC 4035 section 3.2.1 requires DO in all queries; the answers are the

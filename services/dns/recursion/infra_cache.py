@@ -1,10 +1,10 @@
-"""Infra cache: round-trip times, timeouts, capabilities and lameness of upstream servers, for server selection.
+"""Infra cache: RTT, timeouts, EDNS support and lameness of upstream servers, for server selection.
 
 RFC 1034 section 5.3.3 step 2 and RFC 1035 section 7.2: the server with the best history is queried first. The timeout
-is computed as in RFC 6298 section 2. A server without a measurement is tried first, so that all servers are measured. A
-timeout doubles the next timeout, which then also is the expected duration of a query. After TIMEOUTS_BEFORE_BACKOFF
-consecutive timeouts, the server is in back-off (RFC 9520 section 3.1). All entries expire, so that a repaired server is
-used again.
+is computed as in RFC 6298 section 2. A server without a measurement is tried first, so that all servers are measured.
+Each timeout doubles the server's next timeout. Until the server responds again, this doubled value counts as its RTT in
+the selection. After TIMEOUTS_BEFORE_BACKOFF consecutive timeouts, the server is in back-off (RFC 9520 section 3.1). All
+entries expire, so that a repaired server is used again.
 
 The name is from Unbound. lab7.services.dns.recursion.cache explains the difference from the RRset cache.
 """

@@ -44,7 +44,7 @@ The servers of a delegation are queried in this order, each group by RTT whateve
      been queried while this delegation is in force, else those of the parent's NS RRset.
   2. resolved addresses of hosts without known addresses: A, or AAAA if there is no A. A host in the zone itself
      can be resolved by the zone's servers only, so the parent's servers are queried for the missing glue.
-  3. the parent's hosts and glue, if they differ from the zone's own data and those lead to no server; and for a host in
+  3. the hosts of the parent's NS RRset with their glue, once no server of 1 and 2 is left; and for a host in
      another zone, the glue in the delegation of that zone
   4. resolved addresses of hosts in other zones of which only glue is known: the glue may be out of date
 

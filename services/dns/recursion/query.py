@@ -12,8 +12,8 @@ draft-vixie-dnsext-dns0x20), and a spoofed response must match the case, too. A 
 match otherwise is either spoofed, or from a server that will not respond better. After such a response, the resolver
 waits for the genuine response for MISMATCH_GRACE_S, and then repeats the query at once:
 
-- In plain case, if only the case differs. A second response with the same content comes from a server that does not
-  preserve case: an attacker would have had to guess two ids and two ports. If the content differs, the query is
+- Without random case, if only the case differs. A second response with the same content comes from a server that does
+  not preserve case: an attacker would have had to guess two ids and two ports. If the content differs, the query is
   repeated once more over TCP, which cannot be spoofed off path.
 - Over TCP, if the response has no question or another question; over TCP and without EDNS, if it is malformed. As in
   Unbound and BIND, only an error response may lack the question (RFC 6891 section 7); an answer without a question is
@@ -279,7 +279,7 @@ class QueryBudget:
 class Exchange:
     """The queries for one question to one server, until a response is usable.
 
-    The query is repeated by TCP, without EDNS, without client subnet or in plain case. `unusable` is set if the server
+    The query is repeated over TCP, or without EDNS, client subnet or random case. `unusable` is set if the server
     responds, but no response matches.
     """
 
@@ -332,7 +332,7 @@ class Exchange:
         return None
 
     def _change_form(self, outcome: Mismatched) -> None:
-        """Choose how to repeat a query after a mismatch over UDP: in plain case, by TCP, or without EDNS."""
+        """Choose how to repeat a query after a mismatch over UDP: without random case, by TCP, or without EDNS."""
         self._context.infra_cache.answered(self._address, outcome.rtt_s, self._budget.now)
         if outcome.message is not None and self._other_case is None:
             self._other_case, self._random_case = outcome.message, False

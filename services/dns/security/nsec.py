@@ -1,9 +1,10 @@
-"""Denial of existence by NSEC records: checks whether a set of validated records proves it (RFC 4035 section 5.4).
+"""Denial of existence by NSEC records: checks whether validated records prove that a name or type does not exist.
 
     a.example. NSEC d.example. A RRSIG NSEC      b.example. does not exist; a.example. has no MX
 
-RFC 4034 section 4, RFC 4035 sections 3.1.3 and 5.4, RFC 4592 section 4.9 (empty non-terminals), RFC 6840 sections 4.1
-(a record of the parent's side of a zone cut proves nothing about the child), 4.3 (CNAME) and 4.4 (DS).
+RFC 4034 section 4, RFC 4035 sections 3.1.3 (proofs in responses) and 5.4 (their validation), RFC 4592 section 4.9
+(empty non-terminals), RFC 6840 sections 4.1 (a record of the parent's side of a zone cut proves nothing about the
+child), 4.3 (CNAME) and 4.4 (DS).
 """
 
 from collections.abc import Iterable, Sequence

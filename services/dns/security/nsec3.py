@@ -1,4 +1,4 @@
-"""Denial of existence by NSEC3 records: hashed names, and checks whether validated records prove it (RFC 5155).
+"""Denial of existence by NSEC3 records: hashed names, and validation of the proofs (RFC 5155).
 
     0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.example. NSEC3 1 1 12 aabbccdd 2t7b4g4vsa5smi47k61mv5bv1a22bojr MX DNSKEY NS ...
 

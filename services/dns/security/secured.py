@@ -1,4 +1,4 @@
-"""Secured RRsets: an RRset with its signatures, its security status and, if it needs one, the proof of a denial.
+"""Secured RRsets: an RRset with its signatures, its security status and, where needed, NSEC or NSEC3 proofs.
 
 The resolver's caches store them in place of plain RRsets, so that data, signatures and status expire together (RFC 4035
 section 4.5: one atomic entry). The SOA of a negative answer has the NSEC or NSEC3 records of its proof; an answer

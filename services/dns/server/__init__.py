@@ -1,1 +1,1 @@
-"""DNS server: datagrams and TCP connections, responder, EDNS options, response cache."""
+"""DNS server: UDP datagrams and TCP connections, processing of queries, EDNS options, response cache."""

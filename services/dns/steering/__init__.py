@@ -1,1 +1,1 @@
-"""CDN request routing by DNS: region map, choice of replicas, and health checks of replicas."""
+"""CDN request routing by DNS: map of client regions, choice of replicas, and health checks of replicas."""

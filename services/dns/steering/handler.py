@@ -1,11 +1,13 @@
-"""Request-routing handler: answers the names of the region map by the client's network, all others from zones.
+"""Request-routing handler of a CDN: answers names of replicated sites by the client's network, other names from zones.
 
     query    www.cdn.net A, from 10.8.1.53 or with client subnet 10.8.1.0/24
     answer   www.cdn.net A 10.8.1.10, with a TTL of 2 s
 
-RFC 7871 section 7.2.1: the client subnet in the query determines the region. A query without it is answered by its
-source address, which is mostly the address of a resolver. The response to a query with the option has the option, with
-scope 0 if the answer does not depend on the region; negative answers also have scope 0 (section 7.4).
+The region map (steering.region_map) lists the replicated names, the regions with their client networks, and the
+replicas (servers with copies of the content). RFC 7871 section 7.2.1: the client subnet in the query determines the
+region. A query without it is answered by its source address, which is mostly the address of a resolver. The response to
+a query with the option has the option, with scope 0 if the answer does not depend on the region; negative answers also
+have scope 0 (section 7.4).
 
 An alias for a name of the region map, in a zone of this server, is answered without its target: the resolver then
 queries for the target, and caches the answer by region with the scope of that answer. If no replica is up and the map

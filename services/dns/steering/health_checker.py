@@ -1,7 +1,8 @@
-"""Health checker: checks each replica once per interval, each time on a new connection and with a timeout.
+"""Health checker of a CDN: requests a status path from each replica (copy of a site) by HTTP once per interval.
 
-A failure is detected within one interval and one timeout, a recovery within one interval and the response time. The
-check itself is in lab7.services.dns.steering.health.
+Each check has a new connection and a timeout, so a failure is detected within one interval and one timeout, a recovery
+within one interval and the response time. HealthCheck in lab7.services.dns.steering.health is the HTTP exchange of a
+check.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
-"""Placement of clients: the region of a client, and the choice of replicas by health, load and overflow regions.
+"""Choice of CDN replicas for a client: by the client's region, and by the replicas' health, load and overflow regions.
 
-The client's region is the region of the network in the map that contains the client's address; the prefix length of
-this network is the scope of the answer (RFC 7871 section 7.2.1). The cover of a map is the set of all client networks.
-A client outside of the cover gets the default region. The scope is then the largest network around the client's address
-that does not overlap the cover, so that no two scopes overlap.
+The client's region is the region of the network in the region map (steering.region_map) that contains the client's
+address; the prefix length of this network is the scope of the answer (RFC 7871 section 7.2.1). The cover of a map is
+the set of all client networks. A client outside of the cover gets the default region. The scope is then the largest
+network around the client's address that does not overlap the cover, so that no two scopes overlap.
 
 A replica is full when its load has reached its capacity. The client's own region is tried first, then the regions in
 the order of Region.spill: at first only for replicas that are up and not full, then for any replica that is up. If no

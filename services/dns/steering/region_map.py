@@ -2,17 +2,18 @@
 
     name      www.cdn.net                        # name answered by region (repeatable)
     ttl       2                                  # TTL of the answers: seconds, or 1m; default 20
-    cover     10.8.0.0/16                        # all client networks; default: all addresses of the regions' versions
+    cover     10.8.0.0/16                        # all client networks; default: 0.0.0.0/0, ::/0 or both
     region    europe  10.8.1.0/24 10.8.2.0/24    # client networks of a region
     replica   europe  10.8.1.10  capacity 100    # capacity in the unit of the replica's load; default: unlimited
     spill     europe  asia america               # order of the regions to try when this one is full; see Region.spill
     default   europe                             # region of clients outside of the cover; default: the first region
     otherwise origin  10.8.9.1                   # answer when no replica is up; default: `otherwise servfail`
 
-One statement per line; `#` begins a comment; the order of lines is free, except that of regions. Errors name the line:
-unknown statements, invalid addresses, duplicates, overlapping networks, a part of the cover without a region, a network
-outside of the cover, a region without a replica, an undefined region. RFC 7871 section 7.2.1: networks must not
-overlap, since the answer in a resolver's cache would otherwise depend on the order of queries.
+One statement per line; `#` begins a comment; the order of lines is free, but the order of `region` lines determines the
+defaults of `default` and `spill`. Without `cover`, all addresses of each IP version that a region has are covered.
+Errors name the line: unknown statements, invalid addresses, duplicates, overlapping networks, a part of the cover
+without a region, a network outside of the cover, a region without a replica, an undefined region. RFC 7871 section
+7.2.1: networks must not overlap, since the answer in a resolver's cache would otherwise depend on the order of queries.
 """
 
 from collections.abc import Callable, Iterable

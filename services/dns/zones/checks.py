@@ -1,4 +1,4 @@
-"""Checks of a loaded zone that yield warnings: hosts, occluded records, and digests.
+"""Zone checks that yield warnings: targets of NS, MX and SRV, occluded records, and digests of wrong length.
 
     the MX record of example. names a.example., which is an alias
     the A record of w.d.example. is below the DNAME of d.example., so it is never an answer

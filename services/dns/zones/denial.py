@@ -5,15 +5,17 @@
 The zones are signed by lab7.services.dns.security.signer or by another program; this module needs no key. RFC 4035
 sections 3.1.1 (RRSIG), 3.1.3 (NSEC), 3.1.4 (referrals); RFC 5155 section 7.2 (NSEC3; section 7.2.9: SERVFAIL for a name
 whose hash collides); RFC 6672 section 5.3 (a CNAME synthesized from a DNAME is not signed). The table has the NSEC or
-NSEC3 records that prove the denial, for each result of the lookup: "of" a name is the record that the name owns,
-"covers" a name the record whose interval contains it. ENT is an empty non-terminal, the encloser the closest encloser.
+NSEC3 records that prove the denial, for each result of the lookup: "of X" is the record that X owns, or whose owner is
+the hash of X. "covers X" is the record whose interval contains X or its hash. ENT is an empty non-terminal, the
+encloser is the closest encloser of the qname, the cut is the zone cut. The two of opt-out are the record of the
+encloser, and the opt-out record that covers the next closer name.
 
     lookup (zones.zone)           NSEC                                 NSEC3
-    MISSING                       covers the qname; covers *.encloser  encloser; covers next closer; covers *.encloser
-    EXACT without the type        of the qname, or covers it (ENT)     of the qname; or encloser, next closer (opt-out)
+    MISSING                       covers the qname; covers *.encloser  of encloser; covers next closer and *.encloser
+    EXACT without the type        of the qname, or covers it (ENT)     of the qname; or the two of opt-out
     WILDCARD                      covers the qname                     covers next closer
-    WILDCARD without the type     covers the qname; of the wildcard    encloser; covers next closer; of the wildcard
-    DELEGATION without DS         of the cut                           of the cut; or encloser, next closer (opt-out)
+    WILDCARD without the type     covers the qname; of the wildcard    of encloser; covers next closer; of the wildcard
+    DELEGATION without DS         of the cut                           of the cut; or the two of opt-out
 """
 
 from bisect import bisect_left, bisect_right

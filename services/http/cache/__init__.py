@@ -34,7 +34,8 @@ Cache directives have one order of precedence: the first valid targeted field (R
 Expires, then the heuristic. freshness.effective_control() applies it, and all later code uses its result.
 
 Cache hits are frequent, so their cost is kept low. Metadata that depends on the stored response alone is derived once
-and cached with the stored response (freshness.py), and all hits of a plain GET within one second share one Serve.
+and cached with the stored response (freshness.py), and all hits of a plain GET within one second share one Serve
+object.
 
 Left out: caching for a single user (a private cache), and multipart/byteranges as a stored form.
 """

@@ -1,10 +1,14 @@
-"""Decisions of the HTTP cache (Serve, Forward, Unsatisfiable, ResponseActions), and its policy parameters (RFC 9111).
+"""Decision classes of the HTTP cache (Serve, Forward, Unsatisfiable, ResponseActions), and its policy (RFC 9111).
 
-The functions that return them are in the modules lookup and response:
+Serve is the decision to reuse a stored response; Forward, to send the request upstream; Unsatisfiable, to respond with
+504 because of only-if-cached. ResponseActions has the effects of an upstream response on the store and on the client.
+The functions that return these decisions are in the modules lookup and response:
 
-lookup.decide              -> Serve | Forward | Unsatisfiable
-response.handle_response   -> ResponseActions   after the response to a Forward: relay, store, freshen, invalidate
-response.handle_failure    -> Serve | None      without a response to a Forward: a stale response, or None: an error
+    lookup.decide              -> Serve | Forward | Unsatisfiable    for a request
+    response.handle_response   -> ResponseActions    for the response to a forwarded request
+    response.handle_failure    -> Serve | None       if a forwarded request gets no response; None: send an error
+
+Policy has the parameters that the RFCs leave to the cache, such as the heuristic freshness lifetime.
 """
 
 from dataclasses import dataclass

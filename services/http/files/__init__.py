@@ -1,1 +1,1 @@
-"""Static files: representations, byte ranges and Cache-Control rules."""
+"""Static files of an HTTP origin server: representations, byte ranges and Cache-Control rules."""

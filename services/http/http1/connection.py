@@ -12,9 +12,10 @@ r"""HTTP/1 connections of client and server, sans-IO: octets in, events out; mes
 An error of the peer is returned as a Fault, which is always the last event. An error of this side raises
 LocalProtocolError.
 
-A connection has two halves, one per direction, and each half has its own state, which signals such as HEAD, END and
-NEXT change (http1/states.py). Received octets never raise LocalProtocolError: a half in BODY passes them to a decoder,
-a half in IDLE parses a head, and in all other states they stay in the buffer.
+A connection has two halves, one per direction, and each half has its own state. Signals change it (http1/states.py):
+HEAD for the head of a message with content, END for the end of the content, NEXT and CLOSE after an exchange on a
+connection that does or does not persist. Received octets never raise LocalProtocolError: a half in BODY passes them to
+a decoder, a half in IDLE parses a head, and in all other states they stay in the buffer.
 
 The server couples its halves: one exchange is a request in the receiving half and the response in the sending half.
 While the response is not complete, the receiving half stays in DONE and pipelined requests stay in the buffer

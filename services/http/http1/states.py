@@ -13,8 +13,10 @@ LocalProtocolError, because the caller tried to send something out of order.
      `---------------------> CLOSED <------------------'       FAULT: from IDLE, BODY or DONE to FAILED
            CLOSE                          CLOSE                CLOSE: from FAILED to CLOSED
 
-HEAD is a head with content to follow; WHOLE is a message that ends with its head or is sent in one piece; INTERIM is
-a 1xx response, after which the final response is still due (RFC 9110 section 15.2).
+The arrows are labelled with signals, which report what was received or sent. HEAD is a head with content to follow,
+DATA a piece of the content, END the end of the content. WHOLE is a message that ends with its head or is sent in one
+piece. INTERIM is a 1xx response, after which the final response is still due (RFC 9110 section 15.2). NEXT makes a half
+ready for the next message of a persistent connection, CLOSE ends it, and FAULT is an error of the peer.
 """
 
 from enum import IntEnum, auto

@@ -1,4 +1,7 @@
-"""Events of the server's end of an HTTP/2 connection, named as in the h2 library."""
+"""Events of an HTTP/2 server connection: request, rejection, cancelled stream, tunnel data, end of the connection.
+
+The sans-IO connection returns them for the octets received. Their names follow those of the h2 library.
+"""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Server push: the objects to push with a page (RFC 9113 section 8.4).
+"""Selection of the objects that an HTTP/2 server pushes with an HTML page (RFC 9113 section 8.4).
 
 The server pushes the objects of the page's own origin that the HTML links to, and only after an unconditional GET: a
 client that revalidates the page probably has the objects too, and a response to HEAD has no content. A page that is not

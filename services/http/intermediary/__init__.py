@@ -7,7 +7,7 @@ The path of one request, GET with HTTP/1.1, through the caching proxy. A hit end
           services/http/server/server.py     receive octets, enforce deadlines
           services/http/http1/               parse the request: connection.py (events), codec.py (head, framing)
     2     proxy.py                           count the request, check the client's address, respond to TRACE with
-                                             Max-Forwards 0, to CONNECT and to the status path
+                                             Max-Forwards 0, to CONNECT and to a GET of the proxy's own counters
           forwarding.py                      detect loops by Via, remove hop-by-hop fields, determine origin, Host and
                                              request target
           services/http/cache/keys.py        compute the cache key

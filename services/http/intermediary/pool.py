@@ -6,7 +6,8 @@
 RFC 9112 section 9.3.1 and RFC 9110 section 9.2.2: if the origin closes a reused connection before the response, the
 request is retried once on a new connection. Only a request that may be retried is sent on a reused connection: its
 method is idempotent, and it has neither content nor Upgrade. Any other request gets a new connection, as in squid.
-After 101 the connection leaves the pool and becomes the far end of a tunnel, which is the body of the response.
+After 101 (Switching Protocols) the connection leaves the pool, and response.body is a Tunnel, which relays octets
+between the client and this connection.
 """
 
 import asyncio

@@ -3,6 +3,7 @@
     proxy = Proxy(Settings(b"lab7"), loop, log, time.time)             # b"lab7": pseudonym in Via
     server = HTTPServer(handler, log, time.time, relay=proxy)          # the relay gets all requests, the handler none
 
+The HTTPServer calls a relay when the head of a request has arrived, and a handler only when the content is complete.
 CachingProxy (caching_proxy.py) adds a cache by overriding respond().
 """
 

@@ -1,7 +1,10 @@
 """HTTP/1 client connection on asyncio, with times of connection set-up, requests and responses.
 
-async with connect(connector, link.origin) as connection:
-    [fetched] = await connection.exchange([link], HTTP_1_1)     # one Fetched (response and times) per link
+    link = parse_url("http://server/a.png")
+    async with connect(connector, link.origin) as connection:       # connector: see connector.py
+        [fetched] = await connection.exchange([link], HTTP_1_1)     # one Fetched (response and times) per link
+
+Several links in one call are requested in one write (pipelining); HTTP_1_1 is the version in the requests.
 """
 
 from collections.abc import AsyncIterator, Sequence

@@ -1,7 +1,7 @@
 """HTTP/2 client connection on asyncio: concurrent requests and pushed responses, with their times.
 
-    async with connect(connector, link.origin, push=False) as connection:
-        fetched = await connection.fetch(links)
+    async with connect(connector, link.origin, push=False) as connection:     # connector: see connector.py
+        fetched = await connection.fetch(links)     # links: parsed URLs, such as `link`; a Fetched for each
 
 The client's preface, its SETTINGS and the first requests are sent in one write, so that HTTP/2 costs no additional
 round trip (RFC 9113 section 3.4).

@@ -16,9 +16,10 @@ before the request can be sent, a request and the start of its response another 
     2-upgrade       3 RTT + X        the same; the first request in HTTP/1.1 with Upgrade: h2c
     2-push          2 RTT + X        the same by prior knowledge; the server pushes the objects with the page
 
-(1.0-parallel: if `parallel` is less than n-1, there are further rounds of 2 RTT.) The formulas leave out slow start,
-the processing time of client and server, and name resolution. TLS 1.2 adds two round trips to each connection, TLS
-1.3 one; the cost is highest for 1.0-serial, which opens a connection per object, one after the other.
+(1.0-parallel: if the argument `parallel`, the maximum number of simultaneous connections, is less than n-1, there are
+further rounds of 2 RTT.) The formulas leave out slow start, the processing time of client and server, and name
+resolution. TLS 1.2 adds two round trips to each connection, TLS 1.3 one; the cost is highest for 1.0-serial, which
+opens a connection per object, one after the other.
 
 Pipelining and HTTP/2 have the same formula, yet they differ. Pipelined requests must be answered in order, so a slow or
 large response delays all later responses (head-of-line blocking, RFC 9112 section 9.3.2). HTTP/2 interleaves streams,

@@ -1,7 +1,7 @@
-"""Context shared by all connections of an HTTP server: handler or relay, limits, log, clock and counters.
+"""Context shared by all connections of an HTTP server: request handler, limits, log, clock and counters.
 
-A handler gets complete requests; a relay, such as a proxy, gets a request as soon as its head has arrived. A connection
-refers to the ServerContext and never to the HTTPServer, which is in a higher layer.
+A handler gets complete requests. A relay, such as the handler of a proxy, gets a request as soon as its head has
+arrived. A connection refers to the ServerContext and never to the HTTPServer, which is in a higher layer.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""Relay interface of the HTTP server: access to a request's content while it arrives, its client, and 1xx responses.
+"""Interface of an HTTP request in progress: its content while it arrives, the client's address, and 1xx responses.
 
-A relay is a handler that is called at the head of a request instead of at its end. An intermediary is a relay, since it
-forwards content while it receives it (RFC 9110 sections 7.6 and 10.1.1).
+Relays use it: a relay is a handler that is called at the head of a request instead of at its end. An intermediary is a
+relay, since it forwards content while it receives it (RFC 9110 sections 7.6 and 10.1.1).
 """
 
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""Takeover of a connection by another protocol after the head of a response, as by a tunnel (RFC 9110 section 9.3.6).
+"""Takeover of an HTTP connection by another protocol, such as a tunnel, after a response head (RFC 9110 section 9.3.6).
 
 Over HTTP/2, the other protocol takes over only the stream of the request (RFC 8441 section 5).
 """

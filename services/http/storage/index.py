@@ -1,12 +1,12 @@
 """Index of stored responses by cache key, with accounting of memory and disk space, limits, and LRU eviction.
 
-    index.add(entry)           -> the entries removed for it: replaced ones, and the LRU variant of a URI with too many
+    index.add(entry)           -> the entries removed for it: replaced ones; the LRU variant of a URI above its limit
     index.make_room()          -> the entries evicted so that all limits hold again
     index.find(b"http://a/")   -> the stored responses of a URI, the newest first
 
 The cache key is the URI (RFC 9111 section 2). Variants of one URI differ in the request fields that Vary nominates
-(section 4.1); the function `same_key` compares variants. Index does the accounting, without I/O; Space removes the
-files of evicted and replaced entries.
+(section 4.1), and their number per URI is limited; the function `same_key` compares variants. Index does the
+accounting, without I/O; Space removes the files of evicted and replaced entries.
 """
 
 from collections import OrderedDict
