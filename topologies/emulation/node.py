@@ -132,6 +132,29 @@ class LazyShell(Node):  # type: ignore[misc]
     folder: Path | None = None
 
 
+# Shell script that creates the folder $1. The file system's root cannot be replaced: processes of the host keep theirs.
+# `mount -c` does not resolve the path of ./NAME, which leads to the folder below the new mount.
+_MAKE_FOLDER = """
+mkdir -p -- "$1" 2>/dev/null && exit
+above=$1
+until [ -d "$above" ]; do above=$(dirname -- "$above"); done
+cd -- "$above" && above=$(pwd -P)
+if ! [ -w "$above" ] && [ "$above" != / ]; then
+    mount -n -t tmpfs -o "mode=$(stat -c %a .)" tmpfs "$above" || exit
+    for name in * .[!.]* ..?*; do
+        if [ -L "$name" ]; then
+            ln -s -- "$(readlink -- "$name")" "$above/$name"
+        elif [ -d "$name" ]; then
+            mkdir -- "$above/$name" && mount -n -c --rbind "./$name" "$above/$name"
+        elif [ -e "$name" ]; then
+            : > "$above/$name" && mount -n -c --bind "./$name" "$above/$name"
+        fi
+    done
+fi
+mkdir -p -- "$1"
+"""
+
+
 class Host(LazyShell):
     """A host of a topology: its own network, mounts, host name, /etc/hosts and /etc/resolv.conf.
 
@@ -233,15 +256,40 @@ class Host(LazyShell):
         return [f"--net={network}", f"--uts={names}", f"--mount={mounts}"]
 
     def mountPrivateDirs(self) -> None:  # noqa: N802
-        """Mount Mininet's private folders of the host; if /run is one, the testbed's folder in it stays visible."""
+        """Mount Mininet's private folders of the host; if /run is one, the testbed's folder in it stays visible.
+
+        Raises EmulationError if a folder cannot be made.
+        """
         if self.privateDirs:
             self.cmd(f"cd {self.workdir}")
+        for entry in self.privateDirs:
+            folder, *source = [entry] if isinstance(entry, str) else entry
+            for path in (*(each % self.__dict__ for each in source), folder):
+                self._make_folder(path)
         super().mountPrivateDirs()
         if self.privateDirs and not self.run_in_namespaces(["test", "-d", str(self.workdir)]):
             # `mount -c` does not resolve the path of `..` again, which would fail below the new mount.
             self.cmd(f"mkdir -p {self._testbed_folder}; mount -c --bind .. {self._testbed_folder}")
         if self.privateDirs:
             self.cmd(f"cd {self.folder or self.workdir}")
+
+    def _make_folder(self, path: str) -> None:
+        """Create a folder, given by its absolute path, in the host. Raises EmulationError.
+
+        If an ordinary user may not write to the folder above, that folder is replaced, in this host only, by one in
+        memory with the same contents.
+        """
+        if not path.startswith("/"):
+            return
+        done = subprocess.run(
+            [*self.entering("/"), "sh", "-c", _MAKE_FOLDER, "sh", path], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+            raise EmulationError(
+                f"the host {self.name}: the private folder {path} cannot be made ({reason}): choose a folder below an "
+                "existing one"
+            )
 
     def run_in_namespaces(self, words: Sequence[str]) -> bool:
         """Run a program in the host's namespaces, in directory /; return whether it exited with code 0."""
