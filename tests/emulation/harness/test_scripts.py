@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab7.topologies.emulation.links import netem
-from tests.emulation.support import lab7, one_sentence
+from tests.emulation.support import REPOSITORY, lab7, one_sentence
 
 HEAD = """
 from functools import partial
@@ -123,6 +123,12 @@ def test_names_of_hosts_follow_them_and_nothing_is_left_without_stop(tmp_path: P
         "['10.1.0.9', 'b'] ['10.1.0.9', 'b'] 0.0",
     ]
     assert "*** Stopping" not in done.stdout
+
+
+def test_the_queue_of_a_link_is_read_over_time(tmp_path: Path) -> None:
+    done = lab7("script", str(REPOSITORY / "docs" / "examples" / "mininet" / "queue_length.py"), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "longest queue: 100 dropped: True\n"), done.stderr
+    assert (tmp_path / "queue.png").stat().st_size > 0
 
 
 # A helper is called from several places, so that the line that failed is not enough.
