@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,15 +28,22 @@ from lab7.topologies.emulation.process.holder import Holder
 from lab7.topologies.emulation.process.host_process import NAMED
 from lab7.topologies.emulation.process.launcher import ForkServer, Service, split_command, start_service
 from lab7.topologies.emulation.process.program import Program
+from lab7.topologies.emulation.virtual import alignment
 from lab7.topologies.emulation.watch import program_of
 
-RUN_TIMEOUT_S = 60.0
+# Default time limits of run(), in real and in virtual time, where a program that waits in vain reaches a limit at once.
+RUN_TIMEOUT_S, RUN_TIMEOUT_VIRTUAL_S = 60.0, 86_400.0
 # Commands that shape a link by netem, in a shell's line or a list of words.
 BY_NETEM = re.compile(r"\btc\b[^;|&\n]{0,200}\bnetem\b[^;|&\n'\]]*")
 # Programs that control Open vSwitch.
 OPEN_VSWITCH = re.compile(r"\bovs-(?:vsctl|ofctl|appctl|dpctl)\b")
 # Spanning tree times in 1/100 s for ip-link(8): the minima of IEEE 802.1D-1998 table 8-3.
 SPANNING_TREE = "forward_delay 400 hello_time 100 max_age 600"
+
+
+def run_timeout_s(environment: Mapping[str, str] = os.environ) -> float:
+    """Return the default time limit of Host.run() in seconds, by the clock of this process."""
+    return RUN_TIMEOUT_VIRTUAL_S if alignment.VARIABLE in environment else RUN_TIMEOUT_S
 
 
 # Attributes of a Mininet Node that belong to its bash.
@@ -342,17 +349,21 @@ class Host(LazyShell):
         return subprocess.Popen([*self.entering(), *words], **kwargs)
 
     def run(
-        self, words: Sequence[str], timeout_s: float = RUN_TIMEOUT_S, **kwargs: Any
+        self, words: Sequence[str], timeout_s: float | None = None, **kwargs: Any
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a program in the host to completion; return the output and the exit code.
 
-        Raises EmulationError on a timeout.
+        timeout_s: time limit, by default a minute, in virtual time a day. Raises EmulationError on a timeout.
         """
         kwargs.setdefault("capture_output", True)
+        if timeout_s is None:
+            timeout_s = run_timeout_s()
         try:
             return subprocess.run([*self.entering(), *words], timeout=timeout_s, check=False, **kwargs)
         except subprocess.TimeoutExpired:
-            raise EmulationError(f"`{shlex.join(words)}` in {self.name} took longer than {timeout_s:g} s") from None
+            raise EmulationError(
+                f"`{shlex.join(words)}` in {self.name} took longer than {timeout_s:g} s: give run() another timeout_s"
+            ) from None
 
     def set_up(self) -> None:
         """Run the shell command lines of `setup`. Raises EmulationError with the error of the first that fails."""
