@@ -1,7 +1,8 @@
 """A dictionary with a maximum number of entries, which evicts the least recently used ones (LRU).
 
-The maximum bounds what peers can make a resolver store: RRsets, server addresses, encoded responses. Peers choose the
-size of many entries too, so a large entry counts as several: cost_of(octets) is 1 per COST_OCTETS.
+The maximum bounds the memory that peers can make a service use, for example for RRsets and encoded responses in a
+resolver. Since peers also choose the size of many entries, a large entry may count as several: cost_of(octets) returns
+that number.
 """
 
 from typing import Generic, TypeVar

@@ -1,13 +1,14 @@
-"""A bounded buffer of octets, from which parsers take lines, blocks and counted octets.
+r"""A bounded buffer of octets, from which parsers take lines, blocks and counted octets.
 
     buffer = OctetBuffer(65_536)
     buffer.feed(b"EHLO client")
     buffer.take_line(512)           # None: CRLF has not arrived
-    buffer.feed(b"\\r\\nMAIL")
+    buffer.feed(b"\r\nMAIL")
     buffer.take_line(512)           # b"EHLO client"
 
-Every parser of the services reads from such a buffer, so that no peer can make a service store more. A search for a
-delimiter resumes at the end of the previous search, so that the cost stays linear if a peer sends octet by octet.
+Every parser of the services reads from such a buffer, so that no peer can make a service store more than the buffer's
+limit. A search for a delimiter resumes at the end of the previous search, so that the cost stays linear if a peer sends
+octet by octet.
 """
 
 from lab7.services.errors import LimitExceededError

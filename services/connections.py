@@ -1,6 +1,6 @@
 """Connections of a TCP service on asyncio: listening sockets, admission, eviction, deadlines and shutdown.
 
-    connections = ConnectionSet(loop, ConnectionLimits(1000), refusal, log)
+    connections = ConnectionSet(loop, ConnectionLimits(1000), refusal, log)     # refusal(reason) returns the last reply
     listener = Listener(loop, listening_socket, factory, connections)   # factory(slot) returns a protocol
 
     slot.attach(connection)                         # in connection_made(): deadline checks, eviction, shutdown
@@ -11,15 +11,16 @@
     await connections.drain(task_s=5.0, close_s=5.0)    # at shutdown: wait for the connections to close
     await connections.cancel()                          # or: cancel the tasks of the connections
 
-A Listener accepts connections. The ConnectionTable decides, without I/O, which connection is admitted, evicted or
-refused (RFC 4732 section 3.4, RFC 7766 sections 6.2.2 and 6.2.3, RFC 9112 section 9.5). The ConnectionSet carries out
-these decisions for all ports of the service. Its timer, a Sweep, periodically calls check_deadline() of every attached
-connection. A connection is admitted before its TLS handshake, so that connections that never complete the handshake
-count as well.
+A Listener accepts connections. Each admitted connection has a Slot: its handle from accept() to connection_lost(). The
+ConnectionTable decides, without I/O, which connection is admitted, evicted or refused (RFC 4732 section 3.4, RFC 7766
+sections 6.2.2 and 6.2.3, RFC 9112 section 9.5). The ConnectionSet carries out these decisions for all ports of the
+service. Its timer, a Sweep, periodically calls check_deadline() of every attached connection. A connection is admitted
+before its TLS handshake, so that connections that never complete the handshake count as well.
 
-cancel() replaces drain() in a service whose connections are one task each, which closes its connection when cancelled.
+A service calls cancel() instead of drain() if each of its connections is a single task: a cancelled task closes its
+connection.
 
-A connection refers to its Slot, not to the server, so that modules of connections do not import modules of servers.
+A connection refers to its Slot and not to the server, so that modules of connections do not import modules of servers.
 """
 
 import asyncio
@@ -47,7 +48,8 @@ class Sweep:
     """Periodic timer for the deadlines of all connections: calls `look` every `period_s` seconds while it returns True.
 
     One timer for all connections costs less than one timer per connection. The timer does not run while there are no
-    connections, so that an idle server uses no CPU time. This matters most in virtual time, which skips idle hours.
+    connections, so that an idle server uses no CPU time. This matters most with a simulated clock (virtual time), which
+    skips idle hours.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, period_s: float, look: Callable[[], bool]) -> None:
@@ -317,7 +319,7 @@ class ConnectionTable:
 
     @staticmethod
     def _may_evict(new_entry: TableEntry, entry: TableEntry, is_young: bool) -> bool:
-        """Return whether `entry` may be evicted for a new connection whose source has as many connections, or more.
+        """Return whether `entry` may be evicted for `new_entry`; the source of `new_entry` has no fewer connections.
 
         `is_young` is True if `entry` was opened, or completed a command, less than OPENING_GRACE_S ago.
         """

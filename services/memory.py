@@ -1,6 +1,7 @@
-"""Memory release in service processes: after failed TLS handshakes, and from the C heap to the operating system.
+"""Release of memory in service processes: objects of failed TLS handshakes, and freed memory of the C heap.
 
-Left out: C libraries other than glibc, which return memory without a call or have no function for it.
+Freed memory is returned to the operating system. Left out: C libraries other than glibc, which return freed memory
+without a call or have no function for it.
 """
 
 import ctypes

@@ -8,7 +8,7 @@ SIGTERM or SIGINT:
     READY http 127.0.0.1:8080 [::1]:8080
 
 A service accesses the event loop, the wall clock, random numbers and the log through the Shell only. It can therefore
-run on another event loop, in virtual time, and with injected faults.
+run on another event loop, by a simulated clock (virtual time), and with injected faults.
 """
 
 import argparse

@@ -1,7 +1,8 @@
 """Worker processes of a service that share one port with SO_REUSEPORT; the kernel distributes clients among them.
 
 The main process binds the port and starts the workers with its own command line. Each worker holds the read end of a
-pipe whose write end only the main process has: end of file on the pipe tells a worker that the main process has ended.
+pipe whose write end only the main process has: at end of file on the pipe, a worker ends, since the main process has
+ended.
 """
 
 import argparse

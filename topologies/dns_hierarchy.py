@@ -1,10 +1,11 @@
 """DNS servers to add to any topology: of the root, a top-level and a second-level domain, and a recursive resolver.
 
-    local = plug_in(self, isp, campus, "10.7", {"www.example.com": "10.7.1.1"})
+    local = plug_in(self, "isp", "s1", "10.7", {"www.example.com": "10.7.1.1"})     # in build() of a topology
     self.addHost("client", ip="10.7.0.1/16", resolver=local)
 
-The four hosts get addresses PREFIX.53.1 to PREFIX.53.4. Set the topology's `host_names` to False, so that names are
-resolved by these servers only, not by /etc/hosts. To study the DNS itself, use the topology `dns`.
+The authoritative servers are added to the switch isp, the resolver to the switch s1; plug_in() returns the resolver's
+address. The four hosts get the addresses 10.7.53.1 to 10.7.53.4. Set the topology's `host_names` to False, so that
+names are resolved by these servers only, not by /etc/hosts. To study the DNS itself, use the topology `dns`.
 """
 
 from collections.abc import Mapping

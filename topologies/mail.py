@@ -15,9 +15,10 @@ All hosts are in 10.25.0.0/16; names are resolved by DNS only, not by /etc/hosts
 mail-a (mail.example.org), that of bob@example.com on mail-b (mail.example.com). Mail for example.com goes to
 mail.example.com (MX, preference 10) and, while that is unreachable, to backup.example.com (preference 20), which queues
 it. Each mail server accepts relayed mail on port 25 and submissions of its users on port 587, and gives access to
-mailboxes by POP3 (port 110), IMAP (port 143) and webmail (port 80). The delays are one-way; `between` is the delay
-between the two mail servers, half of it on either side of s0. RTT: alice - mail-a 20 ms, mail-a - mail-b 100 ms, bob -
-mail-b 40 ms. Only the link s1 - s0 has a rate. www.example.org serves the picture that Alice sends, and others.
+mailboxes by POP3 (port 110), IMAP (port 143) and webmail (port 80). In the diagram, `sender`, `receiver`, `between` and
+`names` are delays, parameters of the topology. The delays are one-way; `between` is the delay between the two mail
+servers, half of it on either side of s0. RTT: alice - mail-a 20 ms, mail-a - mail-b 100 ms, bob - mail-b 40 ms. Only
+the link s1 - s0 has a rate. www.example.org is a web server with pictures, among them the one that Alice sends by mail.
 
     sudo mn --custom topologies/mail.py --topo mail --switch lxbr
 """

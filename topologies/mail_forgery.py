@@ -4,11 +4,12 @@
     alice, mail-a, dns-a, www ── s1 ───────────────────────── s0 ── s2 ── bob, mail-b, dns-b
     example.org               forward 10.25.4.25 ── stranger ──┘          example.com
 
-Hosts, addresses and delays are those of mail, without the backup MX. mallory, the attacker, belongs to neither mail
-domain. forward (forward.example.com) forwards mail for bob@alumni.example.com to bob@example.com with the envelope
-sender unchanged. example.org publishes an SPF record that permits its MX only, the DKIM key with which mail-a signs,
-and the DMARC policy reject. Two subdomains without hosts have weaker DMARC policies: news.example.org quarantine,
-lists.example.org none. mail-b checks all mail from other hosts, except from its authenticated users.
+Hosts, addresses and delays are those of mail, without the backup MX; `stranger`, a parameter, is the delay of the links
+of mallory and forward. mallory, the attacker, belongs to neither mail domain. forward (forward.example.com) forwards
+mail for bob@alumni.example.com to bob@example.com with the envelope sender unchanged. example.org publishes an SPF
+record that permits its MX only, the DKIM key with which mail-a signs, and the DMARC policy reject. Two subdomains
+without hosts have weaker DMARC policies: news.example.org quarantine, lists.example.org none. mail-b checks all mail
+from other hosts, except from its authenticated users.
 
     sudo mn --custom topologies/mail_forgery.py --topo mail-forgery --switch lxbr
 """

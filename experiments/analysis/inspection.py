@@ -1,4 +1,4 @@
-"""Inspection of a capture: check of all application messages in it against the rules of their protocols."""
+"""Check of all application messages in a capture against the rules of the RFCs for their protocols."""
 
 from __future__ import annotations
 

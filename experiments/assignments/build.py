@@ -1,11 +1,11 @@
-"""Build of an assignment for a class: capture, hand-out and answer sheet for each student, and separate answer keys.
+"""Build of an assignment for all students of a course: capture, hand-out and answer sheet per student, and answer keys.
 
     out/handouts/s1234567/      for the student: trace.pcapng, trace.pcap, handout.html, .md, .pdf, answers.yaml
     out/keys/s1234567/          for the teacher: key.json, key.html, variant.json (the student's parameters)
 
-Two kinds of assignment differ. If students predict numbers (kind `predict`), the capture is kept with the key, and the
-hand-out has task.json instead. If students capture their own work in an emulated network (kind `network`), the hand-out
-has task.json, but neither capture nor answer sheet.
+Two kinds of assignment have another hand-out, with a file task.json (the student's parameters, and a key that signs the
+student's results). If students predict numbers (kind `predict`), the capture is kept with the answer key. If students
+capture their own work in an emulated network (kind `network`), there is neither capture nor answer sheet.
 
 A student's folder is complete once its key.json exists, which is written last. If a build is interrupted, even by
 SIGKILL, the next build therefore continues with the missing students and leaves complete folders unchanged.

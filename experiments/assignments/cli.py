@@ -1,4 +1,4 @@
-"""Commands `lab7 assignment ...`: building of assignments, check of answers and programs, grading, and verification."""
+"""Commands `lab7 assignment ...`: build assignments, check and grade students' work, verify signed captures."""
 
 from __future__ import annotations
 

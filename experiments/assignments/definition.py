@@ -16,12 +16,12 @@ The setting `kind` is one of
     network     a network to work in is handed out, and the student's own capture of the work is graded
     program     a program is handed in (see programs.definition)
 
-For the kind `predict`, the table [bands] gives pairs: maximum relative error of a prediction, fraction of the points.
-Without pairs of its own, a question has those of `default`:
+For the kind `predict`, the table [bands] gives pairs: maximum relative error of a prediction, and the fraction of the
+points that it earns. A question without a line of its own has the pairs of `default`:
 
     [bands]
-    default = [[0.02, 1.0], [0.10, 0.5]]
-    q1 = [[0.0, 1.0]]
+    default = [[0.02, 1.0], [0.10, 0.5]]    # all points up to an error of 2 %, half of them up to 10 %
+    q1 = [[0.0, 1.0]]                       # points for the exact number only
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Grading of a folder of submissions with answer sheets, predictions, or captures; programs have graders of their own.
+"""Grading of a folder of submissions: answer sheets, predicted numbers, or captures of the students' own work.
 
-A submission that cannot be graded does not affect the others.
+A submission that cannot be graded does not affect the others. Submitted programs are graded by programs.grading.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 The function `record` runs in a user-mode Linux kernel, one per student (lab7.experiments.harness.virtual_time.job). Its
 clock is virtual time: it stands still while programs compute, and jumps to the next timer while all wait. The same
-parameters therefore give the same octets of the capture on any machine. The assignment's own `record` function produces
-the traffic, and is called with a `Lab`.
+parameters therefore give the same octets of the capture on any machine. To produce the traffic, `record` calls the
+function of the same name in the assignment's module with a `Lab`: the running network and the student's parameters.
 """
 
 from __future__ import annotations

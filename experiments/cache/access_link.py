@@ -2,27 +2,30 @@
 
 The numbers are those of a textbook: a campus requests 15 objects of 100 kbit a second over an access link of 1.54
 Mbit/s, and the Internet behind that link adds 2 s. The experiment sends one workload three times: over the given link,
-over a faster link, and over the given link with a cache that has two of five requested objects. It decides claims W1,
-W2 and W8. Rates are multiplied and times divided by `scale` to make a run take seconds; utilisation and hit rate stay
-the same. Arrivals are Poisson, and popularity follows Zipf's law. The number of cache entries is the one that gives the
-intended hit rate by Che's approximation of an LRU cache. The Internet's delay is emulated as additional propagation
-delay of the access link.
+over a faster link, and over the given link with a cache that has two of five requested objects. It decides the course's
+claims that a cache shortens response times (W1) and relieves the access link (W2), and that the textbook's calculation
+is correct (W8). Rates are multiplied and times divided by `scale` to make a run take seconds; utilisation and hit rate
+stay the same. Arrivals are Poisson, and popularity follows Zipf's law. The number of cache entries is the one that
+gives the intended hit rate by Che's approximation of an LRU cache. The Internet's delay is emulated as additional
+propagation delay of the access link.
 
-A long run in virtual time (`--full`) uses the slow link alone, for one hour (parameter `span`) with one request a
-second on average, at a utilisation of nine tenths. At this load the waiting times of successive requests are correlated
-over many minutes, and the mean over a few minutes is no good estimate. Each response time is therefore compared with
-Lindley's recursion for the same arrivals, and the mean waiting time with the Pollaczek-Khinchine formula by a
-confidence interval. A request's waiting time is its response time minus the shortest response time.
+A long run with a simulated clock (virtual time, `--full`) uses the slow link alone, for one hour (parameter `span`)
+with one request a second on average, at a utilisation of nine tenths. At this load the waiting times of successive
+requests are correlated over many minutes, and the mean over a few minutes is no good estimate. Each response time is
+therefore compared with Lindley's recursion for the same arrivals, and the mean waiting time with the
+Pollaczek-Khinchine formula by a confidence interval. A request's waiting time is its response time minus the shortest
+response time.
 
 TCP adds no delay of its own in such a run: every response fits the initial window, and all connections are opened
-beforehand. The parameter `rto_min` makes the retransmission time-out longer than the longest wait, since TCP otherwise
-takes a round trip of half a minute for a loss. A run with a retransmitted segment is undecided. Packets are captured
-only at the client, which limits the capture of an hour to 50 MB.
+beforehand. The parameter `rto_min` makes the retransmission time-out longer than the longest wait, since TCP would
+otherwise take a response that waits half a minute in the queue for a lost one. A run with a retransmitted segment is
+undecided. Packets are captured only at the client, which limits the capture of an hour to 50 MB.
 
 In real time, delays caused by other load on the machine are not subtracted from the response times; a mean may deviate
-from theory by the fraction WITHIN. The reason is that requests are sent in an open loop (without waiting for
-responses), and dozens are under way at once. When a program waits for the processor, it may delay all requests queued
-behind its own, or none if the link's queue is the bottleneck anyway. Such a delay cannot be attributed to one request.
+from theory by the fraction WITHIN (in claims.access_link). The reason is that requests are sent in an open loop
+(without waiting for responses), and dozens are under way at once. When a program waits for the processor, it may delay
+all requests queued behind its own, or none if the link's queue is the bottleneck anyway. Such a delay cannot be
+attributed to one request.
 """
 
 from __future__ import annotations
@@ -121,7 +124,10 @@ class Case:
 
 
 def run(context: Run) -> Outcome:
-    """Run the cases (slow link, faster link, cache), decide claims W1, W2 and W8, compare the times with theory."""
+    """Measure the cases (slow link, faster link, slow link with a cache), and compare the times with theory.
+
+    The verdicts are on claims W1 (response time), W2 (octets on the link) and W8 (queueing theory).
+    """
     asked = context.parameters
     if asked["span"]:
         return _all_arrivals(context)
@@ -176,7 +182,7 @@ def _cases(context: Run) -> list[Case]:
 
 
 def _all_arrivals(context: Run) -> Outcome:
-    """Send Poisson arrivals over a link without a cache; compare each wait in the queue with Lindley's recursion."""
+    """Send requests with Poisson arrivals over a link without a cache; compare each wait with theory (claim W8)."""
     asked, (case, *more) = context.parameters, _cases(context)
     if more or case.cached:
         raise EmulationError("a span is for one case without a cache: use --set cases=slow or --set cases=faster")

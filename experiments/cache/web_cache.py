@@ -175,7 +175,10 @@ class Campus:
 
 
 def run(context: Run) -> Outcome:
-    """Measure page loads without and with a cache, decide claims W1 to W7, and compare the times with theory."""
+    """Measure page loads without and with a cache, decide the claims on savings, validation and freshness (W1 to W7).
+
+    The load times are compared with theory.
+    """
     asked, evidence = context.parameters, Evidence()
     _check_max_age(asked)
     mode = choose_mode(context, asked["mode"])

@@ -1,6 +1,9 @@
 """Workload generator for HTTP caches: Poisson request arrivals, popularity by Zipf's law, reproducible by a seed.
 
-    workload = representative(Plan(rate=300, requests=1500, objects=1000, exponent=0.8, entries=160), services, seed)
+    workload = representative(Plan(rate=300, requests=1500, objects=1000, exponent=0.8, entries=160), service_s, seed)
+
+The plan has the rate of requests per second, the numbers of requests, objects and cache entries, and Zipf's exponent;
+service_s is the transmission time of an object on the link.
 
 In a queue near saturation, the mean waiting time converges only after minutes of arrivals. To permit shorter runs, the
 generator draws one sequence after the other from the seed until a sequence is typical: its mean waiting times (by

@@ -139,7 +139,10 @@ class Measured:
 
 
 def run(context: Run) -> Outcome:
-    """Measure page loads without and with the CDN, decide claims C2 to C7, and compare the times with theory."""
+    """Measure page loads without and with the CDN, and decide the claims on delivery through a CDN (C2 to C7).
+
+    The load times are compared with theory.
+    """
     evidence = Evidence()
     with site_folder(context) as folder:
         pages = _make_pages(context, folder)

@@ -9,8 +9,8 @@ failure the replica also returns, and must be used again.
 The replica fails soon after a resolver has fetched its address: almost the whole TTL remains. In real time, the delay
 that other load on the machine adds to health checks and to a request is measured and added to the permitted time.
 
-In the long run in virtual time the TTL is 300 s, and a replica fails a hundred times at random moments. The
-distribution of fail-over times is then compared with theory (claims.failover_times).
+In the long run, which has a simulated clock (virtual time), the TTL is 300 s, and a replica fails a hundred times at
+random moments. The distribution of fail-over times is then compared with theory (claims.failover_times).
 """
 
 from __future__ import annotations
@@ -206,9 +206,9 @@ def _asked_of_cdn(traffic: DnsTraffic) -> DnsTraffic:
 def _compare(theory: FailOverTheory, phases_s: Sequence[float], found: Sequence[Timing]) -> list[Comparison]:
     """Compare mean and quartiles of the measured fail-over times with theory.
 
-    The theoretical mean is the expected value. It is corrected by the deviation of this sample, which follows from the
-    known times of the faults and from the number of answers fetched before a health check. The tolerance of a quartile
-    depends on the sample size.
+    The theoretical mean is the expected value, plus a correction for these particular faults: it follows from their
+    known times, and from the number of DNS answers fetched before a health check. The tolerance of a quartile depends
+    on the number of faults.
     """
     means = {name: statistics.fmean(one.terms[name] for one in found) for name in found[0].terms}
     remaining_s, early_s = theory.ttl_s / 2, theory.interval_s / 2

@@ -87,7 +87,10 @@ class SweepEvidence(Evidence):
 
 
 def run(context: Run) -> Outcome:
-    """Measure response times for each number of clients, from the origin and from the CDN; decide claims C1, C5, C6."""
+    """Measure response times for each number of clients, from the origin and from the CDN; return verdicts.
+
+    The verdicts are on claims C1 (a single origin saturates), C5 (shorter response times) and C6 (fewer octets).
+    """
     evidence = SweepEvidence()
     with site_folder(context) as folder:
         write_picture(folder / OBJECT, context.parameters["size"], context.seed)

@@ -14,7 +14,8 @@ delay each other; above the knee, each further client adds S to the response tim
 wait in the same queue. Its wait W is the solution of: the sum of S / (RTT + W + S + Z) over all clients is 1.
 
 The bounds are asymptotic. Near the knee, clients meet in the queue although the link has spare capacity. A simulation
-of TCP on the link (pathmodel.interactive_system) computes this effect, and `beyond_bound` returns it as terms.
+of TCP on the link (pathmodel.interactive_system) computes this effect, and `beyond_bound` returns it as additional
+terms of the response time.
 """
 
 from __future__ import annotations

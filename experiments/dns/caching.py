@@ -4,8 +4,9 @@ There are two workloads. In the first, a client queries names of several domains
 with and once without the cache of the local name server. The queries at the root server are counted. In the second, a
 client regularly queries names with different TTLs, while their addresses change in the zone of the authoritative
 server. With a longer TTL, the local name server sends fewer queries to the authoritative server, and more of its
-answers are stale. TTLs are seconds. In the long run in virtual time they are hours, a day and a week, over fifteen
-days. Only counts, and TTLs in whole seconds, are compared; results do not depend on the speed of programs.
+answers are stale. TTLs are seconds. In the long run, which has a simulated clock (virtual time), they are hours, a day
+and a week, over fifteen days. Only counts, and TTLs in whole seconds, are compared; results do not depend on the speed
+of programs.
 """
 
 from __future__ import annotations
@@ -74,7 +75,10 @@ class Sweep:
 
 
 def run(context: Run) -> Outcome:
-    """Query names without and with a cache, then names with several TTLs; decide claims D11 to D13 from captures."""
+    """Query names without and with a cache, then names with several TTLs; return verdicts.
+
+    The verdicts are on claims D11 (TTL countdown), D12 (fewer queries at the root) and D13 (trade-off of the TTL).
+    """
     evidence = Evidence()
     context.step("without a cache", 0.02)
     workloads = {cache: _zipf(context, cache, evidence) for cache in ("no", "yes")}

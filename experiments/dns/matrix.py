@@ -112,7 +112,7 @@ def _name(role: str, implementation: Implementation | None) -> str:
 
 
 def servers(role: Role) -> list[DnsServer]:
-    """Return all servers in a role (authoritative or local): lab7's, then those in the registry of implementations."""
+    """Return all servers in a role (authoritative or local): lab7's, then the third-party programs in the registry."""
     return [DnsServer(role, one) for one in (None, *of_role(role))]
 
 

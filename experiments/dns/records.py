@@ -48,7 +48,11 @@ QUESTIONS: Mapping[str, tuple[str, str]] = {
 
 
 def run(context: Run) -> Outcome:
-    """Send one query for each kind of record, and decide claims D1 to D6, D14 and D15 from the capture."""
+    """Send one query for each kind of record, and decide the claims on records and transport from the capture.
+
+    These are D1 (UDP and TCP), D2 to D6 (record types, address rotation), D14 (fields of a record) and D15 (zone
+    hosting).
+    """
     scale = context.parameters["scale"]
     reverse = ".".join(reversed(WEB["web1"].split("."))) + ".in-addr.arpa"
     questions = {**QUESTIONS, "reverse": (reverse, "PTR")}

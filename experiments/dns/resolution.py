@@ -57,7 +57,10 @@ class Lookups:
 
 
 def run(context: Run) -> Outcome:
-    """Measure iterative, recursive and cached lookups, decide claims D7 to D10, and compare times with theory."""
+    """Measure iterative, recursive and cached lookups, and decide the claims on them (D7 to D10).
+
+    The lookup times are compared with theory.
+    """
     evidence = Evidence()
     kinds = {
         ITERATIVE: _look_up(context, ITERATIVE, evidence, ITERATIVE),

@@ -60,7 +60,7 @@ class Lookups:
 
 
 def run(context: Run) -> Outcome:
-    """Look the name up in each network, decide claims V1 to V3, and compare times with theory."""
+    """Look the name up in each network, decide the DNSSEC claims (V1 to V3), and compare lookup times with theory."""
     evidence = Evidence()
     found = {network: _look_up(context, network, evidence) for network in NETWORKS}
     scale = context.parameters["scale"]

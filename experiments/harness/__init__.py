@@ -1,4 +1,4 @@
-"""Experiment harness: declaration and run of experiments, packet capture, verdicts, theory, results and reports.
+"""Experiment harness: runs of experiments, packet capture, verdicts on claims, predicted times, results and reports.
 
 The names that an experiment needs can be imported from this package:
 

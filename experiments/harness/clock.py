@@ -1,4 +1,4 @@
-"""Clock of a run: real (the machine's clock) or virtual (the clock of a user-mode kernel in time-travel mode)."""
+"""Clock of a run: real (the machine's clock), or virtual (a user-mode Linux kernel's clock, which skips idle time)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Discovery of experiments and test matrices: import of the modules that define EXPERIMENT or MATRIX.
+"""Discovery of experiments and test matrices, by import of the modules that define a constant EXPERIMENT or MATRIX.
 
-The functions that find topologies (see catalogue.topologies) are exported from here, too.
+A test matrix is a test of all servers against all clients. The functions that find topologies (see
+catalogue.topologies) are exported from here, too.
 """
 
 from __future__ import annotations

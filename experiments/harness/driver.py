@@ -3,9 +3,9 @@
     driver = Driver(bed.host("client"), ["lab7.experiments.http.drivers.visitor", "10.0.0.2", "80", "www.example.com"])
     window = driver.request({"visit": ["/"]})      # load these paths
 
-The HTTP client `visitor` runs on the host `client`; its arguments are the server's address, port and name. A window is
-the time span of a request: its start and its end by the capture's clock. The protocol between experiment and driver is
-described in lab7.experiments.harness.driver_process.
+`bed` is the running network. The HTTP client `visitor` runs on its host `client`; the client's arguments are the
+server's address, port and name. A window is the time span of a request: its start and its end by the capture's clock.
+The protocol between experiment and driver is described in lab7.experiments.harness.driver_process.
 """
 
 from __future__ import annotations

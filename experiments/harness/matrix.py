@@ -5,10 +5,12 @@
 
 A cell is one server with one client and protocol. Its verdict is decided from captured packets, unless a program is
 missing or reports an error. `evidence` is the reason for the verdict in one sentence; it cites the packets `frames` in
-the file `capture`. `known_cause` is the cause of a failure, if known.
+the file `capture`. `known_cause` is the cause of a failure, if known. The verdict `unsupported` means that the server
+or the client does not implement the protocol.
 
-In a conformance matrix, `client` is the check, `protocol` the RFC section, `level` is required or allowed, and `says`
-describes the check. The verdict `unused` means that the server does not implement a behaviour that the RFC allows.
+In a conformance matrix, `client` is the check, `protocol` the RFC section, `level` is the requirement of the RFC
+(required or allowed), and `says` is the text of the check. The verdict `unused` means that the server does not
+implement a behaviour that the RFC allows.
 
 A protocol's matrix module declares the clients (`Column`), and runs one server at a time. `Place` is the position of a
 cell (server, client, protocol); its methods make the cell from the result.

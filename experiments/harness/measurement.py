@@ -1,18 +1,19 @@
-"""Measurement setup of an experiment: network, path probes, machine monitor, capture, fidelity certificate.
+"""Measurement setup of an experiment: running network, check of its delays and rates, packet capture, load monitor.
 
-    with measured(context, topo, [EmulatedPath("client", "server", "10.0.0.2", rtt_s)]) as lab:    # probes the path
-        client = lab.bed.host("client").start(COMMAND)      # before the capture starts
-        with lab.recording(["client", "server"]):           # machine monitor, and capture at both hosts
-            windows = lab.watch.samples(load)               # calls load(), and again if other load disturbed it
+    with measured(context, topo, [EmulatedPath("client", "server", "10.0.0.2", rtt_s)]) as lab:    # measures the path
+        client = lab.bed.host("client").start(COMMAND)      # words of a client's command line
+        with lab.recording(["client", "server"]):           # captures at both hosts, monitors load
+            windows = lab.watch.samples(load)               # calls load(); again if it was disturbed
     captured = lab.read_capture()
     return Outcome(..., fidelity=lab.fidelity(), capture=lab.path.name)
 
 `context` is the experiment's input (Run), `topo` its topology, and `lab.bed` the running network. `load` performs one
 measurement and returns its Window, the time span of a page load or session on the capture's clock; a failed measurement
-raises `LoadFailedError`.
+raises `LoadFailedError`. A measurement is disturbed if other programs on the machine have delayed it. The fidelity
+certificate has the checks of the network and of the load.
 
-The order is fixed: the network starts, its paths are probed, clients start, and only then the monitor and the capture.
-An experiment with several networks passes one `Evidence` to all of them, so that one certificate covers the run.
+The order is fixed: the network starts, its paths are measured, clients start, and only then the monitor and capture. An
+experiment with several networks passes one `Evidence` to all of them, so that one certificate covers the run.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class Evidence:
     watch: MachineWatch = field(default_factory=MachineWatch)
 
     def probe(self, bed: Testbed, paths: Iterable[EmulatedPath]) -> None:
-        """Measure delay, rate and loss of emulated paths in a running network, and record the checks."""
+        """Measure delay, rate and loss of paths in a running network, and add a check of each to `checks`."""
         for path in paths:
             self.checks += probe_path(bed, path)
 

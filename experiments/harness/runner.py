@@ -115,13 +115,14 @@ def run_experiment(
         replaced={role: one.describe() for role, one in replacements.items()},
         environment=_environment(links, command),
         network=networks.description,
+        parameter_texts=_texts(experiment, parameters),
     )
     step("writing the report" if report else "writing the result", 0.97)
     with writing(folder):
         write_timings(folder, _beside(outcome))
         if report:
             own = {one.id: one for one in experiment.own_claims}
-            write_report(folder, result, {**load_claims(), **own}, outcome.plot, _texts(experiment, parameters))
+            write_report(folder, result, {**load_claims(), **own}, outcome.plot)
         # Write result.json last, since a folder with result.json counts as complete.
         result.save(folder)
         complete(folder)

@@ -23,7 +23,7 @@ class PageClient(Protocol):
         """Return True if the client can load a page by this strategy, such as `1.1-persistent`."""
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:
-        """Load a page and its referenced objects (URLs); return start and end. Raises LoadFailedError."""
+        """Load a page and its referenced objects (URLs); return start and end as a Window. Raises LoadFailedError."""
 
 
 class OurClient:
@@ -43,7 +43,7 @@ class OurClient:
         return self._request({"strategy": strategy, "page": url})
 
     def load_together(self, strategy: str, urls: Sequence[str]) -> Window:
-        """Send requests for several objects of one origin at once; return start and end. Raises LoadFailedError."""
+        """Send requests for several objects of one origin at once; return a Window (ns). Raises LoadFailedError."""
         return self._request({"strategy": strategy, "objects": list(urls)})
 
     def _request(self, request: dict[str, Any]) -> Window:
@@ -63,7 +63,7 @@ class CommandClient:
         self._implementation = implementation
 
     def supports(self, strategy: str) -> bool:
-        """Return True if the registry has a command line for the strategy; single objects are always supported."""
+        """Return True for a single object, and for a strategy with a command line in the program's registry entry."""
         return strategy == SINGLE or self._implementation.supports(strategy)
 
     def load(self, strategy: str, url: str, objects: Sequence[str] = ()) -> Window:

@@ -3,7 +3,8 @@
 A client requests a page, waits, and requests it again, in three cases. The origin's idle time-out is longer than the
 wait (the connection is kept); it is shorter (the connection is closed); or a proxy has a longer time-out than its
 origin. The time of the second request is compared with theory: one round trip on a kept connection, two if a new
-connection must be opened, on either hop. The wait is two seconds; in the long run in virtual time it is ten minutes.
+connection must be opened, on either hop. The wait is two seconds; in the long run, which has a simulated clock (virtual
+time), it is ten minutes.
 """
 
 from __future__ import annotations
@@ -73,7 +74,10 @@ class Visits:
 
 
 def run(context: Run) -> Outcome:
-    """Send pairs of requests, idle in between, decide claims K1 to K3, and compare the second requests with theory."""
+    """Send pairs of requests, idle in between; decide the claims on keep-alive (K1 to K3) from the captured packets.
+
+    The times of the second requests are compared with theory.
+    """
     asked, evidence = context.parameters, Evidence()
     long_s, short_s = 2 * asked["idle"], asked["idle"] / 2
     beds: list[tuple[list[str], dict[str, Any]]] = [
@@ -147,7 +151,7 @@ def _work(
 
 
 def _pair(agent: Driver, order: Mapping[str, Any], idle_s: float, taken: list[Window]) -> Window:
-    """Send a pair of requests; return start and end.
+    """Send a pair of requests; return start and end as a Window (ns).
 
     If an earlier attempt is in `taken`, wait first until the origin has closed the proxy's connection of that attempt.
     """

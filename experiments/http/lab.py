@@ -1,4 +1,4 @@
-"""Emulated network of the HTTP experiments, test pages, captured page loads, and terms that closed forms lack."""
+"""Emulated network of the HTTP experiments, test pages, captured page loads, and corrections to closed-form times."""
 
 from __future__ import annotations
 
@@ -215,9 +215,9 @@ def sample_of(load: PageLoad, at: str) -> Sample:
 def framing_s(load: PageLoad, rate_bps: float) -> float:
     """Return the transmission time in s of those octets of a page load that its closed form does not include.
 
-    The closed form includes one request per round of requests, of the largest size, and each response in as few
-    segments as possible. Not included are the HTTP/2 preface and settings, further requests sent at the same time, and
-    the packet headers of additional segments.
+    In the closed form, requests that the client sends together count as one request, of the largest size, and each
+    response has as few segments as possible. Not included are the HTTP/2 preface and settings, the other requests sent
+    together, and the packet headers of additional segments.
     """
     size = request_size(load)
     return sum(_framing_s(conversation, rate_bps, size) for conversation in load.conversations)

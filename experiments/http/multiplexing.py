@@ -54,7 +54,10 @@ FRAME_BYTES = 16384
 
 
 def run(context: Run) -> Outcome:
-    """Measure the small object's response time with pipelining and with HTTP/2; decide claims H11 and H12."""
+    """Measure the small object's response time with pipelining and with HTTP/2.
+
+    The verdicts are on claims H11 (head-of-line blocking) and H12 (header compression).
+    """
     rtt_s, bw = context.parameters["rtt"], context.parameters["bw"]
     with site_folder(context) as folder:
         names = _make_objects(context, folder)

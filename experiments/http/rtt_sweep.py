@@ -1,10 +1,10 @@
-"""Experiment on page load time over the RTT, by strategy and number of objects (claim H14; formulas of H6 to H13).
+"""Experiment on page load time over the RTT, by strategy and number of objects (claim H14, formulas of H6 to H13).
 
 A page of n objects is loaded over links with different RTTs by every strategy (HTTP version and use of connections).
 The plot shows the textbook's formulas as solid lines and measurements as points. If the responses that a server may
 send at once exceed TCP's initial window of ten segments (RFC 6928), slow start (RFC 5681 section 3.1) adds round trips.
 The textbook's formulas lack these; dashed lines include them. A page that was not delivered completely has no point,
-and the claim on its strategy (H6 to H9, H13 or H14) has failed.
+and the claim that its strategy's formula is correct (one of H6 to H9, H13, H14) has failed.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def _supported(context: Run, client_can: bool, strategy: str) -> bool:
 
 
 def _load(context: Run, client: PageClient, strategy: str, page: Sequence[Path]) -> Window:
-    """Load one page by a strategy; return start and end. Raises LoadFailedError."""
+    """Load one page by a strategy; return start and end as a Window (ns). Raises LoadFailedError."""
     url = f"{base_url(context, strategy)}/{page[0].parent.name}/"
     return client.load(strategy, url, sorted(url + path.name for path in page[1:]))
 

@@ -116,7 +116,10 @@ class Pages:
 
 
 def run(context: Run) -> Outcome:
-    """Load pages by every strategy, decide claims H1 to H10 and H12 to H14, and compare times with theory."""
+    """Load pages by every strategy, decide the claims on HTTP versions, and compare the load times with theory.
+
+    The claims are H1 to H10 and H12 to H14, all except that on head-of-line blocking (H11).
+    """
     rtt_s, bw = context.parameters["rtt"], context.parameters["bw"]
     with site_folder(context) as folder:
         pages = _make_pages(context, folder)

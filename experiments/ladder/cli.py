@@ -11,6 +11,8 @@ from lab7.experiments.harness.capture.reader import CaptureReadError
 from lab7.experiments.harness.cli import common
 from lab7.experiments.harness.cli.interface.captures import CapturePath
 from lab7.experiments.harness.results.atomic import write_atomically
+from lab7.experiments.harness.judge.frames import CaptureFile
+from lab7.experiments.ladder.contents import contents
 from lab7.experiments.ladder.ladder import Ladder, ladder_of
 from lab7.experiments.ladder.named_capture import read_named_capture
 from lab7.experiments.ladder.svg import Drawing, render_svg
@@ -19,6 +21,8 @@ from lab7.experiments.ladder.text import render_mermaid, render_text
 # Suffix of the output file -> format.
 FORMATS = {".svg": "svg", ".txt": "text", ".md": "mermaid", ".mmd": "mermaid"}
 WIDTH_MIN = 60
+# Protocols whose messages a ladder shows.
+NAMES = "HTTP, DNS, SMTP, FTP, POP3 or IMAP"
 
 
 @click.command("ladder")
@@ -62,7 +66,7 @@ def ladder_command(
     known = dict.fromkeys(arrow.protocol for arrow in ladder.arrows)
     ladder = _selected(ladder, protocol, first)
     if not known:
-        raise click.UsageError(f"{capture} has no message: `lab7 ladder --tcp {capture}` shows the segments of TCP")
+        raise click.UsageError(_nothing_in(captured, capture))
     if not ladder.arrows:
         raise click.UsageError(f"{capture} has no message of {', '.join(protocol)}, only of {', '.join(known)}")
     if form == "svg":
@@ -80,6 +84,14 @@ def ladder_command(
             raise click.UsageError(f"{output} cannot be written ({error.strerror or error})") from error
         messages, hosts = _counted(len(ladder.arrows), "message"), _counted(len(ladder.columns), "host")
         click.echo(f"{output}: {messages} between {hosts}")
+
+
+def _nothing_in(captured: CaptureFile, capture: Path) -> str:
+    """Return a sentence on a capture without a message: the option that shows its segments of TCP, or what it holds."""
+    if any(frame.tcp is not None for frame in captured.frames):
+        return f"{capture} has no message: `lab7 ladder --tcp {capture}` shows the segments of TCP"
+    found = f"only {contents(captured.frames)}" if captured.frames else "since it has no packet"
+    return f"{capture} has no {NAMES} message and no segment of TCP, {found}"
 
 
 def _form_of(output: Path | None) -> str:

@@ -18,10 +18,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
-from lab7.experiments.harness.judge.fragments import TAG_BYTES, TYPE_AT, VLAN_TAGS, ipv4_offset
+from lab7.experiments.harness.judge.fragments import ipv4_offset, ipv6_offset
 from lab7.experiments.harness.judge.frames import TCP_PROTOCOL, UDP_PROTOCOL, CaptureFile, Frame
 
-ETHERTYPE_IPV6 = b"\x86\xdd"
 IPV6_HEADER_BYTES = 40
 # Offset of the checksum in the header of a transport protocol (RFC 9293 section 3.1, RFC 768).
 CHECKSUM_AT = {TCP_PROTOCOL: 16, UDP_PROTOCOL: 6}
@@ -147,9 +146,8 @@ def identity(data: bytes) -> tuple[bytes, tuple[str, str] | None]:
         fragment = int.from_bytes(data[at + 6 : at + 8], "big") & 0x1FFF
         payload = data[at + header : at + length] if length else data[at + header :]
         return fixed + (payload if fragment else _without_checksum(data[at + 9], payload)), ends
-    at = _type_at(data)
-    if data[at : at + 2] == ETHERTYPE_IPV6 and len(data) >= at + 2 + IPV6_HEADER_BYTES:
-        at += 2
+    at = ipv6_offset(data)
+    if at:
         length = int.from_bytes(data[at + 4 : at + 6], "big")
         end = at + IPV6_HEADER_BYTES + length
         # Without traffic class and hop limit (RFC 8200 section 3).
@@ -157,13 +155,6 @@ def identity(data: bytes) -> tuple[bytes, tuple[str, str] | None]:
         ends = _colons(data[at + 8 : at + 24]), _colons(data[at + 24 : at + 40])
         return fixed + _without_checksum(data[at + 6], data[at + IPV6_HEADER_BYTES : end]), ends
     return data, None
-
-
-def _type_at(data: bytes) -> int:
-    at = TYPE_AT
-    while data[at : at + 2] in VLAN_TAGS:
-        at += TAG_BYTES
-    return at
 
 
 def _without_checksum(protocol: int, payload: bytes) -> bytes:

@@ -3,11 +3,12 @@
     for message in messages_at(captured, "client:client-eth0"):
         print(message.source, message.label, message.frames)
 
-Connections are parsed by the parser of their protocol. Octets that no parser accepts are those of other protocols,
-those of encrypted sessions, and those after a violation of the grammar. Of such octets, consecutive segments from one
-end form one message, labelled with its first line if that is a line of the protocol, and otherwise with "data". HTTP is
-recognised by its first line on any port, also in connections that were opened before the capture began; the other
-protocols are recognised by their ports.
+Connections are parsed by the parser of their protocol. Some octets no parser accepts: those of other protocols, of
+encrypted sessions, and after a violation of the grammar. Of these, consecutive segments from one end form one message;
+its label is its first line if that is a line of the protocol, and otherwise "data". HTTP is recognised by its first
+line on any port, also in connections that were opened before the capture began, and DNS over UDP by a query with its
+response; the other protocols are recognised by their ports. A malformed DNS message has a label that begins with
+"malformed", a DNS message that was captured in part one that begins with "captured in part".
 """
 
 from __future__ import annotations
@@ -18,7 +19,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lab7.experiments.dns.wire.traffic import RCODES, DnsMessage, dns_exchanges
+from lab7.experiments.dns.wire.traffic import (
+    RCODES,
+    Carrier,
+    DnsMessage,
+    Problem,
+    dns_exchanges,
+    exchanges_elsewhere,
+    lone_fragments,
+)
+from lab7.experiments.ftp.wire.grammar import COMMAND, FIRST_OF_MANY, REPLY
 from lab7.experiments.ftp.wire.sessions import CONTROL_PORT, ftp_traffic
 from lab7.experiments.harness.judge.dialogue import Dialogue, Line
 from lab7.experiments.harness.judge.frames import CaptureFile, Connection, Direction, Endpoint, connections
@@ -36,6 +46,7 @@ _SESSIONS: Mapping[int, tuple[str, Callable[[Connection], Dialogue[Any, Any]]]] 
     pop3.POP3_PORT: ("pop3", pop3.read_session),
     imap.IMAP_PORT: ("imap", imap.read_session),
 }
+_FTP_LINES = (COMMAND, REPLY, FIRST_OF_MANY)
 _LINE_PORTS = {CONTROL_PORT: "ftp", **{port: protocol for port, (protocol, _) in _SESSIONS.items()}}
 
 
@@ -100,25 +111,32 @@ def _decoded(octets: bytes) -> str:
 
 def _dns(captured: CaptureFile, interface: str) -> Iterator[WireMessage]:
     traffic = dns_exchanges(captured, interface)
-    for exchange in traffic.exchanges:
-        for message in (exchange.query, *exchange.repeats, *([exchange.response] if exchange.response else [])):
-            yield _dns_message(message)
-    for stray in traffic.strays:
-        yield _dns_message(stray)
+    for message in (*traffic.messages, *exchanges_elsewhere(captured, interface).messages):
+        yield _dns_message(message)
+    # A datagram without payload holds no message, not a malformed one.
+    malformed = [problem for problem in traffic.problems if problem.octets]
+    partial = [*traffic.holes, *lone_fragments(captured, interface, traffic)]
+    for kind, faulty in (("malformed", malformed), ("captured in part", partial)):
+        for problem in faulty:
+            if problem.carrier is not None:
+                yield _faulty_dns_message(kind, problem, problem.carrier)
+
+
+def _faulty_dns_message(kind: str, problem: Problem, carrier: Carrier) -> WireMessage:
+    what = problem.question or ("response" if problem.is_response else "query")
+    return _dns_arrow(carrier, f"{kind}: {what}", len(problem.octets), response=problem.is_response)
 
 
 def _dns_message(message: DnsMessage) -> WireMessage:
     question = "" if message.question is None else f"{message.question.qname} {message.question.qtype}"
     label = f"{question}?" if not message.is_response else _dns_outcome(message, question)
-    return WireMessage(
-        "dns",
-        str(Endpoint(message.source, message.source_port)),
-        str(Endpoint(message.target, message.target_port)),
-        _shortened(label),
-        (message.frame,),
-        message.size_bytes,
-        message.is_response,
-    )
+    return _dns_arrow(message, label, message.size_bytes, response=message.is_response)
+
+
+def _dns_arrow(carrier: Carrier, label: str, octets: int, *, response: bool) -> WireMessage:
+    source = str(Endpoint(carrier.source, carrier.source_port))
+    target = str(Endpoint(carrier.target, carrier.target_port))
+    return WireMessage("dns", source, target, _shortened(label), (carrier.frame,), octets, response)
 
 
 def _dns_outcome(message: DnsMessage, question: str) -> str:
@@ -222,7 +240,7 @@ def _dialogue(protocol: str, session: Dialogue[Any, Any]) -> Iterator[WireMessag
 
 def _with_rest(connection: Connection, known: Iterable[WireMessage]) -> list[WireMessage]:
     """Return the parsed messages of a connection, and its other octets as further messages."""
-    found = list(known)
+    found, port = list(known), connection.server.port
     taken = {frame for message in found for frame in message.frames}
     ways = (
         (connection.from_client, connection.client, connection.server, False),
@@ -232,16 +250,26 @@ def _with_rest(connection: Connection, known: Iterable[WireMessage]) -> list[Wir
         (segment.frame, str(source), str(target), segment.payload, response)
         for way, source, target, response in ways
         for segment in _first_copies(way)
-        if segment.frame not in taken
     )
     run: list[tuple[int, str, str, bytes, bool]] = []
-    for segment in [*segments, None]:
-        if run and (segment is None or segment[1] != run[-1][1] or _begins_http(segment[3])):
-            found.append(_unread(run, connection.server.port))
+    for segment in segments:
+        parsed = segment[0] in taken
+        if run and (parsed or segment[1] != run[-1][1] or _begins_message(segment[3], port)):
+            found.append(_unread(run, port))
             run = []
-        if segment is not None:
+        if not parsed:
             run.append(segment)
+    if run:
+        found.append(_unread(run, port))
     return found
+
+
+def _begins_message(payload: bytes, port: int) -> bool:
+    """Return True for the first line of an HTTP message, and on FTP's port for a command or reply.
+
+    After CCC the control connection is in clear text again (RFC 2228 section 3).
+    """
+    return _begins_http(payload) or (port == CONTROL_PORT and any(line.match(payload) for line in _FTP_LINES))
 
 
 def _begins_http(payload: bytes) -> bool:
@@ -265,16 +293,17 @@ def _unread(run: Sequence[tuple[int, str, str, bytes, bool]], port: int) -> Wire
 def _first_copies(way: Direction) -> list[Segment]:
     """Return the segments without retransmissions and keep-alive probes, also those beside a gap in the capture."""
     carrying = {piece.frame for piece in way.stream.pieces}
-    if not carrying:
-        return list(way.segments)
-    first, end = way.initial_sequence or 0, len(way.stream.data)
+    first, end = way.initial_sequence, len(way.stream.data)
     found, starts = [], set()
     for segment in way.segments:
-        start = unwrap(segment.sequence - first - 1, end)
-        within = start >= 0 and start + len(segment.payload) <= end
-        # In a connection with its SYN, an octet before the first one is a keep-alive probe (RFC 9293 section 3.8.4).
-        probe = start < 0 and way.syn is not None
-        if segment.frame in carrying or not (within or probe or segment.sequence in starts):
+        known = segment.sequence in starts
+        if first is not None:
+            start = unwrap(segment.sequence - first - 1, end)
+            within = start >= 0 and start + len(segment.payload) <= end
+            # In a connection with its SYN, an octet before the first one is a keep-alive probe (RFC 9293 section 3.8.4).
+            probe = start == -1 and len(segment.payload) == 1 and way.syn is not None
+            known = known or within or probe
+        if segment.frame in carrying or not known:
             found.append(segment)
         starts.add(segment.sequence)
     return found

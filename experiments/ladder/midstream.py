@@ -22,7 +22,8 @@ from lab7.experiments.harness.judge.frames import (
     datagrams,
 )
 
-HTTP_REQUEST = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} [^ \r\n]{1,8000} HTTP/\d\.\d\r?\n|PRI \* HTTP/2\.0\r\n")
+# Spaces in or before the target are malformed, but servers may accept them (RFC 9112 section 3).
+HTTP_REQUEST = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} [^\r\n]{1,8000}? HTTP/\d\.\d\r?\n|PRI \* HTTP/2\.0\r\n")
 HTTP_STATUS = re.compile(rb"HTTP/\d\.\d \d{3}[ \r\n]")
 SEQUENCES = 1 << 32
 

@@ -1,10 +1,10 @@
 """Execution of one cell (run) of a sweep, in any process of any machine.
 
-In virtual time the cell runs in a user-mode kernel, in real time by `lab7 run`. A task is the request to run a cell, as
-JSON data (experiment, parameters, seed, ...), which a Dask scheduler can pass to another machine. The outcome is
-`{"result": ...}` as in result.json, or `{"error": sentence}`. In real time a machine runs one cell at a time, by a lock
-of the whole machine (flock(2)). `lab7 run` inherits the lock: if this process dies, the next cell still waits for that
-run to end.
+In virtual time the cell runs in a user-mode Linux kernel, whose clock skips idle time; in real time by `lab7 run`. A
+task is the request to run a cell, as JSON data (experiment, parameters, seed, ...), which a Dask scheduler can pass to
+another machine. The outcome is `{"result": ...}` as in result.json, or `{"error": sentence}`. In real time a machine
+runs one cell at a time, by a lock of the whole machine (flock(2)). `lab7 run` inherits the lock: if this process dies,
+the next cell still waits for that run to end.
 """
 
 from __future__ import annotations

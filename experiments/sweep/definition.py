@@ -4,7 +4,7 @@
     seeds = 5                         # the seeds 1 to 5, or a list such as [1, 7]
     repeat = 1                        # as --repeat; default: the experiment's own number
     full = false                      # as --full
-    time = "virtual"                  # virtual, real, or auto: virtual if its kernel is built
+    time = "virtual"                  # virtual (simulated clock), real, or auto: virtual if its kernel is built
     links = "auto"                    # as --links
     again = 2                         # maximum number of reruns of a cell with a suspect result
     order_seed = 1                    # the seed of the order of the cells

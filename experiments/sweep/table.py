@@ -1,8 +1,8 @@
 """Table of the runs of a sweep, and its JSON Schema: one row per measured time that has a prediction.
 
-A row has the run's parameters, the verdicts, and the terms (parts) of the time; a run without a predicted time has one
-row. Rows are in the order of the grid, whatever the time and order of the runs: in virtual time, the same sweep gives
-the same table, octet for octet.
+A row has the run's parameters, the verdicts on the claims (statements about protocols), and the terms (parts) of the
+time; a run without a predicted time has one row. Rows are in the order of the grid, whatever the time and order of the
+runs: in virtual time (a simulated clock), the same sweep gives the same table, octet for octet.
 """
 
 from __future__ import annotations

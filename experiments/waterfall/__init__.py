@@ -1,1 +1,1 @@
-"""Waterfall diagrams for a run's report: parts of each measured time beside their predictions, and HTTP exchanges."""
+"""Waterfall diagrams of measured times, such as page loads: measured and predicted parts, and a bar per request."""

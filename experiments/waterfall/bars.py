@@ -1,4 +1,4 @@
-"""Bars of a waterfall diagram: one bar per exchange of a transaction, divided into phases.
+"""Bars of a waterfall diagram: one bar per exchange (request and response), divided into phases.
 
     for bar in bars_of(captured, start_ns, end_ns):
         print(bar.label, bar.lane, bar.phases)      # `lane` names the hosts or the connection of the exchange
@@ -61,7 +61,7 @@ class Bar:
 
 
 def bars_of(captured: CaptureFile, start_ns: int, end_ns: int) -> list[Bar]:
-    """Return the bars of the transaction within [start_ns, end_ns], in the order of their starts."""
+    """Return a bar for each request, with its response, within [start_ns, end_ns], in the order of their starts."""
     within = [frame for frame in captured.frames if start_ns <= frame.time_ns <= end_ns]
     if not within:
         return []

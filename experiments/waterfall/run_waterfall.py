@@ -1,6 +1,7 @@
-"""Waterfall diagrams of a run for its report: terms of each measured time, and exchanges of its median sample.
+"""Waterfall diagrams for the report of a run: measured and predicted parts of each time, and a bar per request.
 
-Terms are the parts of a time, such as connection setup. A sample is one of the repetitions of a measurement.
+A time, such as that of a page load, is measured several times. Its parts are, for example, connection setup and
+waiting. The bars show the requests and responses of one measurement: the one with the median time.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ class BarRow:
 
 @dataclass(frozen=True)
 class Waterfall:
-    """Waterfall diagrams of one measured time as SVG: of its terms, and of the exchanges in its median sample.
+    """Waterfall diagrams of one measured time as SVG: `terms` of its parts, `bars` of its requests and responses.
 
-    `bars` is None if the capture has no packets of this sample.
+    The bars show the measurement with the median time; `bars` is None if the capture has no packets of it.
     """
 
     comparison: Comparison

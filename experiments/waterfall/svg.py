@@ -1,8 +1,8 @@
-"""SVG of waterfall diagrams, readable without scripts: measured and predicted terms, and bars of exchanges.
+"""SVG of waterfall diagrams: parts of a measured time beside their predictions, and a bar per request and response.
 
-Colours are those of the reports (Okabe and Ito, Color Universal Design, 2008). Predicted terms are outlines below the
-measured bars, so that the two differ without colour; every bar has its text as a tooltip. Times run to the right on one
-linear axis from the start of the transaction.
+Colours are those of the reports (Okabe and Ito, Color Universal Design, 2008). The diagrams need no scripts. Predicted
+parts are outlines below the measured bars, so that the two differ without colour; every bar has its text as a tooltip.
+Times run to the right on one linear axis from the start of the measurement.
 """
 
 from __future__ import annotations

@@ -82,7 +82,10 @@ class FaultyResponder:
         return octets
 
     def _canonical(self, query: Message) -> Message:
-        """Return a query about an alias that mx-to-cname invented as one about the real host; others unchanged."""
+        """Return the query with the real host name in place of an alias; return other queries unchanged.
+
+        The fault mx-to-cname invents such aliases.
+        """
         question = query.questions[0]
         first = question.name.labels[0] if question.name.labels else b""
         if "mx-to-cname" not in self._faults or not first.endswith(ALIAS):

@@ -79,7 +79,7 @@ def add_edns_flags(flags: argparse.ArgumentParser) -> None:
 
 
 def edns_options(options: argparse.Namespace, now: Callable[[], float]) -> EDNSOptions:
-    """Return the EDNS options as the flags say; `now`: clock in seconds since 1970."""
+    """Return the EDNS options that the flags of add_edns_flags() configure; `now`: clock in seconds since 1970."""
     secret = options.cookie_secret_file
     if secret is None:
         # The worker processes of a server share a port, so that each gets queries with cookies of the others.

@@ -15,13 +15,14 @@ caches the answers per network. A resolver on the Internet would not send privat
 all networks are private.
 
 With --trust-anchor the resolver validates (RFC 4033 to 4035): bogus data gets SERVFAIL with an extended error, secure
-data gets AD. With --dot-port and --doh-port it also answers over TLS and HTTPS (RFC 7858, RFC 8484).
+data gets AD. Without, it passes signatures on to clients that set DO, such as a validating resolver behind it. With
+--dot-port and --doh-port it also answers over TLS and HTTPS (RFC 7858, RFC 8484).
 """
 
 import argparse
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from lab7.services.dns.codec.codes import DNS_PORT, Rcode, RRType
 from lab7.services.dns.codec.message import Question
@@ -156,6 +157,8 @@ async def open_scheduler(shell: Shell, options: argparse.Namespace, roots: Deleg
         require_library()
         denials = DenialCache(RECORDS_MAX if caching and getattr(options, "aggressive_nsec", True) else 0)
         context = context.secured(SecurityContext(anchors, shell.wall_clock, denials=denials))
+    else:
+        context = context.passing_signatures(shell.wall_clock)
     source = options.outgoing or ""
     upstream = Upstream(shell.loop, shell.random, shell.log, options.upstream_port, source, shell.addresses)
     await upstream.check_source()
@@ -196,9 +199,10 @@ async def prime(scheduler: Scheduler) -> None:
                 if usable:
                     found[host] = found.get(host, ()) + usable
     if found:
-        scheduler.context.roots = root_delegation(found)
-        if scheduler.context.unchecked is not None:
-            scheduler.context.unchecked.roots = scheduler.context.roots
+        roots, context = root_delegation(found), scheduler.context
+        for one in (context, context.for_hosts, *context.variants.values()):
+            one.roots = roots
+            one.for_hosts.roots = roots
 
 
 async def _resolve_own(scheduler: Scheduler, question: Question) -> Result:
@@ -214,11 +218,11 @@ async def open_server(
     caching: bool,
     codec: ServerCodec,
     faults: Collection[str] = (),
-    unchecked: Scheduler | None = None,
+    variants: Mapping[tuple[bool, bool], Scheduler] | None = None,
 ) -> DNSServer:
     """Listen on the addresses of `shell`, and answer queries by the schedulers, with the faults of --fault."""
-    resolve_unchecked = None if unchecked is None else unchecked.resolve
-    handler = RecursionHandler(scheduler.context, scheduler.resolve, access, scheduler.now, resolve_unchecked)
+    resolvers = {flags: (one.context, one.resolve) for flags, one in (variants or {}).items()}
+    handler = RecursionHandler(scheduler.context, scheduler.resolve, access, scheduler.now, resolvers)
     # The response cache does not distinguish clients, so it is disabled if client subnets are sent.
     cache = AgingResponseCache(AGING_RESPONSES_MAX if caching and scheduler.context.ecs_cache is None else 0)
     responder = Responder(handler, codec, on_error=lambda error: server.log_error(error))
@@ -252,12 +256,11 @@ def main(argv: list[str] | None = None) -> int:
         scheduler = await open_scheduler(shell, options, starting_delegation(options), caching)
         if options.prime and not options.forward:
             await prime(scheduler)
-        context = scheduler.context.unchecked
-        unchecked = None if context is None else scheduler.sibling(context)
+        variants = scheduler.variants()
         access = AccessList(options.allow or PRIVATE)
         codec = ServerCodec(options=edns_options(options, shell.wall_clock))
-        server = await open_server(shell, scheduler, access, caching, codec, options.fault, unchecked)
-        schedulers = [scheduler] if unchecked is None else [scheduler, unchecked]
+        server = await open_server(shell, scheduler, access, caching, codec, options.fault, variants)
+        schedulers = {scheduler, *variants.values()}
         return stop_all(server, *schedulers, encrypted=await open_encrypted(shell, options, server))
 
     return run_service("resolver", options, start)

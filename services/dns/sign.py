@@ -90,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _time(text: str) -> int:
-    """Return seconds since 1970 UTC; the text is YYYYMMDDHHmmSS, or already a number of seconds."""
+    """Parse a time, YYYYMMDDHHmmSS or a number of seconds since 1970 UTC, into seconds since 1970 UTC."""
     try:
         return TIME.from_tokens(Tokens([Token(text)], ROOT), "the time")
     except TextError as error:

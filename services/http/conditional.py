@@ -1,6 +1,7 @@
 """Evaluation of HTTP preconditions: 304, 412 or proceed (RFC 9110 section 13).
 
-    >>> precondition_status(b"GET", Fields(((b"If-None-Match", b'"v1"'),)), Validators(b'"v1"', 784111777), 784111800)
+    >>> fields, current = Fields(((b"If-None-Match", b'"v1"'),)), Validators(b'"v1"', 784111777)
+    >>> precondition_status(b"GET", fields, current, now=784111800)
     304
 
 All of section 13 is implemented; fields that do not apply to a method are ignored (section 13.2.1).

@@ -43,7 +43,7 @@ class FaultyServerConnection(ServerConnection):
         self._faults = faults
 
     def send_response(self, response: Response, date: bytes, close: bool = False) -> bytes:
-        """Encode a final response with the enabled faults, in its head and in the content that is sent with it."""
+        """Encode a final response with the enabled faults in its head and content, and return the octets to send."""
         octets = super().send_response(response, date, close)
         head, end, content = octets.partition(_HEAD_END)
         if "body-in-304" in self._faults and response.status == 304:
@@ -57,7 +57,7 @@ class FaultyServerConnection(ServerConnection):
         return head + end + content
 
     def send_data(self, data: bytes) -> bytes:
-        """Encode a piece of content; the fault decimal-chunks writes the chunk size in decimal."""
+        """Encode a piece of content, and return the octets to send; decimal-chunks writes the chunk size in decimal."""
         octets = super().send_data(data)
         if octets and self._encoder.is_chunked and "decimal-chunks" in self._faults:
             return b"%d\r\n%b\r\n" % (len(data), data)

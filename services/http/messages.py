@@ -4,8 +4,9 @@ A connection decodes octets into a Request or a Response, then Data for each pie
 
     Request(b"GET", b"/", fields=Fields(...)), EndOfMessage()
 
-A Fault is an error of the peer, after which no further input is parsed; Closed is the end of the connection between
-two messages. A request target has one of four forms:
+A Fault is an error of the peer, after which no further input is parsed; Closed is the end of the connection between two
+messages. A request target has one of four forms (origin-form, absolute-form, authority-form, asterisk-form). The target
+below has absolute-form:
 
     >>> split_target(b"GET", b"http://www.example/a%20b?q=1")
     Target(authority=b'www.example', path=b'/a%20b', query=b'q=1')

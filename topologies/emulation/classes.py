@@ -1,10 +1,10 @@
-"""Handling of `cls=` in a topology: Mininet's classes are replaced by the testbed's own, or refused with a reason.
+"""Handling of `cls=` in a Mininet topology: Mininet's classes are replaced by lab7's own, or refused with a reason.
 
-A testbed makes hosts, switches, links and interfaces of its own classes, which are derived from Mininet's. If a
-topology uses one of Mininet's classes, such as `cls=TCLink` or `cls=OVSSwitch`, the testbed uses its own class instead.
-A topology's subclass of such a class is combined with the testbed's: class LinuxRouter(Node) becomes a class with the
-bases LinuxRouter and Host. Methods of the subclass come first, super() leads to the testbed's methods, and a call by
-class name, such as Node.config(self, ...), reaches Mininet's method.
+A testbed, lab7's running network, makes hosts, switches, links and interfaces of its own classes, which are derived
+from Mininet's. If a topology uses one of Mininet's classes, such as `cls=TCLink` or `cls=OVSSwitch`, the testbed uses
+its own class instead. A topology's subclass of such a class is combined with the testbed's: class LinuxRouter(Node)
+becomes a class with the bases LinuxRouter and Host. Methods of the subclass come first, super() leads to the testbed's
+methods, and a call by class name, such as Node.config(self, ...), reaches Mininet's method.
 
 Methods of Mininet that run programs, such as ovs-vsctl for OVSSwitch, are an exception: on objects of the testbed,
 calls by class name reach the testbed's methods as well (_redirect). Classes that need programs or kernel features that

@@ -1,4 +1,4 @@
-"""Network of a testbed: Mininet's class with lab7's nodes and links, and without changes of machine-wide settings."""
+"""Network class of lab7: Mininet's class with lab7's nodes and links, and without changes of machine-wide settings."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -251,7 +251,7 @@ class Network(Mininet):  # type: ignore[misc]
         self.is_open = self.is_up = True
 
     def _with_class(self, options: dict[str, Any], own: type) -> dict[str, Any]:
-        """Return the options with a constructor of the combined class, of `cls` and lab7's class `own`, as `cls`."""
+        """Return the options with a new `cls`: a constructor of the class that combines `cls` with lab7's `own`."""
         classes.unwrap(options)
         kind = classes.combined(options.get("cls"), own)
         # The last matching base class is the most derived one.

@@ -1,8 +1,8 @@
 """Mininet's hosts and switches, configured through namespaces and iproute2 instead of a shell per node.
 
 A node behaves as a Mininet Node towards topologies and Mininet's command line. There are three differences. A host's
-namespaces are held by one small process of the fork server. Addresses are set by `ip -batch`, whose error messages
-become exceptions. Mininet's bash of a node is started by the first call of cmd().
+namespaces are held by one small process, which is forked by a server process for a fast start. Addresses are set by
+`ip -batch`, whose error messages become exceptions. Mininet's bash of a node is started by the first call of cmd().
 """
 
 import json

@@ -58,7 +58,10 @@ def _echo(sock: socket.socket, address: str, sequence: int) -> float | None:
 
 
 def receive_train(port: int, count: int) -> dict[str, float | int | None]:
-    """Print READY, and receive one train of equal UDP frames; return counts and rate_bps (None below two frames)."""
+    """Print READY, and receive one train of equal UDP frames; return the number received and their rate in bit/s.
+
+    The keys are `received` and `rate_bps`, which is None below two frames.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)

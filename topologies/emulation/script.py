@@ -1,17 +1,17 @@
-"""Mininet scripts (`python3 mytopo.py`), which call Mininet() themselves: executed on the network of a testbed.
+"""Runner for Mininet scripts (programs that call Mininet() themselves): it executes them on lab7's own network.
 
-    from mininet.net import Mininet            # ScriptNetwork, while `run` executes the file
-    net = Mininet(topo=MyTopo(), link=TCLink)  # a testbed comes up, and the nodes are made in it
-    net.start()                                # switches, tables, services
-    CLI(net)                                   # the command line that `run` is given
-    net.stop()                                 # the testbed is taken down
+    from mininet.net import Mininet            # during run(), this is lab7's class ScriptNetwork
+    net = Mininet(topo=MyTopo(), link=TCLink)  # starts a testbed (lab7's network) with the nodes
+    net.start()                                # sets up switches and tables, starts services
+    CLI(net)                                   # a command line: the class that run() is given
+    net.stop()                                 # stops the testbed
 
-The file runs as __main__ inside of the sandbox, with mininet.net.Mininet and mininet.cli.CLI replaced. All other names
-are Mininet's own; classes of nodes, links and interfaces are combined with lab7's classes as in a topology (see
-classes). Hosts resolve addresses by ARP, unless the script sets autoStaticArp=True or calls staticArp(). A Node() that
-a script makes without the network, such as Node('root', inNamespace=False) in the switches' namespace, becomes a node
-of the testbed in addition to the hosts. Left out: networks that a script builds without Mininet(), from Node() and
-Link() objects only; they are refused with an error message.
+The script runs as __main__ inside of a sandbox (separate Linux namespaces), with mininet.net.Mininet and
+mininet.cli.CLI replaced. All other names are Mininet's own; classes of nodes, links and interfaces are combined with
+lab7's classes as in a topology (see classes). Hosts resolve addresses by ARP, unless the script sets autoStaticArp=True
+or calls staticArp(). A Node() that a script makes without the network, such as Node('root', inNamespace=False) in the
+switches' namespace, becomes a node of the testbed in addition to the hosts. Left out: networks that a script builds
+without Mininet(), from Node() and Link() objects only; they are refused with an error message.
 """
 
 import ast
@@ -220,7 +220,7 @@ def _replaced(*places: tuple[Any, str, Any]) -> Iterator[None]:
 
 @contextmanager
 def _no_loose_parts() -> Iterator[None]:
-    """Make a Mininet node, link or interface that a script creates by itself raise UserFileError, during a block."""
+    """Raise UserFileError for a node, link or interface that a script creates by itself, during a `with` block."""
     with _replaced(*((stock, "__init__", _checked(stock, *how)) for stock, how in _PARTS.items())):
         yield
 

@@ -3,7 +3,8 @@
     with Testbed(WebTopo(delay="50ms")) as bed:
         print(bed.host("client").run(["curl", "http://www.example.com/"]).stdout)
 
-Inside a sandbox (lab7.topologies.emulation.sandbox), nothing can be left behind. Without a sandbox, a testbed needs
+WebTopo is a topology class, and `client` a host in it. A testbed usually runs in a sandbox: separate Linux namespaces
+of lab7, which the kernel removes in any case (lab7.topologies.emulation.sandbox). Without a sandbox, a testbed needs
 root and behaves as Mininet does: its interfaces are visible on the machine.
 """
 

@@ -1,4 +1,4 @@
-"""Validation of a topology before a network is built; the IPv4 addresses and service commands of its hosts."""
+"""Validation of a topology before its network is built; functions for its hosts' IPv4 addresses and services."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,9 +1,10 @@
-"""Process monitor of a testbed: an unexpected exit of any process ends the run with a one-sentence error.
+"""Process monitor of an emulated network: an unexpected exit of any of its processes ends the run with an error.
 
 Every process is watched through its pidfd (pidfd_open(2)), all of them by one thread with epoll(7). On an exit, the
 thread sends a signal to the main thread, which interrupts any blocking call there (a pipe, a child, a sleep:
-signal(7)). The signal handler raises LabDied, but only once, so that nothing interrupts the tear-down that follows.
-Python runs no signal handlers in other threads: a testbed in such a thread raises LabDied only when it is taken down.
+signal(7)). The signal handler raises LabDied (an exception with a one-sentence message), but only once, so that nothing
+interrupts the tear-down that follows. Python runs no signal handlers in other threads: a testbed in such a thread
+raises LabDied only when it is taken down.
 
 A process that is stopped on purpose is removed from the monitor first, by the methods `stop` and `kill` of services and
 programs.
@@ -69,7 +70,7 @@ def kept_in(error: BaseException, folder: str) -> str:
 class Stopped(BaseException):
     """Error for a command that is stopped by the signal `number`; the message is one sentence.
 
-    It is not derived from Exception, for the same reason as LabDied.
+    It is not derived from Exception, so that no handler for expected errors catches it.
     """
 
     def __init__(self, number: int, sentence: str = "") -> None:
@@ -198,7 +199,7 @@ class Watch:
                 os.close(self._wake)
 
     def undelivered_death(self) -> LabDied | None:
-        """Return the error for a fatal exit that the main thread has not handled yet, else None; for the handler."""
+        """Return the error for a fatal exit, once, for the signal handler to raise; None if there is no new one."""
         if self.death is None or self._delivered:
             return None
         self._delivered = True

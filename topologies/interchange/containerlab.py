@@ -29,7 +29,7 @@ FOLDER, START = "/lab7", "start.sh"
 
 
 def containerlab_lab(lab: Lab, name: str) -> Bundle:
-    """Return the files of a lab as a containerlab topology named `name`."""
+    """Convert a lab to a containerlab topology named `name`; return its files."""
     bundle, nodes = Bundle(), dict[str, Any]()
     for host in lab.hosts:
         script = start_script(lab, host, bundle, FOLDER)

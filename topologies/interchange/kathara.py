@@ -33,7 +33,7 @@ FOLDER = "/root/lab7"
 
 
 def kathara_lab(lab: Lab, name: str) -> Bundle:
-    """Return the files of a lab in Kathara's format."""
+    """Convert a lab to Kathara's format; return its files."""
     bundle = Bundle()
     devices = unique_names([*(host.name for host in lab.hosts), *lab.switches], ALLOWED)
     domains = {link: f"l{number}" for number, link in enumerate(lab.links, 1)}

@@ -28,7 +28,10 @@ TEMPLATE = "template"
 
 
 def shadow_lab(lab: Lab, name: str) -> Bundle:
-    """Return the files of a Shadow configuration. Raises TopologyError for a host without one address and one link."""
+    """Convert a lab to a Shadow configuration; return its files.
+
+    Raises TopologyError for a host without an address, or not with exactly one link.
+    """
     bundle = Bundle()
     nodes = {node: number for number, node in enumerate([*(host.name for host in lab.hosts), *lab.switches])}
     notes, hosts = [f"{name}, written by lab7", *lab.notes], dict[str, Any]()

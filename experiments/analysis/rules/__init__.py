@@ -1,1 +1,1 @@
-"""Rules of the RFCs for application messages, one module per protocol; each rule has a check over captured traffic."""
+"""Rules (requirements of the RFCs) for application messages, one module per protocol, and their checks on captures."""

@@ -1,8 +1,8 @@
-"""Message rules of DNS: format, response matching, truncation, negative answers, aliases, delegations and TTLs.
+"""Checks of captured DNS messages against the RFCs: format, matching, truncation, negative answers, aliases, TTLs.
 
-RFC 1034 sections 3.6.2 and 4.2.1, RFC 1035 section 4, RFC 2181 sections 5.2 and 10, RFC 2308 section 3, RFC 1912
-section 2.8, RFC 5452 section 9.1, RFC 6891 section 6.2. Left out: DNSSEC, dynamic updates and zone transfers, whose
-messages are checked for their format only.
+The requirements are from RFC 1034 sections 3.6.2 and 4.2.1, RFC 1035 section 4, RFC 2181 sections 5.2 and 10, RFC 2308
+section 3, RFC 1912 section 2.8, RFC 5452 section 9.1, RFC 6891 section 6.2. Left out: DNSSEC, dynamic updates and zone
+transfers, whose messages are checked for their format only.
 """
 
 from __future__ import annotations

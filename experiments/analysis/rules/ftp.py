@@ -1,6 +1,7 @@
-"""Message rules of FTP: commands and replies, addresses of data connections, and the representation type.
+"""Checks of captured FTP sessions against the RFCs: commands, replies, data connection addresses, representation type.
 
-RFC 959 sections 3.1.1, 4.1.2, 4.2, 5.3 and 5.4; RFC 1123 section 4.1.2; RFC 2428; RFC 2577 section 3.
+The requirements are from RFC 959 sections 3.1.1, 4.1.2, 4.2, 5.3 and 5.4; RFC 1123 section 4.1.2; RFC 2428; RFC 2577
+section 3.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Message rules of HTTP/1: line ends, start lines, fields, message framing, persistence and conditional requests.
+"""Checks of captured HTTP/1 messages against the RFCs: start lines, fields, framing, persistence, conditional requests.
 
-RFC 9112 sections 2 to 7 and 9, RFC 9110 sections 5, 6.6, 8.6, 13 and 15. A message is parsed tolerantly: a bare LF ends
-a line, and the content ends as the header fields say, at the next status line, or with the connection. Left out:
-CONNECT and Upgrade, after which the octets are no longer HTTP/1; HTTP/2.
+The requirements are from RFC 9112 sections 2 to 7 and 9, RFC 9110 sections 5, 6.6, 8.6, 13 and 15. A message is parsed
+tolerantly: a bare LF ends a line, and the content ends as the header fields say, at the next status line, or with the
+connection. Left out: CONNECT and Upgrade, after which the octets are no longer HTTP/1; HTTP/2.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Message rules of IMAP: line ends, responses, tags, UIDVALIDITY and message sizes (RFC 3501, RFC 9051)."""
+"""Checks of captured IMAP sessions against RFC 3501 and RFC 9051: line ends, responses, tags, UIDVALIDITY, sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines of a TCP stream with their offsets, for rules of line-based protocols; LF without CR also ends a line."""
+"""Lines of a captured TCP stream with their offsets, to check line-based protocols; LF without CR also ends a line."""
 
 from __future__ import annotations
 

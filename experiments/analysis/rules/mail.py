@@ -1,7 +1,8 @@
-"""Message rules across mail connections: a message is relayed and stored unchanged, and no accepted message is lost.
+"""Checks across captured mail connections: messages are relayed and stored unchanged, and no accepted one is lost.
 
-RFC 5321 sections 4.5.2 and 6.1. The same message (by its Message-ID) is compared between the connections of a capture:
-SMTP to SMTP, and SMTP to POP3 or IMAP. Left out: the header section, to which servers add fields.
+The requirements are from RFC 5321 sections 4.5.2 and 6.1. The same message (by its Message-ID) is compared between the
+connections of a capture: SMTP to SMTP, and SMTP to POP3 or IMAP. Left out: the header section, to which servers add
+fields.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Message rules of MIME: boundaries, closing boundary lines, and encodings of parts (RFC 2045, RFC 2046).
+"""Checks of captured MIME messages against RFC 2045 and RFC 2046: boundaries, closing boundary lines, encodings.
 
 Each message is checked once, in its first transmission. Left out: the contents of parts, and message/rfc822.
 """

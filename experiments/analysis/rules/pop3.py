@@ -1,4 +1,4 @@
-"""Message rules of POP3: line ends, responses, multi-line ends, dot-stuffing and message sizes (RFC 1939)."""
+"""Checks of captured POP3 sessions against RFC 1939: line ends, responses, multi-line ends, dot-stuffing, sizes."""
 
 from __future__ import annotations
 

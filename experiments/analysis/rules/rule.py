@@ -8,8 +8,9 @@ interface, and returns their number and the violations in them (Checked):
 
     def check(captured: CaptureFile, interface: str) -> Checked: ...
 
-Checks read captured octets and import nothing of the services. Checks are tolerant: after a violation they resume at
-the next octets that can only be the start of another message, so that one fault gives one violation.
+Checks read captured octets, without the parsers of lab7's own servers and clients. Checks are tolerant: after a
+violation they resume at the next octets that can only be the start of another message, so that one fault gives one
+violation.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Message rules of SMTP: line ends, replies, commands, the start of mail data, and dot-stuffing (RFC 5321)."""
+"""Checks of captured SMTP sessions against RFC 5321: line ends, replies, commands, start of mail data, dot-stuffing."""
 
 from __future__ import annotations
 

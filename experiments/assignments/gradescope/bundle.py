@@ -1,7 +1,7 @@
 """Zip file of a Gradescope autograder: setup.sh, run_autograder, lab7, answer keys, captures, and the course secret.
 
-For a program assignment it contains a kernel, in which the programs are tested, instead of keys and captures. Students
-do not see the zip file. It is reproducible: entries are sorted and have a fixed date.
+If students hand in programs, it has no keys and captures, but a user-mode Linux kernel, inside which the programs are
+tested. Students do not see the zip file. It is reproducible: entries are sorted and have a fixed date.
 """
 
 from __future__ import annotations

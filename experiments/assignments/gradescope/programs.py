@@ -1,8 +1,8 @@
-"""Grading of one student's program in a Gradescope container: a test run in a user-mode Linux kernel.
+"""Grading of one student's program in a Gradescope container: a test run inside a user-mode Linux kernel.
 
-The kernel needs no privileges in the container (see lab7.topologies.emulation.virtual). The program runs in it as
-another user. The grading code, the secret and the results are outside of that kernel. results.json is written after the
-kernel has ended.
+The kernel is an ordinary process and needs no privileges in the container (see lab7.topologies.emulation.virtual).
+Inside of it the program runs under a user id of its own. The grading code, the secret and the results stay outside.
+results.json is written after the kernel has ended.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Signed hand-ins of captures: the student's task file, the signed record of a run, and the teacher's verification."""
+"""Signed hand-ins of captures: task file with a student's signing key, signed record of a run, and verification."""

@@ -1,4 +1,7 @@
-"""Command `lab7 assignment verify`: prints student, lab7 version and clock of a hand-in, and any changes to it."""
+"""Command `lab7 assignment verify`: checks that a student's signed hand-in is unchanged, and prints what it records.
+
+Printed are, for example, the student, the version of lab7, and the clock of the run: real or simulated.
+"""
 
 from __future__ import annotations
 

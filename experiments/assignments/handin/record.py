@@ -1,4 +1,4 @@
-"""Signed record of a student's run in a hand-in: origin, clock, fidelity certificate, file digests, and a signature.
+"""Signed record of a student's run in a hand-in: lab7 version, clock, capture check, file digests, signature.
 
     handin.zip
         record.json         {format, kind, assignment, student, lab7, made, clock, fidelity, files {name: SHA-256},

@@ -1,6 +1,8 @@
 """Task file of a student: the parameters drawn for the student, and the key that signs the student's hand-in.
 
-The commands `predict` and `start` need the parameters on the student's machine, which does not have the course secret.
+The parameters are drawn from the course secret, which only the teacher has. The commands that students run (`lab7
+assignment predict` and `start`) therefore read them from the task file.
+
 The key is HMAC(course secret, assignment, student), which the teacher can derive again. A valid signature proves that
 the hand-in was written by a holder of this task file. It does not prove that the student has left the capture
 unchanged.

@@ -1,1 +1,1 @@
-"""Assignments of the kind `network`: students work in an emulated network, and their captured packets are graded."""
+"""Assignments (kind `network`) in which students work in an emulated network and hand in a capture of it."""

@@ -1,4 +1,4 @@
-"""Grading of assignments of the kind `network` from the packets of the student's own capture."""
+"""Grading of students' own captures, for assignments in which students work in an emulated network (kind `network`)."""
 
 from __future__ import annotations
 

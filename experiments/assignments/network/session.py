@@ -1,8 +1,8 @@
 """Session of a student in an emulated network: start of the network, command line, and a capture for the hand-in.
 
-The network has the parameters and files drawn for the student, and runs on the machine's clock. The hand-in has the
-capture and a signed record. The record's fidelity certificate checks that the capture dropped no packets. It has no
-checks of delays and rates, since times are not graded.
+The network has the parameters and files drawn for the student. The hand-in has the capture and a signed record. The
+record contains a check that the capture dropped no packets. It has no checks of delays and rates, since times are not
+graded: the network runs in real time, on the student's machine.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Assignments of the kind `predict`: students commit to predicted numbers before lab7 measures the true values."""
+"""Assignments (kind `predict`) in which students hand in predicted numbers before lab7 measures the true values."""

@@ -1,7 +1,7 @@
-"""Command `lab7 assignment predict`: commits a student's predictions, then measures the predicted times.
+"""Command `lab7 assignment predict`: fixes a student's predictions in a signed file, then measures the times.
 
-The measurement runs in virtual time: a user-mode kernel whose clock stands still while programs compute, so that the
-load of the student's machine has no effect.
+The measurement runs in virtual time (a user-mode Linux kernel whose clock stands still while programs compute), so that
+the load of the student's machine has no effect.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Grading of committed predictions by comparison with the values measured in the teacher's build."""
+"""Grading of students' predicted numbers, by comparison with the values that the teacher's machine has measured.
+
+The predictions are read from the signed file that fixed them before the student's own measurement (see commitment).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Program assignments: a student's server is tested with scripted clients, and earns points for each passed stage.
+"""Assignments in which students write a server: tests of the server with scripted clients, and points per stage.
 
 The tests run in an emulated network and are decided from its packet capture.
 """

@@ -1,4 +1,7 @@
-"""Program assignments on the command line: `lab7 assignment grade`, `check` and `handout` for students' servers."""
+"""Commands `lab7 assignment grade`, `check` and `handout`, for assignments in which students write a server.
+
+`check` tests one program and prints feedback, `grade` grades a folder of programs, and `handout` writes the task.
+"""
 
 from __future__ import annotations
 

@@ -1,29 +1,30 @@
-"""Definition of a program assignment: the experiment that tests the student's program, and the graded stages.
+"""Definition of an assignment in which students write a server: the experiment that tests it, and the graded stages.
 
     kind = "program"
     name = "http-server"
     title = "An HTTP server"
     experiment = "exercise.py"          # a file of the folder that defines EXPERIMENT, or an experiment of lab7
-    role = "origin"                     # the server of the experiment that the student's program replaces
+    role = "origin"                     # the experiment's server whose place the student's program takes
     file = "server.py"                  # the file that a student hands in
     command = "python3 {file} --port {port} --root {root}"
-    sender = "10.7.1.1:80"              # address and port of the program, whose messages are checked by `rules`
+    sender = "10.7.1.1:80"              # address and port of the program; messages from there are checked by `rules`
 
-    hint_tries = 2                      # number of checks in which a failed stage gets only a hint (default: 0)
+    hint_tries = 2                      # checks in which a failed stage gets only a hint (default: 0)
 
-    [parameters]                        # of the experiment; [check]: other values in `lab7 assignment check`
+    [parameters]                        # parameters of the experiment
+    [check]                             # other values of them for `lab7 assignment check`
 
     [[stages]]
     id = "get"
     title = "Answers GET"
     points = 2
-    claims = ["S1"]                     # ids of statements of the experiment that the capture must confirm
-    rules = ["http-status-line"]        # RFC rules on messages that the program must keep in the whole run
-    hidden = false                      # true: left out by `check`
-    hint = ""                           # printed by `check`, in addition to the broken rule
+    claims = ["S1"]                     # ids of statements about the server that the capture must confirm
+    rules = ["http-status-line"]        # requirements of RFCs that every message of the program must meet
+    hidden = false                      # true: not tested by `check`, only for the grade
+    hint = ""                           # added to this hint, which has the broken rule or claim
 
-A stage opens when the previous stage is passed. In `command`, `{file}` is the student's file; the other variables, such
-as `{port}`, get their values from the experiment (as in `lab7 run --replace ROLE=COMMAND`).
+A stage is graded only if the previous stage is passed. In `command`, `{file}` is the student's file; the other
+variables, such as `{port}`, get their values from the experiment (as in `lab7 run --replace ROLE=COMMAND`).
 
 With `extends = "http-server"`, settings that are missing are taken from that assignment of lab7. The stages of that
 assignment come first, except those with an id in `without`. A course keeps its own stages and test cases (see

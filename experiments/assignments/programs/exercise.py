@@ -1,7 +1,7 @@
-"""Exercise of a program assignment: an experiment that tests one server and decides claims from the capture alone.
+"""Test experiment for a server that students write, and its extension by a course's own test cases.
 
-A claim is a statement about the server. A course can extend an exercise by claims and test cases of its own, in a
-folder that is not handed out:
+An exercise sends test messages to the server, and decides claims (statements about the server) from the packet capture
+alone. A course can add claims and test cases of its own, in a folder that is not handed out:
 
     from lab7.experiments.assignments.catalogue.http_server import exercise
     from lab7.experiments.assignments.programs.exercise import extended
@@ -9,7 +9,8 @@ folder that is not handed out:
     EXPERIMENT, partial = extended(exercise, {"long": "A long target is refused."}, cases)
 
 Here "long" is the id of a new claim. `cases` is a function of the course: it is called with the exercise's plan of test
-cases, and adds its own to it. lab7 runs EXPERIMENT; it calls `partial` for the capture of an interrupted run.
+cases, and adds its own to it. lab7 runs EXPERIMENT. If a run is interrupted, lab7 calls `partial` to decide the claims
+from the capture so far.
 """
 
 from __future__ import annotations

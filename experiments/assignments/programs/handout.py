@@ -1,7 +1,8 @@
-"""Hand-out of a program assignment: the task in Markdown, HTML and PDF, with a table of the stages that are not hidden.
+"""Hand-out for students who write a server: the task in Markdown, HTML and PDF, with a table of the graded tests.
 
-The task is `handout.md` in the folder of the assignment, or of the assignment that it extends. It is the same for all
-students: parameters that differ between students are drawn when a program is checked or graded.
+Hidden tests are left out of the table. The task is `handout.md` in the folder of the assignment, or of the assignment
+that it extends. It is the same for all students: parameters that differ between students are drawn when a program is
+checked or graded.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Test cases for an HTTP/1.1 server: requests as octets, and the check of the captured dialogue of each.
 
 A test case is one connection. Connections are opened in the order of the test cases, so that the capture alone assigns
-each connection to its test case. Responses are parsed tolerantly (analysis.rules.http1): a malformed response is
-reported by the message rule that it violates, a well-formed but wrong response by the check of the test case. Both
-reports give frame, offset, octets, RFC section and the correct form.
+each connection to its test case. Responses are parsed tolerantly (analysis.rules.http1). A malformed response is
+reported by the requirement of an RFC that it violates, a well-formed but wrong response by the check of the test case.
+Both reports give frame, offset, octets, RFC section and the correct form.
 """
 
 from __future__ import annotations

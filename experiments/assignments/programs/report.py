@@ -1,4 +1,4 @@
-"""Text report of a program's graded stages, for the terminal."""
+"""Text report on the graded test stages of a student's program: one line each, `passed` or with feedback."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""Stages of a program assignment: graded steps, passed in order, each decided by claims and by message rules.
+"""Grading of a student's server in stages (groups of tests with points), which have to be passed in order.
 
-A stage is passed if all its claims are shown and the program's messages keep its rules. A stage opens when the previous
-stage is passed, so that a fault is reported once, at the first stage that it affects.
+A stage has claims (statements about the server that the captured packets confirm or contradict) and message rules
+(requirements of RFCs on single messages). It is passed if all its claims are confirmed and no message of the program
+breaks its rules. A stage is graded only if the previous stage is passed, so that a fault is reported once, at the first
+stage that it affects.
 """
 
 from __future__ import annotations

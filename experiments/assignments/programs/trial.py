@@ -1,10 +1,10 @@
-"""Trial of a student's program: a run of the assignment's experiment with the program as its server, in virtual time.
+"""Test run of a student's server in virtual time: an experiment in which it takes the place of lab7's own server.
 
-The function `run` is called in the user-mode kernel that provides virtual time
-(lab7.experiments.harness.virtual_time.job). The program starts in a copy of the submission, confined
-(lab7.topologies.emulation.process.confinement). The experiment decides its claims after the network has stopped. If the
-program exits by itself or never listens, the trial writes a sentence about that into the file ENDED_NAME. The
-experiment then continues without the program, so that its earlier packets count.
+Virtual time is the clock of a user-mode Linux kernel, which stands still while programs compute. The function `run` is
+called in this kernel (by lab7.experiments.harness.virtual_time.job). The program starts in a copy of the submission,
+confined (lab7.topologies.emulation.process.confinement). The experiment sends it test messages, and evaluates the
+capture after the network has stopped. If the program exits by itself or never listens, a sentence about that is written
+into the file ENDED_NAME. The experiment then continues without the program, so that its earlier packets count.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Count of a student's failed tries per stage: `lab7 assignment check` first gives hints, and later full feedback.
 
-A try is a check of a program that differs from the program checked before. The counts are in a file of the student:
-they decide only about the output of `check`, and not about a grade.
+A try is a check of a program that differs from the program checked before. A stage is a graded group of tests. The
+counts are in a file of the student: they decide only about the output of `check`, and not about a grade.
 """
 
 from __future__ import annotations

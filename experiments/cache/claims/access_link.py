@@ -1,8 +1,8 @@
 """Verdicts on course claims W1, W2 and W8: response time and utilisation of an access link, with and without a cache.
 
 Each case (for example the slow link with a cache) is measured from HTTP requests and responses captured at three
-interfaces: the client's, the origin's, and the campus end of the link. The campus end is captured at the proxy with a
-cache, and at the client without one. A response crosses the link from the time of its first segment at the origin to
+interfaces: the client's, the origin's, and the campus end of the link. If there is a cache, the campus end is captured
+at the proxy, otherwise at the client. A response crosses the link from the time of its first segment at the origin to
 the time of its last segment at the campus end.
 """
 
@@ -163,7 +163,7 @@ def _own_ns(
 ) -> Iterator[int]:
     """Yield the response time minus the time on the link, in ns, of each answered request that is not collapsed.
 
-    `pairs` has each response on the link twice, as captured at the origin and at the campus end; `collapsed` has the
+    `pairs` has for each response on the link two captures: at the origin and at the campus end. `collapsed` has the
     indexes of collapsed requests.
     """
     on_link_ns = {there.key: there.last_ns - here.first_ns + here.asked_ns - there.asked_ns for here, there in pairs}

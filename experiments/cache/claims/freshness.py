@@ -94,7 +94,8 @@ def deliveries(legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Spa
 def decide_freshness(claim: str, legs: Legs, live: Mapping[bytes, LiveObject], spans: Sequence[Span]) -> Verdict:
     """Decide claim W6: no response for the changing objects `live` (by path) is older than Cache-Control permits.
 
-    Only requests within the time `spans` count. Undecided without a change or a cache hit.
+    Only requests within the time `spans` count. The claim is undecided if no object was replaced, or if no response
+    with max-age came from the cache.
     """
 
     def check() -> tuple[str, list[int]]:

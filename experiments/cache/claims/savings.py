@@ -59,9 +59,10 @@ def decide_link_relief(claim: str, without: LinkUse, cached: LinkUse, hits: int)
 
 
 def decompose_visit(load: PageLoad, legs: Legs, span: Span) -> Decomposition:
-    """Divide the load time of a page into terms. `load` is captured at the client, `legs` at the proxy.
+    """Divide the load time of a page into terms.
 
-    Only the proxy's requests within the time `span` count. Raises ValueError if no response was received.
+    `load` is captured at the client; `legs` are the proxy's connections, captured at the proxy. Only the proxy's
+    requests within the time `span` count. Raises ValueError if no response was received.
     """
     upstream = legs.forwarded([span])
     hits = {one.exchange.target for one in legs.served([span]) if one.upstream is None}

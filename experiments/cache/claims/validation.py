@@ -1,5 +1,8 @@
 """Verdicts on course claims W3, W4, W5 and W7 on cache validation, from packets between clients, cache and origin.
 
+They are that a cache validates by conditional requests (W3), that an unchanged object gets a 304 (W4), that a changed
+object replaces the stored one (W5), and that a cache is both a server and a client (W7).
+
 Sources: RFC 9111 section 4.3 (validation), RFC 9110 sections 13.1 (preconditions), 15.4.5 (304), 8.8 (validators) and
 3.7 (intermediaries). The contents of the origin's objects are known as well: a stored response and its replacement must
 equal a version of the object. W3 is about If-Modified-Since. A cache may send If-None-Match alone, which leaves W3
@@ -314,7 +317,7 @@ def _changed(legs: Legs, served: Served, objects: Objects) -> tuple[Message, lis
 
 
 def _in_its_place(served: Served, fresh: Message) -> int:
-    """Return the frame of a later client's response, which must be the new response, from the cache.
+    """Check that a later client gets the new response from the cache; return the number of the response's frame.
 
     Raises Contradiction for another response, Inconclusive if the cache did not store the new one.
     """

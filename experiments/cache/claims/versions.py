@@ -1,6 +1,7 @@
 """Comparison of captured responses with the versions of each object at the origin, by status, length and octets.
 
-    confirm(verdict, {b"/a": (b"old", b"new")}, [load])      the verdict; failed if a response is none of these
+    versions = {b"/a": (b"old", b"new")}        # contents of each object by URL path, oldest first
+    confirm(verdict, versions, [page_load])     # the verdict; failed if a response of page_load has another content
 
 RFC 9110 sections 15.3.1 (200) and 9.3.1 (GET). Claims of shorter times or fewer octets compare transfers of the same
 objects. An implementation that responds with an error, an empty body or other octets must not satisfy such a claim.
@@ -25,7 +26,7 @@ INDEX = "index.html"
 
 
 def objects_in(folder: Path) -> dict[bytes, tuple[bytes, ...]]:
-    """Return the objects in an origin's folder: URL path -> contents of all versions, here the content of the file.
+    """Return the objects in an origin's folder: URL path -> contents of all versions, here of the present one only.
 
     An index file has two paths: its own, and that of its folder.
     """

@@ -265,7 +265,7 @@ def unless_error(expectation: Expectation) -> Expectation:
 
 
 def not_content_of(source: int) -> Expectation:
-    """Expect that the client gets no complete 200 response with the content of step `source`, or its beginning."""
+    """Expect that the client gets no complete 200 response whose content is that of step `source` or a prefix of it."""
 
     def check(seen: CheckSeen, number: int) -> None:
         answer, kept = answer_of(seen, number), seen.contents[source - 1]

@@ -1,10 +1,11 @@
 """Scenarios of cache conformance checks: each step has a client request, the origin's reply, and expectations.
 
     Check("max-age-reused", "9111 4.2.1", "allowed", "A response is reused while its max-age lasts.", (
-        Step(reply=Reply(fields=(("Cache-Control", "max-age=60"),))),
-        Step(expect=(may(from_store(1)),)),
+        Step(reply=Reply(fields=(("Cache-Control", "max-age=60"),))),      # the origin's reply; the client gets it
+        Step(expect=(may(from_store(1)),)),                                # the stored response of step 1 is permitted
     ))
 
+A check has a name, an RFC section, a level (whether RFC 9111 requires or only allows the behaviour), a rule and steps.
 Every check has its own URLs. Every request has its step number in the field Lab-Step, and the origin sends the reply of
 that step. The content of a reply contains the check's name and the step number: a capture thereby shows which reply a
 client got.

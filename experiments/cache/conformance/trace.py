@@ -168,7 +168,7 @@ def _broken_request(stream: Stream, start: int, closed: bool) -> RequestSeen:
 
 
 def _with_rest(asked: RequestSeen, conversation: Conversation) -> RequestSeen:
-    """Return the last request of a connection, completed by the captured part of its response if that is incomplete."""
+    """Return the last request of a connection; if its response is incomplete, add the captured part of the response."""
     stream = conversation.connection.from_server.stream
     used = sum(len(one.response.octets) for one in conversation.exchanges if one.response is not None)
     start = _final(stream.data, used)

@@ -9,8 +9,9 @@ next health check has failed. Users may use such an answer for its TTL. The late
     last failed request                  TTL + interval + timeout + slack
 
 `interval` is the time between two health checks. `timeout` is the time-out of a check; it is 0 if the connection is
-refused at once. Three observations contradict the claim at any time: a 200 response with other content than the object,
-a DNS answer with an address that is no server of the object, and a DNS answer with another TTL.
+refused at once. `slack` is the time of messages under way (a refused check, the answer to the resolver), plus delays by
+other load on the machine. Three observations contradict the claim at any time: a 200 response with other content than
+the object, a DNS answer with an address that is no server of the object, and a DNS answer with another TTL.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ NS = 1_000_000_000
 class Fault:
     """Failure of one replica: its address, the times of failure and return in ns, and the terms that bound the outage.
 
-    The longest permitted outage is TTL + interval of health checks + time-out of a check + slack.
+    The longest permitted outage is TTL + interval of health checks + time-out of a check + slack (see the module).
     """
 
     address: str
@@ -131,7 +132,7 @@ class Recovery:
 
 @dataclass(frozen=True)
 class _Course:
-    """Outage of the user who was affected longest by a fault, as used in the evidence text.
+    """Outage of the user with the longest outage after a fault, as used in the evidence text.
 
     Attributes: the first failed, the last failed and the next successful request; the last DNS answer with the
     replica's address; the start of the last failed request in s after the fault; a text on the replica's return.
@@ -285,7 +286,7 @@ def _before(attempt: Attempt, fault: Fault) -> bool:
 
 
 def _course(episode: Episode) -> _Course:
-    """Check that the outage of each user is short enough; return that of the user who was affected longest."""
+    """Check that the outage of each user is short enough; return the longest one."""
     fault = episode.fault
     named = _no_longer_named(episode)
     users = [_served_again(user, fault) for user in episode.users]

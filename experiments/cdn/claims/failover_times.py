@@ -95,7 +95,7 @@ class FailOverTheory:
 
     @staticmethod
     def distance_allowed(count: int) -> float:
-        """Return the critical Kolmogorov-Smirnov distance for `count` samples at significance level 1 %."""
+        """Return the critical Kolmogorov-Smirnov distance for `count` fail-over times at significance level 1 %."""
         return KOLMOGOROV / math.sqrt(count)
 
 

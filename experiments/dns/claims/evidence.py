@@ -1,7 +1,8 @@
 """Common checks of DNS claims: selection of captured responses, and comparison with the records of the zones.
 
     zones = GivenZones([GivenRecord("www.example.com.", "CNAME", 3600, "server1.example.com."), ...])
-    zones.answer("www.example.com.", "A")      ([("www.example.com.", "server1.example.com.")], {"10.53.4.1"})
+    aliases, values = zones.answer("www.example.com.", "A")
+    # aliases: [("www.example.com.", "server1.example.com.")], the CNAME chain; values: {"10.53.4.1"}
 
 RFC 1034 sections 3.6.2 (aliases) and 4.2.1 (zone cuts), RFC 2181 section 9 (truncation), RFC 9156 (QNAME minimisation).
 A message that cannot be parsed contradicts every claim.

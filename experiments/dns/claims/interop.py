@@ -1,7 +1,11 @@
 """Verdict on one cell of the DNS interoperability matrix: whether a client gets the correct answer from a name server.
 
-    answered("cell", at_client, Asked("www.example.com.", "A"), zones, CLIENT, SERVER, AUTHORITATIVE)
-    resolved("cell", at_client, at_resolver, asked, zones, hosts)
+    asked = Asked("www.example.com.", "A")
+    answered("cell", at_client, asked, zones, client, server, "authoritative")     # a client queries a server directly
+    resolved("cell", at_client, at_resolver, asked, zones, hosts)                  # a resolver in between
+
+"cell" is the id of the verdict. at_client and at_resolver are the DNS traffic captured at these hosts, zones the
+configured records, client, server and hosts are addresses.
 
 Captured packets decide. The correct answer has all records of the name, through its aliases; for a name or type that
 does not exist, it is the zone's SOA (RFC 2308 sections 2.1 and 2.2). An authoritative server sets AA (RFC 1035 section

@@ -210,9 +210,9 @@ def decide_record_fields(
 
     `addresses` needs the key `local`. The addresses of the servers in NS records are taken from earlier responses; a
     referral is skipped if none was captured. With `zones`, all NS records, all records of the authority and additional
-    sections, and all TTLs must be those of the zones; other answers are checked by D2 to D6. `cold` means that the
-    local server's cache was empty when the capture began; the local server must then query another server before it
-    answers.
+    sections, and all TTLs must be those of the zones; the values of other records in answers are checked by the
+    functions for D2 to D6. `cold` means that the local server's cache was empty when the capture began; the local
+    server must then query another server before it answers.
     """
     local = addresses_of(addresses, "local")
 

@@ -321,9 +321,10 @@ def _role(address: str, addresses: Addresses) -> str:
 
 
 def _link(traffic: DnsTraffic, name: str, addresses: Addresses, asker: str, asked: str) -> DnsExchange:
-    """Return the first query of role `asker` for a name; raise Contradiction if one goes to another role than `asked`.
+    """Return the first query of the role `asker` for a name, with its response, which must have an answer.
 
-    The response must have an answer. Raises Inconclusive if the client sent no query.
+    Raises Contradiction if any of the role's queries for the name goes to a role other than `asked`; Inconclusive if
+    the client sent no query.
     """
     queries = [one for one in sent_by(traffic, addresses_of(addresses, asker)) if asks_for(one, name)]
     if not queries and asker == "client":
@@ -381,9 +382,10 @@ def _recursive(link: DnsExchange) -> None:
 
 
 def _named(traffic: DnsTraffic, domain: str, server: str, inside: bool) -> int:
-    """Return the first frame with NS records of a domain; raise Contradiction if any such set lacks `server`.
+    """Return the number of the first frame with NS records of a domain.
 
-    All name servers must be within the domain if `inside`, otherwise outside of it.
+    Raises Contradiction if a set of NS records lacks `server`, or has a name server outside of the domain (within the
+    domain, if `inside` is False).
     """
     owner, frames = canonical(domain), list[int]()
     for exchange in traffic.exchanges:

@@ -1,6 +1,6 @@
 """Parser of captured DNS traffic over UDP and TCP: queries at one interface, matched with their responses.
 
-    traffic = dns_exchanges(capture, "local:local-eth0").between(start_ns, end_ns)
+    traffic = dns_exchanges(capture, "local:local-eth0").between(start_ns, end_ns)     # host:interface
     for exchange in traffic.exchanges:
         print(exchange.query.question, exchange.response)
 
@@ -14,23 +14,27 @@ with a final dot, since they are compared case-insensitively (RFC 1035 section 2
 case.
 
 A dynamic update (RFC 2136) and its response are an exchange as well: the zone is in the question section, prerequisites
-and updates are in the answer and authority sections. A datagram that was not captured completely is reported as a hole.
+and updates are in the answer and authority sections. A datagram that was not captured completely is reported in
+`holes`.
 
-Not supported: further responses to the same query, as in zone transfers (they count as strays); dots inside labels;
-loops of compression pointers, which scapy cuts off without an error.
+Not supported: further responses to the same query, as in zone transfers (they are reported in `strays`); dots inside
+labels; loops of compression pointers, which scapy cuts off without an error.
 """
 
 from __future__ import annotations
 
+import struct
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache
 from ipaddress import ip_address
 from typing import Any, Literal
 
 from lab7.experiments.dns.wire.common_records import CommonMessage, parse_common
 from lab7.experiments.harness.judge import layers
+from lab7.experiments.harness.judge.fragments import is_first_fragment
 from lab7.experiments.harness.judge.frames import (
     UDP_HEADER_BYTES,
     UDP_PROTOCOL,
@@ -38,6 +42,7 @@ from lab7.experiments.harness.judge.frames import (
     Connection,
     Direction,
     Endpoint,
+    Frame,
     UdpDatagram,
     connections,
     datagrams,
@@ -47,8 +52,14 @@ from lab7.experiments.harness.judge.verdict import Contradiction
 Transport = Literal["udp", "tcp"]
 
 DNS_PORT = 53
+# Ports of DNS, multicast DNS (RFC 6762) and LLMNR (RFC 4795).
+NOT_ELSEWHERE = frozenset((DNS_PORT, 5353, 5355))
+RECORDS_MAX = 255  # records in a section of a message that is recognised by its content
 LENGTH_BYTES = 2  # RFC 1035 section 4.2.2
 HEADER_BYTES = 12  # RFC 1035 section 4.1.1
+# RFC 1035 section 4.1.1: offsets in the header of the octet with QR and OPCODE, and of the four counts of records.
+FLAGS_AT, COUNTS_AT, QR, OPCODE = 2, 4, 0x80, 0x78
+QUESTION_BYTES = 4  # RFC 1035 section 4.1.2: type, class
 RECORD_BYTES = 10  # RFC 1035 section 4.1.3: type, class, TTL, RDLENGTH
 # Names of response codes (RFC 1035 section 4.1.1, RFC 6891 section 9).
 RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 16: "BADVERS"}
@@ -367,11 +378,39 @@ _Key = tuple[str, str, int, str, int, int]
 
 @dataclass(frozen=True)
 class Problem:
-    """Malformed or incompletely captured message: frame number, time in ns, description."""
+    """Malformed or incompletely captured message on the DNS port: its frame, and a clause about the fault.
+
+    `carrier` and `octets` are the transport and the captured octets of the message; None for a TCP connection.
+    """
 
     frame: int
     time_ns: int
     text: str
+    carrier: Carrier | None = None
+    octets: bytes = field(default=b"", repr=False)
+
+    @property
+    def is_response(self) -> bool:
+        """Return True for a response, by its QR bit (RFC 1035 section 4.1.1), or without this bit by its ports."""
+        if len(self.octets) < FLAGS_AT + 1:
+            return self.carrier is not None and self.carrier.source_port == DNS_PORT
+        return bool(self.octets[FLAGS_AT] & QR)
+
+    @property
+    def question(self) -> Question | None:
+        """Return the question of the message; None if it has none that can be parsed."""
+        name_at = end = HEADER_BYTES
+        while end < len(self.octets) and self.octets[end]:
+            end += 1 + self.octets[end]
+        end += 1 + QUESTION_BYTES
+        # The question alone is a message, with its count in the header in place of the four counts.
+        alone = self.octets[:COUNTS_AT] + b"\0\1" + bytes(6) + self.octets[name_at:end]
+        if self.carrier is None or end > len(self.octets):
+            return None
+        try:
+            return read_message(alone, self.carrier).question
+        except MalformedMessage:
+            return None
 
 
 @dataclass(frozen=True)
@@ -415,6 +454,14 @@ class DnsTraffic:
         )
 
     @property
+    def messages(self) -> list[DnsMessage]:
+        """Return all messages: each query, its repetitions and its response, then the responses without a query."""
+        found: list[DnsMessage] = []
+        for exchange in self.exchanges:
+            found += [exchange.query, *exchange.repeats, *([exchange.response] if exchange.response else [])]
+        return [*found, *self.strays]
+
+    @property
     def absence(self) -> str | None:
         """Return a text for the verdict if no DNS query was captured, otherwise None."""
         return None if self.exchanges or self.problems else "no DNS query in the capture"
@@ -456,23 +503,78 @@ def dns_exchanges(capture: CaptureFile, interface: str, port: int = DNS_PORT) ->
             continue
         udp = frame.udp
         if udp is not None and port in (udp.source.port, udp.target.port):
+            carrier = _udp_carrier(frame, udp)
             if frame.truncated:
-                holes.append(Problem(frame.number, frame.time_ns, f"frame {frame.number} was captured incompletely"))
+                text = f"frame {frame.number} was captured incompletely"
+                holes.append(Problem(frame.number, frame.time_ns, text, carrier, udp.payload))
             else:
-                ends = (udp.source.address, udp.source.port, udp.target.address, udp.target.port)
-                _note(messages, problems, _datagram(udp), Carrier(frame.number, frame.time_ns, *ends, "udp"))
+                _note(messages, problems, *_datagram(udp), carrier)
     for connection in connections(frames):
         if connection.server.port != port:
             continue
         if not connection.whole:
             text = f"the capture of the TCP connection opened in frame {connection.syn.frame} is incomplete"
             holes.append(Problem(connection.syn.frame, connection.syn.time_ns, text))
-        for octets, carrier in _both_ways(connection):
-            _note(messages, problems, octets, carrier)
+        for octets, fault, carrier in _both_ways(connection):
+            _note(messages, problems, octets, fault, carrier)
     messages.sort(key=lambda message: (message.time_ns, message.frame))
     problems.sort(key=lambda problem: problem.frame)
     exchanges, strays = pair(messages)
     return DnsTraffic(exchanges, tuple(problems), capture.dropped(interface), tuple(holes), strays)
+
+
+def lone_fragments(capture: CaptureFile, interface: str, traffic: DnsTraffic) -> Iterator[Problem]:
+    """Yield the first fragments of messages on port 53 that are not in `traffic`, since other fragments are missing.
+
+    A capture of port 53 alone has no further fragments, because these have no ports.
+    """
+    whole = {(_ends(one), one.id.to_bytes(2, "big")) for one in traffic.messages}
+    whole |= {(_ends(one.carrier), one.octets[:2]) for one in traffic.problems if one.carrier is not None}
+    for frame in capture.at(interface):
+        udp = frame.udp if is_first_fragment(frame.data) else None
+        if udp is None or DNS_PORT not in (udp.source.port, udp.target.port):
+            continue
+        carrier = _udp_carrier(frame, udp)
+        if (_ends(carrier), udp.payload[:2]) not in whole:
+            text = f"frame {frame.number} has the first of several fragments, and another one is missing"
+            yield Problem(frame.number, frame.time_ns, text, carrier, udp.payload)
+
+
+def _ends(carrier: Carrier) -> tuple[str, int, str, int]:
+    return carrier.source, carrier.source_port, carrier.target, carrier.target_port
+
+
+def exchanges_elsewhere(capture: CaptureFile, interface: str) -> DnsTraffic:
+    """Return the DNS traffic over UDP of servers at other ports than 53. Raises KeyError without the interface.
+
+    A server is recognised by a response to a query (same id and question), since other protocols have no such pairs.
+    Left out: multicast DNS and LLMNR, which have the same message format.
+    """
+    messages: list[DnsMessage] = []
+    for frame in datagrams(capture.at(interface)):
+        udp = frame.udp
+        if udp is None or not NOT_ELSEWHERE.isdisjoint((udp.source.port, udp.target.port)):
+            continue
+        octets, fault = _datagram(udp)
+        if fault is None and _resembles_dns(octets):
+            with suppress(MalformedMessage):
+                messages.append(read_message(octets, _udp_carrier(frame, udp)))
+    answered = [exchange.query for exchange in pair(messages)[0] if exchange.response is not None]
+    servers = {(query.target, query.target_port) for query in answered}
+    exchanges, strays = pair(
+        [one for one in messages if {(one.source, one.source_port), (one.target, one.target_port)} & servers]
+    )
+    return DnsTraffic(exchanges, dropped=capture.dropped(interface), strays=strays)
+
+
+def _resembles_dns(octets: bytes) -> bool:
+    """Return True for a header of opcode QUERY, one question and few records; a fast filter before parsing."""
+    if len(octets) < HEADER_BYTES or octets[FLAGS_AT] & OPCODE:
+        return False
+    counts: tuple[int, ...] = struct.unpack_from("!4H", octets, COUNTS_AT)
+    questions, answers, authority, additional = counts
+    few = RECORDS_MAX if octets[FLAGS_AT] & QR else 0
+    return questions == 1 and max(answers, authority) <= few and additional <= RECORDS_MAX
 
 
 def pair(messages: list[DnsMessage]) -> tuple[tuple[DnsExchange, ...], tuple[DnsMessage, ...]]:
@@ -518,37 +620,42 @@ def _answers(response: DnsMessage, query: DnsMessage) -> bool:
     return response.question == query.question or (response.question is None and may_omit)
 
 
-def _note(messages: list[DnsMessage], problems: list[Problem], octets: bytes | str, carrier: Carrier) -> None:
-    """Parse a message and append it to `messages`; if it is malformed, append a description to `problems`.
-
-    A description as `octets` (of an incomplete message) is passed on to `problems`.
-    """
-    if isinstance(octets, bytes):
+def _note(
+    messages: list[DnsMessage], problems: list[Problem], octets: bytes, fault: str | None, carrier: Carrier
+) -> None:
+    """Parse a message and append it to `messages`; append a Problem for malformed octets, or for a known `fault`."""
+    if fault is None:
         try:
             messages.append(read_message(octets, carrier))
             return
         except MalformedMessage as found:
-            octets = str(found)
+            fault = str(found)
     way = f"from {carrier.source} to {carrier.target} by {carrier.transport.upper()}"
-    problems.append(Problem(carrier.frame, carrier.time_ns, f"{octets} ({way})"))
+    problems.append(Problem(carrier.frame, carrier.time_ns, f"{fault} ({way})", carrier, octets))
 
 
-def _datagram(udp: UdpDatagram) -> bytes | str:
+def _udp_carrier(frame: Frame, udp: UdpDatagram) -> Carrier:
+    ends = (udp.source.address, udp.source.port, udp.target.address, udp.target.port)
+    return Carrier(frame.number, frame.time_ns, *ends, "udp")
+
+
+def _datagram(udp: UdpDatagram) -> tuple[bytes, str | None]:
+    """Return the octets of a message, and a clause about the datagram's fault or None."""
     held = UDP_HEADER_BYTES + len(udp.payload)
     if not UDP_HEADER_BYTES <= udp.length <= held:
-        return f"the frame holds only {held} of {udp.length} octets of the datagram"
-    return udp.payload[: udp.length - UDP_HEADER_BYTES]
+        return udp.payload, f"the frame holds only {held} of {udp.length} octets of the datagram"
+    return udp.payload[: udp.length - UDP_HEADER_BYTES], None
 
 
-def _both_ways(connection: Connection) -> Iterator[tuple[bytes | str, Carrier]]:
+def _both_ways(connection: Connection) -> Iterator[tuple[bytes, str | None, Carrier]]:
     yield from _prefixed(connection.from_client, connection.client, connection.server, connection.whole)
     yield from _prefixed(connection.from_server, connection.server, connection.client, connection.whole)
 
 
 def _prefixed(
     direction: Direction, source: Endpoint, target: Endpoint, whole: bool
-) -> Iterator[tuple[bytes | str, Carrier]]:
-    """Yield (message octets or error text, packet data) for each length-prefixed message in a TCP stream.
+) -> Iterator[tuple[bytes, str | None, Carrier]]:
+    """Yield (octets, fault or None, transport) for each length-prefixed message in a TCP stream.
 
     A stream that ends within a message yields an error text, unless the capture has a gap (`whole` is False).
     """
@@ -564,8 +671,9 @@ def _prefixed(
         end = first + int.from_bytes(stream.data[start:first], "big")
         if end > len(stream.data):
             break
-        yield stream.data[first:end], carrier(start, end)
+        yield stream.data[first:end], None, carrier(start, end)
         start = end
     if whole and start < len(stream.data):
         left = len(stream.data) - start
-        yield f"the stream ends {left} octets into a message", carrier(start, len(stream.data))
+        fault = f"the stream ends {left} octets into a message"
+        yield stream.data[start + LENGTH_BYTES :], fault, carrier(start, len(stream.data))

@@ -207,9 +207,8 @@ def _session(control: Connection, free: list[Connection]) -> FtpSession:
             encrypted = exchanges[-1].frames[-1]
             break
     reading.finish()
-    if encrypted is None and (wrong := wrong_command or wrong_reply):
-        return FtpSession(control, (), (), problem=str(wrong))
-    problem = _order(exchanges, rest if encrypted is None else [])
+    wrong = (wrong_command or wrong_reply) if encrypted is None else None
+    problem = _order(exchanges, rest if encrypted is None else []) if wrong is None else str(wrong)
     return FtpSession(
         control,
         tuple(greeting),

@@ -4,9 +4,9 @@ Follows draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng: both byte orders, t
 sections and interfaces, Enhanced, Simple and (obsolete) Packet Blocks, and the drop counts of Interface Statistics
 Blocks. gzip, bzip2 and xz are decompressed.
 
-Any other link header (Linux cooked capture, raw IP, BSD loopback) is replaced by an Ethernet header with the known
-addresses, so that all code that parses frames handles one format only. VLAN tags are kept. A packet shorter than its
-link header becomes an empty frame.
+Any other link header (Linux cooked capture, raw IP, BSD loopback, PPP, Cisco HDLC) is replaced by an Ethernet header
+with the known addresses, so that all code that parses frames handles one format only. VLAN tags are kept. A packet
+shorter than its link header becomes an empty frame.
 
 Every defect of a file raises CaptureReadError with a message of one sentence. By default a truncated or damaged file is
 rejected as a whole, because the missing packets may be the evidence of a run. `read_readable` reads such a file up to
@@ -80,7 +80,7 @@ FOREIGN = {
 MAGIC_BYTES_MAX = max(map(len, (*COMPRESSIONS, *FOREIGN)))
 
 # Numbers of link types, from https://www.tcpdump.org/linktypes.html.
-LINKTYPE_NULL, LINKTYPE_RAW, LINKTYPE_LOOP, LINKTYPE_LINUX_SLL = 0, 101, 108, 113
+LINKTYPE_NULL, LINKTYPE_PPP, LINKTYPE_RAW, LINKTYPE_C_HDLC, LINKTYPE_LOOP, LINKTYPE_LINUX_SLL = 0, 9, 101, 104, 108, 113
 LINKTYPE_IPV4, LINKTYPE_IPV6, LINKTYPE_LINUX_SLL2 = 228, 229, 276
 # Link type numbers that some operating systems write for raw IP (DLT_RAW).
 DLT_RAW = (12, 14)
@@ -90,6 +90,11 @@ ETHERTYPE_IPV4, ETHERTYPE_IPV6 = 0x0800, 0x86DD
 ETHERTYPE_NONE, ETHERTYPE_MIN = 0x88B5, 0x0600
 # EtherType by address family: AF_INET is 2 everywhere; AF_INET6 differs between Linux, the BSDs and macOS.
 FAMILIES = {2: ETHERTYPE_IPV4, **dict.fromkeys((10, 24, 28, 30), ETHERTYPE_IPV6)}
+# PPP's address and control field (RFC 1662 section 3.1), and EtherType by its protocol field (RFC 1332, RFC 5072).
+PPP_ALL_STATIONS = b"\xff\x03"
+PPP_PROTOCOLS = {0x0021: ETHERTYPE_IPV4, 0x0057: ETHERTYPE_IPV6}
+# Address octets of Cisco HDLC, unicast and broadcast (RFC 1547 section 4.3.1); a control octet and an EtherType follow.
+C_HDLC_ADDRESSES, C_HDLC_BYTES = (b"\x0f", b"\x8f"), 4
 _SLL, _SLL2 = struct.Struct("!HHH8sH"), struct.Struct("!HHIHBB8s")
 
 
@@ -389,6 +394,11 @@ def _with_ethernet_header(link_type: int, data: bytes, number: int) -> bytes:
         # A BSD loopback header has the address family in the capturing machine's byte order, not in the file's.
         family = min(int.from_bytes(data[:4], "big"), int.from_bytes(data[:4], "little"))
         return _frame(FAMILIES.get(family, 0), data[4:]) if len(data) >= 4 else b""
+    if link_type == LINKTYPE_PPP and data[:1] not in C_HDLC_ADDRESSES:
+        return _from_ppp(data.removeprefix(PPP_ALL_STATIONS))
+    if link_type in (LINKTYPE_PPP, LINKTYPE_C_HDLC):
+        # Some programs write the link type of PPP for Cisco HDLC as well.
+        return _frame(int.from_bytes(data[2:C_HDLC_BYTES], "big"), data[C_HDLC_BYTES:]) if len(data) >= C_HDLC_BYTES else b""
     if link_type == LINKTYPE_LINUX_SLL:
         if len(data) < _SLL.size:
             return b""
@@ -401,8 +411,15 @@ def _with_ethernet_header(link_type: int, data: bytes, number: int) -> bytes:
         return _frame(protocol, data[_SLL2.size :], address[:length])
     raise _FormatError(
         f"has packets of link type {link_type} (the first is packet {number}): supported are Ethernet, Linux "
-        "cooked capture (SLL, SLL2), raw IP and BSD loopback"
+        "cooked capture (SLL, SLL2), raw IP, BSD loopback, PPP and Cisco HDLC"
     )
+
+
+def _from_ppp(data: bytes) -> bytes:
+    """Replace PPP's protocol field, which has one octet if that is odd (RFC 1661 section 2)."""
+    length = 1 if data[:1] and data[0] & 1 else 2
+    protocol = int.from_bytes(data[:length], "big")
+    return _frame(PPP_PROTOCOLS.get(protocol, 0), data[length:]) if len(data) >= length else b""
 
 
 def _frame(ethertype: int, payload: bytes, source: bytes = b"") -> bytes:

@@ -1,7 +1,7 @@
 """Packet recorder process: one raw socket per interface, opened in the interface's network namespace.
 
-`capture.Capture` starts the process, and passes it an open descriptor of each namespace. The two exchange lines on the
-recorder's standard input and output:
+`capture.Capture` starts the process, and passes it an open descriptor of each namespace. The two processes exchange
+lines on the recorder's standard input and output:
 
     to the recorder      {"target": path of the capture file, "interfaces": [{"label", "ifname", "namespace_fd"}]}
     from the recorder    {"ready": true}                                                 # all sockets are bound

@@ -1,9 +1,9 @@
-"""Truncation of captured frames after the verdict on a run, to save disk space: each frame keeps only its first octets.
+"""Truncation of the frames in a capture after its evaluation, to save disk space: each keeps only its first octets.
 
-A function selects the number of octets that each frame keeps. A truncated frame keeps its number, time stamp and
-original length, as in a capture with a snap length, so that sizes and times can still be checked. Most of a file of
-truncated frames is packet headers, which compress well; the file is therefore compressed too (gzip, RFC 1952).
-Wireshark, tshark, scapy and lab7 read it under the same name.
+The caller passes a function that returns, for a frame, the number of octets to keep. A truncated frame keeps its
+number, time stamp and original length, as in a capture with a snap length, so that sizes and times can still be
+checked. Most of a file of truncated frames is packet headers, which compress well; the file is therefore compressed too
+(gzip, RFC 1952). Wireshark, tshark, scapy and lab7 read it under the same name.
 """
 
 from __future__ import annotations

@@ -1,1 +1,4 @@
-"""Catalogue of the experiments, test matrices and topologies of lab7 and of installed plug-in packages."""
+"""Catalogue of experiments, topologies and test matrices (all servers against all clients) of lab7 and of plug-ins.
+
+Plug-ins are other installed Python distributions that declare entry points.
+"""

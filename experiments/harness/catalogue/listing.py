@@ -1,7 +1,7 @@
-"""Cached listing of experiments, test matrices and topologies, for commands that display names and descriptions.
+"""Cached list of all experiments, topologies and test matrices, for commands that display names and descriptions.
 
-The cache saves these commands the import of all modules. It is valid as long as neither a Python or TOML file of lab7
-nor an entry point of another distribution changes.
+A test matrix is a test of all servers against all clients. The cache saves the commands the import of all modules. It
+is valid as long as neither a Python or TOML file of lab7 nor an entry point of another distribution changes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Command `lab7`: its subcommands, and the conversion of errors to messages and exit codes.
 
-Exit codes: 0 all claims shown; 1 a claim not shown (or, with --strict, a suspect run: a check of the network's
-properties or of the machine's load failed); 2 usage error; 3 not possible on this machine, or a process of the network
-died; 4 a program of --replace did not start; 128 and the signal's number, if one ended it (130: Ctrl-C).
+Exit codes: 0 all claims (statements about protocols) are confirmed by the packets; 1 a claim is not (or, with --strict,
+a suspect run: a check of the network's properties or of the machine's load failed); 2 usage error; 3 not possible on
+this machine, or a process of the network died; 4 a program of --replace did not start; 128 and the signal's number, if
+one ended it (130: Ctrl-C).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Helpers shared by all lab7 commands: exit codes, options, tables, progress bars, choice of real or virtual time."""
+"""Helpers shared by all lab7 commands: exit codes, options, tables, progress bars, choice of real or virtual time.
+
+In virtual time a command runs in a user-mode Linux kernel, whose clock stands still while programs compute.
+"""
 
 from __future__ import annotations
 

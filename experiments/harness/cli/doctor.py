@@ -1,4 +1,4 @@
-"""Command `lab7 doctor`: examination of the machine, and with --fix its repair."""
+"""Command `lab7 doctor`: check of this machine for what lab7 requires; with --fix, installation of missing parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Commands `lab7 list` (experiments and topologies) and `lab7 claims` (claims with their latest verdicts)."""
+"""Commands `lab7 list` and `lab7 claims`: list of experiments and topologies; claims with their latest verdicts.
+
+A claim is a statement of the course about a protocol, which the packets of an experiment confirm or contradict.
+"""
 
 from __future__ import annotations
 

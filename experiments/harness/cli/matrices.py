@@ -1,4 +1,4 @@
-"""Command `lab7 matrix`: test matrices of all servers against all clients, and of all caches against RFC 9111."""
+"""Command `lab7 matrix`: test matrices of all servers against all clients, and of all HTTP caches against RFC 9111."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Commands `lab7 up`, `lab7 shell` and `lab7 exec`: interactive use of a topology."""
+"""Commands `lab7 up`, `lab7 shell` and `lab7 exec`, which start an emulated network from a topology.
+
+`up` keeps the network running until Ctrl-C, `shell` opens Mininet's command line on it, and `exec` runs one command in
+a host and then stops the network.
+"""
 
 from __future__ import annotations
 

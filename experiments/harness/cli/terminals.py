@@ -1,7 +1,7 @@
-"""Availability of an X server for terminal windows of hosts (commands xterm, gterm, x).
+"""Availability of an X server for the terminal windows of hosts, which the commands xterm, gterm and x open.
 
-The server is that of the user. DISPLAY names its socket in /tmp/.X11-unix, or its TCP port (ssh -X); a TCP port cannot
-be reached from the network namespace of a sandbox.
+The server is that of the user. DISPLAY names its socket in /tmp/.X11-unix, or its TCP port (ssh -X). A TCP port cannot
+be reached from a sandbox (separate Linux namespaces), in which emulated networks usually run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Parallel runs of experiments in virtual time, each in its own user-mode kernel.
+"""Parallel runs of experiments in virtual time: each run has a user-mode Linux kernel, whose clock skips idle time.
 
 Results are reported in the order of the command line, whichever run ends first.
 """

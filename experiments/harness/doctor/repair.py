@@ -1,8 +1,8 @@
 """Repair of the machine (`lab7 doctor --fix`): installation of packages, access to TAP devices, build of a kernel.
 
-The kernel is a user-mode Linux for virtual time. The packages are those of lab7.topologies.emulation.provisioning,
-which scripts/provision.sh installs in a checkout. Left out: security settings of the machine, such as Ubuntu's
-restriction of user namespaces; their remedy is printed.
+The kernel is a user-mode Linux whose clock skips idle time (virtual time). The packages are those of
+lab7.topologies.emulation.provisioning, which scripts/provision.sh installs in a checkout. Left out: security settings
+of the machine, such as Ubuntu's restriction of user namespaces; their remedy is printed.
 """
 
 from __future__ import annotations

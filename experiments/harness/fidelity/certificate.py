@@ -1,7 +1,8 @@
 """Fidelity certificate of a run: checks of measured against configured path properties, and of the machine's load.
 
 Delay, rate and loss of the paths are measured before an experiment by probes inside the hosts; the machine is monitored
-during it. A failed check makes the run suspect: its packets are still evidence of order, but its times are unreliable.
+during it. A failed check makes the run suspect: its packets still show which messages were sent, and in which order,
+but its times are unreliable.
 """
 
 from __future__ import annotations

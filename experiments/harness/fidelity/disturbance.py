@@ -1,38 +1,39 @@
-"""Disturbance of a measured time: delays that the real machine added by load and processing, split by cause.
+"""Disturbance of a measured time: delays caused by the machine that runs the emulation, split by cause.
 
     record.within(start_ns, end_ns)    # Disturbance(late_s=0.0004, waiting_s=0.003, programs_s=0.0021, ...)
 
-A sample is one measurement of a time, such as one page load. A Record has the counters of the machine over a run. The
-disturbance of a sample has five terms, each measured independently of the packets, in the order in which they are
-subtracted from the sample:
+A prediction contains no time in which programs compute, or wait for a processor or a disk. A Record has counters of
+such delays, read many times during a run. A sample is one measurement of a time, such as one page load. Its disturbance
+is the sum of five terms, which are counted without the use of packets. They are subtracted from the sample in this
+order:
 
     late_frames             frames that left a wire (user-space link) after they were due
     waiting_for_processor   run-queue delay of the programs of the hosts (proc_pid_schedstat(5), second field), and of
                             the kernel's threads that deliver their frames (ksoftirqd)
-    programs                CPU time of the programs (proc_pid_schedstat(5), first field), which no prediction contains
+    programs                CPU time of the programs (proc_pid_schedstat(5), first field)
     waiting_for_disk        uninterruptible sleep of the programs (state D in proc_pid_stat(5)), such as fsync
     stolen                  CPU time that the hypervisor gave to other guests (/proc/stat, in steps of a clock tick)
 
 Not all of these delays are on a sample's critical path: programs of two hosts wait at the same time, and a server
-writes its log after its response. The following rules limit the terms to what can have delayed the sample:
+writes its log after its response. These rules therefore limit the terms:
 
-- A program's delays count only during the turns of its host, the intervals in which the network waits for the host (see
-  turns). In each turn they count at most for the turn's length, in the order run-queue delay, CPU time, disk waits and
-  stolen time. Each is the counter's growth between the last reading before the turn and the first reading after it. The
-  sum over all turns of a host in a sample is at most the counter's growth in the sample. For a host without a capture,
-  such as a name server behind others, the whole sample counts. The processes of this command and of the captures do not
-  count.
+- A program's delays count only during the turns of its host, the intervals from a packet's arrival to the host's next
+  packet (see the module turns). In each turn they count at most for the turn's length, in the order run-queue delay,
+  CPU time, disk waits and stolen time. Each is the counter's growth between the last reading before the turn and the
+  first reading after it. The sum over all turns of a host in a sample is at most the counter's growth in the sample.
+  For a host without a capture, such as a name server behind others, the whole sample counts. The processes of lab7
+  itself and of the capture do not count.
 - The run-queue delay of ksoftirqd and the stolen time are counted per machine, not per host. In a turn, they count up
   to the part of the turn that no program's delay explains. Each frame is processed on one processor, so only the
   ksoftirqd thread of one processor counts; over a sample, at most the delay of all these threads in the sample counts.
 - A host is ignored if its own wires carried no frame during the sample. The CPU time and waits of a wire's process
   appear as lateness of its frames.
-- As long as the capture is not read, the turns are unknown. All programs then count from the first to the last frame on
-  a wire, but not before: a client that is started for the sample computes before it sends anything.
-- Frames of one direction that are due within BURST_NS are one burst, of which only the latest frame counts: the frames
-  behind it would have waited anyway, for it or for their predecessor on the link.
+- The turns are unknown until the capture has been read. Until then, the delays of all programs count, from the first to
+  the last frame of the sample on a wire. Earlier ones do not: a client that is started for the sample computes first.
+- Frames of one direction that are due within BURST_NS form a burst. Of a burst, only the greatest lateness of a frame
+  counts, since frames of a burst wait for one another in any case.
 - `without_disturbance` subtracts at most the sample's excess over the predicted time, so that no sample becomes shorter
-  than predicted; and from each measured term at most the excess of that term.
+  than predicted. The same limit holds for each part of the time, such as connection setup.
 
 A constant waste of time by a server (a sleep, a superfluous round trip) therefore remains visible, since no counter
 measured here accounts for it.

@@ -1,10 +1,10 @@
-"""Sampling of counters that reveal delays by other load: scheduler statistics of programs, lateness of frames.
+"""Sampling of counters that reveal delays by the load of the machine: scheduler statistics, lateness of frames.
 
 Wires are links in user space (lab7.topologies.emulation.wire); they record the due and departure time of each frame.
 
-The machine's monitor (see certificate) reads the counters every few milliseconds, and at the start and end of each
-measurement. Programs of a host are found by its network namespace. Missed are programs that start and exit between two
-scans, and the growth of a counter between its last reading and the exit of the program.
+The monitor of the machine's load (see certificate) reads the counters every few milliseconds, and at the start and end
+of each measurement. Programs of a host are found by its network namespace. Missed are programs that start and exit
+between two scans, and the growth of a counter between its last reading and the exit of the program.
 
 Debian's kernel does not count disk waits of a thread (kernel.task_delayacct is off). The thread's state is sampled
 instead: the time between two readings counts as disk wait in full if the state is D at both readings, and by half if

@@ -1,16 +1,16 @@
-"""Processing intervals ("turns") of hosts in a capture: from an arrival at a host to the host's next transmission.
+"""Processing intervals ("turns") of hosts in a capture: from a packet's arrival at a host to the host's next packet.
 
     request in ──┐ turn ┌── first segment of the response out
 
 A turn starts with the latest frame that arrives for a program of the host (payload, a datagram, FIN, RST, SYN-ACK), and
-ends with the next frame that a program of the host sends (payload, a datagram, FIN, SYN). If programs send more before
-the next arrival, the next turn starts at once: a server answers several requests one by one, a client acknowledges
-SETTINGS first. Frames of TCP itself (acknowledgements, a server's SYN-ACK) neither start nor end a turn. Segments that
-the congestion window held back count like others, although no program acts in their turn. If further octets arrive
-while programs still process the first octets, the turn found is shorter than the real one.
+ends with the next frame that a program of the host sends (payload, a datagram, FIN, SYN). If the host sends more before
+the next arrival, the next turn starts at once, for example if a server answers several requests one by one. Frames of
+TCP itself (acknowledgements, a server's SYN-ACK) neither start nor end a turn. Segments that the congestion window held
+back count like others, although no program acts in their turn. If further octets arrive while programs still process
+the first octets, the turn found is shorter than the real one.
 
-A host that is silent for longer than TURN_MAX_NS acts on a timer. The network then waits for the host's programs twice,
-while they set the timer and after the timer has fired; each wait is a turn of TIMER_NS:
+A host that is silent for longer than TURN_MAX_NS waits for a timer of its own. Its programs then work twice: before
+they set the timer, and after it has fired. Each time counts as a turn of the length TIMER_NS:
 
     RST in ──┐ turn ┌ ... a retry interval ... ┐ turn ┌── SYN out
 """

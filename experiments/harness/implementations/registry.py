@@ -1,4 +1,7 @@
-"""Registry of third-party servers and clients for each role (registry.toml), for the option `--replace ROLE=NAME`."""
+"""Registry of third-party programs for `lab7 run --replace ROLE=NAME`: servers and clients by role (registry.toml).
+
+A role is a server or client in an experiment, such as origin or proxy, whose place another program can take.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluation of captures: frames parsed by scapy, TCP streams reassembled, verdicts on claims with evidence.
+"""Evaluation of captures: frames parsed by scapy, TCP streams reassembled, verdicts on claims about protocols.
 
 The services' own parsers are never used, so that a defect of a parser cannot hide itself. The modules, from the file
 upwards: `frames` (numbered frames of a capture, and its TCP connections), `reassembly` (octets of a TCP stream in

@@ -7,8 +7,8 @@
 
 Each protocol's grammar parses the two streams of a connection into lines; the protocol's session parser pairs command
 and reply lines into exchanges. The types here hold the parts that all these protocols have in common: the frames of a
-line, a request with its replies, a connection with its exchanges in order, and the sessions at one interface as
-evidence for a claim (`verdict.Traffic`).
+line, a request with its replies, a connection with its exchanges in order, and the sessions at one interface, from
+which claims about a protocol are decided (`verdict.Traffic`).
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from typing import Any
 from lab7.experiments.harness.capture.pcapng import InterfaceCounts
 from lab7.experiments.harness.capture.reader import Packet, read_packets, read_readable
 from lab7.experiments.harness.judge import layers
-from lab7.experiments.harness.judge.fragments import TAG_BYTES, TYPE_AT, VLAN_TAGS, Reassembler, ipv4_offset
+from lab7.experiments.harness.judge.fragments import Reassembler, ipv4_offset, ipv6_offset
 from lab7.experiments.harness.judge.reassembly import Segment, Stream, reassemble, unwrap
 
 # EtherType, protocol numbers and offsets within the frame for IPv4 (RFC 894; RFC 791 section 3.1; RFC 768).
@@ -174,21 +174,11 @@ def _ip_packet(data: bytes, protocol: int) -> tuple[str, str, int, int] | None:
             return None
         source, target = _ipv4_text(data[at + 12 : at + 16]), _ipv4_text(data[at + 16 : at + 20])
         return source, target, at + header, at + length
-    at = _after_tags(data)
-    if data[at : at + 2] != IPV6 or len(data) < at + 2 + IPV6_HEADER_BYTES:
-        return None
-    at += 2
-    if data[at] >> 4 != 6 or data[at + 6] != protocol:
+    at = ipv6_offset(data)
+    if not at or data[at] >> 4 != 6 or data[at + 6] != protocol:
         return None
     end = at + IPV6_HEADER_BYTES + int.from_bytes(data[at + 4 : at + 6], "big")
     return _ipv6_text(data[at + 8 : at + 24]), _ipv6_text(data[at + 24 : at + 40]), at + IPV6_HEADER_BYTES, end
-
-
-def _after_tags(data: bytes) -> int:
-    at = TYPE_AT
-    while data[at : at + 2] in VLAN_TAGS:
-        at += TAG_BYTES
-    return at
 
 
 @lru_cache(4096)
@@ -289,7 +279,7 @@ def _capture_file(packets: Sequence[Packet], counts: Mapping[str, InterfaceCount
 
 
 def datagrams(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """Yield the frames of one interface, with each fragmented IPv4 datagram reassembled into one frame.
+    """Yield the frames of one interface, with each fragmented IP datagram reassembled into one frame.
 
     The reassembled frame has the number and time of the fragment that completed the datagram.
     """

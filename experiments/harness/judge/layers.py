@@ -15,6 +15,7 @@ without the files. A program that runs a user's file, which may import scapy its
 
 from __future__ import annotations
 
+import logging
 import os
 from functools import cache
 from importlib import import_module
@@ -61,6 +62,8 @@ def load() -> None:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+    # scapy warns of malformed octets on the error output; the parsers report them as findings.
+    logging.getLogger("scapy").setLevel(logging.ERROR)
     for module, names in MODULES.items():
         loaded = import_module(module)
         globals().update({name: getattr(loaded, name) for name in names})

@@ -8,8 +8,8 @@ The asymptotic bounds of operational analysis are tight only far below and far a
 which the bounds cross. Near the knee, requests queue although the link has spare capacity. With a constant think time,
 a closed network has no product-form solution, and mean value analysis would be an approximation; this module simulates
 the system exactly, by discrete events. All parameters come from the configuration, none from a measurement. As in the
-experiment, a client opens a connection, waits for its first think time, and then sends requests until `until_s`. The
-server answers a request when it has received all of it.
+emulated network, a client opens a connection, waits for its first think time, and then sends requests until `until_s`.
+The server answers a request when it has received all of it.
 """
 
 from __future__ import annotations

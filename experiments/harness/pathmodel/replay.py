@@ -1,4 +1,4 @@
-"""Replay of a capture in the TCP simulation: the same actions in the same causal order, with simulated times.
+"""Replay of a capture in the TCP simulation: the same writes and closes in the same causal order, at simulated times.
 
     replay = Replay(capture.frames, {"client:client-eth0": "client", ...}, topo)    # interface -> host
     replay.between_s(first_frame, last_frame)                                       # simulated time between two frames
@@ -9,8 +9,9 @@ out. Only sizes and causal order come from the capture; every time comes from th
 A pause of a program within a sample is left out: a server that waits without a cause is slower than its prediction.
 Timers of a third-party server are a separate term (see `OmittedTerms`).
 
-An action is replayed at its captured time in two cases: if it is the first of a sample, and between samples, if it
-follows a pause or has no trigger. Otherwise the simulation would drift away from the capture.
+An action (an open, write or close of a connection, or a datagram) is replayed at its captured time in two cases: if it
+is the first of a sample, and between samples, if it follows a pause or has no trigger. Otherwise the simulation would
+drift away from the capture.
 """
 
 from __future__ import annotations

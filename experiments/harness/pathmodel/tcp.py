@@ -1,4 +1,4 @@
-"""TCP connection of the path model's simulation, as in Linux over a path without loss.
+"""Simulated TCP connection over a path without loss, with the congestion window and acknowledgements of Linux.
 
 Modelled: the handshake; segments of at most MSS octets, with Nagle's algorithm off; the initial congestion window of
 RFC 6928, and slow start (RFC 5681 section 3.1), in which the window grows only while it limits the sender (RFC 7661);

@@ -25,7 +25,6 @@ from markupsafe import Markup
 from lab7.experiments.harness.claims import Claim
 from lab7.experiments.harness.fidelity.disturbance import DISTURBED_SHARE
 from lab7.experiments.harness.judge.verdict import Verdict, listed
-from lab7.experiments.harness.parameters import written
 from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.harness.results.incomplete import INCOMPLETE_NAME, find_incomplete
 from lab7.experiments.harness.results.latest import OWN, Latest, find_latest_by_variant
@@ -200,14 +199,12 @@ def render_report(
     pictures: Any = None,
     waterfalls: Sequence[Any] = (),
     network: Any = None,
-    parameters: Mapping[str, str] | None = None,
 ) -> str:
     """Return the HTML page of one result. A claim that is not in `claims` is listed by its id only.
 
     `own_plot`: an SVG made by the experiment, in place of the bar chart of comparisons. `pictures`: ladder diagrams of
     the run, and the frames that its evidence cites (RunPictures). `waterfalls`: waterfall diagrams of the comparisons.
-    `network`: the topology and the traffic of its paths (RunNetwork). `parameters`: values as text with units, where
-    known.
+    `network`: the topology and the traffic of its paths (RunNetwork).
     """
     plot, no_plot = (Markup(own_plot), None) if own_plot else _plot(result.comparisons)
     return render(
@@ -220,7 +217,6 @@ def render_report(
         pictures=pictures,
         waterfalls=waterfalls,
         network=network,
-        parameters={**{name: written(value) for name, value in result.parameters.items()}, **(parameters or {})},
     )
 
 
@@ -229,14 +225,13 @@ def write_report(
     result: Result,
     claims: Mapping[str, Claim],
     own_plot: str | None = None,
-    parameters: Mapping[str, str] | None = None,
 ) -> Path:
     """Write report.html into the folder of a result; return its path. The arguments are those of render_report."""
     pictures = importlib.import_module(PICTURES).run_pictures(folder, result)
     waterfalls = importlib.import_module(WATERFALLS).run_waterfalls(folder, result)
     network = importlib.import_module(NETWORK).run_network(folder, result)
     return write_atomically(
-        folder / REPORT_NAME, render_report(result, claims, own_plot, pictures, waterfalls, network, parameters)
+        folder / REPORT_NAME, render_report(result, claims, own_plot, pictures, waterfalls, network)
     )
 
 
@@ -370,7 +365,7 @@ def _linked_frames(numbers: Sequence[int], known: Collection[int]) -> Markup:
     return Markup(", ").join(parts) + (f" and {more} more" if more > 0 else "")
 
 
-environment().filters.update(shown=written, ms=_milliseconds, frames=_frames, term=_term, linked_frames=_linked_frames)
+environment().filters.update(ms=_milliseconds, frames=_frames, term=_term, linked_frames=_linked_frames)
 environment().globals.update(
     legend=legend, term_rows=term_rows, spread=_spread, disturbed_share=f"{DISTURBED_SHARE:.0%}"
 )

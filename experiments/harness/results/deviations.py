@@ -1,8 +1,9 @@
-"""Violations of message rules in a run's result, and the outcome of a run that ended early.
+"""Violations of RFC requirements by the messages of a run, as the likely cause of a claim that was not confirmed.
 
-In runs with a user's own program, or with deliberate faults, all messages are checked (lab7.experiments.analysis). If a
-claim is not shown, its own evidence may only be that a page could not be loaded. The first violation in the packets is
-the likely cause, and is therefore cited in the evidence of the first claim that is not shown.
+In runs with a user's own program, or with deliberate faults, all messages are checked (lab7.experiments.analysis). If
+the packets do not confirm a claim (a statement about a protocol), its evidence may only be that a page could not be
+loaded. The first violation in the packets is the likely cause, and is therefore cited in the evidence of the first such
+claim. The module also makes the result of a run that ended early.
 """
 
 from __future__ import annotations

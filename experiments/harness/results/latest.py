@@ -1,7 +1,7 @@
-"""Latest verdict on each claim over all results, separately for lab7's own services and for other programs or faults.
+"""Latest verdict on each claim (statement of the course about a protocol), over all results in a folder.
 
-A run with `--replace` or `--fault` tests the replaced program or the fault. Its verdicts never replace those on the
-course's claims, which come from runs with lab7's own services.
+A run with `--replace` has another program in place of one of lab7's services, and a run with `--fault` has a deliberate
+protocol error. Verdicts of such runs are listed separately, since they are about the other program or the error.
 """
 
 from __future__ import annotations

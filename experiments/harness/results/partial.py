@@ -2,7 +2,7 @@
 
 Each row is one measurement: the step of the run (as the progress bar names it), the number of the measurement within
 that step, its start (ns since the Unix epoch, on the capture's clock), and its duration in s. A run that is stopped or
-killed keeps the file. The result of a complete run has the same times, with their terms, in timings.csv.
+killed keeps the file. The result of a complete run has the same times, with their parts, in timings.csv.
 """
 
 from __future__ import annotations

@@ -13,21 +13,25 @@ result.json:
     clock        {word: real | virtual, kernel, configuration}
     faults       {host: [name]}, the deliberate protocol errors of the host's services (lab7 run --fault)
     violations   [{rule, section, statement, capture, frame, offset, octets, found, expected, sentence, claim, ...}],
-                 the first violation of each message rule, in runs with a user's own program or with faults
+                 the first violation of each rule (requirement of an RFC on messages), in runs with a user's own program
+                 or with faults
     replaced     {role: name}, the programs that took the place of lab7's own (lab7 run --replace)
     environment  {version, kernel, links: netem | wire, command}; the version is that of lab7
     network      {hosts {name: [address]}, switches, links [{first, second, first_interface, second_interface,
                  there {rate_bps, delay_s, loss, queue_frames}, back}]}, null in older results
+    parameter_texts {name: text}, the parameters as typed on the command line: with units
     attempt      1, or 2 and more for a rerun (see reruns)
     format       1: the version of this description; a reader rejects other versions
 
-A comparison is a repeatedly measured time beside its prediction; its fields are described in `Comparison`. In a
-fidelity check, `asked` is the configured value. `programs`: files with output of users' programs, each with its last
-line. `left_out`: a sentence on the octets that were removed from a capture.
+A claim is a statement about a protocol that the packets confirm or contradict. A comparison is a repeatedly measured
+time beside its prediction. Its terms are the parts of the time, such as connection setup; `Comparison` describes its
+fields. A fidelity check is a check of the emulated network or of the machine's load; its `asked` is the configured
+value. `programs`: files with output of users' programs, each with its last line. `left_out`: a sentence on the octets
+that were removed from a capture.
 
 Times are in seconds; `started` is UTC in ISO 8601; a file that was not written is null. Fields that were added later
 are optional for a reader: raw_s, disturbed, span, spans, symbols, capture_sha256, left_out, clock, attempt, faults,
-violations, replaced, environment, network.
+violations, replaced, environment, network, parameter_texts.
 """
 
 from __future__ import annotations
@@ -54,6 +58,7 @@ from lab7.experiments.harness.fidelity.disturbance import (
     without_disturbance,
 )
 from lab7.experiments.harness.judge.verdict import Verdict
+from lab7.experiments.harness.parameters import written
 from lab7.experiments.harness.results.atomic import write_atomically
 from lab7.experiments.harness.results.network import NetworkDescription
 from lab7.experiments.harness.theory.tcp import Theory
@@ -356,6 +361,12 @@ class Result:
     replaced: Mapping[str, str] = field(default_factory=dict)
     environment: Environment = field(default_factory=Environment)
     network: NetworkDescription | None = None
+    parameter_texts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Return the parameters as text with units (rtt -> 50ms); of older results, the values without units."""
+        return {name: self.parameter_texts.get(name) or written(value) for name, value in self.parameters.items()}
 
     @property
     def variant(self) -> str:

@@ -1,6 +1,6 @@
 """Reader of timings.csv, the table of all samples (measured repetitions) of a run with their terms.
 
-`result.write_timings` writes the file.
+Terms are the parts of a time, such as connection setup. `result.write_timings` writes the file.
 """
 
 from __future__ import annotations

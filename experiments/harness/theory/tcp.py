@@ -1,10 +1,10 @@
 """Closed-form formulas for TCP (transmission time, slow start), and `Theory`, the result type of all formulas.
 
-RTT is the time of a short exchange: propagation in both directions, and transmission of the two frames of the exchange
-if their sizes are given (a SYN and its answer, or a request; 0.1 ms each at 10 Mbit/s). X is the transmission time of
-the responses at the bottleneck. The formulas for page loads are in lab7.experiments.http.theory, those for other
-protocols in the theory modules of their packages. Each is a sum of terms with the same names as the measured terms
-(judge.decomposition).
+RTT is the round-trip time of short messages: propagation in both directions and, if sizes are given, transmission of
+one frame in each direction (a SYN and its SYN-ACK, for example; about 0.1 ms each at 10 Mbit/s). X is the transmission
+time of the responses at the bottleneck. The formulas for page loads are in lab7.experiments.http.theory, those for
+other protocols in the theory modules of their packages. Each is a sum of terms with the same names as the measured
+terms (judge.decomposition).
 
 The formulas hold if each burst of responses fits into TCP's initial congestion window of ten segments (RFC 6928), so
 that the server never waits for an acknowledgement. Otherwise `slow_start_stall_s` returns the time to add. Left out:

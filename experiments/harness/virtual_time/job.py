@@ -1,7 +1,8 @@
-"""Program that runs inside the user-mode kernel of virtual time, and executes one experiment, matrix or function.
+"""Program inside the user-mode Linux kernel of a run in virtual time: runs one experiment, test matrix or function.
 
-`python -m lab7.experiments.harness.virtual_time.job`, started by kernel_run. The request is in the environment; the
-answer and the progress are files in the job's folder.
+In virtual time, the kernel's clock skips idle time. The program is started by kernel_run, as `python -m
+lab7.experiments.harness.virtual_time.job`. The request is in the environment; the answer and the progress are files in
+the job's folder, which the machine outside of the kernel reads.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Host's side of a run in virtual time: result folder, boot of a user-mode kernel for the run, supervision."""
+"""Run in virtual time, seen from the host: result folder, boot of a user-mode Linux kernel for the run, supervision.
+
+In virtual time, the kernel's clock stands still while programs compute, and skips idle time.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Standard input of a command in virtual time: read completely before the command's user-mode kernel starts.
+"""Standard input of a command in virtual time: read completely before the command's user-mode Linux kernel starts.
 
-Data that arrived during the run would come at moments that depend on the host. A terminal is not read, because its
-input may never end.
+The kernel's clock is simulated. Data that arrived during the run would come at moments that depend on the host. A
+terminal is not read, because its input may never end.
 """
 
 import os

@@ -2,9 +2,10 @@
 
 A claim is a statement of the course that captured packets confirm or contradict. The functions take page loads (see
 `wire.page_load`) and return a Verdict. A claim is undecided if the capture dropped packets, has a gap, or lacks the
-traffic in question; a failed claim cites the first connection or message that contradicts it. H1 to H3 are about
-connections and messages; an error response is a response in their sense. H4 and H5, like H6 to H9, H11, H13 and H14,
-are about objects; a page load that did not deliver the origin's files (see `delivery`) cannot confirm them.
+traffic in question; a failed claim cites the first connection or message that contradicts it. H1 to H3 (TCP set-up,
+grammar of requests and responses) are about messages: error responses are evidence as well. H4 and H5, like the claims
+on load times, multiplexing and server push (H6 to H9, H11, H13, H14), are about objects: a page load that did not
+deliver the origin's files (see `delivery`) cannot confirm them.
 
 Sources: RFC 9112 sections 2 to 7 and 9, RFC 9110 sections 2.5 and 15, RFC 1945 section 1.3 (one request per
 connection).

@@ -2,7 +2,8 @@
 
 The functions take page loads captured at the client and return a Verdict, undecided or failed under the conditions in
 `http1`. H13 and H14 are decided here from packets alone; `verdict.timed` adds the comparison of the measured time with
-theory. For H11, H13 and H14, page loads must have delivered their files.
+theory. For H11 (multiplexing), H13 (server push) and H14 (concurrent streams), page loads must have delivered their
+files.
 
 Sources: RFC 9113 sections 4.1, 5 and 8.4, RFC 7541 sections 2 and 6.2.2, RFC 9112 sections 2.1 and 9.3.2.
 """

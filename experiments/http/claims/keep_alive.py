@@ -63,7 +63,7 @@ def decide_idle_timeout(claim: str, loads: Sequence[PageLoad], pause_s: float, t
 def decide_independent_hops(
     claim: str, at_client: Sequence[PageLoad], at_proxy: Sequence[PageLoad], pause_s: float
 ) -> Verdict:
-    """Decide claim K3: a proxy keeps an idle connection to the client open while its own to the origin is closed.
+    """Decide claim K3: a proxy keeps an idle client connection open although its connection to the origin is closed.
 
     `at_proxy` are the proxy's connections to the origin during each of the visits `at_client`.
     """

@@ -1,1 +1,1 @@
-"""HTTP client programs that run on emulated hosts and send requests as an experiment commands."""
+"""HTTP client programs that run on emulated hosts, and send requests on command of an experiment."""

@@ -229,8 +229,8 @@ _Reader = Callable[[bytes, int], _Read]
 def _messages(stream: Stream, read: _Reader) -> tuple[list[Message], str | None, bool | Message]:
     """Return three values: the complete messages of a stream, a violation of the grammar or None, and the remainder.
 
-    The remainder is False if no octets are left; the incomplete message if its header section is complete; otherwise
-    True.
+    The remainder is the incomplete message if the stream ends inside a request's body, True if it ends inside a message
+    elsewhere, and otherwise False.
     """
     messages: list[Message] = []
     start = 0

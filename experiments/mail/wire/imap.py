@@ -1,13 +1,14 @@
 """Parser of captured IMAP sessions: greeting, and each command with untagged data and completion (RFC 3501).
 
 RFC 3501: the server speaks first (section 7.1); untagged data come at any time and are assigned to the command that is
-completed next (section 7); a tagged status completes the command of its tag (section 2.2.2). After AUTHENTICATE and
-IDLE (RFC 2177) lines of the client are not commands.
+completed next (section 7); a tagged status completes the command of its tag (section 2.2.2), and of several commands
+with this tag the first that waits. After AUTHENTICATE and IDLE (RFC 2177) lines of the client are not commands.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -85,27 +86,16 @@ def read_session(connection: Connection) -> ImapSession:
     """Parse a captured connection into an IMAP session; store a violation of the grammar as `problem`."""
     commands, wrong_command = valid_lines(read_commands(connection.from_client.stream), ImapGrammarError)
     responses, wrong_response = valid_lines(read_responses(connection.from_server.stream), ImapGrammarError)
-    started = _tls_start(commands, responses)
-    if started is not None:
-        commands, responses = commands[: started[0]], responses[: started[1]]
-    elif wrong := wrong_command or wrong_response:
-        return ImapSession(connection, None, (), str(wrong))
-    encrypted = responses[-1].frame if started is not None else None
     greeting = responses.pop(0) if responses else None
-    try:
-        exchanges = _pair(commands, responses)
-    except ImapGrammarError as error:
-        return ImapSession(connection, None, (), str(error))
-    return ImapSession(connection, greeting, tuple(exchanges), _order(greeting, exchanges), encrypted=encrypted)
-
-
-def _tls_start(commands: list[Command], responses: list[Response]) -> tuple[int, int] | None:
-    """Return (number of commands, number of responses) up to a successful STARTTLS, included; None without one."""
-    for at, command in enumerate(commands, 1):
-        for place, response in enumerate(responses, 1):
-            if command.verb == "STARTTLS" and response.tag == command.tag and response.status == "OK":
-                return at, place
-    return None
+    exchanges, stray = _pair(commands, responses)
+    started = next((at for at, one in enumerate(exchanges) if one.verb == "STARTTLS" and one.ok), None)
+    encrypted = None
+    if started is not None:
+        encrypted = exchanges[started].frames[-1]
+        exchanges, wrong_command, wrong_response, stray = exchanges[: started + 1], None, None, None
+    wrong = wrong_command or wrong_response or _reused_tag(exchanges) or stray or _order(greeting, exchanges)
+    problem = None if wrong is None else str(wrong)
+    return ImapSession(connection, greeting, tuple(exchanges), problem, encrypted=encrypted)
 
 
 def read_commands(stream: Stream) -> Iterator[Command]:
@@ -121,26 +111,33 @@ def read_commands(stream: Stream) -> Iterator[Command]:
         yield command
 
 
-def _pair(commands: list[Command], responses: list[Response]) -> list[ImapExchange]:
-    """Return each command with its tagged completion, and with the untagged data that precede the completion.
+def _pair(commands: list[Command], responses: list[Response]) -> tuple[list[ImapExchange], str | None]:
+    """Return (each command with its tagged completion, and with the untagged data before the completion; problem).
 
-    Raises ImapGrammarError if a tag is used twice or a response belongs to no command.
+    The problem is a clause about the first response that belongs to no command, at which the pairing ends; else None.
     """
+    exchanges = [ImapExchange(command, None) for command in commands]
+    waiting: dict[str, list[int]] = {}
+    for at, command in enumerate(commands):
+        waiting.setdefault(command.tag, []).append(at)
     data: list[Response] = []
-    found: dict[str, ImapExchange] = {}
-    for command in commands:
-        if command.tag in found:
-            raise ImapGrammarError(f"the tag {command.tag} is used twice")
-        found[command.tag] = ImapExchange(command, None)
     for response in responses:
         if response.tag in (UNTAGGED, CONTINUE):
             data += [response] if response.tag == UNTAGGED else []
             continue
-        if response.tag not in found or found[response.tag].final is not None or not response.status:
-            raise ImapGrammarError(f"the response in frame {response.frame} belongs to no command")
-        found[response.tag] = ImapExchange(found[response.tag].command, response, tuple(data))
+        places = waiting.get(response.tag)
+        if not places or not response.status:
+            return exchanges, f"the response in frame {response.frame} belongs to no command"
+        at = places.pop(0)
+        exchanges[at] = ImapExchange(commands[at], response, tuple(data))
         data = []
-    return list(found.values())
+    return exchanges, None
+
+
+def _reused_tag(exchanges: list[ImapExchange]) -> str | None:
+    """Return a clause about the first tag of two commands, which RFC 3501 section 2.2.1 excludes; else None."""
+    used = Counter(exchange.command.tag for exchange in exchanges)
+    return next((f"the tag {tag} is used twice" for tag, count in used.items() if count > 1), None)
 
 
 def _order(greeting: Response | None, exchanges: list[ImapExchange]) -> str | None:

@@ -151,10 +151,9 @@ def read_session(connection: Connection) -> SmtpSession:
         _read(reading)
     except SmtpGrammarError as error:
         problem = str(error)
-    if wrong_reply is not None and reading.encrypted is None:
-        return SmtpSession(connection, None, (), problem=str(wrong_reply))
+    wrong = str(wrong_reply) if wrong_reply is not None and reading.encrypted is None else None
     unasked = tuple(reading.replies) if problem is None and reading.encrypted is None else ()
-    problem = problem or _order(greeting, reading.exchanges, unasked)
+    problem = wrong or problem or _order(greeting, reading.exchanges, unasked)
     return SmtpSession(
         connection,
         greeting,

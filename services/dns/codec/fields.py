@@ -38,10 +38,10 @@ class FieldKind(ABC, Generic[T]):
 
     @abstractmethod
     def write(self, writer: Writer, value: T) -> None:
-        """Encode a field of rdata in wire format."""
+        """Append a field of rdata in wire format to the octets in `writer`."""
 
     def write_canonical(self, writer: Writer, value: T) -> None:
-        """Encode the field in canonical form, for ordering and equality (RFC 4034 section 6.2)."""
+        """Append the field in canonical form to `writer`, for ordering and equality (RFC 4034 section 6.2)."""
         self.write(writer, value)
 
     @abstractmethod
@@ -507,7 +507,7 @@ class Rdata:
         return cls(*[kind.from_tokens(tokens, name) for name, kind in cls.shape])
 
     def write(self, writer: Writer) -> None:
-        """Encode all fields of the rdata in wire order."""
+        """Append all fields of the rdata, in wire order, to the octets in `writer`."""
         for name, kind in self.shape:
             kind.write(writer, getattr(self, name))
 

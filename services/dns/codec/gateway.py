@@ -43,7 +43,7 @@ def gateway_from_tokens(tokens: Tokens, gateway_type: int, label: str) -> Gatewa
 
 
 def write_gateway(writer: Writer, gateway: Gateway) -> None:
-    """Encode a gateway field; a domain name is not compressed."""
+    """Append a gateway field to the octets in `writer`; a domain name is not compressed."""
     if isinstance(gateway, Name):
         writer.write(gateway.to_wire())
     elif gateway is not None:

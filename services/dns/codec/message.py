@@ -165,7 +165,7 @@ class EDNS:
     options: tuple[Option, ...] = ()
 
     def write(self, writer: Writer, rcode: int) -> None:
-        """Encode the OPT pseudo-record of EDNS."""
+        """Append the OPT pseudo-record of EDNS to the message in `writer`."""
         writer.name(ROOT)
         writer.u16(RRType.OPT)
         writer.u16(self.udp_size)
@@ -287,7 +287,7 @@ def flags_of(message: Message) -> int:
 
 
 def write_header(writer: Writer, message: Message) -> None:
-    """Encode the header with the record counts of the sections.
+    """Append the header, with the record counts of the sections, to the message in `writer`.
 
     Raises ValueError for an rcode above 15 in a message without EDNS.
     """
@@ -303,14 +303,14 @@ def write_header(writer: Writer, message: Message) -> None:
 
 
 def write_question(writer: Writer, question: Question) -> None:
-    """Encode an entry of the question section: qname, qtype, qclass."""
+    """Append an entry of the question section (qname, qtype, qclass) to the message in `writer`."""
     writer.name(question.name)
     writer.u16(question.rtype)
     writer.u16(question.rclass)
 
 
 def write_record(writer: Writer, record: Record) -> None:
-    """Encode a record; its RDLENGTH is set after the rdata is encoded."""
+    """Append a record to the message in `writer`; its RDLENGTH is set after the rdata is encoded."""
     writer.name(record.name)
     writer.u16(record.rtype)
     writer.u16(record.rclass)
@@ -333,6 +333,42 @@ def _read_message(reader: Reader) -> Message:
     answers = _read_records(reader, counts[1])
     authority = _read_records(reader, counts[2])
     additional, opt = _read_additional(reader, counts[3])
+    return _assembled(message_id, flags, questions, (answers, authority, additional), opt)
+
+
+def read_envelope(data: bytes) -> Message:
+    """Return what can be read of a malformed message: header, questions, and the first OPT without its options.
+
+    RFC 6891 section 7: the sender of a malformed OPT gets a response with OPT, so it must be found. Raises WireError
+    without a complete header.
+    """
+    reader = Reader(data)
+    message_id, flags, *counts = _HEADER.unpack(reader.octets(HEADER_OCTETS))
+    questions: tuple[Question, ...] = ()
+    opt: _Opt | None = None
+    try:
+        questions = tuple([_read_question(reader) for _ in range(counts[0])])
+        for _ in range(sum(counts[1:])):
+            reader.name()
+            rtype, rclass, ttl = reader.u16(), reader.u16(), reader.u32()
+            if rtype == RRType.OPT and opt is None:
+                opt = _Opt(EDNS.read(Reader(b""), rclass, ttl, 0), ttl >> 24)
+            reader.octets(reader.u16())
+    except (WireError, NameTooLongError):
+        # What was read before the malformed part is returned.
+        pass
+    return _assembled(message_id, flags, questions, ((), (), ()), opt)
+
+
+def _assembled(
+    message_id: int,
+    flags: int,
+    questions: tuple[Question, ...],
+    sections: tuple[tuple[Record, ...], tuple[Record, ...], tuple[Record, ...]],
+    opt: _Opt | None,
+) -> Message:
+    """Return the message with these parts; `flags` are the 16 bits of flags, opcode and rcode in the header."""
+    answers, authority, additional = sections
     return Message(
         id=message_id,
         qr=bool(flags & QR),
@@ -435,7 +471,7 @@ def _opt_octets(message: Message) -> int:
 
 
 def _write_section(writer: Writer, section: Sequence[Record], limit_octets: int) -> tuple[int, bool]:
-    """Encode the RRsets of a section while they fit; return (number of records written, True if all were written)."""
+    """Append the RRsets of a section while they fit; return (number of records written, True if all were written)."""
     count = 0
     for rrset in _rrsets(section):
         before = len(writer)
@@ -472,7 +508,7 @@ def _covered_type(record: Record) -> int:
 
 
 def _write_additional(writer: Writer, message: Message, limit_octets: int) -> tuple[int, bool]:
-    """Encode the additional section; return (number of records written, False if glue of a referral was left out).
+    """Append the additional section; return (number of records written, False if glue of a referral was left out).
 
     If the section does not fit as a whole, the glue of a referral is written first, since TC must be set without it
     (RFC 9471 section 2). The other addresses follow as far as they fit, IPv4 before IPv6, as in BIND and NSD.

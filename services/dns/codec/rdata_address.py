@@ -122,7 +122,7 @@ class WKS(Rdata):
         return cls(address, protocol, tuple(sorted(ports)))
 
     def write(self, writer: Writer) -> None:
-        """Encode WKS rdata in wire format."""
+        """Append WKS rdata in wire format to the octets in `writer`."""
         writer.write(self.address.packed)
         writer.u8(self.protocol)
         writer.write(bitmap_of(self.ports))
@@ -159,7 +159,7 @@ class ISDN(Rdata):
         return cls((first, STRING.from_tokens(tokens, "subaddress")) if len(tokens) else (first,))
 
     def write(self, writer: Writer) -> None:
-        """Encode ISDN rdata, one or two strings."""
+        """Append ISDN rdata, one or two strings, to the octets in `writer`."""
         for string in self.strings:
             STRING.write(writer, string)
 
@@ -222,7 +222,7 @@ class ATMA(Rdata):
         return cls(1, digits.encode("ascii"))
 
     def write(self, writer: Writer) -> None:
-        """Encode ATMA rdata in wire format."""
+        """Append ATMA rdata in wire format to the octets in `writer`."""
         writer.u8(self.format)
         writer.write(self.address)
 
@@ -413,7 +413,7 @@ class APL(Rdata):
         return cls(tuple([_prefix(tokens.token("prefix").text) for _ in range(len(tokens))]))
 
     def write(self, writer: Writer) -> None:
-        """Encode APL rdata, a list of prefixes."""
+        """Append APL rdata, a list of prefixes, to the octets in `writer`."""
         for prefix in self.prefixes:
             writer.u16(prefix.family)
             writer.u8(prefix.length)
@@ -546,7 +546,7 @@ class A6(Rdata):
         return cls(length, suffix, tokens.name("prefix name") if length else ROOT)
 
     def write(self, writer: Writer) -> None:
-        """Encode A6 rdata in wire format."""
+        """Append A6 rdata in wire format to the octets in `writer`."""
         writer.u8(self.prefix_length)
         writer.write(self.suffix.packed[16 - (135 - self.prefix_length) // 8 :])
         if self.prefix_length:
@@ -585,7 +585,7 @@ class AMTRELAY(Rdata):
         return cls(precedence, bool(discovery), kind, gateway_from_tokens(tokens, kind, "relay"))
 
     def write(self, writer: Writer) -> None:
-        """Encode AMTRELAY rdata in wire format."""
+        """Append AMTRELAY rdata in wire format to the octets in `writer`."""
         writer.u8(self.precedence)
         writer.u8(self.discovery << 7 | self.relay_type)
         write_gateway(writer, self.relay)

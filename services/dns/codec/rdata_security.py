@@ -315,7 +315,7 @@ class IPSECKEY(Rdata):
         return cls(precedence, gateway_type, algorithm, gateway, key)
 
     def write(self, writer: Writer) -> None:
-        """Encode IPSECKEY rdata in wire format."""
+        """Append IPSECKEY rdata in wire format to the octets in `writer`."""
         writer.write(bytes((self.precedence, self.gateway_type, self.algorithm)))
         write_gateway(writer, self.gateway)
         writer.write(self.key)
@@ -358,7 +358,7 @@ class HIP(Rdata):
         return " ".join([*words, *map(Name.to_text, self.servers)])
 
     def write(self, writer: Writer) -> None:
-        """Encode HIP rdata in wire format."""
+        """Append HIP rdata in wire format to the octets in `writer`."""
         writer.u8(len(self.hit))
         writer.u8(self.algorithm)
         writer.u16(len(self.key))

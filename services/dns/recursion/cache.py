@@ -32,11 +32,11 @@ The RRset cache (this module) is the only cache that interprets DNS data, so all
 replaced only by data of equal or higher rank (Trust), so an answer without AA cannot displace an answer with AA. With
 EDNS Client Subnet, answers that are valid for a part of the clients are in recursion.ecs_cache instead.
 
-Delegations and glue are in a separate store, which lookups of answers do not use: a referral can only lead to the
-servers of its zone. A delegation expires no later than the delegation whose servers sent the referral. When the
-parent's TTL is over, the parent is queried again, and a revoked zone disappears with everything below it. Without this
-rule, the servers of a revoked zone can renew its delegation for ever by delegating ever longer names ("phoenix
-domains", CVE-2022-30698 and CVE-2022-30699).
+Delegations and glue are in a separate store of this module, the delegation cache, which lookups of answers do not use:
+a referral can only lead to the servers of its zone. A delegation expires no later than the delegation whose servers
+sent the referral. When the parent's TTL is over, the parent is queried again, and a revoked zone disappears with
+everything below it. Without this rule, the servers of a revoked zone can renew its delegation for ever by delegating
+ever longer names ("phoenix domains", CVE-2022-30698 and CVE-2022-30699).
 
 The infra cache (recursion.infra_cache) describes servers, not data. It influences only the choice of the server and the
 timeout, never an answer, so its entries need no trust, and a fixed lifetime is enough.
@@ -53,6 +53,7 @@ from lab7.services.dns.codec.codes import Rcode, RRClass, RRType
 from lab7.services.dns.codec.message import RRset, synthesize_cname
 from lab7.services.dns.codec.name import Name
 from lab7.services.dns.codec.rdata import NS, SOA, SingleName
+from lab7.services.dns.security.extended_error import ExtendedError
 from lab7.services.dns.security.secured import stored_octets
 
 # Maximum number of RRsets, negative answers and failures, about as many as fit in Unbound's default of 4 MiB. A large
@@ -136,10 +137,14 @@ class Negative:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A cached resolution failure; `count` is the number of consecutive failures of the question before this one."""
+    """A cached resolution failure, and its reason as an extended DNS error.
+
+    `count` is the number of consecutive failures of the question before this one.
+    """
 
     count: int
     ttl_s: int
+    error: ExtendedError | None = None
 
 
 Value = RRset | Negative | Failure
@@ -220,7 +225,7 @@ class Cache:
         """Return an RRset with its TTL limited to the maximum of the cache, by default TTL_MAX_S."""
         return rrset if rrset.ttl <= self._ttl_max_s else rrset.with_ttl(self._ttl_max_s)
 
-    def put_failure(self, name: Name, rtype: int, now: float) -> None:
+    def put_failure(self, name: Name, rtype: int, now: float, error: ExtendedError | None = None) -> None:
         """Store a resolution failure; its lifetime doubles with each consecutive failure (RFC 9520 section 3.2)."""
         key = (name.folded, rtype)
         count, entry = 0, self._entries.get(key)
@@ -233,7 +238,7 @@ class Cache:
         elif entry is not None:
             self._expired.put(key, entry, entry.cost)
         ttl = min(FAILURE_TTL_MIN_S << min(count, 16), FAILURE_TTL_MAX_S)
-        self._entries.put(key, _Entry(Failure(count, ttl), Trust.ANSWER, now, ttl))
+        self._entries.put(key, _Entry(Failure(count, ttl, error), Trust.ANSWER, now, ttl))
 
     def get(self, name: Name, rtype: int, now: float) -> Value | None:
         """Return the entry for exactly this name and type, with the remaining TTL; None on a miss."""
@@ -350,7 +355,7 @@ class LookupResult:
     """The answer for one name of an alias chain; `target` is the next name of the chain, None at its end.
 
     `scope` is the scope prefix length for which the answer is valid (RFC 7871), 0 for all clients. `denials` has the
-    NSEC or NSEC3 records of a negative answer without an SOA.
+    NSEC or NSEC3 records of a negative answer without an SOA. `error` is the reason for SERVFAIL.
     """
 
     rcode: int
@@ -359,6 +364,7 @@ class LookupResult:
     soa: RRset | None = None
     scope: int = 0
     denials: tuple[RRset, ...] = ()
+    error: ExtendedError | None = None
 
 
 def look_up(cache: CacheView, name: Name, rtype: int, now: float) -> LookupResult | None:
@@ -370,7 +376,7 @@ def look_up(cache: CacheView, name: Name, rtype: int, now: float) -> LookupResul
     if isinstance(value, RRset):
         return LookupResult(Rcode.NOERROR, (value,))
     if isinstance(value, Failure):
-        return LookupResult(Rcode.SERVFAIL)
+        return LookupResult(Rcode.SERVFAIL, error=value.error)
     if isinstance(value, Negative):
         return LookupResult(value.rcode, soa=value.soa)
     alias = cache.get(name, RRType.CNAME, now)

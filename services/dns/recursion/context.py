@@ -1,7 +1,7 @@
 """Resolver context: the settings, caches and permitted upstream addresses that all resolutions of one resolver share.
 
-    policy = UpstreamAddresses(ipv6=False)
-    policy.usable(("192.0.2.53", "127.0.0.1", "2001:db8::53"))   -> ("192.0.2.53",)
+    upstream = UpstreamAddresses(ipv6=False)                        # no IPv6, loopback, multicast ... addresses
+    upstream.usable(("192.0.2.53", "127.0.0.1", "2001:db8::53"))   -> ("192.0.2.53",)
 
 The owner of a zone chooses the addresses of the zone's name servers freely, and could make the resolver send queries to
 itself, or to addresses that only the resolver's own network can reach. As Unbound by default (do-not-query-localhost),
@@ -14,7 +14,7 @@ contains such an address, because all servers that the resolver can reach are th
 and the networks of --may-query.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address, ip_address, ip_network
 from random import Random
@@ -22,9 +22,10 @@ from random import Random
 from lab7.services.dns.address_space import Network
 from lab7.services.dns.codec.codes import ADDRESS_TYPES
 from lab7.services.dns.codec.name import Name
-from lab7.services.dns.recursion.cache import Cache, Delegation, LookupResult, look_up
+from lab7.services.dns.recursion.cache import Cache, Delegation, LookupResult, Service, look_up
 from lab7.services.dns.recursion.ecs_cache import ECSCache, ECSView
 from lab7.services.dns.recursion.infra_cache import InfraCache
+from lab7.services.dns.recursion.local_names import local_answer
 from lab7.services.dns.security.trust import SecurityContext
 
 DO_NOT_QUERY: tuple[Network, ...] = tuple(
@@ -77,9 +78,11 @@ class ResolverContext:
 
     `minimise` enables QNAME minimisation (RFC 9156), `randomise_case` the random case of qnames ("0x20"). With an
     `ecs_cache` the resolver sends client subnets (RFC 7871), and caches the answers per client network.
-    `upstream_addresses` selects the addresses that may be queried. With `security` the resolver sets DO and validates;
-    `unchecked` is then the context of the resolutions that are not validated: those for addresses of name servers, and
-    those for client queries with CD.
+    `upstream_addresses` selects the addresses that may be queried. With `security`, queries have DO, and signatures are
+    stored with the data, and validated if there are trust anchors. `hosts` is the context for addresses of name
+    servers, which are not validated, if it is not this one. `variants` has the contexts for client queries with other
+    flags than those for which this one is: by (DO, CD). All of them share the delegations, the data about servers and
+    the settings, but no answers.
     """
 
     roots: Delegation
@@ -91,23 +94,43 @@ class ResolverContext:
     ecs_cache: ECSCache | None = None
     upstream_addresses: UpstreamAddresses = field(default_factory=UpstreamAddresses)
     security: SecurityContext | None = None
-    unchecked: "ResolverContext | None" = None
+    hosts: "ResolverContext | None" = field(default=None, repr=False)
+    variants: Mapping[tuple[bool, bool], "ResolverContext"] = field(default_factory=dict, repr=False)
 
     @property
     def for_hosts(self) -> "ResolverContext":
         """The context for the addresses of name servers, which are resolved without validation."""
-        return self if self.unchecked is None else self.unchecked
+        return self if self.hosts is None else self.hosts
 
     def secured(self, security: SecurityContext) -> "ResolverContext":
-        """Return a context that validates, with a context without validation as `unchecked`.
+        """Return a context that validates; its variant for client queries with CD does not (RFC 4035 section 3.2.2)."""
+        unchecked = self._sibling(SecurityContext({}, security.wall_clock, validates=False))
+        variants = {(dnssec_ok, True): unchecked for dnssec_ok in (False, True)}
+        return replace(self, security=security, hosts=unchecked, variants=variants)
 
-        Both share the delegations, the data about servers and the settings.
+    def passing_signatures(self, wall_clock: Callable[[], float]) -> "ResolverContext":
+        """Return a context without validation; its variants for client queries with DO pass signatures on.
+
+        A variant of a forwarder also passes CD on: without CD, another resolver validates for the client.
         """
-        unchecked = replace(self, cache=self.cache.sibling(), security=security.without_validation())
-        return replace(self, security=security, unchecked=unchecked)
+        passing = self._sibling(SecurityContext({}, wall_clock, validates=False, checking_disabled=False), hosts=self)
+        variants = {(True, False): passing, (True, True): passing}
+        if self.roots.service is Service.FORWARDER:
+            unchecked = self._sibling(SecurityContext({}, wall_clock, validates=False), hosts=self)
+            variants |= {(dnssec_ok, True): unchecked for dnssec_ok in (False, True)}
+        return replace(self, variants=variants)
+
+    def _sibling(self, security: SecurityContext, hosts: "ResolverContext | None" = None) -> "ResolverContext":
+        ecs_cache = None if self.ecs_cache is None else self.ecs_cache.sibling()
+        return replace(self, cache=self.cache.sibling(), ecs_cache=ecs_cache, security=security, hosts=hosts)
 
     def look_up(self, name: Name, rtype: int, subnet: Network | None, now: float) -> LookupResult | None:
-        """Look up a name and type in the ECS cache, for clients in `subnet`, and in the RRset cache; None on a miss."""
+        """Look up a name and type among the local names and in the caches; None on a miss.
+
+        The ECS cache is looked up for clients in `subnet`, before the RRset cache.
+        """
+        if (local := local_answer(name, rtype)) is not None:
+            return local
         if self.ecs_cache is None or subnet is None:
             return look_up(self.cache, name, rtype, now)
         view = ECSView(self.cache, self.ecs_cache, subnet)

@@ -52,6 +52,10 @@ class ECSCache:
             questions_max
         )
 
+    def sibling(self) -> "ECSCache":
+        """Return a new cache without answers that has the same policy and limits."""
+        return ECSCache(self.policy, self._questions.entries_max, self._networks_max)
+
     def put(self, rrset: RRset, subnet: ClientSubnet, now: float) -> None:
         """Store an RRset that is valid only for the clients in `subnet`, the option of its response."""
         ttl = min(rrset.ttl, TTL_MAX_S)

@@ -7,11 +7,15 @@ section 5.4.1: no AA, because the data is not authoritative here. RFC 8482: ANY 
 5358 section 4: clients outside the access list get REFUSED, so that the resolver is of no use as an amplifier. Queries
 for classes other than IN and for zone transfers get REFUSED as well.
 
+A validating resolver sends DO and stores signatures always, other resolvers only for clients that set DO, so that
+ordinary lookups are easy to read in a capture. RFC 4035 section 3.2.1 requires DO in all queries; the answers are the
+same. Queries with CD get data that is not validated (section 3.2.2).
+
 With EDNS Client Subnet (RFC 7871 sections 7.1.1 and 7.2.2), the network in the client's own option, truncated to the
 policy's prefix length, takes the place of the client's address, and the response has the option.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Protocol
@@ -21,7 +25,7 @@ from lab7.services.dns.address_space import Network
 from lab7.services.dns.codec.client_subnet import QuerySubnet, query_subnet, with_subnet
 from lab7.services.dns.codec.codes import META_TYPES, Rcode, RRClass, RRType
 from lab7.services.dns.codec.errors import WireError
-from lab7.services.dns.codec.message import EDNS, UDP_SIZE_DEFAULT, Message, Question, Record, RRset, records_of
+from lab7.services.dns.codec.message import EDNS, UDP_SIZE_DEFAULT, Message, Question, Record, RRset
 from lab7.services.dns.recursion.context import ResolverContext
 from lab7.services.dns.recursion.iterator import Result, from_cache
 from lab7.services.dns.security.secured import SecuredRRset, is_secure, signature_records
@@ -86,8 +90,15 @@ class Resolve(Protocol):
         """Return the result of a resolution, or an awaitable if it is not cached; `subnet` is the client's network."""
 
 
+# A context and the function that resolves with it.
+Resolver = tuple[ResolverContext, Resolve]
+
+
 class RecursionHandler:
-    """Handler of clients' queries: answers with the results of `resolve`, or, for CD, of `resolve_unchecked`."""
+    """Handler of clients' queries: answers with the results of `resolve`, or of another resolver in `variants`.
+
+    `variants` has the resolvers for queries with other flags, by (DO, CD), as in the context.
+    """
 
     def __init__(
         self,
@@ -95,11 +106,11 @@ class RecursionHandler:
         resolve: Resolve,
         access: AccessList,
         now: Now,
-        resolve_unchecked: Resolve | None = None,
+        variants: Mapping[tuple[bool, bool], Resolver] | None = None,
     ) -> None:
         self._context = context
-        self._resolve = resolve
-        self._resolve_unchecked = resolve_unchecked
+        self._default: Resolver = context, resolve
+        self._variants = {} if variants is None else variants
         self._access = access
         self._now = now
 
@@ -122,10 +133,7 @@ class RecursionHandler:
             return self._reply(query, Result(Rcode.REFUSED), option)
         if question.rtype in META_TYPES and question.rtype != RRType.ANY:
             return self._reply(query, Result(Rcode.NOTIMP), option)
-        context, resolve = self._context, self._resolve
-        if query.cd and self._resolve_unchecked is not None:
-            # RFC 4035 section 3.2.2: the client validates, or wants bogus data as well.
-            context, resolve = context.for_hosts, self._resolve_unchecked
+        context, resolve = self._variants.get((_dnssec_ok(query), query.cd), self._default)
         if not query.rd:
             return self._reply(query, from_cache(context, question, self._now(), subnet), option)
         result = resolve(question, client.host, subnet=subnet)
@@ -137,18 +145,12 @@ class RecursionHandler:
     def _reply(self, query: Message, result: Result, option: QuerySubnet | None) -> Message:
         # The addresses in an upstream server's answer keep that server's order; those from the cache are rotated.
         rotation = 0 if result.queries else self._context.random.randrange(ROTATIONS)
-        if self._context.security is None:
-            reply = recursive_reply(query, result, rotation)
-        else:
-            reply = security_aware_reply(query, result, rotation)
+        reply = recursive_reply(query, result, rotation)
         return reply if option is None else with_subnet(query, reply, option, result.scope)
 
 
-def recursive_reply(query: Message, result: Result, rotation: int = 0) -> Message:
-    """Return the response message for the result of a resolution; RRsets of addresses are rotated by `rotation`."""
-    answers = records_of(rrset.rotated(rotation) for rrset in result.answers)
-    authority, edns = records_of(result.authority), _edns_with_error(query, result)
-    return replace(query.reply(result.rcode), ra=True, answers=answers, authority=authority, edns=edns)
+def _dnssec_ok(query: Message) -> bool:
+    return query.edns is not None and query.edns.do
 
 
 def _edns_with_error(query: Message, result: Result) -> EDNS | None:
@@ -161,12 +163,13 @@ def _edns_with_error(query: Message, result: Result) -> EDNS | None:
     return EDNS(UDP_SIZE_DEFAULT, do=query.edns.do, options=(result.extended_error.to_option(),))
 
 
-def security_aware_reply(query: Message, result: Result, rotation: int = 0) -> Message:
-    """Return the response of a validating resolver: with AD, the DNSSEC records if DO is set, and an extended error.
+def recursive_reply(query: Message, result: Result, rotation: int = 0) -> Message:
+    """Return the response message for the result of a resolution; RRsets of addresses are rotated by `rotation`.
 
-    RFC 4035 sections 3.2.1 and 3.2.3; RFC 6840 section 5.8 (AD if the query has DO or AD), RFC 8914 section 2.
+    It has AD if the data was validated, the DNSSEC records if DO is set, and an extended error. RFC 4035 sections 3.2.1
+    and 3.2.3; RFC 6840 section 5.8 (AD if the query has DO or AD), RFC 8914 section 2.
     """
-    dnssec_ok = query.edns is not None and query.edns.do
+    dnssec_ok = _dnssec_ok(query)
     answers, authority, proofs = list[Record](), list[Record](), dict[RRset, None]()
     for section, rrsets in ((answers, result.answers), (authority, result.authority)):
         for rrset in rrsets:
@@ -181,7 +184,7 @@ def security_aware_reply(query: Message, result: Result, rotation: int = 0) -> M
     secure = result.rcode in (Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.YXDOMAIN) and is_secure(
         result.answers, result.authority
     )
-    # Stale data has an extended error, and is not authenticated any more.
+    # Data with an extended error is stale, or not validated.
     secure = secure and result.extended_error is None
     return replace(
         query.reply(result.rcode),

@@ -2,7 +2,7 @@
 
     step = resolution.start(now)
     while isinstance(step, UpstreamQuery):
-        step = resolution.receive(outcome_of(step), now)
+        step = resolution.receive(outcome_of(step), now)    # outcome_of: the caller's function that sends the query
     # step is a Result
 
 RFC 1034 section 5.3.3; RFC 2181 sections 5.4.1 (an address that was resolved is preferred to glue) and 10.3 (the name
@@ -73,7 +73,6 @@ from lab7.services.dns.recursion.cache import (
     LookupResult,
     Service,
     Trust,
-    look_up,
     negative_soa,
 )
 from lab7.services.dns.recursion.classification import (
@@ -97,7 +96,8 @@ from lab7.services.dns.recursion.query import (
 )
 from lab7.services.dns.recursion.stale import stale_answer
 from lab7.services.dns.recursion.validation import Judge, Validation
-from lab7.services.dns.security.extended_error import ErrorCode, ExtendedError
+from lab7.services.dns.security.extended_error import ErrorCode, ExtendedError, error_from
+from lab7.services.dns.security.secured import insecurity
 
 # Maximum number of aliases followed per question; BIND follows 16, Unbound 11.
 ALIASES_MAX = 16
@@ -116,7 +116,12 @@ _GLUE = 1 << 16
 # Flag added to the RR type of a question in progress that resolves DS or DNSKEY for the validation of other records.
 _JUDGED = 1 << 17
 # Reasons of a failure that allow an answer from expired data; a bogus answer does not.
-_UNREACHABLE = (ErrorCode.NO_REACHABLE_AUTHORITY, ErrorCode.NETWORK_ERROR)
+_UNREACHABLE = (
+    ErrorCode.NOT_READY,
+    ErrorCode.NOT_AUTHORITATIVE,
+    ErrorCode.NO_REACHABLE_AUTHORITY,
+    ErrorCode.NETWORK_ERROR,
+)
 _RCODES = {ResponseKind.NO_NAME: Rcode.NXDOMAIN, ResponseKind.TOO_LONG: Rcode.YXDOMAIN}
 
 
@@ -318,6 +323,7 @@ class Iteration:
         once to each server, and its response never marks the server as lame.
         """
         pool, detail = self._pool(delegation), "no server address"
+        reason: ExtendedError | None = None
         pool.queries_max = 1 if minimised else QUERIES_PER_SERVER_MAX
         weak: ClassifiedResponse | None = None
         while True:
@@ -326,7 +332,7 @@ class Iteration:
                 return weak
             if address is None:
                 error = UnansweredError if pool.queries else ResolutionError
-                raise error(f"no server of {delegation.zone} answered for {question.name}: {detail}")
+                raise error(_unanswered(delegation, question, detail), reason)
             pool.queries[address] = pool.queries.get(address, 0) + 1
             exchange = Exchange(self._context, self._budget, address, question, delegation, subnet)
             message = yield from exchange.run()
@@ -350,6 +356,7 @@ class Iteration:
                 weak = weak or response
             # A repeated query would get the same response, so the server is not queried again for this question.
             pool.queries[address], detail = QUERIES_PER_SERVER_MAX, f"{address} returned {response.detail}"
+            reason = error_from(address, message) or reason
             if not minimised and (usable or response.kind is ResponseKind.LAME):
                 self._context.infra_cache.mark_lame(address, delegation.zone, self._budget.now)
 
@@ -497,7 +504,7 @@ class Iteration:
         None, if a query for the other type is of no use: the name is an alias, or does not exist.
         """
         context = self._context.for_hosts
-        result = look_up(context.cache, host, rtype, self._budget.now)
+        result = context.look_up(host, rtype, None, self._budget.now)
         if result is None:
             nested = Iteration(context, self._budget, None, self._depth + 1)
             result = yield from nested.resolve(host, rtype)
@@ -535,7 +542,7 @@ class Result:
     """The answer to a client's question; `queries` is the number of upstream queries, `detail` the reason for SERVFAIL.
 
     `scope` is the scope prefix length for which the answer is valid (RFC 7871), 0 for all clients. `extended_error` is
-    the reason for SERVFAIL in a resolver that validates, or a notice that the answer is stale.
+    the reason for SERVFAIL, the reason why signed data is not validated, or a notice that the answer is stale.
     """
 
     rcode: int
@@ -594,14 +601,12 @@ class Resolution:
         try:
             result = yield from self._resolve_chain(name, rtype)
         except ResolutionError as error:
-            self._context.cache.put_failure(name, rtype, self._budget.now)
-            result = Result(Rcode.SERVFAIL, detail=str(error))
-            self._note_reason(error)
-        if result.rcode == Rcode.SERVFAIL:
-            security = self._context.security
-            reason = None if security is None else security.error(name, rtype)
-            stale = None if reason is not None and reason.code not in _UNREACHABLE else self.stale(self._budget.now)
-            result = stale or replace(result, extended_error=reason)
+            reason = self._reason(error)
+            self._context.cache.put_failure(name, rtype, self._budget.now, reason)
+            result = Result(Rcode.SERVFAIL, detail=str(error), extended_error=reason)
+        failure = result.extended_error
+        if result.rcode == Rcode.SERVFAIL and (failure is None or failure.code in _UNREACHABLE):
+            result = self.stale(self._budget.now) or result
         return replace(result, queries=self._budget.queries)
 
     def stale(self, now: float) -> Result | None:
@@ -612,12 +617,10 @@ class Resolution:
         last, answers, error = found
         return replace(_end_of_chain(last, answers), extended_error=error)
 
-    def _note_reason(self, error: ResolutionError) -> None:
-        """Store the reason for a failure, as an extended DNS error (RFC 8914), for as long as the failure is cached."""
-        if self._context.security is not None:
-            unreachable = ExtendedError(ErrorCode.NO_REACHABLE_AUTHORITY, str(error))
-            reason = self._budget.extended_error or unreachable
-            self._context.security.put_error(self._question.name, self._question.rtype, reason)
+    def _reason(self, error: ResolutionError) -> ExtendedError:
+        """Return the reason for a failure as an extended DNS error: of the validation, of a server, or this error."""
+        unreachable = ExtendedError(ErrorCode.NO_REACHABLE_AUTHORITY, str(error))
+        return self._budget.extended_error or error.extended_error or unreachable
 
     def _resolve_chain(self, name: Name, rtype: int) -> Steps[Result]:
         """Resolve the names of an alias chain in turn (RFC 1034 section 5.3.3 step 4c)."""
@@ -654,8 +657,14 @@ class Resolution:
 
 def _end_of_chain(last: LookupResult, chain: tuple[RRset, ...]) -> Result:
     if last.rcode == Rcode.SERVFAIL:
-        return Result(Rcode.SERVFAIL, detail="a recent resolution failure is cached")
-    return Result(last.rcode, chain, last.denials if last.soa is None else (last.soa,))
+        return Result(Rcode.SERVFAIL, detail="a recent resolution failure is cached", extended_error=last.error)
+    authority = last.denials if last.soa is None else (last.soa,)
+    return Result(last.rcode, chain, authority, extended_error=insecurity((*chain, *authority)))
+
+
+def _unanswered(delegation: Delegation, question: Question, detail: str) -> str:
+    servers = "forwarder" if delegation.service is Service.FORWARDER else f"server of {delegation.zone}"
+    return f"no {servers} gave an answer for {question.name}: {detail}"
 
 
 def _value(end: StopIteration) -> Result:

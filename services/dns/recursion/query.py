@@ -1,9 +1,10 @@
 """Upstream queries: the query to one server, its outcome, response matching, retries, and the query budget.
 
 UpstreamQuery is one query, and Replied, Mismatched, TimedOut or Unreachable its outcome. ResponseMatcher encodes the
-query and accepts the matching response. Exchange repeats a query to one server until it has a usable response: over TCP
-after a truncated response, without EDNS, without client subnet, or without random case for servers that do not support
-them (Unbound's "serviced query"). QueryBudget bounds the work for one client question.
+query and accepts the matching response. Exchange repeats a query to one server until it has a usable response
+(Unbound's "serviced query"). After a truncated response it repeats the query over TCP. To a server that does not
+support EDNS, client subnets or random case, it repeats the query without them. QueryBudget bounds the work for one
+client question.
 
 RFC 5452 section 9.1: id, question, address and port must match; the transport's connected socket checks the last two. A
 datagram with another id is dropped, and the wait for the response continues. The case of the qname is random ("0x20",
@@ -70,7 +71,14 @@ _ANSWERS = (Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.YXDOMAIN)
 
 
 class ResolutionError(Exception):
-    """Error for a question that cannot be resolved; the message is the reason."""
+    """Error for a question that cannot be resolved; the message is the reason.
+
+    `extended_error` is the reason that a server has given for its own failure.
+    """
+
+    def __init__(self, detail: str, extended_error: ExtendedError | None = None) -> None:
+        super().__init__(detail)
+        self.extended_error = extended_error
 
 
 class UnansweredError(ResolutionError):
@@ -338,7 +346,7 @@ class Exchange:
     def _query(self) -> UpstreamQuery:
         name = self._question.name
         recursion_desired = self._delegation.service is not Service.ITERATIVE
-        validates = self._context.security is not None
+        security = self._context.security
         timeout_s = max(self._server().timeout_s(), RECURSION_TIMEOUT_MIN_S if recursion_desired else 0.0)
         return UpstreamQuery(
             address=self._address,
@@ -352,9 +360,8 @@ class Exchange:
             recursion_desired=recursion_desired,
             exact_case=self._random_case and not self._tcp,
             subnet=self._subnet if self._edns else None,
-            dnssec_ok=validates,
-            # RFC 6840 section 5.9: a validator requests all data of another resolver, and validates it itself.
-            checking_disabled=validates and recursion_desired,
+            dnssec_ok=security is not None,
+            checking_disabled=security is not None and security.checking_disabled and recursion_desired,
         )
 
     def _usable(self, query: UpstreamQuery, reply: Replied) -> Message | None:

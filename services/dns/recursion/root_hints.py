@@ -21,7 +21,7 @@ from lab7.services.errors import ServiceError
 
 
 def root_delegation(hosts: Mapping[Name, tuple[str, ...]], service: Service = Service.ITERATIVE) -> Delegation:
-    """Return the delegation of the root zone to `hosts`, which are root servers, or forwarders by Service.FORWARDER."""
+    """Return the delegation of the root zone to `hosts`: root servers, or forwarders with Service.FORWARDER."""
     return Delegation(ROOT, tuple(hosts), dict(hosts), service=service)
 
 

@@ -96,6 +96,11 @@ class Scheduler:
             task.add_done_callback(lambda task: self._remove(key, task))
         return self._wait(task, client, question if start is None else None)
 
+    def variants(self) -> dict[tuple[bool, bool], "Scheduler"]:
+        """Return the schedulers for the variants of the context: one for each context."""
+        siblings = {id(one): self.sibling(one) for one in self.context.variants.values()}
+        return {flags: siblings[id(one)] for flags, one in self.context.variants.items()}
+
     def sibling(self, context: ResolverContext) -> "Scheduler":
         """Return a scheduler with another context; both share the outstanding queries and the limits per client."""
         scheduler = Scheduler(context, self._upstream, self.now, self._limits)

@@ -137,15 +137,17 @@ class Validation:
             return rrset
         trust = yield from self._trust_in(rrset, signatures)
         if trust.security is not Security.SECURE:
-            return _secured(rrset, signatures)
+            return _secured(rrset, signatures, error=trust.error)
         verified = self._verify(rrset, signatures, trust)
         if not verified.is_expanded(rrset.name):
             return _secured(rrset, signatures, verified.ttl, True)
-        proof, denial = self._closer_proof(message, rrset.name, verified.signature.labels, trust)
+        denials = _Denials(self, message, trust)
+        denial = denials.denies_closer(rrset.name, verified.signature.labels)
         if denial is Denial.NOT_PROVEN:
             detail = f"no proof that {rrset.name} is from a wildcard"
             raise BogusError(ExtendedError(ErrorCode.NSEC_MISSING, detail))
-        return replace(_secured(rrset, signatures, verified.ttl, denial is Denial.PROVEN), proof=proof)
+        secured = _secured(rrset, signatures, verified.ttl, denial is Denial.PROVEN, denials.insecurity)
+        return replace(secured, proof=denials.rrsets)
 
     def _verify(self, rrset: RRset, signatures: Sequence[RRSIG], trust: ZoneTrust) -> Verified:
         now = int(self._security.wall_clock())
@@ -173,13 +175,6 @@ class Validation:
             detail = f"{what} is signed by {target}, which is not a zone"
             raise BogusError(ExtendedError(ErrorCode.DNSSEC_BOGUS, detail))
         return trust
-
-    def _closer_proof(
-        self, message: Message, name: Name, labels: int, trust: ZoneTrust
-    ) -> tuple[tuple[SecuredRRset, ...], Denial]:
-        """Return the NSEC or NSEC3 RRsets of a response, and whether they prove that a wildcard is the best match."""
-        denials = _Denials(self, message, trust)
-        return denials.rrsets, denials.denies_closer(name, labels)
 
     def verified_denials(self, message: Message, trust: ZoneTrust) -> Iterator[SecuredRRset]:
         """Yield the NSEC and NSEC3 RRsets of a response that have a valid signature."""
@@ -212,8 +207,9 @@ class Validation:
         what = f"the negative answer about {name}"
         trust = yield from self._trust_by(below, signatures, what)
         if trust.security is not Security.SECURE:
-            proof = _unverified(message)
-            return (None, proof) if soa is None else (replace(_secured(soa, signatures), proof=proof), ())
+            proof = _unverified(message, trust.error)
+            secured = None if soa is None else replace(_secured(soa, signatures, error=trust.error), proof=proof)
+            return (secured, ()) if secured is not None else (None, proof)
         verified = None if soa is None else self._verify(soa, signatures, trust)
         denials = _Denials(self, message, trust)
         denial = denials.denies(name, rtype, response.kind)
@@ -221,9 +217,11 @@ class Validation:
             code = ErrorCode.NSEC_MISSING
             raise BogusError(ExtendedError(code, f"no valid proof that {name} has no {type_to_text(rtype)}"))
         if soa is None or verified is None:
-            return None, tuple([replace(rrset, secure=denial is Denial.PROVEN) for rrset in denials.rrsets])
+            is_proven, error = denial is Denial.PROVEN, denials.insecurity
+            return None, tuple([replace(rrset, secure=is_proven, error=error) for rrset in denials.rrsets])
         ttl = min([verified.ttl, *(rrset.ttl for rrset in denials.rrsets)])
-        secured = replace(_secured(soa, signatures, ttl, denial is Denial.PROVEN), proof=denials.rrsets)
+        secured = _secured(soa, signatures, ttl, denial is Denial.PROVEN, denials.insecurity)
+        secured = replace(secured, proof=denials.rrsets)
         if denial is Denial.PROVEN:
             self._security.denials.put(trust.zone, _negative_soa(secured), denials.rrsets, self._budget.now)
         return secured, ()
@@ -269,7 +267,7 @@ class Validation:
         if judge.records is None:
             expires = self._budget.now + min(judge.ttl, KEYS_TTL_MAX_S)
             if judge.is_insecure:
-                return ZoneTrust(name, Security.INSECURE, expires=expires)
+                return ZoneTrust(name, Security.INSECURE, error=judge.insecurity, expires=expires)
             return replace(above, expires=min(above.expires, expires), is_end=judge.is_end)
         return (yield from self._by_records(name, judge.records, judge.ttl))
 
@@ -279,9 +277,7 @@ class Validation:
         expires = self._budget.now + min(ttl, KEYS_TTL_MAX_S)
         if not usable:
             # RFC 4035 section 5.2: a zone whose algorithms are all unknown is treated as unsigned.
-            unsupported = ErrorCode.UNSUPPORTED_DNSKEY_ALGORITHM
-            error = ExtendedError(unsupported, f"{name} is signed with algorithms that are not implemented")
-            return ZoneTrust(name, Security.INSECURE, error=error, expires=expires)
+            return ZoneTrust(name, Security.INSECURE, error=_unsupported(name, records), expires=expires)
         judge = _KeyJudge(self, name, usable)
         failure: ExtendedError | None = None
         received = self._received
@@ -325,6 +321,14 @@ def usable_records(records: Sequence[Anchor]) -> list[Anchor]:
     return usable[:DS_MAX]
 
 
+def _unsupported(name: Name, records: Sequence[Anchor]) -> ExtendedError:
+    """Return the reason why no DS record or trust anchor of a zone can be used (RFC 8914 sections 4.2 and 4.3)."""
+    if any(is_supported(record.algorithm) for record in records):
+        return ExtendedError(ErrorCode.UNSUPPORTED_DS_DIGEST, f"the DS digests of {name} are not implemented")
+    code = ErrorCode.UNSUPPORTED_DNSKEY_ALGORITHM
+    return ExtendedError(code, f"{name} is signed with algorithms that are not implemented")
+
+
 class _Denials:
     """The validated NSEC and NSEC3 records of a response, for checks of the proofs that they give."""
 
@@ -340,6 +344,14 @@ class _Denials:
     def has_many_iterations(self) -> bool:
         """Return whether the NSEC3 hashes have too many iterations to be computed (RFC 9276 section 3.2)."""
         return bool(self.nsec3) and self.nsec3.iterations > ITERATIONS_MAX
+
+    @property
+    def insecurity(self) -> ExtendedError | None:
+        """Return the reason why the records are not used as a proof, which makes the answer insecure; or None."""
+        if not self.has_many_iterations:
+            return None
+        detail = f"{self._zone} has NSEC3 records with {self.nsec3.iterations} iterations, more than {ITERATIONS_MAX}"
+        return ExtendedError(ErrorCode.UNSUPPORTED_NSEC3_ITERATIONS, detail)
 
     def denies(self, name: Name, rtype: int, kind: ResponseKind) -> Denial:
         """Check the proof of a negative answer: NXDOMAIN, or NODATA for `rtype`."""
@@ -382,6 +394,7 @@ class _DSJudge:
         self.is_accepted = False
         self.records: tuple[DS, ...] | None = None
         self.is_insecure = False
+        self.insecurity: ExtendedError | None = None
         self.is_end = False
         self.ttl = KEYS_TTL_MAX_S
         self.error: ExtendedError | None = None
@@ -417,6 +430,7 @@ class _DSJudge:
             detail = f"no valid proof that {self._name} has no DS"
             raise BogusError(ExtendedError(ErrorCode.NSEC_MISSING, detail))
         self.is_insecure = denial is Denial.OPT_OUT or denials.is_unsigned_cut(self._name)
+        self.insecurity = denials.insecurity
         self.is_end = kind is ResponseKind.NO_NAME
         self.ttl = min([self.ttl, *(rrset.ttl for rrset in denials.rrsets)])
         return True
@@ -436,6 +450,7 @@ class _DSJudge:
         self.is_insecure = denials.is_unsigned_cut(self._name) and (
             denials.denies(self._name, RRType.DS, ResponseKind.NO_DATA) is not Denial.NOT_PROVEN
         )
+        self.insecurity = denials.insecurity
         self.ttl = min([self.ttl, *(rrset.ttl for rrset in denials.rrsets)])
         return self.is_insecure
 
@@ -522,10 +537,16 @@ def _denial_rrsets(message: Message) -> Iterator[RRset]:
 
 
 def _secured(
-    rrset: RRset, signatures: tuple[RRSIG, ...] | list[RRSIG], ttl: int | None = None, secure: bool = False
+    rrset: RRset,
+    signatures: tuple[RRSIG, ...] | list[RRSIG],
+    ttl: int | None = None,
+    secure: bool = False,
+    error: ExtendedError | None = None,
 ) -> SecuredRRset:
     ttl = rrset.ttl if ttl is None else ttl
-    return SecuredRRset(rrset.name, rrset.rtype, rrset.rclass, ttl, rrset.rdatas, tuple(signatures), secure)
+    return SecuredRRset(
+        rrset.name, rrset.rtype, rrset.rclass, ttl, rrset.rdatas, tuple(signatures), secure, error=error
+    )
 
 
 def _negative_soa(soa: SecuredRRset) -> SecuredRRset:
@@ -534,9 +555,10 @@ def _negative_soa(soa: SecuredRRset) -> SecuredRRset:
     return soa.with_ttl(capped.ttl)
 
 
-def _unverified(message: Message) -> tuple[SecuredRRset, ...]:
+def _unverified(message: Message, error: ExtendedError | None = None) -> tuple[SecuredRRset, ...]:
     """Return the NSEC and NSEC3 RRsets of a response with their signatures, which are not validated."""
-    return tuple([_secured(rrset, _signatures(message.authority, rrset)) for rrset in _denial_rrsets(message)])
+    rrsets = _denial_rrsets(message)
+    return tuple([_secured(rrset, _signatures(message.authority, rrset), error=error) for rrset in rrsets])
 
 
 def _without_signatures(response: ClassifiedResponse, question: Question) -> Iterator[Link]:

@@ -1,8 +1,8 @@
 """DNSSEC without I/O: signatures, keys, zone signing, denial of existence, trust anchors (RFC 4033-4035, 5155, 6840).
 
-    module           does                                                                       uses cryptography
-    --------------   ------------------------------------------------------------------------   -----------------
-    algorithms       signature algorithms and digests: sign, verify (RFC 8624)                  yes, when it is called
+    module           does
+    --------------   ------------------------------------------------------------------------
+    algorithms       signature algorithms and digests: sign, verify (RFC 8624)
     keys             key tags, DS records, private keys and their files
     canonical        canonical form of an RRset, the octets that a signature covers (RFC 4034)
     signature        RRSIG records: creation and verification
@@ -13,5 +13,7 @@
     trust            trust anchors, and the zones whose keys were verified
     extended_error   extended DNS errors: the reason for which an answer failed (RFC 8914)
 
-The resolver's part that follows the chain of trust is recursion.validation, the server's part zones.denial.
+`algorithms` and `keys` import the library `cryptography` when a key is used, so that a server of signed zones works
+without the library. The resolver's part that follows the chain of trust is recursion.validation, the server's part
+zones.denial.
 """

@@ -2,7 +2,8 @@
 
     EDE: 7 (Signature Expired): (the signature of www.example.com. A expired on 20260101000000)
 
-RFC 8914 sections 2 (format) and 4 (codes), and the codes 25 and 27 that IANA has registered since.
+RFC 8914 sections 2 (format), 3 (an error that another server has sent is sent on with its source) and 4 (codes), and
+the codes 25 to 27 that IANA has registered since.
 """
 
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ class ErrorCode(IntEnum):
     UNSUPPORTED_DNSKEY_ALGORITHM = 1
     UNSUPPORTED_DS_DIGEST = 2
     STALE_ANSWER = 3
+    FORGED_ANSWER = 4
     DNSSEC_INDETERMINATE = 5
     DNSSEC_BOGUS = 6
     SIGNATURE_EXPIRED = 7
@@ -33,11 +35,18 @@ class ErrorCode(IntEnum):
     NSEC_MISSING = 12
     CACHED_ERROR = 13
     NOT_READY = 14
+    BLOCKED = 15
+    CENSORED = 16
+    FILTERED = 17
     PROHIBITED = 18
     STALE_NXDOMAIN_ANSWER = 19
+    NOT_AUTHORITATIVE = 20
+    NOT_SUPPORTED = 21
     NO_REACHABLE_AUTHORITY = 22
     NETWORK_ERROR = 23
+    INVALID_DATA = 24
     SIGNATURE_EXPIRED_BEFORE_VALID = 25
+    TOO_EARLY = 26
     UNSUPPORTED_NSEC3_ITERATIONS = 27
 
 
@@ -73,3 +82,12 @@ def extended_errors(message: Message) -> list[ExtendedError]:
         for option in message.options(OPTION_EXTENDED_ERROR)
         if len(option.data) >= 2
     ]
+
+
+def error_from(address: str, message: Message) -> ExtendedError | None:
+    """Return the first extended error in the response of another server, with its address; None without one.
+
+    RFC 8914 section 3: the text names the source, because for the client the error comes from this server.
+    """
+    found = next(iter(extended_errors(message)), None)
+    return None if found is None else ExtendedError(found.code, f"{address}: {found.text or found.title}")

@@ -13,26 +13,35 @@ from lab7.services.dns.codec.fields import Rdata
 from lab7.services.dns.codec.message import Record, RRset, synthesize_cname
 from lab7.services.dns.codec.name import Name
 from lab7.services.dns.codec.rdata_security import RRSIG
+from lab7.services.dns.security.extended_error import ExtendedError
 
 
 @dataclass(frozen=True, slots=True)
 class SecuredRRset(RRset):
-    """An RRset with its RRSIG rdata; `secure` is True if validation succeeded, False if insecure or not validated."""
+    """An RRset with its RRSIG rdata; `secure` is True if validation succeeded, False if insecure or not validated.
+
+    `error` is the reason why an insecure RRset with signatures is not validated, such as an unknown algorithm.
+    """
 
     signatures: tuple[RRSIG, ...] = ()
     secure: bool = False
     proof: tuple["SecuredRRset", ...] = ()
+    error: ExtendedError | None = None
 
     def renamed(self, name: Name) -> "SecuredRRset":
         """Return the secured RRset with another owner name."""
-        return SecuredRRset(
-            name, self.rtype, self.rclass, self.ttl, self.rdatas, self.signatures, self.secure, self.proof
-        )
+        return self._copy(name, self.ttl, self.proof)
 
     def with_ttl(self, ttl: int) -> "SecuredRRset":
         """Return the secured RRset with another TTL, which also limits the TTL of its proof."""
         proof = tuple([part.with_ttl(min(part.ttl, ttl)) for part in self.proof])
-        return SecuredRRset(self.name, self.rtype, self.rclass, ttl, self.rdatas, self.signatures, self.secure, proof)
+        return self._copy(self.name, ttl, proof)
+
+    def _copy(self, name: Name, ttl: int, proof: tuple["SecuredRRset", ...]) -> "SecuredRRset":
+        # replace() of dataclasses would take several times as long, and each cache hit has a copy.
+        return SecuredRRset(
+            name, self.rtype, self.rclass, ttl, self.rdatas, self.signatures, self.secure, proof, self.error
+        )
 
 
 # Octets of memory of an rdata object, beside those of its wire format.
@@ -71,6 +80,12 @@ def is_secure(answers: Iterable[RRset], authority: Iterable[RRset] = ()) -> bool
             return False
         dname = rrset if rrset.rtype == RRType.DNAME else None
     return count > 0
+
+
+def insecurity(rrsets: Iterable[RRset]) -> ExtendedError | None:
+    """Return the first reason why one of the RRsets is not validated in spite of signatures; None without one."""
+    reasons = (rrset.error for rrset in rrsets if isinstance(rrset, SecuredRRset))
+    return next((reason for reason in reasons if reason is not None), None)
 
 
 def is_implied(rrset: RRset, dname: RRset) -> bool:

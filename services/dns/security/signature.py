@@ -1,7 +1,7 @@
 """Signatures of RRsets: RRSIG records, their creation and their verification.
 
     www.example.com. A   +   RRSIG A 15 3 3600 20260115000000 20260101000000 12345 example.com. ...
-    verify_rrset(rrset, signatures, zone, keys, now, budget)   ->   Verified, or the ExtendedError that says why not
+    verify_rrset(rrset, signatures, zone, keys, now, budget)   ->   Verified, or the reason, an ExtendedError
 
 RFC 4034 section 3, RFC 4035 sections 2.2 and 5.3 (checks of the fields, wildcards, TTL), RFC 1982 (times are serial
 numbers), RFC 5011 section 2.1 (revoked keys), RFC 6840 section 5.11 (any valid signature is enough).

@@ -205,7 +205,7 @@ def _nsec3_nodes(
 def _without_opt_out(origin: Name, nodes: Mapping[Key, Node], authoritative: Mapping[Key, list[RRset]]) -> set[Key]:
     """Return the names with NSEC3 records under opt-out.
 
-    Unsigned delegations have none, nor have empty non-terminals whose descendants are all unsigned delegations.
+    Left out are unsigned delegations, and empty non-terminals with nothing but unsigned delegations below them.
     """
     kept: set[Key] = {origin.folded}
     for key, rrsets in authoritative.items():

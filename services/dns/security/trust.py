@@ -48,6 +48,8 @@ class Security(Enum):
 class ZoneTrust:
     """The security state of the zone that a name is in: the zone's keys if secure, the reason if bogus.
 
+    An insecure zone has a reason only if it is signed in a way that this resolver does not validate.
+
     `is_end` is True if no zone can be below the name, because the name does not exist or is an alias.
     """
 
@@ -86,21 +88,19 @@ def trust_anchors(records: Iterable[str], files: Iterable[str]) -> TrustAnchors:
 class SecurityContext:
     """State of DNSSEC validation: trust anchors, wall clock in seconds since 1970, and states of zones.
 
-    If `validates` is False, signatures are stored but not validated. `denials` has the proofs from which further
+    If `validates` is False, signatures are stored but not validated. `checking_disabled` is CD of the queries to other
+    recursive servers. `denials` has the proofs from which further
     negative answers are synthesized (RFC 8198).
     """
 
     anchors: TrustAnchors
     wall_clock: Callable[[], float]
     validates: bool = True
+    # RFC 6840 section 5.9: a validator requests all data of another resolver, and validates it itself.
+    checking_disabled: bool = True
     denials: DenialCache = field(default_factory=DenialCache)
     _zones: BoundedDict[Name, ZoneTrust] = field(default_factory=lambda: BoundedDict(ZONES_MAX))
-    _errors: BoundedDict[tuple[Name, int], ExtendedError] = field(default_factory=lambda: BoundedDict(ZONES_MAX))
     _referrals: BoundedDict[Name, tuple[Message, float]] = field(default_factory=lambda: BoundedDict(REFERRALS_MAX))
-
-    def without_validation(self) -> "SecurityContext":
-        """Return the context of a resolver that stores signatures and validates nothing."""
-        return SecurityContext({}, self.wall_clock, False)
 
     def trust(self, name: Name, now: float) -> ZoneTrust | None:
         """Return the stored security state of the zone that a name is in; None if there is none or it has expired."""
@@ -126,11 +126,3 @@ class SecurityContext:
         self._referrals.drop(zone)
         message, received = found
         return message if now - received < REFERRAL_TTL_S else None
-
-    def put_error(self, name: Name, rtype: int, error: ExtendedError) -> None:
-        """Store the reason for a SERVFAIL in answer to a question, as an extended DNS error."""
-        self._errors.put((name, rtype), error)
-
-    def error(self, name: Name, rtype: int) -> ExtendedError | None:
-        """Return the reason for the last SERVFAIL in answer to a question; None if none is stored."""
-        return self._errors.get((name, rtype))

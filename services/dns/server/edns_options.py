@@ -6,11 +6,11 @@
 
 A server cookie proves that the client receives what is sent to its source address: a query with a valid server cookie
 is not spoofed by a host off the path (RFC 7873 section 1). The server cookie is the one of RFC 9018, so that servers of
-one anycast address, of any vendor, take each other's cookies if they have the same secret. It is valid for an hour.
+one anycast address, of any vendor, accept each other's cookies if they have the same secret. It is valid for an hour.
 
-NSID (RFC 5001) tells which of several servers answered. TCP keepalive (RFC 7828) tells a client how long it may leave a
-connection idle. Padding (RFC 7830) brings responses over TLS and HTTPS to multiples of 468 octets (RFC 8467 section
-4.1), so that their length tells less about their content.
+NSID (RFC 5001) identifies which of several servers answered. TCP keepalive (RFC 7828) informs a client how long it may
+leave a connection idle. Padding (RFC 7830) extends responses over TLS and HTTPS to multiples of 468 octets (RFC 8467
+section 4.1), so that their length discloses less about their content.
 """
 
 import secrets
@@ -39,7 +39,7 @@ _MASK = 0xFFFF_FFFF_FFFF_FFFF
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """How a query has arrived; `idle_s`: idle timeout of its TCP connection in seconds, None if that has no meaning."""
+    """Way in which a query has arrived; `idle_s`: idle timeout of its TCP connection in seconds, None without one."""
 
     address: str
     encrypted: bool = False

@@ -9,7 +9,7 @@ a client that returns a response, None to drop the query, or an awaitable of eit
 only: the responder drops responses (two servers could exchange them for ever), and itself answers opcodes other than
 QUERY (NOTIMP), malformed messages and messages without exactly one question (FORMERR; RFC 1035 section 4.1.1, RFC
 9619), and EDNS versions other than 0 (BADVERS; RFC 6891 section 6.1.3). An exception of the handler results in
-SERVFAIL.
+SERVFAIL. An error response to a query with OPT has OPT, even if the OPT of the query is malformed (section 7).
 
 The response cache is looked up before the responder is called. It has encoded UDP responses, and reuses them for
 queries that differ only in message id and case of the qname:
@@ -38,7 +38,6 @@ from lab7.services.bounded_dict import BoundedDict, cost_of
 from lab7.services.dns.codec.codes import ADDRESS_TYPES, Opcode, Rcode, RRType
 from lab7.services.dns.codec.errors import WireError
 from lab7.services.dns.codec.message import (
-    CD,
     EDNS,
     HEADER_OCTETS,
     MESSAGE_OCTETS_MAX,
@@ -46,6 +45,7 @@ from lab7.services.dns.codec.message import (
     UDP_SIZE_DEFAULT,
     Message,
     encode,
+    read_envelope,
     udp_limit,
 )
 from lab7.services.dns.codec.name import Reader
@@ -83,35 +83,36 @@ ErrorCallback = Callable[[Exception], None]
 
 def accept(data: bytes) -> Message | bytes | None:
     """Decode a query; return an encoded error response if it is invalid, None if it must be dropped."""
-    query = _decoded(data)
-    return _without_question(query) if isinstance(query, Message) and len(query.questions) != 1 else query
+    return ServerCodec().decode(data, Client("", 0))
 
 
-def _decoded(data: bytes) -> Message | bytes | None:
+def _decoded(data: bytes) -> tuple[Message, int] | None:
+    """Return (query, rcode of the response), NOERROR if the query can be answered; None if it must be dropped.
+
+    The query may have any number of questions. Of a query with FORMERR or BADVERS only the envelope is returned.
+    """
     # Respond only to a complete header, so that an error response is never longer than the query.
     if len(data) < HEADER_OCTETS or data[2] & 0x80:
         return None
-    if data[2] >> 3 & 0xF != Opcode.QUERY:
-        return _error_response(data, Rcode.NOTIMP)
+    rcode = Rcode.NOERROR if data[2] >> 3 & 0xF == Opcode.QUERY else Rcode.NOTIMP
     try:
         # As in BIND and NSD, octets behind the message are ignored.
         query = Message.from_wire(data, ignore_trailing=True)
     except WireError:
-        return _error_response(data, Rcode.FORMERR)
-    if query.edns is not None and query.edns.version > 0 and len(query.questions) == 1:
-        return replace(query.reply(Rcode.BADVERS), edns=EDNS()).to_wire()
-    return query
+        query, rcode = read_envelope(data), rcode or Rcode.FORMERR
+    if query.edns is not None and query.edns.version > 0:
+        # RFC 6891 section 6.1.3: BADVERS, whatever the options, whose format may differ in another version.
+        query, rcode = read_envelope(data), Rcode.BADVERS
+    return query, rcode
 
 
-def _without_question(query: Message) -> bytes:
-    # RFC 6891 section 6.1.1: an error response has OPT if the query has one.
-    edns = None if query.edns is None else EDNS()
-    return replace(query.reply(Rcode.FORMERR), questions=(), edns=edns).to_wire()
+def _refusal(query: Message, rcode: int) -> Message:
+    """Return the error response to a query that cannot be answered: its header, and with EDNS its question.
 
-
-def _error_response(data: bytes, rcode: int) -> bytes:
-    """Encode an error response: only a header, with the query's id, opcode, RD and CD, and the rcode."""
-    return data[:2] + bytes((0x80 | data[2] & 0x79, data[3] & CD | rcode)) + bytes(8)
+    RFC 6891 section 7: the minimal response to a query with OPT has header, question and OPT.
+    """
+    has_question = query.edns is not None and len(query.questions) == 1
+    return replace(query.reply(rcode), questions=query.questions if has_question else ())
 
 
 class ServerCodec:
@@ -125,13 +126,20 @@ class ServerCodec:
         self._options = options
 
     def decode(self, data: bytes, client: Client) -> Message | bytes | None:
-        """Decode a query as accept() does; return an encoded response also if its EDNS options require one."""
-        query = _decoded(data)
-        if not isinstance(query, Message):
+        """Decode a query; return an encoded response to a query that is invalid, or whose options require a response.
+
+        None if the query must be dropped.
+        """
+        decoded = _decoded(data)
+        if decoded is None:
+            return None
+        query, rcode = decoded
+        reply = None
+        if self._options is not None and rcode in (Rcode.NOERROR, Rcode.NOTIMP):
+            reply = self._reply_to_options(query, self._options, client)
+        if reply is None and rcode == Rcode.NOERROR and len(query.questions) == 1:
             return query
-        if self._options is not None and (reply := self._reply_to_options(query, self._options, client)) is not None:
-            return self.encode(query, reply, client)
-        return query if len(query.questions) == 1 else _without_question(query)
+        return self.encode(query, reply or _refusal(query, rcode or Rcode.FORMERR), client)
 
     @property
     def requires_cookie(self) -> bool:
@@ -144,9 +152,9 @@ class ServerCodec:
         try:
             check_options(sent, client.transport)
         except WireError:
-            return replace(query.reply(Rcode.FORMERR), edns=EDNS())
+            return query.reply(Rcode.FORMERR)
         has_cookie = cookie_of(sent) is not None
-        if has_cookie and not query.questions:
+        if has_cookie and not query.questions and query.opcode == Opcode.QUERY:
             # RFC 7873 section 5.4: a query without a question requests a server cookie.
             return query.reply()
         if not options.require_cookie or client.over_tcp or options.has_valid_cookie(sent, client.transport):

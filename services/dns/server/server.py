@@ -4,10 +4,10 @@
     await shell.open_tcp(server.stream_protocol, connections=server.connections)
     await shell.open_udp(server.datagram_protocol)
 
-`respond` is a lab7.services.dns.server.responder.Responder, or a callable with its signature. RFC 1035 section 4.2. RFC
-7766 sections 6.2.1.1 and 7: pipelined queries on one connection are processed concurrently, and responses may be sent
-out of order, each as soon as it is ready; only the messages of a zone transfer are sent in order (RFC 5936 section
-2.2). RFC 7766 section 6.2.3: idle connections are closed.
+`shell` is the service's runtime (services.shell). `respond` is a lab7.services.dns.server.responder.Responder, or a
+callable with its signature. RFC 1035 section 4.2. RFC 7766 sections 6.2.1.1 and 7: pipelined queries on one connection
+are processed concurrently, and responses may be sent out of order, each as soon as it is ready; only the messages of a
+zone transfer are sent in order (RFC 5936 section 2.2). RFC 7766 section 6.2.3: idle connections are closed.
 """
 
 import asyncio

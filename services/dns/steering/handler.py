@@ -1,6 +1,7 @@
 """Request-routing handler: answers the names of the region map by the client's network, all others from zones.
 
-    www.cdn.net A?  from 10.8.1.53, or for 10.8.1.0/24     ->  www.cdn.net 2 A 10.8.1.10
+    query    www.cdn.net A, from 10.8.1.53 or with client subnet 10.8.1.0/24
+    answer   www.cdn.net A 10.8.1.10, with a TTL of 2 s
 
 RFC 7871 section 7.2.1: the client subnet in the query determines the region. A query without it is answered by its
 source address, which is mostly the address of a resolver. The response to a query with the option has the option, with

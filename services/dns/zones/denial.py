@@ -4,8 +4,9 @@
 
 The zones are signed by lab7.services.dns.security.signer or by another program; this module needs no key. RFC 4035
 sections 3.1.1 (RRSIG), 3.1.3 (NSEC), 3.1.4 (referrals); RFC 5155 section 7.2 (NSEC3; section 7.2.9: SERVFAIL for a name
-whose hash collides); RFC 6672 section 5.3 (a CNAME synthesized from a DNAME is not signed). The records that prove the
-denial, for each result of the lookup (ENT is an empty non-terminal, the encloser the closest encloser):
+whose hash collides); RFC 6672 section 5.3 (a CNAME synthesized from a DNAME is not signed). The table has the NSEC or
+NSEC3 records that prove the denial, for each result of the lookup: "of" a name is the record that the name owns,
+"covers" a name the record whose interval contains it. ENT is an empty non-terminal, the encloser the closest encloser.
 
     lookup (zones.zone)           NSEC                                 NSEC3
     MISSING                       covers the qname; covers *.encloser  encloser; covers next closer; covers *.encloser

@@ -15,7 +15,7 @@ from pathlib import Path
 from lab7.services.dns.codec.errors import MasterFileError, TextError, ZoneError
 from lab7.services.dns.codec.master_file import Warn, no_warning, read_master_file
 from lab7.services.dns.codec.name import Name
-from lab7.services.dns.zones.checks import host_warnings
+from lab7.services.dns.zones.checks import zone_warnings
 from lab7.services.dns.zones.zone import Zone, Zones
 from lab7.services.errors import ServiceError
 
@@ -37,7 +37,7 @@ def load_zone(path: Path, origin: Name | None = None, warn: Warn = no_warning) -
         raise ServiceError(str(error)) from error
     except ZoneError as error:
         raise ServiceError(f"{path}: {error}") from error
-    for warning in host_warnings(zone, entries):
+    for warning in zone_warnings(zone, entries):
         warn(warning)
     return zone
 

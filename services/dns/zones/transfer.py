@@ -2,9 +2,8 @@
 
 RFC 5936 sections 2.2 (the SOA is the first and the last record), 2.2.1 (rcodes) and 4.1 (TCP only). RFC 1995: an IXFR
 client with the current serial number gets the SOA alone (section 2); any other client gets the whole zone, since the
-server keeps no differences (section 4). If the zone does not fit into a UDP response, the response is the SOA alone,
-which tells the client to use TCP. RFC 1982 (comparison of serial numbers). Left out: TSIG; access is controlled by
-address.
+server keeps no differences (section 4). If the zone does not fit into a UDP response, the response is the SOA alone;
+the client then uses TCP. RFC 1982 (comparison of serial numbers). Left out: TSIG; access is controlled by address.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,8 +1,10 @@
 """Decisions of the HTTP cache (Serve, Forward, Unsatisfiable, ResponseActions), and its policy parameters (RFC 9111).
 
-decide          -> Serve | Forward | Unsatisfiable
-handle_response -> ResponseActions  the response to a Forward: relay, store, freshen, invalidate
-handle_failure  -> Serve | None     no response to a Forward: a stale response instead, or an error
+The functions that return them are in the modules lookup and response:
+
+lookup.decide              -> Serve | Forward | Unsatisfiable
+response.handle_response   -> ResponseActions   after the response to a Forward: relay, store, freshen, invalidate
+response.handle_failure    -> Serve | None      without a response to a Forward: a stale response, or None: an error
 """
 
 from dataclasses import dataclass
@@ -26,7 +28,7 @@ class Policy:
     Use one instance for all requests: the metadata derived from a stored response is cached per Policy instance,
     compared by identity.
 
-    identifier          the cache's name in Cache-Status, encoded as a Token or String by cache_status.identifier
+    identifier          the cache's name in Cache-Status, encoded as a Token or String by reuse.cache_identifier
     heuristic_fraction  heuristic freshness lifetime as a fraction of the time since Last-Modified (4.2.2)
     heuristic_most_s    maximum heuristic freshness lifetime, seconds
     targeted            lower-case names of the targeted fields to obey, in order of precedence (RFC 9213 section 2.2)

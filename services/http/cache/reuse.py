@@ -8,9 +8,10 @@
 RFC 9111 sections 3.3 and 3.4 (partial responses), 4.3.2 (preconditions of the client) and 5.1 (Age); RFC 9110 section
 14 (range requests); RFC 9211 (Cache-Status).
 
-Spans are positions in the representation, as in Range and Content-Range; to_content_span() converts them to positions
-in the stored content. A stored and an arriving part are combined if they have the same strong entity tag and are
-adjacent or overlap (RFC 9111 section 3.4, RFC 9110 section 15.3.7.3). Left out: storing multipart/byteranges.
+A span is a byte range of the representation, as in Range and Content-Range; to_content_span() converts it to a range of
+the stored content, which may be a part of the representation only. A stored and an arriving part are combined if they
+have the same strong entity tag and are adjacent or overlap (RFC 9111 section 3.4, RFC 9110 section 15.3.7.3). Left out:
+storing multipart/byteranges.
 """
 
 import hashlib

@@ -1,6 +1,10 @@
 """Stored responses of the HTTP cache, as immutable values: head, times and part of the content (RFC 9111 3 and 3.1).
 
-    StoredResponse(b"http://a/", b"GET", request.fields, 10.0, 10.2, response, 5, None, "1f3a")
+    StoredResponse(
+        b"http://a/", b"GET", request.fields,   # cache key, method and fields of the request
+        10.0, 10.2,                             # times of the request and of the response
+        response, 5, None, "1f3a",              # head, size of the content, span (None: all of it), name of the content
+    )
 
 The content itself is in the store (services/http/storage), which identifies it by the attribute `name`.
 """

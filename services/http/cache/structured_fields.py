@@ -3,8 +3,8 @@
     >>> parse_dictionary(b'max-age=60, no-cache="a, b", private;x=1')
     {b'max-age': 60, b'no-cache': b'a, b', b'private': True}
 
-Left out, since no cache directive uses them: parameters are validated and ignored (RFC 9213 section 2.1); an Inner
-List, a Byte Sequence or a Decimal is validated and returned as OTHER.
+Parameters, such as x=1 above, are validated and ignored (RFC 9213 section 2.1). Left out, since no cache directive uses
+them: the values of Inner Lists, Byte Sequences and Decimals, which are validated and returned as OTHER.
 """
 
 import re

@@ -12,9 +12,9 @@ r"""HTTP/1 connections of client and server, sans-IO: octets in, events out; mes
 An error of the peer is returned as a Fault, which is always the last event. An error of this side raises
 LocalProtocolError.
 
-A connection has two halves, one per direction, and each half has its own state (http1/states.py). Received octets never
-raise LocalProtocolError: a half in BODY passes them to a decoder, a half in IDLE parses a head, and in all other states
-they stay in the buffer.
+A connection has two halves, one per direction, and each half has its own state, which signals such as HEAD, END and
+NEXT change (http1/states.py). Received octets never raise LocalProtocolError: a half in BODY passes them to a decoder,
+a half in IDLE parses a head, and in all other states they stay in the buffer.
 
 The server couples its halves: one exchange is a request in the receiving half and the response in the sending half.
 While the response is not complete, the receiving half stays in DONE and pipelined requests stay in the buffer
@@ -137,7 +137,7 @@ class ClientConnection(Connection):
         return len(self._methods)
 
     def send_request(self, request: Request, body: bytes = b"") -> bytes:
-        """Encode a complete request; Content-Length is added for content whose length no field states."""
+        """Return the octets of a complete request, to be sent; add Content-Length if no field states the length."""
         if not self.persistent or self.unanswered >= limits.PIPELINED_REQUESTS:
             raise LocalProtocolError("no further request can be sent on this connection")
         if body and not request.fields.has_any((b"content-length", b"transfer-encoding")):
@@ -146,7 +146,7 @@ class ClientConnection(Connection):
         return self.open_request(request) + self.send_data(body) + self.send_end()
 
     def open_request(self, request: Request) -> bytes:
-        """Encode the head of a request.
+        """Encode the head of a request, and return the octets to send.
 
         send_data() and send_end() then encode the content, framed according to the fields of the head.
         """
@@ -166,12 +166,12 @@ class ClientConnection(Connection):
         return self.sending is HalfState.IDLE
 
     def send_data(self, data: bytes) -> bytes:
-        """Encode a piece of a request's content."""
+        """Encode a piece of a request's content, and return the octets to send."""
         self.sending = move(self.sending, Signal.DATA)
         return self._encoder.encode_data(data)
 
     def send_end(self, trailers: Fields = NO_FIELDS) -> bytes:
-        """Encode the end of a request; trailers are omitted unless the content is chunked."""
+        """Return the octets to send at the end of a request; trailers are omitted unless the content is chunked."""
         octets = self._encoder.encode_end(trailers if self._encoder.is_chunked else NO_FIELDS)
         self.sending = move(move(self.sending, Signal.END), Signal.NEXT)
         return octets
@@ -370,13 +370,13 @@ class ServerConnection(Connection):
         return self._fail(408, "timeout while receiving the request")
 
     def send_continue(self) -> bytes:
-        """Encode 100 Continue (RFC 9110 section 10.1.1)."""
+        """Return the octets of 100 Continue, to be sent (RFC 9110 section 10.1.1)."""
         self.sending = move(self.sending, Signal.INTERIM)
         self.wants_continue = False
         return CONTINUE
 
     def send_interim(self, response: Response) -> bytes:
-        """Encode an interim (1xx) response; return no octets for an HTTP/1.0 client."""
+        """Encode an interim (1xx) response, and return the octets to send; none for an HTTP/1.0 client."""
         self.sending = move(self.sending, Signal.INTERIM)
         # RFC 9110 section 15.2: no interim response to an HTTP/1.0 client.
         if self._request is None or self._request.version < HTTP_1_1:
@@ -396,7 +396,7 @@ class ServerConnection(Connection):
         return self._buffer.take(len(self._buffer))
 
     def send_response(self, response: Response, date: bytes, close: bool = False) -> bytes:
-        """Encode the head of a final response, together with the content if `response.body` is bytes.
+        """Encode a final response; return the octets to send: its head, and the content if `response.body` is bytes.
 
         If the body is a Body, send_data() and send_end() encode its content afterwards, unless `is_sent` is already
         true (no content is sent, for example to HEAD). This method adds Date (`date`), Connection, and Content-Length
@@ -438,12 +438,12 @@ class ServerConnection(Connection):
         return self.sending is HalfState.BODY and self._encoder.ends_with_connection
 
     def send_data(self, data: bytes) -> bytes:
-        """Encode a piece of a response's content."""
+        """Encode a piece of a response's content, and return the octets to send."""
         self.sending = move(self.sending, Signal.DATA)
         return self._encoder.encode_data(data)
 
     def send_end(self, trailers: Fields = NO_FIELDS) -> bytes:
-        """Encode the end of a response's content; trailers are omitted unless the content is chunked."""
+        """Return the octets to send at the end of a response; trailers are omitted unless the content is chunked."""
         self.sending = move(self.sending, Signal.END)
         # RFC 9110 section 6.5.1: trailer fields may be discarded.
         return self._encoder.encode_end(trailers if self._encoder.is_chunked else NO_FIELDS)

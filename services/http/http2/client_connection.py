@@ -1,6 +1,7 @@
 """HTTP/2 client connection, sans-IO, on the h2 library (RFC 9113).
 
     client = Http2ClientConnection(push=False)
+    client.start()                    # prior knowledge or ALPN; with Upgrade: offer_upgrade()
     stream_id = client.send_request(Request(b"GET", b"/", Fields(((b"Host", b"a"),))), b"http")
     client.data_to_send()             # the preface, SETTINGS, WINDOW_UPDATE and HEADERS, in one piece
     client.receive_data(octets)       # [ResponseReceived(1, Response(...)), DataReceived(1, b"..."), StreamEnded(1)]
@@ -132,7 +133,7 @@ class Http2ClientConnection:
         return max(0, int(allowed) - sum(stream_id % 2 for stream_id in self._open_streams)) if self.is_open else 0
 
     def send_request(self, request: Request, scheme: bytes) -> int:
-        """Send a request without content and return its stream number.
+        """Buffer a request without content for data_to_send(), and return its stream number.
 
         Raises LocalProtocolError if no stream is available.
         """
@@ -151,7 +152,7 @@ class Http2ClientConnection:
         return octets
 
     def close(self) -> None:
-        """Send GOAWAY (RFC 9113 section 6.8)."""
+        """Buffer GOAWAY for data_to_send() (RFC 9113 section 6.8)."""
         if self.is_open:
             self.is_open = False
             self._h2.close_connection()

@@ -3,10 +3,10 @@
     >>> parse_request([(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")], b"http")
     Request(method=b'GET', request_target=b'/', fields=Fields(((b'host', b'a'),)), version=(2, 0))
 
-A malformed list raises MalformedError, a stream error; a well-formed request that cannot be served raises HTTPError,
-which becomes an error response. Extended CONNECT for WebSocket (RFC 8441 section 5) is converted to the equivalent GET
-with Upgrade (RFC 6455 section 4.1). If the server does not announce extended CONNECT, :protocol is an unknown
-pseudo-header field.
+The second argument is the scheme of the connection. A malformed list raises MalformedError, a stream error; a
+well-formed request that cannot be served raises HTTPError, which becomes an error response. Extended CONNECT for
+WebSocket (RFC 8441 section 5) is converted to the equivalent GET with Upgrade (RFC 6455 section 4.1). If the server
+does not announce extended CONNECT, :protocol is an unknown pseudo-header field.
 """
 
 import re

@@ -1,9 +1,9 @@
-"""HPACK header compression with a cache of header blocks, and measurement of compressed sizes (RFC 9113 4.3, RFC 7541).
+"""HPACK encoder and decoder with a cache of header blocks, and a counter of their compressed sizes (RFC 7541).
 
 HPACK is stateful: a block may change the dynamic table with which the next block is decoded. A block that consists only
 of indexed fields (RFC 7541 section 6.1) does not change the table. It decodes to the same list again until a block of
 another kind is processed. The encoder and the decoder each cache such blocks, and clear their cache at the first block
-of another kind.
+of another kind. HeaderSizes counts the octets of header blocks (RFC 9113 section 4.3), for reports on page loads.
 """
 
 import re

@@ -80,12 +80,12 @@ class Scheduler:
     # Responses.
 
     def send_interim(self, stream: Stream, status: int) -> None:
-        """Send an interim response: HEADERS with a 1xx status and without END_STREAM (RFC 9113 section 8.1)."""
+        """Buffer an interim response: HEADERS with a 1xx status and without END_STREAM (RFC 9113 section 8.1)."""
         block = self._header_encoder.encode([(b":status", b"%d" % status)])
         self.send(encode_frame(Kind.HEADERS, END_HEADERS, stream.stream_id, block))
 
     def send_response(self, stream: Stream, response: Response, date: bytes) -> None:
-        """Send a response's HEADERS and queue its content; the stream owns the response's Body from here on."""
+        """Buffer a response's HEADERS, and queue its content; the stream owns the response's Body from here on."""
         if stream.parent is not None:
             # Hold a pushed response until the page is complete; only its PUSH_PROMISE is sent before that.
             stream.held = (response, date)
@@ -137,7 +137,7 @@ class Scheduler:
             self._enqueue(stream)
 
     def promise(self, parent: Stream, pushed: Stream, request: Request, scheme: bytes) -> None:
-        """Send PUSH_PROMISE on `parent`, before its DATA (RFC 9113 section 8.4.1)."""
+        """Buffer PUSH_PROMISE on `parent`, before its DATA (RFC 9113 section 8.4.1)."""
         block = self._header_encoder.encode(request_header_list(request, scheme))
         payload = encode_uint32(pushed.stream_id) + block
         pushed.request = request
@@ -148,7 +148,7 @@ class Scheduler:
         parent.pushes.append(pushed)
 
     def reset(self, stream: Stream, code: ErrorCode) -> None:
-        """Send RST_STREAM and drop the stream's content."""
+        """Buffer RST_STREAM, and drop the stream's content."""
         self.send(encode_frame(Kind.RST_STREAM, 0, stream.stream_id, encode_uint32(code)))
         self.drop(stream, Closing.BY_OUR_RESET)
 
@@ -205,7 +205,7 @@ class Scheduler:
     # Round-robin scheduling.
 
     def produce(self, limit_octets: int) -> list[tuple[Stream, str]]:
-        """Send DATA round-robin until `limit_octets` are buffered; return (stream, error) for each failed body."""
+        """Buffer DATA round-robin until `limit_octets` are buffered; return (stream, error) for each failed body."""
         broken: list[tuple[Stream, str]] = []
         while self._queue and self._window > 0 and self.outgoing_octets < limit_octets:
             stream = self._queue.popleft()
@@ -219,7 +219,7 @@ class Scheduler:
         return broken
 
     def _schedule(self, stream: Stream) -> None:
-        """Send one DATA frame of a stream, as large as its window and the peer's frame size permit."""
+        """Buffer one DATA frame of a stream, as large as its window and the peer's frame size permit."""
         room = min(self._frame_limit(), stream.send_window, self._window)
         data = self._next_content(stream, room)
         stream.is_starved = data is None

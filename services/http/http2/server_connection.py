@@ -2,9 +2,9 @@
 
     server = Http2ServerConnection(b"http", limits.REQUEST_BODY_OCTETS, time_limits, now)
     server.receive_data(PREFACE + settings + headers, now)     # [RequestReceived(1, Request(...), b"")]
-    server.send_response(1, Response(200, body=b"hi"), date)
-    server.produce(65_536)
-    server.data_to_send()                                      # SETTINGS, SETTINGS with ACK, HEADERS, DATA
+    server.send_response(1, Response(200, body=b"hi"), date)   # on stream 1: buffers HEADERS, queues the content
+    server.produce(65_536)                                     # buffers DATA, until 65,536 octets are buffered
+    server.data_to_send()                                      # SETTINGS, WINDOW_UPDATE, SETTINGS (ACK), HEADERS, DATA
 
 A frame is decoded by FrameDecoder (frames.py) and dispatched to its handler by type. The connection keeps the streams
 (streams.py), the limits on request content (ReceiveWindows in flow_control.py) and on abuse (RateLimits in limits.py);
@@ -590,7 +590,10 @@ class Http2ServerConnection:
         return len(self._streams)
 
     def send_response(self, stream_id: int, response: Response, date: bytes) -> None:
-        """Send a response, or drop it if its stream is closed; this object closes the response's Body in both cases."""
+        """Buffer a response for data_to_send(), or drop it if its stream is closed.
+
+        In both cases, this object closes the response's Body.
+        """
         stream = self._streams.by_id.get(stream_id)
         if stream is not None and stream.status == 0:
             self._scheduler.send_response(stream, response, date)
@@ -632,7 +635,7 @@ class Http2ServerConnection:
         return self._scheduler.outgoing_octets
 
     def produce(self, limit_octets: int) -> list[str]:
-        """Send DATA until `limit_octets` are buffered; return an error for each stream whose body failed."""
+        """Buffer DATA until `limit_octets` are buffered; return an error for each stream whose body failed."""
         broken = self._scheduler.produce(limit_octets)
         for stream, _ in broken:
             # HEADERS are sent already, so only a reset can show that the content is incomplete (RFC 9113 section 8.1).
@@ -651,7 +654,7 @@ class Http2ServerConnection:
         return closed
 
     def stop(self) -> None:
-        """Send GOAWAY and accept no further request; those received are still answered (RFC 9113 section 6.8)."""
+        """Buffer GOAWAY, and accept no further request; those received are still answered (RFC 9113 section 6.8)."""
         if not (self._is_draining or self.is_over):
             self._is_draining = True
             self._send_goaway(ErrorCode.NO_ERROR)

@@ -1,12 +1,12 @@
-"""Stream states of an HTTP/2 server, with all transitions in one table (RFC 9113 section 5.1).
+r"""Stream states of an HTTP/2 server, with all transitions in one table (RFC 9113 section 5.1).
 
                     SEND_PROMISE                  RECEIVE_HEADERS
     RESERVED_LOCAL <------------ IDLE ------------------------> OPEN
-          | SEND_HEADERS                        RECEIVE_END /        \\ SEND_END
-          v                                                v          v
-    HALF_CLOSED_REMOTE <-------------------- HALF_CLOSED_REMOTE   HALF_CLOSED_LOCAL
-          \\ SEND_END                              SEND_END \\     / RECEIVE_END
-           `--------------------> CLOSED <------------------------'       (RESET closes any but IDLE)
+          |                                       RECEIVE_END /      \ SEND_END
+          | SEND_HEADERS                                     v        v
+          `-----------------------------------> HALF_CLOSED_REMOTE   HALF_CLOSED_LOCAL
+                                                    SEND_END  \        / RECEIVE_END
+                                                               > CLOSED <             (RESET closes any but IDLE)
 
 RESERVED_REMOTE is left out: only clients receive PUSH_PROMISE.
 """

@@ -1,7 +1,7 @@
 """Cache fill: writing an arriving response into the store while streaming it to all waiting clients.
 
-    fill = CacheFill(arrival, writer)
-    body = fill.reader()         # a StreamedBody for each client, from the first octet on
+    fill = CacheFill(source, writer)    # source: the arriving content; writer: a StoreWriter, None to store nothing
+    body = fill.reader()                # a StreamedBody for each client, from the first octet on
     fill.start()
 
 While the store accepts the content, each client's reader reads it from the store at its own rate; memory is bounded by

@@ -1,6 +1,6 @@
 """Caching proxy: carries out the decisions of services/http/cache with a store and connections (RFC 9111).
 
-    proxy = CachingProxy(settings, loop, log, time.time, Store(), Policy(b"lab7"))
+    proxy = CachingProxy(settings, loop, log, time.time, Store(), Policy(b"lab7"))     # b"lab7": name in Cache-Status
 
 A hit is sent at once. A stale hit within stale-while-revalidate is also sent at once, and starts a validation in the
 background (RFC 5861 section 3). Concurrent misses of one URI are collapsed into a single forwarded request. The

@@ -1,10 +1,11 @@
 """Message forwarding: routes, and changes to requests, responses and trailers (RFC 9110 section 7.6).
 
-    >>> route(Request(b"GET", b"http://example.com/a?b", Fields(((b"Host", b"other"),))), None)
+    >>> request = Request(b"GET", b"http://example.com/a?b", Fields(((b"Host", b"other"),)))
+    >>> route(request, None)                   # None: a forward proxy; else the origin of a reverse proxy
     Route(origin=Origin(host='example.com', port=80, scheme='http'), authority=b'example.com', request_target=b'/a?b')
 
-    forwarded_request(strip_hop_by_hop(request), route, b"lab7")     # Host, Via; Content-Length or chunked
-    build_response(b"GET", head, body, b"lab7")                      # Via; the connection adds the framing fields
+    forwarded_request(strip_hop_by_hop(request), route, b"lab7", length=0, trailers=False)      # adds Host and Via
+    build_response(b"GET", head, body, b"lab7")         # adds Via; the connection adds framing fields
 
 A forward proxy requires absolute-form and ignores Host. A reverse proxy sends every request to its single origin,
 whatever host the request names; the named host is forwarded in Host and is part of the cache key. A proxy without a

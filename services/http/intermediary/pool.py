@@ -1,6 +1,7 @@
 """Pool of persistent connections to origins, bounded per origin and in total (RFC 9112 sections 9.3 to 9.6).
 
-    response = await pool.exchange(origin, request, None, None)     # the head; response.body is a BodyStream
+    response = await pool.exchange(origin, request, content=None, on_interim=None)     # without content, 1xx ignored
+    response.body                                      # a BodyStream, from which the content is read while it arrives
 
 RFC 9112 section 9.3.1 and RFC 9110 section 9.2.2: if the origin closes a reused connection before the response, the
 request is retried once on a new connection. Only a request that may be retried is sent on a reused connection: its

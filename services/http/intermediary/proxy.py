@@ -1,7 +1,7 @@
 """HTTP proxy without a cache: validates, routes and forwards requests, and streams responses (RFC 9110 section 7).
 
-    proxy = Proxy(Settings(b"lab7"), loop, log, time.time)
-    server = HTTPServer(proxy.refuse_all, log, time.time, relay=proxy)
+    proxy = Proxy(Settings(b"lab7"), loop, log, time.time)             # b"lab7": pseudonym in Via
+    server = HTTPServer(handler, log, time.time, relay=proxy)          # the relay gets all requests, the handler none
 
 CachingProxy (caching_proxy.py) adds a cache by overriding respond().
 """

@@ -1,8 +1,8 @@
 """Connections of one page load on asyncio: name resolution, TCP and TLS set-up with their times, and time limits.
 
-    async with connector.open(link.origin) as stream:
+    async with connector.open(link.origin) as stream:       # a NetworkStream
         stream.write(octets)
-        octets = await stream.read("no response")
+        octets = await stream.read("no response")           # LoadError "no response ..." after a timeout
 
 Limits: the time of each network operation, the size of each object, and the time of the whole load (in load_page).
 """

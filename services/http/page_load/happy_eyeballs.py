@@ -1,6 +1,7 @@
 """Happy eyeballs: a race of connection attempts to IPv6 and IPv4 addresses, the first success wins (RFC 8305).
 
-    reader, writer, address = await connect(addresses, attempt, abandon)
+    connection, address = await connect(addresses, attempt, abandon)
+    # attempt(address) opens a connection; abandon(connection) closes one that succeeds too late
 
 Section 4: the address families alternate, starting with the family of the first address; within a family, the order is
 that of getaddrinfo(3) (RFC 6724). Section 5: each attempt starts CONNECTION_ATTEMPT_DELAY_S after the previous attempt,

@@ -1,7 +1,7 @@
 """HTTP/1 client connection on asyncio, with times of connection set-up, requests and responses.
 
 async with connect(connector, link.origin) as connection:
-    [fetched] = await connection.exchange([link], HTTP_1_1)
+    [fetched] = await connection.exchange([link], HTTP_1_1)     # one Fetched (response and times) per link
 """
 
 from collections.abc import AsyncIterator, Sequence

@@ -1,6 +1,6 @@
 """HTTP/2 server connection on asyncio, which takes over the transport of an Http1Connection (server.py).
 
-Http2Connection owns the socket, backpressure and deadlines; the sans-IO core (http2/server_connection.py) takes all
+Http2Connection owns the socket, backpressure and deadlines; the sans-IO core (http2/server_connection.py) makes all
 decisions of the protocol. Requests are handled while they are parsed, and the responses to one batch go out in one
 write. Content is read and written in slices as the socket accepts them, so that the memory for outgoing content is
 bounded.

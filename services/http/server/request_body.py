@@ -1,6 +1,6 @@
 """Reading of a request's content by a relay, with a limit that depends on the request.
 
-    size_octets = await read_body(request, inbound, parser.feed, limit_octets)
+    size_octets = await read_body(request, inbound, parser.feed, limit_octets)     # calls parser.feed() per piece
 
 A plain handler gets complete content, with one limit for all requests. A relay (inbound.py) is called at the head of a
 request. It can therefore choose the limit by the head, for example by the user, and then await the content.

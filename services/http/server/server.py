@@ -1,7 +1,7 @@
 """HTTP server on asyncio: the server, and its HTTP/1 connections from accept to close or to another protocol.
 
     server = HTTPServer(handler, log, time.time)
-    await shell.open_tcp(server.protocol, connections=server.connections)
+    await shell.open_tcp(server.protocol, connections=server.connections)     # shell: the service's runtime
 
 `handler` is a function of a Request and its content that returns a Response, or an awaitable of one. A client that
 stalls in a request gets 408 and is closed; an idle connection is closed silently. When all connections are in use,
@@ -83,7 +83,7 @@ class Http1Connection(asyncio.Protocol):
     """Accepted client connection: connects the socket, the sans-IO ServerConnection, and the handler or relay.
 
     The connection owns reading, backpressure, and the phase with its deadline, which a periodic timer of the server
-    checks. It takes no decisions of the protocol. The responses to one batch of pipelined requests go out in one write.
+    checks. It makes no decisions of the protocol. The responses to one batch of pipelined requests go out in one write.
     A relay is called as soon as a request's head is complete, and streams the content; a handler is called when the
     content is complete.
     """

@@ -1,6 +1,6 @@
 """Index of stored responses by cache key, with accounting of memory and disk space, limits, and LRU eviction.
 
-    index.add(entry)           -> the entries removed for it: those it replaces, and the LRU variant above VARIANTS_MAX
+    index.add(entry)           -> the entries removed for it: replaced ones, and the LRU variant of a URI with too many
     index.make_room()          -> the entries evicted so that all limits hold again
     index.find(b"http://a/")   -> the stored responses of a URI, the newest first
 

@@ -320,7 +320,7 @@ class StoreReader:
     def read(self, limit_octets: int) -> bytes:
         """Return the next available octets.
 
-        Raises OSError at the end of what has arrived if the content was aborted.
+        If the content was aborted, raises OSError after the last octet that has arrived.
         """
         writer = self._writer
         if writer is None or self.is_finished:

@@ -22,6 +22,7 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
 )
 # Response code of an OK: another session expunged some of the command's messages (RFC 5530 section 3).
 EXPUNGED_CODE = "[EXPUNGEISSUED] "
+EXPUNGED_TEXT = "Some of the messages have been removed."
 
 
 def store_failure_text(error: Exception) -> str:

@@ -13,8 +13,8 @@ def email_id(octets: bytes) -> bytes:
 
 
 def mailbox_id(folder: Folder) -> bytes:
-    """Return the MAILBOXID of a mailbox, made from its UIDVALIDITY.
+    """Return the MAILBOXID of a mailbox, made from its first UIDVALIDITY.
 
-    UIDVALIDITY is suitable because a rename keeps it, and no two mailboxes of a user have the same.
+    This is suitable because a rename keeps it (RFC 8474 section 4), and no two mailboxes of a user have the same.
     """
-    return b"F%d" % folder.uidvalidity
+    return b"F%d" % folder.first_uidvalidity

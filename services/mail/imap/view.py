@@ -1,5 +1,6 @@
 """Selected mailbox as one session knows it: sequence numbers, pending untagged responses (RFC 3501 sections 5.2, 7)."""
 
+import contextlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Generator, Iterator
 from typing import TypeVar
@@ -9,7 +10,7 @@ from lab7.services.mail.imap.errors import ByeError, NoError
 from lab7.services.mail.imap.search_context import SearchContext
 from lab7.services.mail.imap.syntax import encoder
 from lab7.services.mail.imap.syntax.fetch_items import format_sequence_set
-from lab7.services.mail.maildir.errors import NoFolderError
+from lab7.services.mail.maildir.errors import MessageGoneError, NoFolderError
 from lab7.services.mail.maildir.folder import SYSTEM_FLAGS, Folder, batches
 from lab7.services.mail.maildir.limits import STEP_MESSAGES
 
@@ -125,11 +126,18 @@ class View:
         return (*uid, b"MODSEQ") if self.reports_mod_sequences else uid
 
     def mod_sequence(self, uid: int) -> int:
-        """Return a message's current mod-sequence; raise NoError if the mailbox has no mod-sequences."""
+        """Return a message's current mod-sequence.
+
+        Raises MessageGoneError for a message that was removed, and NoError if the mailbox has no mod-sequences.
+        """
         if not self.has_mod_sequences:
             raise NoError("The mailbox has no mod-sequences.")
         self.folder.record_changes()
-        return self.folder.mod_sequences.of(uid)
+        mod_sequence = self.folder.mod_sequences.of(uid)
+        if not mod_sequence:
+            # RFC 7162 section 7: the mod-sequence of a message in a response is not zero.
+            raise MessageGoneError("The message has been removed.")
+        return mod_sequence
 
     def highest_mod_sequence(self) -> int:
         """Return the current HIGHESTMODSEQ (RFC 7162 section 3.1.2.1)."""
@@ -145,7 +153,9 @@ class View:
         if with_flags:
             items.append(self.flags_item(uid))
         if self.reports_mod_sequences:
-            items.append(b"MODSEQ (%d)" % self.mod_sequence(uid))
+            # A message that another session has expunged has no mod-sequence any more.
+            with contextlib.suppress(MessageGoneError):
+                items.append(b"MODSEQ (%d)" % self.mod_sequence(uid))
         return b"* %d FETCH %b\r\n" % (self.number(uid) or 0, encoder.parenthesized(items))
 
     def flags_item(self, uid: int) -> bytes:

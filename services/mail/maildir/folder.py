@@ -129,6 +129,11 @@ class Folder:
         return self._index.uidvalidity
 
     @property
+    def first_uidvalidity(self) -> int:
+        """The first UIDVALIDITY of the folder, which identifies it: a new one after a rename does not change it."""
+        return self._index.first_uidvalidity
+
+    @property
     def uidnext(self) -> int:
         """The folder's UIDNEXT: the next message gets this UID or a higher one (RFC 3501 section 2.3.1.1)."""
         return self._index.uidnext
@@ -468,6 +473,7 @@ class Folder:
         size = sum(len(message.content) for message in messages)
         if not self._quota.allows(size, len(messages)):
             raise QuotaExceededError("Quota exceeded.")
+        self.keywords.add(frozenset().union(*flags))
         lettered = [self.keywords.letters_of(message_flags) for message_flags in flags] or [
             message.letters for message in messages
         ]
@@ -502,6 +508,7 @@ class Folder:
         sizes = [stored_size(self.message(uid).base) or self.size_octets(uid) for uid in copied]
         if not self._quota.allows(sum(sizes), len(sizes)):
             raise QuotaExceededError("Quota exceeded.")
+        target.keywords.add(frozenset().union(*(self.messages[uid].flags for uid in copied if uid in self.messages)))
         names: dict[int, str] = {}
         now_ns = int(target.now() * 1e9)
         try:

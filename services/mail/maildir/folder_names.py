@@ -89,6 +89,23 @@ def checked(name: str) -> str:
     return canonical_name
 
 
+def is_listable(name: str) -> bool:
+    """Return False for a name with a component `.` or `..`, which mail programs take for a directory.
+
+    mbsync stops the synchronisation of an account whose list of mailboxes has such a name. Folders of these names exist
+    only if another program, or an earlier version, has created them.
+    """
+    return not {".", ".."} & set(name.split(SEPARATOR))
+
+
+def checked_new(name: str) -> str:
+    """Validate the name of a folder to create, as checked() does; a component `.` or `..` is refused as well."""
+    canonical_name = checked(name)
+    if not is_listable(canonical_name):
+        raise FolderNameError('A mailbox name must not have a component "." or "..".')
+    return canonical_name
+
+
 def directory_of(name: str) -> str:
     """Return the directory of a canonical folder name, relative to the user's directory; empty for INBOX."""
     if name == INBOX:

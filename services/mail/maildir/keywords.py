@@ -1,5 +1,7 @@
 """Keywords of a Maildir folder: user-defined flags, stored as letters in file names (RFC 3501 section 2.3.2)."""
 
+from collections.abc import Set
+
 from lab7.services.mail.maildir.delivery import FLAGS, LETTERS, locked, read_file, replace_file
 from lab7.services.mail.maildir.errors import TooManyKeywordsError
 from lab7.services.mail.maildir.limits import KEYWORD_OCTETS, KEYWORDS_MAX
@@ -46,36 +48,37 @@ class Keywords:
         return LETTERS.get(letter)
 
     def letters_of(self, flags: frozenset[str]) -> str:
-        """Return the letters for flags; new keywords are assigned a letter; raises TooManyKeywordsError and OSError."""
-        letters = []
-        for flag in sorted(flags):
-            known = FLAGS.get(flag) or self._find(flag)
-            letters.append(known or self._add(flag))
-        return "".join(letters)
+        """Return the letters for flags, after add(), which assigns letters to new keywords; raises the same errors."""
+        self.add(flags)
+        return "".join(filter(None, map(self._letter, sorted(flags))))
 
-    def letters_known(self, flags: frozenset[str]) -> str:
-        """Return the letters for flags; keywords without a letter are ignored."""
-        return "".join(FLAGS.get(flag) or self._find(flag) or "" for flag in flags)
+    def add(self, flags: Set[str]) -> None:
+        """Assign letters to the keywords in `flags` that have none yet: to all of them, or to none.
 
-    def _find(self, keyword: str) -> str | None:
-        for place, name in enumerate(self.names):
-            # RFC 3501 section 9: keywords are case-insensitive.
-            if name.lower() == keyword.lower():
-                return chr(ord("a") + place)
-        return None
-
-    def _add(self, keyword: str) -> str:
-        if len(keyword) > KEYWORD_OCTETS:
-            raise TooManyKeywordsError("The keyword is too long.")
+        Raises TooManyKeywordsError and OSError. A command that sets flags on several messages adds the keywords of all
+        of them before it changes the first message, since a command that fails must not leave keywords behind.
+        """
+        if all(map(self._letter, flags)):
+            return
         with locked(self._lock):
             self.read()
-            known = self._find(keyword)
-            if known is not None:
-                return known
-            if len(self.names) >= KEYWORDS_MAX:
-                raise TooManyKeywordsError(f"There are {KEYWORDS_MAX} keywords in this mailbox already.")
-            names = [*self.names, keyword]
-            replace_file(self._path, "".join(f"{name}\n" for name in names).encode("ascii"))
-            self.names = names
-            self._flags.clear()
-        return chr(ord("a") + len(self.names) - 1)
+            # RFC 3501 section 9: keywords are case-insensitive.
+            new = {flag.lower(): flag for flag in sorted(flags, reverse=True) if self._letter(flag) is None}
+            names = [*self.names, *sorted(new.values())]
+            if any(len(name) > KEYWORD_OCTETS for name in new.values()):
+                raise TooManyKeywordsError("The keyword is too long.")
+            if len(names) > KEYWORDS_MAX:
+                text = f"A mailbox has {KEYWORDS_MAX} keywords at most, and this one has {len(self.names)}."
+                raise TooManyKeywordsError(text)
+            if new:
+                replace_file(self._path, "".join(f"{name}\n" for name in names).encode("ascii"))
+                self.names = names
+                self._flags.clear()
+
+    def _letter(self, flag: str) -> str | None:
+        if flag in FLAGS:
+            return FLAGS[flag]
+        for place, name in enumerate(self.names):
+            if name.lower() == flag.lower():
+                return chr(ord("a") + place)
+        return None

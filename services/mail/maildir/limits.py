@@ -57,3 +57,6 @@ INDEX_PIECE_OCTETS = 262_144
 
 # Maximum restarts of a refresh in steps because other sessions have changed the folder meanwhile.
 REFRESHES_MAX = 5
+
+# Maximum number of former names of folders that have a UIDVALIDITY each; older ones share the greatest of theirs.
+FORMER_NAMES_MAX = 1000

@@ -30,8 +30,10 @@ from lab7.services.mail.maildir.delivery import (
 from lab7.services.mail.maildir.errors import FolderExistsError, FolderNameError, MaildirError, NoFolderError
 from lab7.services.mail.maildir.errors import QuotaExceededError as QuotaExceededError
 from lab7.services.mail.maildir.folder import Folder
-from lab7.services.mail.maildir.folder_names import INBOX, SEPARATOR, checked, directory_of, name_of
+from lab7.services.mail.maildir.folder_names import INBOX, SEPARATOR, checked, checked_new, directory_of, name_of
 from lab7.services.mail.maildir.limits import ABANDONED_S, FOLDERS_MAX, SUBSCRIPTIONS_MAX
+from lab7.services.mail.maildir.uid_index import LOCK, UidIndex
+from lab7.services.mail.maildir.uid_validities import UidValidities
 
 # Subscribed names need not name existing folders (RFC 3501 section 6.3.6).
 
@@ -73,7 +75,6 @@ class Subscriptions:
 
 
 _MARK = "maildirfolder"
-_VALIDITY = "lab7-uidvalidity"
 _GONE = ".lab7-gone"
 
 
@@ -91,6 +92,7 @@ class Maildir:
         _make(self._root)
         self.quota = Quota(self._root, quota_octets, self._paths)
         self.subscriptions = Subscriptions(self._root)
+        self._uid_validities = UidValidities(self._root)
 
     def deliver(self, content: bytes, flags: Sequence[str] = ()) -> str:
         """Deliver a message to INBOX, with flags such as `\\Seen`; returns the unique part of the file name.
@@ -120,7 +122,7 @@ class Maildir:
             raise NoFolderError("There is no such mailbox.")
         folder = self._folders.get(name)
         if folder is None:
-            folder = Folder(path, self.quota, self._new_uidvalidity, self._wall_clock)
+            folder = Folder(path, self.quota, self._uid_validities.new, self._wall_clock)
             self._folders[name] = folder
         return folder
 
@@ -152,7 +154,7 @@ class Maildir:
 
     def create(self, name: str) -> None:
         """Create a folder; raises FolderNameError, FolderExistsError, and MaildirError above FOLDERS_MAX."""
-        name = checked(name)
+        name = checked_new(name)
         if self.exists(name):
             raise FolderExistsError("The mailbox already exists.")
         if len(self.names()) >= FOLDERS_MAX:
@@ -169,6 +171,7 @@ class Maildir:
         if name == INBOX:
             raise FolderNameError("INBOX cannot be removed.")
         folder = self.folder(name)
+        self._uid_validities.retire(name, UidIndex(folder.path).stored_uidvalidity())
         # Rename the directory first, which is atomic; if rmtree is interrupted, the next removal completes it.
         gone = f"{self._root}/{_GONE}"
         os.makedirs(gone, mode=0o700, exist_ok=True)
@@ -184,7 +187,7 @@ class Maildir:
 
         Raises NoFolderError, FolderExistsError and FolderNameError.
         """
-        name, new_name = checked(name), checked(new_name)
+        name, new_name = checked(name), checked_new(new_name)
         if self.exists(new_name):
             raise FolderExistsError("The new mailbox already exists.")
         if name == INBOX:
@@ -200,6 +203,7 @@ class Maildir:
             if self.exists(new):
                 raise FolderExistsError(f"The mailbox {new} already exists.")
         for old, new in moves:
+            self._change_uidvalidity(old, new)
             os.rename(self._path(old), self._path(new))
             folder = self._folders.pop(old, None)
             if folder is not None:
@@ -207,11 +211,25 @@ class Maildir:
                 self._folders[new] = folder
         sync_directory(self._root)
 
+    def _change_uidvalidity(self, name: str, new_name: str) -> None:
+        """Give a folder that is about to be renamed a larger UIDVALIDITY if its new name had a larger one before."""
+        index = UidIndex(self._path(name))
+        uidvalidity = index.stored_uidvalidity()
+        self._uid_validities.retire(name, uidvalidity)
+        if 0 < uidvalidity < self._uid_validities.former(new_name):
+            with locked(f"{self._path(name)}/{LOCK}"):
+                if index.read():
+                    index.renew(self._uid_validities.new())
+
     def _move_inbox(self, new_name: str) -> None:
         inbox = self.folder(INBOX)
         inbox.refresh()
         self.create(new_name)
-        moved = inbox.copy_to(inbox.uids, self.folder(new_name))
+        try:
+            moved = inbox.copy_to(inbox.uids, self.folder(new_name))
+        except (MaildirError, OSError):
+            self.remove(new_name)
+            raise
         inbox.expunge([uid for uid, _ in moved])
 
     def clean(self) -> None:
@@ -231,16 +249,6 @@ class Maildir:
 
     def _paths(self) -> list[str]:
         return [self._path(name) for name in self.names() if self.exists(name)]
-
-    def _new_uidvalidity(self) -> int:
-        """Return a UIDVALIDITY larger than all before, for a new or recreated folder (RFC 3501 section 2.3.1.1)."""
-        path = f"{self._root}/{_VALIDITY}"
-        with locked(f"{path}.lock") as lock:
-            os.utime(lock)
-            last = read_file(path) or b""
-            value = max(int(os.fstat(lock).st_mtime), int(last) + 1 if last.isdigit() else 0)
-            replace_file(path, b"%d" % value)
-            return value
 
 
 def _make(path: str) -> None:

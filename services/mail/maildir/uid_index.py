@@ -1,6 +1,7 @@
 r"""UID index of a Maildir folder: UIDs and UIDVALIDITY in an append-only file (RFC 3501 section 2.3.1.1).
 
     lab7-uids 1 1700000000           format version, UIDVALIDITY
+    I 1690000000                     the folder's first UIDVALIDITY, if it has another one now
     1 1700000000.M20046P77Q3R9c.host,S=1040,W=1064
     2 1700000004.M113P80Q4R1f.host,S=998,W=1020
     R 3                              messages from UID 3 on are still \Recent
@@ -22,8 +23,9 @@ Compaction. The line of a removed message stays in the file, as a dead line. Whe
 more than DEAD_LINES_MAX, the file is replaced atomically; the N line preserves UIDNEXT even if the line with the
 largest UID is gone. Readers detect the replacement by the inode and read from the start.
 
-UIDVALIDITY. A missing or damaged index is recreated with a new, larger UIDVALIDITY (Maildir._new_uidvalidity), so that
-clients discard their cached UIDs. The same holds for a folder deleted and created again under its name.
+UIDVALIDITY. A missing or damaged index is recreated with a new, larger UIDVALIDITY (uid_validities.py), so that clients
+discard their cached UIDs. The same holds for a folder deleted and created again under its name. A folder that is
+renamed keeps its UIDs, but gets a new UIDVALIDITY if its new name had a larger one before.
 """
 
 import os
@@ -35,6 +37,14 @@ from lab7.services.mail.maildir.limits import DEAD_LINES_MAX, INDEX_PIECE_OCTETS
 FILE = "lab7-uids"
 LOCK = "lab7-uids.lock"
 _HEADER = b"lab7-uids 1 "
+# The header line has at most ten digits and LF.
+_HEADER_LINE_OCTETS = len(_HEADER) + 11
+
+
+def _uidvalidity_of(line: bytes) -> int:
+    """Return the UIDVALIDITY in the header line of an index, without its LF; 0 if the line is invalid."""
+    value = line.removeprefix(_HEADER)
+    return int(value) if line.startswith(_HEADER) and value.isdigit() and int(value) < 1 << 32 else 0
 
 
 class UidIndex:
@@ -51,6 +61,8 @@ class UidIndex:
 
     def _clear(self) -> None:
         self.uidvalidity = 0
+        # The UIDVALIDITY with which the index was created.
+        self.first_uidvalidity = 0
         self.uidnext = 1
         self.first_recent = 1
         self.uids: dict[str, int] = {}
@@ -91,7 +103,7 @@ class UidIndex:
         end = octets.rfind(b"\n") + 1
         lines = os.fsdecode(octets[:end]).split("\n")[:-1]
         if self._offset == 0 and lines:
-            self._parse_header_line(os.fsencode(lines.pop(0)))
+            self.uidvalidity = self.first_uidvalidity = _uidvalidity_of(os.fsencode(lines.pop(0)))
         self._offset += end
         self.lines += len(lines)
         uids, uidnext = self.uids, self.uidnext
@@ -103,19 +115,30 @@ class UidIndex:
                 uidnext = uid + 1 if uid >= uidnext else uidnext
             elif word == "N" and value.isdecimal():
                 uidnext = max(uidnext, int(value))
+            elif word == "I" and value.isdecimal():
+                self.first_uidvalidity = int(value)
             elif word == "R" and value.isdecimal():
                 self.first_recent = max(self.first_recent, int(value))
         self.uidnext = uidnext
 
-    def _parse_header_line(self, line: bytes) -> None:
-        value = line.removeprefix(_HEADER)
-        if line.startswith(_HEADER) and value.isdigit() and 0 < int(value) < 1 << 32:
-            self.uidvalidity = int(value)
+    def stored_uidvalidity(self) -> int:
+        """Return the UIDVALIDITY in the index file without reading its lines; 0 without a valid index file."""
+        try:
+            with open(self._path, "rb") as file:
+                line = file.readline(_HEADER_LINE_OCTETS)
+        except FileNotFoundError:
+            return 0
+        return _uidvalidity_of(line[:-1]) if line.endswith(b"\n") else 0
+
+    def renew(self, uidvalidity: int) -> None:
+        """Change the UIDVALIDITY of an index that was read; the UIDs stay the same."""
+        self.uidvalidity = uidvalidity
+        self._rewrite(sorted((uid, base) for base, uid in self.uids.items()))
 
     def create(self, uidvalidity: int) -> None:
         """Create an empty index with this UIDVALIDITY, in place of an existing or damaged one."""
         self._clear()
-        self.uidvalidity = uidvalidity
+        self.uidvalidity = self.first_uidvalidity = uidvalidity
         self._rewrite(())
 
     def assign(self, bases: Iterable[str]) -> list[int]:
@@ -155,6 +178,7 @@ class UidIndex:
 
     def _rewrite(self, entries: Iterable[tuple[int, str]]) -> None:
         lines = [_HEADER + b"%d\n" % self.uidvalidity]
+        lines += [b"I %d\n" % self.first_uidvalidity] if self.first_uidvalidity != self.uidvalidity else []
         lines += [b"%d %s\n" % (uid, os.fsencode(base)) for uid, base in entries]
         lines.append(b"R %d\nN %d\n" % (self.first_recent, self.uidnext))
         content = b"".join(lines)

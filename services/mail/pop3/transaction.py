@@ -9,11 +9,15 @@ from lab7.services.mail.pop3.limits import SEND_OCTETS
 from lab7.services.mail.pop3.maildrop import Maildrop
 from lab7.services.mail.pop3.session_state import SessionState
 
+# A number of this many digits is above every number of messages and of lines.
+_DIGITS_MAX = 19
+
 
 def _count(argument: bytes) -> int:
-    if not argument.isdigit() or len(argument) > 10:
+    """Parse a number; a number of more than _DIGITS_MAX digits is replaced by another that is large as well."""
+    if not argument.isdigit():
         raise SyntaxRefusedError("The argument is not a number.")
-    return int(argument)
+    return int(argument.lstrip(b"0")[:_DIGITS_MAX] or b"0")
 
 
 def _number(maildrop: Maildrop, argument: bytes) -> int:

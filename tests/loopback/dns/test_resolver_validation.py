@@ -114,6 +114,23 @@ def test_a_zone_with_other_keys_is_refused_with_a_reason(tmp_path: Path) -> None
             assert header(dig(plain.port, "www.example.com"))[0] == "NOERROR"
 
 
+def test_a_resolver_without_trust_anchors_passes_signatures_on(net: Internet) -> None:
+    with (
+        resolver(net.folder, *net.flags) as plain,
+        resolver(
+            net.folder, "--forward", CLIENT_HOST, "--upstream-port", str(plain.port), "--trust-anchor", root_anchor()
+        ) as behind,
+    ):
+        for question, (status, secure) in QUESTIONS.items():
+            output = dig(plain.port, "+dnssec", *question.split())
+            assert header(output) == (status, {"qr", "rd", "ra"}), output
+            assert ("RRSIG" in output) == secure or "away" in question, output
+            assert "RRSIG" not in dig(plain.port, *question.split())
+            output = dig(behind.port, "+dnssec", *question.split())
+            assert header(output)[0] == status, output
+            assert ("ad" in header(output)[1]) == secure, output
+
+
 @contextmanager
 def unbound(net: Internet) -> Iterator[int]:
     """Run Unbound for the same Internet, validating, and yield its port."""

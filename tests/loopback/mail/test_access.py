@@ -257,6 +257,27 @@ def test_mbsync_moves_nothing_the_second_time(root: Path, imap: int, tmp_path: P
     assert sum({"\\Seen", "\\Flagged"} <= message.flags for message in folder.messages.values()) == 1
 
 
+@needs("mbsync")
+def test_mbsync_accepts_every_name_that_the_server_lists(root: Path, imap: int, tmp_path: Path) -> None:
+    """mbsync stops for an account whose list of mailboxes has a name with the component `..`."""
+    fill(root, "user10", 1)
+    client = imaplib.IMAP4(HOST, imap, timeout=PATIENCE_S)
+    client.starttls(trusting())
+    client.login("user10@example.com", "secret")
+    names = (".", "..", "a/./b", "a/../b", ".hidden", "a.b", "a/.b", "#x", "~x")
+    assert [name for name in names if client.create(name)[0] == "NO"] == [".", "..", "a/./b", "a/../b"]
+    client.logout()
+    # An earlier version has created a mailbox of such a name.
+    for place in ("tmp", "new", "cur"):
+        (root / "mail" / "example.com" / "user10" / ".&AC4-&AC4-" / place).mkdir(parents=True)
+    (tmp_path / "near").mkdir()
+    control = tmp_path / "rc"
+    control.write_text(MBSYNC.format(host=HOST, port=imap, user="user10", path=tmp_path / "near"))
+    run("mbsync", "-c", str(control), "all")
+    assert len(list((tmp_path / "near" / "INBOX" / "new").iterdir())) == 1
+    assert (tmp_path / "near" / "a" / ".b" / "cur").is_dir()
+
+
 @needs("mutt")
 def test_mutt_flags_moves_and_deletes(root: Path, imap: int, tmp_path: Path) -> None:
     fill(root, "user10", 4)

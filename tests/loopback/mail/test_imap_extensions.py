@@ -207,3 +207,26 @@ def test_neomutt_resynchronises(root: Path, imap: int, tmp_path: Path) -> None:
     said = b"".join(path.read_bytes() for path in tmp_path.glob("log*"))
     assert b"ENABLE" in said
     assert re.search(rb"UID FETCH 1:4 \(FLAGS\) \(CHANGEDSINCE \d+ VANISHED\)", said)
+
+
+def test_imaplib_fetches_and_stores_what_another_session_expunged(root: Path, imap: int) -> None:
+    maildir_of(root, "user9").deliver_many([b"Subject: %d\r\n\r\ntext\r\n" % number for number in range(3)])
+    one, two = (imaplib.IMAP4(HOST, imap, timeout=PATIENCE_S) for _ in range(2))
+    for client in (one, two):
+        client.login("user9", "secret")
+        client.select()
+    one.store("2", "+FLAGS", "\\Deleted")
+    one.expunge()
+    kind, lines = two.fetch("1:3", "(UID BINARY.SIZE[1])")
+    assert (kind, lines[1]) == ("OK", b"2 (UID 2 BINARY.SIZE[1] 0)")
+    for item in ("MODSEQ", "EMAILID"):
+        kind, (text,) = two.fetch("1:3", f"(UID {item})")
+        assert (kind, text) == ("NO", b"[EXPUNGEISSUED] Some of the messages have been removed.")
+        numbers = [int(line.split()[0]) for line in two.response("FETCH")[1]]
+        assert numbers == [1, 3]
+    kind, (text,) = two._simple_command("STORE", "1:3", "(UNCHANGEDSINCE 1)", "+FLAGS", "(\\Seen)")
+    assert (kind, text) == ("NO", b"[MODIFIED 1:3] Some of the messages have been removed.")
+    two.noop()
+    assert two.response("EXPUNGE") == ("EXPUNGE", [b"2"])
+    for client in (one, two):
+        client.logout()

@@ -1,4 +1,4 @@
-"""Entries of a host's /etc/hosts: all hosts, except those of other segments whose address is used more than once.
+"""Entries of a host's /etc/hosts: all hosts of the network, except those whose address is ambiguous for this host.
 
 Several segments (broadcast domains) may use the same private address (RFC 1918). The file of a host lists the name that
 has the address in the host's own segment. It leaves out the names that have the address in other segments, since a

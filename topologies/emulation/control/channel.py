@@ -1,4 +1,7 @@
-"""Channel of the control protocol: messages with descriptors on a Unix domain socket (SOCK_SEQPACKET, SCM_RIGHTS)."""
+"""Channel of the control protocol: messages with file descriptors on a Unix socket (SOCK_SEQPACKET, SCM_RIGHTS).
+
+By this protocol, other processes of the user control a running network.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Commands that clients run in a network: on the client's own streams, or on a pseudo-terminal made for the client.
+"""Commands in a running network for clients of its control server: on the client's streams, or on a pseudo-terminal.
 
-A command is ended if its client disconnects: the process groups of the command and of its descendants get SIGHUP, as if
-their terminal were closed, and SIGKILL after HANGUP_S. A daemon, which is no longer a descendant, keeps running.
+A client is a process, such as `lab7 exec`, that controls the network over a Unix socket. A command is ended if its
+client disconnects: the process groups of the command and of its descendants get SIGHUP, as if their terminal were
+closed, and SIGKILL after HANGUP_S. A daemon, which is no longer a descendant, keeps running.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Control protocol of a running network: requests and replies as JSON objects, and their validation.
 
-A client sends one request as the first message of a connection, with descriptors attached if the operation takes any;
-the server replies {"ok": true, ...} or {"error": MESSAGE}, with descriptors attached if the operation returns any.
-After an `exec` or `attach` the connection stays open: the client may send {"signal": NUMBER} for the command, the
-server sends {"exit": CODE} when the command ends, and the command is killed if the connection is closed. After
-`subscribe` each message is a notice.
+A client sends one request as the first message of a connection, with file descriptors attached if the operation takes
+any; the server replies {"ok": true, ...} or {"error": MESSAGE}, with descriptors attached if the operation returns any.
+The operation `exec` runs a command in a host, and `attach` runs Mininet's command line on the network. The connection
+then stays open: the client may send {"signal": NUMBER} for the command, the server sends {"exit": CODE} when the
+command ends, and the command is killed if the connection is closed. After `subscribe` each message from the server is
+about an event in the network (a notice).
 
 A message is sent in pieces of at most PIECE_BYTES, each preceded by one octet: `+` if more pieces follow, `.` for the
 last piece.

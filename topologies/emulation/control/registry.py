@@ -4,9 +4,9 @@ The folder is `lab7` in the user's runtime directory (/run/user/UID, pam_systemd
 LAB7_RUNTIME_DIR sets another one. The folder belongs to the user and is closed to other users (mode 0700), the sockets
 have mode 0600, and the server checks the user id of each peer (SO_PEERCRED, unix(7)).
 
-A socket is bound before lab7 enters the sandbox, which has a /run of its own. The lab7 command that is executed again
-inside the sandbox inherits the socket's descriptor. A socket file without a listener (ECONNREFUSED) is left over from a
-killed lab7; the next command that finds it removes it.
+A socket is bound before lab7 enters its sandbox (separate Linux namespaces), which has a /run of its own. The lab7
+command that is executed again inside the sandbox inherits the socket's descriptor. A socket file without a listener
+(ECONNREFUSED) is left over from a killed lab7; the next command that finds it removes it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Control server of a running network: one thread that accepts connections, and one thread per client.
+"""Control server of a running network, for other lab7 commands of the user: a thread per client, on a Unix socket.
 
 The server checks the user id of each client, limits the number of clients, the length of messages and the time of
 waits, and answers every error with an error reply. Only the request `down` stops the network; a slow or silent client

@@ -1,4 +1,7 @@
-"""Network interface of a node, as Mininet's TCIntf: its addresses and link state are set in batches (see plan)."""
+"""Network interface of a node, in place of Mininet's TCIntf: its addresses and link state are set in batches.
+
+Batches are fast: the changes of many interfaces are collected, then applied together (see plan).
+"""
 
 from functools import partial
 from pathlib import Path

@@ -1,8 +1,9 @@
-"""Open vSwitch switches for a testbed, `Testbed(topo, switch=OpenVSwitch)`; the kernel needs the module openvswitch.
+"""Open vSwitch switches in an emulated network: `Testbed(topo, switch=OpenVSwitch)`; needs kernel module openvswitch.
 
-The machine's ovs-vswitchd does not see the network namespace of a sandbox. A testbed in a sandbox therefore runs an
-ovsdb-server and an ovs-vswitchd of its own, which end with the testbed. Without a sandbox, the machine's daemons are
-used. The switches are learning bridges without a controller. Sources: ovs-vsctl(8), ovs-vswitchd(8), ovsdb-server(1).
+The machine's ovs-vswitchd does not see the network namespace of a sandbox, in which an emulated network usually runs.
+There, the testbed therefore runs an ovsdb-server and an ovs-vswitchd of its own, which end with the testbed. Without a
+sandbox, the machine's daemons are used. The switches are learning bridges without a controller. Sources: ovs-vsctl(8),
+ovs-vswitchd(8), ovsdb-server(1).
 """
 
 import contextlib

@@ -1,1 +1,1 @@
-"""Processes of hosts: namespaces, fork server, launcher and external programs."""
+"""Processes of hosts: Linux namespaces, start of services by a fork server, external programs, and confinement."""

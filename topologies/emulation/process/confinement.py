@@ -1,5 +1,6 @@
 """Confinement of a user's program in a host: another user id, a separate root file system, and resource limits.
 
+    # the command line that runs the program confined
     words = confined(["python3", "my_server.py", "--port", "80"], folder=Path.cwd(), writable=[host.workdir])
 
 With `--replace`, a student's program takes the place of a program in an experiment, and is not trusted. The program

@@ -1,12 +1,12 @@
 """Control groups of Linux (cgroups, version 2 or 1), which limit the CPU time of hosts.
 
 A group limits the CPU time of its processes to `quota_us` in every `period_us` (cpu.max in version 2, cpu.cfs_quota_us
-in version 1; Documentation/admin-guide/cgroup-v2.rst, scheduler/sched-bwc.rst). In a sandbox the machine's groups are
-mounted at GROUPS, since /sys there is the sandbox's own.
+in version 1; Documentation/admin-guide/cgroup-v2.rst, scheduler/sched-bwc.rst). In a sandbox (separate Linux namespaces
+for the whole network), the machine's groups are mounted at GROUPS, since /sys there is the sandbox's own.
 
 Unlike a namespace, a group does not end with its last process, and has to be removed. If lab7 is killed, the outer
 process of its sandbox removes the groups. If the outer process is killed too, empty groups are left over, which the
-next lab removes.
+next start of lab7 removes.
 """
 
 import os
@@ -59,8 +59,8 @@ def bind(groups: int | None) -> None:
 def find_place(root: Path | None = None, membership: str | None = None) -> Place:
     """Return the folder in which groups can be created. Raises MachineError if there is none, and in virtual time.
 
-    In virtual time, programs take no CPU time that could be limited. root: folder of the mounted groups; membership:
-    contents of /proc/self/cgroup.
+    In virtual time (a simulated clock), programs take no CPU time that could be limited. root: folder of the mounted
+    groups; membership: contents of /proc/self/cgroup.
     """
     if "time-travel=" in Path("/proc/cmdline").read_text():
         raise MachineError(

@@ -22,13 +22,13 @@ which would not survive a fork.
 
 Requests may be pipelined: replies come in the order of the requests.
 
-Rehearsal. Before the first fork, the server runs once the code that a service runs only at its start (building the
+Warm-up. Before the first fork, the server runs once the code that a service runs only at its start (building the
 command-line parser, importing the event loop). Otherwise every child would run that code, and write to pages that it
 could share.
 
-In the child: reset signal handling, become the leader of a session (Ctrl-C is handled by the command line, which stops
-its services in order), have the kernel kill it with its parent, attach the streams, close all other descriptors, enter
-the host's namespaces, run main(argv), exit with its result.
+A child resets its signal handling and becomes the leader of a session, since Ctrl-C is handled by the command line,
+which stops its services in order. It has the kernel kill it with its parent, attaches the streams, closes all other
+descriptors, enters the host's namespaces, runs main(argv), and exits with its result.
 
 End of life. When the other end of the socket closes, however that process ended, the server kills its children and
 ends; when the server itself is killed, the kernel kills them (PR_SET_PDEATHSIG).

@@ -1,7 +1,7 @@
-"""Holder of a host's namespaces: their open files, and the process that represents the host.
+"""Holder of a host's Linux namespaces: open files of the namespaces, and a process in them that represents the host.
 
-The open files keep the namespaces in existence after the process has ended, for example with the service that it has
-become. The next use of `pid` then starts another process in the namespaces. Sources: namespaces(7), proc_pid_ns(5).
+The process can become the host's service. The open files keep the namespaces in existence after the process has ended.
+The next use of `pid` then starts another process in the namespaces. Sources: namespaces(7), proc_pid_ns(5).
 """
 
 import os

@@ -1,9 +1,10 @@
 """Process that represents a host: it creates the host's namespaces, prints READY, and may become the host's service.
 
-Commands and further services enter the host's namespaces, which the testbed keeps open. The fork server runs this
-module with the arguments NAME FILES CONGESTION_CONTROL [ipv6] [forwards] [shared]. FILES is a folder whose files are
-bind-mounted over files of /etc. shared: the host is in the network namespace of the switches, whose settings are not
-changed. Without arguments, the process runs in the existing namespaces of a host whose earlier process has ended.
+Commands and further services enter the host's namespaces, which lab7 keeps open. The fork server (see forkserver) runs
+this module with the arguments NAME FILES CONGESTION_CONTROL [ipv6] [forwards] [shared]. FILES is a folder whose files
+are bind-mounted over files of /etc. ipv6 enables IPv6, forwards enables IP forwarding. shared: the host is in the
+network namespace of the switches, and the settings of this namespace are not changed. Without arguments, the process
+runs in the existing namespaces of a host whose earlier process has ended.
 
 A line on standard input makes the process run another module's main(), so that a host with one service is one process;
 `errors` is the file for the service's standard error:

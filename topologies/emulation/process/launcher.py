@@ -1,4 +1,4 @@
-"""Launcher of services: starts modules (`lab7.services.http.origin --port 80`) in hosts and waits for READY.
+"""Launcher of services: starts modules (`lab7.services.http.origin --port 80`) in hosts, until each prints READY.
 
 A user's file (`/home/ann/time_server.py --port 37`) is such a module if it has a main(argv). Any other command is a
 Program (see program).

@@ -1,10 +1,11 @@
 """Measurement of the run-queue delay of ksoftirqd, the kernel threads that process received frames under load.
 
-A received frame waits for such a thread as a program waits for a processor (proc_pid_schedstat(5)). A sandbox has its
-own /proc without kernel threads, so the process in it inherits descriptors of their files, which were opened outside:
+A received frame may have to wait until such a thread gets a processor; the kernel counts this wait
+(proc_pid_schedstat(5)). A sandbox (separate Linux namespaces, in which lab7 runs) has its own /proc without kernel
+threads, so the process in it inherits descriptors of their files, which were opened outside:
 
     share_descriptors()            # outside, before the sandbox is created
-    schedstats()         # inside, or without a sandbox: descriptors to read with os.pread
+    schedstats()                   # inside, or without a sandbox: descriptors to read with os.pread
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Alignment of virtual time: a process continues at a full step of the clock, whenever its start-up has ended.
+"""Alignment of processes in virtual time: after its start-up, a process continues at a multiple of 10 ms of the clock.
 
-Each reading of the clock advances it by 32 ns, and CPython reads it for each lock that it takes, so for each file that
-it opens. The moment at which a process is ready therefore depends on the host: on stale bytecode, and on the packages
-of the interpreter. Without alignment, this moment would change packets, since TCP derives initial sequence numbers and
-time stamps from the clock.
+In virtual time, the clock is simulated by the kernel (see the package's docstring). Each reading of the clock advances
+it by 32 ns, and CPython reads it for each lock that it takes, so for each file that it opens. The moment at which a
+process is ready therefore depends on the host: on stale bytecode, and on the packages of the interpreter. Without
+alignment, this moment would change packets, since TCP derives initial sequence numbers and time stamps from the clock.
 """
 
 import ctypes

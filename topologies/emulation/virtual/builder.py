@@ -2,14 +2,16 @@
 
     python -m lab7.topologies.emulation.virtual.builder [--shared]
 
+The inputs of a build, in the order of their use, and a test at its end:
+
     /usr/src/linux-source-6.1.tar.xz   unpacked, without files that no configuration for user-mode Linux reads
     kernel/*.patch                     applied; a patch that does not apply ends the build
     kernel/config                      the whole configuration
     a boot in virtual time             an hour of sleep, then a netem: only a kernel that passes is kept
 
-The kernel is built in a temporary folder and renamed into place, so that an interrupted build leaves no kernel; the
-next build removes the temporary folder. A lock ensures that one build runs at a time. --shared: build for all users of
-this machine.
+In virtual time, the kernel's clock is simulated, and advances only while all processes are idle. The kernel is built in
+a temporary folder and renamed into place, so that an interrupted build leaves no kernel; the next build removes the
+temporary folder. A lock ensures that one build runs at a time. --shared: build for all users of this machine.
 """
 
 import contextlib

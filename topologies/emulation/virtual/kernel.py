@@ -1,6 +1,7 @@
 """Kernel for virtual time: user-mode Linux with a configuration and patches, and the cache of built kernels.
 
-The recipe of a kernel is its configuration and patches, in the folder kernel beside this file. A kernel is stored as
+In virtual time, the kernel's clock is simulated, and advances only while all processes are idle. The recipe of a kernel
+is its configuration and patches, in the folder kernel beside this file. A kernel is stored as
 CACHE/lab7/kernels/RECIPE-VERSION/linux, where RECIPE is the hash of the recipe: a changed recipe is another kernel, and
 the old one is not used.
 """

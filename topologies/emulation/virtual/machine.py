@@ -1,9 +1,10 @@
-"""Host's side of a user-mode kernel: boot, one job, shutdown, and clean-up even if this process is killed.
+"""Boot of a user-mode Linux kernel for one job (a command to run in it), shutdown, and clean-up in any case.
 
     with Machine(kernel.require(), job) as machine:
         ended = machine.wait()
 
-No privileges on the host are needed: the kernel is a program, and its processes are processes of this user.
+`job` is the Job with the command. Clean-up happens even if this process is killed. No privileges on the host are
+needed: the kernel is a program, and its processes are processes of this user.
 """
 
 import contextlib
@@ -195,7 +196,7 @@ def memory_folder(outer: Mapping[str, str] = os.environ) -> str:
 
 
 def _folders_place() -> str | None:
-    """Return the parent folder for job folders: in memory, since files there are synced; None for the default."""
+    """Return the parent of job folders: /dev/shm if writable, since a sync there costs nothing; None: the default."""
     place = "/dev/shm"
     return place if os.access(place, os.W_OK | os.X_OK) else None
 

@@ -23,8 +23,8 @@ run-queue delay per thread (proc_pid_schedstat(5)), so that it is excluded from 
 subtracted exactly from the arrival time of a frame. If a time-out ended the sleep, it is not subtracted, since frames
 then arrived at an unknown later time.
 
-The residue is the error of the estimates. The carrier records when each frame was due and when it left, so that the
-fidelity certificate knows the lateness of every departure.
+The residue is the error of the estimates. For each frame, the time at which it was due and the time at which it left
+are recorded, so that the lateness of every departure is known, and reported with a run's results.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """Record of the due time and departure of each frame in one direction of a user-space link, in shared memory.
 
 A ring buffer of the last FRAMES_MAX frames follows a header with the number of frames so far. Times are those of
-CLOCK_MONOTONIC in ns. The carrier writes the record; any other process may read it at any time, even after the carrier
-was killed:
+CLOCK_MONOTONIC in ns. The carrier (the process that forwards the frames) writes the record; any other process may read
+it at any time, even after the carrier was killed:
 
     reader = Reader(path)
     reader.news()      # array of due, left, due, left, ... of the frames since the last call

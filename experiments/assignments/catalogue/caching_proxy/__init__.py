@@ -1,1 +1,1 @@
-"""Program assignment caching-proxy: a shared HTTP cache, written by the student, between a client and an origin."""
+"""Assignment caching-proxy, in which students write a shared HTTP cache between a client and an origin server."""

@@ -1,1 +1,1 @@
-"""Program assignment dns-server: an authoritative DNS server of one zone, written by the student."""
+"""Assignment dns-server, in which students write an authoritative DNS server of one zone."""

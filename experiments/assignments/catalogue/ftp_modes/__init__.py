@@ -1,1 +1,1 @@
-"""Assignment ftp-modes: control and data connections of FTP, active and passive mode, types, and clear-text login."""
+"""Assignment ftp-modes: control and data connections, active and passive mode, data types, and clear-text login."""

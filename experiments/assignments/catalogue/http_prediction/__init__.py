@@ -1,1 +1,1 @@
-"""Assignment http-prediction: page load times of four HTTP strategies, predicted by students and then measured."""
+"""Assignment http-prediction: students predict page load times of HTTP/1.0 and HTTP/1.1, which are then measured."""

@@ -1,8 +1,9 @@
-"""Questions of the assignment http-prediction: a student's random parameters, traffic to capture, and answer keys.
+"""Questions of the assignment http-prediction, on page load times of HTTP: parameters, traffic and answer keys.
 
-variant() draws the parameters of one student, and record() produces the traffic that is captured for this student. Each
-function q1, q2, ... returns the answer key of one question, computed from the capture. Students do not get the capture:
-they predict the answers.
+variant() draws the random parameters of one student. record() loads the page in four ways (HTTP/1.0 with serial and
+parallel connections, HTTP/1.1 with and without pipelining) while the traffic is captured. Each function q1, q2, ...
+computes the correct answer to one question (its key) from this capture. Students do not get the capture: they predict
+the answers.
 """
 
 from __future__ import annotations

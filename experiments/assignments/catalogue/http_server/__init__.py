@@ -1,1 +1,1 @@
-"""Program assignment http-server: an HTTP/1.1 server for static files, written by the student."""
+"""Assignment http-server, in which students write an HTTP/1.1 server for static files."""

@@ -1,7 +1,7 @@
-"""Questions of the assignment mail-access: a student's random parameters, traffic to capture, and answer keys.
+"""Questions of the assignment mail-access, on a mailbox read by POP3 and IMAP: parameters, traffic and answer keys.
 
-variant() draws the parameters of one student, and record() produces the traffic that is captured for this student. Each
-function q1, q2, ... returns the answer key of one question, computed from this capture.
+variant() draws the random parameters of one student. record() produces the traffic that is captured for this student.
+Each function q1, q2, ... computes the correct answer to one question (its key) from this capture.
 """
 
 from __future__ import annotations

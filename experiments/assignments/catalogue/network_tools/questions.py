@@ -1,7 +1,9 @@
-"""Questions of the assignment network-tools: a student's parameters, a solution, and searches of the student's capture.
+"""Tasks of the assignment network-tools: parameters, sample solution, and grading of the student's capture.
 
-Each function q1, q2, ... grades one task. It searches the capture of the student's own work for the packets that the
-task requires, and returns a Key whose answer, Found, is the share of the points that these packets earn.
+Students work with curl, dig and other clients in an emulated network, and hand in a capture of their work. variant()
+draws the random parameters of one student, and solution() returns commands that solve all tasks. Each function q1, q2,
+... grades one task. It searches the student's capture for the packets that the task requires, and returns a Key whose
+answer, Found, is the share of the points that these packets earn.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Program assignment smtp-server: an SMTP relay, written by the student, that sends mail to its next hop (RFC 5321)."""
+"""Assignment smtp-server, in which students write an SMTP relay, which sends mail to its next hop (RFC 5321)."""

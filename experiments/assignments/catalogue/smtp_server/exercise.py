@@ -4,9 +4,9 @@
                                     └─ next 10.59.0.26:25
 
 Addresses, texts and Message-IDs are drawn from the run's seed. The next hop accepts all mail, with one exception: in
-the test case in which the server is killed, it refuses the message (451) for some seconds. Each claim is decided from
-the captures at the client and at the next hop. Left out: routing by MX records, bounces, AUTH, STARTTLS, PIPELINING,
-and message size limits.
+the test case in which the server is killed, it refuses the message (451) for some seconds. Each claim about the server,
+such as "RSET discards the transaction", is decided from the captures at the client and at the next hop. Left out:
+routing by MX records, bounces, AUTH, STARTTLS, PIPELINING, and message size limits.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Integration with the user's shell: completion, man page, defaults, host names in typed commands."""
+"""Integration of lab7 with the shell: completion, man page, defaults of options, and hints in usage errors."""

@@ -1,7 +1,7 @@
 """Program `attached_shell DESCRIPTOR`: Mininet's command line on a network that another process runs.
 
-The control server of the network starts the program in the network's sandbox, and passes the description of the network
-as an inherited descriptor.
+The control server of the network starts the program in the Linux namespaces of the network, and passes the description
+of the network as an inherited descriptor.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from lab7.services.mail.access.requests import Steps
 from lab7.services.mail.imap.cached_message import CachedMessage
 from lab7.services.mail.imap.commands.select import vanished_earlier
-from lab7.services.mail.imap.errors import EXPUNGED_CODE, BadError, NoError
+from lab7.services.mail.imap.errors import EXPUNGED_CODE, EXPUNGED_TEXT, BadError, NoError
 from lab7.services.mail.imap.limits import TURN_MESSAGES
 from lab7.services.mail.imap.object_ids import email_id
 from lab7.services.mail.imap.preview import preview
@@ -31,20 +31,21 @@ from lab7.services.mail.mime.header import parse_header
 from lab7.services.mail.mime.structure import parse
 
 SEEN = "\\Seen"
-# RFC 2180 section 4.1.3: FETCH data of an expunged message are empty.
+# RFC 2180 section 4.1.3: FETCH data of an expunged message are empty. MODSEQ and EMAILID have no empty value (RFC 7162
+# section 7, RFC 8474 section 7).
 _EMPTY_HEADER, _EMPTY_PART = parse_header(b""), parse(b"")
 _EMPTY = {
     b"RFC822.SIZE": b"0",
     b"INTERNALDATE": date_time(0.0),
-    b"MODSEQ": b"(0)",
     b"SAVEDATE": encoder.NIL,
-    b"EMAILID": encoder.NIL,
     b"THREADID": encoder.NIL,
     b"PREVIEW": encoder.NIL,
     b"ENVELOPE": envelope(_EMPTY_HEADER),
     b"BODY": body_structure(_EMPTY_PART, extended=False),
     b"BODYSTRUCTURE": body_structure(_EMPTY_PART, extended=True),
 }
+# Items of an expunged message that the session still knows.
+_KNOWN = frozenset((b"UID", b"FLAGS"))
 
 
 def fetch(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
@@ -85,9 +86,15 @@ def fetch(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
             refused = error
         except MessageGoneError:
             # RFC 3501 section 6.4.8: UID FETCH ignores a UID that does not exist.
-            if not by_uid:
-                any_expunged = True
+            # RFC 7162 section 3.1.4.1: CHANGEDSINCE omits messages without changes; removals are reported by EXPUNGE.
+            if by_uid or modifiers.changed_since is not None:
+                continue
+            any_expunged = True
+            if all(isinstance(item, Section) or item in _KNOWN or item in _EMPTY for item in items):
                 yield _expunged_response(view, uid, items)
+            else:
+                # RFC 2180 section 4.1.2: no response for the expunged message, and a tagged NO.
+                refused = refused or NoError(EXPUNGED_TEXT, "EXPUNGEISSUED")
     if refused is not None:
         raise refused
     return f"{EXPUNGED_CODE}Fetch completed." if any_expunged else "Fetch completed."
@@ -96,6 +103,9 @@ def fetch(session: SessionState, reader: Reader, by_uid: bool = False) -> Steps:
 def fetch_response(view: View, uid: int, items: list[Item], reads: bool) -> Iterator[bytes]:
     """Yield a FETCH response in pieces; only one section of a large message is in memory at a time."""
     content = view.cache.get(uid)
+    # Read and decode the sections before the flags change: a refused FETCH must not set \Seen.
+    _load(content, items)
+    binary = {item: _binary(content, item) for item in items if isinstance(item, Section) and item.kind != b"BODY"}
     becomes_seen = reads and SEEN not in view.folder.message(uid).flags
     if becomes_seen:
         view.folder.set_flags(uid, view.folder.message(uid).flags | {SEEN})
@@ -107,8 +117,6 @@ def fetch_response(view: View, uid: int, items: list[Item], reads: bool) -> Iter
     yield from view.new_keywords()
     # Encode all items first: a read error after the response has begun could not be reported.
     encoded = {item: _encode_item(view, content, item) for item in response_items if isinstance(item, bytes)}
-    _load(content, response_items)
-    binary = {item: _binary(content, item) for item in items if isinstance(item, Section) and item.kind != b"BODY"}
     yield b"* %d FETCH (" % (view.number(uid) or 0)
     for index, item in enumerate(response_items):
         if isinstance(item, Section):
@@ -124,12 +132,17 @@ def _expunged_response(view: View, uid: int, items: list[Item]) -> bytes:
 
     UID and flags are those last known to this session; all other data are empty (RFC 2180 section 4.1.3).
     """
-    known = {b"UID": b"UID %d" % uid, b"FLAGS": b"FLAGS " + encoder.flag_list(view.flags(uid))}
+    values = _EMPTY | {b"UID": b"%d" % uid, b"FLAGS": encoder.flag_list(view.flags(uid))}
     encoded = [
-        item.label + b" " + encoder.NIL if isinstance(item, Section) else known.get(item) or item + b" " + _EMPTY[item]
+        item.label + b" " + _empty_section(item) if isinstance(item, Section) else item + b" " + values[item]
         for item in items
     ]
     return b"* %d FETCH (%b)\r\n" % (view.number(uid) or 0, b" ".join(encoded))
+
+
+def _empty_section(item: Section) -> bytes:
+    # RFC 3516 section 7: BINARY.SIZE is a number.
+    return b"0" if item.kind == b"BINARY.SIZE" else encoder.NIL
 
 
 def _load(content: CachedMessage, items: list[Item]) -> None:

@@ -20,7 +20,8 @@ from lab7.services.mail.imap.session_state import SessionState
 from lab7.services.mail.imap.syntax import encoder
 from lab7.services.mail.imap.syntax.reader import Reader
 from lab7.services.mail.maildir.errors import NoFolderError
-from lab7.services.mail.maildir.folder_names import INBOX, SEPARATOR, canonical, parents
+from lab7.services.mail.maildir.folder_names import INBOX, SEPARATOR, canonical, is_listable, parents
+from lab7.services.mail.maildir.store import Maildir
 
 _WILDCARDS = re.compile(r"[*%]{2,}")
 _PATTERNS_KEPT = 64
@@ -166,6 +167,11 @@ def _read_return(reader: Reader, status_items: list[bytes]) -> bytes:
     return option
 
 
+def listed_names(maildir: Maildir) -> tuple[set[str], set[str]]:
+    """Return the names of the mailboxes and the subscribed names, without those that mail programs refuse."""
+    return set(filter(is_listable, maildir.names())), set(filter(is_listable, maildir.subscriptions.names()))
+
+
 def list_mailboxes(session: SessionState, reader: Reader) -> Steps:
     """Handle LIST (RFC 3501 section 6.3.8, RFC 5258), with STATUS data (RFC 5819) and special uses (RFC 6154)."""
     command = _read_list(reader)
@@ -174,9 +180,7 @@ def list_mailboxes(session: SessionState, reader: Reader) -> Steps:
         root = SEPARATOR if command.reference.startswith(SEPARATOR) else ""
         yield list_response(b"LIST", (b"\\Noselect",), root)
         return "List completed."
-    maildir = session.user_maildir()
-    existing = set(maildir.names())
-    subscribed = set(maildir.subscriptions.names())
+    existing, subscribed = listed_names(session.user_maildir())
     superiors = {parent for name in existing for parent in parents(name)}
     selected = existing | superiors
     if b"SUBSCRIBED" in command.selection:
@@ -216,7 +220,7 @@ def list_subscribed(session: SessionState, reader: Reader) -> Steps:
     """
     reference, pattern = _read(reader)
     full_pattern = _full_pattern(reference, pattern)
-    subscribed = set(session.user_maildir().subscriptions.names())
+    subscribed = set(filter(is_listable, session.user_maildir().subscriptions.names()))
     superiors = {parent for name in subscribed for parent in parents(name)} if "%" in full_pattern else set()
     for name in _ordered(subscribed | superiors):
         if _matches_any_case(full_pattern, name):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lab7.services.mail.access.requests import Output, Steps
 from lab7.services.mail.imap.commands.append import target_folder
-from lab7.services.mail.imap.errors import EXPUNGED_CODE, BadError, NoError
+from lab7.services.mail.imap.errors import EXPUNGED_CODE, EXPUNGED_TEXT, BadError, NoError
 from lab7.services.mail.imap.limits import TURN_MESSAGES
 from lab7.services.mail.imap.session_state import SessionState, read_message_set
 from lab7.services.mail.imap.syntax.fetch_items import format_sequence_set
@@ -16,8 +16,6 @@ from lab7.services.mail.imap.syntax.reader import Reader, read_flags
 from lab7.services.mail.imap.view import View, pauses
 from lab7.services.mail.maildir.errors import MessageGoneError
 from lab7.services.mail.maildir.folder import Folder
-
-_GONE = "Some of the messages have been removed."
 
 
 def check(_session: SessionState, reader: Reader) -> Steps:
@@ -143,14 +141,19 @@ def _change_flags(view: View, uids: list[int], command: _StoreCommand) -> Steps:
                 if command.by_uid:
                     continue
                 any_expunged = True
+                if command.unchanged_since is not None:
+                    modified.append(view.number(uid) or 0)
+                    continue
                 view.set_flags_of_expunged(uid, command.changed(view.sent_flags(uid)))
                 was_current = False
             responses.append((uid, was_current))
         yield from _store_responses(view, responses, command)
         yield b""
-    # RFC 7162 section 3.1.3
-    code = f"[MODIFIED {format_sequence_set(modified)}] " if modified else EXPUNGED_CODE if any_expunged else ""
-    return f"{code}Store completed."
+    # RFC 7162 section 3.1.3: MODIFIED lists expunged messages as well; the response is NO then.
+    code = f"MODIFIED {format_sequence_set(modified)}" if modified else ""
+    if modified and any_expunged:
+        raise NoError(EXPUNGED_TEXT, code)
+    return f"[{code}] Store completed." if modified else f"{EXPUNGED_CODE if any_expunged else ''}Store completed."
 
 
 def _is_modified(view: View, uid: int, unchanged_since: int) -> bool:
@@ -205,7 +208,7 @@ def _copy_messages(view: View, uids: list[int], target: Folder) -> Generator[Out
     permits. An OK response would be wrong then: the client would believe that the partial copy is complete.
     """
     if any(uid not in view.folder.messages for uid in uids):
-        raise NoError(_GONE, "EXPUNGEISSUED")
+        raise NoError(EXPUNGED_TEXT, "EXPUNGEISSUED")
     yield from pauses(target.refresh_steps())
     pairs = yield from pauses(view.folder.copy_steps(uids, target))
     if not pairs:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from lab7.services.mail.access.requests import Steps
 from lab7.services.mail.imap.commands.fetch import fetch_response
-from lab7.services.mail.imap.commands.mailbox_list import list_response
+from lab7.services.mail.imap.commands.mailbox_list import list_response, listed_names
 from lab7.services.mail.imap.errors import BadError, NoError
 from lab7.services.mail.imap.limits import NOTIFIED_MAILBOXES_MAX
 from lab7.services.mail.imap.session_state import SessionState
@@ -80,7 +80,7 @@ class Notifications:
         Yields a STATUS response for each mailbox if `with_status` is True.
         """
         maildir = session.user_maildir()
-        self._names, self._subscribed = set(maildir.names()), set(maildir.subscriptions.names())
+        self._names, self._subscribed = listed_names(maildir)
         watched = self._watched(session)
         if len(watched) > NOTIFIED_MAILBOXES_MAX:
             raise NoError(f"At most {NOTIFIED_MAILBOXES_MAX} mailboxes are watched.", "NOTIFICATIONOVERFLOW")
@@ -153,8 +153,7 @@ class Notifications:
 
     def _name_events(self, session: SessionState) -> Iterator[bytes]:
         """Yield LIST responses for mailboxes that were created, removed, subscribed or unsubscribed."""
-        maildir = session.user_maildir()
-        names, subscribed = set(maildir.names()), set(maildir.subscriptions.names())
+        names, subscribed = listed_names(session.user_maildir())
         changed = dict.fromkeys(names ^ self._names, b"MAILBOXNAME")
         changed |= {name: b"SUBSCRIPTIONCHANGE" for name in subscribed ^ self._subscribed if name not in changed}
         before, self._names, self._subscribed = self._names, names, subscribed

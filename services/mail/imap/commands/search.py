@@ -5,6 +5,7 @@ are notified until CANCELUPDATE (RFC 5267).
 """
 
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 
 from lab7.services.mail.access.requests import Output, Steps
 from lab7.services.mail.imap.errors import NoError
@@ -66,7 +67,12 @@ def numbers_response(word: bytes, by_uid: bool, found: Found, view: View | None)
 def _highest(view: View | None, found: Sequence[tuple[int, int]]) -> int | None:
     if view is None or not found:
         return None
-    return max(view.mod_sequence(uid) for _, uid in found)
+    mod_sequences = []
+    for _, uid in found:
+        # Another session may have expunged a message since it matched.
+        with suppress(MessageGoneError):
+            mod_sequences.append(view.mod_sequence(uid))
+    return max(mod_sequences, default=None)
 
 
 def extended_response(

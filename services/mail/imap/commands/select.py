@@ -1,6 +1,7 @@
 """Handlers of SELECT and EXAMINE (RFC 3501 sections 6.3.1 and 6.3.2), with CONDSTORE and QRESYNC (RFC 7162)."""
 
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from lab7.services.mail.access.requests import Output, Steps
@@ -13,6 +14,7 @@ from lab7.services.mail.imap.session_state import SessionState, highest_mod_sequ
 from lab7.services.mail.imap.syntax.fetch_items import SequenceSet, format_ranges, read_sequence_set, uids_in
 from lab7.services.mail.imap.syntax.reader import Reader
 from lab7.services.mail.imap.view import View
+from lab7.services.mail.maildir.errors import MessageGoneError
 from lab7.services.mail.maildir.folder_names import canonical
 
 
@@ -110,9 +112,10 @@ def _resynchronise(view: View, resync: _Resync) -> Generator[Output, None, None]
     for index, uid in enumerate(list(view.uids) if resync.known is None else uids_in(resync.known, view.uids)):
         if index % TURN_MESSAGES == 0:
             yield b""
-        if uid in view.folder.messages and view.mod_sequence(uid) > resync.mod_sequence:
-            yield from view.new_keywords()
-            yield view.flags_response(uid)
+        with suppress(MessageGoneError):
+            if view.mod_sequence(uid) > resync.mod_sequence:
+                yield from view.new_keywords()
+                yield view.flags_response(uid)
 
 
 def vanished_earlier(view: View, mod_sequence: int, known: SequenceSet) -> Generator[Output, None, None]:

@@ -10,7 +10,7 @@ import pytest
 from lab7.experiments.harness.claims import load_claims
 from lab7.experiments.harness.discovery import all_experiments
 from lab7.experiments.harness.parameters import choices, listed, megabits, period, seconds, whole, written
-from lab7.experiments.harness.report.page import render_report
+from lab7.experiments.harness.report.page import IndexRow, render_index, render_report
 from tests.core.experiments.harness.samples import sample_result
 
 
@@ -40,8 +40,11 @@ def test_a_written_default_of_every_experiment_is_parsed_to_the_same_value() -> 
 
 
 def test_the_report_shows_parameters_with_units_and_lists_without_brackets() -> None:
-    result = sample_result(parameters={"change": 0.1 + 0.6, "strategies": ["1.0-serial", "2"], "repeat": 5})
-    page = render_report(result, load_claims(), parameters={"change": "700ms"})
+    parameters = {"change": 0.1 + 0.6, "strategies": ["1.0-serial", "2"], "repeat": 5}
+    result = sample_result(parameters=parameters, parameter_texts={"change": "700ms"})
+    page = render_report(result, load_claims())
     assert "<dt>change</dt><dd>700ms</dd>" in page
     assert "<dt>strategies</dt><dd>1.0-serial,2</dd>" in page
     assert "<dt>repeat</dt><dd>5</dd>" in page
+    index = render_index([IndexRow(result, "run/report.html", newest=True)], {}, load_claims(), {})
+    assert "change=700ms strategies=1.0-serial,2 repeat=5" in index

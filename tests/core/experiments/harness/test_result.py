@@ -54,6 +54,7 @@ def test_the_fields_are_those_of_the_stable_format() -> None:
         "replaced",
         "environment",
         "network",
+        "parameter_texts",
     ]
     assert data["claims"] == [
         {"id": "H9", "verdict": "shown", "evidence": "Three requests back to back.", "frames": [5, 6, 7]}

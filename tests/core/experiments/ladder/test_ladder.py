@@ -12,7 +12,7 @@ from lab7.experiments.ladder.ladder import Arrow, Ladder, in_order, ladder_of
 from tests.core.experiments.harness.wire import CLIENT, MS, SERVER, Tcp, Wire, request, response
 from tests.core.experiments.http.http2_wire import pushed
 from tests.core.experiments.ladder.dialogues import DIALOGUES
-from tests.core.experiments.ladder.wire import CLIENT_AT, DELAY_MS, Path2, page_load
+from tests.core.experiments.ladder.wire import CLIENT_AT, DELAY_MS, Path2, page_load, transcript
 
 DELAY_NS = round(DELAY_MS * MS)
 
@@ -179,6 +179,75 @@ def test_octets_behind_a_violation_of_the_grammar_are_labelled_by_their_first_li
         connection.server("PA", b"HTTP/1.1 200 OK\r\nno colon\r\n\r\nbody")
 
     assert labels(ladder(tmp_path, talk)) == ["> GET /", "< 200 OK"]
+
+
+def test_a_request_line_with_spaces_in_its_target_is_shown_and_the_messages_after_it(tmp_path: Path) -> None:
+    def talk(wire: Wire) -> None:
+        connection = Tcp(wire).open(2 * DELAY_MS)
+        for octets in (request("  /cat /etc/passwd", "1.1"), request("/", "1.1")):
+            connection.client("PA", octets)
+            wire.after(2 * DELAY_MS)
+            connection.server("PA", response(version="1.1"))
+            wire.after(2 * DELAY_MS)
+
+    assert labels(ladder(tmp_path, talk)) == ["> GET   /cat /etc/passwd", "< 200 OK", "> GET /", "< 200 OK"]
+
+
+def session(port: int, lines: str) -> Callable[[Wire], object]:
+    return lambda wire: transcript(wire, port, lines)
+
+
+@pytest.mark.parametrize(
+    ("port", "lines"),
+    [
+        (21, "S: 220 ready\nC: USER ann\nS: 331-one\ntwo\n331 three\nC: PASS secret\nS: what?\nC: QUIT\nS: 221 bye"),
+        (25, "S: 220 ready\nC: EHLO a.example\nS: 250-one\n250 two\nC: NOOP\nS: what?\nC: QUIT\nS: 221 bye"),
+        (143, "S: * OK ready\nC: a1 NOOP\nS: * 1 EXISTS\na1 OK done\nC: a2 NOOP\nS: what?\nC: a3 NOOP\nS: a3 OK done"),
+    ],
+)
+def test_the_messages_before_and_after_a_malformed_reply_are_shown(tmp_path: Path, port: int, lines: str) -> None:
+    shown = labels(ladder(tmp_path, session(port, lines)))
+    marks = {"C": ">", "S": "<"}
+    begun = [f"{marks[line[0]]} {line[3:]}" for line in lines.splitlines() if line[:3] in ("C: ", "S: ")]
+    assert ("< a1 OK done" in shown) == (port == 143)
+    assert [label for label in shown if label != "< a1 OK done"] == begun
+
+
+def test_imap_commands_that_share_a_tag_have_their_completions_in_order(tmp_path: Path) -> None:
+    lines = "S: * OK ready\nC: . CAPABILITY\nS: * CAPABILITY IMAP4rev1\n. OK done\nC: . STARTTLS\nS: . OK begin"
+    shown = labels(ladder(tmp_path, session(143, lines)))
+    assert shown[1:] == [
+        "> . CAPABILITY",
+        "< * CAPABILITY IMAP4rev1",
+        "< . OK done",
+        "> . STARTTLS",
+        "< . OK begin",
+    ]
+
+
+def test_a_control_connection_that_is_no_longer_encrypted_shows_its_commands(tmp_path: Path) -> None:
+    def talk(wire: Wire) -> None:
+        connection = transcript(wire, 21, "S: 220 ready\nC: AUTH TLS\nS: 234 go ahead", closed=False)
+        connection.client("PA", b"\x15\x03\x01" + bytes(32))
+        connection.client("PA", b"PASV\r\n")
+        wire.after(2 * DELAY_MS)
+        connection.server("PA", b"227 Entering Passive Mode (10,0,2,1,4,5).\r\n")
+
+    shown = labels(ladder(tmp_path, talk))
+    assert shown[3:] == ["> data, 35 octets", "> PASV", "< 227 Entering Passive Mode (10,0,2,1,4,5)."]
+
+
+def test_octets_before_the_first_octet_of_a_stream_are_a_probe_only_if_they_are_one(tmp_path: Path) -> None:
+    def talk(wire: Wire) -> None:
+        connection = Tcp(wire, server_port=7777).open(2 * DELAY_MS)
+        connection.received = 0
+        connection.server("A", b"x")
+        wire.after(1)
+        # The rest of an earlier connection between the same ports.
+        connection.received = -9000
+        connection.server("A", b"y" * 300)
+
+    assert labels(ladder(tmp_path, talk, Wire())) == ["< data, 300 octets"]
 
 
 @pytest.mark.parametrize("protocol", ["http1", "smtp", "pop3", "ftp"])

@@ -7,11 +7,16 @@ from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import ARP, Ether
+from scapy.packet import Raw
+from scapy.utils import PcapWriter
 
 from lab7.experiments.harness.cli import lab7
 from tests.core.experiments.harness.wire import Tcp
 from tests.core.experiments.ladder.dialogues import DIALOGUES
-from tests.core.experiments.ladder.wire import Path2
+from tests.core.experiments.ladder.wire import Path2, datagram
 
 
 @pytest.fixture
@@ -63,6 +68,48 @@ def test_a_capture_without_messages_says_which_option_shows_the_segments(tmp_pat
     assert f"{capture} has no message" in done.output
     assert "--tcp" in done.output
     assert ladder("--tcp", capture).exit_code == 0
+
+
+NTP = datagram(bytes(48), ports=(5000, 123))
+
+
+@pytest.mark.parametrize(
+    ("frames", "found"),
+    [
+        ([NTP], "1 packet: UDP port 123"),
+        ([NTP, NTP, bytes(Ether() / ARP())], "3 packets: UDP port 123 (2); ARP (1)"),
+        ([bytes(Ether() / IP() / ICMP()), bytes(Ether() / IP(proto=99) / b"x")], "ICMP (1); IP protocol 99 (1)"),
+        ([bytes(Ether() / IP() / IPv6() / TCP())], "1 packet: IPv6 in IP, whose inner packets are not read"),
+        ([bytes(Ether() / IP() / UDP(sport=5000, dport=4789) / bytes(60))], "VXLAN, whose inner packets are not read"),
+        ([bytes(Ether() / IP(flags="MF", proto=17) / bytes(64))], "1 packet: fragments of IP datagrams"),
+        (
+            [bytes(Ether() / IPv6(nh=58) / bytes(8)), bytes(Ether(type=0x1234)) + b"x"],
+            "ICMPv6 (1); EtherType 0x1234 (1)",
+        ),
+        ([NTP[:38], bytes(Ether(type=0x88CC)) + b"x"], "UDP with an incomplete header (1); LLDP (1)"),
+        ([bytes(Ether(type=20)) + bytes(20), b"short"], "IEEE 802.2 (1); less than an Ethernet header (1)"),
+        (
+            [*[NTP] * 2, *(datagram(b"x", ports=(5000, port)) for port in range(1, 6))],
+            "7 packets: UDP port 123 (2); UDP port 1 (1); UDP port 2 (1); UDP port 3 (1); others (2)",
+        ),
+        ([], "no segment of TCP, since it has no packet"),
+    ],
+)
+@pytest.mark.parametrize("options", [[], ["--tcp"]])
+def test_what_is_in_a_capture_without_messages_and_segments_is_told(
+    tmp_path: Path, frames: list[bytes], found: str, options: list[str]
+) -> None:
+    path = tmp_path / "other.pcap"
+    writer = PcapWriter(str(path), linktype=1)
+    writer.write_header(None)
+    for data in frames:
+        writer.write_packet(Raw(data))
+    writer.close()
+    done = ladder(*options, path)
+    assert done.exit_code == 2
+    assert f"{path} has no HTTP, DNS, SMTP, FTP, POP3 or IMAP message and no segment of TCP" in done.output
+    assert found in done.output
+    assert "lab7 ladder --tcp" not in done.output
 
 
 def test_an_unknown_protocol_names_those_of_the_capture(capture: Path) -> None:

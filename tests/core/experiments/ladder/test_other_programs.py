@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,27 +9,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lab7.experiments.harness.cli import lab7
-from lab7.experiments.harness.judge.frames import read_readable_capture
-from lab7.experiments.ladder.ladder import ladder_of
-from tests.core.experiments.ladder.tshark import (
-    SHOWN_AT_BEGINNING,
-    TEXTS,
-    Message,
-    ladder_messages,
-    needs_tshark,
-    tshark_messages,
-)
+from tests.core.experiments.ladder.tshark import compared, needs_tshark
 
 FOLDER = Path(__file__).parent / "captures"
 CAPTURES = sorted(path.name for path in FOLDER.glob("*.pcap*"))
 CUT_SHORT = "file-ends-early-smtp.pcap"
 BYTES_MAX = 30_000
-
-
-def by_protocol(messages: Mapping[str, list[Message]]) -> dict[str, list[Message]]:
-    """Put HTTP of both versions into one list: an upgrade's request is of one and its response of the other."""
-    http = sorted(messages["http1"] + messages["http2"], key=lambda one: one[0])
-    return {"http": http, **{name: some for name, some in messages.items() if not name.startswith("http")}}
 
 
 def ladder(*words: object) -> Result:
@@ -40,14 +24,8 @@ def ladder(*words: object) -> Result:
 @needs_tshark
 @pytest.mark.parametrize("name", CAPTURES)
 def test_the_messages_are_those_that_tshark_reads(name: str) -> None:
-    captured = read_readable_capture(FOLDER / name)
-    # Of a response whose content was not captured, tshark shows the first frame alone.
-    cut = any(frame.truncated for frame in captured.frames)
-    beginning = (*SHOWN_AT_BEGINNING, "http1") if cut else SHOWN_AT_BEGINNING
-    drawn = ladder_of(captured)
-    ours = {name: ladder_messages(drawn, name, text, beginning) for name, text in TEXTS.items()}
-    theirs = by_protocol(tshark_messages(FOLDER / name))
-    assert by_protocol(ours) == theirs
+    ours, theirs = compared(FOLDER / name)
+    assert ours == theirs
     assert any(theirs.values())
 
 

@@ -76,7 +76,7 @@ def datagram(payload: bytes, source: str = CLIENT, target: str = SERVER, ports: 
     return bytes(frame / UDP(sport=ports[0], dport=ports[1]) / payload)
 
 
-def transcript(wire: Wire, port: int, lines: str, **options: object) -> Tcp:
+def transcript(wire: Wire, port: int, lines: str, *, closed: bool = True, **options: object) -> Tcp:
     """Add a connection of a line protocol: `C: ...` and `S: ...` lines, each a segment that the other end acknowledges.
 
     Lines without a mark continue the segment of the line before.
@@ -95,8 +95,9 @@ def transcript(wire: Wire, port: int, lines: str, **options: object) -> Tcp:
         wire.after(DELAY_MS)
         (connection.server if side == "C" else connection.client)("A")
         wire.after(DELAY_MS)
-    connection.close()
-    wire.after(DELAY_MS)
+    if closed:
+        connection.close()
+        wire.after(DELAY_MS)
     return connection
 
 

@@ -15,6 +15,7 @@ from lab7.services.dns.codec.rdata import A
 from lab7.services.dns.recursion.ecs_cache import ECSCache
 from lab7.services.dns.recursion.handler import AccessList, RecursionHandler
 from lab7.services.dns.recursion.iterator import Result
+from lab7.services.dns.security.trust import SecurityContext
 from lab7.services.dns.server.responder import Client
 from tests.core.services.dns.recursion.simulated_internet import World
 
@@ -127,6 +128,30 @@ def test_answers_of_nothing_have_the_option_too(rcode: int) -> None:
     refused = Asked(POLICY).ask("10.8.1.7", option("10.8.1.0/24"), rtype=RRType.AXFR)
     assert refused.edns is not None
     assert (refused.rcode, refused.edns.options) == (Rcode.REFUSED, (option("10.8.1.0/24"),))
+
+
+@pytest.mark.parametrize("do", [False, True])
+@pytest.mark.parametrize("cd", [False, True])
+def test_each_resolver_has_the_answers_for_its_flags_only(do: bool, cd: bool) -> None:
+    """Data for a client with CD is not validated, so no other client may get it, nor from the cache of networks."""
+    context = World({}).context
+    context.ecs_cache = ECSCache(POLICY)
+    validating = context.secured(SecurityContext({}, lambda: 0.0))
+    name, subnet = Name.from_text("www.cdn.net."), ClientSubnet(ip_network("10.8.1.0/24"), 16)
+    rrset = RRset(name, RRType.A, RRClass.IN, 60, (A(IPv4Address("192.0.2.1")),))
+    unchecked = validating.variants[True, True]
+    assert unchecked.ecs_cache is not None
+    unchecked.ecs_cache.put(rrset, subnet, 0.0)
+
+    def resolve(question: Question, client: str, *, subnet: Network | None = None) -> Result:
+        raise NotImplementedError
+
+    variants = {flags: (one, resolve) for flags, one in validating.variants.items()}
+    handler = RecursionHandler(validating, resolve, AccessList(), lambda: 1.0, variants)
+    query = Message(cd=cd, questions=(Question(name, RRType.A),), edns=EDNS(do=do))
+    reply = handler(query, Client("10.8.7.1", 5000))
+    assert isinstance(reply, Message)
+    assert len(reply.answers) == (1 if cd else 0)
 
 
 def test_the_cache_alone_answers_for_the_clients_network() -> None:

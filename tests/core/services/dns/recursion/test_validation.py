@@ -9,13 +9,14 @@ from random import Random
 import pytest
 
 from lab7.services.dns.codec.codes import Rcode, RRType, type_to_text
-from lab7.services.dns.codec.message import Message, Record
+from lab7.services.dns.codec.message import EDNS, Message, Question, Record
 from lab7.services.dns.codec.name import Name
 from lab7.services.dns.codec.rdata import A
 from lab7.services.dns.codec.rdata_security import DS, NSEC, RRSIG
-from lab7.services.dns.recursion.iterator import Result
+from lab7.services.dns.recursion.handler import recursive_reply
+from lab7.services.dns.recursion.iterator import Result, from_cache
 from lab7.services.dns.recursion.query import QUERIES_MAX
-from lab7.services.dns.security.extended_error import ErrorCode
+from lab7.services.dns.security.extended_error import ErrorCode, ExtendedError
 from lab7.services.dns.security.keys import derived_keys, ds_of, matches
 from lab7.services.dns.security.signature import FAILURES_MAX
 from lab7.services.dns.security.signer import Nsec3Policy, SigningPolicy, sign_zone
@@ -260,13 +261,23 @@ def test_an_unsigned_delegation_is_proven_insecure(policy: Nsec3Policy | None) -
 
 
 @pytest.mark.parametrize(
-    "ds", [DS(1, 15, 250, bytes(20)), DS(1, 253, 2, bytes(32)), DS(1, 1, 2, bytes(32)), DS(1, 3, 1, bytes(20))]
+    ("ds", "code"),
+    [
+        (DS(1, 15, 250, bytes(20)), ErrorCode.UNSUPPORTED_DS_DIGEST),
+        (DS(1, 253, 2, bytes(32)), ErrorCode.UNSUPPORTED_DNSKEY_ALGORITHM),
+        (DS(1, 1, 2, bytes(32)), ErrorCode.UNSUPPORTED_DNSKEY_ALGORITHM),
+        (DS(1, 3, 1, bytes(20)), ErrorCode.UNSUPPORTED_DNSKEY_ALGORITHM),
+    ],
 )
-def test_a_zone_with_algorithms_that_are_not_implemented_is_insecure(ds: DS) -> None:
+def test_a_zone_with_algorithms_that_are_not_implemented_is_insecure(ds: DS, code: ErrorCode) -> None:
     plain = unsigned("com.", COM_TEXT)
     com = sign_zone(plain, keys_of("com."), SigningPolicy.at(NOW), {name("example.com"): [ds]})
-    result = signed_world(s2=authoritative(com)).resolve("www.example.com")
-    assert (result.rcode, is_authenticated(result)) == (Rcode.NOERROR, False)
+    internet = signed_world(s2=authoritative(com))
+    # RFC 8914 sections 4.2 and 4.3; the second answer comes from the cache.
+    for question in ("www.example.com A", "www.example.com A", "none.example.com A", "alias.example.com A"):
+        result = resolved(internet, question)
+        assert result.rcode == (Rcode.NXDOMAIN if question.startswith("none") else Rcode.NOERROR)
+        assert (is_authenticated(result), reason(result)) == (False, code), question
 
 
 def test_a_digest_by_sha1_counts_only_alone() -> None:
@@ -286,6 +297,24 @@ def test_many_nsec3_iterations_make_an_answer_insecure() -> None:
         assert (negative.rcode, is_authenticated(negative)) == (Rcode.NXDOMAIN, secure)
         # Names that exist are proven by their own signatures.
         assert is_authenticated(internet.resolve("www.example.com"))
+        # RFC 9276 section 3.2: the client is told why, also by answers from the cache and for wildcards.
+        code = None if secure else ErrorCode.UNSUPPORTED_NSEC3_ITERATIONS
+        for question in ("none A", "none A", "www AAAA", "x.w A", "x.w A", "www.insecure A"):
+            expected = None if question == "www.insecure A" and secure else code
+            assert reason(resolved(internet, question.replace(" ", ".example.com "))) == expected, question
+        assert reason(internet.resolve("www.example.com")) is None
+
+
+def test_an_alias_to_a_bogus_name_has_the_reason_of_the_cached_failure() -> None:
+    server = forging()
+    internet = signed_world(s3=server, s4=server)
+    expected = reason(internet.resolve("www.example.com"))
+    assert expected == ErrorCode.DNSSEC_BOGUS
+    for qname in ("alias.example.com", "alias.example.com", "www.example.com"):
+        result = internet.resolve(qname)
+        assert (result.rcode, reason(result)) == (Rcode.SERVFAIL, expected)
+        question = Question(name(qname), RRType.A)
+        assert reason(from_cache(internet.context, question, internet.now)) == expected
 
 
 def test_a_name_above_no_trust_anchor_is_indeterminate_and_below_one_secure() -> None:
@@ -338,6 +367,33 @@ def test_a_forwarder_is_asked_for_all_data_and_validated_here() -> None:
             assert is_authenticated(result) == (good or question.startswith(("none", "x.old"))), question
 
 
+@pytest.mark.parametrize(
+    ("sent", "code", "text"),
+    [
+        (ExtendedError(ErrorCode.DNSSEC_BOGUS, "bad"), ErrorCode.DNSSEC_BOGUS, "127.0.1.9: bad"),
+        (ExtendedError(ErrorCode.NOT_READY), ErrorCode.NOT_READY, "127.0.1.9: Not Ready"),
+        (
+            None,
+            ErrorCode.NO_REACHABLE_AUTHORITY,
+            "no forwarder gave an answer for www.example.com.: 127.0.1.9 returned SERVFAIL",
+        ),
+    ],
+)
+def test_the_extended_error_of_a_forwarder_is_sent_on_with_its_source(
+    sent: ExtendedError | None, code: ErrorCode, text: str
+) -> None:
+    def failing(query: Message, _: object) -> Message:
+        edns = EDNS(options=() if sent is None else (sent.to_option(),))
+        return replace(query.reply(Rcode.SERVFAIL), edns=edns)
+
+    for internet in (signed_world(s9=failing), world(s9=failing)):
+        internet.context.roots = internet.context.for_hosts.roots = forwarding("127.0.1.9")
+        # The second time from the cache.
+        for _ in range(2):
+            result = internet.resolve("www.example.com")
+            assert result.extended_error == ExtendedError(code, text)
+
+
 def test_a_client_with_cd_gets_bogus_data_and_leaves_no_trace() -> None:
     server = forging()
     internet = signed_world(s3=server, s4=server)
@@ -349,6 +405,75 @@ def test_a_client_with_cd_gets_bogus_data_and_leaves_no_trace() -> None:
     assert any(isinstance(record.rdata, RRSIG) for record in reply.answers)
     internet.context = checked
     assert internet.resolve("www.example.com").rcode == Rcode.SERVFAIL
+
+
+def passing_world() -> World:
+    """Return the signed Internet with a resolver that does not validate."""
+    internet = signed_world(trust={})
+    plain = replace(internet.context, security=None, hosts=None, variants={})
+    internet.context = plain.passing_signatures(lambda: NOW)
+    return internet
+
+
+def resolver_in(internet: World) -> Behaviour:
+    """Return the recursive server whose resolver is that of another simulated Internet."""
+    usual = internet.context
+
+    def answer(query: Message, _: object) -> Message:
+        internet.context = usual.variants.get((query.edns is not None and query.edns.do, query.cd), usual)
+        question = query.questions[0]
+        return recursive_reply(query, internet.resolve(str(question.name), type_to_text(question.rtype)))
+
+    return answer
+
+
+@pytest.mark.parametrize("policy", POLICIES[:2])
+def test_a_validating_forwarder_can_use_a_resolver_that_does_not_validate(policy: Nsec3Policy | None) -> None:
+    behind = signed_world(policy)
+    passing = passing_world()
+    passing.servers = behind.servers
+    behind.servers = {"127.0.1.9": resolver_in(passing)}
+    behind.context.roots = behind.context.for_hosts.roots = forwarding("127.0.1.9")
+    alone = signed_world(policy)
+    for label, rtype in itertools.product(QUESTION_NAMES.split(), ("A", "DS")):
+        qname = "example.com" if label == "@" else f"{label}.example.com"
+        expected, result = alone.resolve(qname, rtype), behind.resolve(qname, rtype)
+        assert result.rcode == expected.rcode, (qname, rtype, result.detail)
+        assert is_authenticated(result) == is_authenticated(expected), (qname, rtype)
+        # The names below a DNAME have the random case of the forwarder's query.
+        assert set(map(str.lower, texts(result.answers))) == set(map(str.lower, texts(expected.answers))), qname
+
+
+def test_without_trust_anchors_only_queries_for_clients_with_do_have_do() -> None:
+    internet = passing_world()
+    plain = internet.context
+    assert texts(internet.resolve("www.example.com").answers)
+    assert not any(ask.dnssec_ok or ask.checking_disabled for ask in internet.asked)
+    internet.context = plain.variants[True, False]
+    result = internet.resolve("www.example.com")
+    # The delegations are shared, the answers are not.
+    assert [(ask.address[-1:] in "34", ask.dnssec_ok, ask.checking_disabled) for ask in internet.asked] == [
+        (True, True, False)
+    ]
+    reply = reply_to(result, "www.example.com.", 1)
+    assert [record.rtype for record in reply.answers].count(RRType.RRSIG) == 1
+    assert not reply.ad
+    assert internet.resolve("www.example.com").queries == 0
+    internet.context = plain
+    assert internet.resolve("mail.example.com").queries == 1
+    assert not any(ask.dnssec_ok for ask in internet.asked)
+
+
+@pytest.mark.parametrize("flags", [*itertools.product((False, True), repeat=2)])
+def test_a_forwarder_that_does_not_validate_passes_do_and_cd_on(flags: tuple[bool, bool]) -> None:
+    internet = World({"127.0.1.9": lambda query, _: replace(query.reply(), ra=True)}, roots=forwarding("127.0.1.9"))
+    context = internet.context.passing_signatures(lambda: NOW)
+    internet.context = context.variants.get(flags, context)
+    internet.resolve("www.example.com")
+    (ask,) = internet.asked
+    dnssec_ok, checking_disabled = flags
+    # With CD, signatures are requested in any case, because the answers are shared with clients that set DO.
+    assert (ask.dnssec_ok, ask.checking_disabled) == (dnssec_ok or checking_disabled, checking_disabled)
 
 
 def test_ad_and_records_depend_on_what_the_client_asks_for() -> None:

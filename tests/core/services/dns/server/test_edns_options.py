@@ -145,6 +145,13 @@ def test_a_query_without_a_question_requests_a_cookie() -> None:
     assert answer(query(questions=()), UDP)[0].rcode == Rcode.FORMERR
 
 
+def test_a_query_of_another_opcode_gets_its_cookie() -> None:
+    for questions in ((), (Question(NAME, RRType.TXT),)):
+        asked = replace(query(Option(OPTION_COOKIE, COOKIE), questions=questions), opcode=4)
+        response, _ = answer(asked, UDP)
+        assert (response.rcode, codes(response)) == (Rcode.NOTIMP, [OPTION_COOKIE])
+
+
 def test_without_options_in_the_query_there_are_none_in_the_response() -> None:
     assert codes(answer(query(), TLS, nsid=b"ns1")[0]) == []
     assert answer(query(edns=False), UDP, nsid=b"ns1")[0].edns is None

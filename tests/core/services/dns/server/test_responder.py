@@ -72,6 +72,53 @@ def test_other_opcodes_are_notimp_with_the_flags_rd_and_cd_of_the_query(opcode: 
     assert response == b"\x00\x07" + (0x8000 | opcode << 11 | flags | Rcode.NOTIMP).to_bytes(2, "big") + bytes(8)
 
 
+def with_opt(opt: str, opcode: int = 0, count: int = 1) -> bytes:
+    """Encode a query with OPT records in hexadecimal, which may be malformed."""
+    header = b"\0\7" + bytes((opcode << 3 | 1, 0)) + bytes((0, 1, 0, 0, 0, 0, 0, count))
+    return header + QUERY.to_wire()[12:] + bytes.fromhex(opt)
+
+
+OPT = "00 0029 0400 00008000 0000"
+
+
+@pytest.mark.parametrize(
+    ("data", "rcode"),
+    [
+        (with_opt("00 0029 0400 00008000 0006 000a 0064 0000"), Rcode.FORMERR),
+        (with_opt("00 0029 0400 00008000 0003 000a 00"), Rcode.FORMERR),
+        (with_opt("00 0029 0400 00008000 00ff 000a"), Rcode.FORMERR),
+        (with_opt(OPT + OPT, count=2), Rcode.FORMERR),
+        (with_opt("0161" + OPT), Rcode.FORMERR),
+        (with_opt("00 0029 0400 00018000 0006 000a 0064 0000"), Rcode.BADVERS),
+        (with_opt("00 0029 0400 00018000 0000"), Rcode.BADVERS),
+        (with_opt("00 0029 0400 00018000 0000", opcode=4), Rcode.BADVERS),
+        (with_opt(OPT, opcode=4), Rcode.NOTIMP),
+        (with_opt("0161" + OPT, opcode=5), Rcode.NOTIMP),
+        (with_opt("00 0001 00ff 00000000 0000" + OPT, opcode=5, count=2), Rcode.NOTIMP),
+    ],
+    ids=[
+        "option longer than RDATA",
+        "half an option",
+        "RDATA longer than the message",
+        "two OPT",
+        "owner of OPT",
+        "version 1, options of another format",
+        "version 1",
+        "version 1 of another opcode",
+        "another opcode",
+        "another opcode, owner of OPT",
+        "UPDATE with an empty A record",
+    ],
+)
+def test_an_error_response_to_a_query_with_opt_has_question_and_opt(data: bytes, rcode: Rcode) -> None:
+    response = accept(data)
+    assert isinstance(response, bytes)
+    message = Message.from_wire(response)
+    assert (message.rcode, message.opcode, message.questions) == (rcode, data[2] >> 3, QUERY.questions)
+    # RFC 6891 section 7 and RFC 3225 section 3.
+    assert message.edns == EDNS(do=True)
+
+
 def test_octets_behind_a_query_are_ignored() -> None:
     assert accept(QUERY.to_wire() + b"\x00") == QUERY
 

@@ -132,6 +132,17 @@ def warnings_of(tmp_path: Path, text: str) -> Reports:
         ("@ MX 1 b\nb TXT x\n", 5, "names b.example., which has no address"),
         ("a 5 A 192.0.2.1\na 9 A 192.0.2.2\n", 6, "a.example. A has the TTL 9 after 5: all get 5"),
         ("x.test. A 192.0.2.1\n", 5, "x.test. is outside of the zone example."),
+        ("d DNAME x\nw.d A 192.0.2.1\n", 6, "the A record of w.d.example. is below the DNAME of d.example."),
+        ("*.d A 192.0.2.1\nd DNAME x\n", 5, "the A record of *.d.example. is below the DNAME of d.example."),
+        ("s NS ns\nw.s A 192.0.2.1\n", 6, "w.s.example. is no glue, and belongs to the delegated zone s.example."),
+        ("s NS ns\ns A 192.0.2.1\n", 6, "the A record of s.example. is no glue"),
+        ("s NS ns.s\nns.s A 192.0.2.1\nns.s TXT x\n", 7, "the TXT record of ns.s.example. is no glue"),
+        ("s NS ns\nt.s NS ns\n", 6, "the NS record of t.s.example. is no glue"),
+        ("s NS ns\ns DS 1 8 2 ABCD\n", 6, "s.example. has a digest of 2 octets, and digest type 2 has 32"),
+        ("@ CDS 1 8 4 ABCD\n", 5, "the CDS record of example. has a digest of 2 octets, and digest type 4 has 48"),
+        ("h SSHFP 4 2 ABCD\n", 5, "has a digest of 2 octets, and fingerprint type 2 has 32"),
+        ("_25._tcp.h TLSA 3 1 1 ABCD\n", 5, "has a digest of 2 octets, and matching type 1 has 32"),
+        ("@ ZONEMD 1 1 1 ABCD\n", 5, "has a digest of 2 octets, and hash algorithm 1 has 48"),
     ],
 )
 def test_doubtful_records_are_loaded_with_a_warning(tmp_path: Path, text: str, line: int, warning: str) -> None:
@@ -151,6 +162,11 @@ def test_doubtful_records_are_loaded_with_a_warning(tmp_path: Path, text: str, l
         "*.w A 192.0.2.1\n@ MX 1 x.w\n",
         "m AAAA 2001:db8::1\n@ MX 1 m\n",
         "a 5 A 192.0.2.1\na 5 A 192.0.2.1\n",
+        "s NS s\ns AAAA 2001:db8::1\n",
+        "s NS ns.t\nns.t A 192.0.2.1\nt NS ns.s\nns.s A 192.0.2.2\n",
+        "d DNAME x\nd A 192.0.2.1\n",
+        f"s NS ns\ns DS 1 8 2 {'AB' * 32}\ns DS 1 8 200 AB\n",
+        "@ CDS 0 0 0 00\nh TLSA 3 0 0 ABCD\n",
     ],
 )
 def test_sound_records_give_no_warning(tmp_path: Path, text: str) -> None:

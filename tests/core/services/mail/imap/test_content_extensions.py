@@ -57,6 +57,8 @@ def test_what_cannot_be_decoded_is_refused_and_the_rest_is_fetched(tmp_path: Pat
     answer = client.send(b"a FETCH 1:2 BINARY[%d]\r\n" % part)
     assert answer.startswith(b"* 2 FETCH (BINARY[%d] {0}\r\n" % part)
     assert answer.endswith(b"a NO [UNKNOWN-CTE] The transfer encoding cannot be decoded.\r\n")
+    # The refused part of the first message has not been read.
+    assert b"* SEARCH 2\r\n" in client.send(b"b SEARCH SEEN\r\n")
 
 
 def test_binary_sets_seen_and_peek_does_not(tmp_path: Path) -> None:

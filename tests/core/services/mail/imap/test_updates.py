@@ -67,6 +67,48 @@ def test_no_message_loses_its_number_during_fetch_store_and_search(pair: tuple[C
     """)
 
 
+def test_an_expunged_message_has_no_data_outside_of_the_grammar(pair: tuple[Client, Client]) -> None:
+    """RFC 7162 section 7: no mod-sequence is 0; RFC 8474 section 7: EMAILID is not NIL; RFC 3516: sizes are numbers."""
+    one, two = pair
+    two.send(b"a FETCH 2 MODSEQ\r\n")
+    one.send(b"a STORE 1 +FLAGS (\\Deleted)\r\nb EXPUNGE\r\n")
+    two.play("""
+        C: a FETCH 1 (BINARY.SIZE[1] BINARY.PEEK[1] SAVEDATE THREADID PREVIEW)
+        S: * 1 FETCH (BINARY.SIZE[1] 0 BINARY[1] NIL SAVEDATE NIL THREADID NIL PREVIEW NIL)
+        S: a OK [EXPUNGEISSUED] ...
+        C: b FETCH 1:2 (FLAGS MODSEQ)
+        S: * 2 FETCH (FLAGS () MODSEQ ({second}))
+        S: b NO [EXPUNGEISSUED] ...
+        C: c FETCH 1:2 EMAILID
+        S: * 2 FETCH (EMAILID (M...))
+        S: c NO [EXPUNGEISSUED] ...
+        C: d STORE 1 +FLAGS (\\\\Seen)
+        S: * 1 FETCH (FLAGS (\\\\Seen))
+        S: d OK [EXPUNGEISSUED] ...
+        C: e FETCH 1:2 FLAGS (CHANGEDSINCE 1)
+        S: * 2 FETCH (FLAGS () MODSEQ ({again}))
+        S: e OK ...
+    """)
+
+
+def test_a_conditional_store_lists_expunged_messages(pair: tuple[Client, Client]) -> None:
+    """RFC 7162 section 3.1.3: B001 NO [MODIFIED 2] Some of the messages no longer exist."""
+    one, two = pair
+    one.send(b"a STORE 2 +FLAGS (\\Deleted)\r\nb EXPUNGE\r\n")
+    two.play("""
+        C: a STORE 1:3 (UNCHANGEDSINCE 9999999999) +FLAGS.SILENT (\\\\Seen)
+        S: * OK [HIGHESTMODSEQ {highest}] ...
+        S: * 1 FETCH (MODSEQ ({first}))
+        S: * 3 FETCH (MODSEQ ({third}))
+        S: a NO [MODIFIED 2] ...
+        C: b STORE 1:3 (UNCHANGEDSINCE 1) +FLAGS.SILENT (\\\\Flagged)
+        S: b NO [MODIFIED 1:3] ...
+        C: c UID STORE 2:3 (UNCHANGEDSINCE 1) +FLAGS.SILENT (\\\\Flagged)
+        S: * 2 EXPUNGE
+        S: c OK [MODIFIED 3] ...
+    """)
+
+
 def test_a_uid_that_is_no_more_is_no_error(pair: tuple[Client, Client]) -> None:
     """RFC 3501 section 6.4.8: a UID that does not exist is ignored."""
     one, two = pair

@@ -241,3 +241,11 @@ def note(told: dict[int, str], line: str) -> None:
     if line.endswith("\n") and line[0].isdigit():
         uid, base = line.split()
         assert told.setdefault(int(uid), base) == base
+
+
+def test_a_refused_rename_of_the_inbox_creates_no_folder(tmp_path: Path) -> None:
+    maildir = Maildir(tmp_path / "box", quota_octets=1000)
+    maildir.deliver(b"x" * 600)
+    with pytest.raises(QuotaExceededError):
+        maildir.rename("INBOX", "old")
+    assert maildir.names() == ["INBOX"]

@@ -284,6 +284,13 @@ def test_messages_that_are_not_there(maildir: Maildir, number: str) -> None:
     assert Client(maildir).send(f"RETR {number}\r\n".encode()).startswith(b"-ERR")
 
 
+@pytest.mark.parametrize("number", ["99999999999", "9" * 5000, "0" * 20 + "1"], ids=len)
+def test_numbers_may_have_any_length(maildir: Maildir, number: str) -> None:
+    client = Client(maildir)
+    assert client.send(f"TOP 1 {number}\r\n".encode()).startswith(b"+OK ")
+    assert client.send(f"RETR {number}\r\n".encode()).startswith((b"-ERR There is no such message.", b"+OK "))
+
+
 def test_mistakes_and_guesses_are_bounded(maildir: Maildir) -> None:
     client = Client(maildir, logged_in=False)
     assert client.send(b"BOGUS\r\n" * 100).count(b"-ERR") == BAD_COMMANDS_MAX

@@ -1,0 +1,67 @@
+"""UIDVALIDITY values of a user's folders: new values, and the values that names had before (RFC 9051 section 2.3.1.1).
+
+    lab7-uidvalidity            the last value that was assigned
+    lab7-former-names           of each name whose folder was removed or renamed: the greatest UIDVALIDITY it had
+        1700000000                  of names that are not listed any more
+        1700000003 Work/2026
+
+A client that has cached UIDs under a name must notice that another folder has this name now: the UIDVALIDITY of a name
+never decreases. A new folder gets a value above all others; a folder that is renamed may have a smaller value than the
+folder that had the name before it.
+"""
+
+import os
+
+from lab7.services.mail.maildir.delivery import locked, read_file, replace_file
+from lab7.services.mail.maildir.limits import FORMER_NAMES_MAX
+
+FILE = "lab7-uidvalidity"
+FORMER_NAMES_FILE = "lab7-former-names"
+
+
+class UidValidities:
+    """The files of UIDVALIDITY values in a user's directory; all methods raise OSError."""
+
+    def __init__(self, root: str) -> None:
+        self._path = f"{root}/{FILE}"
+        self._former_path = f"{root}/{FORMER_NAMES_FILE}"
+        self._lock = f"{self._path}.lock"
+
+    def new(self) -> int:
+        """Return a UIDVALIDITY larger than all before, for a new or recreated folder (RFC 3501 section 2.3.1.1)."""
+        with locked(self._lock) as lock:
+            os.utime(lock)
+            last = read_file(self._path) or b""
+            value = max(int(os.fstat(lock).st_mtime), int(last) + 1 if last.isdigit() else 0)
+            replace_file(self._path, b"%d" % value)
+            return value
+
+    def former(self, name: str) -> int:
+        """Return the greatest UIDVALIDITY that folders had under a name before; 0 if it is a new name."""
+        return _former(self._read(), name)
+
+    def retire(self, name: str, uidvalidity: int) -> None:
+        """Record the UIDVALIDITY of a folder that is about to lose its name."""
+        with locked(self._lock):
+            values = self._read()
+            if uidvalidity <= _former(values, name):
+                return
+            values[name] = uidvalidity
+            # The entry "" replaces the smallest values: few folders that exist have smaller ones.
+            while len(values) > FORMER_NAMES_MAX:
+                smallest = min(values.keys() - {""}, key=values.__getitem__)
+                values[""] = max(values.pop(smallest), values.get("", 0))
+            lines = "".join(f"{value} {name}\n" for name, value in values.items())
+            replace_file(self._former_path, lines.encode("ascii"))
+
+    def _read(self) -> dict[str, int]:
+        values = {}
+        for line in (read_file(self._former_path) or b"").decode("ascii", "replace").split("\n"):
+            value, _, name = line.partition(" ")
+            if value.isdecimal():
+                values[name] = int(value)
+        return values
+
+
+def _former(values: dict[str, int], name: str) -> int:
+    return values.get(name, values.get("", 0))
