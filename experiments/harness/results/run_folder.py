@@ -9,6 +9,8 @@ from lab7.experiments.harness.catalogue.suggestion import by_prefix, did_you_mea
 from lab7.experiments.harness.results.result import RESULT_NAME, Result, ResultError, read_results
 
 LATEST = "latest"
+# Folder of the sweeps in the results folder.
+SWEEPS = "sweeps"
 
 
 class RunNotFoundError(ValueError):
