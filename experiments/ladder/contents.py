@@ -83,4 +83,3 @@ def kind(frame: Frame) -> str:
 
 def _protocol(number: int) -> str:
     return PROTOCOLS.get(number, f"IP protocol {number}")
-

@@ -398,7 +398,11 @@ def _with_ethernet_header(link_type: int, data: bytes, number: int) -> bytes:
         return _from_ppp(data.removeprefix(PPP_ALL_STATIONS))
     if link_type in (LINKTYPE_PPP, LINKTYPE_C_HDLC):
         # Some programs write the link type of PPP for Cisco HDLC as well.
-        return _frame(int.from_bytes(data[2:C_HDLC_BYTES], "big"), data[C_HDLC_BYTES:]) if len(data) >= C_HDLC_BYTES else b""
+        return (
+            _frame(int.from_bytes(data[2:C_HDLC_BYTES], "big"), data[C_HDLC_BYTES:])
+            if len(data) >= C_HDLC_BYTES
+            else b""
+        )
     if link_type == LINKTYPE_LINUX_SLL:
         if len(data) < _SLL.size:
             return b""
